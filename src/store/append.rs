@@ -1,0 +1,31 @@
+use std::time::Duration;
+
+use super::Abort;
+use crate::session::Outcome;
+
+/// How the session stands after an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// More is to come.
+    Streaming,
+    /// Nothing comes until a person or a client tool has answered.
+    Waiting,
+    /// The last record of the append is the terminal event; nothing follows it.
+    Seal(Seal),
+}
+
+/// The end of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// For how long it is kept from now, by the store's clock.
+    pub keep: Duration,
+}
+
+/// What an append tells its writer.
+#[derive(Debug, Clone, Default)]
+pub struct Appended {
+    /// Somebody wants the session stopped.
+    pub abort: Option<Abort>,
+}
