@@ -101,6 +101,16 @@ impl Version {
         aborted: false,
     };
 
+    /// What an owner at `epoch` has seen of a session that nobody has aborted.
+    pub const fn of_owner(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            tail: Lsn::MAX,
+            status: Status::Streaming,
+            aborted: false,
+        }
+    }
+
     /// The same, but records and the change between streaming and waiting don't count: what an
     /// owner waits for.
     #[must_use]

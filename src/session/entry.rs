@@ -1,0 +1,157 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use tokio::{
+    sync::{OnceCell, mpsc, watch},
+    time::Instant,
+};
+
+use super::{Epoch, Position, SessionId, hot::HotLog, writer::Command};
+use crate::{
+    session::{EpochTag, Lsn},
+    store::{Info, Page, StoreError},
+};
+
+/// What one server knows of one session: its hot log, who feeds it, and who uses it.
+pub(super) struct Entry {
+    pub(super) id: SessionId,
+    pub(super) log: HotLog,
+    info: OnceLock<Arc<Info>>,
+    /// Handles and readers. Changes from 0 only under the registry's lock.
+    clients: AtomicUsize,
+    /// A task (writer or follower) publishes into the hot log. Set and read under the registry's
+    /// lock where it decides whether the entry may go.
+    pub(super) fed: AtomicBool,
+    /// Some reader was given the terminal record.
+    pub(super) delivered: AtomicBool,
+    owned: Mutex<Option<Owned>>,
+    opened: watch::Sender<Option<Result<(), StoreError>>>,
+    reads: Mutex<HashMap<(Lsn, Option<EpochTag>), SharedRead>>,
+}
+
+type SharedRead = Weak<OnceCell<Page>>;
+
+/// The right to write, as this server sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Owned {
+    pub(super) epoch: Epoch,
+    /// Counted from before the renewal was sent.
+    pub(super) lease_until: Instant,
+    pub(super) commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Entry {
+    pub(super) fn new(id: SessionId, log: HotLog) -> Self {
+        Self {
+            id,
+            log,
+            info: OnceLock::new(),
+            clients: AtomicUsize::new(0),
+            fed: AtomicBool::new(false),
+            delivered: AtomicBool::new(false),
+            owned: Mutex::new(None),
+            opened: watch::Sender::new(None),
+            reads: Mutex::default(),
+        }
+    }
+
+    /// The session exists, or could not be made to; whoever waits for that goes on.
+    pub(super) fn open(&self, result: Result<Arc<Info>, StoreError>) {
+        let result = result.map(|info| {
+            let _ = self.info.set(info);
+        });
+        self.opened.send_replace(Some(result));
+    }
+
+    /// Waits until it is known whether the session exists. Cancel safe.
+    pub(super) async fn opened(&self) -> Result<(), StoreError> {
+        let mut opened = self.opened.subscribe();
+        let result = match opened.wait_for(Option::is_some).await {
+            Ok(result) => result.clone(),
+            Err(_) => None,
+        };
+        result.unwrap_or(Err(StoreError::NotFound))
+    }
+
+    /// What the session is; set once it is open.
+    pub(super) fn info(&self) -> Option<&Arc<Info>> {
+        self.info.get()
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.clients.load(SeqCst)
+    }
+
+    pub(super) fn enter(&self) {
+        self.clients.fetch_add(1, SeqCst);
+    }
+
+    /// Whether that was the last one.
+    pub(super) fn leave(&self) -> bool {
+        self.clients.fetch_sub(1, SeqCst) == 1
+    }
+
+    pub(super) fn own(&self, owned: Owned) {
+        *self.owned.lock().expect("nothing panics under this lock") = Some(owned);
+    }
+
+    pub(super) fn disown(&self) {
+        *self.owned.lock().expect("nothing panics under this lock") = None;
+    }
+
+    pub(super) fn owned(&self) -> Option<Owned> {
+        self.owned
+            .lock()
+            .expect("nothing panics under this lock")
+            .clone()
+    }
+
+    /// This server may write, and nobody else, by its own clock.
+    pub(super) fn is_owned(&self) -> bool {
+        self.owned()
+            .is_some_and(|owned| Instant::now() < owned.lease_until)
+    }
+
+    pub(super) fn extend_lease(&self, epoch: Epoch, until: Instant) {
+        if let Some(owned) = &mut *self.owned.lock().expect("nothing panics under this lock")
+            && owned.epoch == epoch
+        {
+            owned.lease_until = owned.lease_until.max(until);
+        }
+    }
+
+    pub(super) fn command(&self, command: Command) {
+        if let Some(owned) = self.owned() {
+            // A writer that is gone has done what there was to do.
+            let _ = owned.commands.send(command);
+        }
+    }
+
+    /// The cell in which one read after `at` is shared by all who need it now.
+    pub(super) fn shared_read(&self, at: Position) -> Arc<OnceCell<Page>> {
+        let mut reads = self.reads.lock().expect("nothing panics under this lock");
+        let key = (at.lsn, at.tag);
+        if let Some(cell) = reads.get(&key).and_then(Weak::upgrade) {
+            return cell;
+        }
+        reads.retain(|_, cell| cell.strong_count() > 0);
+        let cell = Arc::new(OnceCell::new());
+        reads.insert(key, Arc::downgrade(&cell));
+        cell
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("id", &self.id)
+            .field("clients", &self.clients())
+            .finish_non_exhaustive()
+    }
+}

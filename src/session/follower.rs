@@ -1,0 +1,86 @@
+//! A follower: tails the store into a hot log, for the readers of a session that another server
+//! writes. One a session and server, however many readers there are.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    ReadError, Status, entry::Entry, flaw::Flaw, recovery, registry::Shared, writer::Retry,
+};
+use crate::store::{Page, StoreError};
+
+/// The most bytes that one read asks for.
+const PAGE_BYTES: usize = 256 * 1024;
+/// How long a wait for news lasts; the store may end it sooner.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// Follows until the session is sealed, can't be read any more, or nobody has read for a while.
+pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) {
+    let mut retry = Retry::default();
+    let mut last_used = Instant::now();
+    loop {
+        retry.ready().await;
+        match step(shared, entry).await {
+            Ok(Step::Sealed) => return,
+            Ok(Step::Followed) => retry.reset(),
+            Err(error) if error.is_unavailable() => {
+                retry.failed();
+                if retry.outage() >= Some(shared.options.patience) {
+                    return entry.log.fail(ReadError::Unavailable);
+                }
+            }
+            Err(error) => return entry.log.fail(error.into()),
+        }
+        if shared.is_closing() {
+            return entry.log.fail(ReadError::ShutDown);
+        }
+        if entry.clients() > 0 {
+            last_used = Instant::now();
+        } else if last_used.elapsed() >= shared.options.linger {
+            return;
+        }
+    }
+}
+
+enum Step {
+    Followed,
+    Sealed,
+}
+
+async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreError> {
+    let mut end = entry.log.end();
+    if shared.flawed(Flaw::ReadsOnAfterRewind) {
+        end.tag = None;
+    }
+    let Page { chunks, state } = shared.store.read(&entry.id, end, PAGE_BYTES).await?;
+    let reached = chunks.last().map_or(end.lsn, super::Chunk::last);
+    // Only the page that reaches the tail may say how the session stands: a reader that has the
+    // last record of a sealed log is done.
+    let caught_up = reached == state.tail;
+    let status = if caught_up {
+        state.status
+    } else {
+        Status::Streaming
+    };
+    if !chunks.is_empty() || status != entry.log.status() {
+        entry.log.publish(chunks, status);
+    }
+    if !caught_up {
+        return Ok(Step::Followed);
+    }
+    if status.outcome().is_some() {
+        return Ok(Step::Sealed);
+    }
+    if shared.may_claim(state.lease) {
+        recovery::recover(shared, &entry.id, state.clone()).await;
+    }
+    let seen = state.version();
+    let within = if shared.flawed(Flaw::TrustsWakeups) {
+        Duration::MAX
+    } else {
+        WAIT
+    };
+    shared.store.changed(&entry.id, seen, within).await?;
+    Ok(Step::Followed)
+}

@@ -1,0 +1,96 @@
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::Budget;
+use crate::session::Chunk;
+
+/// Records that a reader was given: what was published together, or a part of it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    chunk: Chunk,
+    shared: Option<Arc<Encodings>>,
+}
+
+impl Batch {
+    /// The records.
+    pub fn chunk(&self) -> &Chunk {
+        &self.chunk
+    }
+
+    /// The batch in the encoding that `key` names, made by `encode` unless another reader of this
+    /// live batch has made it already.
+    ///
+    /// For one key, `encode` must give the same bytes for the same chunk of the same session.
+    pub fn encoded(&self, key: &'static str, encode: impl FnOnce(&Chunk) -> Bytes) -> Bytes {
+        match &self.shared {
+            Some(shared) => shared.get(key, || encode(&self.chunk)),
+            None => encode(&self.chunk),
+        }
+    }
+
+    /// Whether other readers may want this batch's encodings too.
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    pub(crate) fn new(chunk: Chunk, shared: Option<Arc<Encodings>>) -> Self {
+        Self { chunk, shared }
+    }
+}
+
+/// The encodings of a live chunk, counted in the budget.
+#[derive(Debug)]
+pub(crate) struct Encodings {
+    made: Mutex<Made>,
+    budget: Arc<Budget>,
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    encodings: Vec<(&'static str, Bytes)>,
+    closed: bool,
+}
+
+impl Encodings {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            made: Mutex::default(),
+            budget,
+        }
+    }
+
+    fn get(&self, key: &'static str, encode: impl FnOnce() -> Bytes) -> Bytes {
+        let mut made = self
+            .made
+            .lock()
+            .expect("no panic under this lock but an encoder's");
+        if let Some((_, encoding)) = made.encodings.iter().find(|(k, _)| *k == key) {
+            return encoding.clone();
+        }
+        let encoding = encode();
+        if !made.closed {
+            self.budget.take(encoding.len());
+            made.encodings.push((key, encoding.clone()));
+        }
+        encoding
+    }
+
+    /// Drops the encodings; later ones aren't kept.
+    pub(super) fn close(&self) {
+        let mut made = self
+            .made
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        made.closed = true;
+        let encodings = std::mem::take(&mut made.encodings);
+        self.budget
+            .give_back(encodings.iter().map(|(_, e)| e.len()).sum());
+    }
+}
+
+impl Drop for Encodings {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,376 @@
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Waker},
+};
+
+use super::{Batch, Budget, batch::Encodings, wakers::Wakers};
+use crate::session::{Chunk, Lsn, Outcome, Position, ReadError, Status};
+
+/// The most bytes of records that a reader is given at once: a frame has 64 KiB, and an encoding
+/// adds to them.
+pub(crate) const BATCH_BYTES: usize = 32 * 1024;
+
+/// The published tail of one session's log, and those who wait for more.
+#[derive(Debug)]
+pub(crate) struct HotLog {
+    inner: Mutex<Inner>,
+    budget: Arc<Budget>,
+    max_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    chunks: VecDeque<Hot>,
+    bytes: usize,
+    tail: Lsn,
+    status: Status,
+    // Readers that have been given all there is get this instead of waiting.
+    failed: Option<ReadError>,
+    wakers: Wakers,
+}
+
+#[derive(Debug)]
+struct Hot {
+    chunk: Chunk,
+    encodings: Arc<Encodings>,
+}
+
+/// What a reader at some position gets.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Batch(Batch),
+    /// What comes next is no longer here, but in the store.
+    Evicted,
+    /// Nothing yet; the waker is registered.
+    Wait,
+    /// The position is the terminal record.
+    End,
+    Failed(ReadError),
+}
+
+impl HotLog {
+    /// A log of which `tail` records are in the store and none is here.
+    pub(crate) fn new(tail: Lsn, status: Status, max_bytes: usize, budget: Arc<Budget>) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                chunks: VecDeque::new(),
+                bytes: 0,
+                tail,
+                status,
+                failed: None,
+                wakers: Wakers::default(),
+            }),
+            budget,
+            max_bytes,
+        }
+    }
+
+    /// Says where the log stands in the store, before anything is published here.
+    pub(crate) fn begin(&self, tail: Lsn, status: Status) {
+        let mut inner = self.lock();
+        inner.tail = tail;
+        inner.status = status;
+    }
+
+    /// Adds what became stable, and wakes the readers once. `status` is how the session stands
+    /// after it.
+    ///
+    /// What is here already is passed over, so that a follower may read a page twice.
+    pub(crate) fn publish(&self, chunks: impl IntoIterator<Item = Chunk>, status: Status) {
+        let woken = {
+            let mut inner = self.lock();
+            inner.failed = None;
+            for chunk in chunks {
+                let Some(chunk) = chunk.after(inner.tail) else {
+                    continue;
+                };
+                if chunk.first() != inner.tail.next() {
+                    // A store that leaves records out must not have them spliced over.
+                    inner.failed = Some(ReadError::Corrupt {
+                        lsn: inner.tail.next(),
+                    });
+                    break;
+                }
+                inner.tail = chunk.last();
+                inner.bytes += chunk.bytes();
+                self.budget.take(chunk.bytes());
+                inner.chunks.push_back(Hot {
+                    chunk,
+                    encodings: Arc::new(Encodings::new(self.budget.clone())),
+                });
+            }
+            inner.status = status;
+            self.evict(&mut inner);
+            if status.outcome().is_some() {
+                inner.chunks.iter().for_each(|hot| hot.encodings.close());
+            }
+            inner.wakers.take()
+        };
+        wake(woken);
+    }
+
+    /// Readers that have read what there is fail with this, until something is published.
+    pub(crate) fn fail(&self, error: ReadError) {
+        let woken = {
+            let mut inner = self.lock();
+            inner.failed = Some(error);
+            inner.wakers.take()
+        };
+        wake(woken);
+    }
+
+    /// What a reader after `at` gets; if that is [`Next::Wait`], `cx` is woken for more.
+    pub(crate) fn next(&self, at: Position, slot: usize, cx: &Context<'_>) -> Next {
+        let mut inner = self.lock();
+        if at.lsn < inner.tail {
+            let found = inner
+                .chunks
+                .partition_point(|hot| hot.chunk.last() <= at.lsn);
+            let Some(hot) = inner.chunks.get(found) else {
+                return Next::Evicted;
+            };
+            if hot.chunk.first() > at.lsn.next() {
+                return Next::Evicted;
+            }
+            let whole = hot.chunk.first() == at.lsn.next() && hot.chunk.bytes() <= BATCH_BYTES;
+            let share = whole && inner.wakers.open_slots() > 1;
+            let rest = if whole {
+                Some(hot.chunk.clone())
+            } else {
+                hot.chunk.after(at.lsn).map(|rest| rest.head(BATCH_BYTES))
+            };
+            return match rest {
+                Some(rest) => Next::Batch(Batch::new(rest, share.then(|| hot.encodings.clone()))),
+                None => Next::Evicted,
+            };
+        }
+        // A reader that the store let in may be ahead of a follower: then it waits.
+        if inner.status.outcome().is_some() && at.lsn == inner.tail {
+            return Next::End;
+        }
+        if let Some(error) = &inner.failed {
+            return Next::Failed(error.clone());
+        }
+        inner.wakers.register(slot, cx.waker());
+        Next::Wait
+    }
+
+    /// Whether the record at a position is here, and by the epoch that the position says.
+    pub(crate) fn holds(&self, at: Position) -> bool {
+        let inner = self.lock();
+        let found = inner
+            .chunks
+            .partition_point(|hot| hot.chunk.last() < at.lsn);
+        inner
+            .chunks
+            .get(found)
+            .and_then(|hot| hot.chunk.record(at.lsn))
+            .is_some_and(|record| at.tag.is_none_or(|tag| record.epoch.tag() == tag))
+    }
+
+    /// The position of the last record that was published, tagged if it is here.
+    pub(crate) fn end(&self) -> Position {
+        let inner = self.lock();
+        Position {
+            lsn: inner.tail,
+            tag: inner.chunks.back().map(|hot| hot.chunk.epoch().tag()),
+        }
+    }
+
+    pub(crate) fn tail(&self) -> Lsn {
+        self.lock().tail
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.lock().status
+    }
+
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.status().outcome()
+    }
+
+    pub(crate) fn failure(&self) -> Option<ReadError> {
+        self.lock().failed.clone()
+    }
+
+    pub(crate) fn open_slot(&self) -> usize {
+        self.lock().wakers.open()
+    }
+
+    pub(crate) fn close_slot(&self, slot: usize) {
+        self.lock().wakers.close(slot);
+    }
+
+    /// Lets go of the oldest chunks until the bounds hold. The newest stays as long as it is
+    /// within this log's own bound: a reader that keeps up should not have to go to the store.
+    fn evict(&self, inner: &mut Inner) {
+        while inner.bytes > self.max_bytes || (inner.chunks.len() > 1 && self.budget.is_over()) {
+            let Some(oldest) = inner.chunks.pop_front() else {
+                break;
+            };
+            inner.bytes -= oldest.chunk.bytes();
+            self.budget.give_back(oldest.chunk.bytes());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics under this lock")
+    }
+}
+
+impl Drop for HotLog {
+    fn drop(&mut self) {
+        if let Ok(inner) = self.inner.get_mut() {
+            self.budget.give_back(inner.bytes);
+        }
+    }
+}
+
+fn wake(woken: Vec<Waker>) {
+    woken.into_iter().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::session::{ChunkBuilder, Epoch};
+
+    const EPOCH: Epoch = Epoch {
+        counter: 1,
+        bits: 9,
+    };
+
+    fn chunk(first: u64, records: usize, size: usize) -> Chunk {
+        let mut builder = ChunkBuilder::new();
+        (0..records).for_each(|_| builder.push(&vec![b'x'; size]));
+        builder.take(Lsn::new(first), EPOCH).unwrap()
+    }
+
+    fn log(max_bytes: usize, budget: usize) -> HotLog {
+        HotLog::new(
+            Lsn::ZERO,
+            Status::Streaming,
+            max_bytes,
+            Arc::new(Budget::new(budget)),
+        )
+    }
+
+    fn next(log: &HotLog, at: u64, slot: usize) -> Next {
+        log.next(
+            Position::after(Lsn::new(at)),
+            slot,
+            &Context::from_waker(Waker::noop()),
+        )
+    }
+
+    #[test]
+    fn a_reader_gets_what_follows_its_position() {
+        let log = log(1000, 1000);
+        let slot = log.open_slot();
+        assert!(matches!(next(&log, 0, slot), Next::Wait));
+        log.publish([chunk(1, 3, 10), chunk(4, 2, 10)], Status::Streaming);
+        let Next::Batch(batch) = next(&log, 1, slot) else {
+            panic!("no batch");
+        };
+        assert_eq!(
+            (batch.chunk().first().get(), batch.chunk().last().get()),
+            (2, 3)
+        );
+        assert!(matches!(next(&log, 5, slot), Next::Wait));
+    }
+
+    #[test]
+    fn what_was_published_before_is_passed_over() {
+        let log = log(1000, 1000);
+        let slot = log.open_slot();
+        log.publish([chunk(1, 3, 1)], Status::Streaming);
+        log.publish([chunk(2, 4, 1)], Status::Streaming);
+        assert_eq!(log.tail(), Lsn::new(5));
+        let Next::Batch(batch) = next(&log, 3, slot) else {
+            panic!("no batch");
+        };
+        assert_eq!(
+            (batch.chunk().first().get(), batch.chunk().last().get()),
+            (4, 5)
+        );
+    }
+
+    #[test]
+    fn the_bound_of_a_session_evicts_the_oldest() {
+        let log = log(100, 10_000);
+        let slot = log.open_slot();
+        log.publish([chunk(1, 5, 10), chunk(6, 5, 10)], Status::Streaming);
+        assert!(matches!(next(&log, 0, slot), Next::Batch(_)));
+        log.publish([chunk(11, 1, 1)], Status::Streaming);
+        assert!(matches!(next(&log, 0, slot), Next::Evicted));
+        assert!(matches!(next(&log, 5, slot), Next::Batch(_)));
+    }
+
+    #[test]
+    fn the_bound_of_all_evicts_from_who_publishes_and_is_given_back() {
+        let budget = Arc::new(Budget::new(100));
+        let log = |b: &Arc<Budget>| HotLog::new(Lsn::ZERO, Status::Streaming, 1000, b.clone());
+        let (one, other) = (log(&budget), log(&budget));
+        one.publish([chunk(1, 1, 90)], Status::Streaming);
+        other.publish([chunk(1, 1, 10)], Status::Streaming);
+        let slot = other.open_slot();
+        assert!(matches!(next(&other, 0, slot), Next::Batch(_)));
+        other.publish([chunk(2, 1, 10)], Status::Streaming);
+        assert!(matches!(next(&other, 0, slot), Next::Evicted));
+        drop((one, other));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn encodings_are_made_once_for_several_readers_and_go_at_the_seal() {
+        let budget = Arc::new(Budget::new(1000));
+        let log = HotLog::new(Lsn::ZERO, Status::Streaming, 1000, budget.clone());
+        let (a, b) = (log.open_slot(), log.open_slot());
+        log.publish([chunk(1, 1, 10)], Status::Streaming);
+        let made = std::cell::Cell::new(0);
+        for slot in [a, b] {
+            let Next::Batch(batch) = next(&log, 0, slot) else {
+                panic!("no batch");
+            };
+            batch.encoded("test", |_| {
+                made.set(made.get() + 1);
+                Bytes::from_static(b"0123456789")
+            });
+        }
+        assert_eq!((made.get(), budget.used()), (1, 20));
+        log.publish([chunk(2, 1, 10)], Status::Ended(Outcome::Complete));
+        assert_eq!(budget.used(), 20);
+    }
+
+    #[test]
+    fn the_end_comes_only_after_the_last_record_and_a_failure_after_what_is_there() {
+        let log = log(1000, 1000);
+        let slot = log.open_slot();
+        log.publish([chunk(1, 1, 1)], Status::Streaming);
+        log.fail(ReadError::Unavailable);
+        assert!(matches!(next(&log, 0, slot), Next::Batch(_)));
+        assert!(matches!(
+            next(&log, 1, slot),
+            Next::Failed(ReadError::Unavailable)
+        ));
+        log.publish([chunk(2, 1, 1)], Status::Ended(Outcome::Complete));
+        assert!(matches!(next(&log, 1, slot), Next::Batch(_)));
+        assert!(matches!(next(&log, 2, slot), Next::End));
+    }
+
+    #[test]
+    fn a_position_is_held_only_with_its_own_epoch() {
+        let log = log(1000, 1000);
+        log.publish([chunk(1, 2, 1)], Status::Streaming);
+        assert!(log.holds(Position::after(Lsn::new(2))));
+        assert!(log.holds(Position::tagged(Lsn::new(2), EPOCH.tag())));
+        assert!(!log.holds(Position::tagged(Lsn::new(2), EPOCH.succeed().tag())));
+        assert!(!log.holds(Position::after(Lsn::new(3))));
+        assert!(!log.holds(Position::START));
+    }
+}

@@ -1,0 +1,49 @@
+use std::task::Waker;
+
+/// The wakers of those who wait, by slot, so that one who polls again replaces its own.
+#[derive(Debug, Default)]
+pub(super) struct Wakers {
+    slots: Vec<Option<Waker>>,
+    free: Vec<usize>,
+    waiting: usize,
+}
+
+impl Wakers {
+    pub(super) fn open(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        })
+    }
+
+    pub(super) fn close(&mut self, slot: usize) {
+        if self.slots[slot].take().is_some() {
+            self.waiting -= 1;
+        }
+        self.free.push(slot);
+    }
+
+    pub(super) fn register(&mut self, slot: usize, waker: &Waker) {
+        match &mut self.slots[slot] {
+            Some(registered) => registered.clone_from(waker),
+            empty => {
+                *empty = Some(waker.clone());
+                self.waiting += 1;
+            }
+        }
+    }
+
+    /// Those who wait, to be woken once the lock is released: a waker may run code that takes it.
+    pub(super) fn take(&mut self) -> Vec<Waker> {
+        if self.waiting == 0 {
+            return Vec::new();
+        }
+        self.waiting = 0;
+        self.slots.iter_mut().filter_map(Option::take).collect()
+    }
+
+    /// How many slots are open.
+    pub(super) fn open_slots(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}

@@ -1,0 +1,226 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::atomic::Ordering::SeqCst,
+    task::{Context, Poll},
+};
+
+use super::{
+    Batch, Chunk, Lsn, Position, ReadError, SessionId, Status,
+    entry::Entry,
+    flaw::Flaw,
+    hot::{BATCH_BYTES, Next},
+    registry::{Client, Shared},
+    writer::Retry,
+};
+use crate::store::{BoxFuture, StoreError};
+
+/// The most bytes that one read of the store asks for.
+const PAGE_BYTES: usize = 256 * 1024;
+
+/// One cursor over one session. Readers pull, each at its own pace; one that doesn't costs a
+/// bounded amount of memory and harms nobody.
+pub struct Reader {
+    client: Client,
+    slot: usize,
+    at: Position,
+    // Read from the store, not given yet.
+    cold: VecDeque<Chunk>,
+    fetch: Option<BoxFuture<'static, Result<Vec<Chunk>, StoreError>>>,
+    // What the store said when the position was judged; a follower's log may lag behind it.
+    tail: Lsn,
+    status: Status,
+    done: bool,
+}
+
+impl Reader {
+    pub(super) async fn open(client: Client, after: Position) -> Result<Self, ReadError> {
+        let entry = &client.entry;
+        let at_hand = after.lsn == Lsn::ZERO || entry.log.holds(after);
+        let mut cold = VecDeque::new();
+        let (mut tail, mut status) = (entry.log.tail(), entry.log.status());
+        let mut at = after;
+        if !(entry.is_owned() && at_hand) {
+            let page = client.shared.store.read(&entry.id, after, PAGE_BYTES).await;
+            let page = match page {
+                Err(StoreError::Rewound { tail })
+                    if client.shared.flawed(Flaw::ReadsOnAfterRewind) =>
+                {
+                    at = Position::after(tail.min(after.lsn));
+                    client.shared.store.read(&entry.id, at, PAGE_BYTES).await?
+                }
+                page => page?,
+            };
+            (tail, status) = (page.state.tail, page.state.status);
+            cold.extend(page.chunks);
+        }
+        Ok(Self {
+            slot: client.entry.log.open_slot(),
+            client,
+            at,
+            cold,
+            fetch: None,
+            tail,
+            status,
+            done: false,
+        })
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> &SessionId {
+        &self.client.entry.id
+    }
+
+    /// After which record the reader stands.
+    pub fn position(&self) -> Position {
+        self.at
+    }
+
+    /// The last LSN of the log, as this server knows.
+    pub fn tail(&self) -> Lsn {
+        self.tail.max(self.client.entry.log.tail())
+    }
+
+    /// Where the session stands, as this server knows.
+    pub fn status(&self) -> Status {
+        match self.status.outcome() {
+            Some(_) => self.status,
+            None => self.client.entry.log.status(),
+        }
+    }
+
+    /// Whether the terminal record has been read.
+    pub fn at_end(&self) -> bool {
+        self.status().outcome().is_some() && self.at.lsn == self.tail()
+    }
+
+    /// The next records. `None` comes only after the terminal record was given, and counts as
+    /// having been read to the end. After an error there is nothing more.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]; then the terminal record was not given.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch, ReadError>>> {
+        loop {
+            if self.done {
+                return Poll::Ready(None);
+            }
+            if let Some(chunk) = self.cold.pop_front() {
+                let Some(chunk) = chunk.after(self.at.lsn) else {
+                    continue;
+                };
+                let head = chunk.head(BATCH_BYTES);
+                if let Some(rest) = chunk.after(head.last()) {
+                    self.cold.push_front(rest);
+                }
+                return self.give(Batch::new(head, None));
+            }
+            if let Some(fetch) = &mut self.fetch {
+                let fetched = std::task::ready!(fetch.as_mut().poll(cx));
+                self.fetch = None;
+                match fetched {
+                    Ok(chunks) => self.cold = chunks.into(),
+                    Err(error) => return self.fail(error.into()),
+                }
+                continue;
+            }
+            if self.at.lsn < self.tail && self.client.entry.log.tail() <= self.at.lsn {
+                // The follower is still behind what the store showed us.
+                self.fetch();
+                continue;
+            }
+            match self.client.entry.log.next(self.at, self.slot, cx) {
+                Next::Batch(batch) => return self.give(batch),
+                Next::Evicted => self.fetch(),
+                Next::Wait if self.ends_early() => {}
+                Next::Wait => return Poll::Pending,
+                Next::End => {
+                    self.done = true;
+                    self.client.entry.delivered.store(true, SeqCst);
+                }
+                Next::Failed(error) => return self.fail(error),
+            }
+        }
+    }
+
+    /// The next records, as [`poll_next`](Self::poll_next). Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub async fn next(&mut self) -> Option<Result<Batch, ReadError>> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn give(&mut self, batch: Batch) -> Poll<Option<Result<Batch, ReadError>>> {
+        let chunk = batch.chunk();
+        if chunk.first() != self.at.lsn.next() {
+            // A store that leaves records out must not have them spliced over.
+            return self.fail(ReadError::Corrupt {
+                lsn: self.at.lsn.next(),
+            });
+        }
+        self.at = Position::tagged(chunk.last(), chunk.epoch().tag());
+        Poll::Ready(Some(Ok(batch)))
+    }
+
+    fn fail(&mut self, error: ReadError) -> Poll<Option<Result<Batch, ReadError>>> {
+        self.done = true;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn fetch(&mut self) {
+        let client = self.client.clone();
+        let at = self.at;
+        self.fetch = Some(Box::pin(async move {
+            fetch(&client.shared, &client.entry, at).await
+        }));
+    }
+
+    fn ends_early(&mut self) -> bool {
+        self.done = self.client.shared.flawed(Flaw::EndsAtOldTail) && self.at.lsn >= self.tail;
+        self.done
+    }
+}
+
+/// Reads what follows a position from the store, once for all readers that need it now.
+async fn fetch(shared: &Shared, entry: &Entry, at: Position) -> Result<Vec<Chunk>, StoreError> {
+    let cell = entry.shared_read(at);
+    let mut retry = Retry::default();
+    loop {
+        let read = || async {
+            let _permit = shared.reads.acquire().await;
+            shared.store.read(&entry.id, at, PAGE_BYTES).await
+        };
+        match cell.get_or_try_init(read).await {
+            Ok(page) if page.chunks.is_empty() => {
+                return Err(StoreError::Rewound {
+                    tail: page.state.tail,
+                });
+            }
+            Ok(page) => return Ok(page.chunks.clone()),
+            Err(error)
+                if error.is_unavailable() && retry.outage() < Some(shared.options.patience) =>
+            {
+                retry.failed();
+                retry.ready().await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.client.entry.log.close_slot(self.slot);
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("id", self.id())
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}

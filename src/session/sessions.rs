@@ -1,0 +1,380 @@
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    Busy, Epoch, Format, Limits, Outcome, Owner, Permit, ReadError, Session, SessionId,
+    SessionsBuilder, Source, Start, StartError, Started, Status,
+    entry::Owned,
+    flaw::Flaw,
+    follower, recovery,
+    registry::{Client, Feeding, Shared},
+    writer::{Command, End, Retry, Writer},
+};
+use crate::store::{
+    Abort, Created, Delete, Filter, Info, Listing, New, State, Store, StoreError, StoreExt, Token,
+};
+
+/// How long a start tries to reach the store before it is refused.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a delete waits for the session that it stops to be sealed, so that its readers get
+/// their ending.
+const DELETE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for writers to hand over, past its deadline.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// The sessions of one server: starts them, lets readers attach, and cleans up after them.
+///
+/// Cheap to clone; all clones are the same registry. Several registries, on one server or many, can
+/// share a store: each session has one writer among them, and readers anywhere.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    shared: Arc<Shared>,
+}
+
+impl Sessions {
+    /// A builder of sessions that live in `store` and whose records have this format.
+    pub fn with_format(store: impl Store, format: impl Format) -> SessionsBuilder {
+        SessionsBuilder::new(Arc::new(store), Arc::new(format))
+    }
+
+    pub(super) fn from_shared(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The limits that hold here.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.options.limits
+    }
+
+    /// How many sessions this server runs.
+    pub fn running(&self) -> usize {
+        self.shared.running.count()
+    }
+
+    /// How many sessions this server has in memory: those that it runs or follows, that are being
+    /// read, or that wait for their release.
+    pub fn in_memory_count(&self) -> usize {
+        self.shared.entries().len()
+    }
+
+    /// The right to start one more session, for this owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`], if as many run as may.
+    pub fn permit(&self, owner: Option<&Owner>) -> Result<Permit, Busy> {
+        Permit::new(&self.shared, owner)
+    }
+
+    /// Where a session stands, by the store's word.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`], [`StoreError::Gone`], [`StoreError::Unavailable`].
+    pub async fn state(&self, id: &SessionId) -> Result<State, StoreError> {
+        self.shared.store.state(id).await
+    }
+
+    /// Starts a session, or attaches to the one that has this id, owner and digest already; then
+    /// the source is dropped unused.
+    ///
+    /// Returns as soon as the session exists, before anything is written to it. The source is
+    /// polled once the first record is acknowledged, on a task of its own that no disconnect ends.
+    ///
+    /// Cancel safe in this sense: dropped, the start happens or doesn't, as a whole; a repetition
+    /// with the same id attaches or starts.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing was started then, but for [`StoreError::Unavailable`] with
+    /// `maybe_applied`.
+    pub async fn start(
+        &self,
+        permit: Permit,
+        start: Start,
+        source: impl Source,
+    ) -> Result<Started, StartError> {
+        if start.first.len() > self.limits().event_bytes {
+            return Err(StartError::TooLarge);
+        }
+        let info = Arc::new(Info {
+            owner: start.owner.clone(),
+            chat: start.chat.clone(),
+            service: start.service.clone(),
+            digest: start.digest,
+            format: self.shared.format.number(),
+        });
+        let (client, new) = self.shared.enter_or_insert(&start.id);
+        let created = if new {
+            let (tell, told) = oneshot::channel();
+            let opening = Opening {
+                feeding: Feeding {
+                    shared: self.shared.clone(),
+                    entry: client.entry.clone(),
+                },
+                info: info.clone(),
+                permit,
+                start,
+            };
+            let run = opening.run(Box::pin(source), tell);
+            tokio::spawn(tracing::Instrument::in_current_span(run));
+            told.await.unwrap_or(Err(StoreError::NotFound))?
+        } else {
+            self.verified(&client).await?;
+            false
+        };
+        let theirs = client.entry.info();
+        if !created && theirs.is_none_or(|it| it.owner != info.owner || it.digest != info.digest) {
+            return Err(StartError::InUse);
+        }
+        Ok(Started {
+            session: Session::new(client),
+            created,
+        })
+    }
+
+    /// A handle on a session, wherever it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if there is nothing to attach to, [`StoreError::Gone`],
+    /// [`StoreError::Unavailable`].
+    pub async fn attach(&self, id: &SessionId) -> Result<Session, StoreError> {
+        if let Some(client) = self.shared.enter(id) {
+            self.verified(&client).await?;
+            return Ok(Session::new(client));
+        }
+        let state = self.shared.store.state(id).await?;
+        let (client, new) = self.shared.enter_or_insert(id);
+        if new {
+            let feeding = Feeding {
+                shared: self.shared.clone(),
+                entry: client.entry.clone(),
+            };
+            open_existing(&feeding, state);
+            if client.entry.log.outcome().is_none() {
+                tokio::spawn(async move {
+                    follower::follow(&feeding.shared, &feeding.entry).await;
+                });
+            }
+        } else {
+            self.verified(&client).await?;
+        }
+        Ok(Session::new(client))
+    }
+
+    /// An entry of ours is only a cache, unless we own the session: the store says whether it is
+    /// still there.
+    async fn verified(&self, client: &Client) -> Result<(), StoreError> {
+        client.entry.opened().await?;
+        if !client.entry.is_owned() {
+            self.shared.store.state(&client.entry.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops a session, wherever it runs: its provider is dropped and it is sealed as aborted. The
+    /// wish is stored when this returns. Safe to repeat; changes nothing on a sealed session, which
+    /// the state tells. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`], [`StoreError::Gone`], [`StoreError::Unavailable`].
+    pub async fn abort(&self, id: &SessionId, abort: Abort) -> Result<State, StoreError> {
+        if self.shared.flawed(Flaw::ConfirmsAbortEarly) {
+            return self.shared.store.state(id).await;
+        }
+        let state = self.shared.store.abort(id, abort.clone()).await?;
+        if state.status.outcome().is_none() {
+            if let Some(client) = self.shared.enter(id) {
+                client.entry.command(Command::Abort(abort));
+            }
+            if self.shared.may_claim(state.lease) {
+                let (shared, id, state) = (self.shared.clone(), id.clone(), state.clone());
+                tokio::spawn(async move { recovery::recover(&shared, &id, state).await });
+            }
+        }
+        Ok(state)
+    }
+
+    /// Stops a session if it runs, then forgets it. Safe to repeat while its tombstone stands.
+    ///
+    /// Waits up to 2 seconds for the session to be sealed, so that its readers get their ending.
+    /// Dropped before that, it has stopped the session but may not have deleted it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`], [`StoreError::Unavailable`].
+    pub async fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
+        match self.abort(id, Abort::default()).await {
+            Ok(mut state) => {
+                let deadline = Instant::now() + DELETE_PATIENCE;
+                while state.status.outcome().is_none() && Instant::now() < deadline {
+                    let within = deadline.saturating_duration_since(Instant::now());
+                    state = self
+                        .shared
+                        .store
+                        .changed(id, state.version(), within)
+                        .await?;
+                }
+            }
+            Err(StoreError::Gone(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.shared.store.delete(id, Delete::Now).await
+    }
+
+    /// Sessions that match, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub async fn list(&self, filter: &Filter) -> Result<Listing, StoreError> {
+        self.shared.store.list(filter).await
+    }
+
+    /// Starts no more sessions, and lets those that run finish until `deadline` is over. Then stops
+    /// their providers, gives their leases back, and fails the bodies that wait for more, so that
+    /// clients resume elsewhere. What is finished can still be read.
+    ///
+    /// Dropped before it is done, it has only closed the door.
+    pub async fn shutdown(&self, deadline: Duration) {
+        self.shared.close();
+        let drained = tokio::time::timeout(deadline, self.shared.running.drained()).await;
+        for entry in self.shared.entries() {
+            if entry.owned().is_some() {
+                entry.command(Command::Release);
+            } else if entry.log.outcome().is_none() {
+                entry.log.fail(ReadError::ShutDown);
+            }
+        }
+        if drained.is_err() {
+            let _ = tokio::time::timeout(HAND_OVER, self.shared.running.drained()).await;
+        }
+    }
+}
+
+/// A start under way, on a task of its own.
+struct Opening {
+    feeding: Feeding,
+    info: Arc<Info>,
+    permit: Permit,
+    start: Start,
+}
+
+impl Opening {
+    async fn run(
+        self,
+        source: Pin<Box<dyn Source>>,
+        tell: oneshot::Sender<Result<bool, StoreError>>,
+    ) {
+        let Self {
+            feeding,
+            info,
+            permit,
+            start,
+        } = self;
+        let (shared, entry) = (&feeding.shared, &feeding.entry);
+        let before = Instant::now();
+        let new = New {
+            info: info.clone(),
+            request: start.request.clone(),
+            token: Token::random(),
+            lease: shared.options.lease,
+            tombstone: shared.options.tombstone,
+        };
+        let created = match create(shared, &entry.id, new).await {
+            Ok(Created::Exists(state)) if shared.flawed(Flaw::StartsTwice) => {
+                Ok(Created::Created(state.epoch))
+            }
+            created => created,
+        };
+        match created {
+            Ok(Created::Created(epoch)) => {
+                let (commands, received) = mpsc::unbounded_channel();
+                entry.own(Owned {
+                    epoch,
+                    lease_until: before + shared.options.lease,
+                    commands,
+                });
+                entry.open(Ok(info));
+                let _ = tell.send(Ok(true));
+                let writer = Writer::new(shared.clone(), entry.clone(), epoch, received, source);
+                let Start {
+                    first, on_sealed, ..
+                } = start;
+                let end = writer.run(&first).await;
+                entry.disown();
+                drop(permit);
+                if let End::Sealed(outcome) = end {
+                    tracing::debug!(?outcome, "a session ended");
+                    if let Some(hook) = on_sealed {
+                        hook(outcome);
+                    }
+                } else {
+                    drop(on_sealed);
+                    hand_over(&feeding, end, epoch).await;
+                }
+            }
+            Ok(Created::Exists(state)) => {
+                drop((permit, source));
+                open_existing(&feeding, state);
+                let _ = tell.send(Ok(false));
+                if entry.log.outcome().is_none() {
+                    follower::follow(shared, entry).await;
+                }
+            }
+            Err(error) => {
+                entry.open(Err(error.clone()));
+                entry.log.fail(error.clone().into());
+                // The entry goes before the answer does: a repeated start must not find it.
+                drop((permit, feeding));
+                let _ = tell.send(Err(error));
+            }
+        }
+    }
+}
+
+async fn create(shared: &Shared, id: &SessionId, new: New) -> Result<Created, StoreError> {
+    let mut retry = Retry::default();
+    loop {
+        match shared.store.create(id, new.clone()).await {
+            Err(error) if error.is_unavailable() && retry.outage() < Some(START_PATIENCE) => {
+                retry.failed();
+                retry.ready().await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn open_existing(feeding: &Feeding, state: State) {
+    feeding.entry.log.begin(state.tail, state.status);
+    feeding.entry.open(Ok(state.info));
+}
+
+/// What becomes of the readers of a session that its writer left unsealed.
+async fn hand_over(feeding: &Feeding, end: End, epoch: Epoch) {
+    let Feeding { shared, entry } = feeding;
+    match end {
+        End::Sealed(_) => {}
+        End::Fenced if shared.flawed(Flaw::IgnoresFence) => {
+            let ended = Status::Ended(Outcome::Complete);
+            entry.log.publish(None, ended);
+        }
+        End::Fenced => follower::follow(shared, entry).await,
+        End::Gone(error) => entry.log.fail(error.into()),
+        End::Released => {
+            let lease = [(entry.id.clone(), epoch)];
+            let given_back = shared.store.renew(&lease, Duration::ZERO);
+            let _ = tokio::time::timeout(HAND_OVER / 2, given_back).await;
+            entry.log.fail(ReadError::ShutDown);
+        }
+    }
+}

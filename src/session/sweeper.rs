@@ -1,0 +1,167 @@
+//! The one task that a registry keeps: renews leases, looks for orphans, holds what is read,
+//! deletes what was released, and has the store sweep what expired.
+
+use std::{
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{Epoch, SessionId, recovery, registry::Shared, writer::Command};
+use crate::store::{Delete, StoreError};
+
+/// The longest pause between two sweeps.
+const TICK: Duration = Duration::from_secs(1);
+/// How much one sweep takes of orphans, and of what expired.
+const ORPHANS: usize = 64;
+const EXPIRED: usize = 1024;
+/// For how long a session that is read is held at a time.
+const HOLD: Duration = Duration::from_secs(30);
+/// When a release is tried again that another server's readers stand against.
+const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// Sweeps until the registry is gone.
+pub(super) async fn sweep(registry: Weak<Shared>, due: Arc<Notify>) {
+    let mut sweeper = Sweeper::default();
+    loop {
+        let wake = {
+            let Some(shared) = registry.upgrade() else {
+                return;
+            };
+            sweeper.release(&shared).await;
+            if sweeper.next <= Some(Instant::now()) {
+                let tick = TICK.min(shared.options.lease / 4);
+                sweeper.next = Some(Instant::now() + tick);
+                sweeper.tick(&shared).await;
+            }
+            let release = shared.next_release();
+            release.into_iter().chain(sweeper.next).min()
+        };
+        let wake = wake.unwrap_or_else(|| Instant::now() + TICK);
+        let _ = tokio::time::timeout_at(wake, due.notified()).await;
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sweeper {
+    next: Option<Instant>,
+    held: Option<Instant>,
+}
+
+impl Sweeper {
+    async fn tick(&mut self, shared: &Arc<Shared>) {
+        // A store that hangs in one call must not keep the leases from being renewed.
+        let limit = shared.options.lease / 3;
+        let _ = tokio::time::timeout(limit, renew(shared)).await;
+        if tokio::time::timeout(limit, orphans(shared)).await.is_err() {
+            shared.reach.lost();
+        }
+        let _ = tokio::time::timeout(limit, shared.store.sweep(EXPIRED)).await;
+        if self.held.is_none_or(|held| held.elapsed() >= HOLD / 3) {
+            self.held = Some(Instant::now());
+            let _ = tokio::time::timeout(limit, hold(shared)).await;
+        }
+    }
+
+    async fn release(&self, shared: &Arc<Shared>) {
+        for id in shared.released() {
+            let deleted = shared
+                .store
+                .delete(&id, Delete::Released(shared.holder))
+                .await;
+            let again = match deleted {
+                Ok(()) | Err(StoreError::NotFound | StoreError::Gone(_)) => None,
+                Err(_) => Some(Instant::now() + HELD_ELSEWHERE),
+            };
+            shared.release_done(&id, again);
+        }
+    }
+}
+
+async fn renew(shared: &Arc<Shared>) {
+    let lease = shared.options.lease;
+    let now = Instant::now();
+    let owned: Vec<(SessionId, Epoch)> = shared
+        .entries()
+        .iter()
+        .filter_map(|entry| {
+            let owned = entry.owned()?;
+            (owned.lease_until < now + lease * 2 / 3).then(|| (entry.id.clone(), owned.epoch))
+        })
+        .collect();
+    if owned.is_empty() {
+        return;
+    }
+    let answers = shared.store.renew(&owned, lease).await;
+    for ((id, epoch), answer) in owned.iter().zip(answers) {
+        let Some(client) = shared.enter(id) else {
+            continue;
+        };
+        match answer {
+            Ok(state) => {
+                client.entry.extend_lease(*epoch, now + lease);
+                if let Some(abort) = state.abort {
+                    client.entry.command(Command::Abort(abort));
+                }
+            }
+            Err(StoreError::Fenced) => client.entry.command(Command::Fenced),
+            // The writer's next append says what happened.
+            Err(_) => {}
+        }
+    }
+}
+
+async fn orphans(shared: &Arc<Shared>) {
+    let orphans = match shared.store.orphans(ORPHANS).await {
+        Ok(orphans) => orphans,
+        Err(error) if error.is_unavailable() => return shared.reach.lost(),
+        Err(_) => return,
+    };
+    shared.reach.reached();
+    if shared.is_closing() {
+        return;
+    }
+    for orphan in orphans {
+        if shared.may_claim(orphan.state.lease) {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                recovery::recover(&shared, &orphan.id, orphan.state).await;
+            });
+        }
+    }
+}
+
+async fn hold(shared: &Arc<Shared>) {
+    for entry in shared.entries() {
+        let needed = shared.options.retention.released.is_some() || entry.owned().is_none();
+        if entry.clients() > 0 && needed {
+            // A session that is gone all the same fails its readers by itself.
+            let _ = shared.store.hold(&entry.id, shared.holder, HOLD).await;
+        }
+    }
+}
+
+/// For how long the store has been reachable without a break, by our own clock.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    since: Mutex<Option<Instant>>,
+}
+
+impl Reach {
+    fn reached(&self) {
+        self.since
+            .lock()
+            .expect("nothing panics under this lock")
+            .get_or_insert_with(Instant::now);
+    }
+
+    fn lost(&self) {
+        *self.since.lock().expect("nothing panics under this lock") = None;
+    }
+
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        let since = *self.since.lock().expect("nothing panics under this lock");
+        since.map(|since| since.elapsed())
+    }
+}

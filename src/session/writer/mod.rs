@@ -1,0 +1,13 @@
+//! The one background task that pulls a session's source and appends.
+//!
+//! [`Pen`] is the part without I/O or clock: what is written, what may be written, what is sent
+//! next. [`Writer`] is the shell that polls the source, the store and the timers around it.
+
+mod pen;
+mod retry;
+mod task;
+
+pub(super) use self::{
+    retry::Retry,
+    task::{Command, End, Writer},
+};

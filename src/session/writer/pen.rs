@@ -1,0 +1,316 @@
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::BytesMut;
+
+use crate::{
+    session::{Chunk, ChunkBuilder, Ending, Epoch, Format, Limits, Lsn, Mark, Outcome},
+    store::{Seal, Then},
+};
+
+/// The most records of one batch.
+const BATCH_RECORDS: usize = 1024;
+/// The bytes at which a batch is closed; a reader's batch has as many at the most.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// What a writer has written and not yet seen acknowledged.
+///
+/// Records are collected into an open batch. A batch that is frozen never changes: it is sent, and
+/// sent again, until the store answers definitely, and nothing overtakes it.
+#[derive(Debug)]
+pub(super) struct Pen {
+    epoch: Epoch,
+    // Of the first record of the open batch.
+    next: Lsn,
+    open: ChunkBuilder,
+    frozen: VecDeque<(Chunk, Then)>,
+    frozen_bytes: usize,
+    // Of the whole session.
+    records: u64,
+    bytes: u64,
+    waiting: bool,
+    ended: Option<Outcome>,
+    limits: Limits,
+    keep: Duration,
+}
+
+impl Pen {
+    /// The pen of an owner whose log is empty. A session is kept for `keep` after its end.
+    pub(super) fn new(epoch: Epoch, limits: Limits, keep: Duration) -> Self {
+        Self {
+            epoch,
+            next: Lsn::ZERO.next(),
+            open: ChunkBuilder::new(),
+            frozen: VecDeque::new(),
+            frozen_bytes: 0,
+            records: 0,
+            bytes: 0,
+            waiting: false,
+            ended: None,
+            limits,
+            keep,
+        }
+    }
+
+    /// Where the next record is written.
+    pub(super) fn paper(&mut self) -> &mut BytesMut {
+        self.open.buffer()
+    }
+
+    /// Takes the record that was written as part of the log.
+    ///
+    /// # Errors
+    ///
+    /// The ending that it calls for, if it passes a limit; then it isn't part of the log.
+    pub(super) fn accept(&mut self, mark: Mark) -> Result<(), Ending> {
+        debug_assert!(self.ended.is_none(), "nothing follows the terminal record");
+        let size = self.open.end_record();
+        let bytes = self.bytes + size as u64;
+        let terminal = matches!(mark, Mark::Terminal(_));
+        let refused = if size > self.limits.event_bytes {
+            Some(Ending::EventBytes)
+        } else if terminal {
+            None
+        } else if self.records == self.limits.session_events {
+            Some(Ending::SessionEvents)
+        } else if bytes > self.limits.session_bytes {
+            Some(Ending::SessionBytes)
+        } else {
+            None
+        };
+        if let Some(ending) = refused {
+            self.open.pop();
+            return Err(ending);
+        }
+        self.records += 1;
+        self.bytes = bytes;
+        self.waiting = mark == Mark::Waiting;
+        if let Mark::Terminal(outcome) = mark {
+            self.ended = Some(outcome);
+        }
+        Ok(())
+    }
+
+    /// Writes the terminal record of an ending, unless there is one already.
+    pub(super) fn end(&mut self, ending: &Ending, format: &dyn Format) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.open.discard_open_record();
+        self.open.push(&format.ending(ending));
+        self.ended = Some(ending.outcome());
+    }
+
+    /// Closes the open batch, if it has records.
+    pub(super) fn freeze(&mut self) {
+        let then = match self.ended {
+            Some(outcome) => Then::Seal(Seal {
+                outcome,
+                keep: self.keep,
+            }),
+            None if self.waiting => Then::Waiting,
+            None => Then::Streaming,
+        };
+        if let Some(chunk) = self.open.take(self.next, self.epoch) {
+            self.next = chunk.last().next();
+            self.frozen_bytes += chunk.bytes();
+            self.frozen.push_back((chunk, then));
+        }
+    }
+
+    /// What is to be sent, or sent again.
+    pub(super) fn front(&self) -> Option<&(Chunk, Then)> {
+        self.frozen.front()
+    }
+
+    /// The front was acknowledged.
+    pub(super) fn acknowledged(&mut self) -> Option<(Chunk, Then)> {
+        let front = self.frozen.pop_front()?;
+        self.frozen_bytes -= front.0.bytes();
+        Some(front)
+    }
+
+    /// The store will never take the front: everything from there on is dropped, and the log ends.
+    pub(super) fn refused(&mut self, format: &dyn Format) {
+        if let Some((chunk, _)) = self.frozen.front() {
+            self.next = chunk.first();
+        }
+        self.frozen.clear();
+        self.frozen_bytes = 0;
+        self.open = ChunkBuilder::new();
+        self.ended = None;
+        self.end(&Ending::EventBytes, format);
+        self.freeze();
+    }
+
+    /// Whether the open batch should be closed before more is written.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= BATCH_RECORDS || self.open.bytes() >= BATCH_BYTES
+    }
+
+    /// How many bytes are not acknowledged.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.frozen_bytes + self.open.bytes()
+    }
+
+    /// Whether the terminal record is written.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Whether the session waits for a person or a client tool.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Words;
+
+    impl Format for Words {
+        fn number(&self) -> u16 {
+            0
+        }
+
+        fn ending(&self, ending: &Ending) -> Bytes {
+            format!("{ending:?}").into()
+        }
+    }
+
+    fn pen(limits: Limits) -> Pen {
+        Pen::new(Epoch::first(), limits, Duration::ZERO)
+    }
+
+    fn write(pen: &mut Pen, size: usize, mark: Mark) -> Result<(), Ending> {
+        pen.paper().extend_from_slice(&vec![b'x'; size]);
+        pen.accept(mark)
+    }
+
+    #[test]
+    fn each_limit_takes_what_is_equal_and_refuses_one_more() {
+        let event = || pen(Limits::default().event_bytes(10));
+        assert_eq!(write(&mut event(), 10, Mark::Event), Ok(()));
+        assert_eq!(
+            write(&mut event(), 11, Mark::Event),
+            Err(Ending::EventBytes)
+        );
+
+        let mut bytes = pen(Limits::default().session_bytes(10));
+        assert_eq!(write(&mut bytes, 10, Mark::Event), Ok(()));
+        assert_eq!(write(&mut bytes, 1, Mark::Event), Err(Ending::SessionBytes));
+
+        let mut events = pen(Limits::default().session_events(2));
+        assert_eq!(write(&mut events, 1, Mark::Event), Ok(()));
+        assert_eq!(write(&mut events, 1, Mark::Event), Ok(()));
+        assert_eq!(
+            write(&mut events, 1, Mark::Event),
+            Err(Ending::SessionEvents)
+        );
+    }
+
+    #[test]
+    fn there_is_room_for_the_terminal_record_past_the_limits() {
+        let mut full = pen(Limits::default().session_events(1).session_bytes(1));
+        write(&mut full, 1, Mark::Event).unwrap();
+        write(&mut full, 5, Mark::Terminal(Outcome::Complete)).unwrap();
+        full.freeze();
+        let (chunk, then) = full.front().unwrap();
+        assert_eq!(chunk.len(), 2);
+        assert!(matches!(then, Then::Seal(_)));
+    }
+
+    #[test]
+    fn a_frozen_batch_stays_as_it_is_while_more_is_written() {
+        let mut pen = pen(Limits::default());
+        write(&mut pen, 1, Mark::Event).unwrap();
+        pen.freeze();
+        let sent = pen.front().cloned().unwrap();
+        write(&mut pen, 2, Mark::Event).unwrap();
+        pen.end(&Ending::Idle, &Words);
+        pen.freeze();
+        assert_eq!(pen.front(), Some(&sent));
+        assert_eq!(pen.acknowledged(), Some(sent));
+        let (rest, then) = pen.acknowledged().unwrap();
+        assert_eq!((rest.first(), rest.len()), (Lsn::new(2), 2));
+        assert!(matches!(then, Then::Seal(_)));
+        assert_eq!(pen.unacknowledged(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_the_store_never_takes_ends_the_log_in_its_place() {
+        let mut pen = pen(Limits::default());
+        write(&mut pen, 1, Mark::Event).unwrap();
+        pen.freeze();
+        pen.acknowledged();
+        write(&mut pen, 9, Mark::Event).unwrap();
+        pen.freeze();
+        write(&mut pen, 9, Mark::Event).unwrap();
+        pen.refused(&Words);
+        let (chunk, then) = pen.acknowledged().unwrap();
+        assert_eq!((chunk.first(), chunk.len()), (Lsn::new(2), 1));
+        assert!(matches!(then, Then::Seal(_)));
+        assert_eq!(pen.front(), None);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(usize),
+        Freeze,
+        Acknowledge,
+        End,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            5 => (0..40_usize).prop_map(Step::Write),
+            3 => Just(Step::Freeze),
+            3 => Just(Step::Acknowledge),
+            1 => Just(Step::End),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_schedule_gives_consecutive_lsns_and_one_seal_at_the_end(
+            steps in prop::collection::vec(step(), 0..60),
+        ) {
+            let mut pen = pen(Limits::default().event_bytes(30).session_bytes(200));
+            let mut log = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Write(size) if !pen.has_ended() => {
+                        if let Err(ending) = write(&mut pen, size, Mark::Event) {
+                            pen.end(&ending, &Words);
+                        }
+                    }
+                    Step::Write(_) => {}
+                    Step::Freeze => pen.freeze(),
+                    Step::Acknowledge => log.extend(pen.acknowledged()),
+                    Step::End => pen.end(&Ending::Complete, &Words),
+                }
+            }
+            pen.end(&Ending::Complete, &Words);
+            pen.freeze();
+            log.extend(std::iter::from_fn(|| pen.acknowledged()));
+            let lsns: Vec<u64> = log
+                .iter()
+                .flat_map(|(chunk, _)| chunk.records().map(|r| r.lsn.get()))
+                .collect();
+            prop_assert_eq!(&lsns, &(1..=lsns.len() as u64).collect::<Vec<_>>());
+            let seals = log.iter().filter(|(_, then)| matches!(then, Then::Seal(_))).count();
+            prop_assert_eq!(seals, 1);
+            prop_assert!(matches!(log.last(), Some((_, Then::Seal(_)))));
+            prop_assert_eq!(pen.unacknowledged(), 0);
+        }
+    }
+}

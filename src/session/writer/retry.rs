@@ -1,0 +1,58 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep};
+
+const FIRST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Spaces the attempts of a call that the store does not answer, and knows for how long it hasn't.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Retry {
+    since: Option<Instant>,
+    pause: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Retry {
+    /// The store answered.
+    pub(in crate::session) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The store did not answer; the next attempt comes after a pause, twice as long each time.
+    pub(in crate::session) fn failed(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+        self.pause = (self.pause * 2).clamp(FIRST, LONGEST);
+        // Those who lost the store at the same moment should not come back at the same moment.
+        let jitter = getrandom::u32().map_or(1.0, |bits| {
+            0.5 + f64::from(bits) / f64::from(u32::MAX) / 2.0
+        });
+        self.sleep = Some(Box::pin(tokio::time::sleep(self.pause.mul_f64(jitter))));
+    }
+
+    /// Ready when the next attempt may be made; at once if the last one was answered.
+    pub(in crate::session) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.sleep {
+            None => Poll::Ready(()),
+            Some(sleep) => {
+                std::task::ready!(sleep.as_mut().poll(cx));
+                self.sleep = None;
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Waits until the next attempt may be made. Cancel safe.
+    pub(in crate::session) async fn ready(&mut self) {
+        std::future::poll_fn(|cx| self.poll_ready(cx)).await;
+    }
+
+    /// For how long the store has not answered.
+    pub(in crate::session) fn outage(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
+    }
+}

@@ -1,0 +1,430 @@
+use std::{
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Sleep},
+};
+
+use super::{pen::Pen, retry::Retry};
+use crate::{
+    session::{
+        Ending, Epoch, Mark, Outcome, ReadError, Source, Status, entry::Entry, flaw::Flaw,
+        registry::Shared,
+    },
+    store::{Abort, Appended, BoxFuture, State, StoreError, Then, Version},
+};
+
+/// A record that is ready is not held back for longer than this while more of them come.
+const HOLD: Duration = Duration::from_millis(2);
+/// How long a wait for another server's abort lasts; the store may end it sooner.
+const WATCH: Duration = Duration::from_secs(2);
+/// How long that wait pauses when the store doesn't answer it.
+const AFTER_OUTAGE: Duration = Duration::from_millis(500);
+
+/// What a writer is told from outside.
+#[derive(Debug)]
+pub(in crate::session) enum Command {
+    /// The wish is stored: end the session.
+    Abort(Abort),
+    /// Another server has the session now.
+    Fenced,
+    /// The server shuts down: stop, and give the lease back.
+    Release,
+}
+
+/// How a writer ended.
+#[derive(Debug)]
+pub(in crate::session) enum End {
+    /// The session is sealed.
+    Sealed(Outcome),
+    /// Another server writes the session now.
+    Fenced,
+    /// The session is no more.
+    Gone(StoreError),
+    /// It stopped in the middle, because it was told to.
+    Released,
+}
+
+/// Pulls one source and appends what it gives, until the session ends in one way or another.
+///
+/// One append is in flight at a time. While it is, and while the store doesn't answer, the source
+/// is pulled on until the buffer is full.
+pub(in crate::session) struct Writer {
+    shared: Arc<Shared>,
+    entry: Arc<Entry>,
+    source: Option<Pin<Box<dyn Source>>>,
+    // The source was polled: whatever it costs is being paid.
+    begun: bool,
+    pen: Pen,
+    commands: mpsc::UnboundedReceiver<Command>,
+    append: Option<Sent<Appended>>,
+    renewal: Option<Sent<State>>,
+    watch: Option<BoxFuture<'static, Result<State, StoreError>>>,
+    retry: Retry,
+    renewals: Retry,
+    releasing: bool,
+    heard: Instant,
+    started: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+struct Sent<T> {
+    at: Instant,
+    answer: BoxFuture<'static, Result<T, StoreError>>,
+}
+
+impl Writer {
+    /// The writer of a session that was just created.
+    pub(in crate::session) fn new(
+        shared: Arc<Shared>,
+        entry: Arc<Entry>,
+        epoch: Epoch,
+        commands: mpsc::UnboundedReceiver<Command>,
+        source: Pin<Box<dyn Source>>,
+    ) -> Self {
+        let options = &shared.options;
+        let now = Instant::now();
+        let until = options.limits.idle.min(options.limits.age);
+        Self {
+            pen: Pen::new(epoch, options.limits.clone(), options.retention.keep),
+            source: Some(source),
+            begun: false,
+            commands,
+            append: None,
+            renewal: None,
+            watch: None,
+            retry: Retry::default(),
+            renewals: Retry::default(),
+            releasing: false,
+            heard: now,
+            started: now,
+            timer: Box::pin(tokio::time::sleep_until(now + until)),
+            shared,
+            entry,
+        }
+    }
+
+    /// Writes the first record, then whatever the source gives, to the end.
+    pub(in crate::session) async fn run(mut self, first: &[u8]) -> End {
+        self.pen.paper().extend_from_slice(first);
+        if let Err(ending) = self.pen.accept(Mark::Event) {
+            self.end(&ending);
+        }
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        self.drop_source();
+        end
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if let Poll::Ready(end) = self.poll_commands(cx) {
+                return Poll::Ready(end);
+            }
+            if let Poll::Ready(end) = self.poll_watch(cx) {
+                return Poll::Ready(end);
+            }
+            self.poll_timer(cx);
+            let more = self.pull(cx);
+            match self.poll_append(cx) {
+                Poll::Ready(Some(end)) => return Poll::Ready(end),
+                _ if more => {
+                    // The source has more at once. Let the readers run first.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                // Acknowledged: there may be room again, or the next batch to send.
+                Poll::Ready(None) => {}
+                Poll::Pending if self.releasing && self.append.is_none() => {
+                    return Poll::Ready(End::Released);
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        while let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
+            match command {
+                Command::Abort(abort) => self.abort(abort),
+                Command::Fenced => return Poll::Ready(End::Fenced),
+                Command::Release => {
+                    self.drop_source();
+                    self.releasing = true;
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Listens for what other servers do to the session.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let Some(watch) = &mut self.watch else {
+                return Poll::Pending;
+            };
+            let answer = std::task::ready!(watch.as_mut().poll(cx));
+            self.watch = None;
+            match answer {
+                Ok(state) if state.epoch != self.pen.epoch() => return Poll::Ready(End::Fenced),
+                Ok(state) => {
+                    if let Some(abort) = &state.abort {
+                        self.abort(abort.clone());
+                    }
+                    if !self.pen.has_ended() {
+                        self.listen(state.version(), Duration::ZERO);
+                    }
+                }
+                Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
+                    return Poll::Ready(End::Gone(error));
+                }
+                Err(_) => self.listen(Version::of_owner(self.pen.epoch()), AFTER_OUTAGE),
+            }
+        }
+    }
+
+    fn listen(&mut self, seen: Version, pause: Duration) {
+        let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
+        let seen = seen.for_owner();
+        self.watch = Some(Box::pin(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            store.changed(&id, seen, WATCH).await
+        }));
+    }
+
+    /// Ends the session if the source has been silent, or at work, for too long.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) {
+        let limits = &self.shared.options.limits;
+        while !self.pen.has_ended() && self.timer.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            // The idle clock stands still while we don't listen, and while a person is asked.
+            if self.pen.is_waiting() || self.retry.outage().is_some() || !self.begun {
+                self.heard = now;
+            }
+            let (idle, age) = (self.heard + limits.idle, self.started + limits.age);
+            if now >= age {
+                return self.end(&Ending::Age);
+            } else if now >= idle {
+                return self.end(&Ending::Idle);
+            }
+            self.timer.as_mut().reset(idle.min(age));
+        }
+    }
+
+    /// Pulls the source for what is ready, and says whether it may have more at once.
+    fn pull(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.may_pull(cx) {
+            return false;
+        }
+        let began = Instant::now();
+        loop {
+            let Some(source) = &mut self.source else {
+                return false;
+            };
+            if self.pen.unacknowledged() >= self.shared.options.outage_buffer {
+                return false;
+            }
+            let paper = self.pen.paper();
+            let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, paper)));
+            match polled {
+                Ok(Poll::Pending) => return false,
+                Ok(Poll::Ready(Some(mark))) => {
+                    self.heard = Instant::now();
+                    if let Err(ending) = self.pen.accept(mark) {
+                        self.end(&ending);
+                    } else if self.pen.has_ended() {
+                        self.drop_source();
+                    }
+                }
+                Ok(Poll::Ready(None)) => self.end(&Ending::Complete),
+                Err(_) => {
+                    tracing::error!("the source of a session panicked");
+                    self.end(&Ending::Panicked);
+                }
+            }
+            if self.pen.is_full() || self.heard - began >= HOLD {
+                self.pen.freeze();
+                return true;
+            }
+        }
+    }
+
+    /// The source is polled only once the first record is acknowledged, and for the first time only
+    /// while the lease runs: from then on somebody pays for it.
+    fn may_pull(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.begun {
+            return true;
+        }
+        if self.source.is_none() || self.pen.unacknowledged() > 0 {
+            return false;
+        }
+        if !self.entry.is_owned() && self.poll_renewal(cx).is_pending() {
+            return false;
+        }
+        self.begun = true;
+        self.heard = Instant::now();
+        true
+    }
+
+    fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            std::task::ready!(self.renewals.poll_ready(cx));
+            let sent = self.renewal.get_or_insert_with(|| {
+                let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
+                let (epoch, lease) = (self.pen.epoch(), self.shared.options.lease);
+                Sent {
+                    at: Instant::now(),
+                    answer: Box::pin(async move {
+                        let answer = store.renew(&[(id, epoch)], lease).await.pop();
+                        answer.unwrap_or(Err(StoreError::NotFound))
+                    }),
+                }
+            });
+            let answer = std::task::ready!(sent.answer.as_mut().poll(cx));
+            let at = sent.at;
+            self.renewal = None;
+            match answer {
+                Ok(_) => {
+                    let until = at + self.shared.options.lease;
+                    self.entry.extend_lease(self.pen.epoch(), until);
+                    return Poll::Ready(());
+                }
+                Err(StoreError::Unavailable { .. }) => {
+                    self.renewals.failed();
+                }
+                Err(_) => {
+                    // The append or the watch will say what happened to the session.
+                    self.end(&Ending::Interrupted);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Sends the front of what is written, and publishes what is acknowledged. Ready with an end,
+    /// or with none if a batch was acknowledged.
+    fn poll_append(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        if self.append.is_none() {
+            if self.releasing {
+                return Poll::Pending;
+            }
+            std::task::ready!(self.retry.poll_ready(cx));
+            if self.pen.front().is_none() {
+                self.pen.freeze();
+            }
+            let Some((chunk, then)) = self.pen.front().cloned() else {
+                return Poll::Pending;
+            };
+            let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
+            self.append = Some(Sent {
+                at: Instant::now(),
+                answer: Box::pin(async move { store.append(&id, chunk, then).await }),
+            });
+        }
+        let Some(sent) = &mut self.append else {
+            return Poll::Pending;
+        };
+        let answer = std::task::ready!(sent.answer.as_mut().poll(cx));
+        let at = sent.at;
+        self.append = None;
+        match answer {
+            Ok(appended) => Poll::Ready(self.acknowledged(at, appended)),
+            Err(StoreError::Unavailable { .. }) => self.unanswered(cx),
+            Err(StoreError::TooLarge { .. }) => {
+                self.drop_source();
+                self.pen.refused(&*self.shared.format);
+                Poll::Ready(None)
+            }
+            Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
+                Poll::Ready(Some(End::Gone(error)))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the store refused an append: somebody else owns the session");
+                Poll::Ready(Some(End::Fenced))
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, sent: Instant, appended: Appended) -> Option<End> {
+        self.retry.reset();
+        let until = sent + self.shared.options.lease;
+        self.entry.extend_lease(self.pen.epoch(), until);
+        let (chunk, then) = self.pen.acknowledged()?;
+        let status = match then {
+            Then::Streaming => Status::Streaming,
+            Then::Waiting => Status::Waiting,
+            Then::Seal(seal) => Status::Ended(seal.outcome),
+        };
+        self.entry.log.publish([chunk], status);
+        if let Some(outcome) = status.outcome() {
+            return Some(End::Sealed(outcome));
+        }
+        if let Some(abort) = appended.abort {
+            self.abort(abort);
+        } else if self.watch.is_none() && !self.pen.has_ended() {
+            // Nothing was seen of this epoch's aborts yet; the first answer comes at once if there
+            // is one.
+            self.listen(Version::of_owner(self.pen.epoch()), Duration::ZERO);
+        }
+        None
+    }
+
+    /// Keeps what was sent, to send it again unchanged.
+    fn unanswered(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        self.retry.failed();
+        if self.retry.outage() >= Some(self.shared.options.patience) {
+            self.entry.log.fail(ReadError::Unavailable);
+        }
+        if self.started.elapsed() > self.shared.options.limits.age + self.shared.options.patience {
+            // Whoever reaches the store again finds an orphan.
+            return Poll::Ready(Some(End::Gone(StoreError::unavailable(
+                true,
+                "the store did not answer for as long as a session may run",
+            ))));
+        }
+        if self.shared.flawed(Flaw::TakesSilenceForYes) {
+            return Poll::Ready(self.acknowledged(Instant::now(), Appended::default()));
+        }
+        // Registers for the next attempt; nothing is sent before that.
+        let _ = self.retry.poll_ready(cx);
+        Poll::Pending
+    }
+
+    fn abort(&mut self, abort: Abort) {
+        self.end(&Ending::Aborted {
+            reason: abort.reason,
+        });
+    }
+
+    fn end(&mut self, ending: &Ending) {
+        self.drop_source();
+        self.pen.end(ending, &*self.shared.format);
+    }
+
+    /// Drops the source, whose `Drop` is somebody else's code too.
+    fn drop_source(&mut self) {
+        if let Some(source) = self.source.take()
+            && catch_unwind(AssertUnwindSafe(|| drop(source))).is_err()
+        {
+            tracing::error!("the source of a session panicked while it was dropped");
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("entry", &self.entry)
+            .field("pen", &self.pen)
+            .finish_non_exhaustive()
+    }
+}
