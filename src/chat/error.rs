@@ -1,0 +1,148 @@
+use std::{error::Error, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::BoxError;
+
+/// A failure that a provider lets clients hear of.
+///
+/// Its message is public: it goes into the terminal `error` event, word for word, so it must not
+/// carry a key, an address or a raw response body. [What the failure was made of](Error::source)
+/// goes to traces only. Of any other error that a provider returns clients hear a fixed text.
+///
+/// ```
+/// use unbroken::chat::{ErrorCode, ProviderError};
+///
+/// let error = ProviderError::new("the model is overloaded; try again in a minute")
+///     .recoverable(true)
+///     .with_source("503 from 10.0.0.7");
+/// assert_eq!(error.to_string(), "the model is overloaded; try again in a minute");
+/// assert_eq!(error.code(), ErrorCode::Provider);
+/// ```
+#[derive(Debug)]
+pub struct ProviderError {
+    message: String,
+    recoverable: bool,
+    code: ErrorCode,
+    source: Option<BoxError>,
+}
+
+/// The kind of failure, in an [`ErrorEvent`](super::ErrorEvent).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The provider returned an error, or its stream was cut.
+    Provider,
+    /// It was silent for too long, or ran for too long.
+    Timeout,
+    /// Its writer died, or the server was shut down before it was done.
+    Interrupted,
+    /// It passed a limit.
+    Limit,
+    /// The provider panicked, or a bug of the server.
+    Internal,
+}
+
+impl ProviderError {
+    /// A failure of code [`ErrorCode::Provider`] that trying again doesn't mend, with a message
+    /// that clients may see.
+    pub fn new(public_message: impl Into<String>) -> Self {
+        Self {
+            message: public_message.into(),
+            recoverable: false,
+            code: ErrorCode::Provider,
+            source: None,
+        }
+    }
+
+    /// Whether the same request may succeed if it is made again.
+    pub fn recoverable(mut self, recoverable: bool) -> Self {
+        self.recoverable = recoverable;
+        self
+    }
+
+    /// The same failure, of this kind.
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The same failure, with what it was made of. Clients never see that.
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What clients see.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same request may succeed if it is made again.
+    pub fn is_recoverable(&self) -> bool {
+        self.recoverable
+    }
+
+    /// The kind of failure.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+}
+
+impl ErrorCode {
+    /// The word for it on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Timeout => "timeout",
+            Self::Interrupted => "interrupted",
+            Self::Limit => "limit",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// The public message.
+impl fmt::Display for ProviderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for ProviderError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.source.as_deref()?)
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_source_is_kept_but_not_displayed() {
+        let error = ProviderError::new("sorry").with_source("the inner reason");
+        assert_eq!(error.to_string(), "sorry");
+        assert_eq!(error.source().unwrap().to_string(), "the inner reason");
+    }
+
+    #[test]
+    fn codes_are_the_words_of_the_protocol() {
+        for code in [
+            ErrorCode::Provider,
+            ErrorCode::Timeout,
+            ErrorCode::Interrupted,
+            ErrorCode::Limit,
+            ErrorCode::Internal,
+        ] {
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use super::ToolCall;
+
+/// One message of a conversation.
+///
+/// Its `Debug` shows how long it is, not what it says: conversations are private, and logs are not.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said. An assistant that only calls tools says nothing; that may be `null` or left out
+    /// on the wire.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub content: String,
+    /// The tools that an assistant asked for.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_empty"
+    )]
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call a tool's message answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// Fields that this version doesn't know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Who speaks in a [`Message`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Role {
+    /// The application, to the model.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+    /// A tool, with what it gave.
+    Tool,
+}
+
+impl Message {
+    /// A message of this role.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            extra: Map::new(),
+        }
+    }
+
+    /// The application tells the model how to behave.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new(Role::System, content)
+    }
+
+    /// The person says this.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new(Role::User, content)
+    }
+
+    /// The model said this.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new(Role::Assistant, content)
+    }
+
+    /// A tool gave this for the call `tool_call_id`.
+    pub fn tool(tool_call_id: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            tool_call_id: Some(tool_call_id.into()),
+            ..Self::new(Role::Tool, content)
+        }
+    }
+
+    /// The same message, with the tools that the assistant asked for.
+    pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
+        self.tool_calls = calls.into_iter().collect();
+        self
+    }
+}
+
+impl Role {
+    /// The word for it on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+            Self::Tool => "tool",
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("role", &self.role)
+            .field("content_bytes", &self.content.len())
+            .field("tool_calls", &self.tool_calls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_field_names_that_every_model_knows() {
+        let text = serde_json::to_string(&[
+            Message::user("Hi"),
+            Message::assistant("").with_tool_calls([ToolCall::new("c1", "now", Value::Null)]),
+            Message::tool("c1", "noon"),
+        ])
+        .unwrap();
+        assert_eq!(
+            text,
+            concat!(
+                r#"[{"role":"user","content":"Hi"},"#,
+                r#"{"role":"assistant","content":"","tool_calls":[{"id":"c1","name":"now","arguments":null}]},"#,
+                r#"{"role":"tool","content":"noon","tool_call_id":"c1"}]"#
+            )
+        );
+    }
+
+    #[test]
+    fn null_content_is_no_content() {
+        let read: Message =
+            serde_json::from_str(r#"{"role":"assistant","content":null,"tool_calls":null}"#)
+                .unwrap();
+        assert_eq!(read, Message::assistant(""));
+    }
+
+    #[test]
+    fn debug_does_not_show_what_was_said() {
+        let shown = format!("{:?}", Message::user("a private matter"));
+        assert!(!shown.contains("private"), "{shown}");
+    }
+}

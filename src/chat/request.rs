@@ -1,0 +1,149 @@
+use std::{fmt, sync::Arc};
+
+use http::Extensions;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, Message};
+
+/// What a client asks of a provider.
+///
+/// On the wire and in the store it is the JSON of a chat request; whom it serves
+/// ([`session_id`](Self::session_id), [`owner`](Self::owner), [`extensions`](Self::extensions)) is
+/// added by the layer above and is never part of that.
+///
+/// Its `Debug` shows counts, not what was said: conversations are private, and logs are not.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ChatRequest {
+    /// The conversation so far, oldest first.
+    pub messages: Vec<Message>,
+    /// Tells the model how to behave, before all messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<String>,
+    /// Which model is to answer; the provider's own choice if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The conversation's name, for the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<String>,
+    /// Which of the server's tools may be used; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled_tools: Option<EnabledTools>,
+    /// Tools that the client brings along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub isomorphic_tools: Vec<IsomorphicTool>,
+    /// What the client's tools gave for the calls that were handed to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub isomorphic_client_outputs: Vec<IsomorphicClientOutput>,
+    /// Further fields. The durable layer drops those that the application didn't open.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+    /// The session that the answer is for.
+    #[serde(skip)]
+    pub session_id: Option<Arc<str>>,
+    /// Whom the session belongs to, as the application's access policy names them.
+    #[serde(skip)]
+    pub owner: Option<Arc<str>>,
+    /// What the layers above left on the HTTP request. Absent after a restart from the store.
+    #[serde(skip)]
+    pub extensions: Extensions,
+}
+
+impl ChatRequest {
+    /// A request with these messages and nothing else.
+    pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
+        Self {
+            messages: messages.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A request with one message, from the user.
+    pub fn from_user(content: impl Into<String>) -> Self {
+        Self::new([Message::user(content)])
+    }
+
+    /// The last message of the user, if there is one.
+    pub fn last_user_message(&self) -> Option<&Message> {
+        use super::Role;
+        self.messages
+            .iter()
+            .rfind(|message| message.role == Role::User)
+    }
+}
+
+impl fmt::Debug for ChatRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatRequest")
+            .field("messages", &self.messages.len())
+            .field("system_prompt", &self.system_prompt.is_some())
+            .field("model", &self.model)
+            .field("chat_id", &self.chat_id)
+            .field("enabled_tools", &self.enabled_tools)
+            .field("isomorphic_tools", &self.isomorphic_tools.len())
+            .field(
+                "isomorphic_client_outputs",
+                &self.isomorphic_client_outputs.len(),
+            )
+            .field("extra", &self.extra.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_request_reads_and_writes_the_names_of_the_protocol() {
+        let wire = json!({
+            "messages": [{"role": "user", "content": "Hi"}],
+            "systemPrompt": "Be brief.",
+            "model": "m",
+            "chatId": "c",
+            "enabledTools": true,
+            "isomorphicTools": [
+                {"name": "map", "description": "Shows a map", "parameters": {}, "authority": "client"}
+            ],
+            "isomorphicClientOutputs": [{
+                "callId": "1", "toolName": "map", "params": {}, "clientOutput": "ok",
+                "cachedHandoff": [1], "usesHandoff": true
+            }],
+            "script": {"text": "Hello"}
+        });
+        let request: ChatRequest = serde_json::from_value(wire.clone()).unwrap();
+        assert_eq!(request.chat_id.as_deref(), Some("c"));
+        assert_eq!(request.enabled_tools, Some(EnabledTools::All));
+        assert!(request.isomorphic_client_outputs[0].uses_handoff);
+        assert_eq!(request.extra["script"]["text"], "Hello");
+        assert_eq!(serde_json::to_value(&request).unwrap(), wire);
+    }
+
+    #[test]
+    fn whom_it_serves_is_not_part_of_the_wire() {
+        let mut request = ChatRequest::from_user("Hi");
+        request.session_id = Some("s".into());
+        request.owner = Some("o".into());
+        request.extensions.insert(7_u8);
+        assert_eq!(
+            serde_json::to_string(&request).unwrap(),
+            r#"{"messages":[{"role":"user","content":"Hi"}]}"#
+        );
+        let read: ChatRequest =
+            serde_json::from_str(r#"{"messages":[],"owner":"me","session_id":"x"}"#).unwrap();
+        assert_eq!((read.owner, read.session_id), (None, None));
+    }
+
+    #[test]
+    fn debug_does_not_show_what_was_said() {
+        let mut request = ChatRequest::from_user("a private matter");
+        request.system_prompt = Some("another secret".into());
+        let shown = format!("{request:?}");
+        assert!(!shown.contains("private"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

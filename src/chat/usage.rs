@@ -1,0 +1,40 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What an answer cost, in tokens, as the provider counted them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens that the model read.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Tokens that the model made, those of its thinking among them.
+    #[serde(default)]
+    pub output_tokens: u64,
+    /// How many of the input tokens came from the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_tokens: Option<u64>,
+    /// How many of the output tokens were thinking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    /// Fields that this version doesn't know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl Usage {
+    /// So many tokens in and out.
+    pub fn new(input_tokens: u64, output_tokens: u64) -> Self {
+        Self {
+            input_tokens,
+            output_tokens,
+            ..Self::default()
+        }
+    }
+
+    /// Tokens in and out together.
+    pub fn total_tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
