@@ -1,0 +1,187 @@
+//! What the tests of the registry share: a source that a test feeds, and a format of plain words.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+use unbroken::session::{
+    Digest, Ending, Format, Lsn, Mark, Outcome, Reader, ServiceName, SessionId, Source, Start,
+};
+
+/// Writes endings as words: `complete`, `aborted`, `interrupted`, …
+#[derive(Debug)]
+pub struct Words;
+
+impl Format for Words {
+    fn number(&self) -> u16 {
+        1
+    }
+
+    fn ending(&self, ending: &Ending) -> Bytes {
+        let word = match ending {
+            Ending::Complete => "complete".to_owned(),
+            Ending::Aborted { reason } => match reason {
+                Some(reason) => format!("aborted: {reason}"),
+                None => "aborted".to_owned(),
+            },
+            other => format!("{other:?}").to_lowercase(),
+        };
+        word.into()
+    }
+}
+
+/// A source that says what the test tells it.
+pub struct Told {
+    said: mpsc::UnboundedReceiver<Say>,
+    dropped: Arc<AtomicUsize>,
+    polled: Arc<AtomicUsize>,
+}
+
+/// Tells a [`Told`] what to say. Dropped, the source comes to its end.
+#[derive(Clone)]
+pub struct Teller {
+    say: mpsc::UnboundedSender<Say>,
+    dropped: Arc<AtomicUsize>,
+    polled: Arc<AtomicUsize>,
+}
+
+pub enum Say {
+    Record(Vec<u8>, Mark),
+    Panic,
+}
+
+pub fn told() -> (Teller, Told) {
+    let (say, said) = mpsc::unbounded_channel();
+    let (dropped, polled) = (Arc::default(), Arc::default());
+    let teller = Teller {
+        say,
+        dropped: Arc::clone(&dropped),
+        polled: Arc::clone(&polled),
+    };
+    let told = Told {
+        said,
+        dropped,
+        polled,
+    };
+    (teller, told)
+}
+
+impl Teller {
+    pub fn say(&self, text: &str) {
+        let _ = self.say.send(Say::Record(text.into(), Mark::Event));
+    }
+
+    pub fn mark(&self, text: &str, mark: Mark) {
+        let _ = self.say.send(Say::Record(text.into(), mark));
+    }
+
+    pub fn fail(&self, text: &str, outcome: Outcome) {
+        self.mark(text, Mark::Terminal(outcome));
+    }
+
+    pub fn panic(&self) {
+        let _ = self.say.send(Say::Panic);
+    }
+
+    /// Whether the source was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.load(SeqCst) > 0
+    }
+
+    /// Whether the source was ever polled.
+    pub fn was_polled(&self) -> bool {
+        self.polled.load(SeqCst) > 0
+    }
+}
+
+impl Source for Told {
+    fn poll_record(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut BytesMut,
+    ) -> Poll<Option<Mark>> {
+        self.polled.fetch_add(1, SeqCst);
+        self.said.poll_recv(cx).map(|said| match said? {
+            Say::Record(record, mark) => {
+                out.extend_from_slice(&record);
+                Some(mark)
+            }
+            Say::Panic => panic!("as the test wanted"),
+        })
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.dropped.fetch_add(1, SeqCst);
+    }
+}
+
+pub fn id(name: &str) -> SessionId {
+    format!("{name:-<22}").parse().expect("a test's id is valid")
+}
+
+pub fn start(id: &SessionId) -> Start {
+    Start::new(
+        id.clone(),
+        ServiceName::new("test"),
+        Digest([7; 32]),
+        Bytes::from_static(b"info"),
+    )
+}
+
+/// Everything that a reader gives until it ends, as text.
+pub async fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
+    let mut all = Vec::new();
+    while let Some(batch) = reader.next().await {
+        push(&mut all, &batch.expect("the reader goes on"));
+    }
+    all
+}
+
+/// The next `count` records, one read at a time; it may read more.
+pub async fn read(reader: &mut Reader, count: usize) -> Vec<(u64, String)> {
+    let mut some = Vec::new();
+    while some.len() < count {
+        match reader.next().await {
+            Some(batch) => push(&mut some, &batch.expect("the reader goes on")),
+            None => break,
+        }
+    }
+    some
+}
+
+fn push(all: &mut Vec<(u64, String)>, batch: &unbroken::session::Batch) {
+    for record in batch.chunk().records() {
+        let text = String::from_utf8(record.bytes.to_vec()).expect("tests write text");
+        all.push((record.lsn.get(), text));
+    }
+}
+
+/// What a log should hold: these texts, from the first LSN on.
+pub fn log(texts: &[&str]) -> Vec<(u64, String)> {
+    (1..).zip(texts.iter().map(|text| (*text).to_owned())).collect()
+}
+
+/// Waits, in virtual time, until something is so.
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    for _ in 0..10_000 {
+        if so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("never came: {what}");
+}
+
+pub fn lsn(number: u64) -> Lsn {
+    Lsn::new(number)
+}
