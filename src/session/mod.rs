@@ -6,8 +6,10 @@
 mod chunk;
 mod epoch;
 mod id;
+pub(crate) mod life;
 mod lsn;
 mod names;
+pub(crate) mod rule;
 mod status;
 
 pub use self::{
