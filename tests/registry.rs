@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{id, log, lsn, read, read_all, start, told, until, Told, Words};
+use support::{Told, Words, id, log, lsn, read, read_all, start, told, until};
 use unbroken::{
     session::{
         Busy, ErrorCode, Limits, Mark, Outcome, Owner, Position, ReadError, Retention, Session,
@@ -135,7 +135,8 @@ async fn a_start_that_nobody_waits_for_happens_all_the_same() {
     let (teller, source) = told();
     let permit = sessions.permit(None).unwrap();
     let mut starting = Box::pin(sessions.start(permit, start(&id), source));
-    let _ = futures_util::poll!(&mut starting);
+    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(starting.as_mut().poll(cx)));
+    assert!(polled.await.is_pending());
     drop(starting);
     settle().await;
     assert!(teller.was_polled());
@@ -147,7 +148,10 @@ async fn the_source_is_polled_only_once_the_first_record_is_acknowledged() {
     let (sessions, id) = (builder().build(), id("one"));
     let (teller, source) = told();
     let session = begin(&sessions, &id, source).await;
-    assert!(!teller.was_polled(), "the head leaves before the source is asked");
+    assert!(
+        !teller.was_polled(),
+        "the head leaves before the source is asked"
+    );
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
     settle().await;
@@ -311,7 +315,10 @@ async fn a_finished_session_is_kept_for_its_retention_then_gone() {
     assert!(sessions.attach(&id).await.is_ok());
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(is_gone(&sessions, &id).await);
-    assert!(matches!(sessions.attach(&id).await, Err(StoreError::Gone(_))));
+    assert!(matches!(
+        sessions.attach(&id).await,
+        Err(StoreError::Gone(_))
+    ));
     let (late, source) = told();
     let permit = sessions.permit(None).unwrap();
     let retry = sessions.start(permit, start(&id), source).await;
@@ -358,7 +365,10 @@ async fn a_panic_of_the_provider_ends_the_session() {
     teller.panic();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "a", "panicked"]));
-    assert_eq!(session.status(), Status::Ended(Outcome::Error(ErrorCode::Internal)));
+    assert_eq!(
+        session.status(),
+        Status::Ended(Outcome::Error(ErrorCode::Internal))
+    );
     assert_eq!(sessions.running(), 0);
 }
 
@@ -375,7 +385,10 @@ async fn silence_ends_a_session_at_its_idle_limit_and_not_before() {
     settle().await;
     assert_eq!(session.status(), Status::Streaming);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(session.status(), Status::Ended(Outcome::Error(ErrorCode::Timeout)));
+    assert_eq!(
+        session.status(),
+        Status::Ended(Outcome::Error(ErrorCode::Timeout))
+    );
     assert!(teller.is_dropped());
 }
 
@@ -405,7 +418,10 @@ async fn a_session_ends_at_its_age_however_busy() {
         teller.say("busy");
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(session.status(), Status::Ended(Outcome::Error(ErrorCode::Timeout)));
+    assert_eq!(
+        session.status(),
+        Status::Ended(Outcome::Error(ErrorCode::Timeout))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -436,7 +452,10 @@ async fn permits_hold_both_limits_and_are_given_back() {
     let owner = Owner::new("somebody");
     let a = sessions.permit(Some(&owner)).unwrap();
     let _b = sessions.permit(Some(&owner)).unwrap();
-    assert_eq!(sessions.permit(Some(&owner)).unwrap_err(), Busy::RunningPerOwner);
+    assert_eq!(
+        sessions.permit(Some(&owner)).unwrap_err(),
+        Busy::RunningPerOwner
+    );
     let _c = sessions.permit(None).unwrap();
     assert_eq!(sessions.permit(None).unwrap_err(), Busy::Running);
     drop(a);
@@ -455,8 +474,15 @@ async fn an_abort_drops_the_provider_and_seals() {
         reason: Some("enough".into()),
     };
     let state = sessions.abort(&id, abort()).await.unwrap();
-    assert_eq!(state.status, Status::Streaming, "it was running when the wish was stored");
-    assert_eq!(read_all(&mut reader).await, [(3, "aborted: enough".to_owned())]);
+    assert_eq!(
+        state.status,
+        Status::Streaming,
+        "it was running when the wish was stored"
+    );
+    assert_eq!(
+        read_all(&mut reader).await,
+        [(3, "aborted: enough".to_owned())]
+    );
     assert!(teller.is_dropped());
     let again = sessions.abort(&id, abort()).await.unwrap();
     assert_eq!(again.status, Status::Ended(Outcome::Aborted));
@@ -587,7 +613,9 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
         lease: Duration::from_secs(10),
         tombstone: Duration::from_secs(60),
     };
-    unbroken::store::Store::create(&store, &id, create).await.unwrap();
+    unbroken::store::Store::create(&store, &id, create)
+        .await
+        .unwrap();
     drop((teller, source));
     let session = match survivor.attach(&id).await {
         Ok(session) => session,
@@ -597,7 +625,10 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
     let before = tokio::time::Instant::now();
     assert_eq!(read_all(&mut reader).await, log(&["interrupted"]));
     let took = before.elapsed();
-    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(12), "{took:?}");
+    assert!(
+        took > Duration::from_secs(9) && took < Duration::from_secs(12),
+        "{took:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -617,7 +648,10 @@ async fn a_shutdown_lets_sessions_finish_and_fails_the_others_at_the_deadline() 
     assert_eq!(sessions.permit(None).unwrap_err(), Busy::ShuttingDown);
     quick.say("bye");
     drop(quick);
-    assert_eq!(read_all(&mut fast_reader).await, log(&["info", "bye", "complete"]));
+    assert_eq!(
+        read_all(&mut fast_reader).await,
+        log(&["info", "bye", "complete"])
+    );
     assert!(!hanging.is_dropped());
     shutdown.await.unwrap();
     assert!(hanging.is_dropped());

@@ -305,6 +305,8 @@ impl Opening {
                 });
                 entry.open(Ok(info));
                 let _ = tell.send(Ok(true));
+                // The head goes first: what the source does in its first poll is not ours to know.
+                tokio::task::yield_now().await;
                 let writer = Writer::new(shared.clone(), entry.clone(), epoch, received, source);
                 let Start {
                     first, on_sealed, ..

@@ -26,14 +26,19 @@ mod append;
 mod contract;
 mod error;
 mod list;
+mod memory;
 mod new;
 mod state;
 
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub use self::memory::Clock;
 pub use self::{
     append::{Appended, Seal, Then},
     contract::{BoxFuture, Store, StoreExt},
     error::StoreError,
     list::{Filter, Listed, Listing, StatusFilter},
+    memory::Memory,
     new::{Claimed, Created, New, Token},
     state::{Abort, Delete, Durability, Holder, Info, Lease, Page, State, Tombstone, Version},
 };

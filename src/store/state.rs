@@ -29,6 +29,11 @@ pub struct Info {
     pub format: u16,
 }
 
+impl Info {
+    /// The newest format that this library knows; it reads and claims no session of a newer one.
+    pub const LATEST_FORMAT: u16 = 1;
+}
+
 /// Where a session stands.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -122,9 +127,14 @@ impl Version {
         }
     }
 
+    /// Whether this was made with [`for_owner`](Self::for_owner): records don't count.
+    pub fn is_for_owner(&self) -> bool {
+        self.tail == Lsn::MAX
+    }
+
     /// Whether a session that is at `now` has moved on from this.
     pub fn is_behind(&self, now: &Self) -> bool {
-        let owner = self.tail == Lsn::MAX;
+        let owner = self.is_for_owner();
         self.epoch != now.epoch
             || self.aborted != now.aborted
             || self.tail < now.tail

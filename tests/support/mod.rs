@@ -18,7 +18,7 @@ use unbroken::session::{
 
 /// Writes endings as words: `complete`, `aborted`, `interrupted`, …
 #[derive(Debug)]
-pub struct Words;
+pub(crate) struct Words;
 
 impl Format for Words {
     fn number(&self) -> u16 {
@@ -39,7 +39,7 @@ impl Format for Words {
 }
 
 /// A source that says what the test tells it.
-pub struct Told {
+pub(crate) struct Told {
     said: mpsc::UnboundedReceiver<Say>,
     dropped: Arc<AtomicUsize>,
     polled: Arc<AtomicUsize>,
@@ -47,18 +47,18 @@ pub struct Told {
 
 /// Tells a [`Told`] what to say. Dropped, the source comes to its end.
 #[derive(Clone)]
-pub struct Teller {
+pub(crate) struct Teller {
     say: mpsc::UnboundedSender<Say>,
     dropped: Arc<AtomicUsize>,
     polled: Arc<AtomicUsize>,
 }
 
-pub enum Say {
+pub(crate) enum Say {
     Record(Vec<u8>, Mark),
     Panic,
 }
 
-pub fn told() -> (Teller, Told) {
+pub(crate) fn told() -> (Teller, Told) {
     let (say, said) = mpsc::unbounded_channel();
     let (dropped, polled) = (Arc::default(), Arc::default());
     let teller = Teller {
@@ -75,29 +75,29 @@ pub fn told() -> (Teller, Told) {
 }
 
 impl Teller {
-    pub fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         let _ = self.say.send(Say::Record(text.into(), Mark::Event));
     }
 
-    pub fn mark(&self, text: &str, mark: Mark) {
+    pub(crate) fn mark(&self, text: &str, mark: Mark) {
         let _ = self.say.send(Say::Record(text.into(), mark));
     }
 
-    pub fn fail(&self, text: &str, outcome: Outcome) {
+    pub(crate) fn fail(&self, text: &str, outcome: Outcome) {
         self.mark(text, Mark::Terminal(outcome));
     }
 
-    pub fn panic(&self) {
+    pub(crate) fn panic(&self) {
         let _ = self.say.send(Say::Panic);
     }
 
     /// Whether the source was dropped.
-    pub fn is_dropped(&self) -> bool {
+    pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(SeqCst) > 0
     }
 
     /// Whether the source was ever polled.
-    pub fn was_polled(&self) -> bool {
+    pub(crate) fn was_polled(&self) -> bool {
         self.polled.load(SeqCst) > 0
     }
 }
@@ -125,11 +125,13 @@ impl Drop for Told {
     }
 }
 
-pub fn id(name: &str) -> SessionId {
-    format!("{name:-<22}").parse().expect("a test's id is valid")
+pub(crate) fn id(name: &str) -> SessionId {
+    format!("{name:-<22}")
+        .parse()
+        .expect("a test's id is valid")
 }
 
-pub fn start(id: &SessionId) -> Start {
+pub(crate) fn start(id: &SessionId) -> Start {
     Start::new(
         id.clone(),
         ServiceName::new("test"),
@@ -139,7 +141,7 @@ pub fn start(id: &SessionId) -> Start {
 }
 
 /// Everything that a reader gives until it ends, as text.
-pub async fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
+pub(crate) async fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
     let mut all = Vec::new();
     while let Some(batch) = reader.next().await {
         push(&mut all, &batch.expect("the reader goes on"));
@@ -148,7 +150,7 @@ pub async fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
 }
 
 /// The next `count` records, one read at a time; it may read more.
-pub async fn read(reader: &mut Reader, count: usize) -> Vec<(u64, String)> {
+pub(crate) async fn read(reader: &mut Reader, count: usize) -> Vec<(u64, String)> {
     let mut some = Vec::new();
     while some.len() < count {
         match reader.next().await {
@@ -167,12 +169,14 @@ fn push(all: &mut Vec<(u64, String)>, batch: &unbroken::session::Batch) {
 }
 
 /// What a log should hold: these texts, from the first LSN on.
-pub fn log(texts: &[&str]) -> Vec<(u64, String)> {
-    (1..).zip(texts.iter().map(|text| (*text).to_owned())).collect()
+pub(crate) fn log(texts: &[&str]) -> Vec<(u64, String)> {
+    (1..)
+        .zip(texts.iter().map(|text| (*text).to_owned()))
+        .collect()
 }
 
 /// Waits, in virtual time, until something is so.
-pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     for _ in 0..10_000 {
         if so().await {
             return;
@@ -182,6 +186,6 @@ pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     panic!("never came: {what}");
 }
 
-pub fn lsn(number: u64) -> Lsn {
+pub(crate) fn lsn(number: u64) -> Lsn {
     Lsn::new(number)
 }

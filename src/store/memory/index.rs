@@ -1,0 +1,106 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::slot::{Kept, Slot};
+use crate::session::SessionId;
+
+/// Finds sessions: by id, by age, by who is unsealed, and by when they are due.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    ids: HashMap<SessionId, Arc<Slot>>,
+    numbers: BTreeMap<u64, Entry>,
+    unsealed: BTreeSet<u64>,
+    // Only a hint: a session that was held since then is due later. At most one entry each.
+    due: BTreeSet<(Duration, u64)>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    slot: Arc<Slot>,
+    due: Option<Duration>,
+}
+
+impl Index {
+    pub(super) fn slot(&self, id: &SessionId) -> Option<&Arc<Slot>> {
+        self.ids.get(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Puts a new session in, instead of whatever had its id.
+    pub(super) fn insert(&mut self, id: &SessionId, kept: Kept) {
+        if let Some(former) = self.ids.get(id) {
+            self.remove(former.number);
+        }
+        self.last += 1;
+        let number = self.last;
+        let slot = Arc::new(Slot::new(id.clone(), number, kept));
+        self.ids.insert(id.clone(), slot.clone());
+        self.numbers.insert(number, Entry { slot, due: None });
+        self.unsealed.insert(number);
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        let Some(Entry { slot, due }) = self.numbers.remove(&number) else {
+            return;
+        };
+        self.unsealed.remove(&number);
+        if let Some(due) = due {
+            self.due.remove(&(due, number));
+        }
+        if self
+            .ids
+            .get(&slot.id)
+            .is_some_and(|now| now.number == number)
+        {
+            self.ids.remove(&slot.id);
+        }
+    }
+
+    /// Notes that a session has ended or is gone, and when it is due.
+    pub(super) fn ended(&mut self, number: u64, due: Duration) {
+        let Some(entry) = self.numbers.get_mut(&number) else {
+            return;
+        };
+        if let Some(former) = entry.due.replace(due) {
+            self.due.remove(&(former, number));
+        }
+        self.due.insert((due, number));
+        self.unsealed.remove(&number);
+    }
+
+    /// The session that has been due for the longest, if any is. It is due no more until
+    /// [`ended`](Self::ended) says so again.
+    pub(super) fn pop_due(&mut self, now: Duration) -> Option<Arc<Slot>> {
+        let &(due, number) = self.due.first().filter(|(due, _)| *due <= now)?;
+        self.due.remove(&(due, number));
+        let entry = self.numbers.get_mut(&number)?;
+        entry.due = None;
+        Some(entry.slot.clone())
+    }
+
+    /// Up to `count` sessions that are older than the one with this number, newest first.
+    pub(super) fn older(&self, than: u64, count: usize) -> Vec<Arc<Slot>> {
+        let older = self.numbers.range(..than).rev();
+        older
+            .take(count)
+            .map(|(_, entry)| entry.slot.clone())
+            .collect()
+    }
+
+    /// Up to `count` unsealed sessions that are newer than the one with this number, oldest first.
+    pub(super) fn unsealed(&self, from: u64, count: usize) -> Vec<Arc<Slot>> {
+        self.unsealed
+            .range(from.saturating_add(1)..)
+            .filter_map(|number| self.numbers.get(number))
+            .take(count)
+            .map(|entry| entry.slot.clone())
+            .collect()
+    }
+}
