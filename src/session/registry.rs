@@ -112,6 +112,11 @@ impl Shared {
         })
     }
 
+    /// The session's entry, if this server has one.
+    pub(super) fn entry(&self, id: &SessionId) -> Option<Arc<Entry>> {
+        self.lock().by_id.get(id).cloned()
+    }
+
     /// The entry is no longer fed, or its last client left: drops it unless it is still needed.
     fn settle(&self, entry: &Arc<Entry>) {
         let mut entries = self.lock();

@@ -192,10 +192,13 @@ impl Sessions {
         }
         let state = self.shared.store.abort(id, abort.clone()).await?;
         if state.status.outcome().is_none() {
-            if let Some(client) = self.shared.enter(id) {
-                client.entry.command(Command::Abort(abort));
-            }
-            if self.shared.may_claim(state.lease) {
+            let here = self
+                .shared
+                .entry(id)
+                .filter(|entry| entry.owned().is_some());
+            if let Some(entry) = here {
+                entry.command(Command::Abort(abort));
+            } else if self.shared.may_claim(state.lease) {
                 let (shared, id, state) = (self.shared.clone(), id.clone(), state.clone());
                 tokio::spawn(async move { recovery::recover(&shared, &id, state).await });
             }

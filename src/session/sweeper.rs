@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Epoch, SessionId, recovery, registry::Shared, writer::Command};
+use super::{Epoch, SessionId, entry::Entry, recovery, registry::Shared, writer::Command};
 use crate::store::{Delete, StoreError};
 
 /// The longest pause between two sweeps.
@@ -82,30 +82,28 @@ impl Sweeper {
 async fn renew(shared: &Arc<Shared>) {
     let lease = shared.options.lease;
     let now = Instant::now();
-    let owned: Vec<(SessionId, Epoch)> = shared
+    let (entries, owned): (Vec<Arc<Entry>>, Vec<(SessionId, Epoch)>) = shared
         .entries()
-        .iter()
+        .into_iter()
         .filter_map(|entry| {
             let owned = entry.owned()?;
-            (owned.lease_until < now + lease * 2 / 3).then(|| (entry.id.clone(), owned.epoch))
+            let renewed = (entry.id.clone(), owned.epoch);
+            (owned.lease_until < now + lease * 2 / 3).then_some((entry, renewed))
         })
-        .collect();
+        .unzip();
     if owned.is_empty() {
         return;
     }
     let answers = shared.store.renew(&owned, lease).await;
-    for ((id, epoch), answer) in owned.iter().zip(answers) {
-        let Some(client) = shared.enter(id) else {
-            continue;
-        };
+    for ((entry, (_, epoch)), answer) in entries.iter().zip(&owned).zip(answers) {
         match answer {
             Ok(state) => {
-                client.entry.extend_lease(*epoch, now + lease);
+                entry.extend_lease(*epoch, now + lease);
                 if let Some(abort) = state.abort {
-                    client.entry.command(Command::Abort(abort));
+                    entry.command(Command::Abort(abort));
                 }
             }
-            Err(StoreError::Fenced) => client.entry.command(Command::Fenced),
+            Err(StoreError::Fenced) => entry.command(Command::Fenced),
             // The writer's next append says what happened.
             Err(_) => {}
         }
@@ -123,7 +121,11 @@ async fn orphans(shared: &Arc<Shared>) {
         return;
     }
     for orphan in orphans {
-        if shared.may_claim(orphan.state.lease) {
+        // Our own writer is alive: the next renewal brings its lease back, if nobody was faster.
+        let ours = shared
+            .entry(&orphan.id)
+            .is_some_and(|entry| entry.owned().is_some());
+        if !ours && shared.may_claim(orphan.state.lease) {
             let shared = shared.clone();
             tokio::spawn(async move {
                 recovery::recover(&shared, &orphan.id, orphan.state).await;
