@@ -7,6 +7,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod chat;
+pub mod provider;
 pub mod session;
 pub mod store;
 #[cfg(feature = "testing")]
