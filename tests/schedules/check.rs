@@ -1,0 +1,132 @@
+//! The promises, held against what was seen.
+
+use unbroken::session::{Outcome, Status};
+
+use crate::{
+    client::Seen,
+    plan::{Ending, Kind, Script},
+};
+
+/// All that is known of one session when the world is over.
+#[derive(Debug)]
+pub(crate) struct Story {
+    pub(crate) script: Script,
+    pub(crate) kind: Kind,
+    pub(crate) seen: Vec<Seen>,
+    /// Whole logs, as both servers gave them at the end; none if the session is gone.
+    pub(crate) logs: Vec<Vec<(u64, String)>>,
+    pub(crate) status: Option<Status>,
+    pub(crate) claims: u32,
+    /// The provider was called so often.
+    pub(crate) calls: usize,
+    /// An abort was confirmed while the session ran.
+    pub(crate) aborted: bool,
+    /// Somebody asked for an abort, confirmed or not.
+    pub(crate) asked_to_abort: bool,
+    pub(crate) rewound: bool,
+}
+
+impl Story {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for seen in &self.seen {
+            whole(&seen.records)?;
+            if seen.ended && !seen.records.last().is_some_and(|(_, text)| is_terminal(text)) {
+                return Err(format!("3: a body ended without a terminal event: {seen:?}"));
+            }
+        }
+        for log in &self.logs {
+            whole(log)?;
+            if !log.last().is_some_and(|(_, text)| is_terminal(text)) {
+                return Err(format!("3: a log has no ending: {log:?}"));
+            }
+            if !self.rewound {
+                self.nothing_is_lost(log)?;
+            }
+        }
+        if self.calls > 1 {
+            return Err(format!("8: the provider was called {} times", self.calls));
+        }
+        self.outcome()
+    }
+
+    fn nothing_is_lost(&self, log: &[(u64, String)]) -> Result<(), String> {
+        for seen in &self.seen {
+            if !log.starts_with(&seen.records) {
+                return Err(format!("2: shown {:?}, kept {log:?}", seen.records));
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<(), String> {
+        let (Some(status), Some(log)) = (self.status, self.logs.first()) else {
+            return Ok(());
+        };
+        let last = log.last().map_or("", |(_, text)| text);
+        let word = match status {
+            Status::Ended(Outcome::Complete) => "complete",
+            Status::Ended(Outcome::Aborted) => "aborted",
+            Status::Ended(_) => "failed panicked interrupted",
+            _ => return Err(format!("3: never sealed: {log:?}")),
+        };
+        if !word.contains(last) {
+            return Err(format!("3: sealed as {status}, but the log ends with {last}"));
+        }
+        if self.rewound {
+            return Ok(());
+        }
+        let hangs = self.script.ending == Ending::Hang;
+        if self.aborted && hangs && last != "aborted" {
+            return Err(format!("5: an abort was confirmed, but the session ended as {last}"));
+        }
+        if last == "aborted" && !self.asked_to_abort {
+            return Err("5: aborted, but nobody asked for it".into());
+        }
+        if !self.kind.takes_over() && self.claims > 0 {
+            return Err("5: taken over from a server that was well".into());
+        }
+        let own = match self.script.ending {
+            Ending::Complete => "complete",
+            Ending::Fail => "failed",
+            Ending::Panic => "panicked",
+            Ending::Hang => return Ok(()),
+        };
+        if self.claims == 0 && !self.asked_to_abort {
+            if last != own {
+                return Err(format!("5: the provider ended as {own}, the session as {last}"));
+            }
+            let events = log.len() as u64 - 2;
+            if events != self.script.events {
+                return Err(format!("1: {events} of {} events", self.script.events));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Consecutive LSNs, the provider's events once each and in order, nothing after an ending.
+fn whole(records: &[(u64, String)]) -> Result<(), String> {
+    let mut event = 0;
+    for (at, (lsn, text)) in records.iter().enumerate() {
+        if *lsn != at as u64 + 1 {
+            return Err(format!("1: LSN {lsn} at place {}: {records:?}", at + 1));
+        }
+        let last = at + 1 == records.len();
+        let right = match at {
+            0 => text == "info" || (is_terminal(text) && last),
+            _ if is_terminal(text) => last,
+            _ => {
+                event += 1;
+                *text == format!("e{event}")
+            }
+        };
+        if !right {
+            return Err(format!("1: {text:?} at LSN {lsn}: {records:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn is_terminal(text: &str) -> bool {
+    matches!(text, "complete" | "aborted" | "failed" | "panicked" | "interrupted")
+}

@@ -1,0 +1,91 @@
+//! Generated schedules of starts, reads, disconnects, resumes, aborts, expiries and store faults,
+//! over two registries on one store, in virtual time, held against the promises.
+//!
+//! A schedule is a number: `SCHEDULE=17 cargo test --test schedules` runs the one. Each way in
+//! which the code handles a fault is switched off in turn, and then some schedule must fail.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check;
+mod client;
+mod plan;
+mod world;
+
+use unbroken::{session::Flaw, testing::Rule};
+
+use plan::Kind;
+use world::{Broken, run};
+
+/// How many schedules run when nothing is broken.
+const SCHEDULES: u64 = 10_000;
+/// How many are tried until one fails when something is.
+const ENOUGH: u64 = 3_000;
+
+#[test]
+fn ten_thousand_schedules_keep_the_promises() {
+    if let Some(seed) = std::env::var("SCHEDULE").ok().and_then(|s| s.parse().ok()) {
+        return run(seed, None, Broken::default()).unwrap();
+    }
+    let half = SCHEDULES / 2;
+    let violations: Vec<String> = std::thread::scope(|scope| {
+        let halves: Vec<_> = [0..half, half..SCHEDULES]
+            .into_iter()
+            .map(|seeds| {
+                scope.spawn(move || {
+                    seeds
+                        .filter_map(|seed| run(seed, None, Broken::default()).err())
+                        .take(5)
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// Some schedule must notice what is broken.
+fn noticed(kind: Kind, broken: Broken) {
+    let found = (0..ENOUGH).find_map(|seed| run(seed, Some(kind), broken).err());
+    let found = found.unwrap_or_else(|| panic!("nobody noticed {broken:?} in {ENOUGH} schedules"));
+    println!("{broken:?}: {found}");
+}
+
+macro_rules! noticed {
+    ($($name:ident: $kind:ident, $broken:expr;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                noticed(Kind::$kind, $broken.into());
+            }
+        )*
+    };
+}
+
+noticed! {
+    // A reply that is lost before the commit.
+    silence_taken_for_yes_is_noticed: LostReplies, Flaw::TakesSilenceForYes;
+    // A reply that is lost after the commit.
+    a_duplicate_that_is_not_known_is_noticed: LostReplies, Rule::AppendDuplicate;
+    a_create_that_forgets_its_token_is_noticed: LostReplies, Rule::CreateToken;
+    // A delayed request that is repeated.
+    an_append_that_does_not_compare_its_place_is_noticed: Repeats, Rule::AppendConflict;
+    // Wake-ups that are dropped.
+    a_follower_that_trusts_wakeups_is_noticed: DroppedWakeups, Flaw::TrustsWakeups;
+    // Pauses, and the store's clock that jumps: another server takes over.
+    a_stale_epoch_that_is_let_in_is_noticed: Takeovers, Rule::AppendEpoch;
+    a_fenced_writer_that_goes_on_is_noticed: Takeovers, Flaw::IgnoresFence;
+    a_claim_that_does_not_fence_is_noticed: Takeovers, Rule::ClaimFences;
+    // A rewind to a snapshot.
+    a_position_that_is_not_judged_is_noticed: Rewinds, Rule::ReadAbsent;
+    an_epoch_that_is_not_judged_is_noticed: Rewinds, Rule::ReadTag;
+    an_append_beyond_the_tail_is_noticed: Rewinds, Rule::AppendRewound;
+    a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, Flaw::ReadsOnAfterRewind;
+    // No fault at all.
+    a_writer_that_stops_with_its_last_reader_is_noticed: Calm, Flaw::StopsWithLastReader;
+    an_abort_confirmed_before_it_is_stored_is_noticed: Calm, Flaw::ConfirmsAbortEarly;
+    a_second_call_of_the_provider_is_noticed: Calm, Flaw::StartsTwice;
+    a_create_that_is_not_exclusive_is_noticed: Calm, Rule::CreateOnce;
+    a_body_that_ends_too_early_is_noticed: Calm, Flaw::EndsAtOldTail;
+}

@@ -1,0 +1,109 @@
+//! What a schedule does, drawn from its number.
+
+use std::time::Duration;
+
+/// A small generator: the same number gives the same schedule on every machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03)
+    }
+
+    /// SplitMix64.
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.roll() % bound
+    }
+
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(crate) fn millis(&mut self, below: u64) -> Duration {
+        Duration::from_millis(self.below(below))
+    }
+
+    pub(crate) fn fork(&mut self) -> Self {
+        Self::new(self.roll())
+    }
+}
+
+/// Which faults a schedule may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// None.
+    Calm,
+    /// Replies are lost, before and after the commit; short outages.
+    LostReplies,
+    /// Old requests arrive again.
+    Repeats,
+    /// Wake-ups are dropped.
+    DroppedWakeups,
+    /// Calls pause for longer than a lease, and the store's clock jumps.
+    Takeovers,
+    /// The store goes back to a snapshot.
+    Rewinds,
+    /// All but rewinds.
+    Storm,
+}
+
+impl Kind {
+    pub(crate) fn roll(dice: &mut Dice) -> Self {
+        match dice.below(10) {
+            0 | 1 => Self::Calm,
+            2 => Self::LostReplies,
+            3 => Self::Repeats,
+            4 => Self::DroppedWakeups,
+            5 | 6 => Self::Takeovers,
+            7 => Self::Rewinds,
+            _ => Self::Storm,
+        }
+    }
+
+    /// Another server may take the session from one that is alive.
+    pub(crate) fn takes_over(self) -> bool {
+        matches!(self, Self::Takeovers | Self::Storm | Self::Rewinds)
+    }
+}
+
+/// How the answer of a session goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Script {
+    pub(crate) events: u64,
+    pub(crate) ending: Ending,
+    /// The longest pause between two events, in milliseconds; 0 for none.
+    pub(crate) pause: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Complete,
+    Fail,
+    Panic,
+    Hang,
+}
+
+impl Script {
+    pub(crate) fn roll(dice: &mut Dice) -> Self {
+        Self {
+            events: dice.below(40),
+            ending: match dice.below(8) {
+                0 => Ending::Fail,
+                1 => Ending::Panic,
+                2 | 3 => Ending::Hang,
+                _ => Ending::Complete,
+            },
+            pause: [0, 20, 400][usize::try_from(dice.below(3)).unwrap_or(0)],
+        }
+    }
+}
