@@ -7,6 +7,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod chat;
+pub mod dialect;
+pub mod headers;
 pub mod session;
 pub mod store;
 #[cfg(feature = "testing")]
