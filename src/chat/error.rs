@@ -1,4 +1,4 @@
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ pub struct ProviderError {
     message: String,
     recoverable: bool,
     code: ErrorCode,
+    retry_after: Option<Duration>,
     source: Option<BoxError>,
 }
 
@@ -52,8 +53,27 @@ impl ProviderError {
             message: public_message.into(),
             recoverable: false,
             code: ErrorCode::Provider,
+            retry_after: None,
             source: None,
         }
+    }
+
+    /// The answer broke off before its end. Recoverable.
+    pub fn cut() -> Self {
+        Self::new("the answer was cut off before its end; try again").recoverable(true)
+    }
+
+    /// The failure for which clients may hear a message, if there is one in `error` or among what
+    /// it was made of.
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            next = error.source();
+        }
+        None
     }
 
     /// Whether the same request may succeed if it is made again.
@@ -65,6 +85,13 @@ impl ProviderError {
     /// The same failure, of this kind.
     pub fn with_code(mut self, code: ErrorCode) -> Self {
         self.code = code;
+        self
+    }
+
+    /// The same failure, with how long to wait before trying again. For layers that retry; clients
+    /// hear of it only if the message says so.
+    pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
         self
     }
 
@@ -87,6 +114,11 @@ impl ProviderError {
     /// The kind of failure.
     pub fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// How long to wait before trying again, where the failure said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 
@@ -131,6 +163,22 @@ mod tests {
         let error = ProviderError::new("sorry").with_source("the inner reason");
         assert_eq!(error.to_string(), "sorry");
         assert_eq!(error.source().unwrap().to_string(), "the inner reason");
+    }
+
+    #[test]
+    fn a_public_message_is_found_behind_other_errors() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("a layer's own words")]
+        struct Wrapped(#[source] BoxError);
+
+        let found = |error: &(dyn Error + 'static)| {
+            ProviderError::find(error).map(|found| found.message().to_owned())
+        };
+        let wrapped = Wrapped(Wrapped(ProviderError::new("sorry").into()).into());
+        assert_eq!(found(&wrapped).as_deref(), Some("sorry"));
+        let outer = ProviderError::new("outer").with_source(wrapped);
+        assert_eq!(found(&outer).as_deref(), Some("outer"));
+        assert_eq!(found(&Wrapped("else".into())), None);
     }
 
     #[test]

@@ -1,0 +1,303 @@
+use std::fmt;
+
+use super::{
+    Aborted, ChatEvent, Complete, ConversationState, Custom, ErrorEvent, FinishReason,
+    IsomorphicHandoff, Message, ToolCall, ToolError, ToolResult, Usage,
+};
+
+/// The events of an answer, folded into what they come to.
+///
+/// Folding is the same however the events come in: one by one, or in pieces of any size. A
+/// `restarted` drops everything before it, what follows a terminal event is ignored, and so are
+/// types that this version doesn't know.
+///
+/// ```
+/// use unbroken::chat::{ChatEvent, Message, Transcript};
+///
+/// let events = [ChatEvent::text("Hel"), ChatEvent::text("lo"), ChatEvent::complete()];
+/// let transcript: Transcript = events.iter().collect();
+/// assert_eq!(transcript.message(), Message::assistant("Hello"));
+/// assert!(transcript.ending().is_some());
+/// ```
+///
+/// Its `Debug` shows counts, not what was said.
+#[derive(Clone, Default, PartialEq)]
+pub struct Transcript {
+    text: String,
+    thinking: String,
+    tool_calls: Vec<ToolCall>,
+    tool_results: Vec<ToolResult>,
+    tool_errors: Vec<ToolError>,
+    handoffs: Vec<IsomorphicHandoff>,
+    state: Option<ConversationState>,
+    custom: Vec<Custom>,
+    ending: Option<Ending>,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// It is whole.
+    Complete(Complete),
+    /// Somebody stopped it.
+    Aborted(Aborted),
+    /// It failed.
+    Error(ErrorEvent),
+}
+
+impl Transcript {
+    /// Of no events.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one event.
+    pub fn push(&mut self, event: &ChatEvent) {
+        if self.ending.is_some() {
+            return;
+        }
+        match event {
+            ChatEvent::Text(text) => self.text.push_str(&text.content),
+            ChatEvent::Thinking(thinking) => self.thinking.push_str(&thinking.content),
+            ChatEvent::ToolCalls(more) => self.tool_calls.extend_from_slice(&more.calls),
+            ChatEvent::ToolResult(result) => self.tool_results.push(result.clone()),
+            ChatEvent::ToolError(error) => self.tool_errors.push(error.clone()),
+            ChatEvent::IsomorphicHandoff(handoff) => self.handoffs.push(handoff.clone()),
+            ChatEvent::ConversationState(event) => {
+                self.state = Some(event.conversation_state.clone());
+            }
+            ChatEvent::Custom(custom) => self.custom.push(custom.clone()),
+            ChatEvent::Restarted(_) => *self = Self::new(),
+            ChatEvent::Complete(complete) => {
+                // A provider that doesn't stream says everything at the end.
+                if let (true, Some(text)) = (self.text.is_empty(), &complete.text) {
+                    self.text.clone_from(text);
+                }
+                self.ending = Some(Ending::Complete(complete.clone()));
+            }
+            ChatEvent::Aborted(aborted) => self.ending = Some(Ending::Aborted(aborted.clone())),
+            ChatEvent::Error(error) => self.ending = Some(Ending::Error(error.clone())),
+            ChatEvent::SessionInfo(_) | ChatEvent::Unknown(_) => {}
+        }
+    }
+
+    /// The assistant's message: its text, and the tools that it asked for.
+    pub fn message(&self) -> Message {
+        Message::assistant(self.text.clone()).with_tool_calls(self.tool_calls.iter().cloned())
+    }
+
+    /// The text so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The thinking so far.
+    pub fn thinking(&self) -> &str {
+        &self.thinking
+    }
+
+    /// The tools that the model asked for, in order.
+    pub fn tool_calls(&self) -> &[ToolCall] {
+        &self.tool_calls
+    }
+
+    /// What tools gave, in order.
+    pub fn tool_results(&self) -> &[ToolResult] {
+        &self.tool_results
+    }
+
+    /// The tools that failed, in order.
+    pub fn tool_errors(&self) -> &[ToolError] {
+        &self.tool_errors
+    }
+
+    /// The tools that were handed to the client, in order.
+    pub fn handoffs(&self) -> &[IsomorphicHandoff] {
+        &self.handoffs
+    }
+
+    /// What the client hands back for the conversation to go on, if it waits for client tools.
+    pub fn conversation_state(&self) -> Option<&ConversationState> {
+        self.state.as_ref()
+    }
+
+    /// The application's own events, in order.
+    pub fn custom(&self) -> &[Custom] {
+        &self.custom
+    }
+
+    /// How it ended; `None` while it hasn't.
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// What it cost, if it is whole and the provider said so.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.complete()?.usage.as_ref()
+    }
+
+    /// Why the model stopped, if the answer is whole.
+    pub fn finish_reason(&self) -> Option<&FinishReason> {
+        Some(&self.complete()?.finish_reason)
+    }
+
+    fn complete(&self) -> Option<&Complete> {
+        match &self.ending {
+            Some(Ending::Complete(complete)) => Some(complete),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Extend<&'a ChatEvent> for Transcript {
+    fn extend<I>(&mut self, events: I)
+    where
+        I: IntoIterator<Item = &'a ChatEvent>,
+    {
+        for event in events {
+            self.push(event);
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a ChatEvent> for Transcript {
+    fn from_iter<I>(events: I) -> Self
+    where
+        I: IntoIterator<Item = &'a ChatEvent>,
+    {
+        let mut transcript = Self::new();
+        transcript.extend(events);
+        transcript
+    }
+}
+
+impl fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transcript")
+            .field("text_bytes", &self.text.len())
+            .field("thinking_bytes", &self.thinking.len())
+            .field("tool_calls", &self.tool_calls.len())
+            .field("ended", &self.ending.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+    use crate::chat::{Capabilities, ErrorCode};
+
+    fn event() -> impl Strategy<Value = ChatEvent> {
+        prop_oneof![
+            6 => "\\PC{0,6}".prop_map(ChatEvent::text),
+            3 => "\\PC{0,6}".prop_map(ChatEvent::thinking),
+            1 => Just(ChatEvent::session_info(Capabilities::new())),
+            1 => "[a-z]".prop_map(|id| ChatEvent::tool_calls([ToolCall::new(id, "t", json!({}))])),
+            1 => "[a-z]".prop_map(|id| ChatEvent::tool_result(id, "t", "done")),
+            1 => "[a-z]".prop_map(|id| ChatEvent::tool_error(id, "t", "failed")),
+            1 => "[a-z]".prop_map(|id| ChatEvent::isomorphic_handoff(id, "t", json!(1))),
+            1 => Just(ChatEvent::conversation_state(ConversationState::new([Message::user("Hi")]))),
+            1 => Just(ChatEvent::custom("mood", json!("good"))),
+            1 => Just(ChatEvent::restarted("again")),
+            1 => Just(Complete::new().with_text("whole").with_usage(Usage::new(1, 2)).into()),
+            1 => Just(ChatEvent::aborted()),
+            1 => Just(ChatEvent::error(ErrorCode::Provider, "no")),
+        ]
+    }
+
+    // The same event, said in two.
+    fn halves(event: &ChatEvent) -> Vec<ChatEvent> {
+        let cut = |content: &str| {
+            let middle = content.chars().count() / 2;
+            let at = content.char_indices().nth(middle).map_or(0, |(at, _)| at);
+            let (left, right) = content.split_at(at);
+            (left.to_owned(), right.to_owned())
+        };
+        match event {
+            ChatEvent::Text(text) => {
+                let (left, right) = cut(&text.content);
+                vec![ChatEvent::text(left), ChatEvent::text(right)]
+            }
+            ChatEvent::Thinking(thinking) => {
+                let (left, right) = cut(&thinking.content);
+                vec![ChatEvent::thinking(left), ChatEvent::thinking(right)]
+            }
+            other => vec![other.clone()],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_is_the_same_in_any_split(events in vec(event(), 0..40), at in 0..40_usize) {
+            let whole: Transcript = events.iter().collect();
+
+            let (head, tail) = events.split_at(at.min(events.len()));
+            let mut pieces: Transcript = head.iter().collect();
+            pieces.extend(tail);
+            prop_assert_eq!(&pieces, &whole);
+
+            let finer: Vec<_> = events.iter().flat_map(halves).collect();
+            prop_assert_eq!(&finer.iter().collect::<Transcript>(), &whole);
+        }
+
+        #[test]
+        fn what_came_before_a_restart_leaves_no_trace(
+            before in vec(event(), 0..20),
+            after in vec(event(), 0..20),
+        ) {
+            prop_assume!(!before.iter().any(ChatEvent::is_terminal));
+            let mut transcript: Transcript = before.iter().collect();
+            transcript.push(&ChatEvent::restarted("again"));
+            transcript.extend(&after);
+            prop_assert_eq!(transcript, after.iter().collect::<Transcript>());
+        }
+    }
+
+    #[test]
+    fn events_fold_into_the_assistants_message() {
+        let call = ToolCall::new("1", "now", json!({}));
+        let transcript: Transcript = [
+            ChatEvent::session_info(Capabilities::new()),
+            ChatEvent::thinking("Hm. "),
+            ChatEvent::thinking("Well."),
+            ChatEvent::text("It is "),
+            ChatEvent::tool_calls([call.clone()]),
+            ChatEvent::tool_result("1", "now", "noon"),
+            ChatEvent::text("noon."),
+            Complete::new()
+                .with_usage(Usage::new(5, 7))
+                .with_finish_reason(FinishReason::Length)
+                .into(),
+            ChatEvent::text("too late"),
+        ]
+        .iter()
+        .collect();
+        assert_eq!(
+            transcript.message(),
+            Message::assistant("It is noon.").with_tool_calls([call])
+        );
+        assert_eq!(transcript.thinking(), "Hm. Well.");
+        assert_eq!(transcript.tool_results()[0].content, "noon");
+        assert_eq!(transcript.usage().map(Usage::total_tokens), Some(12));
+        assert_eq!(transcript.finish_reason(), Some(&FinishReason::Length));
+    }
+
+    #[test]
+    fn the_text_of_the_ending_counts_only_where_nothing_was_streamed() {
+        let end = ChatEvent::from(Complete::new().with_text("Hello"));
+        let alone: Transcript = [&end].into_iter().collect();
+        assert_eq!(alone.text(), "Hello");
+        let streamed: Transcript = [&ChatEvent::text("Hello"), &end].into_iter().collect();
+        assert_eq!(streamed.text(), "Hello");
+    }
+
+    #[test]
+    fn debug_does_not_show_what_was_said() {
+        let transcript: Transcript = [ChatEvent::text("a private matter")].iter().collect();
+        assert!(!format!("{transcript:?}").contains("private"));
+    }
+}

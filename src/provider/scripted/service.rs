@@ -1,0 +1,49 @@
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use super::{Script, ScriptedStream, demo};
+use crate::chat::{ChatRequest, ProviderError};
+
+/// The scripted provider. [`Default`] is the demo; the [module](super) has the rest.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    script: Arc<Script>,
+}
+
+impl Scripted {
+    /// Follows this script, unless a request brings its own.
+    pub fn new(script: Script) -> Self {
+        Self {
+            script: Arc::new(script),
+        }
+    }
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self::new(Script::default().with_thinking(demo::THINKING))
+    }
+}
+
+impl Service<ChatRequest> for Scripted {
+    type Response = ScriptedStream;
+    type Error = ProviderError;
+    type Future = Ready<Result<ScriptedStream, ProviderError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: ChatRequest) -> Self::Future {
+        let stream = Script::of(&request, &self.script).and_then(|brought| {
+            let script = brought.unwrap_or_else(|| Script::clone(&self.script));
+            ScriptedStream::new(script, &request)
+        });
+        ready(stream)
+    }
+}

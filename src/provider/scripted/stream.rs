@@ -1,0 +1,183 @@
+use std::{
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_core::Stream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::{
+    Fault, FaultKind, Script, demo,
+    script::{Say, bad},
+    tokens::Tokens,
+};
+use crate::chat::{
+    ChatEvent, ChatRequest, Complete, FinishReason, ProviderError, Role, ToolCall, Usage,
+};
+
+const DEFAULT_DELAY: Duration = Duration::from_millis(40);
+
+/// The answer of [`Scripted`](super::Scripted).
+///
+/// It counts time from when it is polled, on the clock of the tokio runtime that polls it.
+pub struct ScriptedStream {
+    thinking: Tokens,
+    text: Tokens,
+    tool_calls: Vec<ToolCall>,
+    delay: Duration,
+    fault: Option<Fault>,
+    said: usize,
+    input_tokens: u64,
+    // A `Sleep` can only be made inside a runtime.
+    timer: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Speaking,
+    Asking,
+    Ending,
+    Done,
+}
+
+impl ScriptedStream {
+    pub(super) fn new(script: Script, request: &ChatRequest) -> Result<Self, ProviderError> {
+        let thinking = Tokens::words(script.thinking.unwrap_or_default());
+        let text = match script.say {
+            Some(Say::Text(text)) => Tokens::words(text),
+            Some(Say::Count(count)) => Tokens::numbers(count),
+            None => Tokens::words(demo::answer(request)),
+        };
+        let tokens = thinking.left() + text.left();
+        if script.fault.is_some_and(|fault| fault.at > tokens) {
+            return Err(bad(&format!(
+                "`fault.at` is past its end; it has {tokens} tokens"
+            )));
+        }
+        let answered = |role| {
+            request
+                .messages
+                .last()
+                .is_some_and(|last| last.role == role)
+        };
+        let tool_calls = if answered(Role::Tool) {
+            Vec::new()
+        } else {
+            script.tool_calls
+        };
+        let words = request
+            .messages
+            .iter()
+            .map(|message| message.content.split_whitespace().count() as u64);
+        Ok(Self {
+            thinking,
+            text,
+            tool_calls,
+            delay: script.delay.unwrap_or(DEFAULT_DELAY),
+            fault: script.fault,
+            said: 0,
+            input_tokens: words.sum(),
+            timer: None,
+            waiting: false,
+            state: State::Speaking,
+        })
+    }
+
+    fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.delay.is_zero() {
+            return Poll::Ready(());
+        }
+        let timer = match &mut self.timer {
+            Some(timer) => {
+                if !self.waiting {
+                    timer.as_mut().reset(Instant::now() + self.delay);
+                }
+                timer
+            }
+            none => none.insert(Box::pin(sleep(self.delay))),
+        };
+        self.waiting = true;
+        ready!(timer.as_mut().poll(cx));
+        self.waiting = false;
+        Poll::Ready(())
+    }
+
+    fn poll_fault(&mut self, kind: FaultKind) -> Poll<Option<Result<ChatEvent, ProviderError>>> {
+        if kind == FaultKind::Hang {
+            // Nobody will wake this task: that is the fault.
+            return Poll::Pending;
+        }
+        self.state = State::Done;
+        let said = self.said;
+        Poll::Ready(Some(Err(match kind {
+            FaultKind::Panic => panic!("the script wants a panic after {said} tokens"),
+            FaultKind::Cut => {
+                ProviderError::cut().with_source(io::Error::from(io::ErrorKind::UnexpectedEof))
+            }
+            FaultKind::Error | FaultKind::Hang => {
+                ProviderError::new(format!("the script wants an error after {said} tokens"))
+                    .recoverable(true)
+            }
+        })))
+    }
+
+    fn complete(&self) -> ChatEvent {
+        let reason = if self.tool_calls.is_empty() {
+            FinishReason::Stop
+        } else {
+            FinishReason::ToolCalls
+        };
+        Complete::new()
+            .with_usage(Usage::new(self.input_tokens, self.said as u64))
+            .with_finish_reason(reason)
+            .into()
+    }
+}
+
+impl Stream for ScriptedStream {
+    type Item = Result<ChatEvent, ProviderError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.state == State::Speaking {
+            if let Some(fault) = this.fault.filter(|fault| fault.at == this.said) {
+                return this.poll_fault(fault.kind);
+            }
+            if !(this.thinking.is_empty() && this.text.is_empty()) {
+                ready!(this.poll_pace(cx));
+                this.said += 1;
+                let event = match this.thinking.next() {
+                    Some(token) => Some(ChatEvent::thinking(token)),
+                    None => this.text.next().map(ChatEvent::text),
+                };
+                return Poll::Ready(event.map(Ok));
+            }
+            this.state = State::Asking;
+        }
+        if this.state == State::Asking {
+            this.state = State::Ending;
+            if !this.tool_calls.is_empty() {
+                let calls = this.tool_calls.iter().cloned();
+                return Poll::Ready(Some(Ok(ChatEvent::tool_calls(calls))));
+            }
+        }
+        if this.state == State::Ending {
+            this.state = State::Done;
+            return Poll::Ready(Some(Ok(this.complete())));
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl fmt::Debug for ScriptedStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptedStream")
+            .field("said", &self.said)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! A Chat Completions server of a few lines, which says exactly the bytes that a test gives it.
+
+use std::{future::pending, net::SocketAddr};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+
+/// One thing that the stub does with a connection.
+#[derive(Clone)]
+pub enum Step {
+    /// Sends these bytes as one chunk of the body.
+    Chunk(Vec<u8>),
+    /// Sends these bytes as they are.
+    Raw(Vec<u8>),
+    /// Ends the body.
+    End,
+    /// Closes the connection without ending the body.
+    Cut,
+    /// Says nothing more, until the client goes.
+    Silence,
+}
+
+/// What the stub saw.
+pub struct Seen {
+    /// The request's head.
+    pub head: String,
+    /// Its body.
+    pub body: Value,
+}
+
+pub struct Stub {
+    pub address: SocketAddr,
+    pub requests: mpsc::UnboundedReceiver<Seen>,
+    /// Told each time that a client has closed a connection.
+    pub closed: mpsc::UnboundedReceiver<()>,
+}
+
+impl Stub {
+    pub fn url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+}
+
+/// Starts a stub that answers every request with these steps.
+pub async fn serve(steps: Vec<Step>) -> Stub {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (saw, requests) = mpsc::unbounded_channel();
+    let (gone, closed) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let (saw, gone, steps) = (saw.clone(), gone.clone(), steps.clone());
+            tokio::spawn(async move {
+                connection(socket, &steps, &saw).await;
+                let _ = gone.send(());
+            });
+        }
+    });
+    Stub {
+        address,
+        requests,
+        closed,
+    }
+}
+
+async fn connection(mut socket: TcpStream, steps: &[Step], saw: &mpsc::UnboundedSender<Seen>) {
+    socket.set_nodelay(true).unwrap();
+    while let Some(seen) = request(&mut socket).await {
+        let _ = saw.send(seen);
+        for step in steps {
+            match step {
+                Step::Chunk(bytes) => {
+                    let head = format!("{:x}\r\n", bytes.len());
+                    let frame = [head.as_bytes(), bytes, b"\r\n"].concat();
+                    socket.write_all(&frame).await.unwrap();
+                    // So that each chunk is a frame of its own at the other end.
+                    tokio::task::yield_now().await;
+                }
+                Step::Raw(bytes) => socket.write_all(bytes).await.unwrap(),
+                Step::End => socket.write_all(b"0\r\n\r\n").await.unwrap(),
+                Step::Cut => return,
+                Step::Silence => {
+                    let mut rest = [0; 16];
+                    if matches!(socket.read(&mut rest).await, Ok(0) | Err(_)) {
+                        return;
+                    }
+                    pending().await
+                }
+            }
+        }
+    }
+}
+
+async fn request(socket: &mut TcpStream) -> Option<Seen> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    socket.read_exact(&mut body).await.ok()?;
+    Some(Seen {
+        head,
+        body: serde_json::from_slice(&body).unwrap(),
+    })
+}
+
+/// The head of a streamed answer.
+pub fn ok() -> Step {
+    Step::Raw(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            .to_vec(),
+    )
+}
+
+/// A whole response that is no stream.
+pub fn refusal(status: &str, headers: &str, body: &str) -> Step {
+    let length = body.len();
+    Step::Raw(
+        format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
+            .into_bytes(),
+    )
+}
+
+/// A chunk with one event of this data.
+pub fn data(data: &str) -> Step {
+    Step::Chunk(format!("data: {data}\n\n").into_bytes())
+}
+
+/// A chunk with one event of this delta.
+pub fn delta(delta: &str) -> Step {
+    data(&format!(
+        r#"{{"id":"1","object":"chat.completion.chunk","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#
+    ))
+}
+
+/// A chunk with one event of this text.
+pub fn text(text: &str) -> Step {
+    delta(&format!(r#"{{"content":"{text}"}}"#))
+}
+
+/// A chunk with one event of this finish reason.
+pub fn finish(reason: &str) -> Step {
+    data(&format!(
+        r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#
+    ))
+}
+
+/// The customary last event.
+pub fn done() -> Step {
+    data("[DONE]")
+}

@@ -1,0 +1,170 @@
+//! The scripted provider, as a request drives it.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use tower::ServiceExt;
+use unbroken::{
+    chat::{
+        ChatEvent, ChatRequest, Complete, FinishReason, Message, ProviderError, ToolCall,
+        Transcript, Usage,
+    },
+    provider::{
+        Scripted,
+        scripted::{Script, ScriptedStream},
+    },
+};
+
+fn request(script: Value) -> ChatRequest {
+    let mut request = ChatRequest::from_user("Good day");
+    request.extra.insert("script".into(), script);
+    request
+}
+
+async fn start(script: Value) -> Result<ScriptedStream, ProviderError> {
+    Scripted::default().oneshot(request(script)).await
+}
+
+async fn events(script: Value) -> Vec<ChatEvent> {
+    start(script).await.unwrap().try_collect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_is_said_word_by_word_at_the_given_pace() {
+    let began = Instant::now();
+    let said = events(json!({"text": "one two three", "delayMs": 10})).await;
+    assert_eq!(
+        said,
+        [
+            ChatEvent::text("one "),
+            ChatEvent::text("two "),
+            ChatEvent::text("three"),
+            Complete::new().with_usage(Usage::new(2, 3)).into(),
+        ]
+    );
+    let took = began.elapsed();
+    assert!((30..34).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test]
+async fn so_many_tokens_are_numbers() {
+    let said = events(json!({"tokens": 3, "delayMs": 0})).await;
+    assert_eq!(said[..3].iter().collect::<Transcript>().text(), "1 2 3 ");
+    assert!(said[3].is_terminal());
+    assert_eq!(events(json!({"tokens": 0})).await.len(), 1);
+}
+
+#[tokio::test]
+async fn thinking_comes_first_and_tool_calls_last() {
+    let script = json!({
+        "thinking": "Hm well",
+        "text": "Yes",
+        "delayMs": 0,
+        "toolCalls": [{"name": "now"}, {"id": "x", "name": "add", "arguments": {"a": 1}}],
+    });
+    let said = events(script.clone()).await;
+    assert_eq!(
+        said,
+        [
+            ChatEvent::thinking("Hm "),
+            ChatEvent::thinking("well"),
+            ChatEvent::text("Yes"),
+            ChatEvent::tool_calls([
+                ToolCall::new("call_1", "now", Value::Null),
+                ToolCall::new("x", "add", json!({"a": 1})),
+            ]),
+            Complete::new()
+                .with_usage(Usage::new(2, 3))
+                .with_finish_reason(FinishReason::ToolCalls)
+                .into(),
+        ]
+    );
+
+    let mut answered = request(script);
+    answered.messages.push(Message::tool("call_1", "noon"));
+    let answer = Scripted::default().oneshot(answered).await.unwrap();
+    let said: Vec<_> = answer.try_collect().await.unwrap();
+    assert_eq!(said.len(), 4, "tools were asked for again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_strikes_after_as_many_tokens_as_it_says() {
+    for at in 0..=3 {
+        let script = |kind| json!({"tokens": 3, "fault": {"at": at, "kind": kind}});
+
+        for (kind, words) in [("error", "wants an error"), ("cut", "cut off")] {
+            let mut answer = start(script(kind)).await.unwrap();
+            for _ in 0..at {
+                assert!(answer.next().await.unwrap().is_ok());
+            }
+            let error = answer.next().await.unwrap().unwrap_err();
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(answer.next().await.is_none());
+        }
+
+        let mut answer = start(script("hang")).await.unwrap();
+        assert_eq!(answer.by_ref().take(at).count().await, at);
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, answer.next()).await.is_err());
+
+        let mut answer = start(script("panic")).await.unwrap();
+        assert_eq!(answer.by_ref().take(at).count().await, at);
+        let polled = AssertUnwindSafe(answer.next()).catch_unwind().await;
+        assert!(polled.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_can_not_be_followed_is_refused_before_the_first_event() {
+    for (script, words) in [
+        (json!("Hello"), "expected struct"),
+        (json!({"txt": "Hello"}), "unknown field `txt`"),
+        (json!({"text": 7}), "expected a string"),
+        (json!({"text": "a", "tokens": 1}), "not both"),
+        (json!({"tokens": -1}), "expected u32"),
+        (json!({"tokens": 10_000_001}), "at most 10000000"),
+        (json!({"delayMs": 600_001}), "at most 600000"),
+        (
+            json!({"tokens": 2, "fault": {"at": 3, "kind": "cut"}}),
+            "it has 2 tokens",
+        ),
+        (
+            json!({"fault": {"at": 0, "kind": "shrug"}}),
+            "unknown variant `shrug`",
+        ),
+    ] {
+        let error = start(script.clone()).await.unwrap_err();
+        assert!(error.message().contains("`script`"), "{error}");
+        assert!(error.message().contains(words), "{script}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_script_the_question_is_mentioned_at_a_pleasant_pace() {
+    let began = Instant::now();
+    let request = ChatRequest::from_user("Why is the sky blue?");
+    let answer = Scripted::default().oneshot(request).await.unwrap();
+    let said: Vec<_> = answer.try_collect().await.unwrap();
+    let transcript: Transcript = said.iter().collect();
+    assert!(transcript.text().contains("Why is the sky blue?"));
+    assert!(!transcript.thinking().is_empty());
+    let each = began.elapsed().as_millis() / (said.len() as u128 - 1);
+    assert!((40..43).contains(&each), "{each} ms a token");
+}
+
+#[tokio::test]
+async fn what_a_request_leaves_out_is_the_providers_text_and_pace() {
+    let own = Script::say("own words")
+        .with_delay(Duration::ZERO)
+        .with_thinking("own thoughts");
+    let answer = Scripted::new(own)
+        .oneshot(request(json!({})))
+        .await
+        .unwrap();
+    let said: Vec<_> = answer.try_collect().await.unwrap();
+    let transcript: Transcript = said.iter().collect();
+    assert_eq!(transcript.text(), "own words");
+    assert_eq!(transcript.thinking(), "");
+}
