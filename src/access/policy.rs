@@ -73,7 +73,7 @@ impl<'a> SessionInfo<'a> {
     }
 }
 
-impl<A: Access + ?Sized> Access for Arc<A> {
+impl<T: Access + ?Sized> Access for Arc<T> {
     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
         (**self).identify(head)
     }

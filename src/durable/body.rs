@@ -87,12 +87,10 @@ impl Body for SessionBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.kind {
             Kind::Document(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Kind::Document(bytes) => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
-            }
-            Kind::Stream(stream) => stream.poll_bytes(cx).map(|next| {
-                next.map(|bytes| bytes.map(Frame::data).map_err(BodyError::from))
-            }),
+            Kind::Document(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Stream(stream) => stream
+                .poll_bytes(cx)
+                .map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(BodyError::from))),
         }
     }
 

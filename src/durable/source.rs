@@ -104,7 +104,7 @@ where
                         state.set(State::Streaming { stream });
                         continue;
                     }
-                    Err(error) => failure(error.into()),
+                    Err(error) => failure(&error.into()),
                 },
                 StateProjection::Streaming { mut stream } => {
                     match ready!(stream.as_mut().try_poll_next(cx)) {
@@ -112,7 +112,7 @@ where
                             followed(event, stream.try_poll_next(cx))
                         }
                         Some(Ok(event)) => event,
-                        Some(Err(error)) => failure(error.into()),
+                        Some(Err(error)) => failure(&error.into()),
                         None => {
                             state.set(State::Done);
                             return Poll::Ready(None);
@@ -151,7 +151,10 @@ where
         }
         Poll::Ready(Some(Err(error))) => {
             let error = error.into();
-            tracing::warn!(error = &*error as &dyn Error, "the provider failed after its answer");
+            tracing::warn!(
+                error = &*error as &dyn Error,
+                "the provider failed after its answer"
+            );
             event
         }
         Poll::Ready(None) | Poll::Pending => event,
@@ -160,9 +163,9 @@ where
 
 /// What clients hear of an error: what a [`ProviderError`] says in public, wherever it is in the
 /// chain; a fixed text for any other, since nobody knows what that would tell strangers.
-fn failure(error: BoxError) -> ChatEvent {
-    tracing::warn!(error = &*error as &dyn Error, "the provider failed");
-    let mut next: Option<&(dyn Error + 'static)> = Some(&*error);
+fn failure(error: &BoxError) -> ChatEvent {
+    tracing::warn!(error = &**error as &dyn Error, "the provider failed");
+    let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
     while let Some(this) = next {
         if let Some(public) = this.downcast_ref::<ProviderError>() {
             return ErrorEvent::from(public).into();

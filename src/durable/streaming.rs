@@ -13,8 +13,12 @@ use crate::{
     session::{Batch, Chunk, Lsn, ReadError, Reader},
 };
 
-/// The most that goes into one frame; a single record may pass it.
+/// How large frames are when a reader is behind; a single record may pass it.
 const FRAME: usize = 64 * 1024;
+/// Records are encoded by pieces of so many bytes, until there is no room for another piece: how
+/// much the encoding adds isn't known before.
+const PIECE: usize = 4 * 1024;
+const FULL: usize = FRAME - 2 * PIECE;
 
 /// How long a failing body waits with its error. hyper drops a frame that is followed by an error
 /// at once: this lets it write the frame first.
@@ -113,8 +117,7 @@ impl Streaming {
         if let Some(chunk) = self.rest.take() {
             self.write(chunk);
         }
-        while self.frame.len() + lone.as_ref().map_or(0, Bytes::len) < FRAME && self.rest.is_none()
-        {
+        while self.frame.len() + lone.as_ref().map_or(0, Bytes::len) < FULL && self.rest.is_none() {
             match self.reader.poll_next(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(batch))) => {
@@ -181,12 +184,16 @@ impl Streaming {
 
     /// Writes as much of a chunk as the frame takes, and keeps the rest.
     fn write(&mut self, chunk: Chunk) {
-        if self.frame.capacity() == 0 && chunk.bytes() > FRAME / 2 {
-            self.frame.reserve(FRAME + FRAME / 8);
+        if chunk.bytes() > FRAME / 4 {
+            self.frame.reserve(FRAME - self.frame.len().min(FRAME));
         }
-        let head = chunk.head(FRAME.saturating_sub(self.frame.len()));
-        self.encoder.encode(&head, &mut self.frame);
-        self.rest = chunk.after(head.last());
+        let mut rest = Some(chunk);
+        while let Some(chunk) = rest.take_if(|_| self.frame.len() < FULL) {
+            let piece = chunk.head(PIECE);
+            self.encoder.encode(&piece, &mut self.frame);
+            rest = chunk.after(piece.last());
+        }
+        self.rest = rest;
     }
 
     fn append(&mut self, bytes: &Bytes) {
@@ -202,16 +209,12 @@ impl Streaming {
             return Poll::Pending;
         };
         std::task::ready!(heartbeat.poll(cx));
-        match self.encoder.heartbeat() {
-            Some(bytes) => {
-                heartbeat.sent();
-                Poll::Ready(bytes)
-            }
-            None => {
-                self.heartbeat = None;
-                Poll::Pending
-            }
+        if let Some(bytes) = self.encoder.heartbeat() {
+            heartbeat.sent();
+            return Poll::Ready(bytes);
         }
+        self.heartbeat = None;
+        Poll::Pending
     }
 }
 
