@@ -6,7 +6,11 @@
 //! any number of readers resume from their last LSN.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod access;
 pub mod chat;
+pub mod dialect;
+pub mod durable;
+pub mod headers;
 pub mod provider;
 pub mod session;
 pub mod store;

@@ -1,0 +1,98 @@
+use super::Encoder;
+use crate::{
+    session::{ChatId, Chunk, Lsn, SessionId, Status},
+    store::Listing,
+};
+
+/// What came of a request that was granted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer<'a> {
+    /// The session's stream follows, in this encoder's bytes.
+    Stream {
+        /// The session.
+        session: View<'a>,
+        /// What will write the body.
+        encoder: &'a dyn Encoder,
+        /// Whether this request is the one that started it.
+        started: bool,
+    },
+    /// The cursor is the terminal event: nothing follows, now or later.
+    AtEnd {
+        /// The session.
+        session: View<'a>,
+    },
+    /// The session is there, and the client didn't want its stream.
+    Document {
+        /// The session.
+        session: View<'a>,
+        /// Whether this request is the one that started it.
+        started: bool,
+    },
+    /// A page of the session.
+    Page {
+        /// The session.
+        session: View<'a>,
+        /// Its records, in order, without a gap; maybe none.
+        records: &'a [Chunk],
+        /// The cursor for the next page.
+        next: Lsn,
+    },
+    /// The wish to stop the session is stored.
+    Aborted {
+        /// The session.
+        session: View<'a>,
+        /// Whether it had ended before.
+        already: bool,
+    },
+    /// The session is forgotten.
+    Deleted,
+    /// Sessions of the caller.
+    Listed(&'a Listing),
+    /// What may be asked, as in the header `Allow`.
+    Options {
+        /// The methods.
+        allow: &'static str,
+    },
+}
+
+/// A session, as far as a response's head speaks of it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct View<'a> {
+    /// Its id.
+    pub id: &'a SessionId,
+    /// The conversation that it belongs to.
+    pub chat: Option<&'a ChatId>,
+    /// How it stands.
+    pub status: Status,
+    /// Its last LSN.
+    pub tail: Lsn,
+    /// The path under which the service is mounted, where it is known; without a slash at its end.
+    pub mount: Option<&'a str>,
+}
+
+impl<'a> View<'a> {
+    /// A session of no conversation, mounted nobody knows where.
+    pub fn new(id: &'a SessionId, status: Status, tail: Lsn) -> Self {
+        Self {
+            id,
+            chat: None,
+            status,
+            tail,
+            mount: None,
+        }
+    }
+
+    /// The same, of this conversation.
+    pub fn of_chat(mut self, chat: Option<&'a ChatId>) -> Self {
+        self.chat = chat;
+        self
+    }
+
+    /// The same, mounted there.
+    pub fn mounted(mut self, mount: Option<&'a str>) -> Self {
+        self.mount = mount;
+        self
+    }
+}

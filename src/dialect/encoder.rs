@@ -1,0 +1,57 @@
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use super::View;
+use crate::session::Chunk;
+
+/// Turns the records of one session into the bytes of one stream.
+///
+/// One is made for each response, and sees records in order, each once: first those up to the
+/// client's cursor if it [wants them](Self::folds), by [`skip`](Self::skip), then the rest by
+/// [`encode`](Self::encode). What it writes for a record must depend on the record and those before
+/// it only, so that a client that resumes in the middle gets the bytes that it would have got
+/// without the cut.
+///
+/// A record is the JSON of a [`ChatEvent`](crate::chat::ChatEvent), without a raw line break.
+pub trait Encoder: fmt::Debug + Send + Sync + 'static {
+    /// The `Content-Type` of the stream.
+    fn content_type(&self) -> &'static str;
+
+    /// Written before everything else.
+    fn preamble(&mut self, session: &View<'_>, out: &mut BytesMut) {
+        let _ = (session, out);
+    }
+
+    /// Whether it must see, from the first record on, what it doesn't encode.
+    fn folds(&self) -> bool {
+        false
+    }
+
+    /// Takes note of records that the client has already, or that another reader's encoder wrote
+    /// for it under the [shared key](Self::shared_key).
+    fn skip(&mut self, records: &Chunk) {
+        let _ = records;
+    }
+
+    /// Appends the records to `out`.
+    fn encode(&mut self, records: &Chunk, out: &mut BytesMut);
+
+    /// Two encoders with the same key write the same bytes for the same records, if both have seen
+    /// all records before: one of them works for all readers of a live session. `None` if each
+    /// stream is its own.
+    fn shared_key(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What shows a silent stream to be alive; `None` if there is no such thing.
+    fn heartbeat(&self) -> Option<Bytes>;
+
+    /// Tells that the store is lost. The body fails after it.
+    fn unavailable(&mut self, out: &mut BytesMut);
+
+    /// Written after the terminal event, before the end of the body.
+    fn trailer(&mut self, out: &mut BytesMut) {
+        let _ = out;
+    }
+}

@@ -1,0 +1,194 @@
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use super::accept::JSON;
+use crate::{
+    dialect::{Answer, View},
+    headers::{ACCEL_BUFFERING, SESSION_ID, SESSION_STATUS, SESSION_TAIL},
+    session::{ChatId, Chunk, Lsn},
+    store::{Listed, Listing},
+};
+
+/// The response to what was granted; a stream's body is the encoder's.
+pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
+    match answer {
+        Answer::Stream {
+            session, encoder, ..
+        } => with_session(
+            session,
+            StatusCode::OK,
+            Some(encoder.content_type()),
+            Bytes::new(),
+        ),
+        Answer::AtEnd { session } => {
+            with_session(session, StatusCode::NO_CONTENT, None, Bytes::new())
+        }
+        Answer::Document { session, started } => {
+            let status = if *started {
+                StatusCode::CREATED
+            } else {
+                StatusCode::OK
+            };
+            let mut response = with_session(session, status, Some(JSON), document(session));
+            if let (true, Some(location)) = (started, location(session)) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            response
+        }
+        Answer::Page {
+            session,
+            records,
+            next,
+        } => with_session(
+            session,
+            StatusCode::OK,
+            Some(JSON),
+            page(session, records, *next),
+        ),
+        Answer::Aborted { session, already } => {
+            let status = if *already {
+                StatusCode::OK
+            } else {
+                StatusCode::ACCEPTED
+            };
+            with_session(session, status, Some(JSON), document(session))
+        }
+        Answer::Deleted => bare(StatusCode::NO_CONTENT),
+        Answer::Listed(listing) => {
+            let mut response = bare(StatusCode::OK);
+            *response.body_mut() = list(listing);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+            response
+        }
+        Answer::Options { allow } => {
+            let mut response = bare(StatusCode::NO_CONTENT);
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(allow));
+            response
+        }
+    }
+}
+
+/// What every response has: it is nobody's to keep or to guess at.
+pub(super) fn no_store(headers: &mut HeaderMap) {
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-transform"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+}
+
+fn bare(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    no_store(response.headers_mut());
+    response
+}
+
+fn with_session(
+    session: &View<'_>,
+    status: StatusCode,
+    content_type: Option<&'static str>,
+    body: Bytes,
+) -> Response<Bytes> {
+    let mut response = bare(status);
+    *response.body_mut() = body;
+    let headers = response.headers_mut();
+    headers.insert(
+        SESSION_ID,
+        HeaderValue::from_str(session.id.as_str()).expect("an id is made of visible ASCII"),
+    );
+    headers.insert(
+        SESSION_STATUS,
+        HeaderValue::from_static(session.status.as_str()),
+    );
+    headers.insert(SESSION_TAIL, session.tail.get().into());
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    if let Some(location) = location(session) {
+        headers.insert(header::CONTENT_LOCATION, location);
+    }
+    response
+}
+
+fn location(session: &View<'_>) -> Option<HeaderValue> {
+    let mount = session.mount?;
+    HeaderValue::from_str(&format!("{mount}/{}", session.id)).ok()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    id: &'a str,
+    status: &'static str,
+    tail: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat_id: Option<&'a str>,
+}
+
+fn document(session: &View<'_>) -> Bytes {
+    json(&Document {
+        id: session.id.as_str(),
+        status: session.status.as_str(),
+        tail: session.tail.get(),
+        chat_id: session.chat.map(ChatId::as_str),
+    })
+}
+
+fn list(listing: &Listing) -> Bytes {
+    #[derive(Serialize)]
+    struct List<'a> {
+        sessions: Vec<Document<'a>>,
+        next: Option<&'a str>,
+    }
+    fn entry(listed: &Listed) -> Document<'_> {
+        Document {
+            id: listed.id.as_str(),
+            status: listed.state.status.as_str(),
+            tail: listed.state.tail.get(),
+            chat_id: listed.state.info.chat.as_ref().map(ChatId::as_str),
+        }
+    }
+    json(&List {
+        sessions: listing.sessions.iter().map(entry).collect(),
+        next: listing.next.as_deref(),
+    })
+}
+
+fn page(session: &View<'_>, records: &[Chunk], next: Lsn) -> Bytes {
+    let bytes: usize = records.iter().map(|it| it.bytes() + it.len() * 32).sum();
+    let mut out = BytesMut::with_capacity(bytes + 128);
+    out.put_slice(b"{\"events\":[");
+    for (at, record) in records.iter().flat_map(Chunk::records).enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        out.put_slice(format!("{{\"lsn\":{},\"event\":", record.lsn).as_bytes());
+        out.put_slice(record.bytes);
+        out.put_u8(b'}');
+    }
+    out.put_slice(
+        format!(
+            "],\"next\":{next},\"tail\":{},\"status\":\"{}\"}}",
+            session.tail, session.status
+        )
+        .as_bytes(),
+    );
+    out.freeze()
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value)
+        .expect("strings and numbers are JSON")
+        .into()
+}

@@ -1,0 +1,100 @@
+//! The native dialect: a session as NDJSON, as server-sent events, or as JSON pages.
+//!
+//! | request | meaning | answers |
+//! |---|---|---|
+//! | `POST /` | start; the body is a [chat request](crate::chat::ChatRequest) | 200 and the stream, or 201 and JSON |
+//! | `POST /` with `X-Session-Id` | start under this id, or attach if it exists with the same request | the same; 409 |
+//! | `POST /` with `X-Session-Id` and `X-Last-LSN` | reconnect; the body is not read | as `GET /{id}` |
+//! | `GET /{id}` | read after `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else from the start | 200; 204 at the terminal event |
+//! | `GET /{id}` as JSON | a page; `?limit=` (1,000 unless told, at most 10,000) and `?wait=` (seconds, at most 25) | 200 |
+//! | `HEAD` | as `GET` | without a body |
+//! | `POST /{id}/abort` | stop; safe to repeat | 202 once stored, 200 if it had ended |
+//! | `DELETE /{id}` | stop if it runs, then forget; safe to repeat | 204 |
+//! | `GET /` | the caller's sessions; `?chat=`, `?status=`, `?limit=`, `?after=` | 200 |
+//! | `OPTIONS` | what may be asked | 204 with `Allow` |
+//!
+//! `?sessionId=` and `?lastLsn=` stand in for the two headers on `POST /`; the headers win.
+//!
+//! Which representation: without `Accept`, or with `*/*`, NDJSON; else the one with the highest
+//! quality, NDJSON before SSE before JSON among equals, and JSON only where no streaming type is
+//! named.
+//!
+//! Refusals are `application/problem+json` (RFC 9457); [`Problem`](super::Problem) has the list.
+
+mod accept;
+mod answer;
+mod decimal;
+mod ndjson;
+mod parameters;
+mod problem;
+mod request;
+mod route;
+mod sse;
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+
+use super::{Answer, Dialect, Encoder, Intent, Refusal, Route};
+use ndjson::Ndjson;
+use sse::Sse;
+
+/// The native dialect. The [module](self) has its routes.
+#[derive(Debug, Clone)]
+pub struct Native {
+    ndjson_heartbeat: bool,
+}
+
+impl Native {
+    /// The dialect as the protocol has it.
+    pub fn new() -> Self {
+        Self {
+            ndjson_heartbeat: true,
+        }
+    }
+
+    /// Whether a silent NDJSON stream gets empty lines. Turn it off for clients that parse every
+    /// line; what lies between may then take the connection for idle. SSE keeps its comments.
+    pub fn ndjson_heartbeat(mut self, on: bool) -> Self {
+        self.ndjson_heartbeat = on;
+        self
+    }
+
+    fn encoder(&self, streaming: accept::Streaming) -> Box<dyn Encoder> {
+        match streaming {
+            accept::Streaming::Ndjson => Box::new(Ndjson::new(self.ndjson_heartbeat)),
+            accept::Streaming::Sse => Box::new(Sse::new()),
+        }
+    }
+}
+
+impl Default for Native {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Dialect for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn route(&self, head: &Parts) -> Result<Route, Refusal> {
+        route::route(self, head)
+    }
+
+    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+        request::decode(self, head, body)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
+        problem::refuse(refusal)
+    }
+
+    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+        answer::answer(answer)
+    }
+
+    fn can_restart(&self) -> bool {
+        true
+    }
+}

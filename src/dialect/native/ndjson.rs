@@ -1,0 +1,86 @@
+use bytes::{Bytes, BytesMut};
+
+use super::{accept::NDJSON, decimal::Decimal};
+use crate::{dialect::Encoder, session::Chunk};
+
+/// One line an event: `{"lsn":1,"event":{…}}`. The stored bytes are spliced in, unread.
+#[derive(Debug)]
+pub(super) struct Ndjson {
+    heartbeat: bool,
+}
+
+const OPEN: &[u8] = b"{\"lsn\":";
+const EVENT: &[u8] = b",\"event\":";
+const CLOSE: &[u8] = b"}\n";
+
+impl Ndjson {
+    pub(super) fn new(heartbeat: bool) -> Self {
+        Self { heartbeat }
+    }
+}
+
+impl Encoder for Ndjson {
+    fn content_type(&self) -> &'static str {
+        NDJSON
+    }
+
+    fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
+        let mut lsn = Decimal::new(records.first().get());
+        out.reserve(
+            records.bytes()
+                + records.len()
+                    * (OPEN.len() + EVENT.len() + CLOSE.len() + lsn.as_bytes().len() + 1),
+        );
+        for record in records.records() {
+            out.extend_from_slice(OPEN);
+            out.extend_from_slice(lsn.as_bytes());
+            out.extend_from_slice(EVENT);
+            out.extend_from_slice(record.bytes);
+            out.extend_from_slice(CLOSE);
+            lsn.increment();
+        }
+    }
+
+    fn shared_key(&self) -> Option<&'static str> {
+        Some("native-ndjson")
+    }
+
+    fn heartbeat(&self) -> Option<Bytes> {
+        self.heartbeat.then_some(Bytes::from_static(b"\n"))
+    }
+
+    fn unavailable(&mut self, out: &mut BytesMut) {
+        out.extend_from_slice(b"{\"event\":{\"type\":\"unavailable\"}}\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{ChunkBuilder, Epoch, Lsn};
+
+    #[test]
+    fn a_line_holds_the_lsn_and_the_event_as_stored() {
+        let mut batch = ChunkBuilder::new();
+        batch.push(br#"{"type":"text","content":"Hel"}"#);
+        batch.push(b"{}");
+        let chunk = batch.take(Lsn::new(9), Epoch::first()).unwrap();
+        let mut out = BytesMut::new();
+        Ndjson::new(true).encode(&chunk, &mut out);
+        assert_eq!(
+            out,
+            concat!(
+                r#"{"lsn":9,"event":{"type":"text","content":"Hel"}}"#,
+                "\n",
+                r#"{"lsn":10,"event":{}}"#,
+                "\n"
+            )
+        );
+    }
+
+    #[test]
+    fn the_heartbeat_can_be_turned_off() {
+        assert_eq!(Ndjson::new(true).heartbeat().as_deref(), Some(&b"\n"[..]));
+        assert_eq!(Ndjson::new(false).heartbeat(), None);
+    }
+}

@@ -1,0 +1,69 @@
+use bytes::Bytes;
+use http::request::Parts;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+
+use super::{Native, route};
+use crate::{
+    chat::ChatRequest,
+    dialect::{Intent, Problem, Refusal},
+};
+
+/// What the body of `POST /` asks for.
+pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+    let request = chat_request(body)?;
+    route::start(native, head, request).map(|start| Intent::Start(Box::new(start)))
+}
+
+fn chat_request(body: &Bytes) -> Result<ChatRequest, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        // A value of the wrong shape ends the reading before the end of the body, so what follows
+        // may still not be JSON.
+        let json = error.classify() == Category::Data
+            && serde_json::from_slice::<IgnoredAny>(body).is_ok();
+        if json {
+            Refusal::new(
+                Problem::WrongShape,
+                format!("the body is JSON but not a chat request: {error}"),
+            )
+        } else {
+            Refusal::new(
+                Problem::NotJson,
+                format!("send a chat request as JSON: {error}"),
+            )
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(body: &'static [u8]) -> Problem {
+        chat_request(&Bytes::from_static(body)).unwrap_err().problem
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_from_json_of_the_wrong_shape() {
+        for bad in [
+            &b""[..],
+            b"{",
+            b"hello",
+            b"{\"messages\":[]} x",
+            b"\xff",
+            b"{\"messages\":7,",
+        ] {
+            assert_eq!(problem(bad), Problem::NotJson, "{bad:?}");
+        }
+        for bad in [
+            &b"[]"[..],
+            b"7",
+            b"{}",
+            b"{\"messages\":7}",
+            br#"{"messages":[{"role":"wizard","content":"Hi"}]}"#,
+            br#"{"messages":[{"content":"Hi"}]}"#,
+        ] {
+            assert_eq!(problem(bad), Problem::WrongShape, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+use std::time::Duration;
+
+use http::{Method, request::Parts};
+
+use super::{
+    Native,
+    accept::{self, JSON, NDJSON, Representation, SSE},
+    parameters,
+};
+use crate::{
+    chat::ChatRequest,
+    dialect::{Answering, Intent, List, Page, Problem, Read, Refusal, Route, Start, query::query},
+    headers::{LAST_EVENT_ID, LAST_LSN},
+    session::{ChatId, Position, SessionId},
+    store::StatusFilter,
+};
+
+const ROOT: &str = "GET, HEAD, POST, OPTIONS";
+const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
+const ABORT: &str = "POST, OPTIONS";
+
+const PAGE_LIMIT: usize = 1_000;
+const PAGE_LIMIT_MAX: usize = 10_000;
+const WAIT_MAX: Duration = Duration::from_secs(25);
+
+/// What the head asks for.
+pub(super) fn route(native: &Native, head: &Parts) -> Result<Route, Refusal> {
+    let path = head.uri.path();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+    let intent = match (segments.next(), segments.next(), segments.next()) {
+        (None | Some(""), None, _) => return root(native, head),
+        (Some(id), None, _) => session(native, head, id)?,
+        (Some(id), Some("abort"), None) => abort(head, id)?,
+        _ => {
+            return Err(Refusal::new(
+                Problem::NoSuchRoute,
+                "the paths are /, /{id} and /{id}/abort, below the path where the service is mounted",
+            ));
+        }
+    };
+    Ok(Route::Known(intent))
+}
+
+fn root(native: &Native, head: &Parts) -> Result<Route, Refusal> {
+    match head.method {
+        Method::POST => {
+            let id = parameters::session_id(head)?;
+            let cursor = parameters::cursor(head, &[LAST_LSN], "lastLsn")?;
+            let wanted = representation(head)?;
+            match (id, cursor) {
+                (Some(id), Some(after)) => {
+                    reading(native, head, wanted, id, after).map(Route::Known)
+                }
+                (None, Some(_)) => Err(Refusal::new(
+                    Problem::MalformedId,
+                    "to reconnect, send X-Session-Id beside X-Last-LSN; to start, send neither",
+                )),
+                (_, None) => parameters::content_type(head).map(|()| Route::Body),
+            }
+        }
+        Method::GET | Method::HEAD => list(head).map(Intent::List).map(Route::Known),
+        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: ROOT })),
+        _ => Err(not_allowed(ROOT)),
+    }
+}
+
+fn session(native: &Native, head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::GET | Method::HEAD => {
+            let id = parameters::parse_id(id)?;
+            let after = parameters::cursor(head, &[LAST_EVENT_ID, LAST_LSN], "after")?;
+            reading(
+                native,
+                head,
+                representation(head)?,
+                id,
+                after.unwrap_or(Position::START),
+            )
+        }
+        Method::DELETE => Ok(Intent::Delete {
+            id: parameters::parse_id(id)?,
+        }),
+        Method::OPTIONS => Ok(Intent::Options { allow: SESSION }),
+        _ => Err(not_allowed(SESSION)),
+    }
+}
+
+fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::POST => Ok(Intent::Abort {
+            id: parameters::parse_id(id)?,
+            reason: None,
+        }),
+        Method::OPTIONS => Ok(Intent::Options { allow: ABORT }),
+        _ => Err(not_allowed(ABORT)),
+    }
+}
+
+/// How a start is to be answered, and under which id; its body is here.
+pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
+    let answering = match representation(head)? {
+        Representation::Streaming(streaming) => Answering::Stream(native.encoder(streaming)),
+        Representation::Json => Answering::Document,
+    };
+    Ok(Start::new(request, answering).under(parameters::session_id(head)?))
+}
+
+fn reading(
+    native: &Native,
+    head: &Parts,
+    wanted: Representation,
+    id: SessionId,
+    after: Position,
+) -> Result<Intent, Refusal> {
+    Ok(match wanted {
+        Representation::Streaming(streaming) => {
+            Intent::Read(Read::new(id, after, native.encoder(streaming)))
+        }
+        Representation::Json => {
+            let limit = parameters::number(head, "limit", "a number of events, at least 1")?
+                .map_or(PAGE_LIMIT, |limit| limit.clamp(1, PAGE_LIMIT_MAX));
+            let wait = parameters::number(head, "wait", "whole seconds, up to 25")?
+                .map_or(Duration::ZERO, |wait| Duration::from_secs(wait as u64));
+            Intent::Page(Page::new(id, after, limit).waiting(wait.min(WAIT_MAX)))
+        }
+    })
+}
+
+fn list(head: &Parts) -> Result<List, Refusal> {
+    let status = query(head, "status")
+        .map(|word| {
+            StatusFilter::from_word(&word).ok_or_else(|| {
+                Refusal::new(
+                    Problem::MalformedParameter,
+                    "`status` is one of streaming, waiting, complete, aborted, error",
+                )
+            })
+        })
+        .transpose()?;
+    Ok(List {
+        chat: query(head, "chat").map(ChatId::new),
+        status,
+        after: query(head, "after"),
+        limit: parameters::number(head, "limit", "a number of sessions, at least 1")?
+            .map_or(0, |limit| limit.clamp(1, PAGE_LIMIT_MAX)),
+    })
+}
+
+fn representation(head: &Parts) -> Result<Representation, Refusal> {
+    // An EventSource says what it wants; a browser that merely visits the address doesn't.
+    accept::negotiate(&head.headers).ok_or_else(|| {
+        Refusal::new(
+            Problem::NotAcceptable,
+            format!("accept one of {NDJSON}, {SSE}, {JSON}"),
+        )
+    })
+}
+
+fn not_allowed(allow: &'static str) -> Refusal {
+    Refusal::new(
+        Problem::MethodNotAllowed,
+        format!("the methods here are {allow}"),
+    )
+    .allow(allow)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    const ID: &str = "0123456789abcdefghjkmnpqrs";
+
+    fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn at(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<Route, Refusal> {
+        route(&Native::new(), &head(method, uri, headers))
+    }
+
+    fn cursor(uri: &str, headers: &[(&str, &str)]) -> u64 {
+        match at("GET", uri, headers) {
+            Ok(Route::Known(Intent::Read(read))) => read.after.lsn.get(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn problem(method: &str, uri: &str, headers: &[(&str, &str)]) -> Problem {
+        at(method, uri, headers).unwrap_err().problem
+    }
+
+    #[test]
+    fn a_cursor_comes_from_the_event_source_then_the_header_then_the_query() {
+        let uri = format!("/{ID}?after=3");
+        let (event_source, lsn) = (("last-event-id", "1"), ("x-last-lsn", "2"));
+        assert_eq!(cursor(&uri, &[lsn, event_source]), 1);
+        assert_eq!(cursor(&uri, &[lsn]), 2);
+        assert_eq!(cursor(&uri, &[]), 3);
+        assert_eq!(cursor(&uri, &[("last-event-id", "")]), 3);
+        assert_eq!(cursor(&format!("/{ID}"), &[]), 0);
+    }
+
+    #[test]
+    fn on_a_post_headers_win_over_their_query_twins() {
+        let other = "another-session-of-mine-0001";
+        let uri = format!("/?sessionId={ID}&lastLsn=5");
+        let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &[]) else {
+            panic!()
+        };
+        assert_eq!((read.id.as_str(), read.after.lsn.get()), (ID, 5));
+        let headers = [("x-session-id", other), ("x-last-lsn", "6")];
+        let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &headers) else {
+            panic!()
+        };
+        assert_eq!((read.id.as_str(), read.after.lsn.get()), (other, 6));
+    }
+
+    #[test]
+    fn a_cursor_without_a_session_reconnects_to_nothing() {
+        assert_eq!(
+            problem("POST", "/", &[("x-last-lsn", "6")]),
+            Problem::MalformedId
+        );
+    }
+
+    #[test]
+    fn a_page_has_its_bounds() {
+        let page = |query: &str| {
+            let uri = format!("/{ID}?{query}");
+            match at("GET", &uri, &[("accept", "application/json")]) {
+                Ok(Route::Known(Intent::Page(page))) => Ok((page.limit, page.wait.as_secs())),
+                Ok(other) => panic!("{other:?}"),
+                Err(refusal) => Err(refusal.problem),
+            }
+        };
+        assert_eq!(page(""), Ok((1_000, 0)));
+        assert_eq!(page("limit=10000&wait=25"), Ok((10_000, 25)));
+        assert_eq!(page("limit=10001&wait=26"), Ok((10_000, 25)));
+        assert_eq!(page("limit=0"), Ok((1, 0)));
+        assert_eq!(page("limit=all"), Err(Problem::MalformedParameter));
+        assert_eq!(page("wait=-1"), Err(Problem::MalformedParameter));
+    }
+
+    #[test]
+    fn what_a_body_may_be() {
+        for json in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.chat+json",
+        ] {
+            let route = at("POST", "/", &[("content-type", json)]);
+            assert!(matches!(route, Ok(Route::Body)), "{json}");
+        }
+        for other in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "json",
+            "",
+        ] {
+            assert_eq!(
+                problem("POST", "/", &[("content-type", other)]),
+                Problem::UnsupportedMediaType,
+                "{other}"
+            );
+        }
+        assert_eq!(problem("POST", "/", &[]), Problem::UnsupportedMediaType);
+    }
+
+    #[test]
+    fn each_path_has_its_methods() {
+        let session = format!("/{ID}");
+        let abort = format!("/{ID}/abort");
+        for (path, allow) in [("/", ROOT), (&session, SESSION), (&abort, ABORT)] {
+            for method in [
+                "GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "BREW",
+            ] {
+                let json = [("content-type", "application/json")];
+                match at(method, path, &json) {
+                    Err(refusal) => {
+                        assert!(!allow.contains(method), "{method} {path}");
+                        assert_eq!(refusal.problem, Problem::MethodNotAllowed);
+                        assert_eq!(refusal.allow, Some(allow));
+                    }
+                    Ok(_) => assert!(allow.contains(method), "{method} {path}"),
+                }
+            }
+        }
+        for nowhere in ["/a/b", "/a/abort/c", "//", "/a/"] {
+            assert_eq!(problem("GET", nowhere, &[]), Problem::NoSuchRoute);
+        }
+    }
+
+    #[test]
+    fn ids_and_cursors_are_read_strictly() {
+        assert_eq!(problem("GET", "/short", &[]), Problem::MalformedId);
+        assert_eq!(problem("DELETE", "/short", &[]), Problem::MalformedId);
+        assert_eq!(problem("POST", "/short/abort", &[]), Problem::MalformedId);
+        assert_eq!(
+            problem("POST", "/", &[("x-session-id", "short")]),
+            Problem::MalformedId
+        );
+        let uri = format!("/{ID}");
+        assert_eq!(
+            problem("GET", &uri, &[("x-last-lsn", "seven")]),
+            Problem::MalformedCursor
+        );
+        assert_eq!(
+            problem("GET", "/?status=done", &[]),
+            Problem::MalformedParameter
+        );
+        assert_eq!(
+            problem("GET", &uri, &[("accept", "text/html")]),
+            Problem::NotAcceptable
+        );
+    }
+}

@@ -1,0 +1,96 @@
+use std::io::Write as _;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{accept::SSE, decimal::Decimal};
+use crate::{
+    dialect::{Encoder, View},
+    session::Chunk,
+};
+
+/// Server-sent events: `id: 1.k3f…`, `data: {…}`, an empty line. No `event:`, so that `onmessage`
+/// sees everything.
+#[derive(Debug)]
+pub(super) struct Sse;
+
+const ID: &[u8] = b"id: ";
+const DATA: &[u8] = b"\ndata: ";
+const CLOSE: &[u8] = b"\n\n";
+const TAG: usize = 8;
+
+impl Sse {
+    pub(super) fn new() -> Self {
+        Self
+    }
+}
+
+impl Encoder for Sse {
+    fn content_type(&self) -> &'static str {
+        SSE
+    }
+
+    fn preamble(&mut self, _: &View<'_>, out: &mut BytesMut) {
+        out.extend_from_slice(b"retry: 1000\n\n");
+    }
+
+    fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
+        let mut lsn = Decimal::new(records.first().get());
+        // A chunk is of one epoch.
+        let mut tag = [0; TAG];
+        write!(&mut tag[..], ".{}", records.epoch().tag()).expect("a tag has seven characters");
+        out.reserve(
+            records.bytes()
+                + records.len()
+                    * (ID.len() + lsn.as_bytes().len() + 1 + TAG + DATA.len() + CLOSE.len()),
+        );
+        for record in records.records() {
+            out.extend_from_slice(ID);
+            out.extend_from_slice(lsn.as_bytes());
+            out.extend_from_slice(&tag);
+            out.extend_from_slice(DATA);
+            out.extend_from_slice(record.bytes);
+            out.extend_from_slice(CLOSE);
+            lsn.increment();
+        }
+    }
+
+    fn shared_key(&self) -> Option<&'static str> {
+        Some("native-sse")
+    }
+
+    fn heartbeat(&self) -> Option<Bytes> {
+        Some(Bytes::from_static(b": \n\n"))
+    }
+
+    fn unavailable(&mut self, out: &mut BytesMut) {
+        out.put_slice(b"data: {\"type\":\"unavailable\"}\n\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        dialect::Cursor,
+        session::{ChunkBuilder, Epoch, Lsn, Position},
+    };
+
+    #[test]
+    fn an_event_has_its_cursor_as_its_id() {
+        let epoch = Epoch::first();
+        let mut batch = ChunkBuilder::new();
+        batch.push(b"{}");
+        batch.push(b"[]");
+        let chunk = batch.take(Lsn::new(9), epoch).unwrap();
+        let mut out = BytesMut::new();
+        Sse.encode(&chunk, &mut out);
+        let tag = epoch.tag();
+        let text = std::str::from_utf8(&out).unwrap();
+        assert_eq!(
+            text,
+            format!("id: 9.{tag}\ndata: {{}}\n\nid: 10.{tag}\ndata: []\n\n")
+        );
+        let id = text.lines().next().unwrap().strip_prefix("id: ").unwrap();
+        assert_eq!(id.parse(), Ok(Cursor(Position::tagged(Lsn::new(9), tag))));
+    }
+}

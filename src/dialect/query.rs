@@ -1,0 +1,44 @@
+//! The query of a request, as forms write it.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+use percent_encoding::percent_decode;
+
+/// The first value of `name` in the query, decoded.
+pub(super) fn query(head: &Parts, name: &str) -> Option<String> {
+    head.uri
+        .query()?
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .find(|(key, _)| decoded(key) == name)
+        .map(|(_, value)| decoded(value).into_owned())
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| byte == b'+' || byte == b'%') {
+        return Cow::Borrowed(text);
+    }
+    let spaced = text.replace('+', " ");
+    let bytes: Vec<u8> = percent_decode(spaced.as_bytes()).collect();
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn values_are_decoded_and_the_first_one_counts() {
+        let (head, ()) = Request::get("/?chat=a%26b+c&chat=d&empty&e=%zz")
+            .body(())
+            .unwrap()
+            .into_parts();
+        assert_eq!(query(&head, "chat").as_deref(), Some("a&b c"));
+        assert_eq!(query(&head, "empty").as_deref(), Some(""));
+        assert_eq!(query(&head, "e").as_deref(), Some("%zz"));
+        assert_eq!(query(&head, "none"), None);
+    }
+}

@@ -1,0 +1,128 @@
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+
+/// A request that is refused: what for, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The kind.
+    pub problem: Problem,
+    /// What to do about it, for people.
+    pub detail: Cow<'static, str>,
+    /// When it is worth trying again.
+    pub retry_after: Option<Duration>,
+    /// The methods that there are, for [`Problem::MethodNotAllowed`].
+    pub allow: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal of this kind, with what to do about it.
+    pub fn new(problem: Problem, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            problem,
+            detail: detail.into(),
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// The same, to be tried again after this time.
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The same, with the methods that there are.
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $Variant:ident = $status:ident $name:literal $title:literal,)+) => {
+        /// The kinds of refusals. Their names are stable: clients may go by them.
+        ///
+        #[doc = "| type | status | title |\n|---|---|---|"]
+        $(#[doc = concat!("| `urn:unbroken:", $name, "` | ", stringify!($status), " | ", $title, " |")])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Problem {
+            $(#[doc = concat!($title, ": `urn:unbroken:", $name, "`.")] $(#[$doc])* $Variant,)+
+        }
+
+        impl Problem {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$Variant),+];
+
+            /// The status that says it.
+            pub const fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$Variant => StatusCode::$status,)+
+                }
+            }
+
+            /// The URN that names it, as `type` of `application/problem+json`.
+            pub const fn urn(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => concat!("urn:unbroken:", $name),)+
+                }
+            }
+
+            /// The same in a few words, always the same ones.
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$Variant => $title,)+
+                }
+            }
+        }
+    };
+}
+
+problems! {
+    NotJson = BAD_REQUEST "not-json" "The body is not JSON",
+    IncompleteBody = BAD_REQUEST "incomplete-body" "The body was cut",
+    MalformedId = BAD_REQUEST "malformed-id" "Not a session id",
+    MalformedCursor = BAD_REQUEST "malformed-cursor" "Not a cursor",
+    MalformedParameter = BAD_REQUEST "malformed-parameter" "Not a value for this parameter",
+    CursorPastTail = BAD_REQUEST "cursor-past-tail" "The cursor lies past the end of the log",
+    Forbidden = FORBIDDEN "forbidden" "Not allowed",
+    NotFound = NOT_FOUND "not-found" "No such session",
+    NoSuchRoute = NOT_FOUND "no-such-route" "Nothing at this path",
+    MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed" "Not with this method",
+    NotAcceptable = NOT_ACCEPTABLE "not-acceptable" "No such representation",
+    BodyTooSlow = REQUEST_TIMEOUT "body-too-slow" "The body took too long",
+    IdInUse = CONFLICT "id-in-use" "The id is in use",
+    LogRewound = CONFLICT "log-rewound" "The log was rewound",
+    Gone = GONE "gone" "The session is gone",
+    BodyTooLarge = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large",
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body is of the wrong type",
+    WrongShape = UNPROCESSABLE_ENTITY "wrong-shape" "Not a chat request",
+    NotOpen = UNPROCESSABLE_ENTITY "not-open" "Not open to clients",
+    OverLimit = TOO_MANY_REQUESTS "over-limit" "Too many sessions",
+    Corrupt = INTERNAL_SERVER_ERROR "corrupt" "The log can't be read",
+    Internal = INTERNAL_SERVER_ERROR "internal" "A bug of the server",
+    ProviderNotReady = SERVICE_UNAVAILABLE "provider-not-ready" "The provider is not ready",
+    StoreUnavailable = SERVICE_UNAVAILABLE "store-unavailable" "The store is unavailable",
+    UnsupportedFormat = SERVICE_UNAVAILABLE "unsupported-format" "Written by a newer server",
+    ShuttingDown = SERVICE_UNAVAILABLE "shutting-down" "The server is shutting down",
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_a_refusing_status() {
+        let names: HashSet<_> = Problem::ALL.iter().map(|it| it.urn()).collect();
+        assert_eq!(names.len(), Problem::ALL.len());
+        for problem in Problem::ALL {
+            let status = problem.status();
+            assert!(status.is_client_error() || status.is_server_error());
+            assert_ne!(status, 401, "that one is the application's");
+        }
+    }
+}

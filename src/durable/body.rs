@@ -1,0 +1,132 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::streaming::Streaming;
+use crate::{
+    dialect::{Encoder, View},
+    session::{ReadError, Reader},
+};
+
+/// The body of a response: a document, nothing, or the stream of a session.
+///
+/// A stream ends only after the terminal event. Where it can't go on it fails, once what it sent had
+/// a chance to leave: over HTTP/1.1 the last chunk is missing then, over HTTP/2 the stream is reset.
+/// Dropping it harms nobody: the session goes on.
+pub struct SessionBody {
+    kind: Kind,
+}
+
+enum Kind {
+    Document(Bytes),
+    Stream(Box<Streaming>),
+}
+
+/// The stream of a session could not go on. The client resumes after the last event that it has.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the stream was cut before the terminal event")]
+pub struct BodyError {
+    #[from]
+    source: ReadError,
+}
+
+impl SessionBody {
+    /// Nothing.
+    pub const fn empty() -> Self {
+        Self::document(Bytes::new())
+    }
+
+    /// These bytes.
+    pub const fn document(bytes: Bytes) -> Self {
+        Self {
+            kind: Kind::Document(bytes),
+        }
+    }
+
+    /// What a reader reads, in an encoder's bytes, with a heartbeat after so much silence.
+    ///
+    /// Where the encoder [folds](Encoder::folds), the reader must stand at the start, and what is
+    /// up to the client's cursor is [skipped](Self::after).
+    pub fn stream(
+        reader: Reader,
+        mut encoder: Box<dyn Encoder>,
+        session: &View<'_>,
+        heartbeat: Option<Duration>,
+    ) -> Self {
+        let mut preamble = bytes::BytesMut::new();
+        encoder.preamble(session, &mut preamble);
+        Self {
+            kind: Kind::Stream(Box::new(Streaming::new(
+                reader, encoder, preamble, heartbeat,
+            ))),
+        }
+    }
+
+    /// The same, but the encoder only takes note of what stands up to here.
+    pub fn after(mut self, lsn: crate::session::Lsn) -> Self {
+        if let Kind::Stream(stream) = &mut self.kind {
+            stream.skip_to(lsn);
+        }
+        self
+    }
+}
+
+impl Body for SessionBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.kind {
+            Kind::Document(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Document(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Stream(stream) => stream
+                .poll_bytes(cx)
+                .map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(BodyError::from))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Document(bytes) => bytes.is_empty(),
+            Kind::Stream(stream) => stream.is_over(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Document(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream(stream) if stream.is_over() => SizeHint::with_exact(0),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Default for SessionBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Bytes> for SessionBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::document(bytes)
+    }
+}
+
+impl fmt::Debug for SessionBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Document(bytes) => f.debug_tuple("Document").field(&bytes.len()).finish(),
+            Kind::Stream(stream) => stream.fmt(f),
+        }
+    }
+}

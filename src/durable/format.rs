@@ -1,0 +1,136 @@
+use bytes::Bytes;
+
+use crate::{
+    chat::{Aborted, ChatEvent, Complete, ErrorCode, ErrorEvent},
+    session::{Ending, Format, Sessions, SessionsBuilder},
+    store::{Memory, Store},
+};
+
+/// How chat sessions are written: a record is the JSON of a [`ChatEvent`].
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ChatFormat;
+
+impl ChatFormat {
+    /// The format.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Format for ChatFormat {
+    fn number(&self) -> u16 {
+        1
+    }
+
+    fn ending(&self, ending: &Ending) -> Bytes {
+        event(ending).to_json().freeze()
+    }
+}
+
+/// Sessions of chat events.
+impl Sessions {
+    /// A builder of chat sessions that live in `store`.
+    pub fn builder(store: impl Store) -> SessionsBuilder {
+        Self::with_format(store, ChatFormat::new())
+    }
+
+    /// Chat sessions that live in the memory of this process, with the default limits.
+    ///
+    /// ```
+    /// let sessions = unbroken::session::Sessions::in_memory();
+    /// assert_eq!(sessions.running(), 0);
+    /// ```
+    pub fn in_memory() -> Self {
+        Self::builder(Memory::new()).build()
+    }
+}
+
+fn event(ending: &Ending) -> ChatEvent {
+    let error = |code, message: &str, recoverable| {
+        ErrorEvent::new(code, message)
+            .with_recoverable(recoverable)
+            .into()
+    };
+    match ending {
+        Ending::Complete => Complete::new().into(),
+        Ending::Aborted { reason } => match reason {
+            Some(reason) => Aborted::new().with_reason(&**reason).into(),
+            None => Aborted::new().into(),
+        },
+        Ending::Idle => error(
+            ErrorCode::Timeout,
+            "The model was silent for too long. Try again.",
+            true,
+        ),
+        Ending::Age => error(
+            ErrorCode::Timeout,
+            "The answer took too long. Try again, or ask for less.",
+            true,
+        ),
+        Ending::EventBytes => error(
+            ErrorCode::Limit,
+            "A part of the answer was larger than this server takes.",
+            false,
+        ),
+        Ending::SessionBytes | Ending::SessionEvents => error(
+            ErrorCode::Limit,
+            "The answer grew longer than this server takes. Ask for less.",
+            false,
+        ),
+        Ending::Panicked => error(
+            ErrorCode::Internal,
+            "The server failed while it answered. Try again.",
+            true,
+        ),
+        Ending::Interrupted => error(
+            ErrorCode::Interrupted,
+            "The server stopped before the answer was done. Try again.",
+            true,
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Outcome;
+
+    #[test]
+    fn every_ending_is_a_terminal_event_of_its_outcome() {
+        for ending in [
+            Ending::Complete,
+            Ending::Aborted { reason: None },
+            Ending::Aborted {
+                reason: Some("enough".into()),
+            },
+            Ending::Idle,
+            Ending::Age,
+            Ending::EventBytes,
+            Ending::SessionBytes,
+            Ending::SessionEvents,
+            Ending::Panicked,
+            Ending::Interrupted,
+        ] {
+            let record = ChatFormat::new().ending(&ending);
+            let event: ChatEvent = serde_json::from_slice(&record).unwrap();
+            match (&event, ending.outcome()) {
+                (ChatEvent::Complete(_), Outcome::Complete)
+                | (ChatEvent::Aborted(_), Outcome::Aborted) => {}
+                (ChatEvent::Error(error), Outcome::Error(code)) => {
+                    assert_eq!(error.code.as_str(), code.as_str());
+                    assert!(!error.message.is_empty());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_reason_of_an_abort_is_told() {
+        let record = ChatFormat::new().ending(&Ending::Aborted {
+            reason: Some("enough".into()),
+        });
+        assert_eq!(record, r#"{"type":"aborted","reason":"enough"}"#);
+    }
+}

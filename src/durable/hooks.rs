@@ -1,0 +1,203 @@
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use bytes::BytesMut;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    chat::{ChatEvent, ChatRequest, Transcript},
+    session::{Mark, Outcome, Owner, Position, ReadError, Session, SessionId, Sessions, Source},
+    store::BoxFuture,
+};
+
+/// A session that begins: its first record is stored, and its provider is about to be called.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Begun {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub owner: Option<Owner>,
+    /// What the provider is asked.
+    pub request: Arc<ChatRequest>,
+}
+
+/// A session that has ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Ended {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub owner: Option<Owner>,
+    /// What the provider was asked.
+    pub request: Arc<ChatRequest>,
+    /// What was answered, as the log has it.
+    pub transcript: Transcript,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+pub(super) type Hook<T> = Arc<dyn Fn(T) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// The hooks of a layer.
+#[derive(Clone, Default)]
+pub(super) struct Hooks {
+    pub(super) on_start: Option<Hook<Begun>>,
+    pub(super) on_end: Option<Hook<Ended>>,
+}
+
+pub(super) fn hook<T, F, R>(run: F) -> Hook<T>
+where
+    F: Fn(T) -> R + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    Arc::new(move |value| Box::pin(run(value)))
+}
+
+impl Hooks {
+    pub(super) fn any(&self) -> bool {
+        self.on_start.is_some() || self.on_end.is_some()
+    }
+}
+
+/// The hooks of one session: `on_start` runs once, beside the provider, and is done before `on_end`.
+#[derive(Clone)]
+pub(super) struct Bookkeeping {
+    hooks: Hooks,
+    begun: Begun,
+    started: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Bookkeeping {
+    pub(super) fn new(hooks: Hooks, begun: Begun) -> Self {
+        Self {
+            hooks,
+            begun,
+            started: Arc::default(),
+        }
+    }
+
+    fn start(&self) -> JoinHandle<()> {
+        let run = self
+            .hooks
+            .on_start
+            .as_ref()
+            .map(|hook| hook(self.begun.clone()));
+        tokio::spawn(tracing::Instrument::in_current_span(async move {
+            if let Some(run) = run {
+                run.await;
+            }
+        }))
+    }
+
+    fn begin(&self) {
+        *self.slot() = Some(self.start());
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.started.lock().expect("nothing panics under this lock")
+    }
+
+    /// To be called when the session is sealed. `session` gives the handle that keeps the log at
+    /// hand until it was read.
+    pub(super) fn end(
+        self,
+        outcome: Outcome,
+        sessions: Sessions,
+        session: oneshot::Receiver<Session>,
+    ) {
+        // A session that was stopped before its provider was called begins and ends here.
+        let started = self.slot().take().unwrap_or_else(|| self.start());
+        let Some(on_end) = self.hooks.on_end else {
+            return;
+        };
+        let begun = self.begun;
+        tokio::spawn(tracing::Instrument::in_current_span(async move {
+            // A hook that panicked was reported by then, and is no reason to skip the other.
+            let _ = started.await;
+            let session = session.await.ok();
+            match transcript(&sessions, &begun.id, session).await {
+                Ok(transcript) => {
+                    on_end(Ended {
+                        id: begun.id,
+                        owner: begun.owner,
+                        request: begun.request,
+                        transcript,
+                        outcome,
+                    })
+                    .await;
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn Error,
+                    "the log of an ended session could not be read; `on_end` is not run"
+                ),
+            }
+        }));
+    }
+}
+
+async fn transcript(
+    sessions: &Sessions,
+    id: &SessionId,
+    session: Option<Session>,
+) -> Result<Transcript, ReadError> {
+    let session = match session {
+        Some(session) => session,
+        None => sessions.attach(id).await?,
+    };
+    let mut reader = session.reader(Position::START).await?;
+    let mut transcript = Transcript::new();
+    // Not read past the end: that would count as a client that has had it all.
+    while !reader.at_end() {
+        let Some(batch) = reader.next().await.transpose()? else {
+            break;
+        };
+        for record in batch.chunk().records() {
+            let event: ChatEvent = serde_json::from_slice(record.bytes)
+                .map_err(|_| ReadError::Corrupt { lsn: record.lsn })?;
+            transcript.push(&event);
+        }
+    }
+    Ok(transcript)
+}
+
+/// A source that tells the books when it is first asked.
+pub(super) struct Booked<S> {
+    source: S,
+    books: Option<Bookkeeping>,
+}
+
+impl<S> Booked<S> {
+    pub(super) fn new(source: S, books: Option<Bookkeeping>) -> Self {
+        Self { source, books }
+    }
+}
+
+impl<S: Source> Source for Booked<Pin<Box<S>>> {
+    fn poll_record(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut BytesMut,
+    ) -> Poll<Option<Mark>> {
+        if let Some(books) = self.books.take() {
+            books.begin();
+        }
+        self.source.as_mut().poll_record(cx, out)
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("on_start", &self.on_start.is_some())
+            .field("on_end", &self.on_end.is_some())
+            .finish()
+    }
+}

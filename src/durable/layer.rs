@@ -1,0 +1,158 @@
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{
+    DurableService, MountPath, Open,
+    hooks::{Begun, Ended, Hooks, hook},
+};
+use crate::{
+    access::Access,
+    chat::{Capabilities, SessionInfo},
+    dialect::{Dialect, Native},
+    session::{ServiceName, Sessions},
+};
+
+/// Makes a durable HTTP service of a provider. The [module](super) has an example.
+///
+/// Cheap to clone. Several layers, each with its own dialect or provider, may share the same
+/// [`Sessions`]; give them different [names](Self::service_name) then.
+#[derive(Debug, Clone)]
+#[must_use = "a layer does nothing until it wraps a provider"]
+pub struct DurableLayer {
+    config: Config,
+}
+
+/// What the services of a layer share.
+#[derive(Debug, Clone)]
+pub(super) struct Config {
+    pub(super) sessions: Sessions,
+    pub(super) access: Arc<dyn Access>,
+    pub(super) dialect: Arc<dyn Dialect>,
+    pub(super) service: ServiceName,
+    pub(super) mount: Option<MountPath>,
+    pub(super) open: Open,
+    pub(super) max_body: usize,
+    pub(super) body_timeout: Duration,
+    pub(super) ready_timeout: Duration,
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) info: SessionInfo,
+    pub(super) hooks: Hooks,
+}
+
+impl DurableLayer {
+    /// A layer that keeps its answers in `sessions` and lets in whom `access` lets in.
+    pub fn new(sessions: Sessions, access: impl Access) -> Self {
+        Self {
+            config: Config {
+                sessions,
+                access: Arc::new(access),
+                dialect: Arc::new(Native::new()),
+                service: ServiceName::new("chat"),
+                mount: None,
+                open: Open::nothing(),
+                max_body: 1024 * 1024,
+                body_timeout: Duration::from_secs(30),
+                ready_timeout: Duration::ZERO,
+                heartbeat: Some(Duration::from_secs(15)),
+                info: SessionInfo::new(Capabilities::new()),
+                hooks: Hooks::default(),
+            },
+        }
+    }
+
+    /// How clients speak. Default [`Native`].
+    pub fn dialect(mut self, dialect: impl Dialect) -> Self {
+        self.config.dialect = Arc::new(dialect);
+        self
+    }
+
+    /// The name that is stored with sessions, for what can start them again. Default `chat`.
+    pub fn service_name(mut self, name: impl Into<ServiceName>) -> Self {
+        self.config.service = name.into();
+        self
+    }
+
+    /// The path under which clients find the service, for `Location` and `Content-Location`. Wins
+    /// over a [`MountPath`] of the request: it is what holds behind a proxy that rewrites paths.
+    pub fn public_path(mut self, path: &str) -> Self {
+        self.config.mount = Some(MountPath::new(path));
+        self
+    }
+
+    /// What clients may choose of a chat request. Default [nothing](Open::nothing).
+    pub fn open(mut self, open: Open) -> Self {
+        self.config.open = open;
+        self
+    }
+
+    /// The most bytes that a request's body may have. Default 1 MiB.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.config.max_body = bytes;
+        self
+    }
+
+    /// How long a request's body may take to arrive. Default 30 seconds.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.config.body_timeout = timeout;
+        self
+    }
+
+    /// How long a start waits for the provider to be ready, as tower means it; this delays the
+    /// response's head. Default zero: a provider that isn't ready at once is refused with 503.
+    pub fn ready_timeout(mut self, timeout: Duration) -> Self {
+        self.config.ready_timeout = timeout;
+        self
+    }
+
+    /// How long a stream may be silent before it shows that it is alive; `None` for as long as it
+    /// likes. Default 15 seconds.
+    pub fn heartbeat(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.config.heartbeat = period.into();
+        self
+    }
+
+    /// What `session_info`, the first event of each session, says that a session can do.
+    pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.config.info.capabilities = capabilities;
+        self
+    }
+
+    /// Whom `session_info` says that the model plays.
+    pub fn persona(mut self, persona: impl Into<serde_json::Value>) -> Self {
+        self.config.info.persona = Some(persona.into());
+        self
+    }
+
+    /// Runs for each session that begins, beside its provider, on a task of its own.
+    pub fn on_start<F, R>(mut self, run: F) -> Self
+    where
+        F: Fn(Begun) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.config.hooks.on_start = Some(hook(run));
+        self
+    }
+
+    /// Runs for each session that has ended, once its `on_start` is done, on a task of its own.
+    ///
+    /// At most once per session, on the server that sealed it: a server that dies runs none, and so
+    /// does one whose session another server took over. Not run for a session whose log was deleted
+    /// before it could be read.
+    pub fn on_end<F, R>(mut self, run: F) -> Self
+    where
+        F: Fn(Ended) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        self.config.hooks.on_end = Some(hook(run));
+        self
+    }
+}
+
+impl<S> Layer<S> for DurableLayer {
+    type Service = DurableService<S>;
+
+    fn layer(&self, provider: S) -> DurableService<S> {
+        DurableService::new(Arc::new(self.config.clone()), provider)
+    }
+}

@@ -1,0 +1,69 @@
+//! The tower layer: HTTP in, a durable stream out.
+//!
+//! [`DurableLayer`] wraps a provider, which is any `tower` service from a
+//! [`ChatRequest`](crate::chat::ChatRequest) to a stream of [`ChatEvent`](crate::chat::ChatEvent)s.
+//! What comes of it is a service from HTTP requests to HTTP responses that any framework mounts. The
+//! answer is written to a log by a task in the background, so that no disconnect ends it and every
+//! reader can resume. The [native dialect](crate::dialect::native) has the routes.
+//!
+//! ```
+//! use axum::Router;
+//! use futures_util::stream;
+//! use tower_layer::Layer;
+//! use unbroken::{
+//!     access::AnyoneWithTheId,
+//!     chat::{ChatEvent, ProviderError, provider_fn},
+//!     durable::DurableLayer,
+//!     session::Sessions,
+//! };
+//!
+//! let provider = provider_fn(|_request| {
+//!     stream::iter(["Hel", "lo"].map(|piece| Ok::<_, ProviderError>(ChatEvent::text(piece))))
+//! });
+//! let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).layer(provider);
+//! let app: Router = Router::new().nest_service("/api/chat", chat);
+//! ```
+//!
+//! # What holds
+//!
+//! * The response's head leaves as soon as the session exists, before the provider was called.
+//! * What can be refused is refused with a status code before the session exists; after that a
+//!   failure is the terminal event.
+//! * A body ends only after the terminal event. One that can't go on fails, so that clients can tell
+//!   a cut from an end.
+//! * Dropping a body, or the response's future, doesn't stop the session. `POST /{id}/abort` does.
+//!
+//! # Middleware around it
+//!
+//! Layers outside see one response per reader: a timeout there cuts readers, not answers. Layers
+//! inside, between this one and the provider, see one request per session; `ConcurrencyLimit` and
+//! `Timeout` of tower cover the call, not the stream behind it. Keep compression off the streams with
+//! [`headers::may_compress`](crate::headers::may_compress).
+
+mod body;
+mod digest;
+mod format;
+mod hooks;
+mod layer;
+mod manage;
+mod mount;
+mod open;
+mod read;
+mod receive;
+mod refuse;
+mod serve;
+mod service;
+mod source;
+mod start;
+mod streaming;
+
+pub use self::{
+    body::{BodyError, SessionBody},
+    format::ChatFormat,
+    hooks::{Begun, Ended},
+    layer::DurableLayer,
+    mount::MountPath,
+    open::Open,
+    service::{DurableService, ResponseFuture},
+    source::ProviderSource,
+};

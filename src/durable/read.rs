@@ -1,0 +1,121 @@
+use std::{future::poll_fn, task::Poll};
+
+use super::{
+    SessionBody, refuse,
+    serve::{Exchange, Served, with_body},
+};
+use crate::{
+    access::Action,
+    dialect::{Answer, Page, Read},
+    session::{Chunk, Lsn, Position, ReadError, Reader},
+};
+
+/// The most bytes of records that a page has, unless its first record is larger.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+impl Exchange {
+    /// A session as a stream, after the client's cursor.
+    pub(super) async fn read(&self, read: Read) -> Served {
+        let session = self.session(&read.id, Action::Read).await?;
+        let refused = |error: ReadError| refuse::read(&error, read.after);
+        let mut reader = session.reader(read.after).await.map_err(refused)?;
+        let view = self.view(&session, reader.status(), reader.tail());
+        if reader.at_end() {
+            // The client has had it all: this is where the session learns so, if it hasn't yet.
+            let _ = reader.next().await;
+            return Ok(self.answer(&Answer::AtEnd { session: view }));
+        }
+        let skip_to = if read.encoder.folds() && read.after.lsn > Lsn::ZERO {
+            reader = session.reader(Position::START).await.map_err(refused)?;
+            read.after.lsn
+        } else {
+            Lsn::ZERO
+        };
+        let head = self.config.dialect.answer(&Answer::Stream {
+            session: view,
+            encoder: &*read.encoder,
+            started: false,
+        });
+        let body = SessionBody::stream(reader, read.encoder, &view, self.config.heartbeat);
+        Ok(with_body(head, body.after(skip_to)))
+    }
+
+    /// A page of a session.
+    pub(super) async fn page(&self, page: Page, head_only: bool) -> Served {
+        let session = self.session(&page.id, Action::Read).await?;
+        let refused = |error: ReadError| refuse::read(&error, page.after);
+        let mut reader = session.reader(page.after).await.map_err(refused)?;
+        let mut records = Records::new(page.limit);
+        // What the log holds by now, however far it must be fetched.
+        let tail = reader.tail();
+        while reader.position().lsn < tail && !records.is_full() {
+            match reader.next().await {
+                Some(batch) => records.push(batch.map_err(refused)?.chunk()),
+                None => break,
+            }
+        }
+        if records.is_empty() && !reader.at_end() && !head_only && !page.wait.is_zero() {
+            let first = tokio::time::timeout(page.wait, reader.next()).await;
+            if let Ok(Some(batch)) = first {
+                records.push(batch.map_err(refused)?.chunk());
+            }
+        }
+        records.drain(&mut reader).await.map_err(refused)?;
+        let next = records.chunks.last().map_or(page.after.lsn, Chunk::last);
+        let session = self.view(&session, reader.status(), reader.tail());
+        Ok(self.answer(&Answer::Page {
+            session,
+            records: &records.chunks,
+            next,
+        }))
+    }
+}
+
+/// The records of a page, up to its bounds.
+struct Records {
+    chunks: Vec<Chunk>,
+    left: usize,
+    bytes: usize,
+}
+
+impl Records {
+    fn new(limit: usize) -> Self {
+        Self {
+            chunks: Vec::new(),
+            left: limit,
+            bytes: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.left == 0 || self.bytes >= PAGE_BYTES
+    }
+
+    fn push(&mut self, chunk: &Chunk) {
+        if self.is_full() {
+            return;
+        }
+        let last = chunk.first().plus(self.left as u64).before();
+        if let Some(chunk) = chunk.head(PAGE_BYTES - self.bytes).up_to(last) {
+            self.left -= chunk.len();
+            self.bytes += chunk.bytes();
+            self.chunks.push(chunk);
+        }
+    }
+
+    /// Takes what else is ready, without waiting.
+    async fn drain(&mut self, reader: &mut Reader) -> Result<(), ReadError> {
+        while !self.is_full() && !reader.at_end() {
+            let ready = poll_fn(|cx| Poll::Ready(reader.poll_next(cx))).await;
+            match ready {
+                Poll::Ready(Some(batch)) => self.push(batch?.chunk()),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+}

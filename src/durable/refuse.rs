@@ -1,0 +1,112 @@
+//! What went wrong below, as what clients are told.
+
+use std::{error::Error, time::Duration};
+
+use crate::{
+    dialect::{Problem, Refusal},
+    session::{Busy, Position, ReadError},
+    store::StoreError,
+};
+
+/// When it is worth asking a store, or a provider, again.
+pub(super) const SOON: Duration = Duration::from_secs(2);
+
+/// The same words whether the session is absent or somebody else's.
+pub(super) fn not_found() -> Refusal {
+    Refusal::new(
+        Problem::NotFound,
+        "there is no session with this id that you may use; start one with POST /",
+    )
+}
+
+pub(super) fn forbidden(detail: &'static str) -> Refusal {
+    Refusal::new(Problem::Forbidden, detail)
+}
+
+pub(super) fn gone() -> Refusal {
+    Refusal::new(
+        Problem::Gone,
+        "the session was deleted or has expired; start a new one under another id",
+    )
+}
+
+pub(super) fn in_use() -> Refusal {
+    Refusal::new(
+        Problem::IdInUse,
+        "a session with this id exists for another request; use another id, or none",
+    )
+}
+
+pub(super) fn busy(busy: Busy) -> Refusal {
+    let problem = match busy {
+        Busy::ShuttingDown => Problem::ShuttingDown,
+        Busy::Running | Busy::RunningPerOwner => Problem::OverLimit,
+    };
+    Refusal::new(problem, busy.to_string()).retry_after(busy.retry_after())
+}
+
+/// A store's error, other than that the session is absent or gone.
+pub(super) fn store(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::NotFound => not_found(),
+        StoreError::Gone(_) => gone(),
+        StoreError::Corrupt { .. } => corrupt(error),
+        StoreError::Unsupported { .. } => unsupported(),
+        error => {
+            tracing::warn!(error = error as &dyn Error, "the store failed");
+            unavailable()
+        }
+    }
+}
+
+/// Why a reader at `after` could not begin.
+pub(super) fn read(error: &ReadError, after: Position) -> Refusal {
+    match error {
+        ReadError::NotFound => not_found(),
+        ReadError::Gone(_) => gone(),
+        ReadError::Rewound { tail } if after.tag.is_some() => Refusal::new(
+            Problem::LogRewound,
+            format!(
+                "the log no longer holds what your cursor stands at, it ends at LSN {tail}; \
+                 drop what you have and read from the start"
+            ),
+        ),
+        ReadError::Rewound { tail } => Refusal::new(
+            Problem::CursorPastTail,
+            format!("the log ends at LSN {tail}; send the last LSN that you received"),
+        ),
+        ReadError::Corrupt { .. } => corrupt(error),
+        ReadError::Unsupported { .. } => unsupported(),
+        ReadError::ShutDown => Refusal::new(
+            Problem::ShuttingDown,
+            "this server is shutting down; read on from the last LSN in a moment",
+        )
+        .retry_after(Duration::from_secs(1)),
+        ReadError::Unavailable => unavailable(),
+    }
+}
+
+fn corrupt(error: &(dyn Error + 'static)) -> Refusal {
+    tracing::error!(error, "a log can't be read");
+    Refusal::new(
+        Problem::Corrupt,
+        "the next event of this session can't be read; start a new session",
+    )
+}
+
+fn unsupported() -> Refusal {
+    Refusal::new(
+        Problem::UnsupportedFormat,
+        "a newer server wrote this session and this one can't read it; try again, \
+         another server may answer",
+    )
+    .retry_after(SOON)
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(
+        Problem::StoreUnavailable,
+        "the server can't reach its store; try again, nothing was lost",
+    )
+    .retry_after(SOON)
+}

@@ -1,0 +1,210 @@
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use futures_core::TryStream;
+use http::{Method, Request, Response, header, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{MountPath, SessionBody, layer::Config, receive::receive, refuse};
+use crate::{
+    BoxError,
+    access::{Action, SessionInfo},
+    chat::{ChatEvent, ChatRequest},
+    dialect::{Answer, Intent, Refusal, Route, View},
+    session::{Lsn, Owner, Session, SessionId, Status},
+    store::{State, StoreError},
+};
+
+/// One request under way: who asks, and what everything needs to know.
+pub(super) struct Exchange {
+    pub(super) config: Arc<Config>,
+    pub(super) owner: Option<Owner>,
+    mount: Option<MountPath>,
+}
+
+pub(super) type Served = Result<Response<SessionBody>, Refusal>;
+
+/// Answers one request.
+pub(super) async fn serve<S, B>(
+    config: Arc<Config>,
+    provider: S,
+    request: Request<B>,
+) -> Response<SessionBody>
+where
+    S: Service<ChatRequest> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    S::Response: TryStream<Ok = ChatEvent> + Send,
+    <S::Response as TryStream>::Error: Into<BoxError>,
+    B: Body,
+    B::Data: Buf,
+    B::Error: Into<BoxError>,
+{
+    let (mut head, body) = request.into_parts();
+    let bodyless = head.method == Method::HEAD;
+    let dialect = config.dialect.clone();
+    let response = match answer(config, provider, &mut head, body).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            tracing::debug!(problem = refusal.problem.urn(), "a request is refused");
+            dialect.refuse(&refusal).map(SessionBody::document)
+        }
+    };
+    if bodyless {
+        without_body(response)
+    } else {
+        response
+    }
+}
+
+async fn answer<S, B>(config: Arc<Config>, provider: S, head: &mut Parts, body: B) -> Served
+where
+    S: Service<ChatRequest> + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    S::Response: TryStream<Ok = ChatEvent> + Send,
+    <S::Response as TryStream>::Error: Into<BoxError>,
+    B: Body,
+    B::Data: Buf,
+    B::Error: Into<BoxError>,
+{
+    // What may be asked is no secret: browsers ask without credentials.
+    if head.method == Method::OPTIONS
+        && let Route::Known(Intent::Options { allow }) = config.dialect.route(head)?
+    {
+        let answer = config.dialect.answer(&Answer::Options { allow });
+        return Ok(answer.map(SessionBody::document));
+    }
+    let owner = match config.access.identify(head).await {
+        Ok(owner) => owner,
+        Err(response) => return Ok(response.map(SessionBody::document)),
+    };
+    let mut digest = None;
+    let intent = match config.dialect.route(head)? {
+        Route::Known(intent) => intent,
+        Route::Body => {
+            let body = receive(body, config.max_body, config.body_timeout).await?;
+            digest = Some(super::digest::digest(
+                config.dialect.name(),
+                owner.as_ref(),
+                &body,
+            ));
+            config.dialect.decode(head, &body)?
+        }
+    };
+    let exchange = Exchange {
+        mount: config
+            .mount
+            .clone()
+            .or_else(|| head.extensions.get().cloned()),
+        config,
+        owner,
+    };
+    match intent {
+        Intent::Start(start) => {
+            let digest = digest.unwrap_or_else(|| {
+                super::digest::digest(exchange.config.dialect.name(), exchange.owner.as_ref(), b"")
+            });
+            let extensions = std::mem::take(&mut head.extensions);
+            exchange.start(*start, digest, extensions, provider).await
+        }
+        Intent::Read(read) => exchange.read(read).await,
+        Intent::Page(page) => exchange.page(page, head.method == Method::HEAD).await,
+        Intent::Abort { id, reason } => exchange.abort(&id, reason).await,
+        Intent::Delete { id } => exchange.delete(&id).await,
+        Intent::List(list) => exchange.list(list).await,
+        Intent::Options { allow } => Ok(exchange.answer(&Answer::Options { allow })),
+    }
+}
+
+impl Exchange {
+    /// The response to what was granted, with the dialect's own body.
+    pub(super) fn answer(&self, answer: &Answer<'_>) -> Response<SessionBody> {
+        self.config
+            .dialect
+            .answer(answer)
+            .map(SessionBody::document)
+    }
+
+    pub(super) fn view<'a>(&'a self, session: &'a Session, status: Status, tail: Lsn) -> View<'a> {
+        View::new(session.id(), status, tail)
+            .of_chat(session.info().chat.as_ref())
+            .mounted(self.mount.as_ref().map(MountPath::as_str))
+    }
+
+    pub(super) fn view_of<'a>(&'a self, id: &'a SessionId, state: &'a State) -> View<'a> {
+        View::new(id, state.status, state.tail)
+            .of_chat(state.info.chat.as_ref())
+            .mounted(self.mount.as_ref().map(MountPath::as_str))
+    }
+
+    pub(super) async fn allows(&self, action: Action, session: Option<SessionInfo<'_>>) -> bool {
+        let who = self.owner.as_ref();
+        self.config.access.allow(who, action, session).await
+    }
+
+    /// A session that is there, if the caller may do this with it; else the same as if it weren't.
+    pub(super) async fn session(&self, id: &SessionId, action: Action) -> Result<Session, Refusal> {
+        let session = match self.config.sessions.attach(id).await {
+            Ok(session) => session,
+            Err(error) => return Err(self.absent(id, action, &error).await),
+        };
+        let info = session.info();
+        let known = SessionInfo::new(id, info.owner.as_ref(), info.chat.as_ref());
+        if self.allows(action, Some(known)).await {
+            Ok(session)
+        } else {
+            Err(refuse::not_found())
+        }
+    }
+
+    /// The same, by the store's word and without a handle.
+    pub(super) async fn state(&self, id: &SessionId, action: Action) -> Result<State, Refusal> {
+        let state = match self.config.sessions.state(id).await {
+            Ok(state) => state,
+            Err(error) => return Err(self.absent(id, action, &error).await),
+        };
+        let known = SessionInfo::new(id, state.info.owner.as_ref(), state.info.chat.as_ref());
+        if self.allows(action, Some(known)).await {
+            Ok(state)
+        } else {
+            Err(refuse::not_found())
+        }
+    }
+
+    /// What to say of a session that the store doesn't give: that it is gone only to whom it was
+    /// open.
+    pub(super) async fn absent(
+        &self,
+        id: &SessionId,
+        action: Action,
+        error: &StoreError,
+    ) -> Refusal {
+        let StoreError::Gone(tombstone) = error else {
+            return refuse::store(error);
+        };
+        let known = SessionInfo::new(id, tombstone.owner.as_ref(), None);
+        if self.allows(action, Some(known)).await {
+            refuse::gone()
+        } else {
+            refuse::not_found()
+        }
+    }
+}
+
+/// The same head; HTTP/2 resets a stream whose empty body doesn't say that it is empty.
+fn without_body(response: Response<SessionBody>) -> Response<SessionBody> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact()
+        && length > 0
+    {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(head, SessionBody::empty())
+}
+
+/// A body of the dialect's is replaced by the stream.
+pub(super) fn with_body(response: Response<Bytes>, body: SessionBody) -> Response<SessionBody> {
+    response.map(|_| body)
+}

@@ -1,0 +1,264 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    dialect::Encoder,
+    session::{Batch, Chunk, Lsn, ReadError, Reader},
+};
+
+/// How large frames are when a reader is behind; a single record may pass it.
+const FRAME: usize = 64 * 1024;
+/// Records are encoded by pieces of so many bytes, until there is no room for another piece: how
+/// much the encoding adds isn't known before.
+const PIECE: usize = 4 * 1024;
+const FULL: usize = FRAME - 2 * PIECE;
+
+/// How long a failing body waits with its error. hyper drops a frame that is followed by an error
+/// at once: this lets it write the frame first.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// Turns what a reader gives into frames.
+pub(super) struct Streaming {
+    reader: Reader,
+    encoder: Box<dyn Encoder>,
+    // Written, but not in a frame yet.
+    frame: BytesMut,
+    // What didn't fit into the last frame.
+    rest: Option<Chunk>,
+    skip_to: Lsn,
+    heartbeat: Option<Heartbeat>,
+    state: State,
+}
+
+enum State {
+    Reading,
+    // The terminal event and the trailer are written.
+    Ending,
+    Failing(ReadError),
+    Flushing(ReadError, Pin<Box<Sleep>>),
+    Over,
+}
+
+impl Streaming {
+    pub(super) fn new(
+        reader: Reader,
+        encoder: Box<dyn Encoder>,
+        preamble: BytesMut,
+        heartbeat: Option<Duration>,
+    ) -> Self {
+        Self {
+            reader,
+            encoder,
+            frame: preamble,
+            rest: None,
+            skip_to: Lsn::ZERO,
+            heartbeat: heartbeat.map(Heartbeat::new),
+            state: State::Reading,
+        }
+    }
+
+    pub(super) fn skip_to(&mut self, lsn: Lsn) {
+        self.skip_to = lsn;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    pub(super) fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, ReadError>>> {
+        if let State::Reading = self.state
+            && let Poll::Ready(bytes) = self.poll_read(cx)
+        {
+            if let Some(heartbeat) = &mut self.heartbeat {
+                heartbeat.sent();
+            }
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        loop {
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Reading => {
+                    self.state = State::Reading;
+                    return self.poll_heartbeat(cx).map(|bytes| Some(Ok(bytes)));
+                }
+                state @ (State::Ending | State::Failing(_)) if !self.frame.is_empty() => {
+                    self.state = state;
+                    return Poll::Ready(Some(Ok(self.take_frame())));
+                }
+                State::Ending | State::Over => return Poll::Ready(None),
+                State::Failing(error) => {
+                    let flushed = Box::pin(tokio::time::sleep(FLUSH));
+                    self.state = State::Flushing(error, flushed);
+                }
+                State::Flushing(error, mut flushed) => {
+                    if flushed.as_mut().poll(cx).is_pending() {
+                        self.state = State::Flushing(error, flushed);
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// The next frame's bytes. Pending also where the state has changed and says what to do.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        // A shared encoding that may go out as it is, if nothing else is ready.
+        let mut lone = None;
+        if let Some(chunk) = self.rest.take() {
+            self.write(chunk);
+        }
+        while self.frame.len() + lone.as_ref().map_or(0, Bytes::len) < FULL && self.rest.is_none() {
+            match self.reader.poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(batch))) => {
+                    if let Some(bytes) = lone.take() {
+                        self.append(&bytes);
+                    }
+                    lone = self.take_in(&batch);
+                }
+                Poll::Ready(None) => {
+                    if let Some(bytes) = lone.take() {
+                        self.append(&bytes);
+                    }
+                    self.encoder.trailer(&mut self.frame);
+                    self.state = State::Ending;
+                    break;
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    if let Some(bytes) = lone.take() {
+                        self.append(&bytes);
+                    }
+                    if let ReadError::Unavailable = error {
+                        self.encoder.unavailable(&mut self.frame);
+                    }
+                    self.state = State::Failing(error);
+                    break;
+                }
+            }
+        }
+        match lone {
+            Some(bytes) if self.frame.is_empty() => Poll::Ready(bytes),
+            Some(bytes) => {
+                self.append(&bytes);
+                Poll::Ready(self.take_frame())
+            }
+            None if self.frame.is_empty() => Poll::Pending,
+            None => Poll::Ready(self.take_frame()),
+        }
+    }
+
+    /// Writes a batch into the frame, or gives its shared encoding.
+    fn take_in(&mut self, batch: &Batch) -> Option<Bytes> {
+        let mut chunk = batch.chunk().clone();
+        if chunk.first() <= self.skip_to {
+            if let Some(known) = chunk.up_to(self.skip_to) {
+                self.encoder.skip(&known);
+            }
+            chunk = chunk.after(self.skip_to)?;
+        } else if let (Some(key), true) = (self.encoder.shared_key(), batch.is_shared()) {
+            let mut ours = false;
+            let bytes = batch.encoded(key, |chunk| {
+                ours = true;
+                let mut out = BytesMut::new();
+                self.encoder.encode(chunk, &mut out);
+                out.freeze()
+            });
+            if !ours {
+                self.encoder.skip(&chunk);
+            }
+            return Some(bytes);
+        }
+        self.write(chunk);
+        None
+    }
+
+    /// Writes as much of a chunk as the frame takes, and keeps the rest.
+    fn write(&mut self, chunk: Chunk) {
+        if chunk.bytes() > FRAME / 4 {
+            self.frame.reserve(FRAME - self.frame.len().min(FRAME));
+        }
+        let mut rest = Some(chunk);
+        while let Some(chunk) = rest.take_if(|_| self.frame.len() < FULL) {
+            let piece = chunk.head(PIECE);
+            self.encoder.encode(&piece, &mut self.frame);
+            rest = chunk.after(piece.last());
+        }
+        self.rest = rest;
+    }
+
+    fn append(&mut self, bytes: &Bytes) {
+        self.frame.extend_from_slice(bytes);
+    }
+
+    fn take_frame(&mut self) -> Bytes {
+        std::mem::take(&mut self.frame).freeze()
+    }
+
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(heartbeat) = &mut self.heartbeat else {
+            return Poll::Pending;
+        };
+        std::task::ready!(heartbeat.poll(cx));
+        if let Some(bytes) = self.encoder.heartbeat() {
+            heartbeat.sent();
+            return Poll::Ready(bytes);
+        }
+        self.heartbeat = None;
+        Poll::Pending
+    }
+}
+
+/// Tells when a stream has been silent for too long. Its timer is set at the first silence and then
+/// only when it runs out, not with each frame.
+struct Heartbeat {
+    period: Duration,
+    last: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Heartbeat {
+    fn new(period: Duration) -> Self {
+        Self {
+            period,
+            last: Instant::now(),
+            timer: None,
+        }
+    }
+
+    fn sent(&mut self) {
+        self.last = Instant::now();
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.last + self.period;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Streaming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streaming")
+            .field("reader", &self.reader)
+            .field("encoder", &self.encoder)
+            .finish_non_exhaustive()
+    }
+}
