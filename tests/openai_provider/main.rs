@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 use tower::ServiceExt;
 use unbroken::{
     chat::{
@@ -343,29 +346,43 @@ async fn a_server_that_is_not_there_can_not_be_reached() {
     assert!(error.is_recoverable());
 }
 
-#[tokio::test(start_paused = true)]
-async fn silence_before_the_response_is_a_timeout() {
-    let error = failure(vec![Step::Silence]).await;
-    assert_eq!(error.code(), ErrorCode::Timeout);
-    assert!(error.is_recoverable());
+// The clock is paused where this is used: it jumps as soon as everybody waits.
+async fn silence_after(mut steps: Vec<Step>) -> (Vec<ChatEvent>, Option<ProviderError>) {
+    steps.push(Step::Silence);
+    let stub = serve(steps).await;
+    let idle = GUARD / 4;
+    let provider = builder(&stub).idle_timeout(idle).build().unwrap();
+    let began = Instant::now();
+    let answer = timeout(GUARD, ask(provider)).await.unwrap();
+    assert!(began.elapsed() >= idle, "{:?}", began.elapsed());
+    answer
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_in_mid_stream_is_a_timeout() {
-    let stub = serve(vec![ok(), text("Hi"), Step::Silence]).await;
-    let provider = builder(&stub)
-        .idle_timeout(Duration::from_secs(3))
-        .build()
-        .unwrap();
-    let (events, error) = timeout(GUARD, ask(provider)).await.unwrap();
-    assert_eq!(events, [ChatEvent::text("Hi")]);
-    assert_eq!(error.expect("a timeout").code(), ErrorCode::Timeout);
+async fn silence_is_a_timeout_before_the_response_and_in_mid_stream() {
+    for (steps, said) in [
+        (vec![], vec![]),
+        (vec![ok()], vec![]),
+        (vec![ok(), text("Hi")], vec![ChatEvent::text("Hi")]),
+        (
+            vec![ok(), text("Hi"), Step::Chunk(b"data: {".to_vec())],
+            vec![ChatEvent::text("Hi")],
+        ),
+    ] {
+        let (events, error) = silence_after(steps).await;
+        assert_eq!(events, said);
+        let error = error.expect("a timeout");
+        assert_safe(&error);
+        assert_eq!(error.code(), ErrorCode::Timeout);
+        assert!(error.is_recoverable());
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn silence_after_the_finish_reason_is_an_end() {
-    let events = whole(vec![ok(), text("Hi"), finish("stop"), Step::Silence]).await;
+    let (events, error) = silence_after(vec![ok(), text("Hi"), finish("stop")]).await;
     assert_eq!(events, [ChatEvent::text("Hi"), ChatEvent::complete()]);
+    assert!(error.is_none(), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A Chat Completions server of a few lines, which says exactly the bytes that a test gives it.
 
-use std::{future::pending, net::SocketAddr};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
 
 /// One thing that the stub does with a connection.
 #[derive(Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Sends these bytes as one chunk of the body.
     Chunk(Vec<u8>),
     /// Sends these bytes as they are.
@@ -25,28 +25,28 @@ pub enum Step {
 }
 
 /// What the stub saw.
-pub struct Seen {
+pub(crate) struct Seen {
     /// The request's head.
-    pub head: String,
+    pub(crate) head: String,
     /// Its body.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
-pub struct Stub {
-    pub address: SocketAddr,
-    pub requests: mpsc::UnboundedReceiver<Seen>,
+pub(crate) struct Stub {
+    pub(crate) address: SocketAddr,
+    pub(crate) requests: mpsc::UnboundedReceiver<Seen>,
     /// Told each time that a client has closed a connection.
-    pub closed: mpsc::UnboundedReceiver<()>,
+    pub(crate) closed: mpsc::UnboundedReceiver<()>,
 }
 
 impl Stub {
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 }
 
 /// Starts a stub that answers every request with these steps.
-pub async fn serve(steps: Vec<Step>) -> Stub {
+pub(crate) async fn serve(steps: Vec<Step>) -> Stub {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (saw, requests) = mpsc::unbounded_channel();
@@ -73,24 +73,26 @@ async fn connection(mut socket: TcpStream, steps: &[Step], saw: &mpsc::Unbounded
     while let Some(seen) = request(&mut socket).await {
         let _ = saw.send(seen);
         for step in steps {
-            match step {
+            let sent = match step {
                 Step::Chunk(bytes) => {
                     let head = format!("{:x}\r\n", bytes.len());
                     let frame = [head.as_bytes(), bytes, b"\r\n"].concat();
-                    socket.write_all(&frame).await.unwrap();
+                    let sent = socket.write_all(&frame).await;
                     // So that each chunk is a frame of its own at the other end.
                     tokio::task::yield_now().await;
+                    sent
                 }
-                Step::Raw(bytes) => socket.write_all(bytes).await.unwrap(),
-                Step::End => socket.write_all(b"0\r\n\r\n").await.unwrap(),
+                Step::Raw(bytes) => socket.write_all(bytes).await,
+                Step::End => socket.write_all(b"0\r\n\r\n").await,
                 Step::Cut => return,
                 Step::Silence => {
-                    let mut rest = [0; 16];
-                    if matches!(socket.read(&mut rest).await, Ok(0) | Err(_)) {
-                        return;
-                    }
-                    pending().await
+                    // A client that goes ends this; nothing else comes from it meanwhile.
+                    let _ = socket.read_u8().await;
+                    return;
                 }
+            };
+            if sent.is_err() {
+                return;
             }
         }
     }
@@ -115,7 +117,7 @@ async fn request(socket: &mut TcpStream) -> Option<Seen> {
 }
 
 /// The head of a streamed answer.
-pub fn ok() -> Step {
+pub(crate) fn ok() -> Step {
     Step::Raw(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
             .to_vec(),
@@ -123,7 +125,7 @@ pub fn ok() -> Step {
 }
 
 /// A whole response that is no stream.
-pub fn refusal(status: &str, headers: &str, body: &str) -> Step {
+pub(crate) fn refusal(status: &str, headers: &str, body: &str) -> Step {
     let length = body.len();
     Step::Raw(
         format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}")
@@ -132,30 +134,30 @@ pub fn refusal(status: &str, headers: &str, body: &str) -> Step {
 }
 
 /// A chunk with one event of this data.
-pub fn data(data: &str) -> Step {
+pub(crate) fn data(data: &str) -> Step {
     Step::Chunk(format!("data: {data}\n\n").into_bytes())
 }
 
 /// A chunk with one event of this delta.
-pub fn delta(delta: &str) -> Step {
+pub(crate) fn delta(delta: &str) -> Step {
     data(&format!(
         r#"{{"id":"1","object":"chat.completion.chunk","choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#
     ))
 }
 
 /// A chunk with one event of this text.
-pub fn text(text: &str) -> Step {
+pub(crate) fn text(text: &str) -> Step {
     delta(&format!(r#"{{"content":"{text}"}}"#))
 }
 
 /// A chunk with one event of this finish reason.
-pub fn finish(reason: &str) -> Step {
+pub(crate) fn finish(reason: &str) -> Step {
     data(&format!(
         r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#
     ))
 }
 
 /// The customary last event.
-pub fn done() -> Step {
+pub(crate) fn done() -> Step {
     data("[DONE]")
 }

@@ -141,24 +141,11 @@ impl OpenAiBuilder {
     /// When something is missing or malformed; the error says what, and never shows the key.
     pub fn build(self) -> Result<OpenAi, ConfigError> {
         let model = self.model.ok_or(ConfigError::NoModel)?;
-        if self.key.is_none() && self.base_url == DEFAULT_BASE_URL {
+        let url = endpoint(&self.base_url).ok_or(ConfigError::BaseUrl)?;
+        let authorization = self.key.as_deref().map(bearer).transpose()?;
+        if authorization.is_none() && url.host_str() == Some("api.openai.com") {
             return Err(ConfigError::NoKey);
         }
-        let url = format!("{}/chat/completions", self.base_url.trim_end_matches('/'));
-        let url = Url::parse(&url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .filter(|url| url.query().is_none() && url.fragment().is_none())
-            .ok_or(ConfigError::BaseUrl)?;
-        let authorization = match self.key {
-            None => None,
-            Some(key) => {
-                let mut value = HeaderValue::try_from(format!("Bearer {}", key.trim()))
-                    .map_err(|_| ConfigError::Key)?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
         let client = Client::builder()
             .user_agent(concat!("unbroken/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
@@ -192,6 +179,25 @@ impl fmt::Debug for OpenAiBuilder {
             .field("idle_timeout", &self.idle_timeout)
             .finish_non_exhaustive()
     }
+}
+
+fn endpoint(base_url: &str) -> Option<Url> {
+    let mut url = Url::parse(base_url).ok()?;
+    let plain = url.query().is_none() && url.fragment().is_none();
+    if !plain || !matches!(url.scheme(), "http" | "https") {
+        return None;
+    }
+    url.path_segments_mut()
+        .ok()?
+        .pop_if_empty()
+        .extend(["chat", "completions"]);
+    Some(url)
+}
+
+fn bearer(key: &str) -> Result<HeaderValue, ConfigError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ConfigError::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 // A variable that is set to nothing is as good as unset.
