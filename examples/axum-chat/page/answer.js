@@ -10,7 +10,7 @@ export class Answer {
     this.turn = turn;
     this.parts = element('div', { className: 'parts' });
     this.meta = element('p', { className: 'meta' });
-    this.problem = element('div', { className: 'problem' });
+    this.problem = element('div', { className: 'problem', role: 'alert' });
     this.retry = element('button', { type: 'button', className: 'retry', textContent: 'Try again', onclick: onRetry });
     this.node = element('article', { className: 'answer' }, [
       element('h2', { className: 'unseen', textContent: 'Answer' }),
@@ -110,12 +110,11 @@ export class Answer {
 }
 
 function summary({ status, code, lsn, resumed, usage }) {
-  const tokens = usage?.outputTokens ?? usage?.completion_tokens ?? usage?.output_tokens;
   return [
     code ? `${ENDED[status]} (${code})` : ENDED[status],
-    tokens && `${tokens} tokens`,
+    usage?.outputTokens > 0 && `${usage.outputTokens} tokens`,
     lsn && `lsn 1–${lsn}`,
-    resumed && `resumed ${resumed}×, nothing lost`,
+    resumed > 0 && `resumed ${resumed}×`,
   ].filter(Boolean).join(' · ');
 }
 

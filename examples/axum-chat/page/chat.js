@@ -64,8 +64,8 @@ function ask(text, script) {
 }
 
 function retry() {
-  const drop = chat.turns.at(-1)?.role === 'assistant' ? 1 : 0;
-  begin([], drop, last.turn.script);
+  const { fault, ...script } = last.turn.script ?? {}; // a scripted fault happens once
+  begin([], 1, last.turn.script && script);
   $('input').focus();
 }
 
@@ -132,16 +132,16 @@ function leave() {
 }
 
 async function halt() {
-  if (!running || $('stop').disabled) return;
-  const { answer, controller } = running;
-  $('stop').disabled = true;
+  if (!running || running.stopping) return;
+  const mine = running;
+  mine.stopping = true; // not `disabled`, which would throw the focus away
   try {
-    const found = await stop(API, answer.turn.session);
-    if (!found && running?.answer === answer) controller.abort(); // it never began
+    const found = await stop(API, mine.answer.turn.session);
+    if (!found && running === mine) mine.controller.abort(); // it never began
   } catch (error) {
-    if (running?.answer === answer) setState('reconnecting', `Could not stop: ${error.message}`);
+    if (running === mine) setState('reconnecting', `Could not stop: ${error.message}`);
   }
-  $('stop').disabled = false;
+  mine.stopping = false;
 }
 
 function keep(answer) {
