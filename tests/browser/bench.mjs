@@ -83,7 +83,7 @@ export async function startBrowser() {
 /** A script for the scripted provider, and the text that it says. */
 export function script({ words = 120, delay = 15, ...more } = {}) {
   const text = Array.from({ length: words }, (_, at) => `word${at}`).join(' ');
-  return { text, script: { text, delay, ...more } };
+  return { text, script: { text, delayMs: delay, ...more } };
 }
 
 /** A page of the chat, with what a scenario asks of it. */

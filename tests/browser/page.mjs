@@ -269,7 +269,7 @@ const scenarios = {
 
 // What the pictures show.
 const SHOWN = {
-  delay: 8,
+  delayMs: 8,
   thinking: 'They want to know what a dead connection does to an answer. Say who writes the log and who only reads it, then what the client does.',
   text: `Nothing happens to it. Every event is **appended to a log** before anyone sees it, and your browser is only a reader of that log, with a cursor: the \`LSN\` in the footer.
 

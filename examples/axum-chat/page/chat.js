@@ -247,9 +247,10 @@ function scriptOfAddress() {
 
 const EXAMPLES = scripted
   ? [
-      ['A long answer', { tokens: 400, delay: 40 }],
-      ['One that fails half-way', { tokens: 60, delay: 40, fault: { at: 30, kind: 'error' } }],
-    ].map(([text, script]) => ({ text, script }))
+      { text: 'Tell me what you are' },
+      { text: 'Count to a thousand', script: { tokens: 1000, delayMs: 60 } },
+      { text: 'Fail half-way', script: { tokens: 120, delayMs: 40, fault: { at: 60, kind: 'error' } } },
+    ]
   : ['How does TCP recover a lost segment?', 'Write a haiku about append-only logs', 'Explain fencing tokens to a new colleague'].map((text) => ({ text }));
 
 $('examples').replaceChildren(

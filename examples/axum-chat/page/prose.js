@@ -39,8 +39,8 @@ function split(text) {
 }
 
 function draw(block) {
-  const code = /^```([^\n]*)\n([^]*?)(\n?```\s*)?$/.exec(block);
-  if (code) return element('pre', { tabIndex: 0 }, [element('code', {}, [code[2]])]);
+  const code = /^```[^\n]*(?:\n|$)([^]*?)(?:\n?```\s*)?$/.exec(block);
+  if (code) return element('pre', { tabIndex: 0 }, [element('code', {}, [code[1]])]);
   const text = block.trim();
   const heading = /^#{1,6} (.*)/.exec(text);
   if (heading) return element('h3', {}, inline(heading[1]));

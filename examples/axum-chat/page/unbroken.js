@@ -72,11 +72,11 @@ export async function* follow(url, id, { request, after = 0, signal, onState = (
         }
       } else {
         const refused = new Refused(response.status, await response.json().catch(() => ({})));
-        const rewound = refused.type.endsWith('log-rewound') || (response.status === 400 && started);
+        const rewound = /:(log-rewound|cursor-past-tail)$/.test(refused.type);
         if (rewound && after > 0) {
           // The log no longer holds what we had. Drop it and read from the start; never splice.
           after = 0;
-          yield { lsn: 0, event: { type: 'restarted', reason: 'log-rewound' } };
+          yield { lsn: 0, event: { type: 'restarted', reason: refused.message } };
           continue;
         }
         if (!TRANSIENT.has(response.status)) throw refused;
