@@ -16,8 +16,8 @@ use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use unbroken::{
     BoxError,
-    access::KnowsId,
-    durable::DurableLayer,
+    access::AnyoneWithTheId,
+    durable::{DurableLayer, Open},
     provider::{OpenAi, Scripted},
     session::Sessions,
     store::Memory,
@@ -35,7 +35,7 @@ async fn main() -> Result<(), BoxError> {
 
     // Who may read an answer? On this page, whoever knows its id, which is 128 random bits. An
     // application with users would name the policy by which only the owner may.
-    let durable = DurableLayer::new(sessions.clone(), KnowsId);
+    let durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
 
     // HTTP goes in at the top, chat requests reach the provider at the bottom. Each event that the
     // provider answers is in the log before a browser sees it.
@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     } else {
         println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
         let chat = ServiceBuilder::new()
-            .layer(durable.allow_field("script")) // requests may bring what it shall say
+            .layer(durable.open(Open::nothing().field("script"))) // requests may bring what it shall say
             .service(Scripted::default());
         page::routes("scripted").nest_service("/api/chat", chat)
     };
