@@ -1,0 +1,115 @@
+// What a scenario stands on: the server under test, a proxy that can break its connections, a browser.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+/** Starts the example (`AXUM_CHAT` is its path) and waits until it says where it listens. */
+export async function startServer(port = 0) {
+  const { OPENAI_BASE_URL: _, ...env } = process.env; // the scripted provider, whoever runs this
+  const child = spawn(process.env.AXUM_CHAT, ['--port', String(port)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const lines = createInterface({ input: child.stdout });
+  const url = await new Promise((resolve, reject) => {
+    lines.on('line', (line) => {
+      const said = /listening on (http:\S+)/.exec(line);
+      if (said) resolve(said[1]);
+    });
+    exited.then(([code]) => reject(new Error(`the server ended with ${code} before it listened`)));
+  });
+  const end = (signal) => (child.kill(signal), exited);
+  return { url, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+}
+
+/** A TCP proxy before `port`. `cut` resets what is open; `mute` lets nothing back to the browser; `closed` takes no one in. */
+export async function startProxy(port) {
+  const pairs = new Set();
+  const proxy = { cuts: 0, muted: 0, mute: false, closed: false };
+  const server = net.createServer((client) => {
+    if (proxy.closed) return client.resetAndDestroy();
+    const upstream = net.connect(port, '127.0.0.1');
+    const pair = { client, upstream, carried: 0 };
+    const drop = () => {
+      pairs.delete(pair);
+      client.destroy();
+      upstream.destroy();
+    };
+    pairs.add(pair);
+    client.pipe(upstream);
+    upstream.on('data', (bytes) => {
+      if (proxy.mute) return void (proxy.muted += bytes.length);
+      pair.carried += bytes.length;
+      client.write(bytes);
+    });
+    for (const socket of [client, upstream]) socket.on('error', drop).on('close', drop);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  /** Resets every open connection, and says how many there were. */
+  proxy.cut = () => {
+    const open = pairs.size;
+    for (const { client, upstream } of pairs) {
+      client.resetAndDestroy();
+      upstream.resetAndDestroy();
+    }
+    proxy.cuts += open;
+    return open;
+  };
+  proxy.stop = () => (proxy.cut(), server.close());
+  return proxy;
+}
+
+/** A headless Chromium; what its pages complain of fails the scenario. */
+export async function startBrowser() {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+  const complaints = [];
+  const context = async (options = {}) => {
+    const made = await browser.newContext({ viewport: { width: 1000, height: 760 }, ...options });
+    made.on('weberror', (error) => complaints.push(error.error().message));
+    made.on('console', (message) => {
+      // Chromium itself reports each failed request; those are what the scenarios are about.
+      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
+    });
+    return made;
+  };
+  return { context, complaints, stop: () => browser.close() };
+}
+
+/** A script for the scripted provider, and the text that it says. */
+export function script({ words = 120, delay = 15, ...more } = {}) {
+  const text = Array.from({ length: words }, (_, at) => `word${at}`).join(' ');
+  return { text, script: { text, delayMs: delay, ...more } };
+}
+
+/** A page of the chat, with what a scenario asks of it. */
+export async function open(context, url) {
+  const page = await context.newPage();
+  const asked = []; // requests to the durable service
+  page.on('request', (request) => {
+    if (new URL(request.url()).pathname.startsWith('/api/')) asked.push({ method: request.method(), headers: request.headers(), body: request.postData() });
+  });
+  await page.goto(url);
+  const number = async (id) => Number.parseInt(await page.locator(id).textContent(), 10);
+  return Object.assign(page, {
+    asked,
+    posts: () => asked.filter(({ method, body }) => method === 'POST' && body),
+    lsn: () => number('#foot-lsn'),
+    resumed: () => number('#foot-resumed'),
+    answer: async () => (await page.locator('.answer').last().locator('.text').allTextContents()).join('').trim(),
+    until: (condition, argument) => page.waitForFunction(condition, argument, { timeout: 15_000 }),
+    untilLsn: (lsn) => page.waitForFunction((lsn) => Number(document.getElementById('foot-lsn').textContent) >= lsn, lsn, { timeout: 15_000 }),
+    untilStatus: (status) => page.locator(`.answer:last-child[data-status="${status}"]`).waitFor({ timeout: 20_000 }),
+    untilState: (state) => page.locator(`body[data-state="${state}"]`).waitFor({ timeout: 15_000 }),
+    say: async (text) => {
+      await page.fill('#input', text);
+      await page.press('#input', 'Enter');
+    },
+  });
+}
+
+export const addressOf = (base, script) => `${base}/?script=${encodeURIComponent(JSON.stringify(script))}`;
