@@ -1,0 +1,228 @@
+//! The server: the same events, through `unbroken` at `/ours` and as a bare hyper body at `/bare`.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+};
+use tokio::{net::TcpListener, sync::broadcast, time::Instant};
+use tower::{Layer, ServiceExt};
+use unbroken::{
+    access,
+    chat::{ChatEvent, ChatRequest, provider_fn},
+    durable::DurableLayer,
+    session::{Limits, Sessions},
+    store::Memory,
+};
+
+use crate::client::nanoseconds;
+
+type Body = UnsyncBoxBody<Bytes, unbroken::BoxError>;
+
+pub(crate) fn serve() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async { tokio::spawn(accept()).await.expect("the server runs") });
+}
+
+async fn accept() {
+    let limits = Limits::default().running(10_000).session_events(1_000_000);
+    let sessions = Sessions::builder(Memory::new()).limits(limits).build();
+    let dropped = Arc::new(AtomicU64::new(0));
+    let told = dropped.clone();
+    let provider = provider_fn(move |request: ChatRequest| answer(&request, told.clone()));
+    let ours = DurableLayer::new(sessions, access::AnyoneWithTheId::new()).layer(provider);
+    let (cast, _) = broadcast::channel(1024);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    println!("{}", listener.local_addr().expect("an address"));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (ours, cast, dropped) = (ours.clone(), cast.clone(), dropped.clone());
+        tokio::spawn(async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (ours, cast, dropped) = (ours.clone(), cast.clone(), dropped.clone());
+                async move { Ok::<_, Infallible>(route(request, ours, cast, dropped).await) }
+            });
+            let builder = Builder::new(TokioExecutor::new());
+            let _ = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn route<S>(
+    request: Request<Incoming>,
+    ours: S,
+    cast: broadcast::Sender<Bytes>,
+    dropped: Arc<AtomicU64>,
+) -> Response<Body>
+where
+    S: tower::Service<
+            Request<Incoming>,
+            Response = Response<unbroken::durable::SessionBody>,
+            Error = Infallible,
+        >,
+{
+    if request.uri().path() == "/dropped" {
+        return Response::new(full(dropped.load(SeqCst).to_string().into()));
+    }
+    if let Some(rest) = request.uri().path().strip_prefix("/ours") {
+        let path = if rest.is_empty() { "/" } else { rest }.to_owned();
+        let (mut parts, body) = request.into_parts();
+        parts.uri = path.parse().expect("the rest of a path");
+        let answer = ours.oneshot(Request::from_parts(parts, body)).await;
+        let Ok(answer) = answer;
+        return answer.map(|body| body.map_err(Into::into).boxed_unsync());
+    }
+    let asked = request
+        .into_body()
+        .collect()
+        .await
+        .map(|b| b.to_bytes())
+        .unwrap_or_default();
+    let asked: ChatRequest = serde_json::from_slice(&asked).expect("a chat request");
+    Response::new(bare(&words(&asked), &cast))
+}
+
+fn full(bytes: Bytes) -> Body {
+    // Streamed, so that the client reads every answer alike.
+    frames(stream::iter([bytes]))
+}
+
+fn frames(bytes: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    StreamBody::new(bytes.map(|bytes| Ok(Frame::data(bytes)))).boxed_unsync()
+}
+
+fn words(request: &ChatRequest) -> Vec<String> {
+    let said = request
+        .messages
+        .last()
+        .map(|message| message.content.as_str());
+    said.unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn number(words: &[String], at: usize) -> u64 {
+    words
+        .get(at)
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(0)
+}
+
+fn event() -> ChatEvent {
+    ChatEvent::text(format!("t{}                ", nanoseconds()))
+}
+
+fn line(lsn: u64) -> Bytes {
+    let mut line = BytesMut::with_capacity(128);
+    line.extend_from_slice(format!("{{\"lsn\":{lsn},\"event\":").as_bytes());
+    event().write_json(&mut line);
+    line.extend_from_slice(b"}\n");
+    line.freeze()
+}
+
+fn ticks(per_second: u64, milliseconds: u64) -> impl Stream<Item = u64> + Send {
+    let pace = Duration::from_secs(1) / u32::try_from(per_second.max(1)).unwrap_or(1);
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    stream::unfold(
+        (tokio::time::interval(pace), 0),
+        move |(mut interval, n)| async move {
+            (interval.tick().await < until).then_some((n + 1, (interval, n + 1)))
+        },
+    )
+}
+
+/// What a provider that was asked in these words says, as a bare body.
+fn bare(words: &[String], cast: &broadcast::Sender<Bytes>) -> Body {
+    match words.first().map_or("", String::as_str) {
+        "fast" => frames(stream::iter(1..=number(words, 1)).map(line)),
+        "bytes" => {
+            let mut left = usize::try_from(number(words, 1)).unwrap_or(0);
+            let chunk = Bytes::from(vec![b'}'; 64 * 1024]);
+            frames(stream::iter(std::iter::from_fn(move || {
+                let some = chunk.slice(..left.min(chunk.len()));
+                left -= some.len();
+                (!some.is_empty()).then_some(some)
+            })))
+        }
+        "pace" => frames(ticks(number(words, 1), number(words, 2)).map(line)),
+        "cast" => {
+            let (sender, mut ticks) = (
+                cast.clone(),
+                Box::pin(ticks(number(words, 2), number(words, 3))),
+            );
+            tokio::spawn(async move {
+                while let Some(n) = ticks.next().await {
+                    let _ = sender.send(line(n));
+                }
+            });
+            watch(cast)
+        }
+        _ => watch(cast),
+    }
+}
+
+fn watch(cast: &broadcast::Sender<Bytes>) -> Body {
+    frames(stream::unfold(cast.subscribe(), |mut watched| async move {
+        watched.recv().await.ok().map(|line| (line, watched))
+    }))
+}
+
+/// The same as a provider's answer.
+fn answer(request: &ChatRequest, dropped: Arc<AtomicU64>) -> Answer {
+    let words = words(request);
+    let ok = |_| Ok(event());
+    let events: Pin<Box<dyn Stream<Item = Result<ChatEvent, Infallible>> + Send>> =
+        match words.first().map_or("", String::as_str) {
+            "fast" => Box::pin(stream::iter(1..=number(&words, 1)).map(ok)),
+            "pace" => Box::pin(ticks(number(&words, 1), number(&words, 2)).map(ok)),
+            _ => Box::pin(stream::pending()),
+        };
+    Answer { events, dropped }
+}
+
+struct Answer {
+    events: Pin<Box<dyn Stream<Item = Result<ChatEvent, Infallible>> + Send>>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Stream for Answer {
+    type Item = Result<ChatEvent, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.events.as_mut().poll_next(cx)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.dropped.store(nanoseconds(), SeqCst);
+    }
+}

@@ -1,0 +1,263 @@
+//! The kinds of work, measured.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    client::{self, Answer, Read},
+    process::Server,
+    report::{compare, median, milliseconds, percentile, single, title},
+};
+
+fn ask(what: &str) -> String {
+    format!(r#"{{"messages":[{{"role":"user","content":"{what}"}}]}}"#)
+}
+
+async fn bare(server: &Server, what: &str) -> Answer {
+    client::send(server.address, "POST", "/bare", &ask(what)).await
+}
+
+async fn ours(server: &Server, what: &str) -> Answer {
+    client::send(server.address, "POST", "/ours", &ask(what)).await
+}
+
+fn session_of(answer: &Answer) -> String {
+    let id = answer
+        .header("x-session-id")
+        .expect("our answers name their session");
+    format!("/ours/{id}")
+}
+
+/// One session, one reader, as fast as it goes.
+pub(crate) async fn live(events: usize, rounds: usize) {
+    title(&format!(
+        "one session, one reader, {events} events as fast as it goes"
+    ));
+    let server = Server::start();
+    let what = format!("fast {events}");
+    let (mut rates, mut times) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
+    for round in 0..=rounds {
+        let cpu = server.cpu();
+        let b: Read = bare(&server, &what).await.read().await;
+        let between = server.cpu();
+        let o: Read = ours(&server, &what).await.read().await;
+        let after = server.cpu();
+        assert!(b.lines >= events && o.lines >= events, "{b:?} {o:?}");
+        if round == 0 {
+            continue;
+        }
+        rates.0.push(events as f64 / b.whole.as_secs_f64() / 1e6);
+        rates.1.push(events as f64 / o.whole.as_secs_f64() / 1e6);
+        times.0.push(milliseconds(between - cpu));
+        times.1.push(milliseconds(after - between));
+    }
+    compare(
+        "million events/s",
+        median(rates.0),
+        median(rates.1),
+        "M/s",
+        ">= 1.00",
+    );
+    compare("server CPU", median(times.0), median(times.1), "ms", "");
+}
+
+/// A finished session, read again from the start.
+pub(crate) async fn replay(events: usize, rounds: usize) {
+    title(&format!("replay of a finished session of {events} events"));
+    let server = Server::start();
+    let answer = ours(&server, &format!("fast {events}")).await;
+    let path = session_of(&answer);
+    let whole = answer.read().await;
+    let (mut bare_times, mut our_times, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        let b = bare(&server, &format!("bytes {}", whole.bytes))
+            .await
+            .read()
+            .await;
+        let o = client::send(server.address, "GET", &path, "")
+            .await
+            .read()
+            .await;
+        assert!(o.lines >= events);
+        if round > 0 {
+            bare_times.push(milliseconds(b.whole));
+            our_times.push(milliseconds(o.whole));
+            firsts.push(milliseconds(o.first_byte));
+        }
+    }
+    compare(
+        "whole, against 64 KiB chunks",
+        median(bare_times),
+        median(our_times),
+        "ms",
+        "<= 1.20",
+    );
+    single("first byte", median(firsts), "ms", "<= 2");
+}
+
+/// Many readers on one live session.
+pub(crate) async fn readers(readers: usize, length: Duration) {
+    let goal = if readers > 100 { "<= 1.20" } else { "<= 1.10" };
+    title(&format!(
+        "{readers} readers on one live session of 200 events/s"
+    ));
+    let what = format!("pace 200 {}", length.as_millis() + 3_000);
+    let mut figures = Vec::new();
+    for is_ours in [false, true] {
+        let server = Server::start();
+        let mut answers = Vec::new();
+        if is_ours {
+            let first = ours(&server, &what).await;
+            let path = session_of(&first);
+            answers.push(first);
+            for _ in 1..readers {
+                answers.push(client::send(server.address, "GET", &path, "").await);
+            }
+        } else {
+            answers.push(bare(&server, &format!("cast {what}")).await);
+            for _ in 1..readers {
+                answers.push(bare(&server, "watch").await);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = server.cpu();
+        let until = Instant::now() + length;
+        let tasks: Vec<_> = answers
+            .into_iter()
+            .map(|answer| tokio::spawn(answer.delays(until)))
+            .collect();
+        let mut delays = Vec::new();
+        for task in tasks {
+            delays.extend(task.await.expect("a reader reads"));
+        }
+        let cpu = server.cpu() - before;
+        // What lay in the sockets before the measurement began came late for another reason.
+        let expected = readers * 200 * usize::try_from(length.as_secs()).unwrap_or(0);
+        let late = delays.len().saturating_sub(expected);
+        let mut delays = delays.split_off(late.min(delays.len()));
+        let p99 = percentile(&mut delays, 99) as f64 / 1e6;
+        figures.push((milliseconds(cpu), p99));
+    }
+    compare("server CPU", figures[0].0, figures[1].0, "ms", goal);
+    compare("p99 delay", figures[0].1, figures[1].1, "ms", goal);
+}
+
+/// Many sessions at a human pace, a reader each.
+pub(crate) async fn sessions(sessions: usize, length: Duration) {
+    title(&format!(
+        "{sessions} sessions at 20 events/s, a reader each"
+    ));
+    let what = format!("pace 20 {}", length.as_millis() + 10_000);
+    let mut figures = Vec::new();
+    for is_ours in [false, true] {
+        let server = Server::start();
+        let mut answers = Vec::new();
+        for _ in 0..sessions {
+            answers.push(if is_ours {
+                ours(&server, &what).await
+            } else {
+                bare(&server, &what).await
+            });
+        }
+        let until = Instant::now() + length + Duration::from_millis(500);
+        let tasks: Vec<_> = answers
+            .into_iter()
+            .map(|answer| tokio::spawn(answer.delays(until)))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let before = server.cpu();
+        let mut events = 0;
+        for task in tasks {
+            events += task.await.expect("a reader reads").len();
+        }
+        figures.push((milliseconds(server.cpu() - before), events));
+    }
+    compare("server CPU", figures[0].0, figures[1].0, "ms", "<= 1.30");
+    println!(
+        "  events read: bare {}, ours {}",
+        figures[0].1, figures[1].1
+    );
+}
+
+/// What finished sessions that nobody reads keep in memory.
+pub(crate) async fn memory(sessions: usize, events: usize) {
+    title(&format!(
+        "{sessions} finished sessions of {events} events, nobody reads"
+    ));
+    let server = Server::start();
+    let what = format!("fast {events}");
+    let mut bytes = 0;
+    // Let the allocator and the runtime take what they keep anyway.
+    for _ in 0..50 {
+        ours(&server, &what).await.read().await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = server.resident();
+    for _ in 0..sessions {
+        let answer = ours(&server, &what).await;
+        let tail = answer.read().await;
+        // Without the chunk framing and the `{"lsn":N,"event":…}` around each record.
+        bytes += tail.bytes;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let each = (server.resident() - before) as f64 / sessions as f64;
+    let body = bytes as f64 / sessions as f64;
+    println!("  NDJSON bytes a session {body:.0}");
+    single(
+        "resident bytes a session",
+        each,
+        "B",
+        "<= 1.3 x record bytes + 1 KiB",
+    );
+    // A record of this benchmark has 65 bytes.
+    let records = events as f64 * 65.0;
+    single(
+        "of its record bytes, less 1 KiB",
+        (each - 1024.0) / records,
+        "x",
+        "<= 1.30",
+    );
+}
+
+/// From POST to the response head, while the provider says nothing.
+pub(crate) async fn head(rounds: usize) {
+    title("from POST to response head");
+    let server = Server::start();
+    let mut times = (Vec::new(), Vec::new());
+    let mut open = Vec::new();
+    for _ in 0..rounds {
+        let begun = Instant::now();
+        open.push(ours(&server, "silent").await);
+        times.0.push(milliseconds(begun.elapsed()));
+        let begun = Instant::now();
+        open.push(ours(&server, "fast 10").await);
+        times.1.push(milliseconds(begun.elapsed()));
+    }
+    single("provider silent", median(times.0), "ms", "as below");
+    single("provider talks at once", median(times.1), "ms", "as above");
+}
+
+/// From an abort to the provider's stream dropped, which the server tells.
+pub(crate) async fn abort(rounds: usize) {
+    title("abort to provider dropped, same server");
+    let server = Server::start();
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let answer = ours(&server, "silent").await;
+        let path = format!("{}/abort", session_of(&answer));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let asked = client::nanoseconds();
+        drop(client::send(server.address, "POST", &path, "").await);
+        let body = client::send(server.address, "GET", "/dropped", "")
+            .await
+            .text()
+            .await;
+        let dropped: u64 = body.trim().parse().expect("the time of the drop");
+        times.push(dropped.saturating_sub(asked));
+    }
+    single(
+        "p99",
+        percentile(&mut times, 99) as f64 / 1e6,
+        "ms",
+        "<= 50",
+    );
+}
