@@ -2,13 +2,18 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use bytes::BytesMut;
 use support::{Told, Words, id, log, lsn, read, read_all, start, told, until};
 use unbroken::{
     session::{
         Busy, ErrorCode, Limits, Mark, Outcome, Owner, Position, ReadError, Retention, Session,
-        SessionId, Sessions, SessionsBuilder, StartError, Status,
+        SessionId, Sessions, SessionsBuilder, Source, StartError, Status,
     },
     store::{Abort, Memory, StoreError},
 };
@@ -687,4 +692,43 @@ async fn the_whole_flow_connect_read_disconnect_reconnect_finish_clean_up() {
     settle().await;
     assert!(is_gone(&sessions, &id).await);
     assert_eq!((sessions.running(), sessions.in_memory_count()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_span_of_the_start_goes_on_in_the_writer() {
+    struct Spans(Vec<&'static str>);
+
+    impl Source for Spans {
+        fn poll_record(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            out: &mut BytesMut,
+        ) -> Poll<Option<Mark>> {
+            let Some(_) = self.0.pop() else {
+                return Poll::Ready(None);
+            };
+            let span = tracing::Span::current();
+            let name = span.metadata().map_or("none", tracing::Metadata::name);
+            out.extend_from_slice(name.as_bytes());
+            Poll::Ready(Some(Mark::Event))
+        }
+    }
+
+    let _subscribed = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let (sessions, id) = (builder().build(), id("one"));
+    let starting = async {
+        let permit = sessions.permit(None).unwrap();
+        sessions
+            .start(permit, start(&id), Spans(vec!["once"]))
+            .await
+    };
+    let request = tracing::info_span!("request");
+    let started = tracing::Instrument::instrument(starting, request)
+        .await
+        .unwrap();
+    let mut reader = started.session.reader(Position::START).await.unwrap();
+    assert_eq!(
+        read_all(&mut reader).await,
+        log(&["info", "request", "complete"])
+    );
 }

@@ -4,7 +4,6 @@ use std::{
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 pub(crate) struct Server {
@@ -28,8 +27,8 @@ impl Server {
         Self { child, address }
     }
 
-    /// The processor time that the server has used, in steps of 10 ms.
-    pub(crate) fn cpu(&self) -> Duration {
+    /// The processor time that the server has used, in milliseconds, in steps of 10.
+    pub(crate) fn cpu(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
             .expect("Linux tells of processes");
         let after_name = stat.rsplit(')').next().unwrap_or_default();
@@ -39,7 +38,7 @@ impl Server {
             .take(2)
             .filter_map(|field| field.parse::<u64>().ok())
             .sum();
-        Duration::from_millis(ticks * 10)
+        ticks as f64 * 10.0
     }
 
     /// The memory that the server has resident, in bytes.

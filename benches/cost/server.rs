@@ -103,7 +103,7 @@ where
         .into_body()
         .collect()
         .await
-        .map(|b| b.to_bytes())
+        .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
     let asked: ChatRequest = serde_json::from_slice(&asked).expect("a chat request");
     Response::new(bare(&words(&asked), &cast))

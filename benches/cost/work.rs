@@ -47,8 +47,8 @@ pub(crate) async fn live(events: usize, rounds: usize) {
         }
         rates.0.push(events as f64 / b.whole.as_secs_f64() / 1e6);
         rates.1.push(events as f64 / o.whole.as_secs_f64() / 1e6);
-        times.0.push(milliseconds(between - cpu));
-        times.1.push(milliseconds(after - between));
+        times.0.push(between - cpu);
+        times.1.push(after - between);
     }
     compare(
         "million events/s",
@@ -135,7 +135,7 @@ pub(crate) async fn readers(readers: usize, length: Duration) {
         let late = delays.len().saturating_sub(expected);
         let mut delays = delays.split_off(late.min(delays.len()));
         let p99 = percentile(&mut delays, 99) as f64 / 1e6;
-        figures.push((milliseconds(cpu), p99));
+        figures.push((cpu, p99));
     }
     compare("server CPU", figures[0].0, figures[1].0, "ms", goal);
     compare("p99 delay", figures[0].1, figures[1].1, "ms", goal);
@@ -169,7 +169,7 @@ pub(crate) async fn sessions(sessions: usize, length: Duration) {
         for task in tasks {
             events += task.await.expect("a reader reads").len();
         }
-        figures.push((milliseconds(server.cpu() - before), events));
+        figures.push((server.cpu() - before, events));
     }
     compare("server CPU", figures[0].0, figures[1].0, "ms", "<= 1.30");
     println!(

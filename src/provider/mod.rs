@@ -2,7 +2,7 @@
 //!
 //! | feature | provider |
 //! |---|---|
-//! | `openai` | `OpenAi`: any server that speaks OpenAI's Chat Completions |
+//! | `openai` | `OpenAi`: any server that speaks `OpenAI`'s Chat Completions |
 //! | `scripted` | `Scripted`: says a given text at a given pace, with given faults; for tests and demos |
 //!
 //! What a provider is, and how to write one, stands in [`chat`](crate::chat#providers);

@@ -30,8 +30,15 @@ impl Story {
     pub(crate) fn check(&self) -> Result<(), String> {
         for seen in &self.seen {
             whole(&seen.records)?;
-            if seen.ended && !seen.records.last().is_some_and(|(_, text)| is_terminal(text)) {
-                return Err(format!("3: a body ended without a terminal event: {seen:?}"));
+            if seen.ended
+                && !seen
+                    .records
+                    .last()
+                    .is_some_and(|(_, text)| is_terminal(text))
+            {
+                return Err(format!(
+                    "3: a body ended without a terminal event: {seen:?}"
+                ));
             }
         }
         for log in &self.logs {
@@ -70,14 +77,18 @@ impl Story {
             _ => return Err(format!("3: never sealed: {log:?}")),
         };
         if !word.contains(last) {
-            return Err(format!("3: sealed as {status}, but the log ends with {last}"));
+            return Err(format!(
+                "3: sealed as {status}, but the log ends with {last}"
+            ));
         }
         if self.rewound {
             return Ok(());
         }
         let hangs = self.script.ending == Ending::Hang;
         if self.aborted && hangs && last != "aborted" {
-            return Err(format!("5: an abort was confirmed, but the session ended as {last}"));
+            return Err(format!(
+                "5: an abort was confirmed, but the session ended as {last}"
+            ));
         }
         if last == "aborted" && !self.asked_to_abort {
             return Err("5: aborted, but nobody asked for it".into());
@@ -93,7 +104,9 @@ impl Story {
         };
         if self.claims == 0 && !self.asked_to_abort {
             if last != own {
-                return Err(format!("5: the provider ended as {own}, the session as {last}"));
+                return Err(format!(
+                    "5: the provider ended as {own}, the session as {last}"
+                ));
             }
             let events = log.len() as u64 - 2;
             if events != self.script.events {
@@ -128,5 +141,8 @@ fn whole(records: &[(u64, String)]) -> Result<(), String> {
 }
 
 fn is_terminal(text: &str) -> bool {
-    matches!(text, "complete" | "aborted" | "failed" | "panicked" | "interrupted")
+    matches!(
+        text,
+        "complete" | "aborted" | "failed" | "panicked" | "interrupted"
+    )
 }

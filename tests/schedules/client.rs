@@ -58,7 +58,11 @@ async fn connection(
     let session = sessions.attach(id).await?;
     let mut reader = session.reader(*position).await?;
     drop(session);
-    let batches = if dice.one_in(2) { dice.below(6) } else { u64::MAX };
+    let batches = if dice.one_in(2) {
+        dice.below(6)
+    } else {
+        u64::MAX
+    };
     for _ in 0..batches {
         let patience = Duration::from_secs(1) + dice.millis(20_000);
         let Ok(next) = timeout(patience, reader.next()).await else {
@@ -69,8 +73,15 @@ async fn connection(
         };
         let chunk = batch?.chunk().clone();
         // Some connections are cut in the middle of a batch.
-        let upto = if dice.one_in(8) { dice.below(chunk.len() as u64 + 1) } else { u64::MAX };
-        for record in chunk.records().take(usize::try_from(upto).unwrap_or(usize::MAX)) {
+        let upto = if dice.one_in(8) {
+            dice.below(chunk.len() as u64 + 1)
+        } else {
+            u64::MAX
+        };
+        for record in chunk
+            .records()
+            .take(usize::try_from(upto).unwrap_or(usize::MAX))
+        {
             let text = String::from_utf8_lossy(record.bytes).into_owned();
             seen.records.push((record.lsn.get(), text));
             *position = Position::tagged(record.lsn, record.epoch.tag());

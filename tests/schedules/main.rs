@@ -40,7 +40,10 @@ fn ten_thousand_schedules_keep_the_promises() {
                 })
             })
             .collect();
-        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+        halves
+            .into_iter()
+            .flat_map(|half| half.join().unwrap())
+            .collect()
     });
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
