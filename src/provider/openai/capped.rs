@@ -62,10 +62,10 @@ where
             Some(Err(error)) => return Poll::Ready(Some(Err(CappedError(error.into())))),
             None => return Poll::Ready(None),
         };
-        if let Some(data) = frame.data_ref() {
-            if let Err(error) = this.blocks.pass(data) {
-                return Poll::Ready(Some(Err(CappedError(error.into()))));
-            }
+        if let Some(data) = frame.data_ref()
+            && let Err(error) = this.blocks.pass(data)
+        {
+            return Poll::Ready(Some(Err(CappedError(error.into()))));
         }
         Poll::Ready(Some(Ok(frame)))
     }

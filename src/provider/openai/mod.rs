@@ -1,4 +1,4 @@
-//! A provider for any server that speaks OpenAI's Chat Completions, streaming: OpenAI, `OpenRouter`,
+//! A provider for any server that speaks OpenAI's Chat Completions, streaming: OpenAI, OpenRouter,
 //! vLLM, llama.cpp, LM Studio, Ollama under `/v1`, and many more.
 //!
 //! ```no_run
