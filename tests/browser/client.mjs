@@ -25,7 +25,8 @@ async function server(...answers) {
     const answer = answers.shift() ?? problem(500, 'the scenario expected no more requests');
     if (answer.drop) return response.destroy();
     response.writeHead(answer.status, answer.headers);
-    if (answer.body) response.write(answer.body);
+    if (answer.dribble) for (const byte of Buffer.from(answer.body)) await new Promise((resolve) => response.write(Buffer.of(byte), () => setImmediate(resolve)));
+    else if (answer.body) response.write(answer.body);
     if (answer.cut) setTimeout(() => response.destroy(), 50);
     else if (!answer.hold) response.end();
   });
@@ -72,6 +73,15 @@ const scenarios = {
       assert.equal(served.asked[1].after, String(had), `cut at byte ${at}`);
     };
     await Promise.all(Array.from({ length: bytes.length }, (_, at) => cutAt(at)));
+  },
+
+  async a_body_that_comes_byte_by_byte_is_put_together(serve) {
+    const said = 'ü💧 and so on';
+    const served = await serve({ ...stream(record(1, { type: 'text', content: said }) + complete(2)), dribble: true });
+    const contents = [];
+    for await (const { event } of follow(served.url, 'a'.repeat(32))) contents.push(event.content);
+    assert.deepEqual(contents, [said, undefined]);
+    assert.equal(served.asked.length, 1);
   },
 
   async a_start_whose_answer_was_lost_is_repeated_with_the_same_id_and_bytes(serve) {

@@ -204,6 +204,23 @@ const scenarios = {
     assert.equal(await page.answer(), whole.text);
   },
 
+  async what_a_model_says_is_text_and_is_drawn_alike_at_once_and_bit_by_bit({ server, context }) {
+    const hostile = '<img src=x onerror="window.broken = true"> <script>window.broken = true</script> **<b>bold</b>**';
+    const said = { ...SHOWN, delayMs: 1, text: `${hostile}\n\n${SHOWN.text}\n\n\`\`\`html\n${hostile}\n\n${hostile}\n\`\`\`\n- one\n- two *three*` };
+    const page = await open(context, addressOf(server.url, said));
+    await page.say('Go');
+    await page.untilStatus('complete');
+    const parts = page.locator('.answer .parts');
+    const streamed = await parts.locator('.text').innerHTML();
+    assert.equal(await parts.locator('img, script, b').count(), 0);
+    assert.equal(await parts.locator('pre').filter({ hasText: hostile }).count(), 1);
+    assert.equal(await parts.locator('.text > ul > li').count(), 2);
+    assert.equal(await page.evaluate(() => window.broken), undefined);
+    await page.reload();
+    await page.untilStatus('complete');
+    assert.equal(await parts.locator('.text').innerHTML(), streamed);
+  },
+
   async the_keyboard_is_enough({ server, context }) {
     const whole = script({ words: 200, delay: 100 });
     const page = await open(context, addressOf(server.url, whole.script));
