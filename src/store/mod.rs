@@ -23,6 +23,7 @@
 //! [`Epoch`]: crate::session::Epoch
 
 mod append;
+mod arc;
 mod contract;
 mod error;
 mod list;

@@ -1,3 +1,10 @@
 //! For tests of what is built on `unbroken`, and of other people's stores.
+//!
+//! * [`store`] is the conformance suite of the [`Store`](crate::store::Store) contract.
+//! * [`FaultStore`] stands between a store and its user and does what networks do.
+//! * [`Rule`] names each rule of the contract; [`Memory::without`](crate::store::Memory::without)
+//!   breaks one, to see whether a test notices.
+
+pub mod store;
 
 pub use crate::session::rule::Rule;

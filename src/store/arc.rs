@@ -1,0 +1,105 @@
+#![deny(clippy::missing_trait_methods)]
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
+    Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+};
+use crate::session::{Chunk, Epoch, Position, SessionId};
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn durability(&self) -> Durability {
+        (**self).durability()
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: New,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        (**self).create(id, new)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        (**self).claim(id, seen, token, lease)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+        (**self).renew(owned, lease)
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: Then,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        (**self).append(id, chunk, then)
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        (**self).read(id, after, max_bytes)
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        (**self).changed(id, seen, within)
+    }
+
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: Abort,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        (**self).abort(id, abort)
+    }
+
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).hold(id, by, keep)
+    }
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        (**self).delete(id, how)
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        (**self).list(filter)
+    }
+
+    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        (**self).orphans(limit)
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        (**self).sweep(limit)
+    }
+}
