@@ -219,6 +219,19 @@ impl HotLog {
     }
 }
 
+impl Inner {
+    /// The chunk that holds what follows an LSN, if it is here, or else the oldest one after it.
+    fn following(&self, lsn: Lsn) -> Option<&Hot> {
+        // Most readers stand just before the newest chunk.
+        let newest = self.chunks.back()?;
+        if newest.chunk.first().before() <= lsn {
+            return Some(newest);
+        }
+        let found = self.chunks.partition_point(|hot| hot.chunk.last() <= lsn);
+        self.chunks.get(found)
+    }
+}
+
 impl Drop for HotLog {
     fn drop(&mut self) {
         if let Ok(inner) = self.inner.get_mut() {
