@@ -38,8 +38,8 @@ fn main() {
             work::replay(100_000, 9).await;
         }
         if wanted("readers") {
-            work::readers(100, Duration::from_secs(5)).await;
-            work::readers(1_000, Duration::from_secs(5)).await;
+            work::readers(100, 200, Duration::from_secs(5)).await;
+            work::readers(1_000, 20, Duration::from_secs(5)).await;
         }
         if wanted("sessions") {
             work::sessions(2_000, Duration::from_secs(5)).await;

@@ -131,7 +131,7 @@ pub(crate) async fn readers(readers: usize, length: Duration) {
         }
         let cpu = server.cpu() - before;
         // What lay in the sockets before the measurement began came late for another reason.
-        let expected = readers * 200 * usize::try_from(length.as_secs()).unwrap_or(0);
+        let expected = readers * pace * usize::try_from(length.as_secs()).unwrap_or(0);
         let late = delays.len().saturating_sub(expected);
         let mut delays = delays.split_off(late.min(delays.len()));
         let p99 = percentile(&mut delays, 99) as f64 / 1e6;
