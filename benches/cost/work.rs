@@ -95,12 +95,12 @@ pub(crate) async fn replay(events: usize, rounds: usize) {
 }
 
 /// Many readers on one live session.
-pub(crate) async fn readers(readers: usize, length: Duration) {
+pub(crate) async fn readers(readers: usize, pace: usize, length: Duration) {
     let goal = if readers > 100 { "<= 1.20" } else { "<= 1.10" };
     title(&format!(
-        "{readers} readers on one live session of 200 events/s"
+        "{readers} readers on one live session of {pace} events/s"
     ));
-    let what = format!("pace 200 {}", length.as_millis() + 3_000);
+    let what = format!("pace {pace} {}", length.as_millis() + 30_000);
     let mut figures = Vec::new();
     for is_ours in [false, true] {
         let server = Server::start();

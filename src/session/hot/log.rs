@@ -124,10 +124,7 @@ impl HotLog {
     pub(crate) fn next(&self, at: Position, slot: usize, cx: &Context<'_>) -> Next {
         let mut inner = self.lock();
         if at.lsn < inner.tail {
-            let found = inner
-                .chunks
-                .partition_point(|hot| hot.chunk.last() <= at.lsn);
-            let Some(hot) = inner.chunks.get(found) else {
+            let Some(hot) = inner.following(at.lsn) else {
                 return Next::Evicted;
             };
             if hot.chunk.first() > at.lsn.next() {
