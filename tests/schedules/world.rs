@@ -17,8 +17,8 @@ use unbroken::{
     session::{
         ErrorCode, Flaw, Mark, Outcome, Position, Retention, SessionId, Sessions, Source, Status,
     },
-    store::{Abort, Clock, Memory, StoreError},
-    testing::{FaultStore, Faults, Rates, Rule},
+    store::{Abort, Memory, StoreError},
+    testing::{FaultStore, Jump, Rates, Rewind, Rule},
 };
 
 use crate::{
@@ -107,12 +107,11 @@ pub(crate) fn run(seed: u64, kind: Option<Kind>, broken: Broken) -> Result<(), S
 }
 
 async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> {
-    let clock = Clock::new();
-    let mut memory = Memory::with_clock(clock.clone());
+    let mut memory = Memory::new();
     if let Some(rule) = broken.rule {
         memory = memory.without(rule);
     }
-    let (store, faults) = FaultStore::new(memory);
+    let store = FaultStore::new(memory);
     let retention = Duration::from_secs(if dice.one_in(4) { 20 } else { 600 });
     let server = || {
         let mut builder = Sessions::with_format(store.clone(), Words)
@@ -140,7 +139,7 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     let sessions: Vec<(SessionId, Script)> = (0..=dice.below(2))
         .map(|n| (id(&format!("session-{n}")), Script::roll(&mut dice)))
         .collect();
-    let trouble = Trouble::new(kind, &mut dice, faults, clock);
+    let trouble = Trouble::new(kind, &mut dice, store);
     let clients = act(&world, &sessions, trouble, &mut dice).await;
     settle(&world, clients, &sessions, kind).await
 }
@@ -359,44 +358,41 @@ impl Source for Answer {
 /// The faults of a schedule.
 struct Trouble {
     kind: Kind,
-    faults: Faults,
-    clock: Clock,
+    store: FaultStore<Memory>,
+    snapshot: Option<<Memory as Rewind>::Snapshot>,
 }
 
 impl Trouble {
-    fn new(kind: Kind, dice: &mut Dice, faults: Faults, clock: Clock) -> Self {
-        let seed = dice.roll();
-        let rates = match kind {
-            Kind::Calm | Kind::Rewinds => None,
-            Kind::LostReplies => Some(Rates::default().lose_before(0.15).lose_after(0.15)),
-            Kind::Repeats => Some(Rates::default().repeat(0.3)),
-            Kind::DroppedWakeups => Some(Rates::default().drop_wakeup(0.5)),
-            Kind::Takeovers => Some(Rates::default().pause(0.02, LEASE * 3)),
-            Kind::Storm => Some(
-                Rates::default()
-                    .lose_before(0.08)
-                    .lose_after(0.08)
-                    .repeat(0.1)
-                    .drop_wakeup(0.2)
-                    .pause(0.01, LEASE * 3),
-            ),
-        };
-        if let Some(rates) = rates {
-            faults.random(seed, rates);
+    fn new(kind: Kind, dice: &mut Dice, store: FaultStore<Memory>) -> Self {
+        let mut rates = Rates::default();
+        rates.repeat_within = 20;
+        rates.pause_within = LEASE * 3;
+        match kind {
+            Kind::Calm | Kind::Rewinds => {}
+            Kind::LostReplies => (rates.lose_before, rates.lose_after) = (150, 150),
+            Kind::Repeats => rates.repeat = 300,
+            Kind::DroppedWakeups => rates.miss_wake = 500,
+            Kind::Takeovers => (rates.pause_before, rates.pause_after) = (10, 10),
+            Kind::Storm => {
+                (rates.lose_before, rates.lose_after) = (80, 80);
+                (rates.pause_before, rates.pause_after) = (5, 5);
+                (rates.repeat, rates.miss_wake) = (100, 200);
+            }
         }
+        store.faults().random(dice.roll(), rates);
         Self {
             kind,
-            faults,
-            clock,
+            store,
+            snapshot: None,
         }
     }
 
     fn strike(&mut self, dice: &mut Dice) {
         match self.kind {
-            Kind::Takeovers if dice.one_in(4) => self.clock.jump(LEASE * 2),
-            Kind::Storm if dice.one_in(6) => self.clock.jump(LEASE * 2),
+            Kind::Takeovers if dice.one_in(4) => self.store.inner().jump(LEASE * 2),
+            Kind::Storm if dice.one_in(6) => self.store.inner().jump(LEASE * 2),
             Kind::LostReplies | Kind::Storm if dice.one_in(4) => {
-                let faults = self.faults.clone();
+                let faults = self.store.faults().clone();
                 let span = dice.millis(6000);
                 tokio::spawn(async move {
                     faults.outage(true);
@@ -404,13 +400,17 @@ impl Trouble {
                     faults.outage(false);
                 });
             }
-            Kind::Rewinds if dice.one_in(3) => self.faults.snapshot(),
-            Kind::Rewinds if dice.one_in(4) => self.faults.rewind(),
+            Kind::Rewinds if dice.one_in(3) => self.snapshot = Some(self.store.inner().snapshot()),
+            Kind::Rewinds if dice.one_in(4) => {
+                if let Some(snapshot) = &self.snapshot {
+                    self.store.inner().restore(snapshot);
+                }
+            }
             _ => {}
         }
     }
 
-    fn end(&mut self) {
-        self.faults.calm();
+    fn end(&self) {
+        self.store.faults().heal();
     }
 }
