@@ -33,7 +33,7 @@ mod state;
 
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
-pub use self::memory::Clock;
+pub use self::memory::{Clock, Snapshot};
 pub use self::{
     append::{Appended, Seal, Then},
     contract::{BoxFuture, Store, StoreExt},

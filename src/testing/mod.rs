@@ -5,6 +5,8 @@
 //! * [`Rule`] names each rule of the contract; [`Memory::without`](crate::store::Memory::without)
 //!   breaks one, to see whether a test notices.
 
+mod fault;
 pub mod store;
 
+pub use self::fault::{Fault, FaultStore, Faults, Jump, Op, Rates, Rewind};
 pub use crate::session::rule::Rule;

@@ -46,6 +46,15 @@ impl Index {
         self.unsealed.insert(number);
     }
 
+    /// Puts back a session that was removed, under its own number.
+    #[cfg(feature = "testing")]
+    pub(super) fn put_back(&mut self, slot: Arc<Slot>) {
+        let number = slot.number;
+        self.ids.insert(slot.id.clone(), slot.clone());
+        self.numbers.insert(number, Entry { slot, due: None });
+        self.unsealed.insert(number);
+    }
+
     pub(super) fn remove(&mut self, number: u64) {
         let Some(Entry { slot, due }) = self.numbers.remove(&number) else {
             return;

@@ -13,11 +13,13 @@ mod clock;
 mod handle;
 mod index;
 mod log;
+#[cfg(feature = "testing")]
+mod rewind;
 mod slot;
 mod store;
 mod survey;
 mod wait;
 
-#[cfg(feature = "testing")]
-pub use self::clock::Clock;
 pub use self::handle::Memory;
+#[cfg(feature = "testing")]
+pub use self::{clock::Clock, rewind::Snapshot};

@@ -106,7 +106,8 @@ impl Memory {
             };
             let mut kept = slot.lock();
             let gone = match kept.life.here(now) {
-                Ok(()) => early,
+                _ if early => true,
+                Ok(()) => false,
                 Err(StoreError::Gone(_)) => {
                     swept += usize::from(!kept.cleared);
                     kept.clear();
@@ -119,7 +120,7 @@ impl Memory {
             if gone {
                 self.index().remove(slot.number);
                 swept += 1;
-            } else if let Some(due) = due {
+            } else if let Some(due) = due.filter(|due| *due > now) {
                 self.index().ended(slot.number, due);
             }
         }

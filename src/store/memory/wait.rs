@@ -18,7 +18,6 @@ impl Memory {
         seen: Version,
         within: Duration,
     ) -> Result<State, StoreError> {
-        let slot = self.slot(id)?;
         let mut limit = within;
         if self.rules.hold(Rule::WakeCap) {
             limit = limit.min(CAP);
@@ -28,12 +27,13 @@ impl Memory {
         }
         let deadline = Instant::now().checked_add(limit);
         let mut level = self.rules.hold(Rule::WakeLevel);
-        let changes = if seen.is_for_owner() {
-            &slot.turned
-        } else {
-            &slot.moved
-        };
         loop {
+            let slot = self.slot(id)?;
+            let changes = if seen.is_for_owner() {
+                &slot.turned
+            } else {
+                &slot.moved
+            };
             // Made before the look: what changes in between completes it.
             let change = pin!(changes.notified());
             let now = self.now();

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use crate::{
+    session::{Chunk, Epoch, SessionId},
+    store::{Abort, Delete, Holder, New, Store, Then, Token},
+};
+
+/// A copy of a request that the network kept.
+#[derive(Debug, Clone)]
+pub(super) enum Request {
+    Create(SessionId, New),
+    Claim(SessionId, Epoch, Token, Duration),
+    Renew(Vec<(SessionId, Epoch)>, Duration),
+    Append(SessionId, Chunk, Then),
+    Abort(SessionId, Abort),
+    Hold(SessionId, Holder, Duration),
+    Delete(SessionId, Delete),
+}
+
+impl Request {
+    /// Arrives; nobody hears the reply.
+    pub(super) async fn arrive(self, store: &impl Store) {
+        match self {
+            Self::Create(id, new) => drop(store.create(&id, new).await),
+            Self::Claim(id, seen, token, lease) => {
+                drop(store.claim(&id, seen, token, lease).await);
+            }
+            Self::Renew(owned, lease) => drop(store.renew(&owned, lease).await),
+            Self::Append(id, chunk, then) => drop(store.append(&id, chunk, then).await),
+            Self::Abort(id, abort) => drop(store.abort(&id, abort).await),
+            Self::Hold(id, by, keep) => drop(store.hold(&id, by, keep).await),
+            Self::Delete(id, how) => drop(store.delete(&id, how).await),
+        }
+    }
+}
