@@ -1,6 +1,5 @@
 //! Who may do what.
 
-use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body_util::Full;
@@ -228,5 +227,4 @@ async fn the_applications_own_answer_stands_and_its_policy_sees_the_chat() {
     assert_eq!(call.request.chat_id.as_deref(), Some("open"));
     assert_eq!(call.request.extensions.get(), Some(&7_u8));
     assert!(calls.none().await);
-    let _ = ().into_response();
 }

@@ -11,7 +11,7 @@ use unbroken::{
 
 use crate::{
     client::{SOON, With, empty, post, send},
-    server::{Calls, MOUNT, Server, ask, at, driven_with, id},
+    server::{Calls, MOUNT, Server, ask, at, driven_with, id, until},
 };
 
 #[derive(Debug)]
@@ -121,14 +121,17 @@ async fn the_books_are_no_reader_that_lets_a_session_go() {
         .build();
     let (server, calls, mut books) = kept(sessions.clone()).await;
     let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
-    let id = answer.id();
+    let id = answer.id().parse().unwrap();
     let call = calls.next().await;
     drop(answer);
+    // The session is used by us here, and by the books.
+    let session = sessions.attach(&id).await.unwrap();
+    until(async || session.clients() == 2).await;
+    drop(session);
     call.say("unread");
     drop(call);
     books.begun().await;
     assert_eq!(books.ended().await.transcript.text(), "unread");
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let id = id.parse().unwrap();
     assert!(sessions.state(&id).await.is_ok(), "no client has had it");
 }

@@ -223,8 +223,14 @@ async fn a_stream_whose_store_is_lost_says_so_and_fails() {
         .build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
     for (accept, notice) in [
-        ("application/x-ndjson", "{\"event\":{\"type\":\"unavailable\"}}\n"),
-        ("text/event-stream", "\n\ndata: {\"type\":\"unavailable\"}\n\n"),
+        (
+            "application/x-ndjson",
+            "{\"event\":{\"type\":\"unavailable\"}}\n",
+        ),
+        (
+            "text/event-stream",
+            "\n\ndata: {\"type\":\"unavailable\"}\n\n",
+        ),
     ] {
         let request = post(MOUNT, &ask("Hi")).with("accept", accept);
         let mut answer = send(server.addr, request).await;

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use unbroken::{
-    dialect::Native,
-    session::{ReadError, Sessions},
-};
+use unbroken::{dialect::Native, session::Sessions};
 
 use crate::{
     client::{With, get, lsns, ndjson, post, send},
@@ -93,5 +90,4 @@ async fn a_server_that_shuts_down_cuts_bodies_after_what_it_sent() {
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.json()["type"], "urn:unbroken:shutting-down");
     assert!(calls.none().await);
-    let _ = ReadError::ShutDown;
 }
