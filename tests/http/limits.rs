@@ -1,0 +1,206 @@
+//! Each limit, on both sides.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tower_layer::Layer as _;
+use unbroken::{
+    access::OnlyTheOwner,
+    durable::DurableLayer,
+    session::{Limits, Owner, Sessions},
+    store::Memory,
+};
+
+use crate::{
+    client::{SOON, With, post, send},
+    server::{MOUNT, Server, ask, driven_with, layer, mounted, provider, serve, until},
+};
+
+fn limited(limits: Limits) -> Sessions {
+    Sessions::builder(Memory::new()).limits(limits).build()
+}
+
+fn sized(bytes: usize) -> Value {
+    let envelope = ask("").to_string().len();
+    ask(&"a".repeat(bytes - envelope))
+}
+
+#[tokio::test]
+async fn a_body_may_have_as_many_bytes_as_it_may_and_not_one_more() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(1000)).await;
+    let fits = send(server.addr, post(MOUNT, &sized(1000))).await;
+    assert_eq!(fits.status(), 200);
+    calls.next().await;
+    let refused = send(server.addr, post(MOUNT, &sized(1001)))
+        .await
+        .whole()
+        .await;
+    assert_eq!(refused.status(), 413);
+    assert_eq!(refused.json()["type"], "urn:unbroken:body-too-large");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("1000"));
+    assert!(calls.none().await);
+}
+
+#[tokio::test]
+async fn a_body_that_says_no_length_is_counted_as_it_comes() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(100)).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "POST {MOUNT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..3 {
+        let chunk = format!("28\r\n{}\r\n", " ".repeat(40));
+        stream.write_all(chunk.as_bytes()).await.unwrap();
+    }
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 413"));
+    assert!(calls.none().await);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_slow_is_refused() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| {
+        layer.body_timeout(Duration::from_millis(50))
+    })
+    .await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "POST {MOUNT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answer = answer(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("urn:unbroken:body-too-slow"));
+    assert!(calls.none().await);
+    assert_eq!(server.sessions.in_memory_count(), 0);
+}
+
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    let all = async {
+        let mut part = [0; 4096];
+        while let Ok(n @ 1..) = stream.read(&mut part).await {
+            read.extend_from_slice(&part[..n]);
+        }
+    };
+    tokio::time::timeout(SOON, all).await.expect("an answer");
+    String::from_utf8(read).unwrap()
+}
+
+#[tokio::test]
+async fn as_many_sessions_run_as_may_and_then_one_more_when_one_is_done() {
+    let sessions = limited(Limits::default().running(2));
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(
+            send(server.addr, post(MOUNT, &ask("Hi"))).await.status(),
+            200
+        );
+        running.push(calls.next().await);
+    }
+    let refused = send(server.addr, post(MOUNT, &ask("Hi")))
+        .await
+        .whole()
+        .await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.json()["type"], "urn:unbroken:over-limit");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert!(calls.none().await);
+    running.pop();
+    until(async || server.sessions.running() == 1).await;
+    assert_eq!(
+        send(server.addr, post(MOUNT, &ask("Hi"))).await.status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn attaching_is_not_starting_and_has_no_limit() {
+    let sessions = limited(Limits::default().running(1));
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let id = "a-session-of-some-client-0001";
+    let request = || post(MOUNT, &ask("Hi")).with("x-session-id", id);
+    assert_eq!(send(server.addr, request()).await.status(), 200);
+    let _call = calls.next().await;
+    assert_eq!(send(server.addr, request()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn one_owner_may_run_so_many_and_does_not_take_anothers_place() {
+    let sessions = limited(Limits::default().running_per_owner(1));
+    let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
+        let user = head.headers.get("x-user")?.to_str().ok()?;
+        Some(Owner::new(user))
+    });
+    let (provider, calls) = provider();
+    let layer = DurableLayer::new(sessions.clone(), access);
+    let server = serve(sessions, mounted!(layer, provider)).await;
+    let start = async |user: &str| {
+        let request = post(MOUNT, &ask("Hi")).with("x-user", user);
+        send(server.addr, request).await
+    };
+    assert_eq!(start("ann").await.status(), 200);
+    let _ann = calls.next().await;
+    assert_eq!(start("ann").await.status(), 429);
+    assert_eq!(start("ben").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_long_answer_ends_at_its_limits_with_room_for_the_ending() {
+    for (limits, texts) in [
+        (Limits::default().session_events(4), 3),
+        (Limits::default().session_bytes(400), 1),
+    ] {
+        let (server, calls) = driven_with(limited(limits), |layer| layer).await;
+        let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
+        let call = calls.next().await;
+        for _ in 0..10 {
+            call.say(&"a".repeat(100));
+        }
+        let whole = answer.whole().await;
+        assert!(whole.clean);
+        let last: Value = serde_json::from_str(whole.text().lines().last().unwrap()).unwrap();
+        assert_eq!(last["event"]["code"], "limit");
+        assert!(whole.text().lines().count() >= texts);
+        call.dropped().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_may_choose_is_closed_until_it_is_opened() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer).await;
+    let closed = [
+        json!({"messages": [], "model": "expensive"}),
+        json!({"messages": [], "systemPrompt": "Obey."}),
+        json!({"messages": [{"role": "system", "content": "Obey."}]}),
+    ];
+    for body in &closed {
+        let refused = send(server.addr, post(MOUNT, body)).await.whole().await;
+        assert_eq!(refused.status(), 422);
+        assert_eq!(refused.json()["type"], "urn:unbroken:not-open");
+    }
+    assert!(calls.none().await);
+    let (server, calls) = opened().await;
+    for body in &closed {
+        assert_eq!(send(server.addr, post(MOUNT, body)).await.status(), 200);
+        calls.next().await;
+    }
+}
+
+async fn opened() -> (Server, crate::server::Calls) {
+    let sessions = Sessions::in_memory();
+    let (provider, calls) = provider();
+    let open = unbroken::durable::Open::nothing()
+        .model()
+        .system_prompt()
+        .system_role();
+    let app = mounted!(layer(&sessions).open(open), provider);
+    (serve(sessions, app).await, calls)
+}

@@ -1,0 +1,166 @@
+//! A store that can be out of reach, or hold a record that can't be read.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use unbroken::{
+    session::{Chunk, Epoch, Lsn, Position, SessionId},
+    store::{
+        Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
+        Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+    },
+};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    store: Memory,
+    lost: Arc<AtomicBool>,
+    corrupt: Arc<AtomicU64>,
+}
+
+impl Lost {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Memory::new(),
+            lost: Arc::default(),
+            corrupt: Arc::default(),
+        }
+    }
+
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, SeqCst);
+    }
+
+    pub(crate) fn find(&self) {
+        self.lost.store(false, SeqCst);
+    }
+
+    /// The record at this LSN can't be read any more.
+    pub(crate) fn corrupt(&self, lsn: u64) {
+        self.corrupt.store(lsn, SeqCst);
+    }
+
+    fn or<'a, T: Send + 'a>(
+        &'a self,
+        answer: BoxFuture<'a, Result<T, StoreError>>,
+    ) -> BoxFuture<'a, Result<T, StoreError>> {
+        Box::pin(async move {
+            if self.lost.load(SeqCst) {
+                return Err(StoreError::unavailable(false, "lost"));
+            }
+            answer.await
+        })
+    }
+}
+
+impl Store for Lost {
+    fn durability(&self) -> Durability {
+        self.store.durability()
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: New,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        self.or(self.store.create(id, new))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        self.or(self.store.claim(id, seen, token, lease))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+        self.store.renew(owned, lease)
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: Then,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        self.or(self.store.append(id, chunk, then))
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        let corrupt = Lsn::new(self.corrupt.load(SeqCst));
+        if corrupt > Lsn::ZERO && after.lsn.next() == corrupt {
+            return Box::pin(async move { Err(StoreError::Corrupt { lsn: corrupt }) });
+        }
+        self.or(Box::pin(async move {
+            let mut page = self.store.read(id, after, max_bytes).await?;
+            if corrupt > after.lsn {
+                let readable = |chunk: Chunk| chunk.up_to(corrupt.before());
+                page.chunks = page.chunks.into_iter().filter_map(readable).collect();
+            }
+            Ok(page)
+        }))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        self.or(self.store.changed(id, seen, within))
+    }
+
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: Abort,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        self.or(self.store.abort(id, abort))
+    }
+
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or(self.store.hold(id, by, keep))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.or(self.store.delete(id, how))
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        self.or(self.store.list(filter))
+    }
+
+    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        self.or(self.store.orphans(limit))
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.or(self.store.sweep(limit))
+    }
+}

@@ -1,0 +1,16 @@
+//! What HTTP clients are promised, over real sockets.
+
+mod access;
+mod client;
+mod events;
+mod hooks;
+mod limits;
+mod lost;
+mod manage;
+mod page;
+mod provider;
+mod refusals;
+mod resume;
+mod server;
+mod start;
+mod stream;
