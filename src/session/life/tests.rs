@@ -117,7 +117,7 @@ fn a_lease_is_over_at_its_last_moment_and_not_before() {
     let mut life = life();
     let seen = life.epoch();
     let mut claim = |nanos: u64| {
-        let now = secs(LEASE) - Duration::from_nanos(nanos);
+        let now = Duration::from_nanos(LEASE * 1_000_000_000 - nanos);
         life.claim(seen, Token(2), secs(LEASE), now).map(drop)
     };
     assert!(matches!(claim(1), Err(StoreError::Held)));
