@@ -244,11 +244,18 @@ impl ChunkBuilder {
         }
         let ends: Arc<[u32]> = self.ends.as_slice().into();
         self.ends.clear();
+        // A buffer that is full is handed over whole: sharing it would cost an allocation more.
+        let full = self.data.len() == self.data.capacity();
+        let data = if full {
+            std::mem::take(&mut self.data)
+        } else {
+            self.data.split()
+        };
         Some(Chunk {
             first,
             epoch,
             range: 0..ends.len(),
-            data: self.data.split().freeze(),
+            data: data.freeze(),
             ends,
             base: 0,
         })

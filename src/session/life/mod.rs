@@ -8,5 +8,7 @@
 mod lease;
 mod machine;
 mod retention;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::machine::Life;

@@ -1,0 +1,309 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*};
+
+use super::Life;
+use crate::{
+    session::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName, rule::Rules},
+    store::{Abort, Created, Delete, Holder, Info, Lease, New, Seal, StoreError, Then, Token},
+};
+
+const LEASE: u64 = 10;
+const TOMBSTONE: u64 = 100;
+
+fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn life() -> Life {
+    let new = New {
+        info: Arc::new(Info {
+            owner: None,
+            chat: None,
+            service: ServiceName::new("a service"),
+            digest: Digest([0; 32]),
+            format: Info::LATEST_FORMAT,
+        }),
+        request: Bytes::new(),
+        token: Token(1),
+        lease: secs(LEASE),
+        tombstone: secs(TOMBSTONE),
+    };
+    Life::new(&new, Rules::default(), Duration::ZERO)
+}
+
+fn chunk(first: u64, len: usize, epoch: Epoch) -> Chunk {
+    let mut batch = ChunkBuilder::new();
+    batch.extend(std::iter::repeat_n(&b"x"[..], len));
+    batch.take(Lsn::new(first), epoch).unwrap()
+}
+
+fn seal(keep: u64) -> Then {
+    Then::Seal(Seal {
+        outcome: Outcome::Complete,
+        keep: secs(keep),
+    })
+}
+
+impl Life {
+    fn push(&mut self, first: u64, len: usize, epoch: Epoch, then: Then, now: u64) -> &'static str {
+        match self.append(&chunk(first, len, epoch), then, 5, secs(now)) {
+            Ok(written) if written.fresh => "added",
+            Ok(_) => "there",
+            Err(error) => word(&error),
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.state(Duration::ZERO).epoch
+    }
+}
+
+fn word(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::NotFound => "not found",
+        StoreError::Gone(_) => "gone",
+        StoreError::Held => "held",
+        StoreError::Fenced => "fenced",
+        StoreError::Sealed => "sealed",
+        StoreError::Conflict { .. } => "conflict",
+        StoreError::Rewound { .. } => "rewound",
+        StoreError::TooLarge { .. } => "too large",
+        _ => "other",
+    }
+}
+
+#[test]
+fn an_append_is_checked_in_the_order_of_the_contract() {
+    let stranger = Epoch::first();
+    // The tail is 3, written by ours. Columns: first, count, ours, then open, sealed, deleted.
+    let table = [
+        (4, 1, true, "added", "sealed", "gone"),
+        (1, 3, true, "there", "there", "gone"),
+        (3, 1, true, "there", "there", "gone"),
+        (3, 1, false, "fenced", "fenced", "gone"),
+        (4, 1, false, "fenced", "fenced", "gone"),
+        (9, 1, false, "fenced", "fenced", "gone"),
+        (3, 2, true, "conflict", "sealed", "gone"),
+        (2, 1, true, "conflict", "sealed", "gone"),
+        (5, 1, true, "rewound", "sealed", "gone"),
+        (4, 6, true, "too large", "sealed", "gone"),
+        (5, 6, true, "rewound", "sealed", "gone"),
+        (4, 6, false, "fenced", "fenced", "gone"),
+    ];
+    for (first, len, ours, open, sealed, deleted) in table {
+        let mut bases = [life(), life(), life()];
+        for life in &mut bases {
+            let ours = life.epoch();
+            assert_eq!(life.push(1, 2, ours, Then::Streaming, 0), "added");
+        }
+        let thens = [Then::Streaming, seal(50), Then::Streaming];
+        for ((life, then), expected) in bases.iter_mut().zip(thens).zip([open, sealed, deleted]) {
+            let epoch = life.epoch();
+            assert_eq!(life.push(3, 1, epoch, then, 0), "added");
+            if expected == deleted {
+                life.delete(Delete::Now, secs(1)).unwrap();
+            }
+            let by = if ours { epoch } else { stranger };
+            let is = life.push(first, len, by, Then::Streaming, 1);
+            assert_eq!(is, expected, "append at {first} of {len}, ours: {ours}");
+        }
+    }
+}
+
+#[test]
+fn a_lease_is_over_at_its_last_moment_and_not_before() {
+    let mut life = life();
+    let seen = life.epoch();
+    let mut claim = |nanos: u64| {
+        let now = Duration::from_nanos(LEASE * 1_000_000_000 - nanos);
+        life.claim(seen, Token(2), secs(LEASE), now).map(drop)
+    };
+    assert!(matches!(claim(1), Err(StoreError::Held)));
+    assert!(claim(0).is_ok());
+}
+
+#[test]
+fn retention_and_tombstone_end_at_their_last_moment() {
+    let mut life = life();
+    let epoch = life.epoch();
+    life.push(1, 1, epoch, seal(20), 5);
+    let table = [
+        (5, "here"),
+        (24, "here"),
+        (25, "gone"),
+        (25 + TOMBSTONE - 1, "gone"),
+        (25 + TOMBSTONE, "not found"),
+    ];
+    for (now, expected) in table {
+        let is = life.here(secs(now)).map_or_else(|e| word(&e), |()| "here");
+        assert_eq!(is, expected, "at {now}");
+    }
+    assert_eq!(life.due(secs(5)), Some(secs(25)));
+    assert_eq!(life.due(secs(25)), Some(secs(25 + TOMBSTONE)));
+}
+
+#[test]
+fn a_lease_that_was_given_back_is_not_taken_by_a_late_append() {
+    let mut life = life();
+    let epoch = life.epoch();
+    life.renew(epoch, Duration::ZERO, secs(1)).unwrap();
+    assert_eq!(life.push(1, 1, epoch, Then::Streaming, 2), "added");
+    assert_eq!(life.state(secs(2)).lease, Lease::Free);
+    assert!(life.claim(epoch, Token(2), secs(LEASE), secs(2)).is_ok());
+}
+
+#[test]
+fn tokens_are_known_until_somebody_else_claims() {
+    let mut life = life();
+    let first = life.epoch();
+    let created = |life: &Life, token| {
+        let answer = life.create_again(token, secs(1)).unwrap();
+        matches!(answer, Created::Created(_))
+    };
+    assert!(created(&life, Token(1)) && !created(&life, Token(2)));
+    let second = life.claim(first, Token(2), secs(1), secs(10)).unwrap();
+    assert_eq!(
+        life.claim(first, Token(2), secs(1), secs(10)).unwrap(),
+        second
+    );
+    assert!(!created(&life, Token(1)) && !created(&life, Token(2)));
+    life.claim(second, Token(3), secs(1), secs(11)).unwrap();
+    assert!(life.claim(first, Token(2), secs(1), secs(12)).is_err());
+    assert_eq!(life.state(secs(12)).attempts, 2);
+}
+
+#[test]
+fn times_past_the_end_of_time_do_no_harm() {
+    let mut life = life();
+    let epoch = life.epoch();
+    life.renew(epoch, Duration::MAX, secs(5)).unwrap();
+    life.hold(Holder(1), Duration::MAX, secs(5)).unwrap();
+    assert!(!life.state(secs(u64::MAX / 2)).lease.is_over());
+    assert_eq!(life.push(1, 1, epoch, seal(u64::MAX), 6), "added");
+    assert!(life.here(secs(u64::MAX / 2)).is_ok());
+    assert!(life.due(secs(7)).is_some());
+}
+
+/// What anybody may do to a session at any time. Epochs and LSNs are near the right ones.
+#[derive(Debug, Clone)]
+enum Act {
+    Pass(u64),
+    Claim {
+        stale: bool,
+        token: u128,
+    },
+    Renew {
+        stale: bool,
+        lease: u64,
+    },
+    Append {
+        stale: bool,
+        off: i64,
+        len: usize,
+        then: u8,
+    },
+    Abort,
+    Hold {
+        by: u64,
+        keep: u64,
+    },
+    Release(u64),
+    Delete,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (0..15u64).prop_map(Act::Pass),
+        4 => (any::<bool>(), 2..6u128).prop_map(|(stale, token)| Act::Claim { stale, token }),
+        2 => (any::<bool>(), 0..15u64).prop_map(|(stale, lease)| Act::Renew { stale, lease }),
+        8 => (any::<bool>(), -2..=2i64, 1..4usize, 0..8u8)
+            .prop_map(|(stale, off, len, then)| Act::Append { stale, off, len, then }),
+        1 => Just(Act::Abort),
+        2 => (0..3u64, 0..30u64).prop_map(|(by, keep)| Act::Hold { by, keep }),
+        1 => (0..3u64).prop_map(Act::Release),
+        1 => Just(Act::Delete),
+    ];
+    vec(act, 1..60)
+}
+
+proptest! {
+    #[test]
+    fn no_order_of_events_breaks_a_session(acts in acts()) {
+        let mut life = life();
+        let (mut now, mut stale) = (Duration::ZERO, life.epoch());
+        let mut seals = 0;
+        // Not before this moment may the session be gone, unless it is deleted.
+        let (mut kept, mut deleted) = (Duration::ZERO, false);
+        for act in acts {
+            let before = life.state(now);
+            let here = life.here(now).is_ok();
+            let epoch = |is_stale| if is_stale { stale } else { before.epoch };
+            match act {
+                Act::Pass(time) => now += secs(time),
+                Act::Claim { stale: old, token } => {
+                    if let Ok(new) = life.claim(epoch(old), Token(token), secs(LEASE), now) {
+                        prop_assert!(here && before.status.outcome().is_none());
+                        if new != before.epoch {
+                            prop_assert!(before.lease.is_over(), "claimed while held");
+                            prop_assert_eq!(epoch(old), before.epoch);
+                            prop_assert_eq!(new.counter, before.epoch.counter + 1);
+                            prop_assert_eq!(life.state(now).attempts, before.attempts + 1);
+                            stale = before.epoch;
+                        }
+                    }
+                }
+                Act::Renew { stale: old, lease } => {
+                    if life.renew(epoch(old), secs(lease), now).is_ok() {
+                        prop_assert_eq!(epoch(old), before.epoch);
+                        prop_assert_eq!(life.state(now).lease.is_over(), lease == 0);
+                    }
+                }
+                Act::Append { stale: old, off, len, then } => {
+                    let first = before.tail.next().get().saturating_add_signed(off).max(1);
+                    let chunk = chunk(first, len, epoch(old));
+                    let then = match then { 0 => seal(20), 1 => Then::Waiting, _ => Then::Streaming };
+                    match life.append(&chunk, then, usize::MAX, now) {
+                        Ok(written) if written.fresh => {
+                            prop_assert!(here && before.status.outcome().is_none());
+                            prop_assert_eq!(chunk.epoch(), before.epoch);
+                            prop_assert_eq!(chunk.first(), before.tail.next());
+                            prop_assert_eq!(life.state(now).tail, chunk.last());
+                            prop_assert_eq!(&written.answer.abort, &before.abort);
+                            if matches!(then, Then::Seal(_)) {
+                                seals += 1;
+                                kept = kept.max(now + secs(20));
+                            }
+                        }
+                        _ => prop_assert_eq!(life.state(now).version(), before.version()),
+                    }
+                }
+                Act::Abort => {
+                    let abort = Abort { reason: Some(format!("{now:?}").into()) };
+                    let open = here && before.status.outcome().is_none();
+                    drop(life.abort(abort, now));
+                    let after = life.state(now).abort;
+                    prop_assert_eq!(after.is_some(), before.abort.is_some() || open);
+                    prop_assert!(before.abort.is_none() || before.abort == after);
+                }
+                Act::Hold { by, keep } => {
+                    if life.hold(Holder(by), secs(keep), now).is_ok() {
+                        kept = kept.max(now + secs(keep));
+                    }
+                }
+                Act::Release(by) => {
+                    deleted |= matches!(life.delete(Delete::Released(Holder(by)), now), Ok(true));
+                }
+                Act::Delete => deleted |= matches!(life.delete(Delete::Now, now), Ok(true)),
+            }
+            let after = life.state(now);
+            prop_assert!(after.tail >= before.tail);
+            prop_assert!(before.status.outcome().is_none() || after.status == before.status);
+            prop_assert!(seals <= 1);
+            prop_assert!(here || life.here(now).is_err(), "it came back");
+            let should = !deleted && (seals == 0 || now < kept);
+            prop_assert_eq!(life.here(now).is_ok(), should, "at {:?}", now);
+        }
+    }
+}
