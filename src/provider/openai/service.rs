@@ -42,7 +42,7 @@ impl OpenAi {
     ///
     /// When something is missing or malformed; the error says what, and never shows the key.
     pub fn from_env() -> Result<Self, ConfigError> {
-        OpenAiBuilder::from_vars(|name| env::var(name))?.build()
+        OpenAiBuilder::from_vars(env::var)?.build()
     }
 
     /// Builds one.
