@@ -4,7 +4,7 @@ use http::Extensions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, Message};
+use super::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, Message, Role};
 
 /// What a client asks of a provider.
 ///
@@ -67,7 +67,6 @@ impl ChatRequest {
 
     /// The last message of the user, if there is one.
     pub fn last_user_message(&self) -> Option<&Message> {
-        use super::Role;
         self.messages
             .iter()
             .rfind(|message| message.role == Role::User)

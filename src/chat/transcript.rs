@@ -291,8 +291,10 @@ mod tests {
         let end = ChatEvent::from(Complete::new().with_text("Hello"));
         let alone: Transcript = [&end].into_iter().collect();
         assert_eq!(alone.text(), "Hello");
-        let streamed: Transcript = [&ChatEvent::text("Hello"), &end].into_iter().collect();
-        assert_eq!(streamed.text(), "Hello");
+        let streamed: Transcript = [&ChatEvent::text("Hello, streamed"), &end]
+            .into_iter()
+            .collect();
+        assert_eq!(streamed.text(), "Hello, streamed");
     }
 
     #[test]

@@ -21,3 +21,29 @@ pub use self::openai::OpenAi;
 #[cfg(feature = "scripted")]
 #[doc(no_inline)]
 pub use self::scripted::Scripted;
+
+#[cfg(any(feature = "openai", feature = "scripted"))]
+const _: () = {
+    use futures_core::TryStream;
+    use tower_service::Service;
+
+    use crate::{
+        BoxError,
+        chat::{ChatEvent, ChatRequest},
+    };
+
+    const fn provider<P>()
+    where
+        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
+        P::Error: Into<BoxError>,
+        P::Future: Send,
+        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
+        <P::Response as TryStream>::Error: Into<BoxError>,
+    {
+    }
+
+    #[cfg(feature = "openai")]
+    provider::<OpenAi>();
+    #[cfg(feature = "scripted")]
+    provider::<Scripted>();
+};

@@ -379,6 +379,26 @@ async fn silence_is_a_timeout_before_the_response_and_in_mid_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_answer_is_no_silence_but_comments_are() {
+    let idle = GUARD / 4;
+    let ask_with = async |between: Step| {
+        let mut steps = vec![ok()];
+        for _ in 0..4 {
+            steps.extend([Step::Pause(idle * 3 / 4), between.clone()]);
+        }
+        steps.extend([finish("stop"), done(), Step::End]);
+        let stub = serve(steps).await;
+        let provider = builder(&stub).idle_timeout(idle).build().unwrap();
+        timeout(GUARD, ask(provider)).await.unwrap()
+    };
+    let (events, error) = ask_with(text("Hi")).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events.len(), 5);
+    let (_, error) = ask_with(Step::Chunk(b": still here\n\n".to_vec())).await;
+    assert_eq!(error.expect("a timeout").code(), ErrorCode::Timeout);
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_after_the_finish_reason_is_an_end() {
     let (events, error) = silence_after(vec![ok(), text("Hi"), finish("stop")]).await;
     assert_eq!(events, [ChatEvent::text("Hi"), ChatEvent::complete()]);

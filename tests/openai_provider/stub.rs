@@ -1,12 +1,13 @@
 //! A Chat Completions server of a few lines, which says exactly the bytes that a test gives it.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    time::sleep,
 };
 
 /// One thing that the stub does with a connection.
@@ -20,6 +21,8 @@ pub(crate) enum Step {
     End,
     /// Closes the connection without ending the body.
     Cut,
+    /// Says nothing for so long.
+    Pause(Duration),
     /// Says nothing more, until the client goes.
     Silence,
 }
@@ -84,6 +87,10 @@ async fn connection(mut socket: TcpStream, steps: &[Step], saw: &mpsc::Unbounded
                 }
                 Step::Raw(bytes) => socket.write_all(bytes).await,
                 Step::End => socket.write_all(b"0\r\n\r\n").await,
+                Step::Pause(pause) => {
+                    sleep(*pause).await;
+                    Ok(())
+                }
                 Step::Cut => return,
                 Step::Silence => {
                     // A client that goes ends this; nothing else comes from it meanwhile.

@@ -1,4 +1,4 @@
-use std::{env, fmt, time::Duration};
+use std::{env::VarError, fmt, time::Duration};
 
 use reqwest::{Client, Url, header::HeaderValue, redirect};
 use serde_json::{Map, Value};
@@ -71,7 +71,15 @@ impl OpenAiBuilder {
         }
     }
 
-    pub(super) fn from_env() -> Result<Self, ConfigError> {
+    pub(super) fn from_vars(
+        read: impl Fn(&'static str) -> Result<String, VarError>,
+    ) -> Result<Self, ConfigError> {
+        // A variable that is set to nothing is as good as unset.
+        let variable = |name| match read(name) {
+            Ok(value) => Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty())),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => Err(ConfigError::NotUnicode { name }),
+        };
         let mut builder = Self::new();
         if let Some(base_url) = variable("OPENAI_BASE_URL")? {
             builder.base_url = base_url;
@@ -142,7 +150,12 @@ impl OpenAiBuilder {
     pub fn build(self) -> Result<OpenAi, ConfigError> {
         let model = self.model.ok_or(ConfigError::NoModel)?;
         let url = endpoint(&self.base_url).ok_or(ConfigError::BaseUrl)?;
-        let authorization = self.key.as_deref().map(bearer).transpose()?;
+        let authorization = self
+            .key
+            .as_deref()
+            .filter(|key| !key.is_empty())
+            .map(bearer)
+            .transpose()?;
         if authorization.is_none() && url.host_str() == Some("api.openai.com") {
             return Err(ConfigError::NoKey);
         }
@@ -200,15 +213,6 @@ fn bearer(key: &str) -> Result<HeaderValue, ConfigError> {
     Ok(value)
 }
 
-// A variable that is set to nothing is as good as unset.
-fn variable(name: &'static str) -> Result<Option<String>, ConfigError> {
-    match env::var(name) {
-        Ok(value) => Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty())),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(ConfigError::NotUnicode { name }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,6 +240,34 @@ mod tests {
             let error = local().base_url(bad).build().unwrap_err();
             assert!(matches!(error, ConfigError::BaseUrl), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn variables_are_taken_where_they_are_set_to_something() {
+        let from = |vars: &'static [(&str, &str)]| {
+            OpenAiBuilder::from_vars(|name| {
+                let found = vars.iter().find(|(key, _)| *key == name);
+                found.map_or(Err(VarError::NotPresent), |(_, value)| {
+                    Ok((*value).to_owned())
+                })
+            })
+        };
+        let builder = from(&[
+            ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1\n"),
+            ("OPENAI_API_KEY", ""),
+            ("OPENAI_MODEL", "m"),
+        ])
+        .unwrap();
+        assert_eq!(builder.key, None);
+        assert_eq!(builder.base_url, "http://127.0.0.1:1/v1");
+        assert!(builder.build().is_ok());
+
+        let builder = from(&[("OPENAI_API_KEY", "k"), ("OPENAI_MODEL", "m")]).unwrap();
+        assert_eq!(builder.base_url, DEFAULT_BASE_URL);
+        assert!(builder.build().is_ok());
+
+        let error = OpenAiBuilder::from_vars(|_| Err(VarError::NotUnicode("x".into())));
+        assert!(matches!(error, Err(ConfigError::NotUnicode { .. })));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    env, fmt,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -42,7 +42,7 @@ impl OpenAi {
     ///
     /// When something is missing or malformed; the error says what, and never shows the key.
     pub fn from_env() -> Result<Self, ConfigError> {
-        OpenAiBuilder::from_env()?.build()
+        OpenAiBuilder::from_vars(env::var)?.build()
     }
 
     /// Builds one.

@@ -64,17 +64,12 @@ impl OpenAiStream {
         self.failure = self.turn.end(&mut self.ready).map_err(why).err();
     }
 
-    fn take(&mut self, data: &str, cx: &mut Context<'_>) {
+    fn take(&mut self, data: &str) {
         self.silent = false;
         if let Err(error) = self.turn.take(data, &mut self.ready) {
             self.events = None;
             self.failure = Some(error);
         } else if self.turn.is_done() {
-            // The end of the body most often comes with it; a body that was read to its end leaves
-            // a connection that can be used again.
-            if let Some(events) = &mut self.events {
-                let _ = Pin::new(events).poll_next(cx);
-            }
             self.end(|cut| cut);
         }
     }
@@ -93,7 +88,7 @@ impl Stream for OpenAiStream {
                 return Poll::Ready(this.failure.take().map(Err));
             };
             match Pin::new(events).poll_next(cx) {
-                Poll::Ready(Some(Ok(event))) => this.take(&event.data.unwrap_or_default(), cx),
+                Poll::Ready(Some(Ok(event))) => this.take(&event.data.unwrap_or_default()),
                 Poll::Ready(Some(Err(error))) => this.end(|cut| {
                     if is_too_long(&error) {
                         failure::too_long().with_source(error)

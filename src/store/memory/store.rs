@@ -1,4 +1,4 @@
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -134,10 +134,7 @@ impl Store for Memory {
 
 /// A future that does it all when it is first polled.
 fn soon<'a, T: 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
-    fn same<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
-        future
-    }
-    Box::pin(same(async move { work() }))
+    Box::pin(async move { work() })
 }
 
 impl Memory {
