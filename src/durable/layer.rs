@@ -3,7 +3,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    DurableService, MountPath, Open,
+    DurableService, MountPath, Open, Reply,
     hooks::{Begun, Ended, Hooks, hook},
 };
 use crate::{
@@ -54,7 +54,7 @@ impl DurableLayer {
                 max_body: 1024 * 1024,
                 body_timeout: Duration::from_secs(30),
                 ready_timeout: Duration::ZERO,
-                heartbeat: Some(Duration::from_secs(15)),
+                heartbeat: Some(Reply::HEARTBEAT),
                 info: SessionInfo::new(Capabilities::new()),
                 hooks: Hooks::default(),
             },

@@ -51,6 +51,7 @@ mod open;
 mod read;
 mod receive;
 mod refuse;
+mod reply;
 mod serve;
 mod service;
 mod source;
@@ -64,6 +65,7 @@ pub use self::{
     layer::DurableLayer,
     mount::MountPath,
     open::Open,
+    reply::Reply,
     service::{DurableService, ResponseFuture},
     source::ProviderSource,
 };

@@ -1,13 +1,13 @@
 use std::{future::poll_fn, task::Poll};
 
 use super::{
-    SessionBody, refuse,
-    serve::{Exchange, Served, with_body},
+    refuse,
+    serve::{Exchange, Served},
 };
 use crate::{
     access::Action,
     dialect::{Answer, Page, Read},
-    session::{Chunk, Lsn, Position, ReadError, Reader},
+    session::{Chunk, ReadError, Reader},
 };
 
 /// The most bytes of records that a page has, unless its first record is larger.
@@ -17,27 +17,10 @@ impl Exchange {
     /// A session as a stream, after the client's cursor.
     pub(super) async fn read(&self, read: Read) -> Served {
         let session = self.session(&read.id, Action::Read).await?;
-        let refused = |error: ReadError| refuse::read(&error, read.after);
-        let mut reader = session.reader(read.after).await.map_err(refused)?;
-        let view = self.view(&session, reader.status(), reader.tail());
-        if reader.at_end() {
-            // The client has had it all: this is where the session learns so, if it hasn't yet.
-            let _ = reader.next().await;
-            return Ok(self.answer(&Answer::AtEnd { session: view }));
-        }
-        let skip_to = if read.encoder.folds() && read.after.lsn > Lsn::ZERO {
-            reader = session.reader(Position::START).await.map_err(refused)?;
-            read.after.lsn
-        } else {
-            Lsn::ZERO
-        };
-        let head = self.config.dialect.answer(&Answer::Stream {
-            session: view,
-            encoder: &*read.encoder,
-            started: false,
-        });
-        let body = SessionBody::stream(reader, read.encoder, &view, self.config.heartbeat);
-        Ok(with_body(head, body.after(skip_to)))
+        self.reply(read.encoder)
+            .after(read.after)
+            .with(&session)
+            .await
     }
 
     /// A page of a session.

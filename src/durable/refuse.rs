@@ -4,9 +4,38 @@ use std::{error::Error, time::Duration};
 
 use crate::{
     dialect::{Problem, Refusal},
-    session::{Busy, Position, ReadError},
+    session::{Busy, Position, ReadError, StartError},
     store::StoreError,
 };
+
+impl From<Busy> for Refusal {
+    fn from(error: Busy) -> Self {
+        busy(error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        store(&error)
+    }
+}
+
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::InUse => in_use(),
+            StartError::Gone(_) => gone(),
+            StartError::Store(error) => store(&error),
+            StartError::TooLarge => {
+                tracing::error!(error = &error as &dyn Error, "a session can't be started");
+                Self::new(
+                    Problem::Internal,
+                    "the server is set up wrongly; tell whoever runs it",
+                )
+            }
+        }
+    }
+}
 
 /// When it is worth asking a store, or a provider, again.
 pub(super) const SOON: Duration = Duration::from_secs(2);

@@ -1,17 +1,17 @@
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_core::TryStream;
 use http::{Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{MountPath, SessionBody, layer::Config, receive::receive, refuse};
+use super::{MountPath, Reply, SessionBody, layer::Config, receive::receive, refuse};
 use crate::{
     BoxError,
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest},
-    dialect::{Answer, Intent, Refusal, Route, View},
+    dialect::{Answer, Encoder, Intent, Refusal, Route, View},
     session::{Lsn, Owner, Session, SessionId, Status},
     store::{State, StoreError},
 };
@@ -127,6 +127,13 @@ impl Exchange {
             .map(SessionBody::document)
     }
 
+    /// The response whose body is a stream of this encoder's.
+    pub(super) fn reply(&self, encoder: Box<dyn Encoder>) -> Reply {
+        Reply::shared(self.config.dialect.clone(), encoder)
+            .heartbeat(self.config.heartbeat)
+            .mounted(self.mount.clone())
+    }
+
     pub(super) fn view<'a>(&'a self, session: &'a Session, status: Status, tail: Lsn) -> View<'a> {
         View::new(session.id(), status, tail)
             .of_chat(session.info().chat.as_ref())
@@ -202,9 +209,4 @@ fn without_body(response: Response<SessionBody>) -> Response<SessionBody> {
         head.headers.insert(header::CONTENT_LENGTH, length.into());
     }
     Response::from_parts(head, SessionBody::empty())
-}
-
-/// A body of the dialect's is replaced by the stream.
-pub(super) fn with_body(response: Response<Bytes>, body: SessionBody) -> Response<SessionBody> {
-    response.map(|_| body)
 }

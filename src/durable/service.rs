@@ -92,3 +92,13 @@ impl fmt::Debug for ResponseFuture {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
+
+// What hyper, axum and warp ask of what they mount.
+const _: () = {
+    const fn body<B: Body<Data = bytes::Bytes, Error: std::error::Error> + Send + 'static>() {}
+    const fn service<T: Clone + Send + Sync + 'static>() {}
+    const fn future<F: Future + Send + Unpin + 'static>() {}
+    body::<SessionBody>();
+    service::<DurableService<()>>();
+    future::<ResponseFuture>();
+};

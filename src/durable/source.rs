@@ -206,3 +206,93 @@ where
         f.debug_tuple("ProviderSource").field(&state).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::chat::provider_fn;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("a layer between")]
+    struct Wrapped(#[source] BoxError);
+
+    /// The records that come of these events, and how each was marked.
+    async fn records(said: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
+        let mut said = Some(said);
+        let provider =
+            provider_fn(move |_| stream::iter(said.take().expect("the provider is called once")));
+        let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
+        let mut records = Vec::new();
+        let mut out = BytesMut::new();
+        while let Some(mark) = poll_fn(|cx| source.as_mut().poll_record(cx, &mut out)).await {
+            records.push((mark, serde_json::from_slice(&out.split()).unwrap()));
+        }
+        assert!(out.is_empty());
+        records
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_is_the_end_of_the_source() {
+        let records = records(vec![Ok(ChatEvent::text("a")), Ok(ChatEvent::text("b"))]).await;
+        let marks: Vec<_> = records.iter().map(|(mark, _)| *mark).collect();
+        assert_eq!(marks, [Mark::Event, Mark::Event]);
+    }
+
+    #[tokio::test]
+    async fn each_terminal_event_has_its_outcome() {
+        for (event, outcome) in [
+            (ChatEvent::complete(), Outcome::Complete),
+            (ChatEvent::aborted(), Outcome::Aborted),
+            (
+                ChatEvent::error(ErrorCode::Limit, "too much"),
+                Outcome::Error(session::ErrorCode::Limit),
+            ),
+        ] {
+            let records = records(vec![Ok(event.clone())]).await;
+            assert_eq!(records.len(), 1);
+            assert_eq!(records[0].0, Mark::Terminal(outcome));
+            assert_eq!(records[0].1["type"], event.kind());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_follows_an_error() {
+        let error = ProviderError::new("no more");
+        let records = records(vec![Err(error.into()), Ok(ChatEvent::text("more"))]).await;
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].1["message"], "no more");
+    }
+
+    #[tokio::test]
+    async fn a_public_message_is_found_behind_other_errors() {
+        let public: BoxError = ProviderError::new("overloaded").recoverable(true).into();
+        let wrapped = Wrapped(Wrapped(public).into());
+        let found = &records(vec![Err(wrapped.into())]).await[0].1;
+        assert_eq!(found["message"], "overloaded");
+        assert_eq!(found["recoverable"], true);
+        let private = Wrapped("10.0.0.7 refused".into());
+        let hidden = &records(vec![Err(private.into())]).await[0].1;
+        assert_eq!(hidden["message"], "The provider failed. Try again.");
+        assert_eq!(hidden["code"], "provider");
+    }
+
+    #[tokio::test]
+    async fn an_error_after_the_terminal_event_changes_nothing() {
+        let records = records(vec![Ok(ChatEvent::complete()), Err("late".into())]).await;
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].0, Mark::Terminal(Outcome::Complete));
+    }
+
+    #[tokio::test]
+    async fn an_event_after_the_terminal_one_breaks_the_rules() {
+        let said = vec![Ok(ChatEvent::complete()), Ok(ChatEvent::complete())];
+        let records = records(said).await;
+        let internal = Outcome::Error(session::ErrorCode::Internal);
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].0, Mark::Terminal(internal));
+    }
+}

@@ -6,17 +6,17 @@ use tokio::sync::oneshot;
 use tower_service::Service;
 
 use super::{
-    ProviderSource, SessionBody,
+    ProviderSource,
     hooks::{Begun, Booked, Bookkeeping},
     refuse,
-    serve::{Exchange, Served, with_body},
+    serve::{Exchange, Served},
 };
 use crate::{
     BoxError,
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest},
     dialect::{Answer, Answering, Problem, Refusal, Start},
-    session::{self, Digest, Permit, Position, Session, SessionId, StartError},
+    session::{self, Digest, Permit, Session, SessionId, StartError},
     store::{StoreError, Tombstone},
 };
 
@@ -141,16 +141,8 @@ impl Exchange {
         let source = Booked::new(Box::pin(ProviderSource::new(provider, request)), books);
         let started = match config.sessions.start(permit, start, source).await {
             Ok(started) => started,
-            Err(StartError::InUse) => return Err(refuse::in_use()),
             Err(StartError::Gone(tombstone)) => return Err(self.buried(&tombstone)),
-            Err(StartError::Store(error)) => return Err(refuse::store(&error)),
-            Err(error @ StartError::TooLarge) => {
-                tracing::error!(error = &error as &dyn Error, "`session_info` is too large");
-                return Err(Refusal::new(
-                    Problem::Internal,
-                    "the server is set up wrongly; tell whoever runs it",
-                ));
-            }
+            Err(error) => return Err(error.into()),
         };
         if booked && started.created {
             let _ = give.send(started.session.clone());
@@ -161,20 +153,7 @@ impl Exchange {
     /// The answer to a start: the stream from its beginning, or a document.
     async fn begin(&self, session: &Session, answering: Answering, started: bool) -> Served {
         match answering {
-            Answering::Stream(encoder) => {
-                let reader = session
-                    .reader(Position::START)
-                    .await
-                    .map_err(|error| refuse::read(&error, Position::START))?;
-                let view = self.view(session, reader.status(), reader.tail());
-                let head = self.config.dialect.answer(&Answer::Stream {
-                    session: view,
-                    encoder: &*encoder,
-                    started,
-                });
-                let body = SessionBody::stream(reader, encoder, &view, self.config.heartbeat);
-                Ok(with_body(head, body))
-            }
+            Answering::Stream(encoder) => self.reply(encoder).started(started).with(session).await,
             Answering::Document => {
                 let session = self.view(session, session.status(), session.tail());
                 Ok(self.answer(&Answer::Document { session, started }))

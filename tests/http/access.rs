@@ -8,7 +8,7 @@ use tower_layer::Layer as _;
 use unbroken::{
     access::{Access, Action, Identified, OnlyTheOwner, SessionInfo},
     durable::DurableLayer,
-    session::{Owner, Sessions},
+    session::{ChatId, Owner, Sessions},
     store::BoxFuture,
 };
 
@@ -191,7 +191,7 @@ impl Access for Strict {
         action: Action,
         session: Option<SessionInfo<'a>>,
     ) -> BoxFuture<'a, bool> {
-        let chat = session.and_then(|it| it.chat).map(|it| it.as_str());
+        let chat = session.and_then(|it| it.chat).map(ChatId::as_str);
         let allowed = !(action == Action::Start && chat == Some("closed"));
         Box::pin(async move { allowed })
     }

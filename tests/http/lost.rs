@@ -19,7 +19,7 @@ use unbroken::{
 #[derive(Debug, Clone)]
 pub(crate) struct Lost {
     store: Memory,
-    lost: Arc<AtomicBool>,
+    out_of_reach: Arc<AtomicBool>,
     corrupt: Arc<AtomicU64>,
 }
 
@@ -27,17 +27,17 @@ impl Lost {
     pub(crate) fn new() -> Self {
         Self {
             store: Memory::new(),
-            lost: Arc::default(),
+            out_of_reach: Arc::default(),
             corrupt: Arc::default(),
         }
     }
 
     pub(crate) fn lose(&self) {
-        self.lost.store(true, SeqCst);
+        self.out_of_reach.store(true, SeqCst);
     }
 
     pub(crate) fn find(&self) {
-        self.lost.store(false, SeqCst);
+        self.out_of_reach.store(false, SeqCst);
     }
 
     /// The record at this LSN can't be read any more.
@@ -50,7 +50,7 @@ impl Lost {
         answer: BoxFuture<'a, Result<T, StoreError>>,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         Box::pin(async move {
-            if self.lost.load(SeqCst) {
+            if self.out_of_reach.load(SeqCst) {
                 return Err(StoreError::unavailable(false, "lost"));
             }
             answer.await

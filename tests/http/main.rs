@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod events;
 mod hooks;
+mod http2;
 mod limits;
 mod lost;
 mod manage;

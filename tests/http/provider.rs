@@ -56,7 +56,7 @@ async fn a_provider_error_becomes_the_terminal_event_with_its_public_message() {
 #[tokio::test]
 async fn of_any_other_error_clients_hear_a_fixed_text() {
     let event = ending(Sessions::in_memory(), |call| {
-        call.fail("key sk-123 is wrong")
+        call.fail("key sk-123 is wrong");
     })
     .await;
     assert_eq!(event["type"], "error");

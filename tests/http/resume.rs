@@ -113,9 +113,11 @@ async fn head_is_get_without_the_body() {
     }
 }
 
-/// What a client has after it lost its connection at byte `cut`: the events that were whole, and the
-/// cursor of the last one.
-fn kept_ndjson(bytes: &[u8]) -> (Vec<(u64, Value)>, Option<String>) {
+/// What a client has when it loses its connection: the events that were whole, and the cursor of the
+/// last one.
+type Kept = (Vec<(u64, Value)>, Option<String>);
+
+fn kept_ndjson(bytes: &[u8]) -> Kept {
     let end = bytes
         .iter()
         .rposition(|&b| b == b'\n')
@@ -125,7 +127,7 @@ fn kept_ndjson(bytes: &[u8]) -> (Vec<(u64, Value)>, Option<String>) {
     (events, cursor)
 }
 
-fn kept_sse(bytes: &[u8]) -> (Vec<(u64, Value)>, Option<String>) {
+fn kept_sse(bytes: &[u8]) -> Kept {
     let end = bytes
         .windows(2)
         .rposition(|it| it == b"\n\n")
@@ -142,11 +144,7 @@ fn numbered(events: Vec<(String, Value)>) -> Vec<(u64, Value)> {
         .collect()
 }
 
-async fn cut_everywhere(
-    accept: &str,
-    cursor_header: &str,
-    kept: fn(&[u8]) -> (Vec<(u64, Value)>, Option<String>),
-) {
+async fn cut_everywhere(accept: &str, cursor_header: &str, kept: fn(&[u8]) -> Kept) {
     let server = scripted().await;
     let id = finished(&server, "cut", 48).await;
     let request = || get(&at(&id)).with("accept", accept);

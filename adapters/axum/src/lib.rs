@@ -1,1 +1,58 @@
-//! `unbroken` for axum.
+//! [`unbroken`] for axum.
+//!
+//! A durable service mounts as it is, with axum's own `nest_service`. This crate adds what axum users
+//! expect beyond that:
+//!
+//! * [`mount`] nests a service so that its `Location` and `Content-Location` headers know the whole
+//!   path;
+//! * [`identify_with`] names a session's owner by any extractor, and keeps its rejection;
+//! * [`SessionId`], [`Cursor`] and [`Resume`] are extractors for handlers of one's own, with
+//!   [`Rejection`]s as `application/problem+json`;
+//! * [`SessionResponse`] is what such a handler answers with.
+//!
+//! ```
+//! use axum::Router;
+//! use futures_util::stream;
+//! use tower_layer::Layer;
+//! use unbroken::{
+//!     access::OnlyTheOwner,
+//!     chat::{ChatEvent, ProviderError, provider_fn},
+//!     durable::DurableLayer,
+//!     session::{Owner, Sessions},
+//! };
+//! # #[derive(Clone)] struct User(String);
+//! # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+//! #     type Rejection = http::StatusCode;
+//! #     async fn from_request_parts(
+//! #         parts: &mut http::request::Parts, _: &S,
+//! #     ) -> Result<Self, http::StatusCode> {
+//! #         parts.extensions.get().cloned().ok_or(http::StatusCode::UNAUTHORIZED)
+//! #     }
+//! # }
+//!
+//! let provider = provider_fn(|_request| {
+//!     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
+//! });
+//! // `User` is an extractor of the application's, with a rejection of its own.
+//! let access = OnlyTheOwner::new(unbroken_axum::identify_with(|user: User| Owner::new(user.0)));
+//! let chat = DurableLayer::new(Sessions::in_memory(), access).layer(provider);
+//! let app: Router = unbroken_axum::mount("/api/chat", chat);
+//! ```
+
+mod cursor;
+mod identify;
+mod mount;
+mod rejection;
+mod response;
+mod resume;
+mod session_id;
+
+pub use self::{
+    cursor::Cursor,
+    identify::{IdentifyWith, identify_with},
+    mount::{Mounted, mount},
+    rejection::Rejection,
+    response::SessionResponse,
+    resume::Resume,
+    session_id::SessionId,
+};

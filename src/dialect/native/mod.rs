@@ -34,9 +34,16 @@ mod sse;
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
+use self::{
+    accept::{Representation, Streaming},
+    ndjson::Ndjson,
+    sse::Sse,
+};
 use super::{Answer, Dialect, Encoder, Intent, Refusal, Route};
-use ndjson::Ndjson;
-use sse::Sse;
+use crate::{
+    headers::{LAST_EVENT_ID, LAST_LSN},
+    session::{Position, SessionId},
+};
 
 /// The native dialect. The [module](self) has its routes.
 #[derive(Debug, Clone)]
@@ -59,10 +66,45 @@ impl Native {
         self
     }
 
-    fn encoder(&self, streaming: accept::Streaming) -> Box<dyn Encoder> {
+    /// What writes the stream that the header `Accept` asks for; `None` if it asks for JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::NotAcceptable`](super::Problem::NotAcceptable).
+    pub fn encoder(&self, head: &Parts) -> Result<Option<Box<dyn Encoder>>, Refusal> {
+        Ok(match parameters::representation(head)? {
+            Representation::Streaming(streaming) => Some(self.streaming(streaming)),
+            Representation::Json => None,
+        })
+    }
+
+    /// The client's cursor: `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else `?lastLsn=`.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::MalformedCursor`](super::Problem::MalformedCursor).
+    pub fn cursor(&self, head: &Parts) -> Result<Option<Position>, Refusal> {
+        let headers = [LAST_EVENT_ID, LAST_LSN];
+        match parameters::cursor(head, &headers, "after")? {
+            Some(cursor) => Ok(Some(cursor)),
+            None => parameters::cursor(head, &[], "lastLsn"),
+        }
+    }
+
+    /// The session that the client means, where the path doesn't say: `X-Session-Id`, else
+    /// `?sessionId=`.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::MalformedId`](super::Problem::MalformedId).
+    pub fn session_id(&self, head: &Parts) -> Result<Option<SessionId>, Refusal> {
+        parameters::session_id(head)
+    }
+
+    fn streaming(&self, streaming: Streaming) -> Box<dyn Encoder> {
         match streaming {
-            accept::Streaming::Ndjson => Box::new(Ndjson::new(self.ndjson_heartbeat)),
-            accept::Streaming::Sse => Box::new(Sse::new()),
+            Streaming::Ndjson => Box::new(Ndjson::new(self.ndjson_heartbeat)),
+            Streaming::Sse => Box::new(Sse::new()),
         }
     }
 }

@@ -2,12 +2,22 @@
 
 use http::{HeaderName, HeaderValue, header, request::Parts};
 
-use super::accept::JSON;
+use super::accept::{self, JSON, NDJSON, Representation, SSE};
 use crate::{
     dialect::{Cursor, InvalidCursor, Problem, Refusal, query::query},
     headers::SESSION_ID,
     session::{InvalidSessionId, Position, SessionId},
 };
+
+pub(super) fn representation(head: &Parts) -> Result<Representation, Refusal> {
+    // An EventSource says what it wants; a browser that merely visits the address doesn't.
+    accept::negotiate(&head.headers).ok_or_else(|| {
+        Refusal::new(
+            Problem::NotAcceptable,
+            format!("accept one of {NDJSON}, {SSE}, {JSON}"),
+        )
+    })
+}
 
 pub(super) fn session_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
     head.headers

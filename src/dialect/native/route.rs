@@ -2,11 +2,7 @@ use std::time::Duration;
 
 use http::{Method, request::Parts};
 
-use super::{
-    Native,
-    accept::{self, JSON, NDJSON, Representation, SSE},
-    parameters,
-};
+use super::{Native, accept::Representation, parameters};
 use crate::{
     chat::ChatRequest,
     dialect::{Answering, Intent, List, Page, Problem, Read, Refusal, Route, Start, query::query},
@@ -46,7 +42,7 @@ fn root(native: &Native, head: &Parts) -> Result<Route, Refusal> {
         Method::POST => {
             let id = parameters::session_id(head)?;
             let cursor = parameters::cursor(head, &[LAST_LSN], "lastLsn")?;
-            let wanted = representation(head)?;
+            let wanted = parameters::representation(head)?;
             match (id, cursor) {
                 (Some(id), Some(after)) => {
                     reading(native, head, wanted, id, after).map(Route::Known)
@@ -72,7 +68,7 @@ fn session(native: &Native, head: &Parts, id: &str) -> Result<Intent, Refusal> {
             reading(
                 native,
                 head,
-                representation(head)?,
+                parameters::representation(head)?,
                 id,
                 after.unwrap_or(Position::START),
             )
@@ -98,8 +94,8 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
 
 /// How a start is to be answered, and under which id; its body is here.
 pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
-    let answering = match representation(head)? {
-        Representation::Streaming(streaming) => Answering::Stream(native.encoder(streaming)),
+    let answering = match parameters::representation(head)? {
+        Representation::Streaming(streaming) => Answering::Stream(native.streaming(streaming)),
         Representation::Json => Answering::Document,
     };
     Ok(Start::new(request, answering).under(parameters::session_id(head)?))
@@ -114,7 +110,7 @@ fn reading(
 ) -> Result<Intent, Refusal> {
     Ok(match wanted {
         Representation::Streaming(streaming) => {
-            Intent::Read(Read::new(id, after, native.encoder(streaming)))
+            Intent::Read(Read::new(id, after, native.streaming(streaming)))
         }
         Representation::Json => {
             let limit = parameters::number(head, "limit", "a number of events, at least 1")?
@@ -143,16 +139,6 @@ fn list(head: &Parts) -> Result<List, Refusal> {
         after: query(head, "after"),
         limit: parameters::number(head, "limit", "a number of sessions, at least 1")?
             .map_or(0, |limit| limit.clamp(1, PAGE_LIMIT_MAX)),
-    })
-}
-
-fn representation(head: &Parts) -> Result<Representation, Refusal> {
-    // An EventSource says what it wants; a browser that merely visits the address doesn't.
-    accept::negotiate(&head.headers).ok_or_else(|| {
-        Refusal::new(
-            Problem::NotAcceptable,
-            format!("accept one of {NDJSON}, {SSE}, {JSON}"),
-        )
     })
 }
 

@@ -1,0 +1,37 @@
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use unbroken::{dialect::Native, session::Position};
+
+use crate::Rejection;
+
+/// Extracts the cursor that a client resumes from: `Last-Event-ID`, else `X-Last-LSN`, else the
+/// query's `after`, else its `lastLsn`, else the start.
+///
+/// Rejects with 400 what isn't a cursor. Whether the log holds its record is found out by whoever
+/// opens a reader there.
+///
+/// ```
+/// use axum::{Router, extract::State, routing::get};
+/// use unbroken::session::Sessions;
+/// use unbroken_axum::{Cursor, Rejection, SessionId};
+///
+/// async fn missed(
+///     State(sessions): State<Sessions>,
+///     SessionId(id): SessionId,
+///     Cursor(after): Cursor,
+/// ) -> Result<String, Rejection> {
+///     let tail = sessions.state(&id).await?.tail;
+///     Ok(format!("{} events", tail.get().saturating_sub(after.lsn.get())))
+/// }
+/// # let _: Router<Sessions> = Router::new().route("/{id}/missed", get(missed));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor(pub Position);
+
+impl<S: Sync> FromRequestParts<S> for Cursor {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Ok(Self(Native::new().cursor(parts)?.unwrap_or_default()))
+    }
+}

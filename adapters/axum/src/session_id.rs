@@ -1,0 +1,77 @@
+use axum::{
+    RequestPartsExt as _,
+    extract::{FromRequestParts, OptionalFromRequestParts, RawPathParams},
+};
+use http::request::Parts;
+use unbroken::{
+    dialect::{Native, Problem, Refusal},
+    session,
+};
+
+use crate::Rejection;
+
+/// Extracts the id of the session that a request means: the path parameter `id` or `session_id`,
+/// else the header `X-Session-Id`, else the query's `sessionId`.
+///
+/// Rejects with 400 what isn't an id, and its absence; `Option<SessionId>` takes absence for `None`.
+/// Whether there is such a session, and whose, is for the handler to find out.
+///
+/// ```
+/// use axum::{Json, Router, extract::State, routing::get};
+/// use serde_json::{Value, json};
+/// use unbroken::session::Sessions;
+/// use unbroken_axum::{Rejection, SessionId};
+///
+/// async fn status(
+///     State(sessions): State<Sessions>,
+///     SessionId(id): SessionId,
+/// ) -> Result<Json<Value>, Rejection> {
+///     let state = sessions.state(&id).await?;
+///     Ok(Json(json!({"status": state.status.as_str(), "tail": state.tail.get()})))
+/// }
+///
+/// let app: Router = Router::new()
+///     .route("/answers/{id}/status", get(status))
+///     .with_state(Sessions::in_memory());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionId(pub session::SessionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionId {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let id = <Self as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?;
+        id.ok_or_else(|| {
+            Refusal::new(
+                Problem::MalformedId,
+                "name the session: in the path, in X-Session-Id, or as ?sessionId=",
+            )
+            .into()
+        })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for SessionId {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        let in_path = match parts.extract::<RawPathParams>().await {
+            Ok(params) => params
+                .iter()
+                .find(|(name, _)| matches!(*name, "id" | "session_id"))
+                .map(|(_, value)| value.to_owned()),
+            Err(_) => None,
+        };
+        let Some(text) = in_path else {
+            return Ok(Native::new().session_id(parts)?.map(Self));
+        };
+        match text.parse() {
+            Ok(id) => Ok(Some(Self(id))),
+            Err(error) => {
+                let error: session::InvalidSessionId = error;
+                Err(Refusal::new(Problem::MalformedId, error.to_string()).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::Response;
+
+use super::{MountPath, SessionBody, refuse};
+use crate::{
+    dialect::{Answer, Dialect, Encoder, Refusal, View},
+    session::{Lsn, Position, ReadError, Session},
+};
+
+/// Answers with the stream of a session: what the layer does, for handlers of the application's own.
+///
+/// ```
+/// # use unbroken::session::{Session, Position};
+/// use http::Response;
+/// use unbroken::{
+///     dialect::{Native, Refusal},
+///     durable::{Reply, SessionBody},
+/// };
+///
+/// async fn answer(
+///     head: &http::request::Parts,
+///     session: &Session,
+/// ) -> Result<Response<SessionBody>, Refusal> {
+///     let native = Native::new();
+///     let Some(encoder) = native.encoder(head)? else {
+///         return Ok(Response::new(SessionBody::empty())); // wants JSON
+///     };
+///     let after = native.cursor(head)?.unwrap_or_default();
+///     Reply::new(native, encoder).after(after).with(session).await
+/// }
+/// ```
+pub struct Reply {
+    dialect: Arc<dyn Dialect>,
+    encoder: Box<dyn Encoder>,
+    after: Position,
+    started: bool,
+    heartbeat: Option<Duration>,
+    mount: Option<MountPath>,
+}
+
+impl Reply {
+    /// What a silent stream waits before it shows that it is alive, unless told otherwise.
+    pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
+
+    /// From the first event on, in this encoder's bytes under this dialect's head.
+    pub fn new(dialect: impl Dialect, encoder: Box<dyn Encoder>) -> Self {
+        Self::shared(Arc::new(dialect), encoder)
+    }
+
+    pub(super) fn shared(dialect: Arc<dyn Dialect>, encoder: Box<dyn Encoder>) -> Self {
+        Self {
+            dialect,
+            encoder,
+            after: Position::START,
+            started: false,
+            heartbeat: Some(Self::HEARTBEAT),
+            mount: None,
+        }
+    }
+
+    /// After what the client has.
+    pub fn after(mut self, position: Position) -> Self {
+        self.after = position;
+        self
+    }
+
+    /// To the request that started the session.
+    pub fn started(mut self, started: bool) -> Self {
+        self.started = started;
+        self
+    }
+
+    /// How long the stream may be silent before it shows that it is alive; `None` for as long as it
+    /// likes. Default 15 seconds.
+    pub fn heartbeat(mut self, period: impl Into<Option<Duration>>) -> Self {
+        self.heartbeat = period.into();
+        self
+    }
+
+    /// Where sessions are found, for `Content-Location`.
+    pub fn mounted(mut self, mount: Option<MountPath>) -> Self {
+        self.mount = mount;
+        self
+    }
+
+    /// The response: the stream, or what the dialect says where the cursor is the terminal event.
+    ///
+    /// Waits for the store's word on the cursor, never for the session. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`], if the log doesn't hold what the cursor stands at, or can't be read.
+    pub async fn with(self, session: &Session) -> Result<Response<SessionBody>, Refusal> {
+        let refused = |error: ReadError| refuse::read(&error, self.after);
+        let mut reader = session.reader(self.after).await.map_err(refused)?;
+        let view = View::new(session.id(), reader.status(), reader.tail())
+            .of_chat(session.info().chat.as_ref())
+            .mounted(self.mount.as_ref().map(MountPath::as_str));
+        if reader.at_end() {
+            // The client has had it all: this is where the session learns so, if it hasn't yet.
+            let _ = reader.next().await;
+            let answer = self.dialect.answer(&Answer::AtEnd { session: view });
+            return Ok(answer.map(SessionBody::document));
+        }
+        let mut known = Lsn::ZERO;
+        if self.encoder.folds() && self.after.lsn > Lsn::ZERO {
+            reader = session.reader(Position::START).await.map_err(refused)?;
+            known = self.after.lsn;
+        }
+        let head = self.dialect.answer(&Answer::Stream {
+            session: view,
+            encoder: &*self.encoder,
+            started: self.started,
+        });
+        let body = SessionBody::stream(reader, self.encoder, &view, self.heartbeat).after(known);
+        Ok(head.map(|_| body))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("dialect", &self.dialect)
+            .field("encoder", &self.encoder)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
+    }
+}
