@@ -58,13 +58,18 @@ async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreErr
     // Only the page that reaches the tail may say how the session stands: a reader that has the
     // last record of a sealed log is done.
     let caught_up = reached == state.tail;
+    let empty = chunks.is_empty();
     let status = if caught_up {
         state.status
     } else {
         Status::Streaming
     };
-    if !chunks.is_empty() || status != entry.log.status() {
+    if !empty || status != entry.log.status() {
         entry.log.publish(chunks, status);
+    }
+    if !caught_up && empty {
+        // There should be more, and there isn't: what we have is not what the store has.
+        return Err(StoreError::Rewound { tail: state.tail });
     }
     if !caught_up {
         return Ok(Step::Followed);
@@ -76,11 +81,15 @@ async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreErr
         recovery::recover(shared, &entry.id, state.clone()).await;
     }
     let seen = state.version();
-    let within = if shared.flawed(Flaw::TrustsWakeups) {
-        Duration::MAX
-    } else {
-        WAIT
-    };
-    shared.store.changed(&entry.id, seen, within).await?;
+    let news = shared.store.changed(&entry.id, seen, WAIT);
+    if shared.flawed(Flaw::TrustsWakeups) {
+        let began = Instant::now();
+        news.await?;
+        if began.elapsed() >= WAIT {
+            std::future::pending::<()>().await;
+        }
+        return Ok(Step::Followed);
+    }
+    news.await?;
     Ok(Step::Followed)
 }

@@ -15,17 +15,19 @@ use bytes::BytesMut;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
     session::{
-        ErrorCode, Flaw, Mark, Outcome, Position, Retention, SessionId, Sessions, Source, Status,
+        ErrorCode, Flaw, Mark, Outcome, Position, ReadError, Retention, SessionId, Sessions,
+        Source, Status,
     },
     store::{Abort, Memory, StoreError},
-    testing::{FaultStore, Jump, Rates, Rewind, Rule},
+    testing::{Fault, FaultStore, Jump, Op, Rates, Rewind, Rule},
 };
 
 use crate::{
+    audit::Audit,
     check::Story,
     client::{self, Seen},
     plan::{Dice, Ending, Kind, Script},
-    support::{Words, id, read_all, start},
+    support::{Words, id, start},
 };
 
 /// What is switched off.
@@ -111,7 +113,7 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     if let Some(rule) = broken.rule {
         memory = memory.without(rule);
     }
-    let store = FaultStore::new(memory);
+    let store = FaultStore::new(Audit::new(memory));
     let retention = Duration::from_secs(if dice.one_in(4) { 20 } else { 600 });
     let server = || {
         let mut builder = Sessions::with_format(store.clone(), Words)
@@ -139,9 +141,13 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     let sessions: Vec<(SessionId, Script)> = (0..=dice.below(2))
         .map(|n| (id(&format!("session-{n}")), Script::roll(&mut dice)))
         .collect();
-    let trouble = Trouble::new(kind, &mut dice, store);
+    let trouble = Trouble::new(kind, &mut dice, store.clone());
     let clients = act(&world, &sessions, trouble, &mut dice).await;
-    settle(&world, clients, &sessions, kind).await
+    settle(&world, clients, &sessions, kind).await?;
+    match store.inner().violation() {
+        Some(violation) => Err(format!("6: {violation}")),
+        None => Ok(()),
+    }
 }
 
 /// Starts, aborts, troubles; and the clients that read meanwhile.
@@ -237,14 +243,9 @@ async fn tell(
             Err(StoreError::Gone(_) | StoreError::NotFound) => break,
             Err(error) => return Err(format!("?: the store is well, but {error}")),
         }
-        let session = server
-            .attach(id)
-            .await
-            .map_err(|error| format!("?: {error}"))?;
-        let reader = session.reader(Position::START).await;
-        let mut reader = reader.map_err(|error| format!("?: {error}"))?;
-        let log = timeout(AFTERMATH, read_all(&mut reader)).await;
-        logs.push(log.map_err(|_| "3: a log has no ending".to_owned())?);
+        let log = timeout(AFTERMATH, whole_log(server, id)).await;
+        let log = log.map_err(|_| "3: a log has no ending".to_owned())?;
+        logs.push(log.map_err(|error| format!("1: {error}"))?);
     }
     let known = world.known.lock().unwrap();
     Ok(Story {
@@ -259,6 +260,19 @@ async fn tell(
         asked_to_abort: known.asked_to_abort.contains(id),
         rewound: kind == Kind::Rewinds,
     })
+}
+
+/// A session from its beginning to its end, as a server gives it.
+async fn whole_log(server: &Sessions, id: &SessionId) -> Result<Vec<(u64, String)>, ReadError> {
+    let mut reader = server.attach(id).await?.reader(Position::START).await?;
+    let mut log = Vec::new();
+    while let Some(batch) = reader.next().await {
+        for record in batch?.chunk().records() {
+            let text = String::from_utf8_lossy(record.bytes).into_owned();
+            log.push((record.lsn.get(), text));
+        }
+    }
+    Ok(log)
 }
 
 async fn begin(world: Arc<World>, id: SessionId, script: Script, mut dice: Dice) {
@@ -358,12 +372,12 @@ impl Source for Answer {
 /// The faults of a schedule.
 struct Trouble {
     kind: Kind,
-    store: FaultStore<Memory>,
+    store: FaultStore<Audit>,
     snapshot: Option<<Memory as Rewind>::Snapshot>,
 }
 
 impl Trouble {
-    fn new(kind: Kind, dice: &mut Dice, store: FaultStore<Memory>) -> Self {
+    fn new(kind: Kind, dice: &mut Dice, store: FaultStore<Audit>) -> Self {
         let mut rates = Rates::default();
         rates.repeat_within = 20;
         rates.pause_within = LEASE * 3;
@@ -389,8 +403,14 @@ impl Trouble {
 
     fn strike(&mut self, dice: &mut Dice) {
         match self.kind {
-            Kind::Takeovers if dice.one_in(4) => self.store.inner().jump(LEASE * 2),
-            Kind::Storm if dice.one_in(6) => self.store.inner().jump(LEASE * 2),
+            // An owner hangs in an append while another takes over, and hangs in turn.
+            Kind::Takeovers if dice.one_in(4) => {
+                let faults = self.store.faults();
+                faults.next(Op::Append, Fault::PauseBefore(LEASE * 2));
+                faults.next(Op::Claim, Fault::PauseAfter(LEASE * 2));
+            }
+            Kind::Takeovers if dice.one_in(4) => self.store.inner().memory.jump(LEASE * 2),
+            Kind::Storm if dice.one_in(6) => self.store.inner().memory.jump(LEASE * 2),
             Kind::LostReplies | Kind::Storm if dice.one_in(4) => {
                 let faults = self.store.faults().clone();
                 let span = dice.millis(6000);
@@ -400,10 +420,13 @@ impl Trouble {
                     faults.outage(false);
                 });
             }
-            Kind::Rewinds if dice.one_in(3) => self.snapshot = Some(self.store.inner().snapshot()),
+            Kind::Rewinds if dice.one_in(3) => {
+                self.snapshot = Some(self.store.inner().memory.snapshot())
+            }
             Kind::Rewinds if dice.one_in(4) => {
                 if let Some(snapshot) = &self.snapshot {
-                    self.store.inner().restore(snapshot);
+                    self.store.inner().memory.restore(snapshot);
+                    self.store.inner().forget();
                 }
             }
             _ => {}

@@ -174,6 +174,10 @@ impl Writer {
             self.watch = None;
             match answer {
                 Ok(state) if state.epoch != self.pen.epoch() => return Poll::Ready(End::Fenced),
+                // Sealed, and not by us: never so in a store that keeps to its contract.
+                Ok(state) if state.status.outcome().is_some() && !self.pen.has_ended() => {
+                    return Poll::Ready(End::Fenced);
+                }
                 Ok(state) => {
                     if let Some(abort) = &state.abort {
                         self.abort(abort.clone());
