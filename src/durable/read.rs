@@ -1,5 +1,3 @@
-use std::{future::poll_fn, task::Poll};
-
 use super::{
     refuse,
     serve::{Exchange, Served},
@@ -7,7 +5,7 @@ use super::{
 use crate::{
     access::Action,
     dialect::{Answer, Page, Read},
-    session::{Chunk, ReadError, Reader},
+    session::{Chunk, ReadError},
 };
 
 /// The most bytes of records that a page has, unless its first record is larger.
@@ -43,7 +41,6 @@ impl Exchange {
                 records.push(batch.map_err(refused)?.chunk());
             }
         }
-        records.drain(&mut reader).await.map_err(refused)?;
         let next = records.chunks.last().map_or(page.after.lsn, Chunk::last);
         let session = self.view(&session, reader.status(), reader.tail());
         Ok(self.answer(&Answer::Page {
@@ -88,17 +85,5 @@ impl Records {
             self.bytes += chunk.bytes();
             self.chunks.push(chunk);
         }
-    }
-
-    /// Takes what else is ready, without waiting.
-    async fn drain(&mut self, reader: &mut Reader) -> Result<(), ReadError> {
-        while !self.is_full() && !reader.at_end() {
-            let ready = poll_fn(|cx| Poll::Ready(reader.poll_next(cx))).await;
-            match ready {
-                Poll::Ready(Some(batch)) => self.push(batch?.chunk()),
-                Poll::Ready(None) | Poll::Pending => break,
-            }
-        }
-        Ok(())
     }
 }

@@ -119,6 +119,46 @@ async fn who_has_no_name_may_not_start_or_list() {
     assert!(calls.none().await);
 }
 
+/// Lets everybody do everything.
+#[derive(Debug)]
+struct Open;
+
+impl Access for Open {
+    fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
+        Box::pin(async move { Ok(user(head)) })
+    }
+
+    fn allow<'a>(
+        &'a self,
+        _: Option<&'a Owner>,
+        _: Action,
+        _: Option<SessionInfo<'a>>,
+    ) -> BoxFuture<'a, bool> {
+        Box::pin(async { true })
+    }
+}
+
+#[tokio::test]
+async fn nobodys_sessions_are_not_listed_whatever_the_policy_says() {
+    let sessions = Sessions::in_memory();
+    let (provider, calls) = provider();
+    let layer = DurableLayer::new(sessions.clone(), Open);
+    let server = serve(sessions, mounted!(layer, provider)).await;
+    for user in [Some("ann"), None] {
+        let request = post(MOUNT, &ask("Hi"));
+        let request = match user {
+            Some(user) => request.with("x-user", user),
+            None => request,
+        };
+        assert_eq!(send(server.addr, request).await.status(), 200);
+        calls.next().await;
+    }
+    assert_eq!(send(server.addr, get(MOUNT)).await.status(), 403);
+    let anns = get(MOUNT).with("x-user", "ann");
+    let page = send(server.addr, anns).await.whole().await.json();
+    assert_eq!(page["sessions"].as_array().unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_list_has_the_callers_own_sessions_newest_first() {
     let (server, calls) = owned().await;

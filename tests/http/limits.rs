@@ -63,6 +63,19 @@ async fn a_body_that_says_no_length_is_counted_as_it_comes() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_announced_too_large_is_refused_before_it_is_sent() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(100)).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let head = format!(
+        "POST {MOUNT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: 101\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 413"));
+    assert!(calls.none().await);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_slow_is_refused() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| {
         layer.body_timeout(Duration::from_millis(50))
