@@ -27,7 +27,6 @@ pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Ve
                 seen.ended = true;
                 break;
             }
-            Ok(Cut::Disconnected) => {}
             Err(ReadError::Gone(_)) => break,
             Err(ReadError::Rewound { .. }) => {
                 world.rewound(&id);
@@ -35,7 +34,8 @@ pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Ve
                 position = Position::START;
             }
             Err(ReadError::Corrupt { lsn }) => world.violation(format!("a gap at {lsn}")),
-            Err(_) => {}
+            // Cut, or the store or the session isn't there: try again.
+            Ok(Cut::Disconnected) | Err(_) => {}
         }
         tokio::time::sleep(dice.millis(300)).await;
     }

@@ -421,7 +421,7 @@ impl Trouble {
                 });
             }
             Kind::Rewinds if dice.one_in(3) => {
-                self.snapshot = Some(self.store.inner().memory.snapshot())
+                self.snapshot = Some(self.store.inner().memory.snapshot());
             }
             Kind::Rewinds if dice.one_in(4) => {
                 if let Some(snapshot) = &self.snapshot {
