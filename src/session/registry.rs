@@ -70,12 +70,16 @@ impl Shared {
         }
     }
 
-    /// The session's entry, entered; and whether it is new, so that the caller has to open it and
-    /// see that it is fed.
-    pub(super) fn enter_or_insert(self: &Arc<Self>, id: &SessionId) -> (Client, bool) {
+    /// Sees that the sweeper runs. Needs a runtime, which building a registry does not.
+    pub(super) fn keep_swept(self: &Arc<Self>) {
         if !self.sweeping.swap(true, SeqCst) {
             tokio::spawn(sweeper::sweep(Arc::downgrade(self), self.due.clone()));
         }
+    }
+
+    /// The session's entry, entered; and whether it is new, so that the caller has to open it and
+    /// see that it is fed.
+    pub(super) fn enter_or_insert(self: &Arc<Self>, id: &SessionId) -> (Client, bool) {
         let mut entries = self.lock();
         let (entry, new) = if let Some(entry) = entries.by_id.get(id) {
             (entry.clone(), false)

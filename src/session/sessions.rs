@@ -100,6 +100,7 @@ impl Sessions {
         start: Start,
         source: impl Source,
     ) -> Result<Started, StartError> {
+        self.shared.keep_swept();
         if start.first.len() > self.limits().event_bytes {
             return Err(StartError::TooLarge);
         }
@@ -146,6 +147,7 @@ impl Sessions {
     /// [`StoreError::NotFound`] if there is nothing to attach to, [`StoreError::Gone`],
     /// [`StoreError::Unavailable`].
     pub async fn attach(&self, id: &SessionId) -> Result<Session, StoreError> {
+        self.shared.keep_swept();
         if let Some(client) = self.shared.enter(id) {
             self.verified(&client).await?;
             return Ok(Session::new(client));

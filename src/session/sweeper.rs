@@ -31,9 +31,11 @@ pub(super) async fn sweep(registry: Weak<Shared>, due: Arc<Notify>) {
             };
             sweeper.release(&shared).await;
             if sweeper.next <= Some(Instant::now()) {
-                let tick = TICK.min(shared.options.lease / 4);
-                sweeper.next = Some(Instant::now() + tick);
-                sweeper.tick(&shared).await;
+                let renewed = sweeper.tick(&shared).await;
+                // A lease that the store did not renew runs on: there is time for some more tries.
+                let lease = shared.options.lease;
+                let pause = if renewed { lease / 4 } else { lease / 20 };
+                sweeper.next = Some(Instant::now() + TICK.min(pause));
             }
             let release = shared.next_release();
             release.into_iter().chain(sweeper.next).min()
@@ -50,10 +52,11 @@ struct Sweeper {
 }
 
 impl Sweeper {
-    async fn tick(&mut self, shared: &Arc<Shared>) {
+    /// Does what is due, and says whether every lease that had to be was renewed.
+    async fn tick(&mut self, shared: &Arc<Shared>) -> bool {
         // A store that hangs in one call must not keep the leases from being renewed.
         let limit = shared.options.lease / 3;
-        let _ = tokio::time::timeout(limit, renew(shared)).await;
+        let renewed = tokio::time::timeout(limit, renew(shared)).await;
         if tokio::time::timeout(limit, orphans(shared)).await.is_err() {
             shared.reach.lost();
         }
@@ -62,6 +65,7 @@ impl Sweeper {
             self.held = Some(Instant::now());
             let _ = tokio::time::timeout(limit, hold(shared)).await;
         }
+        renewed.unwrap_or(false)
     }
 
     async fn release(&self, shared: &Arc<Shared>) {
@@ -79,7 +83,8 @@ impl Sweeper {
     }
 }
 
-async fn renew(shared: &Arc<Shared>) {
+/// Renews what has used up a third of its lease. Says whether the store answered for all.
+async fn renew(shared: &Arc<Shared>) -> bool {
     let lease = shared.options.lease;
     let now = Instant::now();
     let (entries, owned): (Vec<Arc<Entry>>, Vec<(SessionId, Epoch)>) = shared
@@ -92,8 +97,9 @@ async fn renew(shared: &Arc<Shared>) {
         })
         .unzip();
     if owned.is_empty() {
-        return;
+        return true;
     }
+    let mut answered = true;
     let answers = shared.store.renew(&owned, lease).await;
     for ((entry, (_, epoch)), answer) in entries.iter().zip(&owned).zip(answers) {
         match answer {
@@ -104,10 +110,12 @@ async fn renew(shared: &Arc<Shared>) {
                 }
             }
             Err(StoreError::Fenced) => entry.command(Command::Fenced),
+            Err(error) if error.is_unavailable() => answered = false,
             // The writer's next append says what happened.
             Err(_) => {}
         }
     }
+    answered
 }
 
 async fn orphans(shared: &Arc<Shared>) {

@@ -383,7 +383,7 @@ impl Trouble {
         rates.pause_within = LEASE * 3;
         match kind {
             Kind::Calm | Kind::Rewinds => {}
-            Kind::LostReplies => (rates.lose_before, rates.lose_after) = (150, 150),
+            Kind::LostReplies => (rates.lose_before, rates.lose_after) = (100, 100),
             Kind::Repeats => rates.repeat = 300,
             Kind::DroppedWakeups => rates.miss_wake = 500,
             Kind::Takeovers => (rates.pause_before, rates.pause_after) = (10, 10),
@@ -413,7 +413,10 @@ impl Trouble {
             Kind::Storm if dice.one_in(6) => self.store.inner().memory.jump(LEASE * 2),
             Kind::LostReplies | Kind::Storm if dice.one_in(4) => {
                 let faults = self.store.faults().clone();
-                let span = dice.millis(6000);
+                // Short enough that a start which was applied unheard is repeated in time: past
+                // that, somebody else may find an orphan.
+                let span = if self.kind == Kind::Storm { 6000 } else { 1500 };
+                let span = dice.millis(span);
                 tokio::spawn(async move {
                     faults.outage(true);
                     sleep(span).await;

@@ -43,6 +43,7 @@ pub(crate) struct Told {
     said: mpsc::UnboundedReceiver<Say>,
     dropped: Arc<AtomicUsize>,
     polled: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Tells a [`Told`] what to say. Dropped, the source comes to its end.
@@ -51,6 +52,7 @@ pub(crate) struct Teller {
     say: mpsc::UnboundedSender<Say>,
     dropped: Arc<AtomicUsize>,
     polled: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
 }
 
 pub(crate) enum Say {
@@ -60,22 +62,25 @@ pub(crate) enum Say {
 
 pub(crate) fn told() -> (Teller, Told) {
     let (say, said) = mpsc::unbounded_channel();
-    let (dropped, polled) = (Arc::default(), Arc::default());
+    let (dropped, polled, waiting) = (Arc::default(), Arc::default(), Arc::default());
     let teller = Teller {
         say,
         dropped: Arc::clone(&dropped),
         polled: Arc::clone(&polled),
+        waiting: Arc::clone(&waiting),
     };
     let told = Told {
         said,
         dropped,
         polled,
+        waiting,
     };
     (teller, told)
 }
 
 impl Teller {
     pub(crate) fn say(&self, text: &str) {
+        self.waiting.fetch_add(1, SeqCst);
         let _ = self.say.send(Say::Record(text.into(), Mark::Event));
     }
 
@@ -89,6 +94,11 @@ impl Teller {
 
     pub(crate) fn panic(&self) {
         let _ = self.say.send(Say::Panic);
+    }
+
+    /// How many sayings were not pulled yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(SeqCst)
     }
 
     /// Whether the source was dropped.
@@ -111,6 +121,9 @@ impl Source for Told {
         self.polled.fetch_add(1, SeqCst);
         self.said.poll_recv(cx).map(|said| match said? {
             Say::Record(record, mark) => {
+                let _ = self
+                    .waiting
+                    .fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1));
                 out.extend_from_slice(&record);
                 Some(mark)
             }

@@ -1,0 +1,334 @@
+//! What a registry does when its store doesn't answer, or gives the session to somebody else.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{Told, Words, id, log, lsn, read, read_all, start, told, until};
+use unbroken::{
+    session::{
+        ErrorCode, Outcome, Position, ReadError, Session, SessionId, Sessions, SessionsBuilder,
+        StartError, Status,
+    },
+    store::{Abort, Memory, Store, StoreError},
+    testing::{Fault, FaultStore, Jump, Op},
+};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
+    Sessions::with_format(store.clone(), Words)
+        .lease(LEASE)
+        .patience(Duration::from_secs(5))
+}
+
+async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
+    let permit = sessions.permit(None).unwrap();
+    sessions
+        .start(permit, start(id), source)
+        .await
+        .unwrap()
+        .session
+}
+
+async fn seconds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = on(&store).build();
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseBefore(Duration::from_secs(3)));
+    let (teller, source) = told();
+    let _session = begin(&sessions, &id("one"), source).await;
+    seconds(2).await;
+    assert!(!teller.was_polled());
+    seconds(2).await;
+    assert!(teller.was_polled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_is_not_called_once_the_lease_has_run_out() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = on(&store).build();
+    // The first record is acknowledged so late that the lease counts from before it is over.
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseAfter(LEASE * 2));
+    for _ in 0..20 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    let (teller, source) = told();
+    let _session = begin(&sessions, &id("one"), source).await;
+    seconds(20).await;
+    assert!(!teller.was_polled());
+    store.faults().heal();
+    until("the lease is renewed and the provider called", async || {
+        teller.was_polled()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_repeats_the_batch_and_nothing_comes_twice() {
+    for fault in [Fault::LoseBefore, Fault::LoseAfter] {
+        let store = FaultStore::new(Memory::new());
+        let sessions = on(&store).build();
+        let (teller, source) = told();
+        let session = begin(&sessions, &id("one"), source).await;
+        let mut reader = session.reader(Position::START).await.unwrap();
+        read(&mut reader, 1).await;
+        store.faults().next(Op::Append, fault);
+        teller.say("a");
+        teller.say("b");
+        drop(teller);
+        let rest = read_all(&mut reader).await;
+        assert_eq!(
+            [log(&["info"]), rest].concat(),
+            log(&["info", "a", "b", "complete"])
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
+    let store = FaultStore::new(Memory::new());
+    let (sessions, id) = (on(&store).build(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    store.faults().outage(true);
+    teller.say("during");
+    let waiting = tokio::time::timeout(Duration::from_secs(4), reader.next()).await;
+    assert!(waiting.is_err(), "readers wait while there is hope");
+    let told = tokio::time::timeout(Duration::from_secs(4), reader.next()).await;
+    assert!(
+        matches!(told, Ok(Some(Err(ReadError::Unavailable)))),
+        "{told:?}"
+    );
+    assert!(matches!(
+        sessions.state(&id).await,
+        Err(StoreError::Unavailable { .. })
+    ));
+    teller.say("later");
+    store.faults().heal();
+    drop(teller);
+    seconds(3).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(
+        read_all(&mut reader).await,
+        log(&["info", "during", "later", "complete"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = on(&store).outage_buffer(100).build();
+    let (teller, source) = told();
+    let session = begin(&sessions, &id("one"), source).await;
+    seconds(1).await;
+    store.faults().outage(true);
+    for _ in 0..30 {
+        teller.say("0123456789");
+    }
+    seconds(1).await;
+    assert_eq!(teller.waiting(), 20, "ten records of ten bytes fit");
+    store.faults().heal();
+    drop(teller);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read_all(&mut reader).await.len(), 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_the_store_does_not_answer_is_refused_and_starts_nothing() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = on(&store).build();
+    store.faults().outage(true);
+    let (teller, source) = told();
+    let permit = sessions.permit(None).unwrap();
+    let refused = sessions.start(permit, start(&id("one")), source).await;
+    assert!(matches!(
+        refused,
+        Err(StartError::Store(StoreError::Unavailable { .. }))
+    ));
+    assert!(teller.is_dropped() && !teller.was_polled());
+    assert_eq!((sessions.running(), sessions.in_memory_count()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_the_engine_cannot_take_ends_the_session() {
+    let store = FaultStore::new(Memory::new().with_max_append(20));
+    let sessions = on(&store).build();
+    let (teller, source) = told();
+    let session = begin(&sessions, &id("one"), source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    teller.say(&"x".repeat(20));
+    assert_eq!(read(&mut reader, 1).await.len(), 1);
+    teller.say(&"x".repeat(21));
+    assert_eq!(read_all(&mut reader).await, [(3, "eventbytes".to_owned())]);
+    assert_eq!(
+        session.status(),
+        Status::Ended(Outcome::Error(ErrorCode::Limit))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fenced_owner_drops_its_provider_and_its_readers_go_on() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let _ = there.attach(&id).await;
+    seconds(15).await;
+    let (teller, source) = told();
+    let session = begin(&here, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    teller.say("shown");
+    assert_eq!(read(&mut reader, 2).await, log(&["info", "shown"]));
+    // The store's clock jumps: the lease is over before its owner has renewed.
+    let _follower = there.attach(&id).await.unwrap();
+    store.inner().jump(LEASE * 2);
+    assert_eq!(read_all(&mut reader).await, [(3, "interrupted".to_owned())]);
+    assert!(teller.is_dropped());
+    assert_eq!(
+        session.status(),
+        Status::Ended(Outcome::Error(ErrorCode::Interrupted))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_claims_until_the_store_was_reachable_for_a_lease() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let _ = there.attach(&id).await;
+    seconds(15).await;
+    let (teller, source) = told();
+    let session = begin(&here, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    store.faults().outage(true);
+    seconds(60).await;
+    store.faults().outage(false);
+    // Every lease has run out. The owner comes back with the others, and keeps its session.
+    seconds(30).await;
+    assert_eq!(here.state(&id).await.unwrap().attempts, 0);
+    teller.say("still here");
+    drop(teller);
+    let mut reader = session.reader(Position::after(lsn(1))).await.unwrap();
+    let rest = read_all(&mut reader).await;
+    assert_eq!(
+        rest,
+        [(2, "still here".to_owned()), (3, "complete".to_owned())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_given_back_is_claimed_at_once() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let (_teller, source) = told();
+    let _session = begin(&here, &id, source).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    here.shutdown(Duration::ZERO).await;
+    let before = tokio::time::Instant::now();
+    assert_eq!(read_all(&mut reader).await, [(2, "interrupted".to_owned())]);
+    assert!(
+        before.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        before.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claimant_that_finds_an_abort_seals_aborted() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let _ = there.attach(&id).await;
+    seconds(15).await;
+    let (_teller, source) = told();
+    let _session = begin(&here, &id, source).await;
+    seconds(1).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    // The owner hangs in its next append while somebody else takes over.
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseBefore(LEASE * 10));
+    let abort = Abort {
+        reason: Some("enough".into()),
+    };
+    Store::abort(store.inner(), &id, abort).await.unwrap();
+    store.inner().jump(LEASE * 2);
+    assert_eq!(
+        read_all(&mut reader).await,
+        [(2, "aborted: enough".to_owned())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_reads_on_when_wakeups_are_lost() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let (teller, source) = told();
+    let _session = begin(&here, &id, source).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    for _ in 0..10 {
+        store.faults().next(Op::Changed, Fault::MissWake);
+    }
+    teller.say("unheard");
+    let came = tokio::time::timeout(Duration::from_secs(5), read(&mut reader, 1)).await;
+    assert_eq!(came.unwrap(), [(2, "unheard".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evicted_records_are_read_once_for_all_who_need_them() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = on(&store).hot_bytes(10).build();
+    let (teller, source) = told();
+    let session = begin(&sessions, &id("one"), source).await;
+    let mut readers = Vec::new();
+    for _ in 0..50 {
+        readers.push(session.reader(Position::START).await.unwrap());
+    }
+    for n in 0..100 {
+        teller.say(&format!("record number {n}"));
+    }
+    seconds(1).await;
+    drop(teller);
+    // Each read takes a while, so that all readers ask for the same page.
+    let mut tasks = Vec::new();
+    for mut reader in readers {
+        tasks.push(tokio::spawn(
+            async move { read_all(&mut reader).await.len() },
+        ));
+    }
+    for _ in 0..4 {
+        store
+            .faults()
+            .next(Op::Read, Fault::PauseAfter(Duration::from_secs(1)));
+    }
+    for _ in 0..200 {
+        store.faults().next(Op::Read, Fault::LoseBefore);
+    }
+    for task in tasks {
+        let patience = Duration::from_secs(4);
+        assert_eq!(
+            tokio::time::timeout(patience, task).await.unwrap().unwrap(),
+            102
+        );
+    }
+}
