@@ -15,10 +15,9 @@ use crate::{
 
 /// How large frames are when a reader is behind; a single record may pass it.
 const FRAME: usize = 64 * 1024;
-/// Records are encoded by pieces of so many bytes, until there is no room for another piece: how
-/// much the encoding adds isn't known before.
-const PIECE: usize = 4 * 1024;
-const FULL: usize = FRAME - 2 * PIECE;
+/// A frame with less room than this goes out.
+const ROOM: usize = 2 * 1024;
+const FULL: usize = FRAME - ROOM;
 
 /// How long a failing body waits with its error. hyper drops a frame that is followed by an error
 /// at once: this lets it write the frame first.
@@ -189,7 +188,12 @@ impl Streaming {
         }
         let mut rest = Some(chunk);
         while let Some(chunk) = rest.take_if(|_| self.frame.len() < FULL) {
-            let piece = chunk.head(PIECE);
+            // How much the encoding adds isn't known before: this leaves as much room as the
+            // records take, and 32 bytes for each.
+            let room = FRAME - self.frame.len();
+            let most = chunk.first().plus(room as u64 / 64).before();
+            let piece = chunk.head(room / 2);
+            let piece = piece.up_to(most).unwrap_or(piece);
             self.encoder.encode(&piece, &mut self.frame);
             rest = chunk.after(piece.last());
         }

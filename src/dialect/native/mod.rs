@@ -23,12 +23,12 @@
 
 mod accept;
 mod answer;
-mod decimal;
 mod ndjson;
 mod parameters;
 mod problem;
 mod request;
 mod route;
+mod splice;
 mod sse;
 
 use bytes::Bytes;

@@ -1,6 +1,9 @@
 use bytes::{Bytes, BytesMut};
 
-use super::{accept::NDJSON, decimal::Decimal};
+use super::{
+    accept::NDJSON,
+    splice::{Around, splice},
+};
 use crate::{dialect::Encoder, session::Chunk};
 
 /// One line an event: `{"lsn":1,"event":{…}}`. The stored bytes are spliced in, unread.
@@ -9,9 +12,11 @@ pub(super) struct Ndjson {
     heartbeat: bool,
 }
 
-const OPEN: &[u8] = b"{\"lsn\":";
-const EVENT: &[u8] = b",\"event\":";
-const CLOSE: &[u8] = b"}\n";
+const LINE: Around<'static> = Around {
+    open: b"{\"lsn\":",
+    middle: b",\"event\":",
+    close: b"}\n",
+};
 
 impl Ndjson {
     pub(super) fn new(heartbeat: bool) -> Self {
@@ -25,20 +30,7 @@ impl Encoder for Ndjson {
     }
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
-        let mut lsn = Decimal::new(records.first().get());
-        out.reserve(
-            records.bytes()
-                + records.len()
-                    * (OPEN.len() + EVENT.len() + CLOSE.len() + lsn.as_bytes().len() + 1),
-        );
-        for record in records.records() {
-            out.extend_from_slice(OPEN);
-            out.extend_from_slice(lsn.as_bytes());
-            out.extend_from_slice(EVENT);
-            out.extend_from_slice(record.bytes);
-            out.extend_from_slice(CLOSE);
-            lsn.increment();
-        }
+        splice(records, &LINE, out);
     }
 
     fn shared_key(&self) -> Option<&'static str> {

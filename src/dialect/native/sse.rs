@@ -1,8 +1,9 @@
-use std::io::Write as _;
+use bytes::{Bytes, BytesMut};
 
-use bytes::{BufMut, Bytes, BytesMut};
-
-use super::{accept::SSE, decimal::Decimal};
+use super::{
+    accept::SSE,
+    splice::{Around, splice},
+};
 use crate::{
     dialect::{Encoder, View},
     session::Chunk,
@@ -12,11 +13,6 @@ use crate::{
 /// sees everything.
 #[derive(Debug)]
 pub(super) struct Sse;
-
-const ID: &[u8] = b"id: ";
-const DATA: &[u8] = b"\ndata: ";
-const CLOSE: &[u8] = b"\n\n";
-const TAG: usize = 8;
 
 impl Sse {
     pub(super) fn new() -> Self {
@@ -34,24 +30,14 @@ impl Encoder for Sse {
     }
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
-        let mut lsn = Decimal::new(records.first().get());
-        // A chunk is of one epoch.
-        let mut tag = [0; TAG];
-        write!(&mut tag[..], ".{}", records.epoch().tag()).expect("a tag has seven characters");
-        out.reserve(
-            records.bytes()
-                + records.len()
-                    * (ID.len() + lsn.as_bytes().len() + 1 + TAG + DATA.len() + CLOSE.len()),
-        );
-        for record in records.records() {
-            out.extend_from_slice(ID);
-            out.extend_from_slice(lsn.as_bytes());
-            out.extend_from_slice(&tag);
-            out.extend_from_slice(DATA);
-            out.extend_from_slice(record.bytes);
-            out.extend_from_slice(CLOSE);
-            lsn.increment();
-        }
+        // A chunk is of one epoch, so all its records have the same tag.
+        let middle = format!(".{}\ndata: ", records.epoch().tag());
+        let event = Around {
+            open: b"id: ",
+            middle: middle.as_bytes(),
+            close: b"\n\n",
+        };
+        splice(records, &event, out);
     }
 
     fn shared_key(&self) -> Option<&'static str> {
@@ -63,7 +49,7 @@ impl Encoder for Sse {
     }
 
     fn unavailable(&mut self, out: &mut BytesMut) {
-        out.put_slice(b"data: {\"type\":\"unavailable\"}\n\n");
+        out.extend_from_slice(b"data: {\"type\":\"unavailable\"}\n\n");
     }
 }
 

@@ -1,0 +1,107 @@
+use bytes::BytesMut;
+
+use crate::session::Chunk;
+
+/// What an encoding puts around each record: fixed text, and the LSN within it.
+pub(super) struct Around<'a> {
+    /// Before the LSN.
+    pub(super) open: &'a [u8],
+    /// Between the LSN and the record.
+    pub(super) middle: &'a [u8],
+    /// After the record.
+    pub(super) close: &'a [u8],
+}
+
+/// Appends the records, unread. Between two of them stands one run of bytes in which only the LSN
+/// changes, so a record costs two copies.
+pub(super) fn splice(records: &Chunk, around: &Around<'_>, out: &mut BytesMut) {
+    let mut joint = Joint::new(around, records.first().get());
+    out.reserve(records.bytes() + records.len() * (joint.bytes().len() + 1) + around.close.len());
+    let mut from = around.close.len();
+    for record in records.records() {
+        out.extend_from_slice(&joint.bytes()[from..]);
+        out.extend_from_slice(record.bytes);
+        joint.increment();
+        from = 0;
+    }
+    out.extend_from_slice(around.close);
+}
+
+/// The end of one record and the beginning of the next.
+struct Joint {
+    bytes: [u8; Self::MAX],
+    len: usize,
+    // Where the LSN's digits stand.
+    start: usize,
+    end: usize,
+}
+
+impl Joint {
+    const MAX: usize = 64;
+
+    fn new(around: &Around<'_>, lsn: u64) -> Self {
+        let mut joint = Self {
+            bytes: [0; Self::MAX],
+            len: 0,
+            start: 0,
+            end: 0,
+        };
+        joint.push(around.close);
+        joint.push(around.open);
+        joint.start = joint.len;
+        joint.push(lsn.to_string().as_bytes());
+        joint.end = joint.len;
+        joint.push(around.middle);
+        joint
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.bytes[self.len..][..text.len()].copy_from_slice(text);
+        self.len += text.len();
+    }
+
+    /// Adds one to the LSN.
+    fn increment(&mut self) {
+        for digit in self.bytes[self.start..self.end].iter_mut().rev() {
+            if *digit < b'9' {
+                *digit += 1;
+                return;
+            }
+            *digit = b'0';
+        }
+        // It has one digit more now.
+        self.bytes.copy_within(self.start..self.len, self.start + 1);
+        self.bytes[self.start] = b'1';
+        self.end += 1;
+        self.len += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{ChunkBuilder, Epoch, Lsn};
+
+    #[test]
+    fn lsns_count_as_numbers_do() {
+        let around = Around {
+            open: b"<",
+            middle: b":",
+            close: b">",
+        };
+        for first in [1, 8, 9, 98, 99, 100, 999_999, u64::MAX - 4] {
+            let mut batch = ChunkBuilder::new();
+            batch.extend([&b"a"[..], b"", b"ccc"]);
+            let chunk = batch.take(Lsn::new(first), Epoch::first()).unwrap();
+            let mut out = BytesMut::from("before ");
+            splice(&chunk, &around, &mut out);
+            let (second, third) = (first + 1, first + 2);
+            let expected = format!("before <{first}:a><{second}:><{third}:ccc>");
+            assert_eq!(out, expected);
+        }
+    }
+}
