@@ -4,6 +4,48 @@
 //! answer to an append-only log with a log sequence number (LSN), and serves that log as a
 //! streaming [`http_body::Body`]. The writer runs in the background and survives every disconnect;
 //! any number of readers resume from their last LSN.
+//!
+//! ```
+//! use futures_util::stream;
+//! use tower::ServiceBuilder;
+//! use unbroken::{
+//!     access::AnyoneWithTheId,
+//!     chat::{ChatEvent, ProviderError, provider_fn},
+//!     durable::DurableLayer,
+//!     session::Sessions,
+//!     store::Memory,
+//! };
+//!
+//! let sessions = Sessions::builder(Memory::new()).build();
+//! let chat = ServiceBuilder::new()
+//!     .layer(DurableLayer::new(sessions, AnyoneWithTheId::new())) // http in, durable stream out
+//!     .service(provider_fn(|_request| {
+//!         stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
+//!     }));
+//! let app: axum::Router = axum::Router::new().nest_service("/api/chat", chat);
+//! ```
+//!
+//! # Where to look
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`durable`] | the layer: HTTP in, a durable stream out |
+//! | [`access`] | who may start, read, stop, delete and list |
+//! | [`chat`] | requests, events, transcripts, and what a provider is |
+//! | [`provider`] | providers: `OpenAi`, `Scripted` |
+//! | [`session`] | the registry [`Sessions`](session::Sessions), for handlers of one's own |
+//! | [`store`] | where logs live, and the contract for other people's stores |
+//! | [`dialect`] | how clients speak; [`dialect::native`] has the routes |
+//! | [`headers`] | names for a CORS layer, and what a compression layer must leave alone |
+//! | `testing` | conformance suites, and a store that fails on purpose |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! * `openai`: [`provider`]`::OpenAi`, any server that speaks Chat Completions.
+//! * `scripted`: [`provider`]`::Scripted`, which says what it is told, for tests and demos.
+//! * `testing`: the module of that name.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
@@ -20,3 +62,8 @@ pub mod testing;
 
 /// A boxed error, as tower uses it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The examples of the README are compiled.
+#[cfg(all(doctest, feature = "openai"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -43,13 +43,13 @@ async fn main() -> Result<(), BoxError> {
         let chat = ServiceBuilder::new()
             .layer(durable)
             .service(OpenAi::from_env()?);
-        page::routes("openai").nest_service("/api/chat", chat)
+        page::routes("openai").merge(unbroken_axum::mount("/api/chat", chat))
     } else {
         println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
         let chat = ServiceBuilder::new()
             .layer(durable.open(Open::nothing().field("script"))) // requests may bring what it shall say
             .service(Scripted::default());
-        page::routes("scripted").nest_service("/api/chat", chat)
+        page::routes("scripted").merge(unbroken_axum::mount("/api/chat", chat))
     };
 
     println!("listening on http://{}", listener.local_addr()?);
