@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Format, Limits, Retention, Sessions, flaw::Flaw, registry::Shared};
+use super::{Format, Limits, Retention, Sessions, options::Options, registry::Shared};
 use crate::store::Store;
 
 /// Builds [`Sessions`]. Needs no running runtime: tasks are spawned by the first start or attach.
@@ -23,43 +23,6 @@ pub struct SessionsBuilder {
     store: Arc<dyn Store>,
     format: Arc<dyn Format>,
     options: Options,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Options {
-    pub(super) limits: Limits,
-    pub(super) retention: Retention,
-    pub(super) lease: Duration,
-    pub(super) tombstone: Duration,
-    pub(super) hot_bytes: usize,
-    pub(super) hot_bytes_in_all: usize,
-    pub(super) outage_buffer: usize,
-    pub(super) patience: Duration,
-    pub(super) linger: Duration,
-    pub(super) claims: usize,
-    #[cfg_attr(
-        not(any(test, feature = "testing")),
-        expect(dead_code, reason = "stays empty")
-    )]
-    pub(super) flaws: Vec<Flaw>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            retention: Retention::default(),
-            lease: Duration::from_secs(10),
-            tombstone: Duration::from_secs(24 * 60 * 60),
-            hot_bytes: 1024 * 1024,
-            hot_bytes_in_all: 256 * 1024 * 1024,
-            outage_buffer: 1024 * 1024,
-            patience: Duration::from_secs(10),
-            linger: Duration::from_secs(5),
-            claims: 16,
-            flaws: Vec::new(),
-        }
-    }
 }
 
 impl SessionsBuilder {
@@ -140,7 +103,7 @@ impl SessionsBuilder {
     /// Switches off a rule, to see a test notice.
     #[cfg(any(test, feature = "testing"))]
     #[doc(hidden)]
-    pub fn flaw(mut self, flaw: Flaw) -> Self {
+    pub fn flaw(mut self, flaw: super::Flaw) -> Self {
         self.options.flaws.push(flaw);
         self
     }

@@ -13,12 +13,12 @@ use tokio::{
 
 use super::{
     Format, Lsn, SessionId, Status,
-    builder::Options,
     entry::Entry,
     flaw::Flaw,
     hot::{Budget, HotLog},
-    permit::Running,
-    sweeper::{self, Reach},
+    options::Options,
+    reach::Reach,
+    running::Running,
 };
 use crate::store::{Holder, Lease, Store};
 
@@ -70,11 +70,9 @@ impl Shared {
         }
     }
 
-    /// Sees that the sweeper runs. Needs a runtime, which building a registry does not.
-    pub(super) fn keep_swept(self: &Arc<Self>) {
-        if !self.sweeping.swap(true, SeqCst) {
-            tokio::spawn(sweeper::sweep(Arc::downgrade(self), self.due.clone()));
-        }
+    /// Whether this is the first time that somebody asks; then the sweeper is to be spawned.
+    pub(super) fn begins(&self) -> bool {
+        !self.sweeping.swap(true, SeqCst)
     }
 
     /// The session's entry, entered; and whether it is new, so that the caller has to open it and

@@ -12,6 +12,7 @@ use super::{
     flaw::Flaw,
     follower, recovery,
     registry::{Client, Feeding, Shared},
+    sweeper,
     writer::{Command, End, Retry, Writer},
 };
 use crate::store::{
@@ -100,7 +101,7 @@ impl Sessions {
         start: Start,
         source: impl Source,
     ) -> Result<Started, StartError> {
-        self.shared.keep_swept();
+        self.keep_swept();
         if start.first.len() > self.limits().event_bytes {
             return Err(StartError::TooLarge);
         }
@@ -147,7 +148,7 @@ impl Sessions {
     /// [`StoreError::NotFound`] if there is nothing to attach to, [`StoreError::Gone`],
     /// [`StoreError::Unavailable`].
     pub async fn attach(&self, id: &SessionId) -> Result<Session, StoreError> {
-        self.shared.keep_swept();
+        self.keep_swept();
         if let Some(client) = self.shared.enter(id) {
             self.verified(&client).await?;
             return Ok(Session::new(client));
@@ -169,6 +170,14 @@ impl Sessions {
             self.verified(&client).await?;
         }
         Ok(Session::new(client))
+    }
+
+    /// Sees that the sweeper runs. Needs a runtime, which building a registry does not.
+    fn keep_swept(&self) {
+        if self.shared.begins() {
+            let shared = Arc::downgrade(&self.shared);
+            tokio::spawn(sweeper::sweep(shared, self.shared.due.clone()));
+        }
     }
 
     /// An entry of ours is only a cache, unless we own the session: the store says whether it is

@@ -2,7 +2,7 @@
 //! deletes what was released, and has the store sweep what expired.
 
 use std::{
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -149,29 +149,5 @@ async fn hold(shared: &Arc<Shared>) {
             // A session that is gone all the same fails its readers by itself.
             let _ = shared.store.hold(&entry.id, shared.holder, HOLD).await;
         }
-    }
-}
-
-/// For how long the store has been reachable without a break, by our own clock.
-#[derive(Debug, Default)]
-pub(super) struct Reach {
-    since: Mutex<Option<Instant>>,
-}
-
-impl Reach {
-    fn reached(&self) {
-        self.since
-            .lock()
-            .expect("nothing panics under this lock")
-            .get_or_insert_with(Instant::now);
-    }
-
-    fn lost(&self) {
-        *self.since.lock().expect("nothing panics under this lock") = None;
-    }
-
-    pub(super) fn lasts(&self) -> Option<Duration> {
-        let since = *self.since.lock().expect("nothing panics under this lock");
-        since.map(|since| since.elapsed())
     }
 }

@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use super::{Limits, Retention, flaw::Flaw};
+
+/// What the [builder](super::SessionsBuilder) says of a registry; its methods have the meanings.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    pub(super) limits: Limits,
+    pub(super) retention: Retention,
+    pub(super) lease: Duration,
+    pub(super) tombstone: Duration,
+    pub(super) hot_bytes: usize,
+    pub(super) hot_bytes_in_all: usize,
+    pub(super) outage_buffer: usize,
+    pub(super) patience: Duration,
+    pub(super) linger: Duration,
+    pub(super) claims: usize,
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(dead_code, reason = "stays empty")
+    )]
+    pub(super) flaws: Vec<Flaw>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            retention: Retention::default(),
+            lease: Duration::from_secs(10),
+            tombstone: Duration::from_secs(24 * 60 * 60),
+            hot_bytes: 1024 * 1024,
+            hot_bytes_in_all: 256 * 1024 * 1024,
+            outage_buffer: 1024 * 1024,
+            patience: Duration::from_secs(10),
+            linger: Duration::from_secs(5),
+            claims: 16,
+            flaws: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+use std::{collections::HashMap, sync::Mutex};
+
+use tokio::sync::Notify;
+
+use super::{Busy, Limits, Owner};
+
+/// Who runs.
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    counts: Mutex<Counts>,
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    owners: HashMap<Owner, usize>,
+}
+
+impl Running {
+    pub(super) fn enter(&self, owner: Option<&Owner>, limits: &Limits) -> Result<(), Busy> {
+        let mut counts = self.counts.lock().expect("nothing panics under this lock");
+        if counts.all >= limits.running {
+            return Err(Busy::Running);
+        }
+        if let Some(owner) = owner {
+            let theirs = counts.owners.get(owner).copied().unwrap_or(0);
+            if theirs >= limits.running_per_owner {
+                return Err(Busy::RunningPerOwner);
+            }
+            counts.owners.insert(owner.clone(), theirs + 1);
+        }
+        counts.all += 1;
+        Ok(())
+    }
+
+    pub(super) fn leave(&self, owner: Option<&Owner>) {
+        let mut counts = self.counts.lock().expect("nothing panics under this lock");
+        counts.all -= 1;
+        if let Some(owner) = owner
+            && let Some(theirs) = counts.owners.get_mut(owner)
+        {
+            *theirs -= 1;
+            if *theirs == 0 {
+                counts.owners.remove(owner);
+            }
+        }
+        if counts.all == 0 {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// How many run.
+    pub(super) fn count(&self) -> usize {
+        self.counts
+            .lock()
+            .expect("nothing panics under this lock")
+            .all
+    }
+
+    /// Waits until none runs. Cancel safe.
+    pub(super) async fn drained(&self) {
+        loop {
+            let drained = self.drained.notified();
+            tokio::pin!(drained);
+            drained.as_mut().enable();
+            if self.count() == 0 {
+                return;
+            }
+            drained.await;
+        }
+    }
+}

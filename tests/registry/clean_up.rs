@@ -1,0 +1,191 @@
+//! What is cleaned up, and what is not.
+
+use std::time::Duration;
+
+use crate::support::{id, log, lsn, read, read_all, start, told, until};
+use unbroken::{
+    session::{Position, Retention, StartError, Status},
+    store::StoreError,
+};
+
+use crate::{begin, builder, frugal, is_gone, settle};
+
+#[tokio::test(start_paused = true)]
+async fn finished_and_last_released_is_cleaned_up() {
+    let (sessions, id) = (frugal(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    drop((teller, session));
+    read_all(&mut reader).await;
+    settle().await;
+    assert!(!is_gone(&sessions, &id).await, "a reader is left");
+    drop(reader);
+    settle().await;
+    assert!(is_gone(&sessions, &id).await);
+    assert_eq!(sessions.in_memory_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn still_streaming_and_released_is_not_cleaned_up() {
+    let (sessions, id) = (frugal(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    teller.say("hello");
+    drop(session);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(sessions.state(&id).await.unwrap().status, Status::Streaming);
+    assert_eq!(sessions.running(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_writer_outlives_all_clients() {
+    let (sessions, id) = (builder().build(), id("one"));
+    let (teller, source) = told();
+    drop(begin(&sessions, &id, source).await);
+    settle().await;
+    teller.say("after everybody left");
+    drop(teller);
+    settle().await;
+    let session = sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let whole = log(&["info", "after everybody left", "complete"]);
+    assert_eq!(read_all(&mut reader).await, whole);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cleaned_up_after_the_reconnected_client_is_done() {
+    let (sessions, id) = (frugal(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    drop((reader, session));
+    drop(teller);
+    settle().await;
+    assert!(!is_gone(&sessions, &id).await);
+    let session = sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::after(lsn(1))).await.unwrap();
+    read_all(&mut reader).await;
+    drop((reader, session));
+    settle().await;
+    assert!(is_gone(&sessions, &id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_clients_are_counted_and_cleanup_waits_for_all() {
+    let (sessions, id) = (frugal(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut readers = Vec::new();
+    for _ in 0..50 {
+        readers.push(session.reader(Position::START).await.unwrap());
+    }
+    assert_eq!(session.clients(), 51);
+    drop((teller, session));
+    for reader in &mut readers {
+        assert_eq!(read_all(reader).await.len(), 2);
+    }
+    while readers.pop().is_some() {
+        settle().await;
+        assert_eq!(is_gone(&sessions, &id).await, readers.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_was_cut_before_the_terminal_record_does_not_let_it_go() {
+    let (sessions, id) = (frugal(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    drop(teller);
+    until("the seal", async || session.status().outcome().is_some()).await;
+    drop((reader, session));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!is_gone(&sessions, &id).await);
+    // Its retention ends it all the same.
+    tokio::time::sleep(Duration::from_secs(5 * 60)).await;
+    assert!(is_gone(&sessions, &id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_session_waits_out_its_grace_and_a_return_stops_it() {
+    let sessions = builder()
+        .retention(Retention::until_released().grace(Duration::from_secs(10)))
+        .build();
+    let id = id("one");
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    drop(teller);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read_all(&mut reader).await;
+    drop((reader, session));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let back = sessions.attach(&id).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(!is_gone(&sessions, &id).await);
+    drop(back);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(!is_gone(&sessions, &id).await);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(is_gone(&sessions, &id).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_session_is_kept_for_its_retention_then_gone() {
+    let sessions = builder()
+        .retention(Retention::for_duration(Duration::from_secs(30)))
+        .build();
+    let id = id("one");
+    let (teller, source) = told();
+    drop((teller, begin(&sessions, &id, source).await));
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert!(sessions.attach(&id).await.is_ok());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(is_gone(&sessions, &id).await);
+    assert!(matches!(
+        sessions.attach(&id).await,
+        Err(StoreError::Gone(_))
+    ));
+    let (late, source) = told();
+    let permit = sessions.permit(None).unwrap();
+    let retry = sessions.start(permit, start(&id), source).await;
+    assert!(matches!(retry, Err(StartError::Gone(_))));
+    assert!(!late.was_polled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_session_that_nobody_reads_leaves_nothing_here() {
+    let (sessions, id) = (builder().build(), id("one"));
+    let (teller, source) = told();
+    drop((teller, begin(&sessions, &id, source).await));
+    settle().await;
+    assert_eq!((sessions.in_memory_count(), sessions.running()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_flow_connect_read_disconnect_reconnect_finish_clean_up() {
+    let (sessions, id) = (frugal(), id("flow"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    drop(session);
+    teller.say("one");
+    let mut seen = read(&mut reader, 2).await;
+    let position = reader.position();
+    drop(reader);
+    teller.say("two");
+    settle().await;
+    let session = sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(position).await.unwrap();
+    drop(session);
+    teller.say("three");
+    drop(teller);
+    seen.extend(read_all(&mut reader).await);
+    assert_eq!(seen, log(&["info", "one", "two", "three", "complete"]));
+    drop(reader);
+    settle().await;
+    assert!(is_gone(&sessions, &id).await);
+    assert_eq!((sessions.running(), sessions.in_memory_count()), (0, 0));
+}

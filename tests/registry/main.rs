@@ -1,0 +1,44 @@
+//! What the registry promises: who starts, who attaches, who is counted, what is cleaned up.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clean_up;
+mod endings;
+mod reading;
+mod servers;
+mod start;
+
+use std::time::Duration;
+
+use support::{Told, Words, start};
+use unbroken::{
+    session::{Retention, Session, SessionId, Sessions, SessionsBuilder},
+    store::{Memory, StoreError},
+};
+
+pub(crate) fn builder() -> SessionsBuilder {
+    Sessions::with_format(Memory::new(), Words)
+}
+
+/// Sessions that are forgotten as soon as a reader had it all and none is left.
+pub(crate) fn frugal() -> Sessions {
+    builder()
+        .retention(Retention::until_released().grace(Duration::ZERO))
+        .build()
+}
+
+pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
+    let permit = sessions.permit(None).unwrap();
+    let started = sessions.start(permit, start(id), source).await.unwrap();
+    assert!(started.created);
+    started.session
+}
+
+pub(crate) async fn is_gone(sessions: &Sessions, id: &SessionId) -> bool {
+    matches!(sessions.state(id).await, Err(StoreError::Gone(_)))
+}
+
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}

@@ -1,0 +1,101 @@
+//! What readers get.
+
+use std::time::Duration;
+
+use crate::support::{id, log, lsn, read, read_all, told};
+use unbroken::{
+    session::{Position, ReadError},
+    store::StoreError,
+};
+
+use crate::{begin, builder, is_gone, settle};
+
+#[tokio::test(start_paused = true)]
+async fn a_reconnect_reads_on_from_the_last_lsn() {
+    let (sessions, id) = (builder().build(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    teller.say("a");
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let before = read(&mut reader, 2).await;
+    let position = reader.position();
+    drop((reader, session));
+    teller.say("b");
+    settle().await;
+    let session = sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(position).await.unwrap();
+    teller.say("c");
+    drop(teller);
+    let after = read_all(&mut reader).await;
+    assert_eq!(
+        [before, after].concat(),
+        log(&["info", "a", "b", "c", "complete"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_gives_readers_their_ending_then_forgets() {
+    let (sessions, id) = (builder().build(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    sessions.delete(&id).await.unwrap();
+    assert_eq!(read_all(&mut reader).await, log(&["info", "aborted"]));
+    assert!(teller.is_dropped());
+    assert!(is_gone(&sessions, &id).await);
+    sessions.delete(&id).await.unwrap();
+    let nothing = sessions.delete(&crate::support::id("nothing")).await;
+    assert!(matches!(nothing, Err(StoreError::NotFound)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_past_the_tail_or_of_another_epoch_is_refused() {
+    let (sessions, id) = (builder().build(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    teller.say("a");
+    settle().await;
+    let ahead = session.reader(Position::after(lsn(3))).await;
+    assert!(matches!(ahead, Err(ReadError::Rewound { tail }) if tail == lsn(2)));
+    let tag = unbroken::session::Epoch::first().tag();
+    let foreign = session.reader(Position::tagged(lsn(2), tag)).await;
+    assert!(matches!(foreign, Err(ReadError::Rewound { .. })));
+    assert!(session.reader(Position::after(lsn(2))).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_fell_behind_the_hot_log_reads_from_the_store() {
+    let sessions = builder().hot_bytes(100).build();
+    let id = id("one");
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut slow = session.reader(Position::START).await.unwrap();
+    let mut expected = vec!["info".to_owned()];
+    for n in 0..500 {
+        let text = format!("record {n}");
+        teller.say(&text);
+        expected.push(text);
+        if n % 50 == 0 {
+            settle().await;
+        }
+    }
+    drop(teller);
+    settle().await;
+    expected.push("complete".to_owned());
+    let all: Vec<_> = read_all(&mut slow).await;
+    assert_eq!(all, (1..).zip(expected).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_event_is_shown_at_once() {
+    let (sessions, id) = (builder().build(), id("one"));
+    let (teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::after(lsn(0))).await.unwrap();
+    read(&mut reader, 1).await;
+    settle().await;
+    let before = tokio::time::Instant::now();
+    teller.say("a");
+    read(&mut reader, 1).await;
+    assert!(before.elapsed() <= Duration::from_millis(5));
+}

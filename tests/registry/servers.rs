@@ -1,0 +1,119 @@
+//! Several servers on one store, and one that shuts down.
+
+use std::time::Duration;
+
+use crate::support::{Words, id, log, read, read_all, told};
+use unbroken::{
+    session::{Busy, Outcome, Position, ReadError, Sessions, Status},
+    store::{Abort, Memory},
+};
+
+use crate::{begin, builder, settle};
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_from_another_server_reaches_a_silent_provider() {
+    let store = Memory::new();
+    let here = Sessions::with_format(store.clone(), Words).build();
+    let there = Sessions::with_format(store, Words).build();
+    let id = id("one");
+    let (teller, source) = told();
+    let session = begin(&here, &id, source).await;
+    settle().await;
+    there.abort(&id, Abort::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(teller.is_dropped());
+    assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_on_another_server_follows_live() {
+    let store = Memory::new();
+    let here = Sessions::with_format(store.clone(), Words).build();
+    let there = Sessions::with_format(store, Words).build();
+    let id = id("one");
+    let (teller, source) = told();
+    let _session = begin(&here, &id, source).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 1).await, log(&["info"]));
+    for n in 0..10 {
+        teller.say(&n.to_string());
+        assert_eq!(read(&mut reader, 1).await, [(n + 2, n.to_string())]);
+    }
+    drop(teller);
+    assert_eq!(read_all(&mut reader).await, [(12, "complete".to_owned())]);
+    drop((reader, followed));
+    settle().await;
+    assert_eq!(there.in_memory_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
+    let store = Memory::new();
+    let survivor = Sessions::with_format(store.clone(), Words).build();
+    let _ = survivor.attach(&id("wakes-the-sweeper")).await;
+    let id = id("one");
+    // Its runtime goes, and with it the writer, as if the server had been killed.
+    let (teller, source) = told();
+    let create = unbroken::store::New {
+        info: std::sync::Arc::new(unbroken::store::Info {
+            owner: None,
+            chat: None,
+            service: "test".into(),
+            digest: unbroken::session::Digest([7; 32]),
+            format: 1,
+        }),
+        request: bytes::Bytes::new(),
+        token: unbroken::store::Token::random(),
+        lease: Duration::from_secs(10),
+        tombstone: Duration::from_secs(60),
+    };
+    unbroken::store::Store::create(&store, &id, create)
+        .await
+        .unwrap();
+    drop((teller, source));
+    let session = match survivor.attach(&id).await {
+        Ok(session) => session,
+        Err(error) => panic!("{error}"),
+    };
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let before = tokio::time::Instant::now();
+    assert_eq!(read_all(&mut reader).await, log(&["interrupted"]));
+    let took = before.elapsed();
+    assert!(
+        took > Duration::from_secs(9) && took < Duration::from_secs(12),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_lets_sessions_finish_and_fails_the_others_at_the_deadline() {
+    let sessions = builder().build();
+    let (quick, source) = told();
+    let fast = begin(&sessions, &id("fast"), source).await;
+    let (hanging, source) = told();
+    let slow = begin(&sessions, &id("slow"), source).await;
+    let mut fast_reader = fast.reader(Position::START).await.unwrap();
+    let mut slow_reader = slow.reader(Position::START).await.unwrap();
+    let shutdown = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.shutdown(Duration::from_secs(5)).await }
+    });
+    settle().await;
+    assert_eq!(sessions.permit(None).unwrap_err(), Busy::ShuttingDown);
+    quick.say("bye");
+    drop(quick);
+    assert_eq!(
+        read_all(&mut fast_reader).await,
+        log(&["info", "bye", "complete"])
+    );
+    assert!(!hanging.is_dropped());
+    shutdown.await.unwrap();
+    assert!(hanging.is_dropped());
+    let mut last = None;
+    while let Some(batch) = slow_reader.next().await {
+        last = Some(batch);
+    }
+    assert!(matches!(last, Some(Err(ReadError::ShutDown))));
+    assert_eq!(sessions.running(), 0);
+}
