@@ -7,8 +7,8 @@ use std::time::Duration;
 use support::{Told, Words, id, log, lsn, read, read_all, start, told, until};
 use unbroken::{
     session::{
-        ErrorCode, Outcome, Position, ReadError, Session, SessionId, Sessions, SessionsBuilder,
-        StartError, Status,
+        ErrorCode, Limits, Outcome, Position, ReadError, Session, SessionId, Sessions,
+        SessionsBuilder, StartError, Status,
     },
     store::{Abort, Memory, Store, StoreError},
     testing::{Fault, FaultStore, Jump, Op},
@@ -142,6 +142,27 @@ async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
     drop(teller);
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await.len(), 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_idle_clock_stands_still_during_an_outage() {
+    let store = FaultStore::new(Memory::new());
+    let limits = Limits::default().idle(Duration::from_secs(10));
+    let sessions = on(&store).limits(limits).build();
+    let (teller, source) = told();
+    let session = begin(&sessions, &id("one"), source).await;
+    seconds(1).await;
+    store.faults().outage(true);
+    teller.say("a");
+    seconds(9).await;
+    store.faults().heal();
+    seconds(9).await;
+    assert_eq!(session.status(), Status::Streaming);
+    seconds(3).await;
+    assert_eq!(
+        session.status(),
+        Status::Ended(Outcome::Error(ErrorCode::Timeout))
+    );
 }
 
 #[tokio::test(start_paused = true)]

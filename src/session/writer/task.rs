@@ -359,6 +359,10 @@ impl Writer {
     }
 
     fn acknowledged(&mut self, sent: Instant, appended: Appended) -> Option<End> {
+        if self.retry.outage().is_some() {
+            // Who was not listened to was not silent.
+            self.heard = Instant::now();
+        }
         self.retry.reset();
         let until = sent + self.shared.options.lease;
         self.entry.extend_lease(self.pen.epoch(), until);
