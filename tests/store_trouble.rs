@@ -148,17 +148,20 @@ async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
 async fn the_idle_clock_stands_still_during_an_outage() {
     let store = FaultStore::new(Memory::new());
     let limits = Limits::default().idle(Duration::from_secs(10));
-    let sessions = on(&store).limits(limits).build();
+    let sessions = on(&store).limits(limits).outage_buffer(1).build();
     let (teller, source) = told();
     let session = begin(&sessions, &id("one"), source).await;
-    seconds(1).await;
-    store.faults().outage(true);
+    seconds(5).await;
     teller.say("a");
-    seconds(9).await;
+    seconds(6).await;
+    // Pulled at 11 seconds, and nothing after it until the store is back.
+    store.faults().outage(true);
+    teller.say("b");
+    seconds(7).await;
     store.faults().heal();
-    seconds(9).await;
+    seconds(7).await;
     assert_eq!(session.status(), Status::Streaming);
-    seconds(3).await;
+    seconds(5).await;
     assert_eq!(
         session.status(),
         Status::Ended(Outcome::Error(ErrorCode::Timeout))
