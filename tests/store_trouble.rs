@@ -153,15 +153,15 @@ async fn the_idle_clock_stands_still_during_an_outage() {
     let session = begin(&sessions, &id("one"), source).await;
     seconds(5).await;
     teller.say("a");
-    seconds(6).await;
-    // Pulled at 11 seconds, and nothing after it until the store is back.
+    tokio::time::sleep(Duration::from_millis(5_200)).await;
+    // Pulled at 10.2 seconds, and nothing after it until the store is back.
     store.faults().outage(true);
     teller.say("b");
-    seconds(7).await;
+    tokio::time::sleep(Duration::from_millis(2_800)).await;
     store.faults().heal();
-    seconds(7).await;
+    tokio::time::sleep(Duration::from_millis(8_500)).await;
     assert_eq!(session.status(), Status::Streaming);
-    seconds(5).await;
+    seconds(4).await;
     assert_eq!(
         session.status(),
         Status::Ended(Outcome::Error(ErrorCode::Timeout))
