@@ -64,8 +64,11 @@ async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreErr
     } else {
         Status::Streaming
     };
-    if !empty || status != entry.log.status() {
-        entry.log.publish(chunks, status);
+    let news = !empty || status != entry.log.status();
+    if news && !entry.log.publish(chunks, status) {
+        return Err(StoreError::Corrupt {
+            lsn: entry.log.tail().next(),
+        });
     }
     if !caught_up && empty {
         // There should be more, and there isn't: what we have is not what the store has.
@@ -81,15 +84,15 @@ async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreErr
         recovery::recover(shared, &entry.id, state.clone()).await;
     }
     let seen = state.version();
-    let news = shared.store.changed(&entry.id, seen, WAIT);
+    let changed = shared.store.changed(&entry.id, seen, WAIT);
     if shared.flawed(Flaw::TrustsWakeups) {
         let began = Instant::now();
-        news.await?;
+        changed.await?;
         if began.elapsed() >= WAIT {
             std::future::pending::<()>().await;
         }
         return Ok(Step::Followed);
     }
-    news.await?;
+    changed.await?;
     Ok(Step::Followed)
 }

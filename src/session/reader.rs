@@ -124,6 +124,12 @@ impl Reader {
                 }
                 continue;
             }
+            if self.status.outcome().is_some() && self.at_end() {
+                // By the store's word, even if the follower here is still behind.
+                self.done = true;
+                self.client.entry.delivered.store(true, SeqCst);
+                continue;
+            }
             if self.at.lsn < self.tail && self.client.entry.log.tail() <= self.at.lsn {
                 // The follower is still behind what the store showed us.
                 self.fetch();

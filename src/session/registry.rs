@@ -135,6 +135,8 @@ impl Shared {
         }
         match self.options.retention.released {
             Some(grace) if sealed && entry.delivered.load(SeqCst) => {
+                // Whoever came back has made the earlier release void.
+                entries.releases.retain(|(_, id)| *id != entry.id);
                 entries
                     .releases
                     .push((Instant::now() + grace, entry.id.clone()));

@@ -122,6 +122,9 @@ async fn a_released_session_waits_out_its_grace_and_a_return_stops_it() {
     read_all(&mut reader).await;
     drop((reader, session));
     tokio::time::sleep(Duration::from_secs(9)).await;
+    // A short return makes the grace begin anew.
+    drop(sessions.attach(&id).await.unwrap());
+    tokio::time::sleep(Duration::from_secs(9)).await;
     let back = sessions.attach(&id).await.unwrap();
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(!is_gone(&sessions, &id).await);

@@ -23,6 +23,8 @@ pub(crate) struct Story {
     pub(crate) aborted: bool,
     /// Somebody asked for an abort, confirmed or not.
     pub(crate) asked_to_abort: bool,
+    /// A start was not answered.
+    pub(crate) gave_up: bool,
     pub(crate) rewound: bool,
 }
 
@@ -94,7 +96,9 @@ impl Story {
         if last == "aborted" && !self.asked_to_abort {
             return Err("5: aborted, but nobody asked for it".into());
         }
-        if !self.kind.takes_over() && self.claims > 0 {
+        // A start that was applied, but whose server gave up on hearing so, is nobody's.
+        let unheard = self.gave_up && log.len() == 1;
+        if !self.kind.takes_over() && self.claims > 0 && !unheard {
             return Err("5: taken over from a server that was well".into());
         }
         let own = match self.script.ending {

@@ -74,6 +74,7 @@ struct Known {
     violations: Vec<String>,
     aborted: Vec<SessionId>,
     asked_to_abort: Vec<SessionId>,
+    gave_up: Vec<SessionId>,
 }
 
 impl World {
@@ -258,6 +259,7 @@ async fn tell(
         calls: known.calls.get(id).copied().unwrap_or(0),
         aborted: known.aborted.contains(id),
         asked_to_abort: known.asked_to_abort.contains(id),
+        gave_up: known.gave_up.contains(id),
         rewound: kind == Kind::Rewinds,
     })
 }
@@ -299,7 +301,10 @@ async fn begin(world: Arc<World>, id: SessionId, script: Script, mut dice: Dice)
         };
         match timeout(patience, starting).await {
             Ok(Ok(_)) => return,
-            Ok(Err(_)) | Err(_) => sleep(dice.millis(1000)).await,
+            Ok(Err(_)) | Err(_) => {
+                world.known.lock().unwrap().gave_up.push(id.clone());
+                sleep(dice.millis(1000)).await;
+            }
         }
     }
 }

@@ -76,20 +76,20 @@ impl HotLog {
     /// Adds what became stable, and wakes the readers once. `status` is how the session stands
     /// after it.
     ///
-    /// What is here already is passed over, so that a follower may read a page twice.
-    pub(crate) fn publish(&self, chunks: impl IntoIterator<Item = Chunk>, status: Status) {
-        let woken = {
+    /// What is here already is passed over, so that a follower may read a page twice. Says whether
+    /// the chunks join on: if not, the readers fail where the gap is.
+    pub(crate) fn publish(&self, chunks: impl IntoIterator<Item = Chunk>, status: Status) -> bool {
+        let (woken, whole) = {
             let mut inner = self.lock();
             inner.failed = None;
+            let mut gap = None;
             for chunk in chunks {
                 let Some(chunk) = chunk.after(inner.tail) else {
                     continue;
                 };
                 if chunk.first() != inner.tail.next() {
                     // A store that leaves records out must not have them spliced over.
-                    inner.failed = Some(ReadError::Corrupt {
-                        lsn: inner.tail.next(),
-                    });
+                    gap = Some(inner.tail.next());
                     break;
                 }
                 inner.tail = chunk.last();
@@ -100,14 +100,18 @@ impl HotLog {
                     encodings: Arc::new(Encodings::new(self.budget.clone())),
                 });
             }
-            inner.status = status;
+            match gap {
+                Some(lsn) => inner.failed = Some(ReadError::Corrupt { lsn }),
+                None => inner.status = status,
+            }
             self.evict(&mut inner);
-            if status.outcome().is_some() {
+            if gap.is_none() && status.outcome().is_some() {
                 inner.chunks.iter().for_each(|hot| hot.encodings.close());
             }
-            inner.wakers.take()
+            (inner.wakers.take(), gap.is_none())
         };
         wake(woken);
+        whole
     }
 
     /// Readers that have read what there is fail with this, until something is published.
@@ -371,6 +375,19 @@ mod tests {
         log.publish([chunk(2, 1, 1)], Status::Ended(Outcome::Complete));
         assert!(matches!(next(&log, 1, slot), Next::Batch(_)));
         assert!(matches!(next(&log, 2, slot), Next::End));
+    }
+
+    #[test]
+    fn a_gap_fails_the_readers_and_is_no_ending() {
+        let log = log(1000, 1000);
+        let slot = log.open_slot();
+        assert!(log.publish([chunk(1, 1, 1)], Status::Streaming));
+        assert!(!log.publish([chunk(3, 1, 1)], Status::Ended(Outcome::Complete)));
+        assert!(matches!(next(&log, 0, slot), Next::Batch(_)));
+        assert!(matches!(
+            next(&log, 1, slot),
+            Next::Failed(ReadError::Corrupt { lsn }) if lsn == Lsn::new(2)
+        ));
     }
 
     #[test]
