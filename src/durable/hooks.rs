@@ -85,14 +85,11 @@ impl Bookkeeping {
     }
 
     fn start(&self) -> JoinHandle<()> {
-        let run = self
-            .hooks
-            .on_start
-            .as_ref()
-            .map(|hook| hook(self.begun.clone()));
+        let (hook, begun) = (self.hooks.on_start.clone(), self.begun.clone());
+        // On a task of its own from its first line on: a hook that panics ends no session.
         tokio::spawn(tracing::Instrument::in_current_span(async move {
-            if let Some(run) = run {
-                run.await;
+            if let Some(hook) = hook {
+                hook(begun).await;
             }
         }))
     }

@@ -124,6 +124,11 @@ impl Streaming {
                         self.append(&bytes);
                     }
                     lone = self.take_in(&batch);
+                    // The end is asked for once these bytes have been taken: a body that is dropped
+                    // before that has not given the terminal event.
+                    if self.reader.at_end() {
+                        break;
+                    }
                 }
                 Poll::Ready(None) => {
                     if let Some(bytes) = lone.take() {

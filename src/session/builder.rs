@@ -108,8 +108,9 @@ impl SessionsBuilder {
         self
     }
 
-    /// The sessions.
+    /// The sessions. A duration of more than 30 years is taken as 30 years.
     pub fn build(self) -> Sessions {
-        Sessions::from_shared(Shared::new(self.store, self.format, self.options))
+        let options = self.options.within_reason();
+        Sessions::from_shared(Shared::new(self.store, self.format, options))
     }
 }

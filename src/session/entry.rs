@@ -69,6 +69,19 @@ impl Entry {
         self.opened.send_replace(Some(result));
     }
 
+    /// Whoever waits is let go: the task that should have opened it is gone.
+    pub(super) fn open_if_unset(&self) {
+        self.opened.send_if_modified(|opened| {
+            let unset = opened.is_none();
+            if unset {
+                let lost =
+                    StoreError::unavailable(true, "the task that started the session is gone");
+                *opened = Some(Err(lost));
+            }
+            unset
+        });
+    }
+
     /// Waits until it is known whether the session exists. Cancel safe.
     pub(super) async fn opened(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.subscribe();

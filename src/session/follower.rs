@@ -6,7 +6,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    ReadError, Status, entry::Entry, flaw::Flaw, recovery, registry::Shared, writer::Retry,
+    Position, ReadError, Status,
+    entry::Entry,
+    flaw::Flaw,
+    recovery,
+    registry::Shared,
+    writer::{Retry, within},
 };
 use crate::store::{Page, StoreError};
 
@@ -14,14 +19,20 @@ use crate::store::{Page, StoreError};
 const PAGE_BYTES: usize = 256 * 1024;
 /// How long a wait for news lasts; the store may end it sooner.
 const WAIT: Duration = Duration::from_secs(2);
+/// A wait that ends sooner than this without news was woken for nothing, and the next one pauses.
+const SPURIOUS: Duration = Duration::from_millis(10);
+/// The first of those pauses; each is twice as long as the last.
+const PACE: Duration = Duration::from_millis(10);
+const LONGEST_PACE: Duration = Duration::from_secs(1);
 
 /// Follows until the session is sealed, can't be read any more, or nobody has read for a while.
 pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) {
     let mut retry = Retry::default();
+    let mut pace = PACE;
     let mut last_used = Instant::now();
     loop {
         retry.ready().await;
-        match step(shared, entry).await {
+        match step(shared, entry, &mut pace).await {
             Ok(Step::Sealed) => return,
             Ok(Step::Followed) => retry.reset(),
             Err(error) if error.is_unavailable() => {
@@ -32,12 +43,12 @@ pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) {
             }
             Err(error) => return entry.log.fail(error.into()),
         }
-        if shared.is_closing() {
+        if shared.is_releasing() {
             return entry.log.fail(ReadError::ShutDown);
         }
         if entry.clients() > 0 {
             last_used = Instant::now();
-        } else if last_used.elapsed() >= shared.options.linger {
+        } else if last_used.elapsed() >= shared.options.linger && shared.retire(entry) {
             return;
         }
     }
@@ -48,12 +59,23 @@ enum Step {
     Sealed,
 }
 
-async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreError> {
-    let mut end = entry.log.end();
-    if shared.flawed(Flaw::ReadsOnAfterRewind) {
-        end.tag = None;
+async fn step(
+    shared: &Arc<Shared>,
+    entry: &Arc<Entry>,
+    pace: &mut Duration,
+) -> Result<Step, StoreError> {
+    let end = entry.log.end();
+    // A follower that begins in the middle reads the last record too, to learn who wrote it: only
+    // a tagged position can be judged.
+    let from = match end.tag {
+        Some(_) if !shared.flawed(Flaw::ReadsOnAfterRewind) => end,
+        _ => Position::after(end.lsn.before()),
+    };
+    let read = shared.store.read(&entry.id, from, PAGE_BYTES);
+    let Page { chunks, state } = within(shared.options.patience, read).await?;
+    if state.tail < end.lsn && !shared.flawed(Flaw::ReadsOnAfterRewind) {
+        return Err(StoreError::Rewound { tail: state.tail });
     }
-    let Page { chunks, state } = shared.store.read(&entry.id, end, PAGE_BYTES).await?;
     let reached = chunks.last().map_or(end.lsn, super::Chunk::last);
     // Only the page that reaches the tail may say how the session stands: a reader that has the
     // last record of a sealed log is done.
@@ -85,14 +107,21 @@ async fn step(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Result<Step, StoreErr
     }
     let seen = state.version();
     let changed = shared.store.changed(&entry.id, seen, WAIT);
+    let began = Instant::now();
     if shared.flawed(Flaw::TrustsWakeups) {
-        let began = Instant::now();
         changed.await?;
         if began.elapsed() >= WAIT {
             std::future::pending::<()>().await;
         }
         return Ok(Step::Followed);
     }
-    changed.await?;
+    let now = changed.await?;
+    if seen.is_behind(&now.version()) || began.elapsed() >= SPURIOUS {
+        *pace = PACE;
+    } else {
+        // The store may wake us for nothing, but not as often as it likes.
+        tokio::time::sleep(*pace).await;
+        *pace = LONGEST_PACE.min(*pace * 2);
+    }
     Ok(Step::Followed)
 }

@@ -39,3 +39,23 @@ impl Default for Options {
         }
     }
 }
+
+impl Options {
+    /// Times that can be added to the clock without passing its end.
+    pub(super) fn within_reason(mut self) -> Self {
+        const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+        for time in [
+            &mut self.limits.idle,
+            &mut self.limits.age,
+            &mut self.retention.keep,
+            &mut self.lease,
+            &mut self.tombstone,
+            &mut self.patience,
+            &mut self.linger,
+        ] {
+            *time = LONGEST.min(*time);
+        }
+        self.retention.released = self.retention.released.map(|grace| LONGEST.min(grace));
+        self
+    }
+}

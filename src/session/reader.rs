@@ -11,7 +11,7 @@ use super::{
     flaw::Flaw,
     hot::{BATCH_BYTES, Next},
     registry::{Client, Shared},
-    writer::Retry,
+    writer::{Retry, within},
 };
 use crate::store::{BoxFuture, StoreError};
 
@@ -136,6 +136,8 @@ impl Reader {
                 continue;
             }
             match self.client.entry.log.next(self.at, self.slot, cx) {
+                // Where the epoch changes, the store says whether what we have was before it.
+                Next::Batch(batch) if self.is_strange(&batch) => self.fetch(),
                 Next::Batch(batch) => return self.give(batch),
                 Next::Evicted => self.fetch(),
                 Next::Wait if self.ends_early() => {}
@@ -170,6 +172,13 @@ impl Reader {
         Poll::Ready(Some(Ok(batch)))
     }
 
+    fn is_strange(&self, batch: &Batch) -> bool {
+        let epoch = batch.chunk().epoch().tag();
+        self.at.lsn > Lsn::ZERO
+            && self.at.tag.is_some_and(|tag| tag != epoch)
+            && !self.client.entry.log.holds(self.at)
+    }
+
     fn fail(&mut self, error: ReadError) -> Poll<Option<Result<Batch, ReadError>>> {
         self.done = true;
         Poll::Ready(Some(Err(error)))
@@ -196,7 +205,8 @@ async fn fetch(shared: &Shared, entry: &Entry, at: Position) -> Result<Vec<Chunk
     loop {
         let read = || async {
             let _permit = shared.reads.acquire().await;
-            shared.store.read(&entry.id, at, PAGE_BYTES).await
+            let read = shared.store.read(&entry.id, at, PAGE_BYTES);
+            within(shared.options.patience, read).await
         };
         match cell.get_or_try_init(read).await {
             Ok(page) if page.chunks.is_empty() => {

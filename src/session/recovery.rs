@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{ChunkBuilder, Ending, SessionId, registry::Shared, writer::Retry};
+use super::{
+    ChunkBuilder, Ending, SessionId,
+    registry::Shared,
+    writer::{Retry, within},
+};
 use crate::store::{BoxFuture, Seal, State, StoreError, Then, Token};
 
 /// Claims the session as it was seen, and seals it. Does nothing if somebody else is faster, and
@@ -56,7 +60,7 @@ async fn repeat<'a, T>(
 ) -> Result<T, StoreError> {
     let mut retry = Retry::default();
     loop {
-        match call().await {
+        match within(shared.options.lease, call()).await {
             Err(error) if error.is_unavailable() && retry.outage() < Some(shared.options.lease) => {
                 retry.failed();
                 retry.ready().await;

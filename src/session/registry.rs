@@ -42,13 +42,14 @@ pub(super) struct Shared {
     entries: Mutex<Entries>,
     sweeping: AtomicBool,
     closing: AtomicBool,
+    releasing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     by_id: HashMap<SessionId, Arc<Entry>>,
-    // Released sessions, and when they go.
-    releases: Vec<(Instant, SessionId)>,
+    // Released sessions that nobody came back to, and when they go.
+    releases: HashMap<SessionId, Instant>,
 }
 
 impl Shared {
@@ -66,13 +67,19 @@ impl Shared {
             entries: Mutex::default(),
             sweeping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            releasing: AtomicBool::new(false),
             options,
         }
     }
 
-    /// Whether this is the first time that somebody asks; then the sweeper is to be spawned.
+    /// Whether no sweeper runs; then the caller is to spawn one.
     pub(super) fn begins(&self) -> bool {
         !self.sweeping.swap(true, SeqCst)
+    }
+
+    /// The sweeper has ended, in whatever way; the next start or attach spawns another.
+    pub(super) fn swept(&self) {
+        self.sweeping.store(false, SeqCst);
     }
 
     /// The session's entry, entered; and whether it is new, so that the caller has to open it and
@@ -93,6 +100,7 @@ impl Shared {
             entries.by_id.insert(id.clone(), entry.clone());
             (entry, true)
         };
+        entries.releases.remove(id);
         entry.enter();
         (
             Client {
@@ -105,8 +113,9 @@ impl Shared {
 
     /// The session's entry, entered, if this server has one.
     pub(super) fn enter(self: &Arc<Self>, id: &SessionId) -> Option<Client> {
-        let entries = self.lock();
+        let mut entries = self.lock();
         let entry = entries.by_id.get(id)?.clone();
+        entries.releases.remove(id);
         entry.enter();
         Some(Client {
             shared: self.clone(),
@@ -135,11 +144,8 @@ impl Shared {
         }
         match self.options.retention.released {
             Some(grace) if sealed && entry.delivered.load(SeqCst) => {
-                // Whoever came back has made the earlier release void.
-                entries.releases.retain(|(_, id)| *id != entry.id);
-                entries
-                    .releases
-                    .push((Instant::now() + grace, entry.id.clone()));
+                let at = Instant::now() + grace;
+                entries.releases.insert(entry.id.clone(), at);
                 self.due.notify_one();
             }
             // An entry that can't go on makes way for a new one, whoever still holds it.
@@ -149,34 +155,43 @@ impl Shared {
         }
     }
 
+    /// Takes an entry that nobody uses out of the registry; whoever comes later gets a new one.
+    pub(super) fn retire(&self, entry: &Arc<Entry>) -> bool {
+        let mut entries = self.lock();
+        if entry.clients() > 0 {
+            return false;
+        }
+        if entries
+            .by_id
+            .get(&entry.id)
+            .is_some_and(|e| Arc::ptr_eq(e, entry))
+        {
+            entries.by_id.remove(&entry.id);
+        }
+        true
+    }
+
     /// Takes the released sessions whose time has come and which nobody uses again.
     pub(super) fn released(&self) -> Vec<SessionId> {
         let mut entries = self.lock();
         let now = Instant::now();
-        let (due, later): (Vec<_>, Vec<_>) =
-            entries.releases.drain(..).partition(|(at, _)| *at <= now);
-        entries.releases = later;
-        due.into_iter()
-            .map(|(_, id)| id)
-            .filter(|id| {
-                entries
-                    .by_id
-                    .get(id)
-                    .is_some_and(|entry| entry.clients() == 0)
-            })
+        entries
+            .releases
+            .extract_if(|_, at| *at <= now)
+            .map(|(id, _)| id)
             .collect()
     }
 
     /// When the next released session goes.
     pub(super) fn next_release(&self) -> Option<Instant> {
-        self.lock().releases.iter().map(|(at, _)| *at).min()
+        self.lock().releases.values().min().copied()
     }
 
     /// A released session was deleted, or will be asked for again at `again`.
     pub(super) fn release_done(&self, id: &SessionId, again: Option<Instant>) {
         let mut entries = self.lock();
         match again {
-            Some(at) => entries.releases.push((at, id.clone())),
+            Some(at) => drop(entries.releases.insert(id.clone(), at)),
             None => {
                 if entries
                     .by_id
@@ -212,6 +227,15 @@ impl Shared {
 
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(SeqCst)
+    }
+
+    /// From now on nothing is carried on: who has a session gives it back.
+    pub(super) fn release(&self) {
+        self.releasing.store(true, SeqCst);
+    }
+
+    pub(super) fn is_releasing(&self) -> bool {
+        self.releasing.load(SeqCst)
     }
 
     #[cfg(any(test, feature = "testing"))]
@@ -275,6 +299,7 @@ pub(super) struct Feeding {
 impl Drop for Feeding {
     fn drop(&mut self) {
         self.entry.disown();
+        self.entry.open_if_unset();
         if self.entry.log.outcome().is_none() && self.entry.log.failure().is_none() {
             self.entry.log.fail(super::ReadError::Unavailable);
         }

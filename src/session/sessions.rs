@@ -13,7 +13,7 @@ use super::{
     follower, recovery,
     registry::{Client, Feeding, Shared},
     sweeper,
-    writer::{Command, End, Retry, Writer},
+    writer::{Command, End, Retry, Writer, within},
 };
 use crate::store::{
     Abort, Created, Delete, Filter, Info, Listing, New, State, Store, StoreError, StoreExt, Token,
@@ -24,6 +24,8 @@ const START_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a delete waits for the session that it stops to be sealed, so that its readers get
 /// their ending.
 const DELETE_PATIENCE: Duration = Duration::from_secs(2);
+/// The store may wake us for nothing, but not as often as it likes.
+const PACE: Duration = Duration::from_millis(5);
 /// How long a shutdown waits for writers to hand over, past its deadline.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -208,7 +210,7 @@ impl Sessions {
                 .entry(id)
                 .filter(|entry| entry.owned().is_some());
             if let Some(entry) = here {
-                entry.command(Command::Abort(abort));
+                entry.command(Command::Abort(state.abort.clone().unwrap_or(abort)));
             } else if self.shared.may_claim(state.lease) {
                 let (shared, id, state) = (self.shared.clone(), id.clone(), state.clone());
                 tokio::spawn(async move { recovery::recover(&shared, &id, state).await });
@@ -231,11 +233,16 @@ impl Sessions {
                 let deadline = Instant::now() + DELETE_PATIENCE;
                 while state.status.outcome().is_none() && Instant::now() < deadline {
                     let within = deadline.saturating_duration_since(Instant::now());
-                    state = self
-                        .shared
-                        .store
-                        .changed(id, state.version(), within)
-                        .await?;
+                    let began = Instant::now();
+                    let changed = self.shared.store.changed(id, state.version(), within);
+                    state = match changed.await {
+                        Ok(state) => state,
+                        Err(StoreError::Gone(_)) => return Ok(()),
+                        Err(error) => return Err(error),
+                    };
+                    if began.elapsed() < PACE {
+                        tokio::time::sleep(PACE).await;
+                    }
                 }
             }
             Err(StoreError::Gone(_)) => return Ok(()),
@@ -261,6 +268,7 @@ impl Sessions {
     pub async fn shutdown(&self, deadline: Duration) {
         self.shared.close();
         let drained = tokio::time::timeout(deadline, self.shared.running.drained()).await;
+        self.shared.release();
         for entry in self.shared.entries() {
             if entry.owned().is_some() {
                 entry.command(Command::Release);
@@ -270,6 +278,12 @@ impl Sessions {
         }
         if drained.is_err() {
             let _ = tokio::time::timeout(HAND_OVER, self.shared.running.drained()).await;
+        }
+        // Whoever hangs in the store by now must not keep its readers, and the server, from ending.
+        for entry in self.shared.entries() {
+            if entry.log.outcome().is_none() {
+                entry.log.fail(ReadError::ShutDown);
+            }
         }
     }
 }
@@ -317,6 +331,9 @@ impl Opening {
                     lease_until: before + shared.options.lease,
                     commands,
                 });
+                if shared.is_releasing() {
+                    entry.command(Command::Release);
+                }
                 entry.open(Ok(info));
                 let _ = tell.send(Ok(true));
                 // The head goes first: what the source does in its first poll is not ours to know.
@@ -327,7 +344,8 @@ impl Opening {
                 } = start;
                 let end = writer.run(&first).await;
                 entry.disown();
-                drop(permit);
+                // A shutdown waits for the permits of those who have something to hand over.
+                let permit = matches!(end, End::Released).then_some(permit);
                 if let End::Sealed(outcome) = end {
                     tracing::debug!(?outcome, "a session ended");
                     if let Some(hook) = on_sealed {
@@ -337,6 +355,7 @@ impl Opening {
                     drop(on_sealed);
                     hand_over(&feeding, end, epoch).await;
                 }
+                drop(permit);
             }
             Ok(Created::Exists(state)) => {
                 drop((permit, source));
@@ -360,7 +379,14 @@ impl Opening {
 async fn create(shared: &Shared, id: &SessionId, new: New) -> Result<Created, StoreError> {
     let mut retry = Retry::default();
     loop {
-        match shared.store.create(id, new.clone()).await {
+        if shared.is_releasing() {
+            return Err(StoreError::unavailable(
+                false,
+                "the server is shutting down",
+            ));
+        }
+        let create = shared.store.create(id, new.clone());
+        match within(START_PATIENCE, create).await {
             Err(error) if error.is_unavailable() && retry.outage() < Some(START_PATIENCE) => {
                 retry.failed();
                 retry.ready().await;

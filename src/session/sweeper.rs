@@ -8,7 +8,13 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Epoch, SessionId, entry::Entry, recovery, registry::Shared, writer::Command};
+use super::{
+    Epoch, SessionId,
+    entry::Entry,
+    recovery,
+    registry::Shared,
+    writer::{Command, within},
+};
 use crate::store::{Delete, StoreError};
 
 /// The longest pause between two sweeps.
@@ -18,68 +24,82 @@ const ORPHANS: usize = 64;
 const EXPIRED: usize = 1024;
 /// For how long a session that is read is held at a time.
 const HOLD: Duration = Duration::from_secs(30);
-/// When a release is tried again that another server's readers stand against.
-const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
+/// When a release is tried again that another server's readers stand against, or the store.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sweeps until the registry is gone.
+///
+/// Two loops side by side, so that nothing keeps the leases from being renewed.
 pub(super) async fn sweep(registry: Weak<Shared>, due: Arc<Notify>) {
-    let mut sweeper = Sweeper::default();
+    let _sweeping = Sweeping(registry.clone());
+    tokio::join!(renewals(&registry), chores(&registry, &due));
+}
+
+/// Tells the registry when the sweeper ends, even by a panic of the store's.
+struct Sweeping(Weak<Shared>);
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.swept();
+        }
+    }
+}
+
+async fn renewals(registry: &Weak<Shared>) {
+    while let Some(shared) = registry.upgrade() {
+        let lease = shared.options.lease;
+        let renewed = tokio::time::timeout(lease / 3, renew(&shared)).await;
+        drop(shared);
+        // A lease that the store did not renew runs on: there is time for some more tries.
+        let pause = if renewed.unwrap_or(false) {
+            lease / 4
+        } else {
+            lease / 20
+        };
+        tokio::time::sleep(TICK.min(pause)).await;
+    }
+}
+
+async fn chores(registry: &Weak<Shared>, due: &Notify) {
+    let mut next = Instant::now();
+    let mut held: Option<Instant> = None;
     loop {
         let wake = {
             let Some(shared) = registry.upgrade() else {
                 return;
             };
-            sweeper.release(&shared).await;
-            if sweeper.next <= Some(Instant::now()) {
-                let renewed = sweeper.tick(&shared).await;
-                // A lease that the store did not renew runs on: there is time for some more tries.
-                let lease = shared.options.lease;
-                let pause = if renewed { lease / 4 } else { lease / 20 };
-                sweeper.next = Some(Instant::now() + TICK.min(pause));
+            release(&shared).await;
+            if next <= Instant::now() {
+                let limit = shared.options.lease / 3;
+                if tokio::time::timeout(limit, orphans(&shared)).await.is_err() {
+                    shared.reach.lost();
+                }
+                let _ = tokio::time::timeout(limit, shared.store.sweep(EXPIRED)).await;
+                if held.is_none_or(|held| held.elapsed() >= HOLD / 3) {
+                    held = Some(Instant::now());
+                    let _ = tokio::time::timeout(HOLD / 3, hold(&shared)).await;
+                }
+                next = Instant::now() + TICK.min(shared.options.lease / 4);
             }
-            let release = shared.next_release();
-            release.into_iter().chain(sweeper.next).min()
+            shared
+                .next_release()
+                .map_or(next, |release| release.min(next))
         };
-        let wake = wake.unwrap_or_else(|| Instant::now() + TICK);
         let _ = tokio::time::timeout_at(wake, due.notified()).await;
     }
 }
 
-#[derive(Debug, Default)]
-struct Sweeper {
-    next: Option<Instant>,
-    held: Option<Instant>,
-}
-
-impl Sweeper {
-    /// Does what is due, and says whether every lease that had to be was renewed.
-    async fn tick(&mut self, shared: &Arc<Shared>) -> bool {
-        // A store that hangs in one call must not keep the leases from being renewed.
-        let limit = shared.options.lease / 3;
-        let renewed = tokio::time::timeout(limit, renew(shared)).await;
-        if tokio::time::timeout(limit, orphans(shared)).await.is_err() {
-            shared.reach.lost();
-        }
-        let _ = tokio::time::timeout(limit, shared.store.sweep(EXPIRED)).await;
-        if self.held.is_none_or(|held| held.elapsed() >= HOLD / 3) {
-            self.held = Some(Instant::now());
-            let _ = tokio::time::timeout(limit, hold(shared)).await;
-        }
-        renewed.unwrap_or(false)
-    }
-
-    async fn release(&self, shared: &Arc<Shared>) {
-        for id in shared.released() {
-            let deleted = shared
-                .store
-                .delete(&id, Delete::Released(shared.holder))
-                .await;
-            let again = match deleted {
-                Ok(()) | Err(StoreError::NotFound | StoreError::Gone(_)) => None,
-                Err(_) => Some(Instant::now() + HELD_ELSEWHERE),
-            };
-            shared.release_done(&id, again);
-        }
+/// Deletes what was released and nobody came back to.
+async fn release(shared: &Arc<Shared>) {
+    for id in shared.released() {
+        let deleted = shared.store.delete(&id, Delete::Released(shared.holder));
+        let deleted = within(shared.options.lease / 3, deleted).await;
+        let again = match deleted {
+            Ok(()) | Err(StoreError::NotFound | StoreError::Gone(_)) => None,
+            Err(_) => Some(Instant::now() + TRY_AGAIN),
+        };
+        shared.release_done(&id, again);
     }
 }
 
@@ -124,7 +144,7 @@ async fn orphans(shared: &Arc<Shared>) {
         Err(error) if error.is_unavailable() => return shared.reach.lost(),
         Err(_) => return,
     };
-    shared.reach.reached();
+    shared.reach.reached(shared.options.lease);
     if shared.is_closing() {
         return;
     }

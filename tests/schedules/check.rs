@@ -9,6 +9,7 @@ use crate::{
 
 /// All that is known of one session when the world is over.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Story {
     pub(crate) script: Script,
     pub(crate) kind: Kind,

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use unbroken::session::{Position, ReadError, SessionId, Sessions};
+use unbroken::session::{Position, ReadError, Reader, SessionId, Sessions};
 
 use crate::{plan::Dice, world::World};
 
@@ -22,7 +22,8 @@ pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Ve
     let mut position = Position::START;
     while !world.is_over() {
         let sessions = world.pick(&mut dice).clone();
-        match connection(&sessions, &id, &mut position, &mut seen, &mut dice).await {
+        let judged = world.answers();
+        match connection(&sessions, &id, &mut position, &mut seen, &mut dice, judged).await {
             Ok(Cut::End) => {
                 seen.ended = true;
                 break;
@@ -33,7 +34,9 @@ pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Ve
                 all.push(std::mem::take(&mut seen));
                 position = Position::START;
             }
-            Err(ReadError::Corrupt { lsn }) => world.violation(format!("a gap at {lsn}")),
+            Err(ReadError::Corrupt { lsn }) => {
+                world.violation(format!("a gap, or a wake-up that never came, at {lsn}"));
+            }
             // Cut, or the store or the session isn't there: try again.
             Ok(Cut::Disconnected) | Err(_) => {}
         }
@@ -48,12 +51,21 @@ enum Cut {
     Disconnected,
 }
 
+/// A reader waits though the store has more, and still does so when every wait has run out.
+async fn missed(sessions: &Sessions, reader: &mut Reader) -> Option<ReadError> {
+    let tail = sessions.state(reader.id()).await.ok()?.tail;
+    let behind = reader.position().lsn < tail;
+    let next = timeout(Duration::from_secs(5), reader.next()).await;
+    (behind && next.is_err()).then_some(ReadError::Corrupt { lsn: tail })
+}
+
 async fn connection(
     sessions: &Sessions,
     id: &SessionId,
     position: &mut Position,
     seen: &mut Seen,
     dice: &mut Dice,
+    judged: bool,
 ) -> Result<Cut, ReadError> {
     let session = sessions.attach(id).await?;
     let mut reader = session.reader(*position).await?;
@@ -66,7 +78,10 @@ async fn connection(
     for _ in 0..batches {
         let patience = Duration::from_secs(1) + dice.millis(20_000);
         let Ok(next) = timeout(patience, reader.next()).await else {
-            return Ok(Cut::Disconnected);
+            return match missed(sessions, &mut reader).await {
+                Some(missed) if judged => Err(missed),
+                _ => Ok(Cut::Disconnected),
+            };
         };
         let Some(batch) = next else {
             return Ok(Cut::End);

@@ -85,7 +85,6 @@ noticed! {
     a_fenced_writer_that_goes_on_is_noticed: Takeovers, Flaw::IgnoresFence;
     a_claim_that_does_not_fence_is_noticed: Takeovers, Rule::ClaimFences;
     // A rewind to a snapshot.
-    a_position_that_is_not_judged_is_noticed: Rewinds, Rule::ReadAbsent;
     an_append_beyond_the_tail_is_noticed: Rewinds, Rule::AppendRewound;
     a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, Flaw::ReadsOnAfterRewind;
     // No fault at all.

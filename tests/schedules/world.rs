@@ -64,6 +64,7 @@ const AFTERMATH: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     servers: [Sessions; 2],
     over: AtomicBool,
+    kind: Kind,
     known: Mutex<Known>,
 }
 
@@ -80,6 +81,12 @@ struct Known {
 impl World {
     pub(crate) fn pick(&self, dice: &mut Dice) -> &Sessions {
         &self.servers[usize::from(dice.one_in(2))]
+    }
+
+    /// Whether the store answers every call at once, so that a reader which waits in vain was
+    /// forgotten.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(self.kind, Kind::Calm | Kind::Repeats | Kind::DroppedWakeups)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -131,6 +138,7 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     let world = Arc::new(World {
         servers: [server(), server()],
         over: AtomicBool::new(false),
+        kind,
         known: Mutex::default(),
     });
     // Both servers have known the store for a while.
@@ -299,13 +307,11 @@ async fn begin(world: Arc<World>, id: SessionId, script: Script, mut dice: Dice)
         } else {
             AFTERMATH
         };
-        match timeout(patience, starting).await {
-            Ok(Ok(_)) => return,
-            Ok(Err(_)) | Err(_) => {
-                world.known.lock().unwrap().gave_up.push(id.clone());
-                sleep(dice.millis(1000)).await;
-            }
+        if let Ok(Ok(_)) = timeout(patience, starting).await {
+            return;
         }
+        world.known.lock().unwrap().gave_up.push(id.clone());
+        sleep(dice.millis(1000)).await;
     }
 }
 

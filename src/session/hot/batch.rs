@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -61,10 +61,8 @@ impl Encodings {
     }
 
     fn get(&self, key: &'static str, encode: impl FnOnce() -> Bytes) -> Bytes {
-        let mut made = self
-            .made
-            .lock()
-            .expect("no panic under this lock but an encoder's");
+        // An encoder that panicked has kept nothing half made.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, encoding)) = made.encodings.iter().find(|(k, _)| *k == key) {
             return encoding.clone();
         }
@@ -78,10 +76,7 @@ impl Encodings {
 
     /// Drops the encodings; later ones aren't kept.
     pub(super) fn close(&self) {
-        let mut made = self
-            .made
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.closed = true;
         let encodings = std::mem::take(&mut made.encodings);
         self.budget

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{Batch, Budget, batch::Encodings, wakers::Wakers};
-use crate::session::{Chunk, Lsn, Outcome, Position, ReadError, Status};
+use crate::session::{Chunk, EpochTag, Lsn, Outcome, Position, ReadError, Status};
 
 /// The most bytes of records that a reader is given at once: a frame has 64 KiB, and an encoding
 /// adds to them.
@@ -24,6 +24,8 @@ struct Inner {
     chunks: VecDeque<Hot>,
     bytes: usize,
     tail: Lsn,
+    // Who wrote the record at the tail, once that is known; stays when the record is evicted.
+    tail_tag: Option<EpochTag>,
     status: Status,
     // Readers that have been given all there is get this instead of waiting.
     failed: Option<ReadError>,
@@ -57,6 +59,7 @@ impl HotLog {
                 chunks: VecDeque::new(),
                 bytes: 0,
                 tail,
+                tail_tag: None,
                 status,
                 failed: None,
                 wakers: Wakers::default(),
@@ -70,6 +73,7 @@ impl HotLog {
     pub(crate) fn begin(&self, tail: Lsn, status: Status) {
         let mut inner = self.lock();
         inner.tail = tail;
+        inner.tail_tag = None;
         inner.status = status;
     }
 
@@ -84,6 +88,9 @@ impl HotLog {
             inner.failed = None;
             let mut gap = None;
             for chunk in chunks {
+                if let Some(known) = chunk.record(inner.tail) {
+                    inner.tail_tag.get_or_insert(known.epoch.tag());
+                }
                 let Some(chunk) = chunk.after(inner.tail) else {
                     continue;
                 };
@@ -93,6 +100,7 @@ impl HotLog {
                     break;
                 }
                 inner.tail = chunk.last();
+                inner.tail_tag = Some(chunk.epoch().tag());
                 inner.bytes += chunk.bytes();
                 self.budget.take(chunk.bytes());
                 inner.chunks.push_back(Hot {
@@ -146,8 +154,17 @@ impl HotLog {
                 None => Next::Evicted,
             };
         }
-        // A reader that the store let in may be ahead of a follower: then it waits.
-        if inner.status.outcome().is_some() && at.lsn == inner.tail {
+        let ended = inner.status.outcome().is_some();
+        let other = inner
+            .tail_tag
+            .zip(at.tag)
+            .is_some_and(|(ours, theirs)| ours != theirs);
+        // A reader that the store let in may be ahead of a follower: then it waits. Ahead of an
+        // ending, or at a record that another epoch wrote, it has read what the store lost.
+        if (at.lsn == inner.tail && at.lsn > Lsn::ZERO && other) || (at.lsn > inner.tail && ended) {
+            return Next::Failed(ReadError::Rewound { tail: inner.tail });
+        }
+        if ended {
             return Next::End;
         }
         if let Some(error) = &inner.failed {
@@ -170,12 +187,12 @@ impl HotLog {
             .is_some_and(|record| at.tag.is_none_or(|tag| record.epoch.tag() == tag))
     }
 
-    /// The position of the last record that was published, tagged if it is here.
+    /// The position of the last record that was published, tagged once its epoch is known.
     pub(crate) fn end(&self) -> Position {
         let inner = self.lock();
         Position {
             lsn: inner.tail,
-            tag: inner.chunks.back().map(|hot| hot.chunk.epoch().tag()),
+            tag: inner.tail_tag,
         }
     }
 

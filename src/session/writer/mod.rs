@@ -8,6 +8,6 @@ mod retry;
 mod task;
 
 pub(super) use self::{
-    retry::Retry,
+    retry::{Retry, within},
     task::{Command, End, Writer},
 };

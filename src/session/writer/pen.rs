@@ -29,6 +29,8 @@ pub(super) struct Pen {
     bytes: u64,
     waiting: bool,
     ended: Option<Outcome>,
+    // The store would not take a record, and the log ends for it.
+    refused: bool,
     limits: Limits,
     keep: Duration,
 }
@@ -46,6 +48,7 @@ impl Pen {
             bytes: 0,
             waiting: false,
             ended: None,
+            refused: false,
             limits,
             keep,
         }
@@ -129,17 +132,33 @@ impl Pen {
         Some(front)
     }
 
-    /// The store will never take the front: everything from there on is dropped, and the log ends.
-    pub(super) fn refused(&mut self, format: &dyn Format) {
-        if let Some((chunk, _)) = self.frozen.front() {
-            self.next = chunk.first();
+    /// The store will never take the front as it is. Several records are sent in two parts then; a
+    /// single one is dropped with all that follows, and the log ends in its place.
+    ///
+    /// False if there is nothing more to try: not even the ending is taken.
+    #[must_use]
+    pub(super) fn refused(&mut self, format: &dyn Format) -> bool {
+        let Some((chunk, then)) = self.frozen.pop_front() else {
+            return false;
+        };
+        let middle = chunk.first().plus(chunk.len() as u64 / 2).before();
+        if let (Some(head), Some(rest)) = (chunk.up_to(middle), chunk.after(middle)) {
+            self.frozen.push_front((rest, then));
+            self.frozen.push_front((head, Then::Streaming));
+            return true;
         }
+        if matches!(then, Then::Seal(_)) && self.refused {
+            return false;
+        }
+        self.refused = true;
+        self.next = chunk.first();
         self.frozen.clear();
         self.frozen_bytes = 0;
         self.open = ChunkBuilder::new();
         self.ended = None;
         self.end(&Ending::EventBytes, format);
         self.freeze();
+        true
     }
 
     /// Whether the open batch should be closed before more is written.
@@ -255,11 +274,46 @@ mod tests {
         write(&mut pen, 9, Mark::Event).unwrap();
         pen.freeze();
         write(&mut pen, 9, Mark::Event).unwrap();
-        pen.refused(&Words);
+        assert!(pen.refused(&Words));
         let (chunk, then) = pen.acknowledged().unwrap();
         assert_eq!((chunk.first(), chunk.len()), (Lsn::new(2), 1));
         assert!(matches!(then, Then::Seal(_)));
         assert_eq!(pen.front(), None);
+    }
+
+    #[test]
+    fn a_batch_that_is_too_large_only_as_a_whole_is_sent_in_parts() {
+        let mut pen = pen(Limits::default());
+        for _ in 0..5 {
+            write(&mut pen, 4, Mark::Event).unwrap();
+        }
+        pen.end(&Ending::Complete, &Words);
+        pen.freeze();
+        let mut parts = Vec::new();
+        while let Some((chunk, _)) = pen.front() {
+            if chunk.bytes() > 8 {
+                assert!(pen.refused(&Words));
+            } else {
+                parts.extend(pen.acknowledged());
+            }
+        }
+        let records: usize = parts.iter().map(|(chunk, _)| chunk.len()).sum();
+        assert_eq!((records, pen.unacknowledged()), (6, 0));
+        assert!(matches!(parts.last(), Some((_, Then::Seal(_)))));
+        assert!(
+            parts
+                .windows(2)
+                .all(|p| p[0].0.last().next() == p[1].0.first())
+        );
+    }
+
+    #[test]
+    fn an_ending_that_the_store_never_takes_is_not_tried_for_ever() {
+        let mut pen = pen(Limits::default());
+        pen.end(&Ending::Complete, &Words);
+        pen.freeze();
+        assert!(pen.refused(&Words), "the shorter ending of a limit may fit");
+        assert!(!pen.refused(&Words));
     }
 
     #[derive(Debug, Clone)]

@@ -6,6 +6,8 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
+use crate::store::StoreError;
+
 const FIRST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -54,5 +56,16 @@ impl Retry {
     /// For how long the store has not answered.
     pub(in crate::session) fn outage(&self) -> Option<Duration> {
         self.since.map(|since| since.elapsed())
+    }
+}
+
+/// The store's answer, if it comes in time: a call that hangs is one that was not answered.
+pub(in crate::session) async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer,
+        Err(elapsed) => Err(StoreError::unavailable(true, elapsed)),
     }
 }

@@ -28,6 +28,8 @@ const HOLD: Duration = Duration::from_millis(2);
 const WATCH: Duration = Duration::from_secs(2);
 /// How long that wait pauses when the store doesn't answer it.
 const AFTER_OUTAGE: Duration = Duration::from_millis(500);
+/// The store may wake us for nothing, but not as often as it likes.
+const PACE: Duration = Duration::from_millis(50);
 
 /// What a writer is told from outside.
 #[derive(Debug)]
@@ -66,8 +68,13 @@ pub(in crate::session) struct Writer {
     pen: Pen,
     commands: mpsc::UnboundedReceiver<Command>,
     append: Option<Sent<Appended>>,
+    // When the batch in front was sent for the first time.
+    first_sent: Option<Instant>,
+    // When an append that hangs is next of interest.
+    late: Option<Pin<Box<Sleep>>>,
     renewal: Option<Sent<State>>,
     watch: Option<BoxFuture<'static, Result<State, StoreError>>>,
+    listened: Instant,
     retry: Retry,
     renewals: Retry,
     releasing: bool,
@@ -99,8 +106,11 @@ impl Writer {
             begun: false,
             commands,
             append: None,
+            first_sent: None,
+            late: None,
             renewal: None,
             watch: None,
+            listened: now,
             retry: Retry::default(),
             renewals: Retry::default(),
             releasing: false,
@@ -183,7 +193,9 @@ impl Writer {
                         self.abort(abort.clone());
                     }
                     if !self.pen.has_ended() {
-                        self.listen(state.version(), Duration::ZERO);
+                        let spurious = self.listened.elapsed() < PACE;
+                        let pause = if spurious { PACE } else { Duration::ZERO };
+                        self.listen(state.version(), pause);
                     }
                 }
                 Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
@@ -197,6 +209,7 @@ impl Writer {
     fn listen(&mut self, seen: Version, pause: Duration) {
         let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
         let seen = seen.for_owner();
+        self.listened = Instant::now() + pause;
         self.watch = Some(Box::pin(async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -211,7 +224,11 @@ impl Writer {
         while !self.pen.has_ended() && self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             // The idle clock stands still while we don't listen, and while a person is asked.
-            if self.pen.is_waiting() || self.retry.outage().is_some() || !self.begun {
+            if self.pen.is_waiting()
+                || self.retry.outage().is_some()
+                || self.is_full()
+                || !self.begun
+            {
                 self.heard = now;
             }
             let (idle, age) = (self.heard + limits.idle, self.started + limits.age);
@@ -231,12 +248,14 @@ impl Writer {
         }
         let began = Instant::now();
         loop {
+            if self.is_full() {
+                // Who is not listened to is not silent.
+                self.heard = Instant::now();
+                return false;
+            }
             let Some(source) = &mut self.source else {
                 return false;
             };
-            if self.pen.unacknowledged() >= self.shared.options.outage_buffer {
-                return false;
-            }
             let paper = self.pen.paper();
             let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, paper)));
             match polled {
@@ -260,6 +279,11 @@ impl Writer {
                 return true;
             }
         }
+    }
+
+    /// As much is unacknowledged as may be.
+    fn is_full(&self) -> bool {
+        self.pen.unacknowledged() >= self.shared.options.outage_buffer
     }
 
     /// The source is polled only once the first record is acknowledged, and for the first time only
@@ -300,7 +324,9 @@ impl Writer {
                 Ok(_) => {
                     let until = at + self.shared.options.lease;
                     self.entry.extend_lease(self.pen.epoch(), until);
-                    return Poll::Ready(());
+                    if self.entry.is_owned() {
+                        return Poll::Ready(());
+                    }
                 }
                 Err(StoreError::Unavailable { .. }) => {
                     self.renewals.failed();
@@ -329,24 +355,35 @@ impl Writer {
                 return Poll::Pending;
             };
             let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
+            let at = Instant::now();
+            self.first_sent.get_or_insert(at);
             self.append = Some(Sent {
-                at: Instant::now(),
+                at,
                 answer: Box::pin(async move { store.append(&id, chunk, then).await }),
             });
         }
         let Some(sent) = &mut self.append else {
             return Poll::Pending;
         };
-        let answer = std::task::ready!(sent.answer.as_mut().poll(cx));
-        let at = sent.at;
+        let Poll::Ready(answer) = sent.answer.as_mut().poll(cx) else {
+            return self.poll_late(cx);
+        };
         self.append = None;
+        self.late = None;
         match answer {
-            Ok(appended) => Poll::Ready(self.acknowledged(at, appended)),
-            Err(StoreError::Unavailable { .. }) => self.unanswered(cx),
-            Err(StoreError::TooLarge { .. }) => {
-                self.drop_source();
-                self.pen.refused(&*self.shared.format);
-                Poll::Ready(None)
+            Ok(appended) => Poll::Ready(self.acknowledged(appended)),
+            Err(StoreError::Unavailable { .. }) => self.unanswered(),
+            Err(error @ StoreError::TooLarge { .. }) => {
+                let tried_as_a_whole = self.pen.front().is_some_and(|(chunk, _)| chunk.len() > 1);
+                if !tried_as_a_whole {
+                    self.drop_source();
+                }
+                self.first_sent = None;
+                Poll::Ready(if self.pen.refused(&*self.shared.format) {
+                    None
+                } else {
+                    Some(End::Gone(error))
+                })
             }
             Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
                 Poll::Ready(Some(End::Gone(error)))
@@ -358,14 +395,38 @@ impl Writer {
         }
     }
 
-    fn acknowledged(&mut self, sent: Instant, appended: Appended) -> Option<End> {
+    /// An append that the store neither takes nor refuses: readers are told, and one day it is given
+    /// up. It is not sent again before it is answered.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+        let Some(sent) = &self.append else {
+            return Poll::Pending;
+        };
+        let patience = self.shared.options.patience;
+        let late = self
+            .late
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(sent.at + patience)));
+        while late.as_mut().poll(cx).is_ready() {
+            let end = self.started + self.shared.options.limits.age + patience;
+            if Instant::now() >= end {
+                return Poll::Ready(Some(given_up()));
+            }
+            self.entry.log.fail(ReadError::Unavailable);
+            late.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+
+    fn acknowledged(&mut self, appended: Appended) -> Option<End> {
         if self.retry.outage().is_some() {
             // Who was not listened to was not silent.
             self.heard = Instant::now();
         }
         self.retry.reset();
-        let until = sent + self.shared.options.lease;
-        self.entry.extend_lease(self.pen.epoch(), until);
+        // Counted from the first attempt: where that one was applied, a later one extended nothing.
+        if let Some(sent) = self.first_sent.take() {
+            let until = sent + self.shared.options.lease;
+            self.entry.extend_lease(self.pen.epoch(), until);
+        }
         let (chunk, then) = self.pen.acknowledged()?;
         let status = match then {
             Then::Streaming => Status::Streaming,
@@ -387,24 +448,19 @@ impl Writer {
     }
 
     /// Keeps what was sent, to send it again unchanged.
-    fn unanswered(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+    fn unanswered(&mut self) -> Poll<Option<End>> {
         self.retry.failed();
         if self.retry.outage() >= Some(self.shared.options.patience) {
             self.entry.log.fail(ReadError::Unavailable);
         }
         if self.started.elapsed() > self.shared.options.limits.age + self.shared.options.patience {
             // Whoever reaches the store again finds an orphan.
-            return Poll::Ready(Some(End::Gone(StoreError::unavailable(
-                true,
-                "the store did not answer for as long as a session may run",
-            ))));
+            return Poll::Ready(Some(given_up()));
         }
         if self.shared.flawed(Flaw::TakesSilenceForYes) {
-            return Poll::Ready(self.acknowledged(Instant::now(), Appended::default()));
+            return Poll::Ready(self.acknowledged(Appended::default()));
         }
-        // Registers for the next attempt; nothing is sent before that.
-        let _ = self.retry.poll_ready(cx);
-        Poll::Pending
+        Poll::Ready(None)
     }
 
     fn abort(&mut self, abort: Abort) {
@@ -426,6 +482,13 @@ impl Writer {
             tracing::error!("the source of a session panicked while it was dropped");
         }
     }
+}
+
+fn given_up() -> End {
+    End::Gone(StoreError::unavailable(
+        true,
+        "the store did not answer for as long as a session may run",
+    ))
 }
 
 impl fmt::Debug for Writer {

@@ -1,0 +1,593 @@
+//! Interleavings that once went wrong, each played by the calls that make it up.
+
+mod support;
+use std::time::Duration;
+use support::{Told, Words, id, read, read_all, start, told, until};
+use unbroken::{
+    session::*,
+    store::{Lease, Memory, Seal, Store, StoreExt, Then, Token},
+    testing::{Fault, FaultStore, Jump, Op, Rewind},
+};
+const LEASE: Duration = Duration::from_secs(10);
+fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
+    Sessions::with_format(store.clone(), Words)
+        .lease(LEASE)
+        .patience(Duration::from_secs(5))
+}
+async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
+    let permit = sessions.permit(None).unwrap();
+    sessions
+        .start(permit, start(id), source)
+        .await
+        .unwrap()
+        .session
+}
+async fn seconds(count: u64) {
+    tokio::time::sleep(Duration::from_secs(count)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let (teller, source) = told();
+    let _s = begin(&here, &id, source).await;
+    teller.say("a");
+    seconds(1).await;
+    let snap = store.inner().snapshot();
+    teller.say("b");
+    seconds(1).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 3).await.len(), 3);
+    seconds(1).await;
+    // failover to a replica that lacks "b"; another server seals at the same LSN before we look
+    store.inner().restore(&snap);
+    store.inner().jump(LEASE * 2);
+    let seen = store.inner().state(&id).await.unwrap();
+    let claimed = Store::claim(store.inner(), &id, seen.epoch, Token::random(), LEASE)
+        .await
+        .unwrap();
+    let mut b = ChunkBuilder::new();
+    b.push(b"interrupted");
+    let chunk = b.take(claimed.state.tail.next(), claimed.epoch).unwrap();
+    let seal = Seal {
+        outcome: Outcome::Error(ErrorCode::Interrupted),
+        keep: Duration::from_secs(100),
+    };
+    Store::append(store.inner(), &id, chunk, Then::Seal(seal))
+        .await
+        .unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(30), reader.next()).await;
+    assert!(matches!(next, Ok(Some(Err(_)))), "{next:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_until_leases_are_given_back() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).build();
+    let id = id("one");
+    let (_t, source) = told();
+    let s = begin(&here, &id, source).await;
+    seconds(1).await;
+    let _r = s.reader(Position::START).await.unwrap();
+    store
+        .faults()
+        .next(Op::Renew, Fault::PauseBefore(Duration::from_millis(300)));
+    here.shutdown(Duration::ZERO).await;
+    let st = store.inner().state(&id).await.unwrap();
+    assert_eq!(st.lease, Lease::Free);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_under_way_when_the_server_shuts_down_calls_no_provider() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).build();
+    let (t, source) = told();
+    store
+        .faults()
+        .next(Op::Create, Fault::PauseBefore(Duration::from_secs(5)));
+    let permit = here.permit(None).unwrap();
+    let h = here.clone();
+    tokio::spawn(async move {
+        let _ = h.start(permit, start(&id("one")), source).await;
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    here.shutdown(Duration::from_secs(1)).await;
+    seconds(20).await;
+    assert!(
+        !t.was_polled(),
+        "provider called after shutdown, running {}",
+        here.running()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_counts_from_the_last_leave() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store)
+        .retention(Retention::until_released().grace(Duration::from_secs(10)))
+        .build();
+    let id = id("one");
+    let (t, source) = told();
+    let s = begin(&here, &id, source).await;
+    drop(t);
+    let mut r = s.reader(Position::START).await.unwrap();
+    read_all(&mut r).await;
+    drop((r, s));
+    seconds(8).await;
+    let back = here.attach(&id).await.unwrap();
+    seconds(1).await;
+    drop(back);
+    seconds(3).await;
+    assert!(
+        here.attach(&id).await.is_ok(),
+        "deleted 3 s after the last client left, grace is 10 s"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_hangs_does_not_stall_renewals() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store)
+        .retention(Retention::until_released().grace(Duration::from_secs(1)))
+        .build();
+    let (t, source) = told();
+    let s = begin(&here, &id("done"), source).await;
+    let (_t2, source2) = told();
+    let _s2 = begin(&here, &id("silent"), source2).await;
+    drop(t);
+    let mut r = s.reader(Position::START).await.unwrap();
+    read_all(&mut r).await;
+    store
+        .faults()
+        .next(Op::Delete, Fault::PauseBefore(Duration::from_secs(60)));
+    drop((r, s));
+    seconds(20).await;
+    let st = store.inner().state(&id("silent")).await.unwrap();
+    assert!(matches!(st.lease, Lease::Held(_)), "{:?}", st.lease);
+}
+
+#[tokio::test(start_paused = true)]
+async fn chores_that_hang_do_not_stall_renewals() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).retention(Retention::until_released()).build();
+    let (_t2, source2) = told();
+    let _s2 = begin(&here, &id("silent"), source2).await;
+    for _ in 0..50 {
+        store
+            .faults()
+            .next(Op::Orphans, Fault::PauseBefore(Duration::from_secs(60)));
+        store
+            .faults()
+            .next(Op::Sweep, Fault::PauseBefore(Duration::from_secs(60)));
+        store
+            .faults()
+            .next(Op::Hold, Fault::PauseBefore(Duration::from_secs(60)));
+    }
+    let mut lapsed = 0;
+    for _ in 0..600 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let st = store.inner().state(&id("silent")).await.unwrap();
+        lapsed += usize::from(!matches!(st.lease, Lease::Held(_)));
+    }
+    assert_eq!(lapsed, 0, "tenths of a second without a lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).patience(Duration::from_secs(60)).build();
+    let id = id("one");
+    let (t, source) = told();
+    store.faults().next(Op::Append, Fault::LoseAfter);
+    let _s = begin(&here, &id, source).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(store.inner().state(&id).await.unwrap().tail.get(), 1);
+    store.faults().outage(true);
+    seconds(12).await;
+    store.faults().heal();
+    for _ in 0..50 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    seconds(2).await;
+    let st = store.inner().state(&id).await.unwrap();
+    assert!(
+        !(t.was_polled() && st.lease == Lease::Expired),
+        "provider called without a lease"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_deletes_at_once_both_succeed() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).build();
+    let id = id("one");
+    let (_t, source) = told();
+    let _s = begin(&here, &id, source).await;
+    seconds(1).await;
+    let (a, b) = tokio::join!(here.delete(&id), here.delete(&id));
+    assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_are_told_of_an_append_that_hangs() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).build();
+    let (t, source) = told();
+    let s = begin(&here, &id("one"), source).await;
+    let mut r = s.reader(Position::START).await.unwrap();
+    read(&mut r, 1).await;
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseBefore(Duration::from_secs(360_000)));
+    t.say("x");
+    let n = tokio::time::timeout(Duration::from_secs(60), r.next()).await;
+    assert!(n.is_ok(), "nothing in 60 s, patience is 5 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_fails_the_bodies_of_a_session_that_hangs_in_the_store() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).build();
+    let (t, source) = told();
+    let s = begin(&here, &id("one"), source).await;
+    let mut r = s.reader(Position::START).await.unwrap();
+    read(&mut r, 1).await;
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseBefore(Duration::from_secs(360_000)));
+    t.say("x");
+    seconds(1).await;
+    here.shutdown(Duration::from_secs(1)).await;
+    let n = tokio::time::timeout(Duration::from_secs(7300), r.next()).await;
+    assert!(
+        n.is_ok(),
+        "body hangs after shutdown; running {}",
+        here.running()
+    );
+}
+
+#[test]
+fn t10_too_large_seal_spins() {
+    let (tx, rx) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(async {
+                let store = FaultStore::new(Memory::new().with_max_append(5));
+                let here = on(&store).build();
+                let (t, source) = told();
+                let _s = begin(&here, &id("one"), source).await;
+                t.say("123456");
+                seconds(5).await;
+                tx.send(()).unwrap();
+            });
+    });
+    assert!(
+        rx.recv_timeout(Duration::from_secs(8)).is_ok(),
+        "the runtime thread is stuck"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_may_be_for_ever() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store)
+        .limits(Limits::default().idle(Duration::MAX).age(Duration::MAX))
+        .build();
+    let (t, source) = told();
+    let s = begin(&here, &id("one"), source).await;
+    drop(t);
+    until("sealed", async || s.status().outcome().is_some()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grace_may_be_for_ever() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store)
+        .retention(Retention::until_released().grace(Duration::MAX))
+        .build();
+    let (t, source) = told();
+    let s = begin(&here, &id("one"), source).await;
+    drop(t);
+    let mut r = s.reader(Position::START).await.unwrap();
+    read_all(&mut r).await;
+    let h = here.clone();
+    let first = tokio::spawn(async move { drop((r, s)) }).await;
+    let second = tokio::spawn(async move {
+        let _ = h.attach(&id("two")).await;
+    })
+    .await;
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_not_pulled_is_not_idle() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store)
+        .limits(Limits::default().idle(Duration::from_secs(2)))
+        .outage_buffer(10)
+        .build();
+    let (t, source) = told();
+    let s = begin(&here, &id("one"), source).await;
+    let mut r = s.reader(Position::START).await.unwrap();
+    read(&mut r, 1).await;
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseBefore(Duration::from_secs(4)));
+    for _ in 0..5 {
+        t.say("0123456789");
+    }
+    drop(t);
+    let all = read_all(&mut r).await;
+    assert_eq!(all.last().unwrap().1, "complete", "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_goes_on_until_the_deadline_of_a_shutdown() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let (t, source) = told();
+    let _s = begin(&here, &id, source).await;
+    let f = there.attach(&id).await.unwrap();
+    let mut r = f.reader(Position::START).await.unwrap();
+    read(&mut r, 1).await;
+    let sh = there.clone();
+    let (_u, source) = told();
+    let _own = begin(&there, &support::id("own"), source).await;
+    tokio::spawn(async move { sh.shutdown(Duration::from_secs(30)).await });
+    seconds(1).await;
+    t.say("a");
+    let n = tokio::time::timeout(Duration::from_secs(5), async {
+        read(&mut r, 1).await;
+        r.next().await
+    })
+    .await;
+    assert!(n.is_err(), "cut {n:?} long before the deadline");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_comes_too_late_starts_no_provider() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(&store).build();
+    let id = id("one");
+    let (t, source) = told();
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseAfter(LEASE * 2));
+    // renewals of the sweeper are lost while the first append hangs
+    for _ in 0..200 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    let _s = begin(&here, &id, source).await;
+    tokio::time::sleep(Duration::from_millis(19_900)).await;
+    store.faults().heal();
+    // the sweeper and the writer, whoever is first: applied, but answered after more than a lease
+    for _ in 0..6 {
+        store
+            .faults()
+            .next(Op::Renew, Fault::PauseAfter(LEASE + Duration::from_secs(5)));
+    }
+    for _ in 0..200 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    let mut bad = false;
+    for _ in 0..600 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let st = store.inner().state(&id).await.unwrap();
+        bad |= t.was_polled() && st.lease == Lease::Expired;
+        if t.was_polled() {
+            break;
+        }
+    }
+    assert!(!bad, "called without a lease");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
+    use http_body::Body as _;
+    let sessions = Sessions::builder(Memory::new())
+        .retention(Retention::until_released().grace(Duration::from_secs(1)))
+        .build();
+    let first = bytes::Bytes::from_static(b"{}");
+    let start = Start::new(SessionId::random(), "test".into(), Digest([0; 32]), first);
+    let id = start.id.clone();
+    let provider = unbroken::chat::provider_fn(|_: unbroken::chat::ChatRequest| {
+        futures_util::stream::iter([Ok::<_, unbroken::BoxError>(
+            unbroken::chat::ChatEvent::text("hi"),
+        )])
+    });
+    let source =
+        unbroken::durable::ProviderSource::new(provider, unbroken::chat::ChatRequest::default());
+    let s = sessions
+        .start(sessions.permit(None).unwrap(), start, source)
+        .await
+        .unwrap()
+        .session;
+    until("sealed", async || s.status().outcome().is_some()).await;
+    let (head, ()) = http::Request::new(()).into_parts();
+    let native = unbroken::dialect::Native::new();
+    let enc = native.encoder(&head).unwrap().unwrap();
+    let mut body = unbroken::durable::Reply::new(unbroken::dialect::Native::new(), enc)
+        .with(&s)
+        .await
+        .unwrap()
+        .into_body();
+    // one frame is handed to the server, which can't write it: the client is gone
+    let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
+    assert!(frame.unwrap().is_ok());
+    drop((body, s));
+    seconds(5).await;
+    assert!(
+        sessions.attach(&id).await.is_ok(),
+        "released although the client never got it"
+    );
+}
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
+use unbroken::store::*;
+#[derive(Debug, Clone)]
+struct Odd {
+    inner: Memory,
+    gap: Arc<AtomicBool>,
+    spurious: Arc<AtomicBool>,
+    reads: Arc<AtomicUsize>,
+}
+impl Store for Odd {
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: New,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        self.inner.create(id, new)
+    }
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        self.inner.claim(id, seen, token, lease)
+    }
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+        self.inner.renew(owned, lease)
+    }
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: Then,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        self.inner.append(id, chunk, then)
+    }
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(async move {
+            self.reads.fetch_add(1, SeqCst);
+            let mut page = self.inner.read(id, after, max).await?;
+            if self.gap.load(SeqCst) {
+                page.chunks = page
+                    .chunks
+                    .iter()
+                    .filter_map(|c| c.after(after.lsn.next()))
+                    .collect();
+            }
+            Ok(page)
+        })
+    }
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        let within = if self.spurious.load(SeqCst) {
+            Duration::ZERO
+        } else {
+            within
+        };
+        Box::pin(async move {
+            if within.is_zero() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            self.inner.changed(id, seen, within).await
+        })
+    }
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: Abort,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        self.inner.abort(id, abort)
+    }
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner.hold(id, by, keep)
+    }
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.inner.delete(id, how)
+    }
+    fn list<'a>(&'a self, f: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        self.inner.list(f)
+    }
+    fn orphans(&self, l: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        self.inner.orphans(l)
+    }
+    fn sweep(&self, l: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.inner.sweep(l)
+    }
+}
+fn odd() -> Odd {
+    Odd {
+        inner: Memory::new(),
+        gap: Arc::default(),
+        spurious: Arc::default(),
+        reads: Arc::default(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_with_a_gap_is_no_clean_end() {
+    let store = odd();
+    let here = Sessions::with_format(store.clone(), Words).build();
+    let there = Sessions::with_format(store.clone(), Words).build();
+    let id = id("one");
+    let (t, source) = told();
+    let _s = begin(&here, &id, source).await;
+    seconds(1).await;
+    let f = there.attach(&id).await.unwrap();
+    let mut r = f.reader(Position::START).await.unwrap();
+    read(&mut r, 1).await;
+    seconds(1).await;
+    store.gap.store(true, SeqCst);
+    t.say("left out");
+    drop(t);
+    let n = tokio::time::timeout(Duration::from_secs(30), r.next()).await;
+    assert!(matches!(n, Ok(Some(Err(_)))), "{n:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn wakeups_for_nothing_are_paced() {
+    let store = odd();
+    let here = Sessions::with_format(store.clone(), Words).build();
+    let there = Sessions::with_format(store.clone(), Words).build();
+    let id = id("one");
+    let (_t, source) = told();
+    let _s = begin(&here, &id, source).await;
+    let _f = there.attach(&id).await.unwrap();
+    seconds(1).await;
+    store.spurious.store(true, SeqCst);
+    let before = store.reads.load(SeqCst);
+    seconds(10).await;
+    let n = store.reads.load(SeqCst) - before;
+    assert!(n < 100, "{n} reads of one idle session in 10 s");
+}
