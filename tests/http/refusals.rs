@@ -41,6 +41,15 @@ fn raw(body: &'static str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
+/// A question under a header that is there twice.
+fn twice(name: &'static str, values: [&str; 2]) -> Request<Full<Bytes>> {
+    let mut request = post(MOUNT, &ask("Hi"));
+    for value in values {
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    request
+}
+
 #[tokio::test]
 async fn what_can_not_be_understood_is_refused() {
     let (server, calls) = driven().await;
@@ -53,6 +62,27 @@ async fn what_can_not_be_understood_is_refused() {
         (raw(""), 400, "not-json"),
         (hi().with("x-session-id", "guessable"), 400, "malformed-id"),
         (hi().with("x-last-lsn", "3"), 400, "malformed-id"),
+        (twice("x-session-id", [&id("one"), &id("two")]), 400, "malformed-id"),
+        (
+            twice("x-last-lsn", ["1", "2"]).with("x-session-id", id("none")),
+            400,
+            "malformed-cursor",
+        ),
+        (
+            hi().with("x-session-id", id("none")).with("x-last-lsn", ""),
+            400,
+            "malformed-cursor",
+        ),
+        (
+            post(&format!("{MOUNT}?lastLsn="), &ask("Hi")).with("x-session-id", id("none")),
+            400,
+            "malformed-cursor",
+        ),
+        (
+            get(&format!("{MOUNT}?after=no+token")),
+            400,
+            "malformed-cursor",
+        ),
         (get(&at("short")), 400, "malformed-id"),
         (
             get(&session).with("x-last-lsn", "x"),
