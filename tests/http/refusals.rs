@@ -246,6 +246,30 @@ async fn a_record_that_can_not_be_read_is_refused_right_after_the_cursor_and_cut
 }
 
 #[tokio::test]
+async fn what_a_newer_server_wrote_is_refused_and_another_server_may_answer() {
+    let store = Lost::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let hi = || post(MOUNT, &ask("Hi")).with("x-session-id", id("newer"));
+    let answer = send(server.addr, hi()).await;
+    drop(calls.next().await);
+    assert!(answer.whole().await.clean);
+
+    store.upgrade();
+    for request in [
+        hi(),
+        get(&at(&id("newer"))),
+        get(&at(&id("newer"))).with("accept", "application/json"),
+        empty("POST", &format!("{}/abort", at(&id("newer")))),
+        empty("DELETE", &at(&id("newer"))),
+    ] {
+        let answer = send(server.addr, request).await.whole().await;
+        refused(&answer, 503, "unsupported-format");
+    }
+    nothing_started(&server, &calls).await;
+}
+
+#[tokio::test]
 async fn a_stream_whose_store_is_lost_says_so_and_fails() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone())
