@@ -138,7 +138,9 @@ impl Exchange {
             start = start.on_sealed(move |outcome| books.end(outcome, sessions, given));
         }
         let booked = books.is_some();
-        let source = Booked::new(Box::pin(ProviderSource::new(provider, request)), books);
+        let source = ProviderSource::new(provider, request)
+            .event_bytes(config.sessions.limits().event_bytes);
+        let source = Booked::new(Box::pin(source), books);
         let started = match config.sessions.start(permit, start, source).await {
             Ok(started) => started,
             Err(StartError::Gone(tombstone)) => return Err(self.buried(&tombstone)),
