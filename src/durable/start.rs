@@ -70,15 +70,17 @@ impl Exchange {
 
     /// The session that this request started before, if it did.
     async fn existing(&self, id: &SessionId, digest: Digest) -> Result<Option<Session>, Refusal> {
-        match self.config.sessions.attach(id).await {
-            Ok(session) => {
-                let info = session.info();
-                if info.owner == self.owner && info.digest == digest {
-                    Ok(Some(session))
-                } else {
-                    Err(refuse::in_use())
-                }
+        let sessions = &self.config.sessions;
+        let found = async {
+            let info = sessions.info(id).await?;
+            if info.owner != self.owner || info.digest != digest {
+                return Ok(None);
             }
+            sessions.attach(id).await.map(Some)
+        };
+        match found.await {
+            Ok(Some(session)) => Ok(Some(session)),
+            Ok(None) => Err(refuse::in_use()),
             Err(StoreError::NotFound) => Ok(None),
             Err(StoreError::Gone(tombstone)) => Err(self.buried(&tombstone)),
             Err(error) => Err(refuse::store(&error)),
