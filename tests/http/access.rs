@@ -235,6 +235,9 @@ async fn a_list_has_the_callers_own_sessions_newest_first() {
     let rest = list(&format!("?limit=2&after={next}")).await;
     assert_eq!(ids(&rest), [id("one")]);
     assert_eq!(rest["next"], json!(null));
+    let nowhere = list("?after=a-token-of-another-store").await;
+    assert_eq!(ids(&nowhere), [""; 0], "not the first page once more");
+    assert_eq!(nowhere["next"], json!(null));
 }
 
 /// Answers the unnamed itself, and lets nobody start in the chat `closed`.

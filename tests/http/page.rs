@@ -75,7 +75,10 @@ async fn a_record_that_can_not_be_read_ends_the_page_before_it() {
     assert_eq!(readable.status(), 200, "{}", readable.text());
     let readable = readable.json();
     assert_eq!(lsns(&readable), [1, 2]);
-    assert_eq!((&readable["next"], &readable["tail"]), (&json!(2), &json!(6)));
+    assert_eq!(
+        (&readable["next"], &readable["tail"]),
+        (&json!(2), &json!(6))
+    );
     assert_eq!(page(&server, &id("corrupt"), "after=2").await.status(), 500);
 }
 

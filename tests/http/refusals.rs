@@ -62,7 +62,11 @@ async fn what_can_not_be_understood_is_refused() {
         (raw(""), 400, "not-json"),
         (hi().with("x-session-id", "guessable"), 400, "malformed-id"),
         (hi().with("x-last-lsn", "3"), 400, "malformed-id"),
-        (twice("x-session-id", [&id("one"), &id("two")]), 400, "malformed-id"),
+        (
+            twice("x-session-id", [&id("one"), &id("two")]),
+            400,
+            "malformed-id",
+        ),
         (
             twice("x-last-lsn", ["1", "2"]).with("x-session-id", id("none")),
             400,
@@ -217,6 +221,29 @@ async fn a_store_that_is_out_of_reach_refuses_and_later_does_not() {
     let whole = send(server.addr, get(&at(&id("kept")))).await.whole().await;
     assert!(whole.clean && whole.text().contains("kept"));
     assert_eq!(send(server.addr, hi()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn who_comes_to_a_running_session_is_let_in_without_the_store() {
+    let store = Lost::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let hi = || post(MOUNT, &ask("Hi")).with("x-session-id", id("running"));
+    let mut first = send(server.addr, hi()).await;
+    let call = calls.next().await;
+    call.say("stored");
+    first.until("stored").await;
+
+    store.lose();
+    let mut read = send(server.addr, get(&at(&id("running")))).await;
+    read.until("stored").await;
+    let mut attached = send(server.addr, hi()).await;
+    attached.until("stored").await;
+    store.find();
+    drop(call);
+    for answer in [first, read, attached] {
+        assert!(answer.whole().await.clean);
+    }
 }
 
 #[tokio::test]
