@@ -76,6 +76,12 @@ impl Open {
                 call.extra.clear();
             }
         }
+        for tool in &mut request.isomorphic_tools {
+            tool.extra.clear();
+        }
+        for output in &mut request.isomorphic_client_outputs {
+            output.extra.clear();
+        }
         Ok(())
     }
 }
@@ -115,6 +121,38 @@ mod tests {
             open.admit(&mut admitted).unwrap();
             assert_eq!(serde_json::to_value(&admitted).unwrap(), value);
         }
+    }
+
+    #[test]
+    fn what_is_inside_is_held_to_the_same() {
+        let known = json!({
+            "messages": [{
+                "role": "assistant", "content": "",
+                "tool_calls": [{"id": "1", "name": "map", "arguments": {}}],
+            }],
+            "isomorphicTools": [
+                {"name": "map", "description": "", "parameters": {}, "authority": "client"},
+            ],
+            "isomorphicClientOutputs": [{
+                "callId": "1", "toolName": "map", "params": {}, "clientOutput": "ok",
+                "usesHandoff": false,
+            }],
+        });
+        let mut value = known.clone();
+        for place in [
+            "/messages/0",
+            "/messages/0/tool_calls/0",
+            "/isomorphicTools/0",
+            "/isomorphicClientOutputs/0",
+        ] {
+            value.pointer_mut(place).unwrap()["cacheControl"] = json!("forever");
+        }
+        let mut admitted = request(value);
+        Open::nothing()
+            .field("cacheControl")
+            .admit(&mut admitted)
+            .unwrap();
+        assert_eq!(serde_json::to_value(&admitted).unwrap(), known);
     }
 
     #[test]

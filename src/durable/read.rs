@@ -31,7 +31,10 @@ impl Exchange {
         let tail = reader.tail();
         while reader.position().lsn < tail && !records.is_full() {
             match reader.next().await {
-                Some(batch) => records.push(batch.map_err(refused)?.chunk()),
+                Some(Ok(batch)) => records.push(batch.chunk()),
+                // What follows can't be read: the next page says so, this one has what is before.
+                Some(Err(_)) if !records.is_empty() => break,
+                Some(Err(error)) => return Err(refused(error)),
                 None => break,
             }
         }
@@ -40,6 +43,10 @@ impl Exchange {
             if let Ok(Some(batch)) = first {
                 records.push(batch.map_err(refused)?.chunk());
             }
+        }
+        if records.is_empty() && reader.at_end() {
+            // The client has had it all: this is where the session learns so, if it hasn't yet.
+            let _ = reader.next().await;
         }
         let next = records.chunks.last().map_or(page.after.lsn, Chunk::last);
         let session = self.view(&session, reader.status(), reader.tail());

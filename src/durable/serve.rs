@@ -152,17 +152,20 @@ impl Exchange {
     }
 
     /// A session that is there, if the caller may do this with it; else the same as if it weren't.
+    /// Only who may becomes a client of it.
     pub(super) async fn session(&self, id: &SessionId, action: Action) -> Result<Session, Refusal> {
-        let session = match self.config.sessions.attach(id).await {
-            Ok(session) => session,
+        let sessions = &self.config.sessions;
+        let info = match sessions.info(id).await {
+            Ok(info) => info,
             Err(error) => return Err(self.absent(id, action, &error).await),
         };
-        let info = session.info();
         let known = SessionInfo::new(id, info.owner.as_ref(), info.chat.as_ref());
-        if self.allows(action, Some(known)).await {
-            Ok(session)
-        } else {
-            Err(refuse::not_found())
+        if !self.allows(action, Some(known)).await {
+            return Err(refuse::not_found());
+        }
+        match sessions.attach(id).await {
+            Ok(session) => Ok(session),
+            Err(error) => Err(self.absent(id, action, &error).await),
         }
     }
 

@@ -13,7 +13,7 @@ use tower_service::Service;
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest, ErrorCode, ErrorEvent, ProviderError},
-    session::{self, Mark, Outcome, Source},
+    session::{self, Limits, Mark, Outcome, Source},
 };
 
 pin_project! {
@@ -21,7 +21,9 @@ pin_project! {
     ///
     /// The provider is called when the source is first polled, which is after the session's first
     /// record was acknowledged: a start that fails costs nothing. Its errors become the terminal
-    /// event. So does an event that follows a terminal one, for the provider broke the rules then.
+    /// event. So does an event that follows a terminal one, for the provider broke the rules then;
+    /// it is noticed only where it is ready together with the terminal one, since the stream is
+    /// dropped at that.
     ///
     /// ```
     /// # use futures_util::stream;
@@ -38,7 +40,8 @@ pin_project! {
     ///
     /// let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
     /// let start = Start::new(SessionId::random(), "mine".into(), Digest([0; 32]), first);
-    /// let source = ProviderSource::new(provider, ChatRequest::from_user("Hi"));
+    /// let source = ProviderSource::new(provider, ChatRequest::from_user("Hi"))
+    ///     .event_bytes(sessions.limits().event_bytes);
     /// let started = sessions.start(sessions.permit(None)?, start, source).await?;
     /// assert!(started.created);
     /// # Ok(()) }
@@ -49,6 +52,7 @@ pin_project! {
     {
         #[pin]
         state: State<S, S::Future, S::Response>,
+        event_bytes: usize,
     }
 }
 
@@ -73,7 +77,17 @@ where
             state: State::Idle {
                 call: Some((provider, request)),
             },
+            event_bytes: Limits::default().event_bytes,
         }
+    }
+
+    /// What one record may have: the text of a `complete` event that would pass it is left out, so
+    /// that the session ends as complete. Clients have the text from the events before.
+    ///
+    /// Give the [`Limits::event_bytes`] of the sessions, unless that is the default.
+    pub fn event_bytes(mut self, most: usize) -> Self {
+        self.event_bytes = most;
+        self
     }
 }
 
@@ -90,7 +104,8 @@ where
         cx: &mut Context<'_>,
         out: &mut BytesMut,
     ) -> Poll<Option<Mark>> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let mut state = this.state;
         loop {
             let event = match state.as_mut().project() {
                 StateProjection::Idle { call } => {
@@ -125,9 +140,22 @@ where
             if let Mark::Terminal(_) = mark {
                 state.set(State::Done);
             }
-            event.write_json(out);
+            write(event, *this.event_bytes, out);
             return Poll::Ready(Some(mark));
         }
+    }
+}
+
+/// Writes an event; the text of a `complete` only where the record stays within `most` bytes.
+fn write(mut event: ChatEvent, most: usize, out: &mut BytesMut) {
+    let before = out.len();
+    event.write_json(out);
+    if out.len() - before > most
+        && let ChatEvent::Complete(complete) = &mut event
+        && complete.text.take().is_some()
+    {
+        out.truncate(before);
+        event.write_json(out);
     }
 }
 

@@ -70,15 +70,17 @@ impl Exchange {
 
     /// The session that this request started before, if it did.
     async fn existing(&self, id: &SessionId, digest: Digest) -> Result<Option<Session>, Refusal> {
-        match self.config.sessions.attach(id).await {
-            Ok(session) => {
-                let info = session.info();
-                if info.owner == self.owner && info.digest == digest {
-                    Ok(Some(session))
-                } else {
-                    Err(refuse::in_use())
-                }
+        let sessions = &self.config.sessions;
+        let found = async {
+            let info = sessions.info(id).await?;
+            if info.owner != self.owner || info.digest != digest {
+                return Ok(None);
             }
+            sessions.attach(id).await.map(Some)
+        };
+        match found.await {
+            Ok(Some(session)) => Ok(Some(session)),
+            Ok(None) => Err(refuse::in_use()),
             Err(StoreError::NotFound) => Ok(None),
             Err(StoreError::Gone(tombstone)) => Err(self.buried(&tombstone)),
             Err(error) => Err(refuse::store(&error)),
@@ -138,7 +140,9 @@ impl Exchange {
             start = start.on_sealed(move |outcome| books.end(outcome, sessions, given));
         }
         let booked = books.is_some();
-        let source = Booked::new(Box::pin(ProviderSource::new(provider, request)), books);
+        let source = ProviderSource::new(provider, request)
+            .event_bytes(config.sessions.limits().event_bytes);
+        let source = Booked::new(Box::pin(source), books);
         let started = match config.sessions.start(permit, start, source).await {
             Ok(started) => started,
             Err(StartError::Gone(tombstone)) => return Err(self.buried(&tombstone)),

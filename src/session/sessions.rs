@@ -84,6 +84,18 @@ impl Sessions {
         self.shared.store.state(id).await
     }
 
+    /// What a session is, to judge by before anybody attaches: the asker doesn't become a client of
+    /// it. Known here without the store while this server writes the session.
+    pub(crate) async fn info(&self, id: &SessionId) -> Result<Arc<Info>, StoreError> {
+        if let Some(entry) = self.shared.entry(id) {
+            entry.opened().await?;
+            if let (true, Some(info)) = (entry.is_owned(), entry.info()) {
+                return Ok(info.clone());
+            }
+        }
+        Ok(self.state(id).await?.info)
+    }
+
     /// Starts a session, or attaches to the one that has this id, owner and digest already; then
     /// the source is dropped unused.
     ///

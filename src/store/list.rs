@@ -10,7 +10,8 @@ pub struct Filter {
     pub chat: Option<ChatId>,
     /// Only those that stand so.
     pub status: Option<StatusFilter>,
-    /// After the page that gave this in [`Listing::next`].
+    /// After the page that gave this in [`Listing::next`]. Clients send it, so it can be anything:
+    /// where the store can't read it, the page is empty and the last one.
     pub after: Option<String>,
     /// The most that a page has; 0 means the store's own measure.
     pub limit: usize,
@@ -71,6 +72,7 @@ pub struct Listed {
 pub struct Listing {
     /// The sessions, newest first.
     pub sessions: Vec<Listed>,
-    /// What to ask the next page with; `None` on the last one. Opaque: each store makes its own.
+    /// What to ask the next page with; `None` on the last one. Opaque: each store makes its own,
+    /// of at most 512 bytes of visible ASCII, so that it can stand in a query.
     pub next: Option<String>,
 }

@@ -9,7 +9,7 @@ use unbroken::{
     access::{Access, Action, Identified, OnlyTheOwner, SessionInfo},
     durable::DurableLayer,
     session::{ChatId, Owner, Sessions},
-    store::BoxFuture,
+    store::{BoxFuture, Memory},
 };
 
 use crate::{
@@ -82,6 +82,37 @@ async fn what_is_anothers_looks_the_same_as_what_is_not_there() {
     assert!(!call.is_dropped(), "nobody stopped it");
     let mine = get(&at(&id("deleted"))).with("x-user", "ann");
     assert_eq!(send(server.addr, mine).await.status(), 410);
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_become_a_client_before_being_refused() {
+    let store = Memory::new();
+    let writer = Sessions::builder(store.clone()).build();
+    let (provider, calls) = provider();
+    let layer = DurableLayer::new(writer.clone(), OnlyTheOwner::new(user));
+    let first = serve(writer, mounted!(layer, provider)).await;
+    let start = |user| {
+        post(MOUNT, &ask("Hi"))
+            .with("x-session-id", id("anns"))
+            .with("x-user", user)
+    };
+    let mut answer = send(first.addr, start("ann")).await;
+    let _call = calls.next().await;
+    answer.until("session_info").await;
+
+    let other = Sessions::builder(store).build();
+    let (provider, calls) = crate::server::provider();
+    let layer = DurableLayer::new(other.clone(), OnlyTheOwner::new(user));
+    let second = serve(other, mounted!(layer, provider)).await;
+    for request in [start("ben")].into_iter().chain(requests(&id("anns"))) {
+        let asked = format!("{} {}", request.method(), request.uri());
+        let refused = send(second.addr, request.with("x-user", "ben")).await;
+        assert!(matches!(refused.status(), 404 | 409), "{asked}");
+        assert_eq!(second.sessions.in_memory_count(), 0, "{asked}");
+    }
+    assert_eq!(send(second.addr, start("ann")).await.status(), 200);
+    assert_eq!(second.sessions.in_memory_count(), 1, "its owner is let in");
+    assert!(calls.none().await);
 }
 
 #[tokio::test]
@@ -204,6 +235,9 @@ async fn a_list_has_the_callers_own_sessions_newest_first() {
     let rest = list(&format!("?limit=2&after={next}")).await;
     assert_eq!(ids(&rest), [id("one")]);
     assert_eq!(rest["next"], json!(null));
+    let nowhere = list("?after=a-token-of-another-store").await;
+    assert_eq!(ids(&nowhere), [""; 0], "not the first page once more");
+    assert_eq!(nowhere["next"], json!(null));
 }
 
 /// Answers the unnamed itself, and lets nobody start in the chat `closed`.

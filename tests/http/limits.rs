@@ -94,6 +94,31 @@ async fn a_body_that_is_too_slow_is_refused() {
     assert_eq!(server.sessions.in_memory_count(), 0);
 }
 
+#[tokio::test]
+async fn a_body_that_breaks_off_is_refused_and_starts_nothing() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer).await;
+    let whole = ask("Hi").to_string();
+    let short = format!("content-length: {}\r\n\r\n{whole}", whole.len() + 1);
+    let chunked = format!(
+        "transfer-encoding: chunked\r\n\r\n{:x}\r\n{whole}\r\n",
+        whole.len()
+    );
+    for body in [short, chunked] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!(
+            "POST {MOUNT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\n{body}"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("urn:unbroken:incomplete-body"), "{answer}");
+    }
+    assert!(calls.none().await);
+    assert_eq!(server.sessions.in_memory_count(), 0);
+}
+
 async fn answer(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     let all = async {

@@ -1,4 +1,4 @@
-//! A store that can be out of reach, or hold a record that can't be read.
+//! A store that can be out of reach, or hold what can't be read.
 
 use std::{
     sync::{
@@ -20,6 +20,7 @@ use unbroken::{
 pub(crate) struct Lost {
     store: Memory,
     out_of_reach: Arc<AtomicBool>,
+    upgraded: Arc<AtomicBool>,
     corrupt: Arc<AtomicU64>,
 }
 
@@ -28,6 +29,7 @@ impl Lost {
         Self {
             store: Memory::new(),
             out_of_reach: Arc::default(),
+            upgraded: Arc::default(),
             corrupt: Arc::default(),
         }
     }
@@ -45,6 +47,11 @@ impl Lost {
         self.corrupt.store(lsn, SeqCst);
     }
 
+    /// What it holds is of a newer format than this version knows.
+    pub(crate) fn upgrade(&self) {
+        self.upgraded.store(true, SeqCst);
+    }
+
     fn or<'a, T: Send + 'a>(
         &'a self,
         answer: BoxFuture<'a, Result<T, StoreError>>,
@@ -52,6 +59,9 @@ impl Lost {
         Box::pin(async move {
             if self.out_of_reach.load(SeqCst) {
                 return Err(StoreError::unavailable(false, "lost"));
+            }
+            if self.upgraded.load(SeqCst) {
+                return Err(StoreError::Unsupported { format: 9 });
             }
             answer.await
         })

@@ -3,10 +3,17 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use unbroken::{
+    session::{Retention, Sessions},
+    store::{Memory, StoreError},
+};
 
 use crate::{
     client::{Whole, With, get, post, send},
-    server::{MOUNT, Server, ask, at, driven, follow, id, scripted},
+    lost::Lost,
+    server::{
+        MOUNT, Server, ask, at, driven, driven_with, follow, id, scripted, scripted_with, until,
+    },
 };
 
 async fn page(server: &Server, id: &str, query: &str) -> Whole {
@@ -52,6 +59,55 @@ async fn pages_follow_one_another_to_the_end() {
         after = page["next"].clone();
     }
     assert_eq!(json!(all), whole["events"]);
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_read_ends_the_page_before_it() {
+    let store = Lost::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let server = scripted_with(sessions).await;
+    let body = follow(&json!({"tokens": 4, "delayMs": 0}));
+    let request = post(MOUNT, &body).with("x-session-id", id("corrupt"));
+    send(server.addr, request).await.whole().await;
+
+    store.corrupt(3);
+    let readable = page(&server, &id("corrupt"), "").await;
+    assert_eq!(readable.status(), 200, "{}", readable.text());
+    let readable = readable.json();
+    assert_eq!(lsns(&readable), [1, 2]);
+    assert_eq!(
+        (&readable["next"], &readable["tail"]),
+        (&json!(2), &json!(6))
+    );
+    assert_eq!(page(&server, &id("corrupt"), "after=2").await.status(), 500);
+}
+
+#[tokio::test]
+async fn a_client_that_pages_has_had_it_all_when_it_asks_from_the_end() {
+    let retention = Retention::until_released().grace(Duration::ZERO);
+    let sessions = Sessions::builder(Memory::new())
+        .retention(retention)
+        .build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let request = post(MOUNT, &ask("Hi"))
+        .with("accept", "application/json")
+        .with("x-session-id", id("released"));
+    send(server.addr, request).await.whole().await;
+    drop(calls.next().await);
+    until(async || {
+        let page = page(&server, &id("released"), "").await;
+        assert_eq!(page.status(), 200, "nobody has confirmed the end");
+        page.json()["status"] == "complete"
+    })
+    .await;
+    let end = page(&server, &id("released"), "after=2").await;
+    assert_eq!((end.status(), lsns(&end.json())), (200, vec![]));
+    let session = id("released").parse().unwrap();
+    until(async || {
+        let state = server.sessions.state(&session).await;
+        matches!(state, Err(StoreError::Gone(_)))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tower::ServiceBuilder;
 use tower_layer::Layer as _;
 use tower_service::Service;
 use unbroken::{
-    chat::{ChatEvent, ChatRequest, ErrorCode, ProviderError},
+    chat::{ChatEvent, ChatRequest, Complete, ErrorCode, FinishReason, ProviderError},
     session::{Limits, Sessions},
     store::Memory,
 };
@@ -122,6 +122,28 @@ async fn an_event_over_the_limit_ends_the_session_with_an_error() {
     let too_large = ending(sessions(), |call| call.event(json(501 - envelope))).await;
     assert_eq!(too_large["type"], "error");
     assert_eq!(too_large["code"], "limit");
+}
+
+#[tokio::test]
+async fn the_whole_text_is_left_out_of_complete_where_it_would_pass_the_limit() {
+    let limits = Limits::default().event_bytes(500);
+    let complete = |content: usize| {
+        ChatEvent::from(
+            Complete::new()
+                .with_text("a".repeat(content))
+                .with_finish_reason(FinishReason::Length),
+        )
+    };
+    let envelope = complete(0).to_json().len();
+    for (content, kept) in [(500 - envelope, true), (501 - envelope, false)] {
+        let sessions = Sessions::builder(Memory::new())
+            .limits(limits.clone())
+            .build();
+        let event = ending(sessions, |call| call.event(complete(content))).await;
+        assert_eq!(event["type"], "complete");
+        assert_eq!(event["finishReason"], "length");
+        assert_eq!(event.get("text").is_some(), kept, "{event}");
+    }
 }
 
 #[tokio::test]

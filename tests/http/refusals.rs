@@ -41,6 +41,15 @@ fn raw(body: &'static str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
+/// A question under a header that is there twice.
+fn twice(name: &'static str, values: [&str; 2]) -> Request<Full<Bytes>> {
+    let mut request = post(MOUNT, &ask("Hi"));
+    for value in values {
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    request
+}
+
 #[tokio::test]
 async fn what_can_not_be_understood_is_refused() {
     let (server, calls) = driven().await;
@@ -53,6 +62,31 @@ async fn what_can_not_be_understood_is_refused() {
         (raw(""), 400, "not-json"),
         (hi().with("x-session-id", "guessable"), 400, "malformed-id"),
         (hi().with("x-last-lsn", "3"), 400, "malformed-id"),
+        (
+            twice("x-session-id", [&id("one"), &id("two")]),
+            400,
+            "malformed-id",
+        ),
+        (
+            twice("x-last-lsn", ["1", "2"]).with("x-session-id", id("none")),
+            400,
+            "malformed-cursor",
+        ),
+        (
+            hi().with("x-session-id", id("none")).with("x-last-lsn", ""),
+            400,
+            "malformed-cursor",
+        ),
+        (
+            post(&format!("{MOUNT}?lastLsn="), &ask("Hi")).with("x-session-id", id("none")),
+            400,
+            "malformed-cursor",
+        ),
+        (
+            get(&format!("{MOUNT}?after=no+token")),
+            400,
+            "malformed-cursor",
+        ),
         (get(&at("short")), 400, "malformed-id"),
         (
             get(&session).with("x-last-lsn", "x"),
@@ -190,6 +224,29 @@ async fn a_store_that_is_out_of_reach_refuses_and_later_does_not() {
 }
 
 #[tokio::test]
+async fn who_comes_to_a_running_session_is_let_in_without_the_store() {
+    let store = Lost::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let hi = || post(MOUNT, &ask("Hi")).with("x-session-id", id("running"));
+    let mut first = send(server.addr, hi()).await;
+    let call = calls.next().await;
+    call.say("stored");
+    first.until("stored").await;
+
+    store.lose();
+    let mut read = send(server.addr, get(&at(&id("running")))).await;
+    read.until("stored").await;
+    let mut attached = send(server.addr, hi()).await;
+    attached.until("stored").await;
+    store.find();
+    drop(call);
+    for answer in [first, read, attached] {
+        assert!(answer.whole().await.clean);
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_can_not_be_read_is_refused_right_after_the_cursor_and_cuts_later() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone()).build();
@@ -213,6 +270,30 @@ async fn a_record_that_can_not_be_read_is_refused_right_after_the_cursor_and_cut
     assert!(!cut.clean, "the body fails");
     assert_eq!(ndjson(cut.text()).len(), 2, "after what can be read");
     assert_eq!(read("3").await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_a_newer_server_wrote_is_refused_and_another_server_may_answer() {
+    let store = Lost::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let hi = || post(MOUNT, &ask("Hi")).with("x-session-id", id("newer"));
+    let answer = send(server.addr, hi()).await;
+    drop(calls.next().await);
+    assert!(answer.whole().await.clean);
+
+    store.upgrade();
+    for request in [
+        hi(),
+        get(&at(&id("newer"))),
+        get(&at(&id("newer"))).with("accept", "application/json"),
+        empty("POST", &format!("{}/abort", at(&id("newer")))),
+        empty("DELETE", &at(&id("newer"))),
+    ] {
+        let answer = send(server.addr, request).await.whole().await;
+        refused(&answer, 503, "unsupported-format");
+    }
+    nothing_started(&server, &calls).await;
 }
 
 #[tokio::test]

@@ -130,8 +130,10 @@ async fn a_client_that_wants_json_gets_201_and_then_reads_elsewhere() {
     let stream = send(server.addr, get(&at(&id("document")))).await;
     assert!(stream.whole().await.text().contains("Hello"));
     let again = send(server.addr, request).await.whole().await;
-    assert_eq!(again.status(), 200, "it was there");
-    assert!(!again.head.headers.contains_key("location"));
+    assert_eq!(again.status(), 201, "who attaches is answered the same");
+    assert_eq!(again.header("location"), at(&id("document")));
+    assert_eq!(again.json()["id"], id("document"));
+    assert!(calls.none().await);
 }
 
 #[tokio::test]

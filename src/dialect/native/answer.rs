@@ -24,14 +24,11 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
         Answer::AtEnd { session } => {
             with_session(session, StatusCode::NO_CONTENT, None, Bytes::new())
         }
-        Answer::Document { session, started } => {
-            let status = if *started {
-                StatusCode::CREATED
-            } else {
-                StatusCode::OK
-            };
-            let mut response = with_session(session, status, Some(JSON), document(session));
-            if let (true, Some(location)) = (started, location(session)) {
+        // Who attaches by repeating a start is answered as the first time.
+        Answer::Document { session, .. } => {
+            let created = StatusCode::CREATED;
+            let mut response = with_session(session, created, Some(JSON), document(session));
+            if let Some(location) = location(session) {
                 response.headers_mut().insert(header::LOCATION, location);
             }
             response

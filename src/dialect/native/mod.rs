@@ -80,6 +80,8 @@ impl Native {
 
     /// The client's cursor: `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else `?lastLsn=`.
     ///
+    /// An empty one counts as absent, but on a POST, where only `Last-Event-ID` may be empty.
+    ///
     /// # Errors
     ///
     /// [`Problem::MalformedCursor`](super::Problem::MalformedCursor).

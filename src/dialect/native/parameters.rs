@@ -1,13 +1,16 @@
 //! What a request's headers and query say, beside `Accept`.
 
-use http::{HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 
 use super::accept::{self, JSON, NDJSON, Representation, SSE};
 use crate::{
     dialect::{Cursor, InvalidCursor, Problem, Refusal, query::query},
-    headers::SESSION_ID,
+    headers::{LAST_EVENT_ID, SESSION_ID},
     session::{InvalidSessionId, Position, SessionId},
 };
+
+/// The most bytes of a list's token. What is longer is no store's, and not worth asking one.
+const LIST_TOKEN_MAX: usize = 512;
 
 pub(super) fn representation(head: &Parts) -> Result<Representation, Refusal> {
     // An EventSource says what it wants; a browser that merely visits the address doesn't.
@@ -20,9 +23,7 @@ pub(super) fn representation(head: &Parts) -> Result<Representation, Refusal> {
 }
 
 pub(super) fn session_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
-    head.headers
-        .get(SESSION_ID)
-        .map(text)
+    header_value(head, &SESSION_ID, Problem::MalformedId)?
         .or_else(|| query(head, "sessionId"))
         .map(|text| parse_id(&text))
         .transpose()
@@ -34,24 +35,50 @@ pub(super) fn parse_id(text: &str) -> Result<SessionId, Refusal> {
 }
 
 /// The cursor in the first of these headers that is there and says something, else in the query.
+///
+/// On a POST an empty cursor is malformed: what was meant to reconnect must not start a session.
+/// Only `Last-Event-ID` may be empty there too, for an event source that has no id yet.
 pub(super) fn cursor(
     head: &Parts,
     names: &[HeaderName],
     parameter: &str,
 ) -> Result<Option<Position>, Refusal> {
-    names
-        .iter()
-        .filter_map(|name| head.headers.get(name))
-        .map(text)
-        .chain(query(head, parameter))
+    let empty_counts = head.method == Method::POST;
+    for name in names {
+        match header_value(head, name, Problem::MalformedCursor)? {
+            Some(text) if !text.is_empty() => return parse_cursor(&text).map(Some),
+            Some(text) if empty_counts && name != LAST_EVENT_ID => {
+                return parse_cursor(&text).map(Some);
+            }
+            _ => {}
+        }
+    }
+    query(head, parameter)
         .map(|text| text.trim().to_owned())
-        .find(|text| !text.is_empty())
+        .filter(|text| empty_counts || !text.is_empty())
+        .map(|text| parse_cursor(&text))
+        .transpose()
+}
+
+fn parse_cursor(text: &str) -> Result<Position, Refusal> {
+    text.parse()
+        .map(|Cursor(position)| position)
+        .map_err(|error: InvalidCursor| Refusal::new(Problem::MalformedCursor, error.to_string()))
+}
+
+/// Where a list goes on. Each store makes tokens of its own, so only what can't be one is refused.
+pub(super) fn list_token(head: &Parts) -> Result<Option<String>, Refusal> {
+    query(head, "after")
         .map(|text| {
-            text.parse()
-                .map(|Cursor(position)| position)
-                .map_err(|error: InvalidCursor| {
-                    Refusal::new(Problem::MalformedCursor, error.to_string())
-                })
+            let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+            if visible && (1..=LIST_TOKEN_MAX).contains(&text.len()) {
+                Ok(text)
+            } else {
+                Err(Refusal::new(
+                    Problem::MalformedCursor,
+                    "`after` is the `next` of the page before; leave it out for the first page",
+                ))
+            }
         })
         .transpose()
 }
@@ -89,7 +116,24 @@ pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
     }
 }
 
-/// A header's value, made to be refused where it isn't text.
+/// A header's value without the spaces around it, made to be refused where it isn't text. Of two
+/// that differ nobody knows which one is meant.
+fn header_value(
+    head: &Parts,
+    name: &HeaderName,
+    problem: Problem,
+) -> Result<Option<String>, Refusal> {
+    let mut values = head.headers.get_all(name).iter().map(text);
+    let first = values.next();
+    if values.any(|other| Some(&other) != first.as_ref()) {
+        return Err(Refusal::new(
+            problem,
+            format!("the header `{name}` is there twice and says two things; send it once"),
+        ));
+    }
+    Ok(first)
+}
+
 fn text(value: &HeaderValue) -> String {
-    value.to_str().unwrap_or("\u{fffd}").to_owned()
+    value.to_str().unwrap_or("\u{fffd}").trim().to_owned()
 }

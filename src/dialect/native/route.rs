@@ -136,7 +136,7 @@ fn list(head: &Parts) -> Result<List, Refusal> {
     Ok(List {
         chat: query(head, "chat").map(ChatId::new),
         status,
-        after: query(head, "after"),
+        after: parameters::list_token(head)?,
         limit: parameters::number(head, "limit", "a number of sessions, at least 1")?
             .map_or(0, |limit| limit.clamp(1, PAGE_LIMIT_MAX)),
     })
@@ -213,6 +213,65 @@ mod tests {
             problem("POST", "/", &[("x-last-lsn", "6")]),
             Problem::MalformedId
         );
+    }
+
+    #[test]
+    fn an_empty_cursor_on_a_post_is_none_and_starts_nothing() {
+        let uri = format!("/?sessionId={ID}");
+        let json = ("content-type", "application/json");
+        for (uri, headers) in [
+            (uri.clone(), vec![json, ("x-last-lsn", "")]),
+            (uri.clone(), vec![json, ("x-last-lsn", " ")]),
+            (format!("{uri}&lastLsn="), vec![json]),
+            (format!("{uri}&lastLsn"), vec![json]),
+            (format!("{uri}&lastLsn=1"), vec![json, ("x-last-lsn", "")]),
+        ] {
+            assert_eq!(
+                problem("POST", &uri, &headers),
+                Problem::MalformedCursor,
+                "{uri} {headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_may_not_say_two_things() {
+        let other = "another-session-of-mine-0001";
+        let id = [("x-session-id", ID), ("x-session-id", other)];
+        assert_eq!(problem("POST", "/", &id), Problem::MalformedId);
+        let lsn = [("x-last-lsn", "1"), ("x-last-lsn", "2")];
+        let uri = format!("/{ID}");
+        assert_eq!(problem("GET", &uri, &lsn), Problem::MalformedCursor);
+        let uri = format!("/?sessionId={ID}");
+        assert_eq!(problem("POST", &uri, &lsn), Problem::MalformedCursor);
+
+        let same = [
+            ("x-session-id", ID),
+            ("x-session-id", ID),
+            ("x-last-lsn", "3"),
+            ("x-last-lsn", "3"),
+        ];
+        let Ok(Route::Known(Intent::Read(read))) = at("POST", "/", &same) else {
+            panic!()
+        };
+        assert_eq!((read.id.as_str(), read.after.lsn.get()), (ID, 3));
+    }
+
+    #[test]
+    fn a_list_goes_on_from_what_could_be_a_stores_token() {
+        let after = |value: &str| match at("GET", &format!("/?after={value}"), &[]) {
+            Ok(Route::Known(Intent::List(list))) => Ok(list.after),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal.problem),
+        };
+        let longest = "a".repeat(512);
+        for token in ["17", "eyJhIjoxfQ==", "1-2:3/~!", &longest] {
+            assert_eq!(after(token), Ok(Some(token.to_owned())));
+        }
+        let too_long = "a".repeat(513);
+        for bad in ["", "a%20b", "a+b", "%00", "%C3%A9", &too_long] {
+            assert_eq!(after(bad), Err(Problem::MalformedCursor), "{bad}");
+        }
     }
 
     #[test]
