@@ -2,6 +2,10 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -9,6 +13,32 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+/// The span of time that is measured: it opens once everybody keeps up.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    from: AtomicU64,
+    to: AtomicU64,
+}
+
+impl Window {
+    pub(crate) fn open(&self) {
+        self.from.store(nanoseconds(), SeqCst);
+    }
+
+    pub(crate) fn close(&self) {
+        self.to.store(nanoseconds(), SeqCst);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.to.load(SeqCst) > 0
+    }
+
+    fn has(&self, time: u64) -> bool {
+        let from = self.from.load(SeqCst);
+        from > 0 && time >= from
+    }
+}
 
 pub(crate) struct Answer {
     stream: TcpStream,
@@ -108,20 +138,25 @@ impl Answer {
         all.lines().nth(1).unwrap_or_default().to_owned()
     }
 
-    /// Reads for a while, and says how late each event came that carries the time it was made,
-    /// in nanoseconds, behind the letter `t`.
-    pub(crate) async fn delays(mut self, until: Instant) -> Vec<u64> {
+    /// Reads until the window closes, and says how late each event came that was made in it and
+    /// carries the time it was made, in nanoseconds, behind the letter `t`.
+    pub(crate) async fn delays(mut self, window: Arc<Window>) -> Vec<u64> {
         let mut delays = Vec::new();
-        while Instant::now() < until {
-            let more = tokio::time::timeout_at(until.into(), self.more()).await;
-            let Ok(Some(some)) = more else { break };
+        while !window.is_closed() {
+            let more = tokio::time::timeout(Duration::from_millis(200), self.more()).await;
+            let some = match more {
+                Ok(Some(some)) => some,
+                Ok(None) => break,
+                Err(_) => continue,
+            };
             let now = nanoseconds();
             for part in self.buffer[some].split(|byte| *byte == b't') {
                 let digits = part.iter().take_while(|byte| byte.is_ascii_digit()).count();
                 if digits == 19 {
                     let made = std::str::from_utf8(&part[..digits])
                         .ok()
-                        .and_then(|d| d.parse().ok());
+                        .and_then(|digits| digits.parse().ok());
+                    let made = made.filter(|made| window.has(*made));
                     delays.extend(made.map(|made: u64| now.saturating_sub(made)));
                 }
             }
