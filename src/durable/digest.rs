@@ -1,25 +1,43 @@
 use sha2::{Digest as _, Sha256};
 
-use crate::session::{Digest, Owner};
+use crate::session::{Digest, Owner, ServiceName};
 
-/// What makes two starts the same request: dialect, owner and raw body. Lengths go first, so that
-/// nothing can move from one part into the next.
-pub(super) fn digest(dialect: &str, owner: Option<&Owner>, body: &[u8]) -> Digest {
+/// What makes two starts the same request: a SHA-256 over its parts, for the
+/// [`Start`](crate::session::Start)s of an application's own handlers.
+///
+/// Name what starts it, whose it is, and everything that the provider is asked. Each part counts
+/// with its length, so that nothing can move from one part into the next.
+///
+/// ```
+/// use unbroken::durable::digest_of;
+///
+/// let (user, question) = ("ann", "Why is the sky blue?");
+/// let digest = digest_of(["ask", user, question]);
+/// assert_ne!(digest, digest_of(["ask", "bob", question]));
+/// assert_ne!(digest_of(["ab", "c"]), digest_of(["a", "bc"]));
+/// ```
+pub fn digest_of<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Digest {
     let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    part(dialect.as_bytes());
-    match owner {
-        None => part(b"nobody"),
-        Some(owner) => {
-            part(b"owner");
-            part(owner.as_str().as_bytes());
-        }
+    for part in parts {
+        let part = part.as_ref();
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
-    part(body);
     Digest(hash.finalize().into())
+}
+
+/// The digest of a start over HTTP: service, dialect, owner and raw body.
+pub(super) fn digest(
+    service: &ServiceName,
+    dialect: &str,
+    owner: Option<&Owner>,
+    body: &[u8],
+) -> Digest {
+    let (service, dialect) = (service.as_str().as_bytes(), dialect.as_bytes());
+    match owner {
+        None => digest_of([service, dialect, b"nobody", body]),
+        Some(owner) => digest_of([service, dialect, b"owner", owner.as_str().as_bytes(), body]),
+    }
 }
 
 #[cfg(test)]
@@ -31,23 +49,28 @@ mod tests {
     #[test]
     fn every_part_counts_and_none_runs_into_the_next() {
         let owner = |name: &str| Some(Owner::new(name));
+        let of = |service: &str, dialect, owner: Option<&Owner>, body: &str| {
+            digest(&ServiceName::new(service), dialect, owner, body.as_bytes())
+        };
         let all = [
-            ("native", None, "body"),
-            ("other", None, "body"),
-            ("native", owner("nobody"), "body"),
-            ("native", owner("ann"), "body"),
-            ("native", owner("annb"), "ody"),
-            ("native", None, "bodY"),
-            ("nativ", None, "ebody"),
+            ("chat", "native", None, "body"),
+            ("other", "native", None, "body"),
+            ("chatn", "ative", None, "body"),
+            ("chat", "other", None, "body"),
+            ("chat", "native", owner("nobody"), "body"),
+            ("chat", "native", owner("ann"), "body"),
+            ("chat", "native", owner("annb"), "ody"),
+            ("chat", "native", None, "bodY"),
+            ("chat", "nativ", None, "ebody"),
         ];
         let digests: HashSet<_> = all
             .iter()
-            .map(|(dialect, owner, body)| digest(dialect, owner.as_ref(), body.as_bytes()))
+            .map(|(service, dialect, owner, body)| of(service, dialect, owner.as_ref(), body))
             .collect();
         assert_eq!(digests.len(), all.len());
         assert_eq!(
-            digest("native", None, b"body"),
-            digest("native", None, b"body")
+            of("chat", "native", None, "body"),
+            of("chat", "native", None, "body")
         );
     }
 }

@@ -60,6 +60,7 @@ mod streaming;
 
 pub use self::{
     body::{BodyError, SessionBody},
+    digest::digest_of,
     format::ChatFormat,
     hooks::{Begun, Ended},
     layer::DurableLayer,

@@ -86,6 +86,7 @@ where
         Route::Body => {
             let body = receive(body, config.max_body, config.body_timeout).await?;
             digest = Some(super::digest::digest(
+                &config.service,
                 config.dialect.name(),
                 owner.as_ref(),
                 &body,
@@ -104,7 +105,12 @@ where
     match intent {
         Intent::Start(start) => {
             let digest = digest.unwrap_or_else(|| {
-                super::digest::digest(exchange.config.dialect.name(), exchange.owner.as_ref(), b"")
+                super::digest::digest(
+                    &exchange.config.service,
+                    exchange.config.dialect.name(),
+                    exchange.owner.as_ref(),
+                    b"",
+                )
             });
             let extensions = std::mem::take(&mut head.extensions);
             exchange.start(*start, digest, extensions, provider).await
