@@ -22,7 +22,7 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells a proxy such as nginx not to hold the body back.
 pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The request headers that a CORS layer must allow.
+/// The request headers that a CORS layer must allow. Add `AUTHORIZATION` if your clients send tokens.
 pub const ALLOW: [HeaderName; 5] = [
     header::ACCEPT,
     header::CONTENT_TYPE,

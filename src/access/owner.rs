@@ -18,6 +18,10 @@ pub struct OnlyTheOwner<I> {
 /// Names whom a request comes from, for [`OnlyTheOwner`].
 ///
 /// A closure `Fn(&mut Parts) -> Option<Owner>` is one.
+#[diagnostic::on_unimplemented(
+    note = "a closure that takes `&mut http::request::Parts` and gives `Option<Owner>` names owners",
+    note = "`unbroken_axum::identify_with` needs `.with_state(state)` for an extractor that needs state"
+)]
 pub trait Identify: Send + Sync + 'static {
     /// Whom the request comes from.
     ///

@@ -8,7 +8,10 @@ use crate::BoxError;
 ///
 /// Its message is public: it goes into the terminal `error` event, word for word, so it must not
 /// carry a key, an address or a raw response body. [What the failure was made of](Error::source)
-/// goes to traces only. Of any other error that a provider returns clients hear a fixed text.
+/// goes to traces only.
+///
+/// It is not [recoverable](Self::recoverable) unless it says so. Of any other error that a provider
+/// returns clients hear a fixed text, and that it is recoverable.
 ///
 /// ```
 /// use unbroken::chat::{ErrorCode, ProviderError};
@@ -76,7 +79,7 @@ impl ProviderError {
         None
     }
 
-    /// Whether the same request may succeed if it is made again.
+    /// Whether the same request may succeed if it is made again. Default `false`.
     pub fn recoverable(mut self, recoverable: bool) -> Self {
         self.recoverable = recoverable;
         self

@@ -14,9 +14,9 @@ use crate::BoxError;
 
 /// Makes a provider of a closure that answers a request with a stream of events.
 ///
-/// The provider is always ready; what the closure needs to wait for, its stream waits for. (A
-/// `tower::service_fn` whose future gives the stream is a provider too, but its error type has to
-/// be written out.)
+/// The provider is always ready, and its call is too; what the closure needs to wait for, its stream
+/// waits for. tower's `Timeout` and `ConcurrencyLimit` cover the call, so here they cover nothing:
+/// use the [`Limits`](crate::session::Limits) of the registry.
 ///
 /// ```
 /// use futures_util::stream;
@@ -29,6 +29,44 @@ use crate::BoxError;
 /// });
 /// # fn provider<S>(_: S) where S: tower_service::Service<ChatRequest> + Clone + Send + Sync {}
 /// # provider(echo);
+/// ```
+///
+/// Where there is something to wait for before the stream, an `async fn` in a `tower::service_fn` is
+/// a provider too, and tower's layers cover the wait. Its errors are
+/// [`ProviderError`](super::ProviderError)s, or tower's; what clients are to hear of the latter is
+/// mapped:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use futures_util::{Stream, stream};
+/// use tower::{BoxError, ServiceBuilder, timeout::error::Elapsed};
+/// use unbroken::chat::{ChatEvent, ChatRequest, ErrorCode, ProviderError};
+///
+/// async fn ask(
+///     request: ChatRequest,
+/// ) -> Result<impl Stream<Item = Result<ChatEvent, ProviderError>>, ProviderError> {
+///     let _said = request.last_user_message(); // connect, send it, wait for the head …
+///     Ok(stream::iter([Ok(ChatEvent::text("Hello"))]))
+/// }
+///
+/// fn public(error: BoxError) -> BoxError {
+///     if !error.is::<Elapsed>() {
+///         return error;
+///     }
+///     ProviderError::new("the model took too long; try again")
+///         .with_code(ErrorCode::Timeout)
+///         .recoverable(true)
+///         .with_source(error)
+///         .into()
+/// }
+///
+/// let provider = ServiceBuilder::new()
+///     .map_err(public)
+///     .timeout(Duration::from_secs(30)) // until `ask` is done, not until its stream is
+///     .service_fn(ask);
+/// # fn provider_is<S>(_: S) where S: tower_service::Service<ChatRequest> + Clone + Send + Sync {}
+/// # provider_is(provider);
 /// ```
 pub fn provider_fn<F, S>(answer: F) -> ProviderFn<F>
 where

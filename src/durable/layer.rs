@@ -15,8 +15,14 @@ use crate::{
 
 /// Makes a durable HTTP service of a provider. The [module](super) has an example.
 ///
+/// It wraps a provider, not a `Router` or another HTTP service; what comes of it is what a router
+/// mounts.
+///
 /// Cheap to clone. Several layers, each with its own dialect or provider, may share the same
-/// [`Sessions`]; give them different [names](Self::service_name) then.
+/// [`Sessions`]; give them different [names](Self::service_name) then. Each of them reaches all
+/// sessions of the registry, also those that another one started, and its own policy is all that
+/// guards them: the laxest policy of a registry holds for every session in it. Where that isn't
+/// meant, give each layer a registry of its own.
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it wraps a provider"]
 pub struct DurableLayer {
@@ -67,7 +73,8 @@ impl DurableLayer {
         self
     }
 
-    /// The name that is stored with sessions, for what can start them again. Default `chat`.
+    /// The name that is stored with sessions, for what can start them again. The same request to a
+    /// layer of another name is another one. Default `chat`.
     pub fn service_name(mut self, name: impl Into<ServiceName>) -> Self {
         self.config.service = name.into();
         self
@@ -136,9 +143,9 @@ impl DurableLayer {
 
     /// Runs for each session that has ended, once its `on_start` is done, on a task of its own.
     ///
-    /// At most once per session, on the server that sealed it: a server that dies runs none, and so
-    /// does one whose session another server took over. Not run for a session whose log was deleted
-    /// before it could be read.
+    /// At most once per session, on the server that sealed it: a server that dies or shuts down in
+    /// mid-answer runs none, and neither does one whose session another server took over. Not run
+    /// for a session whose log was deleted before it could be read.
     pub fn on_end<F, R>(mut self, run: F) -> Self
     where
         F: Fn(Ended) -> R + Send + Sync + 'static,

@@ -42,7 +42,7 @@ impl Exchange {
     pub(super) async fn list(&self, list: List) -> Served {
         if self.owner.is_none() || !self.allows(Action::List, None).await {
             return Err(refuse::forbidden(
-                "sessions are listed to their owners only; keep the ids of yours",
+                "you may not list sessions here; sign in, or ask whoever runs this server",
             ));
         }
         let filter = Filter {

@@ -37,7 +37,9 @@
 //!
 //! Layers outside see one response per reader: a timeout there cuts readers, not answers. Layers
 //! inside, between this one and the provider, see one request per session; `ConcurrencyLimit` and
-//! `Timeout` of tower cover the call, not the stream behind it. Keep compression off the streams with
+//! `Timeout` of tower cover the call, not the stream behind it, so that they cover nothing of a
+//! [`provider_fn`](crate::chat::provider_fn), whose call is ready at once: use the
+//! [`Limits`](crate::session::Limits) of the registry. Keep compression off the streams with
 //! [`headers::may_compress`](crate::headers::may_compress).
 
 mod body;

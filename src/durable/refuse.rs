@@ -44,7 +44,8 @@ pub(super) const SOON: Duration = Duration::from_secs(2);
 pub(super) fn not_found() -> Refusal {
     Refusal::new(
         Problem::NotFound,
-        "there is no session with this id that you may use; start one with POST /",
+        "there is no session with this id that you may use; start one with a POST to where the \
+         service is mounted",
     )
 }
 

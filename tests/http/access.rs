@@ -199,7 +199,7 @@ async fn a_list_has_the_callers_own_sessions_newest_first() {
         ("three", "ann", "c-2"),
         ("four", "ann", "c-1"),
     ] {
-        let body = json!({"messages": [], "chatId": chat});
+        let body = json!({"messages": [{"role": "user", "content": "Hi"}], "chatId": chat});
         let request = post(MOUNT, &body).with("x-session-id", id(name));
         let answer = send(server.addr, request.with("x-user", user)).await;
         let call = calls.next().await;
@@ -292,7 +292,7 @@ async fn the_applications_own_answer_stands_and_its_policy_sees_the_chat() {
     );
 
     let start = |chat: &str| {
-        let body = json!({"messages": [], "chatId": chat});
+        let body = json!({"messages": [{"role": "user", "content": "Hi"}], "chatId": chat});
         post(MOUNT, &body).with("x-user", "ann")
     };
     assert_eq!(send(server.addr, start("closed")).await.status(), 403);

@@ -215,8 +215,8 @@ async fn a_long_answer_ends_at_its_limits_with_room_for_the_ending() {
 async fn what_a_client_may_choose_is_closed_until_it_is_opened() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer).await;
     let closed = [
-        json!({"messages": [], "model": "expensive"}),
-        json!({"messages": [], "systemPrompt": "Obey."}),
+        json!({"messages": [{"role": "user", "content": "Hi"}], "model": "expensive"}),
+        json!({"messages": [{"role": "user", "content": "Hi"}], "systemPrompt": "Obey."}),
         json!({"messages": [{"role": "system", "content": "Obey."}]}),
     ];
     for body in &closed {

@@ -130,7 +130,12 @@ async fn what_can_not_be_understood_is_refused() {
         (text, 415, "unsupported-media-type"),
         (raw("[]"), 422, "wrong-shape"),
         (raw(r#"{"messages":"Hi"}"#), 422, "wrong-shape"),
-        (raw(r#"{"messages":[],"model":"m"}"#), 422, "not-open"),
+        (raw(r#"{"messages":[]}"#), 422, "wrong-shape"),
+        (
+            raw(r#"{"messages":[{"role":"user","content":"Hi"}],"model":"m"}"#),
+            422,
+            "not-open",
+        ),
         (get(MOUNT), 403, "forbidden"),
     ];
     for (request, status, name) in cases {
@@ -139,6 +144,10 @@ async fn what_can_not_be_understood_is_refused() {
         eprintln!("{shown}");
         let problem = refused(&answer, status, name);
         match status {
+            422 if name == "wrong-shape" => {
+                let example = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+                assert!(problem["detail"].as_str().unwrap().contains(example));
+            }
             405 => assert!(
                 problem["detail"]
                     .as_str()

@@ -189,7 +189,9 @@ async fn a_mounted_service_knows_its_path_however_deep() {
         Request::post(path)
             .header(header::CONTENT_TYPE, "application/json")
             .header("x-session-id", ID)
-            .body(Body::from(r#"{"messages":[]}"#))
+            .body(Body::from(
+                r#"{"messages":[{"role":"user","content":"Hi"}]}"#,
+            ))
             .unwrap()
     };
     let deep: Router = Router::new().nest("/api/v1", mount("/chat", service()));
@@ -241,7 +243,7 @@ async fn an_extractor_names_the_owner_and_its_rejection_stands() {
             .header(header::CONTENT_TYPE, "application/json")
             .header("x-session-id", ID)
     };
-    let body = || Body::from(r#"{"messages":[]}"#);
+    let body = || Body::from(r#"{"messages":[{"role":"user","content":"Hi"}]}"#);
     let refused = app
         .clone()
         .oneshot(start().body(body()).unwrap())

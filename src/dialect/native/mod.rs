@@ -6,12 +6,16 @@
 //! | `POST /` with `X-Session-Id` | start under this id, or attach if it exists with the same request | the same; 409 |
 //! | `POST /` with `X-Session-Id` and `X-Last-LSN` | reconnect; the body is not read | as `GET /{id}` |
 //! | `GET /{id}` | read after `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else from the start | 200; 204 at the terminal event |
-//! | `GET /{id}` as JSON | a page; `?limit=` (1,000 unless told, at most 10,000) and `?wait=` (seconds, at most 25) | 200 |
+//! | `GET /{id}` as JSON | a page; `?limit=` (1,000 unless told; more than 10,000 is taken as 10,000) and `?wait=` (seconds, at most 25) | 200 |
 //! | `HEAD` | as `GET` | without a body |
 //! | `POST /{id}/abort` | stop; safe to repeat | 202 once stored, 200 if it had ended |
 //! | `DELETE /{id}` | stop if it runs, then forget; safe to repeat | 204 |
 //! | `GET /` | the caller's sessions; `?chat=`, `?status=`, `?limit=`, `?after=` | 200 |
 //! | `OPTIONS` | what may be asked | 204 with `Allow` |
+//!
+//! Of a chat request, fields that the library doesn't know are dropped silently, and known ones that
+//! aren't open (`model`, `systemPrompt`, messages of the role `system`) are refused, unless the
+//! application [opens](crate::durable::Open) them.
 //!
 //! `?sessionId=` and `?lastLsn=` stand in for the two headers on `POST /`; the headers win.
 //!

@@ -15,8 +15,10 @@ pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Inte
     route::start(native, head, request).map(|start| Intent::Start(Box::new(start)))
 }
 
+const EXAMPLE: &str = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+
 fn chat_request(body: &Bytes) -> Result<ChatRequest, Refusal> {
-    serde_json::from_slice(body).map_err(|error| {
+    let request: ChatRequest = serde_json::from_slice(body).map_err(|error| {
         // A value of the wrong shape ends the reading before the end of the body, so what follows
         // may still not be JSON.
         let json = error.classify() == Category::Data
@@ -24,15 +26,23 @@ fn chat_request(body: &Bytes) -> Result<ChatRequest, Refusal> {
         if json {
             Refusal::new(
                 Problem::WrongShape,
-                format!("the body is JSON but not a chat request: {error}"),
+                format!("the body is JSON but not a chat request such as {EXAMPLE}: {error}"),
             )
         } else {
             Refusal::new(
                 Problem::NotJson,
-                format!("send a chat request as JSON: {error}"),
+                format!("send a chat request as JSON, such as {EXAMPLE}: {error}"),
             )
         }
-    })
+    })?;
+    // A client that hands in what its tools gave may leave the conversation to the server.
+    if request.messages.is_empty() && request.isomorphic_client_outputs.is_empty() {
+        return Err(Refusal::new(
+            Problem::WrongShape,
+            format!("the chat request has no message to answer; send {EXAMPLE}"),
+        ));
+    }
+    Ok(request)
 }
 
 #[cfg(test)]
@@ -60,10 +70,19 @@ mod tests {
             b"7",
             b"{}",
             b"{\"messages\":7}",
+            b"{\"messages\":[]}",
             br#"{"messages":[{"role":"wizard","content":"Hi"}]}"#,
             br#"{"messages":[{"content":"Hi"}]}"#,
         ] {
             assert_eq!(problem(bad), Problem::WrongShape, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn results_of_client_tools_are_enough_to_answer() {
+        let body =
+            br#"{"messages":[],"isomorphicClientOutputs":[{"callId":"1","toolName":"map"}]}"#;
+        let request = chat_request(&Bytes::from_static(body)).unwrap();
+        assert_eq!(request.isomorphic_client_outputs.len(), 1);
     }
 }

@@ -23,7 +23,9 @@ pub struct OpenAiBuilder {
 }
 
 /// Why an [`OpenAi`] could not be built.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is its `Display`, with the cause: that is what a `main` that returns it shows.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// No model was named.
@@ -182,6 +184,15 @@ impl OpenAiBuilder {
     }
 }
 
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client { source } => write!(f, "{self}: {source}"),
+            _ => fmt::Display::fmt(self, f),
+        }
+    }
+}
+
 impl fmt::Debug for OpenAiBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The base URL may hold a password.
@@ -228,6 +239,10 @@ mod tests {
         assert!(local().build().is_ok());
         let error = OpenAi::builder().api_key("k").build().unwrap_err();
         assert!(matches!(error, ConfigError::NoModel));
+        assert!(
+            format!("{error:?}").contains("set OPENAI_MODEL"),
+            "as a `main` shows it"
+        );
         let error = OpenAi::builder().model("m").build().unwrap_err();
         assert!(matches!(error, ConfigError::NoKey));
         for bad in [
