@@ -22,7 +22,7 @@
 //!     .service(provider_fn(|_request| {
 //!         stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
 //!     }));
-//! let app: axum::Router = axum::Router::new().nest_service("/api/chat", chat);
+//! let app: axum::Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
 //!
 //! # Where to look

@@ -12,16 +12,30 @@ use crate::Rejection;
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
-/// use unbroken::session::Sessions;
+/// use unbroken::{session::{Owner, Sessions}, store::StoreError};
 /// use unbroken_axum::{Cursor, Rejection, SessionId};
+/// # #[derive(Clone)] struct User(Owner);
+/// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+/// #     type Rejection = http::StatusCode;
+/// #     async fn from_request_parts(
+/// #         parts: &mut http::request::Parts, _: &S,
+/// #     ) -> Result<Self, http::StatusCode> {
+/// #         parts.extensions.get().cloned().ok_or(http::StatusCode::UNAUTHORIZED)
+/// #     }
+/// # }
 ///
+/// // `User` is an extractor of the application's.
 /// async fn missed(
 ///     State(sessions): State<Sessions>,
+///     User(user): User,
 ///     SessionId(id): SessionId,
 ///     Cursor(after): Cursor,
 /// ) -> Result<String, Rejection> {
-///     let tail = sessions.state(&id).await?.tail;
-///     Ok(format!("{} events", tail.get().saturating_sub(after.lsn.get())))
+///     let state = sessions.state(&id).await?;
+///     if state.info.owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into()); // as if it weren't there
+///     }
+///     Ok(format!("{} events", state.tail.get().saturating_sub(after.lsn.get())))
 /// }
 /// # let _: Router<Sessions> = Router::new().route("/{id}/missed", get(missed));
 /// ```

@@ -11,17 +11,34 @@ use unbroken::{
 /// A [`Refusal`] as axum's response, `application/problem+json`.
 ///
 /// The errors of [`Sessions`](unbroken::session::Sessions) turn into it, so that a handler can use
-/// `?`. Each says what to do, and nothing that strangers shouldn't know.
+/// `?`. Each says what to do, and nothing that strangers shouldn't know; refuse a session that isn't
+/// the caller's as [`StoreError::NotFound`], so that absent and forbidden look the same. (Of one that
+/// is gone, [`StoreError::Gone`] has the owner.)
 ///
 /// ```
 /// use axum::{extract::State, http::StatusCode};
-/// use unbroken::{session::Sessions, store::Abort};
+/// use unbroken::{session::{Owner, Sessions}, store::{Abort, StoreError}};
 /// use unbroken_axum::{Rejection, SessionId};
+/// # #[derive(Clone)] struct User(Owner);
+/// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+/// #     type Rejection = StatusCode;
+/// #     async fn from_request_parts(
+/// #         parts: &mut http::request::Parts, _: &S,
+/// #     ) -> Result<Self, StatusCode> {
+/// #         parts.extensions.get().cloned().ok_or(StatusCode::UNAUTHORIZED)
+/// #     }
+/// # }
 ///
+/// // `User` is an extractor of the application's.
 /// async fn stop(
 ///     State(sessions): State<Sessions>,
+///     User(user): User,
 ///     SessionId(id): SessionId,
 /// ) -> Result<StatusCode, Rejection> {
+///     let state = sessions.state(&id).await?;
+///     if state.info.owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into());
+///     }
 ///     sessions.abort(&id, Abort::default()).await?;
 ///     Ok(StatusCode::ACCEPTED)
 /// }

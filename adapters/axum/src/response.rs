@@ -8,15 +8,29 @@ use unbroken::durable::SessionBody;
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
-/// use unbroken::session::Sessions;
+/// use unbroken::{session::{Owner, Sessions}, store::StoreError};
 /// use unbroken_axum::{Rejection, Resume, SessionId, SessionResponse};
+/// # #[derive(Clone)] struct User(Owner);
+/// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+/// #     type Rejection = http::StatusCode;
+/// #     async fn from_request_parts(
+/// #         parts: &mut http::request::Parts, _: &S,
+/// #     ) -> Result<Self, http::StatusCode> {
+/// #         parts.extensions.get().cloned().ok_or(http::StatusCode::UNAUTHORIZED)
+/// #     }
+/// # }
 ///
+/// // `User` is an extractor of the application's.
 /// async fn read(
 ///     State(sessions): State<Sessions>,
+///     User(user): User,
 ///     SessionId(id): SessionId,
 ///     resume: Resume,
 /// ) -> Result<SessionResponse, Rejection> {
 ///     let session = sessions.attach(&id).await?;
+///     if session.info().owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into()); // as if it weren't there
+///     }
 ///     resume.of(&session).await
 /// }
 ///

@@ -13,27 +13,45 @@ use crate::{Rejection, SessionResponse};
 ///
 /// Rejects with 406 a client that accepts neither NDJSON nor SSE, and with 400 a malformed cursor.
 ///
+/// A handler of one's own names the owner, and [digests](unbroken::durable::digest_of) what it was
+/// asked: a retry under the same id, owner and digest attaches to the session that is there. With a
+/// digest that is always the same, one question would be answered with another one's session.
+///
 /// ```
 /// use axum::{Json, Router, extract::State, routing::post};
 /// use futures_util::stream;
 /// use unbroken::{
 ///     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
-///     durable::ProviderSource,
-///     session::{Digest, SessionId, Sessions, Start},
+///     durable::{ProviderSource, digest_of},
+///     session::{self, Owner, Sessions, Start},
 /// };
-/// use unbroken_axum::{Rejection, Resume, SessionResponse};
+/// use unbroken_axum::{Rejection, Resume, SessionId, SessionResponse};
+/// # #[derive(Clone)] struct User(Owner);
+/// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+/// #     type Rejection = http::StatusCode;
+/// #     async fn from_request_parts(
+/// #         parts: &mut http::request::Parts, _: &S,
+/// #     ) -> Result<Self, http::StatusCode> {
+/// #         parts.extensions.get().cloned().ok_or(http::StatusCode::UNAUTHORIZED)
+/// #     }
+/// # }
 ///
+/// // `User` is an extractor of the application's.
 /// async fn ask(
 ///     State(sessions): State<Sessions>,
+///     User(user): User,
+///     id: Option<SessionId>,
 ///     resume: Resume,
 ///     Json(question): Json<String>,
 /// ) -> Result<SessionResponse, Rejection> {
 ///     let provider = provider_fn(|_request| {
 ///         stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
 ///     });
-///     let permit = sessions.permit(None)?;
+///     let permit = sessions.permit(Some(&user))?;
 ///     let info = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-///     let start = Start::new(SessionId::random(), "ask".into(), Digest([0; 32]), info);
+///     let id = id.map_or_else(session::SessionId::random, |SessionId(id)| id);
+///     let digest = digest_of(["ask", user.as_str(), &question]);
+///     let start = Start::new(id, "ask".into(), digest, info).owner(Some(user));
 ///     let source = ProviderSource::new(provider, ChatRequest::from_user(question));
 ///     let started = sessions.start(permit, start, source).await?;
 ///     resume.of(&started.session).await

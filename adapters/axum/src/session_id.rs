@@ -14,19 +14,34 @@ use crate::Rejection;
 /// else the header `X-Session-Id`, else the query's `sessionId`.
 ///
 /// Rejects with 400 what isn't an id, and its absence; `Option<SessionId>` takes absence for `None`.
-/// Whether there is such a session, and whose, is for the handler to find out.
+/// Whether there is such a session, and whose, is for the handler to find out: no policy stands
+/// before it.
 ///
 /// ```
 /// use axum::{Json, Router, extract::State, routing::get};
 /// use serde_json::{Value, json};
-/// use unbroken::session::Sessions;
+/// use unbroken::{session::{Owner, Sessions}, store::StoreError};
 /// use unbroken_axum::{Rejection, SessionId};
+/// # #[derive(Clone)] struct User(Owner);
+/// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
+/// #     type Rejection = http::StatusCode;
+/// #     async fn from_request_parts(
+/// #         parts: &mut http::request::Parts, _: &S,
+/// #     ) -> Result<Self, http::StatusCode> {
+/// #         parts.extensions.get().cloned().ok_or(http::StatusCode::UNAUTHORIZED)
+/// #     }
+/// # }
 ///
+/// // `User` is an extractor of the application's.
 /// async fn status(
 ///     State(sessions): State<Sessions>,
+///     User(user): User,
 ///     SessionId(id): SessionId,
 /// ) -> Result<Json<Value>, Rejection> {
 ///     let state = sessions.state(&id).await?;
+///     if state.info.owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into()); // as if it weren't there
+///     }
 ///     Ok(Json(json!({"status": state.status.as_str(), "tail": state.tail.get()})))
 /// }
 ///

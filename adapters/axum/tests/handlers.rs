@@ -15,8 +15,8 @@ use tower_layer::Layer;
 use unbroken::{
     access::{AnyoneWithTheId, OnlyTheOwner},
     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
-    durable::{DurableLayer, ProviderSource},
-    session::{self, Digest, Owner, Sessions, Start},
+    durable::{DurableLayer, ProviderSource, digest_of},
+    session::{self, Owner, Sessions, Start},
 };
 use unbroken_axum::{Cursor, Rejection, Resume, SessionId, SessionResponse, identify_with, mount};
 
@@ -40,7 +40,7 @@ async fn ask(
     let info = ChatEvent::session_info(Capabilities::new())
         .to_json()
         .freeze();
-    let digest = Digest([u8::try_from(question.len()).unwrap(); 32]);
+    let digest = digest_of(["ask", &question]);
     let start = Start::new(id, "ask".into(), digest, info);
     let source = ProviderSource::new(provider!(), ChatRequest::from_user(question));
     let started = sessions

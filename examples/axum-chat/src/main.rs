@@ -14,6 +14,7 @@ use std::{env, net::Ipv4Addr, time::Duration};
 
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
+use tracing_subscriber::filter::LevelFilter;
 use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
@@ -28,6 +29,11 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    // Clients hear the public half of a failure; its cause goes to `tracing`.
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
 
     // Answers live in memory here: as long as this process, and five minutes past their end.
