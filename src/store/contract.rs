@@ -39,7 +39,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// that is still at the epoch `seen`: makes a new epoch and counts the attempt.
     ///
     /// Repeated with the same token, the same epoch comes again, for as long as nobody else has
-    /// claimed the session.
+    /// claimed the session and it is not sealed.
     ///
     /// # Errors
     ///
@@ -55,7 +55,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Claimed, StoreError>>;
 
     /// Extends leases: each session that is still at its epoch is owned for `lease` from now. A
-    /// lease of zero gives it back, so that anybody may claim at once.
+    /// lease of zero gives it back, so that anybody may claim at once; a later append by the same
+    /// epoch succeeds while nobody has, but doesn't take the lease again.
     ///
     /// One answer for each entry, in order: the state, or [`StoreError::Fenced`],
     /// [`StoreError::Sealed`], [`StoreError::Gone`], [`StoreError::NotFound`],
@@ -135,7 +136,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<State, StoreError>>;
 
     /// Keeps a session for at least `keep` from now: a server with readers holds. Only ever
-    /// lengthens the retention, and doesn't matter to a session that isn't sealed before its seal.
+    /// lengthens the retention. A hold of a session that isn't sealed yet counts at its seal.
     ///
     /// # Errors
     ///

@@ -9,6 +9,8 @@
 //! * **Dropped futures.** A future that is dropped before it is done means "maybe applied", and so
 //!   does [`StoreError::Unavailable`] with `maybe_applied`. Every write can be repeated: `create`
 //!   and `claim` carry a [`Token`], an append is known by its epoch and LSN, the rest is idempotent.
+//!   A repetition that changes nothing doesn't extend the lease either: a caller counts its lease
+//!   from before its first attempt.
 //! * **Atomic, linearizable.** Each write happens wholly or not at all, and all writes to one
 //!   session have one order that every later read agrees with.
 //! * **The store's clock.** Only durations cross the trait. Leases, retention and tombstones run by

@@ -72,7 +72,7 @@ impl State {
 pub enum Lease {
     /// Runs for this much longer.
     Held(Duration),
-    /// Has run out, this long ago: its owner died or hangs.
+    /// Has run out: its owner died or hangs.
     Expired,
     /// Was given back, or the session is sealed: nobody owns it.
     Free,
