@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
+use crate::delegate::delegate;
 use unbroken::{
     session::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
-        Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        Abort, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder, Listed, Listing,
+        Memory, New, Page, State, Store, StoreError, Then, Token, Version,
     },
 };
 
@@ -41,17 +42,9 @@ impl Audit {
 }
 
 impl Store for Audit {
-    fn durability(&self) -> Durability {
-        self.memory.durability()
-    }
-
-    fn create<'a>(
-        &'a self,
-        id: &'a SessionId,
-        new: New,
-    ) -> BoxFuture<'a, Result<Created, StoreError>> {
-        self.memory.create(id, new)
-    }
+    delegate!(
+        memory: durability, create, renew, read, changed, abort, hold, delete, list, orphans, sweep
+    );
 
     fn claim<'a>(
         &'a self,
@@ -91,68 +84,5 @@ impl Store for Audit {
             }
             appended
         })
-    }
-
-    fn renew<'a>(
-        &'a self,
-        owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
-        self.memory.renew(owned, lease)
-    }
-
-    fn read<'a>(
-        &'a self,
-        id: &'a SessionId,
-        after: Position,
-        max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
-        self.memory.read(id, after, max_bytes)
-    }
-
-    fn changed<'a>(
-        &'a self,
-        id: &'a SessionId,
-        seen: Version,
-        within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
-        self.memory.changed(id, seen, within)
-    }
-
-    fn abort<'a>(
-        &'a self,
-        id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
-        self.memory.abort(id, abort)
-    }
-
-    fn hold<'a>(
-        &'a self,
-        id: &'a SessionId,
-        by: Holder,
-        keep: Duration,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.memory.hold(id, by, keep)
-    }
-
-    fn delete<'a>(
-        &'a self,
-        id: &'a SessionId,
-        how: Delete,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.memory.delete(id, how)
-    }
-
-    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
-        self.memory.list(filter)
-    }
-
-    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        self.memory.orphans(limit)
-    }
-
-    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.memory.sweep(limit)
     }
 }

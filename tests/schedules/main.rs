@@ -5,6 +5,8 @@
 //! `SCHEDULES=100000` runs more than the usual number. Each way in
 //! which the code handles a fault is switched off in turn, and then some schedule must fail.
 
+#[path = "../support/delegate.rs"]
+mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -3,11 +3,13 @@
 //! [`Pen`] is the part without I/O or clock: what is written, what may be written, what is sent
 //! next. [`Writer`] is the shell that polls the source, the store and the timers around it.
 
+mod command;
 mod pen;
 mod retry;
 mod task;
 
 pub(super) use self::{
+    command::{Command, End},
     retry::{Retry, within},
-    task::{Command, End, Writer},
+    task::Writer,
 };

@@ -13,11 +13,14 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{pen::Pen, retry::Retry};
+use super::{
+    command::{Command, End},
+    pen::Pen,
+    retry::Retry,
+};
 use crate::{
     session::{
-        Ending, Epoch, Mark, Outcome, ReadError, Source, Status, entry::Entry, flaw::Flaw,
-        registry::Shared,
+        Ending, Epoch, Mark, ReadError, Source, Status, entry::Entry, flaw::Flaw, registry::Shared,
     },
     store::{Abort, Appended, BoxFuture, State, StoreError, Then, Version},
 };
@@ -30,30 +33,6 @@ const WATCH: Duration = Duration::from_secs(2);
 const AFTER_OUTAGE: Duration = Duration::from_millis(500);
 /// The store may wake us for nothing, but not as often as it likes.
 const PACE: Duration = Duration::from_millis(50);
-
-/// What a writer is told from outside.
-#[derive(Debug)]
-pub(in crate::session) enum Command {
-    /// The wish is stored: end the session.
-    Abort(Abort),
-    /// Another server has the session now.
-    Fenced,
-    /// The server shuts down: stop, and give the lease back.
-    Release,
-}
-
-/// How a writer ended.
-#[derive(Debug)]
-pub(in crate::session) enum End {
-    /// The session is sealed.
-    Sealed(Outcome),
-    /// Another server writes the session now.
-    Fenced,
-    /// The session is no more.
-    Gone(StoreError),
-    /// It stopped in the middle, because it was told to.
-    Released,
-}
 
 /// Pulls one source and appends what it gives, until the session ends in one way or another.
 ///

@@ -1,7 +1,15 @@
 //! Interleavings that once went wrong, each played by the calls that make it up.
 
+#[path = "../support/delegate.rs"]
+mod delegate;
+#[path = "../support/mod.rs"]
 mod support;
-use std::time::Duration;
+
+mod odd;
+
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use odd::Odd;
 use support::{Told, Words, id, read, read_all, start, told, until};
 use unbroken::{
     session::*,
@@ -430,134 +438,9 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
     );
 }
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-};
-use unbroken::store::*;
-#[derive(Debug, Clone)]
-struct Odd {
-    inner: Memory,
-    gap: Arc<AtomicBool>,
-    spurious: Arc<AtomicBool>,
-    reads: Arc<AtomicUsize>,
-}
-impl Store for Odd {
-    fn durability(&self) -> Durability {
-        self.inner.durability()
-    }
-    fn create<'a>(
-        &'a self,
-        id: &'a SessionId,
-        new: New,
-    ) -> BoxFuture<'a, Result<Created, StoreError>> {
-        self.inner.create(id, new)
-    }
-    fn claim<'a>(
-        &'a self,
-        id: &'a SessionId,
-        seen: Epoch,
-        token: Token,
-        lease: Duration,
-    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
-        self.inner.claim(id, seen, token, lease)
-    }
-    fn renew<'a>(
-        &'a self,
-        owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
-        self.inner.renew(owned, lease)
-    }
-    fn append<'a>(
-        &'a self,
-        id: &'a SessionId,
-        chunk: Chunk,
-        then: Then,
-    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        self.inner.append(id, chunk, then)
-    }
-    fn read<'a>(
-        &'a self,
-        id: &'a SessionId,
-        after: Position,
-        max: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async move {
-            self.reads.fetch_add(1, SeqCst);
-            let mut page = self.inner.read(id, after, max).await?;
-            if self.gap.load(SeqCst) {
-                page.chunks = page
-                    .chunks
-                    .iter()
-                    .filter_map(|c| c.after(after.lsn.next()))
-                    .collect();
-            }
-            Ok(page)
-        })
-    }
-    fn changed<'a>(
-        &'a self,
-        id: &'a SessionId,
-        seen: Version,
-        within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
-        let within = if self.spurious.load(SeqCst) {
-            Duration::ZERO
-        } else {
-            within
-        };
-        Box::pin(async move {
-            if within.is_zero() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            self.inner.changed(id, seen, within).await
-        })
-    }
-    fn abort<'a>(
-        &'a self,
-        id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
-        self.inner.abort(id, abort)
-    }
-    fn hold<'a>(
-        &'a self,
-        id: &'a SessionId,
-        by: Holder,
-        keep: Duration,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner.hold(id, by, keep)
-    }
-    fn delete<'a>(
-        &'a self,
-        id: &'a SessionId,
-        how: Delete,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.inner.delete(id, how)
-    }
-    fn list<'a>(&'a self, f: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
-        self.inner.list(f)
-    }
-    fn orphans(&self, l: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        self.inner.orphans(l)
-    }
-    fn sweep(&self, l: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.inner.sweep(l)
-    }
-}
-fn odd() -> Odd {
-    Odd {
-        inner: Memory::new(),
-        gap: Arc::default(),
-        spurious: Arc::default(),
-        reads: Arc::default(),
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_page_with_a_gap_is_no_clean_end() {
-    let store = odd();
+    let store = Odd::default();
     let here = Sessions::with_format(store.clone(), Words).build();
     let there = Sessions::with_format(store.clone(), Words).build();
     let id = id("one");
@@ -577,7 +460,7 @@ async fn a_page_with_a_gap_is_no_clean_end() {
 
 #[tokio::test(start_paused = true)]
 async fn wakeups_for_nothing_are_paced() {
-    let store = odd();
+    let store = Odd::default();
     let here = Sessions::with_format(store.clone(), Words).build();
     let there = Sessions::with_format(store.clone(), Words).build();
     let id = id("one");

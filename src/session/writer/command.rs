@@ -1,0 +1,28 @@
+use crate::{
+    session::Outcome,
+    store::{Abort, StoreError},
+};
+
+/// What a writer is told from outside.
+#[derive(Debug)]
+pub(in crate::session) enum Command {
+    /// The wish is stored: end the session.
+    Abort(Abort),
+    /// Another server has the session now.
+    Fenced,
+    /// The server shuts down: stop, and give the lease back.
+    Release,
+}
+
+/// How a writer ended.
+#[derive(Debug)]
+pub(in crate::session) enum End {
+    /// The session is sealed.
+    Sealed(Outcome),
+    /// Another server writes the session now.
+    Fenced,
+    /// The session is no more.
+    Gone(StoreError),
+    /// It stopped in the middle, because it was told to.
+    Released,
+}

@@ -1,0 +1,72 @@
+//! A store that breaks its contract on request: it leaves records out, or wakes for nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use unbroken::{
+    session::{Chunk, Epoch, Position, SessionId},
+    store::{
+        Abort, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder, Listed, Listing,
+        Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+    },
+};
+
+use crate::delegate::delegate;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Odd {
+    inner: Memory,
+    pub(crate) gap: Arc<AtomicBool>,
+    pub(crate) spurious: Arc<AtomicBool>,
+    pub(crate) reads: Arc<AtomicUsize>,
+}
+
+impl Store for Odd {
+    delegate!(
+        inner: durability, create, claim, renew, append, abort, hold, delete, list, orphans, sweep
+    );
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(async move {
+            self.reads.fetch_add(1, SeqCst);
+            let mut page = self.inner.read(id, after, max_bytes).await?;
+            if self.gap.load(SeqCst) {
+                page.chunks = page
+                    .chunks
+                    .iter()
+                    .filter_map(|c| c.after(after.lsn.next()))
+                    .collect();
+            }
+            Ok(page)
+        })
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        let within = if self.spurious.load(SeqCst) {
+            Duration::ZERO
+        } else {
+            within
+        };
+        Box::pin(async move {
+            if within.is_zero() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            self.inner.changed(id, seen, within).await
+        })
+    }
+}

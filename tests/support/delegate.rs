@@ -1,0 +1,62 @@
+//! The methods of a store that a test's own store hands on as they are.
+
+/// Writes the named methods of [`Store`](unbroken::store::Store), each as a call of the same method
+/// on a field.
+macro_rules! delegate {
+    ($field:ident: $($method:ident),* $(,)?) => { $(delegate!(@$field $method);)* };
+    (@$field:ident durability) => {
+        fn durability(&self) -> unbroken::store::Durability {
+            self.$field.durability()
+        }
+    };
+    (@$field:ident create) => {
+        delegate!(@$field create(id: &'a SessionId, new: New) -> Result<Created, StoreError>);
+    };
+    (@$field:ident claim) => {
+        delegate!(@$field claim(id: &'a SessionId, seen: Epoch, token: Token, lease: Duration)
+            -> Result<Claimed, StoreError>);
+    };
+    (@$field:ident renew) => {
+        delegate!(@$field renew(owned: &'a [(SessionId, Epoch)], lease: Duration)
+            -> Vec<Result<State, StoreError>>);
+    };
+    (@$field:ident append) => {
+        delegate!(@$field append(id: &'a SessionId, chunk: Chunk, then: Then)
+            -> Result<Appended, StoreError>);
+    };
+    (@$field:ident read) => {
+        delegate!(@$field read(id: &'a SessionId, after: Position, max_bytes: usize)
+            -> Result<Page, StoreError>);
+    };
+    (@$field:ident changed) => {
+        delegate!(@$field changed(id: &'a SessionId, seen: Version, within: Duration)
+            -> Result<State, StoreError>);
+    };
+    (@$field:ident abort) => {
+        delegate!(@$field abort(id: &'a SessionId, abort: Abort) -> Result<State, StoreError>);
+    };
+    (@$field:ident hold) => {
+        delegate!(@$field hold(id: &'a SessionId, by: Holder, keep: Duration)
+            -> Result<(), StoreError>);
+    };
+    (@$field:ident delete) => {
+        delegate!(@$field delete(id: &'a SessionId, how: Delete) -> Result<(), StoreError>);
+    };
+    (@$field:ident list) => {
+        delegate!(@$field list(filter: &'a Filter) -> Result<Listing, StoreError>);
+    };
+    (@$field:ident orphans) => {
+        delegate!(@$field orphans(limit: usize) -> Result<Vec<Listed>, StoreError>);
+    };
+    (@$field:ident sweep) => {
+        delegate!(@$field sweep(limit: usize) -> Result<usize, StoreError>);
+    };
+    (@$field:ident $method:ident($($name:ident: $Type:ty),*) -> $Answer:ty) => {
+        #[allow(clippy::elidable_lifetime_names, reason = "most of the methods need it")]
+        fn $method<'a>(&'a self, $($name: $Type),*) -> BoxFuture<'a, $Answer> {
+            self.$field.$method($($name),*)
+        }
+    };
+}
+
+pub(crate) use delegate;
