@@ -124,9 +124,9 @@ impl Streaming {
                         self.append(&bytes);
                     }
                     lone = self.take_in(&batch);
-                    // The end is asked for once these bytes have been taken: a body that is dropped
-                    // before that has not given the terminal event.
-                    if self.reader.at_end() {
+                    // Nothing else is ready. And the end is asked for only once these bytes have
+                    // been taken: a body that is dropped before has not given the terminal event.
+                    if self.reader.is_caught_up() {
                         break;
                     }
                 }

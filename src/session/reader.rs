@@ -94,6 +94,11 @@ impl Reader {
         self.status().outcome().is_some() && self.at.lsn == self.tail()
     }
 
+    /// Whether all that is published has been read; more may come.
+    pub fn is_caught_up(&self) -> bool {
+        self.at.lsn == self.tail()
+    }
+
     /// The next records. `None` comes only after the terminal record was given, and counts as
     /// having been read to the end. After an error there is nothing more.
     ///
