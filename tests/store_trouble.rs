@@ -1,39 +1,18 @@
 //! What a registry does when its store doesn't answer, or gives the session to somebody else.
 
+#[path = "support/faulty.rs"]
+mod faulty;
 mod support;
 
 use std::time::Duration;
 
-use support::{Told, Words, id, log, lsn, read, read_all, start, told, until};
+use faulty::{LEASE, on};
+use support::{begin, id, log, lsn, read, read_all, seconds, start, told, until};
 use unbroken::{
-    session::{
-        ErrorCode, Limits, Outcome, Position, ReadError, Session, SessionId, Sessions,
-        SessionsBuilder, StartError, Status,
-    },
+    session::{ErrorCode, Limits, Outcome, Position, ReadError, StartError, Status},
     store::{Abort, Memory, Store, StoreError},
     testing::{Fault, FaultStore, Jump, Op},
 };
-
-const LEASE: Duration = Duration::from_secs(10);
-
-fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
-    Sessions::with_format(store.clone(), Words)
-        .lease(LEASE)
-        .patience(Duration::from_secs(5))
-}
-
-async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
-    let permit = sessions.permit(None).unwrap();
-    sessions
-        .start(permit, start(id), source)
-        .await
-        .unwrap()
-        .session
-}
-
-async fn seconds(count: u64) {
-    tokio::time::sleep(Duration::from_secs(count)).await;
-}
 
 #[tokio::test(start_paused = true)]
 async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {

@@ -16,7 +16,7 @@ use crate::BoxError;
 ///
 /// The provider is always ready, and its call is too; what the closure needs to wait for, its stream
 /// waits for. tower's `Timeout` and `ConcurrencyLimit` cover the call, so here they cover nothing:
-/// use the [`Limits`](crate::session::Limits) of the registry.
+/// use the limits of the registry that the answers run in.
 ///
 /// ```
 /// use futures_util::stream;

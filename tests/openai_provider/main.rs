@@ -1,5 +1,6 @@
 //! The OpenAI-compatible provider against a server on a real socket that says awkward things.
 
+mod connecting;
 mod stub;
 
 use std::time::Duration;

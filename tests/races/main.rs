@@ -2,6 +2,8 @@
 
 #[path = "../support/delegate.rs"]
 mod delegate;
+#[path = "../support/faulty.rs"]
+mod faulty;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -9,30 +11,14 @@ mod odd;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
+use faulty::{LEASE, on};
 use odd::Odd;
-use support::{Told, Words, id, read, read_all, start, told, until};
+use support::{Words, begin, id, read, read_all, seconds, start, told, until};
 use unbroken::{
     session::*,
     store::{Lease, Memory, Seal, Store, StoreExt, Then, Token},
     testing::{Fault, FaultStore, Jump, Op, Rewind},
 };
-const LEASE: Duration = Duration::from_secs(10);
-fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
-    Sessions::with_format(store.clone(), Words)
-        .lease(LEASE)
-        .patience(Duration::from_secs(5))
-}
-async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
-    let permit = sessions.permit(None).unwrap();
-    sessions
-        .start(permit, start(id), source)
-        .await
-        .unwrap()
-        .session
-}
-async fn seconds(count: u64) {
-    tokio::time::sleep(Duration::from_secs(count)).await;
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {

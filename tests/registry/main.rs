@@ -11,9 +11,9 @@ mod start;
 
 use std::time::Duration;
 
-use support::{Told, Words, start};
+use support::Words;
 use unbroken::{
-    session::{Retention, Session, SessionId, Sessions, SessionsBuilder},
+    session::{Retention, SessionId, Sessions, SessionsBuilder},
     store::{Memory, StoreError},
 };
 
@@ -28,12 +28,7 @@ pub(crate) fn frugal() -> Sessions {
         .build()
 }
 
-pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
-    let permit = sessions.permit(None).unwrap();
-    let started = sessions.start(permit, start(id), source).await.unwrap();
-    assert!(started.created);
-    started.session
-}
+pub(crate) use support::begin;
 
 pub(crate) async fn is_gone(sessions: &Sessions, id: &SessionId) -> bool {
     matches!(sessions.state(id).await, Err(StoreError::Gone(_)))

@@ -13,7 +13,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use unbroken::session::{
-    Digest, Ending, Format, Lsn, Mark, Outcome, Reader, ServiceName, SessionId, Source, Start,
+    Digest, Ending, Format, Lsn, Mark, Outcome, Reader, ServiceName, Session, SessionId, Sessions,
+    Source, Start,
 };
 
 /// Writes endings as words: `complete`, `aborted`, `interrupted`, …
@@ -151,6 +152,19 @@ pub(crate) fn start(id: &SessionId) -> Start {
         Digest([7; 32]),
         Bytes::from_static(b"info"),
     )
+}
+
+/// Starts a new session.
+pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
+    let permit = sessions.permit(None).expect("there is room");
+    let started = sessions.start(permit, start(id), source).await;
+    let started = started.expect("the session starts");
+    assert!(started.created, "it was there before");
+    started.session
+}
+
+pub(crate) async fn seconds(count: u64) {
+    tokio::time::sleep(std::time::Duration::from_secs(count)).await;
 }
 
 /// Everything that a reader gives until it ends, as text.

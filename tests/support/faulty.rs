@@ -1,0 +1,19 @@
+//! A registry on a store whose faults the test decides.
+
+use std::time::Duration;
+
+use unbroken::{
+    session::{Sessions, SessionsBuilder},
+    store::Memory,
+    testing::FaultStore,
+};
+
+use crate::support::Words;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+pub(crate) fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
+    Sessions::with_format(store.clone(), Words)
+        .lease(LEASE)
+        .patience(Duration::from_secs(5))
+}
