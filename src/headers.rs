@@ -19,27 +19,44 @@ pub const SESSION_TAIL: HeaderName = HeaderName::from_static("x-session-tail");
 pub const LAST_LSN: HeaderName = HeaderName::from_static("x-last-lsn");
 /// On a request: the cursor as an `EventSource` sends it. It wins over [`LAST_LSN`].
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// On a request: the run that a client of AG-UI means, which is its session.
+pub const RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
+/// On a response to a client of Durable Streams: where to read on.
+pub const STREAM_NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
+/// The same: nothing more is there by now.
+pub const STREAM_UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
+/// The same: nothing more will ever come.
+pub const STREAM_CLOSED: HeaderName = HeaderName::from_static("stream-closed");
+/// The same: what to send along the next time.
+pub const STREAM_CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
 /// Tells a proxy such as nginx not to hold the body back.
 pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The request headers that a CORS layer must allow. Add `AUTHORIZATION` if your clients send tokens.
-pub const ALLOW: [HeaderName; 5] = [
+pub const ALLOW: [HeaderName; 7] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
+    header::IF_NONE_MATCH,
     LAST_EVENT_ID,
     LAST_LSN,
+    RUN_ID,
     SESSION_ID,
 ];
 
 /// The response headers that a CORS layer must expose.
-pub const EXPOSE: [HeaderName; 7] = [
+pub const EXPOSE: [HeaderName; 12] = [
     header::ALLOW,
     header::CONTENT_LOCATION,
+    header::ETAG,
     header::LOCATION,
     header::RETRY_AFTER,
     SESSION_ID,
     SESSION_STATUS,
     SESSION_TAIL,
+    STREAM_CLOSED,
+    STREAM_CURSOR,
+    STREAM_NEXT_OFFSET,
+    STREAM_UP_TO_DATE,
 ];
 
 /// Whether this is the stream of a session, which nothing on the way may hold back or rewrite.

@@ -32,20 +32,26 @@
 //! | [`durable`] | the layer: HTTP in, a durable stream out |
 //! | [`access`] | who may start, read, stop, delete and list |
 //! | [`chat`] | requests, events, transcripts, and what a provider is |
-//! | [`provider`] | providers: `OpenAi`, `Scripted` |
+//! | [`provider`] | providers: `OpenAi`, `Ollama`, `Scripted`, and a router by model; layers between |
 //! | [`session`] | the registry [`Sessions`](session::Sessions), for handlers of one's own |
 //! | [`store`] | where logs live, and the contract for other people's stores |
 //! | [`dialect`] | how clients speak; [`dialect::native`] has the routes |
 //! | [`headers`] | names for a CORS layer, and what a compression layer must leave alone |
+//! | `tools` | the layer that runs tools, and asks people |
 //! | `testing` | conformance suites, and a store that fails on purpose |
 //!
 //! # Features
 //!
 //! None is on by default.
 //!
+//! * `ag-ui`, `ai-sdk`, `durable-streams`, `openai-responses`: [`dialect`]`::AgUi`, `::AiSdk`,
+//!   `::DurableStreams` and `::OpenAiResponses`, for clients that exist.
+//! * `disk`: [`store`]`::Disk`, which keeps logs in files of its own.
+//! * `ollama`: [`provider`]`::Ollama`, Ollama's own protocol.
 //! * `openai`: [`provider`]`::OpenAi`, any server that speaks Chat Completions.
 //! * `scripted`: [`provider`]`::Scripted`, which says what it is told, for tests and demos.
 //! * `testing`: the module of that name.
+//! * `tools`: the module of that name.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod access;
@@ -60,10 +66,17 @@ pub mod store;
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
 
+#[cfg(feature = "tools")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
+pub mod tools;
+
 /// A boxed error, as tower uses it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A boxed future, as traits that are used behind a pointer return it.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
+
 /// The examples of the README are compiled.
-#[cfg(all(doctest, feature = "openai"))]
+#[cfg(all(doctest, feature = "openai", feature = "tools"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,6 +1,9 @@
 //! The scripted provider, as a request drives it.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
@@ -90,6 +93,37 @@ async fn thinking_comes_first_and_tool_calls_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_round_of_tools_has_a_script_of_its_own() {
+    let mut request = request(json!({
+        "text": "One.", "delayMs": 0, "toolCalls": [{"name": "now"}],
+        "then": [{"text": "Two.", "toolCalls": [{"name": "now"}]}, {"results": true}],
+    }));
+    let answer = async |request: &ChatRequest| {
+        let stream = Scripted::default().oneshot(request.clone()).await.unwrap();
+        let events: Vec<ChatEvent> = stream.try_collect().await.unwrap();
+        let transcript: Transcript = events.iter().collect();
+        (transcript.text().to_owned(), transcript.tool_calls().len())
+    };
+    let round = |request: &mut ChatRequest| {
+        let call = ToolCall::new("1", "now", json!({}));
+        request.messages.extend([
+            Message::assistant("").with_tool_calls([call]),
+            Message::tool("1", "noon"),
+            Message::tool("2", "midnight"),
+        ]);
+    };
+    assert_eq!(answer(&request).await, ("One.".into(), 1));
+    round(&mut request);
+    assert_eq!(answer(&request).await, ("Two.".into(), 1));
+    for _ in 0..2 {
+        round(&mut request);
+        assert_eq!(answer(&request).await, ("noon midnight".into(), 0));
+    }
+    request.messages.push(Message::user("Again!"));
+    assert_eq!(answer(&request).await, ("One.".into(), 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fault_strikes_after_as_many_tokens_as_it_says() {
     for at in 0..=3 {
         let script = |kind| json!({"tokens": 3, "fault": {"at": at, "kind": kind}});
@@ -122,7 +156,10 @@ async fn a_script_that_can_not_be_followed_is_refused_before_the_first_event() {
         (json!("Hello"), "expected struct"),
         (json!({"txt": "Hello"}), "unknown field `txt`"),
         (json!({"text": 7}), "expected a string"),
-        (json!({"text": "a", "tokens": 1}), "not both"),
+        (json!({"text": "a", "tokens": 1}), "give one of"),
+        (json!({"stamps": 1, "tell": "mine"}), "give one of"),
+        (json!({"stamps": 10_001}), "at most 10000"),
+        (json!({"tally": "a".repeat(129)}), "at most 128 bytes"),
         (json!({"tokens": -1}), "expected u32"),
         (json!({"tokens": 10_000_001}), "at most 10000000"),
         (json!({"delayMs": 600_001}), "at most 600000"),
@@ -167,4 +204,47 @@ async fn what_a_request_leaves_out_is_the_providers_text_and_pace() {
     let transcript: Transcript = said.iter().collect();
     assert_eq!(transcript.text(), "own words");
     assert_eq!(transcript.thinking(), "");
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_name_and_the_counts_told() {
+    let provider = Scripted::default();
+    let start = async |script| provider.clone().oneshot(request(script)).await.unwrap();
+    let told = async || {
+        let said: Vec<_> = start(json!({"tell": "mine", "delayMs": 0}))
+            .await
+            .try_collect()
+            .await
+            .unwrap();
+        let text = said.iter().collect::<Transcript>().text().to_owned();
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let zero = json!({"calls": 0, "running": 0, "tokens": 0});
+    assert_eq!(told().await, zero);
+    let mut first = start(json!({"tokens": 9, "delayMs": 0, "tally": "mine"})).await;
+    let second = start(json!({"tokens": 9, "delayMs": 0, "tally": "mine"})).await;
+    let _other = start(json!({"tokens": 9, "tally": "other"})).await;
+    first.next().await.unwrap().unwrap();
+    first.next().await.unwrap().unwrap();
+    assert_eq!(told().await, json!({"calls": 2, "running": 2, "tokens": 2}));
+    drop((first, second));
+    assert_eq!(told().await, json!({"calls": 2, "running": 0, "tokens": 2}));
+}
+
+#[tokio::test]
+async fn stamps_are_the_time_at_which_they_are_said() {
+    let now = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_micros()
+    };
+    let before = now();
+    let said = events(json!({"stamps": 2, "delayMs": 1})).await;
+    let text = said.iter().collect::<Transcript>().text().to_owned();
+    let stamps: Vec<u128> = text
+        .split_whitespace()
+        .map(|stamp| stamp.parse().unwrap())
+        .collect();
+    assert!(before <= stamps[0] && stamps[0] < stamps[1] && stamps[1] <= now());
 }

@@ -1,14 +1,18 @@
 //! The memory store keeps the contract, and the conformance suite would notice if it didn't.
 #![cfg(feature = "testing")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::runtime;
 use unbroken::{
+    session::{Lsn, SessionId},
     store::{BoxFuture, Clock, Memory, Store},
     testing::{
-        Rule,
-        store::{self, Harness, Report, Verdict},
+        Report, Rule, Verdict,
+        store::{self, Harness},
     },
 };
 
@@ -21,6 +25,7 @@ unbroken::store_tests!(
 struct Leaping {
     clock: Clock,
     broken: Option<Rule>,
+    last: Mutex<Option<Memory>>,
 }
 
 const MAX_APPEND: usize = 20_000;
@@ -28,7 +33,11 @@ const MAX_APPEND: usize = 20_000;
 impl Leaping {
     fn new(broken: Option<Rule>) -> Self {
         let clock = Clock::new();
-        Self { clock, broken }
+        Self {
+            clock,
+            broken,
+            last: Mutex::new(None),
+        }
     }
 }
 
@@ -36,6 +45,7 @@ impl Harness for Leaping {
     fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
         let store = Memory::with_clock(self.clock.clone()).with_max_append(MAX_APPEND);
         let store = self.broken.into_iter().fold(store, Memory::without);
+        *self.last.lock().unwrap() = Some(store.clone());
         Box::pin(async { Arc::new(store) as Arc<dyn Store> })
     }
 
@@ -45,6 +55,11 @@ impl Harness for Leaping {
 
     fn max_append(&self) -> Option<usize> {
         Some(MAX_APPEND)
+    }
+
+    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+        let store = self.last.lock().unwrap().clone();
+        Box::pin(async move { store.map(|store| store.harm(id, lsn)).is_some() })
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use faulty::{LEASE, on};
 use support::{begin, id, log, lsn, read, read_all, seconds, start, told, until};
 use unbroken::{
-    session::{ErrorCode, Limits, Outcome, Position, ReadError, StartError, Status},
-    store::{Abort, Memory, Store, StoreError},
+    session::{ErrorCode, Limits, Mark, Outcome, Position, ReadError, StartError, Status},
+    store::{Abort, Lease, Memory, Store, StoreError, Version},
     testing::{Fault, FaultStore, Jump, Op},
 };
 
@@ -47,6 +47,55 @@ async fn a_provider_is_not_called_once_the_lease_has_run_out() {
     store.faults().heal();
     until("the lease is renewed and the provider called", async || {
         teller.was_polled()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
+    for mark in [Mark::Settle, Mark::Waiting] {
+        let store = FaultStore::new(Memory::new());
+        let sessions = on(&store).build();
+        let (teller, source) = told();
+        let session = begin(&sessions, &id("one"), source).await;
+        seconds(1).await;
+        store
+            .faults()
+            .next(Op::Append, Fault::PauseAfter(Duration::from_secs(3)));
+        teller.say("before");
+        teller.mark("a tool is to run", mark);
+        teller.say("it ran");
+        seconds(2).await;
+        assert_eq!(teller.waiting(), 1, "not asked for what comes of it");
+        seconds(2).await;
+        assert_eq!(teller.waiting(), 0);
+        drop(teller);
+        let all = ["info", "before", "a tool is to run", "it ran", "complete"];
+        let mut reader = session.reader(Position::START).await.unwrap();
+        assert_eq!(read_all(&mut reader).await, log(&all));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = on(&store).build();
+    let (teller, source) = told();
+    let _session = begin(&sessions, &id("one"), source).await;
+    seconds(1).await;
+    store
+        .faults()
+        .next(Op::Append, Fault::PauseAfter(LEASE * 2));
+    for _ in 0..20 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    teller.mark("a tool is to run", Mark::Settle);
+    teller.say("it ran");
+    seconds(20).await;
+    assert_eq!(teller.waiting(), 1);
+    store.faults().heal();
+    until("the lease is renewed and the source asked", async || {
+        teller.waiting() == 0
     })
     .await;
 }
@@ -205,7 +254,7 @@ async fn a_fenced_owner_drops_its_provider_and_its_readers_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_claims_until_the_store_was_reachable_for_a_lease() {
+async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
     let store = FaultStore::new(Memory::new());
     let (here, there) = (on(&store).build(), on(&store).build());
     let id = id("one");
@@ -218,7 +267,7 @@ async fn nobody_claims_until_the_store_was_reachable_for_a_lease() {
     store.faults().outage(true);
     seconds(60).await;
     store.faults().outage(false);
-    // Every lease has run out. The owner comes back with the others, and keeps its session.
+    // The lease has run out, and nobody saw it do so.
     seconds(30).await;
     assert_eq!(here.state(&id).await.unwrap().attempts, 0);
     teller.say("still here");
@@ -229,6 +278,43 @@ async fn nobody_claims_until_the_store_was_reachable_for_a_lease() {
         rest,
         [(2, "still here".to_owned()), (3, "complete".to_owned())]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
+    let store = Memory::new();
+    let (near, far) = (
+        FaultStore::new(store.clone()),
+        FaultStore::new(store.clone()),
+    );
+    let (here, there) = (on(&near).build(), on(&far).build());
+    let _ = there.attach(&id("wakes-the-sweeper")).await;
+    let mut running = Vec::new();
+    for at in 0..20 {
+        let (teller, source) = told();
+        let id = id(&format!("running-{at}"));
+        let session = begin(&here, &id, source).await;
+        let followed = there.attach(&id).await.unwrap();
+        running.push((id, teller, session, followed));
+    }
+    seconds(15).await;
+    for store in [&near, &far] {
+        store.faults().outage(true);
+    }
+    seconds(60).await;
+    // Every lease has run out, and the other server knows it some seconds before the owner does.
+    far.faults().outage(false);
+    seconds(6).await;
+    near.faults().outage(false);
+    seconds(30).await;
+    for (id, teller, session, followed) in running {
+        assert_eq!(here.state(&id).await.unwrap().attempts, 0, "{id}");
+        teller.say("still here");
+        drop((teller, followed));
+        let mut reader = session.reader(Position::START).await.unwrap();
+        let whole = read_all(&mut reader).await;
+        assert_eq!(whole, log(&["info", "still here", "complete"]));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,4 +420,50 @@ async fn evicted_records_are_read_once_for_all_who_need_them() {
             102
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
+    let store = FaultStore::new(Memory::new());
+    let (sessions, id) = (on(&store).build(), id("one"));
+    let (_teller, source) = told();
+    let _session = begin(&sessions, &id, source).await;
+    let late = Fault::PauseBefore(Duration::from_millis(400));
+    store.faults().next(Op::Renew, late);
+    until("a renewal is under way", async || {
+        store.faults().happened() == 1
+    })
+    .await;
+    sessions.shutdown(Duration::ZERO).await;
+    seconds(1).await;
+    let state = Store::changed(store.inner(), &id, Version::UNSEEN, Duration::ZERO).await;
+    assert_eq!(state.unwrap().lease, Lease::Free);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its_own() {
+    let store = FaultStore::new(Memory::new());
+    let (here, there) = (on(&store).build(), on(&store).build());
+    let id = id("one");
+    let (_teller, source) = told();
+    let _session = begin(&here, &id, source).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    // From the next wait on nothing is answered for longer than anybody has patience.
+    let silence = Duration::from_secs(60);
+    for op in [Op::Changed, Op::Read] {
+        for _ in 0..9 {
+            store.faults().next(op, Fault::PauseAfter(silence));
+        }
+    }
+    let began = tokio::time::Instant::now();
+    let told = reader.next().await;
+    assert!(
+        matches!(told, Some(Err(ReadError::Unavailable))),
+        "{told:?}"
+    );
+    let took = began.elapsed();
+    // The wait that was under way, one that hangs, and the patience of five seconds.
+    assert!(took < Duration::from_secs(10), "after {took:?}");
 }

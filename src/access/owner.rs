@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_is_its_owners() {
-        for action in [Action::Read, Action::Abort, Action::Delete] {
+        for action in [Action::Read, Action::Abort, Action::Answer, Action::Delete] {
             assert!(allows(Some("ann"), action, Some("ann")).await);
             assert!(!allows(Some("ann"), action, Some("ben")).await);
             assert!(!allows(None, action, Some("ann")).await);
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_owns_nobody_may_have() {
-        for action in [Action::Read, Action::Abort, Action::Delete] {
+        for action in [Action::Read, Action::Abort, Action::Answer, Action::Delete] {
             assert!(!allows(None, action, None).await);
             assert!(!allows(Some("ann"), action, None).await);
         }

@@ -48,6 +48,8 @@ pub enum Action {
     Read,
     /// Stop a session.
     Abort,
+    /// Answer what a session asks.
+    Answer,
     /// Stop and forget a session.
     Delete,
     /// Name one's sessions.

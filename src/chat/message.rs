@@ -82,6 +82,11 @@ impl Message {
         }
     }
 
+    /// A tool failed at the call `tool_call_id`, for this reason.
+    pub fn tool_failed(tool_call_id: impl Into<String>, reason: &str) -> Self {
+        Self::tool(tool_call_id, format!("Error: {reason}"))
+    }
+
     /// The same message, with the tools that the assistant asked for.
     pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
         self.tool_calls = calls.into_iter().collect();

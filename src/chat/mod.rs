@@ -38,31 +38,52 @@
 //! * **Cancellation.** Dropping the future or the stream stops the work behind it.
 //! * **Pace.** The stream is pulled; it makes nothing that nobody asked for.
 //!
+//! What a provider offers the model as tools is [`ChatRequest::tool_definitions`]; what the model asks
+//! for is a [`ToolCalls`] event, each call whole, before [`Complete`]. The calls of earlier turns and
+//! what came of them are among the messages.
+//!
 //! tower's timeout and concurrency limit cover the service's future, which is done when the stream
 //! begins, not the stream behind it.
 
+mod definition;
 mod error;
 mod event;
+mod input;
 mod message;
+mod mismatch;
 mod provider_fn;
 mod request;
+mod runs;
+#[cfg(feature = "tools")]
+mod schema;
 mod tool;
 mod transcript;
+mod turns;
 mod usage;
 mod words;
 
+#[cfg(feature = "tools")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
+pub use self::schema::{InvalidSchema, Schema};
 pub use self::{
+    definition::ToolDefinition,
     error::{ErrorCode, ProviderError},
     event::{
         Aborted, Capabilities, ChatEvent, Complete, ConversationState, ConversationStateEvent,
-        Custom, ErrorEvent, IsomorphicHandoff, Restarted, SessionInfo, Text, Thinking, ToolCalls,
-        ToolError, ToolResult, Unknown,
+        Custom, ErrorEvent, InputRequest, InputResolved, IsomorphicHandoff, Restarted, SessionInfo,
+        Text, Thinking, ToolCalls, ToolError, ToolProgress, ToolResult, Unknown,
+    },
+    input::{
+        AlreadyAnswered, Answers, InputAction, InputAnswer, InputId, InputSource, Inputs,
+        InvalidInputId,
     },
     message::{Message, Role},
+    mismatch::Mismatch,
     provider_fn::{ProviderFn, provider_fn},
     request::ChatRequest,
+    runs::{ToolOutcome, ToolRun, ToolRuns},
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
-    transcript::{Ending, Transcript},
+    transcript::{Ending, Input, Transcript},
     usage::Usage,
-    words::{Authority, FinishReason},
+    words::{Authority, FinishReason, InputKind, InputOutcome},
 };

@@ -4,7 +4,10 @@ use http::Extensions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, Message, Role};
+use super::{
+    EnabledTools, Inputs, IsomorphicClientOutput, IsomorphicTool, Message, Role, ToolDefinition,
+    ToolRuns, Transcript,
+};
 
 /// What a client asks of a provider.
 ///
@@ -40,6 +43,23 @@ pub struct ChatRequest {
     /// Further fields. The durable layer drops those that the application didn't open.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+    /// What the layers above offer the model: the tools that the server runs, and with those the ones
+    /// that the client brought. [`tool_definitions`](Self::tool_definitions) has what a provider is
+    /// to offer.
+    #[serde(skip)]
+    pub tools: Vec<ToolDefinition>,
+    /// Where answers to questions come from that are asked in the middle of the answer.
+    #[serde(skip)]
+    pub inputs: Inputs,
+    /// The tools that ran for this answer before it was interrupted, over all the times that it was
+    /// begun anew: to be run no second time.
+    #[serde(skip)]
+    pub runs: Arc<ToolRuns>,
+    /// The answer so far, where the provider is to go on with it
+    /// ([`Policy::Resume`](crate::durable::Policy::Resume)): what it says is added. Its text stands
+    /// at the end of the messages, too.
+    #[serde(skip)]
+    pub so_far: Option<Arc<Transcript>>,
     /// The session that the answer is for.
     #[serde(skip)]
     pub session_id: Option<Arc<str>>,
@@ -65,6 +85,18 @@ impl ChatRequest {
         Self::new([Message::user(content)])
     }
 
+    /// The tools that a provider offers the model: the ones that a layer put there, and those that
+    /// the client brought, unless a layer has one of that name.
+    pub fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        let mut offered = self.tools.clone();
+        for tool in &self.isomorphic_tools {
+            if offered.iter().all(|other| other.name != tool.name) {
+                offered.push(tool.into());
+            }
+        }
+        offered
+    }
+
     /// The last message of the user, if there is one.
     pub fn last_user_message(&self) -> Option<&Message> {
         self.messages
@@ -87,6 +119,7 @@ impl fmt::Debug for ChatRequest {
                 &self.isomorphic_client_outputs.len(),
             )
             .field("extra", &self.extra.len())
+            .field("tools", &self.tools.len())
             .finish_non_exhaustive()
     }
 }
@@ -135,6 +168,22 @@ mod tests {
         let read: ChatRequest =
             serde_json::from_str(r#"{"messages":[],"owner":"me","session_id":"x"}"#).unwrap();
         assert_eq!((read.owner, read.session_id), (None, None));
+    }
+
+    #[test]
+    fn a_tool_is_offered_once_and_the_layers_one_counts() {
+        let mut request = ChatRequest::from_user("Hi");
+        request.tools = vec![ToolDefinition::new("map", "ours", json!({}))];
+        request.isomorphic_tools = vec![
+            IsomorphicTool::new("map", "theirs", json!({})),
+            IsomorphicTool::new("time", "theirs", json!({})),
+        ];
+        let offered = request.tool_definitions();
+        let offered: Vec<_> = offered
+            .iter()
+            .map(|tool| (tool.name.as_str(), tool.description.as_str()))
+            .collect();
+        assert_eq!(offered, [("map", "ours"), ("time", "theirs")]);
     }
 
     #[test]

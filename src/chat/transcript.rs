@@ -1,8 +1,9 @@
 use std::fmt;
 
 use super::{
-    Aborted, ChatEvent, Complete, ConversationState, Custom, ErrorEvent, FinishReason,
-    IsomorphicHandoff, Message, ToolCall, ToolError, ToolResult, Usage,
+    Aborted, ChatEvent, Complete, ConversationState, Custom, ErrorEvent, FinishReason, InputId,
+    InputOutcome, InputRequest, IsomorphicHandoff, Message, ToolCall, ToolError, ToolResult, Usage,
+    turns::Turn,
 };
 
 /// The events of an answer, folded into what they come to.
@@ -23,15 +24,27 @@ use super::{
 /// Its `Debug` shows counts, not what was said.
 #[derive(Clone, Default, PartialEq)]
 pub struct Transcript {
-    text: String,
-    thinking: String,
-    tool_calls: Vec<ToolCall>,
-    tool_results: Vec<ToolResult>,
-    tool_errors: Vec<ToolError>,
-    handoffs: Vec<IsomorphicHandoff>,
+    pub(super) text: String,
+    pub(super) thinking: String,
+    pub(super) tool_calls: Vec<ToolCall>,
+    pub(super) tool_results: Vec<ToolResult>,
+    pub(super) tool_errors: Vec<ToolError>,
+    pub(super) turns: Vec<Turn>,
+    inputs: Vec<Input>,
+    pub(super) handoffs: Vec<IsomorphicHandoff>,
     state: Option<ConversationState>,
     custom: Vec<Custom>,
     ending: Option<Ending>,
+}
+
+/// Something that somebody was asked.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Input {
+    /// What was asked.
+    pub request: InputRequest,
+    /// What became of it; `None` while it is open.
+    pub outcome: Option<InputOutcome>,
 }
 
 /// How an answer ended.
@@ -60,25 +73,47 @@ impl Transcript {
         match event {
             ChatEvent::Text(text) => self.text.push_str(&text.content),
             ChatEvent::Thinking(thinking) => self.thinking.push_str(&thinking.content),
-            ChatEvent::ToolCalls(more) => self.tool_calls.extend_from_slice(&more.calls),
-            ChatEvent::ToolResult(result) => self.tool_results.push(result.clone()),
-            ChatEvent::ToolError(error) => self.tool_errors.push(error.clone()),
-            ChatEvent::IsomorphicHandoff(handoff) => self.handoffs.push(handoff.clone()),
+            ChatEvent::ToolCalls(more) => {
+                self.tool_calls.extend_from_slice(&more.calls);
+                self.end_turn();
+            }
+            ChatEvent::ToolResult(result) => {
+                self.hear_outcome();
+                self.tool_results.push(ToolResult::clone(result));
+            }
+            ChatEvent::ToolError(error) => {
+                self.hear_outcome();
+                self.tool_errors.push(ToolError::clone(error));
+            }
+            ChatEvent::InputRequest(request) => self.inputs.push(Input {
+                request: InputRequest::clone(request),
+                outcome: None,
+            }),
+            ChatEvent::InputResolved(resolved) => {
+                let of = |input: &&mut Input| input.request.input_id == resolved.input_id;
+                if let Some(input) = self.inputs.iter_mut().rfind(of) {
+                    input.outcome.get_or_insert_with(|| resolved.action.clone());
+                }
+            }
+            ChatEvent::IsomorphicHandoff(handoff) => {
+                self.hear_outcome();
+                self.handoffs.push(IsomorphicHandoff::clone(handoff));
+            }
             ChatEvent::ConversationState(event) => {
                 self.state = Some(event.conversation_state.clone());
             }
-            ChatEvent::Custom(custom) => self.custom.push(custom.clone()),
+            ChatEvent::Custom(custom) => self.custom.push(Custom::clone(custom)),
             ChatEvent::Restarted(_) => *self = Self::new(),
             ChatEvent::Complete(complete) => {
                 // A provider that doesn't stream says everything at the end.
                 if let (true, Some(text)) = (self.text.is_empty(), &complete.text) {
                     self.text.clone_from(text);
                 }
-                self.ending = Some(Ending::Complete(complete.clone()));
+                self.ending = Some(Ending::Complete(Complete::clone(complete)));
             }
             ChatEvent::Aborted(aborted) => self.ending = Some(Ending::Aborted(aborted.clone())),
             ChatEvent::Error(error) => self.ending = Some(Ending::Error(error.clone())),
-            ChatEvent::SessionInfo(_) | ChatEvent::Unknown(_) => {}
+            ChatEvent::SessionInfo(_) | ChatEvent::ToolProgress(_) | ChatEvent::Unknown(_) => {}
         }
     }
 
@@ -110,6 +145,38 @@ impl Transcript {
     /// The tools that failed, in order.
     pub fn tool_errors(&self) -> &[ToolError] {
         &self.tool_errors
+    }
+
+    /// What people were asked, in order.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// What was asked under this id.
+    pub fn input(&self, id: &InputId) -> Option<&Input> {
+        let of = |input: &&Input| input.request.input_id == *id;
+        self.inputs.iter().rfind(of)
+    }
+
+    /// What is still to be answered, in order; nothing once the answer has ended.
+    ///
+    /// ```
+    /// use unbroken::chat::{ChatEvent, InputAction, InputId, InputRequest, InputResolved, Transcript};
+    ///
+    /// let id = InputId::random();
+    /// let mut transcript = Transcript::new();
+    /// transcript.push(&InputRequest::approval(id.clone(), "Send the mail?").into());
+    /// assert_eq!(transcript.open_inputs().count(), 1);
+    /// transcript.push(&InputResolved::new(id, InputAction::Accept).into());
+    /// assert_eq!(transcript.open_inputs().count(), 0);
+    /// ```
+    pub fn open_inputs(&self) -> impl Iterator<Item = &InputRequest> {
+        let running = self.ending.is_none();
+        let open = self
+            .inputs
+            .iter()
+            .filter(move |input| running && input.outcome.is_none());
+        open.map(|input| &input.request)
     }
 
     /// The tools that were handed to the client, in order.
@@ -189,7 +256,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{Capabilities, ErrorCode};
+    use crate::chat::{Capabilities, ErrorCode, InputResolved, ToolProgress};
 
     fn event() -> impl Strategy<Value = ChatEvent> {
         prop_oneof![
@@ -201,6 +268,11 @@ mod tests {
             1 => "[a-z]".prop_map(|id| ChatEvent::tool_error(id, "t", "failed")),
             1 => "[a-z]".prop_map(|id| ChatEvent::isomorphic_handoff(id, "t", json!(1))),
             1 => Just(ChatEvent::conversation_state(ConversationState::new([Message::user("Hi")]))),
+            1 => "[ab]".prop_map(|id| InputRequest::question(id.parse().unwrap(), "?").into()),
+            1 => "[ab]".prop_map(|id| {
+                InputResolved::new(id.parse().unwrap(), InputOutcome::Decline).into()
+            }),
+            1 => Just(ToolProgress::new("a", "t").with_message("soon").into()),
             1 => Just(ChatEvent::custom("mood", json!("good"))),
             1 => Just(ChatEvent::restarted("again")),
             1 => Just(Complete::new().with_text("whole").with_usage(Usage::new(1, 2)).into()),
@@ -284,6 +356,29 @@ mod tests {
         assert_eq!(transcript.tool_results()[0].content, "noon");
         assert_eq!(transcript.usage().map(Usage::total_tokens), Some(12));
         assert_eq!(transcript.finish_reason(), Some(&FinishReason::Length));
+    }
+
+    #[test]
+    fn a_question_is_open_until_it_is_resolved_or_the_answer_ends() {
+        let id = |id: &str| id.parse::<InputId>().unwrap();
+        let mut transcript: Transcript = [
+            InputRequest::approval(id("a"), "May I?").into(),
+            InputRequest::question(id("b"), "When?").into(),
+            InputResolved::new(id("a"), InputOutcome::Timeout).into(),
+            InputResolved::new(id("a"), InputOutcome::Accept).into(),
+            InputResolved::new(id("never-asked"), InputOutcome::Accept).into(),
+        ]
+        .iter()
+        .collect();
+        let open: Vec<_> = transcript.open_inputs().collect();
+        assert_eq!(open.len(), 1);
+        assert_eq!(open[0].message, "When?");
+        let first = transcript.input(&id("a")).unwrap();
+        assert_eq!(first.outcome, Some(InputOutcome::Timeout));
+        assert!(transcript.input(&id("c")).is_none());
+        transcript.push(&ChatEvent::aborted());
+        assert_eq!(transcript.open_inputs().count(), 0);
+        assert_eq!(transcript.inputs().len(), 2);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Words of the wire that may grow: the ones that we know are variants, any other is kept.
 
+use super::InputAction;
+
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -87,6 +89,40 @@ words! {
         Client = "client",
         /// The server.
         Server = "server",
+    }
+}
+
+words! {
+    /// What a question is about.
+    pub enum InputKind {
+        /// Whether something may be done.
+        Approval = "approval",
+        /// Something that only a person knows.
+        Question = "question",
+    }
+}
+
+words! {
+    /// What became of a question.
+    pub enum InputOutcome {
+        /// Somebody said yes, or answered.
+        Accept = "accept",
+        /// Somebody said no.
+        Decline = "decline",
+        /// Somebody put it away, or whoever asked doesn't want to know any more.
+        Cancel = "cancel",
+        /// Nobody said anything in time.
+        Timeout = "timeout",
+    }
+}
+
+impl From<InputAction> for InputOutcome {
+    fn from(action: InputAction) -> Self {
+        match action {
+            InputAction::Accept => Self::Accept,
+            InputAction::Decline => Self::Decline,
+            InputAction::Cancel => Self::Cancel,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-use super::Encoder;
+use super::{Encoder, Memo};
 use crate::{
-    session::{ChatId, Chunk, Lsn, SessionId, Status},
+    chat::InputId,
+    session::{ChatId, Chunk, Limits, Lsn, Position, SessionId, Status},
     store::Listing,
 };
 
@@ -14,6 +15,8 @@ pub enum Answer<'a> {
         session: View<'a>,
         /// What will write the body.
         encoder: &'a dyn Encoder,
+        /// After which record it begins.
+        after: Position,
         /// Whether this request is the one that started it.
         started: bool,
     },
@@ -21,7 +24,13 @@ pub enum Answer<'a> {
     AtEnd {
         /// The session.
         session: View<'a>,
+        /// Where it ends.
+        at: Position,
+        /// What would have written the stream.
+        encoder: &'a dyn Encoder,
     },
+    /// Nothing of the conversation runs.
+    Idle,
     /// The session is there, and the client didn't want its stream.
     Document {
         /// The session.
@@ -33,10 +42,23 @@ pub enum Answer<'a> {
     Page {
         /// The session.
         session: View<'a>,
+        /// What stands before them, if the [page](super::Page) folds.
+        known: &'a [Chunk],
         /// Its records, in order, without a gap; maybe none.
         records: &'a [Chunk],
-        /// The cursor for the next page.
-        next: Lsn,
+        /// Where the next page goes on.
+        next: Position,
+        /// What the dialect wanted to see again.
+        memo: &'a Memo,
+    },
+    /// The session with its whole log: up to the terminal event, where that was waited for.
+    Whole {
+        /// The session.
+        session: View<'a>,
+        /// Its records, in order, without a gap. [`transcript`](super::transcript) folds them.
+        records: &'a [Chunk],
+        /// Whether this request is the one that started it.
+        started: bool,
     },
     /// The wish to stop the session is stored.
     Aborted {
@@ -44,9 +66,21 @@ pub enum Answer<'a> {
         session: View<'a>,
         /// Whether it had ended before.
         already: bool,
+        /// Its records, if the request wanted them.
+        records: Option<&'a [Chunk]>,
+    },
+    /// What somebody answered is stored for the session.
+    Answered {
+        /// The session.
+        session: View<'a>,
+        /// The question.
+        input: &'a InputId,
     },
     /// The session is forgotten.
-    Deleted,
+    Deleted {
+        /// Which one it was.
+        id: &'a SessionId,
+    },
     /// Sessions of the caller.
     Listed(&'a Listing),
     /// What may be asked, as in the header `Allow`.
@@ -68,6 +102,8 @@ pub struct View<'a> {
     pub status: Status,
     /// Its last LSN.
     pub tail: Lsn,
+    /// The most bytes that one event may have.
+    pub event_bytes: usize,
     /// The path under which the service is mounted, where it is known; without a slash at its end.
     pub mount: Option<&'a str>,
 }
@@ -80,6 +116,7 @@ impl<'a> View<'a> {
             chat: None,
             status,
             tail,
+            event_bytes: Limits::default().event_bytes,
             mount: None,
         }
     }
@@ -87,6 +124,12 @@ impl<'a> View<'a> {
     /// The same, of this conversation.
     pub fn of_chat(mut self, chat: Option<&'a ChatId>) -> Self {
         self.chat = chat;
+        self
+    }
+
+    /// The same, whose events may have as many bytes.
+    pub fn event_bytes(mut self, bytes: usize) -> Self {
+        self.event_bytes = bytes;
         self
     }
 

@@ -1,9 +1,9 @@
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
 use super::View;
-use crate::session::Chunk;
+use crate::session::{Chunk, Position};
 
 /// Turns the records of one session into the bytes of one stream.
 ///
@@ -53,5 +53,60 @@ pub trait Encoder: fmt::Debug + Send + Sync + 'static {
     /// Written after the terminal event, before the end of the body.
     fn trailer(&mut self, out: &mut BytesMut) {
         let _ = out;
+    }
+
+    /// Written at the end of each frame, and once at the beginning of a stream that has nothing to
+    /// say yet: where the reader stands by now. Depends on the moment, so an encoder that writes
+    /// something here has no [shared key](Self::shared_key).
+    fn progress(&mut self, progress: &Progress, out: &mut BytesMut) {
+        let _ = (progress, out);
+    }
+
+    /// Whether a stream may end here, with the trailer and as if it were whole, if nothing more is
+    /// there by now: its client takes what was written for an end, and comes back by itself.
+    fn rests(&self) -> bool {
+        false
+    }
+
+    /// How long a stream may last; it ends then as if it were whole, without the trailer. Only for
+    /// protocols whose clients ask again by themselves and take something else as the proof of the
+    /// end. `None` for as long as the session.
+    fn lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// Where the reader of a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// After which record.
+    pub at: Position,
+    /// Whether nothing more is there by now.
+    pub caught_up: bool,
+    /// Whether nothing more will ever come.
+    pub ended: bool,
+}
+
+impl Progress {
+    /// After this record, in the middle of the log.
+    pub fn new(at: Position) -> Self {
+        Self {
+            at,
+            caught_up: false,
+            ended: false,
+        }
+    }
+
+    /// The same, with whether nothing more is there by now.
+    pub fn caught_up(mut self, caught_up: bool) -> Self {
+        self.caught_up = caught_up;
+        self
+    }
+
+    /// The same, with whether nothing more will ever come.
+    pub fn ended(mut self, ended: bool) -> Self {
+        self.ended = ended;
+        self
     }
 }

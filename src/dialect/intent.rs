@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::{any::Any, sync::Arc, time::Duration};
 
-use super::Encoder;
+use super::{Encoder, Start, Target};
 use crate::{
-    chat::ChatRequest,
+    chat::{InputAnswer, InputId},
     session::{ChatId, Position, SessionId},
     store::StatusFilter,
 };
@@ -27,12 +27,18 @@ pub enum Intent {
     Read(Read),
     /// Read a session a page at a time.
     Page(Page),
+    /// Make a document of a session's whole log, as it stands.
+    Whole(Whole),
     /// Stop a session.
-    Abort {
+    Abort(Abort),
+    /// Answer what a session asks.
+    Answer {
         /// Which one.
         id: SessionId,
-        /// What the terminal event gives as the reason.
-        reason: Option<String>,
+        /// Which question.
+        input: InputId,
+        /// What is answered.
+        answer: InputAnswer,
     },
     /// Stop a session if it runs, then forget it.
     Delete {
@@ -48,38 +54,20 @@ pub enum Intent {
     },
 }
 
-/// A session to start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Start {
-    /// The client's id for it; one of ours if there is none.
-    pub id: Option<SessionId>,
-    /// What the provider is asked.
-    pub request: ChatRequest,
-    /// The conversation that it belongs to.
-    pub chat: Option<ChatId>,
-    /// How to answer.
-    pub answering: Answering,
-}
-
-/// How to answer a start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Answering {
-    /// By the stream of events.
-    Stream(Box<dyn Encoder>),
-    /// By a document that names the session, at once.
-    Document,
-}
-
 /// A session to read as a stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Read {
     /// Which one.
-    pub id: SessionId,
+    pub session: Target,
     /// What the client has.
     pub after: Position,
+    /// Whether the encoder is given the record at `after` too, and where that is the last one the
+    /// client is not told that it has had everything: a record may come to several frames, of which
+    /// the client has some.
+    pub inclusive: bool,
+    /// Whether the client wants only what comes from now on; `after` means nothing then.
+    pub from_now: bool,
     /// How to write the rest.
     pub encoder: Box<dyn Encoder>,
 }
@@ -89,13 +77,47 @@ pub struct Read {
 #[non_exhaustive]
 pub struct Page {
     /// Which one.
-    pub id: SessionId,
+    pub session: Target,
     /// What the client has.
     pub after: Position,
+    /// Whether the client wants only what comes from now on; `after` means nothing then.
+    pub from_now: bool,
     /// The most events that the page may have.
     pub limit: usize,
+    /// Whether the answer comes with the records that the client has, too: what the dialect writes
+    /// of a record depends on them.
+    pub folding: bool,
     /// How long to wait for the first event, if there is none yet and some may still come.
     pub wait: Duration,
+    /// What the dialect wants to see again in the answer.
+    pub memo: Memo,
+}
+
+/// What a dialect remembers of a request until it is answered: conditions, a client's cursor as it
+/// was written.
+pub type Memo = Option<Arc<dyn Any + Send + Sync>>;
+
+/// A session to make a document of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Whole {
+    /// Which one.
+    pub session: Target,
+    /// Whether to wait until it has ended.
+    pub wait: bool,
+}
+
+/// A session to stop.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Abort {
+    /// Which one.
+    pub session: Target,
+    /// What the terminal event gives as the reason.
+    pub reason: Option<String>,
+    /// Whether the answer is made of the whole log, terminal event included. It waits for that event
+    /// for some seconds then.
+    pub whole: bool,
 }
 
 /// Sessions to list. The owner is the caller, always.
@@ -112,45 +134,105 @@ pub struct List {
     pub limit: usize,
 }
 
-impl Start {
-    /// A session under an id of ours, in the conversation that the request names.
-    pub fn new(request: ChatRequest, answering: Answering) -> Self {
+impl Read {
+    /// What comes after a position.
+    pub fn new(session: impl Into<Target>, after: Position, encoder: Box<dyn Encoder>) -> Self {
         Self {
-            id: None,
-            chat: request.chat_id.as_deref().map(ChatId::new),
-            request,
-            answering,
+            session: session.into(),
+            after,
+            inclusive: false,
+            from_now: false,
+            encoder,
         }
     }
 
-    /// The same, under the client's id if there is one.
-    pub fn under(mut self, id: Option<SessionId>) -> Self {
-        self.id = id;
+    /// The same, and the record at the position.
+    pub fn inclusive(mut self) -> Self {
+        self.inclusive = true;
         self
     }
-}
 
-impl Read {
-    /// What comes after a position.
-    pub fn new(id: SessionId, after: Position, encoder: Box<dyn Encoder>) -> Self {
-        Self { id, after, encoder }
+    /// Only what comes from now on.
+    pub fn from_now(mut self) -> Self {
+        self.from_now = true;
+        self
     }
 }
 
 impl Page {
     /// Up to `limit` events after a position, without waiting.
-    pub fn new(id: SessionId, after: Position, limit: usize) -> Self {
+    pub fn new(session: impl Into<Target>, after: Position, limit: usize) -> Self {
         Self {
-            id,
+            session: session.into(),
             after,
+            from_now: false,
             limit,
+            folding: false,
             wait: Duration::ZERO,
+            memo: None,
         }
+    }
+
+    /// Only what comes from now on.
+    pub fn from_now(mut self) -> Self {
+        self.from_now = true;
+        self
+    }
+
+    /// The same, and whether the answer comes with the records that the client has.
+    pub fn folding(mut self, folding: bool) -> Self {
+        self.folding = folding;
+        self
+    }
+
+    /// The same, and the answer comes with this.
+    pub fn remembering(mut self, memo: impl Any + Send + Sync) -> Self {
+        self.memo = Some(Arc::new(memo));
+        self
     }
 
     /// The same, but waiting this long for the first one.
     pub fn waiting(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+}
+
+impl Whole {
+    /// What the log holds by now.
+    pub fn new(session: impl Into<Target>) -> Self {
+        Self {
+            session: session.into(),
+            wait: false,
+        }
+    }
+
+    /// All of it, once the session has ended.
+    pub fn waiting(mut self) -> Self {
+        self.wait = true;
+        self
+    }
+}
+
+impl Abort {
+    /// Stops it, for no reason that is given.
+    pub fn new(session: impl Into<Target>) -> Self {
+        Self {
+            session: session.into(),
+            reason: None,
+            whole: false,
+        }
+    }
+
+    /// The same, for this reason.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same, answered with the whole log.
+    pub fn answering_whole(mut self) -> Self {
+        self.whole = true;
         self
     }
 }

@@ -14,28 +14,92 @@
 //! assert_eq!(read.after.lsn.get(), 7);
 //! # Ok::<_, http::Error>(())
 //! ```
+//!
+//! # A dialect of one's own
+//!
+//! Implement [`Dialect`] and [`Encoder`], and hand the dialect to
+//! [`DurableLayer::dialect`](crate::durable::DurableLayer::dialect). What a dialect decides:
+//!
+//! * **Routes.** A request becomes an [`Intent`]. Sessions are named by ids, by a [`Key`] where
+//!   clients make no ids but repeat their requests, or by the conversation of which one
+//!   [runs](Target::Chat).
+//! * **The cursor.** An LSN, or anything that the client counts: an encoder that reads from the start
+//!   and leaves out the first so many of its frames turns any count into a position.
+//! * **Frames.** An encoder folds over the log: what it writes for a record depends on that record and
+//!   those before it, never on where this reader began, on the time, or on chance. So a resume gives
+//!   the bytes that the cut took, and readers of a live session can share one encoding.
+//! * **Restarts.** Clients that can't drop what they have are told so by
+//!   [`can_restart`](Dialect::can_restart): their sessions are never restarted.
+//!
+//! One dialect per layer; several layers over the same sessions, each with a
+//! [name](crate::durable::DurableLayer::service_name) of its own, let one kind of client watch what
+//! another started.
+//!
+//! All of one, for people with a terminal:
+//!
+//! ```
+#![doc = include_str!("../../tests/dialects/plain_text.rs")]
+//! ```
 
+#[cfg(feature = "ag-ui")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ag-ui")))]
+pub mod ag_ui;
+#[cfg(feature = "ai-sdk")]
+#[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
+pub mod ai_sdk;
 mod answer;
+mod body;
+mod compact;
 mod cursor;
+#[cfg(feature = "durable-streams")]
+#[cfg_attr(docsrs, doc(cfg(feature = "durable-streams")))]
+pub mod durable_streams;
 mod encoder;
+mod fold;
+#[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
+mod frames;
+mod head;
 mod intent;
+mod key;
 pub mod native;
+#[cfg(feature = "openai-responses")]
+#[cfg_attr(docsrs, doc(cfg(feature = "openai-responses")))]
+pub mod openai_responses;
+mod problem;
 mod query;
 mod refusal;
+mod start;
+mod target;
+mod text;
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
+#[cfg(feature = "ai-sdk")]
+pub use self::ai_sdk::AiSdk;
 pub use self::{
     answer::{Answer, View},
     cursor::{Cursor, InvalidCursor},
-    encoder::Encoder,
-    intent::{Answering, Intent, List, Page, Read, Route, Start},
+    encoder::{Encoder, Progress},
+    fold::transcript,
+    intent::{Abort, Intent, List, Memo, Page, Read, Route, Whole},
+    key::{Again, Key},
     native::Native,
     refusal::{Problem, Refusal},
+    start::{Answering, Answers, Naming, Rival, Start},
+    target::Target,
 };
+
+#[cfg(feature = "ag-ui")]
+pub use self::ag_ui::AgUi;
+#[cfg(feature = "durable-streams")]
+pub use self::durable_streams::DurableStreams;
+#[cfg(feature = "openai-responses")]
+pub use self::openai_responses::OpenAiResponses;
+
+pub(crate) use self::key::hash;
 
 /// How a family of clients speaks.
 ///

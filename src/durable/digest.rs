@@ -1,5 +1,3 @@
-use sha2::{Digest as _, Sha256};
-
 use crate::session::{Digest, Owner, ServiceName};
 
 /// What makes two starts the same request: a SHA-256 over its parts, for the
@@ -17,16 +15,11 @@ use crate::session::{Digest, Owner, ServiceName};
 /// assert_ne!(digest_of(["ab", "c"]), digest_of(["a", "bc"]));
 /// ```
 pub fn digest_of<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Digest {
-    let mut hash = Sha256::new();
-    for part in parts {
-        let part = part.as_ref();
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    Digest(hash.finalize().into())
+    Digest(crate::dialect::hash(parts))
 }
 
-/// The digest of a start over HTTP: service, dialect, owner and raw body.
+/// The digest of a start over HTTP: service, dialect, owner, and the raw body or what the dialect
+/// compares in its place.
 pub(super) fn digest(
     service: &ServiceName,
     dialect: &str,

@@ -8,12 +8,12 @@ use std::{
 };
 
 use bytes::BytesMut;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
     chat::{ChatEvent, ChatRequest, Transcript},
-    session::{Mark, Outcome, Owner, Position, ReadError, Session, SessionId, Sessions, Source},
-    store::BoxFuture,
+    session::{Chunk, Mark, Outcome, Owner, Position, ReadError, Session, SessionId, Source},
+    store::{BoxFuture, StoreError},
 };
 
 /// A session that begins: its first record is stored, and its provider is about to be called.
@@ -62,6 +62,14 @@ where
 }
 
 impl Hooks {
+    /// Without those of the beginning.
+    pub(super) fn at_end(self) -> Self {
+        Self {
+            on_start: None,
+            ..self
+        }
+    }
+
     pub(super) fn any(&self) -> bool {
         self.on_start.is_some() || self.on_end.is_some()
     }
@@ -107,8 +115,7 @@ impl Bookkeeping {
     pub(super) fn end(
         self,
         outcome: Outcome,
-        sessions: Sessions,
-        session: oneshot::Receiver<Session>,
+        session: impl Future<Output = Result<Session, StoreError>> + Send + 'static,
     ) {
         // A session that was stopped before its provider was called begins and ends here.
         let started = self.slot().take().unwrap_or_else(|| self.start());
@@ -119,8 +126,7 @@ impl Bookkeeping {
         tokio::spawn(tracing::Instrument::in_current_span(async move {
             // A hook that panicked was reported by then, and is no reason to skip the other.
             let _ = started.await;
-            let session = session.await.ok();
-            match transcript(&sessions, &begun.id, session).await {
+            match whole(session).await {
                 Ok(transcript) => {
                     on_end(Ended {
                         id: begun.id,
@@ -140,29 +146,33 @@ impl Bookkeeping {
     }
 }
 
-async fn transcript(
-    sessions: &Sessions,
-    id: &SessionId,
-    session: Option<Session>,
+/// The log of a session that has ended.
+async fn whole(
+    session: impl Future<Output = Result<Session, StoreError>>,
 ) -> Result<Transcript, ReadError> {
-    let session = match session {
-        Some(session) => session,
-        None => sessions.attach(id).await?,
-    };
-    let mut reader = session.reader(Position::START).await?;
-    let mut transcript = Transcript::new();
+    let mut reader = session.await?.reader(Position::START).await?;
+    let mut log = Vec::new();
     // Not read past the end: that would count as a client that has had it all.
     while !reader.at_end() {
         let Some(batch) = reader.next().await.transpose()? else {
             break;
         };
-        for record in batch.chunk().records() {
-            let event: ChatEvent = serde_json::from_slice(record.bytes)
-                .map_err(|_| ReadError::Corrupt { lsn: record.lsn })?;
-            transcript.push(&event);
-        }
+        log.push(batch.chunk().clone());
+    }
+    let mut transcript = Transcript::new();
+    for event in events(&log) {
+        transcript.push(&event?);
     }
     Ok(transcript)
+}
+
+/// The events of a log.
+pub(super) fn events(log: &[Chunk]) -> impl Iterator<Item = Result<ChatEvent, ReadError>> {
+    let records = log.iter().flat_map(Chunk::records);
+    records.map(|record| {
+        let event = serde_json::from_slice(record.bytes);
+        event.map_err(|_| ReadError::Corrupt { lsn: record.lsn })
+    })
 }
 
 /// A source that tells the books when it is first asked.

@@ -1,15 +1,20 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures_core::TryStream;
 use tower_layer::Layer;
+use tower_service::Service;
 
 use super::{
-    DurableService, MountPath, Open, Reply,
-    hooks::{Begun, Ended, Hooks, hook},
+    DurableService, MountPath, Open, Recovery,
+    config::Config,
+    hooks::{Begun, Ended, hook},
+    restart::ProviderRestarter,
 };
 use crate::{
+    BoxError,
     access::Access,
-    chat::{Capabilities, SessionInfo},
-    dialect::{Dialect, Native},
+    chat::{Capabilities, ChatEvent, ChatRequest},
+    dialect::Dialect,
     session::{ServiceName, Sessions},
 };
 
@@ -29,45 +34,15 @@ pub struct DurableLayer {
     config: Config,
 }
 
-/// What the services of a layer share.
-#[derive(Debug, Clone)]
-pub(super) struct Config {
-    pub(super) sessions: Sessions,
-    pub(super) access: Arc<dyn Access>,
-    pub(super) dialect: Arc<dyn Dialect>,
-    pub(super) service: ServiceName,
-    pub(super) mount: Option<MountPath>,
-    pub(super) open: Open,
-    pub(super) max_body: usize,
-    pub(super) body_timeout: Duration,
-    pub(super) ready_timeout: Duration,
-    pub(super) heartbeat: Option<Duration>,
-    pub(super) info: SessionInfo,
-    pub(super) hooks: Hooks,
-}
-
 impl DurableLayer {
     /// A layer that keeps its answers in `sessions` and lets in whom `access` lets in.
     pub fn new(sessions: Sessions, access: impl Access) -> Self {
         Self {
-            config: Config {
-                sessions,
-                access: Arc::new(access),
-                dialect: Arc::new(Native::new()),
-                service: ServiceName::new("chat"),
-                mount: None,
-                open: Open::nothing(),
-                max_body: 1024 * 1024,
-                body_timeout: Duration::from_secs(30),
-                ready_timeout: Duration::ZERO,
-                heartbeat: Some(Reply::HEARTBEAT),
-                info: SessionInfo::new(Capabilities::new()),
-                hooks: Hooks::default(),
-            },
+            config: Config::new(sessions, Arc::new(access)),
         }
     }
 
-    /// How clients speak. Default [`Native`].
+    /// How clients speak. Default [`Native`](crate::dialect::Native).
     pub fn dialect(mut self, dialect: impl Dialect) -> Self {
         self.config.dialect = Arc::new(dialect);
         self
@@ -131,6 +106,16 @@ impl DurableLayer {
         self
     }
 
+    /// What becomes of answers whose server died or shut down in the middle. Default
+    /// [`Recovery::fail`]: they end, and the client may ask again.
+    ///
+    /// This server carries on what it finds from when the layer is given its provider, if that is
+    /// inside a tokio runtime, else from the first session on.
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.config.recovery = recovery;
+        self
+    }
+
     /// Runs for each session that begins, beside its provider, on a task of its own.
     pub fn on_start<F, R>(mut self, run: F) -> Self
     where
@@ -144,8 +129,9 @@ impl DurableLayer {
     /// Runs for each session that has ended, once its `on_start` is done, on a task of its own.
     ///
     /// At most once per session, on the server that sealed it: a server that dies or shuts down in
-    /// mid-answer runs none, and neither does one whose session another server took over. Not run
-    /// for a session whose log was deleted before it could be read.
+    /// mid-answer runs none, and neither does one whose session another server took over; that one
+    /// does if it [carries the answer on](Self::recovery), not if it ends it. Not run for a session
+    /// whose log was deleted before it could be read.
     pub fn on_end<F, R>(mut self, run: F) -> Self
     where
         F: Fn(Ended) -> R + Send + Sync + 'static,
@@ -156,10 +142,20 @@ impl DurableLayer {
     }
 }
 
-impl<S> Layer<S> for DurableLayer {
+impl<S> Layer<S> for DurableLayer
+where
+    S: Service<ChatRequest> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    S::Response: TryStream<Ok = ChatEvent> + Send,
+    <S::Response as TryStream>::Error: Into<BoxError>,
+{
     type Service = DurableService<S>;
 
     fn layer(&self, provider: S) -> DurableService<S> {
+        let restarter = ProviderRestarter::new(&self.config, provider.clone());
+        let service = self.config.service.clone();
+        self.config.sessions.carry_on(service, restarter);
         DurableService::new(Arc::new(self.config.clone()), provider)
     }
 }

@@ -1,28 +1,52 @@
+use std::time::Duration;
+
 use super::{
     refuse,
     serve::{Exchange, Served},
+    whole::{Until, log},
 };
 use crate::{
     access::Action,
-    dialect::{Answer, List},
+    dialect::{Abort, Answer, List},
     session::SessionId,
-    store::{Abort, Filter, StoreError},
+    store::{self, Filter, StoreError},
 };
+
+/// How long an abort that is answered with the whole log waits for its terminal event.
+const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Exchange {
     /// Stops a session.
-    pub(super) async fn abort(&self, id: &SessionId, reason: Option<String>) -> Served {
-        self.state(id, Action::Abort).await?;
-        let abort = Abort {
-            reason: reason.map(Into::into),
+    pub(super) async fn abort(&self, abort: Abort) -> Served {
+        let Some(id) = self.locate(&abort.session, Action::Abort).await? else {
+            return Ok(self.answer(&Answer::Idle));
         };
-        match self.config.sessions.abort(id, abort).await {
-            Ok(state) => Ok(self.answer(&Answer::Aborted {
-                session: self.view_of(id, &state),
-                already: state.status.outcome().is_some(),
-            })),
-            Err(error) => Err(self.absent(id, Action::Abort, &error).await),
+        let wish = store::Abort {
+            reason: abort.reason.map(Into::into),
+        };
+        let sessions = &self.config.sessions;
+        let state = match sessions.abort(&id, wish).await {
+            Ok(state) => state,
+            Err(error) => return Err(self.absent(&id, Action::Abort, &error).await),
+        };
+        let already = state.status.outcome().is_some();
+        if !abort.whole {
+            return Ok(self.answer(&Answer::Aborted {
+                session: self.view_of(&id, &state),
+                already,
+                records: None,
+            }));
         }
+        let session = match sessions.attach(&id).await {
+            Ok(session) => session,
+            Err(error) => return Err(self.absent(&id, Action::Abort, &error).await),
+        };
+        let log = log(&session, Until::EndWithin(ABORT_PATIENCE)).await?;
+        Ok(self.answer(&Answer::Aborted {
+            session: self.view(&session, log.status, log.tail),
+            already,
+            records: Some(&log.records),
+        }))
     }
 
     /// Forgets a session. What is gone already is a success, to whom it was open.
@@ -33,7 +57,7 @@ impl Exchange {
             Err(refusal) => return Err(refusal),
         };
         match deleted {
-            Ok(()) | Err(StoreError::Gone(_)) => Ok(self.answer(&Answer::Deleted)),
+            Ok(()) | Err(StoreError::Gone(_)) => Ok(self.answer(&Answer::Deleted { id })),
             Err(error) => Err(self.absent(id, Action::Delete, &error).await),
         }
     }

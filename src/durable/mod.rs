@@ -42,32 +42,42 @@
 //! [`Limits`](crate::session::Limits) of the registry. Keep compression off the streams with
 //! [`headers::may_compress`](crate::headers::may_compress).
 
+mod answer;
 mod body;
+mod config;
 mod digest;
+mod find;
 mod format;
 mod hooks;
+mod inputs;
 mod layer;
 mod manage;
 mod mount;
 mod open;
 mod read;
 mod receive;
+mod recovery;
 mod refuse;
 mod reply;
+mod restart;
 mod serve;
 mod service;
 mod source;
 mod start;
+mod stored;
 mod streaming;
+mod whole;
 
 pub use self::{
     body::{BodyError, SessionBody},
     digest::digest_of,
     format::ChatFormat,
     hooks::{Begun, Ended},
+    inputs::SessionInputs,
     layer::DurableLayer,
     mount::MountPath,
     open::Open,
+    recovery::{Interrupted, Policy, Recovery},
     reply::Reply,
     service::{DurableService, ResponseFuture},
     source::ProviderSource,

@@ -4,8 +4,8 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{Answer, Page, Read},
-    session::{Chunk, ReadError},
+    dialect::{Answer, Page, Read, Refusal},
+    session::{Chunk, Lsn, Position, ReadError, Session},
 };
 
 /// The most bytes of records that a page has, unless its first record is larger.
@@ -14,18 +14,53 @@ const PAGE_BYTES: usize = 1024 * 1024;
 impl Exchange {
     /// A session as a stream, after the client's cursor.
     pub(super) async fn read(&self, read: Read) -> Served {
-        let session = self.session(&read.id, Action::Read).await?;
+        let Some(session) = self.find(&read.session, Action::Read).await? else {
+            return Ok(self.answer(&Answer::Idle));
+        };
+        let after = if read.from_now {
+            self.tail(&session).await?
+        } else {
+            read.after
+        };
         self.reply(read.encoder)
-            .after(read.after)
+            .after(after)
+            .inclusive(read.inclusive)
             .with(&session)
             .await
     }
 
+    /// The end of a session's log by now.
+    async fn tail(&self, session: &Session) -> Result<Position, Refusal> {
+        let tail = match self.config.sessions.state(session.id()).await {
+            Ok(state) => state.tail,
+            Err(error) => return Err(self.absent(session.id(), Action::Read, &error).await),
+        };
+        if tail == Lsn::ZERO {
+            return Ok(Position::START);
+        }
+        // Read, for the tag of the epoch that wrote the last record.
+        let before = Position::after(tail.before());
+        let refused = |error: ReadError| refuse::read(&error, before);
+        let mut reader = session.reader(before).await.map_err(refused)?;
+        reader.next().await.transpose().map_err(refused)?;
+        Ok(reader.position())
+    }
+
     /// A page of a session.
-    pub(super) async fn page(&self, page: Page, head_only: bool) -> Served {
-        let session = self.session(&page.id, Action::Read).await?;
+    pub(super) async fn page(&self, mut page: Page, head_only: bool) -> Served {
+        let Some(session) = self.find(&page.session, Action::Read).await? else {
+            return Ok(self.answer(&Answer::Idle));
+        };
+        if page.from_now {
+            page.after = self.tail(&session).await?;
+        }
         let refused = |error: ReadError| refuse::read(&error, page.after);
         let mut reader = session.reader(page.after).await.map_err(refused)?;
+        let known = if page.folding {
+            up_to(&session, page.after.lsn).await.map_err(refused)?
+        } else {
+            Vec::new()
+        };
         let mut records = Records::new(page.limit);
         // What the log holds by now, however far it must be fetched.
         let tail = reader.tail();
@@ -44,18 +79,40 @@ impl Exchange {
                 records.push(batch.map_err(refused)?.chunk());
             }
         }
-        if records.is_empty() && reader.at_end() {
+        // Who asks for nothing of it hasn't had it.
+        let had_all = records.is_empty() && reader.at_end() && !page.from_now;
+        if had_all {
             // The client has had it all: this is where the session learns so, if it hasn't yet.
             let _ = reader.next().await;
         }
-        let next = records.chunks.last().map_or(page.after.lsn, Chunk::last);
+        let next = records.chunks.last().map_or(page.after, |chunk| {
+            Position::tagged(chunk.last(), chunk.epoch().tag())
+        });
         let session = self.view(&session, reader.status(), reader.tail());
         Ok(self.answer(&Answer::Page {
             session,
+            known: &known,
             records: &records.chunks,
             next,
+            memo: &page.memo,
         }))
     }
+}
+
+/// A session's records up to one that it has.
+async fn up_to(session: &Session, lsn: Lsn) -> Result<Vec<Chunk>, ReadError> {
+    let mut records = Vec::new();
+    if lsn == Lsn::ZERO {
+        return Ok(records);
+    }
+    let mut reader = session.reader(Position::START).await?;
+    while reader.position().lsn < lsn {
+        let Some(batch) = reader.next().await else {
+            break;
+        };
+        records.extend(batch?.chunk().up_to(lsn));
+    }
+    Ok(records)
 }
 
 /// The records of a page, up to its bounds.

@@ -1,4 +1,11 @@
-use std::{error::Error, future::poll_fn, pin::pin, time::Duration};
+use std::{
+    error::Error,
+    future::poll_fn,
+    iter,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::Body;
@@ -7,34 +14,59 @@ use http_body_util::LengthLimitError;
 use crate::{
     BoxError,
     dialect::{Problem, Refusal},
+    session::Sessions,
 };
 
-/// The whole body of a request, if it is small and fast enough.
-pub(super) async fn receive<B>(body: B, max: usize, within: Duration) -> Result<Bytes, Refusal>
+/// How long the next bytes may take to arrive of a body that nobody wants, and all of it.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_IN_ALL: Duration = Duration::from_secs(30);
+
+/// The body of a request.
+pub(super) struct Received<B> {
+    body: Pin<Box<B>>,
+    whole: bool,
+}
+
+impl<B> Received<B>
 where
     B: Body,
+    B::Data: Buf,
     B::Error: Into<BoxError>,
 {
-    let too_large = || {
-        Refusal::new(
-            Problem::BodyTooLarge,
-            format!("a body may have {max} bytes; send a shorter conversation"),
-        )
-    };
-    // What the client announces is refused before it is sent.
-    if body.size_hint().lower() > max as u64 {
-        return Err(too_large());
+    pub(super) fn new(body: B) -> Self {
+        Self {
+            body: Box::pin(body),
+            whole: false,
+        }
     }
-    let read = async {
-        let mut body = pin!(body);
+
+    /// All of it, if it is small and fast enough.
+    pub(super) async fn read(&mut self, max: usize, within: Duration) -> Result<Bytes, Refusal> {
+        // What the client announces is refused before it is sent.
+        if self.body.size_hint().lower() > max as u64 {
+            return Err(too_large(max));
+        }
+        let whole = tokio::time::timeout(within, self.read_all(max)).await;
+        let whole = whole.unwrap_or_else(|_| {
+            let seconds = within.as_secs_f32();
+            Err(Refusal::new(
+                Problem::BodyTooSlow,
+                format!("the body must arrive within {seconds} seconds; send the request again"),
+            ))
+        })?;
+        self.whole = true;
+        Ok(whole)
+    }
+
+    async fn read_all(&mut self, max: usize) -> Result<Bytes, Refusal> {
         let mut whole = BytesMut::new();
-        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        while let Some(frame) = poll_fn(|cx| self.body.as_mut().poll_frame(cx)).await {
             let frame = frame.map_err(|error| {
                 let error = error.into();
                 tracing::debug!(error = &*error as &dyn Error, "a body was cut");
-                if error.is::<LengthLimitError>() {
+                if is_over_a_limit(&*error) {
                     // A layer outside has a limit of its own.
-                    return too_large();
+                    return too_large(max);
                 }
                 Refusal::new(
                     Problem::IncompleteBody,
@@ -43,22 +75,83 @@ where
             })?;
             if let Ok(data) = frame.into_data() {
                 if data.remaining() > max - whole.len() {
-                    return Err(too_large());
+                    return Err(too_large(max));
                 }
                 whole.put(data);
             }
         }
         Ok(whole.freeze())
-    };
-    tokio::time::timeout(within, read)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Refusal::new(
-                Problem::BodyTooSlow,
-                format!(
-                    "the body must arrive within {} seconds; send the request again",
-                    within.as_secs_f32()
-                ),
-            ))
-        })
+    }
+
+    /// Reads up to `max` bytes of what is left of it, beside the response, and forgets them; not
+    /// once the server shuts down.
+    ///
+    /// A connection that is closed while something of the request is unread is reset, and whoever
+    /// was still sending, a proxy above all, never sees the response.
+    pub(super) fn forget(mut self, max: usize, sessions: Sessions)
+    where
+        B: Send + 'static,
+        B::Data: Send,
+    {
+        if self.whole || self.body.is_end_stream() || self.is_over() {
+            return;
+        }
+        tokio::spawn(async move {
+            let mut left = max;
+            let read = async {
+                while !sessions.is_closing() {
+                    let frame = poll_fn(|cx| self.body.as_mut().poll_frame(cx));
+                    let Ok(Some(Ok(frame))) = tokio::time::timeout(LINGER, frame).await else {
+                        break;
+                    };
+                    let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                    match left.checked_sub(bytes) {
+                        Some(rest) => left = rest,
+                        None => break,
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(LINGER_IN_ALL, read).await;
+        });
+    }
+
+    /// Whether it comes to its end at once: some frameworks don't say so of a body that is empty.
+    fn is_over(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(
+            self.body.as_mut().poll_frame(&mut cx),
+            Poll::Ready(None | Some(Err(_)))
+        )
+    }
+}
+
+fn too_large(max: usize) -> Refusal {
+    Refusal::new(
+        Problem::BodyTooLarge,
+        format!("a body may have {max} bytes; send a shorter conversation"),
+    )
+}
+
+/// Frameworks wrap the errors of the bodies that they hand on.
+fn is_over_a_limit(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<LengthLimitError>)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Full, Limited};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_limit_of_a_layer_outside_is_told_from_a_cut_also_where_a_framework_wraps_it() {
+        let limited = || Limited::new(Full::new(Bytes::from_static(b"too long")), 3);
+        let second = Duration::from_secs(1);
+        let bare = Received::new(limited()).read(100, second).await;
+        assert_eq!(bare.unwrap_err().problem, Problem::BodyTooLarge);
+        let wrapped = Received::new(axum::body::Body::new(limited()))
+            .read(100, second)
+            .await;
+        assert_eq!(wrapped.unwrap_err().problem, Problem::BodyTooLarge);
+    }
 }

@@ -67,6 +67,13 @@ pub(super) fn in_use() -> Refusal {
     )
 }
 
+pub(super) fn chat_busy() -> Refusal {
+    Refusal::new(
+        Problem::ChatBusy,
+        "another answer of this conversation is still being written; wait for its end, or stop it",
+    )
+}
+
 pub(super) fn busy(busy: Busy) -> Refusal {
     let problem = match busy {
         Busy::ShuttingDown => Problem::ShuttingDown,

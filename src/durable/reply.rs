@@ -5,7 +5,7 @@ use http::Response;
 use super::{MountPath, SessionBody, refuse};
 use crate::{
     dialect::{Answer, Dialect, Encoder, Refusal, View},
-    session::{Lsn, Position, ReadError, Session},
+    session::{Limits, Lsn, Position, ReadError, Session},
 };
 
 /// Answers with the stream of a session: what the layer does, for handlers of the application's own.
@@ -34,8 +34,10 @@ pub struct Reply {
     dialect: Arc<dyn Dialect>,
     encoder: Box<dyn Encoder>,
     after: Position,
+    inclusive: bool,
     started: bool,
     heartbeat: Option<Duration>,
+    event_bytes: usize,
     mount: Option<MountPath>,
 }
 
@@ -53,8 +55,10 @@ impl Reply {
             dialect,
             encoder,
             after: Position::START,
+            inclusive: false,
             started: false,
             heartbeat: Some(Self::HEARTBEAT),
+            event_bytes: Limits::default().event_bytes,
             mount: None,
         }
     }
@@ -62,6 +66,12 @@ impl Reply {
     /// After what the client has.
     pub fn after(mut self, position: Position) -> Self {
         self.after = position;
+        self
+    }
+
+    /// Also the record at that position, of which the client may have a part only.
+    pub fn inclusive(mut self, inclusive: bool) -> Self {
+        self.inclusive = inclusive;
         self
     }
 
@@ -75,6 +85,12 @@ impl Reply {
     /// likes. Default 15 seconds.
     pub fn heartbeat(mut self, period: impl Into<Option<Duration>>) -> Self {
         self.heartbeat = period.into();
+        self
+    }
+
+    /// The most bytes that one event may have, if that isn't what [`Limits`] have by default.
+    pub fn event_bytes(mut self, bytes: usize) -> Self {
+        self.event_bytes = bytes;
         self
     }
 
@@ -95,22 +111,32 @@ impl Reply {
         let refused = |error: ReadError| refuse::read(&error, self.after);
         let mut reader = session.reader(self.after).await.map_err(refused)?;
         let view = View::new(session.id(), reader.status(), reader.tail())
+            .event_bytes(self.event_bytes)
             .of_chat(session.info().chat.as_ref())
             .mounted(self.mount.as_ref().map(MountPath::as_str));
-        if reader.at_end() {
+        if reader.at_end() && !self.inclusive {
             // The client has had it all: this is where the session learns so, if it hasn't yet.
             let _ = reader.next().await;
-            let answer = self.dialect.answer(&Answer::AtEnd { session: view });
+            let answer = self.dialect.answer(&Answer::AtEnd {
+                session: view,
+                at: reader.position(),
+                encoder: &*self.encoder,
+            });
             return Ok(answer.map(SessionBody::document));
         }
         let mut known = Lsn::ZERO;
-        if self.encoder.folds() && self.after.lsn > Lsn::ZERO {
+        if self.after.lsn > Lsn::ZERO && (self.encoder.folds() || self.inclusive) {
             reader = session.reader(Position::START).await.map_err(refused)?;
-            known = self.after.lsn;
+            known = if self.inclusive {
+                self.after.lsn.before()
+            } else {
+                self.after.lsn
+            };
         }
         let head = self.dialect.answer(&Answer::Stream {
             session: view,
             encoder: &*self.encoder,
+            after: self.after,
             started: self.started,
         });
         let body = SessionBody::stream(reader, self.encoder, &view, self.heartbeat).after(known);

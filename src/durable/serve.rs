@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use futures_core::TryStream;
 use http::{Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{MountPath, Reply, SessionBody, layer::Config, receive::receive, refuse};
+use super::{MountPath, Reply, SessionBody, config::Config, receive::Received, refuse};
 use crate::{
     BoxError,
     access::{Action, SessionInfo},
@@ -37,20 +37,23 @@ where
     S::Error: Into<BoxError>,
     S::Response: TryStream<Ok = ChatEvent> + Send,
     <S::Response as TryStream>::Error: Into<BoxError>,
-    B: Body,
-    B::Data: Buf,
+    B: Body + Send + 'static,
+    B::Data: Buf + Send,
     B::Error: Into<BoxError>,
 {
     let (mut head, body) = request.into_parts();
     let bodyless = head.method == Method::HEAD;
-    let dialect = config.dialect.clone();
-    let response = match answer(config, provider, &mut head, body).await {
+    let (dialect, max_body) = (config.dialect.clone(), config.max_body);
+    let sessions = config.sessions.clone();
+    let mut body = Received::new(body);
+    let response = match answer(config, provider, &mut head, &mut body).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::debug!(problem = refusal.problem.urn(), "a request is refused");
             dialect.refuse(&refusal).map(SessionBody::document)
         }
     };
+    body.forget(max_body.saturating_mul(2), sessions);
     if bodyless {
         without_body(response)
     } else {
@@ -58,7 +61,12 @@ where
     }
 }
 
-async fn answer<S, B>(config: Arc<Config>, provider: S, head: &mut Parts, body: B) -> Served
+async fn answer<S, B>(
+    config: Arc<Config>,
+    provider: S,
+    head: &mut Parts,
+    body: &mut Received<B>,
+) -> Served
 where
     S: Service<ChatRequest> + Send + 'static,
     S::Future: Send,
@@ -80,18 +88,12 @@ where
         Ok(owner) => owner,
         Err(response) => return Ok(response.map(SessionBody::document)),
     };
-    let mut digest = None;
+    let mut raw = Bytes::new();
     let intent = match config.dialect.route(head)? {
         Route::Known(intent) => intent,
         Route::Body => {
-            let body = receive(body, config.max_body, config.body_timeout).await?;
-            digest = Some(super::digest::digest(
-                &config.service,
-                config.dialect.name(),
-                owner.as_ref(),
-                &body,
-            ));
-            config.dialect.decode(head, &body)?
+            raw = body.read(config.max_body, config.body_timeout).await?;
+            config.dialect.decode(head, &raw)?
         }
     };
     let exchange = Exchange {
@@ -104,20 +106,20 @@ where
     };
     match intent {
         Intent::Start(start) => {
-            let digest = digest.unwrap_or_else(|| {
-                super::digest::digest(
-                    &exchange.config.service,
-                    exchange.config.dialect.name(),
-                    exchange.owner.as_ref(),
-                    b"",
-                )
-            });
+            let digest = super::digest::digest(
+                &exchange.config.service,
+                exchange.config.dialect.name(),
+                exchange.owner.as_ref(),
+                start.same.as_deref().unwrap_or(&raw),
+            );
             let extensions = std::mem::take(&mut head.extensions);
             exchange.start(*start, digest, extensions, provider).await
         }
         Intent::Read(read) => exchange.read(read).await,
         Intent::Page(page) => exchange.page(page, head.method == Method::HEAD).await,
-        Intent::Abort { id, reason } => exchange.abort(&id, reason).await,
+        Intent::Whole(whole) => exchange.whole(whole).await,
+        Intent::Abort(abort) => exchange.abort(abort).await,
+        Intent::Answer { id, input, answer } => exchange.answer_input(&id, &input, &answer).await,
         Intent::Delete { id } => exchange.delete(&id).await,
         Intent::List(list) => exchange.list(list).await,
         Intent::Options { allow } => Ok(exchange.answer(&Answer::Options { allow })),
@@ -137,17 +139,20 @@ impl Exchange {
     pub(super) fn reply(&self, encoder: Box<dyn Encoder>) -> Reply {
         Reply::shared(self.config.dialect.clone(), encoder)
             .heartbeat(self.config.heartbeat)
+            .event_bytes(self.config.sessions.limits().event_bytes)
             .mounted(self.mount.clone())
     }
 
     pub(super) fn view<'a>(&'a self, session: &'a Session, status: Status, tail: Lsn) -> View<'a> {
         View::new(session.id(), status, tail)
+            .event_bytes(self.config.sessions.limits().event_bytes)
             .of_chat(session.info().chat.as_ref())
             .mounted(self.mount.as_ref().map(MountPath::as_str))
     }
 
     pub(super) fn view_of<'a>(&'a self, id: &'a SessionId, state: &'a State) -> View<'a> {
         View::new(id, state.status, state.tail)
+            .event_bytes(self.config.sessions.limits().event_bytes)
             .of_chat(state.info.chat.as_ref())
             .mounted(self.mount.as_ref().map(MountPath::as_str))
     }

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashSet,
     error::Error,
     fmt,
     pin::Pin,
@@ -12,7 +13,7 @@ use tower_service::Service;
 
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorCode, ErrorEvent, ProviderError},
+    chat::{ChatEvent, ChatRequest, ErrorCode, ErrorEvent, InputId, ProviderError},
     session::{self, Limits, Mark, Outcome, Source},
 };
 
@@ -24,6 +25,9 @@ pin_project! {
     /// event. So does an event that follows a terminal one, for the provider broke the rules then;
     /// it is noticed only where it is ready together with the terminal one, since the stream is
     /// dropped at that.
+    ///
+    /// From an `input_request` to its `input_resolved` the session waits: its status says so, and the
+    /// silence of the provider doesn't count.
     ///
     /// ```
     /// # use futures_util::stream;
@@ -53,6 +57,8 @@ pin_project! {
         #[pin]
         state: State<S, S::Future, S::Response>,
         event_bytes: usize,
+        // What is asked and not resolved.
+        open: HashSet<InputId>,
     }
 }
 
@@ -70,10 +76,12 @@ impl<S> ProviderSource<S>
 where
     S: Service<ChatRequest>,
 {
-    /// The answer to `request`. The provider must have been polled until it was ready, where it
-    /// asks for that.
+    /// The answer to `request`. Waits for the provider to be ready, unless it is already.
     pub fn new(provider: S, request: ChatRequest) -> Self {
+        let so_far = request.so_far.iter();
+        let open = so_far.flat_map(|so_far| so_far.open_inputs());
         Self {
+            open: open.map(|asked| asked.input_id.clone()).collect(),
             state: State::Idle {
                 call: Some((provider, request)),
             },
@@ -82,7 +90,9 @@ where
     }
 
     /// What one record may have: the text of a `complete` event that would pass it is left out, so
-    /// that the session ends as complete. Clients have the text from the events before.
+    /// that the session ends as complete. Clients have the text from the events before. So are the
+    /// messages of a `conversation_state`: clients go on with their own
+    /// ([`ConversationState`](crate::chat::ConversationState)).
     ///
     /// Give the [`Limits::event_bytes`] of the sessions, unless that is the default.
     pub fn event_bytes(mut self, most: usize) -> Self {
@@ -109,10 +119,16 @@ where
         loop {
             let event = match state.as_mut().project() {
                 StateProjection::Idle { call } => {
-                    let (mut provider, request) = call.take().expect("the state is left at once");
-                    let future = provider.call(request);
-                    state.set(State::Calling { future });
-                    continue;
+                    let (provider, _) = call.as_mut().expect("the state is left at once");
+                    match ready!(provider.poll_ready(cx)) {
+                        Ok(()) => {
+                            let (mut provider, request) = call.take().expect("it was there");
+                            let future = provider.call(request);
+                            state.set(State::Calling { future });
+                            continue;
+                        }
+                        Err(error) => failure(&error.into()),
+                    }
                 }
                 StateProjection::Calling { future } => match ready!(future.poll(cx)) {
                     Ok(stream) => {
@@ -136,7 +152,12 @@ where
                 }
                 StateProjection::Done => return Poll::Ready(None),
             };
-            let mark = outcome(&event).map_or(Mark::Event, Mark::Terminal);
+            let mark = match outcome(&event) {
+                Some(outcome) => Mark::Terminal(outcome),
+                None if waits(this.open, &event) => Mark::Waiting,
+                None if event.precedes_effects() => Mark::Settle,
+                None => Mark::Event,
+            };
             if let Mark::Terminal(_) = mark {
                 state.set(State::Done);
             }
@@ -146,14 +167,37 @@ where
     }
 }
 
-/// Writes an event; the text of a `complete` only where the record stays within `most` bytes.
+/// Whether the session waits for somebody once this is said.
+fn waits(open: &mut HashSet<InputId>, event: &ChatEvent) -> bool {
+    match event {
+        ChatEvent::InputRequest(asked) => {
+            open.insert(asked.input_id.clone());
+        }
+        ChatEvent::InputResolved(resolved) => {
+            open.remove(&resolved.input_id);
+        }
+        ChatEvent::Restarted(_) => open.clear(),
+        _ => {}
+    }
+    !open.is_empty()
+}
+
+/// Writes an event; what clients have already only where the record stays within `most` bytes.
 fn write(mut event: ChatEvent, most: usize, out: &mut BytesMut) {
     let before = out.len();
     event.write_json(out);
-    if out.len() - before > most
-        && let ChatEvent::Complete(complete) = &mut event
-        && complete.text.take().is_some()
-    {
+    if out.len() - before <= most {
+        return;
+    }
+    let shorter = match &mut event {
+        ChatEvent::Complete(complete) => complete.text.take().is_some(),
+        ChatEvent::ConversationState(event) => {
+            let messages = std::mem::take(&mut event.conversation_state.messages);
+            !messages.is_empty()
+        }
+        _ => false,
+    };
+    if shorter {
         out.truncate(before);
         event.write_json(out);
     }
@@ -242,7 +286,10 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
-    use crate::chat::provider_fn;
+    use crate::chat::{
+        ConversationState, InputAction, InputRequest, InputResolved, Message, ToolCall,
+        ToolProgress, provider_fn,
+    };
 
     #[derive(Debug, thiserror::Error)]
     #[error("a layer between")]
@@ -285,6 +332,100 @@ mod tests {
             assert_eq!(records[0].0, Mark::Terminal(outcome));
             assert_eq!(records[0].1["type"], event.kind());
         }
+    }
+
+    #[tokio::test]
+    async fn what_tools_do_waits_until_it_is_known_that_they_are_to() {
+        let call = ToolCall::new("1", "pay", serde_json::json!({}));
+        let begun = ToolProgress::new("1", "pay");
+        let half = begun.clone().with_progress(0.5, None);
+        let said = vec![
+            Ok(ChatEvent::tool_calls([call])),
+            Ok(begun.into()),
+            Ok(half.into()),
+            Ok(ChatEvent::tool_result("1", "pay", "done")),
+            Ok(ChatEvent::tool_error("2", "pay", "no")),
+            Ok(ChatEvent::isomorphic_handoff(
+                "3",
+                "map",
+                serde_json::json!({}),
+            )),
+        ];
+        let marks: Vec<_> = records(said)
+            .await
+            .into_iter()
+            .map(|(mark, _)| mark)
+            .collect();
+        let settle = Mark::Settle;
+        let expected = [settle, settle, Mark::Event, settle, settle, settle];
+        assert_eq!(marks, expected);
+    }
+
+    #[test]
+    fn the_messages_of_a_state_are_left_out_where_they_do_not_fit() {
+        let mut state = ConversationState::new([Message::user("Hi")]);
+        state.assistant_content = "Let me see.".into();
+        let event = ChatEvent::conversation_state(state.clone());
+        let whole = event.to_json().len();
+        for (most, messages) in [(whole, state.messages.clone()), (whole - 1, Vec::new())] {
+            let mut out = BytesMut::from("before");
+            write(event.clone(), most, &mut out);
+            let record = out.split_off("before".len());
+            assert!(record.len() <= most);
+            let json: serde_json::Value = serde_json::from_slice(&record).unwrap();
+            let written = &json["conversationState"];
+            assert_eq!(written.get("messages").is_some(), !messages.is_empty());
+            let read: ConversationState = serde_json::from_value(written.clone()).unwrap();
+            assert_eq!(read.messages, messages);
+            assert_eq!(read.assistant_content, "Let me see.");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_session_waits_while_any_question_is_open() {
+        let id = |id: &str| id.parse::<InputId>().unwrap();
+        let resolved = |name| InputResolved::new(id(name), InputAction::Decline);
+        let said = vec![
+            Ok(InputRequest::approval(id("a"), "May I?").into()),
+            Ok(ChatEvent::text("meanwhile")),
+            Ok(InputRequest::question(id("b"), "When?").into()),
+            Ok(resolved("a").into()),
+            Ok(resolved("never-asked").into()),
+            Ok(resolved("b").into()),
+            Ok(ChatEvent::text("on")),
+            Ok(InputRequest::question(id("c"), "Why?").into()),
+            Ok(ChatEvent::restarted("again")),
+        ];
+        let marks: Vec<_> = records(said)
+            .await
+            .into_iter()
+            .map(|(mark, _)| mark)
+            .collect();
+        let mut expected = vec![Mark::Waiting; 5];
+        expected.extend([Mark::Settle, Mark::Event, Mark::Waiting, Mark::Event]);
+        assert_eq!(marks, expected);
+    }
+
+    #[tokio::test]
+    async fn what_was_open_when_another_server_asked_it_is_open_here() {
+        let id = InputId::random();
+        let asked = InputRequest::question(id.clone(), "When?").into();
+        let request = ChatRequest {
+            so_far: Some(std::sync::Arc::new([asked].iter().collect())),
+            ..ChatRequest::default()
+        };
+        let said = [
+            ChatEvent::text("meanwhile"),
+            InputResolved::new(id, InputAction::Accept).into(),
+        ];
+        let provider = provider_fn(move |_| stream::iter(said.clone().map(Ok::<_, BoxError>)));
+        let mut source = Box::pin(ProviderSource::new(provider, request));
+        let mut marks = Vec::new();
+        let mut out = BytesMut::new();
+        while let Some(mark) = poll_fn(|cx| source.as_mut().poll_record(cx, &mut out)).await {
+            marks.push(mark);
+        }
+        assert_eq!(marks, [Mark::Waiting, Mark::Settle]);
     }
 
     #[tokio::test]

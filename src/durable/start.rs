@@ -6,19 +6,32 @@ use tokio::sync::oneshot;
 use tower_service::Service;
 
 use super::{
-    ProviderSource,
+    ProviderSource, SessionInputs,
     hooks::{Begun, Booked, Bookkeeping},
     refuse,
     serve::{Exchange, Served},
+    stored,
+    whole::Until,
 };
 use crate::{
     BoxError,
     access::{Action, SessionInfo},
-    chat::{ChatEvent, ChatRequest},
-    dialect::{Answer, Answering, Problem, Refusal, Start},
-    session::{self, Digest, Permit, Session, SessionId, StartError},
-    store::{StoreError, Tombstone},
+    chat::{ChatEvent, ChatRequest, Inputs},
+    dialect::{Again, Answer, Answering, Answers, Naming, Problem, Refusal, Rival, Start},
+    session::{
+        self, ChatId, Digest, Inbox, Outcome, Permit, Position, Session, SessionId, StartError,
+    },
+    store::{Abort, Listed, StoreError, Tombstone},
 };
+
+/// How many times a key is looked up; one that was used more often gets an id of ours.
+const KEY_USES: u32 = 64;
+
+/// Where a session is, or goes.
+enum Place {
+    Taken(Session),
+    Free(SessionId),
+}
 
 impl Exchange {
     /// Authorise, compare with what exists, limits, readiness, create: everything that can be
@@ -38,34 +51,187 @@ impl Exchange {
         <S::Response as TryStream>::Error: Into<BoxError>,
     {
         self.config.open.admit(&mut start.request)?;
-        let id = start.id.clone().unwrap_or_else(SessionId::random);
-        let new = SessionInfo::new(&id, self.owner.as_ref(), start.chat.as_ref());
+        let named = match &start.naming {
+            Naming::Ours => SessionId::random(),
+            Naming::Prefixed(prefix) => SessionId::random_after(prefix),
+            Naming::Client(id) => id.clone(),
+            Naming::Key(key) => self.id_of(key, 0),
+        };
+        let new = SessionInfo::new(&named, self.owner.as_ref(), start.chat.as_ref());
         if !self.allows(Action::Start, Some(new)).await {
             return Err(refuse::forbidden(
                 "you may not start a session here; sign in, or ask whoever runs this server",
             ));
         }
-        if start.id.is_some()
-            && let Some(session) = self.existing(&id, digest).await?
+        if let Some(answers) = &start.answers
+            && let Some((session, after)) = self.answered(start.chat.as_ref(), answers).await?
         {
-            return self.begin(&session, start.answering, false).await;
+            return match start.answering {
+                Answering::Stream(encoder) => self.reply(encoder).after(after).with(&session).await,
+                other => self.begin(&session, other, false).await,
+            };
         }
-        let sessions = &self.config.sessions;
-        let permit = sessions.permit(self.owner.as_ref()).map_err(refuse::busy)?;
-        ready(&mut provider, self.config.ready_timeout).await?;
-        let answering = start.answering;
+        let rivals = self.rivals(&start).await?;
+        let id = match self.place(&start.naming, named, digest, &rivals).await? {
+            Place::Taken(session) => return self.begin(&session, start.answering, false).await,
+            Place::Free(id) => id,
+        };
+        if start.rival == Rival::Refuse && !rivals.is_empty() {
+            return Err(refuse::chat_busy());
+        }
+        let may_exist = !matches!(start.naming, Naming::Ours | Naming::Prefixed(_));
+        let permit = match self.room(&mut provider).await {
+            Ok(permit) => permit,
+            // The same request may have come a moment ago, and have taken the room.
+            Err(full) if may_exist => {
+                return match self.existing(&id, digest).await? {
+                    Some(session) => self.begin(&session, start.answering, false).await,
+                    None => Err(full),
+                };
+            }
+            Err(full) => return Err(full),
+        };
+        if start.rival == Rival::Supersede {
+            self.supersede(&rivals).await?;
+        }
+        let answering = std::mem::replace(&mut start.answering, Answering::Document);
         let started = self
-            .create(
-                permit,
-                id,
-                start.request,
-                (start.chat, digest),
-                extensions,
-                provider,
-            )
+            .create(permit, id, start, digest, extensions, provider)
             .await?;
         self.begin(&started.session, answering, started.created)
             .await
+    }
+
+    /// Room for one more session, here and at the provider.
+    async fn room<S>(&self, provider: &mut S) -> Result<Permit, Refusal>
+    where
+        S: Service<ChatRequest>,
+        S::Error: Into<BoxError>,
+    {
+        let permit = self.config.sessions.permit(self.owner.as_ref());
+        let permit = permit.map_err(refuse::busy)?;
+        ready(provider, self.config.ready_timeout).await?;
+        Ok(permit)
+    }
+
+    /// The session that asked what this answers, if one that runs did, or if one did that has ended
+    /// and was answered so: then the response to this was lost, and it comes again.
+    async fn answered(
+        &self,
+        chat: Option<&ChatId>,
+        answers: &Answers,
+    ) -> Result<Option<(Session, Position)>, Refusal> {
+        let (mut running, mut ended) = (Vec::new(), Vec::new());
+        if let Some(chat) = chat {
+            running.extend(self.running(chat).await?.into_iter().map(|it| it.id));
+            ended.extend(self.ended(chat).await?.into_iter().map(|it| it.id));
+        }
+        if let Some(id) = &answers.session
+            && !running.contains(id)
+            && !ended.contains(id)
+        {
+            match self.state(id, Action::Answer).await {
+                Ok(state) if state.status.outcome().is_some() => ended.push(id.clone()),
+                Ok(_) => running.push(id.clone()),
+                Err(refusal) if matches!(refusal.problem, Problem::NotFound | Problem::Gone) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        for id in running {
+            if let Some(after) = self.answer_all(&id, answers).await? {
+                let session = self.session(&id, Action::Read).await?;
+                return Ok(Some((session, after)));
+            }
+        }
+        for id in ended {
+            if let Some(after) = self.was_answered(&id, answers).await? {
+                let session = self.session(&id, Action::Read).await?;
+                return Ok(Some((session, after)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The other sessions of the conversation that run and that nobody has stopped, if this start
+    /// goes by them.
+    async fn rivals(&self, start: &Start) -> Result<Vec<Listed>, Refusal> {
+        let attaches = match &start.naming {
+            Naming::Key(key) => key.when_again() != Again::Never,
+            Naming::Ours | Naming::Prefixed(_) | Naming::Client(_) => false,
+        };
+        match &start.chat {
+            Some(chat) if attaches || start.rival != Rival::Ignore => {
+                let mut running = self.running(chat).await?;
+                running.retain(|rival| rival.state.abort.is_none());
+                Ok(running)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Where the session is, if this request or one like it has started it; else where it goes.
+    async fn place(
+        &self,
+        naming: &Naming,
+        named: SessionId,
+        digest: Digest,
+        rivals: &[Listed],
+    ) -> Result<Place, Refusal> {
+        let key = match naming {
+            Naming::Ours | Naming::Prefixed(_) => return Ok(Place::Free(named)),
+            Naming::Client(_) => {
+                let there = self.existing(&named, digest).await?;
+                return Ok(there.map_or(Place::Free(named), Place::Taken));
+            }
+            Naming::Key(key) => key,
+        };
+        // The one that runs may stand behind ids that are free again by now.
+        if let Some(same) = rivals.iter().find(|it| it.state.info.digest == digest)
+            && let Some(session) = self.existing(&same.id, digest).await?
+        {
+            return Ok(Place::Taken(session));
+        }
+        for count in 0..KEY_USES {
+            let id = self.id_of(key, count);
+            let session = match self.existing(&id, digest).await {
+                Ok(Some(session)) => session,
+                Ok(None) => return Ok(Place::Free(id)),
+                Err(gone) if gone.problem == Problem::Gone && key.when_again() != Again::Never => {
+                    continue;
+                }
+                Err(refusal) => return Err(refusal),
+            };
+            let outcome = session.status().outcome();
+            let attaches = match (key.when_again(), outcome) {
+                (Again::Never, _) | (Again::UnlessComplete, Some(Outcome::Complete)) => true,
+                // One that was stopped is as good as ended.
+                (_, None) => self.state(&id, Action::Start).await?.abort.is_none(),
+                (_, Some(_)) => false,
+            };
+            if attaches {
+                return Ok(Place::Taken(session));
+            }
+        }
+        Ok(Place::Free(SessionId::random()))
+    }
+
+    /// Stops what another start of the conversation left running.
+    async fn supersede(&self, rivals: &[Listed]) -> Result<(), Refusal> {
+        for Listed { id, state } in rivals {
+            let info = &state.info;
+            let known = SessionInfo::new(id, info.owner.as_ref(), info.chat.as_ref());
+            if !self.allows(Action::Abort, Some(known)).await {
+                return Err(refuse::chat_busy());
+            }
+            let abort = Abort {
+                reason: Some("superseded".into()),
+            };
+            match self.config.sessions.abort(id, abort).await {
+                Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
+                Err(error) => return Err(refuse::store(&error)),
+            }
+        }
+        Ok(())
     }
 
     /// The session that this request started before, if it did.
@@ -100,8 +266,8 @@ impl Exchange {
         &self,
         permit: Permit,
         id: SessionId,
-        mut request: ChatRequest,
-        (chat, digest): (Option<session::ChatId>, Digest),
+        start: Start,
+        digest: Digest,
         extensions: Extensions,
         provider: S,
     ) -> Result<session::Started, Refusal>
@@ -113,19 +279,23 @@ impl Exchange {
         <S::Response as TryStream>::Error: Into<BoxError>,
     {
         let config = &self.config;
-        let stored = serde_json::to_vec(&request).map_err(|error| {
+        let (mut request, notes) = (start.request, start.notes);
+        let stored = stored::store(&mut request, &notes).map_err(|error| {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
         request.session_id = Some(id.as_str().into());
         request.owner = self.owner.as_ref().map(|owner| owner.as_str().into());
         request.extensions = extensions;
+        let inbox = Inbox::new();
+        request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
 
-        let first = ChatEvent::from(config.info.clone()).to_json().freeze();
-        let mut start = session::Start::new(id.clone(), config.service.clone(), digest, first)
+        let first = stored::first(&config.info, notes);
+        let mut new = session::Start::new(id.clone(), config.service.clone(), digest, first)
             .owner(self.owner.clone())
-            .chat(chat)
-            .request(stored.into());
+            .chat(start.chat)
+            .request(stored)
+            .inbox(inbox);
         let (give, given) = oneshot::channel();
         let books = config.hooks.any().then(|| {
             let begun = Begun {
@@ -136,14 +306,21 @@ impl Exchange {
             Bookkeeping::new(config.hooks.clone(), begun)
         });
         if let Some(books) = books.clone() {
-            let sessions = config.sessions.clone();
-            start = start.on_sealed(move |outcome| books.end(outcome, sessions, given));
+            let (sessions, id) = (config.sessions.clone(), new.id.clone());
+            new = new.on_sealed(move |outcome| {
+                books.end(outcome, async move {
+                    match given.await {
+                        Ok(session) => Ok(session),
+                        Err(_) => sessions.attach(&id).await,
+                    }
+                });
+            });
         }
         let booked = books.is_some();
         let source = ProviderSource::new(provider, request)
             .event_bytes(config.sessions.limits().event_bytes);
         let source = Booked::new(Box::pin(source), books);
-        let started = match config.sessions.start(permit, start, source).await {
+        let started = match config.sessions.start(permit, new, source).await {
             Ok(started) => started,
             Err(StartError::Gone(tombstone)) => return Err(self.buried(&tombstone)),
             Err(error) => return Err(error.into()),
@@ -162,6 +339,8 @@ impl Exchange {
                 let session = self.view(session, session.status(), session.tail());
                 Ok(self.answer(&Answer::Document { session, started }))
             }
+            Answering::SoFar => self.document(session, Until::Begun, started).await,
+            Answering::Whole => self.document(session, Until::End, started).await,
         }
     }
 }

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    dialect::Encoder,
-    session::{Batch, Chunk, Lsn, ReadError, Reader},
+    dialect::{Encoder, Progress},
+    session::{Batch, Chunk, Lsn, Position, ReadError, Reader},
 };
 
 /// How large frames are when a reader is behind; a single record may pass it.
@@ -32,6 +32,10 @@ pub(super) struct Streaming {
     // What didn't fit into the last frame.
     rest: Option<Chunk>,
     skip_to: Lsn,
+    // After which record the encoder stands, and whether it was told so.
+    written: Position,
+    told: bool,
+    lifetime: Option<Pin<Box<Sleep>>>,
     heartbeat: Option<Heartbeat>,
     state: State,
 }
@@ -52,7 +56,11 @@ impl Streaming {
         preamble: BytesMut,
         heartbeat: Option<Duration>,
     ) -> Self {
+        let lifetime = encoder.lifetime();
         Self {
+            written: reader.position(),
+            told: false,
+            lifetime: lifetime.map(|lifetime| Box::pin(tokio::time::sleep(lifetime))),
             reader,
             encoder,
             frame: preamble,
@@ -75,6 +83,12 @@ impl Streaming {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ReadError>>> {
+        if let (State::Reading, Some(lifetime)) = (&self.state, &mut self.lifetime)
+            && lifetime.as_mut().poll(cx).is_ready()
+        {
+            self.lifetime = None;
+            self.state = State::Ending;
+        }
         if let State::Reading = self.state
             && let Poll::Ready(bytes) = self.poll_read(cx)
         {
@@ -150,6 +164,17 @@ impl Streaming {
                 }
             }
         }
+        if let State::Reading = self.state {
+            if self.rests() {
+                if let Some(bytes) = lone.take() {
+                    self.append(&bytes);
+                }
+                self.encoder.trailer(&mut self.frame);
+                self.state = State::Ending;
+            } else {
+                self.tell_progress();
+            }
+        }
         match lone {
             Some(bytes) if self.frame.is_empty() => Poll::Ready(bytes),
             Some(bytes) => {
@@ -161,12 +186,41 @@ impl Streaming {
         }
     }
 
+    /// Whether the client was given something that it takes for an end, and nothing has come since.
+    fn rests(&self) -> bool {
+        self.rest.is_none()
+            && self.reader.is_caught_up()
+            && self.written.lsn > self.skip_to
+            && self.encoder.rests()
+    }
+
+    /// Tells the encoder where it stands, if it hasn't been told yet.
+    fn tell_progress(&mut self) {
+        let all = self.rest.is_none();
+        let caught_up = all && self.reader.is_caught_up();
+        // Who has nothing to say yet, and still something to read, is not where it will stand.
+        if self.told || (self.frame.is_empty() && !caught_up) {
+            return;
+        }
+        self.told = true;
+        let progress = Progress::new(self.written)
+            .caught_up(caught_up)
+            .ended(all && self.reader.at_end());
+        self.encoder.progress(&progress, &mut self.frame);
+    }
+
+    fn wrote(&mut self, chunk: &Chunk) {
+        self.written = Position::tagged(chunk.last(), chunk.epoch().tag());
+        self.told = false;
+    }
+
     /// Writes a batch into the frame, or gives its shared encoding.
     fn take_in(&mut self, batch: &Batch) -> Option<Bytes> {
         let mut chunk = batch.chunk().clone();
         if chunk.first() <= self.skip_to {
             if let Some(known) = chunk.up_to(self.skip_to) {
                 self.encoder.skip(&known);
+                self.wrote(&known);
             }
             chunk = chunk.after(self.skip_to)?;
         } else if let (Some(key), true) = (self.encoder.shared_key(), batch.is_shared()) {
@@ -180,6 +234,7 @@ impl Streaming {
             if !ours {
                 self.encoder.skip(&chunk);
             }
+            self.wrote(&chunk);
             return Some(bytes);
         }
         self.write(chunk);
@@ -200,6 +255,7 @@ impl Streaming {
             let piece = chunk.head(room / 2);
             let piece = piece.up_to(most).unwrap_or(piece);
             self.encoder.encode(&piece, &mut self.frame);
+            self.wrote(&piece);
             rest = chunk.after(piece.last());
         }
         self.rest = rest;

@@ -9,11 +9,11 @@ use super::{
     Position, ReadError, Status,
     entry::Entry,
     flaw::Flaw,
-    recovery,
+    recovery::{Taken, TakenOver, take_over},
     registry::Shared,
     writer::{Retry, within},
 };
-use crate::store::{Page, StoreError};
+use crate::store::{Lease, Page, StoreError};
 
 /// The most bytes that one read asks for.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -25,31 +25,50 @@ const SPURIOUS: Duration = Duration::from_millis(10);
 const PACE: Duration = Duration::from_millis(10);
 const LONGEST_PACE: Duration = Duration::from_secs(1);
 
-/// Follows until the session is sealed, can't be read any more, or nobody has read for a while.
-pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) {
+/// How following ended.
+pub(super) enum Followed {
+    /// The session is sealed, can't be read any more, or nobody has read for a while.
+    Over,
+    /// Its writer died, and this server carries it on.
+    TakenOver(Box<TakenOver>),
+}
+
+/// Follows until there is no more to follow, or nobody else to do it for.
+pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Followed {
     let mut retry = Retry::default();
     let mut pace = PACE;
     let mut last_used = Instant::now();
     loop {
         retry.ready().await;
-        match step(shared, entry, &mut pace).await {
-            Ok(Step::Sealed) => return,
+        let mut asked = Instant::now();
+        match step(shared, entry, &mut pace, &mut asked).await {
+            Ok(Step::Sealed) => return Followed::Over,
+            Ok(Step::Released) => {
+                entry.log.fail(ReadError::ShutDown);
+                return Followed::Over;
+            }
+            Ok(Step::TakenOver(taken)) => return Followed::TakenOver(taken),
             Ok(Step::Followed) => retry.reset(),
             Err(error) if error.is_unavailable() => {
-                retry.failed();
+                retry.failed_since(asked);
                 if retry.outage() >= Some(shared.options.patience) {
-                    return entry.log.fail(ReadError::Unavailable);
+                    entry.log.fail(ReadError::Unavailable);
+                    return Followed::Over;
                 }
             }
-            Err(error) => return entry.log.fail(error.into()),
+            Err(error) => {
+                entry.log.fail(error.into());
+                return Followed::Over;
+            }
         }
         if shared.is_releasing() {
-            return entry.log.fail(ReadError::ShutDown);
+            entry.log.fail(ReadError::ShutDown);
+            return Followed::Over;
         }
         if entry.clients() > 0 {
             last_used = Instant::now();
         } else if last_used.elapsed() >= shared.options.linger && shared.retire(entry) {
-            return;
+            return Followed::Over;
         }
     }
 }
@@ -57,12 +76,16 @@ pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) {
 enum Step {
     Followed,
     Sealed,
+    Released,
+    TakenOver(Box<TakenOver>),
 }
 
 async fn step(
     shared: &Arc<Shared>,
     entry: &Arc<Entry>,
     pace: &mut Duration,
+    // When the store was asked what it last was.
+    asked: &mut Instant,
 ) -> Result<Step, StoreError> {
     let end = entry.log.end();
     // A follower that begins in the middle reads the last record too, to learn who wrote it: only
@@ -86,7 +109,9 @@ async fn step(
     } else {
         Status::Streaming
     };
-    let news = !empty || status != entry.log.status();
+    // What readers were told of an outage no longer holds.
+    let is_back = entry.log.failure().is_some() && !shared.is_releasing();
+    let news = !empty || status != entry.log.status() || is_back;
     if news && !entry.log.publish(chunks, status) {
         return Err(StoreError::Corrupt {
             lsn: entry.log.tail().next(),
@@ -103,11 +128,23 @@ async fn step(
         return Ok(Step::Sealed);
     }
     if shared.may_claim(state.lease) {
-        recovery::recover(shared, &entry.id, state.clone()).await;
+        match take_over(shared, entry, &state).await {
+            Ok(Taken::Over(taken)) => return Ok(Step::TakenOver(taken)),
+            Ok(Taken::Released) => return Ok(Step::Released),
+            Ok(Taken::Not) => {}
+            // Readers go on; the next round tries again.
+            Err(error) => tracing::debug!(%error, "an orphan was not recovered this time"),
+        }
     }
     let seen = state.version();
-    let changed = shared.store.changed(&entry.id, seen, WAIT);
+    let wait = match state.lease {
+        // When it is over, it may be for us to go on.
+        Lease::Held(lease) => WAIT.min(lease).max(PACE),
+        _ => WAIT,
+    };
+    let changed = shared.store.changed(&entry.id, seen, wait);
     let began = Instant::now();
+    *asked = began;
     if shared.flawed(Flaw::TrustsWakeups) {
         changed.await?;
         if began.elapsed() >= WAIT {
@@ -115,7 +152,7 @@ async fn step(
         }
         return Ok(Step::Followed);
     }
-    let now = changed.await?;
+    let now = within(wait + shared.options.patience, changed).await?;
     if seen.is_behind(&now.version()) || began.elapsed() >= SPURIOUS {
         *pace = PACE;
     } else {

@@ -46,9 +46,33 @@ impl SessionId {
     ///
     /// If the operating system has no randomness to give.
     pub fn random() -> Self {
+        Self::random_after("")
+    }
+
+    /// The same, after a prefix.
+    ///
+    /// # Panics
+    ///
+    /// As [`random`](Self::random), and as [`from_bits`](Self::from_bits).
+    pub(crate) fn random_after(prefix: &'static str) -> Self {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).expect("the operating system gives randomness");
-        Self(crate::session::epoch::base32(u128::from_be_bytes(bits), 26).into())
+        Self::from_bits(prefix, u128::from_be_bytes(bits))
+    }
+
+    /// The id that these bits make after a prefix.
+    ///
+    /// # Panics
+    ///
+    /// If the prefix has more than 32 characters, or others than an id may have.
+    pub(crate) fn from_bits(prefix: &'static str, bits: u128) -> Self {
+        assert!(
+            prefix.len() <= 32,
+            "the prefix of an id has at most 32 characters"
+        );
+        let text = format!("{prefix}{}", crate::session::epoch::base32(bits, 26));
+        text.parse()
+            .expect("the prefix of an id has the characters of an id")
     }
 
     /// The id as text.

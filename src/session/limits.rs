@@ -28,7 +28,7 @@ pub struct Limits {
     /// How long the source may be silent. Default 5 minutes. Doesn't run while the session waits
     /// for a person or a client tool, nor while the store is unavailable.
     pub idle: Duration,
-    /// How long a session may run in all. Default 1 hour.
+    /// How long a session may run in all, what it waits for people included. Default 1 hour.
     pub age: Duration,
 }
 

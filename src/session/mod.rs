@@ -9,11 +9,13 @@ mod ending;
 mod entry;
 mod epoch;
 mod error;
+mod feed;
 mod flaw;
 mod follower;
 mod handle;
 mod hot;
 mod id;
+mod inbox;
 pub(crate) mod life;
 mod limits;
 mod lsn;
@@ -46,11 +48,13 @@ pub use self::{
     handle::Session,
     hot::Batch,
     id::{InvalidSessionId, SessionId},
+    inbox::Inbox,
     limits::Limits,
     lsn::{Lsn, Position},
     names::{ChatId, Digest, Owner, ServiceName},
     permit::Permit,
     reader::Reader,
+    recovery::{CarryOn, Orphan, Restarter},
     retention::Retention,
     sessions::Sessions,
     source::{Mark, Source},

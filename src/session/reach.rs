@@ -26,8 +26,36 @@ impl Reach {
         *self.seen.lock().expect("nothing panics under this lock") = None;
     }
 
-    pub(super) fn lasts(&self) -> Option<Duration> {
+    /// For how long the store has been reachable without a break; `None` where it was last seen
+    /// longer ago than `break_after`.
+    pub(super) fn lasts(&self, break_after: Duration) -> Option<Duration> {
         let seen = *self.seen.lock().expect("nothing panics under this lock");
-        seen.map(|(since, _)| since.elapsed())
+        let (since, last) = seen?;
+        (last.elapsed() <= break_after).then(|| since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_was_stopped_knows_nothing_of_that_while() {
+        let reach = Reach::default();
+        assert_eq!(reach.lasts(LEASE), None);
+        for _ in 0..20 {
+            reach.reached(LEASE);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(reach.lasts(LEASE), Some(LEASE * 2));
+        // Asked before anything was heard of the store again, and after.
+        tokio::time::advance(LEASE).await;
+        assert_eq!(reach.lasts(LEASE), None);
+        reach.reached(LEASE);
+        assert_eq!(reach.lasts(LEASE), Some(Duration::ZERO));
+        reach.lost();
+        assert_eq!(reach.lasts(LEASE), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, RwLock, Semaphore},
     time::Instant,
 };
 
@@ -18,9 +18,10 @@ use super::{
     hot::{Budget, HotLog},
     options::Options,
     reach::Reach,
+    recovery::Restarters,
     running::Running,
 };
-use crate::store::{Holder, Lease, Store};
+use crate::store::{Holder, Lease, State, Store};
 
 /// How many reads of what was evicted run at a time, over all sessions.
 const READS: usize = 64;
@@ -32,9 +33,13 @@ pub(super) struct Shared {
     pub(super) format: Arc<dyn Format>,
     pub(super) options: Options,
     pub(super) running: Running,
+    pub(super) restarters: Restarters,
     pub(super) claims: Semaphore,
     pub(super) reads: Semaphore,
     pub(super) holder: Holder,
+    /// Written while leases are renewed, read while one is given back: a renewal that lands after that
+    /// would hold for a lease what nobody has.
+    pub(super) renewing: RwLock<()>,
     pub(super) reach: Reach,
     /// Wakes the sweeper before its time.
     pub(super) due: Arc<Notify>,
@@ -58,8 +63,10 @@ impl Shared {
             store,
             format,
             running: Running::default(),
+            restarters: Restarters::default(),
             claims: Semaphore::new(options.claims),
             reads: Semaphore::new(READS),
+            renewing: RwLock::new(()),
             holder: Holder(getrandom::u64().expect("the operating system gives randomness")),
             reach: Reach::default(),
             due: Arc::new(Notify::new()),
@@ -217,8 +224,16 @@ impl Shared {
         match lease {
             Lease::Held(_) => false,
             Lease::Free => true,
-            Lease::Expired => self.reach.lasts() >= Some(self.options.lease),
+            Lease::Expired => {
+                let lease = self.options.lease;
+                self.reach.lasts(lease) >= Some(lease)
+            }
         }
+    }
+
+    /// Whether an orphan that stands so may be carried on here rather than ended.
+    pub(super) fn can_carry_on(&self, orphan: &State) -> bool {
+        self.restarters.of(orphan).is_some()
     }
 
     pub(super) fn close(&self) {
@@ -232,6 +247,7 @@ impl Shared {
     /// From now on nothing is carried on: who has a session gives it back.
     pub(super) fn release(&self) {
         self.releasing.store(true, SeqCst);
+        self.restarters.clear();
     }
 
     pub(super) fn is_releasing(&self) -> bool {
@@ -294,6 +310,14 @@ impl Drop for Client {
 pub(super) struct Feeding {
     pub(super) shared: Arc<Shared>,
     pub(super) entry: Arc<Entry>,
+}
+
+impl Feeding {
+    /// The session exists and stands so.
+    pub(super) fn open(&self, state: State) {
+        self.entry.log.begin(state.tail, state.status);
+        self.entry.open(Ok(state.info));
+    }
 }
 
 impl Drop for Feeding {

@@ -66,6 +66,20 @@ pub enum Rule {
     AbortFirst,
     /// A sealed session is not aborted.
     AbortUnsealed,
+    /// An answer is stored.
+    AnswerStored,
+    /// The first answer under a name stays, and another one is told so.
+    AnswerFirst,
+    /// The same answer again is a success, and is stored once.
+    AnswerAgain,
+    /// A sealed session takes no answer.
+    AnswerUnsealed,
+    /// The answers of a session are bounded.
+    AnswerFits,
+    /// Answers are given in order, after those that are known.
+    AnswersAfter,
+    /// Answers go with the seal.
+    AnswersEnd,
     /// A hold never shortens the retention.
     HoldLengthens,
     /// A hold keeps the session.
@@ -92,10 +106,15 @@ pub enum Rule {
     ReadMax,
     /// A page has at least one record if there is any.
     ReadOne,
+    /// A record that can't be read is not passed over.
+    #[cfg(feature = "testing")]
+    ReadCorrupt,
     /// An append wakes who waits.
     WakeAppend,
     /// An abort wakes who waits.
     WakeAbort,
+    /// An answer wakes who waits.
+    WakeAnswer,
     /// A claim wakes who waits.
     WakeClaim,
     /// A deletion wakes who waits.
@@ -156,6 +175,13 @@ impl Rule {
         Self::AbortStored,
         Self::AbortFirst,
         Self::AbortUnsealed,
+        Self::AnswerStored,
+        Self::AnswerFirst,
+        Self::AnswerAgain,
+        Self::AnswerUnsealed,
+        Self::AnswerFits,
+        Self::AnswersAfter,
+        Self::AnswersEnd,
         Self::HoldLengthens,
         Self::HoldKeeps,
         Self::HoldOthers,
@@ -169,8 +195,11 @@ impl Rule {
         Self::ReadAfter,
         Self::ReadMax,
         Self::ReadOne,
+        #[cfg(feature = "testing")]
+        Self::ReadCorrupt,
         Self::WakeAppend,
         Self::WakeAbort,
+        Self::WakeAnswer,
         Self::WakeClaim,
         Self::WakeDelete,
         Self::WakeLevel,

@@ -6,17 +6,19 @@ use tokio::{
 };
 
 use super::{
-    Busy, Epoch, Format, Limits, Outcome, Owner, Permit, ReadError, Session, SessionId,
-    SessionsBuilder, Source, Start, StartError, Started, Status,
+    Busy, Format, Limits, Owner, Permit, Position, ReadError, Restarter, ServiceName, Session,
+    SessionId, SessionsBuilder, Source, Start, StartError, Started,
     entry::Owned,
+    feed::{Role, Writing, feed},
     flaw::Flaw,
-    follower, recovery,
+    recovery,
     registry::{Client, Feeding, Shared},
     sweeper,
-    writer::{Command, End, Retry, Writer, within},
+    writer::{Command, Retry, Writer, within},
 };
 use crate::store::{
-    Abort, Created, Delete, Filter, Info, Listing, New, State, Store, StoreError, StoreExt, Token,
+    Abort, Answer, Answered, Created, Delete, Filter, Info, Listing, New, Page, State, Store,
+    StoreError, StoreExt, Token,
 };
 
 /// How long a start tries to reach the store before it is refused.
@@ -26,6 +28,8 @@ const START_PATIENCE: Duration = Duration::from_secs(2);
 const DELETE_PATIENCE: Duration = Duration::from_secs(2);
 /// The store may wake us for nothing, but not as often as it likes.
 const PACE: Duration = Duration::from_millis(5);
+/// The most bytes that one read asks for.
+const PAGE_BYTES: usize = 256 * 1024;
 /// How long a shutdown waits for writers to hand over, past its deadline.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -53,6 +57,11 @@ impl Sessions {
     /// The limits that hold here.
     pub fn limits(&self) -> &Limits {
         &self.shared.options.limits
+    }
+
+    /// Whether a shutdown has begun.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.shared.is_closing()
     }
 
     /// How many sessions this server runs.
@@ -174,16 +183,31 @@ impl Sessions {
                 shared: self.shared.clone(),
                 entry: client.entry.clone(),
             };
-            open_existing(&feeding, state);
+            feeding.open(state);
             if client.entry.log.outcome().is_none() {
-                tokio::spawn(async move {
-                    follower::follow(&feeding.shared, &feeding.entry).await;
-                });
+                tokio::spawn(async move { feed(&feeding, Role::Follow).await });
             }
         } else {
             self.verified(&client).await?;
         }
         Ok(Session::new(client))
+    }
+
+    /// Has this server carry on the sessions of a service whose writer died, or end them, as the
+    /// restarter decides for each. The last one registered under a name is the one that counts.
+    ///
+    /// A server ends the sessions of a service without one as soon as it may claim them, even if
+    /// another server could carry them on. So register all services of a store on all its servers,
+    /// and before anything is awaited, or give each set of servers a store of its own.
+    ///
+    /// Looks for orphans from now on, if called inside a tokio runtime; else from the first start or
+    /// attach on.
+    pub fn carry_on(&self, service: ServiceName, restarter: impl Restarter) {
+        let restarter = Arc::new(restarter);
+        self.shared.restarters.register(service, restarter);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.keep_swept();
+        }
     }
 
     /// Sees that the sweeper runs. Needs a runtime, which building a registry does not.
@@ -225,10 +249,40 @@ impl Sessions {
                 entry.command(Command::Abort(state.abort.clone().unwrap_or(abort)));
             } else if self.shared.may_claim(state.lease) {
                 let (shared, id, state) = (self.shared.clone(), id.clone(), state.clone());
-                tokio::spawn(async move { recovery::recover(&shared, &id, state).await });
+                tokio::spawn(async move { recovery::seal(&shared, &id, state).await });
             }
         }
         Ok(state)
+    }
+
+    /// Leaves an answer for a session's source, wherever it runs: it finds it in its
+    /// [`Inbox`](super::Inbox). The answer is stored when this returns, and survives its server. The
+    /// first one under a name counts; repeating it is safe. Cancel safe.
+    ///
+    /// Whether anybody has asked is for the caller to know.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Sealed`] once the session has ended, [`StoreError::Full`],
+    /// [`StoreError::NotFound`], [`StoreError::Gone`], [`StoreError::Unavailable`].
+    pub async fn answer(&self, id: &SessionId, answer: Answer) -> Result<Answered, StoreError> {
+        let answered = self.shared.store.answer(id, answer).await?;
+        if let Answered::Stored(state) = &answered
+            && let Some(entry) = self.shared.entry(id)
+        {
+            entry.command(Command::Answered(state.answers));
+        }
+        Ok(answered)
+    }
+
+    /// What was answered to a session that hasn't ended.
+    pub(crate) async fn answers(&self, id: &SessionId) -> Result<Vec<Answer>, StoreError> {
+        self.shared.store.answers(id, 0).await
+    }
+
+    /// A page of the log by the store's word, for who is no reader of the session.
+    pub(crate) async fn page(&self, id: &SessionId, after: Position) -> Result<Page, StoreError> {
+        self.shared.store.read(id, after, PAGE_BYTES).await
     }
 
     /// Stops a session if it runs, then forgets it. Safe to repeat while its tombstone stands.
@@ -260,7 +314,13 @@ impl Sessions {
             Err(StoreError::Gone(_)) => return Ok(()),
             Err(error) => return Err(error),
         }
-        self.shared.store.delete(id, Delete::Now).await
+        self.shared.store.delete(id, Delete::Now).await?;
+        if let Some(entry) = self.shared.entry(id) {
+            // Its writer may not have been told yet that it has sealed, and this is no session of
+            // ours any more: who attaches asks the store.
+            entry.disown();
+        }
+        Ok(())
     }
 
     /// Sessions that match, newest first.
@@ -350,31 +410,23 @@ impl Opening {
                 let _ = tell.send(Ok(true));
                 // The head goes first: what the source does in its first poll is not ours to know.
                 tokio::task::yield_now().await;
-                let writer = Writer::new(shared.clone(), entry.clone(), epoch, received, source);
-                let Start {
-                    first, on_sealed, ..
-                } = start;
-                let end = writer.run(&first).await;
-                entry.disown();
-                // A shutdown waits for the permits of those who have something to hand over.
-                let permit = matches!(end, End::Released).then_some(permit);
-                if let End::Sealed(outcome) = end {
-                    tracing::debug!(?outcome, "a session ended");
-                    if let Some(hook) = on_sealed {
-                        hook(outcome);
-                    }
-                } else {
-                    drop(on_sealed);
-                    hand_over(&feeding, end, epoch).await;
-                }
-                drop(permit);
+                let writer = Writer::new(shared.clone(), entry.clone(), epoch, received, source)
+                    .answering(start.inbox);
+                let writing = Writing {
+                    writer,
+                    epoch,
+                    first: Some(start.first),
+                    permit,
+                    on_sealed: start.on_sealed,
+                };
+                feed(&feeding, Role::Write(Box::new(writing))).await;
             }
             Ok(Created::Exists(state)) => {
                 drop((permit, source));
-                open_existing(&feeding, state);
+                feeding.open(state);
                 let _ = tell.send(Ok(false));
                 if entry.log.outcome().is_none() {
-                    follower::follow(shared, entry).await;
+                    feed(&feeding, Role::Follow).await;
                 }
             }
             Err(error) => {
@@ -404,31 +456,6 @@ async fn create(shared: &Shared, id: &SessionId, new: New) -> Result<Created, St
                 retry.ready().await;
             }
             answer => return answer,
-        }
-    }
-}
-
-fn open_existing(feeding: &Feeding, state: State) {
-    feeding.entry.log.begin(state.tail, state.status);
-    feeding.entry.open(Ok(state.info));
-}
-
-/// What becomes of the readers of a session that its writer left unsealed.
-async fn hand_over(feeding: &Feeding, end: End, epoch: Epoch) {
-    let Feeding { shared, entry } = feeding;
-    match end {
-        End::Sealed(_) => {}
-        End::Fenced if shared.flawed(Flaw::IgnoresFence) => {
-            let ended = Status::Ended(Outcome::Complete);
-            entry.log.publish(None, ended);
-        }
-        End::Fenced => follower::follow(shared, entry).await,
-        End::Gone(error) => entry.log.fail(error.into()),
-        End::Released => {
-            let lease = [(entry.id.clone(), epoch)];
-            let given_back = shared.store.renew(&lease, Duration::ZERO);
-            let _ = tokio::time::timeout(HAND_OVER / 2, given_back).await;
-            entry.log.fail(ReadError::ShutDown);
         }
     }
 }

@@ -29,7 +29,12 @@ pub trait Source: Send + 'static {
 pub enum Mark {
     /// One of many.
     Event,
-    /// An event after which nothing comes until a person or a client tool has answered.
+    /// An event that must be stored before anything comes of it: the source isn't polled again until
+    /// it, and all before it, is acknowledged. The lease runs then, too.
+    Settle,
+    /// An event after which a person or a client tool is still asked something: the session waits,
+    /// and the silence of its source doesn't count. It must be stored as well before the source is
+    /// polled again.
     Waiting,
     /// The terminal event.
     Terminal(Outcome),

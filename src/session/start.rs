@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{ChatId, Digest, Outcome, Owner, ServiceName, Session, SessionId};
+use super::{ChatId, Digest, Inbox, Outcome, Owner, ServiceName, Session, SessionId};
 
 /// What a session is started from. The source of its records comes beside it.
 #[non_exhaustive]
@@ -21,6 +21,8 @@ pub struct Start {
     pub digest: Digest,
     /// The first record. The source isn't polled before it is acknowledged.
     pub first: Bytes,
+    /// Where the source finds what is answered to it, if it asks.
+    pub inbox: Option<Inbox>,
     /// Called once the seal is acknowledged to this server; not at all if another one seals.
     pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
@@ -36,6 +38,7 @@ impl Start {
             request: Bytes::new(),
             digest,
             first,
+            inbox: None,
             on_sealed: None,
         }
     }
@@ -55,6 +58,12 @@ impl Start {
     /// Sets what is stored for whoever starts it again.
     pub fn request(mut self, request: Bytes) -> Self {
         self.request = request;
+        self
+    }
+
+    /// Sets where the source finds what is answered to it.
+    pub fn inbox(mut self, inbox: Inbox) -> Self {
+        self.inbox = Some(inbox);
         self
     }
 

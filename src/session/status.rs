@@ -34,7 +34,7 @@ pub enum ErrorCode {
 pub enum Status {
     /// Events are still to come.
     Streaming,
-    /// Nothing comes until a person or a client tool has answered.
+    /// A person or a client tool is asked, and hasn't answered yet.
     Waiting,
     /// It is sealed; this is how it ended.
     Ended(Outcome),

@@ -8,7 +8,7 @@ use crate::session::Outcome;
 pub enum Then {
     /// More is to come.
     Streaming,
-    /// Nothing comes until a person or a client tool has answered.
+    /// A person or a client tool is asked, and the session goes on when the answer is there.
     Waiting,
     /// The last record of the append is the terminal event; nothing follows it.
     Seal(Seal),

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
-    Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+    Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
+    Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
 };
 use crate::session::{Chunk, Epoch, Position, SessionId};
 
@@ -72,6 +72,22 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         abort: Abort,
     ) -> BoxFuture<'a, Result<State, StoreError>> {
         (**self).abort(id, abort)
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        (**self).answer(id, answer)
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        (**self).answers(id, after)
     }
 
     fn hold<'a>(

@@ -1,13 +1,13 @@
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use std::{fmt, time::Duration};
 
 use super::{
-    Abort, Appended, Claimed, Created, Delete, Durability, Filter, Holder, Listed, Listing, New,
-    Page, State, StoreError, Then, Token, Version,
+    Abort, Answer, Answered, Appended, Claimed, Created, Delete, Durability, Filter, Holder,
+    Listed, Listing, New, Page, State, StoreError, Then, Token, Version,
 };
-use crate::session::{Chunk, Epoch, Position, SessionId};
-
-/// A future that a [`Store`] returns.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::{
+    BoxFuture,
+    session::{Chunk, Epoch, Position, SessionId},
+};
 
 /// Keeps the logs of sessions. The module's documentation has the contract that holds for all
 /// methods; each method has its own rules.
@@ -106,8 +106,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, StoreError>>;
 
-    /// Waits until the session has moved on from `seen`: a longer tail, a seal, an abort, another
-    /// epoch, waiting or no longer so, or deletion (which answers [`StoreError::Gone`]).
+    /// Waits until the session has moved on from `seen`: a longer tail, a seal, an abort, an answer,
+    /// another epoch, waiting or no longer so, or deletion (which answers [`StoreError::Gone`]).
     ///
     /// Level-triggered: subscribe, re-read, then sleep. May return without a change. Returns after
     /// `within` or 2 seconds at the latest, whichever is shorter, and at once if the engine's
@@ -134,6 +134,39 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         id: &'a SessionId,
         abort: Abort,
     ) -> BoxFuture<'a, Result<State, StoreError>>;
+
+    /// Leaves an answer where the session's owner, or whoever claims it, finds it with
+    /// [`answers`](Self::answers). Whoever [waits](Self::changed) is woken, the owner too. The lease
+    /// doesn't matter.
+    ///
+    /// Checked in this order:
+    ///
+    /// 1. gone or never there: [`StoreError::Gone`], [`StoreError::NotFound`];
+    /// 2. an answer under this name is there: [`Answered::Stored`] if it has the same content, for
+    ///    then this is a repetition, else [`Answered::Taken`]; nothing changes;
+    /// 3. [`StoreError::Sealed`];
+    /// 4. [`StoreError::Full`] if it doesn't [fit](Answer::fits).
+    ///
+    /// # Errors
+    ///
+    /// Those, and [`StoreError::Unavailable`].
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>>;
+
+    /// The session's answers but for the first `after` ones, in the order in which they were stored.
+    /// [`State::answers`] says how many there are. They go with the seal: then there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>>;
 
     /// Keeps a session for at least `keep` from now: a server with readers holds. Only ever
     /// lengthens the retention. A hold of a session that isn't sealed yet counts at its seal.

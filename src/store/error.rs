@@ -41,6 +41,10 @@ pub enum StoreError {
         /// The most bytes that one append may have.
         max: usize,
     },
+    /// The answers that the session holds leave no room for another one; see
+    /// [`Answer`](super::Answer) for how many it takes.
+    #[error("the session takes no more answers, or none of this size")]
+    Full,
     /// A record can't be read.
     #[error("the record at LSN {lsn} is corrupt")]
     Corrupt {

@@ -24,24 +24,38 @@
 //!
 //! [`Epoch`]: crate::session::Epoch
 
+mod answer;
 mod append;
 mod arc;
 mod contract;
+#[cfg(feature = "disk")]
+mod disk;
 mod error;
 mod list;
 mod memory;
 mod new;
+mod shelf;
 mod state;
 
-#[cfg(feature = "testing")]
-#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
-pub use self::memory::{Clock, Snapshot};
+#[cfg(all(feature = "disk", feature = "testing"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "disk", feature = "testing"))))]
+pub use self::disk::DiskFaults;
+#[cfg(feature = "disk")]
+#[cfg_attr(docsrs, doc(cfg(feature = "disk")))]
+pub use self::disk::{Disk, DiskOptions, OpenError};
 pub use self::{
+    answer::{Answer, Answered},
     append::{Appended, Seal, Then},
-    contract::{BoxFuture, Store, StoreExt},
+    contract::{Store, StoreExt},
     error::StoreError,
     list::{Filter, Listed, Listing, StatusFilter},
     memory::Memory,
     new::{Claimed, Created, New, Token},
     state::{Abort, Delete, Durability, Holder, Info, Lease, Page, State, Tombstone, Version},
 };
+#[doc(no_inline)]
+pub use crate::BoxFuture;
+
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub use self::{memory::Snapshot, shelf::Clock};

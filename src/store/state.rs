@@ -53,6 +53,8 @@ pub struct State {
     pub abort: Option<Abort>,
     /// For how long its owner may write without renewing.
     pub lease: Lease,
+    /// How many [answers](super::Store::answer) its owner can read; none once it is sealed.
+    pub answers: u32,
 }
 
 impl State {
@@ -63,6 +65,7 @@ impl State {
             tail: self.tail,
             status: self.status,
             aborted: self.abort.is_some(),
+            answers: self.answers,
         }
     }
 }
@@ -92,6 +95,7 @@ pub struct Version {
     tail: Lsn,
     status: Status,
     aborted: bool,
+    answers: u32,
 }
 
 impl Version {
@@ -104,15 +108,17 @@ impl Version {
         tail: Lsn::ZERO,
         status: Status::Streaming,
         aborted: false,
+        answers: 0,
     };
 
-    /// What an owner at `epoch` has seen of a session that nobody has aborted.
+    /// What an owner at `epoch` has seen of a session that nobody has aborted, or answered.
     pub const fn of_owner(epoch: Epoch) -> Self {
         Self {
             epoch,
             tail: Lsn::MAX,
             status: Status::Streaming,
             aborted: false,
+            answers: 0,
         }
     }
 
@@ -137,6 +143,7 @@ impl Version {
         let owner = self.is_for_owner();
         self.epoch != now.epoch
             || self.aborted != now.aborted
+            || self.answers != now.answers
             || self.tail < now.tail
             || (!owner && (self.status != now.status || self.tail != now.tail))
             || (owner && now.status.outcome().is_some())

@@ -1,5 +1,6 @@
 // What a scenario stands on: the server under test, a proxy that can break its connections, a browser.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -9,9 +10,9 @@ import { chromium } from 'playwright-core';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 /** Starts the example (`AXUM_CHAT` is its path) and waits until it says where it listens. */
-export async function startServer(port = 0) {
-  const { OPENAI_BASE_URL: _, ...env } = process.env; // the scripted provider, whoever runs this
-  const child = spawn(process.env.AXUM_CHAT, ['--port', String(port)], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+export async function startServer(port = 0, store = 'memory') {
+  const { OPENAI_BASE_URL: _, OLLAMA_MODEL: __, ...env } = process.env; // the scripted provider, whoever runs this
+  const child = spawn(process.env.AXUM_CHAT, ['--port', String(port), '--store', store], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const lines = createInterface({ input: child.stdout });
   const url = await new Promise((resolve, reject) => {
@@ -91,13 +92,14 @@ export async function open(context, url) {
   const page = await context.newPage();
   const asked = []; // requests to the durable service
   page.on('request', (request) => {
-    if (new URL(request.url()).pathname.startsWith('/api/')) asked.push({ method: request.method(), headers: request.headers(), body: request.postData() });
+    const { pathname: path } = new URL(request.url());
+    if (path.startsWith('/api/')) asked.push({ method: request.method(), path, headers: request.headers(), body: request.postData() });
   });
   await page.goto(url);
   const number = async (id) => Number.parseInt(await page.locator(id).textContent(), 10);
   return Object.assign(page, {
     asked,
-    posts: () => asked.filter(({ method, body }) => method === 'POST' && body),
+    posts: () => asked.filter(({ method, path }) => method === 'POST' && path === '/api/chat'),
     lsn: () => number('#foot-lsn'),
     resumed: () => number('#foot-resumed'),
     answer: async () => (await page.locator('.answer').last().locator('.text').allTextContents()).join('').trim(),
@@ -113,3 +115,32 @@ export async function open(context, url) {
 }
 
 export const addressOf = (base, script) => `${base}/?script=${encodeURIComponent(JSON.stringify(script))}`;
+
+/** Plays the scenario that the command line names, or all; `--list` names them. */
+export async function play(scenarios) {
+  const [wanted] = process.argv.slice(2);
+  if (wanted === '--list') return console.log(Object.keys(scenarios).join('\n'));
+  assert.ok(!wanted || wanted in scenarios, `no scenario ${wanted}`);
+  for (const name of wanted ? [wanted] : Object.keys(scenarios)) {
+    const began = Date.now();
+    try {
+      await playOne(scenarios[name]);
+      console.log(`ok ${name} (${Date.now() - began} ms)`);
+    } catch (error) {
+      console.error(`not ok ${name} (${Date.now() - began} ms)\n${error.stack.slice(0, 3000)}`);
+      process.exitCode = 1;
+    }
+  }
+}
+
+async function playOne(scenario) {
+  const server = await startServer();
+  const browser = await startBrowser();
+  try {
+    await scenario({ server, browser, context: await browser.context() });
+    assert.deepEqual(browser.complaints, [], 'the pages raised no error and broke no policy');
+  } finally {
+    await browser.stop();
+    await server.stop();
+  }
+}

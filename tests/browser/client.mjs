@@ -6,8 +6,8 @@ import { readFile } from 'node:fs/promises';
 import http from 'node:http';
 import { once } from 'node:events';
 
-const source = await readFile(new URL('../../examples/axum-chat/page/unbroken.js', import.meta.url), 'utf8');
-const { follow, newSessionId, Refused, stop } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const source = await readFile(new URL('../../examples/shared/page/unbroken.js', import.meta.url), 'utf8');
+const { answerInput, follow, newSessionId, Refused, stop } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 const record = (lsn, event) => `${JSON.stringify({ lsn, event })}\n`;
 const text = (lsn) => record(lsn, { type: 'text', content: `t${lsn} ` });
@@ -171,6 +171,24 @@ const scenarios = {
     assert.equal(await stop(served.url, 'b'.repeat(32)), true);
     assert.deepEqual(served.asked.map(({ method, path }) => `${method} ${path}`), Array(3).fill(`POST /chat/${'b'.repeat(32)}/abort`));
     assert.equal(await stop((await serve(problem(404, 'not-found'))).url, 'c'.repeat(32)), false);
+  },
+
+  async an_answer_to_a_question_is_repeated_until_it_is_stored(serve) {
+    const answer = { action: 'accept', content: { seat: '14A' } };
+    const served = await serve({ drop: true }, problem(503, 'store-unavailable'), { status: 202 });
+    assert.equal(await answerInput(served.url, 'b'.repeat(32), 'q-1', answer), true);
+    for (const { method, path, body } of served.asked) {
+      assert.equal(`${method} ${path}`, `POST /chat/${'b'.repeat(32)}/inputs/q-1`);
+      assert.deepEqual(JSON.parse(body), answer);
+    }
+    assert.equal(served.asked.length, 3);
+  },
+
+  async a_question_that_is_no_longer_open_is_no_failure_and_content_that_does_not_fit_is_one(serve) {
+    const decline = (served) => answerInput(served.url, 'b'.repeat(32), 'q', { action: 'decline' });
+    for (const [status, type] of [[404, 'no-such-input'], [409, 'input-answered'], [410, 'gone']]) assert.equal(await decline(await serve(problem(status, type))), false);
+    const served = await serve(problem(422, 'unfit-answer'));
+    await assert.rejects(decline(served), (error) => error instanceof Refused && error.status === 422 && error.message === 'Detail of unfit-answer.');
   },
 };
 

@@ -2,8 +2,10 @@
 // without a name, all. Each fault comes with a control: proof that it did happen.
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { addressOf, open, script, startBrowser, startProxy, startServer } from './bench.mjs';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { addressOf, open, play, script, startProxy, startServer } from './bench.mjs';
 
 const scenarios = {
   async a_reload_in_mid_answer_goes_on_where_it_was({ server, context }) {
@@ -149,6 +151,41 @@ const scenarios = {
       assert.equal(await page.locator('.answer').count(), 1, 'the new answer takes the place of the lost one');
     } finally {
       await again.stop();
+    }
+  },
+
+  async an_answer_on_disk_begins_anew_once_its_killed_server_is_back({ context, browser }) {
+    const folder = await mkdtemp(join(tmpdir(), 'unbroken-'));
+    let server = await startServer(0, `disk:${folder}`);
+    const { port } = server;
+    try {
+      const whole = script({ words: 200 });
+      const page = await open(context, addressOf(server.url, whole.script));
+      await page.say('Go');
+      await page.untilLsn(40);
+      await server.kill();
+      await assert.rejects(fetch(server.url), 'control: nobody answers');
+      await page.untilState('reconnecting');
+      const shown = await page.answer();
+      assert.ok(shown.length > 0 && shown.length < whole.text.length, 'control: it died in mid-answer');
+      assert.ok(whole.text.startsWith(shown));
+      server = await startServer(port, `disk:${folder}`);
+      await page.untilStatus('complete');
+      assert.equal(await page.answer(), whole.text, 'what the dead server had said is not shown twice');
+      assert.equal(await page.locator('.answer').count(), 1);
+      assert.equal(page.posts().length, 1, 'the page asked once; the policy did the rest');
+      const session = new URL(page.url()).hash.slice('#s='.length);
+      const log = await (await fetch(`${server.url}/api/chat/${session}`)).text();
+      assert.match(log, /"type":"restarted"/, 'control: the log has both');
+
+      await server.kill();
+      server = await startServer(port, `disk:${folder}`);
+      const device = await open(await browser.context(), page.url());
+      await device.untilStatus('complete');
+      assert.equal(await device.answer(), whole.text, 'a finished answer outlives its server');
+    } finally {
+      await server.kill();
+      await rm(folder, { recursive: true });
     }
   },
 
@@ -305,30 +342,4 @@ let chat = ServiceBuilder::new()
 > A disconnect is not a stop.`,
 };
 
-async function play(name) {
-  const server = await startServer();
-  const browser = await startBrowser();
-  try {
-    await scenarios[name]({ server, browser, context: await browser.context() });
-    assert.deepEqual(browser.complaints, [], 'the pages raised no error and broke no policy');
-  } finally {
-    await browser.stop();
-    await server.stop();
-  }
-}
-
-const [wanted] = process.argv.slice(2);
-if (wanted === '--list') console.log(Object.keys(scenarios).join('\n'));
-else {
-  assert.ok(!wanted || wanted in scenarios, `no scenario ${wanted}`);
-  for (const name of wanted ? [wanted] : Object.keys(scenarios)) {
-    const began = Date.now();
-    try {
-      await play(name);
-      console.log(`ok ${name} (${Date.now() - began} ms)`);
-    } catch (error) {
-      console.error(`not ok ${name} (${Date.now() - began} ms)\n${error.stack.slice(0, 3000)}`);
-      process.exitCode = 1;
-    }
-  }
-}
+await play(scenarios);

@@ -17,8 +17,12 @@ use unbroken::{
 
 use crate::{
     client::{SOON, With, post, send},
-    server::{MOUNT, Server, ask, driven_with, layer, mounted, provider, serve, until},
+    lost::Lost,
+    server::{MOUNT, Server, ask, driven_with, id, layer, mounted, provider, serve, until},
 };
+
+/// How long a server waits for more of what it has refused.
+const LINGER: Duration = Duration::from_secs(1);
 
 fn limited(limits: Limits) -> Sessions {
     Sessions::builder(Memory::new()).limits(limits).build()
@@ -72,6 +76,61 @@ async fn a_body_that_is_announced_too_large_is_refused_before_it_is_sent() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     assert!(answer(&mut stream).await.starts_with("HTTP/1.1 413"));
+    assert!(calls.none().await);
+}
+
+#[tokio::test]
+async fn who_is_still_sending_what_nobody_wants_gets_the_refusal_all_the_same() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(400_000)).await;
+    for (content_type, bytes, status) in [
+        ("text/plain", 390_000, 415),
+        ("application/json", 700_000, 413),
+    ] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!(
+            "POST {MOUNT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: {content_type}\r\ncontent-length: {bytes}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // The refusal is there long before the body is.
+        for _ in 0..bytes / 10_000 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            stream
+                .write_all(&[b' '; 10_000])
+                .await
+                .expect("it is taken");
+        }
+        let answer = answer(&mut stream).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    assert!(calls.none().await);
+}
+
+#[tokio::test]
+async fn who_sends_what_nobody_wants_does_not_keep_a_server_from_shutting_down() {
+    let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer).await;
+    let (mut read, mut write) = TcpStream::connect(server.addr).await.unwrap().into_split();
+    let head = format!(
+        "POST {MOUNT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: text/plain\r\ncontent-length: 100000\r\n\r\n"
+    );
+    write.write_all(head.as_bytes()).await.unwrap();
+    let trickle = tokio::spawn(async move {
+        while write.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut all = Vec::new();
+    let open = tokio::time::timeout(LINGER * 2, read.read_to_end(&mut all)).await;
+    assert!(open.is_err(), "it is let in while the server has time");
+    assert!(String::from_utf8_lossy(&all).starts_with("HTTP/1.1 415"));
+    server.sessions.shutdown(Duration::ZERO).await;
+    let closed = tokio::time::timeout(LINGER * 2, read.read_to_end(&mut all)).await;
+    assert!(closed.is_ok(), "not a moment longer");
+    trickle.abort();
     assert!(calls.none().await);
 }
 
@@ -168,6 +227,28 @@ async fn attaching_is_not_starting_and_has_no_limit() {
     assert_eq!(send(server.addr, request()).await.status(), 200);
     let _call = calls.next().await;
     assert_eq!(send(server.addr, request()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_same_request_many_times_at_once_needs_room_once() {
+    // All of them look for the session before one of them has made it.
+    let store = Lost::new();
+    store.hesitate();
+    let limits = Limits::default().running(1);
+    let sessions = Sessions::builder(store).limits(limits).build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let request = post(MOUNT, &ask("Hi")).with("x-session-id", id("at-once"));
+        tasks.spawn(send(server.addr, request));
+    }
+    for answer in tasks.join_all().await {
+        assert_eq!(answer.status(), 200);
+    }
+    let another = post(MOUNT, &ask("Hi")).with("x-session-id", id("another"));
+    assert_eq!(send(server.addr, another).await.status(), 429);
+    calls.next().await;
+    assert!(calls.none().await);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A store that can be out of reach, or hold what can't be read.
+//! A store that can be out of reach or slow, or hold what can't be read.
 
 use std::{
     sync::{
@@ -11,8 +11,8 @@ use std::{
 use unbroken::{
     session::{Chunk, Epoch, Lsn, Position, SessionId},
     store::{
-        Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
-        Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
+        Holder, Listed, Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
     },
 };
 
@@ -22,6 +22,7 @@ pub(crate) struct Lost {
     out_of_reach: Arc<AtomicBool>,
     upgraded: Arc<AtomicBool>,
     corrupt: Arc<AtomicU64>,
+    hesitates: Arc<AtomicBool>,
 }
 
 impl Lost {
@@ -31,6 +32,7 @@ impl Lost {
             out_of_reach: Arc::default(),
             upgraded: Arc::default(),
             corrupt: Arc::default(),
+            hesitates: Arc::default(),
         }
     }
 
@@ -40,6 +42,11 @@ impl Lost {
 
     pub(crate) fn find(&self) {
         self.out_of_reach.store(false, SeqCst);
+    }
+
+    /// From now on it takes a while for each of its answers.
+    pub(crate) fn hesitate(&self) {
+        self.hesitates.store(true, SeqCst);
     }
 
     /// The record at this LSN can't be read any more.
@@ -57,6 +64,9 @@ impl Lost {
         answer: BoxFuture<'a, Result<T, StoreError>>,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         Box::pin(async move {
+            if self.hesitates.load(SeqCst) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             if self.out_of_reach.load(SeqCst) {
                 return Err(StoreError::unavailable(false, "lost"));
             }
@@ -143,6 +153,22 @@ impl Store for Lost {
         abort: Abort,
     ) -> BoxFuture<'a, Result<State, StoreError>> {
         self.or(self.store.abort(id, abort))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        self.or(self.store.answer(id, answer))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        self.or(self.store.answers(id, after))
     }
 
     fn hold<'a>(

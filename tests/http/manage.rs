@@ -72,6 +72,7 @@ async fn options_say_what_may_be_asked() {
         (MOUNT, "GET, HEAD, POST, OPTIONS"),
         (&*session, "GET, HEAD, DELETE, OPTIONS"),
         (&format!("{session}/abort"), "POST, OPTIONS"),
+        (&format!("{session}/inputs/a"), "POST, OPTIONS"),
     ] {
         let answer = send(server.addr, empty("OPTIONS", path)).await;
         assert_eq!(answer.status(), 204);

@@ -11,8 +11,8 @@ use std::{
 use unbroken::{
     session::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder, Listed, Listing,
-        Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
+        Listed, Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
     },
 };
 
@@ -28,7 +28,8 @@ pub(crate) struct Odd {
 
 impl Store for Odd {
     delegate!(
-        inner: durability, create, claim, renew, append, abort, hold, delete, list, orphans, sweep
+        inner: durability, create, claim, renew, append, abort, answer, answers, hold, delete,
+        list, orphans, sweep
     );
 
     fn read<'a>(

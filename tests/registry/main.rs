@@ -1,13 +1,18 @@
 //! What the registry promises: who starts, who attaches, who is counted, what is cleaned up.
 
+#[path = "../support/delegate.rs"]
+mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod clean_up;
 mod endings;
+mod inputs;
 mod reading;
 mod servers;
 mod start;
+mod take_over;
+mod taking_over;
 
 use std::time::Duration;
 

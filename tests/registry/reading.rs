@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::support::{id, log, lsn, read, read_all, told};
+use crate::support::{Words, id, log, lsn, read, read_all, told};
 use unbroken::{
-    session::{Position, ReadError},
-    store::StoreError,
+    session::{Position, ReadError, Sessions, Status},
+    store::{Memory, StoreError},
+    testing::{Fault, FaultStore, Op},
 };
 
 use crate::{begin, builder, is_gone, settle};
@@ -46,6 +47,27 @@ async fn a_delete_gives_readers_their_ending_then_forgets() {
     sessions.delete(&id).await.unwrap();
     let nothing = sessions.delete(&crate::support::id("nothing")).await;
     assert!(matches!(nothing, Err(StoreError::NotFound)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_is_gone_although_its_writer_was_not_told_that_it_sealed() {
+    let store = FaultStore::new(Memory::new());
+    let faults = store.faults().clone();
+    let (sessions, id) = (Sessions::with_format(store, Words).build(), id("one"));
+    let (_teller, source) = told();
+    let session = begin(&sessions, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    settle().await;
+    faults.next(Op::Append, Fault::PauseAfter(Duration::from_secs(1)));
+    sessions.delete(&id).await.unwrap();
+    assert_eq!(
+        session.status(),
+        Status::Streaming,
+        "as far as is known here"
+    );
+    let attached = sessions.attach(&id).await;
+    assert!(matches!(attached, Err(StoreError::Gone(_))), "{attached:?}");
+    assert_eq!(read_all(&mut reader).await, log(&["info", "aborted"]));
 }
 
 #[tokio::test(start_paused = true)]

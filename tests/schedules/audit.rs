@@ -10,8 +10,8 @@ use crate::delegate::delegate;
 use unbroken::{
     session::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder, Listed, Listing,
-        Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
+        Listed, Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
     },
 };
 
@@ -43,7 +43,8 @@ impl Audit {
 
 impl Store for Audit {
     delegate!(
-        memory: durability, create, renew, read, changed, abort, hold, delete, list, orphans, sweep
+        memory: durability, create, renew, read, changed, abort, answer, answers, hold, delete,
+        list, orphans, sweep
     );
 
     fn claim<'a>(

@@ -29,6 +29,8 @@ pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Ve
                 break;
             }
             Err(ReadError::Gone(_)) => break,
+            // The store went back to before the start.
+            Err(ReadError::NotFound) if world.rewinds() && position != Position::START => break,
             Err(ReadError::Rewound { .. }) => {
                 world.rewound(&id);
                 all.push(std::mem::take(&mut seen));

@@ -14,6 +14,7 @@ mod audit;
 mod check;
 mod client;
 mod plan;
+mod trouble;
 mod world;
 
 use unbroken::{session::Flaw, testing::Rule};
@@ -86,6 +87,9 @@ noticed! {
     a_stale_epoch_that_is_let_in_is_noticed: Takeovers, Rule::AppendEpoch;
     a_fenced_writer_that_goes_on_is_noticed: Takeovers, Flaw::IgnoresFence;
     a_claim_that_does_not_fence_is_noticed: Takeovers, Rule::ClaimFences;
+    an_answer_that_gives_way_to_another_is_noticed: Takeovers, Rule::AnswerFirst;
+    // An answer that is lost on its way.
+    an_answer_that_is_not_stored_is_noticed: Calm, Rule::AnswerStored;
     // A rewind to a snapshot.
     an_append_beyond_the_tail_is_noticed: Rewinds, Rule::AppendRewound;
     a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, Flaw::ReadsOnAfterRewind;

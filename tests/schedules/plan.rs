@@ -83,6 +83,8 @@ pub(crate) struct Script {
     pub(crate) ending: Ending,
     /// The longest pause between two events, in milliseconds; 0 for none.
     pub(crate) pause: u64,
+    /// The event after which people are asked, and answered from anywhere.
+    pub(crate) asks: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +97,11 @@ pub(crate) enum Ending {
 
 impl Script {
     pub(crate) fn roll(dice: &mut Dice) -> Self {
+        let events = dice.below(40);
+        let asks = 1 + dice.below(3 * events.max(1));
         Self {
-            events: dice.below(40),
+            events,
+            asks: Some(asks).filter(|at| *at <= events),
             ending: match dice.below(8) {
                 0 => Ending::Fail,
                 1 => Ending::Panic,

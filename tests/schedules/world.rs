@@ -4,22 +4,22 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
     session::{
-        ErrorCode, Flaw, Mark, Outcome, Position, ReadError, Retention, SessionId, Sessions,
-        Source, Status,
+        CarryOn, ErrorCode, Flaw, Inbox, Mark, Orphan, Outcome, Position, ReadError, Restarter,
+        Retention, SessionId, Sessions, Source, Status,
     },
-    store::{Abort, Memory, StoreError},
-    testing::{Fault, FaultStore, Jump, Op, Rates, Rewind, Rule},
+    store::{self, Abort, Answered, BoxFuture, Memory, StoreError},
+    testing::{FaultStore, Rule},
 };
 
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     client::{self, Seen},
     plan::{Dice, Ending, Kind, Script},
     support::{Words, id, start},
+    trouble::Trouble,
 };
 
 /// What is switched off.
@@ -55,7 +56,9 @@ impl From<Rule> for Broken {
     }
 }
 
-const LEASE: Duration = Duration::from_secs(5);
+/// What people are asked.
+const QUESTION: &str = "may I?";
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// How long the world goes on once all faults are over: a lease for each server to be sure of the
 /// store, one for the session, and the time to be served.
 const AFTERMATH: Duration = Duration::from_secs(60);
@@ -65,6 +68,9 @@ pub(crate) struct World {
     servers: [Sessions; 2],
     over: AtomicBool,
     kind: Kind,
+    /// Orphans are carried on, not ended.
+    resumes: bool,
+    scripts: Mutex<HashMap<SessionId, Script>>,
     known: Mutex<Known>,
 }
 
@@ -76,6 +82,10 @@ struct Known {
     aborted: Vec<SessionId>,
     asked_to_abort: Vec<SessionId>,
     gave_up: Vec<SessionId>,
+    // Sessions that were claimed and carried on before they had a record; each time.
+    begun_late: Vec<SessionId>,
+    // What a source was answered.
+    answers: HashMap<SessionId, Vec<Bytes>>,
 }
 
 impl World {
@@ -87,6 +97,10 @@ impl World {
     /// forgotten.
     pub(crate) fn answers(&self) -> bool {
         matches!(self.kind, Kind::Calm | Kind::Repeats | Kind::DroppedWakeups)
+    }
+
+    pub(crate) fn rewinds(&self) -> bool {
+        self.kind == Kind::Rewinds
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -139,8 +153,15 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
         servers: [server(), server()],
         over: AtomicBool::new(false),
         kind,
+        resumes: dice.one_in(2),
+        scripts: Mutex::default(),
         known: Mutex::default(),
     });
+    if world.resumes {
+        for server in &world.servers {
+            server.carry_on("test".into(), Resumes(Arc::downgrade(&world), dice.fork()));
+        }
+    }
     // Both servers have known the store for a while.
     for server in &world.servers {
         let _ = server.attach(&id("nothing")).await;
@@ -150,6 +171,11 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     let sessions: Vec<(SessionId, Script)> = (0..=dice.below(2))
         .map(|n| (id(&format!("session-{n}")), Script::roll(&mut dice)))
         .collect();
+    world
+        .scripts
+        .lock()
+        .unwrap()
+        .extend(sessions.iter().cloned());
     let trouble = Trouble::new(kind, &mut dice, store.clone());
     let clients = act(&world, &sessions, trouble, &mut dice).await;
     settle(&world, clients, &sessions, kind).await?;
@@ -177,6 +203,13 @@ async fn act(
                 *script,
                 dice.fork(),
             )));
+        }
+        if script.asks.is_some() {
+            for at in 0..=dice.below(2) {
+                let content = format!("answer {at}");
+                let (world, id, dice) = (world.clone(), id.clone(), dice.fork());
+                tokio::spawn(give(world, id, content, dice));
+            }
         }
         clients.push(
             (0..=dice.below(3))
@@ -229,9 +262,17 @@ async fn settle(
         stories.push(tell(world, id, *script, kind, seen).await?);
     }
     world.over.store(true, SeqCst);
-    if let Some(violation) = world.known.lock().unwrap().violations.pop() {
+    let mut known = world.known.lock().unwrap();
+    if let Some(violation) = known.violations.pop() {
         return Err(format!("1: {violation}"));
     }
+    let differ = |answers: &&Vec<Bytes>| answers.iter().any(|it| *it != answers[0]);
+    if kind != Kind::Rewinds
+        && let Some(answers) = known.answers.values().find(differ)
+    {
+        return Err(format!("inputs: one answer counts, not {answers:?}"));
+    }
+    drop(known);
     stories.iter().try_for_each(Story::check)
 }
 
@@ -257,6 +298,7 @@ async fn tell(
         logs.push(log.map_err(|error| format!("1: {error}"))?);
     }
     let known = world.known.lock().unwrap();
+    let begun_late = known.begun_late.iter().filter(|begun| *begun == id);
     Ok(Story {
         script,
         kind,
@@ -264,11 +306,13 @@ async fn tell(
         logs,
         status,
         claims,
+        begun_late: u32::try_from(begun_late.count()).unwrap_or(u32::MAX),
         calls: known.calls.get(id).copied().unwrap_or(0),
         aborted: known.aborted.contains(id),
         asked_to_abort: known.asked_to_abort.contains(id),
         gave_up: known.gave_up.contains(id),
         rewound: kind == Kind::Rewinds,
+        resumes: world.resumes,
     })
 }
 
@@ -291,16 +335,9 @@ async fn begin(world: Arc<World>, id: SessionId, script: Script, mut dice: Dice)
         let Ok(permit) = server.permit(None) else {
             return;
         };
-        let answer = Answer {
-            world: world.clone(),
-            id: id.clone(),
-            script,
-            said: 0,
-            called: false,
-            pause: None,
-            dice: dice.fork(),
-        };
-        let starting = server.start(permit, start(&id), answer);
+        let answer = Answer::new(world.clone(), id.clone(), script, dice.fork());
+        let start = start(&id).inbox(answer.inbox.clone());
+        let starting = server.start(permit, start, answer);
         // Some clients give up before they have an answer, and try again.
         let patience = if dice.one_in(4) {
             dice.millis(20)
@@ -312,6 +349,25 @@ async fn begin(world: Arc<World>, id: SessionId, script: Script, mut dice: Dice)
         }
         world.known.lock().unwrap().gave_up.push(id.clone());
         sleep(dice.millis(1000)).await;
+    }
+}
+
+/// Answers the question of a session, from any server, until it is stored or somebody else's is, or
+/// the session has ended. Where the store may forget all that, to the end of the world.
+async fn give(world: Arc<World>, id: SessionId, content: String, mut dice: Dice) {
+    sleep(dice.millis(20_000)).await;
+    while !world.is_over() {
+        let server = world.pick(&mut dice).clone();
+        let answer = store::Answer::new(QUESTION, content.clone());
+        match server.answer(&id, answer).await {
+            Ok(Answered::Stored(_) | Answered::Taken)
+            | Err(StoreError::Sealed | StoreError::Gone(_))
+                if !world.rewinds() =>
+            {
+                return;
+            }
+            _ => sleep(Duration::from_millis(500)).await,
+        }
     }
 }
 
@@ -332,6 +388,42 @@ async fn abort(world: Arc<World>, id: SessionId, mut dice: Dice) {
     }
 }
 
+/// Goes on with the answer of an orphan where its log ends.
+struct Resumes(Weak<World>, Dice);
+
+impl Restarter for Resumes {
+    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+        Box::pin(async move {
+            let said = orphan.read().await?;
+            let said = said.iter().map(|chunk| chunk.len() as u64);
+            let said = said.sum::<u64>().saturating_sub(1);
+            let Some(world) = self.0.upgrade() else {
+                return Ok(None);
+            };
+            if orphan.tail.get() == 0 {
+                let mut known = world.known.lock().unwrap();
+                known.begun_late.push(orphan.id().clone());
+            }
+            let script = world.scripts.lock().unwrap().get(orphan.id()).copied();
+            let Some(script) = script else {
+                return Ok(None);
+            };
+            let mut answer = Answer::new(world, orphan.id().clone(), script, self.1.clone());
+            answer.said = said;
+            if script.asks == Some(said) {
+                answer.ask();
+            }
+            let inbox = answer.inbox.clone();
+            let on = CarryOn::with(answer).inbox(inbox);
+            Ok(Some(if orphan.tail.get() == 0 {
+                on.first("info")
+            } else {
+                on
+            }))
+        })
+    }
+}
+
 /// What the provider answers: `e1`, `e2`, …, with pauses, and an ending.
 struct Answer {
     world: Arc<World>,
@@ -340,7 +432,30 @@ struct Answer {
     said: u64,
     called: bool,
     pause: Option<Pin<Box<Sleep>>>,
+    inbox: Inbox,
+    asking: Option<BoxFuture<'static, Bytes>>,
     dice: Dice,
+}
+
+impl Answer {
+    fn new(world: Arc<World>, id: SessionId, script: Script, dice: Dice) -> Self {
+        Self {
+            world,
+            id,
+            script,
+            said: 0,
+            called: false,
+            pause: None,
+            inbox: Inbox::new(),
+            asking: None,
+            dice,
+        }
+    }
+
+    fn ask(&mut self) {
+        let inbox = self.inbox.clone();
+        self.asking = Some(Box::pin(async move { inbox.named(QUESTION).await }));
+    }
 }
 
 impl Source for Answer {
@@ -354,6 +469,16 @@ impl Source for Answer {
             let mut known = self.world.known.lock().unwrap();
             *known.calls.entry(self.id.clone()).or_default() += 1;
         }
+        if let Some(asking) = &mut self.asking {
+            let answer = std::task::ready!(asking.as_mut().poll(cx));
+            self.asking = None;
+            let mut known = self.world.known.lock().unwrap();
+            known
+                .answers
+                .entry(self.id.clone())
+                .or_default()
+                .push(answer);
+        }
         if self.pause.is_none() && self.script.pause > 0 {
             let pause = self.script.pause;
             let pause = self.dice.millis(pause);
@@ -366,6 +491,10 @@ impl Source for Answer {
         if self.said < self.script.events {
             self.said += 1;
             out.extend_from_slice(format!("e{}", self.said).as_bytes());
+            if self.script.asks == Some(self.said) {
+                self.ask();
+                return Poll::Ready(Some(Mark::Waiting));
+            }
             return Poll::Ready(Some(Mark::Event));
         }
         match self.script.ending {
@@ -377,77 +506,5 @@ impl Source for Answer {
                 Poll::Ready(Some(Mark::Terminal(Outcome::Error(ErrorCode::Provider))))
             }
         }
-    }
-}
-
-/// The faults of a schedule.
-struct Trouble {
-    kind: Kind,
-    store: FaultStore<Audit>,
-    snapshot: Option<<Memory as Rewind>::Snapshot>,
-}
-
-impl Trouble {
-    fn new(kind: Kind, dice: &mut Dice, store: FaultStore<Audit>) -> Self {
-        let mut rates = Rates::default();
-        rates.repeat_within = 20;
-        rates.pause_within = LEASE * 3;
-        match kind {
-            Kind::Calm | Kind::Rewinds => {}
-            Kind::LostReplies => (rates.lose_before, rates.lose_after) = (100, 100),
-            Kind::Repeats => rates.repeat = 300,
-            Kind::DroppedWakeups => rates.miss_wake = 500,
-            Kind::Takeovers => (rates.pause_before, rates.pause_after) = (10, 10),
-            Kind::Storm => {
-                (rates.lose_before, rates.lose_after) = (80, 80);
-                (rates.pause_before, rates.pause_after) = (5, 5);
-                (rates.repeat, rates.miss_wake) = (100, 200);
-            }
-        }
-        store.faults().random(dice.roll(), rates);
-        Self {
-            kind,
-            store,
-            snapshot: None,
-        }
-    }
-
-    fn strike(&mut self, dice: &mut Dice) {
-        match self.kind {
-            // An owner hangs in an append while another takes over, and hangs in turn.
-            Kind::Takeovers if dice.one_in(4) => {
-                let faults = self.store.faults();
-                faults.next(Op::Append, Fault::PauseBefore(LEASE * 2));
-                faults.next(Op::Claim, Fault::PauseAfter(LEASE * 2));
-            }
-            Kind::Takeovers if dice.one_in(4) => self.store.inner().memory.jump(LEASE * 2),
-            Kind::Storm if dice.one_in(6) => self.store.inner().memory.jump(LEASE * 2),
-            Kind::LostReplies | Kind::Storm if dice.one_in(4) => {
-                let faults = self.store.faults().clone();
-                // Short enough that a start which was applied unheard is repeated in time: past
-                // that, somebody else may find an orphan.
-                let span = if self.kind == Kind::Storm { 6000 } else { 1500 };
-                let span = dice.millis(span);
-                tokio::spawn(async move {
-                    faults.outage(true);
-                    sleep(span).await;
-                    faults.outage(false);
-                });
-            }
-            Kind::Rewinds if dice.one_in(3) => {
-                self.snapshot = Some(self.store.inner().memory.snapshot());
-            }
-            Kind::Rewinds if dice.one_in(4) => {
-                if let Some(snapshot) = &self.snapshot {
-                    self.store.inner().memory.restore(snapshot);
-                    self.store.inner().forget();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn end(&self) {
-        self.store.faults().heal();
     }
 }

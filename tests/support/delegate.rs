@@ -35,6 +35,13 @@ macro_rules! delegate {
     (@$field:ident abort) => {
         delegate!(@$field abort(id: &'a SessionId, abort: Abort) -> Result<State, StoreError>);
     };
+    (@$field:ident answer) => {
+        delegate!(@$field answer(id: &'a SessionId, answer: Answer) -> Result<Answered, StoreError>);
+    };
+    (@$field:ident answers) => {
+        delegate!(@$field answers(id: &'a SessionId, after: usize)
+            -> Result<Vec<Answer>, StoreError>);
+    };
     (@$field:ident hold) => {
         delegate!(@$field hold(id: &'a SessionId, by: Holder, keep: Duration)
             -> Result<(), StoreError>);

@@ -81,11 +81,11 @@ pub(crate) fn told() -> (Teller, Told) {
 
 impl Teller {
     pub(crate) fn say(&self, text: &str) {
-        self.waiting.fetch_add(1, SeqCst);
-        let _ = self.say.send(Say::Record(text.into(), Mark::Event));
+        self.mark(text, Mark::Event);
     }
 
     pub(crate) fn mark(&self, text: &str, mark: Mark) {
+        self.waiting.fetch_add(1, SeqCst);
         let _ = self.say.send(Say::Record(text.into(), mark));
     }
 

@@ -38,6 +38,18 @@
 //! let chat = DurableLayer::new(Sessions::in_memory(), access).layer(provider);
 //! let app: Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
+//!
+//! `axum::serve` leaves its sockets as they come, and by default they hold a token back until the
+//! client has acknowledged the one before. Turn that off:
+//!
+//! ```no_run
+//! use axum::serve::ListenerExt;
+//! # async fn serves(app: axum::Router) -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
+//! axum::serve(listener, app).await
+//! # }
+//! ```
 
 mod cursor;
 mod identify;

@@ -3,25 +3,27 @@
 //! ```text
 //! cargo run -p axum-chat
 //! OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_MODEL=qwen3 cargo run -p axum-chat
+//! OLLAMA_MODEL=qwen3 cargo run -p axum-chat
 //! ```
 //!
-//! Without `OPENAI_BASE_URL` a scripted provider plays the model. The port is 3000, or what `PORT`
-//! or `--port` says; 0 picks a free one.
+//! Without any of these a scripted provider plays the model. The port is 3000, or what `PORT`
+//! or `--port` says; 0 picks a free one. Answers live on disk, in `unbroken-sessions`, or where
+//! `--store` says: `memory`, `disk:PATH`, `redis://…`, `postgres://…`.
 
-mod page;
+use std::{net::Ipv4Addr, time::Duration};
 
-use std::{env, net::Ipv4Addr, time::Duration};
-
+use axum::{Router, body::Body, http::Uri, routing::get, serve::ListenerExt};
+use chat_shared::{Arguments, Model, Page, asked_to_stop, open_store, tools};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tracing_subscriber::filter::LevelFilter;
 use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
-    durable::{DurableLayer, Open},
-    provider::{OpenAi, Scripted},
+    chat::Capabilities,
+    durable::{DurableLayer, Open, Recovery},
     session::Sessions,
-    store::Memory,
+    tools::ToolLayer,
 };
 
 /// How long running answers may go on after the server was asked to stop.
@@ -34,31 +36,37 @@ async fn main() -> Result<(), BoxError> {
         .with_max_level(LevelFilter::WARN)
         .with_writer(std::io::stderr)
         .init();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port()?)).await?;
+    let arguments = Arguments::of_process()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await?;
 
-    // Answers live in memory here: as long as this process, and five minutes past their end.
-    let sessions = Sessions::builder(Memory::new()).build();
+    // Answers outlive this process where their store does. Kept for five minutes past their end.
+    let store = open_store(&arguments.store).await?;
+    let sessions = Sessions::builder(store).build();
 
     // Who may read an answer? On this page, whoever knows its id, which is 128 random bits. An
     // application with users would name the policy by which only the owner may.
-    let durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
+    let mut durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
+        // Clients hear of the tools in the first event of each answer.
+        .capabilities(Capabilities::new().with_tools(tools().names()))
+        // An answer in whose middle this server stops begins anew when it is back, or on another.
+        .recovery(Recovery::restart());
+    let model = Model::of_environment()?;
+    if model.name == "scripted" {
+        durable = durable.open(Open::nothing().field("script")); // requests may bring what it shall say
+    }
 
     // HTTP goes in at the top, chat requests reach the provider at the bottom. Each event that the
-    // provider answers is in the log before a browser sees it.
-    let app = if env::var_os("OPENAI_BASE_URL").is_some() {
-        let chat = ServiceBuilder::new()
-            .layer(durable)
-            .service(OpenAi::from_env()?);
-        page::routes("openai").merge(unbroken_axum::mount("/api/chat", chat))
-    } else {
-        println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
-        let chat = ServiceBuilder::new()
-            .layer(durable.open(Open::nothing().field("script"))) // requests may bring what it shall say
-            .service(Scripted::default());
-        page::routes("scripted").merge(unbroken_axum::mount("/api/chat", chat))
-    };
+    // provider answers is in the log before a browser sees it. In between, tools run that the model
+    // asks for, until it answers without.
+    let chat = ServiceBuilder::new()
+        .layer(durable)
+        .layer(ToolLayer::new(tools()))
+        .service(model.provider);
+    let app = page(Page::new(model.name)).merge(unbroken_axum::mount("/api/chat", chat));
 
     println!("listening on http://{}", listener.local_addr()?);
+    // A token leaves at once: it doesn't wait until the client has acknowledged the one before.
+    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
             asked_to_stop().await;
@@ -70,37 +78,9 @@ async fn main() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// `--port N`, else `PORT`, else 3000.
-fn port() -> Result<u16, BoxError> {
-    let mut arguments = env::args().skip(1);
-    let port = match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) => env::var("PORT").unwrap_or_else(|_| "3000".to_owned()),
-        (Some("--port"), Some(port)) => port,
-        _ => return Err("usage: axum-chat [--port N]".into()),
-    };
-    port.parse()
-        .map_err(|_| format!("`{port}` is not a port: 0 to 65535").into())
-}
-
-/// Ctrl-C, or what a service manager sends.
-async fn asked_to_stop() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => drop(signals.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+/// The page, at every path that nothing else answers.
+fn page(page: Page) -> Router {
+    Router::new().fallback_service(get(async move |uri: Uri| {
+        page.file(uri.path()).map(Body::from)
+    }))
 }

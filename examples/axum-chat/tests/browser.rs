@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let trials = [
         ("client", missing_node as fn() -> Option<String>),
         ("page", missing_browser),
+        ("tools", missing_browser),
     ]
     .into_iter()
     .flat_map(|(suite, missing)| suite_trials(suite, missing))

@@ -2,8 +2,8 @@ use serde_json::Value;
 
 use super::{
     Aborted, Capabilities, Complete, ConversationState, ConversationStateEvent, Custom, ErrorEvent,
-    IsomorphicHandoff, Restarted, SessionInfo, Text, Thinking, ToolCalls, ToolError, ToolResult,
-    Unknown,
+    InputRequest, InputResolved, IsomorphicHandoff, Restarted, SessionInfo, Text, Thinking,
+    ToolCalls, ToolError, ToolProgress, ToolResult, Unknown,
 };
 use crate::chat::{ErrorCode, ToolCall};
 
@@ -13,6 +13,8 @@ use crate::chat::{ErrorCode, ToolCall};
 /// version doesn't know are kept in the event's `extra`, and events of unknown types whole, in
 /// [`ChatEvent::Unknown`]: what came in goes out again. A name of the event's own must not be put
 /// into its `extra`: it would stand twice in the JSON.
+///
+/// What is rare and large is boxed: text goes through every layer, and is as small as it can be.
 ///
 /// ```
 /// use unbroken::chat::{ChatEvent, Complete, Usage};
@@ -28,7 +30,7 @@ use crate::chat::{ErrorCode, ToolCall};
 #[non_exhaustive]
 pub enum ChatEvent {
     /// `session_info`: what a client may expect; always the first.
-    SessionInfo(SessionInfo),
+    SessionInfo(Box<SessionInfo>),
     /// `text`: a piece of the answer.
     Text(Text),
     /// `thinking`: a piece of the model's thinking.
@@ -36,19 +38,25 @@ pub enum ChatEvent {
     /// `tool_calls`: the model asks for tools.
     ToolCalls(ToolCalls),
     /// `tool_result`: a tool gave something.
-    ToolResult(ToolResult),
+    ToolResult(Box<ToolResult>),
     /// `tool_error`: a tool failed; not terminal.
-    ToolError(ToolError),
+    ToolError(Box<ToolError>),
+    /// `tool_progress`: a tool runs.
+    ToolProgress(Box<ToolProgress>),
+    /// `input_request`: somebody is asked.
+    InputRequest(Box<InputRequest>),
+    /// `input_resolved`: a question is no longer open.
+    InputResolved(InputResolved),
     /// `isomorphic_handoff`: a tool that the client has to run.
-    IsomorphicHandoff(IsomorphicHandoff),
+    IsomorphicHandoff(Box<IsomorphicHandoff>),
     /// `conversation_state`: where a conversation stands that waits for client tools.
-    ConversationState(ConversationStateEvent),
+    ConversationState(Box<ConversationStateEvent>),
     /// `restarted`: drop everything before it.
     Restarted(Restarted),
     /// `custom`: the application's own.
-    Custom(Custom),
+    Custom(Box<Custom>),
     /// `complete`: the answer is whole; terminal.
-    Complete(Complete),
+    Complete(Box<Complete>),
     /// `aborted`: somebody stopped it; terminal.
     Aborted(Aborted),
     /// `error`: it failed; terminal.
@@ -133,6 +141,28 @@ impl ChatEvent {
     /// It failed in a way that trying again doesn't mend; [`ErrorEvent`] has the rest.
     pub fn error(code: ErrorCode, public_message: impl Into<String>) -> Self {
         ErrorEvent::new(code, public_message).into()
+    }
+
+    /// Whether what follows from it has effects beyond the log: a tool runs once its call is there,
+    /// once somebody has allowed it, or once another has made room for it; the model is asked again
+    /// once it can be told what the tools gave. Nothing of the kind may begin before the event is
+    /// stored, or a server that takes the session over doesn't know of it; nor where it can't be
+    /// stored, since another server may have the session by then.
+    ///
+    /// That is `tool_calls`, `input_resolved`, `tool_result`, `tool_error`, `isomorphic_handoff`, and
+    /// the `tool_progress` that says nothing but that a tool has begun.
+    pub const fn precedes_effects(&self) -> bool {
+        match self {
+            Self::ToolCalls(_)
+            | Self::InputResolved(_)
+            | Self::ToolResult(_)
+            | Self::ToolError(_)
+            | Self::IsomorphicHandoff(_) => true,
+            Self::ToolProgress(progress) => {
+                progress.message.is_none() && progress.progress.is_none()
+            }
+            _ => false,
+        }
     }
 
     /// Whether nothing may follow it.

@@ -3,6 +3,7 @@
 mod chat_event;
 mod end;
 mod info;
+mod input;
 mod said;
 mod tools;
 mod wire;
@@ -11,9 +12,10 @@ pub use self::{
     chat_event::ChatEvent,
     end::{Aborted, Complete, ErrorEvent},
     info::{Capabilities, Restarted, SessionInfo},
+    input::{InputRequest, InputResolved},
     said::{Custom, Text, Thinking, Unknown},
     tools::{
         ConversationState, ConversationStateEvent, IsomorphicHandoff, ToolCalls, ToolError,
-        ToolResult,
+        ToolProgress, ToolResult,
     },
 };

@@ -46,6 +46,30 @@ pub struct ToolError {
     pub extra: Map<String, Value>,
 }
 
+/// A tool runs, and says how far it is: `tool_progress`. With neither a message nor a number it says
+/// that it has begun.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ToolProgress {
+    /// Which call runs.
+    pub id: String,
+    /// Which tool.
+    #[serde(default)]
+    pub name: String,
+    /// What it does now, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How much of it is done, in units of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f64>,
+    /// How much there is in all, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<f64>,
+    /// Fields that this version doesn't know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
 /// A tool that the client has to run: `isomorphic_handoff`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,11 +109,17 @@ pub struct ConversationStateEvent {
 }
 
 /// What a client hands back, with the outputs of its tools, for the conversation to go on.
+///
+/// In a long chat the messages may not fit into one record
+/// ([`event_bytes`](field@crate::session::Limits::event_bytes)). They are left out there, and the
+/// client hands back its own instead: those that it sent, and what the answer's events said in the
+/// turns before this one ([`Transcript::messages`](crate::chat::Transcript::messages)).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ConversationState {
-    /// The messages up to here.
+    /// The messages up to here. Absent in the JSON if there are none, or they were left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
     /// What the assistant has said in this turn.
     pub assistant_content: String,
@@ -133,6 +163,30 @@ impl ToolError {
             message: message.into(),
             extra: Map::new(),
         }
+    }
+}
+
+impl ToolProgress {
+    /// The tool `name` runs for the call `id`.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same, with what it does now.
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// The same, with how much is done, of how much in all.
+    pub fn with_progress(mut self, progress: f64, total: Option<f64>) -> Self {
+        self.progress = Some(progress);
+        self.total = total;
+        self
     }
 }
 

@@ -30,7 +30,7 @@ macro_rules! types {
         $(
             impl From<super::$Struct> for ChatEvent {
                 fn from(event: super::$Struct) -> Self {
-                    Self::$Variant(event)
+                    Self::$Variant(event.into())
                 }
             }
         )+
@@ -64,7 +64,7 @@ macro_rules! types {
                     let mut event = super::$Struct::deserialize(fields)?;
                     // A second `type` would come out again beside the first.
                     event.extra.remove("type");
-                    ChatEvent::$Variant(event)
+                    ChatEvent::$Variant(event.into())
                 })+
                 _ => {
                     let mut extra = Map::deserialize(fields)?;
@@ -86,6 +86,9 @@ types! {
     ToolCalls(ToolCalls) = "tool_calls",
     ToolResult(ToolResult) = "tool_result",
     ToolError(ToolError) = "tool_error",
+    ToolProgress(ToolProgress) = "tool_progress",
+    InputRequest(InputRequest) = "input_request",
+    InputResolved(InputResolved) = "input_resolved",
     IsomorphicHandoff(IsomorphicHandoff) = "isomorphic_handoff",
     ConversationState(ConversationStateEvent) = "conversation_state",
     Restarted(Restarted) = "restarted",
@@ -180,6 +183,10 @@ impl<'de> Visitor<'de> for EventVisitor {
 const _: () = {
     const fn owned<T: DeserializeOwned>() {}
     owned::<ChatEvent>();
+    assert!(
+        size_of::<ChatEvent>() <= 72,
+        "events are moved from layer to layer"
+    );
 };
 
 #[cfg(test)]
@@ -189,7 +196,8 @@ mod tests {
     use super::*;
     use crate::chat::{
         Aborted, Authority, Capabilities, Complete, ConversationState, ErrorCode, ErrorEvent,
-        FinishReason, IsomorphicHandoff, Message, SessionInfo, Text, ToolCall, ToolResult, Usage,
+        FinishReason, InputAction, InputOutcome, InputRequest, InputResolved, IsomorphicHandoff,
+        Message, SessionInfo, Text, ToolCall, ToolProgress, ToolResult, Usage,
     };
 
     fn rows() -> Vec<(ChatEvent, &'static str)> {
@@ -271,9 +279,46 @@ mod tests {
         ]
     }
 
+    fn rows_of_running_tools() -> Vec<(ChatEvent, &'static str)> {
+        vec![
+            (
+                ToolProgress::new("1", "add")
+                    .with_message("adding")
+                    .with_progress(1.0, Some(2.0))
+                    .into(),
+                r#"{"type":"tool_progress","id":"1","name":"add","message":"adding","progress":1.0,"total":2.0}"#,
+            ),
+            (
+                ToolProgress::new("1", "add").into(),
+                r#"{"type":"tool_progress","id":"1","name":"add"}"#,
+            ),
+            (
+                InputRequest::approval("a.1".parse().unwrap(), "Pay?")
+                    .with_call("1", "pay", json!({"sum": 7}))
+                    .with_timeout_ms(60_000)
+                    .into(),
+                r#"{"type":"input_request","inputId":"a.1","kind":"approval","message":"Pay?","callId":"1","toolName":"pay","params":{"sum":7},"timeoutMs":60000}"#,
+            ),
+            (
+                InputRequest::question("q".parse().unwrap(), "When?")
+                    .with_schema(json!({"type": "string"}))
+                    .into(),
+                r#"{"type":"input_request","inputId":"q","kind":"question","message":"When?","schema":{"type":"string"}}"#,
+            ),
+            (
+                InputResolved::new("q".parse().unwrap(), InputAction::Accept).into(),
+                r#"{"type":"input_resolved","inputId":"q","action":"accept"}"#,
+            ),
+            (
+                InputResolved::new("q".parse().unwrap(), InputOutcome::Timeout).into(),
+                r#"{"type":"input_resolved","inputId":"q","action":"timeout"}"#,
+            ),
+        ]
+    }
+
     #[test]
     fn every_event_has_exactly_the_json_of_the_protocol() {
-        for (event, wire) in rows() {
+        for (event, wire) in rows().into_iter().chain(rows_of_running_tools()) {
             assert_eq!(event.to_json(), wire);
             assert_eq!(serde_json::to_string(&event).unwrap(), wire);
             assert_eq!(serde_json::from_str::<ChatEvent>(wire).unwrap(), event);
@@ -283,7 +328,7 @@ mod tests {
 
     #[test]
     fn unknown_fields_of_every_event_come_out_again() {
-        for (_, wire) in rows() {
+        for (_, wire) in rows().into_iter().chain(rows_of_running_tools()) {
             let mut more: Map<String, Value> = serde_json::from_str(wire).unwrap();
             more.insert("later".into(), json!({"version": [2, null]}));
             let event: ChatEvent = serde_json::from_value(Value::Object(more.clone())).unwrap();
@@ -334,6 +379,7 @@ mod tests {
             r#"{"type":"text"}"#,
             r#"{"type":"text","content":7}"#,
             r#"{"type":"error","message":"no","code":"shrug"}"#,
+            r#"{"type":"input_request","inputId":"a/b","kind":"approval","message":"Pay?"}"#,
         ] {
             assert!(serde_json::from_str::<ChatEvent>(wrong).is_err(), "{wrong}");
         }
@@ -358,7 +404,7 @@ mod tests {
 
     #[test]
     fn only_the_three_endings_are_terminal() {
-        for (event, _) in rows() {
+        for (event, _) in rows().into_iter().chain(rows_of_running_tools()) {
             let ends = matches!(event.kind(), "complete" | "aborted" | "error");
             assert_eq!(event.is_terminal(), ends, "{}", event.kind());
         }

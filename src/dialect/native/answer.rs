@@ -1,11 +1,16 @@
+use std::any::Any;
+
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use super::accept::JSON;
+use super::{accept::JSON, route::Compacted};
 use crate::{
-    dialect::{Answer, View},
-    headers::{ACCEL_BUFFERING, SESSION_ID, SESSION_STATUS, SESSION_TAIL},
+    dialect::{
+        Answer, View,
+        compact::{MOST, Runs},
+        head::{describe, no_store},
+    },
     session::{ChatId, Chunk, Lsn},
     store::{Listed, Listing},
 };
@@ -21,9 +26,10 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             Some(encoder.content_type()),
             Bytes::new(),
         ),
-        Answer::AtEnd { session } => {
+        Answer::AtEnd { session, .. } => {
             with_session(session, StatusCode::NO_CONTENT, None, Bytes::new())
         }
+        Answer::Idle | Answer::Deleted { .. } => bare(StatusCode::NO_CONTENT),
         // Who attaches by repeating a start is answered as the first time.
         Answer::Document { session, .. } => {
             let created = StatusCode::CREATED;
@@ -37,13 +43,30 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             session,
             records,
             next,
+            memo,
+            ..
+        } => {
+            let folded = memo
+                .as_deref()
+                .is_some_and(<dyn Any + Send + Sync>::is::<Compacted>);
+            let body = if folded {
+                page(session, &compacted(session, records), next.lsn)
+            } else {
+                page(session, records, next.lsn)
+            };
+            with_session(session, StatusCode::OK, Some(JSON), body)
+        }
+        Answer::Whole {
+            session, records, ..
         } => with_session(
             session,
             StatusCode::OK,
             Some(JSON),
-            page(session, records, *next),
+            page(session, records, session.tail),
         ),
-        Answer::Aborted { session, already } => {
+        Answer::Aborted {
+            session, already, ..
+        } => {
             let status = if *already {
                 StatusCode::OK
             } else {
@@ -51,7 +74,13 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             };
             with_session(session, status, Some(JSON), document(session))
         }
-        Answer::Deleted => bare(StatusCode::NO_CONTENT),
+        Answer::Answered { session, input } => {
+            let body = json(&Document {
+                input_id: Some(input.as_str()),
+                ..Document::of(session)
+            });
+            with_session(session, StatusCode::ACCEPTED, Some(JSON), body)
+        }
         Answer::Listed(listing) => {
             let mut response = bare(StatusCode::OK);
             *response.body_mut() = list(listing);
@@ -70,18 +99,6 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
     }
 }
 
-/// What every response has: it is nobody's to keep or to guess at.
-pub(super) fn no_store(headers: &mut HeaderMap) {
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-store, no-transform"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-}
-
 fn bare(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
@@ -98,17 +115,8 @@ fn with_session(
     let mut response = bare(status);
     *response.body_mut() = body;
     let headers = response.headers_mut();
-    headers.insert(
-        SESSION_ID,
-        HeaderValue::from_str(session.id.as_str()).expect("an id is made of visible ASCII"),
-    );
-    headers.insert(
-        SESSION_STATUS,
-        HeaderValue::from_static(session.status.as_str()),
-    );
-    headers.insert(SESSION_TAIL, session.tail.get().into());
+    describe(session, headers);
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
@@ -127,19 +135,28 @@ fn location(session: &View<'_>) -> Option<HeaderValue> {
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_id: Option<&'a str>,
     status: &'static str,
     tail: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     chat_id: Option<&'a str>,
 }
 
+impl<'a> Document<'a> {
+    fn of(session: &View<'a>) -> Self {
+        Self {
+            id: session.id.as_str(),
+            input_id: None,
+            status: session.status.as_str(),
+            tail: session.tail.get(),
+            chat_id: session.chat.map(ChatId::as_str),
+        }
+    }
+}
+
 fn document(session: &View<'_>) -> Bytes {
-    json(&Document {
-        id: session.id.as_str(),
-        status: session.status.as_str(),
-        tail: session.tail.get(),
-        chat_id: session.chat.map(ChatId::as_str),
-    })
+    json(&Document::of(session))
 }
 
 fn list(listing: &Listing) -> Bytes {
@@ -151,6 +168,7 @@ fn list(listing: &Listing) -> Bytes {
     fn entry(listed: &Listed) -> Document<'_> {
         Document {
             id: listed.id.as_str(),
+            input_id: None,
             status: listed.state.status.as_str(),
             tail: listed.state.tail.get(),
             chat_id: listed.state.info.chat.as_ref().map(ChatId::as_str),
@@ -160,6 +178,16 @@ fn list(listing: &Listing) -> Bytes {
         sessions: listing.sessions.iter().map(entry).collect(),
         next: listing.next.as_deref(),
     })
+}
+
+fn compacted(session: &View<'_>, records: &[Chunk]) -> Vec<Chunk> {
+    let mut runs = Runs::new(session.event_bytes.min(MOST));
+    let mut folded = Vec::new();
+    for records in records {
+        runs.add(records, &mut |records| folded.push(records.clone()));
+    }
+    runs.end(&mut |records| folded.push(records.clone()));
+    folded
 }
 
 fn page(session: &View<'_>, records: &[Chunk], next: Lsn) -> Bytes {

@@ -9,6 +9,7 @@
 //! | `GET /{id}` as JSON | a page; `?limit=` (1,000 unless told; more than 10,000 is taken as 10,000) and `?wait=` (seconds, at most 25) | 200 |
 //! | `HEAD` | as `GET` | without a body |
 //! | `POST /{id}/abort` | stop; safe to repeat | 202 once stored, 200 if it had ended |
+//! | `POST /{id}/inputs/{inputId}` | answer an `input_request`: `{"action":"accept","content":{…}}`, or `decline`, or `cancel`; safe to repeat until the session ends | 202 once stored; 409 if it is no longer open; 422 if it doesn't fit |
 //! | `DELETE /{id}` | stop if it runs, then forget; safe to repeat | 204 |
 //! | `GET /` | the caller's sessions; `?chat=`, `?status=`, `?limit=`, `?after=` | 200 |
 //! | `OPTIONS` | what may be asked | 204 with `Allow` |
@@ -18,6 +19,10 @@
 //! application [opens](crate::durable::Open) them.
 //!
 //! `?sessionId=` and `?lastLsn=` stand in for the two headers on `POST /`; the headers win.
+//!
+//! With `?replay=compact` on a stream or a page, runs of text and of thinking come folded into few
+//! events, each with the LSN of its last part, until the reader has caught up: less to send and to
+//! parse, and the same transcript. A cursor is a cursor with and without it.
 //!
 //! Which representation: without `Accept`, or with `*/*`, NDJSON; else the one with the highest
 //! quality, NDJSON before SSE before JSON among equals, and JSON only where no streaming type is
@@ -29,7 +34,6 @@ mod accept;
 mod answer;
 mod ndjson;
 mod parameters;
-mod problem;
 mod request;
 mod route;
 mod splice;
@@ -43,7 +47,7 @@ use self::{
     ndjson::Ndjson,
     sse::Sse,
 };
-use super::{Answer, Dialect, Encoder, Intent, Refusal, Route};
+use super::{Answer, Dialect, Encoder, Intent, Refusal, Route, compact::Compact};
 use crate::{
     headers::{LAST_EVENT_ID, LAST_LSN},
     session::{Position, SessionId},
@@ -74,10 +78,11 @@ impl Native {
     ///
     /// # Errors
     ///
-    /// [`Problem::NotAcceptable`](super::Problem::NotAcceptable).
+    /// [`Problem::NotAcceptable`](super::Problem::NotAcceptable), or
+    /// [`Problem::MalformedParameter`](super::Problem::MalformedParameter) for `?replay=`.
     pub fn encoder(&self, head: &Parts) -> Result<Option<Box<dyn Encoder>>, Refusal> {
         Ok(match parameters::representation(head)? {
-            Representation::Streaming(streaming) => Some(self.streaming(streaming)),
+            Representation::Streaming(streaming) => Some(self.streaming(head, streaming)?),
             Representation::Json => None,
         })
     }
@@ -107,11 +112,16 @@ impl Native {
         parameters::session_id(head)
     }
 
-    fn streaming(&self, streaming: Streaming) -> Box<dyn Encoder> {
-        match streaming {
+    fn streaming(&self, head: &Parts, streaming: Streaming) -> Result<Box<dyn Encoder>, Refusal> {
+        let encoder: Box<dyn Encoder> = match streaming {
             Streaming::Ndjson => Box::new(Ndjson::new(self.ndjson_heartbeat)),
             Streaming::Sse => Box::new(Sse::new()),
-        }
+        };
+        Ok(if parameters::compact(head)? {
+            Box::new(Compact::new(encoder))
+        } else {
+            encoder
+        })
     }
 }
 
@@ -135,7 +145,7 @@ impl Dialect for Native {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        problem::refuse(refusal)
+        super::problem::refuse(refusal)
     }
 
     fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {

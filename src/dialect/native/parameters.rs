@@ -1,12 +1,16 @@
 //! What a request's headers and query say, beside `Accept`.
 
-use http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderName, Method, request::Parts};
 
 use super::accept::{self, JSON, NDJSON, Representation, SSE};
 use crate::{
-    dialect::{Cursor, InvalidCursor, Problem, Refusal, query::query},
+    dialect::{
+        Cursor, InvalidCursor, Problem, Refusal,
+        head::{header_value, parse_id},
+        query::query,
+    },
     headers::{LAST_EVENT_ID, SESSION_ID},
-    session::{InvalidSessionId, Position, SessionId},
+    session::{Position, SessionId},
 };
 
 /// The most bytes of a list's token. What is longer is no store's, and not worth asking one.
@@ -27,11 +31,6 @@ pub(super) fn session_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
         .or_else(|| query(head, "sessionId"))
         .map(|text| parse_id(&text))
         .transpose()
-}
-
-pub(super) fn parse_id(text: &str) -> Result<SessionId, Refusal> {
-    text.parse()
-        .map_err(|error: InvalidSessionId| Refusal::new(Problem::MalformedId, error.to_string()))
 }
 
 /// The cursor in the first of these headers that is there and says something, else in the query.
@@ -66,6 +65,18 @@ fn parse_cursor(text: &str) -> Result<Position, Refusal> {
         .map_err(|error: InvalidCursor| Refusal::new(Problem::MalformedCursor, error.to_string()))
 }
 
+/// Whether runs of text are to come folded.
+pub(super) fn compact(head: &Parts) -> Result<bool, Refusal> {
+    match query(head, "replay").as_deref() {
+        None => Ok(false),
+        Some("compact") => Ok(true),
+        Some(_) => Err(Refusal::new(
+            Problem::MalformedParameter,
+            "`replay` is `compact`; leave it out for every event as it is",
+        )),
+    }
+}
+
 /// Where a list goes on. Each store makes tokens of its own, so only what can't be one is refused.
 pub(super) fn list_token(head: &Parts) -> Result<Option<String>, Refusal> {
     query(head, "after")
@@ -91,49 +102,4 @@ pub(super) fn number(head: &Parts, name: &str, what: &str) -> Result<Option<usiz
             })
         })
         .transpose()
-}
-
-pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
-    let json = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .map(|value| value.split(';').next().unwrap_or_default().trim())
-        .is_some_and(|mime| {
-            mime.eq_ignore_ascii_case(JSON)
-                || (mime.len() > 5
-                    && mime
-                        .get(mime.len() - 5..)
-                        .is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
-        });
-    if json {
-        Ok(())
-    } else {
-        Err(Refusal::new(
-            Problem::UnsupportedMediaType,
-            "send the chat request as JSON, with `Content-Type: application/json`",
-        ))
-    }
-}
-
-/// A header's value without the spaces around it, made to be refused where it isn't text. Of two
-/// that differ nobody knows which one is meant.
-fn header_value(
-    head: &Parts,
-    name: &HeaderName,
-    problem: Problem,
-) -> Result<Option<String>, Refusal> {
-    let mut values = head.headers.get_all(name).iter().map(text);
-    let first = values.next();
-    if values.any(|other| Some(&other) != first.as_ref()) {
-        return Err(Refusal::new(
-            problem,
-            format!("the header `{name}` is there twice and says two things; send it once"),
-        ));
-    }
-    Ok(first)
-}
-
-fn text(value: &HeaderValue) -> String {
-    value.to_str().unwrap_or("\u{fffd}").trim().to_owned()
 }

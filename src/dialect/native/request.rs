@@ -1,40 +1,29 @@
 use bytes::Bytes;
 use http::request::Parts;
-use serde::de::IgnoredAny;
-use serde_json::error::Category;
 
 use super::{Native, route};
 use crate::{
-    chat::ChatRequest,
-    dialect::{Intent, Problem, Refusal},
+    chat::{ChatRequest, InputAnswer},
+    dialect::{
+        Intent, Problem, Refusal,
+        body::{self, EXAMPLE},
+    },
 };
 
-/// What the body of `POST /` asks for.
+/// What the body of `POST /`, or of an answer, asks for.
 pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+    if let Some((id, input)) = route::answered(head)? {
+        let answer = input_answer(body)?;
+        return Ok(Intent::Answer { id, input, answer });
+    }
     let request = chat_request(body)?;
     route::start(native, head, request).map(|start| Intent::Start(Box::new(start)))
 }
 
-const EXAMPLE: &str = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+const ANSWER: &str = r#"{"action":"accept","content":{}}"#;
 
-fn chat_request(body: &Bytes) -> Result<ChatRequest, Refusal> {
-    let request: ChatRequest = serde_json::from_slice(body).map_err(|error| {
-        // A value of the wrong shape ends the reading before the end of the body, so what follows
-        // may still not be JSON.
-        let json = error.classify() == Category::Data
-            && serde_json::from_slice::<IgnoredAny>(body).is_ok();
-        if json {
-            Refusal::new(
-                Problem::WrongShape,
-                format!("the body is JSON but not a chat request such as {EXAMPLE}: {error}"),
-            )
-        } else {
-            Refusal::new(
-                Problem::NotJson,
-                format!("send a chat request as JSON, such as {EXAMPLE}: {error}"),
-            )
-        }
-    })?;
+fn chat_request(bytes: &Bytes) -> Result<ChatRequest, Refusal> {
+    let request: ChatRequest = body::read(bytes, "a chat request", EXAMPLE)?;
     // A client that hands in what its tools gave may leave the conversation to the server.
     if request.messages.is_empty() && request.isomorphic_client_outputs.is_empty() {
         return Err(Refusal::new(
@@ -43,6 +32,10 @@ fn chat_request(body: &Bytes) -> Result<ChatRequest, Refusal> {
         ));
     }
     Ok(request)
+}
+
+fn input_answer(bytes: &Bytes) -> Result<InputAnswer, Refusal> {
+    body::read_or(Problem::UnfitAnswer, bytes, "an answer", ANSWER)
 }
 
 #[cfg(test)]
@@ -76,6 +69,19 @@ mod tests {
         ] {
             assert_eq!(problem(bad), Problem::WrongShape, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_told_from_what_is_not_json() {
+        let problem = |body| input_answer(&Bytes::from_static(body)).unwrap_err().problem;
+        for bad in [&b""[..], b"yes", b"{\"action\":7,"] {
+            assert_eq!(problem(bad), Problem::NotJson, "{bad:?}");
+        }
+        for bad in [&b"[]"[..], b"{}", b"{\"action\":\"shrug\"}"] {
+            assert_eq!(problem(bad), Problem::UnfitAnswer, "{bad:?}");
+        }
+        let body = Bytes::from_static(br#"{"action":"accept","content":{"days":3}}"#);
+        assert_eq!(input_answer(&body).unwrap().content["days"], 3);
     }
 
     #[test]

@@ -4,8 +4,12 @@ use http::{Method, request::Parts};
 
 use super::{Native, accept::Representation, parameters};
 use crate::{
-    chat::ChatRequest,
-    dialect::{Answering, Intent, List, Page, Problem, Read, Refusal, Route, Start, query::query},
+    chat::{ChatRequest, InputId, InvalidInputId},
+    dialect::{
+        Abort, Answering, Intent, List, Page, Problem, Read, Refusal, Route, Start,
+        head::{content_type, parse_id},
+        query::query,
+    },
     headers::{LAST_EVENT_ID, LAST_LSN},
     session::{ChatId, Position, SessionId},
     store::StatusFilter,
@@ -14,6 +18,10 @@ use crate::{
 const ROOT: &str = "GET, HEAD, POST, OPTIONS";
 const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
 const ABORT: &str = "POST, OPTIONS";
+const INPUT: &str = "POST, OPTIONS";
+
+/// What the answer to a page must know of what was asked: runs of text are folded.
+pub(super) struct Compacted;
 
 const PAGE_LIMIT: usize = 1_000;
 const PAGE_LIMIT_MAX: usize = 10_000;
@@ -23,14 +31,19 @@ const WAIT_MAX: Duration = Duration::from_secs(25);
 pub(super) fn route(native: &Native, head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
-    let intent = match (segments.next(), segments.next(), segments.next()) {
+    let (first, second, third) = (segments.next(), segments.next(), segments.next());
+    let intent = match (first, second, third) {
         (None | Some(""), None, _) => return root(native, head),
         (Some(id), None, _) => session(native, head, id)?,
         (Some(id), Some("abort"), None) => abort(head, id)?,
+        (Some(id), Some("inputs"), Some(input)) if segments.next().is_none() => {
+            return self::input(head, id, input);
+        }
         _ => {
             return Err(Refusal::new(
                 Problem::NoSuchRoute,
-                "the paths are /, /{id} and /{id}/abort, below the path where the service is mounted",
+                "the paths are /, /{id}, /{id}/abort and /{id}/inputs/{inputId}, below the path where \
+                 the service is mounted",
             ));
         }
     };
@@ -51,7 +64,7 @@ fn root(native: &Native, head: &Parts) -> Result<Route, Refusal> {
                     Problem::MalformedId,
                     "to reconnect, send X-Session-Id beside X-Last-LSN; to start, send neither",
                 )),
-                (_, None) => parameters::content_type(head).map(|()| Route::Body),
+                (_, None) => content_type(head).map(|()| Route::Body),
             }
         }
         Method::GET | Method::HEAD => list(head).map(Intent::List).map(Route::Known),
@@ -63,7 +76,7 @@ fn root(native: &Native, head: &Parts) -> Result<Route, Refusal> {
 fn session(native: &Native, head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
         Method::GET | Method::HEAD => {
-            let id = parameters::parse_id(id)?;
+            let id = parse_id(id)?;
             let after = parameters::cursor(head, &[LAST_EVENT_ID, LAST_LSN], "after")?;
             reading(
                 native,
@@ -73,9 +86,7 @@ fn session(native: &Native, head: &Parts, id: &str) -> Result<Intent, Refusal> {
                 after.unwrap_or(Position::START),
             )
         }
-        Method::DELETE => Ok(Intent::Delete {
-            id: parameters::parse_id(id)?,
-        }),
+        Method::DELETE => Ok(Intent::Delete { id: parse_id(id)? }),
         Method::OPTIONS => Ok(Intent::Options { allow: SESSION }),
         _ => Err(not_allowed(SESSION)),
     }
@@ -83,19 +94,47 @@ fn session(native: &Native, head: &Parts, id: &str) -> Result<Intent, Refusal> {
 
 fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort {
-            id: parameters::parse_id(id)?,
-            reason: None,
-        }),
+        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?))),
         Method::OPTIONS => Ok(Intent::Options { allow: ABORT }),
         _ => Err(not_allowed(ABORT)),
     }
 }
 
+fn input(head: &Parts, id: &str, input: &str) -> Result<Route, Refusal> {
+    match head.method {
+        Method::POST => {
+            question(id, input)?;
+            content_type(head).map(|()| Route::Body)
+        }
+        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: INPUT })),
+        _ => Err(not_allowed(INPUT)),
+    }
+}
+
+/// The question that the path of an answer names; `None` if it is the path of a start.
+pub(super) fn answered(head: &Parts) -> Result<Option<(SessionId, InputId)>, Refusal> {
+    let path = head.uri.path();
+    let path = path.strip_prefix('/').unwrap_or(path);
+    match path.split_once("/inputs/") {
+        Some((id, input)) => question(id, input).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn question(id: &str, input: &str) -> Result<(SessionId, InputId), Refusal> {
+    let id = parse_id(id)?;
+    let input = input
+        .parse()
+        .map_err(|error: InvalidInputId| Refusal::new(Problem::NoSuchInput, error.to_string()))?;
+    Ok((id, input))
+}
+
 /// How a start is to be answered, and under which id; its body is here.
 pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
     let answering = match parameters::representation(head)? {
-        Representation::Streaming(streaming) => Answering::Stream(native.streaming(streaming)),
+        Representation::Streaming(streaming) => {
+            Answering::Stream(native.streaming(head, streaming)?)
+        }
         Representation::Json => Answering::Document,
     };
     Ok(Start::new(request, answering).under(parameters::session_id(head)?))
@@ -110,14 +149,19 @@ fn reading(
 ) -> Result<Intent, Refusal> {
     Ok(match wanted {
         Representation::Streaming(streaming) => {
-            Intent::Read(Read::new(id, after, native.streaming(streaming)))
+            Intent::Read(Read::new(id, after, native.streaming(head, streaming)?))
         }
         Representation::Json => {
             let limit = parameters::number(head, "limit", "a number of events, at least 1")?
                 .map_or(PAGE_LIMIT, |limit| limit.clamp(1, PAGE_LIMIT_MAX));
             let wait = parameters::number(head, "wait", "whole seconds, up to 25")?
                 .map_or(Duration::ZERO, |wait| Duration::from_secs(wait as u64));
-            Intent::Page(Page::new(id, after, limit).waiting(wait.min(WAIT_MAX)))
+            let page = Page::new(id, after, limit).waiting(wait.min(WAIT_MAX));
+            Intent::Page(if parameters::compact(head)? {
+                page.remembering(Compacted)
+            } else {
+                page
+            })
         }
     })
 }
@@ -155,6 +199,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::dialect::Target;
 
     const ID: &str = "0123456789abcdefghjkmnpqrs";
 
@@ -168,6 +213,13 @@ mod tests {
 
     fn at(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<Route, Refusal> {
         route(&Native::new(), &head(method, uri, headers))
+    }
+
+    fn id_of(read: &Read) -> &str {
+        match &read.session {
+            Target::Id(id) => id.as_str(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn cursor(uri: &str, headers: &[(&str, &str)]) -> u64 {
@@ -199,12 +251,12 @@ mod tests {
         let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &[]) else {
             panic!()
         };
-        assert_eq!((read.id.as_str(), read.after.lsn.get()), (ID, 5));
+        assert_eq!((id_of(&read), read.after.lsn.get()), (ID, 5));
         let headers = [("x-session-id", other), ("x-last-lsn", "6")];
         let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &headers) else {
             panic!()
         };
-        assert_eq!((read.id.as_str(), read.after.lsn.get()), (other, 6));
+        assert_eq!((id_of(&read), read.after.lsn.get()), (other, 6));
     }
 
     #[test]
@@ -254,7 +306,7 @@ mod tests {
         let Ok(Route::Known(Intent::Read(read))) = at("POST", "/", &same) else {
             panic!()
         };
-        assert_eq!((read.id.as_str(), read.after.lsn.get()), (ID, 3));
+        assert_eq!((id_of(&read), read.after.lsn.get()), (ID, 3));
     }
 
     #[test]
@@ -321,7 +373,13 @@ mod tests {
     fn each_path_has_its_methods() {
         let session = format!("/{ID}");
         let abort = format!("/{ID}/abort");
-        for (path, allow) in [("/", ROOT), (&session, SESSION), (&abort, ABORT)] {
+        let input = format!("/{ID}/inputs/a.b");
+        for (path, allow) in [
+            ("/", ROOT),
+            (&session, SESSION),
+            (&abort, ABORT),
+            (&input, INPUT),
+        ] {
             for method in [
                 "GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "BREW",
             ] {
@@ -336,7 +394,14 @@ mod tests {
                 }
             }
         }
-        for nowhere in ["/a/b", "/a/abort/c", "//", "/a/"] {
+        for nowhere in [
+            "/a/b",
+            "/a/abort/c",
+            "/a/inputs",
+            "/a/inputs/b/c",
+            "//",
+            "/a/",
+        ] {
             assert_eq!(problem("GET", nowhere, &[]), Problem::NoSuchRoute);
         }
     }
@@ -346,6 +411,12 @@ mod tests {
         assert_eq!(problem("GET", "/short", &[]), Problem::MalformedId);
         assert_eq!(problem("DELETE", "/short", &[]), Problem::MalformedId);
         assert_eq!(problem("POST", "/short/abort", &[]), Problem::MalformedId);
+        assert_eq!(
+            problem("POST", "/short/inputs/a", &[]),
+            Problem::MalformedId
+        );
+        let unasked = format!("/{ID}/inputs/-a");
+        assert_eq!(problem("POST", &unasked, &[]), Problem::NoSuchInput);
         assert_eq!(
             problem("POST", "/", &[("x-session-id", "short")]),
             Problem::MalformedId

@@ -4,7 +4,7 @@
 //! ```no_run
 //! use unbroken::provider::OpenAi;
 //!
-//! # fn main() -> Result<(), unbroken::provider::openai::ConfigError> {
+//! # fn main() -> Result<(), unbroken::provider::http::ConfigError> {
 //! let from_the_environment = OpenAi::from_env()?;
 //! let local = OpenAi::builder()
 //!     .base_url("http://127.0.0.1:8080/v1")
@@ -15,37 +15,31 @@
 //! # }
 //! ```
 //!
+//! # What goes in
+//!
+//! The request's `systemPrompt` as the first message, its `model` instead of the provider's own, its
+//! tools as functions, and its messages with the calls and results of tools. Arguments go back as
+//! the JSON of an object, whatever the model once wrote: the templates of local models choke on
+//! anything else.
+//!
 //! # What comes out
 //!
 //! Text, reasoning (`reasoning_content` or `reasoning`) as thinking, the tool calls of the turn put
-//! together into one `tool_calls` event, and `complete` with usage and finish reason. The request's
-//! `systemPrompt` goes in as the first message, its `model` instead of the provider's own, its
-//! `isomorphicTools` as functions.
+//! together into one `tool_calls` event, and `complete` with usage and finish reason. Calls are told
+//! apart by index and id, or by their arguments where the server gives every call the same or none;
+//! a call without an id gets one.
 //!
-//! # When it fails
+//! The answer is whole where there was a finish reason or `[DONE]`; the usage comes after the first,
+//! so a connection that breaks between the two costs the usage, not the answer.
 //!
-//! Errors are [`ProviderError`](crate::chat::ProviderError)s whose public messages say what clients
-//! can do, never what the server said: no response body, address or key. An answer that breaks off
-//! without finish reason or `[DONE]` is [cut](crate::chat::ProviderError::cut). Silence, before the
-//! response or between two events, ends in [`ErrorCode::Timeout`](crate::chat::ErrorCode::Timeout).
-//! Comments that a proxy sends to keep a connection open don't break the silence.
-//!
-//! Nothing is retried here: put a layer around it that does. Redirects are not followed. Dropping
-//! the future or the stream closes the connection, by which servers know to stop.
+//! How it fails, and when it is tried again, stands in [`http`](super::http).
 
 mod build;
-mod capped;
-mod failure;
-mod future;
+mod calls;
+mod chunks;
 mod request;
 mod service;
-mod stream;
 mod turn;
 mod wire;
 
-pub use self::{
-    build::{ConfigError, OpenAiBuilder},
-    future::ResponseFuture,
-    service::OpenAi,
-    stream::OpenAiStream,
-};
+pub use self::{build::OpenAiBuilder, service::OpenAi};

@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::service::Config;
-use crate::chat::{ChatRequest, IsomorphicTool, Message, ToolCall};
+use crate::{
+    chat::{ChatRequest, Message, ToolCall},
+    provider::http::{functions, object},
+};
 
 pub(super) fn body(config: &Config, request: &ChatRequest) -> Vec<u8> {
     let mut body = config.fields.clone();
@@ -19,11 +22,11 @@ pub(super) fn body(config: &Config, request: &ChatRequest) -> Vec<u8> {
         .map(|prompt| json!({"role": "system", "content": prompt}));
     let messages = system.chain(request.messages.iter().map(message)).collect();
     body.insert("messages".into(), Value::Array(messages));
-    if !request.isomorphic_tools.is_empty() {
-        let tools = request.isomorphic_tools.iter().map(function);
+    let tools = functions(request);
+    if !tools.is_empty() {
         match body.entry("tools").or_insert_with(|| json!([])) {
             Value::Array(own) => own.extend(tools),
-            other => *other = tools.collect(),
+            other => *other = tools.into(),
         }
     }
     serde_json::to_vec(&body).expect("a JSON value can be written")
@@ -47,25 +50,10 @@ fn message(message: &Message) -> Value {
 }
 
 fn call(call: &ToolCall) -> Value {
-    let arguments = match &call.arguments {
-        Value::String(not_json) => not_json.clone(),
-        arguments => arguments.to_string(),
-    };
+    let arguments = object(&call.arguments).to_string();
     json!({
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     })
-}
-
-fn function(tool: &IsomorphicTool) -> Value {
-    let mut function = Map::new();
-    function.insert("name".into(), tool.name.as_str().into());
-    if !tool.description.is_empty() {
-        function.insert("description".into(), tool.description.as_str().into());
-    }
-    if !tool.parameters.is_null() {
-        function.insert("parameters".into(), tool.parameters.clone());
-    }
-    json!({"type": "function", "function": function})
 }

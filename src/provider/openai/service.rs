@@ -2,35 +2,30 @@ use std::{
     env, fmt,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use reqwest::{
-    Client, Url,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
-};
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{ConfigError, OpenAiBuilder, ResponseFuture, request};
-use crate::chat::{ChatRequest, ProviderError};
+use super::{OpenAiBuilder, chunks::Chunks, request};
+use crate::{
+    chat::{ChatRequest, ProviderError},
+    provider::http::{AnswerStream, CallIds, ConfigError, ResponseFuture, Upstream},
+};
 
 /// A provider that asks an OpenAI-compatible server. The [module](super) has the rest.
 ///
 /// Cheap to clone; clones share their connections. Its `Debug` shows neither key nor address.
 #[derive(Clone)]
 pub struct OpenAi {
-    client: Client,
+    upstream: Arc<Upstream>,
     config: Arc<Config>,
 }
 
 pub(super) struct Config {
-    pub(super) url: Url,
-    pub(super) authorization: Option<HeaderValue>,
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,
     pub(super) usage: bool,
-    pub(super) idle_timeout: Duration,
     pub(super) max_event_bytes: usize,
 }
 
@@ -50,16 +45,16 @@ impl OpenAi {
         OpenAiBuilder::new()
     }
 
-    pub(super) fn new(client: Client, config: Config) -> Self {
+    pub(super) fn new(upstream: Upstream, config: Config) -> Self {
         Self {
-            client,
+            upstream: Arc::new(upstream),
             config: Arc::new(config),
         }
     }
 }
 
 impl Service<ChatRequest> for OpenAi {
-    type Response = super::OpenAiStream;
+    type Response = AnswerStream;
     type Error = ProviderError;
     type Future = ResponseFuture;
 
@@ -68,26 +63,20 @@ impl Service<ChatRequest> for OpenAi {
     }
 
     fn call(&mut self, chat: ChatRequest) -> ResponseFuture {
-        let config = Arc::clone(&self.config);
-        let mut request = self
-            .client
-            .post(config.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(ACCEPT, "text/event-stream")
-            .body(request::body(&config, &chat));
-        if let Some(authorization) = &config.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
-        ResponseFuture::new(request, config)
+        let body = request::body(&self.config, &chat);
+        let ids = CallIds::after(&chat.messages);
+        let max_bytes = self.config.max_event_bytes;
+        self.upstream
+            .ask(body, move || Box::new(Chunks::new(ids.clone(), max_bytes)))
     }
 }
 
 impl fmt::Debug for OpenAi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenAi")
-            .field("has_key", &self.config.authorization.is_some())
+            .field("has_key", &self.upstream.has_key())
             .field("model", &self.config.model)
-            .field("idle_timeout", &self.config.idle_timeout)
+            .field("idle_timeout", &self.upstream.idle_timeout())
             .finish_non_exhaustive()
     }
 }

@@ -15,12 +15,13 @@ pub(super) struct Chunk {
     // Some servers send the error itself, as an object of this kind.
     pub(super) object: Option<String>,
     pub(super) code: Option<Value>,
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
-    #[serde(default)]
-    pub(super) index: u32,
+    pub(super) index: Option<u32>,
     pub(super) delta: Option<Delta>,
     pub(super) finish_reason: Option<String>,
 }
@@ -36,15 +37,23 @@ pub(super) struct Delta {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct CallDelta {
-    pub(super) index: Option<u32>,
+    pub(super) index: Option<i64>,
     pub(super) id: Option<String>,
     pub(super) function: Option<FunctionDelta>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct FunctionDelta {
     pub(super) name: Option<String>,
-    pub(super) arguments: Option<String>,
+    pub(super) arguments: Option<Arguments>,
+}
+
+/// A piece of the arguments' text; or, against the protocol, all of them as they are.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Arguments {
+    Text(String),
+    Value(Value),
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,22 +1,68 @@
-//! What is said where no script says anything.
+//! What is said and done where no script says anything.
 
-use crate::chat::ChatRequest;
+use super::wishes::wishes;
+use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolDefinition};
 
 // A question that is longer is not repeated whole.
 const MAX_QUOTE: usize = 120;
 
-pub(super) const THINKING: &str = "There is no model behind this server, so there is nothing to \
-    look up. The honest thing is to say so, and to show what a stream looks like.";
+pub(super) const THINKING: &str = "There is no model behind this server. The honest thing is to say \
+    so, and to show what a stream looks like.";
+
+/// One turn of a model that is none.
+pub(super) struct Demo {
+    pub(super) text: String,
+    pub(super) tool_calls: Vec<ToolCall>,
+}
+
+impl Demo {
+    /// Asks for the tools that the question names, and then says what they gave; else says something
+    /// that mentions the question.
+    pub(super) fn of(request: &ChatRequest) -> Self {
+        let question = request.last_user_message();
+        let question = question.map_or("", |message| message.content.trim());
+        let since = request.messages.iter().rev();
+        let since = since.take_while(|message| message.role != Role::User);
+        let mut since: Vec<_> = since.collect();
+        since.reverse();
+        if since.iter().any(|message| message.role == Role::Tool) {
+            return Self {
+                text: results(&since),
+                tool_calls: Vec::new(),
+            };
+        }
+        let tools = request.tool_definitions();
+        let tool_calls = wishes(question, &tools);
+        let text = if tool_calls.is_empty() {
+            answer(question, &tools)
+        } else {
+            let tools = if tool_calls.len() == 1 {
+                "a tool"
+            } else {
+                "tools"
+            };
+            let names = names(tool_calls.iter().map(|call| &call.name));
+            format!("I have {tools} for that: {names}.\n\n")
+        };
+        Self { text, tool_calls }
+    }
+}
 
 /// An answer that mentions the question.
-pub(super) fn answer(request: &ChatRequest) -> String {
-    let question = request
-        .last_user_message()
-        .map_or("", |message| message.content.trim());
+fn answer(question: &str, tools: &[ToolDefinition]) -> String {
     let opening = if question.is_empty() {
         "You asked nothing in particular.".to_owned()
     } else {
         format!("You said: “{}”.", quote(question))
+    };
+    let tools = if tools.is_empty() {
+        String::new()
+    } else {
+        let names = names(tools.iter().map(|tool| &tool.name));
+        format!(
+            "There are tools here: {names}. Name one in your question and I ask for it, with the \
+             examples of its schema, or with the JSON object that your question ends with.\n\n"
+        )
     };
     format!(
         "{opening} I am a scripted answer: no model is behind me, and I come one token at a time \
@@ -25,10 +71,36 @@ pub(super) fn answer(request: &ChatRequest) -> String {
          address in a second tab. Pull the plug of your network for a moment. The server goes on \
          writing what I say into a log, and whoever comes back reads on from the last event that \
          they have: nothing is missing and nothing comes twice.\n\n\
+         {tools}\
          If you have heard enough, press stop. That is a different thing from going away: it ends \
          the answer for everyone who is listening. Otherwise this is the end of what I have to \
          say."
     )
+}
+
+/// What the tools gave that were asked for since the user spoke.
+fn results(since: &[&Message]) -> String {
+    let calls: Vec<_> = since.iter().flat_map(|it| &it.tool_calls).collect();
+    let results = since.iter().filter(|message| message.role == Role::Tool);
+    let results = results.map(|message| {
+        let of = |call: &&&ToolCall| Some(&call.id) == message.tool_call_id.as_ref();
+        let name = calls.iter().find(of).map_or("a tool", |call| &call.name);
+        match message.content.trim() {
+            json if json.starts_with('{') && !json.contains('`') => format!("- `{name}`: `{json}`"),
+            text => format!("- `{name}`: {text}"),
+        }
+    });
+    let results: Vec<_> = results.collect();
+    format!(
+        "This came of it:\n\n{}\n\n\
+         A model would make something of that. I am a script, and leave it to you.",
+        results.join("\n")
+    )
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 fn quote(question: &str) -> String {
@@ -47,12 +119,39 @@ fn quote(question: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn said(question: &str) -> Demo {
+        Demo::of(&ChatRequest::from_user(question))
+    }
 
     #[test]
     fn the_answer_mentions_the_question_but_not_all_of_a_long_one() {
-        assert!(answer(&ChatRequest::from_user("Why is the sky blue?")).contains("sky blue?”"));
-        let long = answer(&ChatRequest::from_user("é".repeat(500)));
+        assert!(said("Why is the sky blue?").text.contains("sky blue?”"));
+        let long = said(&"é".repeat(500)).text;
         assert_eq!(long.chars().filter(|char| *char == 'é').count(), MAX_QUOTE);
+    }
+
+    #[test]
+    fn it_says_how_to_have_it_use_tools_and_what_they_gave() {
+        let ask = |question: &str| {
+            let mut request = ChatRequest::from_user(question);
+            request.tools = vec![ToolDefinition::new("weather", "", json!({}))];
+            request
+        };
+        assert!(!said("Hi").text.contains("tools"));
+        assert!(Demo::of(&ask("Hi")).text.contains("tools here: `weather`."));
+        let mut request = ask("How is the weather?");
+        let demo = Demo::of(&request);
+        assert_eq!(demo.tool_calls[0].name, "weather");
+        request
+            .messages
+            .push(Message::assistant("").with_tool_calls(demo.tool_calls));
+        request.messages.push(Message::tool("call_1", "snow"));
+        let demo = Demo::of(&request);
+        assert!(demo.text.contains("- `weather`: snow\n"), "{}", demo.text);
+        assert!(demo.tool_calls.is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! A provider that says what it is told, at the pace that it is told, and fails where it is told.
 //!
 //! For tests, demos and suites that drive a server from outside. Without a script it gives a short
-//! answer that mentions the question, a token every 40 ms.
+//! answer that mentions the question, a token every 40 ms; or, if the question has all words of the
+//! name of a tool that the request offers, it asks for that tool and says what it gave.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,6 +28,10 @@
 //! # }
 //! ```
 //!
+//! Asked to [go on](crate::chat::ChatRequest::so_far) with an answer, it says what is left of it. A
+//! question that is open by then isn't asked again, its answer is waited for; one that was resolved is
+//! done with.
+//!
 //! # A request's own script
 //!
 //! A request may bring a script in its field `script`, where the layer lets that field through:
@@ -48,9 +53,15 @@
 //! |---|---|---|
 //! | `text` | what to say; a token is a word and the space after it | the provider's own text |
 //! | `tokens` | instead of `text`: how many tokens to say, at most 10,000,000; token *n* is the number *n* and a space (`1 2 3 `) | |
+//! | `stamps` | instead of `text`: how many tokens to say, at most 10,000; each is the time at which it is said, in microseconds since 1970, and a space | |
+//! | `tell` | instead of `text`: say, as JSON in one token, what was counted under this name | |
+//! | `results` | instead of `text`, if `true`: say what the tools of the last round gave, with a space between | |
+//! | `tally` | count this call under this name | not counted |
 //! | `delayMs` | how long to wait before each token, in milliseconds, at most 600,000 | the provider's own pace |
 //! | `thinking` | what to think before the text, token by token too | no thinking |
 //! | `toolCalls` | the tools to ask for after the text; `id` may be left out | none |
+//! | `then` | a list of at most 100 scripts: what to do after one round of tools, after two, and so on; the last for all after that | tools are asked for once |
+//! | `asks` | what to ask people after the text, one after the other: `{"id", "message", "schema", "timeoutMs"}`, of which all but `id` may be left out; what comes of it is said, the answer as JSON or `timeout` | nothing |
 //! | `fault` | what goes wrong, and after how many tokens (`at`, those of the thinking included) | nothing |
 //!
 //! Kinds of fault: `error` (the stream fails, with a message), `panic` (polling the stream panics),
@@ -58,19 +69,29 @@
 //! `at: 0` it strikes before the first token, and with `at` the number of all tokens after the
 //! last, before the answer is complete.
 //!
+//! What is counted under a name, for the last 4,096 names of a provider and its clones, is how often
+//! it was called, how many of those streams are still there, and how many tokens they have said:
+//! `{"calls":1,"running":0,"tokens":12}`. So a client can find out from outside that its retry did
+//! not call the provider twice, and that what it aborted has stopped.
+//!
 //! A script that can't be followed (an unknown field, a wrong type, a fault past the end) fails the
 //! request before the first event, with a message that says what is wrong with it.
 //!
-//! Tools are asked for once: not where the last message of the request is a tool's.
+//! A round of tools is an assistant's message with tool calls since the user last spoke. Without
+//! `then`, tools are asked for once: not where the last message of the request is a tool's. Pace and
+//! tally of a script in `then` are those of the first unless it has its own.
 
+mod asking;
 mod demo;
 mod script;
 mod service;
 mod stream;
+mod tally;
 mod tokens;
+mod wishes;
 
 pub use self::{
-    script::{Fault, FaultKind, Say, Script},
+    script::{Ask, Fault, FaultKind, Say, Script},
     service::Scripted,
     stream::ScriptedStream,
 };

@@ -3,9 +3,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chat::{ChatRequest, ProviderError, ToolCall};
+use crate::chat::{ChatRequest, InputId, ProviderError, ToolCall};
 
 const MAX_TOKENS: u32 = 10_000_000;
+const MAX_STAMPS: u32 = 10_000;
+const MAX_NAME: usize = 128;
+const MAX_ROUNDS: usize = 100;
 const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// What to say, how fast, and what goes wrong.
@@ -20,8 +23,15 @@ pub struct Script {
     pub thinking: Option<String>,
     /// The tools to ask for after the text.
     pub tool_calls: Vec<ToolCall>,
+    /// What to do after each round of tools, instead: the first after one round, and so on; the last
+    /// for all that come after.
+    pub then: Vec<Script>,
+    /// What to ask people after the text, one after the other.
+    pub asks: Vec<Ask>,
     /// What goes wrong.
     pub fault: Option<Fault>,
+    /// The name under which the call is counted; not counted if absent. At most 128 bytes.
+    pub tally: Option<String>,
 }
 
 /// What a [`Script`] says.
@@ -32,6 +42,28 @@ pub enum Say {
     Text(String),
     /// So many tokens, each a number and a space.
     Count(u32),
+    /// So many tokens, each the time at which it is said, in microseconds since 1970, and a space.
+    Stamps(u32),
+    /// What was counted under this name, as JSON.
+    Tally(String),
+    /// What the tools of the last round gave, word by word, with a space between.
+    Results,
+}
+
+/// A question in the middle of an answer. What comes of it is said: the answer as JSON, or `timeout`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Ask {
+    /// Names the question.
+    pub id: InputId,
+    /// What people read.
+    #[serde(default)]
+    pub message: String,
+    /// A JSON Schema of what an acceptance must bring.
+    pub schema: Option<Value>,
+    /// How long to wait, in milliseconds; for ever if absent.
+    pub timeout_ms: Option<u64>,
 }
 
 /// Something that goes wrong.
@@ -77,6 +109,14 @@ impl Script {
         }
     }
 
+    /// Says what the tools of the last round gave.
+    pub fn results() -> Self {
+        Self {
+            say: Some(Say::Results),
+            ..Self::default()
+        }
+    }
+
     /// The same, with so long a wait before each token. Zero is as fast as the stream is pulled.
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
@@ -95,10 +135,34 @@ impl Script {
         self
     }
 
+    /// The same, and after the next round of tools this.
+    pub fn then(mut self, script: Self) -> Self {
+        self.then.push(script);
+        self
+    }
+
+    /// The same, asking this after the text, and after what was to be asked by now.
+    pub fn with_ask(mut self, ask: Ask) -> Self {
+        self.asks.push(ask);
+        self
+    }
+
     /// The same, with something that goes wrong.
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
         self
+    }
+
+    /// What is to be done after so many rounds of tools. Pace and tally are those of the beginning
+    /// unless it has its own.
+    pub(super) fn after(mut self, rounds: usize) -> Self {
+        let Some(at) = rounds.min(self.then.len()).checked_sub(1) else {
+            return self;
+        };
+        let mut script = self.then.swap_remove(at);
+        script.delay = script.delay.or(self.delay);
+        script.tally = script.tally.or(self.tally);
+        script
     }
 
     /// The script that a request brings, if it brings one. What it leaves out of text and pace is
@@ -117,6 +181,30 @@ impl Script {
     }
 }
 
+impl Ask {
+    /// Asks for anything, for as long as it takes.
+    pub fn new(id: InputId, message: impl Into<String>) -> Self {
+        Self {
+            id,
+            message: message.into(),
+            schema: None,
+            timeout_ms: None,
+        }
+    }
+
+    /// The same, for something that fits this JSON Schema.
+    pub fn with_schema(mut self, schema: Value) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
+    /// The same, waiting for so many milliseconds.
+    pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
+        self.timeout_ms = Some(timeout_ms);
+        self
+    }
+}
+
 impl Fault {
     /// This goes wrong after so many tokens.
     pub fn new(at: usize, kind: FaultKind) -> Self {
@@ -130,10 +218,18 @@ impl Fault {
 struct Wire {
     text: Option<String>,
     tokens: Option<u32>,
+    stamps: Option<u32>,
+    tell: Option<String>,
+    results: Option<bool>,
+    tally: Option<String>,
     delay_ms: Option<u64>,
     thinking: Option<String>,
     #[serde(default)]
     tool_calls: Vec<WireCall>,
+    #[serde(default)]
+    then: Vec<Wire>,
+    #[serde(default)]
+    asks: Vec<Ask>,
     fault: Option<Fault>,
 }
 
@@ -148,18 +244,47 @@ struct WireCall {
 
 impl Wire {
     fn check(self) -> Result<Script, ProviderError> {
-        let say = match (self.text, self.tokens) {
-            (Some(_), Some(_)) => return Err(bad("give `text` or `tokens`, not both")),
-            (Some(text), None) => Some(Say::Text(text)),
-            (None, Some(tokens)) if tokens <= MAX_TOKENS => Some(Say::Count(tokens)),
-            (None, Some(_)) => return Err(bad(&format!("`tokens` is at most {MAX_TOKENS}"))),
-            (None, None) => None,
-        };
+        let text = self.text.map(Say::Text);
+        let wishes = [
+            text,
+            self.tokens.map(Say::Count),
+            self.stamps.map(Say::Stamps),
+            self.tell.map(Say::Tally),
+            self.results.filter(|wanted| *wanted).map(|_| Say::Results),
+        ];
+        let mut wishes = wishes.into_iter().flatten();
+        let say = wishes.next();
+        if wishes.next().is_some() {
+            let one = "give one of `text`, `tokens`, `stamps`, `tell` and `results`";
+            return Err(bad(one));
+        }
+        match &say {
+            Some(Say::Count(tokens)) if *tokens > MAX_TOKENS => {
+                return Err(bad(&format!("`tokens` is at most {MAX_TOKENS}")));
+            }
+            Some(Say::Stamps(tokens)) if *tokens > MAX_STAMPS => {
+                return Err(bad(&format!("`stamps` is at most {MAX_STAMPS}")));
+            }
+            _ => {}
+        }
+        if self
+            .tally
+            .as_ref()
+            .is_some_and(|name| name.len() > MAX_NAME)
+        {
+            return Err(bad(&format!("`tally` has at most {MAX_NAME} bytes")));
+        }
         let delay = self.delay_ms.map(Duration::from_millis);
         if delay.is_some_and(|delay| delay > MAX_DELAY) {
             let most = MAX_DELAY.as_millis();
             return Err(bad(&format!("`delayMs` is at most {most}")));
         }
+        if self.then.len() > MAX_ROUNDS || self.then.iter().any(|then| !then.then.is_empty()) {
+            return Err(bad(&format!(
+                "`then` is one list of at most {MAX_ROUNDS}, with no `then` in it"
+            )));
+        }
+        let then: Result<_, _> = self.then.into_iter().map(Self::check).collect();
         let call = |(at, call): (usize, WireCall)| {
             let id = call.id.unwrap_or_else(|| format!("call_{}", at + 1));
             ToolCall::new(id, call.name, call.arguments)
@@ -169,7 +294,10 @@ impl Wire {
             delay,
             thinking: self.thinking,
             tool_calls: self.tool_calls.into_iter().enumerate().map(call).collect(),
+            then: then?,
+            asks: self.asks,
             fault: self.fault,
+            tally: self.tally,
         })
     }
 }

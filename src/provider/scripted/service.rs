@@ -6,13 +6,14 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Script, ScriptedStream, demo};
+use super::{Script, ScriptedStream, demo, tally::Tally};
 use crate::chat::{ChatRequest, ProviderError};
 
 /// The scripted provider. [`Default`] is the demo; the [module](super) has the rest.
 #[derive(Debug, Clone)]
 pub struct Scripted {
     script: Arc<Script>,
+    tally: Tally,
 }
 
 impl Scripted {
@@ -20,6 +21,7 @@ impl Scripted {
     pub fn new(script: Script) -> Self {
         Self {
             script: Arc::new(script),
+            tally: Tally::default(),
         }
     }
 }
@@ -42,7 +44,7 @@ impl Service<ChatRequest> for Scripted {
     fn call(&mut self, request: ChatRequest) -> Self::Future {
         let stream = Script::of(&request, &self.script).and_then(|brought| {
             let script = brought.unwrap_or_else(|| Script::clone(&self.script));
-            ScriptedStream::new(script, &request)
+            ScriptedStream::new(script, &request, &self.tally)
         });
         ready(stream)
     }

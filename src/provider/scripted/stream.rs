@@ -9,8 +9,11 @@ use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    Fault, FaultKind, Script, demo,
+    Fault, FaultKind, Script,
+    asking::Asking,
+    demo::Demo,
     script::{Say, bad},
+    tally::{Counted, Tally},
     tokens::Tokens,
 };
 use crate::chat::{
@@ -25,6 +28,7 @@ const DEFAULT_DELAY: Duration = Duration::from_millis(40);
 pub struct ScriptedStream {
     thinking: Tokens,
     text: Tokens,
+    asking: Asking,
     tool_calls: Vec<ToolCall>,
     delay: Duration,
     fault: Option<Fault>,
@@ -33,24 +37,46 @@ pub struct ScriptedStream {
     // A `Sleep` can only be made inside a runtime.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    counted: Option<Counted>,
     state: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Speaking,
+    Questioning,
     Asking,
     Ending,
     Done,
 }
 
 impl ScriptedStream {
-    pub(super) fn new(script: Script, request: &ChatRequest) -> Result<Self, ProviderError> {
-        let thinking = Tokens::words(script.thinking.unwrap_or_default());
-        let text = match script.say {
-            Some(Say::Text(text)) => Tokens::words(text),
-            Some(Say::Count(count)) => Tokens::numbers(count),
-            None => Tokens::words(demo::answer(request)),
+    pub(super) fn new(
+        script: Script,
+        request: &ChatRequest,
+        tally: &Tally,
+    ) -> Result<Self, ProviderError> {
+        let rounds = rounds(request);
+        // Without a word about what comes after them, tools are asked for once.
+        let once = script.then.is_empty();
+        let mut script = script.after(rounds);
+        let say = script.say.unwrap_or_else(|| {
+            let demo = Demo::of(request);
+            if script.tool_calls.is_empty() {
+                script.tool_calls = demo.tool_calls;
+            }
+            if rounds > 0 {
+                script.thinking = None; // it has thought
+            }
+            Say::Text(demo.text)
+        });
+        let mut thinking = Tokens::words(script.thinking.unwrap_or_default());
+        let mut text = match say {
+            Say::Text(text) => Tokens::words(text),
+            Say::Count(count) => Tokens::numbers(count),
+            Say::Stamps(count) => Tokens::stamps(count),
+            Say::Tally(name) => Tokens::one(tally.of(&name).to_string()),
+            Say::Results => Tokens::words(results(request)),
         };
         let tokens = thinking.left() + text.left();
         if script.fault.is_some_and(|fault| fault.at > tokens) {
@@ -58,13 +84,18 @@ impl ScriptedStream {
                 "`fault.at` is past its end; it has {tokens} tokens"
             )));
         }
+        let mut said = 0;
+        if let Some(so_far) = &request.so_far {
+            said += thinking.skip_bytes(so_far.thinking().len());
+            said += text.skip_bytes(so_far.text().len());
+        }
         let answered = |role| {
             request
                 .messages
                 .last()
                 .is_some_and(|last| last.role == role)
         };
-        let tool_calls = if answered(Role::Tool) {
+        let tool_calls = if once && answered(Role::Tool) {
             Vec::new()
         } else {
             script.tool_calls
@@ -76,13 +107,15 @@ impl ScriptedStream {
         Ok(Self {
             thinking,
             text,
+            asking: Asking::new(script.asks, request),
             tool_calls,
             delay: script.delay.unwrap_or(DEFAULT_DELAY),
             fault: script.fault,
-            said: 0,
+            said,
             input_tokens: words.sum(),
             timer: None,
             waiting: false,
+            counted: script.tally.map(|name| tally.call(&name)),
             state: State::Speaking,
         })
     }
@@ -138,6 +171,23 @@ impl ScriptedStream {
     }
 }
 
+/// How often tools were asked for since the user last spoke.
+fn rounds(request: &ChatRequest) -> usize {
+    let since = request.messages.iter().rev();
+    let since = since.take_while(|message| message.role != Role::User);
+    since
+        .filter(|message| !message.tool_calls.is_empty())
+        .count()
+}
+
+fn results(request: &ChatRequest) -> String {
+    let last = request.messages.iter().rev();
+    let last = last.take_while(|message| message.role == Role::Tool);
+    let mut results: Vec<_> = last.map(|message| message.content.as_str()).collect();
+    results.reverse();
+    results.join(" ")
+}
+
 impl Stream for ScriptedStream {
     type Item = Result<ChatEvent, ProviderError>;
 
@@ -150,11 +200,20 @@ impl Stream for ScriptedStream {
             if !(this.thinking.is_empty() && this.text.is_empty()) {
                 ready!(this.poll_pace(cx));
                 this.said += 1;
+                if let Some(counted) = &this.counted {
+                    counted.token();
+                }
                 let event = match this.thinking.next() {
                     Some(token) => Some(ChatEvent::thinking(token)),
                     None => this.text.next().map(ChatEvent::text),
                 };
                 return Poll::Ready(event.map(Ok));
+            }
+            this.state = State::Questioning;
+        }
+        if this.state == State::Questioning {
+            if let Some(event) = ready!(this.asking.poll_next(cx)) {
+                return Poll::Ready(Some(Ok(event)));
             }
             this.state = State::Asking;
         }

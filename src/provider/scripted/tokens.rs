@@ -1,4 +1,7 @@
-use std::fmt::Write;
+use std::{
+    fmt::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// What to say, token by token.
 #[derive(Debug, Clone)]
@@ -7,6 +10,10 @@ pub(super) enum Tokens {
     Words { text: String, from: usize },
     /// The numbers 1 to `last`.
     Numbers { next: u32, last: u32 },
+    /// So many times of day.
+    Stamps { left: u32 },
+    /// This text, whole.
+    One(Option<String>),
 }
 
 impl Tokens {
@@ -24,12 +31,34 @@ impl Tokens {
         }
     }
 
+    pub(super) fn stamps(count: u32) -> Self {
+        Self::Stamps { left: count }
+    }
+
+    pub(super) fn one(text: String) -> Self {
+        Self::One(Some(text))
+    }
+
     /// Whether none is left.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Words { text, from } => *from == text.len(),
             Self::Numbers { next, last } => next > last,
+            Self::Stamps { left } => *left == 0,
+            Self::One(text) => text.is_none(),
         }
+    }
+
+    /// Leaves out the tokens that make up so many bytes, and says how many those were.
+    pub(super) fn skip_bytes(&mut self, mut bytes: usize) -> usize {
+        let mut skipped = 0;
+        while bytes > 0
+            && let Some(token) = self.next()
+        {
+            bytes = bytes.saturating_sub(token.len());
+            skipped += 1;
+        }
+        skipped
     }
 
     /// How many are left.
@@ -45,6 +74,8 @@ impl Tokens {
                 count
             }
             Self::Numbers { next, last } => (last + 1 - next) as usize,
+            Self::Stamps { left } => *left as usize,
+            Self::One(text) => usize::from(text.is_some()),
         }
     }
 }
@@ -72,6 +103,12 @@ impl Iterator for Tokens {
                 *next += 1;
                 Some(token)
             }
+            Self::Stamps { left } => {
+                *left = left.checked_sub(1)?;
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                Some(format!("{} ", now.unwrap_or_default().as_micros()))
+            }
+            Self::One(text) => text.take(),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    answers::{Answers, Judged},
     lease::Held,
     retention::{Presence, Retention},
 };
@@ -10,28 +11,29 @@ use crate::{
         rule::{Rule, Rules},
     },
     store::{
-        Abort, Appended, Created, Delete, Holder, Info, Lease, New, State, StoreError, Then, Token,
-        Tombstone,
+        Abort, Answer, Appended, Created, Delete, Holder, Info, Lease, New, State, StoreError,
+        Then, Token, Tombstone,
     },
 };
 
 /// One session, from its creation to the end of its tombstone.
 #[derive(Debug, Clone)]
 pub(crate) struct Life {
-    rules: Rules,
-    info: Arc<Info>,
-    created: Duration,
+    pub(super) rules: Rules,
+    pub(super) info: Arc<Info>,
+    pub(super) created: Duration,
     // Of the call that made the epoch.
-    token: Token,
-    epoch: Epoch,
-    attempts: u32,
-    tail: Lsn,
+    pub(super) token: Token,
+    pub(super) epoch: Epoch,
+    pub(super) attempts: u32,
+    pub(super) tail: Lsn,
     // Who wrote the record at the tail; means nothing while the log is empty.
-    tail_epoch: Epoch,
-    status: Status,
-    abort: Option<Abort>,
-    held: Held,
-    retention: Retention,
+    pub(super) tail_epoch: Epoch,
+    pub(super) status: Status,
+    pub(super) abort: Option<Abort>,
+    pub(super) answers: Answers,
+    pub(super) held: Held,
+    pub(super) retention: Retention,
 }
 
 /// What an append came to.
@@ -58,6 +60,7 @@ impl Life {
             tail_epoch: epoch,
             status: Status::Streaming,
             abort: None,
+            answers: Answers::default(),
             held: Held::new(new.lease, now),
             retention: Retention::new(new.tombstone),
         }
@@ -165,6 +168,9 @@ impl Life {
             Then::Waiting => {}
             Then::Seal(seal) => {
                 self.status = Status::Ended(seal.outcome);
+                if self.rules.hold(Rule::AnswersEnd) {
+                    self.answers = Answers::default();
+                }
                 let keep = if self.rules.hold(Rule::ExpiryNotEarly) {
                     seal.keep
                 } else {
@@ -249,6 +255,23 @@ impl Life {
         Ok(self.state(now))
     }
 
+    /// Takes note of an answer, or of nothing at all if there is an error.
+    pub(crate) fn answer(&mut self, answer: Answer, now: Duration) -> Result<Judged, StoreError> {
+        self.here(now)?;
+        let sealed = self.is_sealed();
+        self.answers.take(answer, sealed, self.rules)
+    }
+
+    /// The answers but for the first so many.
+    pub(crate) fn answers_after(
+        &self,
+        count: usize,
+        now: Duration,
+    ) -> Result<Vec<Answer>, StoreError> {
+        self.here(now)?;
+        Ok(self.answers.after(count, self.rules))
+    }
+
     /// Keeps the session for at least so long from now.
     pub(crate) fn hold(
         &mut self,
@@ -271,6 +294,7 @@ impl Life {
             return Err(StoreError::Held);
         }
         self.retention.delete(now);
+        self.answers = Answers::default();
         Ok(true)
     }
 
@@ -289,7 +313,35 @@ impl Life {
             } else {
                 self.held.at(now)
             },
+            answers: u32::try_from(self.answers.len()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// The last LSN.
+    #[cfg(feature = "disk")]
+    pub(crate) fn tail(&self) -> Lsn {
+        self.tail
+    }
+
+    /// What the session is.
+    #[cfg(feature = "disk")]
+    pub(crate) fn info(&self) -> &Arc<Info> {
+        &self.info
+    }
+
+    /// What was answered.
+    #[cfg(feature = "disk")]
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// The same session, with what was answered to it, unless it has ended or is gone.
+    #[cfg(feature = "disk")]
+    pub(crate) fn with_answers(mut self, answers: Answers) -> Self {
+        if !self.is_sealed() && self.retention.deleted.is_none() {
+            self.answers = answers;
+        }
+        self
     }
 
     /// Whether nothing follows the last record.

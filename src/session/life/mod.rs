@@ -3,12 +3,17 @@
 //!
 //! [`Life`] has no I/O and no clock: each method is told the time, as the span since any moment
 //! that the store has chosen and keeps to. It holds no records, only where they end and who wrote
-//! the last one. Stores that keep their state in the process (memory, disk) are a shell around it.
+//! the last one, and the answers that its owner hasn't outlived. Stores that keep their state in the process (memory, disk) are a shell around it.
 
+mod answers;
 mod lease;
 mod machine;
 mod retention;
+#[cfg(feature = "disk")]
+mod stored;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::machine::Life;
+#[cfg(feature = "disk")]
+pub(crate) use self::answers::Answers;
+pub(crate) use self::{answers::Judged, machine::Life};

@@ -9,11 +9,11 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Retention {
     // Counts only once the session is sealed.
-    keep_until: Duration,
+    pub(super) keep_until: Duration,
     // Servers whose readers hold it, each until when; at most one entry a server.
-    holds: Vec<(Holder, Duration)>,
-    tombstone: Duration,
-    deleted: Option<Duration>,
+    pub(super) holds: Vec<(Holder, Duration)>,
+    pub(super) tombstone: Duration,
+    pub(super) deleted: Option<Duration>,
 }
 
 /// Whether there is a session.

@@ -3,10 +3,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
-use super::Life;
+use super::{Judged, Life};
 use crate::{
     session::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName, rule::Rules},
-    store::{Abort, Created, Delete, Holder, Info, Lease, New, Seal, StoreError, Then, Token},
+    store::{
+        Abort, Answer, Created, Delete, Holder, Info, Lease, New, Seal, StoreError, Then, Token,
+    },
 };
 
 const LEASE: u64 = 10;
@@ -205,6 +207,10 @@ enum Act {
         then: u8,
     },
     Abort,
+    Answer {
+        name: u8,
+        content: u8,
+    },
     Hold {
         by: u64,
         keep: u64,
@@ -221,6 +227,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         8 => (any::<bool>(), -2..=2i64, 1..4usize, 0..8u8)
             .prop_map(|(stale, off, len, then)| Act::Append { stale, off, len, then }),
         1 => Just(Act::Abort),
+        3 => (0..3u8, 0..2u8).prop_map(|(name, content)| Act::Answer { name, content }),
         2 => (0..3u64, 0..30u64).prop_map(|(by, keep)| Act::Hold { by, keep }),
         1 => (0..3u64).prop_map(Act::Release),
         1 => Just(Act::Delete),
@@ -287,6 +294,26 @@ proptest! {
                     prop_assert_eq!(after.is_some(), before.abort.is_some() || open);
                     prop_assert!(before.abort.is_none() || before.abort == after);
                 }
+                Act::Answer { name, content } => {
+                    let known = life.answers_after(0, now);
+                    let answer = Answer::new(name.to_string(), vec![content]);
+                    let there = known.iter().flatten().find(|it| it.name == answer.name).cloned();
+                    match life.answer(answer.clone(), now) {
+                        Ok(Judged::New) => {
+                            prop_assert!(here && before.status.outcome().is_none());
+                            prop_assert!(there.is_none());
+                            let mut all = known.unwrap();
+                            all.push(answer);
+                            prop_assert_eq!(life.answers_after(0, now).unwrap(), all);
+                        }
+                        Ok(Judged::There) => prop_assert_eq!(there, Some(answer)),
+                        Ok(Judged::Taken) => prop_assert!(there.is_some_and(|it| it != answer)),
+                        Err(StoreError::Sealed) => {
+                            prop_assert!(before.status.outcome().is_some());
+                        }
+                        Err(_) => prop_assert!(!here),
+                    }
+                }
                 Act::Hold { by, keep } => {
                     if life.hold(Holder(by), secs(keep), now).is_ok() {
                         kept = kept.max(now + secs(keep));
@@ -300,6 +327,7 @@ proptest! {
             let after = life.state(now);
             prop_assert!(after.tail >= before.tail);
             prop_assert!(before.status.outcome().is_none() || after.status == before.status);
+            prop_assert!(after.answers == 0 || after.status.outcome().is_none());
             prop_assert!(seals <= 1);
             prop_assert!(here || life.here(now).is_err(), "it came back");
             let should = !deleted && (seals == 0 || now < kept);

@@ -8,6 +8,8 @@ use crate::{
 pub(in crate::session) enum Command {
     /// The wish is stored: end the session.
     Abort(Abort),
+    /// So many answers are stored for the session.
+    Answered(u32),
     /// Another server has the session now.
     Fenced,
     /// The server shuts down: stop, and give the lease back.

@@ -3,6 +3,7 @@
 //! [`Pen`] is the part without I/O or clock: what is written, what may be written, what is sent
 //! next. [`Writer`] is the shell that polls the source, the store and the timers around it.
 
+mod collect;
 mod command;
 mod pen;
 mod retry;
@@ -10,6 +11,7 @@ mod task;
 
 pub(super) use self::{
     command::{Command, End},
+    pen::Written,
     retry::{Retry, within},
     task::Writer,
 };

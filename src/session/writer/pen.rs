@@ -35,6 +35,16 @@ pub(super) struct Pen {
     keep: Duration,
 }
 
+/// What is in the log of a session that was taken over.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::session) struct Written {
+    pub(in crate::session) tail: Lsn,
+    /// Of all records together.
+    pub(in crate::session) bytes: u64,
+    /// Somebody was asked, and hadn't answered yet.
+    pub(in crate::session) waiting: bool,
+}
+
 impl Pen {
     /// The pen of an owner whose log is empty. A session is kept for `keep` after its end.
     pub(super) fn new(epoch: Epoch, limits: Limits, keep: Duration) -> Self {
@@ -51,6 +61,17 @@ impl Pen {
             refused: false,
             limits,
             keep,
+        }
+    }
+
+    /// The same pen, of an owner who goes on after what somebody else has written.
+    pub(super) fn after(self, written: Written) -> Self {
+        Self {
+            next: written.tail.next(),
+            records: written.tail.get(),
+            bytes: written.bytes,
+            waiting: written.waiting,
+            ..self
         }
     }
 
@@ -314,6 +335,29 @@ mod tests {
         pen.freeze();
         assert!(pen.refused(&Words), "the shorter ending of a limit may fit");
         assert!(!pen.refused(&Words));
+    }
+
+    #[test]
+    fn who_takes_over_goes_on_after_the_tail_and_within_what_is_left_of_the_limits() {
+        let written = Written {
+            tail: Lsn::new(3),
+            bytes: 6,
+            waiting: true,
+        };
+        let limits = || Limits::default().session_events(4).session_bytes(10);
+        let mut events = pen(limits()).after(written);
+        assert!(
+            events.is_waiting(),
+            "who was asked may take as long as before"
+        );
+        write(&mut events, 1, Mark::Event).unwrap();
+        let over = write(&mut events, 1, Mark::Event);
+        assert_eq!(over, Err(Ending::SessionEvents));
+        events.freeze();
+        assert_eq!(events.front().unwrap().0.first(), Lsn::new(4));
+        let mut bytes = pen(limits()).after(written);
+        let over = write(&mut bytes, 5, Mark::Event);
+        assert_eq!(over, Err(Ending::SessionBytes));
     }
 
     #[derive(Debug, Clone)]

@@ -27,7 +27,12 @@ impl Retry {
 
     /// The store did not answer; the next attempt comes after a pause, twice as long each time.
     pub(in crate::session) fn failed(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+        self.failed_since(Instant::now());
+    }
+
+    /// The same, of a call that was made at this moment: it has not answered since.
+    pub(in crate::session) fn failed_since(&mut self, asked: Instant) {
+        self.since.get_or_insert(asked);
         self.pause = (self.pause * 2).clamp(FIRST, LONGEST);
         // Those who lost the store at the same moment should not come back at the same moment.
         let jitter = getrandom::u32().map_or(1.0, |bits| {

@@ -14,13 +14,15 @@ use tokio::{
 };
 
 use super::{
+    collect::Collect,
     command::{Command, End},
-    pen::Pen,
+    pen::{Pen, Written},
     retry::Retry,
 };
 use crate::{
     session::{
-        Ending, Epoch, Mark, ReadError, Source, Status, entry::Entry, flaw::Flaw, registry::Shared,
+        Ending, Epoch, Inbox, Mark, ReadError, Source, Status, entry::Entry, flaw::Flaw,
+        registry::Shared,
     },
     store::{Abort, Appended, BoxFuture, State, StoreError, Then, Version},
 };
@@ -44,6 +46,8 @@ pub(in crate::session) struct Writer {
     source: Option<Pin<Box<dyn Source>>>,
     // The source was polled: whatever it costs is being paid.
     begun: bool,
+    // The source may be polled only once all that it gave is acknowledged.
+    settling: bool,
     pen: Pen,
     commands: mpsc::UnboundedReceiver<Command>,
     append: Option<Sent<Appended>>,
@@ -53,6 +57,8 @@ pub(in crate::session) struct Writer {
     late: Option<Pin<Box<Sleep>>>,
     renewal: Option<Sent<State>>,
     watch: Option<BoxFuture<'static, Result<State, StoreError>>>,
+    // What is answered to the source, if it asks.
+    answers: Option<Collect>,
     listened: Instant,
     retry: Retry,
     renewals: Retry,
@@ -83,12 +89,14 @@ impl Writer {
             pen: Pen::new(epoch, options.limits.clone(), options.retention.keep),
             source: Some(source),
             begun: false,
+            settling: false,
             commands,
             append: None,
             first_sent: None,
             late: None,
             renewal: None,
             watch: None,
+            answers: None,
             listened: now,
             retry: Retry::default(),
             renewals: Retry::default(),
@@ -101,11 +109,31 @@ impl Writer {
         }
     }
 
-    /// Writes the first record, then whatever the source gives, to the end.
-    pub(in crate::session) async fn run(mut self, first: &[u8]) -> End {
-        self.pen.paper().extend_from_slice(first);
-        if let Err(ending) = self.pen.accept(Mark::Event) {
-            self.end(&ending);
+    /// The same writer, of a source that finds here what is answered to it.
+    pub(in crate::session) fn answering(mut self, inbox: Option<Inbox>) -> Self {
+        self.answers = inbox.map(Collect::new);
+        self
+    }
+
+    /// The same writer, of a session that is this old and was taken over after what is written.
+    pub(in crate::session) fn after(mut self, written: Written, age: Duration) -> Self {
+        self.pen = self.pen.after(written);
+        self.started = self.started.checked_sub(age).unwrap_or(self.started);
+        let limits = &self.shared.options.limits;
+        let until = (self.heard + limits.idle).min(self.started + limits.age);
+        self.timer.as_mut().reset(until);
+        // Before the next record is stored there may be an abort, or an answer.
+        self.listen(Version::of_owner(self.pen.epoch()), Duration::ZERO);
+        self
+    }
+
+    /// Writes the first record, if there is one, then whatever the source gives, to the end.
+    pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> End {
+        if let Some(first) = first {
+            self.pen.paper().extend_from_slice(first);
+            if let Err(ending) = self.pen.accept(Mark::Event) {
+                self.end(&ending);
+            }
         }
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
         self.drop_source();
@@ -119,6 +147,9 @@ impl Writer {
             }
             if let Poll::Ready(end) = self.poll_watch(cx) {
                 return Poll::Ready(end);
+            }
+            if let Some(answers) = &mut self.answers {
+                answers.poll(cx, &self.shared, &self.entry.id);
             }
             self.poll_timer(cx);
             let more = self.pull(cx);
@@ -143,6 +174,7 @@ impl Writer {
         while let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
             match command {
                 Command::Abort(abort) => self.abort(abort),
+                Command::Answered(count) => self.answered(count),
                 Command::Fenced => return Poll::Ready(End::Fenced),
                 Command::Release => {
                     self.drop_source();
@@ -171,6 +203,7 @@ impl Writer {
                     if let Some(abort) = &state.abort {
                         self.abort(abort.clone());
                     }
+                    self.answered(state.answers);
                     if !self.pen.has_ended() {
                         let spurious = self.listened.elapsed() < PACE;
                         let pause = if spurious { PACE } else { Duration::ZERO };
@@ -206,6 +239,7 @@ impl Writer {
             if self.pen.is_waiting()
                 || self.retry.outage().is_some()
                 || self.is_full()
+                || self.settling
                 || !self.begun
             {
                 self.heard = now;
@@ -245,6 +279,9 @@ impl Writer {
                         self.end(&ending);
                     } else if self.pen.has_ended() {
                         self.drop_source();
+                    } else if matches!(mark, Mark::Settle | Mark::Waiting) {
+                        self.settling = true;
+                        return false;
                     }
                 }
                 Ok(Poll::Ready(None)) => self.end(&Ending::Complete),
@@ -266,8 +303,17 @@ impl Writer {
     }
 
     /// The source is polled only once the first record is acknowledged, and for the first time only
-    /// while the lease runs: from then on somebody pays for it.
+    /// while the lease runs: from then on somebody pays for it. The same holds after a record from
+    /// which something comes that the log must know of.
     fn may_pull(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.settling {
+            // Who is not listened to is not silent.
+            self.heard = Instant::now();
+            let owned = self.pen.unacknowledged() == 0
+                && (self.entry.is_owned() || self.poll_renewal(cx).is_ready());
+            self.settling = !owned;
+            return owned;
+        }
         if self.begun {
             return true;
         }
@@ -440,6 +486,12 @@ impl Writer {
             return Poll::Ready(self.acknowledged(Appended::default()));
         }
         Poll::Ready(None)
+    }
+
+    fn answered(&mut self, count: u32) {
+        if let Some(answers) = &mut self.answers {
+            answers.there_are(count as usize);
+        }
     }
 
     fn abort(&mut self, abort: Abort) {

@@ -1,18 +1,7 @@
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::fmt;
 
-use super::{
-    clock::Clock,
-    index::Index,
-    slot::{Slot, lock},
-};
-use crate::{
-    session::{SessionId, rule::Rules},
-    store::StoreError,
-};
+use super::kept::Kept;
+use crate::store::shelf::{Clock, Shelf};
 
 /// Keeps sessions in the memory of the process. A clone is a handle to the same sessions.
 ///
@@ -24,33 +13,17 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Memory {
-    pub(super) clock: Clock,
-    pub(super) rules: Rules,
+    pub(super) shelf: Shelf<Kept>,
     pub(super) max_append: usize,
-    index: Arc<Mutex<Index>>,
 }
 
 impl Memory {
     /// An empty store.
     pub fn new() -> Self {
         Self {
-            clock: Clock::new(),
-            rules: Rules::default(),
+            shelf: Shelf::new(Clock::new()),
             max_append: usize::MAX,
-            index: Arc::default(),
         }
-    }
-
-    pub(super) fn index(&self) -> MutexGuard<'_, Index> {
-        lock(&self.index)
-    }
-
-    pub(super) fn now(&self) -> Duration {
-        self.clock.now()
-    }
-
-    pub(super) fn slot(&self, id: &SessionId) -> Result<Arc<Slot>, StoreError> {
-        self.index().slot(id).cloned().ok_or(StoreError::NotFound)
     }
 }
 
@@ -60,16 +33,23 @@ impl Memory {
     /// An empty store whose time is this clock's.
     pub fn with_clock(clock: Clock) -> Self {
         Self {
-            clock,
-            ..Self::new()
+            shelf: Shelf::new(clock),
+            max_append: usize::MAX,
         }
     }
 
     /// The same sessions, seen through a handle that breaks this rule. A session keeps the rules
     /// of the handle that created it.
     pub fn without(mut self, rule: crate::testing::Rule) -> Self {
-        self.rules = self.rules.without(rule);
+        self.shelf.rules = self.shelf.rules.without(rule);
         self
+    }
+
+    /// From now on the record at this LSN can't be read, if there is such a session.
+    pub fn harm(&self, id: &crate::session::SessionId, lsn: crate::session::Lsn) {
+        if let Ok(slot) = self.shelf.slot(id) {
+            slot.lock().harmed = Some(lsn);
+        }
     }
 
     /// The same sessions, seen through a handle that takes at most so many bytes at once.
@@ -88,7 +68,7 @@ impl Default for Memory {
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
-            .field("sessions", &self.index().len())
+            .field("sessions", &self.shelf.index().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,22 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::{
-    Memory,
-    slot::{Kept, Slot},
+use super::{Memory, kept::Kept};
+use crate::{
+    store::shelf::Slot,
+    testing::{Jump, Rewind},
 };
-use crate::testing::{Jump, Rewind};
 
 /// The sessions of a [`Memory`] as they once were.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    kept: Vec<(Arc<Slot>, Kept)>,
+    kept: Vec<(Arc<Slot<Kept>>, Kept)>,
 }
 
 impl Rewind for Memory {
     type Snapshot = Snapshot;
 
     fn snapshot(&self) -> Snapshot {
-        let slots = self.index().older(u64::MAX, usize::MAX);
+        let slots = self.shelf.index().older(u64::MAX, usize::MAX);
         let kept = slots.into_iter().map(|slot| {
             let kept = slot.lock().clone();
             (slot, kept)
@@ -27,9 +27,9 @@ impl Rewind for Memory {
     }
 
     fn restore(&self, snapshot: &Snapshot) {
-        let now = self.now();
-        let mut index = self.index();
-        let mut before: HashMap<u64, Arc<Slot>> = HashMap::new();
+        let now = self.shelf.now();
+        let mut index = self.shelf.index();
+        let mut before: HashMap<u64, Arc<Slot<Kept>>> = HashMap::new();
         for slot in index.older(u64::MAX, usize::MAX) {
             index.remove(slot.number);
             before.insert(slot.number, slot);
@@ -51,6 +51,6 @@ impl Rewind for Memory {
 
 impl Jump for Memory {
     fn jump(&self, by: Duration) {
-        self.clock.jump(by);
+        self.shelf.clock.jump(by);
     }
 }

@@ -2,12 +2,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Memory, log::Log, slot::Kept};
+use super::{Memory, kept::Kept, log::Log};
 use crate::{
-    session::{Chunk, Epoch, Position, SessionId, life::Life, rule::Rule},
+    session::{
+        Chunk, Epoch, Position, SessionId,
+        life::{Judged, Life},
+        rule::Rule,
+    },
     store::{
-        Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
-        Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
+        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
     },
 };
 
@@ -40,8 +44,8 @@ impl Store for Memory {
         lease: Duration,
     ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
         let renew = move |(id, epoch): &(SessionId, Epoch)| {
-            let slot = self.slot(id)?;
-            let (mut kept, now) = (slot.lock(), self.now());
+            let slot = self.shelf.slot(id)?;
+            let (mut kept, now) = (slot.lock(), self.shelf.now());
             kept.life.renew(*epoch, lease, now)?;
             Ok(kept.life.state(now))
         };
@@ -64,11 +68,11 @@ impl Store for Memory {
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<Page, StoreError>> {
         soon(move || {
-            let slot = self.slot(id)?;
-            let (kept, now) = (slot.lock(), self.now());
+            let slot = self.shelf.slot(id)?;
+            let (kept, now) = (slot.lock(), self.shelf.now());
             kept.life.may_read(after, |lsn| kept.log.tag_at(lsn), now)?;
             Ok(Page {
-                chunks: kept.log.read(after, max_bytes, self.rules),
+                chunks: kept.page(after, max_bytes, self.shelf.rules)?,
                 state: kept.life.state(now),
             })
         })
@@ -80,7 +84,7 @@ impl Store for Memory {
         seen: Version,
         within: Duration,
     ) -> BoxFuture<'a, Result<State, StoreError>> {
-        Box::pin(self.wait(id, seen, within))
+        Box::pin(self.shelf.wait(id, seen, within))
     }
 
     fn abort<'a>(
@@ -89,12 +93,32 @@ impl Store for Memory {
         abort: Abort,
     ) -> BoxFuture<'a, Result<State, StoreError>> {
         soon(move || {
-            let slot = self.slot(id)?;
-            let state = slot.lock().life.abort(abort, self.now())?;
-            if self.rules.hold(Rule::WakeAbort) {
+            let slot = self.shelf.slot(id)?;
+            let state = slot.lock().life.abort(abort, self.shelf.now())?;
+            if self.shelf.rules.hold(Rule::WakeAbort) {
                 slot.wake_all();
             }
             Ok(state)
+        })
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        soon(move || self.answer_now(id, answer))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        soon(move || {
+            let slot = self.shelf.slot(id)?;
+            let kept = slot.lock();
+            kept.life.answers_after(after, self.shelf.now())
         })
     }
 
@@ -105,9 +129,9 @@ impl Store for Memory {
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         soon(move || {
-            let slot = self.slot(id)?;
+            let slot = self.shelf.slot(id)?;
             let mut kept = slot.lock();
-            kept.life.hold(by, keep, self.now())
+            kept.life.hold(by, keep, self.shelf.now())
         })
     }
 
@@ -120,11 +144,11 @@ impl Store for Memory {
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
-        soon(move || Ok(self.list_now(filter)))
+        soon(move || Ok(self.shelf.list(filter)))
     }
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        soon(move || Ok(self.orphans_now(limit)))
+        soon(move || Ok(self.shelf.orphans(limit)))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -139,23 +163,25 @@ fn soon<'a, T: 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
 
 impl Memory {
     fn create_now(&self, id: &SessionId, new: New) -> Result<Created, StoreError> {
-        let mut index = self.index();
-        let now = self.now();
+        let mut index = self.shelf.index();
+        let now = self.shelf.now();
         if let Some(slot) = index.slot(id) {
             match slot.lock().life.create_again(new.token, now) {
                 Err(StoreError::NotFound) => {}
-                Err(StoreError::Gone(_)) if !self.rules.hold(Rule::CreateUnderTombstone) => {}
-                Ok(Created::Exists(_)) if !self.rules.hold(Rule::CreateOnce) => {}
+                Err(StoreError::Gone(_)) if !self.shelf.rules.hold(Rule::CreateUnderTombstone) => {}
+                Ok(Created::Exists(_)) if !self.shelf.rules.hold(Rule::CreateOnce) => {}
                 taken => return taken,
             }
         }
-        let life = Life::new(&new, self.rules, now);
+        let life = Life::new(&new, self.shelf.rules, now);
         let epoch = life.state(now).epoch;
         let kept = Kept {
             life,
             request: new.request,
             log: Log::default(),
             cleared: false,
+            #[cfg(feature = "testing")]
+            harmed: None,
         };
         index.insert(id, kept);
         Ok(Created::Created(epoch))
@@ -168,35 +194,35 @@ impl Memory {
         token: Token,
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
-        let slot = self.slot(id)?;
+        let slot = self.shelf.slot(id)?;
         let claimed = {
-            let (mut kept, now) = (slot.lock(), self.now());
+            let (mut kept, now) = (slot.lock(), self.shelf.now());
             let epoch = kept.life.claim(seen, token, lease, now)?;
             Claimed {
                 epoch,
                 state: kept.life.state(now),
-                request: if self.rules.hold(Rule::ClaimRequest) {
+                request: if self.shelf.rules.hold(Rule::ClaimRequest) {
                     kept.request.clone()
                 } else {
                     Bytes::new()
                 },
             }
         };
-        if self.rules.hold(Rule::WakeClaim) {
+        if self.shelf.rules.hold(Rule::WakeClaim) {
             slot.wake_all();
         }
         Ok(claimed)
     }
 
     fn append_now(&self, id: &SessionId, chunk: Chunk, then: Then) -> Result<Appended, StoreError> {
-        let slot = self.slot(id)?;
+        let slot = self.shelf.slot(id)?;
         let (answer, due) = {
-            let (mut kept, now) = (slot.lock(), self.now());
+            let (mut kept, now) = (slot.lock(), self.shelf.now());
             let written = kept.life.append(&chunk, then, self.max_append, now)?;
             if !written.fresh {
                 return Ok(written.answer);
             }
-            if self.rules.hold(Rule::AppendKept) {
+            if self.shelf.rules.hold(Rule::AppendKept) {
                 kept.log.push(chunk);
             }
             let due = kept.life.due(now);
@@ -207,31 +233,46 @@ impl Memory {
             (written.answer, due)
         };
         match due {
-            _ if !self.rules.hold(Rule::WakeAppend) => {}
+            _ if !self.shelf.rules.hold(Rule::WakeAppend) => {}
             None => slot.wake_readers(),
             Some(_) => slot.wake_all(),
         }
         if let Some(due) = due {
-            self.index().ended(slot.number, due);
+            self.shelf.index().ended(slot.number, due);
         }
         Ok(answer)
     }
 
+    fn answer_now(&self, id: &SessionId, answer: Answer) -> Result<Answered, StoreError> {
+        let slot = self.shelf.slot(id)?;
+        let (judged, state) = {
+            let (mut kept, now) = (slot.lock(), self.shelf.now());
+            (kept.life.answer(answer, now)?, kept.life.state(now))
+        };
+        if judged == Judged::New && self.shelf.rules.hold(Rule::WakeAnswer) {
+            slot.wake_all();
+        }
+        Ok(match judged {
+            Judged::New | Judged::There => Answered::Stored(state),
+            Judged::Taken => Answered::Taken,
+        })
+    }
+
     fn delete_now(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
-        let slot = self.slot(id)?;
+        let slot = self.shelf.slot(id)?;
         let due = {
-            let (mut kept, now) = (slot.lock(), self.now());
+            let (mut kept, now) = (slot.lock(), self.shelf.now());
             if !kept.life.delete(how, now)? {
                 return Ok(());
             }
             kept.clear();
             kept.life.due(now)
         };
-        if self.rules.hold(Rule::WakeDelete) {
+        if self.shelf.rules.hold(Rule::WakeDelete) {
             slot.wake_all();
         }
         if let Some(due) = due {
-            self.index().ended(slot.number, due);
+            self.shelf.index().ended(slot.number, due);
         }
         Ok(())
     }

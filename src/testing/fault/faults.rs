@@ -16,6 +16,8 @@ pub enum Op {
     Read,
     Changed,
     Abort,
+    Answer,
+    Answers,
     Hold,
     Delete,
     List,
@@ -32,8 +34,8 @@ pub enum Fault {
     /// The reply is lost: all of it happened, and the caller can't know.
     LoseAfter,
     /// A copy of the request arrives again, right before the further call with this number; its reply
-    /// goes nowhere. Only `create`, `claim`, `renew`, `append`, `abort`, `hold` and `delete` have
-    /// copies; any other call is made as usual.
+    /// goes nowhere. Only `create`, `claim`, `renew`, `append`, `abort`, `answer`, `hold` and
+    /// `delete` have copies; any other call is made as usual.
     Repeat(usize),
     /// The call is made this much later.
     PauseBefore(Duration),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     session::{Chunk, Epoch, SessionId},
-    store::{Abort, Delete, Holder, New, Store, Then, Token},
+    store::{Abort, Answer, Delete, Holder, New, Store, Then, Token},
 };
 
 /// A copy of a request that the network kept.
@@ -13,6 +13,7 @@ pub(super) enum Request {
     Renew(Vec<(SessionId, Epoch)>, Duration),
     Append(SessionId, Chunk, Then),
     Abort(SessionId, Abort),
+    Answer(SessionId, Answer),
     Hold(SessionId, Holder, Duration),
     Delete(SessionId, Delete),
 }
@@ -28,6 +29,7 @@ impl Request {
             Self::Renew(owned, lease) => drop(store.renew(&owned, lease).await),
             Self::Append(id, chunk, then) => drop(store.append(&id, chunk, then).await),
             Self::Abort(id, abort) => drop(store.abort(&id, abort).await),
+            Self::Answer(id, answer) => drop(store.answer(&id, answer).await),
             Self::Hold(id, by, keep) => drop(store.hold(&id, by, keep).await),
             Self::Delete(id, how) => drop(store.delete(&id, how).await),
         }

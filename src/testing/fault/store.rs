@@ -11,8 +11,8 @@ use super::{Fault, Faults, Jump, Op, Rewind, late::Request};
 use crate::{
     session::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter, Holder, Listed,
-        Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
+        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
     },
 };
 
@@ -239,6 +239,29 @@ impl<S: Store> Store for FaultStore<S> {
             move |store| store.abort(id, abort),
             Err,
         ))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        let copy = Request::Answer(id.clone(), answer.clone());
+        Box::pin(self.call(
+            Op::Answer,
+            Some(copy),
+            move |store| store.answer(id, answer),
+            Err,
+        ))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        let run = move |store: &'a S| store.answers(id, after);
+        Box::pin(self.call(Op::Answers, None, run, Err))
     }
 
     fn hold<'a>(

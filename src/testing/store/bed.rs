@@ -3,7 +3,7 @@ use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{task::JoinHandle, time::Instant};
 
-use super::{harness::Harness, report::Stop};
+use super::harness::Harness;
 use crate::{
     session::{
         ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName,
@@ -12,6 +12,7 @@ use crate::{
     store::{
         Claimed, Created, Info, New, Seal, State, Store, StoreError, StoreExt, Then, Token, Version,
     },
+    testing::report::Stop,
 };
 
 /// What a case works with: a store, and the usual ways to use one.
@@ -51,6 +52,11 @@ impl Bed {
 
     pub(super) fn max_append(&self) -> Option<usize> {
         self.harness.max_append()
+    }
+
+    /// Whether the record there can't be read any more.
+    pub(super) async fn harm(&self, id: &SessionId, lsn: Lsn) -> bool {
+        self.harness.harm(id, lsn).await
     }
 
     /// What a session is made from, by an owner that no other session has.

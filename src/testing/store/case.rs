@@ -1,12 +1,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{
-    bed::Bed,
-    cases,
-    harness::Harness,
-    report::{Finding, Stop, Verdict},
+use super::{bed::Bed, cases, harness::Harness};
+use crate::{
+    store::BoxFuture,
+    testing::report::{Finding, Stop, Verdict},
 };
-use crate::store::BoxFuture;
 
 /// One rule of the contract, as a test.
 #[derive(Clone, Copy)]
@@ -31,21 +29,7 @@ impl Case {
     /// Tests a fresh store. A panic inside is a failure.
     pub async fn run(&self, harness: Arc<dyn Harness>) -> Finding {
         let bed = Bed::new(harness.store().await, harness);
-        // A task of its own, so that a panic stays in it.
-        let mut task = tokio::spawn((self.run)(bed));
-        let verdict = match tokio::time::timeout(PATIENCE, &mut task).await {
-            Ok(Ok(result)) => result.into(),
-            Ok(Err(panic)) => Verdict::Failed(format!("the case panicked: {panic}")),
-            Err(_) => {
-                task.abort();
-                Verdict::Failed(format!("nothing came within {PATIENCE:?}"))
-            }
-        };
-        Finding {
-            name: self.name,
-            rule: self.rule,
-            verdict,
-        }
+        Finding::of(self.name, self.rule, PATIENCE, (self.run)(bed)).await
     }
 
     /// Tests a fresh store, as a test function does.

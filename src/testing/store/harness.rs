@@ -1,6 +1,9 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
-use crate::store::{BoxFuture, Store};
+use crate::{
+    session::{Lsn, SessionId},
+    store::{BoxFuture, Store},
+};
 
 /// How the suite gets at a store, and how time passes there.
 ///
@@ -25,6 +28,14 @@ pub trait Harness: Send + Sync + 'static {
     /// The most bytes that one append may have, if there is such a limit and the suite may fill it.
     fn max_append(&self) -> Option<usize> {
         None
+    }
+
+    /// Has the record at this LSN become unreadable, behind the store's back, as a disk does with what
+    /// it holds. It lies in an append of its own. False, unless told, if there is no way to do that;
+    /// the suite then can't say what becomes of such a record.
+    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+        let _ = (id, lsn);
+        Box::pin(std::future::ready(false))
     }
 }
 

@@ -22,15 +22,15 @@ mod bed;
 mod case;
 mod cases;
 mod harness;
-mod report;
 
 pub use self::{
     case::{CASES, Case},
     harness::Harness,
-    report::{Finding, Report, Verdict},
 };
 
 use std::sync::Arc;
+
+use super::{Report, report};
 
 /// Runs every case, one after the other, and reports on each.
 ///

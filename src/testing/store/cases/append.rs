@@ -160,7 +160,9 @@ pub(in super::super) async fn an_append_before_the_end_is_a_conflict(bed: Bed) -
 
 pub(in super::super) async fn an_append_that_is_too_large_is_refused(bed: Bed) -> Result<(), Stop> {
     let Some(max) = bed.max_append() else {
-        return Err(Stop::NotApplicable("the harness names no max_append"));
+        return Err(Stop::NotApplicable(
+            "the harness names no max_append".into(),
+        ));
     };
     let made = bed.made().await?;
     let over = "x".repeat(max + 1);

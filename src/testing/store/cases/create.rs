@@ -6,7 +6,7 @@ use super::super::{
 };
 use crate::{
     session::{Epoch, Lsn, Position, SessionId, Status},
-    store::{Abort, Created, Delete, Holder, Lease, StoreError, Then, Token, Tombstone},
+    store::{Abort, Answer, Created, Delete, Holder, Lease, StoreError, Then, Token, Tombstone},
 };
 
 pub(in super::super) async fn a_new_session_is_empty_and_owned(bed: Bed) -> Result<(), Stop> {
@@ -134,6 +134,8 @@ pub(super) async fn every_call(
         ("read", bed.read(id, Position::START, 1).await.err()),
         ("changed", bed.now(id).await.err()),
         ("abort", bed.abort(id, abort).await.err()),
+        ("answer", bed.answer(id, Answer::new("a", "b")).await.err()),
+        ("answers", bed.answers(id, 0).await.err()),
         ("hold", bed.hold(id, Holder(1), bed.steps(1)).await.err()),
     ]
 }

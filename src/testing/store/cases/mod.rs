@@ -1,5 +1,6 @@
 //! The cases, by what they are about, and the one list of them all.
 
+pub(super) mod answer;
 pub(super) mod append;
 pub(super) mod claim;
 pub(super) mod create;
@@ -109,6 +110,8 @@ macro_rules! for_each_store_case {
             "read: a new chunk begins where the epoch changes"
             read::a_page_and_its_state_are_of_one_moment
             "read: records and state from one snapshot"
+            read::a_record_that_can_not_be_read_is_corrupt
+            "read: Corrupt if the first record after the position can't be read"
             wait::an_append_wakes_who_waits
             "changed: returns when the tail or the status moved on"
             wait::an_abort_wakes_the_owner
@@ -127,6 +130,28 @@ macro_rules! for_each_store_case {
             "changed: returns after `within` at the latest"
             wait::a_wait_ends_after_two_seconds
             "changed: returns after two seconds at the latest"
+            answer::an_answer_is_stored_for_the_owner
+            "answer: left where the owner finds it, and nothing else changes"
+            answer::answers_come_in_order_after_those_that_are_known
+            "answers: in order, but for the first so many"
+            answer::the_first_answer_stays
+            "answer: Taken if there is another under its name"
+            answer::the_same_answer_again_is_stored_once
+            "answer: a repetition is a success, and nothing changes"
+            answer::racing_answers_have_one_winner
+            "answer: atomic"
+            answer::a_session_takes_so_many_answers_and_no_more
+            "answer: Full, by count"
+            answer::a_session_takes_so_many_bytes_of_answers_and_no_more
+            "answer: Full, by bytes"
+            answer::an_answer_outlives_its_owner
+            "answer: for the owner or whoever claims, whatever the lease"
+            answer::answers_go_with_the_seal
+            "answers: none once sealed; answer: Sealed"
+            answer::a_new_session_has_no_answers_of_the_former
+            "delete: answers go with the session"
+            answer::an_answer_wakes_the_owner
+            "changed: returns when an answer was stored"
             end::an_abort_is_stored
             "abort: stored for the owner or whoever claims"
             end::the_first_abort_stays

@@ -182,3 +182,35 @@ pub(in super::super) async fn a_page_and_its_state_are_of_one_moment(bed: Bed) -
         .map_err(|panic| Stop::Failed(panic.to_string()))??;
     Ok(())
 }
+
+pub(in super::super) async fn a_record_that_can_not_be_read_is_corrupt(
+    bed: Bed,
+) -> Result<(), Stop> {
+    let made = bed.made().await?;
+    let records = [1, 2, 3].map(|lsn| format!("{lsn} of {}", made.id));
+    for (lsn, record) in (1..).zip(&records) {
+        bed.push(&made, lsn, &[record], Then::Streaming).await?;
+    }
+    let harmed = Lsn::new(2);
+    if !bed.harm(&made.id, harmed).await {
+        let why = "the harness has no way to harm a record";
+        return Err(Stop::NotApplicable(why.into()));
+    }
+    let page = bed.read(&made.id, Position::START, usize::MAX).await?;
+    ensure_eq!(
+        texts(&page.chunks, Lsn::ZERO)?,
+        records[..1],
+        "records before it"
+    );
+    ensure_eq!(page.state.tail, Lsn::new(3), "tail");
+    let page = bed
+        .read(&made.id, Position::after(Lsn::new(1)), usize::MAX)
+        .await;
+    ensure_matches!(page, Err(StoreError::Corrupt { lsn }) if *lsn == harmed, "page that begins with it");
+    ensure_eq!(
+        bed.texts(&made.id, 2).await?,
+        records[2..],
+        "records after it"
+    );
+    Ok(())
+}

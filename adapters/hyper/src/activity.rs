@@ -1,0 +1,150 @@
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+
+/// How many requests a connection is answering, and since when it is none.
+#[derive(Debug, Clone)]
+pub(crate) struct Activity(Arc<Mutex<State>>);
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum State {
+    /// There was no request yet.
+    Fresh,
+    /// It answers so many.
+    Busy(usize),
+    /// It has answered all that there were.
+    Idle(Instant),
+}
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State::Fresh)))
+    }
+
+    pub(crate) fn now(&self) -> State {
+        *self.lock()
+    }
+
+    fn begin(&self) -> Answering {
+        let mut state = self.lock();
+        *state = State::Busy(match *state {
+            State::Busy(others) => others + 1,
+            State::Fresh | State::Idle(_) => 1,
+        });
+        Answering(self.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nothing panics under this lock")
+    }
+}
+
+/// One request that is being answered, until this is dropped.
+#[derive(Debug)]
+struct Answering(Activity);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        *state = match *state {
+            State::Busy(all) if all > 1 => State::Busy(all - 1),
+            _ => State::Idle(Instant::now()),
+        };
+    }
+}
+
+/// A tower service as hyper calls it, whose requests count.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted<S> {
+    service: TowerToHyperService<S>,
+    activity: Activity,
+}
+
+impl<S> Counted<S> {
+    pub(crate) fn new(service: S, activity: Activity) -> Self {
+        Self {
+            service: TowerToHyperService::new(service),
+            activity,
+        }
+    }
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Counted<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone,
+{
+    type Response = Response<CountedBody<B>>;
+    type Error = S::Error;
+    type Future = CountedFuture<S>;
+
+    fn call(&self, request: Request<Incoming>) -> CountedFuture<S> {
+        CountedFuture {
+            request: Some(self.activity.begin()),
+            response: self.service.call(request),
+        }
+    }
+}
+
+pin_project! {
+    pub(crate) struct CountedFuture<S>
+    where
+        S: Service<Request<Incoming>>,
+    {
+        #[pin]
+        response: TowerToHyperServiceFuture<S, Request<Incoming>>,
+        request: Option<Answering>,
+    }
+}
+
+impl<S, B> Future for CountedFuture<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    type Output = Result<Response<CountedBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.response.poll(cx));
+        let request = this.request.take();
+        Poll::Ready(response.map(|response| response.map(|body| CountedBody { body, request })))
+    }
+}
+
+pin_project! {
+    pub(crate) struct CountedBody<B> {
+        #[pin]
+        body: B,
+        request: Option<Answering>,
+    }
+}
+
+impl<B: Body> Body for CountedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

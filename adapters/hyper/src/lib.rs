@@ -1,0 +1,103 @@
+//! [`unbroken`] for plain hyper: a server with limits and a graceful end.
+//!
+//! A durable service is a tower service, and hyper serves it as it is. What hyper leaves to its users
+//! is here:
+//!
+//! * [`serve`] accepts clients, over HTTP/1.1 and HTTP/2 on one port, and ends in an order that cuts
+//!   no answer without its rule;
+//! * [`Limits`] bound what a client can take;
+//! * [`mount`] puts a service below a path, beside another one;
+//! * [`Listener`] is where TLS comes in, and [`Peer`] who a request is from;
+//! * [`serve_connection`] is for those who have a loop of their own.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use futures_util::stream;
+//! use tokio::net::TcpListener;
+//! use tower_layer::Layer;
+//! use unbroken::{
+//!     access::AnyoneWithTheId,
+//!     chat::{ChatEvent, ProviderError, provider_fn},
+//!     durable::DurableLayer,
+//!     session::Sessions,
+//! };
+//!
+//! # async fn asked_to_stop() {}
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+//! let provider = provider_fn(|_request| {
+//!     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
+//! });
+//! let sessions = Sessions::in_memory();
+//! let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()).layer(provider);
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! unbroken_hyper::serve(listener, unbroken_hyper::mount("/api/chat", chat))
+//!     .with_graceful_shutdown(asked_to_stop())
+//!     .hand_over(sessions, Duration::from_secs(5))
+//!     .await;
+//! # Ok(()) }
+//! ```
+//!
+//! # Without this crate
+//!
+//! `hyper_util::service::TowerToHyperService` makes of a durable service what hyper serves; nothing
+//! else needs converting. Four things then are yours to see to:
+//!
+//! * a timer: without one hyper's builders have no timeouts, and panic where one is asked for;
+//! * `TCP_NODELAY`, or events wait for acknowledgements;
+//! * [`DurableLayer::public_path`](unbroken::durable::DurableLayer::public_path) or a
+//!   [`MountPath`](unbroken::durable::MountPath), or responses have no `Location`;
+//! * at the end, [`Sessions::shutdown`](unbroken::session::Sessions::shutdown) beside
+//!   `graceful_shutdown` of the connections, or these wait for the longest answer.
+//!
+//! ```
+//! use hyper_util::{
+//!     rt::{TokioExecutor, TokioIo, TokioTimer},
+//!     server::conn::auto,
+//!     service::TowerToHyperService,
+//! };
+//! # use futures_util::stream;
+//! # use tower_layer::Layer;
+//! # use unbroken::{
+//! #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
+//! #     durable::DurableLayer, session::Sessions,
+//! # };
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! # let provider = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hi"))]));
+//! # let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
+//! #     .public_path("/").layer(provider);
+//! # let (stream, mut client) = tokio::io::duplex(64 * 1024);
+//! # use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+//! # client.write_all(b"OPTIONS / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+//!
+//! let mut builder = auto::Builder::new(TokioExecutor::new());
+//! builder.http1().timer(TokioTimer::new());
+//! let service = TowerToHyperService::new(chat);
+//! let ended = builder.serve_connection(TokioIo::new(stream), service).await;
+//! # ended.unwrap();
+//! # let mut answer = String::new();
+//! # client.read_to_string(&mut answer).await.unwrap();
+//! # assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+//! # }
+//! ```
+
+mod accept;
+mod activity;
+mod connection;
+mod limits;
+mod listener;
+mod mount;
+mod peer;
+mod serve;
+mod server;
+mod unread;
+
+pub use self::{
+    connection::{Connection, ConnectionError, serve_connection},
+    limits::Limits,
+    listener::Listener,
+    mount::{Mount, MountFuture, NotFound, mount},
+    peer::Peer,
+    serve::{Serve, Serving, serve},
+};

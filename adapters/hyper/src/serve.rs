@@ -1,0 +1,167 @@
+use std::{
+    fmt,
+    future::{Future, IntoFuture, pending},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower_service::Service;
+use unbroken::{BoxError, session::Sessions};
+
+use crate::{Limits, Listener, server};
+
+/// Serves clients over HTTP/1.1 and HTTP/2, whichever they speak, until it is asked to stop.
+///
+/// Await what this gives. Any tower service will do whose body is an `http_body::Body`: a durable
+/// service as it is (at the root), or [mounted](crate::mount) beside others. A service that panics
+/// or fails costs its connection, over HTTP/2 its stream, and nothing else.
+///
+/// Clients of HTTP/2 without TLS must know beforehand that it is spoken here ("prior knowledge").
+///
+/// ```
+/// use std::time::Duration;
+/// use tokio::net::TcpListener;
+/// use unbroken::session::Sessions;
+/// use unbroken_hyper::Limits;
+/// # use futures_util::stream;
+/// # use tower_layer::Layer;
+/// # use unbroken::{
+/// #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
+/// #     durable::DurableLayer,
+/// # };
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+/// # let sessions = Sessions::in_memory();
+/// # let provider = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hi"))]));
+/// # let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()).layer(provider);
+/// # async fn asked_to_stop() {}
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// unbroken_hyper::serve(listener, chat)
+///     .with_graceful_shutdown(asked_to_stop())
+///     .hand_over(sessions, Duration::from_secs(5))
+///     .limits(Limits::default().connections(1000))
+///     .await;
+/// # Ok(()) }
+/// ```
+pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
+    Serve {
+        listener,
+        service,
+        limits: Limits::default(),
+        signal: Box::pin(pending()),
+        hand_over: Vec::new(),
+    }
+}
+
+/// A server that is about to start; [`serve`] makes it.
+#[must_use = "a server serves once it is awaited"]
+pub struct Serve<L, S> {
+    pub(crate) listener: L,
+    pub(crate) service: S,
+    pub(crate) limits: Limits,
+    pub(crate) signal: Signal,
+    pub(crate) hand_over: Vec<(Sessions, Duration)>,
+}
+
+type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<L, S> Serve<L, S> {
+    /// How long a server without a [hand-over](Self::hand_over) waits for its connections once it is
+    /// asked to stop: 30 seconds.
+    pub const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Stops once `signal` resolves, in this order:
+    ///
+    /// 1. The listener is dropped: whoever connects is refused.
+    /// 2. Connections without a request end, and the others after what they are answering.
+    /// 3. The sessions are [handed over](Self::hand_over), or connections have
+    ///    [30 seconds](Self::DEADLINE).
+    /// 4. What is left of the answers may leave, within [`Limits::flush`].
+    /// 5. What is still there is cut. A client knows that from an end: over HTTP/1.1 the last chunk
+    ///    is missing, over HTTP/2 the connection breaks off in mid-stream.
+    ///
+    /// The server is over as soon as there is no connection left and the sessions have ended or been
+    /// handed over, hence at the latest by deadline and flush, and 2 seconds more where a store
+    /// hangs.
+    pub fn with_graceful_shutdown<F>(mut self, signal: F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.signal = Box::pin(signal);
+        self
+    }
+
+    /// At its end the server [shuts these sessions down](Sessions::shutdown): running ones may
+    /// finish until `deadline` after the signal, then their leases are given back and their bodies
+    /// fail by the rules, so that clients resume elsewhere.
+    ///
+    /// Without it an answer that outlasts the [deadline](Self::DEADLINE) is cut with its connection,
+    /// and its session runs on for as long as the process does. An application with several
+    /// `Sessions` hands over each of them; the longest deadline counts for the connections.
+    pub fn hand_over(mut self, sessions: Sessions, deadline: Duration) -> Self {
+        self.hand_over.push((sessions, deadline));
+        self
+    }
+
+    /// What clients may take. Default [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+impl<L, S, B> IntoFuture for Serve<L, S>
+where
+    L: Listener,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    type Output = ();
+    type IntoFuture = Serving;
+
+    fn into_future(self) -> Serving {
+        Serving {
+            server: Box::pin(server::run(self)),
+        }
+    }
+}
+
+/// Awaits the end of a server.
+///
+/// Dropped, the server ends as it is: the listener is closed and every connection is cut. Sessions
+/// go on.
+#[must_use = "a server serves only while it is polled"]
+pub struct Serving {
+    server: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.server.as_mut().poll(cx)
+    }
+}
+
+impl<L, S> fmt::Debug for Serve<L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("limits", &self.limits)
+            .field("hand_over", &self.hand_over)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serving").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+use std::{error::Error, future::Future, sync::Arc};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::{JoinError, JoinSet},
+    time::{Instant, timeout, timeout_at},
+};
+use tower_service::Service;
+use unbroken::BoxError;
+
+use crate::{
+    ConnectionError, Limits, Listener, Peer, Serve, accept::Acceptor, limits::after,
+    peer::WithPeer, serve_connection,
+};
+
+/// Serves until the signal, then ends in the order that [`Serve::with_graceful_shutdown`] promises.
+pub(crate) async fn run<L, S, B>(server: Serve<L, S>)
+where
+    L: Listener,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let Serve {
+        listener,
+        service,
+        limits,
+        mut signal,
+        hand_over,
+    } = server;
+    let limits = Arc::new(limits);
+    let slots = limits.connections.clamp(1, Semaphore::MAX_PERMITS);
+    let slots = Arc::new(Semaphore::new(slots));
+    let (stop, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut acceptor = Acceptor::new(listener, slots);
+    loop {
+        let (handshake, peer, slot) = tokio::select! {
+            biased;
+            () = &mut signal => break,
+            Some(ended) = connections.join_next() => {
+                note(ended);
+                continue;
+            }
+            accepted = acceptor.next() => accepted,
+        };
+        let service = WithPeer {
+            service: service.clone(),
+            peer: Peer(peer),
+        };
+        connections.spawn(connection(
+            handshake,
+            service,
+            limits.clone(),
+            stopped.clone(),
+            slot,
+        ));
+    }
+    drop((acceptor, service, stopped));
+    let asked = Instant::now();
+    stop.send_replace(());
+
+    let deadline = hand_over.iter().map(|(_, deadline)| *deadline).max();
+    let deadline = deadline.unwrap_or(Serve::<L, S>::DEADLINE);
+    // Without a reader a session goes on, so this isn't over when the connections are.
+    let mut handing_over: JoinSet<()> = hand_over
+        .into_iter()
+        .map(|(sessions, deadline)| async move { sessions.shutdown(deadline).await })
+        .collect();
+    while handing_over.join_next().await.is_some() {}
+    let last = after(Instant::now().max(after(asked, deadline)), limits.flush);
+    let drained = async {
+        while let Some(ended) = connections.join_next().await {
+            note(ended);
+        }
+    };
+    if timeout_at(last, drained).await.is_err() {
+        tracing::info!(left = connections.len(), "cutting connections");
+    }
+    connections.shutdown().await;
+}
+
+async fn connection<I, S, B>(
+    handshake: impl Future<Output = std::io::Result<I>>,
+    service: S,
+    limits: Arc<Limits>,
+    mut stop: watch::Receiver<()>,
+    _slot: OwnedSemaphorePermit,
+) -> Result<(), ConnectionError>
+where
+    I: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let io = tokio::select! {
+        biased;
+        _ = stop.changed() => return Ok(()),
+        shaken = timeout(limits.head, handshake) => shaken
+            .map_err(|_| ConnectionError::NoRequest)?
+            .map_err(|error| ConnectionError::Http(error.into()))?,
+    };
+    let mut connection = serve_connection(io, service, &limits);
+    tokio::select! {
+        biased;
+        ended = &mut connection => return ended,
+        _ = stop.changed() => connection.graceful_shutdown(),
+    }
+    connection.await
+}
+
+fn note(ended: Result<Result<(), ConnectionError>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(error = &error as &dyn Error, "a connection failed");
+        }
+        Err(error) => tracing::error!(error = &error as &dyn Error, "a service panicked"),
+    }
+}

@@ -1,0 +1,10 @@
+//! What `serve` promises, over real sockets.
+
+mod basics;
+mod client;
+mod limits;
+mod listeners;
+mod server;
+mod shutdown;
+mod two_hundred;
+mod unread;

@@ -1,0 +1,137 @@
+//! A server on a free port, whose provider follows the scripts that requests bring.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::TryStream;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower::{BoxError, Service};
+use tower_layer::Layer as _;
+use unbroken::{
+    access::AnyoneWithTheId,
+    chat::{ChatEvent, ChatRequest},
+    durable::{DurableLayer, DurableService, Open},
+    provider::scripted::{Script, Scripted},
+    session::Sessions,
+};
+use unbroken_hyper::{Limits, Mount, NotFound, mount, serve};
+
+use crate::client::SOON;
+
+pub(crate) const MOUNT: &str = "/api/chat";
+
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) sessions: Sessions,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+pub(crate) fn chat(sessions: &Sessions) -> Mount<DurableService<Scripted>, NotFound> {
+    let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
+        .open(Open::nothing().field("script"))
+        .layer(Scripted::new(Script::say("Hello there.")));
+    mount(MOUNT, chat)
+}
+
+/// A server without a hand-over.
+pub(crate) async fn start(limits: Limits) -> Server {
+    let (listener, addr) = bind().await;
+    let sessions = Sessions::in_memory();
+    let (stop, stopped) = oneshot::channel();
+    let server = serve(listener, chat(&sessions))
+        .limits(limits)
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    Server {
+        addr,
+        sessions,
+        stop: Some(stop),
+        task: tokio::spawn(server.into_future()),
+    }
+}
+
+/// A server that hands over.
+pub(crate) async fn start_with(limits: Limits, deadline: Duration) -> Server {
+    start_of(limits, deadline, Scripted::new(Script::say("Hello there."))).await
+}
+
+/// The same with a provider of the test's.
+pub(crate) async fn start_of<P>(limits: Limits, deadline: Duration, provider: P) -> Server
+where
+    P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
+    P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+{
+    let (listener, addr) = bind().await;
+    let sessions = Sessions::in_memory();
+    let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
+        .open(Open::nothing().field("script"))
+        .layer(provider);
+    let (stop, stopped) = oneshot::channel();
+    let server = serve(listener, mount(MOUNT, chat))
+        .limits(limits)
+        .hand_over(sessions.clone(), deadline)
+        .with_graceful_shutdown(async { drop(stopped.await) });
+    Server {
+        addr,
+        sessions,
+        stop: Some(stop),
+        task: tokio::spawn(server.into_future()),
+    }
+}
+
+pub(crate) async fn bind() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+impl Server {
+    /// Sends the signal.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.stop.take().expect("it runs").send(());
+    }
+
+    /// Drops the server as it is.
+    pub(crate) fn kill(&mut self) {
+        self.task.abort();
+    }
+
+    /// Waits until the server is over.
+    pub(crate) async fn ended(&mut self) {
+        let ended = tokio::time::timeout(SOON, &mut self.task).await;
+        if let Err(error) = ended.expect("an end") {
+            assert!(!error.is_panic(), "{error}");
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A request that brings its script.
+pub(crate) fn follow(script: &Value) -> Value {
+    json!({"messages": [{"role": "user", "content": "Hi"}], "script": script})
+}
+
+/// A request whose provider says nothing, ever.
+pub(crate) fn silence() -> Value {
+    follow(&json!({"fault": {"at": 0, "kind": "hang"}}))
+}
+
+/// Waits until it holds.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    tokio::time::timeout(SOON, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+    .expect("it comes to hold");
+}

@@ -1,0 +1,104 @@
+//! How connections are made: for the pool, and for the one that listens.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use futures_util::{Stream, stream};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, config::SslMode};
+use unbroken::store::BoxFuture;
+
+use crate::{OpenError, Options, Tls};
+
+/// A connection whose messages its holder polls; nothing goes on over it otherwise.
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    pub(crate) messages: Pin<Box<dyn Stream<Item = Result<AsyncMessage, Error>> + Send>>,
+}
+
+/// Makes connections.
+pub(crate) type Dial = Arc<dyn Fn() -> BoxFuture<'static, Result<Link, Error>> + Send + Sync>;
+
+/// A dead peer is noticed after about so long, where the URL doesn't say otherwise.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+pub(crate) fn configured(url: &str) -> Result<Config, OpenError> {
+    let mut config: Config = url.parse().map_err(OpenError::Url)?;
+    if !url.contains("keepalives_idle") {
+        config.keepalives_idle(KEEPALIVE);
+    }
+    Ok(config)
+}
+
+pub(crate) fn dial(mut config: Config, tls: impl Tls) -> Dial {
+    let name = config.get_application_name().unwrap_or("unbroken");
+    config.application_name(format!("{name} (listening)"));
+    Arc::new(move || {
+        let (config, tls) = (config.clone(), tls.clone());
+        Box::pin(async move {
+            let (client, mut connection) = config.connect(tls).await?;
+            let messages = stream::poll_fn(move |cx| connection.poll_message(cx));
+            Ok(Link {
+                client,
+                messages: Box::pin(messages),
+            })
+        })
+    })
+}
+
+/// With TLS if the URL requires it. Never otherwise: what a server offers unasked, often with a
+/// certificate that nobody signed, would be refused.
+pub(crate) fn dial_as_url_says(config: &Config) -> Result<Dial, OpenError> {
+    if config.get_ssl_mode() != SslMode::Require {
+        return Ok(dial(plain(config), NoTls));
+    }
+    #[cfg(feature = "tls")]
+    return Ok(dial(config.clone(), crate::tls::system()?));
+    #[cfg(not(feature = "tls"))]
+    Err(OpenError::TlsMissing)
+}
+
+/// The same for a pool.
+pub(crate) fn pool_as_url_says(config: &Config, options: &Options) -> Result<Pool, OpenError> {
+    if config.get_ssl_mode() != SslMode::Require {
+        return pool(plain(config), NoTls, options);
+    }
+    #[cfg(feature = "tls")]
+    return pool(config.clone(), crate::tls::system()?, options);
+    #[cfg(not(feature = "tls"))]
+    Err(OpenError::TlsMissing)
+}
+
+fn plain(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.ssl_mode(SslMode::Disable);
+    config
+}
+
+pub(crate) fn pool(
+    mut config: Config,
+    tls: impl Tls,
+    options: &Options,
+) -> Result<Pool, OpenError> {
+    if config.get_application_name().is_none() {
+        config.application_name("unbroken");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(options.connect_timeout);
+    }
+    // A pooler may refuse what it doesn't know in a startup packet, and would not keep it.
+    if options.prepared {
+        let given = config.get_options().unwrap_or_default().to_owned();
+        let limit = options.statement_timeout.as_millis().clamp(1, 1 << 30);
+        config.options(format!("{given} -c statement_timeout={limit}"));
+    }
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    Pool::builder(Manager::from_config(config, tls, recycling))
+        .max_size(options.pool_size)
+        .wait_timeout(Some(options.pool_wait))
+        .create_timeout(Some(options.connect_timeout))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| OpenError::Unavailable(error.into()))
+}

@@ -1,0 +1,91 @@
+//! What is answered to the owner of a session.
+
+use tokio_postgres::{Row, types::ToSql};
+use unbroken::{
+    session::{Lsn, SessionId},
+    store::{Answer, Answered, StoreError},
+};
+
+use crate::{
+    db::Failure,
+    postgres::Inner,
+    row::{COLUMNS, Stored},
+    wake::Change,
+    write::{LOOKS, busy},
+};
+
+impl Inner {
+    pub(crate) async fn answer(
+        &self,
+        id: &SessionId,
+        answer: &Answer,
+    ) -> Result<Answered, StoreError> {
+        let (name, content) = (answer.name.as_bytes(), answer.content.as_ref());
+        let most = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
+        let (count, bytes) = (most(Answer::MAX_COUNT), most(Answer::MAX_BYTES));
+        let params: [&(dyn ToSql + Sync); 5] = [&id.as_str(), &name, &content, &count, &bytes];
+        for _ in 0..LOOKS {
+            // What never fits isn't sent; all else comes before that.
+            if answer.fits(0, 0) {
+                let row = self.db.query_opt(&self.sql.answer, &params).await;
+                if let Some(row) = row.map_err(Failure::of_write)? {
+                    self.tell(id, Change::Turned);
+                    return Ok(Answered::Stored(Stored::new(&row)?.state()));
+                }
+            }
+            let (it, all) = self.answered(id, 0).await?;
+            if let Some(there) = all.iter().find(|there| there.name == answer.name) {
+                return Ok(if there.content == answer.content {
+                    Answered::Stored(it.state())
+                } else {
+                    Answered::Taken
+                });
+            }
+            if it.is_sealed() {
+                return Err(StoreError::Sealed);
+            }
+            if !answer.fits(all.len(), all.iter().map(Answer::bytes).sum()) {
+                return Err(StoreError::Full);
+            }
+        }
+        Err(busy())
+    }
+
+    pub(crate) async fn answers(
+        &self,
+        id: &SessionId,
+        after: usize,
+    ) -> Result<Vec<Answer>, StoreError> {
+        self.answered(id, after).await.map(|(_, answers)| answers)
+    }
+
+    /// How the session stands, and its answers but for the first so many.
+    async fn answered(
+        &self,
+        id: &SessionId,
+        after: usize,
+    ) -> Result<(Stored, Vec<Answer>), StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &after];
+        let row = self.db.query_opt(&self.sql.answers, &params).await;
+        let row = row.map_err(Failure::of_read)?.ok_or(StoreError::NotFound)?;
+        let it = Stored::new(&row)?;
+        it.here()?;
+        let answers = read(&row).map_err(|error| {
+            tracing::error!(%error, "the answers of a session can't be read");
+            StoreError::Corrupt { lsn: Lsn::ZERO }
+        })?;
+        Ok((it, answers))
+    }
+}
+
+fn read(row: &Row) -> Result<Vec<Answer>, Box<dyn std::error::Error + Send + Sync>> {
+    let names: Vec<&[u8]> = row.try_get::<_, Option<_>>(COLUMNS)?.unwrap_or_default();
+    let contents: Vec<Vec<u8>> = row
+        .try_get::<_, Option<_>>(COLUMNS + 1)?
+        .unwrap_or_default();
+    let pairs = names.into_iter().zip(contents);
+    pairs
+        .map(|(name, content)| Ok(Answer::new(std::str::from_utf8(name)?, content)))
+        .collect()
+}

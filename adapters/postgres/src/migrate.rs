@@ -1,0 +1,91 @@
+use deadpool_postgres::{Object, Pool};
+use tokio_postgres::types::Type;
+
+use crate::{OpenError, Options, sql::fill};
+
+/// Each adds to what the ones before it made; none is ever changed or taken away.
+const MIGRATIONS: &[(i32, &str)] = &[
+    (1, include_str!("migrations/0001.sql")),
+    (2, include_str!("migrations/0002.sql")),
+];
+
+/// Brings the schema up to date, or says why that can't be.
+pub(crate) async fn run(pool: &Pool, options: &Options) -> Result<(), OpenError> {
+    let client = pool.get().await;
+    let mut client = client.map_err(|error| OpenError::Unavailable(error.into()))?;
+    let needed = MIGRATIONS.last().map_or(0, |last| last.0);
+    let found = found(&client, &options.schema).await?;
+    if found > needed {
+        return Err(OpenError::NewerSchema {
+            found,
+            known: needed,
+        });
+    }
+    if found == needed {
+        return Ok(());
+    }
+    if !options.migrate {
+        return Err(OpenError::OlderSchema { found, needed });
+    }
+    migrate(&mut client, &options.schema).await
+}
+
+/// The number of the last migration; 0 if there is none.
+async fn found(client: &Object, schema: &str) -> Result<i32, OpenError> {
+    let there = client
+        .query_typed(
+            "SELECT to_regclass($1) IS NOT NULL",
+            &[(&format!("\"{schema}\".migrations"), Type::TEXT)],
+        )
+        .await
+        .map_err(unavailable)?;
+    if !there.first().is_some_and(|row| row.get(0)) {
+        return Ok(0);
+    }
+    let last = fill(schema, "SELECT coalesce(max(number), 0) FROM @S.migrations");
+    let rows = client.query_typed(&last, &[]).await.map_err(unavailable)?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+/// All in one transaction, under a lock that other servers wait for.
+async fn migrate(client: &mut Object, schema: &str) -> Result<(), OpenError> {
+    let work = async {
+        let transaction = client.build_transaction().start().await?;
+        let lock =
+            format!("SELECT pg_advisory_xact_lock(hashtextextended('unbroken {schema}', 0))");
+        transaction.batch_execute(&lock).await?;
+        // Not `IF NOT EXISTS`: that wants the right to create schemas though there is this one.
+        let absent = transaction
+            .query_typed(
+                "SELECT to_regnamespace($1) IS NULL",
+                &[(&format!("\"{schema}\""), Type::TEXT)],
+            )
+            .await?;
+        if absent.first().is_some_and(|row| row.get(0)) {
+            let create = format!("CREATE SCHEMA \"{schema}\"");
+            transaction.batch_execute(&create).await?;
+        }
+        let table = "CREATE TABLE IF NOT EXISTS @S.migrations (
+                number integer PRIMARY KEY,
+                applied timestamptz NOT NULL DEFAULT clock_timestamp()
+            )";
+        transaction.batch_execute(&fill(schema, table)).await?;
+        for (number, text) in MIGRATIONS {
+            let note = "INSERT INTO @S.migrations (number) VALUES ($1) ON CONFLICT DO NOTHING \
+                RETURNING number";
+            let note = fill(schema, note);
+            let new = transaction
+                .query_typed(&note, &[(number, Type::INT4)])
+                .await?;
+            if !new.is_empty() {
+                transaction.batch_execute(&fill(schema, text)).await?;
+            }
+        }
+        transaction.commit().await
+    };
+    work.await.map_err(unavailable)
+}
+
+fn unavailable(error: tokio_postgres::Error) -> OpenError {
+    OpenError::Unavailable(error.into())
+}

@@ -1,0 +1,114 @@
+use unbroken::{
+    session::{EpochTag, Lsn, Position, SessionId},
+    store::{Page, StoreError},
+};
+
+use crate::{
+    chunk::{Cut, Rows},
+    postgres::Inner,
+    row::{COLUMNS, Stored, epoch},
+};
+
+impl Inner {
+    pub(crate) async fn page(
+        &self,
+        id: &SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let (mut max_bytes, mut factor) = (max_bytes, 1.0_f64);
+        loop {
+            match self.try_page(id, after, max_bytes, factor).await? {
+                Tried::Page(page) => return Ok(page),
+                Tried::MoreRows => factor *= 16.0,
+                Tried::Corruption if max_bytes > 0 => max_bytes = 0,
+                Tried::Corruption => {
+                    let lsn = after.lsn.next();
+                    return Err(StoreError::Corrupt { lsn });
+                }
+            }
+        }
+    }
+
+    async fn try_page(
+        &self,
+        id: &SessionId,
+        after: Position,
+        max_bytes: usize,
+        factor: f64,
+    ) -> Result<Tried, StoreError> {
+        let from = i64::try_from(after.lsn.get()).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(max_bytes.max(1)).unwrap_or(i64::MAX);
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+            [&id.as_str(), &from, &bytes, &factor];
+        let row = match self.db.query_opt(&self.sql.read, &params).await {
+            Ok(row) => row.ok_or(StoreError::NotFound)?,
+            Err(failure) if failure.is_corruption() => return Ok(Tried::Corruption),
+            Err(failure) => return Err(failure.of_read()),
+        };
+        let stored = Stored::new(&row)?;
+        stored.here()?;
+        stored.readable()?;
+        let unreadable = |error| {
+            tracing::error!(%error, "the records of a session can't be read");
+            StoreError::Corrupt {
+                lsn: after.lsn.next(),
+            }
+        };
+        let written_by = written_by(&row, after.lsn).map_err(unreadable)?;
+        may_read(&stored, after, written_by)?;
+        let rows = Rows::new(&row).map_err(unreadable)?;
+        let page = rows.after(after.lsn, max_bytes);
+        let none = page.chunks.is_empty() && after.lsn < stored.tail;
+        if none || page.last > stored.tail {
+            return Ok(Tried::Corruption);
+        }
+        let looked_at: i64 = row
+            .try_get(COLUMNS + 3)
+            .map_err(|error| unreadable(error.into()))?;
+        let all_looked_at = usize::try_from(looked_at).is_ok_and(|count| rows.len() >= count);
+        if page.cut.is_none() && page.last < stored.tail && all_looked_at {
+            return Ok(Tried::MoreRows);
+        }
+        if page.cut == Some(Cut::Corrupt) {
+            tracing::error!(after = %page.last, "a record can't be read");
+        }
+        Ok(Tried::Page(Page {
+            chunks: page.chunks,
+            state: stored.state(),
+        }))
+    }
+}
+
+enum Tried {
+    Page(Page),
+    /// More would have fitted than rows were looked at: they are larger elsewhere in the log.
+    MoreRows,
+    /// The first record that was asked for, or one further on, can't be read.
+    Corruption,
+}
+
+/// The tag of the epoch that wrote the record there, if there is that record.
+fn written_by(
+    row: &tokio_postgres::Row,
+    lsn: Lsn,
+) -> Result<Option<EpochTag>, Box<dyn std::error::Error + Send + Sync>> {
+    let first: Option<i64> = row.try_get(COLUMNS)?;
+    let Some(first) = first else { return Ok(None) };
+    let by = epoch(row.try_get(COLUMNS + 1)?, row.try_get(COLUMNS + 2)?);
+    let there = u64::try_from(first).is_ok_and(|first| first <= lsn.get());
+    Ok(there.then(|| by.tag()))
+}
+
+fn may_read(
+    stored: &Stored,
+    after: Position,
+    written_by: Option<EpochTag>,
+) -> Result<(), StoreError> {
+    let tail = stored.tail;
+    match written_by {
+        _ if after.lsn == Lsn::ZERO => Ok(()),
+        Some(is) if after.tag.is_none_or(|was| was == is) => Ok(()),
+        _ => Err(StoreError::Rewound { tail }),
+    }
+}

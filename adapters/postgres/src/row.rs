@@ -1,0 +1,200 @@
+use std::{error::Error, sync::Arc, time::Duration};
+
+use tokio_postgres::Row;
+use unbroken::{
+    session::{
+        ChatId, Digest, Epoch, ErrorCode, Lsn, Outcome, Owner, ServiceName, SessionId, Status,
+    },
+    store::{Abort, Info, Lease, Listed, State, StoreError, Token, Tombstone},
+};
+
+use crate::time::span;
+
+/// A session's row, and the time at which it was looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) number: i64,
+    pub(crate) id: SessionId,
+    info: Arc<Info>,
+    created: i64,
+    pub(crate) token: Token,
+    pub(crate) epoch: Epoch,
+    pub(crate) attempts: u32,
+    pub(crate) tail: Lsn,
+    pub(crate) tail_epoch: Epoch,
+    status: Status,
+    pub(crate) abort: Option<Abort>,
+    lease: i64,
+    lease_until: i64,
+    keep_until: i64,
+    deleted: Option<i64>,
+    tombstone: i64,
+    now: i64,
+    pub(crate) answers: u32,
+}
+
+/// How many columns a session's row has.
+pub(crate) const COLUMNS: usize = 27;
+
+type Unreadable = Box<dyn Error + Sync + Send>;
+
+impl Stored {
+    /// From the columns that every statement gives in the same order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] at LSN 0: it isn't a record that can't be read, but what holds them.
+    pub(crate) fn new(row: &Row) -> Result<Self, StoreError> {
+        Self::read(row).map_err(|error| {
+            tracing::error!(%error, "the row of a session can't be read");
+            StoreError::Corrupt { lsn: Lsn::ZERO }
+        })
+    }
+
+    fn read(row: &Row) -> Result<Self, Unreadable> {
+        let aborted: bool = row.try_get(18)?;
+        let reason: Option<&[u8]> = row.try_get(19)?;
+        let reason = reason.map(text).transpose()?;
+        Ok(Self {
+            number: row.try_get(0)?,
+            id: row.try_get::<_, &str>(1)?.parse()?,
+            info: Arc::new(Info {
+                owner: name(row.try_get(2)?)?.map(Owner::new),
+                chat: name(row.try_get(3)?)?.map(ChatId::new),
+                service: ServiceName::new(text(row.try_get(4)?)?),
+                digest: Digest(row.try_get::<_, &[u8]>(5)?.try_into()?),
+                format: row.try_get::<_, i32>(6)?.try_into()?,
+            }),
+            created: row.try_get(7)?,
+            token: Token(u128::from_be_bytes(row.try_get::<_, &[u8]>(8)?.try_into()?)),
+            epoch: epoch(row.try_get(9)?, row.try_get(10)?),
+            attempts: row.try_get::<_, i32>(11)?.try_into()?,
+            tail: Lsn::new(row.try_get::<_, i64>(12)?.try_into()?),
+            tail_epoch: epoch(row.try_get(13)?, row.try_get(14)?),
+            status: status(row.try_get(15)?, row.try_get(16)?, row.try_get(17)?)?,
+            abort: aborted.then_some(Abort { reason }),
+            lease: row.try_get(20)?,
+            lease_until: row.try_get(21)?,
+            keep_until: row.try_get(22)?,
+            deleted: row.try_get(23)?,
+            tombstone: row.try_get(24)?,
+            now: row.try_get(25)?,
+            answers: row.try_get::<_, i32>(26)?.try_into()?,
+        })
+    }
+
+    /// Whether there is a session, and not only what is left of one.
+    pub(crate) fn here(&self) -> Result<(), StoreError> {
+        let sealed = self.is_sealed().then_some(self.keep_until);
+        match self.deleted.or(sealed) {
+            Some(gone) if gone <= self.now => {
+                if gone.saturating_add(self.tombstone) <= self.now {
+                    return Err(StoreError::NotFound);
+                }
+                Err(StoreError::Gone(Tombstone {
+                    owner: self.info.owner.clone(),
+                    digest: self.info.digest,
+                }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether its records are written in a format that we know.
+    pub(crate) fn readable(&self) -> Result<(), StoreError> {
+        match self.info.format {
+            format if format > Info::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.status.outcome().is_some()
+    }
+
+    /// How long until it expires by itself.
+    pub(crate) fn expires_in(&self) -> Option<Duration> {
+        self.is_sealed()
+            .then(|| span(self.keep_until.saturating_sub(self.now)))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State {
+            info: self.info.clone(),
+            age: span(self.now.saturating_sub(self.created)),
+            epoch: self.epoch,
+            attempts: self.attempts,
+            tail: self.tail,
+            status: self.status,
+            abort: self.abort.clone(),
+            lease: self.lease_left(),
+            answers: self.answers,
+        }
+    }
+
+    fn lease_left(&self) -> Lease {
+        match span(self.lease_until.saturating_sub(self.now)) {
+            _ if self.is_sealed() || self.lease == 0 => Lease::Free,
+            Duration::ZERO => Lease::Expired,
+            left => Lease::Held(left),
+        }
+    }
+
+    pub(crate) fn listed(self) -> Listed {
+        Listed {
+            state: self.state(),
+            id: self.id,
+        }
+    }
+}
+
+/// What an append's row says of an abort.
+pub(crate) fn abort(row: &Row) -> Option<Abort> {
+    let aborted: bool = row.try_get(0).unwrap_or(false);
+    let reason: Option<&[u8]> = row.try_get(1).unwrap_or(None);
+    aborted.then(|| Abort {
+        reason: reason.and_then(|reason| text(reason).ok()),
+    })
+}
+
+pub(crate) fn epoch(counter: i64, bits: i64) -> Epoch {
+    Epoch {
+        counter: counter.cast_unsigned(),
+        bits: bits.cast_unsigned(),
+    }
+}
+
+/// The kind and code of an outcome, as they are stored.
+pub(crate) fn kind_and_code(outcome: Outcome) -> Option<(i16, Option<i16>)> {
+    Some(match outcome {
+        Outcome::Complete => (0, None),
+        Outcome::Aborted => (1, None),
+        Outcome::Error(code) => {
+            let at = ErrorCode::ALL.iter().position(|&it| it == code)?;
+            (2, Some(i16::try_from(at).ok()?))
+        }
+        _ => return None,
+    })
+}
+
+fn status(waiting: bool, kind: Option<i16>, code: Option<i16>) -> Result<Status, Unreadable> {
+    Ok(match (kind, code) {
+        (None, _) if waiting => Status::Waiting,
+        (None, _) => Status::Streaming,
+        (Some(0), _) => Status::Ended(Outcome::Complete),
+        (Some(1), _) => Status::Ended(Outcome::Aborted),
+        (Some(2), Some(code)) => {
+            let code = ErrorCode::ALL.get(usize::try_from(code)?);
+            Status::Ended(Outcome::Error(*code.ok_or("an unknown code of an error")?))
+        }
+        _ => return Err("an unknown outcome".into()),
+    })
+}
+
+fn name(bytes: Option<&[u8]>) -> Result<Option<Arc<str>>, Unreadable> {
+    bytes.map(text).transpose()
+}
+
+fn text(bytes: &[u8]) -> Result<Arc<str>, Unreadable> {
+    Ok(std::str::from_utf8(bytes)?.into())
+}

@@ -1,0 +1,380 @@
+//! The statements. Each write decides and acts in one statement, under the lock of the session's
+//! row: where two meet, the second looks at what the first left (READ COMMITTED does that).
+
+use tokio_postgres::types::Type;
+
+/// A statement and the types of its parameters.
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    pub(crate) text: String,
+    pub(crate) types: Vec<Type>,
+}
+
+/// All statements, with the schema's name filled in.
+#[derive(Debug)]
+pub(crate) struct Sql {
+    schema: String,
+    pub(crate) create: Statement,
+    pub(crate) bury: Statement,
+    pub(crate) state: Statement,
+    pub(crate) states: Statement,
+    pub(crate) claim: Statement,
+    pub(crate) request: Statement,
+    pub(crate) renew: Statement,
+    pub(crate) append: Statement,
+    pub(crate) seal: Statement,
+    pub(crate) abort: Statement,
+    pub(crate) answer: Statement,
+    pub(crate) answers: Statement,
+    pub(crate) hold: Statement,
+    pub(crate) delete: Statement,
+    pub(crate) clear: Statement,
+    pub(crate) read: Statement,
+    pub(crate) orphans: Statement,
+    pub(crate) sweep: Statement,
+    pub(crate) notify: Statement,
+}
+
+/// The columns that [`Stored`](crate::row::Stored) is made from.
+const STATE: &str = "s.number, s.id, s.owner, s.chat, s.service, s.digest, s.format, s.created, \
+    s.token, s.counter, s.bits, s.attempts, s.tail, s.tail_counter, s.tail_bits, s.waiting, \
+    s.kind, s.code, s.aborted, s.abort_reason, s.lease, s.lease_until, s.keep_until, s.deleted, \
+    s.tombstone, @NOW, cardinality(s.answers)";
+
+/// Not at the start of the statement but now: it may have waited for a lock.
+const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+/// At the start of the statement: an index can be searched for it.
+const THEN: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
+
+/// There is a session, not a tombstone.
+const HERE: &str = "(s.deleted IS NULL AND (s.kind IS NULL OR s.keep_until > @NOW))";
+
+impl Sql {
+    pub(crate) fn new(schema: &str) -> Self {
+        let make = |text: &str, types: &[Type]| Statement {
+            text: fill(schema, text),
+            types: types.to_vec(),
+        };
+        Self {
+            schema: schema.to_owned(),
+            create: make(
+                CREATE,
+                &[
+                    Type::TEXT,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT4,
+                    Type::BYTEA,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::BYTEA,
+                ],
+            ),
+            bury: make(BURY, &[Type::TEXT]),
+            state: make(
+                "SELECT @STATE FROM @S.sessions s WHERE s.id = $1",
+                &[Type::TEXT],
+            ),
+            states: make(
+                "SELECT @STATE FROM @S.sessions s WHERE s.id = ANY($1)",
+                &[Type::TEXT_ARRAY],
+            ),
+            claim: make(
+                CLAIM,
+                &[
+                    Type::TEXT,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::BYTEA,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT4,
+                    Type::INT8,
+                ],
+            ),
+            request: make(
+                "SELECT r.request FROM @S.requests r WHERE r.session = $1",
+                &[Type::INT8],
+            ),
+            renew: make(
+                RENEW,
+                &[
+                    Type::TEXT_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8,
+                ],
+            ),
+            append: make(
+                APPEND,
+                &[
+                    Type::TEXT,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::BOOL,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                ],
+            ),
+            seal: make(
+                SEAL,
+                &[
+                    Type::TEXT,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT2,
+                    Type::INT2,
+                    Type::INT8,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                ],
+            ),
+            abort: make(ABORT, &[Type::TEXT, Type::BYTEA]),
+            answer: make(
+                ANSWER,
+                &[Type::TEXT, Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8],
+            ),
+            answers: make(ANSWERS, &[Type::TEXT, Type::INT8]),
+            hold: make(HOLD, &[Type::TEXT, Type::TEXT, Type::INT8]),
+            delete: make(DELETE, &[Type::TEXT, Type::TEXT]),
+            clear: make(CLEAR, &[Type::INT8]),
+            read: make(READ, &[Type::TEXT, Type::INT8, Type::INT8, Type::FLOAT8]),
+            orphans: make(ORPHANS, &[Type::INT8]),
+            sweep: make(SWEEP, &[Type::INT8]),
+            notify: make(NOTIFY, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
+        }
+    }
+
+    /// The list, as its filter wants it: each combination has an index. Parameters: the number to
+    /// begin below, the limit, then owner and chat where they are asked for.
+    pub(crate) fn list(&self, owner: bool, chat: bool, status: &str) -> Statement {
+        let mut types = vec![Type::INT8, Type::INT8];
+        let mut text = "SELECT @STATE FROM @S.sessions s WHERE s.deleted IS NULL \
+            AND s.number < $1 AND (s.kind IS NULL OR s.keep_until > @THEN)"
+            .to_owned();
+        for column in [owner.then_some("owner"), chat.then_some("chat")]
+            .into_iter()
+            .flatten()
+        {
+            types.push(Type::BYTEA);
+            let same = " AND s.@C IS NOT NULL AND sha256(s.@C) = sha256($@N) AND s.@C = $@N";
+            let same = same.replace("@C", column);
+            text += &same.replace("@N", &types.len().to_string());
+        }
+        text += status;
+        text += " ORDER BY s.number DESC LIMIT $2";
+        Statement {
+            text: fill(&self.schema, &text),
+            types,
+        }
+    }
+}
+
+/// The text with the schema's name and the constants filled in.
+pub(crate) fn fill(schema: &str, text: &str) -> String {
+    text.replace("@STATE", STATE)
+        .replace("@HERE", HERE)
+        .replace("@NOW", NOW)
+        .replace("@THEN", THEN)
+        .replace("@S", &format!("\"{schema}\""))
+}
+
+/// id, owner, chat, service, digest, format, token, bits, lease, tombstone, counter, request.
+const CREATE: &str = "
+WITH t AS (SELECT @NOW AS now), n AS (
+  INSERT INTO @S.sessions (id, owner, chat, service, digest, format, token, bits, lease, tombstone,
+    counter, created, lease_until, lease_mark)
+  SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, t.now, t.now + $9, t.now + $9 FROM t
+  ON CONFLICT (id) DO NOTHING
+  RETURNING number
+), r AS (INSERT INTO @S.requests (session, request) SELECT number, $12 FROM n)
+SELECT number FROM n";
+
+/// Removes a tombstone that ran out, with whatever a sweep hasn't.
+const BURY: &str = "
+WITH d AS (
+  DELETE FROM @S.sessions s
+  WHERE s.id = $1 AND NOT @HERE AND coalesce(s.deleted, s.keep_until) + s.tombstone <= @NOW
+  RETURNING s.number
+), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
+), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number)
+DELETE FROM @S.chunks USING d WHERE chunks.session = d.number";
+
+/// id, counter and bits seen, token, new bits, lease, the latest format, new counter.
+const CLAIM: &str = "
+UPDATE @S.sessions s SET token = $4, counter = $8, bits = $5, attempts = s.attempts + 1,
+  lease = $6, lease_until = @NOW + $6, lease_mark = @NOW + $6
+WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.kind IS NULL AND s.deleted IS NULL
+  AND s.format <= $7 AND (s.lease = 0 OR s.lease_until <= @NOW)
+  AND NOT (s.token = $4 AND s.attempts > 0)
+RETURNING @STATE";
+
+/// ids, counters, bits, lease. Locks in the order of creation, so that two renewals don't wait for
+/// each other.
+const RENEW: &str = "
+WITH o AS MATERIALIZED (
+  SELECT s.number FROM @S.sessions s
+  JOIN unnest($1::text[], $2::bigint[], $3::bigint[]) AS u (id, counter, bits)
+    ON s.id = u.id AND s.counter = u.counter AND s.bits = u.bits
+  WHERE s.kind IS NULL AND s.deleted IS NULL
+  ORDER BY s.number FOR UPDATE OF s
+)
+UPDATE @S.sessions s SET lease = $4, lease_until = @NOW + $4, lease_mark = @NOW + $4
+FROM o WHERE s.number = o.number RETURNING @STATE";
+
+/// id, counter, bits, the tail before, the tail after, waiting, lengths, data. A mark that is further
+/// ahead than a lease is long is from before the clock was set back.
+const APPEND: &str = "
+WITH l AS (
+  UPDATE @S.sessions s SET tail = $5, tail_counter = $2, tail_bits = $3,
+    bytes = s.bytes + octet_length($8), chunks = s.chunks + 1, waiting = $6,
+    lease_until = @NOW + s.lease,
+    lease_mark = CASE
+      WHEN s.lease > 0 AND s.lease_mark NOT BETWEEN @NOW + s.lease / 2 AND @NOW + s.lease
+      THEN @NOW + s.lease ELSE s.lease_mark END
+  WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.tail = $4 AND s.kind IS NULL
+    AND s.deleted IS NULL
+  RETURNING s.number, s.aborted, s.abort_reason
+), c AS (
+  INSERT INTO @S.chunks (session, last, first, counter, bits, lengths, data)
+  SELECT l.number, $5, $4 + 1, $2, $3, $7, $8 FROM l
+)
+SELECT l.aborted, l.abort_reason FROM l";
+
+/// id, counter, bits, the tail before, the tail after, kind, code, keep, lengths, data.
+const SEAL: &str = "
+WITH l AS (
+  UPDATE @S.sessions s SET tail = $5, tail_counter = $2, tail_bits = $3,
+    bytes = s.bytes + octet_length($10), chunks = s.chunks + 1, waiting = false,
+    kind = $6, code = $7,
+    keep_until = greatest(s.keep_until, @NOW + $8), due = greatest(s.keep_until, @NOW + $8),
+    answers = '{}', answered = 0
+  WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.tail = $4 AND s.kind IS NULL
+    AND s.deleted IS NULL
+  RETURNING s.number, s.aborted, s.abort_reason
+), c AS (
+  INSERT INTO @S.chunks (session, last, first, counter, bits, lengths, data)
+  SELECT l.number, $5, $4 + 1, $2, $3, $9, $10 FROM l
+), r AS (DELETE FROM @S.requests USING l WHERE requests.session = l.number
+), a AS (DELETE FROM @S.answers USING l WHERE answers.session = l.number)
+SELECT l.aborted, l.abort_reason FROM l";
+
+/// id, reason.
+const ABORT: &str = "
+UPDATE @S.sessions s SET aborted = true, abort_reason = $2
+WHERE s.id = $1 AND s.kind IS NULL AND s.deleted IS NULL AND NOT s.aborted
+RETURNING @STATE";
+
+/// id, name, content, the most answers, the most bytes of them.
+const ANSWER: &str = "
+WITH l AS (
+  UPDATE @S.sessions s SET answers = array_append(s.answers, $2),
+    answered = s.answered + octet_length($2) + octet_length($3)
+  WHERE s.id = $1 AND s.kind IS NULL AND s.deleted IS NULL AND NOT $2 = ANY(s.answers)
+    AND cardinality(s.answers) < $4
+    AND s.answered + octet_length($2) + octet_length($3) <= $5
+  RETURNING @STATE
+), a AS (
+  INSERT INTO @S.answers (session, number, name, content)
+  SELECT l.number, l.cardinality, $2, $3 FROM l
+)
+SELECT * FROM l";
+
+/// id, how many are known. The state, and the names and contents of the others.
+const ANSWERS: &str = "
+SELECT @STATE, p.*
+FROM @S.sessions s
+CROSS JOIN LATERAL (
+  SELECT array_agg(a.name ORDER BY a.number), array_agg(a.content ORDER BY a.number)
+  FROM @S.answers a WHERE a.session = s.number AND a.number > $2 AND s.kind IS NULL
+) p
+WHERE s.id = $1";
+
+/// id, holder, keep. Holds that ran out go with the next.
+const HOLD: &str = "
+UPDATE @S.sessions s SET keep_until = greatest(s.keep_until, @NOW + $3),
+  due = CASE WHEN s.kind IS NOT NULL THEN greatest(s.keep_until, @NOW + $3) END,
+  holds = (
+    SELECT coalesce(jsonb_object_agg(h.key, h.value), '{}') FROM jsonb_each(s.holds) h
+    WHERE h.value::bigint > @NOW
+  ) || jsonb_build_object($2::text, greatest((s.holds ->> $2)::bigint, @NOW + $3))
+WHERE s.id = $1 AND @HERE RETURNING s.number";
+
+/// id; the holder to whom it is released, or null. Holds are in the row itself, so that a hold that
+/// came while this waited for the lock is seen.
+const DELETE: &str = "
+UPDATE @S.sessions s SET deleted = @NOW, due = @NOW + s.tombstone, holds = '{}',
+  answers = '{}', answered = 0
+WHERE s.id = $1 AND @HERE AND ($2 IS NULL OR NOT EXISTS (
+  SELECT FROM jsonb_each_text(s.holds) h WHERE h.key <> $2 AND h.value::bigint > @NOW
+))
+RETURNING s.number";
+
+/// Of the session with this number, all but its row.
+const CLEAR: &str = "
+WITH r AS (DELETE FROM @S.requests WHERE session = $1
+), a AS (DELETE FROM @S.answers WHERE session = $1)
+DELETE FROM @S.chunks WHERE session = $1";
+
+/// id, the LSN to read after, bytes, and a factor for how many rows are looked at. The state; who
+/// wrote the record at the position; and rows, as many as there could be at the session's average
+/// size times the factor, cut where they have the bytes. The position's own chunk may be among
+/// them: its records count only from the position on, at most its size less, so it doesn't count.
+const READ: &str = "
+SELECT @STATE, w.first, w.counter, w.bits, n.rows, p.*
+FROM @S.sessions s
+LEFT JOIN LATERAL (
+  SELECT c.first, c.counter, c.bits FROM @S.chunks c
+  WHERE c.session = s.number AND c.last >= $2 ORDER BY c.last LIMIT 1
+) w ON $2 > 0
+CROSS JOIN LATERAL (
+  SELECT least(1e9, $4 * (8 + 2 * $3::float8 * s.chunks / greatest(s.bytes, 1)))::bigint AS rows
+) n
+CROSS JOIN LATERAL (
+  SELECT array_agg(b.first), array_agg(b.last), array_agg(b.counter), array_agg(b.bits),
+    array_agg(b.lengths), array_agg(b.data)
+  FROM (
+    SELECT a.*, sum(octet_length(a.data)) OVER o - octet_length(a.data)
+        - CASE WHEN first_value(a.first) OVER o <= $2
+            THEN first_value(octet_length(a.data)) OVER o ELSE 0 END AS before
+    FROM (
+      SELECT c.first, c.last, c.counter, c.bits, c.lengths, c.data FROM @S.chunks c
+      WHERE c.session = s.number AND c.last > $2 ORDER BY c.last LIMIT n.rows
+    ) a WINDOW o AS (ORDER BY a.last)
+  ) b WHERE b.before < $3
+) p
+WHERE s.id = $1";
+
+/// limit.
+const ORPHANS: &str = "
+SELECT @STATE FROM @S.sessions s
+WHERE s.kind IS NULL AND s.deleted IS NULL AND s.lease_mark <= @THEN AND s.lease_until <= @THEN
+ORDER BY s.lease_mark LIMIT $1";
+
+/// limit. What another sweep is at is left to it.
+const SWEEP: &str = "
+WITH d AS MATERIALIZED (
+  SELECT s.number, coalesce(s.deleted, s.keep_until) + s.tombstone <= @THEN AS over
+  FROM @S.sessions s WHERE s.due <= @THEN ORDER BY s.due LIMIT $1 FOR UPDATE SKIP LOCKED
+), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
+), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
+), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over
+), t AS (
+  UPDATE @S.sessions s SET deleted = coalesce(s.deleted, s.keep_until),
+    due = coalesce(s.deleted, s.keep_until) + s.tombstone, holds = '{}'
+  FROM d WHERE s.number = d.number AND NOT d.over
+)
+SELECT count(*) FROM d";
+
+/// channels, payloads.
+const NOTIFY: &str = "SELECT pg_notify(n.channel, n.payload) FROM unnest($1::text[], $2::text[]) AS n (channel, payload)";

@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use unbroken::{
+    session::{Chunk, Epoch, Position, SessionId},
+    store::{
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
+        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+    },
+};
+
+use crate::Postgres;
+
+impl Store for Postgres {
+    fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: New,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(|inner| async move { inner.create(&id, &new).await }))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        let id = id.clone();
+        Box::pin(
+            self.on_task(move |inner| async move { inner.claim(&id, seen, token, lease).await }),
+        )
+    }
+
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+        Box::pin(async move {
+            let entries = owned.to_vec();
+            let renewing =
+                self.on_task(move |inner| async move { Ok(inner.renew(&entries, lease).await) });
+            let failed = |error: StoreError| owned.iter().map(|_| Err(error.clone())).collect();
+            renewing.await.unwrap_or_else(failed)
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: Then,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(move |inner| async move { inner.append(&id, &chunk, then).await }))
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(move |inner| async move { inner.page(&id, after, max_bytes).await }))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        Box::pin(self.wait(id, seen, within))
+    }
+
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: Abort,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(|inner| async move { inner.abort(&id, &abort).await }))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(|inner| async move { inner.answer(&id, &answer).await }))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(move |inner| async move { inner.answers(&id, after).await }))
+    }
+
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(move |inner| async move { inner.hold(&id, by, keep).await }))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        Box::pin(self.on_task(move |inner| async move { inner.delete(&id, how).await }))
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        let filter = filter.clone();
+        Box::pin(self.on_task(|inner| async move { inner.list(&filter).await }))
+    }
+
+    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        Box::pin(self.on_task(move |inner| async move { inner.orphans(limit).await }))
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(self.on_task(move |inner| async move { inner.sweep(limit).await }))
+    }
+}

@@ -1,0 +1,110 @@
+use tokio_postgres::types::ToSql;
+use unbroken::{
+    session::SessionId,
+    store::{Filter, Listed, Listing, StatusFilter, StoreError},
+};
+
+use crate::{
+    db::{Failure, Params},
+    postgres::Inner,
+    row::Stored,
+    sql::Statement,
+};
+
+/// A page, where the caller has no measure.
+const PAGE: usize = 100;
+
+/// How many sessions one statement sweeps.
+const SWEPT: usize = 32;
+
+impl Inner {
+    pub(crate) async fn list(&self, filter: &Filter) -> Result<Listing, StoreError> {
+        let limit = match filter.limit {
+            0 => PAGE,
+            limit => limit,
+        };
+        let below = match &filter.after {
+            None => i64::MAX,
+            // Nothing follows a page that we never gave.
+            Some(after) => after.parse().unwrap_or(0),
+        };
+        let owner = filter.owner.as_ref().map(|it| it.as_str().as_bytes());
+        let chat = filter.chat.as_ref().map(|it| it.as_str().as_bytes());
+        let Some(status) = condition(filter.status) else {
+            return Ok(Listing::default());
+        };
+        let statement = self.sql.list(owner.is_some(), chat.is_some(), status);
+        let count = i64::try_from(limit)
+            .unwrap_or(i64::MAX - 1)
+            .saturating_add(1);
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![&below, &count];
+        params.extend(owner.iter().map(|it| it as &(dyn ToSql + Sync)));
+        params.extend(chat.iter().map(|it| it as &(dyn ToSql + Sync)));
+        let mut found = self.stored(&statement, &params).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found
+            .last()
+            .filter(|_| more)
+            .map(|last| last.number.to_string());
+        let sessions = found.into_iter().map(Stored::listed).collect();
+        Ok(Listing { sessions, next })
+    }
+
+    pub(crate) async fn orphans(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = self.stored(&self.sql.orphans, &[&limit]).await?;
+        Ok(found.into_iter().map(Stored::listed).collect())
+    }
+
+    /// In statements of few sessions each: one that ran into its time limit would give nothing back.
+    pub(crate) async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        let mut swept = 0;
+        while swept < limit {
+            let most = SWEPT.min(limit - swept);
+            let wanted = i64::try_from(most).unwrap_or(i64::MAX);
+            let row = self.db.query_opt(&self.sql.sweep, &[&wanted]).await;
+            let row = row.map_err(Failure::of_write)?;
+            let some: i64 = row.map_or(0, |row| row.try_get(0).unwrap_or(0));
+            let some = usize::try_from(some).unwrap_or(0);
+            swept += some;
+            if some < most {
+                break;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// These sessions' rows; one that can't be read is left out, so that the others can be listed.
+    async fn stored(
+        &self,
+        statement: &Statement,
+        params: Params<'_>,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let rows = self.db.query(statement, params).await;
+        let rows = rows.map_err(Failure::of_read)?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| Stored::new(row).ok())
+            .collect())
+    }
+
+    /// Of the sessions with these ids, those that there are, or were.
+    pub(crate) async fn look_at(&self, ids: &[&SessionId]) -> Result<Vec<Stored>, StoreError> {
+        let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+        self.stored(&self.sql.states, &[&ids]).await
+    }
+}
+
+/// What a list's statement adds for a status; `None` for one that no session has.
+fn condition(status: Option<StatusFilter>) -> Option<&'static str> {
+    Some(match status {
+        None => "",
+        Some(StatusFilter::Streaming) => " AND s.kind IS NULL AND NOT s.waiting",
+        Some(StatusFilter::Waiting) => " AND s.kind IS NULL AND s.waiting",
+        Some(StatusFilter::Complete) => " AND s.kind = 0",
+        Some(StatusFilter::Aborted) => " AND s.kind = 1",
+        Some(StatusFilter::Error) => " AND s.kind = 2",
+        Some(_) => return None,
+    })
+}

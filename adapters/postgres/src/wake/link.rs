@@ -1,0 +1,115 @@
+use std::fmt::Write;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::Client;
+use unbroken::session::SessionId;
+
+use super::Change;
+
+/// So many channels share the sessions. A server hears of those alone that it has waiters on. All
+/// versions have to agree.
+const SHARDS: usize = 32;
+
+/// The connection that listens.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) client: Client,
+    schema: String,
+    heard: [OnceCell<()>; SHARDS],
+}
+
+impl Live {
+    pub(crate) fn new(client: Client, schema: &str) -> Self {
+        Self {
+            client,
+            schema: schema.to_owned(),
+            heard: [const { OnceCell::const_new() }; SHARDS],
+        }
+    }
+
+    /// Listens to the session's channel, if it doesn't already.
+    pub(crate) async fn listen(&self, id: &SessionId) -> bool {
+        let shard = shard(id);
+        let listen = || async {
+            let channel = channel(&self.schema, shard);
+            let listen = format!("LISTEN \"{channel}\"");
+            self.client.batch_execute(&listen).await
+        };
+        self.heard[shard].get_or_try_init(listen).await.is_ok()
+    }
+}
+
+pub(crate) fn channel_of(schema: &str, id: &SessionId) -> String {
+    channel(schema, shard(id))
+}
+
+fn channel(schema: &str, shard: usize) -> String {
+    format!("{schema}_{shard}")
+}
+
+/// FNV-1a: the same on every server.
+fn shard(id: &SessionId) -> usize {
+    let hash = id
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    usize::try_from(hash % SHARDS as u64).unwrap_or(0)
+}
+
+/// Tells this store's notifications from others'.
+pub(crate) fn tag() -> String {
+    let mut tag = String::new();
+    let bits = getrandom::u32().expect("the operating system gives randomness");
+    let _ = write!(tag, "{bits:08x}");
+    tag
+}
+
+/// What a notification says: who made it, what changed, and the session's id.
+pub(crate) fn payload(tag: &str, change: Change, id: &SessionId) -> String {
+    let change = match change {
+        Change::Moved => 'm',
+        Change::Turned => 't',
+    };
+    format!("{tag}{change}{id}")
+}
+
+/// What another store's notification says; `None` for our own, and for what isn't one.
+pub(crate) fn parse<'a>(tag: &str, payload: &'a str) -> Option<(&'a str, Change)> {
+    let (by, rest) = payload.split_at_checked(tag.len())?;
+    let (change, id) = rest.split_at_checked(1)?;
+    let change = match change {
+        "m" => Change::Moved,
+        "t" => Change::Turned,
+        _ => return None,
+    };
+    (by != tag).then_some((id, change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_understood_by_others_and_ignored_by_its_maker() {
+        let id = SessionId::random();
+        for change in [Change::Moved, Change::Turned] {
+            let payload = payload("01234567", change, &id);
+            assert_eq!(parse("76543210", &payload), Some((id.as_str(), change)));
+            assert_eq!(parse("01234567", &payload), None);
+        }
+        for strange in ["", "0", "01234567", "01234567x", "é1234567m"] {
+            assert_eq!(
+                parse("76543210", strange).filter(|it| !it.0.is_empty()),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_has_the_same_channel_in_every_version() {
+        let id = "abcdefghijklmnopqrstuvwxyz".parse().unwrap();
+        assert_eq!(channel_of("unbroken", &id), "unbroken_2");
+    }
+}

@@ -1,0 +1,374 @@
+//! The writes. Each is one statement that acts only if all is as it has to be; if it did nothing,
+//! the session's row tells why. Should the row say by then that nothing stands in the way, somebody
+//! else was quicker with something that is over now, and it is tried again.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio_postgres::types::ToSql;
+use unbroken::{
+    session::{Chunk, Epoch, SessionId},
+    store::{
+        Abort, Appended, Claimed, Created, Delete, Holder, Info, New, State, StoreError, Then,
+        Token,
+    },
+};
+
+use crate::{
+    chunk,
+    db::Failure,
+    postgres::Inner,
+    row::{self, Stored},
+    time::micros,
+    wake::Change,
+};
+
+/// So often does a write look again why it did nothing, before it says that it could not be done.
+pub(crate) const LOOKS: u32 = 16;
+
+pub(crate) fn busy() -> StoreError {
+    StoreError::unavailable(false, "the session changes too quickly")
+}
+
+impl Inner {
+    pub(crate) async fn create(&self, id: &SessionId, new: &New) -> Result<Created, StoreError> {
+        let epoch = Epoch::first();
+        let (info, token) = (&new.info, new.token.0.to_be_bytes());
+        let params: [&(dyn ToSql + Sync); 12] = [
+            &id.as_str(),
+            &info.owner.as_ref().map(|it| it.as_str().as_bytes()),
+            &info.chat.as_ref().map(|it| it.as_str().as_bytes()),
+            &info.service.as_str().as_bytes(),
+            &info.digest.0.as_slice(),
+            &i32::from(info.format),
+            &token.as_slice(),
+            &epoch.bits.cast_signed(),
+            &micros(new.lease),
+            &micros(new.tombstone),
+            &epoch.counter.cast_signed(),
+            &new.request.as_ref(),
+        ];
+        for _ in 0..LOOKS {
+            let made = self.db.query_opt(&self.sql.create, &params).await;
+            if made.map_err(Failure::of_write)?.is_some() {
+                return Ok(Created::Created(epoch));
+            }
+            let there = match self.look(id).await {
+                Ok(stored) => stored.here().map(|()| stored),
+                Err(error) => Err(error),
+            };
+            match there {
+                Ok(it) if it.token == new.token && it.attempts == 0 => {
+                    return Ok(Created::Created(it.epoch));
+                }
+                Ok(it) => return Ok(Created::Exists(it.state())),
+                Err(StoreError::NotFound) => {
+                    let buried = self.db.query(&self.sql.bury, &[&id.as_str()]).await;
+                    buried.map_err(Failure::of_write)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(busy())
+    }
+
+    pub(crate) async fn claim(
+        &self,
+        id: &SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
+        let (new, bytes) = (seen.succeed(), token.0.to_be_bytes());
+        let params: [&(dyn ToSql + Sync); 8] = [
+            &id.as_str(),
+            &seen.counter.cast_signed(),
+            &seen.bits.cast_signed(),
+            &bytes.as_slice(),
+            &new.bits.cast_signed(),
+            &micros(lease),
+            &i32::from(Info::LATEST_FORMAT),
+            &new.counter.cast_signed(),
+        ];
+        for _ in 0..LOOKS {
+            let row = self.db.query_opt(&self.sql.claim, &params).await;
+            if let Some(row) = row.map_err(Failure::of_write)? {
+                self.tell(id, Change::Turned);
+                return self.claimed(Stored::new(&row)?).await;
+            }
+            let it = self.find(id).await?;
+            it.readable()?;
+            if it.is_sealed() {
+                return Err(StoreError::Sealed);
+            }
+            if it.token == token && it.attempts > 0 {
+                return self.claimed(it).await;
+            }
+            if it.epoch != seen || !it.state().lease.is_over() {
+                return Err(StoreError::Held);
+            }
+        }
+        Err(busy())
+    }
+
+    async fn claimed(&self, it: Stored) -> Result<Claimed, StoreError> {
+        let row = self.db.query_opt(&self.sql.request, &[&it.number]).await;
+        // The claim itself is made: whoever repeats it gets the request.
+        let lost = |source| StoreError::unavailable(true, source);
+        let row = row.map_err(|failure| match failure.of_read() {
+            StoreError::Unavailable { source, .. } => StoreError::Unavailable {
+                maybe_applied: true,
+                source,
+            },
+            other => other,
+        })?;
+        let row = row.ok_or_else(|| lost("the request is gone: the session was sealed"))?;
+        let request: Vec<u8> = row
+            .try_get(0)
+            .map_err(|_| lost("the request is unreadable"))?;
+        Ok(Claimed {
+            epoch: it.epoch,
+            state: it.state(),
+            request: request.into(),
+        })
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        owned: &[(SessionId, Epoch)],
+        lease: Duration,
+    ) -> Vec<Result<State, StoreError>> {
+        let mut answers: Vec<Option<Result<State, StoreError>>> = vec![None; owned.len()];
+        for _ in 0..LOOKS {
+            let open = |answers: &[Option<_>]| -> Vec<usize> {
+                (0..owned.len())
+                    .filter(|&at| answers[at].is_none())
+                    .collect()
+            };
+            let left = open(&answers);
+            if left.is_empty() {
+                break;
+            }
+            if let Err(error) = self.renew_some(owned, &left, lease, &mut answers).await {
+                for at in open(&answers) {
+                    answers[at] = Some(Err(error.clone()));
+                }
+            }
+        }
+        let answers = answers.into_iter();
+        answers
+            .map(|answer| answer.unwrap_or_else(|| Err(busy())))
+            .collect()
+    }
+
+    async fn renew_some(
+        &self,
+        owned: &[(SessionId, Epoch)],
+        left: &[usize],
+        lease: Duration,
+        answers: &mut [Option<Result<State, StoreError>>],
+    ) -> Result<(), StoreError> {
+        let entries = || left.iter().map(|&at| &owned[at]);
+        let ids: Vec<&str> = entries().map(|(id, _)| id.as_str()).collect();
+        let counters: Vec<i64> = entries().map(|(_, it)| it.counter.cast_signed()).collect();
+        let bits: Vec<i64> = entries().map(|(_, it)| it.bits.cast_signed()).collect();
+        let params: [&(dyn ToSql + Sync); 4] = [&ids, &counters, &bits, &micros(lease)];
+        let rows = self.db.query(&self.sql.renew, &params).await;
+        let rows = rows.map_err(Failure::of_write)?;
+        let renewed: HashMap<_, _> = rows
+            .iter()
+            .filter_map(|row| Stored::new(row).ok())
+            .map(|it| (it.id.clone(), it))
+            .collect();
+        let mut why = Vec::new();
+        for &at in left {
+            let (id, epoch) = &owned[at];
+            match renewed.get(id) {
+                Some(it) if it.epoch == *epoch => answers[at] = Some(Ok(it.state())),
+                _ => why.push(at),
+            }
+        }
+        if why.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = why.iter().map(|&at| &owned[at].0).collect();
+        let found = self.look_at(&ids).await?;
+        let found: HashMap<_, _> = found.into_iter().map(|it| (it.id.clone(), it)).collect();
+        for at in why {
+            let (id, epoch) = &owned[at];
+            let reason = match found.get(id) {
+                None => Some(StoreError::NotFound),
+                Some(it) => match it.here() {
+                    Err(gone) => Some(gone),
+                    Ok(()) if it.epoch != *epoch => Some(StoreError::Fenced),
+                    Ok(()) if it.is_sealed() => Some(StoreError::Sealed),
+                    Ok(()) => None,
+                },
+            };
+            answers[at] = reason.map(Err);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn append(
+        &self,
+        id: &SessionId,
+        chunk: &Chunk,
+        then: Then,
+    ) -> Result<Appended, StoreError> {
+        let too_large = chunk.bytes() > self.max_append;
+        let (lengths, data) = if too_large {
+            (Vec::new(), Vec::new())
+        } else {
+            (chunk::lengths(chunk), chunk::data(chunk))
+        };
+        for _ in 0..LOOKS {
+            if !too_large && let Some(answer) = self.write(id, chunk, then, &lengths, &data).await?
+            {
+                let sealed = matches!(then, Then::Seal(_));
+                let change = if sealed {
+                    Change::Turned
+                } else {
+                    Change::Moved
+                };
+                self.tell(id, change);
+                return Ok(answer);
+            }
+            let it = self.find(id).await?;
+            let tail = it.tail;
+            if tail == chunk.last() && it.tail_epoch == chunk.epoch() {
+                return Ok(Appended { abort: it.abort });
+            }
+            if it.epoch != chunk.epoch() {
+                return Err(StoreError::Fenced);
+            }
+            if it.is_sealed() {
+                return Err(StoreError::Sealed);
+            }
+            if chunk.first() > tail.next() {
+                return Err(StoreError::Rewound { tail });
+            }
+            if chunk.first() < tail.next() {
+                return Err(StoreError::Conflict { tail });
+            }
+            if too_large {
+                let max = self.max_append;
+                return Err(StoreError::TooLarge { max });
+            }
+        }
+        Err(busy())
+    }
+
+    /// Writes the chunk if it follows what there is.
+    async fn write(
+        &self,
+        id: &SessionId,
+        chunk: &Chunk,
+        then: Then,
+        lengths: &Vec<u8>,
+        data: &Vec<u8>,
+    ) -> Result<Option<Appended>, StoreError> {
+        let number = |lsn: u64| i64::try_from(lsn).unwrap_or(i64::MAX);
+        let id = id.as_str();
+        let counter = chunk.epoch().counter.cast_signed();
+        let bits = chunk.epoch().bits.cast_signed();
+        let (before, after) = (
+            number(chunk.first().before().get()),
+            number(chunk.last().get()),
+        );
+        let row = match then {
+            Then::Streaming | Then::Waiting => {
+                let waiting = then == Then::Waiting;
+                let params: [&(dyn ToSql + Sync); 8] = [
+                    &id, &counter, &bits, &before, &after, &waiting, lengths, data,
+                ];
+                self.db.query_opt(&self.sql.append, &params).await
+            }
+            Then::Seal(seal) => {
+                let (kind, code) = row::kind_and_code(seal.outcome).ok_or_else(|| {
+                    StoreError::unavailable(false, "an outcome that this version doesn't know")
+                })?;
+                let keep = micros(seal.keep);
+                let params: [&(dyn ToSql + Sync); 10] = [
+                    &id, &counter, &bits, &before, &after, &kind, &code, &keep, lengths, data,
+                ];
+                self.db.query_opt(&self.sql.seal, &params).await
+            }
+        };
+        let row = row.map_err(Failure::of_write)?;
+        Ok(row.map(|row| Appended {
+            abort: row::abort(&row),
+        }))
+    }
+
+    pub(crate) async fn abort(&self, id: &SessionId, abort: &Abort) -> Result<State, StoreError> {
+        let reason = abort.reason.as_ref().map(|it| it.as_bytes());
+        for _ in 0..LOOKS {
+            let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &reason];
+            let row = self.db.query_opt(&self.sql.abort, &params).await;
+            if let Some(row) = row.map_err(Failure::of_write)? {
+                self.tell(id, Change::Turned);
+                return Ok(Stored::new(&row)?.state());
+            }
+            let it = self.find(id).await?;
+            if it.is_sealed() || it.abort.is_some() {
+                return Ok(it.state());
+            }
+        }
+        Err(busy())
+    }
+
+    pub(crate) async fn hold(
+        &self,
+        id: &SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        for _ in 0..LOOKS {
+            let params: [&(dyn ToSql + Sync); 3] = [&id.as_str(), &by.0.to_string(), &micros(keep)];
+            let row = self.db.query_opt(&self.sql.hold, &params).await;
+            if row.map_err(Failure::of_write)?.is_some() {
+                return Ok(());
+            }
+            self.find(id).await?;
+        }
+        Err(busy())
+    }
+
+    pub(crate) async fn delete(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
+        let released_to = match how {
+            Delete::Now => None,
+            Delete::Released(by) => Some(by.0.to_string()),
+        };
+        for _ in 0..LOOKS {
+            let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &released_to];
+            let row = self.db.query_opt(&self.sql.delete, &params).await;
+            if let Some(row) = row.map_err(Failure::of_write)? {
+                self.tell(id, Change::Turned);
+                return self.clear(row.try_get(0).unwrap_or(0)).await;
+            }
+            let it = self.look(id).await?;
+            match it.here() {
+                Err(StoreError::Gone(_)) => return self.clear(it.number).await,
+                Err(other) => return Err(other),
+                Ok(()) if released_to.is_some() => return Err(StoreError::Held),
+                Ok(()) => {}
+            }
+        }
+        Err(busy())
+    }
+
+    /// In a statement of its own, which sees all that was appended before the deletion. Should it
+    /// not come to that, the deletion's repetition does it, or at the latest a sweep.
+    async fn clear(&self, number: i64) -> Result<(), StoreError> {
+        let cleared = self.db.query(&self.sql.clear, &[&number]).await;
+        cleared
+            .map(drop)
+            .map_err(|failure| match failure.of_write() {
+                StoreError::Unavailable { source, .. } => StoreError::Unavailable {
+                    maybe_applied: true,
+                    source,
+                },
+                other => other,
+            })
+    }
+}

@@ -1,0 +1,115 @@
+//! A server that is killed and comes back.
+
+use std::{path::PathBuf, time::Duration};
+
+use libtest_mimic::Trial;
+use tokio::time::{Instant, sleep};
+use unbroken::store::{Durability, Store, StoreError, StoreExt, Then};
+use unbroken_postgres::{Options, Postgres};
+
+use crate::{
+    bed::{chunk, session, texts},
+    machine::{Checked, Machine, connect, ignored},
+    tools::Server,
+};
+
+pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
+    match Server::programs() {
+        Some(bin) => vec![
+            machine.trial("a_store_comes_back_with_its_server", {
+                let bin = bin.clone();
+                move |_| comes_back(bin)
+            }),
+            machine.trial("a_record_waits_for_the_standby", move |_| standby(bin)),
+        ],
+        None => vec![Trial::ignorable_test("crash", || {
+            ignored("initdb is not installed")
+        })],
+    }
+}
+
+async fn comes_back(bin: PathBuf) -> Checked {
+    let server = Server::start(bin).await?;
+    let store = Postgres::open(&server.url(), Options::default()).await?;
+    assert_eq!(store.durability(), Durability::Host);
+    let (id, epoch) = session(&store).await?;
+    store
+        .append(&id, chunk(1, epoch, &["a"]), Then::Streaming)
+        .await?;
+    sleep(Duration::from_millis(300)).await;
+    let seen = store.state(&id).await?.version();
+    let waiter = tokio::spawn({
+        let (store, id) = (store.clone(), id.clone());
+        async move { store.changed(&id, seen, Duration::from_secs(60)).await }
+    });
+    sleep(Duration::from_millis(100)).await;
+    let killed = Instant::now();
+    server.kill()?;
+    let _ = waiter.await?;
+    assert!(killed.elapsed() < Duration::from_secs(1));
+    let append = store
+        .append(&id, chunk(2, epoch, &["b"]), Then::Streaming)
+        .await;
+    assert!(
+        matches!(append, Err(StoreError::Unavailable { .. })),
+        "{append:?}"
+    );
+    server.restart().await?;
+    let restarted = Instant::now();
+    while let Err(error) = store
+        .append(&id, chunk(2, epoch, &["b"]), Then::Streaming)
+        .await
+    {
+        assert!(error.is_unavailable(), "{error:?}");
+        assert!(restarted.elapsed() < Duration::from_secs(10), "{error:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    println!(
+        "the store was back {:?} after its server",
+        restarted.elapsed()
+    );
+    assert_eq!(texts(&store, &id).await?, ["a", "b"]);
+    let admin = connect(&server.url()).await?;
+    admin
+        .batch_execute("ALTER SYSTEM SET synchronous_commit = off")
+        .await?;
+    admin.batch_execute("SELECT pg_reload_conf()").await?;
+    sleep(Duration::from_millis(300)).await;
+    let weak = Postgres::open(&server.url(), Options::default()).await?;
+    assert_eq!(weak.durability(), Durability::Process);
+    Ok(())
+}
+
+async fn standby(bin: PathBuf) -> Checked {
+    let server = Server::start(bin).await?;
+    let options = Options::default().statement_timeout(Duration::from_millis(300));
+    let reader = Postgres::open(&server.url(), options.clone()).await?;
+    let (id, epoch) = session(&reader).await?;
+    let admin = connect(&server.url()).await?;
+    let settle = async |names: &str| -> Checked {
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        admin.batch_execute(&set).await?;
+        admin.batch_execute("SELECT pg_reload_conf()").await?;
+        sleep(Duration::from_millis(300)).await;
+        Ok(())
+    };
+    settle("nobody").await?;
+    let store = Postgres::open(&server.url(), options).await?;
+    assert_eq!(store.durability(), Durability::Replicated);
+    let append = tokio::spawn({
+        let (store, id) = (store.clone(), id.clone());
+        async move {
+            store
+                .append(&id, chunk(1, epoch, &["a"]), Then::Streaming)
+                .await
+        }
+    });
+    // Far past the time that a statement has: the wait for the standby is not part of it.
+    sleep(Duration::from_millis(1500)).await;
+    assert!(!append.is_finished());
+    assert_eq!(texts(&reader, &id).await?, [""; 0]);
+    settle("").await?;
+    append.await??;
+    assert_eq!(texts(&reader, &id).await?, ["a"]);
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! Two stores on one schema, as two servers have them.
+
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use tokio::time::sleep;
+use unbroken::{
+    session::{Epoch, SessionId},
+    store::{Abort, Delete, State, Store, StoreError, StoreExt, Then, Version},
+};
+use unbroken_postgres::{
+    Listen, Postgres,
+    tokio_postgres::{Config, NoTls},
+};
+
+use crate::{
+    bed::{chunk, seal, session},
+    machine::{Checked, Machine},
+};
+
+pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
+    vec![
+        machine.trial("two_servers_wake_each_other", each_other),
+        machine.trial("an_append_that_is_dropped_is_told_of", dropped),
+        machine.trial("an_owner_is_not_woken_by_records", owners),
+        machine.trial("a_lost_notification_costs_two_seconds_at_most", unnotified),
+        machine.trial(
+            "who_waits_returns_when_the_listener_is_terminated",
+            terminated,
+        ),
+        machine.trial("a_session_that_expires_ends_its_wait", expiry),
+    ]
+}
+
+/// What a wait came to, and when.
+type Told = tokio::task::JoinHandle<(Result<State, StoreError>, Instant)>;
+
+/// Begins to wait, and sleeps by the time that this returns.
+async fn waiter(store: &Postgres, id: &SessionId, seen: Version) -> Told {
+    let (store, id) = (store.clone(), id.clone());
+    let task = tokio::spawn(async move {
+        let told = store.changed(&id, seen, Duration::from_secs(60)).await;
+        (told, Instant::now())
+    });
+    sleep(Duration::from_millis(20)).await;
+    task
+}
+
+async fn pair(machine: &Machine) -> Result<(Postgres, Postgres), unbroken_postgres::OpenError> {
+    let options = machine.options();
+    let one = Postgres::open(&machine.url, options.clone()).await?;
+    let two = Postgres::open(&machine.url, options).await?;
+    // The connections that listen are made in the background.
+    sleep(Duration::from_millis(300)).await;
+    Ok((one, two))
+}
+
+async fn each_other(machine: Machine) -> Checked {
+    let (one, two) = pair(&machine).await?;
+    let mut delays = Vec::new();
+    for (writes, waits) in [(&one, &two), (&two, &one)] {
+        let (id, epoch) = session(writes).await?;
+        for lsn in 1..=100 {
+            let seen = waits.state(&id).await?.version();
+            let told = waiter(waits, &id, seen).await;
+            writes
+                .append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+                .await?;
+            let committed = Instant::now();
+            let (state, at) = told.await?;
+            assert_eq!(state?.tail.get(), lsn);
+            delays.push(quick(at, committed));
+        }
+        for change in 0..3 {
+            let seen = waits.state(&id).await?.version().for_owner();
+            let told = waiter(waits, &id, seen).await;
+            match change {
+                0 => drop(writes.abort(&id, Abort::default()).await?),
+                1 => drop(
+                    writes
+                        .append(&id, chunk(101, epoch, &["z"]), seal())
+                        .await?,
+                ),
+                _ => writes.delete(&id, Delete::Now).await?,
+            }
+            let committed = Instant::now();
+            let (_, at) = told.await?;
+            delays.push(quick(at, committed));
+        }
+    }
+    delays.sort();
+    let at = |part: usize| delays[(delays.len() - 1) * part / 100];
+    println!(
+        "a wake-up on another server, {} of them: p50 {:?}, p99 {:?}, most {:?}",
+        delays.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
+    Ok(())
+}
+
+/// How long it took; a wait that came to its limit took longer.
+fn quick(at: Instant, committed: Instant) -> Duration {
+    let took = at.saturating_duration_since(committed);
+    assert!(took < Duration::from_secs(1), "told after {took:?}");
+    took
+}
+
+async fn dropped(machine: Machine) -> Checked {
+    let (one, two) = pair(&machine).await?;
+    let (id, epoch) = session(&one).await?;
+    for lsn in 1..=10 {
+        let seen = two.state(&id).await?.version();
+        let told = waiter(&two, &id, seen).await;
+        let append = one.append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming);
+        drop(tokio::time::timeout(Duration::ZERO, append).await);
+        let dropped = Instant::now();
+        let (state, at) = told.await?;
+        assert_eq!(state?.tail.get(), lsn);
+        quick(at, dropped);
+    }
+    Ok(())
+}
+
+async fn owners(machine: Machine) -> Checked {
+    let (one, two) = pair(&machine).await?;
+    let (id, epoch) = session(&one).await?;
+    let mut tasks = Vec::new();
+    for store in [&one, &two] {
+        let seen = Version::of_owner(epoch);
+        tasks.push(waiter(store, &id, seen).await);
+    }
+    for lsn in 1..=20 {
+        one.append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+            .await?;
+    }
+    sleep(Duration::from_millis(200)).await;
+    assert!(tasks.iter().all(|task| !task.is_finished()));
+    let aborted = Instant::now();
+    two.abort(&id, Abort::default()).await?;
+    for task in tasks {
+        let (state, at) = task.await?;
+        assert!(state?.abort.is_some());
+        assert!(at - aborted < Duration::from_secs(1));
+    }
+    Ok(())
+}
+
+async fn unnotified(machine: Machine) -> Checked {
+    let options = machine.options();
+    let silent = Postgres::open(&machine.url, options.clone().notify(false)).await?;
+    let store = Postgres::open(&machine.url, options).await?;
+    sleep(Duration::from_millis(300)).await;
+    let (id, epoch) = session(&silent).await?;
+    let seen = store.state(&id).await?.version();
+    let told = waiter(&store, &id, seen).await;
+    silent
+        .append(&id, chunk(1, epoch, &["x"]), Then::Streaming)
+        .await?;
+    let written = Instant::now();
+    let (state, at) = told.await?;
+    assert_eq!(state?.tail.get(), 1);
+    let took = at - written;
+    assert!(
+        took > Duration::from_secs(1),
+        "a poll found it after {took:?}"
+    );
+    assert!(took < Duration::from_millis(2500), "after {took:?}");
+    Ok(())
+}
+
+async fn terminated(machine: Machine) -> Checked {
+    let options = machine.options();
+    let name = options.schema.clone();
+    let mut config: Config = machine.url.parse()?;
+    config.application_name(&name);
+    let store = Postgres::open_with(config, NoTls, options.clone()).await?;
+    let other = Postgres::open(
+        &machine.url,
+        options.listen(Listen::poll(Duration::from_secs(1))),
+    )
+    .await?;
+    let admin = machine.client().await;
+    let listener = format!("application_name = '{name} (listening)'");
+    let count = format!("SELECT count(*) FROM pg_stat_activity WHERE {listener}");
+    let listens = async |wanted: i64| -> Checked {
+        for _ in 0..100 {
+            if admin.query_one(&count, &[]).await?.get::<_, i64>(0) == wanted {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Err("nobody listens".into())
+    };
+    let (id, epoch): (SessionId, Epoch) = session(&store).await?;
+    for lsn in 1..=2 {
+        listens(1).await?;
+        sleep(Duration::from_millis(50)).await;
+        let seen = store.state(&id).await?.version();
+        let told = waiter(&store, &id, seen).await;
+        let kill =
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listener}");
+        let killed = Instant::now();
+        admin.query(&kill, &[]).await?;
+        let (state, at) = told.await?;
+        assert_eq!(state?.version(), seen);
+        let took = at - killed;
+        assert!(took < Duration::from_millis(500), "let go after {took:?}");
+        listens(1).await?;
+        sleep(Duration::from_millis(50)).await;
+        let told = waiter(&store, &id, seen).await;
+        sleep(Duration::from_millis(400)).await;
+        assert!(!told.is_finished(), "it polls though it listens");
+        other
+            .append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+            .await?;
+        let written = Instant::now();
+        let (state, at) = told.await?;
+        assert_eq!(state?.tail.get(), lsn);
+        let took = at.saturating_duration_since(written);
+        assert!(took < Duration::from_secs(1), "told after {took:?}");
+    }
+    Ok(())
+}
+
+async fn expiry(machine: Machine) -> Checked {
+    let store = machine.store().await;
+    let (id, epoch) = session(&store).await?;
+    let then = Then::Seal(unbroken::store::Seal {
+        outcome: unbroken::session::Outcome::Complete,
+        keep: Duration::from_millis(700),
+    });
+    store.append(&id, chunk(1, epoch, &["x"]), then).await?;
+    let seen = store.state(&id).await?.version();
+    let began = Instant::now();
+    let (state, at) = waiter(&store, &id, seen).await.await?;
+    assert!(matches!(state, Err(StoreError::Gone(_))), "{state:?}");
+    assert!(at - began < Duration::from_millis(1500));
+    Ok(())
+}

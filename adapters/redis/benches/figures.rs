@@ -1,0 +1,191 @@
+//! What appends cost, beside what a bare XADD and a bare script of the same bytes do in the same run: the
+//! figures in the crate's documentation. `cargo bench -p unbroken-redis`, with `REDIS_URL` as the
+//! tests have it.
+
+use std::{
+    env,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use unbroken::{
+    session::{ChunkBuilder, Digest, Epoch, Lsn, SessionId},
+    store::{Created, Delete, Info, New, Store, Then, Token},
+};
+use unbroken_redis::{
+    Options, Redis,
+    redis::{self, Client, aio::MultiplexedConnection},
+};
+
+const RECORD: &[u8] = br#"{"type":"text","content":"Some words that a model could say, ok"}"#;
+const PREFIX: &str = "unbroken-bench:";
+const TIME: Duration = Duration::from_secs(3);
+
+#[tokio::main]
+async fn main() {
+    let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
+    let client = Client::open(url.as_str()).expect("a URL");
+    let connected = client.get_multiplexed_async_connection().await;
+    let bare = connected.expect("a server");
+    let store = Redis::open(&url, Options::new().prefix(PREFIX)).await;
+    let store = store.expect("a store");
+    for (sessions, batch) in [(1, 1), (1, 64), (64, 1), (64, 64)] {
+        println!("{sessions} sessions, batches of {batch}:");
+        let ours = appends(&store, sessions, batch).await;
+        println!("  the store:    {ours}");
+        for (name, how) in [
+            ("bare XADD:  ", How::Command),
+            ("bare EVALSHA:", How::Script),
+        ] {
+            let theirs = commands(&bare, how, sessions, batch).await;
+            println!(
+                "  {name} {theirs}; the store makes {:.2} of its appends, answered {:.0} µs later, {:.1} times as long",
+                ours.rate / theirs.rate,
+                (ours.wait.as_secs_f64() - theirs.wait.as_secs_f64()) * 1e6,
+                ours.wait.as_secs_f64() / theirs.wait.as_secs_f64(),
+            );
+        }
+    }
+}
+
+/// One append in flight in each session.
+async fn appends(store: &Redis, sessions: usize, batch: usize) -> Figures {
+    let mut made = Vec::new();
+    for _ in 0..sessions {
+        made.push(session(store).await);
+    }
+    let until = Instant::now() + TIME;
+    let writers = made.iter().cloned().map(|(id, epoch)| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut waits = Vec::new();
+            while Instant::now() < until {
+                let mut records = ChunkBuilder::new();
+                records.extend(std::iter::repeat_n(RECORD, batch));
+                let first = Lsn::new((waits.len() * batch) as u64 + 1);
+                let chunk = records.take(first, epoch).expect("records");
+                let sent = Instant::now();
+                let added = store.append(&id, chunk, Then::Streaming).await;
+                added.expect("an append");
+                waits.push(sent.elapsed());
+            }
+            waits
+        })
+    });
+    let figures = Figures::of(writers.collect()).await;
+    for (id, _) in made {
+        let deleted = store.delete(&id, Delete::Now).await;
+        deleted.expect("it is deleted");
+    }
+    figures
+}
+
+/// How the engine is asked to add to a stream.
+#[derive(Clone, Copy)]
+enum How {
+    Command,
+    Script,
+}
+
+/// The same over one shared connection, by the engine's own means, one in flight in each stream.
+async fn commands(
+    connection: &MultiplexedConnection,
+    how: How,
+    sessions: usize,
+    batch: usize,
+) -> Figures {
+    let script = "return redis.call('XADD', KEYS[1], ARGV[1], 'r', ARGV[2])";
+    let mut load = redis::cmd("SCRIPT");
+    let loaded = load.arg("LOAD").arg(script);
+    let digest: String = loaded
+        .query_async(&mut connection.clone())
+        .await
+        .expect("a script");
+    let until = Instant::now() + TIME;
+    let writers = (0..sessions).map(|number| {
+        let (mut connection, digest) = (connection.clone(), digest.clone());
+        let (key, data) = (format!("{PREFIX}bare-{number}"), RECORD.repeat(batch));
+        tokio::spawn(async move {
+            let mut waits = Vec::new();
+            while Instant::now() < until {
+                let id = format!("{}-1", (waits.len() + 1) * batch);
+                let command = match how {
+                    How::Command => {
+                        let mut command = redis::cmd("XADD");
+                        command.arg(&key).arg(id).arg("r").arg(&data);
+                        command
+                    }
+                    How::Script => {
+                        let mut command = redis::cmd("EVALSHA");
+                        command.arg(&digest).arg(1).arg(&key).arg(id).arg(&data);
+                        command
+                    }
+                };
+                let sent = Instant::now();
+                let added = command.exec_async(&mut connection).await;
+                added.expect("an entry");
+                waits.push(sent.elapsed());
+            }
+            let mut unlink = redis::cmd("UNLINK");
+            let removed = unlink.arg(&key).exec_async(&mut connection).await;
+            removed.expect("it is removed");
+            waits
+        })
+    });
+    Figures::of(writers.collect()).await
+}
+
+/// What came of a run.
+struct Figures {
+    rate: f64,
+    /// The median.
+    wait: Duration,
+}
+
+impl Figures {
+    async fn of(writers: Vec<JoinHandle<Vec<Duration>>>) -> Self {
+        let mut waits = Vec::new();
+        for writer in writers {
+            waits.extend(writer.await.expect("a writer"));
+        }
+        waits.sort_unstable();
+        let count = u32::try_from(waits.len()).unwrap_or(u32::MAX);
+        Self {
+            rate: f64::from(count) / TIME.as_secs_f64(),
+            wait: waits[waits.len() / 2],
+        }
+    }
+}
+
+impl std::fmt::Display for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:.0} a second, answered after {:?} (p50)",
+            self.rate, self.wait
+        )
+    }
+}
+
+async fn session(store: &Redis) -> (SessionId, Epoch) {
+    let id = SessionId::random();
+    let new = New {
+        info: Arc::new(Info {
+            owner: None,
+            chat: None,
+            service: "bench".into(),
+            digest: Digest([0; 32]),
+            format: Info::LATEST_FORMAT,
+        }),
+        request: Bytes::from_static(b"{}"),
+        token: Token::random(),
+        lease: Duration::from_secs(60),
+        tombstone: Duration::from_secs(1),
+    };
+    match store.create(&id, new).await.expect("a session") {
+        Created::Created(epoch) => (id, epoch),
+        Created::Exists(_) => unreachable!("ids are random"),
+    }
+}

@@ -1,0 +1,21 @@
+use unbroken::session::Epoch;
+
+use crate::reply::Unreadable;
+
+/// An epoch in 16 bytes: the counter and the random bits, both with the high byte first.
+pub(crate) fn encode_epoch(epoch: Epoch) -> [u8; 16] {
+    (u128::from(epoch.counter) << 64 | u128::from(epoch.bits)).to_be_bytes()
+}
+
+pub(crate) fn decode_epoch(bytes: &[u8]) -> Result<Epoch, Unreadable> {
+    let (counter, bits) = bytes.split_first_chunk::<8>().ok_or(Unreadable)?;
+    Ok(Epoch {
+        counter: u64::from_be_bytes(*counter),
+        bits: u64::from_be_bytes(bits.try_into().map_err(|_| Unreadable)?),
+    })
+}
+
+/// All epochs of a session, in order.
+pub(crate) fn decode_epochs(bytes: &[u8]) -> Result<Vec<Epoch>, Unreadable> {
+    bytes.chunks(16).map(decode_epoch).collect()
+}

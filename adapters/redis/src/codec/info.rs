@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use unbroken::{
+    session::{ChatId, Digest, Owner, ServiceName},
+    store::Info,
+};
+
+use crate::reply::Unreadable;
+
+/// The format (two bytes), the digest (32), then owner, chat and service, each as a length (four
+/// bytes, all ones where there is none) and text.
+pub(crate) fn encode_info(info: &Info) -> Vec<u8> {
+    let mut bytes = info.format.to_be_bytes().to_vec();
+    bytes.extend(info.digest.0);
+    let names = [
+        info.owner.as_ref().map(Owner::as_str),
+        info.chat.as_ref().map(ChatId::as_str),
+        Some(info.service.as_str()),
+    ];
+    for name in names {
+        let length = name.map_or(NONE, |name| u32::try_from(name.len()).unwrap_or(NONE - 1));
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(name.unwrap_or_default().as_bytes());
+    }
+    bytes
+}
+
+const NONE: u32 = u32::MAX;
+
+pub(crate) fn decode_info(bytes: &[u8]) -> Result<Info, Unreadable> {
+    let (format, bytes) = bytes.split_first_chunk().ok_or(Unreadable)?;
+    let (digest, mut bytes) = bytes.split_first_chunk().ok_or(Unreadable)?;
+    let (owner, chat) = (name(&mut bytes)?, name(&mut bytes)?);
+    Ok(Info {
+        owner: owner.map(Owner::new),
+        chat: chat.map(ChatId::new),
+        service: ServiceName::new(name(&mut bytes)?.ok_or(Unreadable)?),
+        digest: Digest(*digest),
+        format: u16::from_be_bytes(*format),
+    })
+}
+
+fn name(bytes: &mut &[u8]) -> Result<Option<Arc<str>>, Unreadable> {
+    let (length, rest) = bytes.split_first_chunk().ok_or(Unreadable)?;
+    let length = u32::from_be_bytes(*length);
+    if length == NONE {
+        *bytes = rest;
+        return Ok(None);
+    }
+    let length = usize::try_from(length).map_err(|_| Unreadable)?;
+    let (text, rest) = rest.split_at_checked(length).ok_or(Unreadable)?;
+    *bytes = rest;
+    let text = std::str::from_utf8(text).map_err(|_| Unreadable)?;
+    Ok(Some(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_survives_its_bytes() {
+        for owner in [None, Some("")] {
+            for chat in [None, Some("a chat, ünïcode")] {
+                let info = Info {
+                    owner: owner.map(Owner::new),
+                    chat: chat.map(ChatId::new),
+                    service: ServiceName::new("a service"),
+                    digest: Digest([9; 32]),
+                    format: 0xabcd,
+                };
+                let bytes = encode_info(&info);
+                assert_eq!(decode_info(&bytes).unwrap(), info);
+                for end in 0..bytes.len() {
+                    assert!(decode_info(&bytes[..end]).is_err(), "cut at {end}");
+                }
+            }
+        }
+    }
+}

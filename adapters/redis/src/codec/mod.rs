@@ -1,0 +1,25 @@
+//! What is stored in which bytes.
+
+mod answer;
+mod entry;
+mod epoch;
+mod info;
+mod state;
+
+pub(crate) use self::{
+    answer::decode_answer,
+    entry::{Entries, encode_chunk},
+    epoch::{decode_epoch, encode_epoch},
+    info::{decode_info, encode_info},
+    state::{decode_abort, decode_state, encode_abort, encode_status},
+};
+
+use std::time::Duration;
+
+/// A duration in microseconds, rounded up. What is longer than 31 years is as long as that: Lua
+/// counts exactly up to 2^53, and now is among it.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    const MOST: u128 = 1_000_000_000_000_000;
+    let micros = duration.as_nanos().div_ceil(1000).min(MOST);
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,93 @@
+use std::{sync::Arc, time::Duration};
+
+use unbroken::{
+    session::{ErrorCode, Lsn, Outcome, Status},
+    store::{Abort, Lease, State},
+};
+
+use super::{decode_epoch, decode_info};
+use crate::reply::{Reply, Unreadable};
+
+/// What `state` in `prelude.lua` gives.
+pub(crate) fn decode_state(mut reply: Reply) -> Result<State, Unreadable> {
+    Ok(State {
+        info: Arc::new(decode_info(&reply.bytes()?)?),
+        epoch: decode_epoch(&reply.bytes()?)?,
+        attempts: reply.number()?,
+        tail: Lsn::new(reply.number()?),
+        status: decode_status(&reply.text()?)?,
+        abort: reply.maybe_bytes()?.map(decode_abort).transpose()?,
+        lease: match reply.number::<i64>()? {
+            0 => Lease::Expired,
+            left => match u64::try_from(left) {
+                Ok(left) => Lease::Held(Duration::from_micros(left)),
+                Err(_) => Lease::Free,
+            },
+        },
+        age: Duration::from_micros(reply.number()?),
+        answers: reply.number()?,
+    })
+}
+
+/// The word of the wire; for an error its code as well.
+pub(crate) fn encode_status(status: Status) -> String {
+    match status {
+        Status::Ended(Outcome::Error(code)) => format!("{ERROR}{code}"),
+        other => other.as_str().to_owned(),
+    }
+}
+
+const ERROR: &str = "error:";
+
+fn decode_status(word: &str) -> Result<Status, Unreadable> {
+    Ok(match word {
+        "streaming" => Status::Streaming,
+        "waiting" => Status::Waiting,
+        "complete" => Status::Ended(Outcome::Complete),
+        "aborted" => Status::Ended(Outcome::Aborted),
+        other => {
+            let code = other.strip_prefix(ERROR).ok_or(Unreadable)?;
+            let mut codes = ErrorCode::ALL.into_iter();
+            let code = codes.find(|known| known.as_str() == code);
+            Status::Ended(Outcome::Error(code.ok_or(Unreadable)?))
+        }
+    })
+}
+
+/// A sign, and the reason if there is one.
+pub(crate) fn encode_abort(abort: &Abort) -> String {
+    match &abort.reason {
+        None => "-".to_owned(),
+        Some(reason) => format!("+{reason}"),
+    }
+}
+
+pub(crate) fn decode_abort(bytes: Vec<u8>) -> Result<Abort, Unreadable> {
+    let text = String::from_utf8(bytes).map_err(|_| Unreadable)?;
+    Ok(Abort {
+        reason: match text.split_at_checked(1).ok_or(Unreadable)? {
+            ("+", reason) => Some(reason.into()),
+            _ => None,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_and_aborts_survive_their_bytes() {
+        let errors = ErrorCode::ALL.map(|code| Status::Ended(Outcome::Error(code)));
+        let ended = [Outcome::Complete, Outcome::Aborted].map(Status::Ended);
+        let open = [Status::Streaming, Status::Waiting];
+        for status in errors.into_iter().chain(ended).chain(open) {
+            assert_eq!(decode_status(&encode_status(status)).unwrap(), status);
+        }
+        for reason in [None, Some("".into()), Some("+ünough".into())] {
+            let abort = Abort { reason };
+            let bytes = encode_abort(&abort).into_bytes();
+            assert_eq!(decode_abort(bytes).unwrap(), abort);
+        }
+    }
+}

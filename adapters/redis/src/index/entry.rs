@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use unbroken::{session::SessionId, store::StoreError};
+
+use super::{BATCH, late};
+use crate::{Redis, codec::micros, keys::Index, ops::Look, reply::Reply};
+
+/// An entry of an index.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: SessionId,
+    pub(super) score: u64,
+    // How long the moment that it gives has passed, in microseconds.
+    age: u64,
+    // How long it is until then.
+    pub(super) ahead: u64,
+}
+
+/// An entry may be older than its session: it is written first. After so long without one, nobody is
+/// about to create it any more.
+const GRACE: u64 = 60_000_000;
+
+impl Entry {
+    /// Whether it leads nowhere, given what a look at its session came to.
+    pub(super) fn is_stale(&self, error: StoreError) -> Result<bool, StoreError> {
+        match error {
+            StoreError::Gone(_) => Ok(true),
+            StoreError::NotFound => Ok(self.age > GRACE),
+            error => Err(error),
+        }
+    }
+}
+
+/// Looking at indexes, and correcting them.
+impl Redis {
+    /// Entries whose moment has passed, the earliest first.
+    pub(super) async fn due(
+        &self,
+        index: Index<'_>,
+        skip: usize,
+        count: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let scripts = &self.inner.scripts;
+        let call = scripts.index_due.on([self.inner.keys.index(index)]);
+        entries(call.arg(skip).arg(count).send(&self.inner.link).await?)
+    }
+
+    /// Entries after a cursor, the latest first, and whether these are the last.
+    pub(super) async fn older(
+        &self,
+        index: Index<'_>,
+        than: Option<&(u64, SessionId)>,
+    ) -> Result<(Vec<Entry>, bool), StoreError> {
+        let scripts = &self.inner.scripts;
+        let call = scripts.index_page.on([self.inner.keys.index(index)]);
+        let call = match than {
+            Some((score, _)) => call.arg(score),
+            None => call.arg("+inf"),
+        };
+        // One more, for the cursor's own entry is among them.
+        let reply = call.arg(BATCH + 1).send(&self.inner.link).await?;
+        let mut entries = entries(reply)?;
+        let all = entries.len() <= BATCH;
+        if let Some((score, id)) = than {
+            entries.retain(|entry| (entry.score, &entry.id) < (*score, id));
+        }
+        let last = all || entries.is_empty();
+        entries.truncate(BATCH);
+        Ok((entries, last))
+    }
+
+    /// So many of the entries whose moment is the latest.
+    pub(super) async fn latest(
+        &self,
+        index: Index<'_>,
+        count: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let scripts = &self.inner.scripts;
+        let call = scripts.index_page.on([self.inner.keys.index(index)]);
+        entries(call.arg("+inf").arg(count).send(&self.inner.link).await?)
+    }
+
+    pub(super) async fn look_at(
+        &self,
+        batch: Vec<Entry>,
+    ) -> Vec<(Entry, Result<Look, StoreError>)> {
+        let looks = batch.into_iter().map(|entry| async move {
+            let look = self.look(&entry.id).await;
+            (entry, look)
+        });
+        join_all(looks).await
+    }
+
+    /// Corrects an entry, unless it has changed since.
+    pub(super) async fn fix(&self, index: Index<'_>, entry: &Entry, from_now: Option<Duration>) {
+        let scripts = &self.inner.scripts;
+        let call = scripts.index_fix.on([self.inner.keys.index(index)]);
+        let call = call.arg(entry.id.as_str()).arg(entry.score);
+        let call = match from_now {
+            Some(from_now) => call.arg(micros(from_now)),
+            None => call.arg(""),
+        };
+        if let Err(failure) = call.send(&self.inner.link).await {
+            late(&failure.into());
+        }
+    }
+}
+
+fn entries(mut reply: Reply) -> Result<Vec<Entry>, StoreError> {
+    let now: u64 = reply.number()?;
+    let mut found = reply.inner()?;
+    let mut entries = Vec::new();
+    while !found.is_empty() {
+        let (id, score) = (found.text()?, found.number::<u64>()?);
+        // What is no id was not put there by us.
+        if let Ok(id) = id.parse() {
+            let (age, ahead) = (now.saturating_sub(score), score.saturating_sub(now));
+            entries.push(Entry {
+                id,
+                score,
+                age,
+                ahead,
+            });
+        }
+    }
+    Ok(entries)
+}

@@ -1,0 +1,48 @@
+use redis::{
+    Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
+    aio::ConnectionLike,
+    cluster_async::ClusterConnection,
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
+};
+
+use super::Failure;
+
+/// Sends a command to the server that has its key.
+///
+/// The client follows redirections, and repeats a command whose connection broke. That does no harm
+/// here: every script can be repeated, a late repetition included.
+pub(super) async fn send(
+    mut connection: ClusterConnection,
+    command: &Cmd,
+) -> Result<Value, Failure> {
+    let answer = connection.req_packed_command(command).await;
+    answer.and_then(Value::extract_error).map_err(failure)
+}
+
+/// An attempt before the last one may have been done and have lost its answer: whatever the last one
+/// says, that can't be known.
+fn failure(error: RedisError) -> Failure {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::NoScript) => Failure::Refused(error),
+        _ => Failure::Lost(error),
+    }
+}
+
+/// Sends a command to every primary.
+pub(super) async fn send_to_all(
+    mut connection: ClusterConnection,
+    command: &Cmd,
+) -> Result<Vec<Value>, Failure> {
+    let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let answer = connection.route_command(command.clone(), everywhere).await;
+    match answer.and_then(Value::extract_error) {
+        Ok(Value::Map(answers)) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
+        Ok(Value::Array(answers)) => Ok(answers),
+        Ok(_) => {
+            let odd = "the cluster answered something odd";
+            let error = RedisError::from((ErrorKind::UnexpectedReturnType, odd));
+            Err(Failure::Lost(error))
+        }
+        Err(error) => Err(failure(error)),
+    }
+}

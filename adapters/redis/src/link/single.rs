@@ -1,0 +1,135 @@
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value,
+    aio::MultiplexedConnection,
+};
+use tokio::{sync::Mutex as AsyncMutex, time::Instant};
+
+use super::Failure;
+use crate::backoff::Backoff;
+
+/// One connection to one server, shared by all commands, and made anew when it breaks.
+///
+/// Unlike the client's own `ConnectionManager` it tells a command that was never sent from one
+/// whose answer was lost. Neither repeats a command.
+pub(crate) struct Single {
+    client: Client,
+    config: AsyncConnectionConfig,
+    live: Mutex<Option<Live>>,
+    dial: AsyncMutex<Dial>,
+}
+
+#[derive(Clone)]
+struct Live {
+    // Counts connections.
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+/// What is known of connecting.
+struct Dial {
+    connections: u64,
+    backoff: Backoff,
+    // After a failure: not again before then, and why it failed.
+    wait: Option<(Instant, RedisError)>,
+}
+
+/// So many commands may wait for the socket; the client's own 50 are few for thousands of sessions.
+const BUFFER: usize = 1024;
+
+impl Single {
+    pub(crate) fn new(client: Client, connect: Duration, response: Duration) -> Self {
+        Self {
+            client,
+            config: AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(connect))
+                .set_response_timeout(Some(response))
+                .set_pipeline_buffer_size(BUFFER),
+            live: Mutex::new(None),
+            dial: AsyncMutex::new(Dial {
+                connections: 0,
+                backoff: Backoff::new(),
+                wait: None,
+            }),
+        }
+    }
+
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
+        let Live {
+            number,
+            mut connection,
+        } = self.connected().await.map_err(Failure::Unsent)?;
+        let answer = connection.send_packed_command(command).await;
+        answer.and_then(Value::extract_error).map_err(|error| {
+            // A server that doesn't answer may be behind a connection that is dead without a word, and
+            // one that was made a replica is no longer where the address leads.
+            if error.is_unrecoverable_error() || error.is_io_error() || is_replica(&error) {
+                self.forget(number);
+            }
+            Failure::of_sent(error)
+        })
+    }
+
+    async fn connected(&self) -> Result<Live, RedisError> {
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let mut dial = self.dial.lock().await;
+        // Somebody else may have been quicker.
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        if let Some((until, error)) = &dial.wait
+            && Instant::now() < *until
+        {
+            return Err(error.clone());
+        }
+        let made = self
+            .client
+            .get_multiplexed_async_connection_with_config(&self.config);
+        match made.await {
+            Ok(connection) => {
+                dial.connections += 1;
+                dial.backoff.reset();
+                dial.wait = None;
+                let live = Live {
+                    number: dial.connections,
+                    connection,
+                };
+                *self.lock() = Some(live.clone());
+                Ok(live)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection to Redis");
+                dial.wait = Some((Instant::now() + dial.backoff.next(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn live(&self) -> Option<Live> {
+        self.lock().clone()
+    }
+
+    /// Has the next command make a new connection, unless there is one already.
+    fn forget(&self, number: u64) {
+        let mut live = self.lock();
+        if live.as_ref().is_some_and(|live| live.number == number) {
+            *live = None;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the server takes no writes, by its own word or, before Redis 7, by that of the script.
+fn is_replica(error: &RedisError) -> bool {
+    let said = || error.detail().is_some_and(|it| it.contains("-READONLY"));
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) || said()
+}

@@ -1,0 +1,52 @@
+use unbroken::{
+    session::Lsn,
+    store::{StoreError, Tombstone},
+};
+
+use crate::{
+    Redis,
+    codec::decode_info,
+    reply::{Reply, Unreadable},
+    script::Call,
+};
+
+impl Redis {
+    /// The answer of a script that has only one way to succeed.
+    pub(crate) async fn ok(&self, call: Call<'_>) -> Result<Reply, StoreError> {
+        match self.answer(call).await? {
+            (word, reply) if word == "ok" => Ok(reply),
+            _ => Err(Unreadable.into()),
+        }
+    }
+
+    /// The word that a script answers and what follows it; refusals are errors.
+    pub(crate) async fn answer(&self, call: Call<'_>) -> Result<(String, Reply), StoreError> {
+        let mut reply = call.send(&self.inner.link).await?;
+        let word = reply.text()?;
+        Err(match word.as_str() {
+            "none" => StoreError::NotFound,
+            "gone" => {
+                let info = decode_info(&reply.bytes()?)?;
+                StoreError::Gone(Tombstone {
+                    owner: info.owner,
+                    digest: info.digest,
+                })
+            }
+            "held" => StoreError::Held,
+            "fenced" => StoreError::Fenced,
+            "sealed" => StoreError::Sealed,
+            "rewound" => StoreError::Rewound {
+                tail: Lsn::new(reply.number()?),
+            },
+            "conflict" => StoreError::Conflict {
+                tail: Lsn::new(reply.number()?),
+            },
+            "full" => StoreError::Full,
+            "large" => StoreError::TooLarge { max: 0 },
+            "unsupported" => StoreError::Unsupported {
+                format: reply.number()?,
+            },
+            _ => return Ok((word, reply)),
+        })
+    }
+}

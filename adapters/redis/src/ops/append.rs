@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use unbroken::{
+    session::{Chunk, SessionId, Status},
+    store::{Appended, StoreError, Then},
+};
+
+use crate::{
+    Redis,
+    codec::{decode_abort, encode_chunk, encode_epoch, encode_status, micros},
+};
+
+impl Redis {
+    pub(crate) async fn append_now(
+        &self,
+        id: &SessionId,
+        chunk: Chunk,
+        then: Then,
+    ) -> Result<Appended, StoreError> {
+        let max = self.inner.options.max_append;
+        let records = if chunk.bytes() > max {
+            // All else comes before that: the script says so without them.
+            Vec::new()
+        } else {
+            encode_chunk(&chunk)
+        };
+        let (status, keep) = match then {
+            Then::Streaming => (Status::Streaming, Duration::ZERO),
+            Then::Waiting => (Status::Waiting, Duration::ZERO),
+            Then::Seal(seal) => (Status::Ended(seal.outcome), seal.keep),
+        };
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .append
+            .on([
+                keys.session(id),
+                keys.info(id),
+                keys.log(id),
+                keys.request(id),
+                keys.answers(id),
+            ])
+            .arg(&encode_epoch(chunk.epoch())[..])
+            .arg(chunk.epoch().counter)
+            .arg(chunk.first().get())
+            .arg(chunk.last().get())
+            .arg(records)
+            .arg(encode_status(status))
+            .arg(micros(keep))
+            .arg(keys.records(id))
+            .arg(keys.turns(id));
+        let abort = match self.ok(call).await {
+            Err(StoreError::TooLarge { .. }) => return Err(StoreError::TooLarge { max }),
+            other => other?.maybe_bytes()?,
+        };
+        if status.outcome().is_some() {
+            self.note_sealed(id, keep).await;
+        }
+        Ok(Appended {
+            abort: abort.map(decode_abort).transpose()?,
+        })
+    }
+}

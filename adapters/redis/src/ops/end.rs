@@ -1,0 +1,72 @@
+use std::time::Duration;
+
+use unbroken::{
+    session::SessionId,
+    store::{Abort, Delete, Holder, State, StoreError},
+};
+
+use crate::{
+    Redis,
+    codec::{decode_info, decode_state, encode_abort, micros},
+};
+
+/// How a session ends, and how long that takes.
+impl Redis {
+    pub(crate) async fn abort_now(
+        &self,
+        id: &SessionId,
+        abort: Abort,
+    ) -> Result<State, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .abort
+            .on([keys.session(id), keys.info(id)])
+            .arg(encode_abort(&abort))
+            .arg(keys.records(id))
+            .arg(keys.turns(id));
+        Ok(decode_state(self.ok(call).await?.inner()?)?)
+    }
+
+    pub(crate) async fn hold_now(
+        &self,
+        id: &SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> Result<(), StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .hold
+            .on([
+                keys.session(id),
+                keys.info(id),
+                keys.log(id),
+                keys.holds(id),
+            ])
+            .arg(by.0)
+            .arg(micros(keep));
+        self.ok(call).await.map(drop)
+    }
+
+    pub(crate) async fn delete_now(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts.delete.on([
+            keys.session(id),
+            keys.info(id),
+            keys.log(id),
+            keys.request(id),
+            keys.holds(id),
+            keys.answers(id),
+        ]);
+        let call = match how {
+            Delete::Now => call.arg(""),
+            Delete::Released(by) => call.arg(by.0),
+        };
+        let call = call.arg(keys.records(id)).arg(keys.turns(id));
+        let info = self.ok(call).await?.bytes()?;
+        self.leave(id, &decode_info(&info)?, None).await;
+        Ok(())
+    }
+}

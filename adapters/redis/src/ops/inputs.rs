@@ -1,0 +1,64 @@
+use unbroken::{
+    session::SessionId,
+    store::{Answer, Answered, StoreError},
+};
+
+use crate::{
+    Redis,
+    codec::{decode_answer, decode_state},
+    reply::Unreadable,
+};
+
+/// What is answered to the owner of a session.
+impl Redis {
+    pub(crate) async fn answer_now(
+        &self,
+        id: &SessionId,
+        answer: Answer,
+    ) -> Result<Answered, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        // What never fits is not worth sending; all else comes before that, and the script says so.
+        let most = if answer.fits(0, 0) {
+            Answer::MAX_COUNT
+        } else {
+            0
+        };
+        let content = if most == 0 { &[] } else { &answer.content[..] };
+        let call = scripts
+            .answer
+            .on([keys.session(id), keys.info(id), keys.answers(id)])
+            .arg(answer.name.as_bytes())
+            .arg(content)
+            .arg(most)
+            .arg(Answer::MAX_BYTES)
+            .arg(keys.records(id))
+            .arg(keys.turns(id));
+        let (word, mut reply) = self.answer(call).await?;
+        match word.as_str() {
+            "ok" => Ok(Answered::Stored(decode_state(reply.inner()?)?)),
+            "taken" => Ok(Answered::Taken),
+            _ => Err(Unreadable.into()),
+        }
+    }
+
+    pub(crate) async fn answers_now(
+        &self,
+        id: &SessionId,
+        after: usize,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .answers
+            .on([keys.session(id), keys.info(id), keys.answers(id)]);
+        let mut all = self.ok(call).await?.inner()?;
+        let mut answers = Vec::new();
+        while !all.is_empty() {
+            answers.push(decode_answer(&all.text()?, &all.bytes()?)?);
+        }
+        answers.sort_unstable_by_key(|(place, _)| *place);
+        let answers = answers.into_iter().skip(after);
+        Ok(answers.map(|(_, answer)| answer).collect())
+    }
+}

@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use unbroken::{
+    session::{Epoch, SessionId},
+    store::{Claimed, Created, Info, New, State, StoreError, Token},
+};
+
+use crate::{
+    Redis,
+    codec::{decode_epoch, decode_state, encode_epoch, encode_info, micros},
+    reply::Unreadable,
+};
+
+/// Who owns a session.
+impl Redis {
+    pub(crate) async fn create_now(&self, id: &SessionId, new: New) -> Result<Created, StoreError> {
+        // First the indexes: a session that is in none would be lost with its creator.
+        self.enter(id, &new.info, new.lease).await?;
+        let keys = &self.inner.keys;
+        let call = self.inner.scripts.create.on([
+            keys.session(id),
+            keys.info(id),
+            keys.request(id),
+            keys.log(id),
+            keys.holds(id),
+            keys.answers(id),
+        ]);
+        let call = call
+            .arg(encode_info(&new.info))
+            .arg(&new.request[..])
+            .arg(&new.token.0.to_be_bytes()[..])
+            .arg(&encode_epoch(Epoch::first())[..])
+            .arg(micros(new.lease))
+            .arg(micros(new.tombstone))
+            .arg(new.info.format);
+        match self.answer(call).await {
+            Ok((word, mut reply)) => match word.as_str() {
+                "ok" => Ok(Created::Created(decode_epoch(&reply.bytes()?)?)),
+                "exists" => {
+                    let state = decode_state(reply.inner()?)?;
+                    self.leave(id, &new.info, Some(&state.info)).await;
+                    Ok(Created::Exists(state))
+                }
+                _ => Err(Unreadable.into()),
+            },
+            Err(gone @ StoreError::Gone(_)) => {
+                self.leave(id, &new.info, None).await;
+                Err(gone)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn claim_now(
+        &self,
+        id: &SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> Result<Claimed, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .claim
+            .on([keys.session(id), keys.info(id), keys.request(id)])
+            .arg(&encode_epoch(seen)[..])
+            .arg(&token.0.to_be_bytes()[..])
+            .arg(&encode_epoch(seen.succeed())[..])
+            .arg(micros(lease))
+            .arg(Info::LATEST_FORMAT)
+            .arg(keys.records(id))
+            .arg(keys.turns(id));
+        let mut reply = self.ok(call).await?;
+        let request = reply.maybe_bytes()?.unwrap_or_default();
+        let state = decode_state(reply.inner()?)?;
+        self.note_owned(std::slice::from_ref(id), lease).await;
+        Ok(Claimed {
+            epoch: state.epoch,
+            state,
+            request: request.into(),
+        })
+    }
+
+    pub(crate) async fn renew_one(
+        &self,
+        id: &SessionId,
+        epoch: Epoch,
+        lease: Duration,
+    ) -> Result<State, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .renew
+            .on([keys.session(id), keys.info(id)])
+            .arg(&encode_epoch(epoch)[..])
+            .arg(micros(lease));
+        Ok(decode_state(self.ok(call).await?.inner()?)?)
+    }
+}

@@ -1,0 +1,96 @@
+use std::time::Duration;
+
+use unbroken::{
+    session::{Lsn, Position, SessionId},
+    store::{Info, Page, State, StoreError},
+};
+
+use crate::{
+    Redis,
+    codec::{Entries, decode_state},
+};
+
+/// Where a session stands.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) state: State,
+    /// How long its retention lasts, once it is sealed.
+    pub(crate) left: Option<Duration>,
+}
+
+/// Past every record that there is, and exact in Lua.
+const MOST_LSN: u64 = (1 << 53) - 1;
+/// So many entries make a page, however small they are: a script stops all else on its server.
+const MOST_ENTRIES: usize = 8192;
+
+impl Redis {
+    pub(crate) async fn read_now(
+        &self,
+        id: &SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts
+            .read
+            .on([keys.session(id), keys.info(id), keys.log(id)])
+            .arg(after.lsn.get().min(MOST_LSN))
+            .arg(u8::from(after.tag.is_some()))
+            .arg(max_bytes)
+            .arg(MOST_ENTRIES);
+        let mut reply = self.ok(call).await?;
+        let state = decode_state(reply.inner()?)?;
+        readable(&state)?;
+        let entries = Entries::new(&reply.bytes()?)?;
+        let author = reply.maybe_bytes()?;
+        if let Some(tag) = after.tag
+            && after.lsn > Lsn::ZERO
+        {
+            let lsn = after.lsn;
+            let author = author.and_then(|id| entries.author(&id));
+            if author.ok_or(StoreError::Corrupt { lsn })?.tag() != tag {
+                return Err(StoreError::Rewound { tail: state.tail });
+            }
+        }
+        let (ids, records) = (reply.inner()?, reply.inner()?);
+        let chunks = entries
+            .page(ids, records, after.lsn, max_bytes)
+            .map_err(|lsn| StoreError::Corrupt { lsn })?;
+        if chunks.is_empty() && state.tail > after.lsn {
+            let lsn = after.lsn.next();
+            return Err(StoreError::Corrupt { lsn });
+        }
+        Ok(Page { chunks, state })
+    }
+
+    /// Where a session stands.
+    pub(crate) async fn look(&self, id: &SessionId) -> Result<Look, StoreError> {
+        let keys = &self.inner.keys;
+        let scripts = &self.inner.scripts;
+        let call = scripts.look.on([keys.session(id), keys.info(id)]);
+        let mut reply = self.ok(call).await?;
+        Ok(Look {
+            state: decode_state(reply.inner()?)?,
+            // The engine counts whole milliseconds; one more, so that it is over by then.
+            left: match u64::try_from(reply.number::<i64>()?) {
+                Ok(millis) => Some(Duration::from_millis(millis + 1)),
+                Err(_) => None,
+            },
+        })
+    }
+
+    /// Where a session stands, if this library knows its format.
+    pub(crate) async fn look_readable(&self, id: &SessionId) -> Result<Look, StoreError> {
+        let look = self.look(id).await?;
+        readable(&look.state)?;
+        Ok(look)
+    }
+}
+
+fn readable(state: &State) -> Result<(), StoreError> {
+    match state.info.format {
+        format if format > Info::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,115 @@
+use redis::{Cmd, ErrorKind, ServerErrorKind, ToRedisArgs, Value};
+
+use crate::{
+    link::{Failure, Link},
+    reply::Reply,
+};
+
+/// A Lua script: called by its digest, sent whole where the server doesn't know it.
+pub(crate) struct Script {
+    source: &'static str,
+    digest: String,
+}
+
+/// A call of a script.
+pub(crate) struct Call<'a> {
+    script: &'a Script,
+    keys: Vec<String>,
+    args: Vec<Vec<u8>>,
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        let digest = redis::Script::new(source).get_hash().to_owned();
+        Self { source, digest }
+    }
+
+    pub(crate) fn on<const N: usize>(&self, keys: [String; N]) -> Call<'_> {
+        Call {
+            script: self,
+            keys: keys.into(),
+            args: Vec::new(),
+        }
+    }
+}
+
+impl Call<'_> {
+    pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
+        self.args.extend(arg.to_redis_args());
+        self
+    }
+
+    pub(crate) async fn send(self, link: &Link) -> Result<Reply, Failure> {
+        let known = self.command("EVALSHA", &self.script.digest);
+        let answer = match link.send(&known).await {
+            Err(Failure::Refused(error))
+                if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
+            {
+                // A restart or SCRIPT FLUSH has lost it; this brings it back as well.
+                link.send(&self.command("EVAL", self.script.source)).await
+            }
+            other => other,
+        };
+        match answer? {
+            Value::Array(values) => Ok(Reply::new(values)),
+            other => Ok(Reply::new(vec![other])),
+        }
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            command.arg(key);
+        }
+        for arg in &self.args {
+            command.arg(arg.as_slice());
+        }
+        command
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident: $source:expr;)*) => {
+        /// Every script.
+        pub(crate) struct Scripts {
+            $(pub(crate) $name: Script,)*
+        }
+
+        impl Scripts {
+            pub(crate) fn new() -> Self {
+                Self {
+                    $($name: Script::new($source),)*
+                }
+            }
+        }
+    };
+}
+
+/// A script of one session.
+macro_rules! session {
+    ($file:literal) => {
+        concat!(
+            include_str!("scripts/prelude.lua"),
+            include_str!(concat!("scripts/", $file))
+        )
+    };
+}
+
+scripts! {
+    create: session!("create.lua");
+    claim: session!("claim.lua");
+    renew: session!("renew.lua");
+    append: session!("append.lua");
+    read: session!("read.lua");
+    look: session!("look.lua");
+    answer: session!("answer.lua");
+    answers: session!("answers.lua");
+    abort: session!("abort.lua");
+    hold: session!("hold.lua");
+    delete: session!("delete.lua");
+    index_put: include_str!("scripts/index_put.lua");
+    index_fix: include_str!("scripts/index_fix.lua");
+    index_due: include_str!("scripts/index_due.lua");
+    index_page: include_str!("scripts/index_page.lua");
+}

@@ -1,0 +1,24 @@
+-- KEYS: session, info, request
+-- ARGV: epoch seen, token, new epoch, lease, latest format, channel of records, channel of turns
+local h = redis.call('HMGET', KEYS[1], 'epochs', 'token', 'attempts', 'status', 'length', 'over', 'format')
+if not h[1] then
+  return absent(KEYS[2])
+end
+if tonumber(h[7]) > tonumber(ARGV[5]) then
+  return { 'unsupported', h[7] }
+end
+if sealed(h[4]) then
+  return { 'sealed' }
+end
+if h[2] == ARGV[2] and h[3] ~= '0' then
+  return { 'ok', redis.call('GET', KEYS[3]), state(KEYS[1], KEYS[2]) }
+end
+if string.sub(h[1], -16) ~= ARGV[1] or lease(h[4], h[5], h[6]) > 0 then
+  return { 'held' }
+end
+redis.call('HSET', KEYS[1],
+  'epochs', h[1] .. ARGV[3], 'token', ARGV[2], 'attempts', h[3] + 1,
+  'length', ARGV[4], 'over', digits(now + ARGV[4]))
+redis.call('PUBLISH', ARGV[6], '')
+redis.call('PUBLISH', ARGV[7], '')
+return { 'ok', redis.call('GET', KEYS[3]), state(KEYS[1], KEYS[2]) }

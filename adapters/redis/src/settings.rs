@@ -1,0 +1,148 @@
+use std::collections::HashMap;
+
+use redis::Value;
+use unbroken::store::Durability;
+
+use crate::{
+    OpenError, Options,
+    link::{Failure, Link},
+};
+
+/// What a server says of itself, as far as it matters to logs.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    info: HashMap<String, String>,
+    config: HashMap<String, String>,
+}
+
+impl Settings {
+    /// Asks every server that takes writes, and judges them all: gives the least of what they
+    /// promise.
+    pub(crate) async fn check(link: &Link, options: &Options) -> Result<Durability, OpenError> {
+        let servers = Self::ask(link).await?;
+        for server in &servers {
+            server.judge(link, options)?;
+        }
+        let mut publish = redis::cmd("PUBLISH");
+        publish.arg(format!("{}opened", options.prefix)).arg("");
+        match link.send(&publish).await {
+            Ok(_) => {}
+            Err(Failure::Refused(error) | Failure::Lost(error)) if error.code().is_some() => {
+                return Err(OpenError::NotPermitted(error));
+            }
+            Err(Failure::Refused(error) | Failure::Lost(error) | Failure::Unsent(error)) => {
+                return Err(OpenError::Unreachable(error));
+            }
+        }
+        let least = servers.iter().map(Self::durability).min();
+        Ok(options
+            .durability
+            .unwrap_or(least.unwrap_or(Durability::Process)))
+    }
+
+    async fn ask(link: &Link) -> Result<Vec<Self>, OpenError> {
+        let mut answers = Vec::new();
+        // Some managed servers let clients see one section and no more.
+        for section in [None, Some("memory")] {
+            match link.send_to_all(redis::cmd("INFO").arg(section)).await {
+                Ok(sections) => {
+                    answers = sections;
+                    break;
+                }
+                // Not for us to see.
+                Err(Failure::Refused(error) | Failure::Lost(error))
+                    if error.code().is_some_and(|code| code != "NOAUTH") => {}
+                Err(Failure::Refused(error) | Failure::Lost(error) | Failure::Unsent(error)) => {
+                    return Err(OpenError::Unreachable(error));
+                }
+            }
+        }
+        if answers.is_empty() {
+            return Ok(vec![Self::default()]);
+        }
+        let mut servers: Vec<_> = answers.iter().map(Self::from_info).collect();
+        for name in ["appendonly", "appendfsync"] {
+            let mut config = redis::cmd("CONFIG");
+            // Forbidden on many managed servers: then nothing is known.
+            let answers = link.send_to_all(config.arg("GET").arg(name)).await;
+            for (server, answer) in servers.iter_mut().zip(answers.unwrap_or_default()) {
+                let found: HashMap<String, String> =
+                    redis::from_redis_value(answer).unwrap_or_default();
+                server.config.extend(found);
+            }
+        }
+        Ok(servers)
+    }
+
+    fn from_info(answer: &Value) -> Self {
+        let text: String = redis::from_redis_value_ref(answer).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        Self {
+            info: lines
+                .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+                .collect(),
+            config: HashMap::new(),
+        }
+    }
+
+    fn judge(&self, link: &Link, options: &Options) -> Result<(), OpenError> {
+        let info = |name| self.info.get(name).map(String::as_str);
+        if let Some(version) = info("redis_version")
+            && older_than_6_2(version)
+        {
+            let version = version.to_owned();
+            return Err(OpenError::TooOld { version });
+        }
+        if matches!(link, Link::Single(_)) && info("cluster_enabled") == Some("1") {
+            return Err(OpenError::IsCluster);
+        }
+        if options.trust_eviction {
+            return Ok(());
+        }
+        match (info("maxmemory"), info("maxmemory_policy")) {
+            (Some("0"), _) | (_, Some("noeviction")) => Ok(()),
+            (Some(_), Some(policy)) => Err(OpenError::Evicts {
+                policy: policy.to_owned(),
+            }),
+            _ => Err(OpenError::EvictionUnknown),
+        }
+    }
+
+    fn durability(&self) -> Durability {
+        let is = |name, value| self.config.get(name).is_some_and(|is| is == value);
+        if is("appendonly", "yes") && is("appendfsync", "always") {
+            Durability::Host
+        } else {
+            Durability::Process
+        }
+    }
+}
+
+fn older_than_6_2(version: &str) -> bool {
+    let mut parts = version
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) => (major, minor) < (6, 2),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, old) in [
+            ("2.8.24", true),
+            ("6.0.16", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("10.1.0", false),
+            ("unknown", false),
+        ] {
+            assert_eq!(older_than_6_2(version), old, "{version}");
+        }
+    }
+}

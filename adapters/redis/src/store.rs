@@ -1,0 +1,136 @@
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use unbroken::{
+    session::{Chunk, Epoch, Position, SessionId},
+    store::{
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
+        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+    },
+};
+
+use crate::Redis;
+
+impl Store for Redis {
+    fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: New,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        Box::pin(self.create_now(id, new))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        Box::pin(self.claim_now(id, seen, token, lease))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+        Box::pin(async move {
+            let renewals = owned
+                .iter()
+                .map(|(id, epoch)| self.renew_one(id, *epoch, lease));
+            let answers = join_all(renewals).await;
+            let renewed = owned.iter().zip(&answers);
+            let renewed: Vec<_> = renewed
+                .filter(|(_, answer)| answer.is_ok())
+                .map(|((id, _), _)| id.clone())
+                .collect();
+            self.note_owned(&renewed, lease).await;
+            answers
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: Then,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        Box::pin(self.append_now(id, chunk, then))
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(self.read_now(id, after, max_bytes))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        Box::pin(self.wait(id, seen, within))
+    }
+
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: Abort,
+    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        Box::pin(self.abort_now(id, abort))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: Answer,
+    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        Box::pin(self.answer_now(id, answer))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        Box::pin(self.answers_now(id, after))
+    }
+
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.hold_now(id, by, keep))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.delete_now(id, how))
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        Box::pin(self.list_now(filter))
+    }
+
+    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        Box::pin(self.orphans_now(limit))
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(self.sweep_now(limit))
+    }
+}

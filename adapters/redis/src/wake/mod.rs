@@ -1,0 +1,14 @@
+//! Who is told when a session changes.
+//!
+//! Every waiter of this process shares one connection that is subscribed to the channels of the
+//! sessions that somebody waits for. A message only says "look again".
+
+mod bells;
+mod listener;
+mod watch;
+
+pub(crate) use self::{
+    bells::Bells,
+    listener::{Listener, Tap},
+    watch::Watch,
+};

@@ -1,0 +1,271 @@
+//! What servers are opened, and what a store says of itself.
+
+use libtest_mimic::{Failed, Trial};
+use unbroken::{
+    store::{Durability, Store},
+    testing::{Verdict, store::CASES},
+};
+use unbroken_redis::{OpenError, Redis};
+
+use crate::support::{
+    self, bed,
+    server::{self, Server},
+    trial,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let missing = server::missing();
+    let missing = missing.as_ref();
+    let mut trials = vec![
+        trial("a_server_that_may_evict_is_refused", missing, evicts),
+        trial(
+            "a_server_that_hides_its_configuration_is_opened_by_option",
+            missing,
+            hidden,
+        ),
+        trial("durability_follows_the_settings", missing, durability),
+        trial("these_permissions_are_enough", missing, permissions),
+        trial(
+            "a_user_that_may_not_publish_is_refused",
+            missing,
+            no_channels,
+        ),
+        trial("credentials_are_used_and_never_shown", missing, credentials),
+    ];
+    #[cfg(feature = "cluster")]
+    trials.push(trial(
+        "a_node_of_a_cluster_is_not_opened_alone",
+        missing,
+        || async {
+            let url = &support::cluster::shared().urls()[0];
+            let refused = Redis::open(url, support::options()).await;
+            assert!(matches!(refused, Err(OpenError::IsCluster)), "{refused:?}");
+            Ok(())
+        },
+    ));
+    #[cfg(feature = "tls")]
+    trials.push(trial(
+        "a_certificate_that_the_application_trusts_is_enough",
+        missing,
+        tls,
+    ));
+    trials.push(trial("a_url_that_is_none_is_refused", None, || async {
+        for url in ["", "http://127.0.0.1", "redis://:secret@host:port"] {
+            let refused = Redis::open(url, support::options()).await;
+            assert!(matches!(refused, Err(OpenError::Url(_))), "{refused:?}");
+            assert!(!format!("{refused:?}").contains("secret"));
+        }
+        Ok(())
+    }));
+    trials
+}
+
+async fn evicts() -> Result<(), Failed> {
+    for (memory, policy, opens) in [
+        ("100mb", "allkeys-lru", false),
+        ("100mb", "volatile-ttl", false),
+        ("100mb", "volatile-random", false),
+        ("100mb", "noeviction", true),
+        ("0", "allkeys-lru", true),
+    ] {
+        let server = Server::start(&["--maxmemory", memory, "--maxmemory-policy", policy]).await;
+        let opened = Redis::open(&server.url(), support::options()).await;
+        match opened {
+            Ok(_) => assert!(opens, "{policy} with {memory} was opened"),
+            Err(OpenError::Evicts { policy: is }) => {
+                assert!(!opens, "{policy} with {memory} was refused");
+                assert_eq!(is, policy);
+                let options = support::options().trust_eviction();
+                bed::made(&server.open(options).await).await;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    Ok(())
+}
+
+async fn hidden() -> Result<(), Failed> {
+    let rules = ["on", ">pw", "~*", "&*", "+@all", "-config", "-info"];
+    let user = [&["--user", "app"][..], &rules].concat();
+    let server = Server::start(&user).await;
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
+    let refused = Redis::open(&url, support::options()).await;
+    assert!(
+        matches!(refused, Err(OpenError::EvictionUnknown)),
+        "{refused:?}"
+    );
+    let opened = Redis::open(&url, support::options().trust_eviction()).await?;
+    assert_eq!(opened.durability(), Durability::Process);
+    bed::made(&opened).await;
+    let options = support::options()
+        .trust_eviction()
+        .durability(Durability::Host);
+    let opened = Redis::open(&url, options).await?;
+    assert_eq!(opened.durability(), Durability::Host);
+
+    // INFO alone is enough.
+    let server = Server::start(&["--rename-command", "CONFIG", ""]).await;
+    let opened = server.open(support::options()).await;
+    assert_eq!(opened.durability(), Durability::Process);
+    Ok(())
+}
+
+async fn no_channels() -> Result<(), Failed> {
+    let user = ["--user", "app", "on", ">pw", "~*", "resetchannels", "+@all"];
+    let server = Server::start(&user).await;
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
+    let refused = Redis::open(&url, support::options()).await;
+    assert!(
+        matches!(refused, Err(OpenError::NotPermitted(_))),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
+async fn durability() -> Result<(), Failed> {
+    for (append_only, fsync, expected) in [
+        ("yes", "always", Durability::Host),
+        ("yes", "everysec", Durability::Process),
+        ("yes", "no", Durability::Process),
+        ("no", "always", Durability::Process),
+    ] {
+        let server = Server::start(&["--appendonly", append_only, "--appendfsync", fsync]).await;
+        let store = server.open(support::options()).await;
+        assert_eq!(store.durability(), expected, "{append_only} {fsync}");
+    }
+    Ok(())
+}
+
+async fn credentials() -> Result<(), Failed> {
+    let server = Server::start(&["--requirepass", "s3cr3t"]).await;
+    let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", server.port);
+    let store = Redis::open(&url("s3cr3t"), support::options()).await?;
+    bed::made(&store).await;
+    let shown = format!("{store:?}");
+    assert!(
+        shown.contains("127.0.0.1") && !shown.contains("s3cr3t"),
+        "{shown}"
+    );
+    let refused = Redis::open(&url("wr0ng"), support::options()).await;
+    assert!(
+        matches!(refused, Err(OpenError::Unreachable(_))),
+        "{refused:?}"
+    );
+    assert!(!format!("{refused:?}").contains("wr0ng"));
+    let refused = Redis::open(&server.url(), support::options()).await;
+    assert!(
+        matches!(refused, Err(OpenError::Unreachable(_))),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
+/// The list in the crate's documentation.
+const PERMISSIONS: &str = "+eval +evalsha +info +config|get +ping +hello +subscribe \
+    +unsubscribe +publish +time +exists +get +set +unlink +pexpireat +pttl +hget +hgetall +hmget +hset +xadd \
+    +xrange +zadd +zrem +zscore +zrangebyscore +zrevrangebyscore +zremrangebyscore";
+
+async fn permissions() -> Result<(), Failed> {
+    let options = support::options();
+    let keys = [
+        format!("~{}*", options.prefix),
+        format!("&{}*", options.prefix),
+    ];
+    let mut user = vec!["--user", "app", "on", ">pw", &keys[0], &keys[1]];
+    user.extend(PERMISSIONS.split_whitespace());
+    let server = Server::start(&user).await;
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
+    let harness = crate::conformance::Real::new(options, move |options| {
+        let url = url.clone();
+        async move { Redis::open(&url, options).await.expect("the server opens") }
+    });
+    let cases = CASES.iter().filter(|case| {
+        // One of each operation; all of them would take their time again.
+        [
+            "a_lease_given_back_can_be_claimed_at_once",
+            "a_hold_keeps_a_session",
+            "a_release_waits_for_other_servers",
+            "a_position_of_another_epoch_is_rewound",
+            "an_append_wakes_who_waits",
+            "a_list_is_newest_first",
+            "orphans_are_unsealed_and_without_an_owner",
+            "a_sweep_removes_what_has_expired",
+            "an_abort_wakes_the_owner",
+        ]
+        .contains(&case.name)
+    });
+    let harness = std::sync::Arc::new(harness);
+    let findings = cases.map(|case| case.run(harness.clone()));
+    let findings = futures_util::future::join_all(findings).await;
+    assert_eq!(findings.len(), 9);
+    for finding in findings {
+        assert_eq!(finding.verdict, Verdict::Passed, "{finding}");
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tls")]
+async fn tls() -> Result<(), Failed> {
+    use unbroken::store::StoreExt;
+    use unbroken_redis::redis::{Client, TlsCertificates};
+
+    let folder = std::env::temp_dir().join(format!("unbroken-redis-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let (key, certificate) = (path("key.pem"), path("cert.pem"));
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()?;
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let port = server::free_port().to_string();
+    let arguments = [
+        ["--tls-port", &port],
+        ["--tls-cert-file", &certificate],
+        ["--tls-key-file", &key],
+        ["--tls-auth-clients", "no"],
+    ];
+    let _server = Server::start(&arguments.concat()).await;
+    let url = format!("rediss://localhost:{port}");
+
+    let trusted = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(std::fs::read(&certificate)?),
+    };
+    let client = Client::build_with_tls(url.as_str(), trusted)?;
+    let store = Redis::with_client(client, support::options()).await?;
+    let (id, epoch) = bed::made(&store).await;
+    bed::push(&store, &id, epoch, 1, &["a"]).await?;
+    assert_eq!(bed::texts(&store, &id).await, ["a"]);
+    let seen = store.state(&id).await?.version();
+    let waiter = store.changed(&id, seen, std::time::Duration::from_secs(60));
+    let push = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        bed::push(&store, &id, epoch, 2, &["b"]).await
+    };
+    let (told, pushed) = futures_util::future::join(waiter, push).await;
+    pushed?;
+    assert_eq!(told?.tail.get(), 2, "the subscription is encrypted as well");
+
+    let refused = Redis::open(&url, support::options()).await;
+    assert!(
+        matches!(refused, Err(OpenError::Unreachable(_))),
+        "{refused:?}"
+    );
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}

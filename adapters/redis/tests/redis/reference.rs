@@ -1,0 +1,336 @@
+//! Whatever is done in whatever order, the answers are those of the store in memory.
+
+use std::{sync::Arc, time::Duration};
+
+use libtest_mimic::{Failed, Trial};
+use unbroken::{
+    session::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, SessionId},
+    store::{
+        Abort, Answer, Answered, Created, Delete, Holder, Lease, Memory, Page, Seal, State, Store,
+        StoreError, StoreExt, Then, Token,
+    },
+};
+
+use crate::support::{
+    self, bed,
+    server::{self, Server},
+    trial,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let missing = server::missing();
+    let name = "any_order_of_calls_is_answered_as_in_memory";
+    vec![trial(name, missing.as_ref(), any_order)]
+}
+
+/// A sequence of numbers that a seed gives again.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// One call, the same for both stores but for the epochs.
+#[derive(Debug, Clone)]
+enum Call {
+    Create {
+        token: u128,
+    },
+    Claim {
+        token: u128,
+    },
+    Renew {
+        lease: Duration,
+    },
+    Append {
+        first: u64,
+        count: u64,
+        size: usize,
+        then: Then,
+    },
+    Read {
+        lsn: u64,
+        tagged: bool,
+        max_bytes: usize,
+    },
+    Look,
+    Abort {
+        reason: Option<Arc<str>>,
+    },
+    Answer {
+        name: u64,
+        content: u64,
+    },
+    Answers {
+        after: usize,
+    },
+    Hold {
+        by: u64,
+        keep: Duration,
+    },
+    Delete {
+        how: Delete,
+    },
+}
+
+fn call(dice: &mut Dice, tail: u64) -> Call {
+    let near = |dice: &mut Dice| (tail + 1 + dice.roll(5)).saturating_sub(2).max(1);
+    match dice.roll(26) {
+        0 | 1 => Call::Create {
+            token: u128::from(dice.roll(3)),
+        },
+        2..=4 => Call::Claim {
+            token: 10 + u128::from(dice.roll(6)),
+        },
+        5..=7 => Call::Renew {
+            lease: bed::LONG * u32::try_from(dice.roll(2)).unwrap_or(0),
+        },
+        8..=13 => Call::Append {
+            first: if dice.roll(4) > 0 {
+                tail + 1
+            } else {
+                near(dice)
+            },
+            count: 1 + dice.roll(4),
+            size: usize::try_from(dice.roll(200)).unwrap_or(0),
+            then: match dice.roll(12) {
+                0 => bed::sealed(),
+                1 => Then::Seal(Seal {
+                    outcome: Outcome::Aborted,
+                    keep: Duration::ZERO,
+                }),
+                2 | 3 => Then::Waiting,
+                _ => Then::Streaming,
+            },
+        },
+        14 | 15 => Call::Read {
+            lsn: dice.roll(tail + 3),
+            tagged: dice.roll(2) == 0,
+            max_bytes: usize::try_from(dice.roll(2000)).unwrap_or(0),
+        },
+        16 => Call::Look,
+        17 => Call::Abort {
+            reason: (dice.roll(2) == 0).then(|| format!("reason {}", dice.roll(9)).into()),
+        },
+        22..=24 => Call::Answer {
+            name: dice.roll(4),
+            content: dice.roll(2),
+        },
+        25 => Call::Answers {
+            after: usize::try_from(dice.roll(4)).unwrap_or(0),
+        },
+        18 | 19 => Call::Hold {
+            by: dice.roll(2),
+            keep: bed::LONG * u32::try_from(dice.roll(2)).unwrap_or(0),
+        },
+        _ => Call::Delete {
+            how: match dice.roll(4) {
+                0 => Delete::Now,
+                by => Delete::Released(Holder(by % 2)),
+            },
+        },
+    }
+}
+
+fn show(state: &State) -> String {
+    let lease = match state.lease {
+        Lease::Held(left) => format!("held, {}", left > bed::LONG / 2),
+        other => format!("{other:?}"),
+    };
+    let State {
+        info,
+        attempts,
+        tail,
+        status,
+        abort,
+        answers,
+        ..
+    } = state;
+    let counter = state.epoch.counter;
+    format!("{info:?} {counter} {attempts} {tail} {status} {abort:?} {lease} {answers}")
+}
+
+fn show_page(page: &Page, max_bytes: usize) -> String {
+    let records: Vec<_> = page
+        .chunks
+        .iter()
+        .flat_map(Chunk::records)
+        .map(|it| (it.lsn, it.epoch.counter, it.bytes.len()))
+        .collect();
+    // Where a page ends is the store's own affair, within bounds.
+    let bytes: usize = page.chunks.iter().map(Chunk::bytes).sum();
+    assert!(bytes <= max_bytes || records.len() == 1);
+    format!("read {:?} {}", records.first(), show(&page.state))
+}
+
+fn word(error: &StoreError) -> String {
+    format!("{error:?}")
+}
+
+/// What a store answers, without what may differ. Notes the epochs that it gives.
+async fn answer(
+    store: &dyn Store,
+    id: &SessionId,
+    call: &Call,
+    at: usize,
+    epochs: &mut Vec<Epoch>,
+) -> String {
+    // A stale one now and then.
+    let epoch = match at % 5 {
+        0 => epochs.iter().rev().nth(1).or(epochs.last()),
+        _ => epochs.last(),
+    };
+    let epoch = epoch.copied().unwrap_or(Epoch {
+        counter: 1,
+        bits: 7,
+    });
+    match call.clone() {
+        Call::Create { token } => {
+            let mut new = bed::new_of("somebody");
+            new.token = Token(token);
+            match store.create(id, new).await {
+                Ok(Created::Created(epoch)) => {
+                    if !epochs.contains(&epoch) {
+                        epochs.push(epoch);
+                    }
+                    format!("created {}", epoch.counter)
+                }
+                Ok(Created::Exists(state)) => format!("exists {}", show(&state)),
+                Err(error) => word(&error),
+            }
+        }
+        Call::Claim { token } => match store.claim(id, epoch, Token(token), bed::LONG).await {
+            Ok(claimed) => {
+                if !epochs.contains(&claimed.epoch) {
+                    epochs.push(claimed.epoch);
+                }
+                format!("claimed {} {:?}", show(&claimed.state), claimed.request)
+            }
+            Err(error) => word(&error),
+        },
+        Call::Renew { lease } => {
+            let mut answers = store.renew(&[(id.clone(), epoch)], lease).await;
+            match answers.remove(0) {
+                Ok(state) => format!("renewed {}", show(&state)),
+                Err(error) => word(&error),
+            }
+        }
+        Call::Append {
+            first,
+            count,
+            size,
+            then,
+        } => {
+            let mut batch = ChunkBuilder::new();
+            for lsn in first..first + count {
+                batch.push(format!("{lsn} at {at} {}", "x".repeat(size)).as_bytes());
+            }
+            let chunk = batch
+                .take(Lsn::new(first), epoch)
+                .expect("there are records");
+            match store.append(id, chunk, then).await {
+                Ok(appended) => format!("appended {:?}", appended.abort),
+                Err(error) => word(&error),
+            }
+        }
+        Call::Read {
+            lsn,
+            tagged,
+            max_bytes,
+        } => {
+            let lsn = Lsn::new(lsn);
+            let mut after = Position::after(lsn);
+            after.tag = tagged.then(|| epoch.tag());
+            match store.read(id, after, max_bytes).await {
+                Ok(page) => show_page(&page, max_bytes),
+                Err(error) => word(&error),
+            }
+        }
+        Call::Look => match store.state(id).await {
+            Ok(state) => show(&state),
+            Err(error) => word(&error),
+        },
+        Call::Abort { reason } => match store.abort(id, Abort { reason }).await {
+            Ok(state) => show(&state),
+            Err(error) => word(&error),
+        },
+        Call::Answer { name, content } => {
+            let given = Answer::new(format!("name {name}"), content.to_string());
+            match store.answer(id, given).await {
+                Ok(Answered::Stored(state)) => format!("answered {}", show(&state)),
+                Ok(Answered::Taken) => "taken".to_owned(),
+                Err(error) => word(&error),
+            }
+        }
+        Call::Answers { after } => match store.answers(id, after).await {
+            Ok(answers) => format!("answers {answers:?}"),
+            Err(error) => word(&error),
+        },
+        Call::Hold { by, keep } => format!("{:?}", store.hold(id, Holder(by), keep).await),
+
+        Call::Delete { how } => format!("{:?}", store.delete(id, how).await),
+    }
+}
+
+/// All records and who wrote them.
+async fn log(store: &dyn Store, id: &SessionId) -> Vec<(u64, String)> {
+    let mut log = Vec::new();
+    let mut at = Position::START;
+    while let Ok(page) = store.read(id, at, 300).await {
+        for record in page.chunks.iter().flat_map(Chunk::records) {
+            assert_eq!(record.lsn, at.lsn.next());
+            at = Position::tagged(record.lsn, record.epoch.tag());
+            let text = String::from_utf8_lossy(record.bytes).into_owned();
+            log.push((record.epoch.counter, text));
+        }
+        if at.lsn == page.state.tail {
+            break;
+        }
+    }
+    log
+}
+
+async fn any_order() -> Result<(), Failed> {
+    let server = Server::start(&[]).await;
+    let redis = server.open(support::options()).await;
+    let memory = Memory::new();
+    let seed = u64::try_from(Token::random().0 >> 64)? | 1;
+    let mut dice = Dice(seed);
+    let mut kinds = std::collections::HashMap::<String, u32>::new();
+    for round in 0..150 {
+        let id = SessionId::random();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut calls = Vec::new();
+        for at in 0..50 {
+            let tail = memory.state(&id).await.map_or(0, |state| state.tail.get());
+            let call = match at {
+                0 => Call::Create { token: 0 },
+                _ => call(&mut dice, tail),
+            };
+            calls.push(call.clone());
+            let is = answer(&redis, &id, &call, at, &mut ours).await;
+            let should = answer(&memory, &id, &call, at, &mut theirs).await;
+            assert_eq!(is, should, "seed {seed}, round {round}, after {calls:#?}");
+            let kind = is.split([' ', '{', '(']).next().unwrap_or_default();
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+        }
+        assert_eq!(
+            log(&redis, &id).await,
+            log(&memory, &id).await,
+            "seed {seed}"
+        );
+    }
+    // Every answer has been given, or the comparison says little.
+    for kind in [
+        "created", "exists", "claimed", "renewed", "appended", "read", "answered", "taken",
+        "answers", "Gone", "Held", "Fenced", "Sealed", "Conflict", "Rewound", "Ok", "Err",
+    ] {
+        assert!(kinds.contains_key(kind), "no {kind} among {kinds:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+use http::request::Parts;
+use unbroken::{dialect::Native, session::Position};
+use warp::Filter;
+
+use crate::{Refused, head::head};
+
+/// A filter that extracts the cursor that a client resumes from: `Last-Event-ID`, else `X-Last-LSN`,
+/// else the query's `after`, else its `lastLsn`, else the start.
+///
+/// Rejects with 400 what isn't a cursor. Whether the log holds its record is found out by whoever
+/// opens a reader there.
+///
+/// ```
+/// use unbroken::{session::{Owner, Position, SessionId, Sessions}, store::StoreError};
+/// use unbroken_warp::{Refused, cursor, recover, session_id};
+/// use warp::Filter;
+/// # #[derive(Clone)] struct User(Owner);
+/// # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
+/// #     warp::ext::get::<User>()
+/// # }
+///
+/// async fn missed(
+///     sessions: Sessions,
+///     id: SessionId,
+///     User(user): User,
+///     after: Position,
+/// ) -> Result<String, Refused> {
+///     let state = sessions.state(&id).await?;
+///     if state.info.owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into()); // as if it weren't there
+///     }
+///     Ok(format!("{} events", state.tail.get().saturating_sub(after.lsn.get())))
+/// }
+///
+/// // `user()` is a filter of the application's.
+/// let sessions = Sessions::in_memory();
+/// let missed = warp::any()
+///     .map(move || sessions.clone())
+///     .and(session_id())
+///     .and(warp::path!("missed"))
+///     .and(user())
+///     .and(cursor())
+///     .then(missed)
+///     .recover(recover);
+/// # let _ = async { warp::serve(missed).run(([127, 0, 0, 1], 3000)).await };
+/// ```
+pub fn cursor() -> impl Filter<Extract = (Position,), Error = warp::Rejection> + Copy {
+    head().and_then(async |head: Parts| {
+        let cursor = Native::new().cursor(&head).map_err(Refused)?;
+        Ok::<_, warp::Rejection>(cursor.unwrap_or_default())
+    })
+}

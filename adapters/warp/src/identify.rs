@@ -1,0 +1,101 @@
+use std::{any::type_name, fmt, future::ready, marker::PhantomData};
+
+use http::request::Parts;
+use unbroken::{
+    access::{Identified, Identify},
+    session::Owner,
+    store::BoxFuture,
+};
+
+/// Names the owner of a session by what the filter of [`mount_with`](crate::mount_with) found out,
+/// for [`OnlyTheOwner`](unbroken::access::OnlyTheOwner) and other policies.
+///
+/// The function may give an `Owner` or an `Option<Owner>`. Where nothing of this type was found out,
+/// as behind [`mount`](crate::mount), the request has no name, and may do nothing.
+///
+/// ```
+/// use unbroken::{access::OnlyTheOwner, session::Owner};
+/// use unbroken_warp::{identify_with, mount_with};
+/// use warp::{Filter, Rejection, reject::Reject};
+/// # use futures_util::stream;
+/// # use tower_layer::Layer;
+/// # use unbroken::{
+/// #     chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, session::Sessions,
+/// # };
+/// # let provider = provider_fn(|_request| {
+/// #     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
+/// # });
+/// # let sessions = Sessions::in_memory();
+///
+/// #[derive(Clone)]
+/// struct User {
+///     id: u64,
+/// }
+///
+/// #[derive(Debug)]
+/// struct NotSignedIn; // the application's `recover` makes a 401 of it
+///
+/// impl Reject for NotSignedIn {}
+///
+/// fn user() -> impl Filter<Extract = (User,), Error = Rejection> + Copy {
+///     warp::header::optional("authorization").and_then(async |token: Option<String>| {
+///         // Look at the token …
+/// #       let _ = token;
+///         Err(Rejection::from(NotSignedIn))
+///     })
+/// }
+///
+/// let access = OnlyTheOwner::new(identify_with(|user: User| Owner::new(user.id.to_string())));
+/// let chat = DurableLayer::new(sessions, access).layer(provider);
+/// let app = warp::path!("api" / "chat" / ..).and(mount_with(chat, user()));
+/// # let _ = app;
+/// ```
+///
+/// Where the request's head is all that it takes, a closure over
+/// [`Parts`] is an [`Identify`] by itself; one that answers unnamed requests implements it.
+pub fn identify_with<X, F, O>(owner: F) -> IdentifyWith<X, F>
+where
+    F: Fn(X) -> O,
+    O: Into<Option<Owner>>,
+{
+    IdentifyWith {
+        owner,
+        found: PhantomData,
+    }
+}
+
+/// Names owners by the extension `X`; [`identify_with`] makes it.
+pub struct IdentifyWith<X, F> {
+    owner: F,
+    found: PhantomData<fn(X)>,
+}
+
+impl<X, F, O> Identify for IdentifyWith<X, F>
+where
+    X: Clone + Send + Sync + 'static,
+    F: Fn(X) -> O + Send + Sync + 'static,
+    O: Into<Option<Owner>>,
+{
+    fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
+        let found = head.extensions.get::<X>().cloned();
+        let owner = found.and_then(|it| (self.owner)(it).into());
+        Box::pin(ready(Ok(owner)))
+    }
+}
+
+impl<X, F: Clone> Clone for IdentifyWith<X, F> {
+    fn clone(&self) -> Self {
+        Self {
+            owner: self.owner.clone(),
+            found: PhantomData,
+        }
+    }
+}
+
+impl<X, F> fmt::Debug for IdentifyWith<X, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IdentifyWith")
+            .field(&format_args!("{}", type_name::<X>()))
+            .finish()
+    }
+}

@@ -1,0 +1,89 @@
+//! [`unbroken`] for warp.
+//!
+//! A durable service is a `tower` service, and warp has filters. This crate turns the one into the
+//! other, and adds what warp users expect beyond that:
+//!
+//! * [`mount`] serves a service below a path, and [`mount_with`] one that is to know what another
+//!   filter found out;
+//! * [`identify_with`] names a session's owner by what such a filter found out;
+//! * [`session_id`], [`cursor`] and [`resume`] are filters for routes of one's own, with
+//!   [`Refused`]s as `application/problem+json` by way of [`recover`];
+//! * [`SessionReply`] is what such a route answers with.
+//!
+//! ```
+//! use futures_util::stream;
+//! use tower_layer::Layer;
+//! use unbroken::{
+//!     access::OnlyTheOwner,
+//!     chat::{ChatEvent, ProviderError, provider_fn},
+//!     durable::DurableLayer,
+//!     session::{Owner, Sessions},
+//! };
+//! use warp::Filter;
+//! # #[derive(Clone)] struct User(String);
+//! # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
+//! #     warp::ext::get::<User>()
+//! # }
+//!
+//! let provider = provider_fn(|_request| {
+//!     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
+//! });
+//! // `user()` is a filter of the application's, with rejections of its own.
+//! let access = OnlyTheOwner::new(unbroken_warp::identify_with(|user: User| Owner::new(user.0)));
+//! let chat = DurableLayer::new(Sessions::in_memory(), access).layer(provider);
+//! let app = warp::path!("api" / "chat" / ..).and(unbroken_warp::mount_with(chat, user()));
+//! # let _ = async { warp::serve(app).run(([127, 0, 0, 1], 3000)).await };
+//! ```
+//!
+//! # Servers
+//!
+//! `warp::serve` (warp's feature `server`) speaks HTTP/1.1, and HTTP/2 to clients that begin with it
+//! ("prior knowledge"); it has no TLS. Where it isn't enough, `warp::service` makes a `tower` service
+//! of the whole application for a server of one's own. `warp::serve` logs it as an error when a client
+//! goes away in the middle of a stream; nothing is wrong then. It has no time limits for clients: put
+//! it behind a proxy that has.
+//!
+//! It leaves its sockets as they come, and by default they hold a token back until the client has
+//! acknowledged the one before. On Linux a socket that listens hands `TCP_NODELAY` on to those that
+//! it accepts:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+//! let socket = tokio::net::TcpSocket::new_v4()?;
+//! socket.set_nodelay(true)?;
+//! socket.bind(([127, 0, 0, 1], 0).into())?;
+//! let listener = socket.listen(1024)?;
+//! # use warp::Filter;
+//! # let app = warp::any().map(warp::reply);
+//! # let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+//! # let (accepted, _) = listener.accept().await?;
+//! # #[cfg(target_os = "linux")] assert!(accepted.nodelay()?);
+//! let server = warp::serve(app).incoming(listener);
+//! # drop((client, accepted, server)); Ok(()) }
+//! ```
+//!
+//! Its graceful shutdown waits for every body. Await
+//! [`Sessions::shutdown`](unbroken::session::Sessions::shutdown) in the future that is handed to
+//! `graceful`, which ends them.
+
+mod cursor;
+mod head;
+mod identify;
+mod mount;
+mod refused;
+mod reply;
+mod request_body;
+mod response_body;
+mod resume;
+mod session_id;
+
+pub use self::{
+    cursor::cursor,
+    identify::{IdentifyWith, identify_with},
+    mount::{mount, mount_with},
+    refused::{Refused, recover},
+    reply::SessionReply,
+    request_body::RequestBody,
+    resume::{Resume, resume},
+    session_id::{optional_session_id, session_id},
+};

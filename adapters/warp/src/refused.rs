@@ -1,0 +1,115 @@
+use unbroken::{
+    dialect::{Dialect, Native, Refusal},
+    session::{Busy, StartError},
+    store::StoreError,
+};
+use warp::{Reply, reject::Reject, reply::Response};
+
+/// A [`Refusal`] as warp's rejection, and as a reply: `application/problem+json`.
+///
+/// The errors of [`Sessions`](unbroken::session::Sessions) turn into it, so that a route can use `?`.
+/// Each says what to do, and nothing that strangers shouldn't know; refuse a session that isn't the
+/// caller's as [`StoreError::NotFound`], so that absent and forbidden look the same. (Of one that is
+/// gone, [`StoreError::Gone`] has the owner.)
+///
+/// As it is a reply too, a route ends with `then`: what was refused is answered. (With `and_then` it
+/// would be a rejection, and warp would ask the routes after this one for a better answer.)
+///
+/// ```
+/// use unbroken::{session::{Owner, SessionId, Sessions}, store::{Abort, StoreError}};
+/// use unbroken_warp::{Refused, recover, session_id};
+/// use warp::{Filter, http::StatusCode};
+/// # #[derive(Clone)] struct User(Owner);
+/// # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
+/// #     warp::ext::get::<User>()
+/// # }
+///
+/// async fn stop(
+///     sessions: Sessions,
+///     id: SessionId,
+///     User(user): User,
+/// ) -> Result<StatusCode, Refused> {
+///     let state = sessions.state(&id).await?;
+///     if state.info.owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into());
+///     }
+///     sessions.abort(&id, Abort::default()).await?;
+///     Ok(StatusCode::ACCEPTED)
+/// }
+///
+/// // `user()` is a filter of the application's.
+/// let sessions = Sessions::in_memory();
+/// let stop = warp::any()
+///     .map(move || sessions.clone())
+///     .and(warp::path("answers"))
+///     .and(session_id())
+///     .and(warp::path!("stop"))
+///     .and(warp::post())
+///     .and(user())
+///     .then(stop)
+///     .recover(recover);
+/// # let _ = async { warp::serve(stop).run(([127, 0, 0, 1], 3000)).await };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub Refusal);
+
+/// Answers what this crate's filters rejected, and hands on every other rejection as it is: for
+/// `Filter::recover`.
+///
+/// Where a rejection has several causes, because several routes rejected the request, this crate's
+/// goes before the others. A rejection that isn't recovered is a plain 500, and until then warp asks
+/// the routes that follow: recover before an `or` with a route that answers everything, such as a
+/// page.
+///
+/// ```
+/// use unbroken::session::Position;
+/// use unbroken_warp::{cursor, recover};
+/// use warp::Filter;
+///
+/// let api = warp::path!("cursor").and(cursor()).map(|after: Position| after.lsn.to_string());
+/// let page = warp::any().map(|| "the page");
+/// let app = api.recover(recover).or(page);
+/// # let _ = async { warp::serve(app).run(([127, 0, 0, 1], 3000)).await };
+/// ```
+///
+/// # Errors
+///
+/// The rejection, if it isn't this crate's.
+pub async fn recover(rejection: warp::Rejection) -> Result<Response, warp::Rejection> {
+    match rejection.find::<Refused>() {
+        Some(ours) => Ok(ours.clone().into_response()),
+        None => Err(rejection),
+    }
+}
+
+impl Reject for Refused {}
+
+impl Reply for Refused {
+    fn into_response(self) -> Response {
+        Native::new().refuse(&self.0).into_response()
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl From<Busy> for Refused {
+    fn from(error: Busy) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<StartError> for Refused {
+    fn from(error: StartError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
+}

@@ -1,0 +1,66 @@
+use unbroken::durable::SessionBody;
+use warp::{Reply, reply::Response};
+
+use crate::response_body::streamed;
+
+/// The stream of a session as a route's answer, made by [`Resume::of`](crate::Resume::of).
+///
+/// ```
+/// use unbroken::{session::{Owner, SessionId, Sessions}, store::StoreError};
+/// use unbroken_warp::{Refused, Resume, SessionReply, recover, resume, session_id};
+/// use warp::Filter;
+/// # #[derive(Clone)] struct User(Owner);
+/// # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
+/// #     warp::ext::get::<User>()
+/// # }
+///
+/// async fn read(
+///     sessions: Sessions,
+///     id: SessionId,
+///     User(user): User,
+///     resume: Resume,
+/// ) -> Result<SessionReply, Refused> {
+///     let session = sessions.attach(&id).await?;
+///     if session.info().owner.as_ref() != Some(&user) {
+///         return Err(StoreError::NotFound.into()); // as if it weren't there
+///     }
+///     resume.of(&session).await
+/// }
+///
+/// // GET /answers/{id}; `user()` is a filter of the application's.
+/// let sessions = Sessions::in_memory();
+/// let read = warp::any()
+///     .map(move || sessions.clone())
+///     .and(warp::path("answers"))
+///     .and(session_id())
+///     .and(warp::path::end())
+///     .and(warp::get())
+///     .and(user())
+///     .and(resume())
+///     .then(read)
+///     .recover(recover);
+/// # let _ = async { warp::serve(read).run(([127, 0, 0, 1], 3000)).await };
+/// ```
+#[derive(Debug)]
+#[must_use = "a reply does nothing until it is returned"]
+pub struct SessionReply {
+    response: http::Response<SessionBody>,
+}
+
+impl SessionReply {
+    /// A response that [`Reply::with`](unbroken::durable::Reply::with) made.
+    pub fn new(response: http::Response<SessionBody>) -> Self {
+        Self { response }
+    }
+
+    /// The response itself.
+    pub fn into_inner(self) -> http::Response<SessionBody> {
+        self.response
+    }
+}
+
+impl Reply for SessionReply {
+    fn into_response(self) -> Response {
+        streamed(self.response)
+    }
+}

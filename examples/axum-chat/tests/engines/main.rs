@@ -1,0 +1,76 @@
+//! What clients of the example see while the engine of its store is stopped, is killed, fails over
+//! to a replica that lags, or has its clock set. Two processes of the example, a throwaway engine, and a model that counts
+//! how often it is asked. Where an engine is absent they are reported as ignored, with the reason; on
+//! a CI machine (`CI` is set) that is a failure.
+
+mod client;
+mod clock;
+mod engine;
+mod example;
+mod failover;
+mod faketime;
+mod model;
+mod outage;
+mod postgres;
+mod proxy;
+mod redis;
+
+use std::{env, process::ExitCode};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::{faketime::FakeTime, postgres::Postgres, redis::Redis};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // All of them wait for most of the time.
+    arguments.test_threads.get_or_insert(8);
+    let trials = vec![
+        trial("redis::stopped_and_back", Redis::missing(), || {
+            outage::stopped_and_back(&Redis::start(&[]));
+        }),
+        trial("postgres::stopped_and_back", Postgres::missing(), || {
+            outage::stopped_and_back(&Postgres::start());
+        }),
+        trial("redis::killed_for_good", Redis::missing(), || {
+            outage::killed_for_good(&Redis::start(&[]));
+        }),
+        trial("postgres::killed_for_good", Postgres::missing(), || {
+            outage::killed_for_good(&Postgres::start());
+        }),
+        trial(
+            "redis::a_replica_that_lags_takes_over_and_nobody_gets_spliced_text",
+            Redis::missing(),
+            failover::lagging_replica,
+        ),
+        trial(
+            "redis::a_planned_failover_is_not_noticed",
+            Redis::missing(),
+            failover::planned,
+        ),
+        trial(
+            "redis::a_clock_that_is_set_loses_and_doubles_nothing",
+            Redis::missing().or_else(FakeTime::missing),
+            || clock::stepped(&Redis::with_clock()),
+        ),
+        trial(
+            "postgres::a_clock_that_is_set_loses_and_doubles_nothing",
+            Postgres::missing().or_else(FakeTime::missing),
+            || clock::stepped(&Postgres::with_clock()),
+        ),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, missing: Option<&'static str>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || match missing {
+        Some(reason) if env::var_os("CI").is_some() => {
+            Err(Failed::from(format!("{reason}, and this is CI")))
+        }
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => {
+            test();
+            Ok(Completion::Completed)
+        }
+    })
+}

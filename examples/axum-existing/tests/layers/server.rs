@@ -1,0 +1,109 @@
+//! A server: the application, or a router in which a layer stands elsewhere.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::Router;
+use axum_existing::{
+    App, chat,
+    layers::{Settings, app},
+    notes,
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+use unbroken::{
+    durable::Open,
+    provider::{Scripted, scripted::Script},
+    session::Sessions,
+};
+
+use crate::client::{Answer, Call, With, call, get, post, try_send};
+
+pub(crate) const CHAT: &str = "/api/chat";
+pub(crate) const NOTES: &str = "/api/notes";
+
+/// What a handler may take in these tests.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
+
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    pub(crate) async fn of(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { addr, task }
+    }
+
+    /// The application as it is.
+    pub(crate) async fn app() -> Self {
+        Self::with(Router::new()).await
+    }
+
+    /// The application with further routes of its own.
+    pub(crate) async fn with(further: Router<App>) -> Self {
+        let state = App::demo();
+        let own = notes::routes().merge(further);
+        Self::of(app(own, routes(&state), state, &settings())).await
+    }
+
+    pub(crate) async fn send(&self, call: Call) -> Answer {
+        try_send(self.addr, call).await.unwrap()
+    }
+
+    /// Starts an answer to Ann.
+    pub(crate) async fn ask(&self, script: &Value) -> Answer {
+        let answer = self.send(ask(script).by("ann")).await;
+        assert_eq!(answer.status(), 200);
+        answer
+    }
+
+    /// Reads an answer of Ann's.
+    pub(crate) async fn read(&self, id: &str, query: &str) -> Answer {
+        self.send(get(&format!("{CHAT}/{id}{query}")).by("ann"))
+            .await
+    }
+
+    pub(crate) async fn abort(&self, id: &str) {
+        let abort = call("POST", &format!("{CHAT}/{id}/abort")).by("ann");
+        assert_eq!(self.send(abort).await.status(), 202);
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        timeout: TIMEOUT,
+        ..Settings::default()
+    }
+}
+
+/// The chat, whose provider says what requests tell it.
+pub(crate) fn routes(state: &App) -> Router {
+    let open = Open::nothing().field("script");
+    let provider = Scripted::new(Script::say("Hello there.").with_delay(Duration::ZERO));
+    chat::routes(Sessions::in_memory(), state.clone(), open, provider)
+}
+
+/// A request of the chat, by nobody yet.
+pub(crate) fn ask(script: &Value) -> Call {
+    let question = json!([{"role": "user", "content": "Hi"}]);
+    post(CHAT, &json!({"messages": question, "script": script}))
+}
+
+/// Says so many tokens, and then nothing any more.
+pub(crate) fn silent_after(tokens: usize) -> Value {
+    json!({"tokens": tokens, "delayMs": 0, "fault": {"at": tokens, "kind": "hang"}})
+}
+
+/// Takes five times as long as a handler may.
+pub(crate) fn longer_than_the_timeout() -> Value {
+    json!({"tokens": 5, "delayMs": 100})
+}

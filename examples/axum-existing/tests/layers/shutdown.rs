@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use axum_existing::{App, chat, layers::app, notes};
+use tokio::{net::TcpListener, sync::oneshot};
+use unbroken::{durable::Open, provider::Scripted, session::Sessions};
+
+use crate::{
+    client::{SOON, With, try_send},
+    server::{ask, settings, silent_after},
+};
+
+/// Whether a server that was asked to stop does so although an answer is still being read.
+async fn stops(shut_down: bool) -> bool {
+    let (state, sessions) = (App::demo(), Sessions::in_memory());
+    let open = Open::nothing().field("script");
+    let chat = chat::routes(sessions.clone(), state.clone(), open, Scripted::default());
+    let app = app(notes::routes(), chat, state, &settings());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (stop, asked) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let stopping = async move {
+            asked.await.unwrap_or_default();
+            if shut_down {
+                sessions.shutdown(Duration::ZERO).await;
+            }
+        };
+        axum::serve(listener, app)
+            .with_graceful_shutdown(stopping)
+            .await
+    });
+    let mut answer = try_send(addr, ask(&silent_after(1)).by("ann"))
+        .await
+        .unwrap();
+    answer.until("\"1 \"").await;
+    stop.send(()).unwrap();
+    let reading = tokio::spawn(answer.whole());
+    let patience = if shut_down {
+        SOON
+    } else {
+        Duration::from_millis(300)
+    };
+    let stopped = tokio::time::timeout(patience, serving).await.is_ok();
+    if shut_down {
+        assert!(!reading.await.unwrap().clean, "it was cut, and says so");
+    } else {
+        reading.abort();
+    }
+    stopped
+}
+
+#[tokio::test]
+async fn a_server_stops_although_an_answer_does_not() {
+    assert!(stops(true).await);
+}
+
+#[tokio::test]
+async fn control_without_the_shutdown_of_the_sessions_it_waits_for_the_last_reader() {
+    assert!(!stops(false).await);
+}

@@ -1,0 +1,48 @@
+// Tools that run in this page. A request brings them along; where the model calls one, the answer ends
+// with a handoff, and another request goes on with what the tool gave here.
+
+const TOOLS = {
+  local_time: {
+    description: 'The date and the time of day where the user is.',
+    parameters: { type: 'object', properties: {} },
+    run: () => ({ time: new Date().toString(), zone: Intl.DateTimeFormat().resolvedOptions().timeZone }),
+  },
+};
+
+/** What the model is told of them. */
+export const isomorphicTools = Object.entries(TOOLS).map(([name, { description, parameters }]) => ({ name, description, parameters, authority: 'client' }));
+
+/** What a request brings that goes on from a handoff: the conversation's state, and what the tools gave. */
+export async function followUp({ state, handoffs }, messages) {
+  const outputs = handoffs.map(async ({ callId, toolName, params, serverOutput, usesHandoff }) => ({
+    callId,
+    toolName,
+    params,
+    clientOutput: await run(toolName, params),
+    cachedHandoff: serverOutput,
+    usesHandoff,
+  }));
+  return {
+    messages: [
+      ...(state.messages ?? messages), // left out where the chat is too long for one event
+      { role: 'assistant', content: state.assistantContent, tool_calls: state.toolCalls },
+      ...state.serverToolResults.map(({ id, content }) => ({ role: 'tool', tool_call_id: id, content })),
+    ],
+    isomorphicClientOutputs: await Promise.all(outputs),
+  };
+}
+
+/** The session that goes on with another one: the same for all tabs, so that one of them starts it. */
+export function sessionAfter(session) {
+  const [, first, nth = 1] = /^(.*?)(?:\.(\d+))?$/.exec(session);
+  return `${first}.${Number(nth) + 1}`;
+}
+
+async function run(name, params) {
+  try {
+    if (!Object.hasOwn(TOOLS, name)) throw new Error('this page has no such tool');
+    return await TOOLS[name].run(params);
+  } catch (error) {
+    return { error: error.message }; // the model is told
+  }
+}

@@ -1,0 +1,100 @@
+// The conversation, kept by the browser: the server keeps answers, not chats.
+// A chat is `{ id, at, turns }`; a turn is `{ role: 'user', text }` or
+// `{ role: 'assistant', session, parts, lsn, status, … }`. What is stored of an answer is always the text
+// up to its `lsn`, so a reload goes on from there. Tabs share this storage: each change reads it first.
+
+const CHAT = 'unbroken:chat:';
+const SESSION = 'unbroken:session:';
+const KEPT = 30; // chats
+
+// A browser may forbid storage; the page then works, without a memory.
+const storage = (() => {
+  try {
+    return window.localStorage;
+  } catch {
+    const kept = {};
+    return { getItem: (key) => kept[key] ?? null, setItem: (key, value) => void (kept[key] = value), removeItem: (key) => delete kept[key] };
+  }
+})();
+
+export const chatKey = (chat) => CHAT + chat.id;
+
+/** The chat that a session belongs to, or null if this browser never saw it. */
+export function chatOf(session) {
+  return parse(storage.getItem(CHAT + storage.getItem(SESSION + session)));
+}
+
+/**
+ * Adds turns behind those that are stored (or in place of the last `drop` ones), unless another tab has;
+ * returns the chat.
+ */
+export function addTurns(chat, turns, drop = 0) {
+  const stored = parse(storage.getItem(chatKey(chat))) ?? chat;
+  const there = ({ session }) => session && stored.turns.some((turn) => turn.session === session);
+  if (turns.some(there)) return stored;
+  stored.turns.splice(stored.turns.length - drop, drop, ...turns);
+  for (const { session } of turns) if (session) keep(SESSION + session, stored.id);
+  write(stored);
+  return stored;
+}
+
+/** Stores how far an answer is. A tab that lags behind never takes back its ending. */
+export function saveAnswer(chat, answer) {
+  const stored = parse(storage.getItem(chatKey(chat)));
+  const at = stored?.turns.findIndex((turn) => turn.session === answer.session) ?? -1;
+  if (at < 0) return;
+  if (stored.turns[at].status !== 'streaming' && answer.status === 'streaming') return;
+  stored.turns[at] = answer;
+  write(stored);
+}
+
+/** What the model is sent of the conversation. */
+export function messagesOf(turns) {
+  const messages = [];
+  for (const turn of turns) {
+    const { role } = turn;
+    const content = role === 'user' ? turn.text : textOf(turn);
+    if (turn.follows && messages.at(-1)?.role === role) messages.at(-1).content += content;
+    else if (content !== '') messages.push({ role, content });
+  }
+  return messages;
+}
+
+/** The text of an answer, without its thinking and its tools. */
+export function textOf(turn) {
+  return turn.parts.map((part) => (part.kind === 'text' ? part.text : '')).join('');
+}
+
+function write(chat) {
+  chat.at = Date.now();
+  keep(chatKey(chat), JSON.stringify(chat));
+}
+
+// Storage can be full: old chats go, and if that doesn't help, this one lives as long as its tab.
+function keep(key, value) {
+  try {
+    storage.setItem(key, value);
+  } catch {
+    prune(5);
+    try {
+      storage.setItem(key, value);
+    } catch {}
+  }
+}
+
+/** Forgets all but the newest chats. */
+export function prune(kept = KEPT) {
+  const chats = Object.keys(storage).filter((key) => key.startsWith(CHAT)).map((key) => parse(storage.getItem(key)) ?? { id: key.slice(CHAT.length), at: 0, turns: [] });
+  for (const chat of chats.sort((a, b) => b.at - a.at).slice(kept)) {
+    storage.removeItem(chatKey(chat));
+    for (const { session } of chat.turns) if (session) storage.removeItem(SESSION + session);
+  }
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

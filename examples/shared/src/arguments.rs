@@ -1,0 +1,108 @@
+use std::env;
+
+/// What the command line of an example says.
+///
+/// ```text
+/// --port N       the port to listen on; 0 picks a free one      (else PORT, else 3000)
+/// --store STORE  where answers live                             (else disk:unbroken-sessions)
+///                memory, disk:PATH, redis://…, postgres://…
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Arguments {
+    /// The port to listen on.
+    pub port: u16,
+    /// Where answers live; [`open_store`](crate::open_store) opens it.
+    pub store: String,
+}
+
+/// The command line can't be followed.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadArguments {
+    /// It says something else than it may.
+    Unknown(String),
+    /// This option has no value.
+    Missing(String),
+    /// This is not a port.
+    NoPort(String),
+}
+
+impl Arguments {
+    /// Those of this process.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be followed.
+    pub fn of_process() -> Result<Self, BadArguments> {
+        Self::parse(env::args().skip(1), env::var("PORT").ok())
+    }
+
+    fn parse(
+        mut arguments: impl Iterator<Item = String>,
+        port: Option<String>,
+    ) -> Result<Self, BadArguments> {
+        let mut port = port.unwrap_or_else(|| "3000".to_owned());
+        let mut store = "disk:unbroken-sessions".to_owned();
+        while let Some(option) = arguments.next() {
+            let value = match option.as_str() {
+                "--port" => &mut port,
+                "--store" => &mut store,
+                _ => return Err(BadArguments::Unknown(option)),
+            };
+            *value = arguments.next().ok_or(BadArguments::Missing(option))?;
+        }
+        match port.parse() {
+            Ok(port) => Ok(Self { port, store }),
+            Err(_) => Err(BadArguments::NoPort(port)),
+        }
+    }
+}
+
+impl std::error::Error for BadArguments {}
+
+impl std::fmt::Display for BadArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown(option) => {
+                write!(
+                    f,
+                    "`{option}` is no option; there are `--port N` and `--store STORE`"
+                )
+            }
+            Self::Missing(option) => write!(f, "`{option}` needs a value after it"),
+            Self::NoPort(port) => write!(f, "`{port}` is not a port: 0 to 65535"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str, port: Option<&str>) -> Result<Arguments, BadArguments> {
+        let words = line.split_whitespace().map(str::to_owned);
+        Arguments::parse(words, port.map(str::to_owned))
+    }
+
+    #[test]
+    fn options_win_over_the_environment_and_that_over_the_defaults() {
+        let of = |line, port| parse(line, port).map(|it| (it.port, it.store));
+        let disk = || "disk:unbroken-sessions".to_owned();
+        assert_eq!(of("", None), Ok((3000, disk())));
+        assert_eq!(of("", Some("4000")), Ok((4000, disk())));
+        let both = of("--store memory --port 0", Some("4000"));
+        assert_eq!(both, Ok((0, "memory".to_owned())));
+    }
+
+    #[test]
+    fn what_can_not_be_followed_is_refused() {
+        for (line, error) in [
+            ("--help", BadArguments::Unknown("--help".into())),
+            ("--port", BadArguments::Missing("--port".into())),
+            ("--port 65536", BadArguments::NoPort("65536".into())),
+        ] {
+            assert_eq!(parse(line, None), Err(error));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+};
+
+/// The chat page: plain files that are part of the binary.
+#[derive(Debug, Clone)]
+pub struct Page {
+    index: Bytes,
+}
+
+impl Page {
+    /// The page, which says that `provider` answers.
+    pub fn new(provider: &str) -> Self {
+        Self {
+            index: INDEX.replace("{{provider}}", provider).into(),
+        }
+    }
+
+    /// The file at this path; 404 if there is none.
+    pub fn file(&self, path: &str) -> Response<Bytes> {
+        let name = path.strip_prefix('/').unwrap_or(path);
+        if name.is_empty() {
+            return file("text/html; charset=utf-8", self.index.clone());
+        }
+        match FILES.iter().find(|(known, ..)| *known == name) {
+            Some((_, kind, text)) => file(kind, Bytes::from_static(text.as_bytes())),
+            None => not_found(),
+        }
+    }
+}
+
+const INDEX: &str = include_str!("../page/index.html");
+
+macro_rules! files {
+    ($($name:literal: $kind:expr,)+) => {
+        [$(($name, $kind, include_str!(concat!("../page/", $name)))),+]
+    };
+}
+
+const FILES: [(&str, &str, &str); 11] = files! {
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    "chat.js": JAVASCRIPT,
+    "answer.js": JAVASCRIPT,
+    "client-tools.js": JAVASCRIPT,
+    "examples.js": JAVASCRIPT,
+    "form.js": JAVASCRIPT,
+    "history.js": JAVASCRIPT,
+    "prose.js": JAVASCRIPT,
+    "unbroken.js": JAVASCRIPT,
+    "views.js": JAVASCRIPT,
+};
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// What a model says is text to this page; should it ever become markup, it still runs nothing and
+/// reaches nobody else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
+
+fn file(kind: &'static str, text: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(text);
+    for (name, value) in [
+        (CONTENT_TYPE, kind),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ] {
+        let value = HeaderValue::from_static(value);
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+fn not_found() -> Response<Bytes> {
+    let mut response = file("text/plain", Bytes::from_static(b"no such page\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_at_the_root_and_the_rest_by_name() {
+        let page = Page::new("scripted");
+        let index = page.file("/");
+        assert_eq!(index.status(), StatusCode::OK);
+        assert!(!String::from_utf8_lossy(index.body()).contains("{{"));
+        assert_eq!(
+            page.file("/unbroken.js").headers()[CONTENT_TYPE],
+            JAVASCRIPT
+        );
+        assert_eq!(page.file("/Cargo.toml").status(), StatusCode::NOT_FOUND);
+    }
+}

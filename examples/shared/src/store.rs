@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use unbroken::{
+    BoxError,
+    store::{Disk, DiskOptions, Memory, Store},
+};
+use unbroken_postgres::Postgres;
+use unbroken_redis::Redis;
+
+/// Opens the store that a command line names: `memory`, `disk:PATH`, `redis://…` or `postgres://…`.
+///
+/// # Errors
+///
+/// If it is none of these, or can't be opened.
+pub async fn open_store(name: &str) -> Result<Arc<dyn Store>, BoxError> {
+    Ok(match name.split_once(':') {
+        None if name == "memory" => Arc::new(Memory::new()),
+        Some(("disk", path)) => Arc::new(Disk::open(path, DiskOptions::default()).await?),
+        Some(("redis" | "rediss", _)) => {
+            Arc::new(Redis::open(name, unbroken_redis::Options::new()).await?)
+        }
+        Some(("postgres" | "postgresql", _)) => {
+            Arc::new(Postgres::open(name, unbroken_postgres::Options::default()).await?)
+        }
+        _ => {
+            let known = "memory, disk:PATH, redis://… or postgres://…";
+            return Err(format!("`{name}` is no store; name one of {known}").into());
+        }
+    })
+}

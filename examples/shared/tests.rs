@@ -1,0 +1,211 @@
+//! Runs an example as somebody would, and talks to it over plain sockets: the tests that all of the
+//! chat examples pass. The file that includes it says which binary that is.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+/// Longer than anything here takes; a read that waits for it has failed.
+const SOON: Duration = Duration::from_secs(20);
+
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut process = Command::new(crate::BINARY)
+            .args(["--store", "memory", "--port", "0"])
+            .env_remove("OPENAI_BASE_URL")
+            .env_remove("OLLAMA_MODEL")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+        let address = said
+            .find_map(|line| {
+                Some(
+                    line.unwrap()
+                        .strip_prefix("listening on http://")?
+                        .to_owned(),
+                )
+            })
+            .expect("it says where it listens");
+        Self { process, address }
+    }
+
+    /// Sends a request. Over HTTP/1.0, whose bodies end with the connection and have no chunks.
+    fn send(&self, head: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{head} HTTP/1.0\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(lines.read_line(&mut head).unwrap(), 0, "{head}");
+        }
+        Answer { head, lines }
+    }
+
+    /// Starts an answer of so many tokens.
+    fn ask(&self, tokens: u32, delay_ms: u32) -> Answer {
+        let body = format!(
+            r#"{{"messages":[{{"role":"user","content":"Hi"}}],
+                "script":{{"tokens":{tokens},"delayMs":{delay_ms}}}}}"#
+        );
+        self.send("POST /api/chat", &body)
+    }
+
+    fn ask_to_stop(&self) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn exit(mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Answer {
+    head: String,
+    lines: BufReader<TcpStream>,
+}
+
+impl Answer {
+    fn status(&self) -> &str {
+        &self.head[9..12]
+    }
+
+    fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .unwrap_or_else(|| panic!("{name} in {}", self.head))
+    }
+
+    /// The next event's line.
+    fn event(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn rest(mut self) -> String {
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+#[test]
+fn the_page_is_served() {
+    let server = Server::start();
+    let page = server.send("GET /", "");
+    assert_eq!(page.status(), "200");
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.rest().contains("scripted"));
+    assert_eq!(server.send("GET /unbroken.js", "").status(), "200");
+    assert_eq!(server.send("GET /nowhere", "").status(), "404");
+}
+
+#[test]
+fn an_answer_is_streamed_and_resumed() {
+    let server = Server::start();
+    let mut answer = server.ask(5, 1);
+    assert_eq!(answer.status(), "200");
+    let location = answer.header("content-location").to_owned();
+    assert!(location.starts_with("/api/chat/"), "{location}");
+    let had = answer.event() + &answer.event();
+    assert!(
+        had.contains("\"lsn\":1") && had.contains("\"lsn\":2"),
+        "{had}"
+    );
+    drop(answer); // a lost connection
+
+    let rest = server.send(&format!("GET {location}?after=2"), "").rest();
+    let whole = server.send(&format!("GET {location}"), "").rest();
+    assert_eq!(had + &rest, whole);
+    assert_eq!(
+        whole.lines().count(),
+        7,
+        "session_info, five tokens, complete"
+    );
+    assert!(whole.ends_with("\"finishReason\":\"stop\"}}\n"), "{whole}");
+}
+
+#[test]
+fn an_answer_is_aborted() {
+    let server = Server::start();
+    let mut answer = server.ask(2, 600_000);
+    answer.event();
+    let location = answer.header("content-location");
+    let aborted = server.send(&format!("POST {location}/abort"), "");
+    assert_eq!(aborted.status(), "202");
+    let last = answer.rest();
+    assert!(last.contains("\"type\":\"aborted\""), "{last}");
+}
+
+#[test]
+fn a_tool_runs_once_somebody_allows_it() {
+    let server = Server::start();
+    let body = r#"{"messages":[{"role":"user","content":"Hi"}],"enabledTools":true,"script":{
+        "text":"","delayMs":0,"then":[{"results":true}],"toolCalls":[{"name":"send_mail",
+        "arguments":{"to":"ada@example.org","subject":"Hi","text":"All is well."}}]}}"#;
+    let mut answer = server.send("POST /api/chat", &body.replace('\n', ""));
+    let location = answer.header("content-location").to_owned();
+    let asked = loop {
+        let event = answer.event();
+        if event.contains("input_request") {
+            break event;
+        }
+        assert!(!event.is_empty(), "it asks before it ends");
+    };
+    let (_, id) = asked.split_once(r#""inputId":""#).unwrap();
+    let (id, _) = id.split_once('"').unwrap();
+    let path = format!("POST {location}/inputs/{id}");
+    assert_eq!(server.send(&path, r#"{"action":"accept"}"#).status(), "202");
+    let rest = answer.rest();
+    assert!(rest.contains("went to ada@example.org"), "{rest}");
+    assert_eq!(
+        server.send(&path, r#"{"action":"decline"}"#).status(),
+        "409"
+    );
+}
+
+#[test]
+fn it_stops_when_asked_to_and_lets_a_running_answer_finish() {
+    let server = Server::start();
+    let mut answer = server.ask(20, 20);
+    answer.event();
+    server.ask_to_stop();
+    assert!(answer.rest().contains("\"finishReason\":\"stop\""));
+    assert!(server.exit().success());
+}
+
+#[test]
+fn it_stops_although_an_answer_does_not() {
+    let server = Server::start();
+    let mut answer = server.ask(2, 600_000);
+    answer.event();
+    server.ask_to_stop();
+    answer.rest(); // ends, or takes too long
+    assert!(server.exit().success());
+}

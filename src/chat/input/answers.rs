@@ -1,0 +1,132 @@
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use tokio::sync::watch;
+
+use super::{InputAnswer, InputId, InputSource, Inputs};
+use crate::BoxFuture;
+
+/// Answers in the memory of this process: for tests, and for applications that take them in by
+/// themselves.
+///
+/// ```
+/// use unbroken::chat::{Answers, InputAnswer, InputId};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let answers = Answers::new();
+/// let (inputs, id) = (answers.inputs(), InputId::random());
+///
+/// answers.give(id.clone(), InputAnswer::decline()).unwrap();
+/// assert_eq!(inputs.answer(&id).await, InputAnswer::decline());
+/// assert!(answers.give(id, InputAnswer::cancel()).is_err(), "the first answer counts");
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Answers {
+    given: Arc<watch::Sender<HashMap<InputId, InputAnswer>>>,
+}
+
+/// Somebody answered before; that answer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this was answered before; the first answer counts")]
+#[non_exhaustive]
+pub struct AlreadyAnswered;
+
+impl Answers {
+    /// Without any answer yet.
+    pub fn new() -> Self {
+        Self {
+            given: Arc::new(watch::Sender::new(HashMap::new())),
+        }
+    }
+
+    /// Where the answers are waited for.
+    pub fn inputs(&self) -> Inputs {
+        Inputs::new(self.clone())
+    }
+
+    /// Gives an answer, asked for already or not.
+    ///
+    /// # Errors
+    ///
+    /// If this was answered before.
+    pub fn give(&self, id: InputId, answer: InputAnswer) -> Result<(), AlreadyAnswered> {
+        let taken = self.given.send_if_modified(|given| {
+            let vacant = !given.contains_key(&id);
+            if vacant {
+                given.insert(id, answer);
+            }
+            vacant
+        });
+        if taken { Ok(()) } else { Err(AlreadyAnswered) }
+    }
+}
+
+impl InputSource for Answers {
+    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, InputAnswer> {
+        let mut given = self.given.subscribe();
+        Box::pin(async move {
+            if let Ok(given) = given.wait_for(|given| given.contains_key(id)).await {
+                return given[id].clone();
+            }
+            // The sender is in `self`, so it isn't gone.
+            std::future::pending().await
+        })
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers")
+            .field("given", &self.given.borrow().len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_gets_the_answer_and_so_does_who_asks_later() {
+        let answers = Answers::new();
+        let (inputs, id) = (answers.inputs(), InputId::random());
+        let yes = InputAnswer::accept(json!({"name": "Ada"}));
+        let given = async {
+            tokio::task::yield_now().await;
+            answers.give(id.clone(), yes.clone()).unwrap();
+        };
+        let (first, ()) = tokio::join!(inputs.answer(&id), given);
+        assert_eq!(first, yes);
+        assert_eq!(inputs.answer(&id).await, yes);
+        assert_eq!(
+            answers.give(id.clone(), InputAnswer::cancel()),
+            Err(AlreadyAnswered)
+        );
+        assert_eq!(inputs.answer(&id).await, yes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_for_its_own_question_only() {
+        let answers = Answers::new();
+        answers
+            .give(InputId::random(), InputAnswer::decline())
+            .unwrap();
+        let (inputs, other) = (answers.inputs(), InputId::random());
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(1), inputs.answer(&other));
+        assert!(waited.await.is_err());
+    }
+
+    #[test]
+    fn debug_does_not_show_what_was_said() {
+        let answer = InputAnswer::accept(json!("a private matter"));
+        assert!(!format!("{answer:?}").contains("private"));
+    }
+}

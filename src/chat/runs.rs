@@ -1,0 +1,299 @@
+use std::{collections::HashMap, fmt};
+
+use serde_json::Value;
+
+use super::{ChatEvent, InputId, InputKind, InputOutcome, IsomorphicHandoff, ToolCall};
+
+/// The tools that ran for an answer, as its log tells, over all the times that it was begun anew.
+///
+/// A [`Transcript`](super::Transcript) drops what came before a `restarted`; what tools did by then
+/// stays done. So that no tool does it twice, a call that a model makes after a restart is taken as
+/// the same as one from before if its tool and its arguments are equal, each once, in order.
+/// Arguments are compared as JSON values: a model that words them in another way makes another call.
+///
+/// Its `Debug` shows counts, not what was said.
+#[derive(Clone, Default, PartialEq)]
+pub struct ToolRuns {
+    runs: Vec<ToolRun>,
+    // The calls since the last restart.
+    asked: HashMap<String, usize>,
+    // The calls that the request itself brought: a restart brings them again under the same names.
+    brought: HashMap<String, usize>,
+    approvals: HashMap<InputId, usize>,
+}
+
+/// One run of a tool, or what a model asked for without its having run yet.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ToolRun {
+    /// Which tool.
+    pub name: String,
+    /// What it was called with; `null` where only its second half ran.
+    pub arguments: Value,
+    /// Whether somebody allowed it.
+    pub approved: bool,
+    /// What came of it, as far as the log knows.
+    pub outcome: Option<ToolOutcome>,
+    // Whether the model has asked for it since the last restart.
+    asked: bool,
+}
+
+/// What came of a run.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ToolOutcome {
+    /// It gave this.
+    Result(String),
+    /// It failed, with this message.
+    Error(String),
+    /// It was handed to the client.
+    HandedOver(IsomorphicHandoff),
+}
+
+impl ToolRuns {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one event of the log.
+    pub fn push(&mut self, event: &ChatEvent) {
+        match event {
+            ChatEvent::ToolCalls(calls) => {
+                for call in &calls.calls {
+                    self.ask(call);
+                }
+            }
+            ChatEvent::ToolProgress(progress) => {
+                self.begin(&progress.id, &progress.name);
+            }
+            ChatEvent::ToolResult(result) => {
+                let at = self.begin(&result.id, &result.name);
+                self.end(at, ToolOutcome::Result(result.content.clone()));
+            }
+            ChatEvent::ToolError(error) => {
+                let at = self.begin(&error.id, &error.name);
+                self.end(at, ToolOutcome::Error(error.message.clone()));
+            }
+            ChatEvent::IsomorphicHandoff(handoff) => {
+                let at = self.begin(&handoff.call_id, &handoff.tool_name);
+                self.end(
+                    at,
+                    ToolOutcome::HandedOver(IsomorphicHandoff::clone(handoff)),
+                );
+            }
+            ChatEvent::InputRequest(request) => {
+                if let (InputKind::Approval, Some(id)) = (&request.kind, &request.call_id)
+                    && let Some(at) = self.of(id)
+                {
+                    self.approvals.insert(request.input_id.clone(), at);
+                }
+            }
+            ChatEvent::InputResolved(resolved) => {
+                if let Some(at) = self.approvals.remove(&resolved.input_id) {
+                    self.runs[at].approved |= resolved.action == InputOutcome::Accept;
+                }
+            }
+            ChatEvent::Restarted(_) => {
+                self.asked.clear();
+                self.approvals.clear();
+                for run in &mut self.runs {
+                    run.asked = false;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The run that a call stands for: the one that it named before, or one of the same tool with
+    /// equal arguments that nobody has asked for since the last restart, or a new one.
+    pub fn ask(&mut self, call: &ToolCall) -> usize {
+        if let Some(at) = self.asked.get(&call.id) {
+            return *at;
+        }
+        let same =
+            |run: &ToolRun| !run.asked && run.name == call.name && run.arguments == call.arguments;
+        let at = self.runs.iter().position(same);
+        let at = at.unwrap_or_else(|| self.add(&call.name, call.arguments.clone()));
+        self.runs[at].asked = true;
+        self.asked.insert(call.id.clone(), at);
+        at
+    }
+
+    /// The run of a call that the request brought, for its second half; a new one if the log doesn't
+    /// know it.
+    pub fn begin(&mut self, call_id: &str, name: &str) -> usize {
+        if let Some(at) = self.of(call_id) {
+            return at;
+        }
+        let at = self.add(name, Value::Null);
+        self.runs[at].asked = true;
+        self.brought.insert(call_id.to_owned(), at);
+        at
+    }
+
+    /// The run that a call stands for, if there is one.
+    pub fn of(&self, call_id: &str) -> Option<usize> {
+        let asked = self.asked.get(call_id);
+        asked.or_else(|| self.brought.get(call_id)).copied()
+    }
+
+    /// All of them, in the order in which they were first asked for.
+    pub fn as_slice(&self) -> &[ToolRun] {
+        &self.runs
+    }
+
+    fn add(&mut self, name: &str, arguments: Value) -> usize {
+        self.runs.push(ToolRun {
+            name: name.to_owned(),
+            arguments,
+            approved: false,
+            outcome: None,
+            asked: false,
+        });
+        self.runs.len() - 1
+    }
+
+    // The first outcome is the one that the model was told.
+    fn end(&mut self, at: usize, outcome: ToolOutcome) {
+        self.runs[at].outcome.get_or_insert(outcome);
+    }
+}
+
+impl<'a> FromIterator<&'a ChatEvent> for ToolRuns {
+    fn from_iter<I>(events: I) -> Self
+    where
+        I: IntoIterator<Item = &'a ChatEvent>,
+    {
+        let mut runs = Self::new();
+        for event in events {
+            runs.push(event);
+        }
+        runs
+    }
+}
+
+impl fmt::Debug for ToolRuns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = self.runs.iter().filter(|run| run.outcome.is_some());
+        f.debug_struct("ToolRuns")
+            .field("runs", &self.runs.len())
+            .field("outcomes", &known.count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToolRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolRun")
+            .field("name", &self.name)
+            .field("approved", &self.approved)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ToolOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Result(_) => "Result",
+            Self::Error(_) => "Error",
+            Self::HandedOver(_) => "HandedOver",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::chat::{InputRequest, InputResolved, ToolProgress};
+
+    fn call(id: &str, value: i32) -> ToolCall {
+        ToolCall::new(id, "pay", json!({"sum": value}))
+    }
+
+    #[test]
+    fn a_call_after_a_restart_is_the_one_from_before_each_once() {
+        let mut runs: ToolRuns = [
+            ChatEvent::tool_calls([call("1", 5), call("2", 5), call("3", 7)]),
+            ChatEvent::tool_result("1", "pay", "first"),
+            ChatEvent::tool_error("3", "pay", "no"),
+            ChatEvent::restarted("again"),
+        ]
+        .iter()
+        .collect();
+        let mut outcome = |call: &ToolCall| {
+            let at = runs.ask(call);
+            (at, runs.as_slice()[at].outcome.clone())
+        };
+        let first = Some(ToolOutcome::Result("first".into()));
+        assert_eq!(outcome(&call("a", 5)), (0, first.clone()));
+        assert_eq!(outcome(&call("a", 5)), (0, first), "asked again by its id");
+        assert_eq!(outcome(&call("b", 5)), (1, None));
+        assert_eq!(outcome(&call("c", 5)), (3, None), "one more than before");
+        assert_eq!(
+            outcome(&call("d", 7)),
+            (2, Some(ToolOutcome::Error("no".into())))
+        );
+    }
+
+    #[test]
+    fn within_one_attempt_equal_calls_are_calls_of_their_own() {
+        let mut runs: ToolRuns = [
+            ChatEvent::tool_calls([call("1", 5)]),
+            ChatEvent::tool_result("1", "pay", "first"),
+        ]
+        .iter()
+        .collect();
+        assert_eq!(runs.ask(&call("2", 5)), 1);
+    }
+
+    #[test]
+    fn a_run_that_is_asked_for_again_is_one_run_over_any_number_of_restarts() {
+        let mut runs: ToolRuns = [
+            ChatEvent::tool_calls([call("1", 5)]),
+            ChatEvent::tool_result("1", "pay", "first"),
+            ChatEvent::restarted("again"),
+            ChatEvent::tool_calls([call("x", 5)]),
+            ChatEvent::tool_result("x", "pay", "first"),
+            ChatEvent::restarted("and again"),
+        ]
+        .iter()
+        .collect();
+        assert_eq!(runs.as_slice().len(), 1);
+        assert_eq!(runs.ask(&call("y", 5)), 0);
+        assert_eq!(runs.ask(&call("z", 5)), 1);
+    }
+
+    #[test]
+    fn an_approval_belongs_to_the_run_that_it_was_asked_for() {
+        let id = || "q".parse::<InputId>().unwrap();
+        let asked = InputRequest::approval(id(), "Pay?").with_call("1", "pay", json!({}));
+        let mut runs: ToolRuns = [
+            ChatEvent::tool_calls([call("1", 5), call("2", 6)]),
+            asked.into(),
+        ]
+        .iter()
+        .collect();
+        assert!(!runs.as_slice()[0].approved);
+        runs.push(&InputResolved::new(id(), InputOutcome::Accept).into());
+        assert!(runs.as_slice()[0].approved);
+        assert!(!runs.as_slice()[1].approved);
+    }
+
+    #[test]
+    fn what_the_request_brought_keeps_its_name_over_a_restart() {
+        let mut runs: ToolRuns = [
+            ToolProgress::new("from-before", "map").into(),
+            ChatEvent::restarted("again"),
+        ]
+        .iter()
+        .collect();
+        assert_eq!(runs.begin("from-before", "map"), 0);
+        assert_eq!(runs.as_slice()[0].outcome, None);
+        runs.push(&ChatEvent::tool_result("from-before", "map", "done"));
+        assert!(runs.as_slice()[0].outcome.is_some());
+    }
+}

@@ -1,0 +1,253 @@
+//! The turns of an answer that took tools.
+
+#[cfg(feature = "tools")]
+use super::ToolCall;
+use super::{Message, Transcript};
+
+// Where a turn ends that asked for tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    text: usize,
+    thinking: usize,
+    calls: usize,
+    // What tools had given by then.
+    outcomes: usize,
+}
+
+impl Transcript {
+    // Calls belong to one turn until something is said, or a tool has given something.
+    pub(super) fn end_turn(&mut self) {
+        let turn = Turn {
+            text: self.text.len(),
+            thinking: self.thinking.len(),
+            calls: self.tool_calls.len(),
+            outcomes: self.outcomes(),
+        };
+        match self.turns.last_mut() {
+            Some(last)
+                if Turn {
+                    calls: turn.calls,
+                    ..*last
+                } == turn =>
+            {
+                *last = turn;
+            }
+            _ => self.turns.push(turn),
+        }
+    }
+
+    // The first outcome of a turn's calls: all that was said before it belongs to that turn. To be
+    // called before the outcome is taken in.
+    pub(super) fn hear_outcome(&mut self) {
+        let outcomes = self.outcomes();
+        if let Some(last) = self.turns.last_mut()
+            && last.outcomes == outcomes
+        {
+            (last.text, last.thinking) = (self.text.len(), self.thinking.len());
+        }
+    }
+
+    fn outcomes(&self) -> usize {
+        self.tool_results.len() + self.tool_errors.len() + self.handoffs.len()
+    }
+
+    /// The answer as the messages of a conversation, for a model to go on from: what the assistant
+    /// said and asked for in each turn, and what tools gave for it, in the order of the calls. A call
+    /// without an outcome has no message of a tool; models refuse such a conversation.
+    ///
+    /// ```
+    /// # use serde_json::json;
+    /// use unbroken::chat::{ChatEvent, Message, ToolCall, Transcript};
+    ///
+    /// let call = ToolCall::new("1", "now", json!({}));
+    /// let transcript: Transcript = [
+    ///     ChatEvent::text("Let me look. "),
+    ///     ChatEvent::tool_calls([call.clone()]),
+    ///     ChatEvent::tool_result("1", "now", "noon"),
+    ///     ChatEvent::text("It is noon."),
+    /// ]
+    /// .iter()
+    /// .collect();
+    /// assert_eq!(
+    ///     transcript.messages(),
+    ///     [
+    ///         Message::assistant("Let me look. ").with_tool_calls([call]),
+    ///         Message::tool("1", "noon"),
+    ///         Message::assistant("It is noon."),
+    ///     ]
+    /// );
+    /// ```
+    pub fn messages(&self) -> Vec<Message> {
+        let mut messages = self.messages_of(&self.turns);
+        let text = self.turns.last().map_or(0, |last| last.text);
+        if text < self.text.len() {
+            messages.push(Message::assistant(&self.text[text..]));
+        }
+        messages
+    }
+
+    // The messages of the first turns.
+    fn messages_of(&self, turns: &[Turn]) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let (mut text, mut calls) = (0, 0);
+        for turn in turns {
+            let asked = &self.tool_calls[calls..turn.calls];
+            let said = &self.text[text..turn.text];
+            messages.push(Message::assistant(said).with_tool_calls(asked.iter().cloned()));
+            messages.extend(asked.iter().filter_map(|call| self.outcome(&call.id)));
+            (text, calls) = (turn.text, turn.calls);
+        }
+        messages
+    }
+
+    /// The messages of the turns whose tools are all done with, and the turn whose tools aren't known
+    /// to be: its text and its calls.
+    ///
+    /// That is from the first call on that has no outcome, whatever was said since: a model isn't
+    /// asked for another turn before it was told all outcomes of this one. Where every call has its
+    /// outcome, it is the last turn, unless the model has spoken after it.
+    #[cfg(feature = "tools")]
+    pub(crate) fn whole_turns(&self) -> (Vec<Message>, Option<(&str, &[ToolCall])>) {
+        let before = |at: usize| match at.checked_sub(1) {
+            Some(before) => (self.turns[before].text, self.turns[before].calls),
+            None => (0, 0),
+        };
+        let mut turns = 0..self.turns.len();
+        let unknown = turns.find(|at| {
+            let calls = &self.tool_calls[before(*at).1..self.turns[*at].calls];
+            calls.iter().any(|call| self.outcome(&call.id).is_none())
+        });
+        let silent = || {
+            self.turns
+                .len()
+                .checked_sub(1)
+                .filter(|_| self.last_turn().is_silent())
+        };
+        let Some(open) = unknown.or_else(silent) else {
+            return (self.messages_of(&self.turns), None);
+        };
+        let (text, calls) = before(open);
+        let messages = self.messages_of(&self.turns[..open]);
+        (
+            messages,
+            Some((&self.text[text..], &self.tool_calls[calls..])),
+        )
+    }
+
+    /// What was said since tools were last asked for.
+    #[cfg(feature = "tools")]
+    pub(crate) fn last_turn(&self) -> Self {
+        let (text, thinking) = self
+            .turns
+            .last()
+            .map_or((0, 0), |it| (it.text, it.thinking));
+        let mut turn = Self::new();
+        self.text[text..].clone_into(&mut turn.text);
+        self.thinking[thinking..].clone_into(&mut turn.thinking);
+        turn
+    }
+
+    #[cfg(feature = "tools")]
+    fn is_silent(&self) -> bool {
+        self.text.is_empty() && self.thinking.is_empty()
+    }
+
+    /// Whether it says what came of a call.
+    #[cfg(feature = "tools")]
+    pub(crate) fn knows(&self, call_id: &str) -> bool {
+        self.outcome(call_id).is_some() || self.handoffs.iter().any(|it| it.call_id == call_id)
+    }
+
+    /// What the model is told of a call, if it had an outcome.
+    fn outcome(&self, call_id: &str) -> Option<Message> {
+        let result = self.tool_results.iter().find(|result| result.id == call_id);
+        let error = || self.tool_errors.iter().find(|error| error.id == call_id);
+        match result {
+            Some(result) => Some(Message::tool(call_id, &result.content)),
+            None => error().map(|error| Message::tool_failed(call_id, &error.message)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::chat::{ChatEvent, ToolCall};
+
+    #[test]
+    fn each_turn_has_its_own_messages() {
+        let call = |id: &str| ToolCall::new(id, "now", json!({}));
+        let transcript: Transcript = [
+            ChatEvent::text("One."),
+            ChatEvent::tool_calls([call("1")]),
+            ChatEvent::tool_calls([call("2")]),
+            ChatEvent::tool_error("2", "now", "no clock"),
+            ChatEvent::tool_result("1", "now", "noon"),
+            ChatEvent::tool_calls([call("3")]),
+            ChatEvent::text("Two."),
+        ]
+        .iter()
+        .collect();
+        assert_eq!(
+            transcript.messages(),
+            [
+                Message::assistant("One.").with_tool_calls([call("1"), call("2")]),
+                Message::tool("1", "noon"),
+                Message::tool_failed("2", "no clock"),
+                Message::assistant("").with_tool_calls([call("3")]),
+                Message::assistant("Two."),
+            ]
+        );
+        assert_eq!(Transcript::new().messages(), []);
+    }
+
+    #[test]
+    fn what_is_said_before_the_tools_gave_anything_belongs_to_their_turn() {
+        let call = |id: &str| ToolCall::new(id, "now", json!({}));
+        let transcript: Transcript = [
+            ChatEvent::tool_calls([call("1")]),
+            ChatEvent::text("I look."),
+            ChatEvent::tool_result("1", "now", "noon"),
+            ChatEvent::text("It is noon."),
+        ]
+        .iter()
+        .collect();
+        assert_eq!(
+            transcript.messages(),
+            [
+                Message::assistant("I look.").with_tool_calls([call("1")]),
+                Message::tool("1", "noon"),
+                Message::assistant("It is noon."),
+            ]
+        );
+    }
+
+    #[cfg(feature = "tools")]
+    #[test]
+    fn a_turn_is_open_while_a_call_has_no_outcome_whatever_was_said_since() {
+        let call = |id: &str| ToolCall::new(id, "now", json!({}));
+        let log = [
+            ChatEvent::tool_calls([call("1")]),
+            ChatEvent::text("One. "),
+            ChatEvent::tool_calls([call("2")]),
+            ChatEvent::text("Two."),
+            ChatEvent::tool_result("2", "now", "noon"),
+            ChatEvent::tool_result("1", "now", "noon"),
+            ChatEvent::text("Three."),
+        ];
+        let both = [call("1"), call("2")];
+        for (stored, text) in [(1, ""), (2, "One. "), (4, "One. Two."), (5, "One. Two.")] {
+            let transcript: Transcript = log[..stored].iter().collect();
+            let (messages, open) = transcript.whole_turns();
+            assert_eq!(messages, [], "{stored}");
+            let calls = &both[..if stored < 3 { 1 } else { 2 }];
+            assert_eq!(open, Some((text, calls)), "{stored}");
+        }
+        let transcript: Transcript = log.iter().collect();
+        let (messages, open) = transcript.whole_turns();
+        assert_eq!((messages.len(), open), (4, None));
+        assert_eq!(transcript.last_turn().text(), "Three.");
+    }
+}

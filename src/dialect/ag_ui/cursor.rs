@@ -1,0 +1,74 @@
+use std::str::FromStr;
+
+use crate::{
+    dialect::{Cursor, InvalidCursor},
+    session::Position,
+};
+
+/// The `id` of an SSE event: the record that it stands for, and where the record comes to several
+/// events, how many of them a client has that has this one. The last of them says nothing of that:
+/// `12.0000k3f.1`, `12.0000k3f.2`, `12.0000k3f`.
+///
+/// TanStack's client drops an event whose id it has seen, so each has one of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Id {
+    pub(super) at: Position,
+    /// How many events of the record at `at` there are up to here; `None` for all of them.
+    pub(super) events: Option<usize>,
+}
+
+impl FromStr for Id {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (cursor, events) = match text.match_indices('.').nth(1) {
+            Some((at, _)) => (&text[..at], Some(count(&text[at + 1..])?)),
+            None => (text, None),
+        };
+        let Cursor(at) = cursor.parse()?;
+        Ok(Self { at, events })
+    }
+}
+
+fn count(text: &str) -> Result<usize, InvalidCursor> {
+    // `usize` would take a sign.
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_err(|_| InvalidCursor)
+    } else {
+        Err(InvalidCursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Epoch, Lsn};
+
+    #[test]
+    fn every_form_is_read() {
+        let tag = Epoch::first().tag();
+        let at = Position::tagged(Lsn::new(7), tag);
+        let read = |text: &str| text.parse::<Id>();
+        assert_eq!(read(&format!("7.{tag}")), Ok(Id { at, events: None }));
+        let events = Some(2);
+        assert_eq!(read(&format!("7.{tag}.2")), Ok(Id { at, events }));
+        let (at, events) = (Position::after(Lsn::new(7)), None);
+        assert_eq!(read("7"), Ok(Id { at, events }));
+    }
+
+    #[test]
+    fn what_is_not_an_id_is_refused() {
+        for bad in [
+            "",
+            "x",
+            "7.",
+            "7.0000000.",
+            "7.0000000.x",
+            "7.0000000.+1",
+            "7.0000000.1.1",
+            "7..1",
+        ] {
+            assert_eq!(bad.parse::<Id>(), Err(InvalidCursor), "{bad}");
+        }
+    }
+}

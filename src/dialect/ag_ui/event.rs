@@ -1,0 +1,145 @@
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::chat::Usage;
+
+/// An event as AG-UI writes it. The pieces of text and thinking are written by hand.
+#[derive(Debug, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "SCREAMING_SNAKE_CASE",
+    rename_all_fields = "camelCase"
+)]
+pub(super) enum Event<'a> {
+    RunStarted {
+        thread_id: &'a str,
+        run_id: &'a str,
+    },
+    TextMessageStart {
+        message_id: &'a str,
+        role: &'static str,
+    },
+    TextMessageEnd {
+        message_id: &'a str,
+    },
+    ReasoningStart {
+        message_id: &'a str,
+    },
+    ReasoningMessageStart {
+        message_id: &'a str,
+        role: &'static str,
+    },
+    ReasoningMessageEnd {
+        message_id: &'a str,
+    },
+    ReasoningEnd {
+        message_id: &'a str,
+    },
+    ToolCallStart {
+        tool_call_id: &'a str,
+        tool_call_name: &'a str,
+        parent_message_id: &'a str,
+    },
+    ToolCallArgs {
+        tool_call_id: &'a str,
+        delta: &'a str,
+    },
+    ToolCallEnd {
+        tool_call_id: &'a str,
+    },
+    ToolCallResult {
+        message_id: &'a str,
+        tool_call_id: &'a str,
+        content: &'a str,
+        role: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metadata: Option<Metadata<'a>>,
+    },
+    Custom {
+        name: &'a str,
+        value: &'a Value,
+    },
+    RunFinished {
+        thread_id: &'a str,
+        run_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usage: Option<[TokenUsage; 1]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metadata: Option<Metadata<'a>>,
+    },
+    RunError {
+        message: &'a str,
+        code: &'a str,
+        metadata: Metadata<'a>,
+    },
+}
+
+/// How a run ended, where that takes more words than none.
+#[derive(Debug, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "lowercase",
+    rename_all_fields = "camelCase"
+)]
+pub(super) enum Outcome<'a> {
+    Success { pending_tool_call_ids: &'a [String] },
+    Cancelled,
+}
+
+/// What AG-UI has no field for: TanStack's, which its client reads, and ours.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Metadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tanstack: Option<Tanstack<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unbroken: Option<Unbroken<'a>>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Tanstack<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) finish_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thread_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<&'static str>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Unbroken<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recoverable: Option<bool>,
+}
+
+/// What a run cost.
+#[expect(clippy::struct_field_names, reason = "AG-UI named them")]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokenUsage {
+    input_tokens: u64,
+    output_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_input_tokens: Option<u64>,
+}
+
+impl From<&Usage> for TokenUsage {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            total_tokens: usage.total_tokens(),
+            reasoning_tokens: usage.reasoning_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+use bytes::Bytes;
+use http::{HeaderName, Method, request::Parts};
+
+use super::{AgUi, cursor::Id, encoder::AgUiEncoder, request::RunAgentInput};
+use crate::{
+    dialect::{
+        Abort, Answering, Dialect, Intent, InvalidCursor, Native, Problem, Read, Refusal, Route,
+        Start, Whole,
+        head::{content_type, header_value, parse_id},
+        query::query,
+    },
+    headers::{LAST_EVENT_ID, RUN_ID},
+    session::{ChatId, Position, SessionId},
+};
+
+const ROOT: &str = "GET, HEAD, POST, OPTIONS";
+const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
+const ABORT: &str = "POST, OPTIONS";
+
+/// What the head asks for.
+pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
+    let path = head.uri.path();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+    let intent = match (segments.next(), segments.next(), segments.next()) {
+        (None | Some(""), None, _) => return root(head),
+        (Some(id), None, _) => session(head, id)?,
+        (Some(id), Some("abort"), None) => abort(head, id)?,
+        // There is nothing of AG-UI's own for answers while a run goes on.
+        (Some(_), Some("inputs"), Some(_)) => return Native::new().route(head),
+        _ => {
+            return Err(Refusal::new(
+                Problem::NoSuchRoute,
+                "the paths are /, /{runId}, /{runId}/abort and /{runId}/inputs/{inputId}, below the \
+                 path where the service is mounted",
+            ));
+        }
+    };
+    Ok(Route::Known(intent))
+}
+
+fn root(head: &Parts) -> Result<Route, Refusal> {
+    match head.method {
+        Method::POST => match (run_id(head)?, last_event_id(head)?) {
+            // The client repeats its request, of which everything is known.
+            (Some(id), Some(after)) => Ok(Route::Known(read(id, Some(after), true))),
+            _ => content_type(head).map(|()| Route::Body),
+        },
+        Method::GET | Method::HEAD => join(head).map(Route::Known),
+        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: ROOT })),
+        _ => Err(not_allowed(ROOT)),
+    }
+}
+
+/// A run that is named in the query, or what runs in a conversation.
+fn join(head: &Parts) -> Result<Intent, Refusal> {
+    if let Some(id) = query(head, "runId") {
+        let after = match last_event_id(head)? {
+            None => offset(head)?,
+            after => after,
+        };
+        // A query that others have no reason for.
+        let tanstack = query(head, "offset").is_some();
+        return Ok(read(parse_id(&id)?, after, tanstack));
+    }
+    match query(head, "threadId") {
+        Some(thread) => Ok(Intent::Whole(Whole::new(ChatId::new(thread)))),
+        None => Err(Refusal::new(
+            Problem::MalformedParameter,
+            "name a run with `?offset=-1&runId=`, or a conversation with `?threadId=`",
+        )),
+    }
+}
+
+fn session(head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::GET | Method::HEAD => Ok(read(parse_id(id)?, last_event_id(head)?, false)),
+        Method::DELETE => Ok(Intent::Delete { id: parse_id(id)? }),
+        Method::OPTIONS => Ok(Intent::Options { allow: SESSION }),
+        _ => Err(not_allowed(SESSION)),
+    }
+}
+
+fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?))),
+        Method::OPTIONS => Ok(Intent::Options { allow: ABORT }),
+        _ => Err(not_allowed(ABORT)),
+    }
+}
+
+/// What a body asks for.
+pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+    if head.uri.path().contains("/inputs/") {
+        return Native::new().decode(head, body);
+    }
+    let input = RunAgentInput::read(body)?;
+    let named = input.run_id.as_deref().map(parse_id).transpose()?;
+    let header = run_id(head)?;
+    let tanstack = header.is_some();
+    let id = match (header, named) {
+        (Some(header), Some(body)) if header != body => {
+            return Err(Refusal::new(
+                Problem::MalformedId,
+                "the header X-Run-Id and `runId` name two runs; send the same in both",
+            ));
+        }
+        (header, body) => header.or(body),
+    };
+    match (id, last_event_id(head)?) {
+        (Some(id), Some(after)) => Ok(read(id, Some(after), tanstack)),
+        (None, Some(_)) => Err(Refusal::new(
+            Problem::MalformedId,
+            "to reconnect, send X-Run-Id beside Last-Event-ID; to start, leave Last-Event-ID out",
+        )),
+        (id, None) => {
+            let mut request = input.into_request()?;
+            request.enabled_tools.clone_from(&dialect.enabled_tools);
+            let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
+            let start = Start::new(request, Answering::Stream(encoder)).under(id);
+            Ok(Intent::Start(Box::new(start)))
+        }
+    }
+}
+
+fn read(id: SessionId, after: Option<Id>, tanstack: bool) -> Intent {
+    let encoder = AgUiEncoder::new().for_tanstack(tanstack).after(after);
+    let encoder = Box::new(encoder);
+    Intent::Read(match after {
+        None => Read::new(id, Position::START, encoder),
+        Some(after) => Read::new(id, after.at, encoder).inclusive(),
+    })
+}
+
+fn run_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
+    header_value(head, &RUN_ID, Problem::MalformedId)?
+        .map(|text| parse_id(&text))
+        .transpose()
+}
+
+fn last_event_id(head: &Parts) -> Result<Option<Id>, Refusal> {
+    let name: &HeaderName = &LAST_EVENT_ID;
+    header_value(head, name, Problem::MalformedCursor)?
+        .filter(|text| !text.is_empty())
+        .map_or(Ok(None), |text| parse_cursor(&text))
+}
+
+/// `-1` is the start; anything else is an id that an event came with.
+fn offset(head: &Parts) -> Result<Option<Id>, Refusal> {
+    match query(head, "offset").as_deref() {
+        None | Some("-1") => Ok(None),
+        Some(text) => parse_cursor(text),
+    }
+}
+
+fn parse_cursor(text: &str) -> Result<Option<Id>, Refusal> {
+    let id: Id = text.parse().map_err(|error: InvalidCursor| {
+        Refusal::new(Problem::MalformedCursor, error.to_string())
+    })?;
+    // Before the first record nothing was sent.
+    Ok((id.at != Position::START).then_some(id))
+}
+
+fn not_allowed(allow: &'static str) -> Refusal {
+    Refusal::new(
+        Problem::MethodNotAllowed,
+        format!("the methods here are {allow}"),
+    )
+    .allow(allow)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::dialect::Target;
+
+    const RUN: &str = "run-1764133345123-k3j5x9";
+
+    fn at(method: &str, uri: &str, headers: &[(&str, &str)]) -> Result<Route, Refusal> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        route(&request.body(()).unwrap().into_parts().0)
+    }
+
+    fn reads(route: Result<Route, Refusal>) -> (String, u64) {
+        match route {
+            Ok(Route::Known(Intent::Read(read))) => match read.session {
+                Target::Id(id) => (id.to_string(), read.after.lsn.get()),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn problem(method: &str, uri: &str, headers: &[(&str, &str)]) -> Problem {
+        at(method, uri, headers).unwrap_err().problem
+    }
+
+    #[test]
+    fn a_post_with_a_cursor_reads_and_starts_nothing() {
+        let (run, json) = (("x-run-id", RUN), ("content-type", "application/json"));
+        let cursor = ("last-event-id", "7.0000000.2");
+        assert_eq!(reads(at("POST", "/", &[run, cursor])), (RUN.to_owned(), 7));
+        assert!(matches!(at("POST", "/", &[run, json]), Ok(Route::Body)));
+        assert!(matches!(at("POST", "/", &[json, cursor]), Ok(Route::Body)));
+        assert_eq!(
+            problem("POST", "/", &[run, ("last-event-id", "seven")]),
+            Problem::MalformedCursor
+        );
+    }
+
+    #[test]
+    fn a_run_is_joined_from_the_start_or_from_where_the_client_was() {
+        let uri = format!("/?offset=-1&runId={RUN}");
+        assert_eq!(reads(at("GET", &uri, &[])), (RUN.to_owned(), 0));
+        let cursor = [("last-event-id", "7.0000000")];
+        assert_eq!(reads(at("GET", &uri, &cursor)), (RUN.to_owned(), 7));
+        let uri = format!("/?offset=5.0000000&runId={RUN}");
+        assert_eq!(reads(at("GET", &uri, &[])), (RUN.to_owned(), 5));
+        assert_eq!(reads(at("GET", &format!("/{RUN}"), &cursor)).1, 7);
+    }
+
+    #[test]
+    fn what_runs_in_a_conversation_can_be_asked() {
+        match at("GET", "/?threadId=support%2042", &[]) {
+            Ok(Route::Known(Intent::Whole(whole))) => {
+                assert_eq!(whole.session, Target::Chat(ChatId::new("support 42")));
+                assert!(!whole.wait);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_names_no_run_is_refused() {
+        assert_eq!(problem("GET", "/", &[]), Problem::MalformedParameter);
+        assert_eq!(problem("GET", "/?runId=run-1", &[]), Problem::MalformedId);
+        assert_eq!(
+            problem("GET", &format!("/?offset=x&runId={RUN}"), &[]),
+            Problem::MalformedCursor
+        );
+        assert_eq!(problem("GET", "/a/b/c", &[]), Problem::NoSuchRoute);
+        assert_eq!(problem("PUT", "/", &[]), Problem::MethodNotAllowed);
+        assert_eq!(
+            problem(
+                "POST",
+                "/",
+                &[("x-run-id", RUN), ("content-type", "text/plain")]
+            ),
+            Problem::UnsupportedMediaType
+        );
+    }
+}

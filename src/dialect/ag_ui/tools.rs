@@ -1,0 +1,104 @@
+use serde_json::Value;
+
+use super::{
+    event::{Event, Metadata, Tanstack},
+    fold::Fold,
+};
+use crate::{
+    chat::{IsomorphicHandoff, ToolCall, ToolError, ToolResult},
+    dialect::frames::Frames,
+};
+
+impl Fold {
+    pub(super) fn call(&mut self, call: &ToolCall, out: &mut Frames) {
+        if !self.told.insert(call.id.clone()) {
+            return;
+        }
+        self.close(out);
+        let parent = match self.parent.take() {
+            Some(parent) => parent,
+            None => self.next_id(),
+        };
+        let tool_call_id = &*call.id;
+        out.push(&Event::ToolCallStart {
+            tool_call_id,
+            tool_call_name: &call.name,
+            parent_message_id: &parent,
+        });
+        out.push(&Event::ToolCallArgs {
+            tool_call_id,
+            delta: &arguments(&call.arguments),
+        });
+        out.push(&Event::ToolCallEnd { tool_call_id });
+        self.parent = Some(parent);
+    }
+
+    pub(super) fn result(&mut self, result: &ToolResult, out: &mut Frames) {
+        self.answer(&result.id, &result.content, None, out);
+    }
+
+    pub(super) fn failure(&mut self, error: &ToolError, out: &mut Frames) {
+        let failed = Tanstack {
+            state: Some("output-error"),
+            ..Tanstack::default()
+        };
+        self.answer(&error.id, &error.message, Some(failed), out);
+    }
+
+    fn answer(
+        &mut self,
+        tool_call_id: &str,
+        content: &str,
+        tanstack: Option<Tanstack<'_>>,
+        out: &mut Frames,
+    ) {
+        self.close(out);
+        self.parent = None;
+        self.calls.retain(|call| call.id != tool_call_id);
+        out.push(&Event::ToolCallResult {
+            message_id: &self.next_id(),
+            tool_call_id,
+            content,
+            role: "tool",
+            metadata: tanstack.map(|tanstack| Metadata {
+                tanstack: Some(tanstack),
+                unbroken: None,
+            }),
+        });
+    }
+
+    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut Frames) {
+        self.calls.retain(|call| call.id != handoff.call_id);
+        let params = handoff.params.clone();
+        let call = ToolCall::new(&*handoff.call_id, &*handoff.tool_name, params);
+        self.hand_over(&call, &handoff.server_output, out);
+    }
+
+    /// TanStack's client runs a tool when it hears this name; others go by the calls that the end
+    /// names as pending.
+    pub(super) fn hand_over(&mut self, call: &ToolCall, server_output: &Value, out: &mut Frames) {
+        self.call(call, out);
+        self.close(out);
+        let mut value = serde_json::json!({
+            "toolCallId": call.id,
+            "toolName": call.name,
+            "input": call.arguments,
+        });
+        if !server_output.is_null() {
+            value["serverOutput"] = server_output.clone();
+        }
+        out.push(&Event::Custom {
+            name: "tool-input-available",
+            value: &value,
+        });
+        self.pending.push(call.id.clone());
+    }
+}
+
+/// Arguments as the model would have written them.
+fn arguments(arguments: &Value) -> String {
+    match arguments {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,163 @@
+use bytes::{BufMut, BytesMut};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A chunk of a UI message stream.
+#[derive(Debug, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
+pub(super) enum Chunk<'a> {
+    Start {
+        message_id: &'a str,
+    },
+    StartStep,
+    TextStart {
+        id: &'a str,
+    },
+    TextDelta {
+        id: &'a str,
+        delta: &'a str,
+    },
+    TextEnd {
+        id: &'a str,
+    },
+    ReasoningStart {
+        id: &'a str,
+    },
+    ReasoningDelta {
+        id: &'a str,
+        delta: &'a str,
+    },
+    ReasoningEnd {
+        id: &'a str,
+    },
+    ToolInputAvailable {
+        tool_call_id: &'a str,
+        tool_name: &'a str,
+        input: &'a Value,
+    },
+    ToolInputStart {
+        tool_call_id: &'a str,
+        tool_name: &'a str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        dynamic: bool,
+    },
+    ToolInputDelta {
+        tool_call_id: &'a str,
+        input_text_delta: &'a str,
+    },
+    ToolApprovalRequest {
+        approval_id: &'a str,
+        tool_call_id: &'a str,
+    },
+    ToolOutputAvailable {
+        tool_call_id: &'a str,
+        output: &'a Value,
+    },
+    ToolOutputError {
+        tool_call_id: &'a str,
+        error_text: &'a str,
+    },
+    FinishStep,
+    Abort {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+    },
+    Error {
+        error_text: &'a str,
+    },
+    Finish {
+        finish_reason: &'static str,
+    },
+    /// A part that is a chunk as it is.
+    #[serde(untagged)]
+    Part(&'a Map<String, Value>),
+    /// Something of the application's own; its name follows `data-`.
+    #[serde(untagged)]
+    Data(Data<'a>),
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Data<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "data")]
+    value: &'a Value,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    transient: bool,
+}
+
+impl<'a> Data<'a> {
+    pub(super) fn new(name: &str, value: &'a Value) -> Self {
+        Self {
+            kind: format!("data-{name}"),
+            id: None,
+            value,
+            transient: false,
+        }
+    }
+
+    /// The same; what comes with the same id replaces it.
+    pub(super) fn under(mut self, id: Option<&'a str>) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// The same; not kept in the message.
+    pub(super) fn transient(mut self, transient: bool) -> Self {
+        self.transient = transient;
+        self
+    }
+}
+
+/// Writes a chunk that ends in a piece of text, which is JSON already.
+pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
+    out.reserve(64 + json.len());
+    for part in [
+        b"{\"type\":\"",
+        kind.as_bytes(),
+        b"\",\"id\":\"",
+        id.as_bytes(),
+        b"\",\"delta\":",
+        json,
+        b"}",
+    ] {
+        out.put_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn chunks_have_the_names_of_the_sdk() {
+        let text = |chunk: &Chunk<'_>| serde_json::to_string(chunk).unwrap();
+        assert_eq!(
+            text(&Chunk::Start { message_id: "m" }),
+            r#"{"type":"start","messageId":"m"}"#
+        );
+        let input = json!({});
+        assert_eq!(
+            text(&Chunk::ToolInputAvailable {
+                tool_call_id: "c",
+                tool_name: "now",
+                input: &input,
+            }),
+            r#"{"type":"tool-input-available","toolCallId":"c","toolName":"now","input":{}}"#
+        );
+        assert_eq!(text(&Chunk::Abort { reason: None }), r#"{"type":"abort"}"#);
+        let data = Data::new("mood", &input).under(Some("x")).transient(true);
+        assert_eq!(
+            text(&Chunk::Data(data)),
+            r#"{"type":"data-mood","id":"x","data":{},"transient":true}"#
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! The parts of a UI message, as what a model is told.
+
+use serde_json::{Map, Value};
+
+use super::UiMessage;
+use crate::{
+    chat::{InputAnswer, InputId, IsomorphicClientOutput, Message, Role, ToolCall},
+    dialect::Answers,
+};
+
+type Part = Map<String, Value>;
+
+const DENIED: &str = "The user did not allow this.";
+
+/// A call of a tool in a message, and what came of it.
+struct Called {
+    call: ToolCall,
+    outcome: Option<String>,
+}
+
+/// What a message says to a model. Thinking is not said again, and a call of which nothing came is
+/// left out: no model takes one without its result.
+pub(super) fn messages(message: &UiMessage) -> Vec<Message> {
+    written(message, &[])
+}
+
+/// The same of the last message of a request, and what it brings for tools that the server began:
+/// those are for the layer that runs tools to finish.
+pub(super) fn last(message: &UiMessage) -> (Vec<Message>, Vec<IsomorphicClientOutput>) {
+    let outputs: Vec<_> = message
+        .parts
+        .iter()
+        .filter_map(|part| handed_back(message, part))
+        .collect();
+    (written(message, &outputs), outputs)
+}
+
+fn written(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Message> {
+    if message.role != Role::Assistant {
+        return vec![Message::new(message.role, text(&message.parts))];
+    }
+    let mut messages = Vec::new();
+    let steps = message.parts.split(|part| kind(part) == "step-start");
+    for step in steps.filter(|step| !step.is_empty()) {
+        let handed = |called: &Called| outputs.iter().any(|it| it.call_id == called.call.id);
+        let called: Vec<_> = step
+            .iter()
+            .filter_map(called)
+            .filter(|it| it.outcome.is_some())
+            .collect();
+        let said = text(step);
+        if said.is_empty() && called.is_empty() {
+            continue;
+        }
+        let calls = called.iter().map(|it| it.call.clone());
+        messages.push(Message::assistant(said).with_tool_calls(calls));
+        let answered = called.into_iter().filter(|it| !handed(it));
+        messages.extend(answered.filter_map(|it| Some(Message::tool(it.call.id, it.outcome?))));
+    }
+    messages
+}
+
+/// What the person said to calls that waited for them, and which of those there are.
+pub(super) fn answers(message: &UiMessage) -> Answers {
+    let mut answers = Answers::new();
+    for part in &message.parts {
+        let Some(approval) = part.get("approval").and_then(Value::as_object) else {
+            continue;
+        };
+        let Ok(input) = string(approval, "id").parse::<InputId>() else {
+            continue;
+        };
+        let said = approval.get("approved").and_then(Value::as_bool);
+        let waits = string(part, "state") == "approval-responded";
+        answers = match said.filter(|_| waits) {
+            Some(true) => answers.give(input, InputAnswer::accept(Value::Null)),
+            Some(false) => answers.give(input, InputAnswer::decline()),
+            None => answers.knowing(input),
+        };
+    }
+    answers
+}
+
+/// The ids of all calls in a message.
+pub(super) fn call_ids(message: &UiMessage) -> Vec<String> {
+    let calls = message.parts.iter().filter_map(called);
+    calls.map(|called| called.call.id).collect()
+}
+
+pub(super) fn kind(part: &Part) -> &str {
+    string(part, "type")
+}
+
+pub(super) fn string<'a>(part: &'a Part, name: &str) -> &'a str {
+    part.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The text of all text parts, and where the files are.
+fn text(parts: &[Part]) -> String {
+    let said = parts.iter().filter_map(|part| match kind(part) {
+        "text" => Some(string(part, "text").to_owned()),
+        "file" => file(part),
+        _ => None,
+    });
+    let said: Vec<_> = said.filter(|said| !said.is_empty()).collect();
+    said.join("\n")
+}
+
+/// A file that lies at an address. One that is written into the address is no text for a model.
+fn file(part: &Part) -> Option<String> {
+    let url = string(part, "url");
+    let (name, media_type) = (string(part, "filename"), string(part, "mediaType"));
+    let at_an_address = ["https://", "http://"].iter().any(|it| url.starts_with(it));
+    at_an_address.then(|| match name {
+        "" => format!("[{media_type}]({url})"),
+        name => format!("[{name} ({media_type})]({url})"),
+    })
+}
+
+fn called(part: &Part) -> Option<Called> {
+    let name = match kind(part) {
+        "dynamic-tool" => string(part, "toolName"),
+        kind => kind.strip_prefix("tool-")?,
+    };
+    let id = string(part, "toolCallId");
+    if id.is_empty() || name.is_empty() {
+        return None;
+    }
+    let input = part.get("input").filter(|input| !input.is_null());
+    let input = input.or_else(|| part.get("rawInput"));
+    let approval = part.get("approval").and_then(Value::as_object);
+    let refused = approval.is_some_and(|it| it.get("approved") == Some(&Value::Bool(false)));
+    let outcome = match string(part, "state") {
+        "output-available" => part.get("output").map(content),
+        "output-error" => Some(string(part, "errorText").to_owned()),
+        state if state == "output-denied" || (state == "approval-responded" && refused) => {
+            let reason = approval.map_or("", |approval| string(approval, "reason"));
+            Some(format!("{DENIED} {reason}").trim().to_owned())
+        }
+        _ => None,
+    };
+    Some(Called {
+        call: ToolCall::new(id, name, input.cloned().unwrap_or_default()),
+        outcome,
+    })
+}
+
+/// A value as the content of a message: a string as it is, any other as JSON.
+fn content(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What the client gave for a call whose server half goes on with it: what that half handed over
+/// stands in a part beside.
+fn handed_back(message: &UiMessage, part: &Part) -> Option<IsomorphicClientOutput> {
+    let called = called(part)?;
+    if string(part, "state") != "output-available" {
+        return None;
+    }
+    let mut others = message.parts.iter();
+    let handoff = others
+        .find(|it| kind(it) == "data-handoff" && string(it, "id") == called.call.id)?
+        .get("data")?;
+    if handoff.get("usesHandoff") != Some(&Value::Bool(true)) {
+        return None;
+    }
+    let output = part.get("output").cloned().unwrap_or_default();
+    let mut back = IsomorphicClientOutput::new(called.call.id, called.call.name, output);
+    back.params = called.call.arguments;
+    back.cached_handoff = handoff.get("serverOutput").cloned();
+    back.uses_handoff = true;
+    Some(back)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(value: Value) -> UiMessage {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn text_and_files_are_told_and_the_rest_is_not() {
+        let user = message(json!({"id": "m", "role": "user", "parts": [
+            {"type": "file", "url": "https://example.com/a.png", "mediaType": "image/png",
+             "filename": "a.png"},
+            {"type": "file", "url": "data:image/png;base64,AAAA", "mediaType": "image/png"},
+            {"type": "text", "text": "What is this?"},
+            {"type": "data-cursor", "data": {"x": 1}},
+        ]}));
+        assert_eq!(
+            messages(&user),
+            [Message::user(
+                "[a.png (image/png)](https://example.com/a.png)\nWhat is this?"
+            )]
+        );
+    }
+
+    #[test]
+    fn an_answer_is_told_step_by_step() {
+        let answer = message(json!({"id": "m", "role": "assistant", "parts": [
+            {"type": "step-start"},
+            {"type": "reasoning", "text": "Hm."},
+            {"type": "text", "text": "Let me look."},
+            {"type": "tool-now", "toolCallId": "1", "state": "output-available",
+             "input": {"zone": "UTC"}, "output": {"hour": 12}},
+            {"type": "dynamic-tool", "toolName": "map", "toolCallId": "2", "state": "output-error",
+             "input": {}, "errorText": "no map"},
+            {"type": "tool-pay", "toolCallId": "3", "state": "approval-responded", "input": {},
+             "approval": {"id": "a", "approved": false, "reason": "Too much."}},
+            {"type": "tool-open", "toolCallId": "4", "state": "input-available", "input": {}},
+            {"type": "step-start"},
+            {"type": "text", "text": "It is noon."},
+        ]}));
+        let call = |id: &str, name: &str, input| ToolCall::new(id, name, input);
+        assert_eq!(
+            messages(&answer),
+            [
+                Message::assistant("Let me look.").with_tool_calls([
+                    call("1", "now", json!({"zone": "UTC"})),
+                    call("2", "map", json!({})),
+                    call("3", "pay", json!({})),
+                ]),
+                Message::tool("1", r#"{"hour":12}"#),
+                Message::tool("2", "no map"),
+                Message::tool("3", "The user did not allow this. Too much."),
+                Message::assistant("It is noon."),
+            ]
+        );
+        assert_eq!(call_ids(&answer), ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn what_a_half_done_tool_waits_for_is_handed_back_to_it() {
+        let answer = message(json!({"id": "m", "role": "assistant", "parts": [
+            {"type": "data-handoff", "id": "1",
+             "data": {"serverOutput": ["a"], "usesHandoff": true}},
+            {"type": "tool-choose", "toolCallId": "1", "state": "output-available",
+             "input": {"of": 3}, "output": "a"},
+            {"type": "tool-now", "toolCallId": "2", "state": "output-available",
+             "input": {}, "output": "noon"},
+        ]}));
+        let (messages, outputs) = last(&answer);
+        assert_eq!(outputs.len(), 1);
+        assert_eq!(outputs[0].call_id, "1");
+        assert_eq!(outputs[0].params, json!({"of": 3}));
+        assert_eq!(outputs[0].cached_handoff, Some(json!(["a"])));
+        assert!(outputs[0].uses_handoff);
+        assert_eq!(messages[0].tool_calls.len(), 2);
+        assert_eq!(messages[1..], [Message::tool("2", "noon")]);
+    }
+}

@@ -1,0 +1,71 @@
+use bytes::{BufMut, BytesMut};
+
+use super::{
+    chunk,
+    encoder::Nowhere,
+    fold::{Fold, Sink},
+};
+use crate::{dialect::durable_streams::Array, session::Chunk};
+
+/// A log as the chunks of a UI message stream, each a value of JSON.
+#[derive(Debug)]
+pub(in crate::dialect) struct MessageChunks {
+    fold: Fold,
+}
+
+impl MessageChunks {
+    /// With what the message held before this session, if the client has nothing of it.
+    pub(in crate::dialect) fn new(whole_message: bool) -> Self {
+        let fold = Fold::new();
+        Self {
+            fold: if whole_message {
+                fold.with_earlier()
+            } else {
+                fold
+            },
+        }
+    }
+
+    /// Names the session.
+    pub(in crate::dialect) fn name(&mut self, session: &str) {
+        self.fold.name(session);
+    }
+
+    /// Takes note of records that the client has.
+    pub(in crate::dialect) fn skip(&mut self, records: &Chunk) {
+        for record in records.records() {
+            self.fold.push(&record, &mut Nowhere);
+        }
+    }
+
+    /// Writes what the records come to.
+    pub(in crate::dialect) fn write(
+        &mut self,
+        records: &Chunk,
+        array: &mut Array,
+        out: &mut BytesMut,
+    ) {
+        let mut values = Values { array, out };
+        for record in records.records() {
+            self.fold.push(&record, &mut values);
+        }
+    }
+}
+
+/// Chunks as elements of an array.
+struct Values<'a> {
+    array: &'a mut Array,
+    out: &'a mut BytesMut,
+}
+
+impl Sink for Values<'_> {
+    fn chunk(&mut self, chunk: &chunk::Chunk<'_>) {
+        self.array.element(self.out);
+        serde_json::to_writer(self.out.writer(), chunk).expect("strings and JSON are JSON");
+    }
+
+    fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]) {
+        self.array.element(self.out);
+        chunk::delta(kind, id, json, self.out);
+    }
+}

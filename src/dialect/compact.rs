@@ -1,0 +1,332 @@
+//! Replay for readers that are far behind: runs of text and of thinking as few events.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{
+    Encoder, Progress, View,
+    text::{Piece, piece},
+};
+use crate::session::{Chunk, ChunkBuilder, Epoch, Lsn};
+
+/// The most bytes of an event that runs are folded into; less, if events may not have as many. More
+/// would make a client wait longer for its first event, and save nothing worth it.
+pub(super) const MOST: usize = 32 * 1024;
+
+/// Writes folded events until its reader has caught up, and goes on as the encoder inside does.
+///
+/// What it writes for a record also depends on what else is at hand, so only its transcript is that
+/// of the log, not its bytes; and no other reader gets them.
+#[derive(Debug)]
+pub(super) struct Compact {
+    encoder: Box<dyn Encoder>,
+    runs: Runs,
+    caught_up: bool,
+}
+
+impl Compact {
+    pub(super) fn new(encoder: Box<dyn Encoder>) -> Self {
+        Self {
+            encoder,
+            runs: Runs::new(MOST),
+            caught_up: false,
+        }
+    }
+
+    fn flush(&mut self, out: &mut BytesMut) {
+        let encoder = &mut self.encoder;
+        self.runs.end(&mut |records| encoder.encode(records, out));
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Encoder for Compact {
+    fn content_type(&self) -> &'static str {
+        self.encoder.content_type()
+    }
+
+    fn preamble(&mut self, session: &View<'_>, out: &mut BytesMut) {
+        self.runs.most = session.event_bytes.min(MOST);
+        self.encoder.preamble(session, out);
+    }
+
+    fn folds(&self) -> bool {
+        self.encoder.folds()
+    }
+
+    fn skip(&mut self, records: &Chunk) {
+        self.encoder.skip(records);
+    }
+
+    fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
+        let encoder = &mut self.encoder;
+        if self.caught_up {
+            encoder.encode(records, out);
+        } else {
+            self.runs
+                .add(records, &mut |records| encoder.encode(records, out));
+        }
+    }
+
+    fn shared_key(&self) -> Option<&'static str> {
+        self.encoder.shared_key().filter(|_| self.caught_up)
+    }
+
+    fn heartbeat(&self) -> Option<Bytes> {
+        self.encoder.heartbeat()
+    }
+
+    fn unavailable(&mut self, out: &mut BytesMut) {
+        self.flush(out);
+        self.encoder.unavailable(out);
+    }
+
+    fn trailer(&mut self, out: &mut BytesMut) {
+        self.flush(out);
+        self.encoder.trailer(out);
+    }
+
+    fn progress(&mut self, progress: &Progress, out: &mut BytesMut) {
+        self.flush(out);
+        self.caught_up |= progress.caught_up;
+        self.encoder.progress(progress, out);
+    }
+
+    fn rests(&self) -> bool {
+        self.encoder.rests()
+    }
+
+    fn lifetime(&self) -> Option<std::time::Duration> {
+        self.encoder.lifetime()
+    }
+}
+
+/// Records with runs of text and of thinking folded. Each record that comes of a run stands at the
+/// LSN of the last one in it, so that who has it resumes after the whole run.
+#[derive(Debug)]
+pub(super) struct Runs {
+    most: usize,
+    run: Option<Run>,
+    builder: ChunkBuilder,
+}
+
+#[derive(Debug)]
+struct Run {
+    kind: Piece,
+    // The record so far, without what closes it.
+    record: BytesMut,
+    last: Lsn,
+    epoch: Epoch,
+}
+
+/// What closes the record of a piece.
+const CLOSE: &[u8] = b"\"}";
+
+impl Runs {
+    /// Folded into records of at most so many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            run: None,
+            builder: ChunkBuilder::new(),
+        }
+    }
+
+    /// Adds records, and gives those that are known to be whole.
+    pub(super) fn add(&mut self, records: &Chunk, give: &mut impl FnMut(&Chunk)) {
+        // What isn't folded is given as it came: all that stands after this.
+        let mut given = records.first().before();
+        for record in records.records() {
+            let Some((kind, json)) = piece(record.bytes) else {
+                self.end(give);
+                continue;
+            };
+            let before = record.lsn.before();
+            if given < before {
+                give_between(records, given, before, give);
+            }
+            given = record.lsn;
+            let said = &json[1..json.len() - 1];
+            match &mut self.run {
+                Some(run)
+                    if run.kind == kind
+                        && run.epoch == record.epoch
+                        && run.last == before
+                        && run.record.len() + said.len() + CLOSE.len() <= self.most =>
+                {
+                    run.record.put_slice(said);
+                    run.last = record.lsn;
+                }
+                _ => {
+                    self.end(give);
+                    let open = record.bytes.len() - CLOSE.len();
+                    self.run = Some(Run {
+                        kind,
+                        record: record.bytes[..open].into(),
+                        last: record.lsn,
+                        epoch: record.epoch,
+                    });
+                }
+            }
+        }
+        give_between(records, given, records.last(), give);
+    }
+
+    /// Gives the run that is under way.
+    pub(super) fn end(&mut self, give: &mut impl FnMut(&Chunk)) {
+        let Some(run) = self.run.take() else {
+            return;
+        };
+        let buffer = self.builder.buffer();
+        buffer.put_slice(&run.record);
+        buffer.put_slice(CLOSE);
+        self.builder.end_record();
+        if let Some(record) = self.builder.take(run.last, run.epoch) {
+            give(&record);
+        }
+    }
+}
+
+fn give_between(records: &Chunk, after: Lsn, up_to: Lsn, give: &mut impl FnMut(&Chunk)) {
+    let between = records.after(after).and_then(|rest| rest.up_to(up_to));
+    if let Some(between) = between {
+        give(&between);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{
+        chat::ChatEvent,
+        dialect::{Dialect, Intent, Native, Route, transcript},
+        session::{Position, SessionId, Status},
+    };
+
+    fn chunk(first: u64, counter: u64, events: &[ChatEvent]) -> Chunk {
+        let mut batch = ChunkBuilder::new();
+        for event in events {
+            batch.push(&event.to_json());
+        }
+        batch
+            .take(Lsn::new(first), Epoch { counter, bits: 7 })
+            .unwrap()
+    }
+
+    fn folded(chunks: &[Chunk], most: usize) -> Vec<Chunk> {
+        let (mut runs, mut given) = (Runs::new(most), Vec::new());
+        for chunk in chunks {
+            runs.add(chunk, &mut |records| given.push(records.clone()));
+        }
+        runs.end(&mut |records| given.push(records.clone()));
+        given
+    }
+
+    fn records(chunks: &[Chunk]) -> Vec<(u64, String)> {
+        let records = chunks.iter().flat_map(Chunk::records);
+        records
+            .map(|it| (it.lsn.get(), String::from_utf8_lossy(it.bytes).into_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_run_is_one_event_at_the_lsn_of_its_last_part() {
+        let chunks = [
+            chunk(1, 1, &[ChatEvent::thinking("a"), ChatEvent::thinking("b")]),
+            chunk(3, 1, &[ChatEvent::thinking("c"), ChatEvent::text("d\n")]),
+            chunk(5, 1, &[ChatEvent::text("e"), ChatEvent::complete()]),
+        ];
+        assert_eq!(
+            records(&folded(&chunks, 1000))[..2],
+            [
+                (3, r#"{"type":"thinking","content":"abc"}"#.to_owned()),
+                (5, r#"{"type":"text","content":"d\ne"}"#.to_owned()),
+            ]
+        );
+        assert_eq!(folded(&chunks, 1000)[2].last(), Lsn::new(6));
+    }
+
+    #[test]
+    fn what_stands_between_runs_is_as_it_was() {
+        let events = [
+            ChatEvent::custom("a", 1.into()),
+            ChatEvent::custom("b", 2.into()),
+            ChatEvent::text("c"),
+            ChatEvent::custom("d", 3.into()),
+            ChatEvent::text("e"),
+        ];
+        let chunks = [chunk(1, 1, &events)];
+        assert_eq!(records(&folded(&chunks, 1000)), records(&chunks));
+    }
+
+    #[test]
+    fn a_run_ends_with_its_epoch_and_where_an_event_would_be_too_large() {
+        let chunks = [
+            chunk(1, 1, &[ChatEvent::text("a")]),
+            chunk(2, 2, &[ChatEvent::text("b")]),
+        ];
+        assert_eq!(folded(&chunks, 1000).len(), 2);
+        let one = ChatEvent::text("aaaa").to_json().len();
+        let many = vec![ChatEvent::text("aaaa"); 10];
+        let two = folded(&[chunk(1, 1, &many)], one + 4);
+        assert_eq!(two.len(), 5);
+        assert!(two.iter().all(|it| it.bytes() <= one + 4));
+        // Those that are larger by themselves are left as they are.
+        assert_eq!(folded(&[chunk(1, 1, &many)], 1).len(), 10);
+    }
+
+    #[test]
+    fn nothing_is_kept_back_for_long() {
+        let id: SessionId = "0123456789abcdefghjkmnpqrs".parse().unwrap();
+        let view = View::new(&id, Status::Streaming, Lsn::ZERO);
+        let uri = format!("/{id}?replay=compact");
+        let said = |end: fn(&mut dyn Encoder, &mut BytesMut)| {
+            let mut out = BytesMut::new();
+            let (head, ()) = http::Request::get(&uri).body(()).unwrap().into_parts();
+            let Ok(Route::Known(Intent::Read(read))) = Native::new().route(&head) else {
+                panic!("{uri} is read");
+            };
+            let mut compact = read.encoder;
+            compact.preamble(&view, &mut out);
+            compact.encode(&chunk(1, 1, &[ChatEvent::text("a")]), &mut out);
+            assert!(out.is_empty());
+            end(&mut *compact, &mut out);
+            String::from_utf8_lossy(&out).matches("\"lsn\":1,").count()
+        };
+        assert_eq!(said(Encoder::trailer), 1);
+        assert_eq!(said(Encoder::unavailable), 1);
+        assert_eq!(
+            said(|it, out| it.progress(&Progress::new(Position::START), out)),
+            1
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn it_comes_to_the_same_transcript(
+            kinds in vec((0..4u8, "(\\PC|[\"\\\\\n\u{7}]){0,5}"), 1..40),
+            cuts in vec(any::<bool>(), 1..8),
+            most in 30..200usize,
+        ) {
+            let events = kinds.iter().map(|(kind, said)| match kind {
+                0 => ChatEvent::thinking(said),
+                1 => ChatEvent::tool_result("a", "b", said),
+                _ => ChatEvent::text(said),
+            });
+            let events: Vec<_> = events.collect();
+            let (mut chunks, mut from) = (Vec::new(), 0);
+            for at in 0..events.len() {
+                if at + 1 == events.len() || cuts[at % cuts.len()] {
+                    chunks.push(chunk(from as u64 + 1, 1, &events[from..=at]));
+                    from = at + 1;
+                }
+            }
+            let given = folded(&chunks, most);
+            prop_assert_eq!(transcript(&given), transcript(&chunks));
+            let lsns: Vec<_> = records(&given).into_iter().map(|(lsn, _)| lsn).collect();
+            prop_assert!(lsns.is_sorted_by(|a, b| a < b));
+            prop_assert_eq!(lsns.last(), Some(&(events.len() as u64)));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use super::{
+    DurableStreams,
+    array::Array,
+    encoder::control,
+    offset::Written,
+    route::{Asked, Kind},
+};
+use crate::{
+    dialect::{
+        Answer, Memo, Progress, Refusal, View,
+        head::{describe, no_store},
+        problem,
+    },
+    headers::{STREAM_CLOSED, STREAM_CURSOR, STREAM_NEXT_OFFSET, STREAM_UP_TO_DATE},
+    session::{Chunk, Position},
+};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const SSE: HeaderValue = HeaderValue::from_static("text/event-stream");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+/// Pages of other origins may ask for it, but not put it into themselves.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The response to what was granted; a stream's body is the encoder's.
+pub(super) fn answer(dialect: &DurableStreams, answer: &Answer<'_>) -> Response<Bytes> {
+    match answer {
+        Answer::Stream { session, after, .. } => {
+            let mut response = of(session, StatusCode::OK);
+            sse_head(*after, response.headers_mut());
+            response
+        }
+        // Over SSE that is the end of a connection, not the absence of one.
+        Answer::AtEnd { session, at, .. } => {
+            let mut response = of(session, StatusCode::OK);
+            sse_head(*at, response.headers_mut());
+            let mut out = BytesMut::new();
+            let end = Progress::new(*at).caught_up(true).ended(true);
+            control(end, 0, &mut out);
+            *response.body_mut() = out.freeze();
+            response
+        }
+        Answer::Page {
+            session,
+            known,
+            records,
+            next,
+            memo,
+        } => match asked(memo) {
+            #[cfg(feature = "ai-sdk")]
+            Some(asked) if matches!(asked.kind, Kind::Reconnect) => {
+                located(session, StatusCode::OK, "?message=whole")
+            }
+            asked => page(
+                session,
+                &Read {
+                    dialect,
+                    known,
+                    records,
+                    next: *next,
+                },
+                asked,
+            ),
+        },
+        Answer::Document { session, .. } => located(session, StatusCode::CREATED, ""),
+        Answer::Aborted {
+            session, already, ..
+        } => of(
+            session,
+            if *already {
+                StatusCode::OK
+            } else {
+                StatusCode::ACCEPTED
+            },
+        ),
+        Answer::Options { allow } => {
+            let mut response = nothing();
+            let allow = HeaderValue::from_static(allow);
+            response.headers_mut().insert(header::ALLOW, allow);
+            response
+        }
+        // Nothing runs: what else there is, this dialect doesn't ask for.
+        _ => nothing(),
+    }
+}
+
+/// The response to what is refused.
+pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
+    let mut response = problem::refuse(refusal);
+    shielded(response.headers_mut());
+    response
+}
+
+fn asked(memo: &Memo) -> Option<&Asked> {
+    memo.as_deref().and_then(|memo| memo.downcast_ref())
+}
+
+/// What was read for an answer that isn't a stream.
+struct Read<'a> {
+    dialect: &'a DurableStreams,
+    known: &'a [Chunk],
+    records: &'a [Chunk],
+    next: Position,
+}
+
+fn page(session: &View<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Response<Bytes> {
+    let mut response = of(session, StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    let at_tail = read.next.lsn >= session.tail;
+    let closed = at_tail && session.status.outcome().is_some();
+    next_offset(read.next, headers);
+    if at_tail {
+        headers.insert(STREAM_UP_TO_DATE, TRUE);
+    }
+    if closed {
+        headers.insert(STREAM_CLOSED, TRUE);
+    }
+    match asked.map(|asked| &asked.kind) {
+        Some(Kind::CatchUp {
+            from,
+            if_none_match,
+        }) => {
+            let etag = etag(session, *from, read.next, closed);
+            let same = if_none_match
+                .as_deref()
+                .is_some_and(|tags| matches(tags, &etag));
+            let etag = HeaderValue::try_from(etag);
+            headers.insert(header::ETAG, etag.expect("ids and offsets are ASCII"));
+            headers.insert(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("private, no-cache, no-transform"),
+            );
+            if same {
+                headers.remove(header::CONTENT_TYPE);
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                return response;
+            }
+        }
+        Some(Kind::LongPoll) => {
+            let cursor = asked.map_or(1, |asked| asked.cursor);
+            headers.insert(STREAM_CURSOR, cursor.into());
+            if read.records.is_empty() {
+                headers.remove(header::CONTENT_TYPE);
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                return response;
+            }
+        }
+        Some(Kind::Head) => return response,
+        _ => {}
+    }
+    let whole_message = asked.is_some_and(|asked| asked.whole_message);
+    *response.body_mut() = read.body(session, whole_message);
+    response
+}
+
+impl Read<'_> {
+    fn body(&self, session: &View<'_>, whole_message: bool) -> Bytes {
+        let mut items = self.dialect.items(whole_message);
+        items.name(session.id.as_str());
+        for records in self.known {
+            items.skip(records);
+        }
+        let (mut array, mut out) = (Array::new("[", "]"), BytesMut::new());
+        for records in self.records {
+            items.write(records, &mut array, &mut out);
+        }
+        array.close(&mut out);
+        if out.is_empty() {
+            Bytes::from_static(b"[]")
+        } else {
+            out.freeze()
+        }
+    }
+}
+
+/// Names what an answer holds, as RFC 9110 writes it.
+fn etag(session: &View<'_>, from: Position, to: Position, closed: bool) -> String {
+    let closed = if closed { ":c" } else { "" };
+    format!(
+        "\"{}:{}:{}{closed}\"",
+        session.id,
+        Written(from),
+        Written(to)
+    )
+}
+
+/// Whether one of the tags of `If-None-Match` is this one; a proxy may have made it weak.
+fn matches(tags: &str, etag: &str) -> bool {
+    tags.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+fn sse_head(at: Position, headers: &mut HeaderMap) {
+    headers.insert(header::CONTENT_TYPE, SSE);
+    next_offset(at, headers);
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-cache, no-transform"),
+    );
+}
+
+fn next_offset(at: Position, headers: &mut HeaderMap) {
+    let offset = HeaderValue::try_from(Written(at).to_string());
+    headers.insert(STREAM_NEXT_OFFSET, offset.expect("digits and a tag"));
+}
+
+/// Where the stream of a session is.
+fn located(session: &View<'_>, status: StatusCode, query: &str) -> Response<Bytes> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Located<'a> {
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream_url: Option<String>,
+    }
+    let mut response = of(session, status);
+    let url = session
+        .mount
+        .map(|mount| format!("{mount}/{}{query}", session.id));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    if let Some(location) = url.as_deref().and_then(|url| url.parse().ok()) {
+        headers.insert(header::LOCATION, location);
+    }
+    let located = Located {
+        id: session.id.as_str(),
+        stream_url: url,
+    };
+    let body = serde_json::to_vec(&located).expect("strings are JSON");
+    *response.body_mut() = body.into();
+    response
+}
+
+fn of(session: &View<'_>, status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    describe(session, response.headers_mut());
+    shielded(response.headers_mut());
+    response
+}
+
+fn nothing() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    no_store(response.headers_mut());
+    shielded(response.headers_mut());
+    response
+}
+
+fn shielded(headers: &mut HeaderMap) {
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_known_among_others_and_weakened() {
+        assert!(matches("\"a\"", "\"a\""));
+        assert!(matches("\"b\", W/\"a\"", "\"a\""));
+        assert!(matches("*", "\"a\""));
+        assert!(!matches("\"b\"", "\"a\""));
+        assert!(!matches("a", "\"a\""));
+    }
+}

@@ -1,0 +1,83 @@
+use bytes::{BufMut, BytesMut};
+
+use super::array::Array;
+#[cfg(feature = "ai-sdk")]
+use crate::dialect::ai_sdk::MessageChunks;
+use crate::session::Chunk;
+
+/// What a log comes to as the elements of a stream: a fold over its records.
+#[derive(Debug)]
+pub(super) struct Items {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Each record is one, as it is stored.
+    Events,
+    #[cfg(feature = "ai-sdk")]
+    UiMessageChunks(Box<MessageChunks>),
+}
+
+impl Items {
+    pub(super) fn events() -> Self {
+        Self { kind: Kind::Events }
+    }
+
+    /// With what the message held before this session, if the client has nothing of it.
+    #[cfg(feature = "ai-sdk")]
+    pub(super) fn ui_message_chunks(whole_message: bool) -> Self {
+        let chunks = MessageChunks::new(whole_message);
+        Self {
+            kind: Kind::UiMessageChunks(Box::new(chunks)),
+        }
+    }
+
+    /// Whether it must see the records that aren't written.
+    pub(super) fn folds(&self) -> bool {
+        !matches!(self.kind, Kind::Events)
+    }
+
+    /// Names the session.
+    #[cfg_attr(
+        not(feature = "ai-sdk"),
+        expect(clippy::unused_self, reason = "events are called by no name")
+    )]
+    pub(super) fn name(&mut self, session: &str) {
+        #[cfg(feature = "ai-sdk")]
+        if let Kind::UiMessageChunks(chunks) = &mut self.kind {
+            chunks.name(session);
+        }
+        #[cfg(not(feature = "ai-sdk"))]
+        let _ = session;
+    }
+
+    /// Takes note of records that the client has.
+    #[cfg_attr(
+        not(feature = "ai-sdk"),
+        expect(clippy::unused_self, reason = "each event stands for itself")
+    )]
+    pub(super) fn skip(&mut self, records: &Chunk) {
+        #[cfg(feature = "ai-sdk")]
+        if let Kind::UiMessageChunks(chunks) = &mut self.kind {
+            chunks.skip(records);
+        }
+        #[cfg(not(feature = "ai-sdk"))]
+        let _ = records;
+    }
+
+    /// Writes what the records come to.
+    pub(super) fn write(&mut self, records: &Chunk, array: &mut Array, out: &mut BytesMut) {
+        match &mut self.kind {
+            Kind::Events => {
+                out.reserve(records.bytes() + records.len());
+                for record in records.records() {
+                    array.element(out);
+                    out.put_slice(record.bytes);
+                }
+            }
+            #[cfg(feature = "ai-sdk")]
+            Kind::UiMessageChunks(chunks) => chunks.write(records, array, out),
+        }
+    }
+}

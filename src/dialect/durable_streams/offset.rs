@@ -1,0 +1,133 @@
+use std::fmt;
+
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    dialect::{Cursor, Problem, Refusal},
+    session::Position,
+};
+
+/// Where a read begins, as clients say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offset {
+    /// After this record.
+    At(Position),
+    /// At the end of the stream.
+    Now,
+}
+
+/// A position as an offset: the LSN in 20 digits, so that offsets can be compared as strings, and
+/// the tag of its epoch.
+pub(super) struct Written(pub(super) Position);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:020}", self.0.lsn.get())?;
+        match self.0.tag {
+            Some(tag) => write!(f, ".{tag}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Offset {
+    /// The parameter `offset`, if it is there.
+    ///
+    /// It is read as it stands, without what forms make of it: no offset has a space, and a
+    /// stream that is read from the wrong place is worse than one that is refused.
+    pub(super) fn of(head: &Parts) -> Result<Option<Self>, Refusal> {
+        let query = head.uri.query().unwrap_or_default();
+        let mut offsets = query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .filter(|(name, _)| *name == "offset")
+            .map(|(_, value)| value);
+        let Some(offset) = offsets.next() else {
+            return Ok(None);
+        };
+        if offsets.next().is_some() {
+            return Err(malformed("`offset` is there twice; send it once"));
+        }
+        let offset = percent_decode_str(offset).decode_utf8_lossy();
+        match &*offset {
+            "-1" => Ok(Some(Self::At(Position::START))),
+            "now" => Ok(Some(Self::Now)),
+            offset => match offset.parse() {
+                Ok(Cursor(position)) => Ok(Some(Self::At(position))),
+                Err(_) => Err(malformed(
+                    "an offset is a `Stream-Next-Offset` as it was given, `-1` or `now`",
+                )),
+            },
+        }
+    }
+}
+
+pub(super) fn malformed(detail: &'static str) -> Refusal {
+    Refusal::new(Problem::MalformedCursor, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::session::{Epoch, Lsn};
+
+    fn of(uri: &str) -> Result<Option<Offset>, Problem> {
+        let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
+        Offset::of(&head).map_err(|refusal| refusal.problem)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let tagged = Position::tagged(Lsn::new(12), Epoch::first().tag());
+        for position in [
+            Position::START,
+            Position::after(Lsn::new(7)),
+            tagged,
+            Position::after(Lsn::MAX),
+        ] {
+            let uri = format!("/?live=sse&offset={}", Written(position));
+            assert_eq!(of(&uri), Ok(Some(Offset::At(position))), "{uri}");
+        }
+    }
+
+    #[test]
+    fn offsets_are_ordered_as_strings() {
+        let tag = Epoch::first().tag();
+        let written: Vec<_> = [1, 2, 9, 10, 99, 100, u64::MAX]
+            .map(|lsn| Written(Position::tagged(Lsn::new(lsn), tag)).to_string())
+            .into();
+        assert!(written.is_sorted(), "{written:?}");
+        assert!(Written(Position::START).to_string() < written[0]);
+    }
+
+    #[test]
+    fn the_sentinels_and_no_offset() {
+        assert_eq!(of("/"), Ok(None));
+        assert_eq!(of("/?offsets=1"), Ok(None));
+        assert_eq!(of("/?offset=-1"), Ok(Some(Offset::At(Position::START))));
+        assert_eq!(of("/?offset=now"), Ok(Some(Offset::Now)));
+    }
+
+    #[test]
+    fn what_is_no_offset_is_refused() {
+        for query in [
+            "offset",
+            "offset=",
+            "offset=0,1",
+            "offset=0%201",
+            "offset=0+1",
+            "offset=-2",
+            "offset=NOW",
+            "offset=1&offset=1",
+            "offset=1&offset=2",
+            "offset=1.x",
+            "offset=/",
+        ] {
+            let refused = of(&format!("/?{query}"));
+            assert_eq!(refused, Err(Problem::MalformedCursor), "{query}");
+        }
+    }
+}

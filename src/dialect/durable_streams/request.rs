@@ -1,0 +1,38 @@
+use bytes::Bytes;
+use http::request::Parts;
+
+use super::{DurableStreams, Elements};
+use crate::{
+    chat::ChatRequest,
+    dialect::{
+        Answering, Native, Problem, Refusal, Start,
+        body::{self, EXAMPLE},
+    },
+};
+
+/// What the body of `POST /` asks for. The answer names the stream; who wants it reads it.
+pub(super) fn decode(
+    dialect: &DurableStreams,
+    head: &Parts,
+    body: &Bytes,
+) -> Result<Start, Refusal> {
+    match &dialect.elements {
+        Elements::Events => {
+            let request: ChatRequest = body::read(body, "a chat request", EXAMPLE)?;
+            if request.messages.is_empty() && request.isomorphic_client_outputs.is_empty() {
+                return Err(Refusal::new(
+                    Problem::WrongShape,
+                    format!("the chat request has no message to answer; send {EXAMPLE}"),
+                ));
+            }
+            let id = Native::new().session_id(head)?;
+            Ok(Start::new(request, Answering::Document).under(id))
+        }
+        #[cfg(feature = "ai-sdk")]
+        Elements::UiMessageChunks(sdk) => {
+            let mut start = sdk.start(body)?;
+            start.answering = Answering::Document;
+            Ok(start)
+        }
+    }
+}

@@ -1,0 +1,305 @@
+use http::{Method, header, request::Parts};
+
+use super::{
+    DurableStreams, Elements,
+    encoder::ServerSentEvents,
+    offset::{Offset, malformed},
+};
+#[cfg(feature = "ai-sdk")]
+use crate::dialect::Dialect as _;
+use crate::{
+    dialect::{
+        Intent, Page, Problem, Read, Refusal, Route,
+        head::{content_type, parse_id},
+        query::query,
+    },
+    session::{Position, SessionId},
+};
+
+const ROOT: &str = "POST, OPTIONS";
+const STREAM: &str = "GET, HEAD, OPTIONS";
+
+/// The most elements of an answer that isn't a stream; its bytes are bounded too.
+const PAGE_LIMIT: usize = 10_000;
+
+/// What the answer to a page must know of what was asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) kind: Kind,
+    /// Whether the client has nothing of the message yet.
+    pub(super) whole_message: bool,
+    /// The next cursor.
+    pub(super) cursor: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// What is there, from an offset that stays what it is.
+    CatchUp {
+        from: Position,
+        if_none_match: Option<String>,
+    },
+    /// Nothing of what is there.
+    Now,
+    LongPoll,
+    Head,
+    /// Where the stream is.
+    #[cfg(feature = "ai-sdk")]
+    Reconnect,
+}
+
+/// What the head asks for.
+pub(super) fn route(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
+    let path = head.uri.path();
+    let path = path.strip_prefix('/').unwrap_or(path);
+    match path.split_once('/') {
+        None if path.is_empty() => root(head),
+        None => stream(dialect, head, path).map(Route::Known),
+        Some(_) => beneath(dialect, head),
+    }
+}
+
+fn root(head: &Parts) -> Result<Route, Refusal> {
+    match head.method {
+        Method::POST => content_type(head).map(|()| Route::Body),
+        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: ROOT })),
+        _ => Err(not_allowed(ROOT)),
+    }
+}
+
+/// What clients of the AI SDK ask of a chat.
+#[cfg_attr(
+    not(feature = "ai-sdk"),
+    expect(unused_variables, reason = "only the AI SDK's clients have such paths")
+)]
+fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
+    match &dialect.elements {
+        Elements::Events => Err(Refusal::new(
+            Problem::NoSuchRoute,
+            "the paths are / and /{id}, below the path where the service is mounted",
+        )),
+        #[cfg(feature = "ai-sdk")]
+        Elements::UiMessageChunks(sdk) => match sdk.route(head)? {
+            Route::Known(Intent::Read(read)) => {
+                let asked = Asked::new(Kind::Reconnect);
+                let page = Page::new(read.session, Position::START, 0).remembering(asked);
+                Ok(Route::Known(Intent::Page(page)))
+            }
+            route => Ok(route),
+        },
+    }
+}
+
+fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::HEAD => {
+            let page = Page::new(parse_id(id)?, Position::START, 0).from_now();
+            Ok(Intent::Page(page.remembering(Asked::new(Kind::Head))))
+        }
+        Method::GET => {
+            let id = parse_id(id)?;
+            let offset = Offset::of(head)?;
+            match (query(head, "live").as_deref(), offset) {
+                (None, offset) => Ok(Intent::Page(catch_up(dialect, head, id, offset))),
+                (Some("long-poll"), Some(offset)) => {
+                    Ok(Intent::Page(long_poll(dialect, head, id, offset)?))
+                }
+                (Some("sse"), Some(offset)) => Ok(Intent::Read(sse(dialect, head, id, offset)?)),
+                (Some("long-poll" | "sse"), None) => Err(malformed(
+                    "a live read says where it begins: `offset=-1` for the start, `now` for the end",
+                )),
+                (Some(_), _) => Err(Refusal::new(
+                    Problem::MalformedParameter,
+                    "`live` is `long-poll` or `sse`; leave it out for what is there by now",
+                )),
+            }
+        }
+        Method::OPTIONS => Ok(Intent::Options { allow: STREAM }),
+        _ => Err(not_allowed(STREAM)),
+    }
+}
+
+fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Option<Offset>) -> Page {
+    let mut asked = Asked::of(head);
+    let page = match offset.unwrap_or(Offset::At(Position::START)) {
+        Offset::Now => {
+            return Page::new(id, Position::START, 0)
+                .from_now()
+                .remembering(asked);
+        }
+        Offset::At(from) => {
+            let if_none_match = head.headers.get(header::IF_NONE_MATCH);
+            let if_none_match = if_none_match.and_then(|value| value.to_str().ok());
+            asked.kind = Kind::CatchUp {
+                from,
+                if_none_match: if_none_match.map(str::to_owned),
+            };
+            Page::new(id, from, PAGE_LIMIT)
+        }
+    };
+    page.folding(dialect.items(false).folds())
+        .remembering(asked)
+}
+
+fn long_poll(
+    dialect: &DurableStreams,
+    head: &Parts,
+    id: SessionId,
+    offset: Offset,
+) -> Result<Page, Refusal> {
+    let mut asked = Asked::of(head);
+    asked.kind = Kind::LongPoll;
+    asked.cursor = cursor(head)?;
+    let page = match offset {
+        Offset::At(position) => Page::new(id, position, PAGE_LIMIT),
+        Offset::Now => Page::new(id, Position::START, PAGE_LIMIT).from_now(),
+    };
+    let page = page
+        .folding(dialect.items(false).folds())
+        .waiting(dialect.long_poll);
+    Ok(page.remembering(asked))
+}
+
+fn sse(
+    dialect: &DurableStreams,
+    head: &Parts,
+    id: SessionId,
+    offset: Offset,
+) -> Result<Read, Refusal> {
+    let items = dialect.items(Asked::of(head).whole_message);
+    let encoder = ServerSentEvents::new(items, cursor(head)?, dialect.connection);
+    Ok(match offset {
+        Offset::At(position) => Read::new(id, position, Box::new(encoder)),
+        Offset::Now => Read::new(id, Position::START, Box::new(encoder)).from_now(),
+    })
+}
+
+/// The cursor after the one that the client has.
+fn cursor(head: &Parts) -> Result<u64, Refusal> {
+    match query(head, "cursor") {
+        None => Ok(1),
+        Some(cursor) => match cursor.parse::<u64>() {
+            Ok(cursor) => Ok(cursor.saturating_add(1)),
+            Err(_) => Err(Refusal::new(
+                Problem::MalformedParameter,
+                "`cursor` is a `Stream-Cursor` as it was given",
+            )),
+        },
+    }
+}
+
+impl Asked {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            whole_message: false,
+            cursor: 1,
+        }
+    }
+
+    fn of(head: &Parts) -> Self {
+        Self {
+            whole_message: query(head, "message").as_deref() == Some("whole"),
+            ..Self::new(Kind::Now)
+        }
+    }
+}
+
+fn not_allowed(allow: &'static str) -> Refusal {
+    Refusal::new(
+        Problem::MethodNotAllowed,
+        format!("sessions are written by their providers; the methods here are {allow}"),
+    )
+    .allow(allow)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Request;
+
+    use super::*;
+    use crate::dialect::Target;
+
+    const ID: &str = "0123456789abcdefghjkmnpqrs";
+
+    fn at(method: &str, uri: &str) -> Result<Route, Refusal> {
+        let request = Request::builder().method(method).uri(uri);
+        let request = request.header("content-type", "application/json");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        route(&DurableStreams::new(), &head)
+    }
+
+    fn problem(method: &str, uri: &str) -> Problem {
+        at(method, uri).unwrap_err().problem
+    }
+
+    fn page(uri: &str) -> Page {
+        match at("GET", &format!("/{ID}{uri}")) {
+            Ok(Route::Known(Intent::Page(page))) => page,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_read_begins_where_it_is_told() {
+        assert_eq!(page("").after, Position::START);
+        assert_eq!(page("?offset=-1").after, Position::START);
+        assert_eq!(page("?offset=7").after.lsn.get(), 7);
+        assert!(page("?offset=now").from_now);
+        assert_eq!(page("?offset=7").wait, Duration::ZERO);
+        let wait = page("?offset=7&live=long-poll").wait;
+        assert_eq!(wait, Duration::from_secs(20));
+        match at("GET", &format!("/{ID}?offset=7&live=sse")) {
+            Ok(Route::Known(Intent::Read(read))) => {
+                assert_eq!(read.session, Target::Id(ID.parse().unwrap()));
+                assert_eq!(read.after.lsn.get(), 7);
+                assert_eq!(read.encoder.lifetime(), Some(Duration::from_secs(60)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_live_read_must_say_where_it_begins() {
+        for query in ["live=sse", "live=long-poll", "live=sse&offset="] {
+            let uri = format!("/{ID}?{query}");
+            assert_eq!(problem("GET", &uri), Problem::MalformedCursor, "{query}");
+        }
+        for query in ["live=", "live=carrier-pigeon", "live=sse&offset=1&cursor=x"] {
+            let uri = format!("/{ID}?{query}");
+            assert_eq!(problem("GET", &uri), Problem::MalformedParameter, "{query}");
+        }
+    }
+
+    #[test]
+    fn every_write_is_refused() {
+        for method in ["PUT", "POST", "PATCH", "DELETE"] {
+            let refusal = at(method, &format!("/{ID}")).unwrap_err();
+            assert_eq!(refusal.problem, Problem::MethodNotAllowed, "{method}");
+            assert_eq!(refusal.allow, Some(STREAM));
+        }
+        assert_eq!(problem("GET", "/"), Problem::MethodNotAllowed);
+        assert_eq!(problem("GET", "/chat-1/stream"), Problem::NoSuchRoute);
+        assert_eq!(problem("GET", "/short"), Problem::MalformedId);
+        assert!(matches!(at("POST", "/"), Ok(Route::Body)));
+    }
+
+    #[cfg(feature = "ai-sdk")]
+    #[test]
+    fn a_chat_is_asked_where_its_stream_is() {
+        let (head, ()) = Request::get("/chat-1/stream")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let dialect = DurableStreams::ui_messages(crate::dialect::AiSdk::new());
+        match route(&dialect, &head) {
+            Ok(Route::Known(Intent::Page(page))) => {
+                assert_eq!(page.session, Target::Chat("chat-1".into()));
+                assert_eq!(page.limit, 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

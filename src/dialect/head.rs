@@ -1,0 +1,84 @@
+//! What dialects have in common of the heads that they read and write.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+
+use super::{Problem, Refusal, View};
+use crate::{
+    headers::{ACCEL_BUFFERING, SESSION_ID, SESSION_STATUS, SESSION_TAIL},
+    session::{InvalidSessionId, SessionId},
+};
+
+/// The id of a session, in a path or a header.
+pub(super) fn parse_id(text: &str) -> Result<SessionId, Refusal> {
+    text.parse()
+        .map_err(|error: InvalidSessionId| Refusal::new(Problem::MalformedId, error.to_string()))
+}
+
+/// Whether the body is announced as JSON.
+pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
+    let json = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or_default().trim())
+        .is_some_and(|mime| {
+            mime.eq_ignore_ascii_case("application/json")
+                || (mime.len() > 5
+                    && mime
+                        .get(mime.len() - 5..)
+                        .is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
+        });
+    if json {
+        Ok(())
+    } else {
+        Err(Refusal::new(
+            Problem::UnsupportedMediaType,
+            "send the body as JSON, with `Content-Type: application/json`",
+        ))
+    }
+}
+
+/// A header's value without the spaces around it, made to be refused where it isn't text. Of two
+/// that differ nobody knows which one is meant.
+pub(super) fn header_value(
+    head: &Parts,
+    name: &HeaderName,
+    problem: Problem,
+) -> Result<Option<String>, Refusal> {
+    let mut values = head.headers.get_all(name).iter().map(text);
+    let first = values.next();
+    if values.any(|other| Some(&other) != first.as_ref()) {
+        return Err(Refusal::new(
+            problem,
+            format!("the header `{name}` is there twice and says two things; send it once"),
+        ));
+    }
+    Ok(first)
+}
+
+fn text(value: &HeaderValue) -> String {
+    value.to_str().unwrap_or("\u{fffd}").trim().to_owned()
+}
+
+/// What every response has: it is nobody's to keep or to guess at.
+pub(super) fn no_store(headers: &mut HeaderMap) {
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-transform"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+}
+
+/// What every response that is about a session has.
+pub(super) fn describe(session: &View<'_>, headers: &mut HeaderMap) {
+    no_store(headers);
+    let id = HeaderValue::from_str(session.id.as_str());
+    headers.insert(SESSION_ID, id.expect("an id is made of visible ASCII"));
+    let status = HeaderValue::from_static(session.status.as_str());
+    headers.insert(SESSION_STATUS, status);
+    headers.insert(SESSION_TAIL, session.tail.get().into());
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+}

@@ -1,0 +1,52 @@
+use serde::Serialize;
+
+use super::{
+    item::{Item, Part},
+    response::ResponseObject,
+};
+
+/// An event of a response's stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Event<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) sequence_number: u64,
+    #[serde(flatten)]
+    pub(super) what: What<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum What<'a> {
+    Response {
+        response: ResponseObject<'a>,
+    },
+    Item {
+        output_index: usize,
+        item: &'a Item,
+    },
+    Part {
+        item_id: &'a str,
+        output_index: usize,
+        content_index: usize,
+        part: &'a Part,
+    },
+    TextDone {
+        item_id: &'a str,
+        output_index: usize,
+        content_index: usize,
+        text: &'a str,
+        // Where thinking has none, nobody minds.
+        logprobs: [(); 0],
+    },
+    Arguments {
+        item_id: &'a str,
+        output_index: usize,
+        delta: &'a str,
+    },
+    ArgumentsDone {
+        item_id: &'a str,
+        output_index: usize,
+        name: &'a str,
+        arguments: &'a str,
+    },
+}

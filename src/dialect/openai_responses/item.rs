@@ -1,0 +1,148 @@
+use serde::Serialize;
+
+/// One thing of a response's `output`.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Item {
+    /// A run of text.
+    Message {
+        id: String,
+        status: ItemStatus,
+        role: &'static str,
+        content: Vec<Part>,
+    },
+    /// A run of thinking.
+    Reasoning {
+        id: String,
+        status: ItemStatus,
+        summary: [(); 0],
+        content: Vec<Part>,
+    },
+    /// A tool that the client is to run.
+    FunctionCall {
+        id: String,
+        status: ItemStatus,
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
+    /// A tool that ran here. The name is OpenAI's for tools that the server runs.
+    McpCall {
+        id: String,
+        status: ItemStatus,
+        server_label: &'static str,
+        name: String,
+        arguments: String,
+        output: Option<String>,
+        error: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ItemStatus {
+    InProgress,
+    Completed,
+    Incomplete,
+    Failed,
+}
+
+/// A part of what an item says.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Part {
+    OutputText {
+        text: String,
+        annotations: [(); 0],
+        logprobs: [(); 0],
+    },
+    ReasoningText {
+        text: String,
+    },
+}
+
+impl Item {
+    pub(super) fn message(id: String) -> Self {
+        Self::Message {
+            id,
+            status: ItemStatus::InProgress,
+            role: "assistant",
+            content: Vec::new(),
+        }
+    }
+
+    pub(super) fn reasoning(id: String) -> Self {
+        Self::Reasoning {
+            id,
+            status: ItemStatus::InProgress,
+            summary: [],
+            content: Vec::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::Message { id, .. }
+            | Self::Reasoning { id, .. }
+            | Self::FunctionCall { id, .. }
+            | Self::McpCall { id, .. } => id,
+        }
+    }
+
+    /// Adds to what it says.
+    pub(super) fn say(&mut self, more: &str) {
+        if let Self::Message { content, .. } | Self::Reasoning { content, .. } = self
+            && let Some(Part::OutputText { text, .. } | Part::ReasoningText { text }) =
+                content.last_mut()
+        {
+            text.push_str(more);
+        }
+    }
+
+    /// Opens the one part that a message or a reasoning has.
+    pub(super) fn open(&mut self) {
+        match self {
+            Self::Message { content, .. } => content.push(Part::text()),
+            Self::Reasoning { content, .. } => content.push(Part::reasoning()),
+            Self::FunctionCall { .. } | Self::McpCall { .. } => {}
+        }
+    }
+
+    pub(super) fn part(&self) -> Option<&Part> {
+        match self {
+            Self::Message { content, .. } | Self::Reasoning { content, .. } => content.last(),
+            Self::FunctionCall { .. } | Self::McpCall { .. } => None,
+        }
+    }
+
+    pub(super) fn end(&mut self, with: ItemStatus) {
+        match self {
+            Self::Message { status, .. }
+            | Self::Reasoning { status, .. }
+            | Self::FunctionCall { status, .. }
+            | Self::McpCall { status, .. } => *status = with,
+        }
+    }
+}
+
+impl Part {
+    fn text() -> Self {
+        Self::OutputText {
+            text: String::new(),
+            annotations: [],
+            logprobs: [],
+        }
+    }
+
+    fn reasoning() -> Self {
+        Self::ReasoningText {
+            text: String::new(),
+        }
+    }
+
+    pub(super) fn said(&self) -> &str {
+        match self {
+            Self::OutputText { text, .. } | Self::ReasoningText { text } => text,
+        }
+    }
+}

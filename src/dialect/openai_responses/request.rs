@@ -1,0 +1,146 @@
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::input::{Input, wrong};
+use crate::{
+    chat::{ChatRequest, IsomorphicTool},
+    dialect::{Refusal, body},
+};
+
+/// The body of `POST /responses`, as far as the library knows it. The rest is for the application to
+/// open.
+#[derive(Debug, Deserialize)]
+pub(super) struct CreateResponse {
+    #[serde(default)]
+    pub(super) model: Option<String>,
+    #[serde(default, deserialize_with = "body::null_is_default")]
+    pub(super) stream: bool,
+    #[serde(default, deserialize_with = "body::null_is_default")]
+    pub(super) background: bool,
+    #[serde(default)]
+    input: Option<Input>,
+    #[serde(default)]
+    instructions: Option<String>,
+    #[serde(default, deserialize_with = "body::null_is_default")]
+    tools: Vec<Tool>,
+    #[serde(default)]
+    previous_response_id: Option<Value>,
+    #[serde(default)]
+    conversation: Option<Value>,
+    #[serde(default)]
+    prompt: Option<Value>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tool {
+    r#type: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
+    parameters: Value,
+}
+
+const EXAMPLE: &str = r#"{"model":"…","input":"Hi"}"#;
+
+impl CreateResponse {
+    pub(super) fn read(bytes: &Bytes) -> Result<Self, Refusal> {
+        body::read(bytes, "a request for a response", EXAMPLE)
+    }
+
+    /// What the provider is asked.
+    pub(super) fn into_request(self) -> Result<ChatRequest, Refusal> {
+        let elsewhere = [
+            ("previous_response_id", &self.previous_response_id),
+            ("conversation", &self.conversation),
+            ("prompt", &self.prompt),
+        ];
+        if let Some((name, _)) = elsewhere.iter().find(|(_, value)| value.is_some()) {
+            return Err(wrong(&format!(
+                "`{name}` names what this server doesn't keep; send the whole conversation as \
+                 `input`"
+            )));
+        }
+        let messages = self.input.map(Input::into_messages).transpose()?;
+        let messages = messages.unwrap_or_default();
+        if messages.is_empty() {
+            return Err(wrong(&format!(
+                "there is no `input` to answer; send {EXAMPLE}"
+            )));
+        }
+        let mut request = ChatRequest::new(messages);
+        request.model = self.model;
+        request.system_prompt = self.instructions;
+        request.isomorphic_tools = self
+            .tools
+            .into_iter()
+            .map(Tool::into_tool)
+            .collect::<Result<_, _>>()?;
+        request.extra = self.extra;
+        Ok(request)
+    }
+}
+
+impl Tool {
+    fn into_tool(self) -> Result<IsomorphicTool, Refusal> {
+        if self.r#type != "function" {
+            return Err(wrong(&format!(
+                "tools of the type `{}` don't run here; send functions",
+                self.r#type.escape_debug()
+            )));
+        }
+        let description = self.description.unwrap_or_default();
+        Ok(IsomorphicTool::new(self.name, description, self.parameters))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{chat::Message, dialect::Problem};
+
+    fn read(value: &Value) -> Result<ChatRequest, Refusal> {
+        CreateResponse::read(&value.to_string().into())?.into_request()
+    }
+
+    #[test]
+    fn a_request_comes_to_what_the_provider_is_asked() {
+        let asked = read(&json!({
+            "model": "gpt", "input": "Hi", "instructions": "Be brief.", "temperature": 2,
+            "stream": true, "background": null,
+            "tools": [{"type": "function", "name": "map", "parameters": {"type": "object"}, "strict": true}],
+        }))
+        .unwrap();
+        assert_eq!(asked.messages, [Message::user("Hi")]);
+        assert_eq!(asked.model.as_deref(), Some("gpt"));
+        assert_eq!(asked.system_prompt.as_deref(), Some("Be brief."));
+        assert_eq!(asked.isomorphic_tools[0].name, "map");
+        // Dropped unless the application opens it.
+        assert_eq!(asked.extra.keys().collect::<Vec<_>>(), ["temperature"]);
+    }
+
+    #[test]
+    fn what_is_not_kept_here_or_does_not_run_here_is_refused() {
+        for (field, value) in [
+            ("previous_response_id", json!("resp_1")),
+            ("conversation", json!("conv_1")),
+            ("prompt", json!({"id": "pmpt_1"})),
+            ("tools", json!([{"type": "web_search"}])),
+            ("input", json!([])),
+            ("input", Value::Null),
+        ] {
+            let mut body = json!({"model": "m", "input": "Hi"});
+            body[field] = value;
+            let refusal = read(&body).unwrap_err();
+            assert_eq!(refusal.problem, Problem::WrongShape, "{field}");
+            assert!(!refusal.detail.is_empty());
+        }
+        assert!(read(&json!({"model": "m", "input": "Hi", "previous_response_id": null})).is_ok());
+    }
+}

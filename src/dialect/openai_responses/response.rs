@@ -1,0 +1,209 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::item::Item;
+use crate::chat::{Complete, ErrorEvent, FinishReason, Usage};
+
+/// What a response is called and when it was made: known from its first record on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Made {
+    /// In seconds since 1970; 0 if another dialect started the session.
+    pub(super) created_at: u64,
+    pub(super) model: Option<String>,
+    pub(super) background: bool,
+}
+
+impl Made {
+    /// The note in `session_info` that holds it.
+    pub(super) const NOTE: &'static str = "response";
+    /// What a response is made by that names no model.
+    const MODEL: &'static str = "default";
+
+    pub(super) fn of(notes: &Map<String, Value>) -> Self {
+        notes
+            .get(Self::NOTE)
+            .and_then(|note| Self::deserialize(note).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// How a response stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Standing {
+    InProgress,
+    Completed,
+    Incomplete(&'static str),
+    Cancelled,
+    Failed(String),
+}
+
+impl Standing {
+    pub(super) fn complete(complete: &Complete) -> Self {
+        match complete.finish_reason {
+            FinishReason::Length => Self::Incomplete("max_output_tokens"),
+            FinishReason::ContentFilter => Self::Incomplete("content_filter"),
+            _ => Self::Completed,
+        }
+    }
+
+    pub(super) fn failed(error: &ErrorEvent) -> Self {
+        Self::Failed(error.message.clone())
+    }
+
+    /// The event that tells of it. There is none for what was cancelled, and the SDKs refuse events
+    /// that they don't know.
+    pub(super) fn event(&self) -> &'static str {
+        match self {
+            Self::InProgress => "response.in_progress",
+            Self::Completed => "response.completed",
+            Self::Incomplete(_) | Self::Cancelled => "response.incomplete",
+            Self::Failed(_) => "response.failed",
+        }
+    }
+
+    fn status(&self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Incomplete(_) => "incomplete",
+            Self::Cancelled => "cancelled",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// The response object.
+#[derive(Debug, Serialize)]
+pub(super) struct ResponseObject<'a> {
+    id: &'a str,
+    object: &'static str,
+    created_at: u64,
+    status: &'static str,
+    background: bool,
+    error: Option<Failure<'a>>,
+    incomplete_details: Option<IncompleteDetails>,
+    instructions: Option<()>,
+    max_output_tokens: Option<()>,
+    metadata: Empty,
+    model: &'a str,
+    output: &'a [Item],
+    parallel_tool_calls: bool,
+    previous_response_id: Option<()>,
+    store: bool,
+    temperature: Option<()>,
+    text: Text,
+    tool_choice: &'static str,
+    tools: [(); 0],
+    top_p: Option<()>,
+    truncation: &'static str,
+    usage: Option<ResponseUsage>,
+}
+
+#[derive(Debug, Serialize)]
+struct Empty {}
+
+#[derive(Debug, Serialize)]
+struct Failure<'a> {
+    code: &'static str,
+    message: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct IncompleteDetails {
+    reason: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Text {
+    format: Format,
+}
+
+#[derive(Debug, Serialize)]
+struct Format {
+    r#type: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ResponseUsage {
+    input_tokens: u64,
+    input_tokens_details: InputDetails,
+    output_tokens: u64,
+    output_tokens_details: OutputDetails,
+    total_tokens: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct InputDetails {
+    cached_tokens: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputDetails {
+    reasoning_tokens: u64,
+}
+
+impl<'a> ResponseObject<'a> {
+    pub(super) fn new(
+        id: &'a str,
+        made: &'a Made,
+        standing: &'a Standing,
+        output: &'a [Item],
+        usage: Option<&Usage>,
+    ) -> Self {
+        let error = match standing {
+            // The SDK's type knows a list of codes, of which this is the one for all of ours.
+            Standing::Failed(message) => Some(Failure {
+                code: "server_error",
+                message,
+            }),
+            _ => None,
+        };
+        let incomplete_details = match standing {
+            Standing::Incomplete(reason) => Some(IncompleteDetails { reason }),
+            _ => None,
+        };
+        Self {
+            id,
+            object: "response",
+            created_at: made.created_at,
+            status: standing.status(),
+            background: made.background,
+            error,
+            incomplete_details,
+            instructions: None,
+            max_output_tokens: None,
+            metadata: Empty {},
+            model: made.model.as_deref().unwrap_or(Made::MODEL),
+            output,
+            parallel_tool_calls: true,
+            previous_response_id: None,
+            store: true,
+            temperature: None,
+            text: Text {
+                format: Format { r#type: "text" },
+            },
+            tool_choice: "auto",
+            tools: [],
+            top_p: None,
+            truncation: "disabled",
+            usage: usage.map(ResponseUsage::from),
+        }
+    }
+}
+
+impl From<&Usage> for ResponseUsage {
+    fn from(usage: &Usage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            input_tokens_details: InputDetails {
+                cached_tokens: usage.cached_input_tokens.unwrap_or_default(),
+            },
+            output_tokens: usage.output_tokens,
+            output_tokens_details: OutputDetails {
+                reasoning_tokens: usage.reasoning_tokens.unwrap_or_default(),
+            },
+            total_tokens: usage.total_tokens(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{HeaderName, Method, request::Parts};
+
+use super::{OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse, response::Made};
+use crate::{
+    dialect::{
+        Abort, Answering, Intent, Key, Problem, Read, Refusal, Route, Start, Whole,
+        head::{content_type, header_value, parse_id},
+        query::query,
+    },
+    session::{Position, SessionId},
+};
+
+const ROOT: &str = "POST, OPTIONS";
+const RESPONSE: &str = "GET, HEAD, DELETE, OPTIONS";
+const CANCEL: &str = "POST, OPTIONS";
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// How ids of responses begin.
+const PREFIX: &str = "resp_";
+
+/// What the head asks for.
+pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
+    let path = head.uri.path();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+    if segments.next() != Some("responses") {
+        return Err(nowhere());
+    }
+    let intent = match (segments.next(), segments.next(), segments.next()) {
+        (None | Some(""), None, _) => return create(head),
+        (Some(id), None, _) => response(head, id)?,
+        (Some(id), Some("cancel"), None) => cancel(head, id)?,
+        _ => return Err(nowhere()),
+    };
+    Ok(Route::Known(intent))
+}
+
+fn create(head: &Parts) -> Result<Route, Refusal> {
+    match head.method {
+        Method::POST => content_type(head).map(|()| Route::Body),
+        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: ROOT })),
+        _ => Err(not_allowed(ROOT)),
+    }
+}
+
+fn response(head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::GET | Method::HEAD => retrieve(head, parse_id(id)?),
+        Method::DELETE => Ok(Intent::Delete { id: parse_id(id)? }),
+        Method::OPTIONS => Ok(Intent::Options { allow: RESPONSE }),
+        _ => Err(not_allowed(RESPONSE)),
+    }
+}
+
+fn retrieve(head: &Parts, id: SessionId) -> Result<Intent, Refusal> {
+    let stream = match query(head, "stream").as_deref() {
+        None | Some("false" | "False") => false,
+        Some("true" | "True") => true,
+        Some(_) => return Err(malformed("`stream` is `true` or `false`")),
+    };
+    if !stream {
+        return Ok(Intent::Whole(Whole::new(id)));
+    }
+    let from = match query(head, "starting_after") {
+        None => 0,
+        Some(number) => {
+            let number: Option<u64> = number.parse().ok();
+            number
+                .and_then(|number| number.checked_add(1))
+                .ok_or_else(|| {
+                    malformed(
+                        "`starting_after` is the `sequence_number` of the last event that came",
+                    )
+                })?
+        }
+    };
+    // Numbers count events, not records, so the log is read from its start.
+    let encoder = Box::new(ResponsesEncoder::from(from));
+    Ok(Intent::Read(Read::new(id, Position::START, encoder)))
+}
+
+fn cancel(head: &Parts, id: &str) -> Result<Intent, Refusal> {
+    match head.method {
+        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).answering_whole())),
+        Method::OPTIONS => Ok(Intent::Options { allow: CANCEL }),
+        _ => Err(not_allowed(CANCEL)),
+    }
+}
+
+/// What the body of `POST /responses` asks for.
+pub(super) fn decode(
+    dialect: &OpenAiResponses,
+    head: &Parts,
+    create: CreateResponse,
+) -> Result<Intent, Refusal> {
+    let key = header_value(head, &IDEMPOTENCY_KEY, Problem::MalformedId)?;
+    let made = Made {
+        created_at: now(),
+        model: create.model.clone(),
+        background: create.background,
+    };
+    let answering = match (create.stream, create.background) {
+        (true, _) => Answering::Stream(Box::new(ResponsesEncoder::from(0))),
+        (false, true) => Answering::SoFar,
+        (false, false) => Answering::Whole,
+    };
+    let mut request = create.into_request()?;
+    request.model = request.model.filter(|model| !dialect.answers_to(model));
+    request.enabled_tools.clone_from(&dialect.enabled_tools);
+    let note = serde_json::to_value(&made).unwrap_or_default();
+    let start = Start::new(request, answering).note(Made::NOTE, note);
+    let start = match key.filter(|key| !key.is_empty()) {
+        Some(key) => start.keyed(Key::new(["idempotency-key", &key]).prefix(PREFIX)),
+        None => start.prefixed(PREFIX),
+    };
+    Ok(Intent::Start(Box::new(start)))
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn malformed(detail: &'static str) -> Refusal {
+    Refusal::new(Problem::MalformedParameter, detail)
+}
+
+fn nowhere() -> Refusal {
+    Refusal::new(
+        Problem::NoSuchRoute,
+        "the paths are /responses, /responses/{id} and /responses/{id}/cancel, below the path where \
+         the service is mounted",
+    )
+}
+
+fn not_allowed(allow: &'static str) -> Refusal {
+    Refusal::new(
+        Problem::MethodNotAllowed,
+        format!("the methods here are {allow}"),
+    )
+    .allow(allow)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+
+    use super::*;
+    use crate::dialect::{Dialect, Naming, Target};
+
+    const ID: &str = "resp_0123456789abcdefghjkmnpqrs";
+
+    fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn known(method: &str, uri: &str) -> Intent {
+        match route(&head(method, uri, &[])) {
+            Ok(Route::Known(intent)) => intent,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn start(dialect: &OpenAiResponses, headers: &[(&str, &str)], body: &'static str) -> Start {
+        let head = head("POST", "/responses", headers);
+        match dialect.decode(&head, &Bytes::from_static(body.as_bytes())) {
+            Ok(Intent::Start(start)) => *start,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_a_response() {
+        let target = Target::Id(ID.parse().unwrap());
+        match known("GET", &format!("/responses/{ID}")) {
+            Intent::Whole(whole) => assert!(whole.session == target && !whole.wait),
+            other => panic!("{other:?}"),
+        }
+        match known(
+            "GET",
+            &format!("/responses/{ID}?stream=true&starting_after=3"),
+        ) {
+            Intent::Read(read) => assert!(read.session == target),
+            other => panic!("{other:?}"),
+        }
+        match known("POST", &format!("/responses/{ID}/cancel")) {
+            Intent::Abort(abort) => assert!(abort.session == target && abort.whole),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(
+            known("DELETE", &format!("/responses/{ID}")),
+            Intent::Delete { .. }
+        ));
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let problem = |method, uri: &str| route(&head(method, uri, &[])).unwrap_err().problem;
+        assert_eq!(problem("GET", "/"), Problem::NoSuchRoute);
+        assert_eq!(problem("POST", "/chat/completions"), Problem::NoSuchRoute);
+        assert_eq!(problem("GET", "/responses"), Problem::MethodNotAllowed);
+        assert_eq!(problem("GET", "/responses/short"), Problem::MalformedId);
+        for query in [
+            "stream=maybe",
+            "stream=true&starting_after=x",
+            "stream=true&starting_after=-1",
+        ] {
+            let uri = format!("/responses/{ID}?{query}");
+            assert_eq!(problem("GET", &uri), Problem::MalformedParameter, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_request_says_how_it_is_answered() {
+        let dialect = OpenAiResponses::new();
+        let answering = |body| start(&dialect, &[], body).answering;
+        assert!(matches!(
+            answering(r#"{"input":"Hi","stream":true,"background":true}"#),
+            Answering::Stream(_)
+        ));
+        assert!(matches!(
+            answering(r#"{"input":"Hi","background":true}"#),
+            Answering::SoFar
+        ));
+        assert!(matches!(answering(r#"{"input":"Hi"}"#), Answering::Whole));
+    }
+
+    #[test]
+    fn a_key_makes_a_repeated_request_the_same_one() {
+        let dialect = OpenAiResponses::new();
+        let naming =
+            |headers: &[(&str, &str)]| start(&dialect, headers, r#"{"input":"Hi"}"#).naming;
+        assert!(matches!(naming(&[]), Naming::Prefixed("resp_")));
+        let key = |value| match naming(&[("idempotency-key", value)]) {
+            Naming::Key(key) => key,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(key("a"), key("a"));
+        assert_ne!(key("a"), key("b"));
+    }
+
+    #[test]
+    fn the_applications_own_model_is_asked_for_by_name() {
+        let dialect = OpenAiResponses::new().called("assistant");
+        let model = |body| start(&dialect, &[], body).request.model;
+        assert_eq!(model(r#"{"model":"assistant","input":"Hi"}"#), None);
+        assert_eq!(
+            model(r#"{"model":"gpt","input":"Hi"}"#).as_deref(),
+            Some("gpt")
+        );
+        let noted = start(&dialect, &[], r#"{"model":"assistant","input":"Hi"}"#).notes;
+        assert_eq!(noted[Made::NOTE]["model"], "assistant");
+    }
+}

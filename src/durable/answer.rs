@@ -1,0 +1,211 @@
+use super::serve::{Exchange, Served};
+use crate::{
+    access::Action,
+    chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},
+    dialect::{self, Answers, Problem, Refusal},
+    session::{Chunk, Lsn, Position, SessionId},
+    store::{Answer, Answered, State, StoreError},
+};
+
+impl Exchange {
+    /// Takes in what somebody answered to a question of a session, wherever it runs.
+    pub(super) async fn answer_input(
+        &self,
+        id: &SessionId,
+        input: &InputId,
+        answer: &InputAnswer,
+    ) -> Served {
+        let state = self.state(id, Action::Answer).await?;
+        let (asked, _) = self.asked(id, state.tail, &[]).await?;
+        let Some(asked) = asked.input(input) else {
+            return Err(nothing_asked());
+        };
+        let state = self.take(id, state, asked, answer).await?;
+        Ok(self.answer(&dialect::Answer::Answered {
+            session: self.view_of(id, &state),
+            input,
+        }))
+    }
+
+    /// Takes in all that somebody answered to questions of a session, if it asked any of them. Gives
+    /// where in the log the last question stands that they know of.
+    pub(super) async fn answer_all(
+        &self,
+        id: &SessionId,
+        answers: &Answers,
+    ) -> Result<Option<Position>, Refusal> {
+        let mut state = self.state(id, Action::Answer).await?;
+        let (asked, known) = self.asked(id, state.tail, &answers.known).await?;
+        let mut any = false;
+        for (input, answer) in &answers.given {
+            if let Some(asked) = asked.input(input) {
+                state = self.take(id, state, asked, answer).await?;
+                any = true;
+            }
+        }
+        Ok(any.then_some(known))
+    }
+
+    /// Where in the log the last question stands that they know of, if a session that has ended asked
+    /// any of these questions and was answered so.
+    pub(super) async fn was_answered(
+        &self,
+        id: &SessionId,
+        answers: &Answers,
+    ) -> Result<Option<Position>, Refusal> {
+        let state = match self.state(id, Action::Answer).await {
+            Ok(state) => state,
+            // A list may lag.
+            Err(refusal) if matches!(refusal.problem, Problem::NotFound | Problem::Gone) => {
+                return Ok(None);
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let (asked, known) = self.asked(id, state.tail, &answers.known).await?;
+        let same = answers.given.iter().any(|(input, answer)| {
+            let outcome = asked.input(input).and_then(|asked| asked.outcome.as_ref());
+            outcome == Some(&InputOutcome::from(answer.action))
+        });
+        Ok(same.then_some(known))
+    }
+
+    /// Takes in an answer to what was asked.
+    async fn take(
+        &self,
+        id: &SessionId,
+        state: State,
+        asked: &Input,
+        answer: &InputAnswer,
+    ) -> Result<State, Refusal> {
+        let content = serde_json::to_vec(answer).map_err(|error| {
+            tracing::error!(%error, "an answer can't be stored");
+            Refusal::new(Problem::Internal, "the answer can't be stored; change it")
+        })?;
+        let content = Answer::new(asked.request.input_id.as_str(), content);
+        if asked.outcome.is_none() && state.status.outcome().is_none() {
+            self.give(id, &asked.request, answer, content).await
+        } else {
+            self.given(id, state, &content).await
+        }
+    }
+
+    /// What was asked, by the log as it was when it had this tail, and where the last of the known
+    /// questions stands.
+    async fn asked(
+        &self,
+        id: &SessionId,
+        tail: Lsn,
+        known: &[InputId],
+    ) -> Result<(Transcript, Position), Refusal> {
+        let mut transcript = Transcript::new();
+        let mut last_known = Position::START;
+        let mut at = Position::START;
+        while at.lsn < tail {
+            let page = match self.config.sessions.page(id, at).await {
+                Ok(page) => page,
+                Err(error) => return Err(self.absent(id, Action::Answer, &error).await),
+            };
+            let Some(last) = page.chunks.last() else {
+                break;
+            };
+            at = Position::tagged(last.last(), last.epoch().tag());
+            for record in page.chunks.iter().flat_map(Chunk::records) {
+                let Some(event) = about_inputs(record.bytes) else {
+                    continue;
+                };
+                if let ChatEvent::InputRequest(request) = &event
+                    && known.contains(&request.input_id)
+                {
+                    last_known = Position::tagged(record.lsn, record.epoch.tag());
+                }
+                transcript.push(&event);
+            }
+        }
+        Ok((transcript, last_known))
+    }
+
+    /// Stores an answer to a question that is open.
+    async fn give(
+        &self,
+        id: &SessionId,
+        request: &InputRequest,
+        answer: &InputAnswer,
+        content: Answer,
+    ) -> Result<State, Refusal> {
+        if let Err(mismatch) = request.check(answer) {
+            return Err(Refusal::new(
+                Problem::UnfitAnswer,
+                format!("`content` doesn't fit the schema of the question: {mismatch}"),
+            ));
+        }
+        match self.config.sessions.answer(id, content).await {
+            Ok(Answered::Stored(state)) => Ok(state),
+            Ok(Answered::Taken) | Err(StoreError::Sealed) => Err(not_open()),
+            Err(StoreError::Full) => Err(Refusal::new(
+                Problem::BodyTooLarge,
+                format!(
+                    "a session takes {} answers, of {} bytes together; answer in fewer words",
+                    Answer::MAX_COUNT,
+                    Answer::MAX_BYTES
+                ),
+            )),
+            Err(error) => Err(self.absent(id, Action::Answer, &error).await),
+        }
+    }
+
+    /// Whether this very answer was given before: then it is repeated, because its response was lost.
+    async fn given(&self, id: &SessionId, state: State, answer: &Answer) -> Result<State, Refusal> {
+        match self.config.sessions.answers(id).await {
+            Ok(answers) if answers.contains(answer) => Ok(state),
+            Ok(_) => Err(not_open()),
+            Err(error) => Err(self.absent(id, Action::Answer, &error).await),
+        }
+    }
+}
+
+/// The event of this record, if it says anything of questions. Most don't, and aren't read.
+fn about_inputs(record: &[u8]) -> Option<ChatEvent> {
+    const KINDS: [&[u8]; 3] = [
+        br#"{"type":"input_request""#,
+        br#"{"type":"input_resolved""#,
+        br#"{"type":"restarted""#,
+    ];
+    let about = KINDS.iter().any(|kind| record.starts_with(kind));
+    about.then(|| serde_json::from_slice(record).ok()).flatten()
+}
+
+fn nothing_asked() -> Refusal {
+    Refusal::new(
+        Problem::NoSuchInput,
+        "nothing was asked under this id; take `inputId` from an `input_request` event of the session",
+    )
+}
+
+fn not_open() -> Refusal {
+    Refusal::new(
+        Problem::InputAnswered,
+        "the question is no longer open: somebody answered it, it was given up, or the session has \
+         ended; the session's events say what came of it",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::InputResolved;
+
+    #[test]
+    fn what_is_about_questions_is_told_by_how_a_record_begins() {
+        let id = InputId::random();
+        for event in [
+            InputRequest::question(id.clone(), "Why?").into(),
+            InputResolved::new(id, crate::chat::InputAction::Accept).into(),
+            ChatEvent::restarted("again"),
+        ] {
+            let record = event.to_json();
+            assert_eq!(about_inputs(&record), Some(event));
+        }
+        let text = ChatEvent::text(r#"{"type":"input_request"}"#);
+        assert_eq!(about_inputs(&text.to_json()), None);
+    }
+}

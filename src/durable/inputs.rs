@@ -1,0 +1,46 @@
+use crate::{
+    BoxFuture,
+    chat::{InputAnswer, InputId, InputSource},
+    session::Inbox,
+};
+
+/// What people answer to a session's questions, over HTTP and on any server, for the provider that
+/// asks: an [`InputSource`] over the session's [`Inbox`].
+///
+/// The layer gives each provider one. An application's own handler does the same:
+///
+/// ```
+/// use unbroken::{
+///     chat::{ChatRequest, Inputs},
+///     durable::SessionInputs,
+///     session::Inbox,
+/// };
+///
+/// let (inbox, mut request) = (Inbox::new(), ChatRequest::from_user("Book me a table"));
+/// request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
+/// // and `Start::new(…).inbox(inbox)`
+/// ```
+#[derive(Debug, Clone)]
+pub struct SessionInputs {
+    inbox: Inbox,
+}
+
+impl SessionInputs {
+    /// What arrives in this inbox.
+    pub const fn new(inbox: Inbox) -> Self {
+        Self { inbox }
+    }
+}
+
+impl InputSource for SessionInputs {
+    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, InputAnswer> {
+        Box::pin(async move {
+            let content = self.inbox.named(id.as_str()).await;
+            serde_json::from_slice(&content).unwrap_or_else(|error| {
+                // Only an application that gives answers by itself can do that.
+                tracing::error!(%error, "what was answered is no answer; it counts as none");
+                InputAnswer::cancel()
+            })
+        })
+    }
+}

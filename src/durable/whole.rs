@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    refuse,
+    serve::{Exchange, Served},
+};
+use crate::{
+    access::Action,
+    dialect::{Answer, Refusal, Whole},
+    session::{Chunk, Lsn, Position, ReadError, Session, Status},
+};
+
+/// A session's log, as far as it was waited for.
+pub(super) struct Log {
+    pub(super) records: Vec<Chunk>,
+    pub(super) status: Status,
+    pub(super) tail: Lsn,
+}
+
+/// How much of a log to wait for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Until {
+    /// What is there by now.
+    Now,
+    /// The same, and at least the first record.
+    Begun,
+    /// The terminal event.
+    End,
+    /// The terminal event, if it comes in this time.
+    EndWithin(Duration),
+}
+
+impl Exchange {
+    /// A document of a session's whole log.
+    pub(super) async fn whole(&self, whole: Whole) -> Served {
+        let Some(session) = self.find(&whole.session, Action::Read).await? else {
+            return Ok(self.answer(&Answer::Idle));
+        };
+        let until = if whole.wait { Until::End } else { Until::Now };
+        self.document(&session, until, false).await
+    }
+
+    /// The same, of a session that was found or started.
+    pub(super) async fn document(&self, session: &Session, until: Until, started: bool) -> Served {
+        let log = log(session, until).await?;
+        Ok(self.answer(&Answer::Whole {
+            session: self.view(session, log.status, log.tail),
+            records: &log.records,
+            started,
+        }))
+    }
+}
+
+pub(super) async fn log(session: &Session, until: Until) -> Result<Log, Refusal> {
+    let refused = |error: ReadError| refuse::read(&error, Position::START);
+    let mut reader = session.reader(Position::START).await.map_err(refused)?;
+    let deadline = match until {
+        Until::EndWithin(patience) => Some(Instant::now() + patience),
+        Until::Now | Until::Begun | Until::End => None,
+    };
+    let tail = reader.tail();
+    let mut records = Vec::new();
+    // Not read past the end: that would count as a client that has had it all, and whether this one
+    // will is not known here.
+    while !reader.at_end() {
+        let enough = match until {
+            Until::Now => true,
+            Until::Begun => !records.is_empty(),
+            Until::End | Until::EndWithin(_) => false,
+        };
+        if enough && reader.position().lsn >= tail {
+            break;
+        }
+        let next = match deadline {
+            None => reader.next().await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, reader.next()).await {
+                Ok(next) => next,
+                Err(_) => break,
+            },
+        };
+        match next {
+            Some(batch) => records.push(batch.map_err(refused)?.chunk().clone()),
+            None => break,
+        }
+    }
+    Ok(Log {
+        records,
+        status: reader.status(),
+        tail: reader.tail(),
+    })
+}

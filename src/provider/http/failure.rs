@@ -1,0 +1,300 @@
+//! What went wrong with the server, in words that clients may hear.
+//!
+//! The server's own words never come out: they may hold keys, names of deployments, or other
+//! people's data. Its short code is kept for traces.
+
+use std::{fmt, time::Duration};
+
+use reqwest::StatusCode;
+use serde_json::{Value, error::Category};
+
+use crate::chat::{ErrorCode, ProviderError};
+
+/// No connection, or it broke before the response.
+pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
+    let timeout = error.is_timeout();
+    let error = ProviderError::new("the model's server can't be reached; try again later")
+        .recoverable(true)
+        .with_source(error.without_url());
+    if timeout {
+        error.with_code(ErrorCode::Timeout)
+    } else {
+        error
+    }
+}
+
+/// Nothing came for too long.
+pub(super) fn silent() -> ProviderError {
+    ProviderError::new("the model has been silent for too long; try again")
+        .with_code(ErrorCode::Timeout)
+        .recoverable(true)
+}
+
+/// Something came that is no part of an answer.
+// An error of serde's own quotes what it read, which may be private.
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+pub(crate) fn garbled(error: serde_json::Error) -> ProviderError {
+    ProviderError::new("the model's server sent something that can't be understood; try again")
+        .recoverable(true)
+        .with_source(Garbled {
+            category: error.classify(),
+            column: error.column(),
+        })
+}
+
+/// Something came that is too long.
+pub(crate) fn too_long() -> ProviderError {
+    ProviderError::new("the model's server sent more at once than is allowed")
+        .with_code(ErrorCode::Limit)
+}
+
+/// The server said no: by a status, by an error inside the stream, or both.
+pub(crate) fn refused(
+    status: Option<StatusCode>,
+    code: Option<Code>,
+    retry_after: Option<Duration>,
+) -> ProviderError {
+    let status = status.or_else(|| StatusCode::from_u16(code.as_ref()?.number?).ok());
+    let (message, recoverable) = code
+        .as_ref()
+        .and_then(|code| by_word(code.word.as_deref()?))
+        .or_else(|| by_status(status?))
+        .unwrap_or(("the model's server reported an error; try again", true));
+    let message = match retry_after.filter(|_| recoverable) {
+        // Who comes back sooner is refused again.
+        Some(wait) => format!("{message}, in {} s", wait.as_millis().div_ceil(1000)),
+        None => message.to_owned(),
+    };
+    let mut error = ProviderError::new(message)
+        .recoverable(recoverable)
+        .with_source(Refused { status, code });
+    if status == Some(StatusCode::REQUEST_TIMEOUT) || status == Some(StatusCode::GATEWAY_TIMEOUT) {
+        error = error.with_code(ErrorCode::Timeout);
+    }
+    match retry_after {
+        Some(wait) => error.with_retry_after(wait),
+        None => error,
+    }
+}
+
+fn by_word(word: &str) -> Option<(&'static str, bool)> {
+    Some(match word {
+        "context_length_exceeded" | "exceed_context_size_error" => {
+            ("the conversation is too long for this model", false)
+        }
+        "insufficient_quota" => ("the quota for the model is used up", false),
+        "rate_limit_exceeded" => ("the model is asked too much; try again", true),
+        "model_not_found" => ("the model's server doesn't have this model", false),
+        "content_filter" | "content_policy_violation" => {
+            ("the model's server refuses to answer this", false)
+        }
+        "no_tools" => ("this model can't call tools", false),
+        "no_thinking" => ("this model can't be asked to think", false),
+        "invalid_api_key" | "authentication_error" => (
+            "the model's server refused this server's credentials",
+            false,
+        ),
+        _ => return None,
+    })
+}
+
+fn by_status(status: StatusCode) -> Option<(&'static str, bool)> {
+    Some(match status.as_u16() {
+        401 | 403 => (
+            "the model's server refused this server's credentials",
+            false,
+        ),
+        402 => ("the quota for the model is used up", false),
+        404 => ("the model's server doesn't have this model", false),
+        408 | 504 => ("the model has been silent for too long; try again", true),
+        413 => ("the conversation is too long for this model", false),
+        429 => ("the model is asked too much; try again", true),
+        300..=499 => ("the model's server refused the request", false),
+        500..=599 => ("the model's server has failed; try again", true),
+        _ => return None,
+    })
+}
+
+/// The server's short names for an error, by which no words of its own come out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Code {
+    word: Option<String>,
+    number: Option<u16>,
+}
+
+impl Code {
+    fn of_word(word: &str) -> Self {
+        Self {
+            word: Some(word.to_owned()),
+            number: None,
+        }
+    }
+
+    fn add(&mut self, value: &Value) {
+        match value {
+            // Only what looks like a code is one: a sentence may quote the key.
+            Value::String(word) if is_plain(word) => {
+                if let Ok(number) = word.parse() {
+                    self.number.get_or_insert(number);
+                } else if self
+                    .word
+                    .as_deref()
+                    .is_none_or(|word| by_word(word).is_none())
+                {
+                    self.word = Some(word.clone());
+                }
+            }
+            Value::Number(number) => {
+                let number = number
+                    .as_u64()
+                    .and_then(|number| u16::try_from(number).ok());
+                self.number = self.number.or(number);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_plain(word: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=40).contains(&word.len()) && word.bytes().all(plain)
+}
+
+/// The code in the body of an error response.
+pub(super) fn code_of_body(body: &[u8]) -> Option<Code> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    code_of_error(body.get("error").unwrap_or(&body))
+}
+
+/// The code in an error: an object, or the sentence that some servers send instead.
+pub(crate) fn code_of_error(error: &Value) -> Option<Code> {
+    if let Value::String(sentence) = error {
+        return code_of_sentence(sentence);
+    }
+    let mut code = Code::default();
+    for value in [error.get("code"), error.get("type")].into_iter().flatten() {
+        code.add(value);
+    }
+    (code != Code::default()).then_some(code)
+}
+
+// Ollama has sentences only.
+fn code_of_sentence(sentence: &str) -> Option<Code> {
+    let word = if sentence.contains("does not support tools") {
+        "no_tools"
+    } else if sentence.contains("does not support thinking") {
+        "no_thinking"
+    } else if sentence.starts_with("model ") && sentence.contains("not found") {
+        "model_not_found"
+    } else {
+        return None;
+    };
+    Some(Code::of_word(word))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("not the JSON that is expected, at column {column}: {category:?}")]
+struct Garbled {
+    category: Category,
+    column: usize,
+}
+
+#[derive(Debug)]
+struct Refused {
+    status: Option<StatusCode>,
+    code: Option<Code>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server answered with")?;
+        if let Some(status) = self.status {
+            write!(f, " status {}", status.as_u16())?;
+        }
+        match self.code.as_ref().and_then(|code| code.word.as_deref()) {
+            Some(word) => write!(f, " code {word}"),
+            None => f.write_str(" no code"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(error: &Value) -> ProviderError {
+        refused(None, code_of_error(error), None)
+    }
+
+    #[test]
+    fn who_waits_as_long_as_is_said_is_not_too_early() {
+        for (millis, said) in [(300, "in 1 s"), (1000, "in 1 s"), (1001, "in 2 s")] {
+            let wait = Duration::from_millis(millis);
+            let error = refused(Some(StatusCode::TOO_MANY_REQUESTS), None, Some(wait));
+            assert!(error.to_string().ends_with(said), "{millis}: {error}");
+        }
+    }
+
+    #[test]
+    fn errors_of_many_servers_are_understood_by_their_codes() {
+        for (error, message, recoverable) in [
+            (
+                json!({"message": "M", "type": "invalid_request_error", "code": "context_length_exceeded"}),
+                "the conversation is too long",
+                false,
+            ),
+            (
+                json!({"code": 400, "message": "M", "type": "exceed_context_size_error", "n_ctx": 512}),
+                "the conversation is too long",
+                false,
+            ),
+            (
+                json!({"object": "error", "message": "M", "type": "NotFoundError", "code": 404}),
+                "doesn't have this model",
+                false,
+            ),
+            (
+                json!({"code": 503, "message": "Loading model", "type": "unavailable_error"}),
+                "has failed; try again",
+                true,
+            ),
+            (
+                json!({"message": "M", "type": "server_error", "code": "429"}),
+                "asked too much",
+                true,
+            ),
+            (
+                json!("model \"m\" not found, try pulling it first"),
+                "doesn't have this model",
+                false,
+            ),
+            (json!("m does not support tools"), "can't call tools", false),
+            (
+                json!("an error was encountered while running the model"),
+                "reported an error",
+                true,
+            ),
+            (
+                json!({"code": null, "type": ["x"]}),
+                "reported an error",
+                true,
+            ),
+        ] {
+            let found = of(&error);
+            assert!(found.message().contains(message), "{error}: {found}");
+            assert_eq!(found.is_recoverable(), recoverable, "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_looks_like_a_code_is_kept() {
+        for secret in ["sk-123", "Not a code", &"x".repeat(41)] {
+            let found = of(&json!({"code": secret, "type": secret, "message": secret}));
+            assert!(!format!("{found:?}").contains(secret), "{found:?}");
+        }
+    }
+}

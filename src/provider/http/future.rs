@@ -1,0 +1,116 @@
+use std::{fmt, pin::Pin, sync::Arc, task, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use reqwest::{
+    Response, StatusCode,
+    header::{HeaderMap, HeaderName, RETRY_AFTER},
+};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::{AnswerStream, Decode, Upstream, failure, retries::Retries};
+use crate::chat::ProviderError;
+
+// An error response is only read for its code.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+// Some servers say it more finely here.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
+/// Waits for the first event of the answer, or for its end; asks again where the
+/// [module](super) says so.
+///
+/// Dropping it drops the request.
+pub struct ResponseFuture {
+    inner: Pin<Box<dyn Future<Output = Result<AnswerStream, ProviderError>> + Send>>,
+}
+
+impl ResponseFuture {
+    pub(super) fn new(
+        upstream: Arc<Upstream>,
+        body: Bytes,
+        decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            inner: Box::pin(respond(upstream, body, decoder)),
+        }
+    }
+}
+
+impl Future for ResponseFuture {
+    type Output = Result<AnswerStream, ProviderError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        self.inner.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for ResponseFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+async fn respond(
+    upstream: Arc<Upstream>,
+    body: Bytes,
+    decoder: impl Fn() -> Box<dyn Decode>,
+) -> Result<AnswerStream, ProviderError> {
+    let mut retries = Retries::new(upstream.retries());
+    loop {
+        let error = match begin(&upstream, body.clone(), decoder()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        // Without chance all come back together, which is still better than not at all.
+        let chance = getrandom::u32().unwrap_or(0);
+        let Some(wait) = retries.after(&error, chance) else {
+            return Err(error);
+        };
+        tracing::debug!(?error, ?wait, "the model's server is asked again");
+        sleep(wait).await;
+    }
+}
+
+// One request, up to the first event of its answer.
+async fn begin(
+    upstream: &Upstream,
+    body: Bytes,
+    decoder: Box<dyn Decode>,
+) -> Result<AnswerStream, ProviderError> {
+    let deadline = Instant::now() + upstream.idle_timeout();
+    let response = timeout_at(deadline, upstream.post(body).send())
+        .await
+        .map_err(|_| failure::silent())?
+        .map_err(failure::unreachable)?;
+    if !response.status().is_success() {
+        return Err(refused(response).await);
+    }
+    let mut answer = AnswerStream::new(response.into(), decoder, upstream.idle_timeout());
+    answer.begin().await?;
+    Ok(answer)
+}
+
+async fn refused(response: Response) -> ProviderError {
+    let status = response.status();
+    let retry_after = retry_after(status, response.headers());
+    let body = Limited::new(reqwest::Body::from(response), MAX_ERROR_BYTES).collect();
+    // Without its body the refusal still has its status.
+    let body = match timeout(ERROR_BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) | Err(_) => Bytes::new(),
+    };
+    let code = failure::code_of_body(&body);
+    failure::refused(Some(status), code, retry_after)
+}
+
+// The form with a date is left aside: it needs two clocks that agree.
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+        return None;
+    }
+    let number = |name: HeaderName| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+    number(RETRY_AFTER_MS)
+        .map(Duration::from_millis)
+        .or_else(|| number(RETRY_AFTER).map(Duration::from_secs))
+}

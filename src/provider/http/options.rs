@@ -1,0 +1,107 @@
+use std::{env::VarError, time::Duration};
+
+use serde_json::{Map, Value};
+
+use super::ConfigError;
+
+/// What can be said about any provider over HTTP.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) base_url: String,
+    pub(crate) key: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) fields: Map<String, Value>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) retries: u32,
+}
+
+impl Options {
+    pub(crate) fn new(base_url: &str) -> Self {
+        Self {
+            base_url: base_url.to_owned(),
+            key: None,
+            model: None,
+            fields: Map::new(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
+            max_event_bytes: 1024 * 1024,
+            retries: 2,
+        }
+    }
+}
+
+/// An environment variable. One that is set to nothing is as good as unset.
+pub(crate) fn variable(
+    read: impl Fn(&'static str) -> Result<String, VarError>,
+    name: &'static str,
+) -> Result<Option<String>, ConfigError> {
+    match read(name) {
+        Ok(value) => Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(ConfigError::NotUnicode { name }),
+    }
+}
+
+/// The methods that set [`Options`] on a builder that has them in its field `options`.
+macro_rules! setters {
+    ($Builder:ident) => {
+        impl $Builder {
+            /// The key, sent as a bearer token. Servers on one's own machine often want none.
+            pub fn api_key(mut self, key: impl Into<String>) -> Self {
+                self.options.key = Some(key.into());
+                self
+            }
+
+            /// The model that answers where the request names none.
+            pub fn model(mut self, model: impl Into<String>) -> Self {
+                self.options.model = Some(model.into());
+                self
+            }
+
+            /// How long connecting may take. 10 s unless set.
+            pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+                self.options.connect_timeout = timeout;
+                self
+            }
+
+            /// How long the server may say nothing, before its response and between two events. 2
+            /// minutes unless set: models that think in secret, or are loaded first, are silent for
+            /// long.
+            pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+                self.options.idle_timeout = timeout;
+                self
+            }
+
+            /// How many bytes one event of the server may have, and the tool calls of a turn
+            /// together. 1 MiB unless set.
+            pub fn max_event_bytes(mut self, max: usize) -> Self {
+                self.options.max_event_bytes = max;
+                self
+            }
+
+            /// How often a request that failed before its first event is made again, where that may
+            /// help; [`http`](crate::provider::http#when-it-is-tried-again) has the rest. 2 unless
+            /// set.
+            pub fn retries(mut self, retries: u32) -> Self {
+                self.options.retries = retries;
+                self
+            }
+        }
+
+        impl fmt::Debug for $Builder {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                // The base URL may hold a password.
+                f.debug_struct(stringify!($Builder))
+                    .field("has_key", &self.options.key.is_some())
+                    .field("model", &self.options.model)
+                    .field("connect_timeout", &self.options.connect_timeout)
+                    .field("idle_timeout", &self.options.idle_timeout)
+                    .field("retries", &self.options.retries)
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use setters;

@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use crate::chat::{ErrorCode, ProviderError};
+
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(8);
+// A client waits meanwhile; for longer it can wait by itself.
+const LONGEST_ASKED: Duration = Duration::from_secs(30);
+
+/// How often a request is made again, and after how long. No I/O and no clock.
+#[derive(Debug)]
+pub(super) struct Retries {
+    left: u32,
+    wait: Duration,
+}
+
+impl Retries {
+    pub(super) fn new(max: u32) -> Self {
+        Self {
+            left: max,
+            wait: SHORTEST,
+        }
+    }
+
+    /// How long to wait after this failure, if it is worth another try. `chance`, anywhere in its
+    /// range, keeps clients that failed together from coming back together.
+    pub(super) fn after(&mut self, error: &ProviderError, chance: u32) -> Option<Duration> {
+        // Who was silent may have worked for us all the while.
+        let worth_it = error.is_recoverable() && error.code() == ErrorCode::Provider;
+        if !worth_it || self.left == 0 {
+            return None;
+        }
+        let chance = f64::from(chance) / f64::from(u32::MAX);
+        let wait = match error.retry_after() {
+            Some(asked) if asked > LONGEST_ASKED => return None,
+            Some(asked) => asked + self.wait.mul_f64(chance / 2.0),
+            None => self.wait.mul_f64(1.0 - chance / 2.0),
+        };
+        self.left -= 1;
+        self.wait = (self.wait * 2).min(LONGEST);
+        Some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overloaded() -> ProviderError {
+        ProviderError::new("no").recoverable(true)
+    }
+
+    fn waits(max: u32, error: &ProviderError, chance: u32) -> Vec<u128> {
+        let mut retries = Retries::new(max);
+        std::iter::from_fn(|| retries.after(error, chance))
+            .map(|wait| wait.as_millis())
+            .collect()
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_are_counted() {
+        assert_eq!(
+            waits(7, &overloaded(), 0),
+            [500, 1000, 2000, 4000, 8000, 8000, 8000]
+        );
+        assert_eq!(waits(2, &overloaded(), u32::MAX), [250, 500]);
+        assert!(waits(0, &overloaded(), 0).is_empty());
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_waited_for_unless_it_is_too_long() {
+        let after = |secs| overloaded().with_retry_after(Duration::from_secs(secs));
+        assert_eq!(waits(2, &after(3), 0), [3000, 3000]);
+        assert_eq!(waits(2, &after(3), u32::MAX), [3250, 3500]);
+        assert_eq!(waits(1, &after(30), 0), [30_000]);
+        assert!(waits(1, &after(31), 0).is_empty());
+    }
+
+    #[test]
+    fn what_trying_again_does_not_mend_is_not_tried_again() {
+        assert!(waits(2, &ProviderError::new("no"), 0).is_empty());
+        let silent = overloaded().with_code(ErrorCode::Timeout);
+        assert!(waits(2, &silent, 0).is_empty());
+    }
+}

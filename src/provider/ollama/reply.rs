@@ -1,0 +1,148 @@
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use super::wire::{Call, Line};
+use crate::{
+    chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, Usage},
+    provider::http::{CallIds, Decode, Lines, code_of_error, garbled, refused, too_long},
+};
+
+// Models ask for a handful of tools at once.
+const MAX_CALLS: usize = 256;
+
+/// Decodes a body of JSON lines. No I/O and no clock.
+#[derive(Debug)]
+pub(super) struct Reply {
+    lines: Lines,
+    turn: Turn,
+}
+
+#[derive(Debug)]
+struct Turn {
+    ids: CallIds,
+    calls: Vec<ToolCall>,
+    call_bytes: usize,
+    max_call_bytes: usize,
+    end: Option<Complete>,
+}
+
+impl Reply {
+    pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
+        Self {
+            lines: Lines::new(max_bytes),
+            turn: Turn {
+                ids,
+                calls: Vec::new(),
+                call_bytes: 0,
+                max_call_bytes: max_bytes,
+                end: None,
+            },
+        }
+    }
+}
+
+impl Decode for Reply {
+    fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
+        let mut heard = false;
+        let turn = &mut self.turn;
+        let pushed = self.lines.push(bytes, |line| {
+            heard |= turn.take(line, out)?;
+            Ok(())
+        });
+        match pushed {
+            Err(error) if !self.is_done() => Err(error),
+            _ => Ok(heard), // what follows the end is nobody's concern
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.turn.end.is_some()
+    }
+
+    fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        // The last line may lack its end. Half a line is no line, and no error of its own.
+        let rest = self.lines.rest();
+        if serde_json::from_slice::<Line>(&rest).is_ok() {
+            self.turn.take(&rest, out)?;
+        }
+        let complete = self.turn.end.take().ok_or_else(ProviderError::cut)?;
+        if !self.turn.calls.is_empty() {
+            out.push_back(ChatEvent::tool_calls(self.turn.calls.drain(..)));
+        }
+        out.push_back(complete.into());
+        Ok(())
+    }
+}
+
+impl Turn {
+    // Says whether something was said.
+    fn take(&mut self, line: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
+        let text = line.trim_ascii();
+        if text.is_empty() || self.end.is_some() {
+            return Ok(false);
+        }
+        let line: Line = serde_json::from_slice(text).map_err(garbled)?;
+        if let Some(error) = &line.error {
+            return Err(refused(None, code_of_error(error), None));
+        }
+        if let Some(said) = line.message {
+            let piece = |text: &String| !text.is_empty();
+            out.extend(said.thinking.filter(piece).map(ChatEvent::thinking));
+            out.extend(said.content.filter(piece).map(ChatEvent::text));
+            let calls = said.tool_calls.filter(|calls| !calls.is_empty());
+            if let Some(calls) = calls {
+                self.call_bytes += text.len();
+                self.calls
+                    .extend(calls.into_iter().map(|call| whole(call, &mut self.ids)));
+                if self.call_bytes > self.max_call_bytes || self.calls.len() > MAX_CALLS {
+                    return Err(too_long());
+                }
+            }
+        }
+        if line.done == Some(true) {
+            let reason = match line.done_reason.as_deref() {
+                // `load` and `unload`: it was asked nothing.
+                None | Some("" | "stop" | "load" | "unload") => FinishReason::Stop,
+                Some(reason) => FinishReason::from(reason),
+            };
+            let reason = match reason {
+                FinishReason::Stop if !self.calls.is_empty() => FinishReason::ToolCalls,
+                reason => reason,
+            };
+            let mut complete = Complete::new().with_finish_reason(reason);
+            complete.usage = match (line.prompt_eval_count, line.eval_count) {
+                (None, None) => None,
+                // Without the first the whole prompt was still in its cache.
+                (input, output) => Some(Usage::new(input.unwrap_or(0), output.unwrap_or(0))),
+            };
+            self.end = Some(complete);
+        }
+        Ok(true)
+    }
+}
+
+fn whole(call: Call, ids: &mut CallIds) -> ToolCall {
+    let id = ids.next(call.id.unwrap_or_default());
+    let name = call.function.name.unwrap_or_default();
+    match call.function.arguments {
+        Some(Value::String(text)) => ToolCall::from_text(id, name, &text),
+        None | Some(Value::Null) => ToolCall::from_text(id, name, ""),
+        Some(arguments) => ToolCall::new(id, name, arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::http::fuzz::fuzz;
+
+    #[test]
+    fn no_bytes_confuse_it() {
+        const SEEDS: [&[u8]; 2] = [
+            include_bytes!("../../../tests/providers/recorded/ollama-thinking.ndjson"),
+            include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),
+        ];
+        fuzz(&SEEDS, |max| Box::new(Reply::new(CallIds::after(&[]), max)));
+    }
+}

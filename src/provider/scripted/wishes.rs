@@ -1,0 +1,110 @@
+//! The tools that a question names, and what to call them with.
+
+use serde_json::{Map, Value};
+
+use crate::chat::{ToolCall, ToolDefinition};
+
+/// Calls of those of these tools that `question` names: all words of the tool's name are in it. The
+/// first gets the JSON object that the question ends with, if it does; the others get what their
+/// schemas have as examples.
+pub(super) fn wishes(question: &str, tools: &[ToolDefinition]) -> Vec<ToolCall> {
+    let (words, mut brought) = match question.split_once('{') {
+        Some((words, rest)) => (words, serde_json::from_str(&format!("{{{rest}")).ok()),
+        None => (question, None),
+    };
+    let words = words.to_lowercase();
+    let words: Vec<_> = words.split(|char: char| !char.is_alphanumeric()).collect();
+    let is_named = |tool: &&ToolDefinition| {
+        let name = tool.name.to_lowercase();
+        let mut parts = name.split(['_', '-']).filter(|part| !part.is_empty());
+        parts.all(|part| words.contains(&part))
+    };
+    let named = tools.iter().filter(is_named).enumerate();
+    let call = |(at, tool): (usize, &ToolDefinition)| {
+        let arguments = brought.take().unwrap_or_else(|| example(&tool.parameters));
+        ToolCall::new(format!("call_{}", at + 1), &tool.name, arguments)
+    };
+    named.map(call).collect()
+}
+
+/// Something that fits a simple schema: its first example, else its default, else what its type
+/// suggests. References aren't followed.
+fn example(schema: &Value) -> Value {
+    let list = |key: &str| schema[key].get(0);
+    let given = list("examples").or_else(|| schema.get("default"));
+    let given = given.or_else(|| schema.get("const").or_else(|| list("enum")));
+    if let Some(given) = given {
+        return given.clone();
+    }
+    match schema["type"].as_str() {
+        Some("string") => "something".into(),
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| 1.into()),
+        Some("boolean") => true.into(),
+        Some("array") => Value::Array(Vec::new()),
+        Some("null") => Value::Null,
+        _ => properties(schema).into(),
+    }
+}
+
+fn properties(schema: &Value) -> Map<String, Value> {
+    let is_required = |name: &str| {
+        let required = schema["required"].as_array();
+        required.is_some_and(|names| names.iter().any(|it| it == name))
+    };
+    let all = schema["properties"].as_object().into_iter().flatten();
+    all.filter(|(name, of)| is_required(name) || of.get("examples").is_some())
+        .map(|(name, of)| (name.clone(), example(of)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tools() -> Vec<ToolDefinition> {
+        let mail = json!({
+            "properties": {
+                "to": {"type": "string", "examples": ["ada@example.org"]},
+                "copies": {"type": "integer", "minimum": 2},
+                "urgent": {"type": "boolean"},
+            },
+            "required": ["to", "copies"],
+        });
+        vec![
+            ToolDefinition::new("send_mail", "", mail),
+            ToolDefinition::new("weather", "", json!({"type": "object"})),
+        ]
+    }
+
+    #[test]
+    fn a_tool_is_called_if_all_words_of_its_name_are_there() {
+        let named = |question| {
+            let calls = wishes(question, &tools());
+            calls.into_iter().map(|call| call.name).collect::<Vec<_>>()
+        };
+        assert_eq!(named("Send Ada a MAIL!"), ["send_mail"]);
+        assert_eq!(named("weather?"), ["weather"]);
+        assert_eq!(
+            named("Mail the weather, send it."),
+            ["send_mail", "weather"]
+        );
+        assert!(named("Whether to email").is_empty());
+        assert!(named(r#"Hi {"weather": 1}"#).is_empty());
+    }
+
+    #[test]
+    fn arguments_are_the_questions_or_the_examples_of_the_schema() {
+        let calls = wishes("send mail", &tools());
+        assert_eq!(
+            calls[0].arguments,
+            json!({"to": "ada@example.org", "copies": 2})
+        );
+        let calls = wishes(r#"send_mail, and weather {"to": "{bob}"}"#, &tools());
+        assert_eq!(calls[0].arguments, json!({"to": "{bob}"}));
+        assert_eq!((&*calls[1].id, &calls[1].arguments), ("call_2", &json!({})));
+        let calls = wishes("weather {as it is}", &tools());
+        assert_eq!(calls[0].arguments, json!({}));
+    }
+}

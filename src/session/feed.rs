@@ -1,0 +1,101 @@
+//! Who publishes into a hot log: the session's writer, or a follower of another server's writer, by
+//! turns. A fenced writer becomes a follower, and a follower that takes an orphan over its writer;
+//! the readers go on through both.
+
+use bytes::Bytes;
+
+use super::{
+    Epoch, Outcome, Permit, ReadError, Status,
+    flaw::Flaw,
+    follower::{self, Followed},
+    recovery::{TakenOver, give_back},
+    registry::Feeding,
+    writer::{End, Writer},
+};
+
+/// What the task that feeds an entry does now.
+pub(super) enum Role {
+    Write(Box<Writing>),
+    Follow,
+}
+
+/// A session that this server writes.
+pub(super) struct Writing {
+    pub(super) writer: Writer,
+    pub(super) epoch: Epoch,
+    pub(super) first: Option<Bytes>,
+    pub(super) permit: Permit,
+    pub(super) on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
+}
+
+impl Writing {
+    fn of(feeding: &Feeding, taken: TakenOver) -> Self {
+        let (shared, entry) = (feeding.shared.clone(), feeding.entry.clone());
+        let on = taken.on;
+        let writer = Writer::new(shared, entry, taken.epoch, taken.commands, on.source);
+        Self {
+            writer: writer.answering(on.inbox).after(taken.written, taken.age),
+            epoch: taken.epoch,
+            first: on.first,
+            permit: taken.permit,
+            on_sealed: on.on_sealed,
+        }
+    }
+}
+
+/// Feeds the entry until the session has ended, or nobody here has to do with it any more.
+pub(super) async fn feed(feeding: &Feeding, mut role: Role) {
+    loop {
+        role = match role {
+            Role::Follow => match follower::follow(&feeding.shared, &feeding.entry).await {
+                Followed::Over => return,
+                Followed::TakenOver(taken) => Role::Write(Box::new(Writing::of(feeding, *taken))),
+            },
+            Role::Write(writing) => match write(feeding, *writing).await {
+                Some(next) => next,
+                None => return,
+            },
+        };
+    }
+}
+
+async fn write(feeding: &Feeding, writing: Writing) -> Option<Role> {
+    let Feeding { shared, entry } = feeding;
+    let Writing {
+        writer,
+        epoch,
+        first,
+        permit,
+        on_sealed,
+    } = writing;
+    let end = writer.run(first.as_deref()).await;
+    entry.disown();
+    // A shutdown waits for the permits of those who have something to hand over.
+    let permit = matches!(end, End::Released).then_some(permit);
+    let next = match end {
+        End::Sealed(outcome) => {
+            tracing::debug!(?outcome, "a session ended");
+            if let Some(hook) = on_sealed {
+                hook(outcome);
+            }
+            None
+        }
+        End::Fenced if shared.flawed(Flaw::IgnoresFence) => {
+            let ended = Status::Ended(Outcome::Complete);
+            entry.log.publish(None, ended);
+            None
+        }
+        End::Fenced => Some(Role::Follow),
+        End::Gone(error) => {
+            entry.log.fail(error.into());
+            None
+        }
+        End::Released => {
+            give_back(shared, &entry.id, epoch).await;
+            entry.log.fail(ReadError::ShutDown);
+            None
+        }
+    };
+    drop(permit);
+    next
+}

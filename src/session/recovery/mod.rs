@@ -1,0 +1,18 @@
+//! What becomes of an orphan: a session whose writer died or hangs.
+//!
+//! Whoever claims it ends it or carries it on. It ends as aborted if somebody wanted that, and as
+//! interrupted where nothing here can start it again. What can, a layer has registered under the
+//! name that is stored with the session; it decides for each orphan.
+
+mod claim;
+mod restarter;
+mod seal;
+mod take_over;
+
+pub use self::restarter::{CarryOn, Orphan, Restarter};
+pub(super) use self::{
+    claim::give_back,
+    restarter::Restarters,
+    seal::seal,
+    take_over::{Taken, TakenOver, take_over},
+};

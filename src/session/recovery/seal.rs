@@ -1,0 +1,47 @@
+use std::sync::Arc;
+
+use super::claim::{claim, repeat};
+use crate::{
+    session::{ChunkBuilder, Ending, SessionId, registry::Shared},
+    store::{Claimed, Seal, State, StoreError, Then},
+};
+
+/// Claims the session as it was seen, and seals it. Does nothing if somebody else is faster, and
+/// gives up on a store that doesn't answer: the next sweep finds the orphan again.
+pub(in crate::session) async fn seal(shared: &Arc<Shared>, id: &SessionId, seen: State) {
+    let sealed = async {
+        match claim(shared, id, &seen).await? {
+            Some(claim) => seal_claimed(shared, id, &claim.claimed).await,
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = sealed.await {
+        tracing::debug!(%error, "an orphan was not recovered this time");
+    }
+}
+
+/// Seals what was claimed: as aborted if somebody wanted that, else as interrupted.
+pub(super) async fn seal_claimed(
+    shared: &Arc<Shared>,
+    id: &SessionId,
+    claimed: &Claimed,
+) -> Result<(), StoreError> {
+    let ending = match &claimed.state.abort {
+        Some(abort) => Ending::Aborted {
+            reason: abort.reason.clone(),
+        },
+        None => Ending::Interrupted,
+    };
+    let mut record = ChunkBuilder::new();
+    record.push(&shared.format.ending(&ending));
+    let Some(chunk) = record.take(claimed.state.tail.next(), claimed.epoch) else {
+        return Ok(());
+    };
+    let then = Then::Seal(Seal {
+        outcome: ending.outcome(),
+        keep: shared.options.retention.keep,
+    });
+    repeat(shared, || shared.store.append(id, chunk.clone(), then)).await?;
+    tracing::info!(outcome = ?ending.outcome(), "an orphan was sealed");
+    Ok(())
+}

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::State;
+
+/// What somebody answered to a session's owner, from any server.
+///
+/// To the store both are opaque: who asks makes the names, and knows what the bytes mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What it answers: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME) bytes.
+    pub name: Arc<str>,
+    /// What was answered.
+    pub content: Bytes,
+}
+
+/// What came of an answer.
+#[derive(Debug, Clone)]
+pub enum Answered {
+    /// It is stored for the session's owner, which stands so.
+    Stored(State),
+    /// Another answer came first under this name, and stays.
+    Taken,
+}
+
+impl Answer {
+    /// The most bytes of a name.
+    pub const MAX_NAME: usize = 128;
+    /// The most answers that a session holds.
+    pub const MAX_COUNT: usize = 256;
+    /// The most bytes of all answers of a session, names and contents together.
+    pub const MAX_BYTES: usize = 256 * 1024;
+
+    /// An answer under this name.
+    pub fn new(name: impl Into<Arc<str>>, content: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.into(),
+            content: content.into(),
+        }
+    }
+
+    /// What it counts of [`MAX_BYTES`](Self::MAX_BYTES).
+    pub fn bytes(&self) -> usize {
+        self.name.len() + self.content.len()
+    }
+
+    /// Whether a session takes it that holds so many answers, of so many bytes together.
+    pub fn fits(&self, count: usize, bytes: usize) -> bool {
+        self.name.len() <= Self::MAX_NAME
+            && count < Self::MAX_COUNT
+            && bytes
+                .checked_add(self.bytes())
+                .is_some_and(|all| all <= Self::MAX_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_takes_what_is_equal_and_refuses_one_more() {
+        let of = |name: usize, content: usize| Answer::new("n".repeat(name), vec![0; content]);
+        assert!(of(Answer::MAX_NAME, 0).fits(0, 0));
+        assert!(!of(Answer::MAX_NAME + 1, 0).fits(0, 0));
+        assert!(of(1, 1).fits(Answer::MAX_COUNT - 1, 0));
+        assert!(!of(1, 1).fits(Answer::MAX_COUNT, 0));
+        assert!(of(1, Answer::MAX_BYTES - 1).fits(0, 0));
+        assert!(!of(1, Answer::MAX_BYTES).fits(0, 0));
+        assert!(of(1, 1).fits(1, Answer::MAX_BYTES - 2));
+        assert!(!of(1, 1).fits(1, Answer::MAX_BYTES - 1));
+        assert!(!of(1, 1).fits(1, usize::MAX));
+    }
+}

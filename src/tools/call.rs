@@ -1,0 +1,278 @@
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::Extensions;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Question, Unanswered, clock::Clock, outbox::Outbox};
+use crate::{
+    BoxError,
+    chat::{
+        Custom, Input, InputAction, InputAnswer, InputId, InputKind, InputOutcome, InputRequest,
+        InputResolved, Inputs, ToolProgress,
+    },
+};
+
+/// One call of a tool: for whom it runs, and how it talks to people meanwhile.
+///
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Call {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    about: About,
+    outbox: Outbox,
+    clock: Clock,
+    // The questions of this call that the log has from before the session was taken over.
+    asked: Vec<Input>,
+    asks: AtomicUsize,
+}
+
+/// What a call is, and whom it serves.
+#[derive(Clone)]
+pub(super) struct About {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: Value,
+    pub(super) key: String,
+    pub(super) serves: Arc<Serves>,
+}
+
+/// Whom the tools of one answer serve.
+pub(super) struct Serves {
+    pub(super) session_id: Option<Arc<str>>,
+    pub(super) owner: Option<Arc<str>>,
+    pub(super) chat_id: Option<String>,
+    pub(super) extensions: Extensions,
+    pub(super) inputs: Inputs,
+    pub(super) input_timeout: Duration,
+}
+
+impl Call {
+    pub(super) fn new(about: About, outbox: Outbox, timeout: Duration, asked: Vec<Input>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                about,
+                outbox,
+                clock: Clock::new(timeout),
+                asked,
+                asks: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// Its id, as in `tool_calls`. Within a session no other call has it.
+    pub fn id(&self) -> &str {
+        &self.inner.about.id
+    }
+
+    /// The tool's name.
+    pub fn tool(&self) -> &str {
+        &self.inner.about.name
+    }
+
+    /// What the model called it with.
+    pub fn arguments(&self) -> &Value {
+        &self.inner.about.arguments
+    }
+
+    /// Names what this call does, for services that do a thing once for each key: the same when the
+    /// call is made again after a crash, another for any other call. Without a session it is of use
+    /// only within this answer.
+    pub fn idempotency_key(&self) -> &str {
+        &self.inner.about.key
+    }
+
+    /// The session that the answer is for.
+    pub fn session_id(&self) -> Option<&str> {
+        self.inner.about.serves.session_id.as_deref()
+    }
+
+    /// Whom the session belongs to, as the application's access policy names them.
+    pub fn owner(&self) -> Option<&str> {
+        self.inner.about.serves.owner.as_deref()
+    }
+
+    /// The conversation's name, as the client gave it.
+    pub fn chat_id(&self) -> Option<&str> {
+        self.inner.about.serves.chat_id.as_deref()
+    }
+
+    /// What the layers above left on the HTTP request. Absent after a restart from the store.
+    pub fn extensions(&self) -> &Extensions {
+        &self.inner.about.serves.extensions
+    }
+
+    /// Tells clients what the tool does now. Left out where nobody takes it fast enough.
+    pub fn progress(&self, message: impl Into<String>) {
+        let progress = ToolProgress::new(self.id(), self.tool()).with_message(message);
+        self.inner.outbox.try_say(progress);
+    }
+
+    /// Tells clients how much is done, of how much in all where that is known, in units of the
+    /// tool's own. Left out where nobody takes it fast enough, and where it is no number.
+    pub fn progress_of(&self, done: f64, total: Option<f64>) {
+        let total = total.filter(|total| total.is_finite());
+        if done.is_finite() {
+            let progress = ToolProgress::new(self.id(), self.tool()).with_progress(done, total);
+            self.inner.outbox.try_say(progress);
+        }
+    }
+
+    /// Puts an event of the application's own into the log. Left out once the answer has ended.
+    pub async fn custom(&self, event: Custom) {
+        let _ = self.inner.outbox.say(event).await;
+    }
+
+    /// Asks a person whether something may be done. The timeout of the call stands still meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Unless they accept. Once the answer has ended nobody can.
+    pub async fn approve(&self, message: impl Into<String>) -> Result<(), Unanswered> {
+        let asked = |id| InputRequest::approval(id, message.into());
+        self.wait(asked, None, None).await.map(|_| ())
+    }
+
+    /// Asks a person something. The answer fits the question's schema. The timeout of the call stands
+    /// still meanwhile.
+    ///
+    /// If the server dies and another makes the call again, the questions that were asked by then
+    /// aren't asked again: their answers are given to the same questions in the same order.
+    ///
+    /// # Errors
+    ///
+    /// Unless they answer.
+    pub async fn ask(&self, question: Question) -> Result<Value, Unanswered> {
+        let Question {
+            message,
+            schema,
+            timeout,
+        } = question;
+        let asked = |id| InputRequest::question(id, message);
+        self.wait(asked, schema, timeout).await
+    }
+
+    /// Asks a person for a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unanswered`] unless they answer; an error of serde's if `T` refuses what fits its schema.
+    pub async fn ask_for<T>(&self, message: impl Into<String>) -> Result<T, BoxError>
+    where
+        T: DeserializeOwned + schemars::JsonSchema,
+    {
+        let answer = self.ask(Question::of::<T>(message)).await?;
+        Ok(serde_json::from_value(answer)?)
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Says that it begins, and returns when the log has that; false if it is not to begin.
+    pub(super) async fn begin(&self) -> bool {
+        let begun = ToolProgress::new(self.id(), self.tool());
+        self.inner.outbox.say(begun).await
+    }
+
+    async fn wait(
+        &self,
+        asked: impl FnOnce(InputId) -> InputRequest,
+        schema: Option<Value>,
+        timeout: Option<Duration>,
+    ) -> Result<Value, Unanswered> {
+        let _pause = self.inner.clock.pause();
+        let About {
+            id,
+            name,
+            arguments,
+            serves,
+            ..
+        } = &self.inner.about;
+        let timeout = timeout.unwrap_or(serves.input_timeout);
+        let mut request = asked(InputId::random()).with_call(id, name, arguments.clone());
+        request.schema = schema;
+        request.timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+
+        let nth = self.inner.asks.fetch_add(1, Ordering::Relaxed);
+        let before = self.inner.asked.get(nth);
+        match before.filter(|before| is_same(&before.request, &request)) {
+            Some(before) => {
+                request.input_id = before.request.input_id.clone();
+                match &before.outcome {
+                    Some(InputOutcome::Accept) if request.kind == InputKind::Approval => {
+                        return Ok(Value::Null);
+                    }
+                    Some(InputOutcome::Accept) | None => {}
+                    Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
+                    Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
+                    Some(_) => return Err(Unanswered::Cancelled),
+                }
+            }
+            None if self.inner.outbox.say(request.clone()).await => {}
+            None => return Err(Unanswered::Cancelled),
+        }
+        let resolved = before.is_some_and(|before| before.outcome.is_some());
+
+        let answer = serves.inputs.answer(&request.input_id);
+        let answer = match Instant::now().checked_add(timeout) {
+            Some(deadline) => timeout_at(deadline, answer).await.ok(),
+            None => Some(answer.await),
+        };
+        let (outcome, answer) = judge(&request, answer);
+        if !resolved {
+            let resolved = InputResolved::new(request.input_id, outcome);
+            if !self.inner.outbox.say(resolved).await {
+                return Err(Unanswered::Cancelled);
+            }
+        }
+        answer
+    }
+}
+
+// What the answer comes to. Whoever took it in has checked it, but may have done so without the
+// schema.
+fn judge(
+    request: &InputRequest,
+    answer: Option<InputAnswer>,
+) -> (InputOutcome, Result<Value, Unanswered>) {
+    match answer {
+        None => (InputOutcome::Timeout, Err(Unanswered::TimedOut)),
+        Some(answer) if request.check(&answer).is_err() => {
+            (InputOutcome::Cancel, Err(Unanswered::Cancelled))
+        }
+        Some(answer) => (
+            answer.action.into(),
+            match answer.action {
+                InputAction::Accept => Ok(answer.content),
+                InputAction::Decline => Err(Unanswered::Declined),
+                InputAction::Cancel => Err(Unanswered::Cancelled),
+            },
+        ),
+    }
+}
+
+// Whether it is the same question, but for its id and its patience.
+fn is_same(before: &InputRequest, now: &InputRequest) -> bool {
+    before.kind == now.kind && before.message == now.message && before.schema == now.schema
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.id())
+            .field("tool", &self.tool())
+            .finish_non_exhaustive()
+    }
+}

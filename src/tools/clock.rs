@@ -1,0 +1,137 @@
+use std::{future::pending, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+/// Counts the time that a call takes, without the time in which somebody is asked.
+#[derive(Debug)]
+pub(super) struct Clock {
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    left: Duration,
+    // Whether it runs, and since when.
+    since: Option<Instant>,
+    pauses: usize,
+}
+
+/// The clock stands still while there is one of these.
+#[derive(Debug)]
+pub(super) struct Pause<'a>(&'a Clock);
+
+impl Clock {
+    /// A clock that is not running yet.
+    pub(super) fn new(left: Duration) -> Self {
+        Self {
+            state: watch::Sender::new(State {
+                left,
+                since: None,
+                pauses: 1,
+            }),
+        }
+    }
+
+    pub(super) fn start(&self) {
+        self.state.send_modify(State::go_on);
+    }
+
+    pub(super) fn pause(&self) -> Pause<'_> {
+        self.state.send_modify(State::pause);
+        Pause(self)
+    }
+
+    /// Waits until the time is over.
+    pub(super) async fn is_over(&self) {
+        let mut state = self.state.subscribe();
+        loop {
+            let State { left, since, .. } = *state.borrow_and_update();
+            // A time that no clock will ever show never comes.
+            let over = async {
+                match since.and_then(|since| since.checked_add(left)) {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return,
+                // The sender is in `self`.
+                _ = state.changed() => {}
+            }
+        }
+    }
+}
+
+impl State {
+    fn pause(&mut self) {
+        self.pauses += 1;
+        if let Some(since) = self.since.take() {
+            self.left = self.left.saturating_sub(since.elapsed());
+        }
+    }
+
+    fn go_on(&mut self) {
+        self.pauses -= 1;
+        if self.pauses == 0 {
+            self.since = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.state.send_modify(State::go_on);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn it_stands_still_before_its_start_and_during_every_pause() {
+        let clock = Clock::new(10 * SECOND);
+        assert!(timeout(100 * SECOND, clock.is_over()).await.is_err());
+        clock.start();
+        sleep(4 * SECOND).await;
+        let (first, second) = (clock.pause(), clock.pause());
+        sleep(100 * SECOND).await;
+        drop(first);
+        sleep(100 * SECOND).await;
+        drop(second);
+        assert!(timeout(5 * SECOND, clock.is_over()).await.is_err());
+        let began = Instant::now();
+        clock.is_over().await;
+        assert_eq!(began.elapsed(), SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_already_hears_of_a_pause() {
+        let clock = Clock::new(10 * SECOND);
+        clock.start();
+        let began = Instant::now();
+        let paused = async {
+            sleep(5 * SECOND).await;
+            let pause = clock.pause();
+            sleep(20 * SECOND).await;
+            drop(pause);
+        };
+        tokio::join!(clock.is_over(), paused);
+        assert_eq!(began.elapsed(), 30 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_time_is_too_long() {
+        let clock = Clock::new(Duration::MAX);
+        clock.start();
+        assert!(timeout(100 * SECOND, clock.is_over()).await.is_err());
+        drop(clock.pause());
+    }
+}

@@ -1,0 +1,332 @@
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    call::Serves,
+    follow_up::{self, Place},
+    layer::Config,
+    offer::{Offer, Offers},
+    running::{Running, Slot},
+};
+use crate::chat::{
+    ChatEvent, ChatRequest, Complete, ConversationState, ErrorCode, FinishReason, Message,
+    ProviderError, Role, Text, ToolCall, ToolRuns, Transcript, Usage,
+};
+
+/// Where an answer stands: what the model is asked next, and which tools run. No provider.
+pub(super) struct Conversation {
+    pub(super) config: Arc<Config>,
+    // What the model is asked next.
+    pub(super) request: ChatRequest,
+    pub(super) offers: Offers,
+    pub(super) serves: Arc<Serves>,
+    pub(super) runs: ToolRuns,
+    // How many runs the log had when this server came to it.
+    pub(super) known: usize,
+    // The answer that this one goes on with.
+    pub(super) before: Option<Arc<Transcript>>,
+    // What is to be said of the turn that it broke off in.
+    partial: Option<Arc<Transcript>>,
+    stage: Stage,
+    turns: usize,
+    text: String,
+    pub(super) calls: Vec<ToolCall>,
+    spoke: bool,
+    ids: Option<HashSet<String>>,
+    usage: Option<Usage>,
+    closing: VecDeque<ChatEvent>,
+}
+
+enum Stage {
+    /// The model speaks.
+    Model,
+    /// The request's own tools come to their second half.
+    FollowUp(Running, Place),
+    /// The tools of a turn run.
+    Tools(Running),
+    /// The client goes on.
+    HandedOver,
+}
+
+/// What becomes of an event of the model.
+pub(super) enum Taken {
+    /// It is passed on.
+    Pass,
+    /// The model has spoken, and asked for tools.
+    Turn,
+    /// It was the last; what is to be said is among the closing words.
+    Close,
+}
+
+impl Conversation {
+    pub(super) fn new(config: Arc<Config>, mut request: ChatRequest) -> Self {
+        let offers = Offers::of(&config.tools, &mut request);
+        let mut outputs = std::mem::take(&mut request.isomorphic_client_outputs);
+        let runs = std::mem::take(&mut request.runs);
+        let before = request.so_far.take();
+        if let Some(before) = &before
+            && !before.text().is_empty()
+            && request.messages.last() == Some(&Message::assistant(before.text()))
+        {
+            // Written anew below, turn by turn.
+            request.messages.pop();
+        }
+        let mut this = Self {
+            serves: Arc::new(Serves {
+                session_id: request.session_id.clone(),
+                owner: request.owner.clone(),
+                chat_id: request.chat_id.clone(),
+                extensions: request.extensions.clone(),
+                inputs: request.inputs.clone(),
+                input_timeout: config.input_timeout,
+            }),
+            known: runs.as_slice().len(),
+            runs: ToolRuns::clone(&runs),
+            spoke: before.as_ref().is_some_and(|it| !it.text().is_empty()),
+            config,
+            request,
+            offers,
+            before,
+            partial: None,
+            stage: Stage::Model,
+            turns: 0,
+            text: String::new(),
+            calls: Vec::new(),
+            ids: None,
+            usage: None,
+            closing: VecDeque::new(),
+        };
+        if outputs.is_empty() {
+            this.go_on();
+        } else {
+            let place = follow_up::place(&mut this.request.messages, &mut outputs);
+            let running = this.follow_up(outputs, &place);
+            this.stage = Stage::FollowUp(running, place);
+        }
+        this
+    }
+
+    /// Whether tools run before the model is asked.
+    pub(super) fn runs_tools(&self) -> bool {
+        !matches!(self.stage, Stage::Model)
+    }
+
+    /// What the model is asked.
+    pub(super) fn turn(&mut self) -> ChatRequest {
+        self.turns += 1;
+        let mut request = self.request.clone();
+        if let Some(partial) = self.partial.take() {
+            if !partial.text().is_empty() {
+                request.messages.push(Message::assistant(partial.text()));
+            }
+            request.so_far = Some(partial);
+        }
+        request
+    }
+
+    /// Takes in a piece of the model's text.
+    #[inline]
+    pub(super) fn hear(&mut self, text: &Text) {
+        self.text.push_str(&text.content);
+    }
+
+    /// Takes in another event of the model.
+    pub(super) fn take(&mut self, event: &mut ChatEvent) -> Taken {
+        match event {
+            ChatEvent::Text(text) => {
+                self.hear(text);
+                Taken::Pass
+            }
+            ChatEvent::ToolCalls(calls) => {
+                for call in &mut calls.calls {
+                    self.name(call);
+                }
+                self.calls.extend_from_slice(&calls.calls);
+                Taken::Pass
+            }
+            ChatEvent::Complete(complete) => self.complete(complete),
+            _ => Taken::Pass,
+        }
+    }
+
+    /// Whether the model has asked for tools in this turn.
+    pub(super) fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// The model's stream ended without a word about it.
+    pub(super) fn end(&mut self) {
+        if let Some(usage) = self.usage.take() {
+            let complete = Complete::new().with_usage(usage);
+            self.closing.push_back(complete.into());
+        }
+    }
+
+    /// The next of the closing words.
+    pub(super) fn closing(&mut self) -> Option<ChatEvent> {
+        self.closing.pop_front()
+    }
+
+    pub(super) fn is_handed_over(&self) -> bool {
+        matches!(self.stage, Stage::HandedOver)
+    }
+
+    fn complete(&mut self, complete: &mut Complete) -> Taken {
+        if let Some(usage) = complete.usage.take() {
+            *self.usage.get_or_insert_default() += usage;
+        }
+        // A model that doesn't stream says everything at the end of its turn.
+        let whole = complete.text.take_if(|_| self.spoke || self.has_calls());
+        if let Some(text) = whole.filter(|text| self.text.is_empty() && !text.is_empty()) {
+            self.text.clone_from(&text);
+            self.closing.push_back(ChatEvent::text(text));
+        }
+        if self.has_calls() {
+            return Taken::Turn;
+        }
+        complete.usage = self.usage.take();
+        if self.closing.is_empty() {
+            return Taken::Pass;
+        }
+        self.closing.push_back(std::mem::take(complete).into());
+        Taken::Close
+    }
+
+    /// Gives a call an id of its own: some servers give none, or the same in every turn.
+    fn name(&mut self, call: &mut ToolCall) {
+        let ids = self.ids.get_or_insert_with(|| {
+            let messages = &self.request.messages;
+            let asked = messages.iter().flat_map(|it| it.tool_calls.iter());
+            let before = self.before.iter().flat_map(|it| it.tool_calls().iter());
+            asked.chain(before).map(|call| call.id.clone()).collect()
+        });
+        if call.id.is_empty() {
+            "call".clone_into(&mut call.id);
+        }
+        if ids.contains(&call.id) {
+            let free = (2..).map(|n: u64| format!("{}-{n}", call.id));
+            let free = free.into_iter().find(|id| !ids.contains(id));
+            call.id = free.expect("there is always a larger number");
+        }
+        ids.insert(call.id.clone());
+    }
+
+    /// The model has spoken: the tools that it asked for are run.
+    ///
+    /// # Errors
+    ///
+    /// If it has been asked as often as it may be.
+    pub(super) fn begin_tools(&mut self) -> Result<(), ProviderError> {
+        let all_the_clients = || {
+            let mut offers = self.calls.iter().map(|call| self.offers.get(&call.name));
+            offers.all(|offer| offer.is_some_and(Offer::is_the_clients))
+        };
+        if !all_the_clients() {
+            self.may_ask()?;
+        }
+        self.stage = Stage::Tools(self.tools(None));
+        Ok(())
+    }
+
+    /// Whether the model may be asked once more.
+    ///
+    /// # Errors
+    ///
+    /// If it has been asked as often as it may be.
+    pub(super) fn may_ask(&self) -> Result<(), ProviderError> {
+        let most = self.config.max_iterations;
+        if self.turns < most {
+            return Ok(());
+        }
+        let error = ProviderError::new(format!(
+            "The answer needed more than {most} rounds of tools, which is the limit. Ask for less."
+        ));
+        Err(error.with_code(ErrorCode::Limit))
+    }
+
+    /// The next event of the tools; `None` once all of them are done.
+    pub(super) fn poll_tools(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
+        loop {
+            if let Some(event) = self.closing.pop_front() {
+                return Poll::Ready(Some(event));
+            }
+            let running = match &mut self.stage {
+                Stage::FollowUp(running, _) | Stage::Tools(running) => running,
+                Stage::Model | Stage::HandedOver => return Poll::Ready(None),
+            };
+            if let Some(event) = ready!(running.poll(cx)) {
+                return Poll::Ready(Some(event));
+            }
+            match std::mem::replace(&mut self.stage, Stage::Model) {
+                Stage::FollowUp(running, place) => self.followed_up(running.into_slots(), &place),
+                Stage::Tools(running) => self.turn_is_over(running.into_slots()),
+                stage @ (Stage::Model | Stage::HandedOver) => self.stage = stage,
+            }
+        }
+    }
+
+    /// All tools of a turn have their outcome.
+    fn turn_is_over(&mut self, slots: Vec<Slot>) {
+        let text = std::mem::take(&mut self.text);
+        let calls = std::mem::take(&mut self.calls);
+        self.spoke |= !text.is_empty();
+        if slots.iter().any(|slot| slot.handed_over) {
+            return self.hand_over(text, calls, &slots);
+        }
+        let turn = Message::assistant(text).with_tool_calls(calls);
+        self.request.messages.push(turn);
+        let results = slots.into_iter().filter_map(|slot| slot.message);
+        self.request.messages.extend(results);
+    }
+
+    fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, slots: &[Slot]) {
+        self.stage = Stage::HandedOver;
+        // What the application tells the model is not for clients, and they may not send it.
+        let messages = self.request.messages.iter();
+        let messages = messages.filter(|message| message.role != Role::System);
+        let mut state = ConversationState::new(messages.cloned());
+        state.assistant_content = text;
+        state.tool_calls = calls;
+        state.server_tool_results = slots.iter().filter_map(Slot::result).collect();
+        let before = self.before.as_ref();
+        if before.is_none_or(|before| before.conversation_state().is_none()) {
+            self.closing.push_back(ChatEvent::conversation_state(state));
+        }
+        let mut complete = Complete::new().with_finish_reason(FinishReason::ToolCalls);
+        complete.usage = self.usage.take();
+        self.closing.push_back(complete.into());
+    }
+
+    fn followed_up(&mut self, slots: Vec<Slot>, place: &Place) {
+        let results = slots.into_iter().filter_map(|slot| slot.message);
+        self.request.messages.splice(place.at..place.at, results);
+        self.go_on();
+    }
+
+    /// Goes on with the answer that was interrupted, if one was.
+    fn go_on(&mut self) {
+        let Some(before) = self.before.clone() else {
+            return;
+        };
+        let (turns, open) = before.whole_turns();
+        self.turns = turns
+            .iter()
+            .filter(|turn| turn.role == Role::Assistant)
+            .count();
+        self.request.messages.extend(turns);
+        if let Some((text, calls)) = open {
+            text.clone_into(&mut self.text);
+            self.calls = calls.to_vec();
+            self.turns += 1;
+            self.stage = Stage::Tools(self.tools(Some(&before)));
+        } else {
+            let partial = before.last_turn();
+            partial.text().clone_into(&mut self.text);
+            let said = !(partial.text().is_empty() && partial.thinking().is_empty());
+            self.partial = said.then(|| Arc::new(partial));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a client's tools gave, in the request that goes on from there.
+
+use std::collections::HashSet;
+
+use crate::chat::{IsomorphicClientOutput, Message, Role, ToolCall};
+
+/// Where the results of a follow-up belong among its messages.
+#[derive(Debug, PartialEq)]
+pub(super) struct Place {
+    /// Before which message.
+    pub(super) at: usize,
+    /// Calls beside those that nobody says anything of.
+    pub(super) silent: Vec<ToolCall>,
+}
+
+/// Finds the turn that asked for what the client did, or writes it down where the client left it out.
+///
+/// Clients send the turn as the [conversation's state](crate::chat::ConversationState) has it: the
+/// assistant's message with its calls, then what the server's tools gave. Of two outputs for one call
+/// the first counts.
+pub(super) fn place(
+    messages: &mut Vec<Message>,
+    outputs: &mut Vec<IsomorphicClientOutput>,
+) -> Place {
+    let mut seen = HashSet::new();
+    outputs.retain(|output| seen.insert(output.call_id.clone()));
+    let asks = |message: &Message| {
+        message.role == Role::Assistant
+            && message
+                .tool_calls
+                .iter()
+                .any(|call| seen.contains(&call.id))
+    };
+    let turn = if let Some(turn) = messages.iter().rposition(asks) {
+        turn
+    } else {
+        messages.push(Message::assistant(""));
+        messages.len() - 1
+    };
+    let after = &messages[turn + 1..];
+    let answers = after.iter().take_while(|it| it.role == Role::Tool);
+    let answered: HashSet<String> = answers.filter_map(|it| it.tool_call_id.clone()).collect();
+    let at = turn + 1 + after.iter().take_while(|it| it.role == Role::Tool).count();
+    // What the server has answered isn't the client's to answer.
+    outputs.retain(|output| !answered.contains(&output.call_id));
+    let calls = &mut messages[turn].tool_calls;
+    for output in &*outputs {
+        if calls.iter().all(|call| call.id != output.call_id) {
+            let call = ToolCall::new(&output.call_id, &output.tool_name, output.params.clone());
+            calls.push(call);
+        }
+    }
+    let silent = calls
+        .iter()
+        .filter(|call| !seen.contains(&call.id) && !answered.contains(&call.id))
+        .cloned()
+        .collect();
+    Place { at, silent }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(id: &str) -> ToolCall {
+        ToolCall::new(id, "map", json!({"x": 1}))
+    }
+
+    fn output(id: &str) -> IsomorphicClientOutput {
+        let mut output = IsomorphicClientOutput::new(id, "map", json!("seen"));
+        output.params = json!({"x": 1});
+        output
+    }
+
+    #[test]
+    fn results_belong_after_those_of_the_servers_tools() {
+        let mut messages = vec![
+            Message::user("Hi"),
+            Message::assistant("").with_tool_calls([call("1"), call("2"), call("3")]),
+            Message::tool("1", "noon"),
+            Message::user("and hurry"),
+        ];
+        let before = messages.clone();
+        let mut outputs = vec![output("2"), output("1"), output("2")];
+        let place = place(&mut messages, &mut outputs);
+        assert_eq!(place.at, 3);
+        assert_eq!(place.silent, [call("3")]);
+        assert_eq!(
+            outputs.len(),
+            1,
+            "one for each call, and none for what is answered"
+        );
+        assert_eq!(messages, before);
+    }
+
+    #[test]
+    fn a_turn_that_the_client_left_out_is_made_up() {
+        let mut messages = vec![Message::user("Hi")];
+        let mut outputs = vec![output("1"), output("2")];
+        let place = place(&mut messages, &mut outputs);
+        assert_eq!((place.at, place.silent.len()), (2, 0));
+        let turn = Message::assistant("").with_tool_calls([call("1"), call("2")]);
+        assert_eq!(messages, [Message::user("Hi"), turn]);
+    }
+
+    #[test]
+    fn an_output_that_the_turn_does_not_know_is_added_to_it() {
+        let mut messages = vec![Message::assistant("").with_tool_calls([call("1")])];
+        let mut outputs = vec![output("1"), output("2")];
+        let place = place(&mut messages, &mut outputs);
+        assert_eq!((place.at, place.silent.len()), (1, 0));
+        assert_eq!(messages[0].tool_calls, [call("1"), call("2")]);
+    }
+}

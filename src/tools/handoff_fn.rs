@@ -1,0 +1,127 @@
+use std::{fmt, marker::PhantomData};
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{Call, Output, Terms, Tool, ToolFailure, schema_of};
+use crate::{
+    BoxError, BoxFuture,
+    chat::{IsomorphicClientOutput, ToolDefinition},
+};
+
+/// Makes a tool of two halves with the client between: what `first` gives is handed over, the client
+/// does its part, and `second` makes of that what the model is told.
+///
+/// `second` runs for another request, maybe on another server. All that it gets went through the
+/// client: what `first` gave comes back as
+/// [`cached_handoff`](IsomorphicClientOutput::cached_handoff), and is as little to be trusted as the
+/// rest.
+///
+/// ```
+/// use serde::Deserialize;
+/// use serde_json::json;
+/// use unbroken::tools::{Call, Tools, handoff_fn};
+///
+/// #[derive(Deserialize, schemars::JsonSchema)]
+/// struct Flight {
+///     number: String,
+/// }
+///
+/// let seats = handoff_fn(
+///     "choose_seat",
+///     "Lets the user choose a seat.",
+///     |_: Flight, _: Call| async move { Ok(json!({"free": ["1A", "2C"]})) },
+///     |chosen, _: Call| async move { Ok(format!("booked {}", chosen.client_output)) },
+/// );
+/// let tools = Tools::new().with(seats);
+/// ```
+pub fn handoff_fn<F, A, G, R1, R2, Fut1, Fut2>(
+    name: impl Into<String>,
+    description: impl Into<String>,
+    first: F,
+    second: G,
+) -> HandoffFn<F, G, A>
+where
+    F: Fn(A, Call) -> Fut1 + Send + Sync + 'static,
+    Fut1: Future<Output = Result<R1, BoxError>> + Send + 'static,
+    G: Fn(IsomorphicClientOutput, Call) -> Fut2 + Send + Sync + 'static,
+    Fut2: Future<Output = Result<R2, BoxError>> + Send + 'static,
+    A: DeserializeOwned + JsonSchema + 'static,
+    R1: Serialize + 'static,
+    R2: Serialize + 'static,
+{
+    HandoffFn {
+        definition: ToolDefinition::new(name, description, schema_of::<A>()),
+        terms: Terms::new().concludes(),
+        first,
+        second,
+        arguments: PhantomData,
+    }
+}
+
+/// The tool that [`handoff_fn`] makes. Neither half is idempotent, unless it is told so.
+pub struct HandoffFn<F, G, A> {
+    definition: ToolDefinition,
+    terms: Terms,
+    first: F,
+    second: G,
+    arguments: PhantomData<fn(A)>,
+}
+
+impl<F, G, A> HandoffFn<F, G, A> {
+    /// Running either half twice is the same as running it once.
+    pub fn idempotent(mut self) -> Self {
+        self.terms.idempotent = true;
+        self
+    }
+}
+
+impl<F, A, G, R1, R2, Fut1, Fut2> Tool for HandoffFn<F, G, A>
+where
+    F: Fn(A, Call) -> Fut1 + Send + Sync + 'static,
+    Fut1: Future<Output = Result<R1, BoxError>> + Send + 'static,
+    G: Fn(IsomorphicClientOutput, Call) -> Fut2 + Send + Sync + 'static,
+    Fut2: Future<Output = Result<R2, BoxError>> + Send + 'static,
+    A: DeserializeOwned + 'static,
+    R1: Serialize + 'static,
+    R2: Serialize + 'static,
+{
+    fn definition(&self) -> ToolDefinition {
+        self.definition.clone()
+    }
+
+    fn terms(&self) -> Terms {
+        self.terms.clone()
+    }
+
+    fn call(&self, arguments: Value, call: Call) -> BoxFuture<'_, Result<Output, BoxError>> {
+        Box::pin(async move {
+            let arguments = serde_json::from_value(arguments).map_err(|error| {
+                ToolFailure::new(format!("the arguments don't fit: {error}")).with_source(error)
+            })?;
+            let given = (self.first)(arguments, call).await?;
+            Ok(Output::HandOver(serde_json::to_value(given)?))
+        })
+    }
+
+    fn conclude(
+        &self,
+        output: IsomorphicClientOutput,
+        call: Call,
+    ) -> BoxFuture<'_, Result<Output, BoxError>> {
+        Box::pin(async move {
+            let given = (self.second)(output, call).await?;
+            Ok(Output::json(&given)?)
+        })
+    }
+}
+
+impl<F, G, A> fmt::Debug for HandoffFn<F, G, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandoffFn")
+            .field("name", &self.definition.name)
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+use tokio::sync::{mpsc, oneshot};
+
+use crate::chat::ChatEvent;
+
+// How many events of tools may wait to be taken.
+const ROOM: usize = 32;
+
+/// Where the tools of a turn put their events; the stream takes them from there.
+pub(super) fn outbox() -> (Outbox, mpsc::Receiver<Said>) {
+    let (say, said) = mpsc::channel(ROOM);
+    (Outbox { say }, said)
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Outbox {
+    say: mpsc::Sender<Said>,
+}
+
+/// An event of a tool, and whom to tell when it is safe in the log.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) event: ChatEvent,
+    pub(super) taken: oneshot::Sender<()>,
+}
+
+impl Outbox {
+    /// Says it, and waits until whoever takes events has come back for more: then it is stored, if
+    /// it is one that [must be](ChatEvent::precedes_effects). False if nobody takes it any more.
+    #[must_use = "nothing may come of what nobody has heard"]
+    pub(super) async fn say(&self, event: impl Into<ChatEvent>) -> bool {
+        let (taken, when_taken) = oneshot::channel();
+        let event = event.into();
+        self.say.send(Said { event, taken }).await.is_ok() && when_taken.await.is_ok()
+    }
+
+    /// Says it if there is room.
+    pub(super) fn try_say(&self, event: impl Into<ChatEvent>) {
+        let (taken, _) = oneshot::channel();
+        let event = event.into();
+        // There will be another.
+        let _ = self.say.try_send(Said { event, taken });
+    }
+}

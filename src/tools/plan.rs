@@ -1,0 +1,154 @@
+//! What is to be done about each call: it is known, impossible, the client's, or to be run.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    Call,
+    call::About,
+    conversation::Conversation,
+    follow_up::Place,
+    job::{Job, Outcome, Part},
+    offer::Offer,
+    running::Running,
+    tools::Entry,
+};
+use crate::chat::{IsomorphicClientOutput, IsomorphicHandoff, ToolCall, ToolOutcome, Transcript};
+
+impl Conversation {
+    /// The tools of this turn. `before` is the log of a turn that was interrupted.
+    pub(super) fn tools(&mut self, before: Option<&Transcript>) -> Running {
+        let mut running = self.running(before);
+        for call in std::mem::take(&mut self.calls) {
+            let in_log = before.is_some_and(|before| before.knows(&call.id));
+            self.plan(&call, in_log, &mut running);
+            self.calls.push(call);
+        }
+        running
+    }
+
+    fn running(&self, before: Option<&Transcript>) -> Running {
+        let mut running = Running::new(self.config.parallel, self.config.result_bytes);
+        for open in before.iter().flat_map(|before| before.open_inputs()) {
+            running.is_open(open);
+        }
+        running
+    }
+
+    fn plan(&mut self, call: &ToolCall, in_log: bool, running: &mut Running) {
+        let at = self.runs.ask(call);
+        let run = &self.runs.as_slice()[at];
+        let outcome = match (&run.outcome, self.offers.get(&call.name)) {
+            (Some(outcome), _) => known(outcome, &call.id),
+            (None, None) => Outcome::Failed(self.offers.unknown(&call.name)),
+            (None, Some(Offer::Theirs(authority))) => Outcome::HandedOver(
+                IsomorphicHandoff::new(&call.id, &call.name, call.arguments.clone())
+                    .with_authority(authority.clone()),
+            ),
+            (None, Some(Offer::Ours(entry))) => {
+                let Err(mismatch) = entry.schema.check(&call.arguments) else {
+                    let approved = run.approved;
+                    let job = self.job(entry, call, at, Part::First { approved }, running);
+                    return running.add(job);
+                };
+                Outcome::Failed(format!("the arguments don't fit: {mismatch}"))
+            }
+        };
+        running.known(&call.id, &call.name, outcome, in_log);
+    }
+
+    fn job(
+        &self,
+        entry: &Arc<Entry>,
+        call: &ToolCall,
+        run: usize,
+        part: Part,
+        running: &Running,
+    ) -> Job {
+        let session = self.request.session_id.as_deref().unwrap_or_default();
+        let key = match part {
+            Part::First { .. } => format!("{session}/{run}"),
+            // Whose run it is of these the log doesn't know by number, but by name.
+            Part::Second(_) => format!("{session}/{}", call.id),
+        };
+        let about = About {
+            id: call.id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            key,
+            serves: Arc::clone(&self.serves),
+        };
+        let asked = self.before.iter().flat_map(|before| before.inputs());
+        let of_this = asked.filter(|input| input.request.call_id.as_ref() == Some(&call.id));
+        let timeout = entry.terms.timeout.unwrap_or(self.config.timeout);
+        let outbox = running.outbox();
+        Job {
+            entry: Arc::clone(entry),
+            call: Call::new(about, outbox, timeout, of_this.cloned().collect()),
+            timeout,
+            interrupted: run < self.known,
+            part,
+        }
+    }
+
+    /// The calls that the client's outputs are for.
+    pub(super) fn follow_up(
+        &mut self,
+        outputs: Vec<IsomorphicClientOutput>,
+        place: &Place,
+    ) -> Running {
+        let before = self.before.clone();
+        let before = before.as_deref();
+        let mut running = self.running(before);
+        for output in outputs {
+            let (id, name) = (output.call_id.clone(), output.tool_name.clone());
+            let in_log = before.is_some_and(|before| before.knows(&id));
+            let at = self.runs.begin(&id, &name);
+            let run = &self.runs.as_slice()[at];
+            let concludes = match self.offers.get(&name) {
+                Some(Offer::Ours(entry)) if entry.terms.concludes => Some(entry),
+                _ => None,
+            };
+            let outcome = match (&run.outcome, concludes) {
+                (Some(outcome), _) => known(outcome, &id),
+                (None, None) => Outcome::Given(match output.client_output {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                }),
+                (None, Some(entry)) => {
+                    let Err(mismatch) = entry.schema.check(&output.params) else {
+                        let call = ToolCall::new(id, name, output.params.clone());
+                        let part = Part::Second(output);
+                        let job = self.job(entry, &call, at, part, &running);
+                        running.add(job);
+                        continue;
+                    };
+                    Outcome::Failed(format!("the params don't fit: {mismatch}"))
+                }
+            };
+            running.known(&id, &name, outcome, in_log);
+        }
+        for call in &place.silent {
+            let at = self.runs.begin(&call.id, &call.name);
+            let in_log = self.runs.as_slice()[at].outcome.is_some()
+                && before.is_some_and(|before| before.knows(&call.id));
+            let nothing = Outcome::Failed("the client gave nothing for this call".into());
+            running.known(&call.id, &call.name, nothing, in_log);
+        }
+        running
+    }
+}
+
+// What the log says of a call, said of the call that stands for it now.
+fn known(outcome: &ToolOutcome, id: &str) -> Outcome {
+    match outcome {
+        ToolOutcome::Result(content) => Outcome::Given(content.clone()),
+        ToolOutcome::Error(message) => Outcome::Failed(message.clone()),
+        ToolOutcome::HandedOver(handoff) => {
+            let mut handoff = handoff.clone();
+            id.clone_into(&mut handoff.call_id);
+            Outcome::HandedOver(handoff)
+        }
+    }
+}

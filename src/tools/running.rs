@@ -1,0 +1,302 @@
+use std::{
+    collections::{HashMap, VecDeque},
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{Id, JoinError, JoinSet},
+};
+use tracing::Instrument;
+
+use super::{
+    ToolFailure,
+    job::{Job, Outcome},
+    outbox::{Outbox, Said, outbox},
+};
+use crate::chat::{
+    ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
+};
+
+/// The calls of one turn, while they run: at most so many at once, each on a task of its own.
+///
+/// Dropped, it aborts them.
+pub(super) struct Running {
+    slots: Vec<Slot>,
+    waiting: VecDeque<(usize, Job)>,
+    tasks: JoinSet<Outcome>,
+    at: HashMap<Id, usize>,
+    parallel: usize,
+    result_bytes: usize,
+    outbox: Outbox,
+    said: mpsc::Receiver<Said>,
+    // Whether an end is looked for first, or what is said: neither may keep the other from its turn.
+    ends_first: bool,
+    // Whose event was taken last: it may go on once we are asked for more.
+    taken: Option<oneshot::Sender<()>>,
+    ready: VecDeque<Ready>,
+    // The questions that are open, and whose they are.
+    open: Vec<(InputId, String)>,
+}
+
+// An event, and whom to tell when it is safe.
+type Ready = (ChatEvent, Option<oneshot::Sender<()>>);
+
+/// One call, and what came of it.
+pub(super) struct Slot {
+    pub(super) id: String,
+    pub(super) name: String,
+    /// What the model is told; `None` while there is nothing, and where the client goes on.
+    pub(super) message: Option<Message>,
+    pub(super) handed_over: bool,
+}
+
+impl Running {
+    pub(super) fn new(parallel: usize, result_bytes: usize) -> Self {
+        let (outbox, said) = outbox();
+        Self {
+            slots: Vec::new(),
+            waiting: VecDeque::new(),
+            tasks: JoinSet::new(),
+            at: HashMap::new(),
+            parallel,
+            result_bytes,
+            outbox,
+            said,
+            ends_first: false,
+            taken: None,
+            ready: VecDeque::new(),
+            open: Vec::new(),
+        }
+    }
+
+    pub(super) fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
+    /// A question of a call that is in the log and open.
+    pub(super) fn is_open(&mut self, request: &InputRequest) {
+        if let Some(call) = &request.call_id {
+            self.open.push((request.input_id.clone(), call.clone()));
+        }
+    }
+
+    /// A call whose outcome is known.
+    pub(super) fn known(&mut self, id: &str, name: &str, outcome: Outcome, in_log: bool) {
+        let at = self.slot(id, name);
+        self.end(at, outcome, in_log);
+    }
+
+    /// A call that has to be made.
+    pub(super) fn add(&mut self, job: Job) {
+        let at = self.slot(job.call.id(), job.call.tool());
+        self.waiting.push_back((at, job));
+    }
+
+    fn slot(&mut self, id: &str, name: &str) -> usize {
+        self.slots.push(Slot {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            message: None,
+            handed_over: false,
+        });
+        self.slots.len() - 1
+    }
+
+    /// The next event; `None` once every call has its outcome.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
+        // Whoever takes events has come back, so the one before is safe.
+        if let Some(taken) = self.taken.take() {
+            let _ = taken.send(());
+        }
+        loop {
+            if let Some((event, taken)) = self.ready.pop_front() {
+                self.taken = taken;
+                return Poll::Ready(Some(event));
+            }
+            while self.tasks.len() < self.parallel
+                && let Some((at, job)) = self.waiting.pop_front()
+            {
+                let task = self.tasks.spawn(job.run().in_current_span());
+                self.at.insert(task.id(), at);
+            }
+            self.ends_first = !self.ends_first;
+            if self.ends_first
+                && let Poll::Ready(Some(done)) = self.tasks.poll_join_next_with_id(cx)
+            {
+                self.done(done);
+                continue;
+            }
+            if let Poll::Ready(Some(said)) = self.said.poll_recv(cx) {
+                self.hear(said);
+                continue;
+            }
+            match ready!(self.tasks.poll_join_next_with_id(cx)) {
+                Some(done) => self.done(done),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// All calls, in their order.
+    pub(super) fn into_slots(self) -> Vec<Slot> {
+        self.slots
+    }
+
+    fn done(&mut self, done: Result<(Id, Outcome), JoinError>) {
+        let (id, outcome) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "a tool panicked");
+                (error.id(), Outcome::Failed("the tool failed".into()))
+            }
+        };
+        // What it said before its end comes before its end. What others say meanwhile can wait.
+        for _ in 0..self.said.len() {
+            if let Ok(said) = self.said.try_recv() {
+                self.hear(said);
+            }
+        }
+        let at = self.at.remove(&id).expect("every task was given a call");
+        self.end(at, outcome, false);
+    }
+
+    fn hear(&mut self, said: Said) {
+        match &said.event {
+            ChatEvent::InputRequest(request) => self.is_open(request),
+            ChatEvent::InputResolved(resolved) => {
+                self.open.retain(|(id, _)| *id != resolved.input_id);
+            }
+            _ => {}
+        }
+        self.ready.push_back((said.event, Some(said.taken)));
+    }
+
+    fn end(&mut self, at: usize, mut outcome: Outcome, in_log: bool) {
+        let bytes = match &outcome {
+            Outcome::Given(content) => json_bytes(content),
+            Outcome::HandedOver(handoff) => json_bytes(&handoff.server_output),
+            Outcome::Failed(_) => 0,
+        };
+        if bytes > self.result_bytes {
+            outcome = Outcome::Failed("the result is larger than this server takes".into());
+        }
+        let slot = &mut self.slots[at];
+        // Nobody waits for these any more.
+        for (id, _) in self.open.extract_if(.., |(_, call)| *call == slot.id) {
+            let resolved = InputResolved::new(id, InputOutcome::Cancel);
+            self.ready.push_back((resolved.into(), None));
+        }
+        let event = match outcome {
+            Outcome::Given(content) => {
+                slot.message = Some(Message::tool(&slot.id, &content));
+                ChatEvent::tool_result(&slot.id, &slot.name, content)
+            }
+            Outcome::Failed(message) => {
+                let message = ToolFailure::cut(message);
+                slot.message = Some(Message::tool_failed(&slot.id, &message));
+                ChatEvent::tool_error(&slot.id, &slot.name, message)
+            }
+            Outcome::HandedOver(handoff) => {
+                slot.handed_over = true;
+                handoff.into()
+            }
+        };
+        if !in_log {
+            self.ready.push_back((event, None));
+        }
+    }
+}
+
+impl Slot {
+    /// What a client is to hand back of it.
+    pub(super) fn result(&self) -> Option<ToolResult> {
+        let message = self.message.as_ref()?;
+        Some(ToolResult::new(&self.id, &self.name, &message.content))
+    }
+}
+
+fn json_bytes(content: &(impl serde::Serialize + ?Sized)) -> usize {
+    struct Count(usize);
+
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, content).map_or(usize::MAX, |()| count.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc, time::Duration};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        chat::{Inputs, ToolProgress},
+        tools::{
+            Call, Tools,
+            call::{About, Serves},
+            job::Part,
+            tool_fn,
+        },
+    };
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    struct Nothing {}
+
+    #[tokio::test]
+    async fn who_talks_without_pause_keeps_nobody_from_its_turn() {
+        let mut running = Running::new(1, 100);
+        let tool = tool_fn("quick", "", |_: Nothing, _: Call| async { Ok("done") });
+        let tools = Tools::new().with(tool);
+        let serves = Arc::new(Serves {
+            session_id: None,
+            owner: None,
+            chat_id: None,
+            extensions: http::Extensions::new(),
+            inputs: Inputs::default(),
+            input_timeout: Duration::MAX,
+        });
+        for id in ["1", "2"] {
+            let about = About {
+                id: id.into(),
+                name: "quick".into(),
+                arguments: json!({}),
+                key: id.into(),
+                serves: Arc::clone(&serves),
+            };
+            running.add(Job {
+                entry: Arc::clone(tools.entries().next().unwrap()),
+                call: Call::new(about, running.outbox(), Duration::MAX, Vec::new()),
+                timeout: Duration::MAX,
+                interrupted: false,
+                part: Part::First { approved: false },
+            });
+        }
+        let outbox = running.outbox();
+        let mut results = 0;
+        for _ in 0..1000 {
+            // As much as there is room for.
+            for _ in 0..100 {
+                outbox.try_say(ToolProgress::new("0", "talks").with_message("on it"));
+            }
+            let event = poll_fn(|cx| running.poll(cx)).await.unwrap();
+            results += usize::from(event.kind() == "tool_result");
+            if results == 2 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("{results} of 2 calls had their turn");
+    }
+}

@@ -1,0 +1,54 @@
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::TryStream;
+use tower_service::Service;
+
+use super::{ToolFuture, conversation::Conversation, layer::Config};
+use crate::{
+    BoxError,
+    chat::{ChatEvent, ChatRequest},
+};
+
+/// The provider that [`ToolLayer`](super::ToolLayer) makes of another.
+#[derive(Debug, Clone)]
+pub struct ToolService<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> ToolService<S> {
+    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+/// Ready when the provider within is. That one is asked again for each round of tools; what it needs
+/// to be ready then, the stream waits for.
+impl<S> Service<ChatRequest> for ToolService<S>
+where
+    S: Service<ChatRequest> + Clone,
+    S::Error: Into<BoxError>,
+    S::Response: TryStream<Ok = ChatEvent>,
+    <S::Response as TryStream>::Error: Into<BoxError>,
+{
+    type Response = super::ToolStream<S>;
+    type Error = S::Error;
+    type Future = ToolFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: ChatRequest) -> ToolFuture<S> {
+        // The one that was polled is ready, its clone may not be.
+        let next = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, next);
+        let mut conversation = Conversation::new(Arc::clone(&self.config), request);
+        let call = (!conversation.runs_tools()).then(|| inner.call(conversation.turn()));
+        ToolFuture::new(inner, conversation, call)
+    }
+}

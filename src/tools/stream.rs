@@ -1,0 +1,155 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::{Stream, TryStream};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::conversation::{Conversation, Taken};
+use crate::{
+    BoxError,
+    chat::{ChatEvent, ChatRequest},
+};
+
+pin_project! {
+    /// An answer with the tools that it took: turn after turn of the model, and the tools between.
+    ///
+    /// Dropping it drops the provider's stream, and every tool that runs.
+    pub struct ToolStream<S>
+    where
+        S: Service<ChatRequest>,
+    {
+        inner: S,
+        conversation: Box<Conversation>,
+        #[pin]
+        state: State<S::Future, S::Response>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, T> {
+        // Tools run.
+        Tools,
+        // The provider is to be asked once it is ready.
+        Asking,
+        Calling { #[pin] future: F },
+        Streaming { #[pin] stream: T },
+        // What is left to say comes from us.
+        Closing,
+        Over,
+    }
+}
+
+impl<S> ToolStream<S>
+where
+    S: Service<ChatRequest>,
+{
+    pub(super) fn new(
+        inner: S,
+        conversation: Box<Conversation>,
+        stream: Option<S::Response>,
+    ) -> Self {
+        Self {
+            inner,
+            conversation,
+            state: match stream {
+                Some(stream) => State::Streaming { stream },
+                None => State::Tools,
+            },
+        }
+    }
+}
+
+impl<S> Stream for ToolStream<S>
+where
+    S: Service<ChatRequest>,
+    S::Error: Into<BoxError>,
+    S::Response: TryStream<Ok = ChatEvent>,
+    <S::Response as TryStream>::Error: Into<BoxError>,
+{
+    type Item = Result<ChatEvent, BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.project();
+        let (mut state, conversation) = (this.state, this.conversation);
+        let error = loop {
+            match state.as_mut().project() {
+                StateProjection::Streaming { stream } => match ready!(stream.try_poll_next(cx)) {
+                    // Nearly all there is: nothing is done with it but to remember it.
+                    Some(Ok(ChatEvent::Text(text))) => {
+                        conversation.hear(&text);
+                        return Poll::Ready(Some(Ok(ChatEvent::Text(text))));
+                    }
+                    // Nothing follows these, and no tool runs after them.
+                    Some(Ok(event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
+                        state.set(State::Over);
+                        return Poll::Ready(Some(Ok(event)));
+                    }
+                    Some(Ok(mut event)) => match conversation.take(&mut event) {
+                        Taken::Pass => return Poll::Ready(Some(Ok(event))),
+                        Taken::Turn => match conversation.begin_tools() {
+                            Ok(()) => state.set(State::Tools),
+                            Err(error) => break error.into(),
+                        },
+                        Taken::Close => state.set(State::Closing),
+                    },
+                    Some(Err(error)) => break error.into(),
+                    None if conversation.has_calls() => match conversation.begin_tools() {
+                        Ok(()) => state.set(State::Tools),
+                        Err(error) => break error.into(),
+                    },
+                    None => {
+                        conversation.end();
+                        state.set(State::Closing);
+                    }
+                },
+                StateProjection::Tools => match ready!(conversation.poll_tools(cx)) {
+                    Some(event) => return Poll::Ready(Some(Ok(event))),
+                    None if conversation.is_handed_over() => state.set(State::Closing),
+                    None => match conversation.may_ask() {
+                        Ok(()) => state.set(State::Asking),
+                        Err(error) => break error.into(),
+                    },
+                },
+                StateProjection::Asking => match ready!(this.inner.poll_ready(cx)) {
+                    Ok(()) => {
+                        let future = this.inner.call(conversation.turn());
+                        state.set(State::Calling { future });
+                    }
+                    Err(error) => break error.into(),
+                },
+                StateProjection::Calling { future } => match ready!(future.poll(cx)) {
+                    Ok(stream) => state.set(State::Streaming { stream }),
+                    Err(error) => break error.into(),
+                },
+                StateProjection::Closing => match conversation.closing() {
+                    Some(event) => return Poll::Ready(Some(Ok(event))),
+                    None => state.set(State::Over),
+                },
+                StateProjection::Over => return Poll::Ready(None),
+            }
+        };
+        state.set(State::Over);
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl<S> fmt::Debug for ToolStream<S>
+where
+    S: Service<ChatRequest>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Tools => "tools run",
+            State::Asking | State::Calling { .. } => "asking",
+            State::Streaming { .. } => "streaming",
+            State::Closing => "closing",
+            State::Over => "over",
+        };
+        f.debug_tuple("ToolStream").field(&state).finish()
+    }
+}

@@ -1,0 +1,169 @@
+use std::{fmt, sync::Arc};
+
+use super::{Terms, Tool};
+use crate::chat::{InvalidSchema, Schema, ToolDefinition};
+
+/// The tools that a [`ToolLayer`](super::ToolLayer) may run. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tools {
+    entries: Arc<Vec<Arc<Entry>>>,
+}
+
+/// A tool, with what was asked of it once.
+pub(super) struct Entry {
+    pub(super) definition: ToolDefinition,
+    pub(super) terms: Terms,
+    pub(super) schema: Schema,
+    pub(super) tool: Box<dyn Tool>,
+}
+
+/// Why a tool can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTool {
+    /// A name that models don't take.
+    #[error("a tool's name is 1 to 64 of A-Z a-z 0-9 _ -, which {name:?} is not")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// There is one of that name.
+    #[error("there is a tool {name:?} already")]
+    Taken {
+        /// The name.
+        name: String,
+    },
+    /// Its parameters are no JSON Schema that arguments can be checked against.
+    #[error("the parameters of the tool {name:?} can't be used")]
+    Parameters {
+        /// The tool's name.
+        name: String,
+        /// What is wrong with them.
+        #[source]
+        source: InvalidSchema,
+    },
+}
+
+impl Tools {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, and this one.
+    ///
+    /// # Panics
+    ///
+    /// If [`insert`](Self::insert) would return an error, with that error.
+    #[must_use]
+    #[track_caller]
+    pub fn with(mut self, tool: impl Tool) -> Self {
+        if let Err(error) = self.insert(tool) {
+            panic!("{error}");
+        }
+        self
+    }
+
+    /// Adds a tool whose definition comes from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If models don't take its name, another tool has it, or its parameters are no JSON Schema that
+    /// can be checked.
+    pub fn insert(&mut self, tool: impl Tool) -> Result<(), InvalidTool> {
+        let mut definition = tool.definition();
+        let name = definition.name.clone();
+        if !is_name(&name) {
+            return Err(InvalidTool::Name { name });
+        }
+        if self.entry(&name).is_some() {
+            return Err(InvalidTool::Taken { name });
+        }
+        if definition.parameters.is_null() {
+            definition.parameters = serde_json::json!({"type": "object"});
+        }
+        let schema = Schema::new(&definition.parameters)
+            .map_err(|source| InvalidTool::Parameters { name, source })?;
+        let entry = Entry {
+            terms: tool.terms(),
+            definition,
+            schema,
+            tool: Box::new(tool),
+        };
+        Arc::make_mut(&mut self.entries).push(Arc::new(entry));
+        Ok(())
+    }
+
+    /// Their names, in the order in which they came: what a client may be told in
+    /// [`Capabilities`](crate::chat::Capabilities).
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries
+            .iter()
+            .map(|entry| entry.definition.name.as_str())
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.iter()
+    }
+
+    fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.definition.name == name)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tools::client_tool;
+
+    #[test]
+    fn a_tool_that_models_or_we_can_not_use_is_refused() {
+        let mut tools = Tools::new();
+        tools.insert(client_tool("map", "", json!({}))).unwrap();
+        let mut refused =
+            |name: &str, parameters| tools.insert(client_tool(name, "", parameters)).unwrap_err();
+        assert!(matches!(
+            refused("map", json!({})),
+            InvalidTool::Taken { .. }
+        ));
+        let long = "a".repeat(65);
+        for name in ["", "a b", "ä", "a.b", &long] {
+            assert!(
+                matches!(refused(name, json!({})), InvalidTool::Name { .. }),
+                "{name}"
+            );
+        }
+        let bad = json!({"type": "no such type"});
+        assert!(matches!(
+            refused("other", bad),
+            InvalidTool::Parameters { .. }
+        ));
+        assert_eq!(tools.names().collect::<Vec<_>>(), ["map"]);
+        assert!(
+            tools
+                .insert(client_tool("a".repeat(64), "", json!(null)))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "there is a tool")]
+    fn two_of_one_name_are_a_mistake() {
+        let tool = || client_tool("map", "", json!({}));
+        let _ = Tools::new().with(tool()).with(tool());
+    }
+}

@@ -1,0 +1,106 @@
+// The page of `examples/axum-clients` in a browser: `useChat` with `resume: true`. `node react.mjs NAME`
+// plays one scenario; without a name, all.
+
+import assert from 'node:assert/strict';
+import { startBrowser, startProxy, startServer } from './bench.mjs';
+
+/** The page, told what to have said: so many words, one each `delay` ms. */
+async function open(context, url, { words = 60, delay = 30 } = {}) {
+  const text = Array.from({ length: words }, (_, at) => `word${at}`).join(' ');
+  const page = await context.newPage();
+  const asked = [];
+  page.on('request', (request) => {
+    const { pathname } = new URL(request.url());
+    if (pathname.startsWith('/api/')) asked.push(`${request.method()} ${pathname.replace(/[0-9a-f]{32}/, '{chat}')}`);
+  });
+  const address = url.includes('?') ? url : `${url}/?script=${encodeURIComponent(JSON.stringify({ text, delayMs: delay }))}`;
+  await page.goto(address);
+  return Object.assign(page, {
+    text,
+    asked,
+    say: async (message) => {
+      await page.getByRole('textbox').fill(message);
+      await page.getByRole('button', { name: 'Send' }).click();
+    },
+    answers: () => page.locator('article[data-role=assistant]').allTextContents(),
+    saying: (word) => page.locator('article[data-role=assistant]', { hasText: word }).first().waitFor({ timeout: 15_000 }),
+    ready: () => page.locator('[data-status=ready]').waitFor({ state: 'attached', timeout: 20_000 }),
+    stop: () => page.getByRole('button', { name: 'Stop' }).click({ timeout: 15_000 }),
+  });
+}
+
+const scenarios = {
+  async a_reload_in_mid_answer_leaves_one_answer_whole_and_once({ server, context }) {
+    const page = await open(context, server.url);
+    await page.say('Go');
+    await page.saying('word5 ');
+    const [before] = await page.answers();
+    assert.ok(before.length < page.text.length, 'control: the reload is in mid-answer');
+    await page.reload();
+    await page.saying('word59');
+    await page.ready();
+    assert.deepEqual(await page.answers(), [page.text]);
+    assert.equal(await page.locator('article').count(), 2, 'the question and the answer');
+    const posts = page.asked.filter((it) => it.startsWith('POST'));
+    assert.deepEqual(posts, ['POST /api/ai'], 'the model was asked once');
+    await page.reload();
+    await page.ready();
+    await page.saying('word59');
+    assert.deepEqual(await page.answers(), [page.text], 'after the end nothing comes again');
+  },
+
+  async stop_works_after_a_reload({ server, context, browser }) {
+    const page = await open(context, server.url, { words: 400 });
+    await page.say('Go');
+    await page.saying('word5 ');
+    const other = await open(await browser.context(), page.url());
+    await other.saying('word5 ');
+    await page.reload();
+    await page.saying('word5 ');
+    await page.stop();
+    await Promise.all([page.ready(), other.ready()]);
+    const [[said, ...more], [seen]] = [await page.answers(), await other.answers()];
+    assert.equal(more.length, 0);
+    assert.ok(said.length > 0 && said.length < page.text.length && page.text.startsWith(said));
+    assert.equal(seen, said, 'the other page ends with the same words');
+    assert.deepEqual(page.asked.at(-1), 'POST /api/ai/{chat}/stop');
+    // And the chat goes on.
+    await page.say('Once more');
+    await page.locator('article').nth(3).waitFor();
+    await page.stop();
+    await page.ready();
+  },
+
+  async a_cut_connection_is_an_error_and_a_reload_mends_it({ server, context }) {
+    const proxy = await startProxy(server.port);
+    const page = await open(context, proxy.url);
+    await page.say('Go');
+    await page.saying('word5 ');
+    assert.ok(proxy.cut() > 0, 'control: a connection was cut');
+    await page.locator('[data-status=error]').waitFor({ timeout: 15_000 });
+    await page.reload();
+    await page.saying('word59');
+    await page.ready();
+    assert.deepEqual(await page.answers(), [page.text]);
+    proxy.stop();
+  },
+};
+
+async function play(name) {
+  const server = await startServer();
+  const browser = await startBrowser();
+  try {
+    await scenarios[name]({ server, browser, context: await browser.context() });
+    assert.deepEqual(browser.complaints, [], 'the pages raised no error');
+  } finally {
+    await browser.stop();
+    await server.stop();
+  }
+}
+
+const [wanted] = process.argv.slice(2);
+if (wanted === '--list') console.log(Object.keys(scenarios).join('\n'));
+else {
+  assert.ok(!wanted || wanted in scenarios, `no scenario ${wanted}`);
+  for (const name of wanted ? [wanted] : Object.keys(scenarios)) await play(name);
+}

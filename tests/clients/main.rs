@@ -1,0 +1,76 @@
+//! The client packages of other people, headless, against a server with all dialects mounted; and one
+//! written by hand (`handoff.mjs`).
+//!
+//! A script a family of clients (`ai.mjs`, …), a trial a scenario. A script runs once, with all its
+//! scenarios side by side, when the first of them is wanted. Where Node, Python or the packages are
+//! absent (`npm ci` in this folder; for Python an environment in `target/clients-python`; for a
+//! browser Chromium), the trials are reported as ignored, with the reason; on a CI machine (`CI` is set) that is a failure.
+
+#[cfg(feature = "durable-streams")]
+mod facade;
+mod gate;
+mod provider;
+mod script;
+mod server;
+#[cfg(feature = "tools")]
+mod tools;
+
+use std::{env, process::ExitCode};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// The scripts. Each lists its scenarios with `--list`, and runs those that it is given.
+const SCRIPTS: &[&str] = &[
+    #[cfg(feature = "ag-ui")]
+    "ag_ui",
+    #[cfg(feature = "ai-sdk")]
+    "ai",
+    #[cfg(all(
+        feature = "ai-sdk",
+        feature = "durable-streams",
+        feature = "openai-responses"
+    ))]
+    "cross",
+    #[cfg(feature = "durable-streams")]
+    "durable_streams",
+    #[cfg(feature = "durable-streams")]
+    "durable_streams_suite",
+    "event_source",
+    #[cfg(feature = "tools")]
+    "handoff",
+    #[cfg(feature = "openai-responses")]
+    "openai",
+    #[cfg(feature = "openai-responses")]
+    "openai_python",
+    #[cfg(feature = "ag-ui")]
+    "tanstack",
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = SCRIPTS.iter().flat_map(|&script| trials(script)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trials(name: &'static str) -> Vec<Trial> {
+    if let Some(reason) = script::missing(name) {
+        return vec![Trial::ignorable_test(name, move || {
+            if env::var_os("CI").is_some() {
+                return Err(Failed::from(format!("{reason}, and this is CI")));
+            }
+            Ok(Completion::ignored_with(reason))
+        })];
+    }
+    let scenarios = match script::scenarios(name) {
+        Ok(scenarios) => scenarios,
+        Err(reason) => return vec![Trial::test(name, move || Err(Failed::from(reason)))],
+    };
+    let run = script::Run::of(name);
+    let trial = |scenario: String| {
+        let run = run.clone();
+        Trial::test(format!("{name}::{scenario}"), move || {
+            run.outcome(&scenario)
+        })
+    };
+    scenarios.into_iter().map(trial).collect()
+}

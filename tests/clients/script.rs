@@ -1,0 +1,170 @@
+use std::{
+    collections::HashMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, OnceLock},
+};
+
+use libtest_mimic::Failed;
+use serde::Deserialize;
+
+use crate::server;
+
+/// The one that needs a browser.
+const BROWSER: &str = "event_source";
+
+fn chromium() -> PathBuf {
+    env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from)
+}
+
+/// What runs a script, and what it needs to be there.
+struct Runner {
+    program: PathBuf,
+    file: PathBuf,
+    needs: Vec<PathBuf>,
+    install: &'static str,
+}
+
+impl Runner {
+    fn of(name: &str) -> Self {
+        let python = folder().join(name).with_extension("py");
+        if python.exists() {
+            let environment = target().join("clients-python");
+            return Self {
+                program: environment.join("bin/python"),
+                file: python,
+                needs: vec![packages(&environment).join("openai")],
+                install: "run `python3 -m venv target/clients-python` and \
+                          `target/clients-python/bin/pip install -r tests/clients/requirements.txt` \
+                          first",
+            };
+        }
+        let modules = folder().join("node_modules");
+        let mut needs = vec![modules.join("ai/package.json")];
+        let mut install = "run `npm ci` in tests/clients first";
+        if name == BROWSER {
+            needs.push(folder().join("../browser/node_modules/playwright-core"));
+            needs.push(chromium());
+            install =
+                "install Chromium, and run `npm ci` in tests/clients and in tests/browser first";
+        }
+        Self {
+            // ai 7 asks for Node 22: one comes with the packages.
+            program: modules.join("node/bin/node"),
+            file: folder().join(name).with_extension("mjs"),
+            needs,
+            install,
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(&self.file).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Why a script can't run here.
+pub(crate) fn missing(name: &str) -> Option<String> {
+    let runner = Runner::of(name);
+    let there = runner.program.exists() && runner.needs.iter().all(|needed| needed.exists());
+    (!there).then(|| runner.install.to_owned())
+}
+
+pub(crate) fn scenarios(name: &str) -> Result<Vec<String>, String> {
+    let output = Runner::of(name)
+        .command()
+        .arg("--list")
+        .output()
+        .map_err(|error| format!("{name}: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let listed = String::from_utf8_lossy(&output.stdout);
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// One run of a script, for all its scenarios.
+#[derive(Clone)]
+pub(crate) struct Run {
+    name: &'static str,
+    outcomes: Arc<OnceLock<Outcomes>>,
+}
+
+struct Outcomes {
+    of: HashMap<String, Option<String>>,
+    said: String,
+}
+
+/// A line that a script writes for each scenario.
+#[derive(Deserialize)]
+struct Line {
+    scenario: String,
+    error: Option<String>,
+}
+
+impl Run {
+    pub(crate) fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            outcomes: Arc::default(),
+        }
+    }
+
+    pub(crate) fn outcome(&self, scenario: &str) -> Result<(), Failed> {
+        let outcomes = self.outcomes.get_or_init(|| run(self.name));
+        match outcomes.of.get(scenario) {
+            Some(None) => Ok(()),
+            Some(Some(error)) => Err(Failed::from(error)),
+            None => Err(Failed::from(format!("it was not run\n{}", outcomes.said))),
+        }
+    }
+}
+
+fn run(name: &str) -> Outcomes {
+    let server = server::start();
+    let output = Runner::of(name)
+        .command()
+        .env("BASE_URL", &server.url)
+        .env("CHROMIUM", chromium())
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            return Outcomes {
+                of: HashMap::new(),
+                said: error.to_string(),
+            };
+        }
+    };
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let lines = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    Outcomes {
+        of: lines.map(|line| (line.scenario, line.error)).collect(),
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Where an environment of Python has its packages; the folder is named by the version.
+fn packages(environment: &Path) -> PathBuf {
+    let lib = environment.join("lib");
+    let versions = fs::read_dir(&lib).into_iter().flatten().flatten();
+    let version = versions.map(|entry| entry.path()).next();
+    version.unwrap_or(lib).join("site-packages")
+}
+
+/// The folder that cargo builds into.
+fn target() -> PathBuf {
+    let inside = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    inside
+        .parent()
+        .expect("it is a folder of that folder")
+        .into()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}

@@ -1,0 +1,19 @@
+//! The faults, by what they are faults of.
+
+mod access;
+mod cursors;
+mod encoding;
+mod heads;
+mod inputs;
+mod limits;
+mod order;
+mod pace;
+mod pages;
+mod query;
+mod refusals;
+mod sessions;
+
+pub(super) use self::{
+    access::ACCESS, cursors::CURSORS, encoding::ENCODING, heads::HEADS, inputs::INPUTS,
+    limits::LIMITS, order::ORDER, pace::PACE, pages::PAGES, refusals::REFUSALS, sessions::SESSIONS,
+};

@@ -1,0 +1,258 @@
+use std::collections::HashSet;
+
+use http::Request;
+use proptest::prelude::*;
+use serde_json::Value;
+use unbroken::{
+    chat::{ChatEvent, Transcript},
+    dialect::{AgUi, Dialect, Encoder, Intent, Route},
+};
+
+use crate::{ID, encoders::Stream, logs};
+
+pub(crate) fn whole() -> Box<dyn Encoder> {
+    read("")
+}
+
+/// For TanStack's client.
+pub(crate) fn message_first() -> Box<dyn Encoder> {
+    join("-1")
+}
+
+/// Goes on after the id of the last event.
+pub(crate) fn after(had: &[u8]) -> Box<dyn Encoder> {
+    read(&last_id(had).unwrap_or_default())
+}
+
+/// The same, for TanStack's client.
+pub(crate) fn message_first_after(had: &[u8]) -> Box<dyn Encoder> {
+    join(&last_id(had).unwrap_or("-1".to_owned()))
+}
+
+fn read(id: &str) -> Box<dyn Encoder> {
+    let request = Request::get(format!("/{ID}")).header("last-event-id", id);
+    encoder(request.body(()).unwrap())
+}
+
+fn join(offset: &str) -> Box<dyn Encoder> {
+    let uri = format!("/?offset={offset}&runId={ID}");
+    encoder(Request::get(uri).body(()).unwrap())
+}
+
+fn encoder(request: Request<()>) -> Box<dyn Encoder> {
+    match AgUi::new().route(&request.into_parts().0) {
+        Ok(Route::Known(Intent::Read(read))) => read.encoder,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn last_id(had: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(had).unwrap();
+    let last = text.lines().rfind(|line| line.starts_with("id: "))?;
+    // Who has the end is told so once more, which is not what is compared here.
+    let ended = text.contains(r#""type":"RUN_FINISHED""#) || text.contains(r#""type":"RUN_ERROR""#);
+    let id = if ended {
+        "999999.0000000"
+    } else {
+        last.strip_prefix("id: ")?
+    };
+    Some(id.to_owned())
+}
+
+fn encoded(encoder: Box<dyn Encoder>, log: &[ChatEvent]) -> Vec<(String, Value)> {
+    let mut stream = Stream::new(encoder);
+    for chunk in logs::chunks(log, &[false]) {
+        stream.write(&chunk);
+    }
+    let bytes = stream.finish();
+    let text = std::str::from_utf8(&bytes).unwrap();
+    let frame = |frame: &str| {
+        let (id, data) = frame.split_once("\ndata: ").unwrap();
+        (id.to_owned(), serde_json::from_str(data).unwrap())
+    };
+    text.split_terminator("\n\n").map(frame).collect()
+}
+
+/// What `@ag-ui/client` holds a stream to.
+struct Rules {
+    open: HashSet<(&'static str, String)>,
+    closed: HashSet<(&'static str, String)>,
+    over: bool,
+}
+
+impl Rules {
+    fn check(&mut self, event: &Value) {
+        assert!(!self.over, "nothing follows the end: {event}");
+        let kind = event["type"].as_str().unwrap();
+        let (what, step) = match kind {
+            "TEXT_MESSAGE_START" => ("text", "open"),
+            "TEXT_MESSAGE_CONTENT" => ("text", "in"),
+            "TEXT_MESSAGE_END" => ("text", "close"),
+            "REASONING_START" => ("span", "open"),
+            "REASONING_MESSAGE_START" => ("reasoning", "open"),
+            "REASONING_MESSAGE_CONTENT" => ("reasoning", "in"),
+            "REASONING_MESSAGE_END" => ("reasoning", "close"),
+            "REASONING_END" => ("span", "close"),
+            "TOOL_CALL_START" => ("call", "open"),
+            "TOOL_CALL_ARGS" => ("call", "in"),
+            "TOOL_CALL_END" => ("call", "close"),
+            "RUN_FINISHED" | "RUN_ERROR" => {
+                assert!(self.open.is_empty(), "{:?}", self.open);
+                self.over = true;
+                return;
+            }
+            "RUN_STARTED" | "TOOL_CALL_RESULT" | "CUSTOM" => return,
+            other => panic!("{other}"),
+        };
+        let field = if what == "call" {
+            "toolCallId"
+        } else {
+            "messageId"
+        };
+        let key = (what, event[field].as_str().unwrap().to_owned());
+        match step {
+            "open" => {
+                assert!(!self.closed.contains(&key), "an id is used once: {event}");
+                assert!(self.open.insert(key), "{event}");
+            }
+            "in" => assert!(self.open.contains(&key), "{event}"),
+            _ => {
+                assert!(self.open.remove(&key), "{event}");
+                self.closed.insert(key);
+            }
+        }
+    }
+}
+
+fn check(events: &[(String, Value)], log: &[ChatEvent]) {
+    let mut rules = Rules {
+        open: HashSet::new(),
+        closed: HashSet::new(),
+        over: false,
+    };
+    let ids: HashSet<_> = events.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), events.len(), "no two events have the same id");
+    assert_eq!(events[0].1["type"], "RUN_STARTED");
+    for (_, event) in events {
+        rules.check(event);
+    }
+    assert!(rules.over);
+    if log
+        .iter()
+        .any(|event| matches!(event, ChatEvent::Restarted(_)))
+    {
+        return;
+    }
+    let transcript: Transcript = log.iter().collect();
+    let said = |kind: &str| -> String {
+        let of = events.iter().filter(|(_, event)| event["type"] == kind);
+        of.map(|(_, event)| event["delta"].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(said("TEXT_MESSAGE_CONTENT"), transcript.text());
+    assert_eq!(said("REASONING_MESSAGE_CONTENT"), transcript.thinking());
+}
+
+proptest! {
+    #[test]
+    fn every_log_keeps_ag_uis_rules_and_says_what_was_said(log in logs::log()) {
+        check(&encoded(whole(), &log), &log);
+        let for_tanstack = encoded(message_first(), &log);
+        check(&for_tanstack, &log);
+        // There a message always begins before anything is said in it.
+        let kinds = for_tanstack.iter().map(|(_, event)| event["type"].as_str().unwrap());
+        let said = |kind: &&str| matches!(*kind, "TEXT_MESSAGE_START" | "REASONING_START");
+        let first = kinds.clone().find(said);
+        prop_assert_ne!(first, Some("REASONING_START"));
+    }
+}
+
+mod over_http {
+    use axum::body::{Body, to_bytes};
+    use http::{Request, Response, StatusCode};
+    use tower::ServiceExt;
+    use tower_layer::Layer;
+    use unbroken::{
+        access::AnyoneWithTheId,
+        dialect::AgUi,
+        durable::{DurableLayer, DurableService, SessionBody},
+        provider::{Scripted, scripted::Script},
+        session::Sessions,
+    };
+
+    const RUN: &str = "run-1764133345123-k3j5x9";
+
+    fn chat() -> DurableService<Scripted> {
+        let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new());
+        let script = Script::say("All is well.").with_delay(std::time::Duration::ZERO);
+        layer.dialect(AgUi::new()).layer(Scripted::new(script))
+    }
+
+    async fn ask(
+        chat: &DurableService<Scripted>,
+        id: Option<&str>,
+        content: &str,
+    ) -> Response<SessionBody> {
+        let body = format!(
+            r#"{{"threadId":"t","runId":"{RUN}","messages":[{{"id":"1","role":"user","content":"{content}"}}]}}"#
+        );
+        let mut request = Request::post("/")
+            .header("content-type", "application/json")
+            .header("x-run-id", RUN);
+        if let Some(id) = id {
+            request = request.header("last-event-id", id);
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        chat.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn text(response: Response<SessionBody>) -> String {
+        let bytes = to_bytes(Body::new(response.into_body()), usize::MAX).await;
+        String::from_utf8(bytes.unwrap().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_repeated_start_attaches_and_another_one_under_the_same_id_is_refused() {
+        let chat = chat();
+        let first = ask(&chat, None, "Hi").await;
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(first.headers()["content-type"], "text/event-stream");
+        assert_eq!(first.headers()["x-session-id"], RUN);
+        let first = text(first).await;
+        assert_eq!(text(ask(&chat, None, "Hi").await).await, first);
+        assert_eq!(ask(&chat, None, "Bye").await.status(), StatusCode::CONFLICT);
+    }
+
+    #[tokio::test]
+    async fn a_cursor_of_a_log_that_was_lost_is_refused_and_never_spliced() {
+        let chat = chat();
+        let all = text(ask(&chat, None, "Hi").await).await;
+        let ids: Vec<_> = all
+            .lines()
+            .filter_map(|it| it.strip_prefix("id: "))
+            .collect();
+        // A record that comes to several events: the client has the first one of them.
+        let part = ids.iter().find(|id| id.matches('.').count() == 2).unwrap();
+        let rest = text(ask(&chat, Some(part), "Hi").await).await;
+        assert!(all.ends_with(&rest), "{rest}");
+        let (lsn, tag) = part.split_once('.').unwrap();
+        let other = if tag.starts_with('0') { "1" } else { "0" };
+        let rewound = format!("{lsn}.{other}{}", &tag[1..]);
+        let refused = ask(&chat, Some(&rewound), "Hi").await;
+        assert_eq!(refused.status(), StatusCode::CONFLICT);
+        assert!(text(refused).await.contains("urn:unbroken:log-rewound"));
+        let beyond = ask(&chat, Some("1000"), "Hi").await;
+        assert_eq!(beyond.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn who_has_had_the_end_is_told_of_it_once_more() {
+        let chat = chat();
+        let all = text(ask(&chat, None, "Hi").await).await;
+        let last = all.trim_end().rsplit("\n\n").next().unwrap();
+        let (id, data) = last.split_once('\n').unwrap();
+        let again = ask(&chat, id.strip_prefix("id: "), "Hi").await;
+        assert_eq!(again.status(), StatusCode::OK);
+        assert_eq!(text(again).await, format!("{data}\n\n"));
+    }
+}

@@ -1,0 +1,143 @@
+use axum::body::{Body, to_bytes};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_layer::Layer;
+use unbroken::{
+    access::OnlyTheOwner,
+    dialect::AiSdk,
+    durable::{DurableLayer, DurableService, Open, SessionBody},
+    provider::Scripted,
+    session::{Owner, Sessions},
+};
+
+type Chat = DurableService<Scripted>;
+
+/// A chat of people who say in a header who they are.
+fn chat() -> Chat {
+    let who = |head: &mut Parts| {
+        let name = head.headers.get("x-user")?.to_str().ok()?;
+        Some(Owner::new(name))
+    };
+    DurableLayer::new(Sessions::in_memory(), OnlyTheOwner::new(who))
+        .dialect(AiSdk::new())
+        .open(Open::nothing().field("script"))
+        .layer(Scripted::default())
+}
+
+async fn ask(
+    chat: &Chat,
+    who: &str,
+    method: &str,
+    uri: &str,
+    body: &Value,
+) -> Response<SessionBody> {
+    let request = Request::builder().method(method).uri(uri);
+    let request = request
+        .header("x-user", who)
+        .header(CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    chat.clone().oneshot(request).await.unwrap()
+}
+
+fn message(id: &str, script: &Value) -> Value {
+    let message = json!({ "id": id, "role": "user", "parts": [{ "type": "text", "text": "Hi" }] });
+    json!({ "id": "chat-1", "trigger": "submit-message", "messages": [message], "script": script })
+}
+
+fn slow() -> Value {
+    json!({ "tokens": 100, "delayMs": 60_000 })
+}
+
+fn quick() -> Value {
+    json!({ "tokens": 3, "delayMs": 0 })
+}
+
+async fn post(chat: &Chat, who: &str, body: &Value) -> Response<SessionBody> {
+    ask(chat, who, "POST", "/", body).await
+}
+
+fn id(response: &Response<SessionBody>) -> String {
+    assert_eq!(response.status(), StatusCode::OK);
+    response.headers()["x-session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned()
+}
+
+async fn text(response: Response<SessionBody>) -> String {
+    let bytes = to_bytes(Body::new(response.into_body()), usize::MAX).await;
+    String::from_utf8(bytes.unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_chat_of_the_same_name_is_somebody_elses() {
+    let chat = chat();
+    let anns = id(&post(&chat, "ann", &message("m1", &slow())).await);
+    for (method, uri) in [("GET", "/chat-1/stream"), ("POST", "/chat-1/stop")] {
+        let bobs = ask(&chat, "bob", method, uri, &Value::Null).await;
+        assert_eq!(bobs.status(), StatusCode::NO_CONTENT, "{uri}");
+    }
+    let by_id = ask(
+        &chat,
+        "bob",
+        "GET",
+        &format!("/{anns}~0/stream"),
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(by_id.status(), StatusCode::NOT_FOUND);
+    // The same message of the same chat, and neither a conflict nor hers.
+    let bobs = post(&chat, "bob", &message("m1", &slow())).await;
+    assert_ne!(id(&bobs), anns);
+    let resumed = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
+    assert_eq!(id(&resumed), anns);
+}
+
+#[tokio::test]
+async fn what_is_whole_is_not_paid_for_twice_and_what_failed_is_tried_again() {
+    let chat = chat();
+    let whole = message("m1", &quick());
+    let first = post(&chat, "ann", &whole).await;
+    let first_id = id(&first);
+    let said = text(first).await;
+    let again = post(&chat, "ann", &whole).await;
+    assert_eq!(id(&again), first_id);
+    assert_eq!(text(again).await, said);
+
+    let mut regenerated = whole.clone();
+    regenerated["trigger"] = "regenerate-message".into();
+    let second = post(&chat, "ann", &regenerated).await;
+    let second_id = id(&second);
+    text(second).await;
+    let third = post(&chat, "ann", &regenerated).await;
+    let ids = [first_id, second_id, id(&third)];
+    assert!(
+        ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2],
+        "{ids:?}"
+    );
+    text(third).await;
+
+    let failing = json!({ "tokens": 3, "delayMs": 0, "fault": { "at": 1, "kind": "error" } });
+    let failing = message("m2", &failing);
+    let failed = post(&chat, "ann", &failing).await;
+    let failed_id = id(&failed);
+    assert!(text(failed).await.contains("\"type\":\"error\""));
+    assert_ne!(id(&post(&chat, "ann", &failing).await), failed_id);
+}
+
+#[tokio::test]
+async fn a_message_after_a_stop_need_not_wait_for_the_end() {
+    let chat = chat();
+    let running = id(&post(&chat, "ann", &message("m1", &slow())).await);
+    let busy = post(&chat, "ann", &message("m2", &quick())).await;
+    assert_eq!(busy.status(), StatusCode::CONFLICT);
+    let stopped = ask(&chat, "ann", "POST", "/chat-1/stop", &Value::Null).await;
+    assert_eq!(stopped.status(), StatusCode::ACCEPTED);
+    let next = post(&chat, "ann", &message("m2", &quick())).await;
+    assert_ne!(id(&next), running);
+    assert!(text(next).await.contains("\"finishReason\":\"stop\""));
+    // The one that was stopped is answered anew, too.
+    let again = post(&chat, "ann", &message("m1", &quick())).await;
+    assert_ne!(id(&again), running);
+}

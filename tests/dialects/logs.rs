@@ -1,0 +1,129 @@
+use proptest::{collection::vec, prelude::*};
+use serde_json::json;
+use unbroken::{
+    chat::{
+        Capabilities, ChatEvent, Complete, ConversationState, Custom, ErrorCode, ErrorEvent,
+        FinishReason, InputAction, InputRequest, InputResolved, IsomorphicHandoff, Message,
+        SessionInfo, ToolCall, Usage,
+    },
+    session::{Chunk, ChunkBuilder, Epoch, Lsn},
+};
+
+/// A whole log: `session_info`, anything, and each of the endings.
+pub(crate) fn log() -> impl Strategy<Value = Vec<ChatEvent>> {
+    (first(), vec(event(), 0..24), ending()).prop_map(|(first, mut events, ending)| {
+        events.insert(0, first);
+        events.push(ending);
+        events
+    })
+}
+
+fn first() -> impl Strategy<Value = ChatEvent> {
+    any::<bool>().prop_map(|noted| {
+        let mut info = SessionInfo::new(Capabilities::new());
+        if noted {
+            let notes = json!({
+                "messageId": "message-1",
+                "calls": ["a", "b"],
+                "parts": [
+                    {"type": "step-start"},
+                    {"type": "text", "text": "Before."},
+                    {"type": "tool-now", "toolCallId": "a", "state": "output-available",
+                        "input": {}, "output": "noon"},
+                ],
+            });
+            info.extra.insert("aiSdk".into(), notes);
+        }
+        info.into()
+    })
+}
+
+fn event() -> impl Strategy<Value = ChatEvent> {
+    let id = "[a-d]";
+    // Few enough that what was asked is also answered.
+    let input = "p{22}|q{22}|r{22}";
+    prop_oneof![
+        8 => "\\PC{0,8}".prop_map(ChatEvent::text),
+        2 => "[\"\\\\\n\u{0}\u{2028}a]{1,4}".prop_map(ChatEvent::text),
+        4 => "\\PC{0,8}".prop_map(ChatEvent::thinking),
+        3 => vec(id, 1..3).prop_map(|ids| {
+            ChatEvent::tool_calls(ids.iter().map(|id| ToolCall::new(id, "now", json!({"in": id}))))
+        }),
+        3 => (id, "\\PC{0,8}").prop_map(|(id, said)| ChatEvent::tool_result(id, "now", said)),
+        1 => id.prop_map(|id| ChatEvent::tool_result(id, "now", r#"{"hour": 12}"#)),
+        1 => id.prop_map(|id| ChatEvent::tool_error(id, "now", "no clock")),
+        1 => id.prop_map(|id| ChatEvent::isomorphic_handoff(id, "map", json!({"zoom": 3}))),
+        1 => id.prop_map(|id| IsomorphicHandoff::new(id, "map", json!({}))
+            .with_server_output(json!([1]))
+            .with_uses_handoff(true)
+            .into()),
+        1 => Just(ChatEvent::conversation_state(ConversationState::new([Message::user("Hi")]))),
+        2 => "\\PC{0,8}".prop_map(|data| ChatEvent::custom("mood", json!({"is": data}))),
+        1 => id.prop_map(|id| {
+            let mut custom = Custom::new("progress", json!(0.5));
+            custom.extra.insert("id".into(), id.into());
+            custom.into()
+        }),
+        3 => (input, id).prop_map(|(input, call)| {
+            InputRequest::approval(input.parse().unwrap(), "May I?")
+                .with_call(call, "now", json!({}))
+                .into()
+        }),
+        1 => input.prop_map(|input| {
+            InputRequest::question(input.parse().unwrap(), "Which?").into()
+        }),
+        2 => input.prop_map(|input| {
+            InputResolved::new(input.parse().unwrap(), InputAction::Accept).into()
+        }),
+        1 => input.prop_map(|input| {
+            InputResolved::new(input.parse().unwrap(), InputAction::Decline).into()
+        }),
+        1 => Just(ChatEvent::restarted("again")),
+        1 => Just(serde_json::from_value(json!({"type": "from_the_future", "x": 1})).unwrap()),
+    ]
+}
+
+fn ending() -> impl Strategy<Value = ChatEvent> {
+    prop_oneof![
+        Just(ChatEvent::complete()),
+        Just(
+            Complete::new()
+                .with_text("whole")
+                .with_usage(Usage::new(1, 2))
+                .with_finish_reason(FinishReason::ToolCalls)
+                .into()
+        ),
+        Just(
+            Complete::new()
+                .with_finish_reason(FinishReason::Length)
+                .into()
+        ),
+        Just(ChatEvent::aborted()),
+        Just(unbroken::chat::Aborted::new().with_reason("enough").into()),
+        Just(
+            ErrorEvent::new(ErrorCode::Provider, "The \"model\" failed.")
+                .with_recoverable(true)
+                .into()
+        ),
+        Just(ChatEvent::error(ErrorCode::Internal, "no")),
+    ]
+}
+
+/// The events as records, in chunks that end where `cuts` say.
+pub(crate) fn chunks(events: &[ChatEvent], cuts: &[bool]) -> Vec<Chunk> {
+    let epoch = Epoch {
+        counter: 1,
+        bits: 7,
+    };
+    let (mut chunks, mut batch, mut first) = (Vec::new(), ChunkBuilder::new(), Lsn::new(1));
+    for (at, event) in events.iter().enumerate() {
+        batch.push(&event.to_json());
+        let last = at + 1 == events.len();
+        if last || cuts.get(at % cuts.len().max(1)).copied().unwrap_or(false) {
+            let chunk = batch.take(first, epoch).expect("it has a record");
+            first = chunk.last().next();
+            chunks.push(chunk);
+        }
+    }
+    chunks
+}

@@ -1,0 +1,94 @@
+//! What holds for every dialect: a stream that was cut and resumed, anywhere, is the stream that was
+//! not cut. And the dialect that the documentation shows, at work.
+
+#[cfg(feature = "ag-ui")]
+mod ag_ui;
+#[cfg(feature = "ai-sdk")]
+mod chats;
+#[cfg(feature = "durable-streams")]
+mod durable_streams;
+mod encoders;
+mod logs;
+mod meaning;
+#[cfg(feature = "openai-responses")]
+mod openai_responses;
+mod over_http;
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "the documentation shows this file as it is"
+)]
+mod plain_text;
+mod resume;
+#[cfg(all(feature = "ag-ui", feature = "openai-responses", feature = "tools"))]
+mod tool_layer;
+
+use self::{encoders::reading, plain_text::PlainText, resume::Cursor};
+#[cfg(feature = "ai-sdk")]
+use unbroken::dialect::AiSdk;
+#[cfg(feature = "durable-streams")]
+use unbroken::dialect::DurableStreams;
+use unbroken::dialect::Native;
+
+const ID: &str = "0123456789abcdefghjkmnpqrs";
+
+/// A line a dialect: how it reads a session from the start, and how it goes on after a prefix that
+/// its client has.
+macro_rules! resumes {
+    ($($(#[$if:meta])* $name:ident: $encoder:expr, $cursor:expr;)+) => {
+        $($(#[$if])* #[test]
+        fn $name() {
+            resume::check(&$encoder, &$cursor);
+        })+
+    };
+    ($($(#[$if:meta])* $name:ident: $encoder:expr, $cursor:expr, by $meaning:expr;)+) => {
+        $($(#[$if])* #[test]
+        fn $name() {
+            resume::check_as(&$encoder, &$cursor, $meaning);
+        })+
+    };
+}
+
+resumes! {
+    ndjson_resumes_anywhere: || reading(&Native::new(), &format!("/{ID}"), "application/x-ndjson"), Cursor::Lsn;
+    sse_resumes_anywhere: || reading(&Native::new(), &format!("/{ID}"), "text/event-stream"), Cursor::Lsn;
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_resumes_anywhere: || reading(&AiSdk::new(), "/chat/stream?startIndex=0", "*/*"), Cursor::Lsn;
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_resumes_after_any_chunk: || reading(&AiSdk::new(), "/chat/stream?startIndex=0", "*/*"), Cursor::Own(|had| {
+        reading(&AiSdk::new(), &format!("/chat/stream?startIndex={}", frames(had)), "*/*")
+    });
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_resumes_a_run_after_any_chunk: || reading(&AiSdk::new(), &format!("/{ID}~0/stream"), "*/*"), Cursor::Own(|had| {
+        reading(&AiSdk::new(), &format!("/{ID}~0/stream?startIndex={}", frames(had)), "*/*")
+    });
+    plain_text_resumes_anywhere: || reading(&PlainText, &format!("/{ID}"), "*/*"), Cursor::Lsn;
+}
+
+resumes! {
+    ndjson_resumes_a_compacted_replay_anywhere: || reading(&Native::new(), &format!("/{ID}?replay=compact"), "application/x-ndjson"), Cursor::Lsn, by meaning::of_lines;
+    sse_resumes_a_compacted_replay_anywhere: || reading(&Native::new(), &format!("/{ID}?replay=compact"), "text/event-stream"), Cursor::Lsn, by meaning::of_events;
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_compacts_to_the_same_message: || reading(&AiSdk::new(), "/chat/stream", "*/*"), Cursor::Lsn, by meaning::of_chunks;
+    #[cfg(feature = "durable-streams")]
+    durable_streams_resume_anywhere: || reading(&DurableStreams::new(), &format!("/{ID}?offset=-1&live=sse"), "*/*"), Cursor::Lsn, by meaning::of_stream;
+    #[cfg(all(feature = "ai-sdk", feature = "durable-streams"))]
+    durable_streams_of_ui_messages_resume_anywhere: || reading(&DurableStreams::ui_messages(AiSdk::new()), &format!("/{ID}?offset=-1&live=sse"), "*/*"), Cursor::Lsn, by meaning::of_stream;
+}
+
+#[cfg(feature = "ag-ui")]
+resumes! {
+    ag_ui_resumes_anywhere: ag_ui::whole, Cursor::Own(ag_ui::after);
+    ag_ui_for_tanstack_resumes_anywhere: ag_ui::message_first, Cursor::Own(ag_ui::message_first_after);
+}
+
+#[cfg(feature = "openai-responses")]
+resumes! {
+    openai_responses_resume_anywhere: openai_responses::whole, Cursor::Own(openai_responses::after);
+}
+
+/// How many server-sent events these are.
+#[cfg(feature = "ai-sdk")]
+fn frames(bytes: &[u8]) -> usize {
+    bytes.windows(2).filter(|it| it == b"\n\n").count()
+}

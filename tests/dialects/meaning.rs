@@ -1,0 +1,93 @@
+//! What streams mean whose frames may be cut otherwise: the same is said, in as many pieces as it
+//! pleases the server.
+
+use serde_json::Value;
+use unbroken::chat::{ChatEvent, Transcript};
+
+/// NDJSON: the transcript, and the last LSN.
+pub(crate) fn of_lines(bytes: &[u8]) -> String {
+    let lines = bytes
+        .split(|&byte| byte == b'\n')
+        .filter(|it| !it.is_empty());
+    let mut last = 0;
+    let mut transcript = Transcript::new();
+    for line in lines {
+        let line: Value = serde_json::from_slice(line).unwrap();
+        let lsn = line["lsn"].as_u64().unwrap();
+        assert!(lsn > last, "{lsn} after {last}");
+        last = lsn;
+        push(&mut transcript, &line["event"]);
+    }
+    format!("{last} {transcript:?}")
+}
+
+/// Server-sent events of the native dialect: the transcript, and the last cursor.
+pub(crate) fn of_events(bytes: &[u8]) -> String {
+    let mut last = String::new();
+    let mut transcript = Transcript::new();
+    for line in String::from_utf8_lossy(bytes).lines() {
+        if let Some(id) = line.strip_prefix("id: ") {
+            id.clone_into(&mut last);
+        } else if let Some(event) = line.strip_prefix("data: ") {
+            push(&mut transcript, &serde_json::from_str(event).unwrap());
+        }
+    }
+    format!("{last} {transcript:?}")
+}
+
+fn push(transcript: &mut Transcript, event: &Value) {
+    if let Ok(event) = serde_json::from_value::<ChatEvent>(event.clone()) {
+        transcript.push(&event);
+    }
+}
+
+/// Chunks of the AI SDK: with the pieces of a part as one, wherever they were cut.
+#[cfg(feature = "ai-sdk")]
+pub(crate) fn of_chunks(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let chunks = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    let mut said: Vec<Value> = Vec::new();
+    for chunk in chunks.filter(|chunk| *chunk != "[DONE]") {
+        let chunk: Value = serde_json::from_str(chunk).unwrap();
+        match said.last_mut() {
+            Some(last)
+                if chunk["delta"].is_string()
+                    && last["type"] == chunk["type"]
+                    && last["id"] == chunk["id"] =>
+            {
+                let both = format!("{}{}", text_of(&last["delta"]), text_of(&chunk["delta"]));
+                last["delta"] = both.into();
+            }
+            _ => said.push(chunk),
+        }
+    }
+    format!("{said:#?} {}", text.ends_with("data: [DONE]\n\n"))
+}
+
+#[cfg(feature = "ai-sdk")]
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Durable Streams over SSE: the elements. After each `data` stands a `control`, and offsets grow.
+#[cfg(feature = "durable-streams")]
+pub(crate) fn of_stream(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let (mut elements, mut offset) = (Vec::<Value>::new(), String::new());
+    let mut data = None;
+    for event in text.split_terminator("\n\n") {
+        if let Some(array) = event.strip_prefix("event: data\ndata:") {
+            assert!(data.is_none(), "two of data in a row: {text}");
+            data = Some(serde_json::from_str::<Vec<Value>>(array).unwrap());
+        } else {
+            let control = event.strip_prefix("event: control\ndata:").unwrap();
+            let control: Value = serde_json::from_str(control).unwrap();
+            let next = control["streamNextOffset"].as_str().unwrap().to_owned();
+            assert!(next >= offset, "{next} after {offset}");
+            offset = next;
+            elements.extend(data.take().unwrap_or_default());
+        }
+    }
+    assert!(data.is_none(), "data without where it ends: {text}");
+    format!("{elements:#?}")
+}

@@ -1,0 +1,139 @@
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
+use unbroken::{
+    chat::{ChatEvent, ChatRequest},
+    dialect::{
+        Abort, Answer, Answering, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, Route,
+        Start,
+    },
+    headers::SESSION_ID,
+    session::{Chunk, SessionId},
+};
+
+/// Answers as lines of text, for people with a terminal: a number, a space, and a piece of the
+/// answer. Who was cut asks for what comes after the number of the last line.
+///
+/// | request | meaning |
+/// |---|---|
+/// | `POST /` | ask; the body is the question |
+/// | `GET /{id}?after=7` | read on |
+/// | `DELETE /{id}` | stop |
+#[derive(Debug, Clone, Copy)]
+pub struct PlainText;
+
+impl Dialect for PlainText {
+    fn name(&self) -> &'static str {
+        "plain-text"
+    }
+
+    fn route(&self, head: &Parts) -> Result<Route, Refusal> {
+        let path = head.uri.path().trim_matches('/');
+        match (&head.method, path) {
+            (&Method::POST, "") => Ok(Route::Body),
+            (&Method::GET, id) => {
+                let query = head.uri.query().unwrap_or_default();
+                let Cursor(after) = query
+                    .strip_prefix("after=")
+                    .unwrap_or("0")
+                    .parse()
+                    .map_err(|_| {
+                        Refusal::new(Problem::MalformedCursor, "?after= a line's number")
+                    })?;
+                let read = Read::new(session_id(id)?, after, Box::new(Lines));
+                Ok(Route::Known(Intent::Read(read)))
+            }
+            (&Method::DELETE, id) => Ok(Route::Known(Intent::Abort(Abort::new(session_id(id)?)))),
+            _ => Err(
+                Refusal::new(Problem::MethodNotAllowed, "POST, GET or DELETE")
+                    .allow("POST, GET, DELETE"),
+            ),
+        }
+    }
+
+    fn decode(&self, _: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+        let question = String::from_utf8_lossy(body);
+        let request = ChatRequest::from_user(question.trim());
+        let answering = Answering::Stream(Box::new(Lines));
+        Ok(Intent::Start(Box::new(Start::new(request, answering))))
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
+        let mut response = text(format!("{}: {}\n", refusal.problem.title(), refusal.detail));
+        *response.status_mut() = refusal.problem.status();
+        response
+    }
+
+    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+        match answer {
+            // The encoder writes the body.
+            Answer::Stream { session, .. } => {
+                let mut response = text(String::new());
+                let id = HeaderValue::from_str(session.id.as_str());
+                let id = id.expect("an id has the characters of a header");
+                response.headers_mut().insert(SESSION_ID, id);
+                response
+            }
+            Answer::Aborted { already: false, .. } => text("stopping\n".into()),
+            Answer::Aborted { .. } => text("it had ended\n".into()),
+            // The cursor is the last line there will ever be.
+            _ => {
+                let mut nothing = Response::default();
+                *nothing.status_mut() = StatusCode::NO_CONTENT;
+                nothing
+            }
+        }
+    }
+
+    // A line can't be taken back.
+    fn can_restart(&self) -> bool {
+        false
+    }
+}
+
+/// Writes records as lines. What it writes for one depends on nothing else, so a resume in the
+/// middle needs no [fold](Encoder::folds), and readers may share what it wrote.
+#[derive(Debug)]
+struct Lines;
+
+impl Encoder for Lines {
+    fn content_type(&self) -> &'static str {
+        "text/plain; charset=utf-8"
+    }
+
+    fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
+        for record in records.records() {
+            let said = match serde_json::from_slice(record.bytes) {
+                Ok(ChatEvent::Text(text)) => text.content.escape_debug().to_string(),
+                Ok(ChatEvent::Complete(_)) => "(the end)".to_owned(),
+                Ok(ChatEvent::Aborted(_)) => "(stopped)".to_owned(),
+                Ok(ChatEvent::Error(error)) => format!("(failed: {})", error.message),
+                // What a dialect can't say, it leaves out.
+                _ => continue,
+            };
+            out.extend_from_slice(format!("{} {said}\n", record.lsn).as_bytes());
+        }
+    }
+
+    fn shared_key(&self) -> Option<&'static str> {
+        Some("plain-text")
+    }
+
+    fn heartbeat(&self) -> Option<Bytes> {
+        None
+    }
+
+    // The body fails after this: that says it.
+    fn unavailable(&mut self, _: &mut BytesMut) {}
+}
+
+fn session_id(text: &str) -> Result<SessionId, Refusal> {
+    text.parse()
+        .map_err(|_| Refusal::new(Problem::MalformedId, "not an id; it came with the answer"))
+}
+
+fn text(content: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(content));
+    let mime = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, mime);
+    response
+}

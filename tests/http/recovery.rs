@@ -1,0 +1,312 @@
+//! Answers whose server goes away in the middle, and another server that has the same store.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tower_layer::Layer as _;
+use unbroken::{
+    chat::{ChatEvent, Message, ToolCall},
+    durable::{DurableLayer, Ended, Open, Policy, Recovery},
+    provider::scripted::{Script, Scripted},
+    session::{Digest, Limits, Outcome, Position, Sessions},
+    store::{Created, Info, Memory, New, Store as _, StoreExt, Token},
+};
+
+use crate::{
+    client::{With, get, kinds, lsns, ndjson, post, send},
+    server::{MOUNT, Server, ask, at, driven_with, follow, id, layer, mounted, serve, until},
+};
+
+/// A server of many; all follow the scripts of their requests.
+async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer) -> Server {
+    let sessions = Sessions::builder(store.clone())
+        .lease(Duration::from_millis(400))
+        .build();
+    let layer = with(layer(&sessions).open(Open::nothing().field("script")));
+    serve(
+        sessions,
+        mounted!(layer, Scripted::new(Script::say("Hello"))),
+    )
+    .await
+}
+
+/// An answer of 30 tokens of which a few have been said when its server goes away, and the events so
+/// far. The server's clients are told by a cut.
+async fn interrupted(server: &Server, name: &str) -> Vec<(u64, Value)> {
+    let script = json!({"tokens": 30, "delayMs": 20});
+    let request = post(MOUNT, &follow(&script)).with("x-session-id", id(name));
+    let mut answer = send(server.addr, request).await;
+    answer.until("\"4 \"").await;
+    server.sessions.shutdown(Duration::ZERO).await;
+    let cut = answer.whole().await;
+    assert!(!cut.clean, "no clean end without a terminal event");
+    ndjson(cut.text())
+}
+
+/// What the other server has of it.
+async fn rest(server: &Server, name: &str, after: &[(u64, Value)]) -> Vec<(u64, Value)> {
+    let last = after.last().unwrap().0.to_string();
+    let request = get(&at(&id(name))).with("x-last-lsn", last);
+    let rest = send(server.addr, request).await.whole().await;
+    assert!(rest.clean, "{rest:?}");
+    ndjson(rest.text())
+}
+
+fn text(events: &[(u64, Value)]) -> String {
+    let texts = events.iter().filter(|(_, event)| event["type"] == "text");
+    texts
+        .filter_map(|(_, event)| event["content"].as_str())
+        .collect()
+}
+
+fn counted(tokens: u32) -> String {
+    let numbers: Vec<_> = (1..=tokens).map(|n| n.to_string()).collect();
+    numbers.join(" ") + " "
+}
+
+#[tokio::test]
+async fn without_a_policy_an_interrupted_answer_ends_as_such() {
+    let store = Memory::new();
+    let first = server(&store, |layer| layer).await;
+    let second = server(&store, |layer| layer).await;
+    let mut events = interrupted(&first, "fail").await;
+    events.extend(rest(&second, "fail", &events).await);
+    assert_eq!(lsns(&events), (1..=events.len() as u64).collect::<Vec<_>>());
+    let (_, ending) = events.last().unwrap();
+    assert_eq!(
+        (&ending["code"], &ending["recoverable"]),
+        (&json!("interrupted"), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_restarted_begins_anew_in_the_same_log() {
+    let store = Memory::new();
+    let restart = |layer: DurableLayer| layer.recovery(Recovery::restart());
+    let first = server(&store, restart).await;
+    let second = server(&store, restart).await;
+    let mut events = interrupted(&first, "restart").await;
+    let before = events.len();
+    events.extend(rest(&second, "restart", &events).await);
+    assert_eq!(lsns(&events), (1..=events.len() as u64).collect::<Vec<_>>());
+    let at = kinds(&events).iter().position(|kind| *kind == "restarted");
+    let at = at.expect("clients are told to drop what they have");
+    assert!(at >= before, "after what the first server has shown");
+    assert_eq!(text(&events[at..]), counted(30));
+    assert_eq!(events.last().unwrap().1["type"], "complete");
+}
+
+/// Its clients would show the old words and the new ones.
+#[tokio::test]
+async fn where_clients_can_not_be_told_nothing_is_restarted() {
+    let store = Memory::new();
+    let first = server(&store, |layer| layer.recovery(Recovery::restart())).await;
+    let second = server(&store, |layer| {
+        let layer = layer.dialect(unbroken::dialect::AiSdk::new());
+        layer.recovery(Recovery::restart())
+    })
+    .await;
+    let before = interrupted(&first, "restart").await;
+    let id = id("restart").parse().unwrap();
+    let session = second.sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let mut events = Vec::new();
+    while let Some(batch) = reader.next().await {
+        for record in batch.unwrap().chunk().records() {
+            events.push(serde_json::from_slice::<Value>(record.bytes).unwrap());
+        }
+    }
+    let ending = events.pop().unwrap();
+    assert_eq!(
+        (&ending["type"], &ending["code"]),
+        (&json!("error"), &json!("interrupted"))
+    );
+    assert!(events.len() >= before.len());
+    assert!(events.iter().all(|event| event["type"] != "restarted"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_resumed_goes_on_where_it_was() {
+    let store = Memory::new();
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
+    let first = server(&store, resume).await;
+    let second = server(&store, resume).await;
+    let mut events = interrupted(&first, "resume").await;
+    events.extend(rest(&second, "resume", &events).await);
+    assert_eq!(lsns(&events), (1..=32).collect::<Vec<_>>());
+    assert_eq!(
+        text(&events),
+        counted(30),
+        "nothing twice and nothing missing"
+    );
+    assert_eq!(events.last().unwrap().1["type"], "complete");
+}
+
+#[tokio::test]
+async fn an_answer_whose_provider_was_never_called_is_begun_whatever_the_policy() {
+    for recovery in [Recovery::fail(), Recovery::restart(), Recovery::resume()] {
+        let store = Memory::new();
+        let script = json!({"tokens": 3, "delayMs": 1, "tally": "begun"});
+        // As a server leaves it that dies before anything is in the log.
+        let new = New {
+            info: Arc::new(Info {
+                owner: None,
+                chat: None,
+                service: "chat".into(),
+                digest: Digest([7; 32]),
+                format: Info::LATEST_FORMAT,
+            }),
+            request: follow(&script).to_string().into(),
+            token: Token::random(),
+            lease: Duration::from_millis(300),
+            tombstone: Duration::from_secs(60),
+        };
+        let never_begun = id("never-begun");
+        let created = store.create(&never_begun.parse().unwrap(), new).await;
+        assert!(matches!(created, Ok(Created::Created(_))));
+        let policy = recovery.clone();
+        let server = server(&store, |layer| layer.recovery(policy)).await;
+        let whole = send(server.addr, get(&at(&never_begun)))
+            .await
+            .whole()
+            .await;
+        assert!(whole.clean, "{whole:?}");
+        let events = ndjson(whole.text());
+        let expected = ["session_info", "text", "text", "text", "complete"];
+        assert_eq!(kinds(&events), expected, "{recovery:?}");
+        let tell = follow(&json!({"tell": "begun"}));
+        let told = send(server.addr, post(MOUNT, &tell)).await.whole().await;
+        let told = text(&ndjson(told.text()));
+        assert!(told.contains("\"calls\":1"), "{recovery:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn who_decides_sees_the_request_the_answer_so_far_and_the_attempt() {
+    let store = Memory::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let first = server(&store, |layer| layer).await;
+    let second = server(&store, |layer| {
+        let seen = seen.clone();
+        layer.recovery(Recovery::fail().decide(move |interrupted| {
+            seen.lock().unwrap().push(interrupted);
+            async { Policy::Resume }
+        }))
+    })
+    .await;
+    let mut events = interrupted(&first, "decide").await;
+    events.extend(rest(&second, "decide", &events).await);
+    assert_eq!(text(&events), counted(30));
+    let seen = seen.lock().unwrap();
+    let [interrupted] = &seen[..] else {
+        panic!("asked once: {seen:?}");
+    };
+    assert_eq!(interrupted.id.as_str(), id("decide"));
+    assert_eq!(interrupted.request.messages[0].content, "Hi");
+    assert!(interrupted.transcript.text().starts_with("1 2 3 4 "));
+    assert_eq!(interrupted.attempt, 1);
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_over_so_often_and_not_once_more() {
+    let store = Memory::new();
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume().attempts(1));
+    let first = server(&store, resume).await;
+    let second = server(&store, resume).await;
+    let mut events = interrupted(&first, "attempts").await;
+    let session = id("attempts").parse().unwrap();
+    until(async || second.sessions.running() == 1).await;
+    second.sessions.shutdown(Duration::ZERO).await;
+    let third = server(&store, resume).await;
+    events.extend(rest(&third, "attempts", &events).await);
+    assert_eq!(events.last().unwrap().1["code"], "interrupted");
+    assert_eq!(store.state(&session).await.unwrap().attempts, 2);
+}
+
+#[tokio::test]
+async fn the_end_of_an_answer_that_was_taken_over_is_booked_once_with_all_of_it() {
+    let store = Memory::new();
+    let ended: Arc<Mutex<Vec<Ended>>> = Arc::default();
+    let begun = Arc::new(Mutex::new(0));
+    let booked = |layer: DurableLayer| {
+        let (ended, begun) = (ended.clone(), begun.clone());
+        layer
+            .recovery(Recovery::resume())
+            .on_start(move |_| {
+                *begun.lock().unwrap() += 1;
+                async {}
+            })
+            .on_end(move |it| {
+                ended.lock().unwrap().push(it);
+                async {}
+            })
+    };
+    let first = server(&store, booked).await;
+    let second = server(&store, booked).await;
+    let events = interrupted(&first, "booked").await;
+    rest(&second, "booked", &events).await;
+    until(async || !ended.lock().unwrap().is_empty()).await;
+    let ended = ended.lock().unwrap();
+    assert_eq!((ended.len(), *begun.lock().unwrap()), (1, 1));
+    assert_eq!(ended[0].transcript.text(), counted(30));
+    assert_eq!(ended[0].outcome, Outcome::Complete);
+}
+
+#[tokio::test]
+async fn a_server_without_the_service_only_ends_what_it_finds() {
+    let store = Memory::new();
+    let first = server(&store, |layer| layer.recovery(Recovery::resume())).await;
+    let other = server(&store, |layer| {
+        layer.service_name("other").recovery(Recovery::resume())
+    })
+    .await;
+    let mut events = interrupted(&first, "other").await;
+    events.extend(rest(&other, "other", &events).await);
+    assert_eq!(events.last().unwrap().1["code"], "interrupted");
+}
+
+#[tokio::test]
+async fn a_server_that_has_no_room_ends_what_it_would_not_carry_on_anyway() {
+    let store = Memory::new();
+    let first = server(&store, |layer| layer).await;
+    let sessions = Sessions::builder(store.clone())
+        .limits(Limits::default().running(0))
+        .lease(Duration::from_millis(400))
+        .build();
+    let full = serve(
+        sessions.clone(),
+        mounted!(layer(&sessions), Scripted::new(Script::say("Hello"))),
+    )
+    .await;
+    let mut events = interrupted(&first, "no-room").await;
+    events.extend(rest(&full, "no-room", &events).await);
+    assert_eq!(events.last().unwrap().1["code"], "interrupted");
+}
+
+#[tokio::test]
+async fn who_resumes_is_given_no_tool_calls_without_their_results() {
+    let store = Memory::new();
+    let sessions = || {
+        Sessions::builder(store.clone())
+            .lease(Duration::from_millis(400))
+            .build()
+    };
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
+    let (first, calls) = driven_with(sessions(), resume).await;
+    let (_second, resumed) = driven_with(sessions(), resume).await;
+    let request = post(MOUNT, &ask("What time is it?")).with("x-session-id", id("tools"));
+    let mut answer = send(first.addr, request).await;
+    let call = calls.next().await;
+    call.say("Let me see. ");
+    let asked = ToolCall::new("c1", "now", json!({}));
+    call.event(ChatEvent::tool_calls([asked.clone()]));
+    answer.until("c1").await;
+    first.sessions.shutdown(Duration::ZERO).await;
+    let request = resumed.next().await.request;
+    let last = request.messages.last().unwrap();
+    assert_eq!(*last, Message::assistant("Let me see. "));
+    assert_eq!(request.so_far.unwrap().tool_calls(), [asked]);
+}

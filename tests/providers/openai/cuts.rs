@@ -1,0 +1,137 @@
+//! What servers really say, cut at every byte.
+
+use serde_json::json;
+use unbroken::{
+    chat::{ChatEvent, Complete, FinishReason, ToolCall, Usage},
+    provider::OpenAi,
+};
+
+use super::{Step, answer, ok};
+use crate::cut_short::{Recording, never_a_clean_success};
+
+fn complete(reason: FinishReason, usage: Usage) -> ChatEvent {
+    let complete = Complete::new().with_finish_reason(reason);
+    complete.with_usage(usage).into()
+}
+
+fn calls(usage: Usage, calls: impl IntoIterator<Item = ToolCall>) -> [ChatEvent; 2] {
+    [
+        ChatEvent::tool_calls(calls),
+        complete(FinishReason::ToolCalls, usage),
+    ]
+}
+
+fn call(id: &str, name: &str, arguments: serde_json::Value) -> ToolCall {
+    ToolCall::new(id, name, arguments)
+}
+
+fn recordings() -> Vec<Recording> {
+    let mut text = Usage::new(19, 10);
+    text.cached_input_tokens = Some(0);
+    text.reasoning_tokens = Some(0);
+    let openai_tools = calls(
+        Usage::new(81, 34),
+        [
+            call("call_62136354", "weather", json!({"city": "Köln"})),
+            call("call_62136355", "now", json!({})),
+        ],
+    );
+    let llama_cpp = calls(
+        Usage::new(160, 21),
+        [call("Pz8kXKcV", "weather", json!({"city": "Oslo"}))],
+    );
+    let vllm = calls(
+        Usage::new(170, 24),
+        [call("chatcmpl-tool-f0", "weather", json!({"city": "Rio"}))],
+    );
+    let ollama = calls(
+        Usage::new(166, 41),
+        [
+            call("call_9zb2", "weather", json!({"city": "Kraków"})),
+            call("call_k1p0", "weather", json!({"city": "Bern"})),
+        ],
+    );
+    let odd = calls(
+        Usage::new(3, 9),
+        [
+            call("call_1", "weather", json!({"city": "Bonn"})),
+            call("call_2", "now", json!({})),
+            call("call_3", "weather", json!({"city": "}"})),
+        ],
+    );
+    let of = |name, body: &'static str, said: Vec<ChatEvent>| {
+        let finish = body.rfind("\"finish_reason\":\"").unwrap();
+        let blank = body[finish..].find("\n\n").unwrap();
+        Recording {
+            name,
+            body: body.as_bytes(),
+            whole_at: finish + blank + 2,
+            events: said,
+        }
+    };
+    let after = |said: Vec<ChatEvent>, end: [ChatEvent; 2]| [said, end.to_vec()].concat();
+    vec![
+        of(
+            "OpenAI's text",
+            include_str!("../recorded/openai-text.sse"),
+            vec![
+                ChatEvent::text("Grü"),
+                ChatEvent::text("ße 😀"),
+                complete(FinishReason::Stop, text),
+            ],
+        ),
+        of(
+            "OpenAI's tools",
+            include_str!("../recorded/openai-tools.sse"),
+            openai_tools.to_vec(),
+        ),
+        of(
+            "llama.cpp",
+            include_str!("../recorded/llama-cpp.sse"),
+            after(
+                vec![ChatEvent::thinking("Weather?"), ChatEvent::text("Moment.")],
+                llama_cpp,
+            ),
+        ),
+        of(
+            "vLLM",
+            include_str!("../recorded/vllm.sse"),
+            after(vec![ChatEvent::thinking("Hm")], vllm),
+        ),
+        of(
+            "Ollama under /v1",
+            include_str!("../recorded/ollama-v1.sse"),
+            after(vec![ChatEvent::thinking("Both.")], ollama),
+        ),
+        of(
+            "every oddity at once",
+            include_str!("../recorded/odd.sse"),
+            odd.to_vec(),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_servers_say_is_understood() {
+    for recording in recordings() {
+        let steps = vec![ok(), Step::Chunk(recording.body.to_vec()), Step::End];
+        let (events, error) = answer(steps).await;
+        assert!(error.is_none(), "{}: {error:?}", recording.name);
+        assert_eq!(events, recording.events, "{}", recording.name);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_at_any_byte_is_no_clean_success() {
+    for recording in recordings() {
+        never_a_clean_success(&recording, |address| {
+            OpenAi::builder()
+                .base_url(format!("http://{address}/v1"))
+                .model("m")
+                .retries(0)
+                .build()
+                .unwrap()
+        })
+        .await;
+    }
+}

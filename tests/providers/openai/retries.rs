@@ -1,0 +1,144 @@
+//! What fails before its first event is asked again; nothing is after it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use unbroken::chat::{ChatEvent, ErrorCode};
+
+use super::{GUARD, Step, ask, assert_safe, builder, data, done, finish, ok, refusal, text};
+use crate::stub::{Stub, serve_in_turn};
+
+fn fine() -> Vec<Step> {
+    vec![ok(), text("Hi"), finish("stop"), done(), Step::End]
+}
+
+fn overloaded() -> Vec<Step> {
+    vec![refusal("503 Service Unavailable", "", "")]
+}
+
+async fn ask_with(
+    retries: u32,
+    stub: &Stub,
+) -> (Vec<ChatEvent>, Option<unbroken::chat::ProviderError>) {
+    let provider = builder(stub).retries(retries).build().unwrap();
+    timeout(GUARD * 10, ask(provider)).await.unwrap()
+}
+
+fn requests(stub: &mut Stub) -> usize {
+    std::iter::from_fn(|| stub.requests.try_recv().ok()).count()
+}
+
+// The clock is paused in these: it jumps as soon as everybody waits.
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_before_the_first_event_is_asked_again() {
+    for failing in [
+        overloaded(),
+        vec![refusal("429 Too Many Requests", "", "")],
+        vec![refusal("500 Internal Server Error", "", "")],
+        vec![Step::Cut],
+        vec![Step::Raw(b"HTTP/1.1 200".to_vec()), Step::Cut],
+        vec![ok(), Step::End],
+        vec![
+            ok(),
+            data(r#"{"choices":[{"delta":{"role":"assistant"}}]}"#),
+            Step::Cut,
+        ],
+        vec![ok(), data(r#"{"error":{"code":503}}"#), Step::End],
+    ] {
+        let mut stub = serve_in_turn(vec![failing.clone(), failing, fine()]).await;
+        let began = Instant::now();
+        let (events, error) = ask_with(2, &stub).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(events, [ChatEvent::text("Hi"), ChatEvent::complete()]);
+        assert_eq!(requests(&mut stub), 3);
+        let waited = began.elapsed();
+        let (least, most) = (Duration::from_millis(750), Duration::from_millis(1700));
+        assert!(least <= waited && waited < most, "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_are_bounded_and_the_last_failure_counts() {
+    for (retries, asked) in [(0, 1), (1, 2), (2, 3)] {
+        let mut stub = serve_in_turn(vec![overloaded()]).await;
+        let error = ask_with(retries, &stub).await.1.unwrap();
+        assert_safe(&error);
+        assert!(error.to_string().contains("has failed"), "{error}");
+        assert_eq!(requests(&mut stub), asked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_servers_own_wait_is_kept_unless_it_is_too_long() {
+    let after = |wait: &str| vec![refusal("429 Too Many Requests", &format!("{wait}\r\n"), "")];
+    for (wait, least) in [
+        ("retry-after: 7", Duration::from_secs(7)),
+        ("retry-after-ms: 1500", Duration::from_millis(1500)),
+    ] {
+        let mut stub = serve_in_turn(vec![after(wait), fine()]).await;
+        let began = Instant::now();
+        assert!(ask_with(2, &stub).await.1.is_none());
+        let waited = began.elapsed();
+        assert!(
+            least <= waited && waited < least + Duration::from_secs(1),
+            "{waited:?}"
+        );
+        assert_eq!(requests(&mut stub), 2);
+    }
+    let mut stub = serve_in_turn(vec![after("retry-after: 31"), fine()]).await;
+    let error = ask_with(2, &stub).await.1.unwrap();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(31)));
+    assert_eq!(requests(&mut stub), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_begun_is_never_asked_again() {
+    for failing in [
+        vec![ok(), text("Hal"), Step::Cut],
+        vec![
+            ok(),
+            text("Hal"),
+            data(r#"{"error":{"code":503}}"#),
+            Step::End,
+        ],
+    ] {
+        let mut stub = serve_in_turn(vec![failing, fine()]).await;
+        let (events, error) = ask_with(2, &stub).await;
+        assert_eq!(events, [ChatEvent::text("Hal")]);
+        assert!(error.is_some());
+        assert_eq!(requests(&mut stub), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_try_does_not_mend_is_not_tried_again() {
+    for failing in [
+        vec![refusal("400 Bad Request", "", "")],
+        vec![refusal("401 Unauthorized", "", "")],
+        vec![refusal("404 Not Found", "", "")],
+        vec![refusal(
+            "429 Too Many Requests",
+            "",
+            r#"{"error":{"code":"insufficient_quota"}}"#,
+        )],
+    ] {
+        let mut stub = serve_in_turn(vec![failing, fine()]).await;
+        let error = ask_with(2, &stub).await.1.unwrap();
+        assert!(!error.is_recoverable());
+        assert_eq!(requests(&mut stub), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_silent_is_not_asked_again() {
+    let mut stub = serve_in_turn(vec![vec![ok(), Step::Silence], fine()]).await;
+    let provider = builder(&stub)
+        .retries(2)
+        .idle_timeout(GUARD / 4)
+        .build()
+        .unwrap();
+    let error = timeout(GUARD, ask(provider)).await.unwrap().1.unwrap();
+    assert_eq!(error.code(), ErrorCode::Timeout);
+    assert_eq!(requests(&mut stub), 1);
+}

@@ -1,0 +1,152 @@
+//! What is answered to a session's source, wherever it runs.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout};
+use unbroken::{
+    session::{
+        CarryOn, ChunkBuilder, Inbox, Limits, Mark, Orphan, Position, ReadError, Restarter,
+        ServiceName, SessionId, Sessions, SessionsBuilder, Status,
+    },
+    store::{Answer, Answered, BoxFuture, Lease, Memory, Store, StoreError, StoreExt, Then},
+};
+
+use crate::{
+    settle,
+    support::{Told, Words, id, log, lsn, read, read_all, seconds, start, told, until},
+    take_over::{LEASE, orphan},
+};
+
+fn builder(store: &Memory) -> SessionsBuilder {
+    Sessions::with_format(store.clone(), Words).lease(LEASE)
+}
+
+/// Starts a session whose source finds its answers here.
+async fn begin(sessions: &Sessions, id: &SessionId, source: Told, inbox: &Inbox) {
+    let permit = sessions.permit(None).unwrap();
+    let start = start(id).inbox(inbox.clone());
+    let started = sessions.start(permit, start, source).await.unwrap();
+    assert!(started.created);
+}
+
+async fn give(sessions: &Sessions, id: &SessionId, name: &str) {
+    let answered = sessions.answer(id, Answer::new(name, "yes")).await;
+    assert!(matches!(answered.unwrap(), Answered::Stored(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_any_server_reaches_the_source_at_once() {
+    let store = Memory::new();
+    let (here, there) = (builder(&store).build(), builder(&store).build());
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&here, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    settle().await;
+    for (server, name) in [(&there, "a"), (&here, "b"), (&there, "c")] {
+        let began = Instant::now();
+        let (answer, ()) = tokio::join!(inbox.named(name), give(server, &id, name));
+        assert_eq!(answer, "yes");
+        // The store tells; nobody asks it now and then.
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(100), "{name} after {took:?}");
+    }
+    drop(teller);
+    until("it is sealed", async || {
+        store.state(&id).await.unwrap().status.outcome().is_some()
+    })
+    .await;
+    let late = there.answer(&id, Answer::new("d", "yes")).await;
+    assert!(matches!(late, Err(StoreError::Sealed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_waits_for_people_is_not_idle_but_counts_for_its_age() {
+    let store = Memory::new();
+    let limits = Limits::default()
+        .idle(Duration::from_secs(60))
+        .age(Duration::from_secs(1000));
+    let sessions = builder(&store).limits(limits).build();
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&sessions, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    seconds(900).await;
+    let state = store.state(&id).await.unwrap();
+    assert_eq!(state.status, Status::Waiting);
+    assert!(matches!(state.lease, Lease::Held(_)), "{:?}", state.lease);
+    give(&sessions, &id, "a").await;
+    teller.say("on");
+    settle().await;
+    assert_eq!(store.state(&id).await.unwrap().status, Status::Streaming);
+    teller.mark("and now?", Mark::Waiting);
+    settle().await;
+    let session = sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::after(lsn(4))).await.unwrap();
+    assert_eq!(read_all(&mut reader).await, [(5, "age".to_owned())]);
+    assert!(teller.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_answered_may_be_silent_only_for_so_long() {
+    let store = Memory::new();
+    let limits = Limits::default().idle(Duration::from_secs(60));
+    let sessions = builder(&store).limits(limits).build();
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&sessions, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    seconds(600).await;
+    teller.say("on");
+    seconds(59).await;
+    assert!(!teller.is_dropped());
+    seconds(2).await;
+    assert!(teller.is_dropped());
+}
+
+/// Carries on with this source, once.
+struct Goes(Mutex<Option<(Told, Inbox)>>);
+
+impl Restarter for Goes {
+    fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+        let taken = self.0.lock().unwrap().take();
+        let on = taken.map(|(source, inbox)| CarryOn::with(source).inbox(inbox));
+        Box::pin(std::future::ready(Ok(on)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answered() {
+    let store = Memory::new();
+    let (id, epoch) = orphan(&store, "one", &["info"]).await;
+    let mut asks = ChunkBuilder::new();
+    asks.push(b"may I?");
+    let asks = asks.take(lsn(2), epoch).unwrap();
+    store.append(&id, asks, Then::Waiting).await.unwrap();
+    let early = store.answer(&id, Answer::new("early", "yes")).await;
+    assert!(matches!(early.unwrap(), Answered::Stored(_)));
+    let limits = Limits::default().idle(Duration::from_secs(60));
+    let survivor = builder(&store).limits(limits).build();
+    let inbox = Inbox::new();
+    let (teller, source) = told();
+    let goes = Goes(Mutex::new(Some((source, inbox.clone()))));
+    survivor.carry_on(ServiceName::new("test"), goes);
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 2).await, log(&["info", "may I?"]));
+    assert_eq!(inbox.named("early").await, "yes");
+    // Nothing was said since, and it still isn't idle.
+    seconds(600).await;
+    assert_eq!(session.status(), Status::Waiting);
+    let other: Arc<Sessions> = Arc::new(builder(&store).build());
+    give(&other, &id, "late").await;
+    let late = timeout(Duration::from_secs(1), inbox.named("late")).await;
+    assert_eq!(late.unwrap(), "yes");
+    teller.say("on");
+    drop(teller);
+    let rest = [(3, "on".to_owned()), (4, "complete".to_owned())];
+    assert_eq!(read_all(&mut reader).await, rest);
+}

@@ -1,0 +1,416 @@
+//! Orphans that another server carries on.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use unbroken::{
+    session::{
+        CarryOn, Chunk, Digest, Epoch, Limits, Mark, Orphan, Outcome, Position, ReadError,
+        Restarter, ServiceName, SessionId, Sessions, Status,
+    },
+    store::{Abort, BoxFuture, Created, Info, Memory, New, Store, StoreExt, Then, Token},
+};
+
+use crate::{
+    begin, settle,
+    support::{Told, Words, id, log, read, read_all, seconds, told, until},
+};
+
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+/// What a restarter does with an orphan.
+type Decide = dyn Fn(&Orphan) -> Option<CarryOn> + Send + Sync;
+
+/// Remembers what it was asked, and how the log read.
+#[derive(Clone)]
+struct Recovers {
+    decide: Arc<Decide>,
+    asked: Arc<AtomicUsize>,
+    logs: Arc<Mutex<Vec<Vec<String>>>>,
+}
+
+impl Recovers {
+    fn by(decide: impl Fn(&Orphan) -> Option<CarryOn> + Send + Sync + 'static) -> Self {
+        Self {
+            decide: Arc::new(decide),
+            asked: Arc::default(),
+            logs: Arc::default(),
+        }
+    }
+
+    /// With this source, the first time.
+    fn with(source: Told) -> Self {
+        let source = Mutex::new(Some(source));
+        Self::by(move |_| source.lock().unwrap().take().map(CarryOn::with))
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(SeqCst)
+    }
+}
+
+impl Restarter for Recovers {
+    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, SeqCst);
+            let log = orphan.read().await?;
+            let records = log.iter().flat_map(Chunk::records);
+            let texts = records.map(|it| String::from_utf8(it.bytes.to_vec()).unwrap());
+            self.logs.lock().unwrap().push(texts.collect());
+            Ok((self.decide)(&orphan))
+        })
+    }
+}
+
+fn server(store: &Memory, restarter: &Recovers) -> Sessions {
+    let sessions = Sessions::with_format(store.clone(), Words)
+        .lease(LEASE)
+        .build();
+    sessions.carry_on(ServiceName::new("test"), restarter.clone());
+    sessions
+}
+
+/// A session whose writer has died after these records.
+pub(crate) async fn orphan(store: &Memory, name: &str, records: &[&str]) -> (SessionId, Epoch) {
+    orphan_of("test", store, name, records).await
+}
+
+/// The same, of a service.
+async fn orphan_of(
+    service: &str,
+    store: &Memory,
+    name: &str,
+    records: &[&str],
+) -> (SessionId, Epoch) {
+    let id = id(name);
+    let new = New {
+        info: Arc::new(Info {
+            owner: None,
+            chat: None,
+            service: service.into(),
+            digest: Digest([7; 32]),
+            format: 1,
+        }),
+        request: Bytes::from_static(b"the request"),
+        token: Token::random(),
+        lease: LEASE,
+        tombstone: LEASE,
+    };
+    let Created::Created(epoch) = store.create(&id, new).await.unwrap() else {
+        panic!("it was there before");
+    };
+    if !records.is_empty() {
+        let mut batch = unbroken::session::ChunkBuilder::new();
+        batch.extend(records.iter().map(|record| record.as_bytes()));
+        let chunk = batch.take(crate::support::lsn(1), epoch).unwrap();
+        store.append(&id, chunk, Then::Streaming).await.unwrap();
+    }
+    (id, epoch)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_goes_on_in_the_same_log_and_its_readers_with_it() {
+    let store = Memory::new();
+    let (teller, source) = told();
+    let restarter = Recovers::with(source);
+    let survivor = server(&store, &restarter);
+    let (id, _) = orphan(&store, "one", &["info", "half"]).await;
+    let before = Instant::now();
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 2).await, log(&["info", "half"]));
+    teller.say("other half");
+    assert_eq!(read(&mut reader, 1).await, [(3, "other half".to_owned())]);
+    let took = before.elapsed();
+    assert!(
+        took >= LEASE && took < LEASE + Duration::from_secs(2),
+        "{took:?}"
+    );
+    assert_eq!(survivor.running(), 1);
+    drop(teller);
+    assert_eq!(read_all(&mut reader).await, [(4, "complete".to_owned())]);
+    assert_eq!(restarter.logs.lock().unwrap()[..], [["info", "half"]]);
+    let state = store.state(&id).await.unwrap();
+    assert_eq!(
+        (state.attempts, state.status),
+        (1, Status::Ended(Outcome::Complete))
+    );
+    settle().await;
+    assert_eq!(survivor.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
+    let store = Memory::new();
+    let restarter = Recovers::by(|orphan| {
+        assert_eq!(orphan.request, "the request");
+        assert_eq!((orphan.tail.get(), orphan.attempt), (0, 1));
+        let (teller, source) = told();
+        teller.say("an answer");
+        Some(CarryOn::with(source).first("info"))
+    });
+    let survivor = server(&store, &restarter);
+    let _ = survivor.attach(&id("wakes-the-sweeper")).await;
+    let (id, _) = orphan(&store, "one", &[]).await;
+    until("it is carried on", async || {
+        store.state(&id).await.unwrap().status == Status::Ended(Outcome::Complete)
+    })
+    .await;
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(
+        read_all(&mut reader).await,
+        log(&["info", "an answer", "complete"])
+    );
+    drop((reader, session));
+    seconds(10).await;
+    assert_eq!(survivor.in_memory_count(), 0);
+    assert_eq!(restarter.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_carried_on_is_interrupted_also_by_a_panic() {
+    for decide in [(|_| None) as fn(&Orphan) -> Option<CarryOn>, |_| {
+        panic!("as the test wanted")
+    }] {
+        let store = Memory::new();
+        let restarter = Recovers::by(decide);
+        let survivor = server(&store, &restarter);
+        let (id, _) = orphan(&store, "one", &["info"]).await;
+        let session = survivor.attach(&id).await.unwrap();
+        let mut reader = session.reader(Position::START).await.unwrap();
+        assert_eq!(read_all(&mut reader).await, log(&["info", "interrupted"]));
+        assert_eq!(restarter.asked(), 1);
+        assert_eq!(survivor.running(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_that_somebody_wanted_stopped_is_aborted_and_nobody_is_asked() {
+    let store = Memory::new();
+    let restarter = Recovers::by(|_| None);
+    let survivor = server(&store, &restarter);
+    let (id, _) = orphan(&store, "one", &["info"]).await;
+    store.abort(&id, Abort::default()).await.unwrap();
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read_all(&mut reader).await, log(&["info", "aborted"]));
+    assert_eq!(restarter.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_reaches_an_orphan_that_is_carried_on_in_silence() {
+    let store = Memory::new();
+    let (teller, source) = told();
+    let survivor = server(&store, &Recovers::with(source));
+    let (id, _) = orphan(&store, "one", &["info"]).await;
+    let session = survivor.attach(&id).await.unwrap();
+    until("it is carried on", async || teller.was_polled()).await;
+    // By another server: the wish is in the store.
+    store.abort(&id, Abort::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(teller.is_dropped());
+    assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
+    let store = Memory::new();
+    let (second, source) = told();
+    let restarter = Recovers::with(source);
+    let there = server(&store, &restarter);
+    let here = Sessions::with_format(store.clone(), Words)
+        .lease(LEASE)
+        .build();
+    let _ = there.attach(&id("wakes-the-sweeper")).await;
+    let (first, source) = told();
+    let id = id("one");
+    let session = begin(&here, &id, source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    first.say("mine");
+    assert_eq!(read(&mut reader, 2).await, log(&["info", "mine"]));
+    // As if it had hung for longer than its lease.
+    let epoch = store.state(&id).await.unwrap().epoch;
+    let _ = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
+    until("the other server has it", async || second.was_polled()).await;
+    first.say("too late");
+    second.say("theirs");
+    assert_eq!(read(&mut reader, 1).await, [(3, "theirs".to_owned())]);
+    assert!(first.is_dropped());
+    drop(second);
+    assert_eq!(read_all(&mut reader).await, [(4, "complete".to_owned())]);
+    assert_eq!((here.running(), there.running()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
+    let store = Memory::new();
+    let tellers: Arc<Mutex<Vec<_>>> = Arc::default();
+    let restarter = Recovers::by({
+        let tellers = tellers.clone();
+        move |_| {
+            let (teller, source) = told();
+            tellers.lock().unwrap().push(teller);
+            Some(CarryOn::with(source))
+        }
+    });
+    let first = server(&store, &restarter);
+    let (teller, source) = told();
+    let id = id("one");
+    let session = begin(&first, &id, source).await;
+    teller.say("one");
+    settle().await;
+    let mut servers = vec![first];
+    for (n, text) in [(1, "two"), (2, "three")] {
+        let next = server(&store, &restarter);
+        let _ = next.attach(&id).await.unwrap();
+        // Its lease is given back: the next one need not wait for its end.
+        let before = Instant::now();
+        servers[n - 1].shutdown(Duration::ZERO).await;
+        until("it is carried on", async || restarter.asked() == n).await;
+        assert!(before.elapsed() < Duration::from_secs(3));
+        tellers.lock().unwrap()[n - 1].say(text);
+        settle().await;
+        servers.push(next);
+    }
+    drop((teller, session));
+    tellers.lock().unwrap().clear();
+    let session = servers[2].attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let whole = log(&["info", "one", "two", "three", "complete"]);
+    assert_eq!(read_all(&mut reader).await, whole);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_as_many_run_as_may_an_orphan_waits_for_room() {
+    let store = Memory::new();
+    let (carried, source) = told();
+    let restarter = Recovers::with(source);
+    let full = Sessions::with_format(store.clone(), Words)
+        .limits(Limits::default().running(1))
+        .lease(LEASE)
+        .build();
+    full.carry_on(ServiceName::new("test"), restarter.clone());
+    let (teller, source) = told();
+    let _session = begin(&full, &id("running"), source).await;
+    let (id, _) = orphan(&store, "one", &["info"]).await;
+    seconds(30).await;
+    assert_eq!(restarter.asked(), 0);
+    assert!(store.state(&id).await.unwrap().status.outcome().is_none());
+    drop(teller);
+    until("it is carried on", async || carried.was_polled()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_that_wait_for_room_hide_no_others() {
+    let store = Memory::new();
+    let full = Sessions::with_format(store.clone(), Words)
+        .limits(Limits::default().running(1))
+        .lease(LEASE)
+        .build();
+    full.carry_on(ServiceName::new("test"), Recovers::by(|_| None));
+    let (_teller, source) = told();
+    let _session = begin(&full, &id("running"), source).await;
+    for number in 0..200 {
+        orphan(&store, &format!("waits-{number}"), &["info"]).await;
+    }
+    seconds(1).await;
+    let (nobodys, _) = orphan_of("nobody's", &store, "ended", &["info"]).await;
+    until("it is ended", async || {
+        let state = store.state(&nobodys).await.unwrap();
+        state.status.outcome().is_some()
+    })
+    .await;
+    let waits = store.state(&id("waits-0")).await.unwrap();
+    assert!(waits.status.outcome().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_carried_on_is_as_old_as_it_is() {
+    let store = Memory::new();
+    let (teller, source) = told();
+    let aging = Sessions::with_format(store.clone(), Words)
+        .limits(Limits::default().age(Duration::from_secs(60)))
+        .lease(LEASE)
+        .build();
+    aging.carry_on(ServiceName::new("test"), Recovers::with(source));
+    let before = Instant::now();
+    let (id, _) = orphan(&store, "one", &["info"]).await;
+    let session = aging.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read_all(&mut reader).await, log(&["info", "age"]));
+    let took = before.elapsed();
+    assert!((60..63).contains(&took.as_secs()), "{took:?}");
+    assert!(teller.is_dropped());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_says_is_the_end_of_an_orphan_too() {
+    let store = Memory::new();
+    let (teller, source) = told();
+    let sealed = Arc::new(Mutex::new(None));
+    let told_of = sealed.clone();
+    let source = Mutex::new(Some(source));
+    let restarter = Recovers::by(move |_| {
+        let told_of = told_of.clone();
+        let source = source.lock().unwrap().take()?;
+        Some(CarryOn::with(source).on_sealed(move |outcome| {
+            *told_of.lock().unwrap() = Some(outcome);
+        }))
+    });
+    let survivor = server(&store, &restarter);
+    let (id, _) = orphan(&store, "one", &["info"]).await;
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    teller.mark("the end", Mark::Terminal(Outcome::Aborted));
+    assert_eq!(read_all(&mut reader).await, log(&["info", "the end"]));
+    settle().await;
+    assert_eq!(*sealed.lock().unwrap(), Some(Outcome::Aborted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_that_a_server_can_not_read_hide_no_others() {
+    let store = Memory::new();
+    let mut last = None;
+    for number in 0..200 {
+        let id = id(&format!("foreign-{number}"));
+        let new = New {
+            info: Arc::new(Info {
+                owner: None,
+                chat: None,
+                service: "test".into(),
+                digest: Digest([7; 32]),
+                format: u16::MAX,
+            }),
+            request: Bytes::new(),
+            token: Token::random(),
+            lease: LEASE,
+            tombstone: LEASE,
+        };
+        store.create(&id, new).await.unwrap();
+        last = Some(id);
+    }
+    seconds(1).await;
+    let (ours, _) = orphan(&store, "ours", &["info"]).await;
+    let survivor = Sessions::with_format(store.clone(), Words)
+        .lease(LEASE)
+        .build();
+    let _ = survivor.attach(&id("wakes-the-sweeper")).await;
+    until("it is sealed", async || {
+        let state = store.state(&ours).await.unwrap();
+        state.status == Status::Ended(Outcome::Error(unbroken::session::ErrorCode::Interrupted))
+    })
+    .await;
+    let foreign = store.state(&last.unwrap()).await;
+    assert!(matches!(
+        foreign,
+        Err(unbroken::store::StoreError::Unsupported { .. })
+    ));
+}

@@ -1,0 +1,421 @@
+//! What comes between the claim of an orphan and its going on.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use unbroken::{
+    session::{
+        CarryOn, Chunk, ChunkBuilder, Epoch, Limits, Orphan, Position, ReadError, Reader,
+        Restarter, SessionId, Sessions, SessionsBuilder, Status,
+    },
+    store::{
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
+        Lease, Listed, Listing, Memory, New, Page, State, Store, StoreError, StoreExt, Then, Token,
+        Version,
+    },
+    testing::{Fault, FaultStore, Op, Rewind},
+};
+
+use crate::{
+    begin,
+    delegate::delegate,
+    settle,
+    support::{Told, Words, id, log, lsn, read, read_all, seconds, told, until},
+    take_over::{LEASE, orphan},
+};
+
+/// Decides after a while, once, or never.
+#[derive(Clone, Default)]
+struct Slow {
+    takes: Option<Duration>,
+    on: Arc<Mutex<Option<CarryOn>>>,
+    asked: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+impl Slow {
+    fn with(takes: Duration, source: Told) -> Self {
+        Self {
+            takes: Some(takes),
+            on: Arc::new(Mutex::new(Some(CarryOn::with(source)))),
+            ..Self::default()
+        }
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(SeqCst)
+    }
+
+    fn dropped(&self) -> usize {
+        self.dropped.load(SeqCst)
+    }
+}
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+impl Restarter for Slow {
+    fn carry_on(&self, _orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+        self.asked.fetch_add(1, SeqCst);
+        let counted = CountDrop(self.dropped.clone());
+        Box::pin(async move {
+            let _counted = counted;
+            match self.takes {
+                Some(takes) => tokio::time::sleep(takes).await,
+                None => std::future::pending().await,
+            }
+            Ok(self.on.lock().unwrap().take())
+        })
+    }
+}
+
+/// All that a reader gives, if that ends.
+async fn whole(reader: &mut Reader) -> Vec<(u64, String)> {
+    let whole = tokio::time::timeout(Duration::from_secs(600), read_all(reader)).await;
+    whole.expect("the session ends")
+}
+
+fn on(store: impl Store) -> SessionsBuilder {
+    Sessions::with_format(store, Words).lease(LEASE)
+}
+
+/// An orphan whose lease was given back, so that it is claimed at once.
+async fn given_back(store: &Memory, name: &str) -> SessionId {
+    let (id, epoch) = orphan(store, name, &["info"]).await;
+    let _ = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_a_claim_counts_from_its_first_attempt() {
+    let store = FaultStore::new(Memory::new());
+    let id = given_back(store.inner(), "one").await;
+    // The first one is applied; only the last one hears of it, four seconds later at the least.
+    store.faults().next(Op::Claim, Fault::LoseAfter);
+    for _ in 0..12 {
+        store.faults().next(Op::Claim, Fault::LoseBefore);
+    }
+    for _ in 0..200 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    let (teller, source) = told();
+    let survivor = on(store.clone()).build();
+    let restarter = Slow::with(Duration::from_secs(6), source);
+    survivor.carry_on("test".into(), restarter.clone());
+    let _session = survivor.attach(&id).await.unwrap();
+    seconds(15).await;
+    assert_eq!(restarter.asked(), 1);
+    assert_eq!(store.state(&id).await.unwrap().lease, Lease::Expired);
+    assert!(!teller.was_polled(), "anybody may have claimed it by now");
+    store.faults().heal();
+    until("the lease is renewed", async || teller.was_polled()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_ends_an_orphan_that_nobody_has_decided_about_yet() {
+    for here in [true, false] {
+        let store = Memory::new();
+        let id = given_back(&store, "one").await;
+        let (survivor, restarter) = (on(store.clone()).build(), Slow::default());
+        survivor.carry_on("test".into(), restarter.clone());
+        let session = survivor.attach(&id).await.unwrap();
+        let mut reader = session.reader(Position::START).await.unwrap();
+        until("somebody is asked", async || restarter.asked() == 1).await;
+        if here {
+            survivor.abort(&id, Abort::default()).await.unwrap();
+        } else {
+            store.abort(&id, Abort::default()).await.unwrap();
+        }
+        let before = Instant::now();
+        assert_eq!(whole(&mut reader).await, log(&["info", "aborted"]));
+        assert!(before.elapsed() < LEASE);
+        settle().await;
+        assert_eq!((restarter.dropped(), survivor.running()), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_that_nobody_ever_decides_about_is_interrupted() {
+    let store = Memory::new();
+    let id = given_back(&store, "one").await;
+    let limits = Limits::default().idle(Duration::from_secs(60));
+    let survivor = on(store.clone()).limits(limits).build();
+    survivor.carry_on("test".into(), Slow::default());
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let before = Instant::now();
+    assert_eq!(whole(&mut reader).await, log(&["info", "interrupted"]));
+    assert!((60..65).contains(&before.elapsed().as_secs()));
+    settle().await;
+    assert_eq!(survivor.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_slow_to_decide_keeps_no_other_orphan_waiting() {
+    let store = Memory::new();
+    let survivor = on(store.clone()).claims(1).build();
+    let restarter = Slow::default();
+    survivor.carry_on("test".into(), restarter.clone());
+    for name in ["one", "two", "three"] {
+        given_back(&store, name).await;
+    }
+    let _ = survivor.attach(&id("wakes-the-sweeper")).await;
+    until("all are asked about", async || restarter.asked() == 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_back_what_nobody_has_decided_about_yet() {
+    let store = Memory::new();
+    let id = given_back(&store, "one").await;
+    let (survivor, restarter) = (on(store.clone()).build(), Slow::default());
+    survivor.carry_on("test".into(), restarter.clone());
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 1).await, log(&["info"]));
+    until("somebody is asked", async || restarter.asked() == 1).await;
+    let before = Instant::now();
+    survivor.shutdown(Duration::ZERO).await;
+    assert!(before.elapsed() < Duration::from_secs(1));
+    assert_eq!((restarter.dropped(), survivor.running()), (1, 0));
+    let state = store.state(&id).await.unwrap();
+    assert_eq!(
+        (state.lease, state.status),
+        (Lease::Free, Status::Streaming)
+    );
+    assert!(matches!(
+        reader.next().await,
+        Some(Err(ReadError::ShutDown))
+    ));
+}
+
+/// A store whose claims take a second, and which knows how many were under way at once.
+#[derive(Debug)]
+struct Claiming {
+    inner: Memory,
+    under_way: AtomicUsize,
+    most: Arc<AtomicUsize>,
+}
+
+impl Store for Claiming {
+    delegate!(
+        inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
+        delete, list, orphans, sweep
+    );
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        Box::pin(async move {
+            let under_way = self.under_way.fetch_add(1, SeqCst) + 1;
+            self.most.fetch_max(under_way, SeqCst);
+            seconds(1).await;
+            self.under_way.fetch_sub(1, SeqCst);
+            self.inner.claim(id, seen, token, lease).await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
+    for restarts in [false, true] {
+        let store = Memory::new();
+        let most = Arc::new(AtomicUsize::new(0));
+        let survivor = on(Claiming {
+            inner: store.clone(),
+            under_way: AtomicUsize::new(0),
+            most: most.clone(),
+        })
+        .claims(3)
+        .build();
+        if restarts {
+            let (_teller, source) = told();
+            survivor.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+        }
+        let mut crowd = Vec::new();
+        for at in 0..30 {
+            crowd.push(given_back(&store, &format!("crowd-{at}")).await);
+        }
+        let _ = survivor.attach(&id("wakes-the-sweeper")).await;
+        until("all have been claimed", async || {
+            let mut attempts = 0;
+            for id in &crowd {
+                attempts += store.state(id).await.unwrap().attempts;
+            }
+            attempts == 30
+        })
+        .await;
+        assert_eq!(most.load(SeqCst), 3, "where it restarts: {restarts}");
+    }
+}
+
+/// A store that has lost what one record says.
+#[derive(Debug)]
+struct Harmed {
+    inner: Memory,
+}
+
+impl Store for Harmed {
+    delegate!(
+        inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
+        delete, list, orphans, sweep
+    );
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+        Box::pin(async move {
+            if after.lsn == lsn(0) {
+                return Err(StoreError::Corrupt { lsn: lsn(1) });
+            }
+            self.inner.read(id, after, max_bytes).await
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_whose_log_is_harmed_is_ended_once_and_not_claimed_for_ever() {
+    let store = Memory::new();
+    let (id, _) = orphan(&store, "one", &["lost", "info"]).await;
+    let (_teller, source) = told();
+    let survivor = on(Harmed {
+        inner: store.clone(),
+    })
+    .build();
+    survivor.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+    let _session = survivor.attach(&id).await.unwrap();
+    seconds(60).await;
+    let state = store.state(&id).await.unwrap();
+    assert!(state.status.outcome().is_some(), "{state:?}");
+    assert_eq!(state.attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_a_former_owner_waits_where_nothing_is_said_yet() {
+    let store = FaultStore::new(Memory::new());
+    let here = on(store.clone()).patience(Duration::from_secs(2)).build();
+    let there = on(store.inner().clone()).build();
+    let (second, source) = told();
+    there.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+    let (first, source) = told();
+    let id = id("one");
+    let session = begin(&here, &id, source).await;
+    settle().await;
+    // This server loses the store for so long that its readers are told, and another has it then.
+    store.faults().outage(true);
+    first.say("never stored");
+    until("the other server has it", async || second.was_polled()).await;
+    store.faults().heal();
+    until("this server knows", async || first.is_dropped()).await;
+    seconds(1).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 1).await, log(&["info"]));
+    let (next, ()) = tokio::join!(read(&mut reader, 1), async {
+        settle().await;
+        second.say("at last");
+    });
+    assert_eq!(next, [(2, "at last".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_carries_on_is_let_go_by_a_shutdown_even_if_it_holds_the_sessions() {
+    struct Holds(
+        Sessions,
+        #[expect(dead_code, reason = "is seen to be dropped")] Arc<()>,
+    );
+    impl Restarter for Holds {
+        fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+            let _ = self.0.running();
+            Box::pin(async { Ok(None) })
+        }
+    }
+    let sessions = on(Memory::new()).build();
+    let held = Arc::new(());
+    let seen: Weak<()> = Arc::downgrade(&held);
+    sessions.carry_on("test".into(), Holds(sessions.clone(), held));
+    sessions.shutdown(Duration::ZERO).await;
+    assert!(seen.upgrade().is_none());
+}
+
+/// A store that fails over to a replica that lags, right before a claim.
+struct FailsOver {
+    inner: Memory,
+    replica: Mutex<Option<<Memory as Rewind>::Snapshot>>,
+}
+
+impl fmt::Debug for FailsOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailsOver").finish_non_exhaustive()
+    }
+}
+
+impl Store for FailsOver {
+    delegate!(
+        inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
+        delete, list, orphans, sweep
+    );
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        if let Some(replica) = self.replica.lock().unwrap().take() {
+            self.inner.restore(&replica);
+        }
+        self.inner.claim(id, seen, token, lease)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_follows_what_the_store_lost_before_a_claim() {
+    let store = Memory::new();
+    let (id, epoch) = orphan(&store, "one", &["info"]).await;
+    let replica = Mutex::new(Some(store.snapshot()));
+    let (teller, source) = told();
+    teller.say("two");
+    teller.say("three");
+    let survivor = on(FailsOver {
+        inner: store.clone(),
+        replica,
+    })
+    .build();
+    survivor.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+    let session = survivor.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let mut lost = ChunkBuilder::new();
+    lost.push(b"lost");
+    let lost = lost.take(lsn(2), epoch).unwrap();
+    store.append(&id, lost, Then::Streaming).await.unwrap();
+    assert_eq!(read(&mut reader, 2).await, log(&["info", "lost"]));
+    let next = tokio::time::timeout(LEASE * 3, reader.next()).await;
+    let next = next.expect("it is told");
+    assert!(
+        matches!(next, Some(Err(ReadError::Rewound { .. }))),
+        "{next:?}"
+    );
+    until("it ends", async || {
+        store.state(&id).await.unwrap().status.outcome().is_some()
+    })
+    .await;
+}

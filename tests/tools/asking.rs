@@ -1,0 +1,346 @@
+//! Approvals, and questions in the middle of a run.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use unbroken::{
+    chat::{
+        Answers, ChatEvent, ChatRequest, InputAnswer, InputId, InputKind, InputOutcome,
+        InputRequest, InputResolved, Inputs, Transcript,
+    },
+    tools::{Call, Question, ToolLayer, Tools, Unanswered, tool_fn},
+};
+
+use crate::support::{Counted, Gone, Model, Nothing, answer, call, gone, kinds, request, start};
+
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Pay {
+    sum: u64,
+}
+
+/// A tool that pays once somebody allows it, unless it is little.
+fn paying(paid: &Arc<AtomicUsize>) -> Tools {
+    let paid = Arc::clone(paid);
+    let pay = tool_fn("pay", "Pays.", move |pay: Pay, _: Call| {
+        let paid = Arc::clone(&paid);
+        async move {
+            paid.fetch_add(1, SeqCst);
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            Ok(format!("paid {}", pay.sum))
+        }
+    });
+    Tools::new().with(pay.approved_if(|arguments| {
+        let sum = arguments["sum"].as_u64()?;
+        (sum > 10).then(|| format!("Pay {sum}?"))
+    }))
+}
+
+fn asked_for(inputs: Inputs) -> ChatRequest {
+    let mut request = request();
+    request.inputs = inputs;
+    request
+}
+
+/// Reads an answer, and answers each question with the next of these.
+async fn with_answers(
+    layer: &ToolLayer,
+    model: &Model,
+    given: impl IntoIterator<Item = InputAnswer>,
+) -> Vec<ChatEvent> {
+    let answers = Answers::new();
+    let mut given = given.into_iter();
+    let mut stream = start(layer, model, asked_for(answers.inputs())).await;
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        let event = event.unwrap();
+        if let ChatEvent::InputRequest(asked) = &event
+            && let Some(answer) = given.next()
+        {
+            answers.give(asked.input_id.clone(), answer).unwrap();
+        }
+        events.push(event);
+    }
+    events
+}
+
+fn asked(events: &[ChatEvent]) -> Vec<&InputRequest> {
+    let requests = events.iter().filter_map(|event| match event {
+        ChatEvent::InputRequest(request) => Some(&**request),
+        _ => None,
+    });
+    requests.collect()
+}
+
+fn resolved(events: &[ChatEvent]) -> Vec<InputOutcome> {
+    let resolved = events.iter().filter_map(|event| match event {
+        ChatEvent::InputResolved(resolved) => Some(resolved.action.clone()),
+        _ => None,
+    });
+    resolved.collect()
+}
+
+fn big() -> Model {
+    Model::calling([call("1", "pay", json!({"sum": 70}))])
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approved_call_runs() {
+    let (model, paid) = (big(), Arc::default());
+    let layer = ToolLayer::new(paying(&paid)).input_timeout(Duration::from_secs(30));
+    let events = with_answers(&layer, &model, [InputAnswer::accept(Value::Null)]).await;
+    assert_eq!(
+        kinds(&events),
+        [
+            "tool_calls",
+            "input_request",
+            "input_resolved",
+            "tool_result",
+            "text",
+            "complete"
+        ]
+    );
+    let request = asked(&events)[0];
+    assert_eq!(
+        (&request.kind, request.message.as_str()),
+        (&InputKind::Approval, "Pay 70?")
+    );
+    assert_eq!(request.call_id.as_deref(), Some("1"));
+    assert_eq!(request.tool_name.as_deref(), Some("pay"));
+    assert_eq!(request.params, Some(json!({"sum": 70})));
+    assert_eq!(request.timeout_ms, Some(30_000));
+    assert_eq!(resolved(&events), [InputOutcome::Accept]);
+    assert_eq!(paid.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_allows_does_not_run_and_the_model_is_told() {
+    for (given, outcome, told) in [
+        (
+            vec![InputAnswer::decline()],
+            InputOutcome::Decline,
+            Unanswered::Declined,
+        ),
+        (
+            vec![InputAnswer::cancel()],
+            InputOutcome::Cancel,
+            Unanswered::Cancelled,
+        ),
+        (vec![], InputOutcome::Timeout, Unanswered::TimedOut),
+    ] {
+        let (model, paid) = (big(), Arc::default());
+        let layer = ToolLayer::new(paying(&paid)).input_timeout(Duration::from_secs(30));
+        let began = Instant::now();
+        let events = with_answers(&layer, &model, given).await;
+        assert_eq!(resolved(&events), std::slice::from_ref(&outcome));
+        assert_eq!(
+            events[3],
+            ChatEvent::tool_error("1", "pay", told.to_string())
+        );
+        assert_eq!(paid.load(SeqCst), 0);
+        let waited = Duration::from_secs(if outcome == InputOutcome::Timeout {
+            30
+        } else {
+            0
+        });
+        assert_eq!(began.elapsed(), waited);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_approval_asks_nobody() {
+    let (model, paid) = (
+        Model::calling([call("1", "pay", json!({"sum": 7}))]),
+        Arc::default(),
+    );
+    let events = answer(&ToolLayer::new(paying(&paid)), &model, request())
+        .await
+        .unwrap();
+    assert_eq!(
+        kinds(&events),
+        ["tool_calls", "tool_result", "text", "complete"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_runs_before_whoever_keeps_the_log_has_the_approval() {
+    let (model, paid) = (big(), Arc::default());
+    let answers = Answers::new();
+    let layer = ToolLayer::new(paying(&paid));
+    let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
+    let request = loop {
+        if let ChatEvent::InputRequest(request) = stream.next().await.unwrap().unwrap() {
+            break request;
+        }
+    };
+    answers
+        .give(request.input_id.clone(), InputAnswer::accept(Value::Null))
+        .unwrap();
+    let next = stream.next().await.unwrap().unwrap();
+    assert_eq!(
+        next,
+        InputResolved::new(request.input_id, InputOutcome::Accept).into()
+    );
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(paid.load(SeqCst), 0, "the event is not stored yet");
+    assert_eq!(stream.next().await.unwrap().unwrap().kind(), "tool_result");
+    assert_eq!(paid.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_people_take_is_not_the_tools() {
+    let asks = tool_fn("ask", "", |_: Nothing, call: Call| async move {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let name: String = call.ask_for("Who are you?").await?;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        Ok(name)
+    });
+    let tools = Tools::new().with(asks.timeout(Duration::from_secs(10)));
+    let model = Model::calling([call("1", "ask", json!({}))]);
+    let layer = ToolLayer::new(tools).input_timeout(Duration::from_secs(300));
+    let answers = Answers::new();
+    let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        let event = event.unwrap();
+        if let ChatEvent::InputRequest(asked) = &event {
+            tokio::time::sleep(Duration::from_secs(200)).await;
+            let said = InputAnswer::accept(json!("Ada"));
+            answers.give(asked.input_id.clone(), said).unwrap();
+        }
+        events.push(event);
+    }
+    assert!(
+        events.contains(&ChatEvent::tool_result("1", "ask", "Ada")),
+        "{events:?}"
+    );
+    assert_eq!(asked(&events)[0].schema, Some(json!({"type": "string"})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_asks_until_it_likes_the_answer() {
+    let tools = Tools::new().with(tool_fn("ask", "", |_: Nothing, call: Call| async move {
+        let seat = json!({"type": "string", "pattern": "^[0-9]+[A-F]$"});
+        let mut question = "Which seat?";
+        loop {
+            let asked = Question::new(question).with_schema(seat.clone());
+            match call.ask(asked).await?.as_str() {
+                Some("13A") => question = "There is no row 13. Which seat?",
+                seat => return Ok(json!({"seat": seat})),
+            }
+        }
+    }));
+    let model = Model::calling([call("1", "ask", json!({}))]);
+    let given = ["13A", "14A"].map(|seat| InputAnswer::accept(json!(seat)));
+    let events = with_answers(&ToolLayer::new(tools), &model, given).await;
+    let asked = asked(&events);
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0].input_id, asked[1].input_id);
+    assert_eq!(asked[1].message, "There is no row 13. Which seat?");
+    assert!(events.contains(&ChatEvent::tool_result("1", "ask", r#"{"seat":"14A"}"#)));
+    assert!(
+        !format!("{events:?}").contains("13A"),
+        "answers are not in the log"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_does_not_fit_is_none_whoever_let_it_in() {
+    let tools = Tools::new().with(tool_fn("ask", "", |_: Nothing, call: Call| async move {
+        let age: u8 = call.ask_for("How old are you?").await?;
+        Ok(age)
+    }));
+    let model = Model::calling([call("1", "ask", json!({}))]);
+    let layer = ToolLayer::new(tools);
+    let events = with_answers(&layer, &model, [InputAnswer::accept(json!("old"))]).await;
+    assert_eq!(resolved(&events), [InputOutcome::Cancel]);
+    let says = Unanswered::Cancelled.to_string();
+    assert!(events.contains(&ChatEvent::tool_error("1", "ask", says)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_its_tool_forgets_is_put_away_when_the_tool_is_done() {
+    let tools = Tools::new().with(tool_fn("ask", "", |_: Nothing, call: Call| async move {
+        let waited = timeout(Duration::from_secs(1), call.ask(Question::new("Well?"))).await;
+        Ok(waited.is_err())
+    }));
+    let model = Model::calling([call("1", "ask", json!({}))]);
+    let events = with_answers(&ToolLayer::new(tools), &model, []).await;
+    assert_eq!(
+        kinds(&events),
+        [
+            "tool_calls",
+            "input_request",
+            "input_resolved",
+            "tool_result",
+            "text",
+            "complete"
+        ]
+    );
+    assert_eq!(resolved(&events), [InputOutcome::Cancel]);
+    let all_but_the_end: Transcript = events[..events.len() - 1].iter().collect();
+    assert_eq!(all_but_the_end.open_inputs().count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_answer_while_a_person_is_asked_drops_the_tool() {
+    let counted = Counted::default();
+    let ours = Arc::clone(&counted.gone);
+    let tools = Tools::new().with(tool_fn("ask", "", move |_: Nothing, call: Call| {
+        let gone = Gone(Arc::clone(&ours));
+        async move {
+            let _gone = gone;
+            call.approve("May I?").await?;
+            Ok(())
+        }
+    }));
+    let model = Model::calling([call("1", "ask", json!({}))]);
+    let mut stream = start(&ToolLayer::new(tools), &model, request()).await;
+    while stream.next().await.unwrap().unwrap().kind() != "input_request" {}
+    drop(stream);
+    gone(&counted, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_calls_ask_at_once_and_each_gets_its_own_answer() {
+    let (model, paid) = (
+        Model::calling([
+            call("1", "pay", json!({"sum": 70})),
+            call("2", "pay", json!({"sum": 80})),
+        ]),
+        Arc::default(),
+    );
+    let answers = Answers::new();
+    let layer = ToolLayer::new(paying(&paid));
+    let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
+    let (mut ids, mut events): (Vec<(InputId, Option<String>)>, Vec<_>) = (Vec::new(), Vec::new());
+    while let Some(event) = stream.next().await {
+        let event = event.unwrap();
+        if let ChatEvent::InputRequest(asked) = &event {
+            ids.push((asked.input_id.clone(), asked.call_id.clone()));
+        }
+        events.push(event);
+        if ids.len() == 2 {
+            for (id, call) in ids.drain(..) {
+                let no = InputAnswer::decline();
+                let yes = InputAnswer::accept(Value::Null);
+                let said = if call.as_deref() == Some("1") {
+                    no
+                } else {
+                    yes
+                };
+                answers.give(id, said).unwrap();
+            }
+        }
+    }
+    assert!(events.contains(&ChatEvent::tool_result("2", "pay", "paid 80")));
+    assert!(events.contains(&ChatEvent::tool_error("1", "pay", "the user declined")));
+}

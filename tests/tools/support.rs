@@ -1,0 +1,204 @@
+//! A model that says what it is told, turn by turn, and tools that count their runs.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::BoxStream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tower::{Service, ServiceExt, layer::Layer};
+use unbroken::{
+    BoxError,
+    chat::{
+        ChatEvent, ChatRequest, Complete, EnabledTools, ProviderError, Role, ToolCall, Usage,
+        provider_fn,
+    },
+    tools::{Call, ToolLayer, Tools, tool_fn},
+};
+
+pub(crate) type Answer = BoxStream<'static, Result<ChatEvent, ProviderError>>;
+
+/// A model whose n-th turn after the user last spoke is the n-th of these; its last is repeated.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    turns: Arc<Vec<Vec<ChatEvent>>>,
+    pub(crate) asked: Arc<Mutex<Vec<ChatRequest>>>,
+}
+
+impl Model {
+    pub(crate) fn new(turns: impl IntoIterator<Item = Vec<ChatEvent>>) -> Self {
+        Self {
+            turns: Arc::new(turns.into_iter().collect()),
+            asked: Arc::default(),
+        }
+    }
+
+    /// Asks for these, then says that it is done.
+    pub(crate) fn calling(calls: impl IntoIterator<Item = ToolCall>) -> Self {
+        let calls = ChatEvent::tool_calls(calls);
+        Self::new([vec![calls], vec![ChatEvent::text("Done.")]])
+    }
+
+    pub(crate) fn provider(
+        &self,
+    ) -> impl Service<
+        ChatRequest,
+        Response = Answer,
+        Error = std::convert::Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + Sync
+    + 'static {
+        let model = self.clone();
+        provider_fn(move |request| model.answer(request))
+    }
+
+    fn answer(&self, request: ChatRequest) -> Answer {
+        let since = request.messages.iter().rev();
+        let since = since.take_while(|message| message.role != Role::User);
+        let rounds = since
+            .filter(|message| !message.tool_calls.is_empty())
+            .count();
+        let turn = self.turns[rounds.min(self.turns.len() - 1)].clone();
+        let mut said = request.so_far.as_ref().map_or(0, |it| it.text().len());
+        // Goes on with what it said.
+        let turn = turn.into_iter().filter(move |event| match event {
+            ChatEvent::Text(text) if said > 0 => {
+                said -= text.content.len();
+                false
+            }
+            _ => true,
+        });
+        let end = Complete::new().with_usage(Usage::new(10, 2)).into();
+        self.asked.lock().unwrap().push(request);
+        futures_util::stream::iter(turn.chain([end]).map(Ok)).boxed()
+    }
+
+    pub(crate) fn times(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
+    /// What it was asked the last time.
+    pub(crate) fn last(&self) -> ChatRequest {
+        self.asked.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+pub(crate) fn request() -> ChatRequest {
+    let mut request = ChatRequest::from_user("Hi");
+    request.enabled_tools = Some(EnabledTools::All);
+    request
+}
+
+pub(crate) fn call(id: &str, name: &str, arguments: Value) -> ToolCall {
+    ToolCall::new(id, name, arguments)
+}
+
+pub(crate) async fn start(
+    layer: &ToolLayer,
+    model: &Model,
+    request: ChatRequest,
+) -> BoxStream<'static, Result<ChatEvent, BoxError>> {
+    let provider = layer.layer(model.provider());
+    provider.oneshot(request).await.unwrap().boxed()
+}
+
+/// The whole answer.
+pub(crate) async fn answer(
+    layer: &ToolLayer,
+    model: &Model,
+    request: ChatRequest,
+) -> Result<Vec<ChatEvent>, BoxError> {
+    let stream = start(layer, model, request).await;
+    let events: Vec<_> = stream.collect().await;
+    events.into_iter().collect()
+}
+
+/// The types of events.
+pub(crate) fn kinds(events: &[ChatEvent]) -> Vec<&str> {
+    events.iter().map(ChatEvent::kind).collect()
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(crate) struct Wait {
+    /// How long to take, in seconds.
+    pub(crate) seconds: u64,
+}
+
+/// Tools that wait, fail and panic, and count how often they began and how often they were dropped.
+#[derive(Clone, Default)]
+pub(crate) struct Counted {
+    pub(crate) begun: Arc<AtomicUsize>,
+    pub(crate) gone: Arc<AtomicUsize>,
+}
+
+pub(crate) struct Gone(pub(crate) Arc<AtomicUsize>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+impl Counted {
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(SeqCst)
+    }
+
+    pub(crate) fn gone(&self) -> usize {
+        self.gone.load(SeqCst)
+    }
+
+    pub(crate) fn tools(&self) -> Tools {
+        let count = |counted: &Self| {
+            counted.begun.fetch_add(1, SeqCst);
+            Gone(Arc::clone(&counted.gone))
+        };
+        let (wait, panic, fail) = (self.clone(), self.clone(), self.clone());
+        Tools::new()
+            .with(tool_fn("wait", "Waits.", move |args: Wait, _: Call| {
+                let gone = count(&wait);
+                async move {
+                    let _gone = gone;
+                    tokio::time::sleep(Duration::from_secs(args.seconds)).await;
+                    Ok(json!({"waited": args.seconds}))
+                }
+            }))
+            .with(tool_fn("panic", "Panics.", move |_: Nothing, _: Call| {
+                let gone = count(&panic);
+                async move {
+                    let _gone = gone;
+                    let wanted = true;
+                    assert!(!wanted, "the test wants it");
+                    Ok(())
+                }
+            }))
+            .with(tool_fn("fail", "Fails.", move |_: Nothing, _: Call| {
+                let gone = count(&fail);
+                async move {
+                    let _gone = gone;
+                    Err::<(), _>("postgres://secret@10.0.0.7 is gone".into())
+                }
+            }))
+    }
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+pub(crate) struct Nothing {}
+
+/// Waits until so many runs were dropped, which takes no more than 50 ms.
+pub(crate) async fn gone(counted: &Counted, runs: usize) {
+    let all = async {
+        while counted.gone() < runs {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let dropped = tokio::time::timeout(Duration::from_millis(50), all).await;
+    dropped.expect("what runs is dropped at once");
+}
