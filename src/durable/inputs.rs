@@ -33,14 +33,19 @@ impl SessionInputs {
 }
 
 impl InputSource for SessionInputs {
-    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, InputAnswer> {
-        Box::pin(async move {
-            let content = self.inbox.named(id.as_str()).await;
-            serde_json::from_slice(&content).unwrap_or_else(|error| {
-                // Only an application that gives answers by itself can do that.
-                tracing::error!(%error, "what was answered is no answer; it counts as none");
-                InputAnswer::cancel()
-            })
-        })
+    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
+        Box::pin(async move { Some(read(&self.inbox.named(id.as_str()).await?)) })
     }
+
+    fn close<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
+        Box::pin(async move { Some(read(&self.inbox.close(id.as_str()).await?)) })
+    }
+}
+
+fn read(content: &[u8]) -> InputAnswer {
+    serde_json::from_slice(content).unwrap_or_else(|error| {
+        // Only an application that gives answers by itself can do that.
+        tracing::error!(%error, "what was answered is no answer; it counts as none");
+        InputAnswer::cancel()
+    })
 }

@@ -11,7 +11,7 @@ use super::State;
 pub struct Answer {
     /// What it answers: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME) bytes.
     pub name: Arc<str>,
-    /// What was answered.
+    /// What was answered; empty if the owner [takes no answer any more](Self::closed).
     pub content: Bytes,
 }
 
@@ -38,6 +38,11 @@ impl Answer {
             name: name.into(),
             content: content.into(),
         }
+    }
+
+    /// Stands where an answer would: the session's owner waits for none under this name any more.
+    pub fn closed(name: impl Into<Arc<str>>) -> Self {
+        Self::new(name, Bytes::new())
     }
 
     /// What it counts of [`MAX_BYTES`](Self::MAX_BYTES).

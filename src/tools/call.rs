@@ -10,7 +10,6 @@ use std::{
 use http::Extensions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
 
 use super::{Question, Unanswered, clock::Clock, outbox::Outbox};
 use crate::{
@@ -225,11 +224,8 @@ impl Call {
         }
         let resolved = before.is_some_and(|before| before.outcome.is_some());
 
-        let answer = serves.inputs.answer(&request.input_id);
-        let answer = match Instant::now().checked_add(timeout) {
-            Some(deadline) => timeout_at(deadline, answer).await.ok(),
-            None => Some(answer.await),
-        };
+        let inputs = &serves.inputs;
+        let answer = inputs.answer_within(&request.input_id, timeout).await;
         let (outcome, answer) = judge(&request, answer);
         if !resolved {
             let resolved = InputResolved::new(request.input_id, outcome);

@@ -129,7 +129,7 @@ fn said(events: Vec<Value>, inputs: Inputs) -> Events {
 
 fn answered(id: InputId, call: String, inputs: Inputs) -> Events {
     let answered = stream::once(async move {
-        let answer = inputs.answer(&id).await;
+        let answer = inputs.answer(&id).await.expect("nothing is closed");
         let mut events = vec![InputResolved::new(id, answer.action).into()];
         if answer.action != InputAction::Accept {
             events.push(ChatEvent::tool_error(call, "pay", "The user said no."));

@@ -156,7 +156,10 @@ async fn of_two_answers_on_two_servers_one_counts_and_its_repetition_is_a_succes
         other => panic!("{other:?}"),
     };
     let given: InputAnswer = serde_json::from_value(winner.clone()).unwrap();
-    assert_eq!(call.request.inputs.answer(&input).await, given);
+    assert_eq!(
+        call.request.inputs.answer(&input).await,
+        Some(given.clone())
+    );
     for server in [&here, &there] {
         assert_eq!(give(server, "twice", "q", winner).await.0, 202);
         assert_eq!(give(server, "twice", "q", loser).await.0, 409);
@@ -291,7 +294,7 @@ async fn a_question_that_is_asked_again_after_a_restart_is_another_one() {
         give(&server, "again", "new", &accept(&json!(1))).await.0,
         202
     );
-    let given = call.request.inputs.answer(&input).await;
+    let given = call.request.inputs.answer(&input).await.unwrap();
     assert_eq!(given.action, InputAction::Accept);
 }
 
@@ -344,7 +347,8 @@ async fn an_answer_whose_fate_is_unknown_can_be_repeated() {
     }
     assert_eq!(give(&server, "lost", "q", &yes).await.0, 202);
     // Nor does it matter if the owner can't read it at once.
-    assert_eq!(call.request.inputs.answer(&input).await.content, "yes");
+    let heard = call.request.inputs.answer(&input).await;
+    assert_eq!(heard.unwrap().content, "yes");
 }
 
 #[tokio::test]
@@ -370,5 +374,32 @@ async fn an_owner_that_is_not_woken_and_can_not_read_hears_of_the_answer_in_the_
     let waits = heard.clone();
     let heard = tokio::spawn(async move { waits.request.inputs.answer(&input).await });
     until(async || heard.is_finished()).await;
-    assert_eq!(heard.await.unwrap().content, "yes");
+    assert_eq!(heard.await.unwrap().unwrap().content, "yes");
+}
+
+#[tokio::test]
+async fn nobody_is_told_that_an_answer_was_taken_which_comes_too_late() {
+    let store = FaultStore::new(Memory::new());
+    let (here, calls) = driven_with(sessions(&store).build(), |layer| layer).await;
+    let (there, _) = driven(store.inner()).await;
+    let start = post(MOUNT, &ask("Hi")).with("x-session-id", id("late"));
+    let mut reader = send(here.addr, start).await;
+    let call = calls.next().await;
+    let (late, last) = (asks(&call, "late"), asks(&call, "last"));
+    reader.until("\"last\"").await;
+    // Its owner gave it up, and the log doesn't say so yet.
+    store.faults().next(Op::Answer, Fault::LoseAfter);
+    assert_eq!(call.request.inputs.close(&late).await, None);
+    let yes = accept(&json!("yes"));
+    for server in [&here, &there] {
+        let (status, problem) = give(server, "late", "late", &yes).await;
+        let answered = json!("urn:unbroken:input-answered");
+        assert_eq!((status, &problem["type"]), (409, &answered));
+    }
+    // One that was taken counts, although its owner hasn't heard of it.
+    store.faults().next(Op::Changed, Fault::MissWake);
+    store.faults().next(Op::Answers, Fault::LoseBefore);
+    assert_eq!(give(&there, "late", "last", &yes).await.0, 202);
+    let heard = call.request.inputs.close(&last).await;
+    assert_eq!(heard.unwrap().content, "yes");
 }

@@ -12,6 +12,7 @@ use unbroken::{
         ServiceName, SessionId, Sessions, SessionsBuilder, Status,
     },
     store::{Answer, Answered, BoxFuture, Lease, Memory, Store, StoreError, StoreExt, Then},
+    testing::{Fault, FaultStore, Op},
 };
 
 use crate::{
@@ -49,7 +50,7 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
     for (server, name) in [(&there, "a"), (&here, "b"), (&there, "c")] {
         let began = Instant::now();
         let (answer, ()) = tokio::join!(inbox.named(name), give(server, &id, name));
-        assert_eq!(answer, "yes");
+        assert_eq!(answer.unwrap(), "yes");
         // The store tells; nobody asks it now and then.
         let took = began.elapsed();
         assert!(took < Duration::from_millis(100), "{name} after {took:?}");
@@ -107,6 +108,53 @@ async fn who_was_answered_may_be_silent_only_for_so_long() {
     assert!(teller.is_dropped());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
+    let store = Memory::new();
+    let (here, there) = (builder(&store).build(), builder(&store).build());
+    let (id, inbox) = (id("one"), Inbox::new());
+    let early = inbox.clone();
+    let early = tokio::spawn(async move { early.close("early").await });
+    settle().await;
+    assert!(!early.is_finished(), "nobody can know it yet");
+    let (teller, source) = told();
+    begin(&here, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    assert_eq!(early.await.unwrap(), None);
+    // The second one is under way when the name is closed.
+    let (closed, ()) = tokio::join!(inbox.close("b"), give(&there, &id, "b"));
+    assert_eq!(closed.unwrap(), "yes");
+    for name in ["early", "a"] {
+        assert_eq!(inbox.close(name).await, None);
+        let late = there.answer(&id, Answer::new(name, "yes")).await;
+        assert!(matches!(late.unwrap(), Answered::Taken));
+        assert_eq!(inbox.named(name).await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_have_lost_the_session_closes_nothing() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
+    let here = sessions.build();
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&here, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    settle().await;
+    for _ in 0..1000 {
+        store.faults().next(Op::Renew, Fault::LoseBefore);
+    }
+    tokio::time::sleep(LEASE * 2).await;
+    let closed = timeout(LEASE, inbox.close("a")).await;
+    assert!(closed.is_err(), "{closed:?}");
+    // Its new owner, if there were one, would still wait for it.
+    let answered = store.answer(&id, Answer::new("a", "yes")).await;
+    assert!(matches!(answered.unwrap(), Answered::Stored(_)));
+    store.faults().heal();
+    assert_eq!(inbox.close("a").await.unwrap(), "yes");
+}
+
 /// Carries on with this source, once.
 struct Goes(Mutex<Option<(Told, Inbox)>>);
 
@@ -137,14 +185,14 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "may I?"]));
-    assert_eq!(inbox.named("early").await, "yes");
+    assert_eq!(inbox.named("early").await.unwrap(), "yes");
     // Nothing was said since, and it still isn't idle.
     seconds(600).await;
     assert_eq!(session.status(), Status::Waiting);
     let other: Arc<Sessions> = Arc::new(builder(&store).build());
     give(&other, &id, "late").await;
     let late = timeout(Duration::from_secs(1), inbox.named("late")).await;
-    assert_eq!(late.unwrap(), "yes");
+    assert_eq!(late.unwrap().unwrap(), "yes");
     teller.say("on");
     drop(teller);
     let rest = [(3, "on".to_owned()), (4, "complete".to_owned())];

@@ -454,7 +454,9 @@ impl Answer {
 
     fn ask(&mut self) {
         let inbox = self.inbox.clone();
-        self.asking = Some(Box::pin(async move { inbox.named(QUESTION).await }));
+        self.asking = Some(Box::pin(async move {
+            inbox.named(QUESTION).await.expect("nobody closes it")
+        }));
     }
 }
 

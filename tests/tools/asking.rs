@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use unbroken::{
+    BoxFuture,
     chat::{
         Answers, ChatEvent, ChatRequest, InputAnswer, InputId, InputKind, InputOutcome,
-        InputRequest, InputResolved, Inputs, Transcript,
+        InputRequest, InputResolved, InputSource, Inputs, Transcript,
     },
     tools::{Call, Question, ToolLayer, Tools, Unanswered, tool_fn},
 };
@@ -288,6 +289,33 @@ async fn a_question_that_its_tool_forgets_is_put_away_when_the_tool_is_done() {
     assert_eq!(resolved(&events), [InputOutcome::Cancel]);
     let all_but_the_end: Transcript = events[..events.len() - 1].iter().collect();
     assert_eq!(all_but_the_end.open_inputs().count(), 0);
+}
+
+/// Answers that arrive only when the question is closed.
+struct AtTheVeryLast;
+
+impl InputSource for AtTheVeryLast {
+    fn answer<'a>(&'a self, _: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn close<'a>(&'a self, _: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
+        Box::pin(std::future::ready(Some(InputAnswer::accept(Value::Null))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_taken_in_the_last_moment_counts() {
+    let (model, paid) = (big(), Arc::default());
+    let layer = ToolLayer::new(paying(&paid)).input_timeout(Duration::from_secs(30));
+    let request = asked_for(Inputs::new(AtTheVeryLast));
+    let events: Vec<ChatEvent> = start(&layer, &model, request)
+        .await
+        .map(Result::unwrap)
+        .collect()
+        .await;
+    assert_eq!(resolved(&events), [InputOutcome::Accept]);
+    assert_eq!(paid.load(SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]

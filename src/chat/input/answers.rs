@@ -16,18 +16,19 @@ use crate::BoxFuture;
 /// let (inputs, id) = (answers.inputs(), InputId::random());
 ///
 /// answers.give(id.clone(), InputAnswer::decline()).unwrap();
-/// assert_eq!(inputs.answer(&id).await, InputAnswer::decline());
+/// assert_eq!(inputs.answer(&id).await, Some(InputAnswer::decline()));
 /// assert!(answers.give(id, InputAnswer::cancel()).is_err(), "the first answer counts");
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct Answers {
-    given: Arc<watch::Sender<HashMap<InputId, InputAnswer>>>,
+    // Without an answer where it comes too late.
+    given: Arc<watch::Sender<HashMap<InputId, Option<InputAnswer>>>>,
 }
 
-/// Somebody answered before; that answer counts.
+/// Somebody answered before, and that answer counts; or nobody waits for one any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this was answered before; the first answer counts")]
+#[error("this was answered before, or given up; the first answer counts")]
 #[non_exhaustive]
 pub struct AlreadyAnswered;
 
@@ -48,21 +49,29 @@ impl Answers {
     ///
     /// # Errors
     ///
-    /// If this was answered before.
+    /// If this was answered before, or [closed](Inputs::close).
     pub fn give(&self, id: InputId, answer: InputAnswer) -> Result<(), AlreadyAnswered> {
-        let taken = self.given.send_if_modified(|given| {
+        if self.put(id, Some(answer)) {
+            Ok(())
+        } else {
+            Err(AlreadyAnswered)
+        }
+    }
+
+    /// Whether it was the first.
+    fn put(&self, id: InputId, answer: Option<InputAnswer>) -> bool {
+        self.given.send_if_modified(|given| {
             let vacant = !given.contains_key(&id);
             if vacant {
                 given.insert(id, answer);
             }
             vacant
-        });
-        if taken { Ok(()) } else { Err(AlreadyAnswered) }
+        })
     }
 }
 
 impl InputSource for Answers {
-    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, InputAnswer> {
+    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
         let mut given = self.given.subscribe();
         Box::pin(async move {
             if let Ok(given) = given.wait_for(|given| given.contains_key(id)).await {
@@ -71,6 +80,11 @@ impl InputSource for Answers {
             // The sender is in `self`, so it isn't gone.
             std::future::pending().await
         })
+    }
+
+    fn close<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
+        self.put(id.clone(), None);
+        self.answer(id)
     }
 }
 
@@ -90,6 +104,8 @@ impl fmt::Debug for Answers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -104,13 +120,28 @@ mod tests {
             answers.give(id.clone(), yes.clone()).unwrap();
         };
         let (first, ()) = tokio::join!(inputs.answer(&id), given);
-        assert_eq!(first, yes);
-        assert_eq!(inputs.answer(&id).await, yes);
+        assert_eq!(first.as_ref(), Some(&yes));
+        assert_eq!(inputs.answer(&id).await.as_ref(), Some(&yes));
         assert_eq!(
             answers.give(id.clone(), InputAnswer::cancel()),
             Err(AlreadyAnswered)
         );
-        assert_eq!(inputs.answer(&id).await, yes);
+        assert_eq!(inputs.answer(&id).await, Some(yes));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_only_for_so_long_still_gets_what_came_by_then() {
+        let answers = Answers::new();
+        let (inputs, early, late) = (answers.inputs(), InputId::random(), InputId::random());
+        answers.give(early.clone(), InputAnswer::decline()).unwrap();
+        let second = Duration::from_secs(1);
+        let answer = inputs.answer_within(&early, second).await;
+        assert_eq!(answer, Some(InputAnswer::decline()));
+        assert_eq!(inputs.close(&early).await, Some(InputAnswer::decline()));
+        assert_eq!(inputs.answer_within(&late, second).await, None);
+        let given = answers.give(late.clone(), InputAnswer::decline());
+        assert_eq!(given, Err(AlreadyAnswered));
+        assert_eq!(inputs.answer(&late).await, None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -120,7 +151,7 @@ mod tests {
             .give(InputId::random(), InputAnswer::decline())
             .unwrap();
         let (inputs, other) = (answers.inputs(), InputId::random());
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(1), inputs.answer(&other));
+        let waited = tokio::time::timeout(Duration::from_secs(1), inputs.answer(&other));
         assert!(waited.await.is_err());
     }
 

@@ -1,4 +1,6 @@
-use std::{fmt, future::pending, sync::Arc};
+use std::{fmt, future::pending, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout_at};
 
 use super::{InputAnswer, InputId};
 use crate::BoxFuture;
@@ -13,12 +15,19 @@ pub struct Inputs {
 
 /// What gives the answers: kept by whoever takes them in.
 pub trait InputSource: Send + Sync + 'static {
-    /// Waits for the answer to the question `id` of this session.
+    /// Waits for the answer to the question `id` of this session; `None` if it was
+    /// [closed](Self::close) instead.
     ///
     /// Level-triggered: an answer that was given before the question was asked, or before the server
     /// that asks took the session over, counts too, and asking again for the same id gives the same
     /// answer. Dropping the future at any point loses nothing.
-    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, InputAnswer>;
+    fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>>;
+
+    /// Takes no answer to the question `id` from then on: whoever brings one is told that it comes
+    /// too late. Gives the answer that was taken before, if there is one.
+    ///
+    /// Dropping the future doesn't take it back.
+    fn close<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>>;
 }
 
 impl Inputs {
@@ -29,12 +38,47 @@ impl Inputs {
         }
     }
 
-    /// Waits for the answer to the question `id`, for as long as it takes. Cancel-safe: whoever asks
-    /// again gets the same answer.
-    pub async fn answer(&self, id: &InputId) -> InputAnswer {
+    /// Waits for the answer to the question `id`, for as long as it takes; `None` if it was
+    /// [closed](Self::close) before, perhaps by a former owner of the session. Cancel-safe: whoever
+    /// asks again gets the same answer.
+    pub async fn answer(&self, id: &InputId) -> Option<InputAnswer> {
         match &self.source {
             Some(source) => source.answer(id).await,
             None => pending().await,
+        }
+    }
+
+    /// Takes no answer to the question `id` from then on. Gives the one that was taken before, if
+    /// there is one: it counts, since whoever gave it was told so. Dropping the future doesn't take
+    /// it back.
+    pub async fn close(&self, id: &InputId) -> Option<InputAnswer> {
+        match &self.source {
+            Some(source) => source.close(id).await,
+            None => None,
+        }
+    }
+
+    /// Waits for the answer to the question `id` for so long, and then [closes](Self::close) it:
+    /// every answer that was taken counts, also one that was in the very last moment.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use unbroken::chat::{Answers, InputAnswer, InputId};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+    /// let (answers, id) = (Answers::new(), InputId::random());
+    /// let waited = answers.inputs().answer_within(&id, Duration::from_secs(60)).await;
+    /// assert!(waited.is_none());
+    /// assert!(answers.give(id, InputAnswer::decline()).is_err(), "too late");
+    /// # }
+    /// ```
+    pub async fn answer_within(&self, id: &InputId, wait: Duration) -> Option<InputAnswer> {
+        let Some(deadline) = Instant::now().checked_add(wait) else {
+            return self.answer(id).await;
+        };
+        match timeout_at(deadline, self.answer(id)).await {
+            Ok(answer) => answer,
+            Err(_) => self.close(id).await,
         }
     }
 }

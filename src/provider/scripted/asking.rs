@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
-
 use super::script::Ask;
 use crate::{
     BoxFuture,
@@ -87,10 +85,9 @@ fn asked(ask: &Ask) -> InputRequest {
 fn wait(inputs: Inputs, ask: &Ask) -> BoxFuture<'static, Option<InputAnswer>> {
     let (id, limit) = (ask.id.clone(), ask.timeout_ms.map(Duration::from_millis));
     Box::pin(async move {
-        let answer = inputs.answer(&id);
         match limit {
-            Some(limit) => timeout(limit, answer).await.ok(),
-            None => Some(answer.await),
+            Some(limit) => inputs.answer_within(&id, limit).await,
+            None => inputs.answer(&id).await,
         }
     })
 }

@@ -1,16 +1,18 @@
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use crate::{
-    session::{Inbox, SessionId, registry::Shared},
-    store::{Answer, BoxFuture, StoreError},
+    session::{Inbox, entry::Entry, registry::Shared},
+    store::{Answer, Answered, BoxFuture, StoreError},
 };
 
 use super::Retry;
 
-/// Fetches what is answered to a session's source from the store, as often as there is more of it.
+/// Fetches what is answered to a session's source from the store, as often as there is more of it,
+/// and closes what the source waits for no longer.
 pub(super) struct Collect {
     inbox: Inbox,
     // How many were fetched, and how many there are as far as we know.
@@ -18,6 +20,16 @@ pub(super) struct Collect {
     there: usize,
     fetching: Option<BoxFuture<'static, Result<Vec<Answer>, StoreError>>>,
     retry: Retry,
+    closing: Option<Closing>,
+    // An answer is in the store that nobody told of.
+    untold: bool,
+    closings: Retry,
+}
+
+/// A name under which no answer is taken any more, once the store knows it.
+struct Closing {
+    name: Arc<str>,
+    sent: Option<BoxFuture<'static, Result<Answered, StoreError>>>,
 }
 
 impl Collect {
@@ -28,6 +40,9 @@ impl Collect {
             there: 0,
             fetching: None,
             retry: Retry::default(),
+            closing: None,
+            untold: false,
+            closings: Retry::default(),
         }
     }
 
@@ -40,14 +55,70 @@ impl Collect {
         self.there = count;
     }
 
-    /// Delivers what there is.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, id: &SessionId) {
-        while self.fetching.is_some() || self.fetched < self.there {
+    /// Delivers what there is, and closes what is to be closed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, entry: &Entry) {
+        loop {
+            self.poll_answers(cx, shared, entry);
+            if self.poll_closings(cx, shared, entry).is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// Ready if there is something to fetch.
+    fn poll_closings(&mut self, cx: &mut Context<'_>, shared: &Shared, entry: &Entry) -> Poll<()> {
+        loop {
+            let closing = match &mut self.closing {
+                Some(closing) => closing,
+                None => self.closing.insert(Closing {
+                    name: std::task::ready!(self.inbox.poll_close(cx)),
+                    sent: None,
+                }),
+            };
+            if self.inbox.has(&closing.name) {
+                self.closing = None;
+                self.closings.reset();
+                continue;
+            }
+            if closing.sent.is_none() {
+                std::task::ready!(self.closings.poll_ready(cx));
+                if !entry.is_owned() {
+                    // Perhaps somebody else's by now, who still waits for the answer.
+                    self.closings.failed();
+                    continue;
+                }
+            }
+            let sent = closing.sent.get_or_insert_with(|| {
+                let (store, id) = (shared.store.clone(), entry.id.clone());
+                let closed = Answer::closed(Arc::clone(&closing.name));
+                Box::pin(async move { store.answer(&id, closed).await })
+            });
+            let answer = std::task::ready!(sent.as_mut().poll(cx));
+            closing.sent = None;
+            match answer {
+                Ok(Answered::Taken) => {
+                    // It is tried again if the answer isn't found: a store may lose some.
+                    self.untold = true;
+                    self.closings.failed();
+                    return Poll::Ready(());
+                }
+                Err(error) if error.is_unavailable() => self.closings.failed(),
+                // A session that is full, or has ended, takes no answer either.
+                Ok(Answered::Stored(_)) | Err(_) => {
+                    let closed = Answer::closed(Arc::clone(&closing.name));
+                    self.inbox.deliver(vec![closed]);
+                }
+            }
+        }
+    }
+
+    fn poll_answers(&mut self, cx: &mut Context<'_>, shared: &Shared, entry: &Entry) {
+        while self.fetching.is_some() || self.untold || self.fetched < self.there {
             if self.fetching.is_none() && self.retry.poll_ready(cx).is_pending() {
                 return;
             }
             let fetching = self.fetching.get_or_insert_with(|| {
-                let (store, id, after) = (shared.store.clone(), id.clone(), self.fetched);
+                let (store, id, after) = (shared.store.clone(), entry.id.clone(), self.fetched);
                 Box::pin(async move { store.answers(&id, after).await })
             });
             let Poll::Ready(answer) = Pin::new(fetching).poll(cx) else {
@@ -56,6 +127,7 @@ impl Collect {
             self.fetching = None;
             match answer {
                 Ok(answers) => {
+                    self.untold = false;
                     self.fetched += answers.len();
                     self.inbox.deliver(answers);
                     if self.fetched >= self.there {
@@ -72,6 +144,7 @@ impl Collect {
                 Err(error) => {
                     tracing::debug!(%error, "the answers to a session can't be read");
                     self.there = self.fetched;
+                    self.untold = false;
                 }
             }
         }

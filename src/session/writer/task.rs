@@ -149,7 +149,7 @@ impl Writer {
                 return Poll::Ready(end);
             }
             if let Some(answers) = &mut self.answers {
-                answers.poll(cx, &self.shared, &self.entry.id);
+                answers.poll(cx, &self.shared, &self.entry);
             }
             self.poll_timer(cx);
             let more = self.pull(cx);
