@@ -301,3 +301,38 @@ async fn an_encoder_that_folds_takes_note_of_what_another_has_encoded_for_it() {
     assert!(all(first).await.ends_with("5 words\n"));
     assert!(all(second).await.ends_with("5 words\n"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_to_no_bytes_holds_nothing_behind_it_back() {
+    // All of it is skipped, or written as nothing.
+    for (shared, after) in [(false, 0), (false, 1), (true, 0)] {
+        let (say, session) = session(&Sessions::in_memory()).await;
+        let mut reader = session.reader(Position::START).await.unwrap();
+        reader.next().await.unwrap().unwrap();
+        let words = Box::new(Words { words: 0, shared });
+        let mut body = body(&session, words, after).await;
+        assert_eq!(text(&mut body).await, "to 1\n");
+        for word in 1..10 {
+            let say = say.clone();
+            // On a task of its own, else it would wake the reader too.
+            tokio::spawn(async move {
+                for _ in 0..word % 3 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    let quiet = ChatEvent::custom("quiet", serde_json::json!({}));
+                    say.send(Ok(quiet)).unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                say.send(Ok(ChatEvent::text("word"))).unwrap();
+            });
+            // A reader that isn't woken looks again when its time is over.
+            let begun = Instant::now();
+            let text = tokio::time::timeout(Duration::from_secs(1), text(&mut body));
+            let text = text.await.unwrap();
+            assert!(
+                begun.elapsed() < Duration::from_millis(50),
+                "it was not woken"
+            );
+            assert_eq!(text, format!("{word} word\n"));
+        }
+    }
+}

@@ -19,6 +19,9 @@ pub enum Answer<'a> {
         after: Position,
         /// Whether this request is the one that started it.
         started: bool,
+        /// The questions of the session that this request has answered: it may have been
+        /// [one that does](super::Start::answering).
+        answered: &'a [InputId],
     },
     /// The cursor is the terminal event: nothing follows, now or later.
     AtEnd {

@@ -29,6 +29,8 @@ impl Exchange {
 
     /// Takes in all that somebody answered to questions of a session, if it asked any of them. Gives
     /// where in the log the last question stands that they know of.
+    ///
+    /// Refused only if none is taken: what became of the others, the session's events say.
     pub(super) async fn answer_all(
         &self,
         id: &SessionId,
@@ -36,14 +38,24 @@ impl Exchange {
     ) -> Result<Option<Position>, Refusal> {
         let mut state = self.state(id, Action::Answer).await?;
         let (asked, known) = self.asked(id, state.tail, &answers.known).await?;
-        let mut any = false;
+        let (mut any, mut late) = (false, None);
         for (input, answer) in &answers.given {
-            if let Some(asked) = asked.input(input) {
-                state = self.take(id, state, asked, answer).await?;
-                any = true;
+            let Some(asked) = asked.input(input) else {
+                continue;
+            };
+            match self.take(id, state.clone(), asked, answer).await {
+                Ok(now) => {
+                    state = now;
+                    any = true;
+                }
+                Err(refusal) if refusal.problem == Problem::InputAnswered => late = Some(refusal),
+                Err(refusal) => return Err(refusal),
             }
         }
-        Ok(any.then_some(known))
+        match late {
+            Some(refusal) if !any => Err(refusal),
+            _ => Ok(any.then_some(known)),
+        }
     }
 
     /// Where in the log the last question stands that they know of, if a session that has ended asked

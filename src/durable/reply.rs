@@ -4,6 +4,7 @@ use http::Response;
 
 use super::{MountPath, SessionBody, refuse};
 use crate::{
+    chat::InputId,
     dialect::{Answer, Dialect, Encoder, Refusal, View},
     session::{Limits, Lsn, Position, ReadError, Session},
 };
@@ -36,6 +37,7 @@ pub struct Reply {
     after: Position,
     inclusive: bool,
     started: bool,
+    answered: Vec<InputId>,
     heartbeat: Option<Duration>,
     event_bytes: usize,
     mount: Option<MountPath>,
@@ -57,6 +59,7 @@ impl Reply {
             after: Position::START,
             inclusive: false,
             started: false,
+            answered: Vec::new(),
             heartbeat: Some(Self::HEARTBEAT),
             event_bytes: Limits::default().event_bytes,
             mount: None,
@@ -78,6 +81,12 @@ impl Reply {
     /// To the request that started the session.
     pub fn started(mut self, started: bool) -> Self {
         self.started = started;
+        self
+    }
+
+    /// To a request that has answered these questions of the session.
+    pub fn answered(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
+        self.answered = inputs.into_iter().collect();
         self
     }
 
@@ -138,6 +147,7 @@ impl Reply {
             encoder: &*self.encoder,
             after: self.after,
             started: self.started,
+            answered: &self.answered,
         });
         let body = SessionBody::stream(reader, self.encoder, &view, self.heartbeat).after(known);
         Ok(head.map(|_| body))

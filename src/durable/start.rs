@@ -67,7 +67,11 @@ impl Exchange {
             && let Some((session, after)) = self.answered(start.chat.as_ref(), answers).await?
         {
             return match start.answering {
-                Answering::Stream(encoder) => self.reply(encoder).after(after).with(&session).await,
+                Answering::Stream(encoder) => {
+                    let inputs = answers.given.iter().map(|(input, _)| input.clone());
+                    let reply = self.reply(encoder).after(after).answered(inputs);
+                    reply.with(&session).await
+                }
                 other => self.begin(&session, other, false).await,
             };
         }

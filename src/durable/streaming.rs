@@ -137,10 +137,12 @@ impl Streaming {
                     if let Some(bytes) = lone.take() {
                         self.append(&bytes);
                     }
-                    lone = self.take_in(&batch);
+                    lone = self.take_in(&batch).filter(|bytes| !bytes.is_empty());
                     // Nothing else is ready. And the end is asked for only once these bytes have
                     // been taken: a body that is dropped before has not given the terminal event.
-                    if self.reader.is_caught_up() {
+                    // Where there are none the reader is asked on: it wakes us when there is more.
+                    let any = lone.is_some() || !self.frame.is_empty();
+                    if any && self.reader.is_caught_up() {
                         break;
                     }
                 }

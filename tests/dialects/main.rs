@@ -3,6 +3,8 @@
 
 #[cfg(feature = "ag-ui")]
 mod ag_ui;
+#[cfg(all(feature = "ai-sdk", feature = "tools"))]
+mod approvals;
 #[cfg(feature = "ai-sdk")]
 mod chats;
 #[cfg(feature = "durable-streams")]

@@ -23,6 +23,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             session,
             encoder,
             after,
+            answered,
             ..
         } => {
             let mut response = of(session, StatusCode::OK);
@@ -30,7 +31,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             let content_type = HeaderValue::from_static(encoder.content_type());
             headers.insert(header::CONTENT_TYPE, content_type);
             headers.insert(UI_MESSAGE_STREAM, HeaderValue::from_static("v1"));
-            let id = HeaderValue::try_from(run_id(session.id, after.lsn));
+            let id = HeaderValue::try_from(run_id(session.id, after.lsn, answered));
             headers.insert(RUN_ID, id.expect("an id is made of visible ASCII"));
             headers.insert(TAIL_INDEX, HeaderValue::from_static("-1"));
             response

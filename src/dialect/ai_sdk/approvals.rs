@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use crate::chat::{InputOutcome, InputResolved};
+use crate::chat::{InputId, InputOutcome, InputResolved};
 
 /// Which approvals are open, and which calls still run beside them.
 ///
@@ -13,14 +13,14 @@ pub(super) struct Approvals {
     asked: HashMap<String, String>,
     open: HashSet<String>,
     /// Questions that the client has answered, though the log may not say so yet.
-    answered: HashSet<String>,
+    answered: HashSet<InputId>,
     /// The calls of which something is still to come without a person's or the client's doing.
     running: HashSet<String>,
 }
 
 impl Approvals {
     /// For a client that has answered these questions.
-    pub(super) fn answered(&mut self, inputs: impl IntoIterator<Item = String>) {
+    pub(super) fn answered(&mut self, inputs: impl IntoIterator<Item = InputId>) {
         self.answered.extend(inputs);
     }
 

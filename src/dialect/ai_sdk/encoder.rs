@@ -6,6 +6,7 @@ use super::{
     run::Run,
 };
 use crate::{
+    chat::InputId,
     dialect::{Encoder, Progress, View},
     session::Chunk,
 };
@@ -45,11 +46,12 @@ impl UiMessageStream {
         self
     }
 
-    /// The same, for a client that has answered these questions: the stream doesn't end where they are
-    /// asked, nor before it is known what came of them.
-    pub(super) fn answering(mut self, inputs: impl IntoIterator<Item = String>) -> Self {
+    /// The same, for a client that has answered these questions, if it has answered any: the stream
+    /// doesn't end where they are asked, nor before it is known what came of them.
+    pub(super) fn answering(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
+        let mut inputs = inputs.into_iter().peekable();
+        self.answers = inputs.peek().is_some();
         self.fold.answered(inputs);
-        self.answers = true;
         self
     }
 

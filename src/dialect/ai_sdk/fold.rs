@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     chat::{
-        ChatEvent, Complete, Custom, ErrorEvent, FinishReason, InputKind, InputRequest,
+        ChatEvent, Complete, Custom, ErrorEvent, FinishReason, InputId, InputKind, InputRequest,
         IsomorphicHandoff, SessionInfo, ToolCall, ToolProgress,
     },
     dialect::text::{Piece, piece},
@@ -87,7 +87,7 @@ impl Fold {
     }
 
     /// The same, for a client that has answered these questions.
-    pub(super) fn answered(&mut self, inputs: impl IntoIterator<Item = String>) {
+    pub(super) fn answered(&mut self, inputs: impl IntoIterator<Item = InputId>) {
         self.approvals.answered(inputs);
     }
 

@@ -77,13 +77,8 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     let mut encoder = UiMessageStream::new();
     if goes_on {
         answers = parts::answers(last);
-        if !answers.given.is_empty() {
-            let given = answers
-                .given
-                .iter()
-                .map(|(input, _)| input.as_str().to_owned());
-            encoder = encoder.answering(given);
-        }
+        let given = answers.given.iter().map(|(input, _)| input.clone());
+        encoder = encoder.answering(given);
         // A message that an assistant began with is called by its session.
         if let Ok(session) = last.id.parse() {
             answers = answers.of(session);

@@ -3,6 +3,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{AiSdk, encoder::UiMessageStream};
 use crate::{
+    chat::InputId,
     dialect::{
         Abort, Intent, Problem, Read, Refusal, Route, Target, head::content_type, query::query,
     },
@@ -45,8 +46,11 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
         Method::GET | Method::HEAD => {
             let index = start_index(head)?;
             let encoder = UiMessageStream::after(index.unwrap_or(0));
-            Ok(Intent::Read(match (run(name), index) {
-                (Some((id, after)), _) => Read::new(id, Position::after(after), Box::new(encoder)),
+            Ok(Intent::Read(match (Run::parse(name), index) {
+                (Some(run), _) => {
+                    let encoder = encoder.answering(run.answered);
+                    Read::new(run.id, Position::after(run.after), Box::new(encoder))
+                }
                 (None, index) => {
                     let encoder = encoder.with_earlier();
                     // Who doesn't count now won't count later: it starts at the beginning each time.
@@ -65,8 +69,8 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
 
 fn stop(head: &Parts, name: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort(Abort::new(match run(name) {
-            Some((id, _)) => id.into(),
+        Method::POST => Ok(Intent::Abort(Abort::new(match Run::parse(name) {
+            Some(run) => run.id.into(),
             None => target(name),
         }))),
         Method::OPTIONS => Ok(Intent::Options { allow: STOP }),
@@ -74,17 +78,39 @@ fn stop(head: &Parts, name: &str) -> Result<Intent, Refusal> {
     }
 }
 
-/// What the Workflow transport resumes by: a session, and where in it the answer to the POST began,
-/// from which that counts. A client that has only the chat gets, and counts, what the message held
-/// before as well.
-pub(super) fn run_id(id: &SessionId, after: Lsn) -> String {
-    format!("{id}~{after}")
+/// What the Workflow transport resumes by: a session, where in it the answer to the POST began, from
+/// which that counts, and the questions that the POST answered. A client that has only the chat gets,
+/// and counts, what the message held before as well.
+pub(super) fn run_id(id: &SessionId, after: Lsn, answered: &[InputId]) -> String {
+    let answered: Vec<_> = answered.iter().map(InputId::as_str).collect();
+    if answered.is_empty() {
+        format!("{id}~{after}")
+    } else {
+        format!("{id}~{after}!{}", answered.join(","))
+    }
 }
 
-fn run(name: &str) -> Option<(SessionId, Lsn)> {
-    let name = percent_decode_str(name).decode_utf8_lossy();
-    let (id, after) = name.rsplit_once('~')?;
-    Some((id.parse().ok()?, Lsn::new(after.parse().ok()?)))
+#[derive(Debug, PartialEq)]
+struct Run {
+    id: SessionId,
+    after: Lsn,
+    answered: Vec<InputId>,
+}
+
+impl Run {
+    fn parse(name: &str) -> Option<Self> {
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        let (place, answered) = match name.split_once('!') {
+            Some((place, answered)) => (place, answered.split(',').map(str::parse).collect()),
+            None => (&*name, Ok(Vec::new())),
+        };
+        let (id, after) = place.rsplit_once('~')?;
+        Some(Self {
+            id: id.parse().ok()?,
+            after: Lsn::new(after.parse().ok()?),
+            answered: answered.ok()?,
+        })
+    }
 }
 
 /// A chat, or the session itself.
@@ -155,14 +181,24 @@ mod tests {
 
     #[test]
     fn a_run_is_a_session_and_where_its_stream_began() {
-        let id = "0123456789abcdefghjkmnpqrs".parse::<SessionId>().unwrap();
-        let run_id = run_id(&id, Lsn::new(7));
-        assert_eq!(run(&run_id), Some((id.clone(), Lsn::new(7))));
-        assert_eq!(
-            read(&format!("/{run_id}/stream?startIndex=3")),
-            Target::Id(id)
-        );
-        assert_eq!(run("a-chat~7"), None);
+        let id = "0123456789abcdefghjkm~pqrs".parse::<SessionId>().unwrap();
+        for answered in [&[][..], &["one"], &["one", "t.w~o"]] {
+            let run = Run {
+                id: id.clone(),
+                after: Lsn::new(7),
+                answered: answered.iter().map(|it| it.parse().unwrap()).collect(),
+            };
+            let run_id = run_id(&id, run.after, &run.answered);
+            assert_eq!(
+                read(&format!("/{run_id}/stream?startIndex=3")),
+                Target::Id(id.clone())
+            );
+            // As clients write it into a path.
+            assert_eq!(Run::parse(&run_id.replace(',', "%2C")), Some(run));
+        }
+        for chat in ["a-chat~7", "0123456789abcdefghjkm~7!", "what!", "what!~7"] {
+            assert_eq!(Run::parse(chat), None, "{chat}");
+        }
     }
 
     #[test]

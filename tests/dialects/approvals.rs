@@ -1,0 +1,160 @@
+//! What people say to approvals over the AI SDK's dialect, several in one message.
+
+use axum::body::{Body, to_bytes};
+use futures_util::stream;
+use http::{Request, Response, StatusCode};
+use serde_json::{Value, json};
+use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
+use tower_layer::Layer;
+use unbroken::{
+    access::AnyoneWithTheId,
+    chat::{ChatEvent, ChatRequest, EnabledTools, ProviderError, Role, ToolCall, provider_fn},
+    dialect::{AiSdk, Native},
+    durable::{DurableLayer, SessionBody},
+    session::Sessions,
+    tools::{Call, ToolLayer, Tools, tool_fn},
+};
+
+type Chat = BoxCloneSyncService<Request<Body>, Response<SessionBody>, std::convert::Infallible>;
+
+/// The same sessions in two dialects, of a model that pays twice.
+fn chats() -> (Chat, Chat) {
+    let model = provider_fn(|request: ChatRequest| {
+        let told = request.messages.iter().any(|it| it.role == Role::Tool);
+        let pay = |id| ToolCall::new(id, "pay", json!({}));
+        let event = if told {
+            ChatEvent::text("Done.")
+        } else {
+            ChatEvent::tool_calls([pay("a"), pay("b")])
+        };
+        stream::iter([Ok::<_, ProviderError>(event)])
+    });
+    let pay = tool_fn("pay", "Pays.", |_: Value, call: Call| async move {
+        call.progress("paying");
+        Ok("paid")
+    });
+    let tools = Tools::new().with(pay.approved_if(|_| Some("Pay?".to_owned())));
+    let provider = ServiceBuilder::new()
+        .layer(ToolLayer::new(tools))
+        .service(model);
+    let sessions = Sessions::in_memory();
+    let layer = || DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
+    let sdk = layer().dialect(AiSdk::new().enabled_tools(EnabledTools::All));
+    let native = layer().dialect(Native::new());
+    (
+        BoxCloneSyncService::new(sdk.layer(provider.clone())),
+        BoxCloneSyncService::new(native.layer(provider)),
+    )
+}
+
+async fn send(chat: &Chat, method: &str, path: &str, body: &Value) -> Response<SessionBody> {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", "application/json");
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    chat.clone().oneshot(request).await.unwrap()
+}
+
+async fn text(response: Response<SessionBody>) -> String {
+    let bytes = to_bytes(Body::new(response.into_body()), usize::MAX).await;
+    String::from_utf8(bytes.unwrap().to_vec()).unwrap()
+}
+
+fn frames(stream: &str) -> Vec<&str> {
+    stream.split_terminator("\n\n").collect()
+}
+
+fn chunks(stream: &str) -> Vec<Value> {
+    let data = frames(stream).into_iter();
+    let data = data.map(|it| it.strip_prefix("data: ").unwrap());
+    data.filter_map(|it| serde_json::from_str(it).ok())
+        .collect()
+}
+
+/// Asks, and gives the session's id and the ids of both approvals.
+async fn asked(sdk: &Chat) -> (String, Vec<String>) {
+    let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]});
+    let ask = json!({"id": "chat", "messages": [user], "trigger": "submit-message"});
+    let first = chunks(&text(send(sdk, "POST", "/", &ask).await).await);
+    let asked = first
+        .iter()
+        .filter(|it| it["type"] == "tool-approval-request");
+    let asked: Vec<_> = asked
+        .map(|it| it["approvalId"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(asked.len(), 2, "{first:?}");
+    (first[0]["messageId"].as_str().unwrap().to_owned(), asked)
+}
+
+/// The message as the client has it once somebody has said yes to both.
+fn approved(session: &str, approvals: &[String]) -> Value {
+    let part = |(call, id): (&str, &String)| {
+        json!({
+            "type": "tool-pay", "toolCallId": call, "state": "approval-responded", "input": {},
+            "approval": {"id": id, "approved": true},
+        })
+    };
+    let mut parts = vec![json!({"type": "step-start"})];
+    parts.extend(["a", "b"].into_iter().zip(approvals).map(part));
+    let message = json!({"id": session, "role": "assistant", "parts": parts});
+    json!({"id": "chat", "messages": [message], "trigger": "submit-message"})
+}
+
+#[tokio::test]
+async fn an_answer_to_two_approvals_resumes_after_any_chunk() {
+    let (sdk, _) = chats();
+    let (session, approvals) = asked(&sdk).await;
+    let response = send(&sdk, "POST", "/", &approved(&session, &approvals)).await;
+    let run = response.headers()["x-workflow-run-id"].clone();
+    let run = run.to_str().unwrap().to_owned();
+    let whole = text(response).await;
+    let all = frames(&whole);
+    let given = chunks(&whole);
+    let paid = given
+        .iter()
+        .filter(|it| it["type"] == "tool-output-available");
+    assert_eq!(paid.count(), 2, "{whole}");
+    let ends = given.iter().filter(|it| it["type"] == "finish").count();
+    assert_eq!(ends, 1, "nobody is asked any more: {whole}");
+    for had in 0..all.len() {
+        let path = format!("/{run}/stream?startIndex={had}");
+        let rest = text(send(&sdk, "GET", &path, &Value::Null).await).await;
+        assert_eq!(frames(&rest), all[had..], "after {had}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_though_another_one_beside_it_came_too_late() {
+    let (sdk, native) = chats();
+    let (session, approvals) = asked(&sdk).await;
+    let no = json!({"action": "decline"});
+    let answer = |at: usize| format!("/{session}/inputs/{}", approvals[at]);
+    let said = send(&native, "POST", &answer(0), &no).await;
+    assert_eq!(said.status(), StatusCode::ACCEPTED);
+    // The client knows nothing of that.
+    let response = send(&sdk, "POST", "/", &approved(&session, &approvals)).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let given = chunks(&text(response).await);
+    let count = |kind: &str| given.iter().filter(|it| it["type"] == kind).count();
+    assert_eq!(count("tool-output-available"), 1, "{given:?}");
+    assert_eq!(count("tool-output-error"), 1, "{given:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_too_late_as_a_whole_is_refused() {
+    let (sdk, native) = chats();
+    let (session, approvals) = asked(&sdk).await;
+    let no = json!({"action": "decline"});
+    let answer = |at: usize| format!("/{session}/inputs/{}", approvals[at]);
+    let said = send(&native, "POST", &answer(0), &no).await;
+    assert_eq!(said.status(), StatusCode::ACCEPTED);
+    let mut late = approved(&session, &approvals);
+    let parts = late["messages"][0]["parts"].as_array_mut().unwrap();
+    parts[2]["state"] = json!("approval-requested");
+    parts[2]["approval"]
+        .as_object_mut()
+        .unwrap()
+        .remove("approved");
+    let response = send(&sdk, "POST", "/", &late).await;
+    assert_eq!(response.status(), StatusCode::CONFLICT);
+    assert!(text(response).await.contains("input-answered"));
+}
