@@ -2,7 +2,10 @@ use std::{error::Error, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use futures_core::TryStream;
 use http::Extensions;
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 use tower_service::Service;
 
 use super::{
@@ -26,6 +29,10 @@ use crate::{
 
 /// How many times a key is looked up; one that was used more often gets an id of ours.
 const KEY_USES: u32 = 64;
+
+/// How long a session that was stopped may take to end: the other one, which stands in its place,
+/// waits for its room.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// Where a session is, or goes.
 enum Place {
@@ -51,6 +58,7 @@ impl Exchange {
         <S::Response as TryStream>::Error: Into<BoxError>,
     {
         self.config.open.admit(&mut start.request)?;
+        self.fit(&start)?;
         let named = match &start.naming {
             Naming::Ours => SessionId::random(),
             Naming::Prefixed(prefix) => SessionId::random_after(prefix),
@@ -84,26 +92,51 @@ impl Exchange {
             return Err(refuse::chat_busy());
         }
         let may_exist = !matches!(start.naming, Naming::Ours | Naming::Prefixed(_));
-        let permit = match self.room(&mut provider).await {
-            Ok(permit) => permit,
-            // The same request may have come a moment ago, and have taken the room.
-            Err(full) if may_exist => {
-                return match self.existing(&id, digest).await? {
-                    Some(session) => self.begin(&session, start.answering, false).await,
-                    None => Err(full),
-                };
-            }
-            Err(full) => return Err(full),
-        };
-        if start.rival == Rival::Supersede {
-            self.supersede(&rivals).await?;
+        let mut permit = self.room(&mut provider).await;
+        // The same request may have come a moment ago, and have taken the room.
+        if permit.is_err()
+            && may_exist
+            && let Some(session) = self.existing(&id, digest).await?
+        {
+            return self.begin(&session, start.answering, false).await;
         }
+        if start.rival == Rival::Supersede && !rivals.is_empty() {
+            match permit {
+                Ok(_) => self.supersede(&rivals).await?,
+                // They may be what takes the room.
+                Err(full) if full.problem == Problem::OverLimit => {
+                    self.supersede(&rivals).await?;
+                    permit = self.room_soon(&mut provider).await;
+                }
+                Err(_) => {}
+            }
+        }
+        let permit = permit?;
         let answering = std::mem::replace(&mut start.answering, Answering::Document);
         let started = self
             .create(permit, id, start, digest, extensions, provider)
             .await?;
         self.begin(&started.session, answering, started.created)
             .await
+    }
+
+    /// Refuses what wouldn't fit into the first record.
+    fn fit(&self, start: &Start) -> Result<(), Refusal> {
+        if start.notes.is_empty() {
+            return Ok(());
+        }
+        let most = self.config.sessions.limits().event_bytes;
+        let bytes = stored::first(&self.config.info, start.notes.clone()).len();
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Problem::BodyTooLarge,
+            format!(
+                "what is kept of the message that this goes on in has {bytes} bytes, and an event has \
+                 at most {most}; shorten its ids, or begin a new message"
+            ),
+        ))
     }
 
     /// Room for one more session, here and at the provider.
@@ -116,6 +149,23 @@ impl Exchange {
         let permit = permit.map_err(refuse::busy)?;
         ready(provider, self.config.ready_timeout).await?;
         Ok(permit)
+    }
+
+    /// The same, once those that were stopped a moment ago have ended.
+    async fn room_soon<S>(&self, provider: &mut S) -> Result<Permit, Refusal>
+    where
+        S: Service<ChatRequest>,
+        S::Error: Into<BoxError>,
+    {
+        let begun = Instant::now();
+        loop {
+            match self.room(provider).await {
+                Err(full) if full.problem == Problem::OverLimit && begun.elapsed() < STOPPED => {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                room => return room,
+            }
+        }
     }
 
     /// The session that asked what this answers, if one that runs did, or if one did that has ended

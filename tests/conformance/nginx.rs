@@ -14,7 +14,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use tempfile::TempDir;
 use unbroken::testing::{
     Verdict,
-    http::{Case, Target, suite},
+    http::{Case, Target},
 };
 
 use crate::{chat::Server, frameworks::axum, judge, runtime};
@@ -25,18 +25,25 @@ pub(crate) fn trials() -> Vec<Trial> {
             "nginx with HTTP/1.1 to the server",
             "proxy_http_version 1.1;",
             |it| it,
+            &[],
         ),
-        behind("nginx with connections kept to the server", KEPT, |it| it),
-        behind("nginx with HTTP/1.0 to the server", "", |target| {
-            target.waive(
-                "a_body_that_can_not_go_on_fails",
-                "over HTTP/1.0 a cut looks like an end",
-            )
-        }),
+        behind(
+            "nginx with connections kept to the server",
+            KEPT,
+            |it| it,
+            &[],
+        ),
+        behind(
+            "nginx with HTTP/1.0 to the server",
+            "",
+            |target| target.waive(CUT, "over HTTP/1.0 a cut looks like an end"),
+            &[CUT],
+        ),
         behind(
             "nginx with HTTP/2 to the client",
             "proxy_http_version 1.1;",
             Target::http2,
+            &[],
         ),
         available("nginx keeps its connections where it is told to", || {
             runtime().block_on(kept())
@@ -47,13 +54,24 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn behind(name: &str, options: &'static str, told: fn(Target) -> Target) -> Trial {
+const CUT: &str = "a_body_that_can_not_go_on_fails";
+const UNBUFFERED: &str = "the_head_tells_proxies_not_to_buffer";
+const SLOW_BODY: &str = "a_body_that_is_too_slow_is_408";
+
+/// The suite behind nginx, but for these and what nginx does in the server's place.
+fn behind(
+    name: &str,
+    options: &'static str,
+    told: fn(Target) -> Target,
+    waived: &'static [&'static str],
+) -> Trial {
     available(name, move || {
         runtime().block_on(async move {
             let server = axum().await;
             let nginx = Nginx::start(server.addr, options, told);
             let target = told(through(&server, &nginx));
-            judge(&suite(target).await)
+            let waived = [&[UNBUFFERED, SLOW_BODY], waived].concat();
+            judge(target, &waived).await
         })
     })
 }
@@ -64,11 +82,11 @@ fn through(server: &Server, nginx: &Nginx) -> Target {
     server
         .target_at(nginx.addr)
         .waive(
-            "the_head_tells_proxies_not_to_buffer",
+            UNBUFFERED,
             "nginx obeys X-Accel-Buffering and keeps it to itself",
         )
         .waive(
-            "a_body_that_is_too_slow_is_408",
+            SLOW_BODY,
             "nginx reads a request to its end before it hands it on",
         )
 }

@@ -1,26 +1,32 @@
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_layer::Layer;
 use unbroken::{
     access::OnlyTheOwner,
-    dialect::AiSdk,
+    dialect::{AiSdk, Rival},
     durable::{DurableLayer, DurableService, Open, SessionBody},
     provider::Scripted,
-    session::{Owner, Sessions},
+    session::{Limits, Owner, Sessions},
+    store::Memory,
 };
 
 type Chat = DurableService<Scripted>;
 
 /// A chat of people who say in a header who they are.
 fn chat() -> Chat {
+    chat_in(Sessions::in_memory(), AiSdk::new())
+}
+
+fn chat_in(sessions: Sessions, dialect: AiSdk) -> Chat {
     let who = |head: &mut Parts| {
         let name = head.headers.get("x-user")?.to_str().ok()?;
         Some(Owner::new(name))
     };
-    DurableLayer::new(Sessions::in_memory(), OnlyTheOwner::new(who))
-        .dialect(AiSdk::new())
+    DurableLayer::new(sessions, OnlyTheOwner::new(who))
+        .dialect(dialect)
         .open(Open::nothing().field("script"))
         .layer(Scripted::default())
 }
@@ -140,4 +146,59 @@ async fn a_message_after_a_stop_need_not_wait_for_the_end() {
     // The one that was stopped is answered anew, too.
     let again = post(&chat, "ann", &message("m1", &quick())).await;
     assert_ne!(id(&again), running);
+}
+
+#[tokio::test]
+async fn a_message_takes_the_room_of_the_answer_that_it_supersedes_and_of_no_other() {
+    let limits = Limits::default().running_per_owner(1);
+    let sessions = Sessions::builder(Memory::new()).limits(limits).build();
+    let chat = chat_in(sessions, AiSdk::new().rival(Rival::Supersede));
+    let first = post(&chat, "ann", &message("m1", &slow())).await;
+    let second = post(&chat, "ann", &message("m2", &slow())).await;
+    assert_ne!(id(&second), id(&first));
+    assert!(text(first).await.contains("superseded"));
+    let mut elsewhere = message("m3", &slow());
+    elsewhere["id"] = "chat-2".into();
+    let third = post(&chat, "ann", &elsewhere).await;
+    assert_eq!(third.status(), StatusCode::TOO_MANY_REQUESTS);
+    let runs = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
+    assert_eq!(id(&runs), id(&second));
+}
+
+#[tokio::test]
+async fn a_message_whose_name_is_longer_than_an_event_is_413() {
+    let limits = Limits::default().event_bytes(4096);
+    let sessions = Sessions::builder(Memory::new()).limits(limits).build();
+    let chat = chat_in(sessions, AiSdk::new());
+    let going_on = |name: usize| {
+        let mut body = message("m1", &quick());
+        let mut message = body["messages"][0].clone();
+        message["role"] = "assistant".into();
+        message["id"] = "m".repeat(name).into();
+        body["messages"].as_array_mut().unwrap().push(message);
+        body
+    };
+    let fits = post(&chat, "ann", &going_on(3000)).await;
+    assert_eq!(fits.status(), StatusCode::OK);
+    text(fits).await;
+    let not = post(&chat, "ann", &going_on(5000)).await;
+    assert_eq!(not.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_call_that_was_denied_is_shown_so_to_who_comes_later() {
+    let chat = chat();
+    let mut body = message("m1", &slow());
+    let part =
+        json!({ "type": "tool-pay", "toolCallId": "c", "state": "output-denied", "input": {} });
+    let before =
+        json!({ "id": "m2", "role": "assistant", "parts": [{ "type": "step-start" }, part] });
+    body["messages"].as_array_mut().unwrap().push(before);
+    assert_eq!(post(&chat, "ann", &body).await.status(), StatusCode::OK);
+    let mut resumed = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
+    let mut seen = String::new();
+    while !seen.contains("tool-output-denied") {
+        let frame = resumed.body_mut().frame().await.unwrap().unwrap();
+        seen.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+    }
 }

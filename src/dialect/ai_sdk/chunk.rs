@@ -61,6 +61,9 @@ pub(super) enum Chunk<'a> {
         tool_call_id: &'a str,
         error_text: &'a str,
     },
+    ToolOutputDenied {
+        tool_call_id: &'a str,
+    },
     FinishStep,
     Abort {
         #[serde(skip_serializing_if = "Option::is_none")]

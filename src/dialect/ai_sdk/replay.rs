@@ -77,6 +77,7 @@ fn tool(part: &Map<String, Value>, name: &str, dynamic: bool, sink: &mut impl Si
             tool_call_id,
             error_text: string(part, "errorText"),
         }),
+        "output-denied" => sink.chunk(&Chunk::ToolOutputDenied { tool_call_id }),
         _ => {}
     }
 }

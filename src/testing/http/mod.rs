@@ -44,12 +44,12 @@ pub use self::{
     target::{InvalidTarget, Target},
 };
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::task::JoinSet;
 
 use self::{case::Order, started::Started};
-use super::{Finding, Report};
+use super::{Finding, Report, Verdict};
 
 /// How many cases run at once. More, and a small machine is late for reasons of its own.
 const TOGETHER: usize = 6;
@@ -66,7 +66,7 @@ pub async fn suite_with(target: Target, mut tell: impl FnMut(&Finding)) -> Repor
     let target = Arc::new(target);
     let started = Started::default();
     let mut findings = Vec::new();
-    let mut running = JoinSet::new();
+    let (mut running, mut under_way) = (JoinSet::new(), HashMap::new());
     let (mut together, mut alone): (Vec<_>, Vec<_>) = CASES
         .iter()
         .enumerate()
@@ -77,16 +77,22 @@ pub async fn suite_with(target: Target, mut tell: impl FnMut(&Finding)) -> Repor
             && let Some((at, case)) = together.pop()
         {
             let (target, started) = (target.clone(), started.clone());
-            running.spawn(async move { (at, case.run_after(target, started).await) });
+            let task = running.spawn(async move { case.run_after(target, started).await });
+            under_way.insert(task.id(), (at, case));
         }
-        match running.join_next().await {
-            Some(Ok((at, finding))) => {
-                tell(&finding);
-                findings.push((at, finding));
-            }
-            // A panic of a case is a finding.
-            Some(Err(_)) => {}
+        let (id, finding) = match running.join_next_with_id().await {
+            Some(Ok((id, finding))) => (id, Ok(finding)),
+            Some(Err(error)) => (error.id(), Err(error)),
             None => break,
+        };
+        if let Some((at, case)) = under_way.remove(&id) {
+            let finding = finding.unwrap_or_else(|error| Finding {
+                name: case.name,
+                rule: case.rule,
+                verdict: Verdict::Failed(error.to_string()),
+            });
+            tell(&finding);
+            findings.push((at, finding));
         }
     }
     alone.sort_by_key(|(_, case)| case.order);

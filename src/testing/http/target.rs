@@ -184,12 +184,21 @@ impl Target {
     }
 
     /// Doesn't run the case of this name, and reports it as not applicable for this reason.
+    ///
+    /// # Panics
+    ///
+    /// If no [case](super::CASES) has this name.
     pub fn waive(
         mut self,
         case: impl Into<Cow<'static, str>>,
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
-        self.waived.push((case.into(), reason.into()));
+        let case = case.into();
+        assert!(
+            super::Case::named(&case).is_some(),
+            "there is no case `{case}`; its name is the one in the report"
+        );
+        self.waived.push((case, reason.into()));
         self
     }
 

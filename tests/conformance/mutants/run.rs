@@ -44,6 +44,9 @@ const SLOW: &[&str] = &[
 pub(super) async fn run(mut mutants: Vec<&'static Mutant>, at_once: usize) -> Result<(), Failed> {
     if let Ok(wanted) = env::var("MUTANT") {
         mutants.retain(|mutant| mutant.name.contains(&wanted));
+        if mutants.is_empty() {
+            println!("none of these has `{wanted}` in its name");
+        }
     }
     let of_owned = |mutant: &&&Mutant| matches!(mutant.of, Of::Owned);
     let all = mutants.iter().filter(of_owned);
