@@ -8,6 +8,11 @@ use std::{
     time::Duration,
 };
 
+use unbroken::testing::{
+    Verdict,
+    http::{CASES, Target, suite},
+};
+
 /// Longer than anything here takes; a read that waits for it has failed.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -188,6 +193,19 @@ fn a_tool_runs_once_somebody_allows_it() {
         server.send(&path, r#"{"action":"decline"}"#).status(),
         "409"
     );
+}
+
+#[test]
+fn every_rule_of_the_protocol_holds() {
+    let server = Server::start();
+    let target = Target::new(&format!("http://{}/api/chat", server.address)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let report = runtime.block_on(suite(target));
+    assert!(report.passed(), "{report}");
+    let passed = |verdict: &Verdict| *verdict == Verdict::Passed;
+    let told = report.findings().iter().filter(|it| passed(&it.verdict));
+    // The others are of what a stranger can't have it do: owners, low limits, HTTP/2.
+    assert!(told.count() > CASES.len() * 3 / 4, "{report}");
 }
 
 #[test]

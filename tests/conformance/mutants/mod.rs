@@ -37,6 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
                 faults::ACCESS,
                 faults::CURSORS,
                 faults::PAGES,
+                faults::CONNECTIONS,
             ],
         ),
         group("inputs", 12, &[faults::INPUTS]),

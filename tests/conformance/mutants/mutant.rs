@@ -20,6 +20,7 @@ pub(super) struct Mutant {
     /// Whether it is shown these cases only: others would wait for long.
     pub(super) only: bool,
     pub(super) of: Of,
+    pub(super) http2: bool,
 }
 
 /// Which service has the fault.
@@ -31,6 +32,8 @@ pub(super) enum Of {
     Strict,
     /// That in which an answer may not take long.
     Aged,
+    /// That which knows nobody's names.
+    Open,
 }
 
 /// Where something goes wrong.
@@ -64,12 +67,22 @@ impl Mutant {
             caught_by,
             only: false,
             of: Of::Owned,
+            http2: false,
         }
     }
 
     /// The same of another service, which is shown the cases that are to catch it only.
     pub(super) const fn of(self, of: Of) -> Self {
         Self { of, ..self }.only()
+    }
+
+    /// The same over HTTP/2, where streams share a connection.
+    pub(super) const fn over_http2(self) -> Self {
+        Self {
+            http2: true,
+            ..self
+        }
+        .only()
     }
 
     pub(super) const fn only(mut self) -> Self {

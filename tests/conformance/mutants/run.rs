@@ -48,19 +48,22 @@ pub(super) async fn run(mut mutants: Vec<&'static Mutant>, at_once: usize) -> Re
             println!("none of these has `{wanted}` in its name");
         }
     }
-    let of_owned = |mutant: &&&Mutant| matches!(mutant.of, Of::Owned);
+    let of_owned = |mutant: &&&Mutant| matches!(mutant.of, Of::Owned) && !mutant.http2;
     let all = mutants.iter().filter(of_owned);
     let all = all.flat_map(|mutant| mutant.caught_by);
     let all: Vec<_> = all.copied().collect();
     let permits = Arc::new(Semaphore::new(at_once));
-    let control = tokio::spawn(async move { judge(Fault::Nowhere, Of::Owned, &all, false).await });
+    let control = tokio::spawn(async move {
+        let nothing = Mutant::new("nothing", Fault::Nowhere, &[]);
+        judge(&nothing, &all).await
+    });
     let mut running = JoinSet::new();
     for (at, mutant) in mutants.into_iter().enumerate() {
         let permits = permits.clone();
         running.spawn(async move {
             let _permit = permits.acquire_owned().await;
             let begun = Instant::now();
-            let report = judge(mutant.fault, mutant.of, mutant.caught_by, mutant.only).await;
+            let report = judge(mutant, mutant.caught_by).await;
             if env::var_os("REPORT").is_some() {
                 let failed: Vec<_> = report.failed().map(|finding| finding.name).collect();
                 let took = begun.elapsed();
@@ -105,18 +108,22 @@ pub(super) async fn run(mut mutants: Vec<&'static Mutant>, at_once: usize) -> Re
 }
 
 /// What the suite finds, with these cases, and all others that are quick unless it is for these only.
-async fn judge(fault: Fault, of: Of, with: &[&str], only: bool) -> Report {
-    let server = serve(fault, of).await;
-    let mut target = match of {
+async fn judge(mutant: &Mutant, with: &[&str]) -> Report {
+    let server = serve(mutant.fault, mutant.of).await;
+    let mut target = match mutant.of {
         Of::Owned => server.target(),
         Of::Strict => server.strict_target(),
         Of::Aged => server.aged_target(),
+        Of::Open => server.open_target(),
     };
-    if let Fault::Told(tell) = fault {
+    if mutant.http2 {
+        target = target.http2();
+    }
+    if let Fault::Told(tell) = mutant.fault {
         target = tell(target);
     }
     for case in CASES.iter().map(|case| case.name) {
-        if !with.contains(&case) && (only || SLOW.contains(&case)) {
+        if !with.contains(&case) && (mutant.only || SLOW.contains(&case)) {
             target = target.waive(case, "takes long, and is not to catch this");
         }
     }

@@ -15,7 +15,7 @@ use super::{
     items::{apart, together},
     mutant::{Fault, Of},
 };
-use crate::chat::{AGED, Chat, MOUNT, STRICT, Server, aged, owned, sessions, strict};
+use crate::chat::{AGED, Chat, MOUNT, OPEN, STRICT, Server, aged, open, owned, sessions, strict};
 
 /// The service that is right, for those who ask it for something else.
 #[derive(Clone)]
@@ -63,6 +63,7 @@ pub(super) async fn serve(fault: Fault, of: Of) -> Server {
         Of::Owned => (MOUNT, owned(&sessions)),
         Of::Strict => (STRICT, strict()),
         Of::Aged => (AGED, aged()),
+        Of::Open => (OPEN, open(&sessions)),
     };
     let upstream = Upstream {
         chat,

@@ -5,7 +5,7 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 
-use super::super::mutant::{Fault, Mutant};
+use super::super::mutant::{Fault, Mutant, Of};
 
 const ANOTHERS: &str = "what_is_anothers_looks_like_what_is_not_there";
 
@@ -63,6 +63,16 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
         }),
         &[ANOTHERS],
     ),
+    Mutant::new(
+        "everybody lists what is nobody's",
+        Fault::Head(|asked, head| {
+            if asked.method == Method::GET && asked.uri.path() == "/" {
+                head.status = StatusCode::OK;
+            }
+        }),
+        &["without_owners_nothing_is_listed"],
+    )
+    .of(Of::Open),
 ];
 
 fn is_stranger(headers: &HeaderMap) -> bool {

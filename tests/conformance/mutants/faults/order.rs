@@ -28,6 +28,19 @@ pub(in super::super) const ORDER: &[Mutant] = &[
         &["all_readers_of_a_session_get_the_same"],
     ),
     Mutant::new(
+        "a replay has another text far from its beginning",
+        Fault::Stream(|asked, items| match asked.method.as_str() {
+            "GET" => map(items, |event| {
+                if event.lsn == 15_000 {
+                    event.data = event.data.replace("\"text\"", "\"thinking\"");
+                }
+            }),
+            _ => items,
+        }),
+        &["a_long_answer_is_the_same_again_in_a_replay"],
+    )
+    .only(),
+    Mutant::new(
         "an LSN is skipped",
         Fault::Stream(|_, items| map(items, |event| event.lsn += u64::from(event.lsn > 2))),
         &[LIVE],

@@ -64,7 +64,7 @@ async fn stops(engine: Engine) -> Checked {
 async fn unfenced(engine: Engine) -> Checked {
     // The other one says nothing for as long as a stop may last that counts: whatever the first one
     // writes when it goes on fits to what is written.
-    let silence = LONG.as_millis() as u64;
+    let silence = u64::try_from(LONG.as_millis())?;
     let told = lane(engine, 10, silence..silence + 1, "unfenced").await;
     let Err(error) = told else {
         return Err("nobody noticed".into());
