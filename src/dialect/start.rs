@@ -30,6 +30,8 @@ pub struct Start {
     /// Stored in the first record, as fields of `session_info`: what encoders of this session must
     /// know of the request that started it.
     pub notes: Map<String, Value>,
+    /// What stands in their place where they are longer than an event may be.
+    pub lean_notes: Map<String, Value>,
 }
 
 /// Answers that come with what may as well be a new message, from clients that know no other way.
@@ -103,6 +105,7 @@ impl Start {
             rival: Rival::Ignore,
             answers: None,
             notes: Map::new(),
+            lean_notes: Map::new(),
         }
     }
 
@@ -146,6 +149,19 @@ impl Start {
     pub fn note(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.notes.insert(name.into(), value.into());
         self
+    }
+
+    /// The same, with a note in the first record, or with less where all of them are longer than an
+    /// event may be.
+    pub fn note_or(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<Value>,
+        less: impl Into<Value>,
+    ) -> Self {
+        let name = name.into();
+        self.lean_notes.insert(name.clone(), less.into());
+        self.note(name, value)
     }
 }
 

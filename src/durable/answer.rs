@@ -7,6 +7,14 @@ use crate::{
     store::{Answer, Answered, State, StoreError},
 };
 
+/// What somebody answered to a session, among other things perhaps.
+pub(super) struct Taken {
+    /// Where in the log the last question stands that they know of.
+    pub(super) after: Position,
+    /// Those that the session has asked.
+    pub(super) inputs: Vec<InputId>,
+}
+
 impl Exchange {
     /// Takes in what somebody answered to a question of a session, wherever it runs.
     pub(super) async fn answer_input(
@@ -27,15 +35,14 @@ impl Exchange {
         }))
     }
 
-    /// Takes in all that somebody answered to questions of a session, if it asked any of them. Gives
-    /// where in the log the last question stands that they know of.
+    /// Takes in all that somebody answered to questions of a session, if it asked any of them.
     ///
-    /// Refused only if none is taken: what became of the others, the session's events say.
+    /// That all come too late is refused; what became of some that do, the session's events say.
     pub(super) async fn answer_all(
         &self,
         id: &SessionId,
         answers: &Answers,
-    ) -> Result<Option<Position>, Refusal> {
+    ) -> Result<Option<Taken>, Refusal> {
         let mut state = self.state(id, Action::Answer).await?;
         let (asked, known) = self.asked(id, state.tail, &answers.known).await?;
         let (mut any, mut late) = (false, None);
@@ -54,17 +61,16 @@ impl Exchange {
         }
         match late {
             Some(refusal) if !any => Err(refusal),
-            _ => Ok(any.then_some(known)),
+            _ => Ok(any.then(|| Taken::new(&asked, answers, known))),
         }
     }
 
-    /// Where in the log the last question stands that they know of, if a session that has ended asked
-    /// any of these questions and was answered so.
+    /// The same of a session that has ended, if it asked any of these questions and was answered so.
     pub(super) async fn was_answered(
         &self,
         id: &SessionId,
         answers: &Answers,
-    ) -> Result<Option<Position>, Refusal> {
+    ) -> Result<Option<Taken>, Refusal> {
         let state = match self.state(id, Action::Answer).await {
             Ok(state) => state,
             // A list may lag.
@@ -78,7 +84,7 @@ impl Exchange {
             let outcome = asked.input(input).and_then(|asked| asked.outcome.as_ref());
             outcome == Some(&InputOutcome::from(answer.action))
         });
-        Ok(same.then_some(known))
+        Ok(same.then(|| Taken::new(&asked, answers, known)))
     }
 
     /// Takes in an answer to what was asked.
@@ -171,6 +177,17 @@ impl Exchange {
             Ok(answers) if answers.contains(answer) => Ok(state),
             Ok(_) => Err(not_open()),
             Err(error) => Err(self.absent(id, Action::Answer, &error).await),
+        }
+    }
+}
+
+impl Taken {
+    fn new(asked: &Transcript, answers: &Answers, after: Position) -> Self {
+        let given = answers.given.iter().map(|(input, _)| input);
+        let asked = given.filter(|input| asked.input(input).is_some());
+        Self {
+            after,
+            inputs: asked.cloned().collect(),
         }
     }
 }

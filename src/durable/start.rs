@@ -2,6 +2,7 @@ use std::{error::Error, future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use futures_core::TryStream;
 use http::Extensions;
+use serde_json::{Map, Value};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
@@ -10,6 +11,7 @@ use tower_service::Service;
 
 use super::{
     ProviderSource, SessionInputs,
+    answer::Taken,
     hooks::{Begun, Booked, Bookkeeping},
     refuse,
     serve::{Exchange, Served},
@@ -21,9 +23,7 @@ use crate::{
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest, Inputs},
     dialect::{Again, Answer, Answering, Answers, Naming, Problem, Refusal, Rival, Start},
-    session::{
-        self, ChatId, Digest, Inbox, Outcome, Permit, Position, Session, SessionId, StartError,
-    },
+    session::{self, ChatId, Digest, Inbox, Outcome, Permit, Session, SessionId, StartError},
     store::{Abort, Listed, StoreError, Tombstone},
 };
 
@@ -33,6 +33,12 @@ const KEY_USES: u32 = 64;
 /// How long a session that was stopped may take to end: the other one, which stands in its place,
 /// waits for its room.
 const STOPPED: Duration = Duration::from_secs(1);
+
+/// Room for a session, or the one that has it.
+enum Room {
+    Free(Permit),
+    Same(Session),
+}
 
 /// Where a session is, or goes.
 enum Place {
@@ -58,7 +64,6 @@ impl Exchange {
         <S::Response as TryStream>::Error: Into<BoxError>,
     {
         self.config.open.admit(&mut start.request)?;
-        self.fit(&start)?;
         let named = match &start.naming {
             Naming::Ours => SessionId::random(),
             Naming::Prefixed(prefix) => SessionId::random_after(prefix),
@@ -72,18 +77,21 @@ impl Exchange {
             ));
         }
         if let Some(answers) = &start.answers
-            && let Some((session, after)) = self.answered(start.chat.as_ref(), answers).await?
+            && let Some((session, taken)) = self.answered(start.chat.as_ref(), answers).await?
         {
             return match start.answering {
                 Answering::Stream(encoder) => {
-                    let inputs = answers.given.iter().map(|(input, _)| input.clone());
-                    let reply = self.reply(encoder).after(after).answered(inputs);
-                    reply.with(&session).await
+                    let reply = self.reply(encoder).after(taken.after);
+                    reply.answered(taken.inputs).with(&session).await
                 }
                 other => self.begin(&session, other, false).await,
             };
         }
-        let rivals = self.rivals(&start).await?;
+        self.fit(&mut start)?;
+        let running = self.rivals(&start).await?;
+        // Those that nobody has stopped.
+        let unstopped = running.iter().filter(|it| it.state.abort.is_none());
+        let rivals: Vec<_> = unstopped.cloned().collect();
         let id = match self.place(&start.naming, named, digest, &rivals).await? {
             Place::Taken(session) => return self.begin(&session, start.answering, false).await,
             Place::Free(id) => id,
@@ -92,26 +100,22 @@ impl Exchange {
             return Err(refuse::chat_busy());
         }
         let may_exist = !matches!(start.naming, Naming::Ours | Naming::Prefixed(_));
-        let mut permit = self.room(&mut provider).await;
-        // The same request may have come a moment ago, and have taken the room.
-        if permit.is_err()
-            && may_exist
-            && let Some(session) = self.existing(&id, digest).await?
-        {
-            return self.begin(&session, start.answering, false).await;
-        }
-        if start.rival == Rival::Supersede && !rivals.is_empty() {
-            match permit {
-                Ok(_) => self.supersede(&rivals).await?,
-                // They may be what takes the room.
-                Err(full) if full.problem == Problem::OverLimit => {
-                    self.supersede(&rivals).await?;
-                    permit = self.room_soon(&mut provider).await;
-                }
-                Err(_) => {}
+        let same = may_exist.then_some((&id, digest));
+        let mut room = self.room_or_same(&mut provider, same).await;
+        if start.rival == Rival::Supersede {
+            if let Ok(Room::Free(_)) = room {
+                self.supersede(&rivals).await?;
+            } else if self.would_make_room(&room, &running).await {
+                // Nothing is stopped in vain.
+                ready(&mut provider, self.config.ready_timeout).await?;
+                self.supersede(&rivals).await?;
+                room = self.room_soon(&mut provider, same).await;
             }
         }
-        let permit = permit?;
+        let permit = match room? {
+            Room::Free(permit) => permit,
+            Room::Same(session) => return self.begin(&session, start.answering, false).await,
+        };
         let answering = std::mem::replace(&mut start.answering, Answering::Document);
         let started = self
             .create(permit, id, start, digest, extensions, provider)
@@ -120,13 +124,24 @@ impl Exchange {
             .await
     }
 
-    /// Refuses what wouldn't fit into the first record.
-    fn fit(&self, start: &Start) -> Result<(), Refusal> {
+    /// Leaves out what can be spared of notes that wouldn't fit into the first record.
+    ///
+    /// # Errors
+    ///
+    /// If they don't fit even then.
+    fn fit(&self, start: &mut Start) -> Result<(), Refusal> {
+        let most = self.config.sessions.limits().event_bytes;
         if start.notes.is_empty() {
             return Ok(());
         }
-        let most = self.config.sessions.limits().event_bytes;
-        let bytes = stored::first(&self.config.info, start.notes.clone()).len();
+        let bytes = |notes: &Map<String, Value>| {
+            let first = stored::first(&self.config.info, notes.clone());
+            first.len()
+        };
+        if bytes(&start.notes) > most {
+            start.notes.extend(std::mem::take(&mut start.lean_notes));
+        }
+        let bytes = bytes(&start.notes);
         if bytes <= most {
             return Ok(());
         }
@@ -134,7 +149,7 @@ impl Exchange {
             Problem::BodyTooLarge,
             format!(
                 "what is kept of the message that this goes on in has {bytes} bytes, and an event has \
-                 at most {most}; shorten its ids, or begin a new message"
+                 at most {most}; begin a new message"
             ),
         ))
     }
@@ -151,15 +166,41 @@ impl Exchange {
         Ok(permit)
     }
 
+    /// The same; or the session that has taken the room, if the same request came a moment ago.
+    async fn room_or_same<S>(
+        &self,
+        provider: &mut S,
+        same: Option<(&SessionId, Digest)>,
+    ) -> Result<Room, Refusal>
+    where
+        S: Service<ChatRequest>,
+        S::Error: Into<BoxError>,
+    {
+        let full = match self.room(provider).await {
+            Ok(permit) => return Ok(Room::Free(permit)),
+            Err(full) => full,
+        };
+        if let Some((id, digest)) = same
+            && let Some(session) = self.existing(id, digest).await?
+        {
+            return Ok(Room::Same(session));
+        }
+        Err(full)
+    }
+
     /// The same, once those that were stopped a moment ago have ended.
-    async fn room_soon<S>(&self, provider: &mut S) -> Result<Permit, Refusal>
+    async fn room_soon<S>(
+        &self,
+        provider: &mut S,
+        same: Option<(&SessionId, Digest)>,
+    ) -> Result<Room, Refusal>
     where
         S: Service<ChatRequest>,
         S::Error: Into<BoxError>,
     {
         let begun = Instant::now();
         loop {
-            match self.room(provider).await {
+            match self.room_or_same(provider, same).await {
                 Err(full) if full.problem == Problem::OverLimit && begun.elapsed() < STOPPED => {
                     sleep(Duration::from_millis(10)).await;
                 }
@@ -168,13 +209,29 @@ impl Exchange {
         }
     }
 
+    /// Whether there is no room because of sessions that run here, and these are among them, or have
+    /// been until a moment ago.
+    async fn would_make_room(&self, room: &Result<Room, Refusal>, these: &[Listed]) -> bool {
+        let full = matches!(room, Err(full) if full.problem == Problem::OverLimit);
+        for Listed { id, .. } in these.iter().filter(|_| full) {
+            if self.config.sessions.runs(id) {
+                return true;
+            }
+            let state = self.config.sessions.state(id).await;
+            if state.is_ok_and(|state| state.status.outcome().is_some()) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The session that asked what this answers, if one that runs did, or if one did that has ended
     /// and was answered so: then the response to this was lost, and it comes again.
     async fn answered(
         &self,
         chat: Option<&ChatId>,
         answers: &Answers,
-    ) -> Result<Option<(Session, Position)>, Refusal> {
+    ) -> Result<Option<(Session, Taken)>, Refusal> {
         let (mut running, mut ended) = (Vec::new(), Vec::new());
         if let Some(chat) = chat {
             running.extend(self.running(chat).await?.into_iter().map(|it| it.id));
@@ -192,33 +249,28 @@ impl Exchange {
             }
         }
         for id in running {
-            if let Some(after) = self.answer_all(&id, answers).await? {
+            if let Some(taken) = self.answer_all(&id, answers).await? {
                 let session = self.session(&id, Action::Read).await?;
-                return Ok(Some((session, after)));
+                return Ok(Some((session, taken)));
             }
         }
         for id in ended {
-            if let Some(after) = self.was_answered(&id, answers).await? {
+            if let Some(taken) = self.was_answered(&id, answers).await? {
                 let session = self.session(&id, Action::Read).await?;
-                return Ok(Some((session, after)));
+                return Ok(Some((session, taken)));
             }
         }
         Ok(None)
     }
 
-    /// The other sessions of the conversation that run and that nobody has stopped, if this start
-    /// goes by them.
+    /// The other sessions of the conversation that run, if this start goes by them.
     async fn rivals(&self, start: &Start) -> Result<Vec<Listed>, Refusal> {
         let attaches = match &start.naming {
             Naming::Key(key) => key.when_again() != Again::Never,
             Naming::Ours | Naming::Prefixed(_) | Naming::Client(_) => false,
         };
         match &start.chat {
-            Some(chat) if attaches || start.rival != Rival::Ignore => {
-                let mut running = self.running(chat).await?;
-                running.retain(|rival| rival.state.abort.is_none());
-                Ok(running)
-            }
+            Some(chat) if attaches || start.rival != Rival::Ignore => self.running(chat).await,
             _ => Ok(Vec::new()),
         }
     }

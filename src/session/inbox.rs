@@ -23,10 +23,17 @@ pub struct Inbox {
 }
 
 struct Inner {
-    arrived: watch::Sender<HashMap<Arc<str>, Bytes>>,
+    arrived: watch::Sender<Arrived>,
     close: mpsc::UnboundedSender<Arc<str>>,
     // What the session's writer is to close.
     to_close: Mutex<mpsc::UnboundedReceiver<Arc<str>>>,
+}
+
+#[derive(Default)]
+struct Arrived {
+    answers: HashMap<Arc<str>, Bytes>,
+    // The session has ended, or is another server's: nothing arrives here any more.
+    over: bool,
 }
 
 impl Inbox {
@@ -35,7 +42,7 @@ impl Inbox {
         let (close, to_close) = mpsc::unbounded_channel();
         Self {
             inner: Arc::new(Inner {
-                arrived: watch::Sender::new(HashMap::new()),
+                arrived: watch::Sender::default(),
                 close,
                 to_close: Mutex::new(to_close),
             }),
@@ -43,15 +50,17 @@ impl Inbox {
     }
 
     /// Waits for the answer under this name; `None` if it was [closed](Self::close) instead, here or
-    /// by a former owner of the session.
+    /// by a former owner of the session, or if this server is done with the session before there is
+    /// one.
     ///
     /// Level-triggered and cancel-safe: one that has arrived before is given at once, and again to
     /// whoever asks again.
     pub async fn named(&self, name: &str) -> Option<Bytes> {
         let mut arrived = self.inner.arrived.subscribe();
-        if let Ok(all) = arrived.wait_for(|all| all.contains_key(name)).await {
-            let content = &all[name];
-            return (!content.is_empty()).then(|| content.clone());
+        let settled = |all: &Arrived| all.over || all.answers.contains_key(name);
+        if let Ok(all) = arrived.wait_for(settled).await {
+            let content = all.answers.get(name);
+            return content.filter(|content| !content.is_empty()).cloned();
         }
         // The sender is in `self`, so it isn't gone.
         pending().await
@@ -59,16 +68,21 @@ impl Inbox {
 
     /// From then on no answer is taken under this name, on any server: [`Answered::Taken`] is what
     /// becomes of it. One that was stored before is given, though it may not have arrived yet;
-    /// `None` if there is none.
+    /// `None` if there is none, or if this server is done with the session.
     ///
-    /// Waits for the store, and in a session that hasn't begun for its beginning. Dropping the future
-    /// doesn't take it back.
+    /// Waits for the store, for the lease if that ran out, and in a session that hasn't begun for its
+    /// beginning. Dropping the future doesn't take it back.
     ///
     /// [`Answered::Taken`]: crate::store::Answered::Taken
     pub async fn close(&self, name: &str) -> Option<Bytes> {
         // The receiver is in `self`, so it isn't gone.
         let _ = self.inner.close.send(name.into());
         self.named(name).await
+    }
+
+    /// Nothing arrives here any more.
+    pub(super) fn end(&self) {
+        self.inner.arrived.send_modify(|all| all.over = true);
     }
 
     /// The next name that is to be closed.
@@ -83,17 +97,17 @@ impl Inbox {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.inner.arrived.borrow().contains_key(name)
+        self.inner.arrived.borrow().answers.contains_key(name)
     }
 
     /// These have arrived. The first answer under a name counts.
     pub(super) fn deliver(&self, answers: Vec<Answer>) {
         self.inner.arrived.send_if_modified(|all| {
-            let before = all.len();
+            let before = all.answers.len();
             for Answer { name, content } in answers {
-                all.entry(name).or_insert(content);
+                all.answers.entry(name).or_insert(content);
             }
-            all.len() > before
+            all.answers.len() > before
         });
     }
 }
@@ -107,7 +121,7 @@ impl Default for Inbox {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox")
-            .field("arrived", &self.inner.arrived.borrow().len())
+            .field("arrived", &self.inner.arrived.borrow().answers.len())
             .finish()
     }
 }
@@ -142,5 +156,19 @@ mod tests {
         let (closed, ()) = tokio::join!(inbox.close("one"), owner);
         assert_eq!(closed, None);
         assert_eq!(inbox.named("one").await, None);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_session_that_is_over() {
+        let inbox = Inbox::new();
+        inbox.deliver(vec![Answer::new("in time", "yes")]);
+        let end = async {
+            tokio::task::yield_now().await;
+            inbox.end();
+        };
+        let (late, ()) = tokio::join!(inbox.named("late"), end);
+        assert_eq!(late, None);
+        assert_eq!(inbox.close("later").await, None);
+        assert_eq!(inbox.named("in time").await.unwrap(), "yes");
     }
 }

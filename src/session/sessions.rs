@@ -84,6 +84,11 @@ impl Sessions {
         Permit::new(&self.shared, owner)
     }
 
+    /// Whether this server runs a session: its end makes room here.
+    pub(crate) fn runs(&self, id: &SessionId) -> bool {
+        self.shared.entry(id).is_some_and(|entry| entry.is_owned())
+    }
+
     /// Where a session stands, by the store's word.
     ///
     /// # Errors

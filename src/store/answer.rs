@@ -20,7 +20,8 @@ pub struct Answer {
 pub enum Answered {
     /// It is stored for the session's owner, which stands so.
     Stored(State),
-    /// Another answer came first under this name, and stays.
+    /// Another answer came first under this name, and stays; or the owner has
+    /// [closed](Answer::closed) it.
     Taken,
 }
 

@@ -149,6 +149,9 @@ impl Call {
     /// If the server dies and another makes the call again, the questions that were asked by then
     /// aren't asked again: their answers are given to the same questions in the same order.
     ///
+    /// Dropping the future doesn't take the question back: people see it, and may answer it, until the
+    /// tool is done. To wait for less long, say so in the question.
+    ///
     /// # Errors
     ///
     /// Unless they answer.

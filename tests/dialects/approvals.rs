@@ -11,7 +11,8 @@ use unbroken::{
     chat::{ChatEvent, ChatRequest, EnabledTools, ProviderError, Role, ToolCall, provider_fn},
     dialect::{AiSdk, Native},
     durable::{DurableLayer, SessionBody},
-    session::Sessions,
+    session::{Limits, Sessions},
+    store::Memory,
     tools::{Call, ToolLayer, Tools, tool_fn},
 };
 
@@ -19,6 +20,10 @@ type Chat = BoxCloneSyncService<Request<Body>, Response<SessionBody>, std::conve
 
 /// The same sessions in two dialects, of a model that pays twice.
 fn chats() -> (Chat, Chat) {
+    chats_in(&Sessions::in_memory())
+}
+
+fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
     let model = provider_fn(|request: ChatRequest| {
         let told = request.messages.iter().any(|it| it.role == Role::Tool);
         let pay = |id| ToolCall::new(id, "pay", json!({}));
@@ -37,7 +42,6 @@ fn chats() -> (Chat, Chat) {
     let provider = ServiceBuilder::new()
         .layer(ToolLayer::new(tools))
         .service(model);
-    let sessions = Sessions::in_memory();
     let layer = || DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
     let sdk = layer().dialect(AiSdk::new().enabled_tools(EnabledTools::All));
     let native = layer().dialect(Native::new());
@@ -172,4 +176,23 @@ async fn an_answer_that_comes_too_late_as_a_whole_is_refused() {
     let response = send(&sdk, "POST", "/", &late).await;
     assert_eq!(response.status(), StatusCode::CONFLICT);
     assert!(text(response).await.contains("input-answered"));
+}
+
+#[tokio::test]
+async fn an_answer_is_taken_however_long_the_message_is_that_brings_it() {
+    let limits = Limits::default().event_bytes(4096);
+    let (sdk, _) = chats_in(&Sessions::builder(Memory::new()).limits(limits).build());
+    let (session, approvals) = asked(&sdk).await;
+    let mut long = approved(&session, &approvals);
+    let parts = long["messages"][0]["parts"].as_array_mut().unwrap();
+    for at in 0..50 {
+        let call = format!("{at:0>100}");
+        parts.push(json!({
+            "type": "tool-pay", "toolCallId": call, "state": "output-available", "input": {},
+            "output": "paid",
+        }));
+    }
+    let response = send(&sdk, "POST", "/", &long).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(text(response).await.contains("tool-output-available"));
 }

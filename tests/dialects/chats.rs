@@ -148,40 +148,73 @@ async fn a_message_after_a_stop_need_not_wait_for_the_end() {
     assert_ne!(id(&again), running);
 }
 
+fn with_limits(limits: Limits) -> Sessions {
+    Sessions::builder(Memory::new()).limits(limits).build()
+}
+
+/// A message that supersedes, of another chat than the others.
+fn elsewhere(id: &str) -> Value {
+    let mut body = message(id, &slow());
+    body["id"] = "chat-2".into();
+    body
+}
+
 #[tokio::test]
 async fn a_message_takes_the_room_of_the_answer_that_it_supersedes_and_of_no_other() {
-    let limits = Limits::default().running_per_owner(1);
-    let sessions = Sessions::builder(Memory::new()).limits(limits).build();
+    let sessions = with_limits(Limits::default().running_per_owner(1));
     let chat = chat_in(sessions, AiSdk::new().rival(Rival::Supersede));
     let first = post(&chat, "ann", &message("m1", &slow())).await;
-    let second = post(&chat, "ann", &message("m2", &slow())).await;
+    // Two of the same at once.
+    let again = message("m2", &slow());
+    let (second, same) = tokio::join!(post(&chat, "ann", &again), post(&chat, "ann", &again));
     assert_ne!(id(&second), id(&first));
+    assert_eq!(id(&same), id(&second));
     assert!(text(first).await.contains("superseded"));
-    let mut elsewhere = message("m3", &slow());
-    elsewhere["id"] = "chat-2".into();
-    let third = post(&chat, "ann", &elsewhere).await;
+    let third = post(&chat, "ann", &elsewhere("m3")).await;
     assert_eq!(third.status(), StatusCode::TOO_MANY_REQUESTS);
     let runs = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
     assert_eq!(id(&runs), id(&second));
 }
 
 #[tokio::test]
-async fn a_message_whose_name_is_longer_than_an_event_is_413() {
-    let limits = Limits::default().event_bytes(4096);
-    let sessions = Sessions::builder(Memory::new()).limits(limits).build();
-    let chat = chat_in(sessions, AiSdk::new());
-    let going_on = |name: usize| {
-        let mut body = message("m1", &quick());
-        let mut message = body["messages"][0].clone();
-        message["role"] = "assistant".into();
-        message["id"] = "m".repeat(name).into();
-        body["messages"].as_array_mut().unwrap().push(message);
-        body
+async fn a_message_that_finds_no_room_stops_nothing_in_vain() {
+    let store = Memory::new();
+    let limits = Limits::default().running_per_owner(1);
+    let server = || {
+        let sessions = Sessions::builder(store.clone()).limits(limits.clone());
+        chat_in(sessions.build(), AiSdk::new().rival(Rival::Supersede))
     };
-    let fits = post(&chat, "ann", &going_on(3000)).await;
-    assert_eq!(fits.status(), StatusCode::OK);
-    text(fits).await;
-    let not = post(&chat, "ann", &going_on(5000)).await;
+    let (here, there) = (server(), server());
+    let first = id(&post(&here, "ann", &message("m1", &slow())).await);
+    id(&post(&there, "ann", &elsewhere("m2")).await);
+    // What runs elsewhere makes no room there.
+    let refused = post(&there, "ann", &message("m3", &slow())).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let runs = ask(&here, "ann", "GET", "/chat-1/stream", &Value::Null).await;
+    assert_eq!(id(&runs), first);
+}
+
+/// A message that goes on in one with this name and these words.
+fn going_on(name: usize, words: usize) -> Value {
+    let mut body = message("m1", &quick());
+    let text = json!({ "type": "text", "text": "w".repeat(words) });
+    let before = json!({ "id": "m".repeat(name), "role": "assistant", "parts": [text] });
+    body["messages"].as_array_mut().unwrap().push(before);
+    body
+}
+
+#[tokio::test]
+async fn a_message_whose_name_is_longer_than_an_event_is_413_and_its_words_may_be() {
+    let chat = chat_in(
+        with_limits(Limits::default().event_bytes(4096)),
+        AiSdk::new(),
+    );
+    for (name, words) in [(3000, 0), (10, 5000), (3000, 5000)] {
+        let fits = post(&chat, "ann", &going_on(name, words)).await;
+        assert_eq!(fits.status(), StatusCode::OK, "{name}, {words}");
+        text(fits).await;
+    }
+    let not = post(&chat, "ann", &going_on(5000, 0)).await;
     assert_eq!(not.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 

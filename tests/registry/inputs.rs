@@ -133,6 +133,38 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_answer_to_a_session_that_is_over() {
+    let sessions = builder(&Memory::new()).build();
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&sessions, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    let waits = inbox.clone();
+    let waits = tokio::spawn(async move { waits.named("a").await });
+    settle().await;
+    assert!(!waits.is_finished());
+    drop(teller);
+    assert_eq!(waits.await.unwrap(), None);
+    assert_eq!(inbox.close("b").await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_session_can_not_close_takes_no_answer_either() {
+    let store = Memory::new();
+    let sessions = builder(&store).build();
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&sessions, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    for name in 0..Answer::MAX_COUNT {
+        give(&sessions, &id, &name.to_string()).await;
+    }
+    assert_eq!(inbox.close("one more").await, None);
+    let late = sessions.answer(&id, Answer::new("one more", "yes")).await;
+    assert!(matches!(late, Err(StoreError::Full)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_may_have_lost_the_session_closes_nothing() {
     let store = FaultStore::new(Memory::new());
     let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
@@ -176,6 +208,8 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     store.append(&id, asks, Then::Waiting).await.unwrap();
     let early = store.answer(&id, Answer::new("early", "yes")).await;
     assert!(matches!(early.unwrap(), Answered::Stored(_)));
+    let closed = store.answer(&id, Answer::closed("given up")).await;
+    assert!(matches!(closed.unwrap(), Answered::Stored(_)));
     let limits = Limits::default().idle(Duration::from_secs(60));
     let survivor = builder(&store).limits(limits).build();
     let inbox = Inbox::new();
@@ -193,6 +227,8 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     give(&other, &id, "late").await;
     let late = timeout(Duration::from_secs(1), inbox.named("late")).await;
     assert_eq!(late.unwrap().unwrap(), "yes");
+    // The former owner had given this one up.
+    assert_eq!(inbox.named("given up").await, None);
     teller.say("on");
     drop(teller);
     let rest = [(3, "on".to_owned()), (4, "complete".to_owned())];

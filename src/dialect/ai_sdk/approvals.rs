@@ -24,6 +24,11 @@ impl Approvals {
         self.answered.extend(inputs);
     }
 
+    /// It has answered others, of the same names.
+    pub(super) fn forget_answers(&mut self) {
+        self.answered.clear();
+    }
+
     /// A call is made.
     pub(super) fn call(&mut self, call: &str) {
         self.running.insert(call.to_owned());

@@ -100,7 +100,7 @@ impl Encoder for UiMessageStream {
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
         if self.answers && !std::mem::replace(&mut self.began, true) {
-            self.fold.begin_anew();
+            self.answers = self.fold.begin_anew();
         }
         let mut frames = Frames {
             out,

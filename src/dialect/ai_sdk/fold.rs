@@ -91,11 +91,15 @@ impl Fold {
         self.approvals.answered(inputs);
     }
 
-    /// A stream of its own begins, for a client that has the message up to here.
-    pub(super) fn begin_anew(&mut self) {
-        if self.stage == Stage::Running {
-            self.stage = Stage::Paused;
+    /// A stream of its own begins, for a client that has the message up to here. False if there is
+    /// nothing up to here: then it has answered nothing of this session.
+    pub(super) fn begin_anew(&mut self) -> bool {
+        match self.stage {
+            Stage::New => self.approvals.forget_answers(),
+            Stage::Running => self.stage = Stage::Paused,
+            Stage::Started | Stage::Paused => {}
         }
+        self.stage != Stage::New
     }
 
     /// Whether the client waits for a person.

@@ -105,8 +105,13 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
         if !answers.given.is_empty() {
             start = start.answering(answers);
         }
-        let notes = serde_json::to_value(notes).map_err(|error| wrong(&error.to_string()))?;
-        start = start.note(Notes::NAME, notes);
+        let json = |notes: &Notes| {
+            let json = serde_json::to_value(notes);
+            json.map_err(|error| wrong(&error.to_string()))
+        };
+        let whole = json(&notes)?;
+        let parts = Vec::new();
+        start = start.note_or(Notes::NAME, whole, json(&Notes { parts, ..notes })?);
     }
     Ok(start)
 }

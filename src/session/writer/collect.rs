@@ -97,8 +97,11 @@ impl Collect {
             closing.sent = None;
             match answer {
                 Ok(Answered::Taken) => {
-                    // It is tried again if the answer isn't found: a store may lose some.
+                    // All are read again: a store that has lost some may have put it in the place
+                    // of one that is known here. And if it isn't found the name is closed anew.
                     self.untold = true;
+                    self.fetched = 0;
+                    self.fetching = None;
                     self.closings.failed();
                     return Poll::Ready(());
                 }
@@ -148,5 +151,11 @@ impl Collect {
                 }
             }
         }
+    }
+}
+
+impl Drop for Collect {
+    fn drop(&mut self) {
+        self.inbox.end();
     }
 }
