@@ -60,6 +60,7 @@ mod recovery;
 mod refuse;
 mod reply;
 mod restart;
+mod room;
 mod serve;
 mod service;
 mod source;

@@ -1,12 +1,9 @@
-use std::{error::Error, future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{error::Error, sync::Arc};
 
 use futures_core::TryStream;
 use http::Extensions;
 use serde_json::{Map, Value};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep},
-};
+use tokio::sync::oneshot;
 use tower_service::Service;
 
 use super::{
@@ -14,6 +11,7 @@ use super::{
     answer::Taken,
     hooks::{Begun, Booked, Bookkeeping},
     refuse,
+    room::{Room, unstopped},
     serve::{Exchange, Served},
     stored,
     whole::Until,
@@ -24,21 +22,11 @@ use crate::{
     chat::{ChatEvent, ChatRequest, Inputs},
     dialect::{Again, Answer, Answering, Answers, Naming, Problem, Refusal, Rival, Start},
     session::{self, ChatId, Digest, Inbox, Outcome, Permit, Session, SessionId, StartError},
-    store::{Abort, Listed, StoreError, Tombstone},
+    store::{Listed, StoreError, Tombstone},
 };
 
 /// How many times a key is looked up; one that was used more often gets an id of ours.
 const KEY_USES: u32 = 64;
-
-/// How long a session that was stopped may take to end: the other one, which stands in its place,
-/// waits for its room.
-const STOPPED: Duration = Duration::from_secs(1);
-
-/// Room for a session, or the one that has it.
-enum Room {
-    Free(Permit),
-    Same(Session),
-}
 
 /// Where a session is, or goes.
 enum Place {
@@ -89,9 +77,7 @@ impl Exchange {
         }
         self.fit(&mut start)?;
         let running = self.rivals(&start).await?;
-        // Those that nobody has stopped.
-        let unstopped = running.iter().filter(|it| it.state.abort.is_none());
-        let rivals: Vec<_> = unstopped.cloned().collect();
+        let rivals: Vec<_> = unstopped(&running).cloned().collect();
         let id = match self.place(&start.naming, named, digest, &rivals).await? {
             Place::Taken(session) => return self.begin(&session, start.answering, false).await,
             Place::Free(id) => id,
@@ -101,18 +87,8 @@ impl Exchange {
         }
         let may_exist = !matches!(start.naming, Naming::Ours | Naming::Prefixed(_));
         let same = may_exist.then_some((&id, digest));
-        let mut room = self.room_or_same(&mut provider, same).await;
-        if start.rival == Rival::Supersede {
-            if let Ok(Room::Free(_)) = room {
-                self.supersede(&rivals).await?;
-            } else if self.would_make_room(&room, &running).await {
-                // Nothing is stopped in vain.
-                ready(&mut provider, self.config.ready_timeout).await?;
-                self.supersede(&rivals).await?;
-                room = self.room_soon(&mut provider, same).await;
-            }
-        }
-        let permit = match room? {
+        let room = self.take_room(&mut provider, same, start.rival, &running);
+        let permit = match room.await? {
             Room::Free(permit) => permit,
             Room::Same(session) => return self.begin(&session, start.answering, false).await,
         };
@@ -152,77 +128,6 @@ impl Exchange {
                  at most {most}; begin a new message"
             ),
         ))
-    }
-
-    /// Room for one more session, here and at the provider.
-    async fn room<S>(&self, provider: &mut S) -> Result<Permit, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let permit = self.config.sessions.permit(self.owner.as_ref());
-        let permit = permit.map_err(refuse::busy)?;
-        ready(provider, self.config.ready_timeout).await?;
-        Ok(permit)
-    }
-
-    /// The same; or the session that has taken the room, if the same request came a moment ago.
-    async fn room_or_same<S>(
-        &self,
-        provider: &mut S,
-        same: Option<(&SessionId, Digest)>,
-    ) -> Result<Room, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let full = match self.room(provider).await {
-            Ok(permit) => return Ok(Room::Free(permit)),
-            Err(full) => full,
-        };
-        if let Some((id, digest)) = same
-            && let Some(session) = self.existing(id, digest).await?
-        {
-            return Ok(Room::Same(session));
-        }
-        Err(full)
-    }
-
-    /// The same, once those that were stopped a moment ago have ended.
-    async fn room_soon<S>(
-        &self,
-        provider: &mut S,
-        same: Option<(&SessionId, Digest)>,
-    ) -> Result<Room, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let begun = Instant::now();
-        loop {
-            match self.room_or_same(provider, same).await {
-                Err(full) if full.problem == Problem::OverLimit && begun.elapsed() < STOPPED => {
-                    sleep(Duration::from_millis(10)).await;
-                }
-                room => return room,
-            }
-        }
-    }
-
-    /// Whether there is no room because of sessions that run here, and these are among them, or have
-    /// been until a moment ago.
-    async fn would_make_room(&self, room: &Result<Room, Refusal>, these: &[Listed]) -> bool {
-        let full = matches!(room, Err(full) if full.problem == Problem::OverLimit);
-        for Listed { id, .. } in these.iter().filter(|_| full) {
-            if self.config.sessions.runs(id) {
-                return true;
-            }
-            let state = self.config.sessions.state(id).await;
-            if state.is_ok_and(|state| state.status.outcome().is_some()) {
-                return true;
-            }
-        }
-        false
     }
 
     /// The session that asked what this answers, if one that runs did, or if one did that has ended
@@ -321,27 +226,12 @@ impl Exchange {
         Ok(Place::Free(SessionId::random()))
     }
 
-    /// Stops what another start of the conversation left running.
-    async fn supersede(&self, rivals: &[Listed]) -> Result<(), Refusal> {
-        for Listed { id, state } in rivals {
-            let info = &state.info;
-            let known = SessionInfo::new(id, info.owner.as_ref(), info.chat.as_ref());
-            if !self.allows(Action::Abort, Some(known)).await {
-                return Err(refuse::chat_busy());
-            }
-            let abort = Abort {
-                reason: Some("superseded".into()),
-            };
-            match self.config.sessions.abort(id, abort).await {
-                Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
-                Err(error) => return Err(refuse::store(&error)),
-            }
-        }
-        Ok(())
-    }
-
     /// The session that this request started before, if it did.
-    async fn existing(&self, id: &SessionId, digest: Digest) -> Result<Option<Session>, Refusal> {
+    pub(super) async fn existing(
+        &self,
+        id: &SessionId,
+        digest: Digest,
+    ) -> Result<Option<Session>, Refusal> {
         let sessions = &self.config.sessions;
         let found = async {
             let info = sessions.info(id).await?;
@@ -447,39 +337,6 @@ impl Exchange {
             }
             Answering::SoFar => self.document(session, Until::Begun, started).await,
             Answering::Whole => self.document(session, Until::End, started).await,
-        }
-    }
-}
-
-/// Waits until the provider takes a request.
-async fn ready<S>(provider: &mut S, within: Duration) -> Result<(), Refusal>
-where
-    S: Service<ChatRequest>,
-    S::Error: Into<BoxError>,
-{
-    let not_ready = || {
-        Refusal::new(
-            Problem::ProviderNotReady,
-            "the model takes no more requests now; try again",
-        )
-        .retry_after(refuse::SOON)
-    };
-    let ready = if within.is_zero() {
-        poll_fn(|cx| Poll::Ready(provider.poll_ready(cx))).await
-    } else {
-        let ready = poll_fn(|cx| provider.poll_ready(cx));
-        match tokio::time::timeout(within, ready).await {
-            Ok(ready) => Poll::Ready(ready),
-            Err(_) => Poll::Pending,
-        }
-    };
-    match ready {
-        Poll::Ready(Ok(())) => Ok(()),
-        Poll::Pending => Err(not_ready()),
-        Poll::Ready(Err(error)) => {
-            let error = error.into();
-            tracing::warn!(error = &*error as &dyn Error, "the provider is not ready");
-            Err(not_ready())
         }
     }
 }
