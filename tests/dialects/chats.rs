@@ -1,19 +1,30 @@
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
 use axum::body::{Body, to_bytes};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use unbroken::{
     access::OnlyTheOwner,
+    chat::ChatRequest,
     dialect::{AiSdk, Rival},
-    durable::{DurableLayer, DurableService, Open, SessionBody},
+    durable::{DurableLayer, Open, SessionBody},
     provider::Scripted,
     session::{Limits, Owner, Sessions},
     store::Memory,
 };
 
-type Chat = DurableService<Scripted>;
+type Chat = BoxCloneSyncService<Request<Body>, Response<SessionBody>, Infallible>;
 
 /// A chat of people who say in a header who they are.
 fn chat() -> Chat {
@@ -21,6 +32,10 @@ fn chat() -> Chat {
 }
 
 fn chat_in(sessions: Sessions, dialect: AiSdk) -> Chat {
+    BoxCloneSyncService::new(layer_in(sessions, dialect).layer(Scripted::default()))
+}
+
+fn layer_in(sessions: Sessions, dialect: AiSdk) -> DurableLayer {
     let who = |head: &mut Parts| {
         let name = head.headers.get("x-user")?.to_str().ok()?;
         Some(Owner::new(name))
@@ -28,7 +43,6 @@ fn chat_in(sessions: Sessions, dialect: AiSdk) -> Chat {
     DurableLayer::new(sessions, OnlyTheOwner::new(who))
         .dialect(dialect)
         .open(Open::nothing().field("script"))
-        .layer(Scripted::default())
 }
 
 async fn ask(
@@ -191,6 +205,50 @@ async fn a_message_that_finds_no_room_stops_nothing_in_vain() {
     let refused = post(&there, "ann", &message("m3", &slow())).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     let runs = ask(&here, "ann", "GET", "/chat-1/stream", &Value::Null).await;
+    assert_eq!(id(&runs), first);
+}
+
+/// A provider that takes requests, until it doesn't.
+#[derive(Clone)]
+struct Moody {
+    provider: Scripted,
+    ready: Arc<AtomicBool>,
+}
+
+impl Service<ChatRequest> for Moody {
+    type Response = <Scripted as Service<ChatRequest>>::Response;
+    type Error = <Scripted as Service<ChatRequest>>::Error;
+    type Future = <Scripted as Service<ChatRequest>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.ready.load(SeqCst) {
+            self.provider.poll_ready(cx)
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn call(&mut self, request: ChatRequest) -> Self::Future {
+        self.provider.call(request)
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_no_provider_takes_stops_nothing() {
+    let ready = Arc::new(AtomicBool::new(true));
+    let provider = Moody {
+        provider: Scripted::default(),
+        ready: ready.clone(),
+    };
+    let sessions = with_limits(Limits::default().running_per_owner(1));
+    let layer = layer_in(sessions, AiSdk::new().rival(Rival::Supersede))
+        .ready_timeout(Duration::from_millis(20));
+    let chat = BoxCloneSyncService::new(layer.layer(provider));
+    let first = id(&post(&chat, "ann", &message("m1", &slow())).await);
+    ready.store(false, SeqCst);
+    let refused = post(&chat, "ann", &message("m2", &slow())).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let runs = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
     assert_eq!(id(&runs), first);
 }
 

@@ -1,21 +1,29 @@
 //! What is answered to a session's source, wherever it runs.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
 use tokio::time::{Instant, timeout};
 use unbroken::{
     session::{
-        CarryOn, ChunkBuilder, Inbox, Limits, Mark, Orphan, Position, ReadError, Restarter,
-        ServiceName, SessionId, Sessions, SessionsBuilder, Status,
+        CarryOn, Chunk, ChunkBuilder, Epoch, Inbox, Limits, Mark, Orphan, Position, ReadError,
+        Restarter, ServiceName, SessionId, Sessions, SessionsBuilder, Status,
     },
-    store::{Answer, Answered, BoxFuture, Lease, Memory, Store, StoreError, StoreExt, Then},
+    store::{
+        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
+        Lease, Listed, Listing, Memory, New, Page, State, Store, StoreError, StoreExt, Then, Token,
+        Version,
+    },
     testing::{Fault, FaultStore, Op},
 };
 
 use crate::{
+    delegate::delegate,
     settle,
     support::{Told, Words, id, log, lsn, read, read_all, seconds, start, told, until},
     take_over::{LEASE, orphan},
@@ -185,6 +193,58 @@ async fn who_may_have_lost_the_session_closes_nothing() {
     assert!(matches!(answered.unwrap(), Answered::Stored(_)));
     store.faults().heal();
     assert_eq!(inbox.close("a").await.unwrap(), "yes");
+}
+
+/// Loses an answer, and with another one has as many as before.
+#[derive(Debug)]
+struct Forgetful {
+    inner: Memory,
+    forgot: AtomicBool,
+}
+
+impl Store for Forgetful {
+    delegate!(
+        inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
+        list, orphans, sweep
+    );
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        Box::pin(async move {
+            let mut answers = self.inner.answers(id, after).await?;
+            if !self.forgot.load(SeqCst) {
+                for answer in answers.iter_mut().filter(|answer| &*answer.name == "late") {
+                    answer.name = "lost".into();
+                }
+            }
+            Ok(answers)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed() {
+    let inner = Memory::new();
+    let store = Arc::new(Forgetful {
+        inner: inner.clone(),
+        forgot: AtomicBool::new(false),
+    });
+    let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
+    let here = sessions.build();
+    let (id, inbox) = (id("one"), Inbox::new());
+    let (teller, source) = told();
+    begin(&here, &id, source, &inbox).await;
+    teller.mark("may I?", Mark::Waiting);
+    for name in ["early", "late"] {
+        give(&here, &id, name).await;
+    }
+    assert_eq!(inbox.named("lost").await.unwrap(), "yes");
+    store.forgot.store(true, SeqCst);
+    let closed = timeout(Duration::from_secs(10), inbox.close("late")).await;
+    assert_eq!(closed.unwrap().unwrap(), "yes");
 }
 
 /// Carries on with this source, once.

@@ -16,7 +16,7 @@ pub struct Inputs {
 /// What gives the answers: kept by whoever takes them in.
 pub trait InputSource: Send + Sync + 'static {
     /// Waits for the answer to the question `id` of this session; `None` if it was
-    /// [closed](Self::close) instead.
+    /// [closed](Self::close) instead, or if the session is over.
     ///
     /// Level-triggered: an answer that was given before the question was asked, or before the server
     /// that asks took the session over, counts too, and asking again for the same id gives the same
@@ -39,8 +39,8 @@ impl Inputs {
     }
 
     /// Waits for the answer to the question `id`, for as long as it takes; `None` if it was
-    /// [closed](Self::close) before, perhaps by a former owner of the session. Cancel-safe: whoever
-    /// asks again gets the same answer.
+    /// [closed](Self::close) before, perhaps by a former owner of the session, or if there can be none
+    /// since the session is over. Cancel-safe: whoever asks again gets the same answer.
     pub async fn answer(&self, id: &InputId) -> Option<InputAnswer> {
         match &self.source {
             Some(source) => source.answer(id).await,
@@ -59,7 +59,8 @@ impl Inputs {
     }
 
     /// Waits for the answer to the question `id` for so long, and then [closes](Self::close) it:
-    /// every answer that was taken counts, also one that was in the very last moment.
+    /// every answer that was taken counts, also one that was in the very last moment. Dropping the
+    /// future before its time leaves the question open.
     ///
     /// ```
     /// use std::time::Duration;

@@ -359,6 +359,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_answered_to_another_session_is_asked_again_here() {
+        let input = InputId::random();
+        let approval = InputRequest::approval(input.clone(), "May I?");
+        let events = [
+            ChatEvent::tool_calls([ToolCall::new("1", "pay", json!({}))]),
+            approval.with_call("1", "pay", json!({})).into(),
+        ];
+        let mut batch = ChunkBuilder::new();
+        for event in &events {
+            batch.push(&event.to_json());
+        }
+        let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
+        let given = || UiMessageStream::new().answering([input.clone()]);
+        // From its beginning on: it is the first that this client hears of the session.
+        let mut anew = given();
+        anew.encode(&records, &mut BytesMut::new());
+        assert!(anew.rests());
+        // After what the client has answered.
+        let mut on = given();
+        on.skip(&records);
+        let mut batch = ChunkBuilder::new();
+        batch.push(&ChatEvent::custom("mood", json!("good")).to_json());
+        let next = batch.take(Lsn::new(3), Epoch::first()).unwrap();
+        on.encode(&next, &mut BytesMut::new());
+        assert!(!on.rests());
+    }
+
+    #[test]
     fn what_was_called_and_is_the_clients_holds_no_approval_back() {
         let approval = InputRequest::approval(InputId::random(), "May I?");
         let call = |id: &str| ToolCall::new(id, "map", json!({}));
