@@ -244,17 +244,18 @@ const scenarios = {
     const first = await open(context, addressOf(server.url, said));
     await first.say('Go');
     await first.untilLsn(10);
-    const tab = await open(context, first.url());
-    const device = await open(await browser.context({ timezoneId: 'Asia/Tokyo' }), first.url());
+    const session = first.posts()[0].headers['x-session-id']; // by now the page may be one further
+    const link = `${server.url}/#s=${session}`;
+    const tab = await open(context, link);
+    const device = await open(await browser.context({ timezoneId: 'Asia/Tokyo' }), link);
     await Promise.all([tab.untilLsn(12), device.untilLsn(12)]);
-    const session = sessionOf(first);
     const pages = [first, tab, device];
     for (const page of pages) {
       await page.until(() => document.querySelectorAll('.answer[data-status="complete"]').length === 2);
       assert.equal(sessionOf(page), `${session}.2`);
     }
     // Somebody who comes when all is over, with the link of the first half.
-    const late = await open(await browser.context(), `${server.url}/#s=${session}`);
+    const late = await open(await browser.context(), link);
     await late.until(() => document.querySelectorAll('.answer[data-status="complete"]').length === 2);
     const [here, ...others] = await Promise.all([...pages, late].map((page) => page.answer()));
     for (const there of others) assert.equal(there, here);
