@@ -2,6 +2,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -160,6 +161,16 @@ async fn a_script_that_can_not_be_followed_is_refused_before_the_first_event() {
         (json!({"stamps": 1, "tell": "mine"}), "give one of"),
         (json!({"stamps": 10_001}), "at most 10000"),
         (json!({"tally": "a".repeat(129)}), "at most 128 bytes"),
+        (json!({"text": "a", "release": "mine"}), "give one of"),
+        (
+            json!({"tokens": 2, "tally": "mine", "holds": [1, 3]}),
+            "it has 2 tokens",
+        ),
+        (json!({"tokens": 2, "holds": [1]}), "needs a `tally`"),
+        (
+            json!({"tokens": 0, "tally": "mine", "holds": vec![0; 101]}),
+            "at most 100",
+        ),
         (json!({"tokens": -1}), "expected u32"),
         (json!({"tokens": 10_000_001}), "at most 10000000"),
         (json!({"delayMs": 600_001}), "at most 600000"),
@@ -229,6 +240,84 @@ async fn calls_are_counted_by_name_and_the_counts_told() {
     assert_eq!(told().await, json!({"calls": 2, "running": 2, "tokens": 2}));
     drop((first, second));
     assert_eq!(told().await, json!({"calls": 2, "running": 0, "tokens": 2}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_held_goes_on_when_it_is_released() {
+    let provider = Scripted::default();
+    let start = async |script| provider.clone().oneshot(request(script)).await.unwrap();
+    let release = async |name| {
+        let said: Vec<_> = start(json!({"release": name}))
+            .await
+            .try_collect()
+            .await
+            .unwrap();
+        let said: Transcript = said.iter().collect();
+        assert_eq!(said.text(), "released");
+    };
+    let told = async || {
+        let script = json!({"tell": "mine", "delayMs": 0});
+        let said: Vec<_> = start(script).await.try_collect().await.unwrap();
+        said.iter().collect::<Transcript>().text().to_owned()
+    };
+    // Far longer than all of it would take.
+    let silent = async |answer: &mut ScriptedStream| {
+        let next = timeout(Duration::from_secs(3600), answer.next()).await;
+        assert!(next.is_err(), "{next:?}");
+    };
+
+    let held = json!({"tokens": 4, "delayMs": 10, "tally": "mine", "holds": [4, 0, 2, 2]});
+    let mut answer = start(held).await;
+    silent(&mut answer).await;
+    release("another").await;
+    silent(&mut answer).await;
+    release("mine").await;
+    for said in ["1 ", "2 "] {
+        assert_eq!(answer.next().await.unwrap().unwrap(), ChatEvent::text(said));
+    }
+    silent(&mut answer).await;
+    release("mine").await;
+    silent(&mut answer).await; // held twice there
+    release("mine").await;
+    for said in ["3 ", "4 "] {
+        assert_eq!(answer.next().await.unwrap().unwrap(), ChatEvent::text(said));
+    }
+    silent(&mut answer).await; // before its end
+    assert!(told().await.contains(r#""running":1,"tokens":4"#));
+    release("mine").await;
+    assert!(answer.next().await.unwrap().unwrap().is_terminal());
+
+    // A release that comes first is not lost, and who is gone takes none.
+    let held = json!({"tokens": 2, "delayMs": 10, "tally": "mine", "holds": [1]});
+    let mut gone = start(held.clone()).await;
+    gone.next().await.unwrap().unwrap();
+    silent(&mut gone).await;
+    drop(gone);
+    release("mine").await;
+    let said: Vec<_> = start(held.clone()).await.try_collect().await.unwrap();
+    assert_eq!(said.len(), 3);
+
+    // What is said by then is not held again.
+    let mut again = request(held);
+    let said = [ChatEvent::text("1 "), ChatEvent::text("2 ")];
+    again.so_far = Some(Arc::new(said.iter().collect()));
+    let rest = provider.clone().oneshot(again).await.unwrap();
+    let rest: Vec<_> = rest.try_collect().await.unwrap();
+    assert!(rest.len() == 1 && rest[0].is_terminal());
+
+    // A script of the provider's own.
+    let own = Script::count(2).with_hold(1).with_tally("own");
+    let own = Scripted::new(own);
+    let asked = ChatRequest::from_user("Count!");
+    let mut answer = own.clone().oneshot(asked).await.unwrap();
+    answer.next().await.unwrap().unwrap();
+    silent(&mut answer).await;
+    drop(
+        own.oneshot(request(json!({"release": "own"})))
+            .await
+            .unwrap(),
+    );
+    assert_eq!(answer.next().await.unwrap().unwrap(), ChatEvent::text("2 "));
 }
 
 #[tokio::test]

@@ -23,7 +23,14 @@ export async function startServer(port = 0, store = 'memory') {
     exited.then(([code]) => reject(new Error(`the server ended with ${code} before it listened`)));
   });
   const end = (signal) => (child.kill(signal), exited);
-  return { url, port: Number(new URL(url).port), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+  return { url, port: Number(new URL(url).port), release: () => release(`${url}/api/chat`, { role: 'user', content: 'Go on' }), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+}
+
+/** Lets an answer go on that is held (`holds` in its script, `HELD` its tally), past one of its holds. */
+export async function release(url, message) {
+  const body = JSON.stringify({ messages: [message], script: { release: HELD, delayMs: 0 } });
+  const asked = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  assert.match(await asked.text(), /released/);
 }
 
 /** A TCP proxy before `port`. `cut` resets what is open; `mute` lets nothing back to the browser; `closed` takes no one in. */
@@ -81,10 +88,16 @@ export async function startBrowser() {
   return { context, complaints, stop: () => browser.close() };
 }
 
-/** A script for the scripted provider, and the text that it says. */
-export function script({ words = 120, delay = 15, ...more } = {}) {
+/** The name under which answers are held, each scenario's on its own server. */
+export const HELD = 'held';
+
+/**
+ * A script for the scripted provider, and the text that it says. Where something has to happen in the
+ * middle of the answer it is held there, after so many words, and doesn't have to be outrun.
+ */
+export function script({ words = 120, delay = 15, holds = [], ...more } = {}) {
   const text = Array.from({ length: words }, (_, at) => `word${at}`).join(' ');
-  return { text, script: { text, delayMs: delay, ...more } };
+  return { text, script: { text, delayMs: delay, holds, tally: HELD, ...more } };
 }
 
 /** A page of the chat, with what a scenario asks of it. */

@@ -9,7 +9,7 @@ import { addressOf, open, play, script, startProxy, startServer } from './bench.
 
 const scenarios = {
   async a_reload_in_mid_answer_goes_on_where_it_was({ server, context }) {
-    const whole = script();
+    const whole = script({ holds: [60] });
     const page = await open(context, addressOf(server.url, whole.script));
     await page.say('Go');
     await page.untilLsn(30);
@@ -23,6 +23,7 @@ const scenarios = {
     assert.equal(resumes[0].method, 'GET');
     assert.ok(Number(resumes[0].headers['x-last-lsn']) > 1, 'it resumes, and does not start over');
     assert.ok((await page.answer()).startsWith(before.slice(0, 40)), 'what was there is there again');
+    await server.release();
     await page.untilStatus('complete');
     assert.equal(await page.answer(), whole.text);
     assert.equal(page.posts().length, 1, 'the model was asked once');
@@ -35,7 +36,7 @@ const scenarios = {
   },
 
   async a_second_tab_and_a_second_device_follow_live({ server, context, browser }) {
-    const whole = script({ words: 160 });
+    const whole = script({ words: 160, holds: [60] });
     const first = await open(context, addressOf(server.url, whole.script));
     await first.say('Go');
     await first.untilLsn(20);
@@ -47,6 +48,7 @@ const scenarios = {
       assert.equal(status, 'streaming', 'control: the answer is still being said');
       assert.ok(shown.length > 0 && whole.text.startsWith(shown));
     }
+    await server.release();
     for (const page of [first, tab, device]) {
       await page.untilStatus('complete');
       assert.equal(await page.answer(), whole.text);
@@ -56,12 +58,13 @@ const scenarios = {
 
     await first.say('And again');
     await tab.until(() => document.querySelectorAll('.answer').length === 2);
+    await server.release();
     await Promise.all([first, tab].map((page) => page.untilStatus('complete')));
     assert.equal(await tab.answer(), whole.text, 'the tab goes along with the next message');
   },
 
   async stop_ends_the_answer_in_both_tabs({ server, context }) {
-    const whole = script({ words: 200, delay: 100 });
+    const whole = script({ holds: [60] });
     const first = await open(context, addressOf(server.url, whole.script));
     await first.say('Go');
     await first.untilLsn(20);
@@ -83,7 +86,7 @@ const scenarios = {
   async a_cut_connection_resumes_to_the_full_text({ server, context }) {
     const proxy = await startProxy(server.port);
     try {
-      const whole = script({ words: 200 });
+      const whole = script({ words: 200, holds: [40, 90, 140] });
       const page = await open(context, addressOf(proxy.url, whole.script));
       await page.say('Go');
       for (const lsn of [20, 60, 110]) {
@@ -94,6 +97,7 @@ const scenarios = {
         await page.getByRole('status').filter({ hasText: 'Reconnecting' }).waitFor();
         assert.ok((await page.answer()).length < whole.text.length, 'control: it was cut in mid-answer');
         proxy.closed = false;
+        await server.release();
       }
       await page.untilStatus('complete');
       assert.equal(await page.answer(), whole.text);
@@ -131,7 +135,7 @@ const scenarios = {
   },
 
   async a_server_that_dies_and_comes_back_is_an_honest_error_that_can_be_retried({ server, context }) {
-    const whole = script();
+    const whole = script({ holds: [60] });
     const page = await open(context, addressOf(server.url, whole.script));
     await page.say('Go');
     await page.untilLsn(20);
@@ -146,6 +150,7 @@ const scenarios = {
       assert.match(await page.locator('.problem').textContent(), /no longer has this answer \(404\)/);
       assert.equal(await page.answer(), shown, 'what had arrived stays');
       await page.getByRole('button', { name: 'Try again' }).click();
+      await again.release();
       await page.untilStatus('complete');
       assert.equal(await page.answer(), whole.text);
       assert.equal(await page.locator('.answer').count(), 1, 'the new answer takes the place of the lost one');
@@ -159,7 +164,7 @@ const scenarios = {
     let server = await startServer(0, `disk:${folder}`);
     const { port } = server;
     try {
-      const whole = script({ words: 200 });
+      const whole = script({ words: 200, holds: [80] });
       const page = await open(context, addressOf(server.url, whole.script));
       await page.say('Go');
       await page.untilLsn(40);
@@ -170,6 +175,7 @@ const scenarios = {
       assert.ok(shown.length > 0 && shown.length < whole.text.length, 'control: it died in mid-answer');
       assert.ok(whole.text.startsWith(shown));
       server = await startServer(port, `disk:${folder}`);
+      await server.release(); // it is held there again
       await page.untilStatus('complete');
       assert.equal(await page.answer(), whole.text, 'what the dead server had said is not shown twice');
       assert.equal(await page.locator('.answer').count(), 1);
@@ -229,13 +235,14 @@ const scenarios = {
   },
 
   async leaving_a_chat_does_not_stop_its_answer({ server, context }) {
-    const whole = script({ words: 100 });
+    const whole = script({ words: 100, holds: [50] });
     const page = await open(context, addressOf(server.url, whole.script));
     await page.say('Go');
     await page.untilLsn(20);
     await page.getByRole('button', { name: 'New chat' }).click();
     await page.untilState('idle');
     assert.equal(await page.locator('.answer').count(), 0);
+    await server.release();
     await page.goBack();
     await page.untilStatus('complete');
     assert.equal(await page.answer(), whole.text);
@@ -259,7 +266,7 @@ const scenarios = {
   },
 
   async the_keyboard_is_enough({ server, context }) {
-    const whole = script({ words: 200, delay: 100 });
+    const whole = script({ holds: [60] });
     const page = await open(context, addressOf(server.url, whole.script));
     const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.className);
     assert.equal(await focused(), 'input', 'one can type at once');

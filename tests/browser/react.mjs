@@ -2,18 +2,18 @@
 // plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
-import { startBrowser, startProxy, startServer } from './bench.mjs';
+import { release, script, startBrowser, startProxy, startServer } from './bench.mjs';
 
-/** The page, told what to have said: so many words, one each `delay` ms. */
-async function open(context, url, { words = 60, delay = 30 } = {}) {
-  const text = Array.from({ length: words }, (_, at) => `word${at}`).join(' ');
+/** The page, told what to have said: sixty words, and to be held in the middle. */
+async function open(context, url) {
+  const { text, script: said } = script({ words: 60, holds: [20] });
   const page = await context.newPage();
   const asked = [];
   page.on('request', (request) => {
     const { pathname } = new URL(request.url());
     if (pathname.startsWith('/api/')) asked.push(`${request.method()} ${pathname.replace(/[0-9a-f]{32}/, '{chat}')}`);
   });
-  const address = url.includes('?') ? url : `${url}/?script=${encodeURIComponent(JSON.stringify({ text, delayMs: delay }))}`;
+  const address = url.includes('?') ? url : `${url}/?script=${encodeURIComponent(JSON.stringify(said))}`;
   await page.goto(address);
   return Object.assign(page, {
     text,
@@ -29,6 +29,9 @@ async function open(context, url, { words = 60, delay = 30 } = {}) {
   });
 }
 
+/** Lets the answer go on. */
+const goOn = (server) => release(`${server.url}/api/ai`, { id: crypto.randomUUID(), role: 'user', parts: [{ type: 'text', text: 'Go on' }] });
+
 const scenarios = {
   async a_reload_in_mid_answer_leaves_one_answer_whole_and_once({ server, context }) {
     const page = await open(context, server.url);
@@ -37,6 +40,8 @@ const scenarios = {
     const [before] = await page.answers();
     assert.ok(before.length < page.text.length, 'control: the reload is in mid-answer');
     await page.reload();
+    await page.saying('word5 ');
+    await goOn(server);
     await page.saying('word59');
     await page.ready();
     assert.deepEqual(await page.answers(), [page.text]);
@@ -50,7 +55,7 @@ const scenarios = {
   },
 
   async stop_works_after_a_reload({ server, context, browser }) {
-    const page = await open(context, server.url, { words: 400 });
+    const page = await open(context, server.url);
     await page.say('Go');
     await page.saying('word5 ');
     const other = await open(await browser.context(), page.url());
@@ -79,6 +84,7 @@ const scenarios = {
     assert.ok(proxy.cut() > 0, 'control: a connection was cut');
     await page.locator('[data-status=error]').waitFor({ timeout: 15_000 });
     await page.reload();
+    await goOn(server);
     await page.saying('word59');
     await page.ready();
     assert.deepEqual(await page.answers(), [page.text]);

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
-import { addressOf, open, play } from './bench.mjs';
+import { addressOf, HELD, open, play, script } from './bench.mjs';
 
 /** Asks for these tools, then says what they gave. */
 const calling = (toolCalls, more = {}) => ({ text: 'Let me see.\n\n', delayMs: 5, toolCalls, then: [{ results: true }], ...more });
@@ -240,15 +240,17 @@ const scenarios = {
   },
 
   async of_many_tabs_one_goes_on_and_all_see_it({ server, context, browser }) {
-    const said = calling([{ name: 'local_time' }], { text: Array.from({ length: 60 }, (_, at) => `word${at} `).join(''), delayMs: 25, tally: 'tabs' });
+    const { script: held } = script({ holds: [30] });
+    const said = calling([{ name: 'local_time' }], held);
     const first = await open(context, addressOf(server.url, said));
     await first.say('Go');
     await first.untilLsn(10);
-    const session = first.posts()[0].headers['x-session-id']; // by now the page may be one further
+    const session = sessionOf(first);
     const link = `${server.url}/#s=${session}`;
     const tab = await open(context, link);
     const device = await open(await browser.context({ timezoneId: 'Asia/Tokyo' }), link);
     await Promise.all([tab.untilLsn(12), device.untilLsn(12)]);
+    await server.release();
     const pages = [first, tab, device];
     for (const page of pages) {
       await page.until(() => document.querySelectorAll('.answer[data-status="complete"]').length === 2);
@@ -261,7 +263,7 @@ const scenarios = {
     for (const there of others) assert.equal(there, here);
     assert.doesNotMatch(here, /Tokyo/, 'the browser that asked runs the tool');
     assert.equal(device.posts().length, 0);
-    const counted = await fetch(`${server.url}/api/chat`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ messages: [{ role: 'user', content: 'How often?' }], script: { tell: 'tabs' } }) });
+    const counted = await fetch(`${server.url}/api/chat`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ messages: [{ role: 'user', content: 'How often?' }], script: { tell: HELD } }) });
     const told = /\\"calls\\":(\d+)/.exec(await counted.text());
     assert.equal(told?.[1], '2', 'the model was asked once for each half');
   },

@@ -56,12 +56,14 @@
 //! | `stamps` | instead of `text`: how many tokens to say, at most 10,000; each is the time at which it is said, in microseconds since 1970, and a space | |
 //! | `tell` | instead of `text`: say, as JSON in one token, what was counted under this name | |
 //! | `results` | instead of `text`, if `true`: say what the tools of the last round gave, with a space between | |
+//! | `release` | instead of `text`: let one call that is counted under this name past one of its `holds`, now or when it gets there, and say `released` | |
 //! | `tally` | count this call under this name | not counted |
 //! | `delayMs` | how long to wait before each token, in milliseconds, at most 600,000 | the provider's own pace |
 //! | `thinking` | what to think before the text, token by token too | no thinking |
 //! | `toolCalls` | the tools to ask for after the text; `id` may be left out | none |
 //! | `then` | a list of at most 100 scripts: what to do after one round of tools, after two, and so on; the last for all after that | tools are asked for once |
 //! | `asks` | what to ask people after the text, one after the other: `{"id", "message", "schema", "timeoutMs"}`, of which all but `id` may be left out; what comes of it is said, the answer as JSON or `timeout` | nothing |
+//! | `holds` | a list of at most 100 numbers: after how many tokens, those of the thinking included, to wait for a `release` of the name in `tally` | it waits nowhere |
 //! | `fault` | what goes wrong, and after how many tokens (`at`, those of the thinking included) | nothing |
 //!
 //! Kinds of fault: `error` (the stream fails, with a message), `panic` (polling the stream panics),
@@ -73,6 +75,10 @@
 //! it was called, how many of those streams are still there, and how many tokens they have said:
 //! `{"calls":1,"running":0,"tokens":12}`. So a client can find out from outside that its retry did
 //! not call the provider twice, and that what it aborted has stopped.
+//!
+//! A hold is for whoever must do something in the middle of an answer, and would otherwise have to be
+//! faster than the answer: `{"text": "…", "holds": [5], "tally": "mine"}` stops after five tokens, and
+//! stays there until a second request brings `{"release": "mine"}`.
 //!
 //! A script that can't be followed (an unknown field, a wrong type, a fault past the end) fails the
 //! request before the first event, with a message that says what is wrong with it.

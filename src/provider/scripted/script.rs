@@ -9,6 +9,7 @@ const MAX_TOKENS: u32 = 10_000_000;
 const MAX_STAMPS: u32 = 10_000;
 const MAX_NAME: usize = 128;
 const MAX_ROUNDS: usize = 100;
+const MAX_HOLDS: usize = 100;
 const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// What to say, how fast, and what goes wrong.
@@ -28,6 +29,10 @@ pub struct Script {
     pub then: Vec<Script>,
     /// What to ask people after the text, one after the other.
     pub asks: Vec<Ask>,
+    /// After how many tokens, those of the thinking included, to wait until a call that says
+    /// [`Say::Release`] for the name of [`tally`](Self::tally) lets it go on; in any order, and each
+    /// once.
+    pub holds: Vec<usize>,
     /// What goes wrong.
     pub fault: Option<Fault>,
     /// The name under which the call is counted; not counted if absent. At most 128 bytes.
@@ -48,6 +53,9 @@ pub enum Say {
     Tally(String),
     /// What the tools of the last round gave, word by word, with a space between.
     Results,
+    /// `released`, and lets one call that is counted under this name past one of its
+    /// [holds](Script::holds): now, or when it gets there.
+    Release(String),
 }
 
 /// A question in the middle of an answer. What comes of it is said: the answer as JSON, or `timeout`.
@@ -147,6 +155,19 @@ impl Script {
         self
     }
 
+    /// The same, waiting after so many tokens until it is let go on. It needs a name to be
+    /// [counted](Self::with_tally) under.
+    pub fn with_hold(mut self, at: usize) -> Self {
+        self.holds.push(at);
+        self
+    }
+
+    /// The same, counted under this name, of at most 128 bytes.
+    pub fn with_tally(mut self, name: impl Into<String>) -> Self {
+        self.tally = Some(name.into());
+        self
+    }
+
     /// The same, with something that goes wrong.
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.fault = Some(fault);
@@ -221,6 +242,7 @@ struct Wire {
     stamps: Option<u32>,
     tell: Option<String>,
     results: Option<bool>,
+    release: Option<String>,
     tally: Option<String>,
     delay_ms: Option<u64>,
     thinking: Option<String>,
@@ -230,6 +252,8 @@ struct Wire {
     then: Vec<Wire>,
     #[serde(default)]
     asks: Vec<Ask>,
+    #[serde(default)]
+    holds: Vec<usize>,
     fault: Option<Fault>,
 }
 
@@ -251,11 +275,12 @@ impl Wire {
             self.stamps.map(Say::Stamps),
             self.tell.map(Say::Tally),
             self.results.filter(|wanted| *wanted).map(|_| Say::Results),
+            self.release.map(Say::Release),
         ];
         let mut wishes = wishes.into_iter().flatten();
         let say = wishes.next();
         if wishes.next().is_some() {
-            let one = "give one of `text`, `tokens`, `stamps`, `tell` and `results`";
+            let one = "give one of `text`, `tokens`, `stamps`, `tell`, `results` and `release`";
             return Err(bad(one));
         }
         match &say {
@@ -273,6 +298,9 @@ impl Wire {
             .is_some_and(|name| name.len() > MAX_NAME)
         {
             return Err(bad(&format!("`tally` has at most {MAX_NAME} bytes")));
+        }
+        if self.holds.len() > MAX_HOLDS {
+            return Err(bad(&format!("`holds` has at most {MAX_HOLDS}")));
         }
         let delay = self.delay_ms.map(Duration::from_millis);
         if delay.is_some_and(|delay| delay > MAX_DELAY) {
@@ -296,6 +324,7 @@ impl Wire {
             tool_calls: self.tool_calls.into_iter().enumerate().map(call).collect(),
             then: then?,
             asks: self.asks,
+            holds: self.holds,
             fault: self.fault,
             tally: self.tally,
         })

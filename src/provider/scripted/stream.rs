@@ -1,4 +1,5 @@
 use std::{
+    cmp::Reverse,
     fmt, io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -20,6 +21,8 @@ use crate::chat::{
     ChatEvent, ChatRequest, Complete, FinishReason, ProviderError, Role, ToolCall, Usage,
 };
 
+type Held = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 const DEFAULT_DELAY: Duration = Duration::from_millis(40);
 
 /// The answer of [`Scripted`](super::Scripted).
@@ -31,6 +34,9 @@ pub struct ScriptedStream {
     asking: Asking,
     tool_calls: Vec<ToolCall>,
     delay: Duration,
+    // Those to come, the last first.
+    holds: Vec<usize>,
+    held: Option<Held>,
     fault: Option<Fault>,
     said: usize,
     input_tokens: u64,
@@ -71,12 +77,17 @@ impl ScriptedStream {
             Say::Text(demo.text)
         });
         let mut thinking = Tokens::words(script.thinking.unwrap_or_default());
+        let mut release = None;
         let mut text = match say {
             Say::Text(text) => Tokens::words(text),
             Say::Count(count) => Tokens::numbers(count),
             Say::Stamps(count) => Tokens::stamps(count),
             Say::Tally(name) => Tokens::one(tally.of(&name).to_string()),
             Say::Results => Tokens::words(results(request)),
+            Say::Release(name) => {
+                release = Some(name);
+                Tokens::one("released".to_owned())
+            }
         };
         let tokens = thinking.left() + text.left();
         if script.fault.is_some_and(|fault| fault.at > tokens) {
@@ -84,11 +95,22 @@ impl ScriptedStream {
                 "`fault.at` is past its end; it has {tokens} tokens"
             )));
         }
+        if script.holds.iter().any(|at| *at > tokens) {
+            return Err(bad(&format!(
+                "one of `holds` is past its end; it has {tokens} tokens"
+            )));
+        }
+        if !script.holds.is_empty() && script.tally.is_none() {
+            return Err(bad("`holds` needs a `tally`, the name to be released by"));
+        }
         let mut said = 0;
         if let Some(so_far) = &request.so_far {
             said += thinking.skip_bytes(so_far.thinking().len());
             said += text.skip_bytes(so_far.text().len());
         }
+        let mut holds = script.holds;
+        holds.retain(|at| *at >= said);
+        holds.sort_unstable_by_key(|at| Reverse(*at));
         let answered = |role| {
             request
                 .messages
@@ -100,6 +122,9 @@ impl ScriptedStream {
         } else {
             script.tool_calls
         };
+        if let Some(name) = release {
+            tally.release(&name);
+        }
         let words = request
             .messages
             .iter()
@@ -110,6 +135,8 @@ impl ScriptedStream {
             asking: Asking::new(script.asks, request),
             tool_calls,
             delay: script.delay.unwrap_or(DEFAULT_DELAY),
+            holds,
+            held: None,
             fault: script.fault,
             said,
             input_tokens: words.sum(),
@@ -136,6 +163,21 @@ impl ScriptedStream {
         self.waiting = true;
         ready!(timer.as_mut().poll(cx));
         self.waiting = false;
+        Poll::Ready(())
+    }
+
+    /// Waits where the script wants it to.
+    fn poll_holds(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.holds.last() == Some(&self.said)
+            && let Some(counted) = &self.counted
+        {
+            let held = self
+                .held
+                .get_or_insert_with(|| Box::pin(counted.released()));
+            ready!(held.as_mut().poll(cx));
+            self.held = None;
+            self.holds.pop();
+        }
         Poll::Ready(())
     }
 
@@ -194,6 +236,7 @@ impl Stream for ScriptedStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if this.state == State::Speaking {
+            ready!(this.poll_holds(cx));
             if let Some(fault) = this.fault.filter(|fault| fault.at == this.said) {
                 return this.poll_fault(fault.kind);
             }

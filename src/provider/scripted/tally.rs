@@ -4,6 +4,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Semaphore;
+
 // Names that are counted at once; the oldest is forgotten for a new one.
 const MAX_NAMES: usize = 4096;
 
@@ -15,8 +17,15 @@ pub(super) struct Tally {
 
 #[derive(Default)]
 struct Names {
-    counts: HashMap<Arc<str>, Counts>,
+    known: HashMap<Arc<str>, Known>,
     oldest_first: VecDeque<Arc<str>>,
+}
+
+/// What is known under a name.
+struct Known {
+    counts: Counts,
+    // A permit lets one call past one hold.
+    releases: Arc<Semaphore>,
 }
 
 /// What was counted under a name.
@@ -31,33 +40,34 @@ pub(super) struct Counts {
 pub(super) struct Counted {
     tally: Tally,
     name: Arc<str>,
+    releases: Arc<Semaphore>,
 }
 
 impl Tally {
     /// Counts a call under this name.
     pub(super) fn call(&self, name: &str) -> Counted {
-        let name: Arc<str> = name.into();
         let mut names = self.names();
-        if !names.counts.contains_key(&name) {
-            if names.oldest_first.len() == MAX_NAMES
-                && let Some(oldest) = names.oldest_first.pop_front()
-            {
-                names.counts.remove(&oldest);
-            }
-            names.oldest_first.push_back(name.clone());
-        }
-        let counts = names.counts.entry(name.clone()).or_default();
-        counts.calls += 1;
-        counts.running += 1;
+        let (name, known) = names.known(name);
+        known.counts.calls += 1;
+        known.counts.running += 1;
+        let releases = known.releases.clone();
         drop(names);
         Counted {
             tally: self.clone(),
             name,
+            releases,
         }
     }
 
     pub(super) fn of(&self, name: &str) -> Counts {
-        self.names().counts.get(name).copied().unwrap_or_default()
+        let names = self.names();
+        let known = names.known.get(name);
+        known.map(|known| known.counts).unwrap_or_default()
+    }
+
+    /// Lets one call of this name past one hold, now or when it gets there.
+    pub(super) fn release(&self, name: &str) {
+        self.names().known(name).1.releases.add_permits(1);
     }
 
     fn names(&self) -> MutexGuard<'_, Names> {
@@ -65,7 +75,37 @@ impl Tally {
     }
 }
 
+impl Names {
+    /// What is known under this name; the oldest name is forgotten for a new one.
+    fn known(&mut self, name: &str) -> (Arc<str>, &mut Known) {
+        let name: Arc<str> = name.into();
+        if !self.known.contains_key(&name) {
+            if self.oldest_first.len() == MAX_NAMES
+                && let Some(oldest) = self.oldest_first.pop_front()
+            {
+                self.known.remove(&oldest);
+            }
+            self.oldest_first.push_back(name.clone());
+        }
+        let known = self.known.entry(name.clone()).or_insert_with(|| Known {
+            counts: Counts::default(),
+            releases: Arc::new(Semaphore::new(0)),
+        });
+        (name, known)
+    }
+}
+
 impl Counted {
+    /// Resolves once a release lets this call past a hold.
+    pub(super) fn released(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
+        let releases = self.releases.clone();
+        async move {
+            if let Ok(release) = releases.acquire_owned().await {
+                release.forget();
+            }
+        }
+    }
+
     /// Counts a token.
     pub(super) fn token(&self) {
         self.with(|counts| counts.tokens += 1);
@@ -73,8 +113,8 @@ impl Counted {
 
     fn with(&self, count: impl FnOnce(&mut Counts)) {
         // Absent if it was forgotten.
-        if let Some(counts) = self.tally.names().counts.get_mut(&self.name) {
-            count(counts);
+        if let Some(known) = self.tally.names().known.get_mut(&self.name) {
+            count(&mut known.counts);
         }
     }
 }
