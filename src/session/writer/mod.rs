@@ -6,8 +6,10 @@
 mod collect;
 mod command;
 mod pen;
+mod renewal;
 mod retry;
 mod task;
+mod watch;
 
 pub(super) use self::{
     command::{Command, End},

@@ -17,24 +17,20 @@ use super::{
     collect::Collect,
     command::{Command, End},
     pen::{Pen, Written},
+    renewal::Renewal,
     retry::Retry,
+    watch::Watch,
 };
 use crate::{
     session::{
         Ending, Epoch, Inbox, Mark, ReadError, Source, Status, entry::Entry, flaw::Flaw,
         registry::Shared,
     },
-    store::{Abort, Appended, BoxFuture, State, StoreError, Then, Version},
+    store::{Abort, Appended, BoxFuture, StoreError, Then},
 };
 
 /// A record that is ready is not held back for longer than this while more of them come.
 const HOLD: Duration = Duration::from_millis(2);
-/// How long a wait for another server's abort lasts; the store may end it sooner.
-const WATCH: Duration = Duration::from_secs(2);
-/// How long that wait pauses when the store doesn't answer it.
-const AFTER_OUTAGE: Duration = Duration::from_millis(500);
-/// The store may wake us for nothing, but not as often as it likes.
-const PACE: Duration = Duration::from_millis(50);
 
 /// Pulls one source and appends what it gives, until the session ends in one way or another.
 ///
@@ -50,27 +46,25 @@ pub(in crate::session) struct Writer {
     settling: bool,
     pen: Pen,
     commands: mpsc::UnboundedReceiver<Command>,
-    append: Option<Sent<Appended>>,
+    append: Option<Sent>,
     // When the batch in front was sent for the first time.
     first_sent: Option<Instant>,
     // When an append that hangs is next of interest.
     late: Option<Pin<Box<Sleep>>>,
-    renewal: Option<Sent<State>>,
-    watch: Option<BoxFuture<'static, Result<State, StoreError>>>,
+    renewal: Renewal,
+    watch: Watch,
     // What is answered to the source, if it asks.
     answers: Option<Collect>,
-    listened: Instant,
     retry: Retry,
-    renewals: Retry,
     releasing: bool,
     heard: Instant,
     started: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
-struct Sent<T> {
+struct Sent {
     at: Instant,
-    answer: BoxFuture<'static, Result<T, StoreError>>,
+    answer: BoxFuture<'static, Result<Appended, StoreError>>,
 }
 
 impl Writer {
@@ -94,12 +88,10 @@ impl Writer {
             append: None,
             first_sent: None,
             late: None,
-            renewal: None,
-            watch: None,
+            renewal: Renewal::default(),
+            watch: Watch::new(epoch),
             answers: None,
-            listened: now,
             retry: Retry::default(),
-            renewals: Retry::default(),
             releasing: false,
             heard: now,
             started: now,
@@ -123,7 +115,7 @@ impl Writer {
         let until = (self.heard + limits.idle).min(self.started + limits.age);
         self.timer.as_mut().reset(until);
         // Before the next record is stored there may be an abort, or an answer.
-        self.listen(Version::of_owner(self.pen.epoch()), Duration::ZERO);
+        self.watch.start(&self.shared, &self.entry);
         self
     }
 
@@ -185,15 +177,11 @@ impl Writer {
         Poll::Pending
     }
 
-    /// Listens for what other servers do to the session.
+    /// Hears what other servers do to the session.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let Some(watch) = &mut self.watch else {
-                return Poll::Pending;
-            };
-            let answer = std::task::ready!(watch.as_mut().poll(cx));
-            self.watch = None;
-            match answer {
+            let heard = std::task::ready!(self.watch.poll(cx, &self.shared, &self.entry));
+            match heard {
                 Ok(state) if state.epoch != self.pen.epoch() => return Poll::Ready(End::Fenced),
                 // Sealed, and not by us: never so in a store that keeps to its contract.
                 Ok(state) if state.status.outcome().is_some() && !self.pen.has_ended() => {
@@ -204,30 +192,16 @@ impl Writer {
                         self.abort(abort.clone());
                     }
                     self.answered(state.answers);
-                    if !self.pen.has_ended() {
-                        let spurious = self.listened.elapsed() < PACE;
-                        let pause = if spurious { PACE } else { Duration::ZERO };
-                        self.listen(state.version(), pause);
+                    if self.pen.has_ended() {
+                        self.watch.stop();
                     }
                 }
                 Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
                     return Poll::Ready(End::Gone(error));
                 }
-                Err(_) => self.listen(Version::of_owner(self.pen.epoch()), AFTER_OUTAGE),
+                Err(_) => {}
             }
         }
-    }
-
-    fn listen(&mut self, seen: Version, pause: Duration) {
-        let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
-        let seen = seen.for_owner();
-        self.listened = Instant::now() + pause;
-        self.watch = Some(Box::pin(async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
-            store.changed(&id, seen, WATCH).await
-        }));
     }
 
     /// Ends the session if the source has been silent, or at work, for too long.
@@ -329,38 +303,14 @@ impl Writer {
     }
 
     fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            std::task::ready!(self.renewals.poll_ready(cx));
-            let sent = self.renewal.get_or_insert_with(|| {
-                let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
-                let (epoch, lease) = (self.pen.epoch(), self.shared.options.lease);
-                Sent {
-                    at: Instant::now(),
-                    answer: Box::pin(async move {
-                        let answer = store.renew(&[(id, epoch)], lease).await.pop();
-                        answer.unwrap_or(Err(StoreError::NotFound))
-                    }),
-                }
-            });
-            let answer = std::task::ready!(sent.answer.as_mut().poll(cx));
-            let at = sent.at;
-            self.renewal = None;
-            match answer {
-                Ok(_) => {
-                    let until = at + self.shared.options.lease;
-                    self.entry.extend_lease(self.pen.epoch(), until);
-                    if self.entry.is_owned() {
-                        return Poll::Ready(());
-                    }
-                }
-                Err(StoreError::Unavailable { .. }) => {
-                    self.renewals.failed();
-                }
-                Err(_) => {
-                    // The append or the watch will say what happened to the session.
-                    self.end(&Ending::Interrupted);
-                    return Poll::Pending;
-                }
+        let epoch = self.pen.epoch();
+        let renewed = self.renewal.poll(cx, &self.shared, &self.entry, epoch);
+        match std::task::ready!(renewed) {
+            Ok(()) => Poll::Ready(()),
+            Err(_) => {
+                // The append or the watch will say what happened to the session.
+                self.end(&Ending::Interrupted);
+                Poll::Pending
             }
         }
     }
@@ -464,10 +414,8 @@ impl Writer {
         }
         if let Some(abort) = appended.abort {
             self.abort(abort);
-        } else if self.watch.is_none() && !self.pen.has_ended() {
-            // Nothing was seen of this epoch's aborts yet; the first answer comes at once if there
-            // is one.
-            self.listen(Version::of_owner(self.pen.epoch()), Duration::ZERO);
+        } else if !self.watch.is_on() && !self.pen.has_ended() {
+            self.watch.start(&self.shared, &self.entry);
         }
         None
     }

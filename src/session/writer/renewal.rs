@@ -1,0 +1,62 @@
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::retry::Retry;
+use crate::{
+    session::{Epoch, entry::Entry, registry::Shared},
+    store::{BoxFuture, State, StoreError},
+};
+
+/// Renews the lease where a writer can't go on without one: before the source is polled for the
+/// first time, and after a record that something comes of. Otherwise the appends renew it.
+#[derive(Default)]
+pub(super) struct Renewal {
+    sent: Option<Sent>,
+    retry: Retry,
+}
+
+struct Sent {
+    at: Instant,
+    answer: BoxFuture<'static, Result<State, StoreError>>,
+}
+
+impl Renewal {
+    /// Ready once the lease runs, or with the store's refusal; an outage of the store is sat out.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        entry: &Entry,
+        epoch: Epoch,
+    ) -> Poll<Result<(), StoreError>> {
+        let lease = shared.options.lease;
+        loop {
+            std::task::ready!(self.retry.poll_ready(cx));
+            let sent = self.sent.get_or_insert_with(|| {
+                let (store, id) = (shared.store.clone(), entry.id.clone());
+                Sent {
+                    at: Instant::now(),
+                    answer: Box::pin(async move {
+                        let answer = store.renew(&[(id, epoch)], lease).await.pop();
+                        answer.unwrap_or(Err(StoreError::NotFound))
+                    }),
+                }
+            });
+            let answer = std::task::ready!(sent.answer.as_mut().poll(cx));
+            // From when it was asked: the store may have answered long ago.
+            let until = sent.at + lease;
+            self.sent = None;
+            match answer {
+                Ok(_) => {
+                    entry.extend_lease(epoch, until);
+                    if entry.is_owned() {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Err(StoreError::Unavailable { .. }) => self.retry.failed(),
+                Err(refusal) => return Poll::Ready(Err(refusal)),
+            }
+        }
+    }
+}
