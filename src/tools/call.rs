@@ -11,7 +11,7 @@ use http::Extensions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Question, Unanswered, clock::Clock, outbox::Outbox};
+use super::{Question, Unanswered, clock::Clock, outbox::Outbox, place::Place};
 use crate::{
     BoxError,
     chat::{
@@ -31,6 +31,7 @@ pub struct Call {
 struct Inner {
     about: About,
     outbox: Outbox,
+    place: Arc<Place>,
     clock: Clock,
     // The questions of this call that the log has from before the session was taken over.
     asked: Vec<Input>,
@@ -58,11 +59,18 @@ pub(super) struct Serves {
 }
 
 impl Call {
-    pub(super) fn new(about: About, outbox: Outbox, timeout: Duration, asked: Vec<Input>) -> Self {
+    pub(super) fn new(
+        about: About,
+        outbox: Outbox,
+        place: Arc<Place>,
+        timeout: Duration,
+        asked: Vec<Input>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 about,
                 outbox,
+                place,
                 clock: Clock::new(timeout),
                 asked,
                 asks: AtomicUsize::new(0),
@@ -133,18 +141,18 @@ impl Call {
         let _ = self.inner.outbox.say(event).await;
     }
 
-    /// Asks a person whether something may be done. The timeout of the call stands still meanwhile.
+    /// Asks a person whether something may be done. The timeout of the call stands still meanwhile,
+    /// and others [run](super::ToolLayer::parallel) in its place.
     ///
     /// # Errors
     ///
     /// Unless they accept. Once the answer has ended nobody can.
     pub async fn approve(&self, message: impl Into<String>) -> Result<(), Unanswered> {
-        let asked = |id| InputRequest::approval(id, message.into());
-        self.wait(asked, None, None).await.map(|_| ())
+        self.aside(self.may_begin(message.into())).await
     }
 
     /// Asks a person something. The answer fits the question's schema. The timeout of the call stands
-    /// still meanwhile.
+    /// still meanwhile, and others [run](super::ToolLayer::parallel) in its place.
     ///
     /// If the server dies and another makes the call again, the questions that were asked by then
     /// aren't asked again: their answers are given to the same questions in the same order.
@@ -162,7 +170,7 @@ impl Call {
             timeout,
         } = question;
         let asked = |id| InputRequest::question(id, message);
-        self.wait(asked, schema, timeout).await
+        self.aside(self.wait(asked, schema, timeout)).await
     }
 
     /// Asks a person for a `T`.
@@ -182,6 +190,25 @@ impl Call {
         &self.inner.clock
     }
 
+    pub(super) fn place(&self) -> &Place {
+        &self.inner.place
+    }
+
+    /// Asks for the approval of a call that has no place yet.
+    pub(super) async fn may_begin(&self, message: String) -> Result<(), Unanswered> {
+        let asked = |id| InputRequest::approval(id, message);
+        self.wait(asked, None, None).await.map(|_| ())
+    }
+
+    /// Waits for a person, and then for a place again.
+    async fn aside<T>(&self, answer: impl Future<Output = T>) -> T {
+        let _pause = self.inner.clock.pause();
+        let asks = self.inner.place.ask();
+        let answer = answer.await;
+        asks.end().await;
+        answer
+    }
+
     /// Says that it begins, and returns when the log has that; false if it is not to begin.
     pub(super) async fn begin(&self) -> bool {
         let begun = ToolProgress::new(self.id(), self.tool());
@@ -194,7 +221,6 @@ impl Call {
         schema: Option<Value>,
         timeout: Option<Duration>,
     ) -> Result<Value, Unanswered> {
-        let _pause = self.inner.clock.pause();
         let About {
             id,
             name,
@@ -216,7 +242,8 @@ impl Call {
                     Some(InputOutcome::Accept) if request.kind == InputKind::Approval => {
                         return Ok(Value::Null);
                     }
-                    Some(InputOutcome::Accept) | None => {}
+                    Some(InputOutcome::Accept) => {}
+                    None => self.inner.place.leave(),
                     Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
                     Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
                     Some(_) => return Err(Unanswered::Cancelled),

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument;
 
-use super::{Call, Output, ToolFailure, tools::Entry};
+use super::{Call, Output, ToolFailure, place::Turn, tools::Entry};
 use crate::{
     BoxError, BoxFuture,
     chat::{IsomorphicClientOutput, IsomorphicHandoff},
@@ -40,12 +40,14 @@ pub(super) enum Outcome {
 }
 
 impl Job {
-    pub(super) async fn run(self) -> Outcome {
+    /// Runs when it is its turn. What waits for an approval isn't in anybody's way: its turn comes
+    /// after that.
+    pub(super) async fn run(self, turn: Turn) -> Outcome {
         let span = tracing::info_span!("tool", name = self.call.tool());
-        self.go().instrument(span).await
+        self.go(turn).instrument(span).await
     }
 
-    async fn go(self) -> Outcome {
+    async fn go(self, turn: Turn) -> Outcome {
         let Self {
             entry,
             call,
@@ -54,28 +56,31 @@ impl Job {
             part,
         } = self;
         let never_again = interrupted && !entry.terms.idempotent;
-        let handed_back = match part {
-            Part::First { approved } => {
-                let approval = entry.tool.approval(call.arguments());
-                // What waits for an approval has not begun.
-                if never_again && (approved || approval.is_none()) {
-                    return Outcome::Failed(UNKNOWN.into());
-                }
-                if let Some(message) = approval
-                    && let Err(unanswered) = call.approve(message).await
-                {
+        // Whether anybody allowed what the client has done a half of is only the client's word.
+        let approval = entry.tool.approval(call.arguments());
+        // What waits for an approval has not begun.
+        let may_have_begun = match part {
+            Part::First { approved } => approved || approval.is_none(),
+            Part::Second(_) => true,
+        };
+        if never_again && may_have_begun {
+            return Outcome::Failed(UNKNOWN.into());
+        }
+        match approval {
+            None => turn,
+            Some(message) => {
+                drop(turn); // for others
+                if let Err(unanswered) = call.may_begin(message).await {
                     return Outcome::Failed(unanswered.to_string());
                 }
-                None
+                call.place().queue()
             }
-            Part::Second(_) if never_again => return Outcome::Failed(UNKNOWN.into()),
+        }
+        .await
+        .ok();
+        let handed_back = match part {
+            Part::First { .. } => None,
             Part::Second(output) => {
-                // Whether anybody allowed the first half is only the client's word.
-                if let Some(message) = entry.tool.approval(call.arguments())
-                    && let Err(unanswered) = call.approve(message).await
-                {
-                    return Outcome::Failed(unanswered.to_string());
-                }
                 if !(interrupted || call.begin().await) {
                     return Outcome::Failed("the answer ended before this began".into());
                 }

@@ -49,8 +49,11 @@ impl ToolLayer {
         self
     }
 
-    /// How many calls of one answer run at once; others wait for their turn. Default 8, at least 1.
-    /// A call that waits for a person keeps its place meanwhile.
+    /// How many calls of one answer run at once; others wait for their turn, in the order in which
+    /// the model asked for them. Default 8, at least 1.
+    ///
+    /// A call that waits for a person doesn't run: others do meanwhile, and it goes on when there is a
+    /// place again. So all approvals of a turn are asked for at once.
     pub fn parallel(mut self, most: usize) -> Self {
         self.config.parallel = most.max(1);
         self

@@ -122,6 +122,7 @@ mod layer;
 mod offer;
 mod outbox;
 mod output;
+mod place;
 mod plan;
 mod question;
 mod running;

@@ -85,7 +85,13 @@ impl Conversation {
         let outbox = running.outbox();
         Job {
             entry: Arc::clone(entry),
-            call: Call::new(about, outbox, timeout, of_this.cloned().collect()),
+            call: Call::new(
+                about,
+                outbox,
+                running.place(),
+                timeout,
+                of_this.cloned().collect(),
+            ),
             timeout,
             interrupted: run < self.known,
             part,

@@ -1,5 +1,6 @@
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,20 +14,21 @@ use super::{
     ToolFailure,
     job::{Job, Outcome},
     outbox::{Outbox, Said, outbox},
+    place::{Place, Places, Turn},
 };
 use crate::chat::{
     ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
 };
 
-/// The calls of one turn, while they run: at most so many at once, each on a task of its own.
+/// The calls of one turn, each on a task of its own, of which so many run at once.
 ///
 /// Dropped, it aborts them.
 pub(super) struct Running {
     slots: Vec<Slot>,
-    waiting: VecDeque<(usize, Job)>,
+    planned: Vec<(usize, Job, Turn)>,
     tasks: JoinSet<Outcome>,
     at: HashMap<Id, usize>,
-    parallel: usize,
+    places: Places,
     result_bytes: usize,
     outbox: Outbox,
     said: mpsc::Receiver<Said>,
@@ -56,10 +58,10 @@ impl Running {
         let (outbox, said) = outbox();
         Self {
             slots: Vec::new(),
-            waiting: VecDeque::new(),
+            planned: Vec::new(),
             tasks: JoinSet::new(),
             at: HashMap::new(),
-            parallel,
+            places: Places::new(parallel),
             result_bytes,
             outbox,
             said,
@@ -72,6 +74,11 @@ impl Running {
 
     pub(super) fn outbox(&self) -> Outbox {
         self.outbox.clone()
+    }
+
+    /// For the call that is [added](Self::add) next.
+    pub(super) fn place(&self) -> Arc<Place> {
+        self.places.place(self.slots.len())
     }
 
     /// A question of a call that is in the log and open.
@@ -90,7 +97,8 @@ impl Running {
     /// A call that has to be made.
     pub(super) fn add(&mut self, job: Job) {
         let at = self.slot(job.call.id(), job.call.tool());
-        self.waiting.push_back((at, job));
+        let turn = self.places.queue(at);
+        self.planned.push((at, job, turn));
     }
 
     fn slot(&mut self, id: &str, name: &str) -> usize {
@@ -114,12 +122,11 @@ impl Running {
                 self.taken = taken;
                 return Poll::Ready(Some(event));
             }
-            while self.tasks.len() < self.parallel
-                && let Some((at, job)) = self.waiting.pop_front()
-            {
-                let task = self.tasks.spawn(job.run().in_current_span());
+            for (at, job, turn) in self.planned.drain(..) {
+                let task = self.tasks.spawn(job.run(turn).in_current_span());
                 self.at.insert(task.id(), at);
             }
+            self.places.poll(cx);
             self.ends_first = !self.ends_first;
             if self.ends_first
                 && let Poll::Ready(Some(done)) = self.tasks.poll_join_next_with_id(cx)
@@ -158,12 +165,19 @@ impl Running {
             }
         }
         let at = self.at.remove(&id).expect("every task was given a call");
+        self.places.done(at);
         self.end(at, outcome, false);
     }
 
     fn hear(&mut self, said: Said) {
         match &said.event {
-            ChatEvent::InputRequest(request) => self.is_open(request),
+            ChatEvent::InputRequest(request) => {
+                self.is_open(request);
+                let asks = |slot: &Slot| Some(&slot.id) == request.call_id.as_ref();
+                if let Some(at) = self.slots.iter().position(asks) {
+                    self.places.leave(at);
+                }
+            }
             ChatEvent::InputResolved(resolved) => {
                 self.open.retain(|(id, _)| *id != resolved.input_id);
             }
@@ -236,7 +250,7 @@ fn json_bytes(content: &(impl serde::Serialize + ?Sized)) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, sync::Arc, time::Duration};
+    use std::{future::poll_fn, time::Duration};
 
     use serde_json::json;
 
@@ -277,7 +291,13 @@ mod tests {
             };
             running.add(Job {
                 entry: Arc::clone(tools.entries().next().unwrap()),
-                call: Call::new(about, running.outbox(), Duration::MAX, Vec::new()),
+                call: Call::new(
+                    about,
+                    running.outbox(),
+                    running.place(),
+                    Duration::MAX,
+                    Vec::new(),
+                ),
                 timeout: Duration::MAX,
                 interrupted: false,
                 part: Part::First { approved: false },

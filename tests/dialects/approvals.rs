@@ -196,3 +196,24 @@ async fn an_answer_is_taken_however_long_the_message_is_that_brings_it() {
     assert_eq!(response.status(), StatusCode::OK);
     assert!(text(response).await.contains("tool-output-available"));
 }
+
+#[tokio::test]
+async fn a_resume_names_what_the_session_asked_and_nothing_else() {
+    let (sdk, _) = chats();
+    let (session, approvals) = asked(&sdk).await;
+    let mut padded = approved(&session, &approvals);
+    let parts = padded["messages"][0]["parts"].as_array_mut().unwrap();
+    for at in 0..100 {
+        // Of an answer that is long over, or made up: a header has no room for them.
+        let id = format!("{at:0>100}");
+        parts.push(json!({
+            "type": "tool-pay", "toolCallId": id, "state": "approval-responded", "input": {},
+            "approval": {"id": id, "approved": true},
+        }));
+    }
+    let response = send(&sdk, "POST", "/", &padded).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let run = response.headers()["x-workflow-run-id"].to_str().unwrap();
+    let (_, named) = run.split_once('!').unwrap();
+    assert_eq!(named.split(',').collect::<Vec<_>>(), approvals);
+}

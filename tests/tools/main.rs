@@ -6,6 +6,7 @@ mod composed;
 mod handoff;
 mod interrupted;
 mod lease;
+mod places;
 mod sealed;
 mod second;
 mod spoken_after;

@@ -100,11 +100,10 @@ pub(crate) fn call(id: &str, name: &str, arguments: Value) -> ToolCall {
     ToolCall::new(id, name, arguments)
 }
 
-pub(crate) async fn start(
-    layer: &ToolLayer,
-    model: &Model,
-    request: ChatRequest,
-) -> BoxStream<'static, Result<ChatEvent, BoxError>> {
+/// An answer through the tools.
+pub(crate) type Answered = BoxStream<'static, Result<ChatEvent, BoxError>>;
+
+pub(crate) async fn start(layer: &ToolLayer, model: &Model, request: ChatRequest) -> Answered {
     let provider = layer.layer(model.provider());
     provider.oneshot(request).await.unwrap().boxed()
 }

@@ -18,6 +18,8 @@ macro_rules! all {
         $then! {
             start::an_answer_is_a_stream_of_events_from_lsn_1 Together
             "POST /: 200 and the stream; LSNs 1, 2, 3, …; session_info first, one terminal event last"
+            start::what_was_said_before_reaches_the_provider Together
+            "messages have roles: assistant (may carry tool_calls), tool (carries tool_call_id)"
             start::session_info_says_what_a_session_can_do Together
             "session_info: capabilities{thinking, streaming, tools[]} and persona, always LSN 1"
             start::the_head_and_session_info_come_while_the_provider_is_silent Together

@@ -36,6 +36,24 @@ pub(in super::super) async fn an_answer_is_a_stream_of_events_from_lsn_1(
     Ok(())
 }
 
+pub(in super::super) async fn what_was_said_before_reaches_the_provider(
+    bed: Bed,
+) -> Result<(), Stop> {
+    // Without the assistant's message it is not the second turn, without the tool's there is no result.
+    let call = json!({"id": "call_1", "name": "clock", "arguments": {}});
+    let body = json!({
+        "messages": [
+            {"role": "user", "content": "What time is it?"},
+            {"role": "assistant", "content": "Let me see.", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "Half past nine."},
+        ],
+        "script": {"text": "the first turn", "delayMs": 0, "then": [{"results": true}]},
+    });
+    let whole = bed.whole(Call::start(&body)).await?;
+    ensure_eq!(whole.text(), "Half past nine.", "what the tool gave");
+    Ok(())
+}
+
 pub(in super::super) async fn session_info_says_what_a_session_can_do(
     bed: Bed,
 ) -> Result<(), Stop> {

@@ -23,6 +23,7 @@ use super::{
     super::{
         items::{Item, apart, together},
         mutant::{Fault, Mutant},
+        server::Upstream,
     },
     query::header as rewrite,
 };
@@ -446,7 +447,36 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         }),
         &["what_is_not_open_to_clients_is_422"],
     ),
+    Mutant::new(
+        "what tools gave before is dropped",
+        Fault::Service(|upstream, request| without_role(upstream, request, "tool").boxed()),
+        &["what_was_said_before_reaches_the_provider"],
+    ),
+    Mutant::new(
+        "what the assistant said before is dropped",
+        Fault::Service(|upstream, request| without_role(upstream, request, "assistant").boxed()),
+        &["what_was_said_before_reaches_the_provider"],
+    ),
 ];
+
+/// Asks the service for an answer to the messages of other roles.
+async fn without_role(upstream: Upstream, request: Request, role: &'static str) -> Response {
+    let (mut request, copy) = twice(request).await;
+    let body = copy
+        .into_body()
+        .collect()
+        .await
+        .expect("it was read")
+        .to_bytes();
+    if let Ok(mut body) = serde_json::from_slice::<Value>(&body)
+        && let Some(messages) = body.get_mut("messages").and_then(Value::as_array_mut)
+        && messages.len() > 1
+    {
+        messages.retain(|message| message["role"] != role);
+        *request.body_mut() = body.to_string().into();
+    }
+    upstream.call(request).await
+}
 
 fn starts(head: &Parts) -> bool {
     head.method == Method::POST && head.uri.path() == "/"

@@ -1,0 +1,152 @@
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+/// The places of a turn: so many calls run at once, and the others come in the order in which they
+/// asked.
+///
+/// Whoever polls gives the places away, and one that became free only once the event that says so was
+/// taken. So nothing begins on a server that may no longer own the session: it isn't polled on.
+pub(super) struct Places {
+    most: usize,
+    running: HashSet<usize>,
+    done: HashSet<usize>,
+    queue: VecDeque<(usize, oneshot::Sender<()>)>,
+    moves: mpsc::UnboundedReceiver<Move>,
+    desk: mpsc::UnboundedSender<Move>,
+}
+
+enum Move {
+    Queues(usize, oneshot::Sender<()>),
+    Leaves(usize),
+}
+
+/// Resolves when the call may run, or when nobody gives places away any more. Dropped, it gives up its
+/// turn.
+pub(super) type Turn = oneshot::Receiver<()>;
+
+/// One call's place. It has none while a person is asked.
+pub(super) struct Place {
+    at: usize,
+    desk: mpsc::UnboundedSender<Move>,
+    // How many questions are open: a tool may ask several at once.
+    questions: AtomicUsize,
+}
+
+/// While it is there, somebody is asked.
+pub(super) struct Asks<'a>(&'a Place);
+
+impl Places {
+    pub(super) fn new(most: usize) -> Self {
+        let (desk, moves) = mpsc::unbounded_channel();
+        Self {
+            most,
+            running: HashSet::new(),
+            done: HashSet::new(),
+            queue: VecDeque::new(),
+            moves,
+            desk,
+        }
+    }
+
+    /// For the call with this number.
+    pub(super) fn place(&self, at: usize) -> Arc<Place> {
+        Arc::new(Place {
+            at,
+            desk: self.desk.clone(),
+            questions: AtomicUsize::new(0),
+        })
+    }
+
+    /// A turn behind all who have asked by now.
+    pub(super) fn queue(&mut self, at: usize) -> Turn {
+        let (turn, comes) = oneshot::channel();
+        self.queue.push_back((at, turn));
+        comes
+    }
+
+    /// This call waits for a person.
+    pub(super) fn leave(&mut self, at: usize) {
+        self.running.remove(&at);
+    }
+
+    /// This call has ended.
+    pub(super) fn done(&mut self, at: usize) {
+        self.leave(at);
+        self.done.insert(at);
+    }
+
+    /// Gives away what is free, and wakes the task of `cx` when there is more to do.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(moved)) = self.moves.poll_recv(cx) {
+            match moved {
+                Move::Leaves(at) => self.leave(at),
+                Move::Queues(at, turn) if self.running.contains(&at) || self.done.contains(&at) => {
+                    // It had its place all the time, or needs none any more.
+                    let _ = turn.send(());
+                }
+                Move::Queues(at, turn) => self.queue.push_back((at, turn)),
+            }
+        }
+        while self.running.len() < self.most
+            && let Some((at, turn)) = self.queue.pop_front()
+        {
+            if turn.send(()).is_ok() {
+                self.running.insert(at);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// A turn behind all who have asked by now.
+    pub(super) fn queue(&self) -> Turn {
+        let (turn, comes) = oneshot::channel();
+        let _ = self.desk.send(Move::Queues(self.at, turn));
+        comes
+    }
+
+    /// Somebody is asked. The place is free once the question is [heard](Places::leave), or by
+    /// [`leave`](Self::leave).
+    pub(super) fn ask(&self) -> Asks<'_> {
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        Asks(self)
+    }
+
+    /// Leaves without a word: the question is in the log.
+    pub(super) fn leave(&self) {
+        let _ = self.desk.send(Move::Leaves(self.at));
+    }
+
+    fn is_asking(&self) -> bool {
+        self.questions.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Asks<'_> {
+    /// Nobody is asked any more: waits for a place, unless another question is open. A call that
+    /// drops this instead goes on without a place.
+    pub(super) async fn end(self) {
+        let place = self.0;
+        drop(self);
+        if !place.is_asking() {
+            let _ = place.queue().await;
+            if place.is_asking() {
+                place.leave(); // another question came up meanwhile
+            }
+        }
+    }
+}
+
+impl Drop for Asks<'_> {
+    fn drop(&mut self) {
+        self.0.questions.fetch_sub(1, Ordering::SeqCst);
+    }
+}

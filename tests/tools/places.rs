@@ -1,0 +1,234 @@
+//! How many calls run at once, while some wait for people.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use unbroken::{
+    chat::{Answers, ChatEvent, InputAnswer, InputId, Transcript},
+    tools::{Call, Question, ToolLayer, Tools, tool_fn},
+};
+
+use crate::support::{Answered, Model, Nothing, Wait, call, request, start};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many run, and how many did at most.
+#[derive(Clone, Default)]
+struct Count {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Count {
+    async fn run(&self, time: Duration) {
+        let now = self.now.fetch_add(1, SeqCst) + 1;
+        self.most.fetch_max(now, SeqCst);
+        tokio::time::sleep(time).await;
+        self.now.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Tools that take their time: at once, once somebody allows it, and before and after a question.
+fn tools(count: &Count) -> Tools {
+    let (plain, approved, asking, hasty) =
+        (count.clone(), count.clone(), count.clone(), count.clone());
+    let wait = move |wait: Wait, _: Call| {
+        let count = plain.clone();
+        async move {
+            count.run(Duration::from_secs(wait.seconds)).await;
+            Ok("waited")
+        }
+    };
+    let pay = move |_: Nothing, _: Call| {
+        let count = approved.clone();
+        async move {
+            count.run(SECOND).await;
+            Ok("paid")
+        }
+    };
+    let ask = move |_: Nothing, call: Call| {
+        let count = asking.clone();
+        async move {
+            count.run(SECOND).await;
+            // Two at once: it has no place as long as one of them is open.
+            let both = tokio::join!(call.ask(Question::new("A?")), call.ask(Question::new("B?")));
+            count.run(SECOND).await;
+            both.0?;
+            both.1?;
+            Ok("asked")
+        }
+    };
+    let hasty = move |_: Nothing, call: Call| {
+        let count = hasty.clone();
+        async move {
+            let question = call.ask(Question::new("Quick?"));
+            assert!(timeout(SECOND, question).await.is_err());
+            count.run(SECOND).await;
+            Ok("didn't wait")
+        }
+    };
+    Tools::new()
+        .with(tool_fn("wait", "", wait))
+        .with(tool_fn("pay", "", pay).approved_if(|_| Some("Pay?".into())))
+        .with(tool_fn("ask", "", ask))
+        .with(tool_fn("hasty", "", hasty))
+}
+
+/// One call runs at once.
+fn layer(count: &Count) -> ToolLayer {
+    let long = Duration::from_secs(10_000);
+    ToolLayer::new(tools(count)).parallel(1).timeout(long)
+}
+
+fn calling<const N: usize>(calls: [(&str, Value); N]) -> Model {
+    let calls = calls.into_iter().enumerate();
+    let calls = calls.map(|(at, (name, arguments))| call(&at.to_string(), name, arguments));
+    Model::calling(calls)
+}
+
+/// Starts an answer with these calls.
+async fn one_by_one<const N: usize>(
+    count: &Count,
+    calls: [(&str, Value); N],
+) -> (Answered, Answers) {
+    let answers = Answers::new();
+    let mut request = request();
+    request.inputs = answers.inputs();
+    let answer = start(&layer(count), &calling(calls), request).await;
+    (answer, answers)
+}
+
+/// What comes until nothing more does.
+async fn until_silent(answer: &mut Answered) -> Vec<ChatEvent> {
+    let mut events = Vec::new();
+    while let Ok(Some(event)) = timeout(100 * SECOND, answer.next()).await {
+        events.push(event.unwrap());
+    }
+    events
+}
+
+fn questions(events: &[ChatEvent]) -> Vec<InputId> {
+    let asked = events.iter().filter_map(|event| match event {
+        ChatEvent::InputRequest(request) => Some(request.input_id.clone()),
+        _ => None,
+    });
+    asked.collect()
+}
+
+/// The calls in the order in which they ended.
+fn ended(events: &[ChatEvent]) -> Vec<String> {
+    let said: Transcript = events.iter().collect();
+    let ended = said.tool_results().iter().map(|it| it.id.clone());
+    ended.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_approvals_are_asked_for_at_once_and_what_needs_none_runs_meanwhile() {
+    let count = Count::default();
+    let pay = || ("pay", json!({}));
+    let calls = [pay(), pay(), ("wait", json!({"seconds": 1})), pay()];
+    let (mut answer, answers) = one_by_one(&count, calls).await;
+    let events = until_silent(&mut answer).await;
+    let asked = questions(&events);
+    assert_eq!(asked.len(), 3, "{events:?}");
+    assert_eq!(ended(&events), ["2"]);
+    // Allowed in another order, and all at once: they run one by one in this order.
+    let order = [2, 0, 1];
+    for at in order {
+        answers
+            .give(asked[at].clone(), InputAnswer::accept(Value::Null))
+            .unwrap();
+        tokio::task::yield_now().await;
+    }
+    let began = Instant::now();
+    let events: Vec<_> = answer.by_ref().map(Result::unwrap).collect().await;
+    assert_eq!(began.elapsed(), 3 * SECOND);
+    assert_eq!(ended(&events).len(), 3, "{events:?}");
+    assert_eq!(count.most.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_in_the_middle_lets_others_run_and_then_waits_for_a_place() {
+    let count = Count::default();
+    let calls = [("ask", json!({})), ("wait", json!({"seconds": 1000}))];
+    let (mut answer, answers) = one_by_one(&count, calls).await;
+    let began = Instant::now();
+    let events = until_silent(&mut answer).await;
+    let asked = questions(&events);
+    assert_eq!(asked.len(), 2, "{events:?}");
+    assert_eq!(count.now.load(SeqCst), 1, "the other one runs");
+    for id in asked {
+        answers.give(id, InputAnswer::accept(json!("yes"))).unwrap();
+    }
+    let events: Vec<_> = answer.by_ref().map(Result::unwrap).collect().await;
+    assert_eq!(ended(&events), ["1", "0"]);
+    // A second, the other one's thousand, a second.
+    assert_eq!(began.elapsed(), 1002 * SECOND);
+    assert_eq!(count.most.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_answer_of_two_is_not_enough_to_go_on() {
+    let count = Count::default();
+    let calls = [("ask", json!({})), ("wait", json!({"seconds": 1}))];
+    let (mut answer, answers) = one_by_one(&count, calls).await;
+    let asked = questions(&until_silent(&mut answer).await);
+    let yes = || InputAnswer::accept(json!("yes"));
+    answers.give(asked[0].clone(), yes()).unwrap();
+    let events = until_silent(&mut answer).await;
+    assert!(ended(&events).is_empty(), "{events:?}");
+    answers.give(asked[1].clone(), yes()).unwrap();
+    let events: Vec<_> = answer.by_ref().map(Result::unwrap).collect().await;
+    assert_eq!(ended(&events), ["0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_before_another_server_went_on_holds_up_nobody() {
+    let count = Count::default();
+    let pay = || ("pay", json!({}));
+    let (mut answer, _) = one_by_one(&count, [pay(), pay()]).await;
+    let before = until_silent(&mut answer).await;
+    let asked = questions(&before);
+    drop(answer);
+
+    let answers = Answers::new();
+    let mut request = request();
+    request.inputs = answers.inputs();
+    request.so_far = Some(Arc::new(before.iter().collect()));
+    let mut answer = start(&layer(&count), &calling([pay(), pay()]), request).await;
+    let events = until_silent(&mut answer).await;
+    assert!(questions(&events).is_empty(), "nothing is asked again");
+    for at in [1, 0] {
+        let yes = InputAnswer::accept(Value::Null);
+        answers.give(asked[at].clone(), yes).unwrap();
+        let events = until_silent(&mut answer).await;
+        assert_eq!(ended(&events), [at.to_string()]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_no_longer_waits_for_its_answer_holds_up_nobody() {
+    let count = Count::default();
+    let calls = [("hasty", json!({})), ("wait", json!({"seconds": 10}))];
+    let (answer, _answers) = one_by_one(&count, calls).await;
+    let events: Vec<_> = answer.map(Result::unwrap).collect().await;
+    assert_eq!(ended(&events), ["0", "1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_room_for_as_many_as_one_likes() {
+    let count = Count::default();
+    let layer = ToolLayer::new(tools(&count)).parallel(usize::MAX);
+    let calls = ["1", "2", "3"].map(|id| call(id, "wait", json!({"seconds": 1})));
+    let answer = start(&layer, &Model::calling(calls), request()).await;
+    assert_eq!(answer.count().await, 6);
+    assert_eq!(count.most.load(SeqCst), 3);
+}
