@@ -305,14 +305,12 @@ impl Writer {
     fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let epoch = self.pen.epoch();
         let renewed = self.renewal.poll(cx, &self.shared, &self.entry, epoch);
-        match std::task::ready!(renewed) {
-            Ok(()) => Poll::Ready(()),
-            Err(_) => {
-                // The append or the watch will say what happened to the session.
-                self.end(&Ending::Interrupted);
-                Poll::Pending
-            }
+        if std::task::ready!(renewed).is_ok() {
+            return Poll::Ready(());
         }
+        // The append or the watch will say what happened to the session.
+        self.end(&Ending::Interrupted);
+        Poll::Pending
     }
 
     /// Sends the front of what is written, and publishes what is acknowledged. Ready with an end,
