@@ -161,6 +161,7 @@ async fn a_script_that_can_not_be_followed_is_refused_before_the_first_event() {
         (json!({"stamps": 1, "tell": "mine"}), "give one of"),
         (json!({"stamps": 10_001}), "at most 10000"),
         (json!({"tally": "a".repeat(129)}), "at most 128 bytes"),
+        (json!({"release": "a".repeat(129)}), "at most 128 bytes"),
         (json!({"text": "a", "release": "mine"}), "give one of"),
         (
             json!({"tokens": 2, "tally": "mine", "holds": [1, 3]}),

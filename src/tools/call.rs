@@ -148,11 +148,13 @@ impl Call {
     ///
     /// Unless they accept. Once the answer has ended nobody can.
     pub async fn approve(&self, message: impl Into<String>) -> Result<(), Unanswered> {
-        self.aside(self.may_begin(message.into())).await
+        let asked = |id| InputRequest::approval(id, message.into());
+        self.aside(asked, None, None).await.map(|_| ())
     }
 
     /// Asks a person something. The answer fits the question's schema. The timeout of the call stands
-    /// still meanwhile, and others [run](super::ToolLayer::parallel) in its place.
+    /// still meanwhile, and others [run](super::ToolLayer::parallel) in its place; what the tool does
+    /// beside its question nobody stops.
     ///
     /// If the server dies and another makes the call again, the questions that were asked by then
     /// aren't asked again: their answers are given to the same questions in the same order.
@@ -170,7 +172,7 @@ impl Call {
             timeout,
         } = question;
         let asked = |id| InputRequest::question(id, message);
-        self.aside(self.wait(asked, schema, timeout)).await
+        self.aside(asked, schema, timeout).await
     }
 
     /// Asks a person for a `T`.
@@ -197,16 +199,24 @@ impl Call {
     /// Asks for the approval of a call that has no place yet.
     pub(super) async fn may_begin(&self, message: String) -> Result<(), Unanswered> {
         let asked = |id| InputRequest::approval(id, message);
-        self.wait(asked, None, None).await.map(|_| ())
+        self.wait(asked, None, None, false).await.map(|_| ())
     }
 
-    /// Waits for a person, and then for a place again.
-    async fn aside<T>(&self, answer: impl Future<Output = T>) -> T {
+    /// Asks in the middle of a run: the place is somebody else's until there is an answer, and a place.
+    async fn aside(
+        &self,
+        asked: impl FnOnce(InputId) -> InputRequest,
+        schema: Option<Value>,
+        timeout: Option<Duration>,
+    ) -> Result<Value, Unanswered> {
         let _pause = self.inner.clock.pause();
         let asks = self.inner.place.ask();
-        let answer = answer.await;
-        asks.end().await;
-        answer
+        let answer = self.wait(asked, schema, timeout, true).await;
+        if asks.end().await {
+            answer
+        } else {
+            Err(Unanswered::Cancelled)
+        }
     }
 
     /// Says that it begins, and returns when the log has that; false if it is not to begin.
@@ -220,6 +230,7 @@ impl Call {
         asked: impl FnOnce(InputId) -> InputRequest,
         schema: Option<Value>,
         timeout: Option<Duration>,
+        begun: bool,
     ) -> Result<Value, Unanswered> {
         let About {
             id,
@@ -243,7 +254,9 @@ impl Call {
                         return Ok(Value::Null);
                     }
                     Some(InputOutcome::Accept) => {}
-                    None => self.inner.place.leave(),
+                    // Without a word about it the place of a call that has begun is kept.
+                    None if !begun => self.inner.place.leave(),
+                    None => {}
                     Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
                     Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
                     Some(_) => return Err(Unanswered::Cancelled),

@@ -12,6 +12,8 @@ use crate::{
 const UNKNOWN: &str = "the server stopped while this ran: whether it took effect is unknown. It was \
     not run again; find out before you ask for it once more";
 
+const ENDED: &str = "the answer ended before this began";
+
 /// One run of a tool, for a task of its own.
 pub(super) struct Job {
     pub(super) entry: Arc<Entry>,
@@ -66,7 +68,7 @@ impl Job {
         if never_again && may_have_begun {
             return Outcome::Failed(UNKNOWN.into());
         }
-        match approval {
+        let turn = match approval {
             None => turn,
             Some(message) => {
                 drop(turn); // for others
@@ -75,14 +77,15 @@ impl Job {
                 }
                 call.place().queue()
             }
+        };
+        if turn.await.is_err() {
+            return Outcome::Failed(ENDED.into());
         }
-        .await
-        .ok();
         let handed_back = match part {
             Part::First { .. } => None,
             Part::Second(output) => {
                 if !(interrupted || call.begin().await) {
-                    return Outcome::Failed("the answer ended before this began".into());
+                    return Outcome::Failed(ENDED.into());
                 }
                 Some(output)
             }

@@ -53,7 +53,8 @@ impl ToolLayer {
     /// the model asked for them. Default 8, at least 1.
     ///
     /// A call that waits for a person doesn't run: others do meanwhile, and it goes on when there is a
-    /// place again. So all approvals of a turn are asked for at once.
+    /// place again. So all approvals of a turn are asked for at once. What a tool does beside a
+    /// question of its own, or after it has dropped the question's future, isn't counted.
     pub fn parallel(mut self, most: usize) -> Self {
         self.config.parallel = most.max(1);
         self

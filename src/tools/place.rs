@@ -28,8 +28,8 @@ enum Move {
     Leaves(usize),
 }
 
-/// Resolves when the call may run, or when nobody gives places away any more. Dropped, it gives up its
-/// turn.
+/// Resolves when the call may run; an error if nobody gives places away any more, because the answer
+/// has ended. Dropped, it gives up its turn.
 pub(super) type Turn = oneshot::Receiver<()>;
 
 /// One call's place. It has none while a person is asked.
@@ -81,6 +81,7 @@ impl Places {
     pub(super) fn done(&mut self, at: usize) {
         self.leave(at);
         self.done.insert(at);
+        self.admit(at);
     }
 
     /// Gives away what is free, and wakes the task of `cx` when there is more to do.
@@ -88,8 +89,8 @@ impl Places {
         while let Poll::Ready(Some(moved)) = self.moves.poll_recv(cx) {
             match moved {
                 Move::Leaves(at) => self.leave(at),
+                // It had its place all the time, or needs none any more.
                 Move::Queues(at, turn) if self.running.contains(&at) || self.done.contains(&at) => {
-                    // It had its place all the time, or needs none any more.
                     let _ = turn.send(());
                 }
                 Move::Queues(at, turn) => self.queue.push_back((at, turn)),
@@ -100,7 +101,18 @@ impl Places {
         {
             if turn.send(()).is_ok() {
                 self.running.insert(at);
+                self.admit(at);
             }
+        }
+    }
+
+    /// A call has one place, however often it asked for it.
+    fn admit(&mut self, at: usize) {
+        let queue = std::mem::take(&mut self.queue).into_iter();
+        let (his, others): (VecDeque<_>, VecDeque<_>) = queue.partition(|(of, _)| *of == at);
+        self.queue = others;
+        for (_, turn) in his {
+            let _ = turn.send(());
         }
     }
 }
@@ -113,14 +125,16 @@ impl Place {
         comes
     }
 
-    /// Somebody is asked. The place is free once the question is [heard](Places::leave), or by
-    /// [`leave`](Self::leave).
+    /// Somebody is asked. The place is free once the question is [heard](Places::leave).
     pub(super) fn ask(&self) -> Asks<'_> {
         self.questions.fetch_add(1, Ordering::SeqCst);
         Asks(self)
     }
 
-    /// Leaves without a word: the question is in the log.
+    /// Gives up the place of a call that did nothing with it yet.
+    ///
+    /// Nothing is heard of that, so it is for the moment after the place was given only: later the
+    /// server may no longer own the session.
     pub(super) fn leave(&self) {
         let _ = self.desk.send(Move::Leaves(self.at));
     }
@@ -131,17 +145,20 @@ impl Place {
 }
 
 impl Asks<'_> {
-    /// Nobody is asked any more: waits for a place, unless another question is open. A call that
-    /// drops this instead goes on without a place.
-    pub(super) async fn end(self) {
+    /// Nobody is asked any more: waits for a place, unless another question is open. False if the
+    /// answer has ended. A call that drops this instead goes on without a place.
+    #[must_use = "nothing may come of it once the answer has ended"]
+    pub(super) async fn end(self) -> bool {
         let place = self.0;
         drop(self);
-        if !place.is_asking() {
-            let _ = place.queue().await;
-            if place.is_asking() {
-                place.leave(); // another question came up meanwhile
-            }
+        if place.is_asking() {
+            return true;
         }
+        let given = place.queue().await.is_ok();
+        if place.is_asking() {
+            place.leave(); // another question came up meanwhile
+        }
+        given
     }
 }
 

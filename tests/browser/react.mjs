@@ -24,6 +24,12 @@ async function open(context, url) {
     },
     answers: () => page.locator('article[data-role=assistant]').allTextContents(),
     saying: (word) => page.locator('article[data-role=assistant]', { hasText: word }).first().waitFor({ timeout: 15_000 }),
+    /** Once it reads on: what is let go before that may have ended when it asks. */
+    reloadAndResume: async () => {
+      const resumed = page.waitForResponse((it) => it.url().endsWith('/stream') && it.status() === 200);
+      await page.reload();
+      await resumed;
+    },
     ready: () => page.locator('[data-status=ready]').waitFor({ state: 'attached', timeout: 20_000 }),
     stop: () => page.getByRole('button', { name: 'Stop' }).click({ timeout: 15_000 }),
   });
@@ -39,8 +45,7 @@ const scenarios = {
     await page.saying('word5 ');
     const [before] = await page.answers();
     assert.ok(before.length < page.text.length, 'control: the reload is in mid-answer');
-    await page.reload();
-    await page.saying('word5 ');
+    await page.reloadAndResume();
     await goOn(server);
     await page.saying('word59');
     await page.ready();
@@ -83,7 +88,7 @@ const scenarios = {
     await page.saying('word5 ');
     assert.ok(proxy.cut() > 0, 'control: a connection was cut');
     await page.locator('[data-status=error]').waitFor({ timeout: 15_000 });
-    await page.reload();
+    await page.reloadAndResume();
     await goOn(server);
     await page.saying('word59');
     await page.ready();

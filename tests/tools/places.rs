@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::Duration,
@@ -10,10 +10,13 @@ use std::{
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
 use unbroken::{
     chat::{Answers, ChatEvent, InputAnswer, InputId, Transcript},
-    tools::{Call, Question, ToolLayer, Tools, tool_fn},
+    tools::{Call, Question, ToolLayer, Tools, Unanswered, tool_fn},
 };
 
 use crate::support::{Answered, Model, Nothing, Wait, call, request, start};
@@ -75,12 +78,43 @@ fn tools(count: &Count) -> Tools {
             Ok("didn't wait")
         }
     };
+    // One question after the other, but the second one whatever becomes of the first.
+    let overlap = |_: Nothing, call: Call| async move {
+        let later = async {
+            tokio::time::sleep(SECOND).await;
+            call.ask(Question::new("B?")).await
+        };
+        let both = tokio::join!(call.ask(Question::new("A?")), later);
+        both.0?;
+        both.1?;
+        Ok("asked")
+    };
+    // Somebody else asks for it, whether it still runs or not.
+    let behind = |wait: Wait, call: Call| async move {
+        let asks = call.clone();
+        let allowed = tokio::spawn(async move { asks.approve("Delete?").await });
+        call.extensions()
+            .get::<Behind>()
+            .unwrap()
+            .0
+            .lock()
+            .unwrap()
+            .push(allowed);
+        tokio::time::sleep(Duration::from_secs(wait.seconds)).await;
+        Ok("left")
+    };
     Tools::new()
-        .with(tool_fn("wait", "", wait))
+        .with(tool_fn("wait", "", wait).idempotent())
         .with(tool_fn("pay", "", pay).approved_if(|_| Some("Pay?".into())))
-        .with(tool_fn("ask", "", ask))
+        .with(tool_fn("ask", "", ask).idempotent())
         .with(tool_fn("hasty", "", hasty))
+        .with(tool_fn("overlap", "", overlap))
+        .with(tool_fn("behind", "", behind))
 }
+
+/// What goes on behind the tools' backs.
+#[derive(Clone, Default)]
+struct Behind(Arc<Mutex<Vec<JoinHandle<Result<(), Unanswered>>>>>);
 
 /// One call runs at once.
 fn layer(count: &Count) -> ToolLayer {
@@ -102,6 +136,7 @@ async fn one_by_one<const N: usize>(
     let answers = Answers::new();
     let mut request = request();
     request.inputs = answers.inputs();
+    request.extensions.insert(Behind::default());
     let answer = start(&layer(count), &calling(calls), request).await;
     (answer, answers)
 }
@@ -231,4 +266,107 @@ async fn there_is_room_for_as_many_as_one_likes() {
     let answer = start(&layer, &Model::calling(calls), request()).await;
     assert_eq!(answer.count().await, 6);
     assert_eq!(count.most.load(SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_one_place_however_often_it_asked_for_it() {
+    let count = Count::default();
+    let calls = [("overlap", json!({})), ("wait", json!({"seconds": 1000}))];
+    let (mut answer, answers) = one_by_one(&count, calls).await;
+    let mut events = Vec::new();
+    for asked in 1..=2 {
+        while questions(&events).len() < asked {
+            events.push(answer.next().await.unwrap().unwrap());
+        }
+        // Each is answered before the next is asked, and while the other call has the place.
+        let id = questions(&events)[asked - 1].clone();
+        answers.give(id, InputAnswer::accept(json!("yes"))).unwrap();
+    }
+    events.extend(until_silent(&mut answer).await);
+    assert!(ended(&events).is_empty(), "{events:?}");
+    let rest = timeout(
+        2000 * SECOND,
+        answer.map(Result::unwrap).collect::<Vec<_>>(),
+    );
+    let rest = rest.await.expect("none waits for itself");
+    assert_eq!(ended(&rest), ["1", "0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_asks_behind_the_back_of_a_call_that_is_done_takes_no_place() {
+    let count = Count::default();
+    let calls = [("behind", json!({"seconds": 1})), ("ask", json!({}))];
+    let (mut answer, answers) = one_by_one(&count, calls).await;
+    let mut events = Vec::new();
+    while questions(&events).is_empty() {
+        events.push(answer.next().await.unwrap().unwrap());
+    }
+    // It waits for a place while its call ends.
+    let yes = || InputAnswer::accept(json!("yes"));
+    answers.give(questions(&events)[0].clone(), yes()).unwrap();
+    events.extend(until_silent(&mut answer).await);
+    let asked = questions(&events);
+    assert_eq!(asked.len(), 3, "{events:?}");
+    for id in &asked[1..] {
+        answers.give(id.clone(), yes()).unwrap();
+    }
+    let rest = timeout(100 * SECOND, answer.map(Result::unwrap).collect::<Vec<_>>());
+    let rest = rest.await.expect("there is a place");
+    assert_eq!(ended(&rest), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_place_when_the_answer_ends_may_do_nothing() {
+    let count = Count::default();
+    let calls = [
+        ("behind", json!({"seconds": 1000})),
+        ("wait", json!({"seconds": 1000})),
+    ];
+    let answers = Answers::new();
+    let behind = Behind::default();
+    let mut request = request();
+    request.inputs = answers.inputs();
+    request.extensions.insert(behind.clone());
+    let mut answer = start(&layer(&count), &calling(calls), request).await;
+    let asked = questions(&until_silent(&mut answer).await);
+    let yes = InputAnswer::accept(Value::Null);
+    answers.give(asked[0].clone(), yes).unwrap();
+    let events = until_silent(&mut answer).await;
+    assert!(ended(&events).is_empty(), "{events:?}");
+    let allowed = behind.0.lock().unwrap().pop().unwrap();
+    assert!(
+        !allowed.is_finished(),
+        "control: the other one has the place"
+    );
+    drop(answer);
+    assert_eq!(allowed.await.unwrap(), Err(Unanswered::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_word_in_the_log_no_place_is_given_up() {
+    // It was said before another server went on that somebody is asked: now nothing tells whether the
+    // session is still this server's.
+    let count = Count::default();
+    let calls = || [("ask", json!({})), ("wait", json!({"seconds": 1000}))];
+    let (mut answer, _) = one_by_one(&count, calls()).await;
+    let before = until_silent(&mut answer).await;
+    let asked = questions(&before);
+    assert_eq!(asked.len(), 2, "{before:?}");
+    drop(answer);
+    count.now.store(0, SeqCst);
+
+    let answers = Answers::new();
+    let mut request = request();
+    request.inputs = answers.inputs();
+    request.so_far = Some(Arc::new(before.iter().collect()));
+    let mut answer = start(&layer(&count), &calling(calls()), request).await;
+    until_silent(&mut answer).await;
+    assert_eq!(count.now.load(SeqCst), 0, "it waits, and has the place");
+    for id in asked {
+        let yes = InputAnswer::accept(json!("yes"));
+        answers.give(id, yes).unwrap();
+    }
+    let rest: Vec<_> = answer.map(Result::unwrap).collect().await;
+    assert_eq!(ended(&rest), ["0", "1"]);
+    assert_eq!(count.most.load(SeqCst), 1);
 }

@@ -78,7 +78,8 @@
 //!
 //! A hold is for whoever must do something in the middle of an answer, and would otherwise have to be
 //! faster than the answer: `{"text": "…", "holds": [5], "tally": "mine"}` stops after five tokens, and
-//! stays there until a second request brings `{"release": "mine"}`.
+//! stays there until a second request brings `{"release": "mine"}`; for good, if the name is forgotten by
+//! then.
 //!
 //! A script that can't be followed (an unknown field, a wrong type, a fault past the end) fails the
 //! request before the first event, with a message that says what is wrong with it.

@@ -292,12 +292,14 @@ impl Wire {
             }
             _ => {}
         }
-        if self
-            .tally
-            .as_ref()
-            .is_some_and(|name| name.len() > MAX_NAME)
-        {
-            return Err(bad(&format!("`tally` has at most {MAX_NAME} bytes")));
+        let release = match &say {
+            Some(Say::Release(name)) => Some(name),
+            _ => None,
+        };
+        for (field, name) in [("tally", self.tally.as_ref()), ("release", release)] {
+            if name.is_some_and(|name| name.len() > MAX_NAME) {
+                return Err(bad(&format!("`{field}` has at most {MAX_NAME} bytes")));
+            }
         }
         if self.holds.len() > MAX_HOLDS {
             return Err(bad(&format!("`holds` has at most {MAX_HOLDS}")));
