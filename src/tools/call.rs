@@ -246,17 +246,17 @@ impl Call {
 
         let nth = self.inner.asks.fetch_add(1, Ordering::Relaxed);
         let before = self.inner.asked.get(nth);
-        match before.filter(|before| is_same(&before.request, &request)) {
+        let before = before.filter(|before| is_same(&before.request, &request));
+        match before {
             Some(before) => {
                 request.input_id = before.request.input_id.clone();
                 match &before.outcome {
                     Some(InputOutcome::Accept) if request.kind == InputKind::Approval => {
                         return Ok(Value::Null);
                     }
-                    Some(InputOutcome::Accept) => {}
                     // Without a word about it the place of a call that has begun is kept.
                     None if !begun => self.inner.place.leave(),
-                    None => {}
+                    Some(InputOutcome::Accept) | None => {}
                     Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
                     Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
                     Some(_) => return Err(Unanswered::Cancelled),

@@ -372,3 +372,60 @@ async fn two_calls_ask_at_once_and_each_gets_its_own_answer() {
     assert!(events.contains(&ChatEvent::tool_result("2", "pay", "paid 80")));
     assert!(events.contains(&ChatEvent::tool_error("1", "pay", "the user declined")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_question_than_the_one_that_was_answered_before_is_asked_and_resolved() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let moody = tool_fn("moody", "", {
+        let runs = runs.clone();
+        move |_: Nothing, call: Call| {
+            let run = runs.fetch_add(1, SeqCst);
+            async move {
+                let said = call.ask(Question::new(format!("Run {run}?"))).await?;
+                call.ask(Question::new("Sure?")).await?;
+                Ok(said.to_string())
+            }
+        }
+    });
+    let layer = ToolLayer::new(Tools::new().with(moody.idempotent()));
+    let model = Model::calling([call("1", "moody", json!({}))]);
+    let yes = |run: u64| InputAnswer::accept(json!(run));
+    // The first is answered, the second isn't.
+    let answers = Answers::new();
+    let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
+    let mut before = Vec::new();
+    while asked(&before).len() < 2 {
+        let event = stream.next().await.unwrap().unwrap();
+        if let ChatEvent::InputRequest(asked) = &event
+            && resolved(&before).is_empty()
+        {
+            answers.give(asked.input_id.clone(), yes(0)).unwrap();
+        }
+        before.push(event);
+    }
+    drop(stream);
+
+    let mut again = request();
+    again.so_far = Some(Arc::new(before.iter().collect::<Transcript>()));
+    let answers = Answers::new();
+    again.inputs = answers.inputs();
+    let open = asked(&before)[1].input_id.clone();
+    answers.give(open, yes(1)).unwrap();
+    let mut stream = start(&layer, &model, again).await;
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        let event = event.unwrap();
+        if let ChatEvent::InputRequest(asked) = &event {
+            assert_eq!(asked.message, "Run 1?");
+            answers.give(asked.input_id.clone(), yes(2)).unwrap();
+        }
+        events.push(event);
+    }
+    let settled = events.iter().filter_map(|event| match event {
+        ChatEvent::InputResolved(it) => Some(&it.input_id),
+        _ => None,
+    });
+    let settled: Vec<_> = settled.collect();
+    let expected = [&asked(&events)[0].input_id, &asked(&before)[1].input_id];
+    assert_eq!(settled, expected, "each is resolved once");
+}

@@ -114,7 +114,9 @@ fn tools(count: &Count) -> Tools {
 
 /// What goes on behind the tools' backs.
 #[derive(Clone, Default)]
-struct Behind(Arc<Mutex<Vec<JoinHandle<Result<(), Unanswered>>>>>);
+struct Behind(Arc<Mutex<Vec<Allowed>>>);
+
+type Allowed = JoinHandle<Result<(), Unanswered>>;
 
 /// One call runs at once.
 fn layer(count: &Count) -> ToolLayer {
