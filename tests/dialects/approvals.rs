@@ -1,8 +1,9 @@
-//! What people say to approvals over the AI SDK's dialect, several in one message.
+//! What people say to approvals and questions over the AI SDK's dialect.
 
 use axum::body::{Body, to_bytes};
 use futures_util::stream;
 use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
@@ -27,10 +28,10 @@ fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
     let model = provider_fn(|request: ChatRequest| {
         let told = request.messages.iter().any(|it| it.role == Role::Tool);
         let pay = |id| ToolCall::new(id, "pay", json!({}));
-        let event = if told {
-            ChatEvent::text("Done.")
-        } else {
-            ChatEvent::tool_calls([pay("a"), pay("b")])
+        let event = match &*request.messages[0].content {
+            _ if told => ChatEvent::text("Done."),
+            "Sit" => ChatEvent::tool_calls([ToolCall::new("a", "seat", json!({}))]),
+            _ => ChatEvent::tool_calls([pay("a"), pay("b")]),
         };
         stream::iter([Ok::<_, ProviderError>(event)])
     });
@@ -38,7 +39,14 @@ fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
         call.progress("paying");
         Ok("paid")
     });
-    let tools = Tools::new().with(pay.approved_if(|_| Some("Pay?".to_owned())));
+    let seat = tool_fn(
+        "seat",
+        "Asks for a seat.",
+        |_: Value, call: Call| async move { call.ask_for::<String>("Which seat?").await },
+    );
+    let tools = Tools::new()
+        .with(pay.approved_if(|_| Some("Pay?".to_owned())))
+        .with(seat);
     let provider = ServiceBuilder::new()
         .layer(ToolLayer::new(tools))
         .service(model);
@@ -216,4 +224,48 @@ async fn a_resume_names_what_the_session_asked_and_nothing_else() {
     let run = response.headers()["x-workflow-run-id"].to_str().unwrap();
     let (_, named) = run.split_once('!').unwrap();
     assert_eq!(named.split(',').collect::<Vec<_>>(), approvals);
+}
+
+#[tokio::test]
+async fn a_question_is_answered_beside_the_stream() {
+    let (sdk, _) = chats();
+    let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Sit"}]});
+    let ask = json!({"id": "chat", "messages": [user], "trigger": "submit-message"});
+    let mut stream = Body::new(send(&sdk, "POST", "/", &ask).await.into_body());
+    let mut seen = String::new();
+    while !seen.contains("data-input-request") {
+        let frame = stream.frame().await.unwrap().unwrap();
+        seen += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+    }
+    let given = chunks(&seen);
+    let asked = given.iter().find(|it| it["type"] == "data-input-request");
+    let asked = asked.unwrap();
+    assert_eq!(asked["data"]["message"], "Which seat?");
+    let message = given[0]["messageId"].as_str().unwrap();
+    let path = format!("/{message}/inputs/{}", asked["id"].as_str().unwrap());
+
+    let unfit = json!({"action": "accept", "content": 12});
+    let refused = send(&sdk, "POST", &path, &unfit).await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let answer = json!({"action": "accept", "content": "12A"});
+    let taken = send(&sdk, "POST", &path, &answer).await;
+    assert_eq!(taken.status(), StatusCode::ACCEPTED);
+    let taken: Value = serde_json::from_str(&text(taken).await).unwrap();
+    assert_eq!(taken["id"], message);
+    let late = send(&sdk, "POST", &path, &json!({"action": "decline"})).await;
+    assert_eq!(late.status(), StatusCode::CONFLICT);
+
+    let rest = to_bytes(stream, usize::MAX).await.unwrap();
+    let rest = chunks(std::str::from_utf8(&rest).unwrap());
+    let resolved = rest.iter().find(|it| it["type"] == "data-input-resolved");
+    assert_eq!(resolved.unwrap()["id"], asked["id"]);
+    let gave = rest.iter().find(|it| it["type"] == "tool-output-available");
+    assert_eq!(gave.unwrap()["output"], "12A", "{rest:?}");
+    assert!(rest.iter().any(|it| it["delta"] == "Done."), "{rest:?}");
+
+    for (method, status) in [("OPTIONS", 204), ("GET", 405)] {
+        let response = send(&sdk, method, &path, &Value::Null).await;
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["allow"], "POST, OPTIONS");
+    }
 }

@@ -7,6 +7,7 @@
 //! | `GET /{chatId}/stream` | resume: the running answer of the chat, from its start; what was said so far in few chunks | 200; 204 if nothing runs |
 //! | `GET /{runId}/stream?startIndex=N` | go on after so many chunks; `runId` came with `x-workflow-run-id` | 200 |
 //! | `POST /{chatId}/stop` | stop, for everybody who watches; safe to repeat | 202 once stored, 200 if it had ended, 204 if nothing runs |
+//! | `POST /{messageId}/inputs/{inputId}` | answer a `data-input-request` of the message, `{action, content}` as in the native protocol | 202; 409 if somebody else was faster |
 //!
 //! The stream is the SDK's own: server-sent events with a chunk each, and `[DONE]` at the end.
 //!
@@ -65,7 +66,8 @@
 //! | `tool_calls`, `isomorphic_handoff` | `tool-input-available`; a handoff with something to hand over is a `data-handoff` too |
 //! | `tool_result`, `tool_error` | `tool-output-available`, `tool-output-error`; what the model says next is a step of its own |
 //! | `tool_progress` | `data-tool-progress`, transient |
-//! | `input_request` | the approval of a call: `tool-approval-request`, and a `finish` once no other call of the turn runs; anything else: `data-input-request` |
+//! | `input_request` | the approval of a call: `tool-approval-request`, and a `finish` once no other call of the turn runs; anything else: `data-input-request`, with the question's id |
+//! | `input_resolved` | of an approval nothing: the call says it; of anything else `data-input-resolved` with the same id |
 //! | `custom` | `data-{name}`, with its `id` and `transient` where it has them |
 //! | `restarted` | `data-restarted`, and a step of its own: what was said before it stays |
 //! | `complete`, `aborted`, `error` | `finish`, after `abort` or `error` where it is one of these |
@@ -79,6 +81,17 @@
 //! [`AiSdk::enabled_tools`]. What the client's own tools gave comes back as another POST; its answer
 //! goes on in the message that asked. So does what a person says to a `tool-approval-request`: the
 //! session waits for it, while the client's stream ends; the POST that brings it reads on.
+//!
+//! A question that a tool asks in the middle of its run is a `data-input-request`: the stream goes on,
+//! and so does the tool once somebody has answered.
+//!
+//! ```js
+//! fetch(`/api/chat/${message.id}/inputs/${part.id}`, {
+//!   method: 'POST',
+//!   headers: { 'content-type': 'application/json' },
+//!   body: JSON.stringify({ action: 'accept', content: '12A' }), // or decline, or cancel
+//! })
+//! ```
 
 mod answer;
 mod approvals;
@@ -100,7 +113,7 @@ use http::{Response, request::Parts};
 #[cfg(feature = "durable-streams")]
 pub(super) use self::values::MessageChunks;
 pub use self::{answer::RUN_ID, message::UiMessage};
-use super::{Answer, Dialect, Intent, Refusal, Rival, Route};
+use super::{Answer, Dialect, Intent, Native, Refusal, Rival, Route};
 use crate::chat::EnabledTools;
 
 /// The dialect of the AI SDK. The [module](self) has its routes.
@@ -168,7 +181,10 @@ impl Dialect for AiSdk {
         route::route(self, head)
     }
 
-    fn decode(&self, _: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+        if head.uri.path().contains("/inputs/") {
+            return Native::new().decode(head, body);
+        }
         request::decode(self, body).map(|start| Intent::Start(Box::new(start)))
     }
 
@@ -177,7 +193,10 @@ impl Dialect for AiSdk {
     }
 
     fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
-        answer::answer(answer)
+        match answer {
+            Answer::Answered { .. } => Native::new().answer(answer),
+            answer => answer::answer(answer),
+        }
     }
 
     fn can_restart(&self) -> bool {

@@ -5,7 +5,8 @@ use super::{AiSdk, encoder::UiMessageStream};
 use crate::{
     chat::InputId,
     dialect::{
-        Abort, Intent, Problem, Read, Refusal, Route, Target, head::content_type, query::query,
+        Abort, Dialect, Intent, Native, Problem, Read, Refusal, Route, Target, head::content_type,
+        query::query,
     },
     session::{ChatId, Lsn, Position, SessionId},
 };
@@ -24,10 +25,12 @@ pub(super) fn route(dialect: &AiSdk, head: &Parts) -> Result<Route, Refusal> {
             stream(head, name).map(Route::Known)
         }
         (Some(name), Some("stop"), None) if !name.is_empty() => stop(head, name).map(Route::Known),
+        // There is nothing of the SDK's own for answers while a message goes on.
+        (Some(_), Some("inputs"), Some(_)) => Native::new().route(head),
         _ => Err(Refusal::new(
             Problem::NoSuchRoute,
-            "the paths are /, /{chatId}/stream and /{chatId}/stop, below the path where the service \
-             is mounted",
+            "the paths are /, /{chatId}/stream, /{chatId}/stop and /{messageId}/inputs/{inputId}, \
+             below the path where the service is mounted",
         )),
     }
 }
