@@ -14,6 +14,15 @@ pub(super) fn parse_id(text: &str) -> Result<SessionId, Refusal> {
         .map_err(|error: InvalidSessionId| Refusal::new(Problem::MalformedId, error.to_string()))
 }
 
+/// There is something at this path, for other methods.
+pub(super) fn not_allowed(allow: &'static str) -> Refusal {
+    Refusal::new(
+        Problem::MethodNotAllowed,
+        format!("the methods here are {allow}"),
+    )
+    .allow(allow)
+}
+
 /// Whether the body is announced as JSON.
 pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
     let json = head

@@ -34,7 +34,7 @@ pub enum Intent {
     /// Answer what a session asks.
     Answer {
         /// Which one.
-        id: SessionId,
+        session: Target,
         /// Which question.
         input: InputId,
         /// What is answered.

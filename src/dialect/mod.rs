@@ -59,6 +59,7 @@ mod fold;
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
 mod frames;
 mod head;
+mod inputs;
 mod intent;
 mod key;
 pub mod native;

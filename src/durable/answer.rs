@@ -2,7 +2,7 @@ use super::serve::{Exchange, Served};
 use crate::{
     access::Action,
     chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},
-    dialect::{self, Answers, Problem, Refusal},
+    dialect::{self, Answers, Problem, Refusal, Target},
     session::{Chunk, Lsn, Position, SessionId},
     store::{Answer, Answered, State, StoreError},
 };
@@ -19,10 +19,13 @@ impl Exchange {
     /// Takes in what somebody answered to a question of a session, wherever it runs.
     pub(super) async fn answer_input(
         &self,
-        id: &SessionId,
+        session: &Target,
         input: &InputId,
         answer: &InputAnswer,
     ) -> Served {
+        let Some(id) = &self.locate(session, Action::Answer).await? else {
+            return Err(nothing_asked());
+        };
         let state = self.state(id, Action::Answer).await?;
         let (asked, _) = self.asked(id, state.tail, &[]).await?;
         let Some(asked) = asked.input(input) else {

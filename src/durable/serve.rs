@@ -119,7 +119,11 @@ where
         Intent::Page(page) => exchange.page(page, head.method == Method::HEAD).await,
         Intent::Whole(whole) => exchange.whole(whole).await,
         Intent::Abort(abort) => exchange.abort(abort).await,
-        Intent::Answer { id, input, answer } => exchange.answer_input(&id, &input, &answer).await,
+        Intent::Answer {
+            session,
+            input,
+            answer,
+        } => exchange.answer_input(&session, &input, &answer).await,
         Intent::Delete { id } => exchange.delete(&id).await,
         Intent::List(list) => exchange.list(list).await,
         Intent::Options { allow } => Ok(exchange.answer(&Answer::Options { allow })),

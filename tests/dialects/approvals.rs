@@ -241,8 +241,18 @@ async fn a_question_is_answered_beside_the_stream() {
     let asked = given.iter().find(|it| it["type"] == "data-input-request");
     let asked = asked.unwrap();
     assert_eq!(asked["data"]["message"], "Which seat?");
-    let message = given[0]["messageId"].as_str().unwrap();
-    let path = format!("/{message}/inputs/{}", asked["id"].as_str().unwrap());
+    let session = given[0]["messageId"].as_str().unwrap();
+    let input = asked["id"].as_str().unwrap();
+    let path = format!("/chat/inputs/{input}");
+    for nothing in [
+        "/chat/inputs/another".to_owned(),
+        format!("/elsewhere/inputs/{input}"),
+    ] {
+        let cancel = json!({"action": "cancel"});
+        let refused = send(&sdk, "POST", &nothing, &cancel).await;
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND, "{nothing}");
+        assert!(text(refused).await.contains("no-such-input"));
+    }
 
     let unfit = json!({"action": "accept", "content": 12});
     let refused = send(&sdk, "POST", &path, &unfit).await;
@@ -251,9 +261,13 @@ async fn a_question_is_answered_beside_the_stream() {
     let taken = send(&sdk, "POST", &path, &answer).await;
     assert_eq!(taken.status(), StatusCode::ACCEPTED);
     let taken: Value = serde_json::from_str(&text(taken).await).unwrap();
-    assert_eq!(taken["id"], message);
-    let late = send(&sdk, "POST", &path, &json!({"action": "decline"})).await;
-    assert_eq!(late.status(), StatusCode::CONFLICT);
+    assert_eq!(taken["id"], session);
+    // The session by its own name, and by that of the stream that the Workflow transport reads.
+    for name in [session.to_owned(), format!("{session}~0")] {
+        let path = format!("/{name}/inputs/{input}");
+        let late = send(&sdk, "POST", &path, &json!({"action": "decline"})).await;
+        assert_eq!(late.status(), StatusCode::CONFLICT, "{name}");
+    }
 
     let rest = to_bytes(stream, usize::MAX).await.unwrap();
     let rest = chunks(std::str::from_utf8(&rest).unwrap());
@@ -263,6 +277,9 @@ async fn a_question_is_answered_beside_the_stream() {
     assert_eq!(gave.unwrap()["output"], "12A", "{rest:?}");
     assert!(rest.iter().any(|it| it["delta"] == "Done."), "{rest:?}");
 
+    let cancel = json!({"action": "cancel"});
+    let over = send(&sdk, "POST", &path, &cancel).await;
+    assert_eq!(over.status(), StatusCode::NOT_FOUND, "nothing runs there");
     for (method, status) in [("OPTIONS", 204), ("GET", 405)] {
         let response = send(&sdk, method, &path, &Value::Null).await;
         assert_eq!(response.status(), status);

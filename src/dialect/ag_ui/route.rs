@@ -4,9 +4,9 @@ use http::{HeaderName, Method, request::Parts};
 use super::{AgUi, cursor::Id, encoder::AgUiEncoder, request::RunAgentInput};
 use crate::{
     dialect::{
-        Abort, Answering, Dialect, Intent, InvalidCursor, Native, Problem, Read, Refusal, Route,
-        Start, Whole,
-        head::{content_type, header_value, parse_id},
+        Abort, Answering, Intent, InvalidCursor, Problem, Read, Refusal, Route, Start, Whole,
+        head::{content_type, header_value, not_allowed, parse_id},
+        inputs,
         query::query,
     },
     headers::{LAST_EVENT_ID, RUN_ID},
@@ -26,7 +26,12 @@ pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
         (Some(id), None, _) => session(head, id)?,
         (Some(id), Some("abort"), None) => abort(head, id)?,
         // There is nothing of AG-UI's own for answers while a run goes on.
-        (Some(_), Some("inputs"), Some(_)) => return Native::new().route(head),
+        (Some(id), Some("inputs"), Some(input)) if segments.next().is_none() => {
+            if head.method == Method::POST {
+                parse_id(id)?;
+            }
+            return inputs::route(head, input);
+        }
         _ => {
             return Err(Refusal::new(
                 Problem::NoSuchRoute,
@@ -90,8 +95,8 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
 
 /// What a body asks for.
 pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if head.uri.path().contains("/inputs/") {
-        return Native::new().decode(head, body);
+    if let Some((id, input)) = inputs::named(head) {
+        return inputs::decode(parse_id(id)?, input, body);
     }
     let input = RunAgentInput::read(body)?;
     let named = input.run_id.as_deref().map(parse_id).transpose()?;
@@ -158,14 +163,6 @@ fn parse_cursor(text: &str) -> Result<Option<Id>, Refusal> {
     })?;
     // Before the first record nothing was sent.
     Ok((id.at != Position::START).then_some(id))
-}
-
-fn not_allowed(allow: &'static str) -> Refusal {
-    Refusal::new(
-        Problem::MethodNotAllowed,
-        format!("the methods here are {allow}"),
-    )
-    .allow(allow)
 }
 
 #[cfg(test)]

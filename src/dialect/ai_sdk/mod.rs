@@ -7,7 +7,7 @@
 //! | `GET /{chatId}/stream` | resume: the running answer of the chat, from its start; what was said so far in few chunks | 200; 204 if nothing runs |
 //! | `GET /{runId}/stream?startIndex=N` | go on after so many chunks; `runId` came with `x-workflow-run-id` | 200 |
 //! | `POST /{chatId}/stop` | stop, for everybody who watches; safe to repeat | 202 once stored, 200 if it had ended, 204 if nothing runs |
-//! | `POST /{messageId}/inputs/{inputId}` | answer a `data-input-request` of the message, `{action, content}` as in the native protocol | 202; 409 if somebody else was faster |
+//! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of what runs in the chat, `{action, content}` as in the native protocol | 202; 409 if it is no longer open |
 //!
 //! The stream is the SDK's own: server-sent events with a chunk each, and `[DONE]` at the end.
 //!
@@ -86,7 +86,7 @@
 //! and so does the tool once somebody has answered.
 //!
 //! ```js
-//! fetch(`/api/chat/${message.id}/inputs/${part.id}`, {
+//! fetch(`/api/chat/${id}/inputs/${part.id}`, {
 //!   method: 'POST',
 //!   headers: { 'content-type': 'application/json' },
 //!   body: JSON.stringify({ action: 'accept', content: '12A' }), // or decline, or cancel
@@ -182,10 +182,7 @@ impl Dialect for AiSdk {
     }
 
     fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-        if head.uri.path().contains("/inputs/") {
-            return Native::new().decode(head, body);
-        }
-        request::decode(self, body).map(|start| Intent::Start(Box::new(start)))
+        route::decode(self, head, body)
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {

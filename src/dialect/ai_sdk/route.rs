@@ -1,11 +1,14 @@
+use bytes::Bytes;
 use http::{Method, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{AiSdk, encoder::UiMessageStream};
+use super::{AiSdk, encoder::UiMessageStream, request};
 use crate::{
     chat::InputId,
     dialect::{
-        Abort, Dialect, Intent, Native, Problem, Read, Refusal, Route, Target, head::content_type,
+        Abort, Intent, Problem, Read, Refusal, Route, Target,
+        head::{content_type, not_allowed},
+        inputs,
         query::query,
     },
     session::{ChatId, Lsn, Position, SessionId},
@@ -25,11 +28,14 @@ pub(super) fn route(dialect: &AiSdk, head: &Parts) -> Result<Route, Refusal> {
             stream(head, name).map(Route::Known)
         }
         (Some(name), Some("stop"), None) if !name.is_empty() => stop(head, name).map(Route::Known),
-        // There is nothing of the SDK's own for answers while a message goes on.
-        (Some(_), Some("inputs"), Some(_)) => Native::new().route(head),
+        (Some(name), Some("inputs"), Some(input))
+            if !name.is_empty() && segments.next().is_none() =>
+        {
+            inputs::route(head, input)
+        }
         _ => Err(Refusal::new(
             Problem::NoSuchRoute,
-            "the paths are /, /{chatId}/stream, /{chatId}/stop and /{messageId}/inputs/{inputId}, \
+            "the paths are /, /{chatId}/stream, /{chatId}/stop and /{chatId}/inputs/{inputId}, \
              below the path where the service is mounted",
         )),
     }
@@ -72,12 +78,25 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
 
 fn stop(head: &Parts, name: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort(Abort::new(match Run::parse(name) {
-            Some(run) => run.id.into(),
-            None => target(name),
-        }))),
+        Method::POST => Ok(Intent::Abort(Abort::new(running(name)))),
         Method::OPTIONS => Ok(Intent::Options { allow: STOP }),
         _ => Err(not_allowed(STOP)),
+    }
+}
+
+/// What a body asks for.
+pub(super) fn decode(dialect: &AiSdk, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+    match inputs::named(head) {
+        Some((name, input)) => inputs::decode(running(name), input, body),
+        None => request::decode(dialect, body).map(|start| Intent::Start(Box::new(start))),
+    }
+}
+
+/// A run of the Workflow transport's, or what runs in a chat.
+fn running(name: &str) -> Target {
+    match Run::parse(name) {
+        Some(run) => run.id.into(),
+        None => target(name),
     }
 }
 
@@ -141,14 +160,6 @@ fn start_index(head: &Parts) -> Result<Option<u64>, Refusal> {
             "`startIndex` is the number of chunks that were received",
         )),
     }
-}
-
-fn not_allowed(allow: &'static str) -> Refusal {
-    Refusal::new(
-        Problem::MethodNotAllowed,
-        format!("the methods here are {allow}"),
-    )
-    .allow(allow)
 }
 
 #[cfg(test)]

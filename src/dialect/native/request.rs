@@ -3,24 +3,23 @@ use http::request::Parts;
 
 use super::{Native, route};
 use crate::{
-    chat::{ChatRequest, InputAnswer},
+    chat::ChatRequest,
     dialect::{
         Intent, Problem, Refusal,
         body::{self, EXAMPLE},
+        head::parse_id,
+        inputs,
     },
 };
 
 /// What the body of `POST /`, or of an answer, asks for.
 pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if let Some((id, input)) = route::answered(head)? {
-        let answer = input_answer(body)?;
-        return Ok(Intent::Answer { id, input, answer });
+    if let Some((id, input)) = inputs::named(head) {
+        return inputs::decode(parse_id(id)?, input, body);
     }
     let request = chat_request(body)?;
     route::start(native, head, request).map(|start| Intent::Start(Box::new(start)))
 }
-
-const ANSWER: &str = r#"{"action":"accept","content":{}}"#;
 
 fn chat_request(bytes: &Bytes) -> Result<ChatRequest, Refusal> {
     let request: ChatRequest = body::read(bytes, "a chat request", EXAMPLE)?;
@@ -32,10 +31,6 @@ fn chat_request(bytes: &Bytes) -> Result<ChatRequest, Refusal> {
         ));
     }
     Ok(request)
-}
-
-fn input_answer(bytes: &Bytes) -> Result<InputAnswer, Refusal> {
-    body::read_or(Problem::UnfitAnswer, bytes, "an answer", ANSWER)
 }
 
 #[cfg(test)]
@@ -69,19 +64,6 @@ mod tests {
         ] {
             assert_eq!(problem(bad), Problem::WrongShape, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn an_answer_that_is_none_is_told_from_what_is_not_json() {
-        let problem = |body| input_answer(&Bytes::from_static(body)).unwrap_err().problem;
-        for bad in [&b""[..], b"yes", b"{\"action\":7,"] {
-            assert_eq!(problem(bad), Problem::NotJson, "{bad:?}");
-        }
-        for bad in [&b"[]"[..], b"{}", b"{\"action\":\"shrug\"}"] {
-            assert_eq!(problem(bad), Problem::UnfitAnswer, "{bad:?}");
-        }
-        let body = Bytes::from_static(br#"{"action":"accept","content":{"days":3}}"#);
-        assert_eq!(input_answer(&body).unwrap().content["days"], 3);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use http::{Method, request::Parts};
 
 use super::{Native, accept::Representation, parameters};
 use crate::{
-    chat::{ChatRequest, InputId, InvalidInputId},
+    chat::ChatRequest,
     dialect::{
         Abort, Answering, Intent, List, Page, Problem, Read, Refusal, Route, Start,
-        head::{content_type, parse_id},
+        head::{content_type, not_allowed, parse_id},
+        inputs,
         query::query,
     },
     headers::{LAST_EVENT_ID, LAST_LSN},
@@ -18,7 +19,6 @@ use crate::{
 const ROOT: &str = "GET, HEAD, POST, OPTIONS";
 const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
 const ABORT: &str = "POST, OPTIONS";
-const INPUT: &str = "POST, OPTIONS";
 
 /// What the answer to a page must know of what was asked: runs of text are folded.
 pub(super) struct Compacted;
@@ -37,7 +37,10 @@ pub(super) fn route(native: &Native, head: &Parts) -> Result<Route, Refusal> {
         (Some(id), None, _) => session(native, head, id)?,
         (Some(id), Some("abort"), None) => abort(head, id)?,
         (Some(id), Some("inputs"), Some(input)) if segments.next().is_none() => {
-            return self::input(head, id, input);
+            if head.method == Method::POST {
+                parse_id(id)?;
+            }
+            return inputs::route(head, input);
         }
         _ => {
             return Err(Refusal::new(
@@ -100,35 +103,6 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     }
 }
 
-fn input(head: &Parts, id: &str, input: &str) -> Result<Route, Refusal> {
-    match head.method {
-        Method::POST => {
-            question(id, input)?;
-            content_type(head).map(|()| Route::Body)
-        }
-        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: INPUT })),
-        _ => Err(not_allowed(INPUT)),
-    }
-}
-
-/// The question that the path of an answer names; `None` if it is the path of a start.
-pub(super) fn answered(head: &Parts) -> Result<Option<(SessionId, InputId)>, Refusal> {
-    let path = head.uri.path();
-    let path = path.strip_prefix('/').unwrap_or(path);
-    match path.split_once("/inputs/") {
-        Some((id, input)) => question(id, input).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn question(id: &str, input: &str) -> Result<(SessionId, InputId), Refusal> {
-    let id = parse_id(id)?;
-    let input = input
-        .parse()
-        .map_err(|error: InvalidInputId| Refusal::new(Problem::NoSuchInput, error.to_string()))?;
-    Ok((id, input))
-}
-
 /// How a start is to be answered, and under which id; its body is here.
 pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
     let answering = match parameters::representation(head)? {
@@ -184,14 +158,6 @@ fn list(head: &Parts) -> Result<List, Refusal> {
         limit: parameters::number(head, "limit", "a number of sessions, at least 1")?
             .map_or(0, |limit| limit.clamp(1, PAGE_LIMIT_MAX)),
     })
-}
-
-fn not_allowed(allow: &'static str) -> Refusal {
-    Refusal::new(
-        Problem::MethodNotAllowed,
-        format!("the methods here are {allow}"),
-    )
-    .allow(allow)
 }
 
 #[cfg(test)]
@@ -378,7 +344,7 @@ mod tests {
             ("/", ROOT),
             (&session, SESSION),
             (&abort, ABORT),
-            (&input, INPUT),
+            (&input, inputs::ALLOW),
         ] {
             for method in [
                 "GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "BREW",

@@ -6,7 +6,7 @@ use super::{OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse,
 use crate::{
     dialect::{
         Abort, Answering, Intent, Key, Problem, Read, Refusal, Route, Start, Whole,
-        head::{content_type, header_value, parse_id},
+        head::{content_type, header_value, not_allowed, parse_id},
         query::query,
     },
     session::{Position, SessionId},
@@ -134,14 +134,6 @@ fn nowhere() -> Refusal {
         "the paths are /responses, /responses/{id} and /responses/{id}/cancel, below the path where \
          the service is mounted",
     )
-}
-
-fn not_allowed(allow: &'static str) -> Refusal {
-    Refusal::new(
-        Problem::MethodNotAllowed,
-        format!("the methods here are {allow}"),
-    )
-    .allow(allow)
 }
 
 #[cfg(test)]

@@ -1,0 +1,76 @@
+//! `POST /{session}/inputs/{inputId}`: where a question is answered, in each dialect whose clients have
+//! no way of their own to do so.
+
+use bytes::Bytes;
+use http::{Method, request::Parts};
+
+use super::{
+    Intent, Problem, Refusal, Route, Target, body,
+    head::{content_type, not_allowed},
+};
+use crate::chat::{InputAnswer, InputId, InvalidInputId};
+
+/// The methods there are.
+pub(super) const ALLOW: &str = "POST, OPTIONS";
+const EXAMPLE: &str = r#"{"action":"accept","content":{}}"#;
+
+/// What the head asks for, where the path names this question.
+pub(super) fn route(head: &Parts, input: &str) -> Result<Route, Refusal> {
+    match head.method {
+        Method::POST => {
+            parse(input)?;
+            content_type(head).map(|()| Route::Body)
+        }
+        Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: ALLOW })),
+        _ => Err(not_allowed(ALLOW)),
+    }
+}
+
+/// The session and the question that the path names, as it names them; `None` if it is that of a start.
+pub(super) fn named(head: &Parts) -> Option<(&str, &str)> {
+    let path = head.uri.path();
+    path.strip_prefix('/')
+        .unwrap_or(path)
+        .split_once("/inputs/")
+}
+
+/// What the body of an answer asks for.
+pub(super) fn decode(
+    session: impl Into<Target>,
+    input: &str,
+    bytes: &Bytes,
+) -> Result<Intent, Refusal> {
+    Ok(Intent::Answer {
+        session: session.into(),
+        input: parse(input)?,
+        answer: read(bytes)?,
+    })
+}
+
+fn read(bytes: &Bytes) -> Result<InputAnswer, Refusal> {
+    body::read_or(Problem::UnfitAnswer, bytes, "an answer", EXAMPLE)
+}
+
+fn parse(input: &str) -> Result<InputId, Refusal> {
+    input
+        .parse()
+        .map_err(|error: InvalidInputId| Refusal::new(Problem::NoSuchInput, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_none_is_told_from_what_is_not_json() {
+        let problem = |body| read(&Bytes::from_static(body)).unwrap_err().problem;
+        for bad in [&b""[..], b"yes", b"{\"action\":7,"] {
+            assert_eq!(problem(bad), Problem::NotJson, "{bad:?}");
+        }
+        for bad in [&b"[]"[..], b"{}", b"{\"action\":\"shrug\"}"] {
+            assert_eq!(problem(bad), Problem::UnfitAnswer, "{bad:?}");
+        }
+        let body = Bytes::from_static(br#"{"action":"accept","content":{"days":3}}"#);
+        assert_eq!(read(&body).unwrap().content["days"], 3);
+    }
+}
