@@ -23,19 +23,28 @@ impl Exchange {
         input: &InputId,
         answer: &InputAnswer,
     ) -> Served {
-        let Some(id) = &self.locate(session, Action::Answer).await? else {
-            return Err(nothing_asked());
-        };
-        let state = self.state(id, Action::Answer).await?;
-        let (asked, _) = self.asked(id, state.tail, &[]).await?;
-        let Some(asked) = asked.input(input) else {
-            return Err(nothing_asked());
-        };
-        let state = self.take(id, state, asked, answer).await?;
-        Ok(self.answer(&dialect::Answer::Answered {
-            session: self.view_of(id, &state),
-            input,
-        }))
+        for id in &self.candidates(session).await? {
+            let state = match self.state(id, Action::Answer).await {
+                Ok(state) => state,
+                // A list may lag, and the name of a conversation may look like an id.
+                Err(refusal)
+                    if matches!(session, Target::Chat(_) | Target::IdOrChat(..))
+                        && matches!(refusal.problem, Problem::NotFound | Problem::Gone) =>
+                {
+                    continue;
+                }
+                Err(refusal) => return Err(refusal),
+            };
+            let (asked, _) = self.asked(id, state.tail, &[]).await?;
+            if let Some(asked) = asked.input(input) {
+                let state = self.take(id, state, asked, answer).await?;
+                return Ok(self.answer(&dialect::Answer::Answered {
+                    session: self.view_of(id, &state),
+                    input,
+                }));
+            }
+        }
+        Err(nothing_asked())
     }
 
     /// Takes in all that somebody answered to questions of a session, if it asked any of them.

@@ -46,12 +46,7 @@ impl Exchange {
         target: &Target,
         action: Action,
     ) -> Result<Option<SessionId>, Refusal> {
-        let (id, chat) = match target {
-            Target::Id(id) => (Some(id.clone()), None),
-            Target::Key(key) => (Some(self.id_of(key, 0)), None),
-            Target::Chat(chat) => (None, Some(chat)),
-            Target::IdOrChat(id, chat) => (Some(id.clone()), Some(chat)),
-        };
+        let (id, chat) = self.named(target);
         if let Some(id) = id {
             match self.state(&id, action).await {
                 Ok(_) => return Ok(Some(id)),
@@ -61,6 +56,27 @@ impl Exchange {
         }
         let Some(chat) = chat else { return Ok(None) };
         Ok(self.open(chat, action).await?.into_iter().next())
+    }
+
+    /// All that a client may mean who knows more than the name: what has this id, then what runs in the
+    /// conversation, then what has ended there.
+    pub(super) async fn candidates(&self, target: &Target) -> Result<Vec<SessionId>, Refusal> {
+        let (id, chat) = self.named(target);
+        let mut candidates: Vec<_> = id.into_iter().collect();
+        if let Some(chat) = chat {
+            candidates.extend(self.running(chat).await?.into_iter().map(|it| it.id));
+            candidates.extend(self.ended(chat).await?.into_iter().map(|it| it.id));
+        }
+        Ok(candidates)
+    }
+
+    fn named<'a>(&self, target: &'a Target) -> (Option<SessionId>, Option<&'a ChatId>) {
+        match target {
+            Target::Id(id) => (Some(id.clone()), None),
+            Target::Key(key) => (Some(self.id_of(key, 0)), None),
+            Target::Chat(chat) => (None, Some(chat)),
+            Target::IdOrChat(id, chat) => (Some(id.clone()), Some(chat)),
+        }
     }
 
     /// The newest session of a conversation that runs and that the caller may do this with.

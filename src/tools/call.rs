@@ -157,7 +157,8 @@ impl Call {
     /// beside its question nobody stops.
     ///
     /// If the server dies and another makes the call again, the questions that were asked by then
-    /// aren't asked again: their answers are given to the same questions in the same order.
+    /// aren't asked again: their answers are given to the same questions in the same order. At one that
+    /// is still open then, the call keeps its place: others wait for it.
     ///
     /// Dropping the future doesn't take the question back: people see it, and may answer it, until the
     /// tool is done. To wait for less long, say so in the question.

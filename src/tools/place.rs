@@ -1,9 +1,6 @@
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -36,8 +33,9 @@ pub(super) type Turn = oneshot::Receiver<()>;
 pub(super) struct Place {
     at: usize,
     desk: mpsc::UnboundedSender<Move>,
-    // How many questions are open: a tool may ask several at once.
-    questions: AtomicUsize,
+    // How many questions are open: a tool may ask several at once. Moves are made under the lock, so
+    // that they come in the order in which they were decided on.
+    questions: Mutex<usize>,
 }
 
 /// While it is there, somebody is asked.
@@ -61,7 +59,7 @@ impl Places {
         Arc::new(Place {
             at,
             desk: self.desk.clone(),
-            questions: AtomicUsize::new(0),
+            questions: Mutex::new(0),
         })
     }
 
@@ -77,11 +75,11 @@ impl Places {
         self.running.remove(&at);
     }
 
-    /// This call has ended.
+    /// This call has ended. Who asks behind its back may go on once that is known in the log, as all
+    /// others may.
     pub(super) fn done(&mut self, at: usize) {
         self.leave(at);
         self.done.insert(at);
-        self.admit(at);
     }
 
     /// Gives away what is free, and wakes the task of `cx` when there is more to do.
@@ -96,23 +94,28 @@ impl Places {
                 Move::Queues(at, turn) => self.queue.push_back((at, turn)),
             }
         }
+        self.let_go(|at, done| done.contains(&at));
         while self.running.len() < self.most
             && let Some((at, turn)) = self.queue.pop_front()
         {
             if turn.send(()).is_ok() {
                 self.running.insert(at);
-                self.admit(at);
+                // A call has one place, however often it asked for it.
+                self.let_go(|other, _| other == at);
             }
         }
     }
 
-    /// A call has one place, however often it asked for it.
-    fn admit(&mut self, at: usize) {
-        let queue = std::mem::take(&mut self.queue).into_iter();
-        let (his, others): (VecDeque<_>, VecDeque<_>) = queue.partition(|(of, _)| *of == at);
-        self.queue = others;
-        for (_, turn) in his {
-            let _ = turn.send(());
+    /// Answers the turns of these calls, which need no place, or have one.
+    fn let_go(&mut self, which: impl Fn(usize, &HashSet<usize>) -> bool) {
+        if self.queue.iter().any(|(at, _)| which(*at, &self.done)) {
+            let queue = std::mem::take(&mut self.queue).into_iter();
+            let (these, others): (VecDeque<_>, VecDeque<_>) =
+                queue.partition(|(at, _)| which(*at, &self.done));
+            self.queue = others;
+            for (_, turn) in these {
+                let _ = turn.send(());
+            }
         }
     }
 }
@@ -127,7 +130,7 @@ impl Place {
 
     /// Somebody is asked. The place is free once the question is [heard](Places::leave).
     pub(super) fn ask(&self) -> Asks<'_> {
-        self.questions.fetch_add(1, Ordering::SeqCst);
+        *self.questions() += 1;
         Asks(self)
     }
 
@@ -139,8 +142,10 @@ impl Place {
         let _ = self.desk.send(Move::Leaves(self.at));
     }
 
-    fn is_asking(&self) -> bool {
-        self.questions.load(Ordering::SeqCst) > 0
+    fn questions(&self) -> MutexGuard<'_, usize> {
+        self.questions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,12 +155,18 @@ impl Asks<'_> {
     #[must_use = "nothing may come of it once the answer has ended"]
     pub(super) async fn end(self) -> bool {
         let place = self.0;
-        drop(self);
-        if place.is_asking() {
-            return true;
-        }
-        let given = place.queue().await.is_ok();
-        if place.is_asking() {
+        let turn = {
+            let mut questions = place.questions();
+            *questions -= 1;
+            std::mem::forget(self);
+            if *questions > 0 {
+                return true;
+            }
+            place.queue()
+        };
+        let given = turn.await.is_ok();
+        let questions = place.questions();
+        if *questions > 0 {
             place.leave(); // another question came up meanwhile
         }
         given
@@ -164,6 +175,6 @@ impl Asks<'_> {
 
 impl Drop for Asks<'_> {
     fn drop(&mut self) {
-        self.0.questions.fetch_sub(1, Ordering::SeqCst);
+        *self.0.questions() -= 1;
     }
 }

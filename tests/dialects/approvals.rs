@@ -228,7 +228,7 @@ async fn a_resume_names_what_the_session_asked_and_nothing_else() {
 
 #[tokio::test]
 async fn a_question_is_answered_beside_the_stream() {
-    let (sdk, _) = chats();
+    let (sdk, native) = chats();
     let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Sit"}]});
     let ask = json!({"id": "chat", "messages": [user], "trigger": "submit-message"});
     let mut stream = Body::new(send(&sdk, "POST", "/", &ask).await.into_body());
@@ -253,6 +253,15 @@ async fn a_question_is_answered_beside_the_stream() {
         assert_eq!(refused.status(), StatusCode::NOT_FOUND, "{nothing}");
         assert!(text(refused).await.contains("no-such-input"));
     }
+
+    // What began in the chat meanwhile doesn't hide it.
+    let newer = json!({
+        "messages": [{"role": "user", "content": "Sit"}],
+        "chatId": "chat",
+        "enabledTools": true,
+    });
+    let newer = send(&native, "POST", "/", &newer).await;
+    assert_eq!(newer.status(), StatusCode::OK);
 
     let unfit = json!({"action": "accept", "content": 12});
     let refused = send(&sdk, "POST", &path, &unfit).await;
@@ -279,7 +288,7 @@ async fn a_question_is_answered_beside_the_stream() {
 
     let cancel = json!({"action": "cancel"});
     let over = send(&sdk, "POST", &path, &cancel).await;
-    assert_eq!(over.status(), StatusCode::NOT_FOUND, "nothing runs there");
+    assert_eq!(over.status(), StatusCode::CONFLICT, "it has ended");
     for (method, status) in [("OPTIONS", 204), ("GET", 405)] {
         let response = send(&sdk, method, &path, &Value::Null).await;
         assert_eq!(response.status(), status);

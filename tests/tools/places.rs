@@ -294,52 +294,72 @@ async fn a_call_has_one_place_however_often_it_asked_for_it() {
     assert_eq!(ended(&rest), ["1", "0"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_asks_behind_the_back_of_a_call_that_is_done_takes_no_place() {
-    let count = Count::default();
-    let calls = [("behind", json!({"seconds": 1})), ("ask", json!({}))];
-    let (mut answer, answers) = one_by_one(&count, calls).await;
-    let mut events = Vec::new();
-    while questions(&events).is_empty() {
-        events.push(answer.next().await.unwrap().unwrap());
-    }
-    // It waits for a place while its call ends.
-    let yes = || InputAnswer::accept(json!("yes"));
-    answers.give(questions(&events)[0].clone(), yes()).unwrap();
-    events.extend(until_silent(&mut answer).await);
-    let asked = questions(&events);
-    assert_eq!(asked.len(), 3, "{events:?}");
-    for id in &asked[1..] {
-        answers.give(id.clone(), yes()).unwrap();
-    }
-    let rest = timeout(100 * SECOND, answer.map(Result::unwrap).collect::<Vec<_>>());
-    let rest = rest.await.expect("there is a place");
-    assert_eq!(ended(&rest), ["1"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_waits_for_a_place_when_the_answer_ends_may_do_nothing() {
-    let count = Count::default();
-    let calls = [
-        ("behind", json!({"seconds": 1000})),
-        ("wait", json!({"seconds": 1000})),
-    ];
+/// Starts an answer in which somebody asks behind the back of the first call, has its answer, and waits
+/// for a place that another call has.
+async fn behind<const N: usize>(calls: [(&str, Value); N]) -> (Answered, Answers, Allowed) {
     let answers = Answers::new();
     let behind = Behind::default();
     let mut request = request();
     request.inputs = answers.inputs();
     request.extensions.insert(behind.clone());
-    let mut answer = start(&layer(&count), &calling(calls), request).await;
-    let asked = questions(&until_silent(&mut answer).await);
-    let yes = InputAnswer::accept(Value::Null);
-    answers.give(asked[0].clone(), yes).unwrap();
-    let events = until_silent(&mut answer).await;
-    assert!(ended(&events).is_empty(), "{events:?}");
+    let mut answer = start(&layer(&Count::default()), &calling(calls), request).await;
+    loop {
+        let event = timeout(SECOND / 10, answer.next()).await;
+        match event.map(|event| event.unwrap().unwrap()) {
+            Ok(ChatEvent::InputRequest(asked)) => {
+                let yes = InputAnswer::accept(Value::Null);
+                answers.give(asked.input_id, yes).unwrap();
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
     let allowed = behind.0.lock().unwrap().pop().unwrap();
-    assert!(
-        !allowed.is_finished(),
-        "control: the other one has the place"
+    assert!(!allowed.is_finished(), "control: another one has the place");
+    (answer, answers, allowed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_asks_behind_the_back_of_a_call_that_is_done_takes_no_place() {
+    let (mut answer, answers, allowed) = behind([
+        ("behind", json!({"seconds": 1})),
+        ("wait", json!({"seconds": 3})),
+        ("ask", json!({})),
+    ])
+    .await;
+    let events = until_silent(&mut answer).await;
+    assert_eq!(allowed.await.unwrap(), Ok(()));
+    for id in questions(&events) {
+        answers.give(id, InputAnswer::accept(json!("yes"))).unwrap();
+    }
+    let rest = timeout(100 * SECOND, answer.map(Result::unwrap).collect::<Vec<_>>());
+    let rest = rest.await.expect("there is a place");
+    assert_eq!(
+        (ended(&events), ended(&rest)),
+        (vec!["0".into(), "1".into()], vec!["2".into()])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_asks_behind_the_back_of_a_call_goes_on_once_its_end_is_in_the_log() {
+    let (mut answer, _answers, allowed) = behind([
+        ("behind", json!({"seconds": 30})),
+        ("wait", json!({"seconds": 60})),
+    ])
+    .await;
+    let end = answer.next().await.unwrap().unwrap();
+    assert_eq!(ended(&[end]), ["0"]);
+    // Not acknowledged: nobody asks for more, since it may be another server's by now.
+    tokio::time::sleep(SECOND).await;
+    assert!(!allowed.is_finished());
+    assert!(timeout(SECOND, answer.next()).await.is_err());
+    assert_eq!(allowed.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_place_when_the_answer_ends_may_do_nothing() {
+    let long = || json!({"seconds": 1000});
+    let (answer, _answers, allowed) = behind([("behind", long()), ("wait", long())]).await;
     drop(answer);
     assert_eq!(allowed.await.unwrap(), Err(Unanswered::Cancelled));
 }

@@ -145,12 +145,20 @@ impl ChatEvent {
 
     /// Whether what follows from it has effects beyond the log: a tool runs once its call is there,
     /// once somebody has allowed it, or once another has made room for it, because it is done or waits
-    /// for a person; the model is asked again once it can be told what the tools gave. Nothing of the kind may begin before the event is
-    /// stored, or a server that takes the session over doesn't know of it; nor where it can't be
-    /// stored, since another server may have the session by then.
+    /// for a person; the model is asked again once it can be told what the tools gave. Nothing of the
+    /// kind may begin before the event is stored, or a server that takes the session over doesn't know
+    /// of it; nor where it can't be stored, since another server may have the session by then.
     ///
-    /// That is `tool_calls`, `input_request`, `input_resolved`, `tool_result`, `tool_error`, `isomorphic_handoff`, and
-    /// the `tool_progress` that says nothing but that a tool has begun.
+    /// That is `tool_calls`, `input_request`, `input_resolved`, `tool_result`, `tool_error`,
+    /// `isomorphic_handoff`, and the `tool_progress` that says nothing but that a tool has begun.
+    ///
+    /// ```
+    /// use unbroken::chat::{ChatEvent, InputId, InputRequest};
+    ///
+    /// let asks = InputRequest::question(InputId::random(), "Which seat?");
+    /// assert!(ChatEvent::from(asks).precedes_effects());
+    /// assert!(!ChatEvent::text("12A").precedes_effects());
+    /// ```
     pub const fn precedes_effects(&self) -> bool {
         match self {
             Self::ToolCalls(_)

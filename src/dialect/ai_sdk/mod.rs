@@ -7,7 +7,7 @@
 //! | `GET /{chatId}/stream` | resume: the running answer of the chat, from its start; what was said so far in few chunks | 200; 204 if nothing runs |
 //! | `GET /{runId}/stream?startIndex=N` | go on after so many chunks; `runId` came with `x-workflow-run-id` | 200 |
 //! | `POST /{chatId}/stop` | stop, for everybody who watches; safe to repeat | 202 once stored, 200 if it had ended, 204 if nothing runs |
-//! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of what runs in the chat, `{action, content}` as in the native protocol | 202; 409 if it is no longer open |
+//! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of the chat's, `{action, content}` as in the native protocol | 202; 409 if it is no longer open |
 //!
 //! The stream is the SDK's own: server-sent events with a chunk each, and `[DONE]` at the end.
 //!
@@ -85,6 +85,9 @@
 //! A question that a tool asks in the middle of its run is a `data-input-request`: the stream goes on,
 //! and so does the tool once somebody has answered.
 //!
+//! Here `id` is the chat's; a `WorkflowChatTransport` that sends none names the run instead, by what
+//! came with `x-workflow-run-id`.
+//!
 //! ```js
 //! fetch(`/api/chat/${id}/inputs/${part.id}`, {
 //!   method: 'POST',
@@ -108,7 +111,7 @@ mod run;
 mod values;
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{Response, header, request::Parts};
 
 #[cfg(feature = "durable-streams")]
 pub(super) use self::values::MessageChunks;
@@ -191,7 +194,14 @@ impl Dialect for AiSdk {
 
     fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
         match answer {
-            Answer::Answered { .. } => Native::new().answer(answer),
+            Answer::Answered { .. } => {
+                let mut response = Native::new().answer(answer);
+                // There is no document of the session here, in whatever representation.
+                for name in [header::CONTENT_LOCATION, header::VARY] {
+                    response.headers_mut().remove(name);
+                }
+                response
+            }
             answer => answer::answer(answer),
         }
     }
