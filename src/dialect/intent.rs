@@ -33,7 +33,7 @@ pub enum Intent {
     Abort(Abort),
     /// Answer what a session asks.
     Answer {
-        /// Which one. Of a conversation that which asked, whether it runs or has ended.
+        /// Which one; in a conversation the one that asked, whether it runs or has ended.
         session: Target,
         /// Which question.
         input: InputId,

@@ -58,8 +58,9 @@ impl Exchange {
         Ok(self.open(chat, action).await?.into_iter().next())
     }
 
-    /// All that a client may mean who knows more than the name: what has this id, then what runs in the
-    /// conversation, then what has ended there.
+    /// The sessions that a client may mean, where what it says tells which: the one of this id, then
+    /// those of the conversation that run, then some that have ended. What the caller may do with them
+    /// is still to be asked.
     pub(super) async fn candidates(&self, target: &Target) -> Result<Vec<SessionId>, Refusal> {
         let (id, chat) = self.named(target);
         let mut candidates: Vec<_> = id.into_iter().collect();

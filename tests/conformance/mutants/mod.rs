@@ -34,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             12,
             &[
                 faults::SESSIONS,
+                faults::BODIES,
                 faults::ACCESS,
                 faults::CURSORS,
                 faults::PAGES,

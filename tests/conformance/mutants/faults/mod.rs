@@ -1,6 +1,7 @@
 //! The faults, by what they are faults of.
 
 mod access;
+mod bodies;
 mod connections;
 mod cursors;
 mod encoding;
@@ -15,7 +16,7 @@ mod refusals;
 mod sessions;
 
 pub(super) use self::{
-    access::ACCESS, connections::CONNECTIONS, cursors::CURSORS, encoding::ENCODING, heads::HEADS,
-    inputs::INPUTS, limits::LIMITS, order::ORDER, pace::PACE, pages::PAGES, refusals::REFUSALS,
-    sessions::SESSIONS,
+    access::ACCESS, bodies::BODIES, connections::CONNECTIONS, cursors::CURSORS, encoding::ENCODING,
+    heads::HEADS, inputs::INPUTS, limits::LIMITS, order::ORDER, pace::PACE, pages::PAGES,
+    refusals::REFUSALS, sessions::SESSIONS,
 };

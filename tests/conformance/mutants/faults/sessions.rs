@@ -12,7 +12,7 @@ use axum::{
 use futures_util::{FutureExt as _, StreamExt as _};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use unbroken::{
     headers::{LAST_LSN, SESSION_ID},
     session::{SessionId, Sessions},
@@ -23,7 +23,6 @@ use super::{
     super::{
         items::{Item, apart, together},
         mutant::{Fault, Mutant},
-        server::Upstream,
     },
     query::header as rewrite,
 };
@@ -404,79 +403,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         }),
         &["the_head_and_session_info_come_while_the_provider_is_silent"],
     ),
-    Mutant::new(
-        "unknown fields are refused",
-        Fault::Service(|upstream, request| {
-            async move {
-                let (mut request, copy) = twice(request).await;
-                let body = copy
-                    .into_body()
-                    .collect()
-                    .await
-                    .expect("it was read")
-                    .to_bytes();
-                let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-                if body.get("nobodyKnowsThis").is_some() {
-                    *request.body_mut() = "[]".into();
-                }
-                upstream.call(request).await
-            }
-            .boxed()
-        }),
-        &["unknown_fields_are_dropped"],
-    ),
-    Mutant::new(
-        "what isn't open to clients is dropped",
-        Fault::Service(|upstream, request| {
-            async move {
-                let (mut request, copy) = twice(request).await;
-                let body = copy
-                    .into_body()
-                    .collect()
-                    .await
-                    .expect("it was read")
-                    .to_bytes();
-                if let Ok(Value::Object(mut body)) = serde_json::from_slice(&body)
-                    && (body.remove("model").is_some() || body.remove("systemPrompt").is_some())
-                {
-                    *request.body_mut() = Value::Object(body).to_string().into();
-                }
-                upstream.call(request).await
-            }
-            .boxed()
-        }),
-        &["what_is_not_open_to_clients_is_422"],
-    ),
-    Mutant::new(
-        "what tools gave before is dropped",
-        Fault::Service(|upstream, request| without_role(upstream, request, "tool").boxed()),
-        &["what_was_said_before_reaches_the_provider"],
-    ),
-    Mutant::new(
-        "what the assistant said before is dropped",
-        Fault::Service(|upstream, request| without_role(upstream, request, "assistant").boxed()),
-        &["what_was_said_before_reaches_the_provider"],
-    ),
 ];
-
-/// Asks the service for an answer to the messages of other roles.
-async fn without_role(upstream: Upstream, request: Request, role: &'static str) -> Response {
-    let (mut request, copy) = twice(request).await;
-    let body = copy
-        .into_body()
-        .collect()
-        .await
-        .expect("it was read")
-        .to_bytes();
-    if let Ok(mut body) = serde_json::from_slice::<Value>(&body)
-        && let Some(messages) = body.get_mut("messages").and_then(Value::as_array_mut)
-        && messages.len() > 1
-    {
-        messages.retain(|message| message["role"] != role);
-        *request.body_mut() = body.to_string().into();
-    }
-    upstream.call(request).await
-}
 
 fn starts(head: &Parts) -> bool {
     head.method == Method::POST && head.uri.path() == "/"

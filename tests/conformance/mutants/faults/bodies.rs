@@ -1,0 +1,79 @@
+use axum::{body::Bytes, extract::Request, response::Response};
+use futures_util::FutureExt as _;
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+
+use super::super::{
+    mutant::{Fault, Mutant},
+    server::Upstream,
+};
+
+/// What is made of what a start says.
+pub(in super::super) const BODIES: &[Mutant] = &[
+    Mutant::new(
+        "unknown fields are refused",
+        Fault::Service(|upstream, request| {
+            with_body(upstream, request, |body| {
+                if body.get("nobodyKnowsThis").is_some() {
+                    *body = Value::Array(Vec::new());
+                }
+            })
+            .boxed()
+        }),
+        &["unknown_fields_are_dropped"],
+    ),
+    Mutant::new(
+        "what isn't open to clients is dropped",
+        Fault::Service(|upstream, request| {
+            with_body(upstream, request, |body| {
+                if let Some(body) = body.as_object_mut() {
+                    body.remove("model");
+                    body.remove("systemPrompt");
+                }
+            })
+            .boxed()
+        }),
+        &["what_is_not_open_to_clients_is_422"],
+    ),
+    Mutant::new(
+        "what tools gave before is dropped",
+        Fault::Service(|upstream, request| {
+            with_body(upstream, request, |body| without(body, "tool")).boxed()
+        }),
+        &["what_was_said_before_reaches_the_provider"],
+    ),
+    Mutant::new(
+        "what the assistant said before is dropped",
+        Fault::Service(|upstream, request| {
+            with_body(upstream, request, |body| without(body, "assistant")).boxed()
+        }),
+        &["what_was_said_before_reaches_the_provider"],
+    ),
+];
+
+/// Asks the service for something else, where this changes the JSON that is asked.
+async fn with_body(upstream: Upstream, request: Request, change: fn(&mut Value)) -> Response {
+    let (head, body) = request.into_parts();
+    // A body that is too slow is empty here: nobody asks for one beside these.
+    let mut bytes: Bytes = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    if let Ok(said) = serde_json::from_slice::<Value>(&bytes) {
+        let mut changed = said.clone();
+        change(&mut changed);
+        if changed != said {
+            bytes = changed.to_string().into();
+        }
+    }
+    upstream.call(Request::from_parts(head, bytes.into())).await
+}
+
+/// The messages of other roles.
+fn without(body: &mut Value, role: &str) {
+    let messages = body.get_mut("messages").and_then(Value::as_array_mut);
+    if let Some(messages) = messages.filter(|messages| messages.len() > 1) {
+        messages.retain(|message| message["role"] != role);
+    }
+}
