@@ -59,12 +59,10 @@ pub mod chat;
 pub mod dialect;
 pub mod durable;
 pub mod headers;
+pub mod log;
 pub mod provider;
 pub mod session;
 pub mod store;
-#[cfg(feature = "testing")]
-#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
-pub mod testing;
 
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]

@@ -12,7 +12,8 @@ use unbroken::{
     chat::{ChatEvent, ChatRequest, provider_fn},
     dialect::{Encoder, Native, View},
     durable::{BodyError, ProviderSource, Reply, SessionBody},
-    session::{Chunk, Digest, Lsn, Position, Session, SessionId, Sessions, Start},
+    log::{Chunk, Digest, Lsn, Position, SessionId},
+    session::{Session, Sessions, Start},
 };
 
 type Say = mpsc::UnboundedSender<Result<ChatEvent, BoxError>>;

@@ -9,10 +9,11 @@ use std::time::Duration;
 use faulty::{LEASE, on};
 use support::{begin, id, log, lsn, read, read_all, seconds, start, told, until};
 use unbroken::{
-    session::{ErrorCode, Limits, Mark, Outcome, Position, ReadError, StartError, Status},
-    store::{Abort, Lease, Memory, Store, StoreError, Version},
-    testing::{Fault, FaultStore, Jump, Op},
+    log::{ErrorCode, Outcome, Position, Status},
+    session::{Limits, Mark, ReadError, StartError},
+    store::{AbortRequest, Lease, Memory, Store, StoreError, Version},
 };
+use unbroken_conformance::{Fault, FaultStore, Jump, Op};
 
 #[tokio::test(start_paused = true)]
 async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {
@@ -354,7 +355,7 @@ async fn a_claimant_that_finds_an_abort_seals_aborted() {
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(LEASE * 10));
-    let abort = Abort {
+    let abort = AbortRequest {
         reason: Some("enough".into()),
     };
     Store::abort(store.inner(), &id, abort).await.unwrap();

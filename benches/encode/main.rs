@@ -22,7 +22,7 @@ use unbroken::{
         AgUi, AiSdk, Dialect, DurableStreams, Encoder, Intent, Native, OpenAiResponses, Progress,
         Route, View,
     },
-    session::{Chunk, ChunkBuilder, Epoch, Lsn, Position, SessionId, Status},
+    log::{Chunk, ChunkBuilder, Epoch, Lsn, Position, SessionId, Status},
 };
 
 const ID: &str = "0123456789abcdefghjkmnpqrs";

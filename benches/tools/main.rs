@@ -24,8 +24,9 @@ use unbroken::{
     access::AnyoneWithTheId,
     chat::{Capabilities, ChatEvent, ChatRequest, EnabledTools, ProviderError, provider_fn},
     durable::{DurableLayer, ProviderSource},
+    log::{Digest, Position, SessionId},
     provider::OpenAi,
-    session::{Digest, Limits, Position, SessionId, Sessions, Start},
+    session::{Limits, Sessions, Start},
     store::Memory,
     tools::{Call, ToolLayer, Tools, tool_fn},
 };

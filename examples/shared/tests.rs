@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use unbroken::testing::{
+use unbroken_conformance::{
     Verdict,
     http::{CASES, Target, suite},
 };

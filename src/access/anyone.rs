@@ -3,7 +3,7 @@ use std::future::ready;
 use http::request::Parts;
 
 use super::{Access, Action, Identified, SessionInfo};
-use crate::{session::Owner, store::BoxFuture};
+use crate::{log::Owner, store::BoxFuture};
 
 /// Anybody may start a session, and whoever knows its id may do everything with it. Nobody may list.
 ///

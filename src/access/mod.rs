@@ -5,10 +5,7 @@
 //! ready-made: [`AnyoneWithTheId`] and [`OnlyTheOwner`].
 //!
 //! ```
-//! use unbroken::{
-//!     access::OnlyTheOwner,
-//!     session::Owner,
-//! };
+//! use unbroken::{access::OnlyTheOwner, log::Owner};
 //!
 //! #[derive(Clone)]
 //! struct User(String);

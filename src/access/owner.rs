@@ -3,7 +3,7 @@ use std::{any::type_name, fmt, future::ready};
 use http::request::Parts;
 
 use super::{Access, Action, Identified, SessionInfo};
-use crate::{session::Owner, store::BoxFuture};
+use crate::{log::Owner, store::BoxFuture};
 
 /// Whoever has a name may start sessions, and only they may do anything with them.
 ///
@@ -79,7 +79,7 @@ impl<I> fmt::Debug for OnlyTheOwner<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::SessionId;
+    use crate::log::SessionId;
 
     fn policy() -> impl Access {
         OnlyTheOwner::new(|_: &mut Parts| None)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Response, request::Parts};
 
 use crate::{
-    session::{ChatId, Owner, SessionId},
+    log::{ChatId, Owner, SessionId},
     store::BoxFuture,
 };
 

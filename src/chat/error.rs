@@ -1,8 +1,6 @@
 use std::{error::Error, fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use crate::BoxError;
+use crate::{BoxError, log::ErrorCode};
 
 /// A failure that a provider lets clients hear of.
 ///
@@ -14,7 +12,7 @@ use crate::BoxError;
 /// returns clients hear a fixed text, and that it is recoverable.
 ///
 /// ```
-/// use unbroken::chat::{ErrorCode, ProviderError};
+/// use unbroken::{chat::ProviderError, log::ErrorCode};
 ///
 /// let error = ProviderError::new("the model is overloaded; try again in a minute")
 ///     .recoverable(true)
@@ -29,23 +27,6 @@ pub struct ProviderError {
     code: ErrorCode,
     retry_after: Option<Duration>,
     source: Option<BoxError>,
-}
-
-/// The kind of failure, in an [`ErrorEvent`](super::ErrorEvent).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ErrorCode {
-    /// The provider returned an error, or its stream was cut.
-    Provider,
-    /// It was silent for too long, or ran for too long.
-    Timeout,
-    /// Its writer died, or the server was shut down before it was done.
-    Interrupted,
-    /// It passed a limit.
-    Limit,
-    /// The provider panicked, or a bug of the server.
-    Internal,
 }
 
 impl ProviderError {
@@ -125,19 +106,6 @@ impl ProviderError {
     }
 }
 
-impl ErrorCode {
-    /// The word for it on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Provider => "provider",
-            Self::Timeout => "timeout",
-            Self::Interrupted => "interrupted",
-            Self::Limit => "limit",
-            Self::Internal => "internal",
-        }
-    }
-}
-
 /// The public message.
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,12 +116,6 @@ impl fmt::Display for ProviderError {
 impl Error for ProviderError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(self.source.as_deref()?)
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -67,7 +67,7 @@ mod words;
 pub use self::schema::{InvalidSchema, Schema};
 pub use self::{
     definition::ToolDefinition,
-    error::{ErrorCode, ProviderError},
+    error::ProviderError,
     event::{
         Aborted, Capabilities, ChatEvent, Complete, ConversationState, ConversationStateEvent,
         Custom, ErrorEvent, InputRequest, InputResolved, IsomorphicHandoff, Restarted, SessionInfo,

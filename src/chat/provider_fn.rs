@@ -41,7 +41,7 @@ use crate::BoxError;
 ///
 /// use futures_util::{Stream, stream};
 /// use tower::{BoxError, ServiceBuilder, timeout::error::Elapsed};
-/// use unbroken::chat::{ChatEvent, ChatRequest, ErrorCode, ProviderError};
+/// use unbroken::{chat::{ChatEvent, ChatRequest, ProviderError}, log::ErrorCode};
 ///
 /// async fn ask(
 ///     request: ChatRequest,

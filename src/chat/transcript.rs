@@ -256,7 +256,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{Capabilities, ErrorCode, InputResolved, ToolProgress};
+    use crate::{
+        chat::{Capabilities, InputResolved, ToolProgress},
+        log::ErrorCode,
+    };
 
     fn event() -> impl Strategy<Value = ChatEvent> {
         prop_oneof![

@@ -1,7 +1,8 @@
 use super::{Encoder, Memo};
 use crate::{
     chat::InputId,
-    session::{ChatId, Chunk, Limits, Lsn, Position, SessionId, Status},
+    log::{ChatId, Chunk, Lsn, Position, SessionId, Status},
+    session::Limits,
     store::Listing,
 };
 

@@ -6,7 +6,7 @@ use super::{
     Encoder, Progress, View,
     text::{Piece, piece},
 };
-use crate::session::{Chunk, ChunkBuilder, Epoch, Lsn};
+use crate::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
 /// The most bytes of an event that runs are folded into; less, if events may not have as many. More
 /// would make a client wait longer for its first event, and save nothing worth it.
@@ -201,7 +201,7 @@ mod tests {
     use crate::{
         chat::ChatEvent,
         dialect::{Dialect, Intent, Native, Route, transcript},
-        session::{Position, SessionId, Status},
+        log::{Position, SessionId, Status},
     };
 
     fn chunk(first: u64, counter: u64, events: &[ChatEvent]) -> Chunk {

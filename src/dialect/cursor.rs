@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use crate::session::{Lsn, Position};
+use crate::log::{Lsn, Position};
 
 /// A cursor as text: an LSN, and where it is known the tag of the epoch that wrote its record.
 ///
@@ -55,7 +55,7 @@ impl fmt::Display for Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Epoch;
+    use crate::log::Epoch;
 
     #[test]
     fn both_forms_are_read_back() {

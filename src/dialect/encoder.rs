@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use bytes::{Bytes, BytesMut};
 
 use super::View;
-use crate::session::{Chunk, Position};
+use crate::log::{Chunk, Position};
 
 /// Turns the records of one session into the bytes of one stream.
 ///

@@ -1,6 +1,6 @@
 use crate::{
     chat::{ChatEvent, Transcript},
-    session::Chunk,
+    log::Chunk,
 };
 
 /// What a session's records come to. Records that aren't events are left out, as clients ignore

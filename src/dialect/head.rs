@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use super::{Problem, Refusal, View};
 use crate::{
     headers::{ACCEL_BUFFERING, SESSION_ID, SESSION_STATUS, SESSION_TAIL},
-    session::{InvalidSessionId, SessionId},
+    log::{InvalidSessionId, SessionId},
 };
 
 /// The id of a session, in a path or a header.

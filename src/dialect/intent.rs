@@ -3,7 +3,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 use super::{Encoder, Start, Target};
 use crate::{
     chat::{InputAnswer, InputId},
-    session::{ChatId, Position, SessionId},
+    log::{ChatId, Position, SessionId},
     store::StatusFilter,
 };
 

@@ -1,6 +1,6 @@
 use sha2::{Digest as _, Sha256};
 
-use crate::session::{Owner, SessionId};
+use crate::log::{Owner, SessionId};
 
 /// Names sessions by what their clients repeat, for clients that make no session ids.
 ///

@@ -3,7 +3,7 @@ use serde_json::{Map, Value};
 use super::{Encoder, Key};
 use crate::{
     chat::{ChatRequest, InputAnswer, InputId},
-    session::{ChatId, SessionId},
+    log::{ChatId, SessionId},
 };
 
 /// A session to start.

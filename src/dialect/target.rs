@@ -1,5 +1,5 @@
 use super::Key;
-use crate::session::{ChatId, SessionId};
+use crate::log::{ChatId, SessionId};
 
 /// Which session a client means.
 #[derive(Debug, Clone, PartialEq, Eq)]

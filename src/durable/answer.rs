@@ -3,8 +3,8 @@ use crate::{
     access::Action,
     chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},
     dialect::{self, Answers, Problem, Refusal, Target},
-    session::{Chunk, Lsn, Position, SessionId},
-    store::{Answer, Answered, State, StoreError},
+    log::{Chunk, Lsn, Position, SessionId},
+    store::{AnswerOutcome, SessionState, StoreError, StoredAnswer},
 };
 
 /// What somebody answered to a session, among other things perhaps.
@@ -103,15 +103,15 @@ impl Exchange {
     async fn take(
         &self,
         id: &SessionId,
-        state: State,
+        state: SessionState,
         asked: &Input,
         answer: &InputAnswer,
-    ) -> Result<State, Refusal> {
+    ) -> Result<SessionState, Refusal> {
         let content = serde_json::to_vec(answer).map_err(|error| {
             tracing::error!(%error, "an answer can't be stored");
             Refusal::new(Problem::Internal, "the answer can't be stored; change it")
         })?;
-        let content = Answer::new(asked.request.input_id.as_str(), content);
+        let content = StoredAnswer::new(asked.request.input_id.as_str(), content);
         if asked.outcome.is_none() && state.status.outcome().is_none() {
             self.give(id, &asked.request, answer, content).await
         } else {
@@ -160,8 +160,8 @@ impl Exchange {
         id: &SessionId,
         request: &InputRequest,
         answer: &InputAnswer,
-        content: Answer,
-    ) -> Result<State, Refusal> {
+        content: StoredAnswer,
+    ) -> Result<SessionState, Refusal> {
         if let Err(mismatch) = request.check(answer) {
             return Err(Refusal::new(
                 Problem::UnfitAnswer,
@@ -169,14 +169,14 @@ impl Exchange {
             ));
         }
         match self.config.sessions.answer(id, content).await {
-            Ok(Answered::Stored(state)) => Ok(state),
-            Ok(Answered::Taken) | Err(StoreError::Sealed) => Err(not_open()),
+            Ok(AnswerOutcome::Stored(state)) => Ok(state),
+            Ok(AnswerOutcome::Taken) | Err(StoreError::Sealed) => Err(not_open()),
             Err(StoreError::Full) => Err(Refusal::new(
                 Problem::BodyTooLarge,
                 format!(
                     "a session takes {} answers, of {} bytes together; answer in fewer words",
-                    Answer::MAX_COUNT,
-                    Answer::MAX_BYTES
+                    StoredAnswer::MAX_COUNT,
+                    StoredAnswer::MAX_BYTES
                 ),
             )),
             Err(error) => Err(self.absent(id, Action::Answer, &error).await),
@@ -184,7 +184,12 @@ impl Exchange {
     }
 
     /// Whether this very answer was given before: then it is repeated, because its response was lost.
-    async fn given(&self, id: &SessionId, state: State, answer: &Answer) -> Result<State, Refusal> {
+    async fn given(
+        &self,
+        id: &SessionId,
+        state: SessionState,
+        answer: &StoredAnswer,
+    ) -> Result<SessionState, Refusal> {
         match self.config.sessions.answers(id).await {
             Ok(answers) if answers.contains(answer) => Ok(state),
             Ok(_) => Err(not_open()),

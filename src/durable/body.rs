@@ -69,7 +69,7 @@ impl SessionBody {
     }
 
     /// The same, but the encoder only takes note of what stands up to here.
-    pub fn after(mut self, lsn: crate::session::Lsn) -> Self {
+    pub fn after(mut self, lsn: crate::log::Lsn) -> Self {
         if let Kind::Stream(stream) = &mut self.kind {
             stream.skip_to(lsn);
         }

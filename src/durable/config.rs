@@ -5,7 +5,8 @@ use crate::{
     access::Access,
     chat::{Capabilities, SessionInfo},
     dialect::{Dialect, Native},
-    session::{ServiceName, Sessions},
+    log::ServiceName,
+    session::Sessions,
 };
 
 /// What the services of a layer share.

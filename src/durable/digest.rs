@@ -1,4 +1,4 @@
-use crate::session::{Digest, Owner, ServiceName};
+use crate::log::{Digest, Owner, ServiceName};
 
 /// What makes two starts the same request: a SHA-256 over its parts, for the
 /// [`Start`](crate::session::Start)s of an application's own handlers.

@@ -2,7 +2,8 @@ use super::{refuse, serve::Exchange};
 use crate::{
     access::{Action, SessionInfo},
     dialect::{Key, Problem, Refusal, Target},
-    session::{ChatId, Session, SessionId},
+    log::{ChatId, SessionId},
+    session::Session,
     store::{Filter, Listed, StatusFilter, StoreError},
 };
 

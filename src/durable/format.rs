@@ -1,8 +1,9 @@
 use bytes::Bytes;
 
 use crate::{
-    chat::{Aborted, ChatEvent, Complete, ErrorCode, ErrorEvent},
-    session::{Ending, Format, Sessions, SessionsBuilder},
+    chat::{Aborted, ChatEvent, Complete, ErrorEvent},
+    log::{Ending, ErrorCode},
+    session::{Format, Sessions, SessionsBuilder},
     store::{Memory, Store},
 };
 
@@ -94,7 +95,7 @@ fn event(ending: &Ending) -> ChatEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Outcome;
+    use crate::log::Outcome;
 
     #[test]
     fn every_ending_is_a_terminal_event_of_its_outcome() {

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 
 use crate::{
     chat::{ChatEvent, ChatRequest, Transcript},
-    session::{Chunk, Mark, Outcome, Owner, Position, ReadError, Session, SessionId, Source},
+    log::{Chunk, Outcome, Owner, Position, SessionId},
+    session::{Mark, ReadError, Session, Source},
     store::{BoxFuture, StoreError},
 };
 

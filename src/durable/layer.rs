@@ -15,7 +15,8 @@ use crate::{
     access::Access,
     chat::{Capabilities, ChatEvent, ChatRequest},
     dialect::Dialect,
-    session::{ServiceName, Sessions},
+    log::ServiceName,
+    session::Sessions,
 };
 
 /// Makes a durable HTTP service of a provider. The [module](super) has an example.

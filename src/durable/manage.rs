@@ -8,7 +8,7 @@ use super::{
 use crate::{
     access::Action,
     dialect::{Abort, Answer, List},
-    session::SessionId,
+    log::SessionId,
     store::{self, Filter, StoreError},
 };
 
@@ -21,7 +21,7 @@ impl Exchange {
         let Some(id) = self.locate(&abort.session, Action::Abort).await? else {
             return Ok(self.answer(&Answer::Idle));
         };
-        let wish = store::Abort {
+        let wish = store::AbortRequest {
             reason: abort.reason.map(Into::into),
         };
         let sessions = &self.config.sessions;

@@ -5,7 +5,8 @@ use super::{
 use crate::{
     access::Action,
     dialect::{Answer, Page, Read, Refusal},
-    session::{Chunk, Lsn, Position, ReadError, Session},
+    log::{Chunk, Lsn, Position},
+    session::{ReadError, Session},
 };
 
 /// The most bytes of records that a page has, unless its first record is larger.

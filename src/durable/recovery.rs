@@ -2,7 +2,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use crate::{
     chat::{ChatRequest, Transcript},
-    session::{Owner, SessionId},
+    log::{Owner, SessionId},
     store::BoxFuture,
 };
 

@@ -4,7 +4,8 @@ use std::{error::Error, time::Duration};
 
 use crate::{
     dialect::{Problem, Refusal},
-    session::{Busy, Position, ReadError, StartError},
+    log::Position,
+    session::{Busy, ReadError, StartError},
     store::StoreError,
 };
 

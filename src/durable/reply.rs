@@ -6,13 +6,14 @@ use super::{MountPath, SessionBody, refuse};
 use crate::{
     chat::InputId,
     dialect::{Answer, Dialect, Encoder, Refusal, View},
-    session::{Limits, Lsn, Position, ReadError, Session},
+    log::{Lsn, Position},
+    session::{Limits, ReadError, Session},
 };
 
 /// Answers with the stream of a session: what the layer does, for handlers of the application's own.
 ///
 /// ```
-/// # use unbroken::session::{Session, Position};
+/// # use unbroken::{session::Session, log::Position};
 /// use http::Response;
 /// use unbroken::{
 ///     dialect::{Native, Refusal},

@@ -17,8 +17,9 @@ use super::{
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest, Inputs, Message, SessionInfo, ToolRuns, Transcript},
-    session::{CarryOn, Inbox, Lsn, Orphan, ReadError, Restarter},
-    store::{BoxFuture, State},
+    log::Lsn,
+    session::{CarryOn, Inbox, Orphan, ReadError, Restarter},
+    store::{BoxFuture, SessionState},
 };
 
 /// What clients are told when an answer begins anew.
@@ -55,7 +56,7 @@ where
     S::Response: TryStream<Ok = ChatEvent> + Send,
     <S::Response as TryStream>::Error: Into<BoxError>,
 {
-    fn considers(&self, orphan: &State) -> bool {
+    fn considers(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
         let may_go_on = match recovery.policy {
             Policy::Fail => false,

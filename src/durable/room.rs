@@ -9,8 +9,9 @@ use crate::{
     access::{Action, SessionInfo},
     chat::ChatRequest,
     dialect::{Problem, Refusal, Rival},
-    session::{Digest, Permit, Session, SessionId},
-    store::{Abort, Listed, StoreError},
+    log::{Digest, SessionId},
+    session::{Permit, Session},
+    store::{AbortRequest, Listed, StoreError},
 };
 
 /// How long a session that was stopped may take to end: the other one, which stands in its place,
@@ -144,7 +145,7 @@ impl Exchange {
             if !self.allows(Action::Abort, Some(known)).await {
                 return Err(refuse::chat_busy());
             }
-            let abort = Abort {
+            let abort = AbortRequest {
                 reason: Some("superseded".into()),
             };
             match self.config.sessions.abort(id, abort).await {

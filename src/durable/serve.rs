@@ -12,8 +12,9 @@ use crate::{
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest},
     dialect::{Answer, Encoder, Intent, Refusal, Route, View},
-    session::{Lsn, Owner, Session, SessionId, Status},
-    store::{State, StoreError},
+    log::{Lsn, Owner, SessionId, Status},
+    session::Session,
+    store::{SessionState, StoreError},
 };
 
 /// One request under way: who asks, and what everything needs to know.
@@ -154,7 +155,7 @@ impl Exchange {
             .mounted(self.mount.as_ref().map(MountPath::as_str))
     }
 
-    pub(super) fn view_of<'a>(&'a self, id: &'a SessionId, state: &'a State) -> View<'a> {
+    pub(super) fn view_of<'a>(&'a self, id: &'a SessionId, state: &'a SessionState) -> View<'a> {
         View::new(id, state.status, state.tail)
             .event_bytes(self.config.sessions.limits().event_bytes)
             .of_chat(state.info.chat.as_ref())
@@ -185,7 +186,11 @@ impl Exchange {
     }
 
     /// The same, by the store's word and without a handle.
-    pub(super) async fn state(&self, id: &SessionId, action: Action) -> Result<State, Refusal> {
+    pub(super) async fn state(
+        &self,
+        id: &SessionId,
+        action: Action,
+    ) -> Result<SessionState, Refusal> {
         let state = match self.config.sessions.state(id).await {
             Ok(state) => state,
             Err(error) => return Err(self.absent(id, action, &error).await),

@@ -13,8 +13,9 @@ use tower_service::Service;
 
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorCode, ErrorEvent, InputId, ProviderError},
-    session::{self, Limits, Mark, Outcome, Source},
+    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, ProviderError},
+    log::{ErrorCode, Outcome},
+    session::{Limits, Mark, Source},
 };
 
 pin_project! {
@@ -32,11 +33,7 @@ pin_project! {
     /// ```
     /// # use futures_util::stream;
     /// # use unbroken::chat::ProviderError;
-    /// use unbroken::{
-    ///     chat::{Capabilities, ChatEvent, ChatRequest, provider_fn},
-    ///     durable::ProviderSource,
-    ///     session::{Digest, SessionId, Sessions, Start},
-    /// };
+    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::ProviderSource, log::{Digest, SessionId}, session::{Sessions, Start}};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let sessions = Sessions::in_memory();
@@ -253,13 +250,7 @@ fn outcome(event: &ChatEvent) -> Option<Outcome> {
     Some(match event {
         ChatEvent::Complete(_) => Outcome::Complete,
         ChatEvent::Aborted(_) => Outcome::Aborted,
-        ChatEvent::Error(error) => Outcome::Error(match error.code {
-            ErrorCode::Provider => session::ErrorCode::Provider,
-            ErrorCode::Timeout => session::ErrorCode::Timeout,
-            ErrorCode::Interrupted => session::ErrorCode::Interrupted,
-            ErrorCode::Limit => session::ErrorCode::Limit,
-            ErrorCode::Internal => session::ErrorCode::Internal,
-        }),
+        ChatEvent::Error(error) => Outcome::Error(error.code),
         _ => return None,
     })
 }
@@ -324,7 +315,7 @@ mod tests {
             (ChatEvent::aborted(), Outcome::Aborted),
             (
                 ChatEvent::error(ErrorCode::Limit, "too much"),
-                Outcome::Error(session::ErrorCode::Limit),
+                Outcome::Error(ErrorCode::Limit),
             ),
         ] {
             let records = records(vec![Ok(event.clone())]).await;
@@ -460,7 +451,7 @@ mod tests {
     async fn an_event_after_the_terminal_one_breaks_the_rules() {
         let said = vec![Ok(ChatEvent::complete()), Ok(ChatEvent::complete())];
         let records = records(said).await;
-        let internal = Outcome::Error(session::ErrorCode::Internal);
+        let internal = Outcome::Error(ErrorCode::Internal);
         assert_eq!(records.len(), 1);
         assert_eq!(records[0].0, Mark::Terminal(internal));
     }

@@ -21,7 +21,8 @@ use crate::{
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest, Inputs},
     dialect::{Again, Answer, Answering, Answers, Naming, Problem, Refusal, Rival, Start},
-    session::{self, ChatId, Digest, Inbox, Outcome, Permit, Session, SessionId, StartError},
+    log::{ChatId, Digest, Outcome, SessionId},
+    session::{self, Inbox, Permit, Session, StartError},
     store::{Listed, StoreError, Tombstone},
 };
 

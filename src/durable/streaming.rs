@@ -10,7 +10,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     dialect::{Encoder, Progress},
-    session::{Batch, Chunk, Lsn, Position, ReadError, Reader},
+    log::{Chunk, Lsn, Position},
+    session::{Batch, ReadError, Reader},
 };
 
 /// How large frames are when a reader is behind; a single record may pass it.

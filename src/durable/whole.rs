@@ -9,7 +9,8 @@ use super::{
 use crate::{
     access::Action,
     dialect::{Answer, Refusal, Whole},
-    session::{Chunk, Lsn, Position, ReadError, Session, Status},
+    log::{Chunk, Lsn, Position, Status},
+    session::{ReadError, Session},
 };
 
 /// A session's log, as far as it was waited for.

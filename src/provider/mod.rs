@@ -18,17 +18,9 @@
 //! ```
 //! use std::{future::Ready, future::ready, time::Duration};
 //!
-//! use tower::{
-//!     BoxError, ServiceBuilder, load_shed::error::Overloaded, retry::Policy, timeout::error::Elapsed,
-//! };
+//! use tower::{BoxError, ServiceBuilder, load_shed::error::Overloaded, retry::Policy, timeout::error::Elapsed};
 //! use tower_layer::Layer;
-//! use unbroken::{
-//!     access::AnyoneWithTheId,
-//!     chat::{ChatRequest, ErrorCode, ProviderError},
-//!     durable::{DurableLayer, Open},
-//!     provider::by_model,
-//!     session::Sessions,
-//! };
+//! use unbroken::{access::AnyoneWithTheId, chat::{ChatRequest, ProviderError}, log::ErrorCode, durable::{DurableLayer, Open}, provider::by_model, session::Sessions};
 //!
 //! /// So many tries more, where a failure before the first event may be mended by one.
 //! #[derive(Clone)]

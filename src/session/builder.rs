@@ -100,14 +100,6 @@ impl SessionsBuilder {
         self
     }
 
-    /// Switches off a rule, to see a test notice.
-    #[cfg(any(test, feature = "testing"))]
-    #[doc(hidden)]
-    pub fn flaw(mut self, flaw: super::Flaw) -> Self {
-        self.options.flaws.push(flaw);
-        self
-    }
-
     /// The sessions. A duration of more than 30 years is taken as 30 years.
     pub fn build(self) -> Sessions {
         let options = self.options.within_reason();

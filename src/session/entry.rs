@@ -12,17 +12,17 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Epoch, Position, SessionId, hot::HotLog, writer::Command};
+use super::{hot::HotLog, writer::Command};
 use crate::{
-    session::{EpochTag, Lsn},
-    store::{Info, Page, StoreError},
+    log::{Epoch, EpochTag, Lsn, Position, SessionId},
+    store::{RecordPage, SessionMeta, StoreError},
 };
 
 /// What one server knows of one session: its hot log, who feeds it, and who uses it.
 pub(super) struct Entry {
     pub(super) id: SessionId,
     pub(super) log: HotLog,
-    info: OnceLock<Arc<Info>>,
+    info: OnceLock<Arc<SessionMeta>>,
     /// Handles and readers. Changes from 0 only under the registry's lock.
     clients: AtomicUsize,
     /// A task (writer or follower) publishes into the hot log. Set and read under the registry's
@@ -35,7 +35,7 @@ pub(super) struct Entry {
     reads: Mutex<HashMap<(Lsn, Option<EpochTag>), SharedRead>>,
 }
 
-type SharedRead = Weak<OnceCell<Page>>;
+type SharedRead = Weak<OnceCell<RecordPage>>;
 
 /// The right to write, as this server sees it.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl Entry {
     }
 
     /// The session exists, or could not be made to; whoever waits for that goes on.
-    pub(super) fn open(&self, result: Result<Arc<Info>, StoreError>) {
+    pub(super) fn open(&self, result: Result<Arc<SessionMeta>, StoreError>) {
         let result = result.map(|info| {
             let _ = self.info.set(info);
         });
@@ -93,7 +93,7 @@ impl Entry {
     }
 
     /// What the session is; set once it is open.
-    pub(super) fn info(&self) -> Option<&Arc<Info>> {
+    pub(super) fn info(&self) -> Option<&Arc<SessionMeta>> {
         self.info.get()
     }
 
@@ -147,7 +147,7 @@ impl Entry {
     }
 
     /// The cell in which one read after `at` is shared by all who need it now.
-    pub(super) fn shared_read(&self, at: Position) -> Arc<OnceCell<Page>> {
+    pub(super) fn shared_read(&self, at: Position) -> Arc<OnceCell<RecordPage>> {
         let mut reads = self.reads.lock().expect("nothing panics under this lock");
         let key = (at.lsn, at.tag);
         if let Some(cell) = reads.get(&key).and_then(Weak::upgrade) {

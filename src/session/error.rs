@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use super::Lsn;
-use crate::store::{StoreError, Tombstone};
+use crate::{
+    log::Lsn,
+    store::{StoreError, Tombstone},
+};
 
 /// Why a reader can't go on, or can't begin.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,13 +5,13 @@
 use bytes::Bytes;
 
 use super::{
-    Epoch, Outcome, Permit, ReadError, Status,
-    flaw::Flaw,
+    Permit, ReadError,
     follower::{self, Followed},
     recovery::{TakenOver, give_back},
     registry::Feeding,
     writer::{End, Writer},
 };
+use crate::log::{Epoch, Outcome};
 
 /// What the task that feeds an entry does now.
 pub(super) enum Role {
@@ -78,11 +78,6 @@ async fn write(feeding: &Feeding, writing: Writing) -> Option<Role> {
             if let Some(hook) = on_sealed {
                 hook(outcome);
             }
-            None
-        }
-        End::Fenced if shared.flawed(Flaw::IgnoresFence) => {
-            let ended = Status::Ended(Outcome::Complete);
-            entry.log.publish(None, ended);
             None
         }
         End::Fenced => Some(Role::Follow),

@@ -6,14 +6,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Position, ReadError, Status,
+    ReadError,
     entry::Entry,
-    flaw::Flaw,
     recovery::{Taken, TakenOver, take_over},
     registry::Shared,
     writer::{Retry, within},
 };
-use crate::store::{Lease, Page, StoreError};
+use crate::{
+    log::{Position, Status},
+    store::{Lease, RecordPage, StoreError},
+};
 
 /// The most bytes that one read asks for.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -91,15 +93,15 @@ async fn step(
     // A follower that begins in the middle reads the last record too, to learn who wrote it: only
     // a tagged position can be judged.
     let from = match end.tag {
-        Some(_) if !shared.flawed(Flaw::ReadsOnAfterRewind) => end,
+        Some(_) => end,
         _ => Position::after(end.lsn.before()),
     };
     let read = shared.store.read(&entry.id, from, PAGE_BYTES);
-    let Page { chunks, state } = within(shared.options.patience, read).await?;
-    if state.tail < end.lsn && !shared.flawed(Flaw::ReadsOnAfterRewind) {
+    let RecordPage { chunks, state } = within(shared.options.patience, read).await?;
+    if state.tail < end.lsn {
         return Err(StoreError::Rewound { tail: state.tail });
     }
-    let reached = chunks.last().map_or(end.lsn, super::Chunk::last);
+    let reached = chunks.last().map_or(end.lsn, crate::log::Chunk::last);
     // Only the page that reaches the tail may say how the session stands: a reader that has the
     // last record of a sealed log is done.
     let caught_up = reached == state.tail;
@@ -145,13 +147,6 @@ async fn step(
     let changed = shared.store.changed(&entry.id, seen, wait);
     let began = Instant::now();
     *asked = began;
-    if shared.flawed(Flaw::TrustsWakeups) {
-        changed.await?;
-        if began.elapsed() >= WAIT {
-            std::future::pending::<()>().await;
-        }
-        return Ok(Step::Followed);
-    }
     let now = within(wait + shared.options.patience, changed).await?;
     if seen.is_behind(&now.version()) || began.elapsed() >= SPURIOUS {
         *pace = PACE;

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
-use super::{Lsn, Position, ReadError, Reader, SessionId, Status, registry::Client};
-use crate::store::Info;
+use super::{ReadError, Reader, registry::Client};
+use crate::{
+    log::{Lsn, Position, SessionId, Status},
+    store::SessionMeta,
+};
 
 /// A handle on a session. It counts as a user of the session until it is dropped, and so does each
 /// of its readers.
@@ -25,7 +28,7 @@ impl Session {
     /// # Panics
     ///
     /// Never: a handle exists only once this is known.
-    pub fn info(&self) -> &Arc<Info> {
+    pub fn info(&self) -> &Arc<SessionMeta> {
         self.client
             .entry
             .info()

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use crate::store::Answer;
+use crate::store::StoredAnswer;
 
 /// Where the answers to what a source asks arrive, on whatever server they were
 /// [given](super::Sessions::answer). Cheap to clone; all clones are the same.
@@ -73,7 +73,7 @@ impl Inbox {
     /// Waits for the store, for the lease if that ran out, and in a session that hasn't begun for its
     /// beginning. Dropping the future doesn't take it back.
     ///
-    /// [`Answered::Taken`]: crate::store::Answered::Taken
+    /// [`Answered::Taken`]: crate::store::AnswerOutcome::Taken
     pub async fn close(&self, name: &str) -> Option<Bytes> {
         // The receiver is in `self`, so it isn't gone.
         let _ = self.inner.close.send(name.into());
@@ -101,10 +101,10 @@ impl Inbox {
     }
 
     /// These have arrived. The first answer under a name counts.
-    pub(super) fn deliver(&self, answers: Vec<Answer>) {
+    pub(super) fn deliver(&self, answers: Vec<StoredAnswer>) {
         self.inner.arrived.send_if_modified(|all| {
             let before = all.answers.len();
-            for Answer { name, content } in answers {
+            for StoredAnswer { name, content } in answers {
                 all.answers.entry(name).or_insert(content);
             }
             all.answers.len() > before
@@ -135,9 +135,12 @@ mod tests {
         let inbox = Inbox::new();
         let given = async {
             tokio::task::yield_now().await;
-            inbox.deliver(vec![Answer::new("other", "1")]);
+            inbox.deliver(vec![StoredAnswer::new("other", "1")]);
             tokio::task::yield_now().await;
-            inbox.deliver(vec![Answer::new("mine", "2"), Answer::new("other", "3")]);
+            inbox.deliver(vec![
+                StoredAnswer::new("mine", "2"),
+                StoredAnswer::new("other", "3"),
+            ]);
         };
         let (mine, ()) = tokio::join!(inbox.named("mine"), given);
         assert_eq!(mine.unwrap(), "2");
@@ -151,7 +154,7 @@ mod tests {
         let inbox = Inbox::new();
         let owner = async {
             let name = std::future::poll_fn(|cx| inbox.poll_close(cx)).await;
-            inbox.deliver(vec![Answer::closed(name)]);
+            inbox.deliver(vec![StoredAnswer::closed(name)]);
         };
         let (closed, ()) = tokio::join!(inbox.close("one"), owner);
         assert_eq!(closed, None);
@@ -161,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_for_a_session_that_is_over() {
         let inbox = Inbox::new();
-        inbox.deliver(vec![Answer::new("in time", "yes")]);
+        inbox.deliver(vec![StoredAnswer::new("in time", "yes")]);
         let end = async {
             tokio::task::yield_now().await;
             inbox.end();

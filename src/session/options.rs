@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Limits, Retention, flaw::Flaw};
+use super::{Limits, Retention};
 
 /// What the [builder](super::SessionsBuilder) says of a registry; its methods have the meanings.
 #[derive(Debug, Clone)]
@@ -15,11 +15,6 @@ pub(super) struct Options {
     pub(super) patience: Duration,
     pub(super) linger: Duration,
     pub(super) claims: usize,
-    #[cfg_attr(
-        not(any(test, feature = "testing")),
-        expect(dead_code, reason = "stays empty")
-    )]
-    pub(super) flaws: Vec<Flaw>,
 }
 
 impl Default for Options {
@@ -35,7 +30,6 @@ impl Default for Options {
             patience: Duration::from_secs(10),
             linger: Duration::from_secs(5),
             claims: 16,
-            flaws: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
-use super::{Busy, Owner, registry::Shared};
+use super::{Busy, registry::Shared};
+use crate::log::Owner;
 
 /// The right to start one session, counted among those that run until it is dropped. Given back by
 /// itself if nothing is started.

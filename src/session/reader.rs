@@ -6,14 +6,16 @@ use std::{
 };
 
 use super::{
-    Batch, Chunk, Lsn, Position, ReadError, SessionId, Status,
+    Batch, ReadError,
     entry::Entry,
-    flaw::Flaw,
     hot::{BATCH_BYTES, Next},
     registry::{Client, Shared},
     writer::{Retry, within},
 };
-use crate::store::{BoxFuture, StoreError};
+use crate::{
+    log::{Chunk, Lsn, Position, SessionId, Status},
+    store::{BoxFuture, StoreError},
+};
 
 /// The most bytes that one read of the store asks for.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -39,25 +41,19 @@ impl Reader {
         let at_hand = after.lsn == Lsn::ZERO || entry.log.holds(after);
         let mut cold = VecDeque::new();
         let (mut tail, mut status) = (entry.log.tail(), entry.log.status());
-        let mut at = after;
         if !(entry.is_owned() && at_hand) {
-            let page = client.shared.store.read(&entry.id, after, PAGE_BYTES).await;
-            let page = match page {
-                Err(StoreError::Rewound { tail })
-                    if client.shared.flawed(Flaw::ReadsOnAfterRewind) =>
-                {
-                    at = Position::after(tail.min(after.lsn));
-                    client.shared.store.read(&entry.id, at, PAGE_BYTES).await?
-                }
-                page => page?,
-            };
+            let page = client
+                .shared
+                .store
+                .read(&entry.id, after, PAGE_BYTES)
+                .await?;
             (tail, status) = (page.state.tail, page.state.status);
             cold.extend(page.chunks);
         }
         Ok(Self {
             slot: client.entry.log.open_slot(),
             client,
-            at,
+            at: after,
             cold,
             fetch: None,
             tail,
@@ -145,7 +141,6 @@ impl Reader {
                 Next::Batch(batch) if self.is_strange(&batch) => self.fetch(),
                 Next::Batch(batch) => return self.give(batch),
                 Next::Evicted => self.fetch(),
-                Next::Wait if self.ends_early() => {}
                 Next::Wait => return Poll::Pending,
                 Next::End => {
                     self.done = true;
@@ -195,11 +190,6 @@ impl Reader {
         self.fetch = Some(Box::pin(async move {
             fetch(&client.shared, &client.entry, at).await
         }));
-    }
-
-    fn ends_early(&mut self) -> bool {
-        self.done = self.client.shared.flawed(Flaw::EndsAtOldTail) && self.at.lsn >= self.tail;
-        self.done
     }
 }
 

@@ -12,16 +12,18 @@ use tokio::{
 };
 
 use super::{
-    Format, Lsn, SessionId, Status,
+    Format,
     entry::Entry,
-    flaw::Flaw,
     hot::{Budget, HotLog},
     options::Options,
     reach::Reach,
     recovery::Restarters,
     running::Running,
 };
-use crate::store::{Holder, Lease, State, Store};
+use crate::{
+    log::{Lsn, SessionId, Status},
+    store::{Holder, Lease, SessionState, Store},
+};
 
 /// How many reads of what was evicted run at a time, over all sessions.
 const READS: usize = 64;
@@ -232,7 +234,7 @@ impl Shared {
     }
 
     /// Whether an orphan that stands so may be carried on here rather than ended.
-    pub(super) fn can_carry_on(&self, orphan: &State) -> bool {
+    pub(super) fn can_carry_on(&self, orphan: &SessionState) -> bool {
         self.restarters.of(orphan).is_some()
     }
 
@@ -252,17 +254,6 @@ impl Shared {
 
     pub(super) fn is_releasing(&self) -> bool {
         self.releasing.load(SeqCst)
-    }
-
-    #[cfg(any(test, feature = "testing"))]
-    pub(super) fn flawed(&self, flaw: Flaw) -> bool {
-        self.options.flaws.contains(&flaw)
-    }
-
-    #[cfg(not(any(test, feature = "testing")))]
-    #[expect(clippy::unused_self, reason = "only tests have flaws")]
-    pub(super) const fn flawed(&self, _: Flaw) -> bool {
-        false
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -297,9 +288,6 @@ impl Clone for Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if self.entry.leave() {
-            if self.shared.flawed(Flaw::StopsWithLastReader) {
-                self.entry.command(super::writer::Command::Release);
-            }
             self.shared.settle(&self.entry);
         }
     }
@@ -314,7 +302,7 @@ pub(super) struct Feeding {
 
 impl Feeding {
     /// The session exists and stands so.
-    pub(super) fn open(&self, state: State) {
+    pub(super) fn open(&self, state: SessionState) {
         self.entry.log.begin(state.tail, state.status);
         self.entry.open(Ok(state.info));
     }

@@ -2,7 +2,8 @@ use std::{collections::HashMap, sync::Mutex};
 
 use tokio::sync::Notify;
 
-use super::{Busy, Limits, Owner};
+use super::{Busy, Limits};
+use crate::log::Owner;
 
 /// Who runs.
 #[derive(Debug, Default)]

@@ -6,19 +6,21 @@ use tokio::{
 };
 
 use super::{
-    Busy, Format, Limits, Owner, Permit, Position, ReadError, Restarter, ServiceName, Session,
-    SessionId, SessionsBuilder, Source, Start, StartError, Started,
+    Busy, Format, Limits, Permit, ReadError, Restarter, Session, SessionsBuilder, Source, Start,
+    StartError, Started,
     entry::Owned,
     feed::{Role, Writing, feed},
-    flaw::Flaw,
     recovery,
     registry::{Client, Feeding, Shared},
     sweeper,
     writer::{Command, Retry, Writer, within},
 };
-use crate::store::{
-    Abort, Answer, Answered, Created, Delete, Filter, Info, Listing, New, Page, State, Store,
-    StoreError, StoreExt, Token,
+use crate::{
+    log::{Owner, Position, ServiceName, SessionId},
+    store::{
+        AbortRequest, AnswerOutcome, Created, Delete, Filter, Listing, NewSession, RecordPage,
+        SessionMeta, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
+    },
 };
 
 /// How long a start tries to reach the store before it is refused.
@@ -94,13 +96,13 @@ impl Sessions {
     /// # Errors
     ///
     /// [`StoreError::NotFound`], [`StoreError::Gone`], [`StoreError::Unavailable`].
-    pub async fn state(&self, id: &SessionId) -> Result<State, StoreError> {
+    pub async fn state(&self, id: &SessionId) -> Result<SessionState, StoreError> {
         self.shared.store.state(id).await
     }
 
     /// What a session is, to judge by before anybody attaches: the asker doesn't become a client of
     /// it. Known here without the store while this server writes the session.
-    pub(crate) async fn info(&self, id: &SessionId) -> Result<Arc<Info>, StoreError> {
+    pub(crate) async fn info(&self, id: &SessionId) -> Result<Arc<SessionMeta>, StoreError> {
         if let Some(entry) = self.shared.entry(id) {
             entry.opened().await?;
             if let (true, Some(info)) = (entry.is_owned(), entry.info()) {
@@ -133,7 +135,7 @@ impl Sessions {
         if start.first.len() > self.limits().event_bytes {
             return Err(StartError::TooLarge);
         }
-        let info = Arc::new(Info {
+        let info = Arc::new(SessionMeta {
             owner: start.owner.clone(),
             chat: start.chat.clone(),
             service: start.service.clone(),
@@ -240,10 +242,11 @@ impl Sessions {
     /// # Errors
     ///
     /// [`StoreError::NotFound`], [`StoreError::Gone`], [`StoreError::Unavailable`].
-    pub async fn abort(&self, id: &SessionId, abort: Abort) -> Result<State, StoreError> {
-        if self.shared.flawed(Flaw::ConfirmsAbortEarly) {
-            return self.shared.store.state(id).await;
-        }
+    pub async fn abort(
+        &self,
+        id: &SessionId,
+        abort: AbortRequest,
+    ) -> Result<SessionState, StoreError> {
         let state = self.shared.store.abort(id, abort.clone()).await?;
         if state.status.outcome().is_none() {
             let here = self
@@ -270,9 +273,13 @@ impl Sessions {
     ///
     /// [`StoreError::Sealed`] once the session has ended, [`StoreError::Full`],
     /// [`StoreError::NotFound`], [`StoreError::Gone`], [`StoreError::Unavailable`].
-    pub async fn answer(&self, id: &SessionId, answer: Answer) -> Result<Answered, StoreError> {
+    pub async fn answer(
+        &self,
+        id: &SessionId,
+        answer: StoredAnswer,
+    ) -> Result<AnswerOutcome, StoreError> {
         let answered = self.shared.store.answer(id, answer).await?;
-        if let Answered::Stored(state) = &answered
+        if let AnswerOutcome::Stored(state) = &answered
             && let Some(entry) = self.shared.entry(id)
         {
             entry.command(Command::Answered(state.answers));
@@ -281,12 +288,16 @@ impl Sessions {
     }
 
     /// What was answered to a session that hasn't ended.
-    pub(crate) async fn answers(&self, id: &SessionId) -> Result<Vec<Answer>, StoreError> {
+    pub(crate) async fn answers(&self, id: &SessionId) -> Result<Vec<StoredAnswer>, StoreError> {
         self.shared.store.answers(id, 0).await
     }
 
     /// A page of the log by the store's word, for who is no reader of the session.
-    pub(crate) async fn page(&self, id: &SessionId, after: Position) -> Result<Page, StoreError> {
+    pub(crate) async fn page(
+        &self,
+        id: &SessionId,
+        after: Position,
+    ) -> Result<RecordPage, StoreError> {
         self.shared.store.read(id, after, PAGE_BYTES).await
     }
 
@@ -299,7 +310,7 @@ impl Sessions {
     ///
     /// [`StoreError::NotFound`], [`StoreError::Unavailable`].
     pub async fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
-        match self.abort(id, Abort::default()).await {
+        match self.abort(id, AbortRequest::default()).await {
             Ok(mut state) => {
                 let deadline = Instant::now() + DELETE_PATIENCE;
                 while state.status.outcome().is_none() && Instant::now() < deadline {
@@ -368,7 +379,7 @@ impl Sessions {
 /// A start under way, on a task of its own.
 struct Opening {
     feeding: Feeding,
-    info: Arc<Info>,
+    info: Arc<SessionMeta>,
     permit: Permit,
     start: Start,
 }
@@ -387,20 +398,14 @@ impl Opening {
         } = self;
         let (shared, entry) = (&feeding.shared, &feeding.entry);
         let before = Instant::now();
-        let new = New {
+        let new = NewSession {
             info: info.clone(),
             request: start.request.clone(),
             token: Token::random(),
             lease: shared.options.lease,
             tombstone: shared.options.tombstone,
         };
-        let created = match create(shared, &entry.id, new).await {
-            Ok(Created::Exists(state)) if shared.flawed(Flaw::StartsTwice) => {
-                Ok(Created::Created(state.epoch))
-            }
-            created => created,
-        };
-        match created {
+        match create(shared, &entry.id, new).await {
             Ok(Created::Created(epoch)) => {
                 let (commands, received) = mpsc::unbounded_channel();
                 entry.own(Owned {
@@ -445,7 +450,7 @@ impl Opening {
     }
 }
 
-async fn create(shared: &Shared, id: &SessionId, new: New) -> Result<Created, StoreError> {
+async fn create(shared: &Shared, id: &SessionId, new: NewSession) -> Result<Created, StoreError> {
     let mut retry = Retry::default();
     loop {
         if shared.is_releasing() {

@@ -5,7 +5,7 @@ use std::{
 
 use bytes::BytesMut;
 
-use super::Outcome;
+use crate::log::Outcome;
 
 /// What a writer pulls the records of a session from.
 ///

@@ -2,7 +2,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{ChatId, Digest, Inbox, Outcome, Owner, ServiceName, Session, SessionId};
+use super::{Inbox, Session};
+use crate::log::{ChatId, Digest, Outcome, Owner, ServiceName, SessionId};
 
 /// What a session is started from. The source of its records comes beside it.
 #[non_exhaustive]

@@ -11,14 +11,16 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
-    Epoch, SessionId,
     entry::Entry,
     feed::{Role, feed},
     recovery,
     registry::{Feeding, Shared},
     writer::{Command, within},
 };
-use crate::store::{Delete, Listed, StoreError};
+use crate::{
+    log::{Epoch, SessionId},
+    store::{Delete, Listed, StoreError},
+};
 
 /// The longest pause between two sweeps.
 const TICK: Duration = Duration::from_secs(1);

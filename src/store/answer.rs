@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::State;
+use super::SessionState;
 
 /// What somebody answered to a session's owner, from any server.
 ///
 /// To the store both are opaque: who asks makes the names, and knows what the bytes mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StoredAnswer {
     /// What it answers: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME) bytes.
     pub name: Arc<str>,
     /// What was answered; empty if the owner [takes no answer any more](Self::closed).
@@ -17,15 +17,15 @@ pub struct Answer {
 
 /// What came of an answer.
 #[derive(Debug, Clone)]
-pub enum Answered {
+pub enum AnswerOutcome {
     /// It is stored for the session's owner, which stands so.
-    Stored(State),
+    Stored(SessionState),
     /// Another answer came first under this name, and stays; or the owner has
-    /// [closed](Answer::closed) it.
+    /// [closed](StoredAnswer::closed) it.
     Taken,
 }
 
-impl Answer {
+impl StoredAnswer {
     /// The most bytes of a name.
     pub const MAX_NAME: usize = 128;
     /// The most answers that a session holds.
@@ -67,15 +67,16 @@ mod tests {
 
     #[test]
     fn each_bound_takes_what_is_equal_and_refuses_one_more() {
-        let of = |name: usize, content: usize| Answer::new("n".repeat(name), vec![0; content]);
-        assert!(of(Answer::MAX_NAME, 0).fits(0, 0));
-        assert!(!of(Answer::MAX_NAME + 1, 0).fits(0, 0));
-        assert!(of(1, 1).fits(Answer::MAX_COUNT - 1, 0));
-        assert!(!of(1, 1).fits(Answer::MAX_COUNT, 0));
-        assert!(of(1, Answer::MAX_BYTES - 1).fits(0, 0));
-        assert!(!of(1, Answer::MAX_BYTES).fits(0, 0));
-        assert!(of(1, 1).fits(1, Answer::MAX_BYTES - 2));
-        assert!(!of(1, 1).fits(1, Answer::MAX_BYTES - 1));
+        let of =
+            |name: usize, content: usize| StoredAnswer::new("n".repeat(name), vec![0; content]);
+        assert!(of(StoredAnswer::MAX_NAME, 0).fits(0, 0));
+        assert!(!of(StoredAnswer::MAX_NAME + 1, 0).fits(0, 0));
+        assert!(of(1, 1).fits(StoredAnswer::MAX_COUNT - 1, 0));
+        assert!(!of(1, 1).fits(StoredAnswer::MAX_COUNT, 0));
+        assert!(of(1, StoredAnswer::MAX_BYTES - 1).fits(0, 0));
+        assert!(!of(1, StoredAnswer::MAX_BYTES).fits(0, 0));
+        assert!(of(1, 1).fits(1, StoredAnswer::MAX_BYTES - 2));
+        assert!(!of(1, 1).fits(1, StoredAnswer::MAX_BYTES - 1));
         assert!(!of(1, 1).fits(1, usize::MAX));
     }
 }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use super::Abort;
-use crate::session::Outcome;
+use super::AbortRequest;
+use crate::log::Outcome;
 
 /// How the session stands after an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
+pub enum AfterAppend {
     /// More is to come.
     Streaming,
     /// A person or a client tool is asked, and the session goes on when the answer is there.
@@ -27,5 +27,5 @@ pub struct Seal {
 #[derive(Debug, Clone, Default)]
 pub struct Appended {
     /// Somebody wants the session stopped.
-    pub abort: Option<Abort>,
+    pub abort: Option<AbortRequest>,
 }

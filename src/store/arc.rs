@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
-    Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+    AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+    Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+    StoreError, StoredAnswer, Token, Version,
 };
-use crate::session::{Chunk, Epoch, Position, SessionId};
+use crate::log::{Chunk, Epoch, Position, SessionId};
 
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn durability(&self) -> Durability {
@@ -16,7 +17,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
-        new: New,
+        new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
         (**self).create(id, new)
     }
@@ -35,7 +36,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         (**self).renew(owned, lease)
     }
 
@@ -43,7 +44,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         (**self).append(id, chunk, then)
     }
@@ -53,7 +54,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         (**self).read(id, after, max_bytes)
     }
 
@@ -62,23 +63,23 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         (**self).changed(id, seen, within)
     }
 
     fn abort<'a>(
         &'a self,
         id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         (**self).abort(id, abort)
     }
 
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
-        answer: Answer,
-    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
         (**self).answer(id, answer)
     }
 
@@ -86,7 +87,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         (**self).answers(id, after)
     }
 

@@ -1,12 +1,13 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    Abort, Answer, Answered, Appended, Claimed, Created, Delete, Durability, Filter, Holder,
-    Listed, Listing, New, Page, State, StoreError, Then, Token, Version,
+    AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, Delete, Durability,
+    Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, StoreError,
+    StoredAnswer, Token, Version,
 };
 use crate::{
     BoxFuture,
-    session::{Chunk, Epoch, Position, SessionId},
+    log::{Chunk, Epoch, Position, SessionId},
 };
 
 /// Keeps the logs of sessions. The module's documentation has the contract that holds for all
@@ -32,7 +33,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
-        new: New,
+        new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>>;
 
     /// Takes over a session that is unsealed, whose lease is [over](super::Lease::is_over), and
@@ -65,7 +66,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>>;
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>>;
 
     /// Adds the chunk's records to the log and says how the session stands after them. Extends the
     /// lease to its full length. Tells of an abort that is stored.
@@ -88,7 +89,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>>;
 
     /// The records after a position, as many as fit into `max_bytes` but at least one if there is
@@ -104,7 +105,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>>;
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>>;
 
     /// Waits until the session has moved on from `seen`: a longer tail, a seal, an abort, an answer,
     /// another epoch, waiting or no longer so, or deletion (which answers [`StoreError::Gone`]).
@@ -121,7 +122,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>>;
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>>;
 
     /// Stores that somebody wants the session stopped; its owner, or whoever claims it, seals it as
     /// aborted. The first abort's reason stays. On a sealed session nothing changes.
@@ -132,8 +133,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn abort<'a>(
         &'a self,
         id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>>;
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>>;
 
     /// Leaves an answer where the session's owner, or whoever claims it, finds it with
     /// [`answers`](Self::answers). Whoever [waits](Self::changed) is woken, the owner too. The lease
@@ -142,10 +143,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Checked in this order:
     ///
     /// 1. gone or never there: [`StoreError::Gone`], [`StoreError::NotFound`];
-    /// 2. an answer under this name is there: [`Answered::Stored`] if it has the same content, for
-    ///    then this is a repetition, else [`Answered::Taken`]; nothing changes;
+    /// 2. an answer under this name is there: [`AnswerOutcome::Stored`] if it has the same content, for
+    ///    then this is a repetition, else [`AnswerOutcome::Taken`]; nothing changes;
     /// 3. [`StoreError::Sealed`];
-    /// 4. [`StoreError::Full`] if it doesn't [fit](Answer::fits).
+    /// 4. [`StoreError::Full`] if it doesn't [fit](StoredAnswer::fits).
     ///
     /// # Errors
     ///
@@ -153,11 +154,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
-        answer: Answer,
-    ) -> BoxFuture<'a, Result<Answered, StoreError>>;
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>>;
 
     /// The session's answers but for the first `after` ones, in the order in which they were stored.
-    /// [`State::answers`] says how many there are. They go with the seal: then there are none.
+    /// [`SessionState::answers`] says how many there are. They go with the seal: then there are none.
     ///
     /// # Errors
     ///
@@ -166,7 +167,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>>;
 
     /// Keeps a session for at least `keep` from now: a server with readers holds. Only ever
     /// lengthens the retention. A hold of a session that isn't sealed yet counts at its seal.
@@ -223,7 +224,7 @@ pub trait StoreExt: Store {
     /// # Errors
     ///
     /// As [`Store::changed`].
-    fn state<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<State, StoreError>> {
+    fn state<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         self.changed(id, Version::UNSEEN, Duration::ZERO)
     }
 }

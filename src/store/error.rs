@@ -1,7 +1,7 @@
 use std::{error::Error, sync::Arc};
 
 use super::Tombstone;
-use crate::{BoxError, session::Lsn};
+use crate::{BoxError, log::Lsn};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,5 +1,5 @@
-use super::State;
-use crate::session::{ChatId, Owner, SessionId};
+use super::SessionState;
+use crate::log::{ChatId, Owner, SessionId};
 
 /// Which sessions to list.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +64,7 @@ pub struct Listed {
     /// Its id.
     pub id: SessionId,
     /// Where it stands, or stood a moment ago.
-    pub state: State,
+    pub state: SessionState,
 }
 
 /// A page of a list.

@@ -1,6 +1,6 @@
 //! Where logs live: the [`Store`] trait and its contract.
 //!
-//! A store keeps, for each session, what it is ([`Info`]), where it stands ([`State`]) and its
+//! A store keeps, for each session, what it is ([`SessionMeta`]), where it stands ([`SessionState`]) and its
 //! records. It is the only judge of who may write: an append carries its [`Epoch`], and the store
 //! compares it inside its own atomic write.
 //!
@@ -22,40 +22,33 @@
 //! The feature `testing` has the suite that states this contract case by case; other people's
 //! stores can run it too.
 //!
-//! [`Epoch`]: crate::session::Epoch
+//! [`Epoch`]: crate::log::Epoch
 
 mod answer;
 mod append;
 mod arc;
 mod contract;
-#[cfg(feature = "disk")]
-mod disk;
 mod error;
 mod list;
+pub mod machine;
 mod memory;
 mod new;
-mod shelf;
 mod state;
+pub mod table;
 
-#[cfg(all(feature = "disk", feature = "testing"))]
-#[cfg_attr(docsrs, doc(cfg(all(feature = "disk", feature = "testing"))))]
-pub use self::disk::DiskFaults;
-#[cfg(feature = "disk")]
-#[cfg_attr(docsrs, doc(cfg(feature = "disk")))]
-pub use self::disk::{Disk, DiskOptions, OpenError};
 pub use self::{
-    answer::{Answer, Answered},
-    append::{Appended, Seal, Then},
+    answer::{AnswerOutcome, StoredAnswer},
+    append::{AfterAppend, Appended, Seal},
     contract::{Store, StoreExt},
     error::StoreError,
     list::{Filter, Listed, Listing, StatusFilter},
-    memory::Memory,
-    new::{Claimed, Created, New, Token},
-    state::{Abort, Delete, Durability, Holder, Info, Lease, Page, State, Tombstone, Version},
+    memory::{Memory, MemorySnapshot},
+    new::{Claimed, Created, NewSession, Token},
+    state::{
+        AbortRequest, Delete, Durability, Holder, Lease, RecordPage, SessionMeta, SessionState,
+        Tombstone, Version,
+    },
+    table::StoreClock,
 };
 #[doc(no_inline)]
 pub use crate::BoxFuture;
-
-#[cfg(feature = "testing")]
-#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
-pub use self::{memory::Snapshot, shelf::Clock};

@@ -2,14 +2,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Info, State};
-use crate::session::Epoch;
+use super::{SessionMeta, SessionState};
+use crate::log::Epoch;
 
 /// What a session is created from.
 #[derive(Debug, Clone)]
-pub struct New {
-    /// What stays the same for the session's whole life.
-    pub info: Arc<Info>,
+pub struct NewSession {
+    /// What stays the same for the session's whole machine.
+    pub info: Arc<SessionMeta>,
     /// What can start the session again: given to whoever claims it.
     pub request: Bytes,
     /// Makes the call repeatable.
@@ -44,7 +44,7 @@ pub enum Created {
     /// The caller owns a new session at this epoch.
     Created(Epoch),
     /// The id is taken by this session.
-    Exists(State),
+    Exists(SessionState),
 }
 
 /// What a claimant gets.
@@ -53,7 +53,7 @@ pub struct Claimed {
     /// The new epoch, which is the caller's.
     pub epoch: Epoch,
     /// The state after the claim; `attempts` counts it.
-    pub state: State,
+    pub state: SessionState,
     /// The request that the session was created with.
     pub request: Bytes,
 }

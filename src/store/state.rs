@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use crate::session::{ChatId, Chunk, Digest, Epoch, Lsn, Owner, ServiceName, Status};
+use crate::log::{ChatId, Chunk, Digest, Epoch, Lsn, Owner, ServiceName, Status};
 
 /// What an acknowledged record survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -14,9 +14,9 @@ pub enum Durability {
     Replicated,
 }
 
-/// What stays the same for a session's whole life.
+/// What stays the same for a session's whole machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Info {
+pub struct SessionMeta {
     /// Whose it is, where the access policy has owners.
     pub owner: Option<Owner>,
     /// Which conversation it belongs to.
@@ -29,16 +29,16 @@ pub struct Info {
     pub format: u16,
 }
 
-impl Info {
+impl SessionMeta {
     /// The newest format that this library knows; it reads and claims no session of a newer one.
     pub const LATEST_FORMAT: u16 = 1;
 }
 
 /// Where a session stands.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct SessionState {
     /// What it is.
-    pub info: Arc<Info>,
+    pub info: Arc<SessionMeta>,
     /// How long ago it was created, by the store's clock.
     pub age: Duration,
     /// Who owns it, or did last.
@@ -50,14 +50,14 @@ pub struct State {
     /// As clients see it.
     pub status: Status,
     /// Somebody wants it stopped.
-    pub abort: Option<Abort>,
+    pub abort: Option<AbortRequest>,
     /// For how long its owner may write without renewing.
     pub lease: Lease,
     /// How many [answers](super::Store::answer) its owner can read; none once it is sealed.
     pub answers: u32,
 }
 
-impl State {
+impl SessionState {
     /// What a waiter has seen, for [`Store::changed`](super::Store::changed).
     pub fn version(&self) -> Version {
         Version {
@@ -152,18 +152,18 @@ impl Version {
 
 /// A wish that the session be stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Abort {
+pub struct AbortRequest {
     /// What the terminal event gives as the reason.
     pub reason: Option<Arc<str>>,
 }
 
 /// Records after a position, and the state from the same snapshot.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct RecordPage {
     /// The records, in order, without a gap. A new chunk begins where the epoch changes, or sooner.
     pub chunks: Vec<Chunk>,
     /// Where the session stands; its tail may lie beyond the page.
-    pub state: State,
+    pub state: SessionState,
 }
 
 /// What is left of a session that is gone.

@@ -11,9 +11,12 @@ use super::{
     offer::{Offer, Offers},
     running::{Running, Slot},
 };
-use crate::chat::{
-    ChatEvent, ChatRequest, Complete, ConversationState, ErrorCode, FinishReason, Message,
-    ProviderError, Role, Text, ToolCall, ToolRuns, Transcript, Usage,
+use crate::{
+    chat::{
+        ChatEvent, ChatRequest, Complete, ConversationState, FinishReason, Message, ProviderError,
+        Role, Text, ToolCall, ToolRuns, Transcript, Usage,
+    },
+    log::ErrorCode,
 };
 
 /// Where an answer stands: what the model is asked next, and which tools run. No provider.

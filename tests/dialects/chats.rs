@@ -19,8 +19,9 @@ use unbroken::{
     chat::ChatRequest,
     dialect::{AiSdk, Rival},
     durable::{DurableLayer, Open, SessionBody},
+    log::Owner,
     provider::Scripted,
-    session::{Limits, Owner, Sessions},
+    session::{Limits, Sessions},
     store::Memory,
 };
 

@@ -2,7 +2,7 @@ use bytes::BytesMut;
 use http::{Request, header::ACCEPT};
 use unbroken::{
     dialect::{Dialect, Encoder, Intent, Progress, Route, View},
-    session::{Chunk, Lsn, Position, SessionId, Status},
+    log::{Chunk, Lsn, Position, SessionId, Status},
 };
 
 /// The encoder that a dialect gives to who reads a session.

@@ -2,11 +2,11 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 use unbroken::{
     chat::{
-        Capabilities, ChatEvent, Complete, ConversationState, Custom, ErrorCode, ErrorEvent,
-        FinishReason, InputAction, InputRequest, InputResolved, IsomorphicHandoff, Message,
-        SessionInfo, ToolCall, Usage,
+        Capabilities, ChatEvent, Complete, ConversationState, Custom, ErrorEvent, FinishReason,
+        InputAction, InputRequest, InputResolved, IsomorphicHandoff, Message, SessionInfo,
+        ToolCall, Usage,
     },
-    session::{Chunk, ChunkBuilder, Epoch, Lsn},
+    log::{Chunk, ChunkBuilder, Epoch, ErrorCode, Lsn},
 };
 
 /// A whole log: `session_info`, anything, and each of the endings.

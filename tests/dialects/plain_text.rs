@@ -7,7 +7,7 @@ use unbroken::{
         Start,
     },
     headers::SESSION_ID,
-    session::{Chunk, SessionId},
+    log::{Chunk, SessionId},
 };
 
 /// Answers as lines of text, for people with a terminal: a number, a space, and a piece of the

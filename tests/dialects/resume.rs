@@ -2,7 +2,7 @@ use bytes::BytesMut;
 use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use unbroken::{
     dialect::Encoder,
-    session::{Chunk, Lsn},
+    log::{Chunk, Lsn},
 };
 
 use crate::{encoders::Stream, logs};

@@ -8,7 +8,8 @@ use tower_layer::Layer as _;
 use unbroken::{
     access::{Access, Action, Identified, OnlyTheOwner, SessionInfo},
     durable::DurableLayer,
-    session::{ChatId, Owner, Sessions},
+    log::{ChatId, Owner},
+    session::Sessions,
     store::{BoxFuture, Memory},
 };
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use unbroken::{
     durable::{Begun, Ended},
-    session::{Outcome, Retention, Sessions},
+    log::Outcome,
+    session::{Retention, Sessions},
     store::Memory,
 };
 

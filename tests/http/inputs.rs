@@ -12,9 +12,9 @@ use unbroken::{
     durable::{DurableLayer, Open, Recovery},
     provider::scripted::{Script, Scripted},
     session::{Limits, Sessions, SessionsBuilder},
-    store::{Answer, Answered, Memory, Store, StoreExt},
-    testing::{Fault, FaultStore, Op},
+    store::{AnswerOutcome, Memory, Store, StoreExt, StoredAnswer},
 };
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
     client::{With, empty, get, kinds, lsns, ndjson, post, send},
@@ -189,8 +189,8 @@ async fn what_was_answered_while_nobody_owned_the_session_is_found_by_who_goes_o
     let mut events = ndjson(cut.text());
 
     let session = id("taken").parse().unwrap();
-    let stored = store.answer(&session, Answer::new("a", r#"{"action":"decline"}"#));
-    assert!(matches!(stored.await.unwrap(), Answered::Stored(_)));
+    let stored = store.answer(&session, StoredAnswer::new("a", r#"{"action":"decline"}"#));
+    assert!(matches!(stored.await.unwrap(), AnswerOutcome::Stored(_)));
     let second = server(&store, resume).await;
     let last = events.last().unwrap().0.to_string();
     let rest = get(&at(&id("taken"))).with("x-last-lsn", last);
@@ -312,13 +312,13 @@ async fn an_answer_has_its_bounds() {
         let frame = accept(&json!("")).to_string().len() + "q".len();
         accept(&json!("x".repeat(bytes - frame)))
     };
-    let (refused, problem) = give(&server, "bounds", "q", &most(Answer::MAX_BYTES + 1)).await;
+    let (refused, problem) = give(&server, "bounds", "q", &most(StoredAnswer::MAX_BYTES + 1)).await;
     assert_eq!(
         (refused, &problem["type"]),
         (413, &json!("urn:unbroken:body-too-large"))
     );
     assert_eq!(
-        give(&server, "bounds", "q", &most(Answer::MAX_BYTES))
+        give(&server, "bounds", "q", &most(StoredAnswer::MAX_BYTES))
             .await
             .0,
         202

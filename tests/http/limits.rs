@@ -11,7 +11,8 @@ use tower_layer::Layer as _;
 use unbroken::{
     access::OnlyTheOwner,
     durable::DurableLayer,
-    session::{Limits, Owner, Sessions},
+    log::Owner,
+    session::{Limits, Sessions},
     store::Memory,
 };
 

@@ -9,10 +9,11 @@ use std::{
 };
 
 use unbroken::{
-    session::{Chunk, Epoch, Lsn, Position, SessionId},
+    log::{Chunk, Epoch, Lsn, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
-        Holder, Listed, Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Durability, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
+        Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -86,7 +87,7 @@ impl Store for Lost {
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
-        new: New,
+        new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
         self.or(self.store.create(id, new))
     }
@@ -105,7 +106,7 @@ impl Store for Lost {
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         self.store.renew(owned, lease)
     }
 
@@ -113,7 +114,7 @@ impl Store for Lost {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         self.or(self.store.append(id, chunk, then))
     }
@@ -123,7 +124,7 @@ impl Store for Lost {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         let corrupt = Lsn::new(self.corrupt.load(SeqCst));
         if corrupt > Lsn::ZERO && after.lsn.next() == corrupt {
             return Box::pin(async move { Err(StoreError::Corrupt { lsn: corrupt }) });
@@ -143,23 +144,23 @@ impl Store for Lost {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         self.or(self.store.changed(id, seen, within))
     }
 
     fn abort<'a>(
         &'a self,
         id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         self.or(self.store.abort(id, abort))
     }
 
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
-        answer: Answer,
-    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
         self.or(self.store.answer(id, answer))
     }
 
@@ -167,7 +168,7 @@ impl Store for Lost {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         self.or(self.store.answers(id, after))
     }
 

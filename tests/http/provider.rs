@@ -12,7 +12,8 @@ use tower::ServiceBuilder;
 use tower_layer::Layer as _;
 use tower_service::Service;
 use unbroken::{
-    chat::{ChatEvent, ChatRequest, Complete, ErrorCode, FinishReason, ProviderError},
+    chat::{ChatEvent, ChatRequest, Complete, FinishReason, ProviderError},
+    log::ErrorCode,
     session::{Limits, Sessions},
     store::Memory,
 };

@@ -10,9 +10,10 @@ use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, Message, ToolCall},
     durable::{DurableLayer, Ended, Open, Policy, Recovery},
+    log::{Digest, Outcome, Position},
     provider::scripted::{Script, Scripted},
-    session::{Digest, Limits, Outcome, Position, Sessions},
-    store::{Created, Info, Memory, New, Store as _, StoreExt, Token},
+    session::{Limits, Sessions},
+    store::{Created, Memory, NewSession, SessionMeta, Store as _, StoreExt, Token},
 };
 
 use crate::{
@@ -151,13 +152,13 @@ async fn an_answer_whose_provider_was_never_called_is_begun_whatever_the_policy(
         let store = Memory::new();
         let script = json!({"tokens": 3, "delayMs": 1, "tally": "begun"});
         // As a server leaves it that dies before anything is in the log.
-        let new = New {
-            info: Arc::new(Info {
+        let new = NewSession {
+            info: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
                 service: "chat".into(),
                 digest: Digest([7; 32]),
-                format: Info::LATEST_FORMAT,
+                format: SessionMeta::LATEST_FORMAT,
             }),
             request: follow(&script).to_string().into(),
             token: Token::random(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Request, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use unbroken::session::{Epoch, Sessions};
+use unbroken::{log::Epoch, session::Sessions};
 
 use crate::{
     client::{Whole, With, empty, get, ndjson, post, send},

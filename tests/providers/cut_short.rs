@@ -10,7 +10,8 @@ use tokio::{
 };
 use tower::{Service, ServiceExt};
 use unbroken::{
-    chat::{ChatEvent, ChatRequest, ErrorCode, ProviderError},
+    chat::{ChatEvent, ChatRequest, ProviderError},
+    log::ErrorCode,
     provider::http::{AnswerStream, ResponseFuture},
 };
 

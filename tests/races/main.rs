@@ -16,9 +16,9 @@ use odd::Odd;
 use support::{Words, begin, id, read, read_all, seconds, start, told, until};
 use unbroken::{
     session::*,
-    store::{Lease, Memory, Seal, Store, StoreExt, Then, Token},
-    testing::{Fault, FaultStore, Jump, Op, Rewind},
+    store::{AfterAppend, Lease, Memory, Seal, Store, StoreExt, Token},
 };
+use unbroken_conformance::{Fault, FaultStore, Jump, Op, Rewind};
 
 #[tokio::test(start_paused = true)]
 async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
@@ -50,7 +50,7 @@ async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
         outcome: Outcome::Error(ErrorCode::Interrupted),
         keep: Duration::from_secs(100),
     };
-    Store::append(store.inner(), &id, chunk, Then::Seal(seal))
+    Store::append(store.inner(), &id, chunk, AfterAppend::Seal(seal))
         .await
         .unwrap();
     let next = tokio::time::timeout(Duration::from_secs(30), reader.next()).await;

@@ -9,10 +9,11 @@ use std::{
 };
 
 use unbroken::{
-    session::{Chunk, Epoch, Position, SessionId},
+    log::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
-        Listed, Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -37,7 +38,7 @@ impl Store for Odd {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         Box::pin(async move {
             self.reads.fetch_add(1, SeqCst);
             let mut page = self.inner.read(id, after, max_bytes).await?;
@@ -57,7 +58,7 @@ impl Store for Odd {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         let within = if self.spurious.load(SeqCst) {
             Duration::ZERO
         } else {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::{id, log, lsn, read, read_all, start, told, until};
 use unbroken::{
-    session::{Position, Retention, StartError, Status},
+    log::{Position, Status},
+    session::{Retention, StartError},
     store::StoreError,
 };
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::support::{id, log, read, read_all, start, told};
 use unbroken::{
-    session::{ErrorCode, Limits, Mark, Outcome, Owner, Position, StartError, Status},
-    store::Abort,
+    log::{ErrorCode, Outcome, Owner, Position, Status},
+    session::{Limits, Mark, StartError},
+    store::AbortRequest,
 };
 
 use crate::{begin, builder, settle};
@@ -16,7 +17,7 @@ async fn the_same_id_for_another_request_or_owner_is_refused() {
     let (_teller, source) = told();
     let _session = begin(&sessions, &id, source).await;
     let mut other = start(&id);
-    other.digest = unbroken::session::Digest([8; 32]);
+    other.digest = unbroken::log::Digest([8; 32]);
     let somebody = start(&id).owner(Some(Owner::new("somebody")));
     for start in [other, somebody] {
         let (teller, source) = told();
@@ -137,7 +138,7 @@ async fn an_abort_drops_the_provider_and_seals() {
     let mut reader = session.reader(Position::START).await.unwrap();
     teller.say("a");
     read(&mut reader, 2).await;
-    let abort = || Abort {
+    let abort = || AbortRequest {
         reason: Some("enough".into()),
     };
     let state = sessions.abort(&id, abort()).await.unwrap();

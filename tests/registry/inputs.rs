@@ -10,17 +10,17 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use unbroken::{
+    log::{Chunk, ChunkBuilder, Epoch, Position, ServiceName, SessionId, Status},
     session::{
-        CarryOn, Chunk, ChunkBuilder, Epoch, Inbox, Limits, Mark, Orphan, Position, ReadError,
-        Restarter, ServiceName, SessionId, Sessions, SessionsBuilder, Status,
+        CarryOn, Inbox, Limits, Mark, Orphan, ReadError, Restarter, Sessions, SessionsBuilder,
     },
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
-        Lease, Listed, Listing, Memory, New, Page, State, Store, StoreError, StoreExt, Then, Token,
-        Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
+        Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
-    testing::{Fault, FaultStore, Op},
 };
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
     delegate::delegate,
@@ -42,8 +42,8 @@ async fn begin(sessions: &Sessions, id: &SessionId, source: Told, inbox: &Inbox)
 }
 
 async fn give(sessions: &Sessions, id: &SessionId, name: &str) {
-    let answered = sessions.answer(id, Answer::new(name, "yes")).await;
-    assert!(matches!(answered.unwrap(), Answered::Stored(_)));
+    let answered = sessions.answer(id, StoredAnswer::new(name, "yes")).await;
+    assert!(matches!(answered.unwrap(), AnswerOutcome::Stored(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +68,7 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
         store.state(&id).await.unwrap().status.outcome().is_some()
     })
     .await;
-    let late = there.answer(&id, Answer::new("d", "yes")).await;
+    let late = there.answer(&id, StoredAnswer::new("d", "yes")).await;
     assert!(matches!(late, Err(StoreError::Sealed)));
 }
 
@@ -134,8 +134,8 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
     assert_eq!(closed.unwrap(), "yes");
     for name in ["early", "a"] {
         assert_eq!(inbox.close(name).await, None);
-        let late = there.answer(&id, Answer::new(name, "yes")).await;
-        assert!(matches!(late.unwrap(), Answered::Taken));
+        let late = there.answer(&id, StoredAnswer::new(name, "yes")).await;
+        assert!(matches!(late.unwrap(), AnswerOutcome::Taken));
         assert_eq!(inbox.named(name).await, None);
     }
 }
@@ -164,11 +164,13 @@ async fn what_a_full_session_can_not_close_takes_no_answer_either() {
     let (teller, source) = told();
     begin(&sessions, &id, source, &inbox).await;
     teller.mark("may I?", Mark::Waiting);
-    for name in 0..Answer::MAX_COUNT {
+    for name in 0..StoredAnswer::MAX_COUNT {
         give(&sessions, &id, &name.to_string()).await;
     }
     assert_eq!(inbox.close("one more").await, None);
-    let late = sessions.answer(&id, Answer::new("one more", "yes")).await;
+    let late = sessions
+        .answer(&id, StoredAnswer::new("one more", "yes"))
+        .await;
     assert!(matches!(late, Err(StoreError::Full)));
 }
 
@@ -189,8 +191,8 @@ async fn who_may_have_lost_the_session_closes_nothing() {
     let closed = timeout(LEASE, inbox.close("a")).await;
     assert!(closed.is_err(), "{closed:?}");
     // Its new owner, if there were one, would still wait for it.
-    let answered = store.answer(&id, Answer::new("a", "yes")).await;
-    assert!(matches!(answered.unwrap(), Answered::Stored(_)));
+    let answered = store.answer(&id, StoredAnswer::new("a", "yes")).await;
+    assert!(matches!(answered.unwrap(), AnswerOutcome::Stored(_)));
     store.faults().heal();
     assert_eq!(inbox.close("a").await.unwrap(), "yes");
 }
@@ -212,7 +214,7 @@ impl Store for Forgetful {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         Box::pin(async move {
             let mut answers = self.inner.answers(id, after).await?;
             if !self.forgot.load(SeqCst) {
@@ -265,11 +267,11 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     let mut asks = ChunkBuilder::new();
     asks.push(b"may I?");
     let asks = asks.take(lsn(2), epoch).unwrap();
-    store.append(&id, asks, Then::Waiting).await.unwrap();
-    let early = store.answer(&id, Answer::new("early", "yes")).await;
-    assert!(matches!(early.unwrap(), Answered::Stored(_)));
-    let closed = store.answer(&id, Answer::closed("given up")).await;
-    assert!(matches!(closed.unwrap(), Answered::Stored(_)));
+    store.append(&id, asks, AfterAppend::Waiting).await.unwrap();
+    let early = store.answer(&id, StoredAnswer::new("early", "yes")).await;
+    assert!(matches!(early.unwrap(), AnswerOutcome::Stored(_)));
+    let closed = store.answer(&id, StoredAnswer::closed("given up")).await;
+    assert!(matches!(closed.unwrap(), AnswerOutcome::Stored(_)));
     let limits = Limits::default().idle(Duration::from_secs(60));
     let survivor = builder(&store).limits(limits).build();
     let inbox = Inbox::new();

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use support::Words;
 use unbroken::{
-    session::{Retention, SessionId, Sessions, SessionsBuilder},
+    log::SessionId,
+    session::{Retention, Sessions, SessionsBuilder},
     store::{Memory, StoreError},
 };
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::support::{Words, id, log, lsn, read, read_all, told};
 use unbroken::{
-    session::{Position, ReadError, Sessions, Status},
+    log::{Position, Status},
+    session::{ReadError, Sessions},
     store::{Memory, StoreError},
-    testing::{Fault, FaultStore, Op},
 };
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{begin, builder, is_gone, settle};
 
@@ -79,7 +80,7 @@ async fn a_cursor_past_the_tail_or_of_another_epoch_is_refused() {
     settle().await;
     let ahead = session.reader(Position::after(lsn(3))).await;
     assert!(matches!(ahead, Err(ReadError::Rewound { tail }) if tail == lsn(2)));
-    let tag = unbroken::session::Epoch::first().tag();
+    let tag = unbroken::log::Epoch::first().tag();
     let foreign = session.reader(Position::tagged(lsn(2), tag)).await;
     assert!(matches!(foreign, Err(ReadError::Rewound { .. })));
     assert!(session.reader(Position::after(lsn(2))).await.is_ok());

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::support::{Words, id, log, read, read_all, told};
 use unbroken::{
-    session::{Busy, Outcome, Position, ReadError, Sessions, Status},
-    store::{Abort, Memory},
+    log::{Outcome, Position, Status},
+    session::{Busy, ReadError, Sessions},
+    store::{AbortRequest, Memory},
 };
 
 use crate::{begin, builder, settle};
@@ -19,7 +20,7 @@ async fn an_abort_from_another_server_reaches_a_silent_provider() {
     let (teller, source) = told();
     let session = begin(&here, &id, source).await;
     settle().await;
-    there.abort(&id, Abort::default()).await.unwrap();
+    there.abort(&id, AbortRequest::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(teller.is_dropped());
     assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
@@ -55,12 +56,12 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
     let id = id("one");
     // Its runtime goes, and with it the writer, as if the server had been killed.
     let (teller, source) = told();
-    let create = unbroken::store::New {
-        info: std::sync::Arc::new(unbroken::store::Info {
+    let create = unbroken::store::NewSession {
+        info: std::sync::Arc::new(unbroken::store::SessionMeta {
             owner: None,
             chat: None,
             service: "test".into(),
-            digest: unbroken::session::Digest([7; 32]),
+            digest: unbroken::log::Digest([7; 32]),
             format: 1,
         }),
         request: bytes::Bytes::new(),

@@ -8,7 +8,8 @@ use std::{
 use crate::support::{id, log, read, read_all, start, told};
 use bytes::BytesMut;
 use unbroken::{
-    session::{Busy, Limits, Mark, Owner, Position, Source, Status},
+    log::{Owner, Position, Status},
+    session::{Busy, Limits, Mark, Source},
     store::StoreError,
 };
 

@@ -11,11 +11,12 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 use unbroken::{
-    session::{
-        CarryOn, Chunk, Digest, Epoch, Limits, Mark, Orphan, Outcome, Position, ReadError,
-        Restarter, ServiceName, SessionId, Sessions, Status,
+    log::{Chunk, Digest, Epoch, Outcome, Position, ServiceName, SessionId, Status},
+    session::{CarryOn, Limits, Mark, Orphan, ReadError, Restarter, Sessions},
+    store::{
+        AbortRequest, AfterAppend, BoxFuture, Created, Memory, NewSession, SessionMeta, Store,
+        StoreExt, Token,
     },
-    store::{Abort, BoxFuture, Created, Info, Memory, New, Store, StoreExt, Then, Token},
 };
 
 use crate::{
@@ -90,8 +91,8 @@ async fn orphan_of(
     records: &[&str],
 ) -> (SessionId, Epoch) {
     let id = id(name);
-    let new = New {
-        info: Arc::new(Info {
+    let new = NewSession {
+        info: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: service.into(),
@@ -107,10 +108,13 @@ async fn orphan_of(
         panic!("it was there before");
     };
     if !records.is_empty() {
-        let mut batch = unbroken::session::ChunkBuilder::new();
+        let mut batch = unbroken::log::ChunkBuilder::new();
         batch.extend(records.iter().map(|record| record.as_bytes()));
         let chunk = batch.take(crate::support::lsn(1), epoch).unwrap();
-        store.append(&id, chunk, Then::Streaming).await.unwrap();
+        store
+            .append(&id, chunk, AfterAppend::Streaming)
+            .await
+            .unwrap();
     }
     (id, epoch)
 }
@@ -198,7 +202,7 @@ async fn an_orphan_that_somebody_wanted_stopped_is_aborted_and_nobody_is_asked()
     let restarter = Recovers::by(|_| None);
     let survivor = server(&store, &restarter);
     let (id, _) = orphan(&store, "one", &["info"]).await;
-    store.abort(&id, Abort::default()).await.unwrap();
+    store.abort(&id, AbortRequest::default()).await.unwrap();
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "aborted"]));
@@ -214,7 +218,7 @@ async fn an_abort_reaches_an_orphan_that_is_carried_on_in_silence() {
     let session = survivor.attach(&id).await.unwrap();
     until("it is carried on", async || teller.was_polled()).await;
     // By another server: the wish is in the store.
-    store.abort(&id, Abort::default()).await.unwrap();
+    store.abort(&id, AbortRequest::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(teller.is_dropped());
     assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
@@ -381,8 +385,8 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
     let mut last = None;
     for number in 0..200 {
         let id = id(&format!("foreign-{number}"));
-        let new = New {
-            info: Arc::new(Info {
+        let new = NewSession {
+            info: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
                 service: "test".into(),
@@ -405,7 +409,7 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
     until("it is sealed", async || {
         let state = store.state(&ours).await.unwrap();
-        state.status == Status::Ended(Outcome::Error(unbroken::session::ErrorCode::Interrupted))
+        state.status == Status::Ended(Outcome::Error(unbroken::log::ErrorCode::Interrupted))
     })
     .await;
     let foreign = store.state(&last.unwrap()).await;

@@ -11,17 +11,15 @@ use std::{
 
 use tokio::time::Instant;
 use unbroken::{
-    session::{
-        CarryOn, Chunk, ChunkBuilder, Epoch, Limits, Orphan, Position, ReadError, Reader,
-        Restarter, SessionId, Sessions, SessionsBuilder, Status,
-    },
+    log::{Chunk, ChunkBuilder, Epoch, Position, SessionId, Status},
+    session::{CarryOn, Limits, Orphan, ReadError, Reader, Restarter, Sessions, SessionsBuilder},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
-        Lease, Listed, Listing, Memory, New, Page, State, Store, StoreError, StoreExt, Then, Token,
-        Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
+        Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
-    testing::{Fault, FaultStore, Op, Rewind},
 };
+use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
 
 use crate::{
     begin,
@@ -134,9 +132,9 @@ async fn an_abort_ends_an_orphan_that_nobody_has_decided_about_yet() {
         let mut reader = session.reader(Position::START).await.unwrap();
         until("somebody is asked", async || restarter.asked() == 1).await;
         if here {
-            survivor.abort(&id, Abort::default()).await.unwrap();
+            survivor.abort(&id, AbortRequest::default()).await.unwrap();
         } else {
-            store.abort(&id, Abort::default()).await.unwrap();
+            store.abort(&id, AbortRequest::default()).await.unwrap();
         }
         let before = Instant::now();
         assert_eq!(whole(&mut reader).await, log(&["info", "aborted"]));
@@ -281,7 +279,7 @@ impl Store for Harmed {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         Box::pin(async move {
             if after.lsn == lsn(0) {
                 return Err(StoreError::Corrupt { lsn: lsn(1) });
@@ -406,7 +404,10 @@ async fn nothing_follows_what_the_store_lost_before_a_claim() {
     let mut lost = ChunkBuilder::new();
     lost.push(b"lost");
     let lost = lost.take(lsn(2), epoch).unwrap();
-    store.append(&id, lost, Then::Streaming).await.unwrap();
+    store
+        .append(&id, lost, AfterAppend::Streaming)
+        .await
+        .unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "lost"]));
     let next = tokio::time::timeout(LEASE * 3, reader.next()).await;
     let next = next.expect("it is told");

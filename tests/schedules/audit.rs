@@ -8,10 +8,11 @@ use std::{
 
 use crate::delegate::delegate;
 use unbroken::{
-    session::{Chunk, Epoch, Position, SessionId},
+    log::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
-        Listed, Listing, Memory, New, Page, State, Store, StoreError, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -70,7 +71,7 @@ impl Store for Audit {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         Box::pin(async move {
             let (epoch, last) = (chunk.epoch(), chunk.last());

@@ -1,6 +1,6 @@
 //! The promises, held against what was seen.
 
-use unbroken::session::{Outcome, Status};
+use unbroken::log::{Outcome, Status};
 
 use crate::{
     client::Seen,

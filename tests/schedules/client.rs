@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
-use unbroken::session::{Position, ReadError, Reader, SessionId, Sessions};
+use unbroken::{
+    log::{Position, SessionId},
+    session::{ReadError, Reader, Sessions},
+};
 
 use crate::{plan::Dice, world::World};
 

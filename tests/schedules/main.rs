@@ -17,7 +17,8 @@ mod plan;
 mod trouble;
 mod world;
 
-use unbroken::{session::Flaw, testing::Rule};
+use unbroken::session::Flaw;
+use unbroken_conformance::Rule;
 
 use plan::Kind;
 use world::{Broken, run};

@@ -1,10 +1,8 @@
 //! What a schedule does to its store.
 
 use tokio::time::sleep;
-use unbroken::{
-    store::Memory,
-    testing::{Fault, FaultStore, Jump, Op, Rates, Rewind},
-};
+use unbroken::store::Memory;
+use unbroken_conformance::{Fault, FaultStore, Jump, Op, Rates, Rewind};
 
 use crate::{
     audit::Audit,

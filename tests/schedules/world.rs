@@ -14,13 +14,13 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
+    log::{ErrorCode, Outcome, Position, SessionId, Status},
     session::{
-        CarryOn, ErrorCode, Flaw, Inbox, Mark, Orphan, Outcome, Position, ReadError, Restarter,
-        Retention, SessionId, Sessions, Source, Status,
+        CarryOn, Flaw, Inbox, Mark, Orphan, ReadError, Restarter, Retention, Sessions, Source,
     },
-    store::{self, Abort, Answered, BoxFuture, Memory, StoreError},
-    testing::{FaultStore, Rule},
+    store::{self, AbortRequest, AnswerOutcome, BoxFuture, Memory, StoreError},
 };
+use unbroken_conformance::{FaultStore, Rule};
 
 use crate::{
     audit::Audit,
@@ -358,9 +358,9 @@ async fn give(world: Arc<World>, id: SessionId, content: String, mut dice: Dice)
     sleep(dice.millis(20_000)).await;
     while !world.is_over() {
         let server = world.pick(&mut dice).clone();
-        let answer = store::Answer::new(QUESTION, content.clone());
+        let answer = store::StoredAnswer::new(QUESTION, content.clone());
         match server.answer(&id, answer).await {
-            Ok(Answered::Stored(_) | Answered::Taken)
+            Ok(AnswerOutcome::Stored(_) | AnswerOutcome::Taken)
             | Err(StoreError::Sealed | StoreError::Gone(_))
                 if !world.rewinds() =>
             {
@@ -375,7 +375,7 @@ async fn abort(world: Arc<World>, id: SessionId, mut dice: Dice) {
     world.known.lock().unwrap().asked_to_abort.push(id.clone());
     for _ in 0..20 {
         let server = world.pick(&mut dice).clone();
-        match server.abort(&id, Abort::default()).await {
+        match server.abort(&id, AbortRequest::default()).await {
             Ok(state) => {
                 if matches!(state.status, Status::Streaming | Status::Waiting) {
                     world.known.lock().unwrap().aborted.push(id.clone());

@@ -10,7 +10,7 @@ macro_rules! delegate {
         }
     };
     (@$field:ident create) => {
-        delegate!(@$field create(id: &'a SessionId, new: New) -> Result<Created, StoreError>);
+        delegate!(@$field create(id: &'a SessionId, new: NewSession) -> Result<Created, StoreError>);
     };
     (@$field:ident claim) => {
         delegate!(@$field claim(id: &'a SessionId, seen: Epoch, token: Token, lease: Duration)
@@ -18,29 +18,29 @@ macro_rules! delegate {
     };
     (@$field:ident renew) => {
         delegate!(@$field renew(owned: &'a [(SessionId, Epoch)], lease: Duration)
-            -> Vec<Result<State, StoreError>>);
+            -> Vec<Result<SessionState, StoreError>>);
     };
     (@$field:ident append) => {
-        delegate!(@$field append(id: &'a SessionId, chunk: Chunk, then: Then)
+        delegate!(@$field append(id: &'a SessionId, chunk: Chunk, then: AfterAppend)
             -> Result<Appended, StoreError>);
     };
     (@$field:ident read) => {
         delegate!(@$field read(id: &'a SessionId, after: Position, max_bytes: usize)
-            -> Result<Page, StoreError>);
+            -> Result<RecordPage, StoreError>);
     };
     (@$field:ident changed) => {
         delegate!(@$field changed(id: &'a SessionId, seen: Version, within: Duration)
-            -> Result<State, StoreError>);
+            -> Result<SessionState, StoreError>);
     };
     (@$field:ident abort) => {
-        delegate!(@$field abort(id: &'a SessionId, abort: Abort) -> Result<State, StoreError>);
+        delegate!(@$field abort(id: &'a SessionId, abort: AbortRequest) -> Result<SessionState, StoreError>);
     };
     (@$field:ident answer) => {
-        delegate!(@$field answer(id: &'a SessionId, answer: Answer) -> Result<Answered, StoreError>);
+        delegate!(@$field answer(id: &'a SessionId, answer: StoredAnswer) -> Result<AnswerOutcome, StoreError>);
     };
     (@$field:ident answers) => {
         delegate!(@$field answers(id: &'a SessionId, after: usize)
-            -> Result<Vec<Answer>, StoreError>);
+            -> Result<Vec<StoredAnswer>, StoreError>);
     };
     (@$field:ident hold) => {
         delegate!(@$field hold(id: &'a SessionId, by: Holder, keep: Duration)
@@ -58,9 +58,9 @@ macro_rules! delegate {
     (@$field:ident sweep) => {
         delegate!(@$field sweep(limit: usize) -> Result<usize, StoreError>);
     };
-    (@$field:ident $method:ident($($name:ident: $Type:ty),*) -> $Answer:ty) => {
+    (@$field:ident $method:ident($($name:ident: $Type:ty),*) -> $StoredAnswer:ty) => {
         #[allow(clippy::elidable_lifetime_names, reason = "most of the methods need it")]
-        fn $method<'a>(&'a self, $($name: $Type),*) -> BoxFuture<'a, $Answer> {
+        fn $method<'a>(&'a self, $($name: $Type),*) -> BoxFuture<'a, $StoredAnswer> {
             self.$field.$method($($name),*)
         }
     };

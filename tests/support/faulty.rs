@@ -5,8 +5,8 @@ use std::time::Duration;
 use unbroken::{
     session::{Sessions, SessionsBuilder},
     store::Memory,
-    testing::FaultStore,
 };
+use unbroken_conformance::FaultStore;
 
 use crate::support::Words;
 

@@ -12,9 +12,9 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
-use unbroken::session::{
-    Digest, Ending, Format, Lsn, Mark, Outcome, Reader, ServiceName, Session, SessionId, Sessions,
-    Source, Start,
+use unbroken::{
+    log::{Digest, Ending, Lsn, Outcome, ServiceName, SessionId},
+    session::{Format, Mark, Reader, Session, Sessions, Source, Start},
 };
 
 /// Writes endings as words: `complete`, `aborted`, `interrupted`, …

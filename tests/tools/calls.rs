@@ -6,9 +6,8 @@ use futures_util::StreamExt;
 use serde_json::json;
 use tokio::time::Instant;
 use unbroken::{
-    chat::{
-        ChatEvent, Complete, EnabledTools, ErrorCode, Message, ProviderError, Transcript, Usage,
-    },
+    chat::{ChatEvent, Complete, EnabledTools, Message, ProviderError, Transcript, Usage},
+    log::ErrorCode,
     tools::{Call, ToolFailure, ToolLayer, Tools, tool_fn},
 };
 

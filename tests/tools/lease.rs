@@ -7,11 +7,12 @@ use tower::layer::Layer;
 use unbroken::{
     chat::{Capabilities, ChatEvent},
     durable::ProviderSource,
-    session::{Digest, Position, SessionId, Sessions, Start},
+    log::{Digest, Position, SessionId},
+    session::{Sessions, Start},
     store::{Memory, Store, Token},
-    testing::FaultStore,
     tools::ToolLayer,
 };
+use unbroken_conformance::FaultStore;
 
 use crate::support::{Counted, Model, call, request};
 

@@ -5,8 +5,9 @@ use std::{future::poll_fn, time::Duration};
 use serde_json::{Value, json};
 use tower::layer::Layer;
 use unbroken::{
-    chat::{ChatEvent, ErrorCode, Usage, provider_fn},
+    chat::{ChatEvent, Usage, provider_fn},
     durable::ProviderSource,
+    log::ErrorCode,
     session::{Mark, Source},
     tools::ToolLayer,
 };

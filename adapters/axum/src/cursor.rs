@@ -1,6 +1,6 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use unbroken::{dialect::Native, session::Position};
+use unbroken::{dialect::Native, log::Position};
 
 use crate::Rejection;
 
@@ -12,7 +12,7 @@ use crate::Rejection;
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
-/// use unbroken::{session::{Owner, Sessions}, store::StoreError};
+/// use unbroken::{log::Owner, session::Sessions, store::StoreError};
 /// use unbroken_axum::{Cursor, Rejection, SessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use unbroken::{
     access::{Identified, Identify},
-    session::Owner,
+    log::Owner,
     store::BoxFuture,
 };
 
@@ -24,7 +24,7 @@ use crate::mount::tell_mount;
 ///
 /// ```
 /// use axum::{extract::FromRequestParts, http::{StatusCode, request::Parts}};
-/// use unbroken::{access::OnlyTheOwner, session::Owner};
+/// use unbroken::{access::OnlyTheOwner, log::Owner};
 /// use unbroken_axum::identify_with;
 ///
 /// struct User {

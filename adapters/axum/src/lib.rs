@@ -14,12 +14,7 @@
 //! use axum::Router;
 //! use futures_util::stream;
 //! use tower_layer::Layer;
-//! use unbroken::{
-//!     access::OnlyTheOwner,
-//!     chat::{ChatEvent, ProviderError, provider_fn},
-//!     durable::DurableLayer,
-//!     session::{Owner, Sessions},
-//! };
+//! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, log::Owner, session::Sessions};
 //! # #[derive(Clone)] struct User(String);
 //! # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 //! #     type Rejection = http::StatusCode;

@@ -17,7 +17,7 @@ use unbroken::{
 ///
 /// ```
 /// use axum::{extract::State, http::StatusCode};
-/// use unbroken::{session::{Owner, Sessions}, store::{Abort, StoreError}};
+/// use unbroken::{log::Owner, session::Sessions, store::{AbortRequest, StoreError}};
 /// use unbroken_axum::{Rejection, SessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
@@ -39,7 +39,7 @@ use unbroken::{
 ///     if state.info.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into());
 ///     }
-///     sessions.abort(&id, Abort::default()).await?;
+///     sessions.abort(&id, AbortRequest::default()).await?;
 ///     Ok(StatusCode::ACCEPTED)
 /// }
 /// # let _: axum::Router<Sessions> =

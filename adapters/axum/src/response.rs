@@ -8,7 +8,7 @@ use unbroken::durable::SessionBody;
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
-/// use unbroken::{session::{Owner, Sessions}, store::StoreError};
+/// use unbroken::{log::Owner, session::Sessions, store::StoreError};
 /// use unbroken_axum::{Rejection, Resume, SessionId, SessionResponse};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {

@@ -3,7 +3,8 @@ use http::request::Parts;
 use unbroken::{
     dialect::{Native, Problem, Refusal},
     durable::{MountPath, Reply},
-    session::{Position, Session},
+    log::Position,
+    session::Session,
 };
 
 use crate::{Rejection, SessionResponse};
@@ -20,11 +21,7 @@ use crate::{Rejection, SessionResponse};
 /// ```
 /// use axum::{Json, Router, extract::State, routing::post};
 /// use futures_util::stream;
-/// use unbroken::{
-///     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
-///     durable::{ProviderSource, digest_of},
-///     session::{self, Owner, Sessions, Start},
-/// };
+/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, session::{self, Sessions, Start}, log::Owner};
 /// use unbroken_axum::{Rejection, Resume, SessionId, SessionResponse};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
@@ -49,7 +46,7 @@ use crate::{Rejection, SessionResponse};
 ///     });
 ///     let permit = sessions.permit(Some(&user))?;
 ///     let info = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-///     let id = id.map_or_else(session::SessionId::random, |SessionId(id)| id);
+///     let id = id.map_or_else(log::SessionId::random, |SessionId(id)| id);
 ///     let digest = digest_of(["ask", user.as_str(), &question]);
 ///     let start = Start::new(id, "ask".into(), digest, info).owner(Some(user));
 ///     let source = ProviderSource::new(provider, ChatRequest::from_user(question));

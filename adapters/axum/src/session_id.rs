@@ -5,7 +5,7 @@ use axum::{
 use http::request::Parts;
 use unbroken::{
     dialect::{Native, Problem, Refusal},
-    session,
+    log, session,
 };
 
 use crate::Rejection;
@@ -20,7 +20,7 @@ use crate::Rejection;
 /// ```
 /// use axum::{Json, Router, extract::State, routing::get};
 /// use serde_json::{Value, json};
-/// use unbroken::{session::{Owner, Sessions}, store::StoreError};
+/// use unbroken::{log::Owner, session::Sessions, store::StoreError};
 /// use unbroken_axum::{Rejection, SessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
@@ -50,7 +50,7 @@ use crate::Rejection;
 ///     .with_state(Sessions::in_memory());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionId(pub session::SessionId);
+pub struct SessionId(pub log::SessionId);
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     type Rejection = Rejection;
@@ -84,7 +84,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SessionId {
         match text.parse() {
             Ok(id) => Ok(Some(Self(id))),
             Err(error) => {
-                let error: session::InvalidSessionId = error;
+                let error: log::InvalidSessionId = error;
                 Err(Refusal::new(Problem::MalformedId, error.to_string()).into())
             }
         }

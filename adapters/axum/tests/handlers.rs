@@ -16,7 +16,8 @@ use unbroken::{
     access::{AnyoneWithTheId, OnlyTheOwner},
     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
     durable::{DurableLayer, ProviderSource, digest_of},
-    session::{self, Owner, Sessions, Start},
+    log::Owner,
+    session::{self, Sessions, Start},
 };
 use unbroken_axum::{Cursor, Rejection, Resume, SessionId, SessionResponse, identify_with, mount};
 
@@ -36,7 +37,7 @@ async fn ask(
     resume: Resume,
     Json(question): Json<String>,
 ) -> Result<SessionResponse, Rejection> {
-    let id = id.map_or_else(session::SessionId::random, |SessionId(id)| id);
+    let id = id.map_or_else(log::SessionId::random, |SessionId(id)| id);
     let info = ChatEvent::session_info(Capabilities::new())
         .to_json()
         .freeze();

@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use unbroken::{
-    session::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Position, SessionId},
-    store::{Created, Info, New, Store, Then, Token},
+    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Position, SessionId},
+    store::{AfterAppend, Created, NewSession, SessionMeta, Store, Token},
 };
 use unbroken_postgres::{
     Options, Postgres,
@@ -233,13 +233,13 @@ async fn row_per_record(client: &Client) {
 
 async fn session(store: &Postgres) -> (SessionId, Epoch) {
     let id = SessionId::random();
-    let new = New {
-        info: Arc::new(Info {
+    let new = NewSession {
+        info: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: "bench".into(),
             digest: Digest([0; 32]),
-            format: Info::LATEST_FORMAT,
+            format: SessionMeta::LATEST_FORMAT,
         }),
         request: Bytes::from_static(b"{}"),
         token: Token::random(),
@@ -259,7 +259,7 @@ async fn append(store: &Postgres, id: &SessionId, epoch: Epoch, after: usize, co
         .take(Lsn::new(after as u64 + 1), epoch)
         .expect("records");
     store
-        .append(id, chunk, Then::Streaming)
+        .append(id, chunk, AfterAppend::Streaming)
         .await
         .expect("an append");
 }

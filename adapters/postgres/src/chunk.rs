@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use tokio_postgres::Row;
-use unbroken::session::{Chunk, ChunkBuilder, Epoch, Lsn};
+use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
 use crate::row::{COLUMNS, epoch};
 

@@ -2,8 +2,8 @@
 
 use tokio_postgres::{Row, types::ToSql};
 use unbroken::{
-    session::{Lsn, SessionId},
-    store::{Answer, Answered, StoreError},
+    log::{Lsn, SessionId},
+    store::{AnswerOutcome, StoreError, StoredAnswer},
 };
 
 use crate::{
@@ -18,11 +18,11 @@ impl Inner {
     pub(crate) async fn answer(
         &self,
         id: &SessionId,
-        answer: &Answer,
-    ) -> Result<Answered, StoreError> {
+        answer: &StoredAnswer,
+    ) -> Result<AnswerOutcome, StoreError> {
         let (name, content) = (answer.name.as_bytes(), answer.content.as_ref());
         let most = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
-        let (count, bytes) = (most(Answer::MAX_COUNT), most(Answer::MAX_BYTES));
+        let (count, bytes) = (most(StoredAnswer::MAX_COUNT), most(StoredAnswer::MAX_BYTES));
         let params: [&(dyn ToSql + Sync); 5] = [&id.as_str(), &name, &content, &count, &bytes];
         for _ in 0..LOOKS {
             // What never fits isn't sent; all else comes before that.
@@ -30,21 +30,21 @@ impl Inner {
                 let row = self.db.query_opt(&self.sql.answer, &params).await;
                 if let Some(row) = row.map_err(Failure::of_write)? {
                     self.tell(id, Change::Turned);
-                    return Ok(Answered::Stored(Stored::new(&row)?.state()));
+                    return Ok(AnswerOutcome::Stored(Stored::new(&row)?.state()));
                 }
             }
             let (it, all) = self.answered(id, 0).await?;
             if let Some(there) = all.iter().find(|there| there.name == answer.name) {
                 return Ok(if there.content == answer.content {
-                    Answered::Stored(it.state())
+                    AnswerOutcome::Stored(it.state())
                 } else {
-                    Answered::Taken
+                    AnswerOutcome::Taken
                 });
             }
             if it.is_sealed() {
                 return Err(StoreError::Sealed);
             }
-            if !answer.fits(all.len(), all.iter().map(Answer::bytes).sum()) {
+            if !answer.fits(all.len(), all.iter().map(StoredAnswer::bytes).sum()) {
                 return Err(StoreError::Full);
             }
         }
@@ -55,7 +55,7 @@ impl Inner {
         &self,
         id: &SessionId,
         after: usize,
-    ) -> Result<Vec<Answer>, StoreError> {
+    ) -> Result<Vec<StoredAnswer>, StoreError> {
         self.answered(id, after).await.map(|(_, answers)| answers)
     }
 
@@ -64,7 +64,7 @@ impl Inner {
         &self,
         id: &SessionId,
         after: usize,
-    ) -> Result<(Stored, Vec<Answer>), StoreError> {
+    ) -> Result<(Stored, Vec<StoredAnswer>), StoreError> {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &after];
         let row = self.db.query_opt(&self.sql.answers, &params).await;
@@ -79,13 +79,13 @@ impl Inner {
     }
 }
 
-fn read(row: &Row) -> Result<Vec<Answer>, Box<dyn std::error::Error + Send + Sync>> {
+fn read(row: &Row) -> Result<Vec<StoredAnswer>, Box<dyn std::error::Error + Send + Sync>> {
     let names: Vec<&[u8]> = row.try_get::<_, Option<_>>(COLUMNS)?.unwrap_or_default();
     let contents: Vec<Vec<u8>> = row
         .try_get::<_, Option<_>>(COLUMNS + 1)?
         .unwrap_or_default();
     let pairs = names.into_iter().zip(contents);
     pairs
-        .map(|(name, content)| Ok(Answer::new(std::str::from_utf8(name)?, content)))
+        .map(|(name, content)| Ok(StoredAnswer::new(std::str::from_utf8(name)?, content)))
         .collect()
 }

@@ -3,7 +3,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use deadpool_postgres::Pool;
 use tokio_postgres::Config;
 use unbroken::{
-    session::SessionId,
+    log::SessionId,
     store::{Durability, StoreError},
 };
 

@@ -1,6 +1,6 @@
 use unbroken::{
-    session::{EpochTag, Lsn, Position, SessionId},
-    store::{Page, StoreError},
+    log::{EpochTag, Lsn, Position, SessionId},
+    store::{RecordPage, StoreError},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ impl Inner {
         id: &SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<RecordPage, StoreError> {
         let (mut max_bytes, mut factor) = (max_bytes, 1.0_f64);
         loop {
             match self.try_page(id, after, max_bytes, factor).await? {
@@ -73,7 +73,7 @@ impl Inner {
         if page.cut == Some(Cut::Corrupt) {
             tracing::error!(after = %page.last, "a record can't be read");
         }
-        Ok(Tried::Page(Page {
+        Ok(Tried::Page(RecordPage {
             chunks: page.chunks,
             state: stored.state(),
         }))
@@ -81,7 +81,7 @@ impl Inner {
 }
 
 enum Tried {
-    Page(Page),
+    Page(RecordPage),
     /// More would have fitted than rows were looked at: they are larger elsewhere in the log.
     MoreRows,
     /// The first record that was asked for, or one further on, can't be read.

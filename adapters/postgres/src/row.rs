@@ -2,10 +2,8 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio_postgres::Row;
 use unbroken::{
-    session::{
-        ChatId, Digest, Epoch, ErrorCode, Lsn, Outcome, Owner, ServiceName, SessionId, Status,
-    },
-    store::{Abort, Info, Lease, Listed, State, StoreError, Token, Tombstone},
+    log::{ChatId, Digest, Epoch, ErrorCode, Lsn, Outcome, Owner, ServiceName, SessionId, Status},
+    store::{AbortRequest, Lease, Listed, SessionMeta, SessionState, StoreError, Token, Tombstone},
 };
 
 use crate::time::span;
@@ -15,7 +13,7 @@ use crate::time::span;
 pub(crate) struct Stored {
     pub(crate) number: i64,
     pub(crate) id: SessionId,
-    info: Arc<Info>,
+    info: Arc<SessionMeta>,
     created: i64,
     pub(crate) token: Token,
     pub(crate) epoch: Epoch,
@@ -23,7 +21,7 @@ pub(crate) struct Stored {
     pub(crate) tail: Lsn,
     pub(crate) tail_epoch: Epoch,
     status: Status,
-    pub(crate) abort: Option<Abort>,
+    pub(crate) abort: Option<AbortRequest>,
     lease: i64,
     lease_until: i64,
     keep_until: i64,
@@ -58,7 +56,7 @@ impl Stored {
         Ok(Self {
             number: row.try_get(0)?,
             id: row.try_get::<_, &str>(1)?.parse()?,
-            info: Arc::new(Info {
+            info: Arc::new(SessionMeta {
                 owner: name(row.try_get(2)?)?.map(Owner::new),
                 chat: name(row.try_get(3)?)?.map(ChatId::new),
                 service: ServiceName::new(text(row.try_get(4)?)?),
@@ -72,7 +70,7 @@ impl Stored {
             tail: Lsn::new(row.try_get::<_, i64>(12)?.try_into()?),
             tail_epoch: epoch(row.try_get(13)?, row.try_get(14)?),
             status: status(row.try_get(15)?, row.try_get(16)?, row.try_get(17)?)?,
-            abort: aborted.then_some(Abort { reason }),
+            abort: aborted.then_some(AbortRequest { reason }),
             lease: row.try_get(20)?,
             lease_until: row.try_get(21)?,
             keep_until: row.try_get(22)?,
@@ -103,7 +101,9 @@ impl Stored {
     /// Whether its records are written in a format that we know.
     pub(crate) fn readable(&self) -> Result<(), StoreError> {
         match self.info.format {
-            format if format > Info::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
+            format if format > SessionMeta::LATEST_FORMAT => {
+                Err(StoreError::Unsupported { format })
+            }
             _ => Ok(()),
         }
     }
@@ -118,8 +118,8 @@ impl Stored {
             .then(|| span(self.keep_until.saturating_sub(self.now)))
     }
 
-    pub(crate) fn state(&self) -> State {
-        State {
+    pub(crate) fn state(&self) -> SessionState {
+        SessionState {
             info: self.info.clone(),
             age: span(self.now.saturating_sub(self.created)),
             epoch: self.epoch,
@@ -149,10 +149,10 @@ impl Stored {
 }
 
 /// What an append's row says of an abort.
-pub(crate) fn abort(row: &Row) -> Option<Abort> {
+pub(crate) fn abort(row: &Row) -> Option<AbortRequest> {
     let aborted: bool = row.try_get(0).unwrap_or(false);
     let reason: Option<&[u8]> = row.try_get(1).unwrap_or(None);
-    aborted.then(|| Abort {
+    aborted.then(|| AbortRequest {
         reason: reason.and_then(|reason| text(reason).ok()),
     })
 }

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use unbroken::{
-    session::{Chunk, Epoch, Position, SessionId},
+    log::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
-        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -18,7 +19,7 @@ impl Store for Postgres {
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
-        new: New,
+        new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(|inner| async move { inner.create(&id, &new).await }))
@@ -41,7 +42,7 @@ impl Store for Postgres {
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         Box::pin(async move {
             let entries = owned.to_vec();
             let renewing =
@@ -55,7 +56,7 @@ impl Store for Postgres {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(move |inner| async move { inner.append(&id, &chunk, then).await }))
@@ -66,7 +67,7 @@ impl Store for Postgres {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(move |inner| async move { inner.page(&id, after, max_bytes).await }))
     }
@@ -76,15 +77,15 @@ impl Store for Postgres {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(self.wait(id, seen, within))
     }
 
     fn abort<'a>(
         &'a self,
         id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(|inner| async move { inner.abort(&id, &abort).await }))
     }
@@ -92,8 +93,8 @@ impl Store for Postgres {
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
-        answer: Answer,
-    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(|inner| async move { inner.answer(&id, &answer).await }))
     }
@@ -102,7 +103,7 @@ impl Store for Postgres {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(move |inner| async move { inner.answers(&id, after).await }))
     }

@@ -1,6 +1,6 @@
 use tokio_postgres::types::ToSql;
 use unbroken::{
-    session::SessionId,
+    log::SessionId,
     store::{Filter, Listed, Listing, StatusFilter, StoreError},
 };
 

@@ -2,8 +2,8 @@ use std::{pin::pin, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use unbroken::{
-    session::SessionId,
-    store::{State, StoreError, Version},
+    log::SessionId,
+    store::{SessionState, StoreError, Version},
 };
 
 use crate::{Postgres, row::Stored};
@@ -20,7 +20,7 @@ impl Postgres {
         id: &SessionId,
         seen: Version,
         within: Duration,
-    ) -> Result<State, StoreError> {
+    ) -> Result<SessionState, StoreError> {
         if within.is_zero() {
             return self.readable(id).await.map(|stored| stored.state());
         }

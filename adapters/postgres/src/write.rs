@@ -6,10 +6,10 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio_postgres::types::ToSql;
 use unbroken::{
-    session::{Chunk, Epoch, SessionId},
+    log::{Chunk, Epoch, SessionId},
     store::{
-        Abort, Appended, Claimed, Created, Delete, Holder, Info, New, State, StoreError, Then,
-        Token,
+        AbortRequest, AfterAppend, Appended, Claimed, Created, Delete, Holder, NewSession,
+        SessionMeta, SessionState, StoreError, Token,
     },
 };
 
@@ -30,7 +30,11 @@ pub(crate) fn busy() -> StoreError {
 }
 
 impl Inner {
-    pub(crate) async fn create(&self, id: &SessionId, new: &New) -> Result<Created, StoreError> {
+    pub(crate) async fn create(
+        &self,
+        id: &SessionId,
+        new: &NewSession,
+    ) -> Result<Created, StoreError> {
         let epoch = Epoch::first();
         let (info, token) = (&new.info, new.token.0.to_be_bytes());
         let params: [&(dyn ToSql + Sync); 12] = [
@@ -86,7 +90,7 @@ impl Inner {
             &bytes.as_slice(),
             &new.bits.cast_signed(),
             &micros(lease),
-            &i32::from(Info::LATEST_FORMAT),
+            &i32::from(SessionMeta::LATEST_FORMAT),
             &new.counter.cast_signed(),
         ];
         for _ in 0..LOOKS {
@@ -136,8 +140,8 @@ impl Inner {
         &self,
         owned: &[(SessionId, Epoch)],
         lease: Duration,
-    ) -> Vec<Result<State, StoreError>> {
-        let mut answers: Vec<Option<Result<State, StoreError>>> = vec![None; owned.len()];
+    ) -> Vec<Result<SessionState, StoreError>> {
+        let mut answers: Vec<Option<Result<SessionState, StoreError>>> = vec![None; owned.len()];
         for _ in 0..LOOKS {
             let open = |answers: &[Option<_>]| -> Vec<usize> {
                 (0..owned.len())
@@ -165,7 +169,7 @@ impl Inner {
         owned: &[(SessionId, Epoch)],
         left: &[usize],
         lease: Duration,
-        answers: &mut [Option<Result<State, StoreError>>],
+        answers: &mut [Option<Result<SessionState, StoreError>>],
     ) -> Result<(), StoreError> {
         let entries = || left.iter().map(|&at| &owned[at]);
         let ids: Vec<&str> = entries().map(|(id, _)| id.as_str()).collect();
@@ -213,7 +217,7 @@ impl Inner {
         &self,
         id: &SessionId,
         chunk: &Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let too_large = chunk.bytes() > self.max_append;
         let (lengths, data) = if too_large {
@@ -224,7 +228,7 @@ impl Inner {
         for _ in 0..LOOKS {
             if !too_large && let Some(answer) = self.write(id, chunk, then, &lengths, &data).await?
             {
-                let sealed = matches!(then, Then::Seal(_));
+                let sealed = matches!(then, AfterAppend::Seal(_));
                 let change = if sealed {
                     Change::Turned
                 } else {
@@ -263,7 +267,7 @@ impl Inner {
         &self,
         id: &SessionId,
         chunk: &Chunk,
-        then: Then,
+        then: AfterAppend,
         lengths: &Vec<u8>,
         data: &Vec<u8>,
     ) -> Result<Option<Appended>, StoreError> {
@@ -276,14 +280,14 @@ impl Inner {
             number(chunk.last().get()),
         );
         let row = match then {
-            Then::Streaming | Then::Waiting => {
-                let waiting = then == Then::Waiting;
+            AfterAppend::Streaming | AfterAppend::Waiting => {
+                let waiting = then == AfterAppend::Waiting;
                 let params: [&(dyn ToSql + Sync); 8] = [
                     &id, &counter, &bits, &before, &after, &waiting, lengths, data,
                 ];
                 self.db.query_opt(&self.sql.append, &params).await
             }
-            Then::Seal(seal) => {
+            AfterAppend::Seal(seal) => {
                 let (kind, code) = row::kind_and_code(seal.outcome).ok_or_else(|| {
                     StoreError::unavailable(false, "an outcome that this version doesn't know")
                 })?;
@@ -300,7 +304,11 @@ impl Inner {
         }))
     }
 
-    pub(crate) async fn abort(&self, id: &SessionId, abort: &Abort) -> Result<State, StoreError> {
+    pub(crate) async fn abort(
+        &self,
+        id: &SessionId,
+        abort: &AbortRequest,
+    ) -> Result<SessionState, StoreError> {
         let reason = abort.reason.as_ref().map(|it| it.as_bytes());
         for _ in 0..LOOKS {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &reason];

@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 use unbroken::{
-    session::{ChunkBuilder, Digest, Epoch, Lsn, SessionId},
-    store::{Created, Delete, Info, New, Store, Then, Token},
+    log::{ChunkBuilder, Digest, Epoch, Lsn, SessionId},
+    store::{AfterAppend, Created, Delete, NewSession, SessionMeta, Store, Token},
 };
 use unbroken_redis::{
     Options, Redis,
@@ -67,7 +67,7 @@ async fn appends(store: &Redis, sessions: usize, batch: usize) -> Figures {
                 let first = Lsn::new((waits.len() * batch) as u64 + 1);
                 let chunk = records.take(first, epoch).expect("records");
                 let sent = Instant::now();
-                let added = store.append(&id, chunk, Then::Streaming).await;
+                let added = store.append(&id, chunk, AfterAppend::Streaming).await;
                 added.expect("an append");
                 waits.push(sent.elapsed());
             }
@@ -171,13 +171,13 @@ impl std::fmt::Display for Figures {
 
 async fn session(store: &Redis) -> (SessionId, Epoch) {
     let id = SessionId::random();
-    let new = New {
-        info: Arc::new(Info {
+    let new = NewSession {
+        info: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: "bench".into(),
             digest: Digest([0; 32]),
-            format: Info::LATEST_FORMAT,
+            format: SessionMeta::LATEST_FORMAT,
         }),
         request: Bytes::from_static(b"{}"),
         token: Token::random(),

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use unbroken::session::{ChatId, Owner, SessionId};
+use unbroken::log::{ChatId, Owner, SessionId};
 
 /// What everything is called in Redis.
 ///

@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use unbroken::{
-    session::{Chunk, Epoch, Position, SessionId},
+    log::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
-        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -19,7 +20,7 @@ impl Store for Redis {
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
-        new: New,
+        new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
         Box::pin(self.create_now(id, new))
     }
@@ -38,7 +39,7 @@ impl Store for Redis {
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         Box::pin(async move {
             let renewals = owned
                 .iter()
@@ -58,7 +59,7 @@ impl Store for Redis {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         Box::pin(self.append_now(id, chunk, then))
     }
@@ -68,7 +69,7 @@ impl Store for Redis {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         Box::pin(self.read_now(id, after, max_bytes))
     }
 
@@ -77,23 +78,23 @@ impl Store for Redis {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(self.wait(id, seen, within))
     }
 
     fn abort<'a>(
         &'a self,
         id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(self.abort_now(id, abort))
     }
 
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
-        answer: Answer,
-    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
         Box::pin(self.answer_now(id, answer))
     }
 
@@ -101,7 +102,7 @@ impl Store for Redis {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         Box::pin(self.answers_now(id, after))
     }
 

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use unbroken::{
-    session::SessionId,
-    store::{State, StoreError, Version},
+    log::SessionId,
+    store::{SessionState, StoreError, Version},
 };
 
 use crate::Redis;
@@ -17,7 +17,7 @@ impl Redis {
         id: &SessionId,
         seen: Version,
         within: Duration,
-    ) -> Result<State, StoreError> {
+    ) -> Result<SessionState, StoreError> {
         let deadline = Instant::now() + within.min(CAP);
         if within.is_zero() {
             return Ok(self.look_readable(id).await?.state);

@@ -1,5 +1,5 @@
 use http::request::Parts;
-use unbroken::{dialect::Native, session::Position};
+use unbroken::{dialect::Native, log::Position};
 use warp::Filter;
 
 use crate::{Refused, head::head};
@@ -11,7 +11,7 @@ use crate::{Refused, head::head};
 /// opens a reader there.
 ///
 /// ```
-/// use unbroken::{session::{Owner, Position, SessionId, Sessions}, store::StoreError};
+/// use unbroken::{log::{Owner, Position, SessionId}, session::Sessions, store::StoreError};
 /// use unbroken_warp::{Refused, cursor, recover, session_id};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);

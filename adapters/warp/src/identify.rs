@@ -3,7 +3,7 @@ use std::{any::type_name, fmt, future::ready, marker::PhantomData};
 use http::request::Parts;
 use unbroken::{
     access::{Identified, Identify},
-    session::Owner,
+    log::Owner,
     store::BoxFuture,
 };
 
@@ -14,7 +14,7 @@ use unbroken::{
 /// as behind [`mount`](crate::mount), the request has no name, and may do nothing.
 ///
 /// ```
-/// use unbroken::{access::OnlyTheOwner, session::Owner};
+/// use unbroken::{access::OnlyTheOwner, log::Owner};
 /// use unbroken_warp::{identify_with, mount_with};
 /// use warp::{Filter, Rejection, reject::Reject};
 /// # use futures_util::stream;

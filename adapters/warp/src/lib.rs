@@ -13,12 +13,7 @@
 //! ```
 //! use futures_util::stream;
 //! use tower_layer::Layer;
-//! use unbroken::{
-//!     access::OnlyTheOwner,
-//!     chat::{ChatEvent, ProviderError, provider_fn},
-//!     durable::DurableLayer,
-//!     session::{Owner, Sessions},
-//! };
+//! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, log::Owner, session::Sessions};
 //! use warp::Filter;
 //! # #[derive(Clone)] struct User(String);
 //! # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {

@@ -16,7 +16,7 @@ use warp::{Reply, reject::Reject, reply::Response};
 /// would be a rejection, and warp would ask the routes after this one for a better answer.)
 ///
 /// ```
-/// use unbroken::{session::{Owner, SessionId, Sessions}, store::{Abort, StoreError}};
+/// use unbroken::{log::{Owner, SessionId}, session::Sessions, store::{AbortRequest, StoreError}};
 /// use unbroken_warp::{Refused, recover, session_id};
 /// use warp::{Filter, http::StatusCode};
 /// # #[derive(Clone)] struct User(Owner);
@@ -33,7 +33,7 @@ use warp::{Reply, reject::Reject, reply::Response};
 ///     if state.info.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into());
 ///     }
-///     sessions.abort(&id, Abort::default()).await?;
+///     sessions.abort(&id, AbortRequest::default()).await?;
 ///     Ok(StatusCode::ACCEPTED)
 /// }
 ///
@@ -62,7 +62,7 @@ pub struct Refused(pub Refusal);
 /// page.
 ///
 /// ```
-/// use unbroken::session::Position;
+/// use unbroken::log::Position;
 /// use unbroken_warp::{cursor, recover};
 /// use warp::Filter;
 ///

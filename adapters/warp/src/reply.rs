@@ -6,7 +6,7 @@ use crate::response_body::streamed;
 /// The stream of a session as a route's answer, made by [`Resume::of`](crate::Resume::of).
 ///
 /// ```
-/// use unbroken::{session::{Owner, SessionId, Sessions}, store::StoreError};
+/// use unbroken::{log::{Owner, SessionId}, session::Sessions, store::StoreError};
 /// use unbroken_warp::{Refused, Resume, SessionReply, recover, resume, session_id};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);

@@ -2,7 +2,8 @@ use http::{Method, request::Parts};
 use unbroken::{
     dialect::{Native, Problem, Refusal},
     durable::{MountPath, Reply, SessionBody},
-    session::{Position, Session},
+    log::Position,
+    session::Session,
 };
 use warp::Filter;
 
@@ -19,14 +20,8 @@ use crate::{Refused, SessionReply, head::head};
 ///
 /// ```
 /// use futures_util::stream;
-/// use unbroken::{
-///     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
-///     durable::{ProviderSource, digest_of},
-///     session::{Owner, SessionId, Sessions, Start},
-/// };
-/// use unbroken_warp::{
-///     Refused, Resume, SessionReply, optional_session_id, recover, resume,
-/// };
+/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{Sessions, Start}};
+/// use unbroken_warp::{Refused, Resume, SessionReply, optional_session_id, recover, resume};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);
 /// # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {

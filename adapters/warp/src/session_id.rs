@@ -1,7 +1,7 @@
 use http::request::Parts;
 use unbroken::{
     dialect::{Native, Problem, Refusal},
-    session::{InvalidSessionId, SessionId},
+    log::{InvalidSessionId, SessionId},
 };
 use warp::Filter;
 
@@ -18,7 +18,7 @@ use crate::{Refused, head::head};
 ///
 /// ```
 /// use serde_json::{Value, json};
-/// use unbroken::{session::{Owner, SessionId, Sessions}, store::StoreError};
+/// use unbroken::{log::{Owner, SessionId}, session::Sessions, store::StoreError};
 /// use unbroken_warp::{Refused, recover, session_id};
 /// use warp::{Filter, reply};
 /// # #[derive(Clone)] struct User(Owner);

@@ -8,7 +8,8 @@ use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatEvent, ChatRequest},
     durable::{DurableLayer, Open},
-    session::{Owner, Sessions},
+    log::Owner,
+    session::Sessions,
 };
 use unbroken_axum::{identify_with, mount};
 

@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use unbroken::{
     BoxError,
-    store::{Disk, DiskOptions, Memory, Store},
+    store::{Memory, Store},
 };
+use unbroken_disk::{Disk, DiskOptions};
 use unbroken_postgres::Postgres;
 use unbroken_redis::Redis;
 

@@ -5,7 +5,7 @@ use super::{
     InputRequest, InputResolved, IsomorphicHandoff, Restarted, SessionInfo, Text, Thinking,
     ToolCalls, ToolError, ToolProgress, ToolResult, Unknown,
 };
-use crate::chat::{ErrorCode, ToolCall};
+use crate::{chat::ToolCall, log::ErrorCode};
 
 /// One event of an answer: what a provider says, what a log keeps, what a client reads.
 ///

@@ -1,7 +1,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::chat::{ErrorCode, FinishReason, ProviderError, Usage};
+use crate::{
+    chat::{FinishReason, ProviderError, Usage},
+    log::ErrorCode,
+};
 
 /// The answer is whole: `complete`. Terminal.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -194,10 +194,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{
-        Aborted, Authority, Capabilities, Complete, ConversationState, ErrorCode, ErrorEvent,
-        FinishReason, InputAction, InputOutcome, InputRequest, InputResolved, IsomorphicHandoff,
-        Message, SessionInfo, Text, ToolCall, ToolProgress, ToolResult, Usage,
+    use crate::{
+        chat::{
+            Aborted, Authority, Capabilities, Complete, ConversationState, ErrorEvent,
+            FinishReason, InputAction, InputOutcome, InputRequest, InputResolved,
+            IsomorphicHandoff, Message, SessionInfo, Text, ToolCall, ToolProgress, ToolResult,
+            Usage,
+        },
+        log::ErrorCode,
     };
 
     fn rows() -> Vec<(ChatEvent, &'static str)> {

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use crate::{
     dialect::{Cursor, InvalidCursor},
-    session::Position,
+    log::Position,
 };
 
 /// The `id` of an SSE event: the record that it stands for, and where the record comes to several
@@ -42,7 +42,7 @@ fn count(text: &str) -> Result<usize, InvalidCursor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Epoch, Lsn};
+    use crate::log::{Epoch, Lsn};
 
     #[test]
     fn every_form_is_read() {

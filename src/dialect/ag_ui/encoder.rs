@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::{cursor::Id, fold::Fold};
 use crate::{
     dialect::{Encoder, View, frames::Frames},
-    session::{Chunk, Lsn},
+    log::{Chunk, Lsn},
 };
 
 pub(super) const SSE: &str = "text/event-stream";
@@ -141,10 +141,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        chat::{
-            Capabilities, ChatEvent, Complete, ErrorCode, ErrorEvent, FinishReason, ToolCall, Usage,
-        },
-        session::{ChunkBuilder, Epoch, SessionId, Status},
+        chat::{Capabilities, ChatEvent, Complete, ErrorEvent, FinishReason, ToolCall, Usage},
+        log::{ChunkBuilder, Epoch, ErrorCode, SessionId, Status},
     };
 
     const RUN: &str = "run-1764133345123-k3j5x9";
@@ -159,7 +157,7 @@ mod tests {
 
     fn begun(mut encoder: AgUiEncoder) -> AgUiEncoder {
         let id: SessionId = RUN.parse().unwrap();
-        let chat = crate::session::ChatId::new("thread-1");
+        let chat = crate::log::ChatId::new("thread-1");
         let view = View::new(&id, Status::Streaming, Lsn::ZERO).of_chat(Some(&chat));
         let mut preamble = BytesMut::new();
         encoder.preamble(&view, &mut preamble);

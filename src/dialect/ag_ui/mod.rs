@@ -2,12 +2,7 @@
 //!
 //! ```
 //! use tower_layer::Layer;
-//! use unbroken::{
-//!     access::OnlyTheOwner,
-//!     dialect::AgUi,
-//!     durable::DurableLayer,
-//!     session::{Owner, Sessions},
-//! };
+//! use unbroken::{access::OnlyTheOwner, dialect::AgUi, durable::DurableLayer, log::Owner, session::Sessions};
 //! # use futures_util::stream;
 //! # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
 //! # let provider =

@@ -10,7 +10,7 @@ use crate::{
         query::query,
     },
     headers::{LAST_EVENT_ID, RUN_ID},
-    session::{ChatId, Position, SessionId},
+    log::{ChatId, Position, SessionId},
 };
 
 const ROOT: &str = "GET, HEAD, POST, OPTIONS";

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     chat::InputId,
     dialect::{Encoder, Progress, View},
-    session::Chunk,
+    log::Chunk,
 };
 
 /// Writes a log as a UI message stream: `data: {chunk}` and an empty line, and `[DONE]` at the end.
@@ -213,10 +213,10 @@ mod tests {
     use super::*;
     use crate::{
         chat::{
-            ChatEvent, Complete, ErrorCode, FinishReason, InputAction, InputId, InputRequest,
-            InputResolved, ToolCall,
+            ChatEvent, Complete, FinishReason, InputAction, InputId, InputRequest, InputResolved,
+            ToolCall,
         },
-        session::{ChunkBuilder, Epoch, Lsn, SessionId, Status},
+        log::{ChunkBuilder, Epoch, ErrorCode, Lsn, SessionId, Status},
     };
 
     const ID: &str = "0123456789abcdefghjkmnpqrs";

@@ -14,7 +14,7 @@ use crate::{
         IsomorphicHandoff, SessionInfo, ToolCall, ToolProgress,
     },
     dialect::text::{Piece, piece},
-    session::Record,
+    log::Record,
 };
 
 /// What chunks are written into.

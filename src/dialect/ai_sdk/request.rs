@@ -145,7 +145,7 @@ mod tests {
     use crate::{
         chat::{EnabledTools, Message},
         dialect::{Naming, Rival},
-        session::ChatId,
+        log::ChatId,
     };
 
     fn start(value: &Value) -> Start {

@@ -11,7 +11,7 @@ use crate::{
         inputs,
         query::query,
     },
-    session::{ChatId, Lsn, Position, SessionId},
+    log::{ChatId, Lsn, Position, SessionId},
 };
 
 const ROOT: &str = "POST, OPTIONS";

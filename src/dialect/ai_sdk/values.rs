@@ -5,7 +5,7 @@ use super::{
     encoder::Nowhere,
     fold::{Fold, Sink},
 };
-use crate::{dialect::durable_streams::Array, session::Chunk};
+use crate::{dialect::durable_streams::Array, log::Chunk};
 
 /// A log as the chunks of a UI message stream, each a value of JSON.
 #[derive(Debug)]

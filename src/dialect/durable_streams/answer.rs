@@ -16,7 +16,7 @@ use crate::{
         problem,
     },
     headers::{STREAM_CLOSED, STREAM_CURSOR, STREAM_NEXT_OFFSET, STREAM_UP_TO_DATE},
-    session::{Chunk, Position},
+    log::{Chunk, Position},
 };
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{array::Array, items::Items, offset::Written};
 use crate::{
     dialect::{Encoder, Progress, View},
-    session::{Chunk, Position},
+    log::{Chunk, Position},
 };
 
 /// Server-sent events: all that a frame holds as one `data` event, and a `control` event that says
@@ -113,7 +113,7 @@ pub(super) fn control(progress: Progress, cursor: u64, out: &mut BytesMut) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{ChunkBuilder, Epoch, Lsn};
+    use crate::log::{ChunkBuilder, Epoch, Lsn};
 
     fn chunk(first: u64, records: &[&str]) -> Chunk {
         let mut batch = ChunkBuilder::new();

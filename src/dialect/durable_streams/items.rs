@@ -2,8 +2,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::array::Array;
 #[cfg(feature = "ai-sdk")]
-use crate::dialect::ai_sdk::MessageChunks;
-use crate::session::Chunk;
+use crate::{dialect::ai_sdk::MessageChunks, log::Chunk};
 
 /// What a log comes to as the elements of a stream: a fold over its records.
 #[derive(Debug)]

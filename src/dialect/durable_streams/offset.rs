@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     dialect::{Cursor, Problem, Refusal},
-    session::Position,
+    log::Position,
 };
 
 /// Where a read begins, as clients say it.
@@ -72,7 +72,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::session::{Epoch, Lsn};
+    use crate::log::{Epoch, Lsn};
 
     fn of(uri: &str) -> Result<Option<Offset>, Problem> {
         let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();

@@ -6,14 +6,13 @@ use super::{
     offset::{Offset, malformed},
 };
 #[cfg(feature = "ai-sdk")]
-use crate::dialect::Dialect as _;
 use crate::{
     dialect::{
-        Intent, Page, Problem, Read, Refusal, Route,
+        Dialect as _, Intent, Page, Problem, Read, Refusal, Route,
         head::{content_type, parse_id},
         query::query,
     },
-    session::{Position, SessionId},
+    log::{Position, SessionId},
 };
 
 const ROOT: &str = "POST, OPTIONS";

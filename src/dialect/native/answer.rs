@@ -11,7 +11,7 @@ use crate::{
         compact::{MOST, Runs},
         head::{describe, no_store},
     },
-    session::{ChatId, Chunk, Lsn},
+    log::{ChatId, Chunk, Lsn},
     store::{Listed, Listing},
 };
 

@@ -50,7 +50,7 @@ use self::{
 use super::{Answer, Dialect, Encoder, Intent, Refusal, Route, compact::Compact};
 use crate::{
     headers::{LAST_EVENT_ID, LAST_LSN},
-    session::{Position, SessionId},
+    log::{Position, SessionId},
 };
 
 /// The native dialect. The [module](self) has its routes.

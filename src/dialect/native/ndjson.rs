@@ -4,7 +4,7 @@ use super::{
     accept::NDJSON,
     splice::{Around, splice},
 };
-use crate::{dialect::Encoder, session::Chunk};
+use crate::{dialect::Encoder, log::Chunk};
 
 /// One line an event: `{"lsn":1,"event":{…}}`. The stored bytes are spliced in, unread.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Encoder for Ndjson {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{ChunkBuilder, Epoch, Lsn};
+    use crate::log::{ChunkBuilder, Epoch, Lsn};
 
     #[test]
     fn a_line_holds_the_lsn_and_the_event_as_stored() {

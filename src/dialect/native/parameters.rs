@@ -10,7 +10,7 @@ use crate::{
         query::query,
     },
     headers::{LAST_EVENT_ID, SESSION_ID},
-    session::{Position, SessionId},
+    log::{Position, SessionId},
 };
 
 /// The most bytes of a list's token. What is longer is no store's, and not worth asking one.

@@ -12,7 +12,7 @@ use crate::{
         query::query,
     },
     headers::{LAST_EVENT_ID, LAST_LSN},
-    session::{ChatId, Position, SessionId},
+    log::{ChatId, Position, SessionId},
     store::StatusFilter,
 };
 

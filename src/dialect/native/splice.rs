@@ -1,6 +1,6 @@
 use bytes::BytesMut;
 
-use crate::session::Chunk;
+use crate::log::Chunk;
 
 /// What an encoding puts around each record: fixed text, and the LSN within it.
 pub(super) struct Around<'a> {
@@ -84,7 +84,7 @@ impl Joint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{ChunkBuilder, Epoch, Lsn};
+    use crate::log::{ChunkBuilder, Epoch, Lsn};
 
     #[test]
     fn lsns_count_as_numbers_do() {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     dialect::{Encoder, View},
-    session::Chunk,
+    log::Chunk,
 };
 
 /// Server-sent events: `id: 1.k3f…`, `data: {…}`, an empty line. No `event:`, so that `onmessage`
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::{
         dialect::Cursor,
-        session::{ChunkBuilder, Epoch, Lsn, Position},
+        log::{ChunkBuilder, Epoch, Lsn, Position},
     };
 
     #[test]

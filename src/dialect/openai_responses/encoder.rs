@@ -3,7 +3,7 @@ use bytes::{Bytes, BytesMut};
 use super::fold::Fold;
 use crate::{
     dialect::{Encoder, View, frames::Frames},
-    session::Chunk,
+    log::Chunk,
 };
 
 /// Server-sent events: the type of a response's event as `event:`, the event as `data:`.
@@ -98,11 +98,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        chat::{
-            Capabilities, ChatEvent, Complete, ErrorCode, FinishReason, SessionInfo, ToolCall,
-            Usage,
-        },
-        session::{ChunkBuilder, Epoch, Lsn, SessionId, Status},
+        chat::{Capabilities, ChatEvent, Complete, FinishReason, SessionInfo, ToolCall, Usage},
+        log::{ChunkBuilder, Epoch, ErrorCode, Lsn, SessionId, Status},
     };
 
     const ID: &str = "resp_0123456789abcdefghjkmnpqrs";

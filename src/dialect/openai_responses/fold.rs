@@ -14,7 +14,7 @@ use crate::{
         frames::Frames,
         text::{Piece, piece},
     },
-    session::Chunk,
+    log::Chunk,
 };
 
 /// A log, folded into a response and the events of its stream.

@@ -99,7 +99,7 @@ use super::{
     Answer, Dialect, Intent, Native, Refusal, Route, View,
     head::{describe, no_store},
 };
-use crate::{chat::EnabledTools, session::Chunk};
+use crate::{chat::EnabledTools, log::Chunk};
 
 /// The dialect of OpenAI's Responses API. The [module](self) has its routes.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use crate::{
         head::{content_type, header_value, not_allowed, parse_id},
         query::query,
     },
-    session::{Position, SessionId},
+    log::{Position, SessionId},
 };
 
 const ROOT: &str = "POST, OPTIONS";

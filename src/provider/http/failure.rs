@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use reqwest::StatusCode;
 use serde_json::{Value, error::Category};
 
-use crate::chat::{ErrorCode, ProviderError};
+use crate::{chat::ProviderError, log::ErrorCode};
 
 /// No connection, or it broke before the response.
 pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {

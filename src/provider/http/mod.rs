@@ -7,7 +7,7 @@
 //! can do, never what the server said: no response body, address or key. An answer that breaks off
 //! before its server said that it is whole is [cut](crate::chat::ProviderError::cut), however clean
 //! the end of its body looks. Silence, before the response or between two events, ends in
-//! [`ErrorCode::Timeout`](crate::chat::ErrorCode::Timeout). Comments that a proxy sends to keep a
+//! [`ErrorCode::Timeout`](crate::log::ErrorCode::Timeout). Comments that a proxy sends to keep a
 //! connection open don't break the silence. Redirects are not followed.
 //!
 //! # When it is tried again

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::chat::{ErrorCode, ProviderError};
+use crate::{chat::ProviderError, log::ErrorCode};
 
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);

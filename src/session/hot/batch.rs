@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::Budget;
-use crate::session::Chunk;
+use crate::log::Chunk;
 
 /// Records that a reader was given: what was published together, or a part of it.
 #[derive(Debug, Clone)]

@@ -5,7 +5,10 @@ use std::{
 };
 
 use super::{Batch, Budget, batch::Encodings, wakers::Wakers};
-use crate::session::{Chunk, EpochTag, Lsn, Outcome, Position, ReadError, Status};
+use crate::{
+    log::{Chunk, EpochTag, Lsn, Outcome, Position, Status},
+    session::ReadError,
+};
 
 /// The most bytes of records that a reader is given at once: a frame has 64 KiB, and an encoding
 /// adds to them.
@@ -269,7 +272,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::session::{ChunkBuilder, Epoch};
+    use crate::log::{ChunkBuilder, Epoch};
 
     const EPOCH: Epoch = Epoch {
         counter: 1,

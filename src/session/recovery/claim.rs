@@ -3,12 +3,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::SemaphorePermit, time::Instant};
 
 use crate::{
+    log::{Epoch, SessionId},
     session::{
-        Epoch, SessionId,
         registry::Shared,
         writer::{Retry, within},
     },
-    store::{BoxFuture, Claimed, State, StoreError, Token},
+    store::{BoxFuture, Claimed, SessionState, StoreError, Token},
 };
 
 /// How long it may take to give a lease back; half of that goes to renewals that are under way.
@@ -27,7 +27,7 @@ pub(super) struct Claim<'a> {
 pub(super) async fn claim<'a>(
     shared: &'a Arc<Shared>,
     id: &SessionId,
-    seen: &State,
+    seen: &SessionState,
 ) -> Result<Option<Claim<'a>>, StoreError> {
     if seen.info.format != shared.format.number() {
         return Err(StoreError::Unsupported {

@@ -9,10 +9,9 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    session::{
-        Chunk, Inbox, Outcome, Position, ReadError, ServiceName, Session, SessionId, Source,
-    },
-    store::{BoxFuture, Info, State},
+    log::{Chunk, Outcome, Position, ServiceName, SessionId},
+    session::{Inbox, ReadError, Session, Source},
+    store::{BoxFuture, SessionMeta, SessionState},
 };
 
 /// Carries on the sessions of a service whose server died, or lets them end.
@@ -24,7 +23,7 @@ use crate::{
 pub trait Restarter: Send + Sync + 'static {
     /// Whether an orphan that stands so, before it is claimed, may be carried on at all. One that
     /// may not is ended at once, also where as many sessions run as may. Default: it may.
-    fn considers(&self, orphan: &State) -> bool {
+    fn considers(&self, orphan: &SessionState) -> bool {
         let _ = orphan;
         true
     }
@@ -50,7 +49,7 @@ pub struct Orphan {
     /// What it was started from, as stored.
     pub request: Bytes,
     /// The last LSN.
-    pub tail: crate::session::Lsn,
+    pub tail: crate::log::Lsn,
     /// How many times it was claimed, this time included.
     pub attempt: u32,
 }
@@ -69,7 +68,7 @@ pub struct CarryOn {
 }
 
 impl Orphan {
-    pub(super) fn new(session: Session, request: Bytes, state: &State) -> Self {
+    pub(super) fn new(session: Session, request: Bytes, state: &SessionState) -> Self {
         Self {
             session,
             request,
@@ -84,7 +83,7 @@ impl Orphan {
     }
 
     /// What it is.
-    pub fn info(&self) -> &Arc<Info> {
+    pub fn info(&self) -> &Arc<SessionMeta> {
         self.session.info()
     }
 
@@ -175,7 +174,7 @@ impl Restarters {
     }
 
     /// What may carry on an orphan that stands so.
-    pub(in crate::session) fn of(&self, orphan: &State) -> Option<Arc<dyn Restarter>> {
+    pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn Restarter>> {
         if orphan.abort.is_some() {
             return None;
         }

@@ -2,13 +2,14 @@ use std::sync::Arc;
 
 use super::claim::{claim, repeat};
 use crate::{
-    session::{ChunkBuilder, Ending, SessionId, registry::Shared},
-    store::{Claimed, Seal, State, StoreError, Then},
+    log::{ChunkBuilder, Ending, SessionId},
+    session::registry::Shared,
+    store::{AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
 
 /// Claims the session as it was seen, and seals it. Does nothing if somebody else is faster, and
 /// gives up on a store that doesn't answer: the next sweep finds the orphan again.
-pub(in crate::session) async fn seal(shared: &Arc<Shared>, id: &SessionId, seen: State) {
+pub(in crate::session) async fn seal(shared: &Arc<Shared>, id: &SessionId, seen: SessionState) {
     let sealed = async {
         match claim(shared, id, &seen).await? {
             Some(claim) => seal_claimed(shared, id, &claim.claimed).await,
@@ -37,7 +38,7 @@ pub(super) async fn seal_claimed(
     let Some(chunk) = record.take(claimed.state.tail.next(), claimed.epoch) else {
         return Ok(());
     };
-    let then = Then::Seal(Seal {
+    let then = AfterAppend::Seal(Seal {
         outcome: ending.outcome(),
         keep: shared.options.retention.keep,
     });

@@ -8,13 +8,14 @@ use super::{
     seal::seal_claimed,
 };
 use crate::{
+    log::{Epoch, Position, Status},
     session::{
-        Epoch, Permit, Position, Session, Status,
+        Permit, Session,
         entry::{Entry, Owned},
         registry::Shared,
         writer::{Command, Written},
     },
-    store::{Abort, Claimed, Page, State, StoreError},
+    store::{AbortRequest, Claimed, RecordPage, SessionState, StoreError},
 };
 
 /// The most bytes that one read asks for.
@@ -48,7 +49,7 @@ pub(in crate::session) struct TakenOver {
 pub(in crate::session) async fn take_over(
     shared: &Arc<Shared>,
     entry: &Arc<Entry>,
-    seen: &State,
+    seen: &SessionState,
 ) -> Result<Taken, StoreError> {
     if shared.is_closing() {
         return Ok(Taken::Not);
@@ -108,7 +109,7 @@ pub(in crate::session) async fn take_over(
 enum Verdict {
     GoesOn(CarryOn, Written),
     /// As aborted, if somebody wants that.
-    Ends(Option<Abort>),
+    Ends(Option<AbortRequest>),
     /// This server shuts down.
     Released,
     /// Another server has it.
@@ -218,7 +219,7 @@ async fn decide(
 }
 
 /// Publishes what the former owner wrote before it was fenced.
-async fn catch_up(shared: &Shared, entry: &Entry, state: &State) -> Result<(), StoreError> {
+async fn catch_up(shared: &Shared, entry: &Entry, state: &SessionState) -> Result<(), StoreError> {
     let tail = state.tail;
     if entry.log.tail() > tail {
         // The store has lost what readers here were shown: nothing may follow that.
@@ -226,7 +227,7 @@ async fn catch_up(shared: &Shared, entry: &Entry, state: &State) -> Result<(), S
     }
     while entry.log.tail() < tail {
         let from = entry.log.end();
-        let Page { chunks, .. } =
+        let RecordPage { chunks, .. } =
             repeat(shared, || shared.store.read(&entry.id, from, PAGE_BYTES)).await?;
         let reached = chunks.last().is_some_and(|last| last.last() >= tail);
         let status = if reached {
@@ -245,12 +246,16 @@ async fn catch_up(shared: &Shared, entry: &Entry, state: &State) -> Result<(), S
 }
 
 /// What counts against the limits of the session.
-async fn written(shared: &Shared, entry: &Entry, state: &State) -> Result<Written, StoreError> {
+async fn written(
+    shared: &Shared,
+    entry: &Entry,
+    state: &SessionState,
+) -> Result<Written, StoreError> {
     let tail = state.tail;
     let mut bytes = 0;
     let mut at = Position::START;
     while at.lsn < tail {
-        let Page { chunks, .. } =
+        let RecordPage { chunks, .. } =
             repeat(shared, || shared.store.read(&entry.id, at, PAGE_BYTES)).await?;
         let Some(last) = chunks.last() else {
             return Err(StoreError::Rewound { tail: at.lsn });

@@ -6,7 +6,7 @@ use std::{
 
 use crate::{
     session::{Inbox, entry::Entry, registry::Shared},
-    store::{Answer, Answered, BoxFuture, StoreError},
+    store::{AnswerOutcome, BoxFuture, StoreError, StoredAnswer},
 };
 
 use super::Retry;
@@ -18,7 +18,7 @@ pub(super) struct Collect {
     // How many were fetched, and how many there are as far as we know.
     fetched: usize,
     there: usize,
-    fetching: Option<BoxFuture<'static, Result<Vec<Answer>, StoreError>>>,
+    fetching: Option<BoxFuture<'static, Result<Vec<StoredAnswer>, StoreError>>>,
     retry: Retry,
     closing: Option<Closing>,
     // An answer is in the store that nobody told of.
@@ -29,7 +29,7 @@ pub(super) struct Collect {
 /// A name under which no answer is taken any more, once the store knows it.
 struct Closing {
     name: Arc<str>,
-    sent: Option<BoxFuture<'static, Result<Answered, StoreError>>>,
+    sent: Option<BoxFuture<'static, Result<AnswerOutcome, StoreError>>>,
 }
 
 impl Collect {
@@ -90,13 +90,13 @@ impl Collect {
             }
             let sent = closing.sent.get_or_insert_with(|| {
                 let (store, id) = (shared.store.clone(), entry.id.clone());
-                let closed = Answer::closed(Arc::clone(&closing.name));
+                let closed = StoredAnswer::closed(Arc::clone(&closing.name));
                 Box::pin(async move { store.answer(&id, closed).await })
             });
             let answer = std::task::ready!(sent.as_mut().poll(cx));
             closing.sent = None;
             match answer {
-                Ok(Answered::Taken) => {
+                Ok(AnswerOutcome::Taken) => {
                     // All are read again: a store that has lost some may have put it in the place
                     // of one that is known here. And if it isn't found the name is closed anew.
                     self.untold = true;
@@ -107,8 +107,8 @@ impl Collect {
                 }
                 Err(error) if error.is_unavailable() => self.closings.failed(),
                 // A session that is full, or has ended, takes no answer either.
-                Ok(Answered::Stored(_)) | Err(_) => {
-                    let closed = Answer::closed(Arc::clone(&closing.name));
+                Ok(AnswerOutcome::Stored(_)) | Err(_) => {
+                    let closed = StoredAnswer::closed(Arc::clone(&closing.name));
                     self.inbox.deliver(vec![closed]);
                 }
             }

@@ -1,13 +1,13 @@
 use crate::{
-    session::Outcome,
-    store::{Abort, StoreError},
+    log::Outcome,
+    store::{AbortRequest, StoreError},
 };
 
 /// What a writer is told from outside.
 #[derive(Debug)]
 pub(in crate::session) enum Command {
     /// The wish is stored: end the session.
-    Abort(Abort),
+    Abort(AbortRequest),
     /// So many answers are stored for the session.
     Answered(u32),
     /// Another server has the session now.

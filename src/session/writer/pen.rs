@@ -3,8 +3,9 @@ use std::{collections::VecDeque, time::Duration};
 use bytes::BytesMut;
 
 use crate::{
-    session::{Chunk, ChunkBuilder, Ending, Epoch, Format, Limits, Lsn, Mark, Outcome},
-    store::{Seal, Then},
+    log::{Chunk, ChunkBuilder, Ending, Epoch, Lsn, Outcome},
+    session::{Format, Limits, Mark},
+    store::{AfterAppend, Seal},
 };
 
 /// The most records of one batch.
@@ -22,7 +23,7 @@ pub(super) struct Pen {
     // Of the first record of the open batch.
     next: Lsn,
     open: ChunkBuilder,
-    frozen: VecDeque<(Chunk, Then)>,
+    frozen: VecDeque<(Chunk, AfterAppend)>,
     frozen_bytes: usize,
     // Of the whole session.
     records: u64,
@@ -127,12 +128,12 @@ impl Pen {
     /// Closes the open batch, if it has records.
     pub(super) fn freeze(&mut self) {
         let then = match self.ended {
-            Some(outcome) => Then::Seal(Seal {
+            Some(outcome) => AfterAppend::Seal(Seal {
                 outcome,
                 keep: self.keep,
             }),
-            None if self.waiting => Then::Waiting,
-            None => Then::Streaming,
+            None if self.waiting => AfterAppend::Waiting,
+            None => AfterAppend::Streaming,
         };
         if let Some(chunk) = self.open.take(self.next, self.epoch) {
             self.next = chunk.last().next();
@@ -142,12 +143,12 @@ impl Pen {
     }
 
     /// What is to be sent, or sent again.
-    pub(super) fn front(&self) -> Option<&(Chunk, Then)> {
+    pub(super) fn front(&self) -> Option<&(Chunk, AfterAppend)> {
         self.frozen.front()
     }
 
     /// The front was acknowledged.
-    pub(super) fn acknowledged(&mut self) -> Option<(Chunk, Then)> {
+    pub(super) fn acknowledged(&mut self) -> Option<(Chunk, AfterAppend)> {
         let front = self.frozen.pop_front()?;
         self.frozen_bytes -= front.0.bytes();
         Some(front)
@@ -165,10 +166,10 @@ impl Pen {
         let middle = chunk.first().plus(chunk.len() as u64 / 2).before();
         if let (Some(head), Some(rest)) = (chunk.up_to(middle), chunk.after(middle)) {
             self.frozen.push_front((rest, then));
-            self.frozen.push_front((head, Then::Streaming));
+            self.frozen.push_front((head, AfterAppend::Streaming));
             return true;
         }
-        if matches!(then, Then::Seal(_)) && self.refused {
+        if matches!(then, AfterAppend::Seal(_)) && self.refused {
             return false;
         }
         self.refused = true;
@@ -266,7 +267,7 @@ mod tests {
         full.freeze();
         let (chunk, then) = full.front().unwrap();
         assert_eq!(chunk.len(), 2);
-        assert!(matches!(then, Then::Seal(_)));
+        assert!(matches!(then, AfterAppend::Seal(_)));
     }
 
     #[test]
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(pen.acknowledged(), Some(sent));
         let (rest, then) = pen.acknowledged().unwrap();
         assert_eq!((rest.first(), rest.len()), (Lsn::new(2), 2));
-        assert!(matches!(then, Then::Seal(_)));
+        assert!(matches!(then, AfterAppend::Seal(_)));
         assert_eq!(pen.unacknowledged(), 0);
     }
 
@@ -298,7 +299,7 @@ mod tests {
         assert!(pen.refused(&Words));
         let (chunk, then) = pen.acknowledged().unwrap();
         assert_eq!((chunk.first(), chunk.len()), (Lsn::new(2), 1));
-        assert!(matches!(then, Then::Seal(_)));
+        assert!(matches!(then, AfterAppend::Seal(_)));
         assert_eq!(pen.front(), None);
     }
 
@@ -320,7 +321,7 @@ mod tests {
         }
         let records: usize = parts.iter().map(|(chunk, _)| chunk.len()).sum();
         assert_eq!((records, pen.unacknowledged()), (6, 0));
-        assert!(matches!(parts.last(), Some((_, Then::Seal(_)))));
+        assert!(matches!(parts.last(), Some((_, AfterAppend::Seal(_)))));
         assert!(
             parts
                 .windows(2)
@@ -405,9 +406,9 @@ mod tests {
                 .flat_map(|(chunk, _)| chunk.records().map(|r| r.lsn.get()))
                 .collect();
             prop_assert_eq!(&lsns, &(1..=lsns.len() as u64).collect::<Vec<_>>());
-            let seals = log.iter().filter(|(_, then)| matches!(then, Then::Seal(_))).count();
+            let seals = log.iter().filter(|(_, then)| matches!(then, AfterAppend::Seal(_))).count();
             prop_assert_eq!(seals, 1);
-            prop_assert!(matches!(log.last(), Some((_, Then::Seal(_)))));
+            prop_assert!(matches!(log.last(), Some((_, AfterAppend::Seal(_)))));
             prop_assert_eq!(pen.unacknowledged(), 0);
         }
     }

@@ -4,8 +4,9 @@ use tokio::time::Instant;
 
 use super::retry::Retry;
 use crate::{
-    session::{Epoch, entry::Entry, registry::Shared},
-    store::{BoxFuture, State, StoreError},
+    log::Epoch,
+    session::{entry::Entry, registry::Shared},
+    store::{BoxFuture, SessionState, StoreError},
 };
 
 /// Renews the lease where a writer can't go on without one: before the source is polled for the
@@ -18,7 +19,7 @@ pub(super) struct Renewal {
 
 struct Sent {
     at: Instant,
-    answer: BoxFuture<'static, Result<State, StoreError>>,
+    answer: BoxFuture<'static, Result<SessionState, StoreError>>,
 }
 
 impl Renewal {

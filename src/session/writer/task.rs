@@ -22,11 +22,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
-    session::{
-        Ending, Epoch, Inbox, Mark, ReadError, Source, Status, entry::Entry, flaw::Flaw,
-        registry::Shared,
-    },
-    store::{Abort, Appended, BoxFuture, StoreError, Then},
+    log::{Ending, Epoch, Status},
+    session::{Inbox, Mark, ReadError, Source, entry::Entry, registry::Shared},
+    store::{AbortRequest, AfterAppend, Appended, BoxFuture, StoreError},
 };
 
 /// A record that is ready is not held back for longer than this while more of them come.
@@ -402,9 +400,9 @@ impl Writer {
         }
         let (chunk, then) = self.pen.acknowledged()?;
         let status = match then {
-            Then::Streaming => Status::Streaming,
-            Then::Waiting => Status::Waiting,
-            Then::Seal(seal) => Status::Ended(seal.outcome),
+            AfterAppend::Streaming => Status::Streaming,
+            AfterAppend::Waiting => Status::Waiting,
+            AfterAppend::Seal(seal) => Status::Ended(seal.outcome),
         };
         self.entry.log.publish([chunk], status);
         if let Some(outcome) = status.outcome() {
@@ -428,9 +426,6 @@ impl Writer {
             // Whoever reaches the store again finds an orphan.
             return Poll::Ready(Some(given_up()));
         }
-        if self.shared.flawed(Flaw::TakesSilenceForYes) {
-            return Poll::Ready(self.acknowledged(Appended::default()));
-        }
         Poll::Ready(None)
     }
 
@@ -440,7 +435,7 @@ impl Writer {
         }
     }
 
-    fn abort(&mut self, abort: Abort) {
+    fn abort(&mut self, abort: AbortRequest) {
         self.end(&Ending::Aborted {
             reason: abort.reason,
         });

@@ -6,8 +6,9 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    session::{Epoch, entry::Entry, registry::Shared},
-    store::{BoxFuture, State, StoreError, Version},
+    log::Epoch,
+    session::{entry::Entry, registry::Shared},
+    store::{BoxFuture, SessionState, StoreError, Version},
 };
 
 /// How long a wait for another server's doings lasts; the store may end it sooner.
@@ -20,7 +21,7 @@ const PACE: Duration = Duration::from_millis(50);
 /// Hears what other servers do to a session that is owned here: aborts, answers, takeovers.
 pub(super) struct Watch {
     epoch: Epoch,
-    wait: Option<BoxFuture<'static, Result<State, StoreError>>>,
+    wait: Option<BoxFuture<'static, Result<SessionState, StoreError>>>,
     // When the wait began, or begins.
     since: Instant,
 }
@@ -56,7 +57,7 @@ impl Watch {
         cx: &mut Context<'_>,
         shared: &Shared,
         entry: &Entry,
-    ) -> Poll<Result<State, StoreError>> {
+    ) -> Poll<Result<SessionState, StoreError>> {
         loop {
             let Some(wait) = &mut self.wait else {
                 return Poll::Pending;

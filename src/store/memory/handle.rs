@@ -1,7 +1,7 @@
 use std::fmt;
 
-use super::kept::Kept;
-use crate::store::shelf::{Clock, Shelf};
+use super::session::MemorySession;
+use crate::store::table::{SessionTable, StoreClock};
 
 /// Keeps sessions in the memory of the process. A clone is a handle to the same sessions.
 ///
@@ -13,46 +13,36 @@ use crate::store::shelf::{Clock, Shelf};
 /// ```
 #[derive(Clone)]
 pub struct Memory {
-    pub(super) shelf: Shelf<Kept>,
+    pub(super) table: SessionTable<MemorySession>,
     pub(super) max_append: usize,
 }
 
 impl Memory {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self {
-            shelf: Shelf::new(Clock::new()),
+            table: SessionTable::new(StoreClock::new()),
             max_append: usize::MAX,
         }
     }
 }
 
-/// For tests.
-#[cfg(feature = "testing")]
 impl Memory {
-    /// An empty store whose time is this clock's.
-    pub fn with_clock(clock: Clock) -> Self {
+    /// Creates an empty store that lives by this clock.
+    pub fn with_clock(clock: StoreClock) -> Self {
         Self {
-            shelf: Shelf::new(clock),
+            table: SessionTable::new(clock),
             max_append: usize::MAX,
         }
     }
 
-    /// The same sessions, seen through a handle that breaks this rule. A session keeps the rules
-    /// of the handle that created it.
-    pub fn without(mut self, rule: crate::testing::Rule) -> Self {
-        self.shelf.rules = self.shelf.rules.without(rule);
-        self
+    /// The clock that its sessions live by.
+    pub fn clock(&self) -> &StoreClock {
+        self.table.clock()
     }
 
-    /// From now on the record at this LSN can't be read, if there is such a session.
-    pub fn harm(&self, id: &crate::session::SessionId, lsn: crate::session::Lsn) {
-        if let Ok(slot) = self.shelf.slot(id) {
-            slot.lock().harmed = Some(lsn);
-        }
-    }
-
-    /// The same sessions, seen through a handle that takes at most so many bytes at once.
+    /// Limits the bytes of one append through this handle; a larger one is
+    /// [`StoreError::TooLarge`](crate::store::StoreError::TooLarge). Unlimited by default.
     pub fn with_max_append(mut self, bytes: usize) -> Self {
         self.max_append = bytes;
         self
@@ -68,7 +58,7 @@ impl Default for Memory {
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
-            .field("sessions", &self.shelf.index().len())
+            .field("sessions", &self.table.index().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,4 @@
-use crate::session::{
-    Chunk, ChunkBuilder, EpochTag, Lsn, Position,
-    rule::{Rule, Rules},
-};
+use crate::log::{Chunk, ChunkBuilder, EpochTag, Lsn, Position};
 
 /// The records of one session.
 ///
@@ -94,17 +91,8 @@ impl Log {
     }
 
     /// The records after a position that fit into so many bytes, at least one if there is any.
-    pub(super) fn read(&self, after: Position, max_bytes: usize, rules: Rules) -> Vec<Chunk> {
-        let lsn = if rules.hold(Rule::ReadAfter) {
-            after.lsn
-        } else {
-            after.lsn.before()
-        };
-        let max_bytes = if rules.hold(Rule::ReadMax) {
-            max_bytes
-        } else {
-            usize::MAX
-        };
+    pub(super) fn read(&self, after: Position, max_bytes: usize) -> Vec<Chunk> {
+        let lsn = after.lsn;
         let mut left = max_bytes;
         let mut page: Vec<Chunk> = Vec::new();
         for piece in &self.pieces[self.first_after(lsn)..] {
@@ -112,7 +100,7 @@ impl Log {
                 continue;
             };
             let head = rest.head(left);
-            if head.bytes() > left && (!page.is_empty() || !rules.hold(Rule::ReadOne)) {
+            if head.bytes() > left && !page.is_empty() {
                 break;
             }
             let whole = head.len() == rest.len();
@@ -154,7 +142,7 @@ fn merged(run: &[Piece]) -> Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Epoch;
+    use crate::log::Epoch;
 
     fn epoch(counter: u64) -> Epoch {
         Epoch { counter, bits: 0 }
@@ -180,7 +168,7 @@ mod tests {
     }
 
     fn check(log: &Log, appends: u64, size: usize) {
-        let page = log.read(Position::START, usize::MAX, Rules::default());
+        let page = log.read(Position::START, usize::MAX);
         let mut lsn = 0;
         for found in page.iter().flat_map(Chunk::records) {
             lsn += 1;
@@ -211,7 +199,7 @@ mod tests {
         let chunk = one(4, 60, 1);
         let at = chunk.records().next().unwrap().bytes.as_ptr();
         log.push(chunk.clone());
-        let page = log.read(Position::after(Lsn::new(3)), usize::MAX, Rules::default());
+        let page = log.read(Position::after(Lsn::new(3)), usize::MAX);
         assert_eq!(page[0].records().next().unwrap().bytes.as_ptr(), at);
     }
 
@@ -235,7 +223,7 @@ mod tests {
         for max in [0, 1, 60, 61, 200, 5000, 40_000] {
             let mut lsn = Lsn::ZERO;
             loop {
-                let page = log.read(Position::after(lsn), max, Rules::default());
+                let page = log.read(Position::after(lsn), max);
                 let bytes: usize = page.iter().map(Chunk::bytes).sum();
                 assert!(bytes <= max.max(60));
                 let Some(last) = page.last() else { break };

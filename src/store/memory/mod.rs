@@ -5,13 +5,11 @@
 //! timer.
 
 mod handle;
-mod kept;
 mod log;
-#[cfg(feature = "testing")]
-mod rewind;
+mod session;
+mod snapshot;
 mod store;
 mod sweep;
 
 pub use self::handle::Memory;
-#[cfg(feature = "testing")]
-pub use self::rewind::Snapshot;
+pub use self::snapshot::MemorySnapshot;

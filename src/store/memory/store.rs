@@ -2,16 +2,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Memory, kept::Kept, log::Log};
+use super::{Memory, log::Log, session::MemorySession};
 use crate::{
-    session::{
-        Chunk, Epoch, Position, SessionId,
-        life::{Judged, Life},
-        rule::Rule,
-    },
+    log::{Chunk, Epoch, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Durability, Filter,
-        Holder, Listed, Listing, New, Page, State, Store, StoreError, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
+        machine::{AnswerEffect, SessionMachine},
     },
 };
 
@@ -23,7 +21,7 @@ impl Store for Memory {
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
-        new: New,
+        new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
         soon(move || self.create_now(id, new))
     }
@@ -42,12 +40,12 @@ impl Store for Memory {
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
-    ) -> BoxFuture<'a, Vec<Result<State, StoreError>>> {
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         let renew = move |(id, epoch): &(SessionId, Epoch)| {
-            let slot = self.shelf.slot(id)?;
-            let (mut kept, now) = (slot.lock(), self.shelf.now());
-            kept.life.renew(*epoch, lease, now)?;
-            Ok(kept.life.state(now))
+            let entry = self.table.entry(id)?;
+            let (mut kept, now) = (entry.lock(), self.table.now());
+            kept.machine.renew(*epoch, lease, now)?;
+            Ok(kept.machine.state(now))
         };
         soon(move || owned.iter().map(renew).collect())
     }
@@ -56,7 +54,7 @@ impl Store for Memory {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         soon(move || self.append_now(id, chunk, then))
     }
@@ -66,14 +64,15 @@ impl Store for Memory {
         id: &'a SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> BoxFuture<'a, Result<Page, StoreError>> {
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         soon(move || {
-            let slot = self.shelf.slot(id)?;
-            let (kept, now) = (slot.lock(), self.shelf.now());
-            kept.life.may_read(after, |lsn| kept.log.tag_at(lsn), now)?;
-            Ok(Page {
-                chunks: kept.page(after, max_bytes, self.shelf.rules)?,
-                state: kept.life.state(now),
+            let entry = self.table.entry(id)?;
+            let (kept, now) = (entry.lock(), self.table.now());
+            kept.machine
+                .check_read(after, |lsn| kept.log.tag_at(lsn), now)?;
+            Ok(RecordPage {
+                chunks: kept.log.read(after, max_bytes),
+                state: kept.machine.state(now),
             })
         })
     }
@@ -83,21 +82,19 @@ impl Store for Memory {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
-        Box::pin(self.shelf.wait(id, seen, within))
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
+        Box::pin(self.table.changed(id, seen, within))
     }
 
     fn abort<'a>(
         &'a self,
         id: &'a SessionId,
-        abort: Abort,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         soon(move || {
-            let slot = self.shelf.slot(id)?;
-            let state = slot.lock().life.abort(abort, self.shelf.now())?;
-            if self.shelf.rules.hold(Rule::WakeAbort) {
-                slot.wake_all();
-            }
+            let entry = self.table.entry(id)?;
+            let state = entry.lock().machine.abort(abort, self.table.now())?;
+            entry.wake_all();
             Ok(state)
         })
     }
@@ -105,8 +102,8 @@ impl Store for Memory {
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
-        answer: Answer,
-    ) -> BoxFuture<'a, Result<Answered, StoreError>> {
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
         soon(move || self.answer_now(id, answer))
     }
 
@@ -114,11 +111,11 @@ impl Store for Memory {
         &'a self,
         id: &'a SessionId,
         after: usize,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         soon(move || {
-            let slot = self.shelf.slot(id)?;
-            let kept = slot.lock();
-            kept.life.answers_after(after, self.shelf.now())
+            let entry = self.table.entry(id)?;
+            let kept = entry.lock();
+            kept.machine.answers_after(after, self.table.now())
         })
     }
 
@@ -129,9 +126,9 @@ impl Store for Memory {
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         soon(move || {
-            let slot = self.shelf.slot(id)?;
-            let mut kept = slot.lock();
-            kept.life.hold(by, keep, self.shelf.now())
+            let entry = self.table.entry(id)?;
+            let mut kept = entry.lock();
+            kept.machine.hold(by, keep, self.table.now())
         })
     }
 
@@ -144,11 +141,11 @@ impl Store for Memory {
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
-        soon(move || Ok(self.shelf.list(filter)))
+        soon(move || Ok(self.table.list(filter)))
     }
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        soon(move || Ok(self.shelf.orphans(limit)))
+        soon(move || Ok(self.table.orphans(limit)))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -162,26 +159,22 @@ fn soon<'a, T: 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
 }
 
 impl Memory {
-    fn create_now(&self, id: &SessionId, new: New) -> Result<Created, StoreError> {
-        let mut index = self.shelf.index();
-        let now = self.shelf.now();
-        if let Some(slot) = index.slot(id) {
-            match slot.lock().life.create_again(new.token, now) {
+    fn create_now(&self, id: &SessionId, new: NewSession) -> Result<Created, StoreError> {
+        let mut index = self.table.index();
+        let now = self.table.now();
+        if let Some(entry) = index.entry(id) {
+            match entry.lock().machine.create(new.token, now) {
                 Err(StoreError::NotFound) => {}
-                Err(StoreError::Gone(_)) if !self.shelf.rules.hold(Rule::CreateUnderTombstone) => {}
-                Ok(Created::Exists(_)) if !self.shelf.rules.hold(Rule::CreateOnce) => {}
                 taken => return taken,
             }
         }
-        let life = Life::new(&new, self.shelf.rules, now);
-        let epoch = life.state(now).epoch;
-        let kept = Kept {
-            life,
+        let machine = SessionMachine::new(&new, now);
+        let epoch = machine.state(now).epoch;
+        let kept = MemorySession {
+            machine,
             request: new.request,
             log: Log::default(),
             cleared: false,
-            #[cfg(feature = "testing")]
-            harmed: None,
         };
         index.insert(id, kept);
         Ok(Created::Created(epoch))
@@ -194,38 +187,35 @@ impl Memory {
         token: Token,
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
-        let slot = self.shelf.slot(id)?;
+        let entry = self.table.entry(id)?;
         let claimed = {
-            let (mut kept, now) = (slot.lock(), self.shelf.now());
-            let epoch = kept.life.claim(seen, token, lease, now)?;
+            let (mut kept, now) = (entry.lock(), self.table.now());
+            let epoch = kept.machine.claim(seen, token, lease, now)?;
             Claimed {
                 epoch,
-                state: kept.life.state(now),
-                request: if self.shelf.rules.hold(Rule::ClaimRequest) {
-                    kept.request.clone()
-                } else {
-                    Bytes::new()
-                },
+                state: kept.machine.state(now),
+                request: kept.request.clone(),
             }
         };
-        if self.shelf.rules.hold(Rule::WakeClaim) {
-            slot.wake_all();
-        }
+        entry.wake_all();
         Ok(claimed)
     }
 
-    fn append_now(&self, id: &SessionId, chunk: Chunk, then: Then) -> Result<Appended, StoreError> {
-        let slot = self.shelf.slot(id)?;
+    fn append_now(
+        &self,
+        id: &SessionId,
+        chunk: Chunk,
+        then: AfterAppend,
+    ) -> Result<Appended, StoreError> {
+        let entry = self.table.entry(id)?;
         let (answer, due) = {
-            let (mut kept, now) = (slot.lock(), self.shelf.now());
-            let written = kept.life.append(&chunk, then, self.max_append, now)?;
+            let (mut kept, now) = (entry.lock(), self.table.now());
+            let written = kept.machine.append(&chunk, then, self.max_append, now)?;
             if !written.fresh {
                 return Ok(written.answer);
             }
-            if self.shelf.rules.hold(Rule::AppendKept) {
-                kept.log.push(chunk);
-            }
-            let due = kept.life.due(now);
+            kept.log.push(chunk);
+            let due = kept.machine.due(now);
             if due.is_some() {
                 kept.log.settle();
                 kept.request = Bytes::new();
@@ -233,46 +223,47 @@ impl Memory {
             (written.answer, due)
         };
         match due {
-            _ if !self.shelf.rules.hold(Rule::WakeAppend) => {}
-            None => slot.wake_readers(),
-            Some(_) => slot.wake_all(),
+            None => entry.wake_readers(),
+            Some(_) => entry.wake_all(),
         }
         if let Some(due) = due {
-            self.shelf.index().ended(slot.number, due);
+            self.table.index().ended(entry.number, due);
         }
         Ok(answer)
     }
 
-    fn answer_now(&self, id: &SessionId, answer: Answer) -> Result<Answered, StoreError> {
-        let slot = self.shelf.slot(id)?;
+    fn answer_now(
+        &self,
+        id: &SessionId,
+        answer: StoredAnswer,
+    ) -> Result<AnswerOutcome, StoreError> {
+        let entry = self.table.entry(id)?;
         let (judged, state) = {
-            let (mut kept, now) = (slot.lock(), self.shelf.now());
-            (kept.life.answer(answer, now)?, kept.life.state(now))
+            let (mut kept, now) = (entry.lock(), self.table.now());
+            (kept.machine.answer(answer, now)?, kept.machine.state(now))
         };
-        if judged == Judged::New && self.shelf.rules.hold(Rule::WakeAnswer) {
-            slot.wake_all();
+        if judged == AnswerEffect::Added {
+            entry.wake_all();
         }
         Ok(match judged {
-            Judged::New | Judged::There => Answered::Stored(state),
-            Judged::Taken => Answered::Taken,
+            AnswerEffect::Added | AnswerEffect::AlreadyStored => AnswerOutcome::Stored(state),
+            AnswerEffect::Taken => AnswerOutcome::Taken,
         })
     }
 
     fn delete_now(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
-        let slot = self.shelf.slot(id)?;
+        let entry = self.table.entry(id)?;
         let due = {
-            let (mut kept, now) = (slot.lock(), self.shelf.now());
-            if !kept.life.delete(how, now)? {
+            let (mut kept, now) = (entry.lock(), self.table.now());
+            if !kept.machine.delete(how, now)? {
                 return Ok(());
             }
             kept.clear();
-            kept.life.due(now)
+            kept.machine.due(now)
         };
-        if self.shelf.rules.hold(Rule::WakeDelete) {
-            slot.wake_all();
-        }
+        entry.wake_all();
         if let Some(due) = due {
-            self.shelf.index().ended(slot.number, due);
+            self.table.index().ended(entry.number, due);
         }
         Ok(())
     }

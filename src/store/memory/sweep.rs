@@ -1,26 +1,16 @@
-use std::time::Duration;
-
 use super::Memory;
-use crate::{session::rule::Rule, store::StoreError};
+use crate::store::StoreError;
 
 impl Memory {
     pub(super) fn sweep_now(&self, limit: usize) -> usize {
         let mut swept = 0;
-        let limit = if self.shelf.rules.hold(Rule::SweepLimit) {
-            limit
-        } else {
-            usize::MAX
-        };
         while swept < limit {
-            let now = self.shelf.now();
-            let early = !self.shelf.rules.hold(Rule::SweepExpired);
-            let until = if early { Duration::MAX } else { now };
-            let Some(slot) = self.shelf.index().pop_due(until) else {
+            let now = self.table.now();
+            let Some(entry) = self.table.index().pop_due(now) else {
                 break;
             };
-            let mut kept = slot.lock();
-            let gone = match kept.life.here(now) {
-                _ if early => true,
+            let mut kept = entry.lock();
+            let gone = match kept.machine.check_present(now) {
                 Ok(()) => false,
                 Err(StoreError::Gone(_)) => {
                     swept += usize::from(!kept.cleared);
@@ -29,13 +19,13 @@ impl Memory {
                 }
                 Err(_) => true,
             };
-            let due = kept.life.due(now);
+            let due = kept.machine.due(now);
             drop(kept);
             if gone {
-                self.shelf.index().remove(slot.number);
+                self.table.index().remove(entry.number);
                 swept += 1;
             } else if let Some(due) = due.filter(|due| *due > now) {
-                self.shelf.index().ended(slot.number, due);
+                self.table.index().ended(entry.number, due);
             }
         }
         swept

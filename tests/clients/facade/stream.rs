@@ -9,7 +9,8 @@ use tokio::sync::{Mutex, mpsc};
 use unbroken::{
     chat::{Capabilities, ChatEvent, SessionInfo},
     durable::digest_of,
-    session::{Lsn, Mark, Position, ServiceName, Session, SessionId, Sessions, Source, Start},
+    log::{Lsn, Position, ServiceName, SessionId},
+    session::{Mark, Session, Sessions, Source, Start},
 };
 
 use super::messages::Kind;

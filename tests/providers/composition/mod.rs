@@ -14,8 +14,9 @@ use tower::{BoxError, Service, ServiceExt};
 use tower_layer::Layer as _;
 use unbroken::{
     access::AnyoneWithTheId,
-    chat::{ChatRequest, ErrorCode, ProviderError},
+    chat::{ChatRequest, ProviderError},
     durable::{DurableLayer, Open, SessionBody},
+    log::ErrorCode,
     provider::{OpenAi, http::AnswerStream},
     session::Sessions,
 };

@@ -10,9 +10,10 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 use unbroken::{
     chat::{
-        ChatEvent, ChatRequest, Complete, ErrorCode, FinishReason, IsomorphicTool, Message,
-        ProviderError, ToolCall, Usage,
+        ChatEvent, ChatRequest, Complete, FinishReason, IsomorphicTool, Message, ProviderError,
+        ToolCall, Usage,
     },
+    log::ErrorCode,
     provider::{Ollama, ollama::OllamaBuilder},
 };
 

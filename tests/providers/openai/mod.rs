@@ -15,9 +15,10 @@ use tokio::{
 use tower::ServiceExt;
 use unbroken::{
     chat::{
-        ChatEvent, ChatRequest, Complete, ErrorCode, FinishReason, IsomorphicTool, Message,
-        ProviderError, ToolCall, Transcript, Usage,
+        ChatEvent, ChatRequest, Complete, FinishReason, IsomorphicTool, Message, ProviderError,
+        ToolCall, Transcript, Usage,
     },
+    log::ErrorCode,
     provider::{OpenAi, openai::OpenAiBuilder},
 };
 

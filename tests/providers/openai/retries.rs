@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use unbroken::chat::{ChatEvent, ErrorCode};
+use unbroken::{chat::ChatEvent, log::ErrorCode};
 
 use super::{GUARD, Step, ask, assert_safe, builder, data, done, finish, ok, refusal, text};
 use crate::stub::{Stub, serve_in_turn};

@@ -24,7 +24,7 @@ use support::{
     server::Server,
     team::Team,
 };
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 const LEASE: Duration = Duration::from_secs(10);
 /// Sessions at a time, and what each says.

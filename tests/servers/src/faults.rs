@@ -8,10 +8,11 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use unbroken::{
-    session::{Chunk, ChunkBuilder, Epoch, Position, SessionId},
+    log::{Chunk, ChunkBuilder, Epoch, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Appended, BoxFuture, Claimed, Created, Delete, Filter, Holder,
-        Listed, Listing, New, Page, State, Store, StoreError, StoreExt, Then, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store, StoreError,
+        StoreExt, StoredAnswer, Token, Version,
     },
 };
 
@@ -30,7 +31,7 @@ const CAP: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Lying {
     inner: Arc<dyn Store>,
-    later: UnboundedSender<(Instant, SessionId, Chunk, Then)>,
+    later: UnboundedSender<(Instant, SessionId, Chunk, AfterAppend)>,
 }
 
 impl Lying {
@@ -57,7 +58,7 @@ impl Store for Lying {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let write = (Instant::now() + LATER, id.clone(), chunk, then);
         let _ = self.later.send(write);
@@ -87,7 +88,7 @@ impl Store for Unfenced {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let (store, id) = (self.inner.clone(), id.clone());
         // On a task of its own, as a request that is on its way: who is fenced doesn't wait for it.
@@ -130,7 +131,7 @@ impl Store for Deaf {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(async move {
             let state = self.inner.state(id).await?;
             if seen.is_behind(&state.version()) {
@@ -165,7 +166,7 @@ impl Store for Polling {
         id: &'a SessionId,
         seen: Version,
         within: Duration,
-    ) -> BoxFuture<'a, Result<State, StoreError>> {
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(async move {
             let deadline = Instant::now() + within.min(CAP);
             loop {

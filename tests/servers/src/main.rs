@@ -21,7 +21,8 @@ use unbroken::{
     access::OnlyTheOwner,
     chat::provider_fn,
     durable::{DurableLayer, Open},
-    session::{Owner, Sessions},
+    log::Owner,
+    session::Sessions,
 };
 
 use crate::{arguments::Arguments, calls::Calls, provider::answer};

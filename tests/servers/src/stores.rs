@@ -1,9 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use unbroken::{
-    BoxError,
-    store::{Disk, DiskOptions, Store},
-};
+use unbroken::{BoxError, store::Store};
+use unbroken_disk::{Disk, DiskOptions};
 use unbroken_postgres::Postgres;
 use unbroken_redis::Redis;
 

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
-use unbroken::session::{Outcome, Status};
+use unbroken::log::{Outcome, Status};
 use unbroken_hyper::Limits;
 
 use crate::{

@@ -23,8 +23,8 @@ use tokio::{
 };
 use tower::service_fn;
 use unbroken::{
-    session::{Outcome, Status},
-    store::{Abort, Filter},
+    log::{Outcome, Status},
+    store::{AbortRequest, Filter},
 };
 use unbroken_hyper::{Limits, serve_connection};
 
@@ -88,7 +88,11 @@ async fn a_stream_that_is_merely_silent_is_not_cut() {
         answer.until("session_info").await;
         sleep(3 * PATIENCE).await;
         let id = answer.header("x-session-id").parse().unwrap();
-        let _ = server.sessions.abort(&id, Abort::default()).await.unwrap();
+        let _ = server
+            .sessions
+            .abort(&id, AbortRequest::default())
+            .await
+            .unwrap();
         let whole = answer.whole().await;
         assert!(whole.clean, "{version:?}");
     }

@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use super::Change;
 

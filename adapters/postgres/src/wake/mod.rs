@@ -16,7 +16,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 pub(crate) use self::waiters::{Change, Subscription};
 use self::{link::Live, notifier::Notifier, waiters::Waiters};

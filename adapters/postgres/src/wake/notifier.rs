@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_postgres::types::{ToSql, Type};
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use super::{
     Change,

@@ -4,7 +4,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 /// The sessions that somebody waits for.
 #[derive(Debug, Default)]

@@ -4,20 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use unbroken::{
-    session::{
+    log::{
         Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName, SessionId,
     },
-    store::{Created, Info, New, Seal, Store, StoreError, Then, Token},
+    store::{AfterAppend, Created, NewSession, Seal, SessionMeta, Store, StoreError, Token},
 };
 
-pub(crate) fn new() -> New {
-    New {
-        info: Arc::new(Info {
+pub(crate) fn new() -> NewSession {
+    NewSession {
+        info: Arc::new(SessionMeta {
             owner: Some(Owner::new("an owner")),
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: Info::LATEST_FORMAT,
+            format: SessionMeta::LATEST_FORMAT,
         }),
         request: Bytes::from_static(b"the request"),
         token: Token::random(),
@@ -40,8 +40,8 @@ pub(crate) fn chunk(first: u64, epoch: Epoch, records: &[&str]) -> Chunk {
     batch.take(Lsn::new(first), epoch).expect("records")
 }
 
-pub(crate) fn seal() -> Then {
-    Then::Seal(Seal {
+pub(crate) fn seal() -> AfterAppend {
+    AfterAppend::Seal(Seal {
         outcome: Outcome::Complete,
         keep: Duration::from_secs(60),
     })

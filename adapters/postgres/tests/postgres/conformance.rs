@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 use libtest_mimic::Trial;
 use tokio::sync::OnceCell;
 use unbroken::{
-    session::{Lsn, SessionId},
+    log::{Lsn, SessionId},
     store::{BoxFuture, Store},
-    testing::{
-        Verdict,
-        store::{CASES, Harness},
-    },
+};
+use unbroken_conformance::{
+    Verdict,
+    store::{CASES, Harness},
 };
 use unbroken_postgres::{Listen, OpenError, Postgres};
 
@@ -82,7 +82,7 @@ where
     Fut: Future<Output = Opened> + Send + 'static,
 {
     let cell = Arc::new(OnceCell::new());
-    let trial = |case: &'static unbroken::testing::store::Case| {
+    let trial = |case: &'static unbroken_conformance::store::Case| {
         let (cell, open) = (cell.clone(), open.clone());
         machine.trial(
             format!("{name}::{}", case.name),

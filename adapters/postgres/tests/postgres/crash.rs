@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use libtest_mimic::Trial;
 use tokio::time::{Instant, sleep};
-use unbroken::store::{Durability, Store, StoreError, StoreExt, Then};
+use unbroken::store::{AfterAppend, Durability, Store, StoreError, StoreExt};
 use unbroken_postgres::{Options, Postgres};
 
 use crate::{
@@ -34,7 +34,7 @@ async fn comes_back(bin: PathBuf) -> Checked {
     assert_eq!(store.durability(), Durability::Host);
     let (id, epoch) = session(&store).await?;
     store
-        .append(&id, chunk(1, epoch, &["a"]), Then::Streaming)
+        .append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming)
         .await?;
     sleep(Duration::from_millis(300)).await;
     let seen = store.state(&id).await?.version();
@@ -48,7 +48,7 @@ async fn comes_back(bin: PathBuf) -> Checked {
     let _ = waiter.await?;
     assert!(killed.elapsed() < Duration::from_secs(1));
     let append = store
-        .append(&id, chunk(2, epoch, &["b"]), Then::Streaming)
+        .append(&id, chunk(2, epoch, &["b"]), AfterAppend::Streaming)
         .await;
     assert!(
         matches!(append, Err(StoreError::Unavailable { .. })),
@@ -57,7 +57,7 @@ async fn comes_back(bin: PathBuf) -> Checked {
     server.restart().await?;
     let restarted = Instant::now();
     while let Err(error) = store
-        .append(&id, chunk(2, epoch, &["b"]), Then::Streaming)
+        .append(&id, chunk(2, epoch, &["b"]), AfterAppend::Streaming)
         .await
     {
         assert!(error.is_unavailable(), "{error:?}");
@@ -100,7 +100,7 @@ async fn standby(bin: PathBuf) -> Checked {
         let (store, id) = (store.clone(), id.clone());
         async move {
             store
-                .append(&id, chunk(1, epoch, &["a"]), Then::Streaming)
+                .append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming)
                 .await
         }
     });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use unbroken::{
-    session::SessionId,
-    store::{Created, New, Store, StoreExt, Then, Token},
+    log::SessionId,
+    store::{AfterAppend, Created, NewSession, Store, StoreExt, Token},
 };
 use unbroken_postgres::{Listen, Postgres};
 
@@ -48,9 +48,11 @@ async fn appends(machine: Machine) -> Checked {
     for lsn in 1..=TIMES {
         let chunk = chunk(lsn, epoch, &[&lsn.to_string()]);
         proxy.lose(1);
-        let lost = store.append(&id, chunk.clone(), Then::Streaming).await;
+        let lost = store
+            .append(&id, chunk.clone(), AfterAppend::Streaming)
+            .await;
         assert_eq!(maybe_applied(&lost), Some(true));
-        store.append(&id, chunk, Then::Streaming).await?;
+        store.append(&id, chunk, AfterAppend::Streaming).await?;
     }
     assert_eq!(proxy.cuts() as u64, TIMES);
     let all: Vec<_> = (1..=TIMES).map(|lsn| lsn.to_string()).collect();
@@ -61,7 +63,7 @@ async fn appends(machine: Machine) -> Checked {
 async fn creates(machine: Machine) -> Checked {
     let (proxy, store) = behind_a_proxy(&machine, false).await?;
     for _ in 0..TIMES {
-        let (id, new): (_, New) = (SessionId::random(), new());
+        let (id, new): (_, NewSession) = (SessionId::random(), new());
         proxy.lose(1);
         let lost = store.create(&id, new.clone()).await;
         assert_eq!(maybe_applied(&lost), Some(true));
@@ -116,9 +118,9 @@ async fn unreachable(machine: Machine) -> Checked {
     let (id, epoch) = session(&store).await?;
     proxy.close();
     // The pool may not have seen yet that its connection is cut: that leaves it open once.
-    let first = store.append(&id, chunk(1, epoch, &["a"]), Then::Streaming);
+    let first = store.append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming);
     assert!(maybe_applied(&first.await).is_some());
-    let again = store.append(&id, chunk(1, epoch, &["a"]), Then::Streaming);
+    let again = store.append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming);
     assert_eq!(maybe_applied(&again.await), Some(false));
     let created = store.create(&SessionId::random(), new()).await;
     assert_eq!(maybe_applied(&created), Some(false));
@@ -130,11 +132,11 @@ async fn dropped(machine: Machine) -> Checked {
     let (id, epoch) = session(&store).await?;
     for lsn in 1..=300 {
         let chunk = chunk(lsn, epoch, &[&lsn.to_string()]);
-        let append = store.append(&id, chunk.clone(), Then::Streaming);
+        let append = store.append(&id, chunk.clone(), AfterAppend::Streaming);
         let soon = Duration::from_micros(lsn * 7 % 1500);
         drop(tokio::time::timeout(soon, append).await);
         // As its writer would: whether or not it was applied, once is enough.
-        store.append(&id, chunk, Then::Streaming).await?;
+        store.append(&id, chunk, AfterAppend::Streaming).await?;
     }
     let all: Vec<_> = (1..=300).map(|lsn| lsn.to_string()).collect();
     assert_eq!(texts(&store, &id).await?, all);

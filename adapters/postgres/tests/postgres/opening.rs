@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use unbroken::{
-    session::{ChatId, Lsn, Owner, Position, ServiceName, SessionId},
-    store::{Abort, Durability, Filter, Info, Store, StoreError, StoreExt, Then},
+    log::{ChatId, Lsn, Owner, Position, ServiceName, SessionId},
+    store::{
+        AbortRequest, AfterAppend, Durability, Filter, SessionMeta, Store, StoreError, StoreExt,
+    },
 };
 use unbroken_postgres::{
     Listen, OpenError, Options, Postgres,
@@ -147,7 +149,7 @@ async fn corrupt(machine: Machine) -> Checked {
         let (id, epoch) = session(&store).await?;
         for (first, records) in [(1, ["a", "b"]), (3, ["c", "d"]), (5, ["e", "f"])] {
             store
-                .append(&id, chunk(first, epoch, &records), Then::Streaming)
+                .append(&id, chunk(first, epoch, &records), AfterAppend::Streaming)
                 .await?;
         }
         let clear =
@@ -178,12 +180,12 @@ async fn full_pages(machine: Machine) -> Checked {
     let large = "x".repeat(100_000);
     for lsn in 1..=400 {
         store
-            .append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+            .append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming)
             .await?;
     }
     for lsn in 401..=404 {
         store
-            .append(&id, chunk(lsn, epoch, &[&large]), Then::Streaming)
+            .append(&id, chunk(lsn, epoch, &[&large]), AfterAppend::Streaming)
             .await?;
     }
     for (after, max, last) in [
@@ -207,7 +209,7 @@ async fn full_pages(machine: Machine) -> Checked {
     let some = ["0123456789"; 3];
     for first in [1, 4] {
         store
-            .append(&id, chunk(first, epoch, &some), Then::Streaming)
+            .append(&id, chunk(first, epoch, &some), AfterAppend::Streaming)
             .await?;
     }
     let page = store.read(&id, Position::after(Lsn::new(2)), 20).await?;
@@ -221,7 +223,7 @@ async fn set_back(machine: Machine) -> Checked {
     let store = Postgres::open(&machine.url, options.clone()).await?;
     let id = SessionId::random();
     let lease = Duration::from_millis(300);
-    let new = unbroken::store::New {
+    let new = unbroken::store::NewSession {
         lease,
         ..crate::bed::new()
     };
@@ -235,7 +237,7 @@ async fn set_back(machine: Machine) -> Checked {
     let ahead = ahead.replace('@', &options.schema);
     assert_eq!(client.execute(&ahead, &[&id.as_str()]).await?, 1);
     store
-        .append(&id, chunk(1, epoch, &["a"]), Then::Streaming)
+        .append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming)
         .await?;
     tokio::time::sleep(lease * 2).await;
     let orphans = store.orphans(10).await?;
@@ -248,15 +250,15 @@ async fn names(machine: Machine) -> Checked {
     let store = machine.store().await;
     let mut new = crate::bed::new();
     let long = format!("\u{0}'\"\\ \u{1f980}{}", "x".repeat(20_000));
-    new.info = std::sync::Arc::new(Info {
+    new.info = std::sync::Arc::new(SessionMeta {
         owner: Some(Owner::new(long.as_str())),
         chat: Some(ChatId::new(long.as_str())),
         service: ServiceName::new(long.as_str()),
-        ..Info::clone(&new.info)
+        ..SessionMeta::clone(&new.info)
     });
     let id = SessionId::random();
     store.create(&id, new.clone()).await?;
-    let abort = Abort {
+    let abort = AbortRequest {
         reason: Some(long.as_str().into()),
     };
     store.abort(&id, abort.clone()).await?;

@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
-use unbroken::store::{Store, StoreExt, Then};
+use unbroken::store::{AfterAppend, Store, StoreExt};
 use unbroken_postgres::{
     OpenError, Options, Postgres,
     tokio_postgres::{Config, config::SslMode},
@@ -57,7 +57,7 @@ async fn trusted(bin: PathBuf) -> Checked {
     .await?;
     let (id, epoch) = session(&store).await?;
     store
-        .append(&id, chunk(1, epoch, &["a"]), Then::Streaming)
+        .append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming)
         .await?;
     assert_eq!(texts(&store, &id).await?, ["a"]);
     // All its connections are encrypted, and the one that listens tells of what comes.
@@ -78,7 +78,7 @@ async fn trusted(bin: PathBuf) -> Checked {
     let append = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         store
-            .append(&id, chunk(2, epoch, &["b"]), Then::Streaming)
+            .append(&id, chunk(2, epoch, &["b"]), AfterAppend::Streaming)
             .await
     };
     let began = Instant::now();

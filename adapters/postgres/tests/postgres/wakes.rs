@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use tokio::time::sleep;
 use unbroken::{
-    session::{Epoch, SessionId},
-    store::{Abort, Delete, State, Store, StoreError, StoreExt, Then, Version},
+    log::{Epoch, SessionId},
+    store::{
+        AbortRequest, AfterAppend, Delete, SessionState, Store, StoreError, StoreExt, Version,
+    },
 };
 use unbroken_postgres::{
     Listen, Postgres,
@@ -33,7 +35,7 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
 }
 
 /// What a wait came to, and when.
-type Told = tokio::task::JoinHandle<(Result<State, StoreError>, Instant)>;
+type Told = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
 
 /// Begins to wait, and sleeps by the time that this returns.
 async fn waiter(store: &Postgres, id: &SessionId, seen: Version) -> Told {
@@ -64,7 +66,7 @@ async fn each_other(machine: Machine) -> Checked {
             let seen = waits.state(&id).await?.version();
             let told = waiter(waits, &id, seen).await;
             writes
-                .append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+                .append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming)
                 .await?;
             let committed = Instant::now();
             let (state, at) = told.await?;
@@ -75,7 +77,7 @@ async fn each_other(machine: Machine) -> Checked {
             let seen = waits.state(&id).await?.version().for_owner();
             let told = waiter(waits, &id, seen).await;
             match change {
-                0 => drop(writes.abort(&id, Abort::default()).await?),
+                0 => drop(writes.abort(&id, AbortRequest::default()).await?),
                 1 => drop(
                     writes
                         .append(&id, chunk(101, epoch, &["z"]), seal())
@@ -113,7 +115,7 @@ async fn dropped(machine: Machine) -> Checked {
     for lsn in 1..=10 {
         let seen = two.state(&id).await?.version();
         let told = waiter(&two, &id, seen).await;
-        let append = one.append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming);
+        let append = one.append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming);
         drop(tokio::time::timeout(Duration::ZERO, append).await);
         let dropped = Instant::now();
         let (state, at) = told.await?;
@@ -132,13 +134,13 @@ async fn owners(machine: Machine) -> Checked {
         tasks.push(waiter(store, &id, seen).await);
     }
     for lsn in 1..=20 {
-        one.append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+        one.append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming)
             .await?;
     }
     sleep(Duration::from_millis(200)).await;
     assert!(tasks.iter().all(|task| !task.is_finished()));
     let aborted = Instant::now();
-    two.abort(&id, Abort::default()).await?;
+    two.abort(&id, AbortRequest::default()).await?;
     for task in tasks {
         let (state, at) = task.await?;
         assert!(state?.abort.is_some());
@@ -156,7 +158,7 @@ async fn unnotified(machine: Machine) -> Checked {
     let seen = store.state(&id).await?.version();
     let told = waiter(&store, &id, seen).await;
     silent
-        .append(&id, chunk(1, epoch, &["x"]), Then::Streaming)
+        .append(&id, chunk(1, epoch, &["x"]), AfterAppend::Streaming)
         .await?;
     let written = Instant::now();
     let (state, at) = told.await?;
@@ -213,7 +215,7 @@ async fn terminated(machine: Machine) -> Checked {
         sleep(Duration::from_millis(400)).await;
         assert!(!told.is_finished(), "it polls though it listens");
         other
-            .append(&id, chunk(lsn, epoch, &["x"]), Then::Streaming)
+            .append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming)
             .await?;
         let written = Instant::now();
         let (state, at) = told.await?;
@@ -227,8 +229,8 @@ async fn terminated(machine: Machine) -> Checked {
 async fn expiry(machine: Machine) -> Checked {
     let store = machine.store().await;
     let (id, epoch) = session(&store).await?;
-    let then = Then::Seal(unbroken::store::Seal {
-        outcome: unbroken::session::Outcome::Complete,
+    let then = AfterAppend::Seal(unbroken::store::Seal {
+        outcome: unbroken::log::Outcome::Complete,
         keep: Duration::from_millis(700),
     });
     store.append(&id, chunk(1, epoch, &["x"]), then).await?;

@@ -1,14 +1,17 @@
-use unbroken::store::Answer;
+use unbroken::store::StoredAnswer;
 
 use crate::reply::Unreadable;
 
 /// An answer under this name, and its place in the order: what `answer.lua` writes.
-pub(crate) fn decode_answer(name: &str, stored: &[u8]) -> Result<(usize, Answer), Unreadable> {
+pub(crate) fn decode_answer(
+    name: &str,
+    stored: &[u8],
+) -> Result<(usize, StoredAnswer), Unreadable> {
     let colon = stored.iter().position(|&byte| byte == b':');
     let (place, content) = stored.split_at(colon.ok_or(Unreadable)?);
     let place = std::str::from_utf8(place).map_err(|_| Unreadable)?;
     let place = place.parse().map_err(|_| Unreadable)?;
-    Ok((place, Answer::new(name, content[1..].to_vec())))
+    Ok((place, StoredAnswer::new(name, content[1..].to_vec())))
 }
 
 #[cfg(test)]
@@ -22,7 +25,7 @@ mod tests {
         assert_eq!(&answer.content[..], b"c:\xff");
         assert_eq!(
             decode_answer("a", b"0:").unwrap(),
-            (0, Answer::new("a", ""))
+            (0, StoredAnswer::new("a", ""))
         );
         for bad in [&b""[..], b"12", b":x", b"x:y", b"-1:y"] {
             assert!(decode_answer("a", bad).is_err(), "{bad:?}");

@@ -1,4 +1,4 @@
-use unbroken::session::{Chunk, ChunkBuilder, Epoch, Lsn};
+use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
 use super::epoch::decode_epochs;
 use crate::reply::{Reply, Unreadable};

@@ -1,4 +1,4 @@
-use unbroken::session::Epoch;
+use unbroken::log::Epoch;
 
 use crate::reply::Unreadable;
 

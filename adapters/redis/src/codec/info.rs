@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use unbroken::{
-    session::{ChatId, Digest, Owner, ServiceName},
-    store::Info,
+    log::{ChatId, Digest, Owner, ServiceName},
+    store::SessionMeta,
 };
 
 use crate::reply::Unreadable;
 
 /// The format (two bytes), the digest (32), then owner, chat and service, each as a length (four
 /// bytes, all ones where there is none) and text.
-pub(crate) fn encode_info(info: &Info) -> Vec<u8> {
+pub(crate) fn encode_info(info: &SessionMeta) -> Vec<u8> {
     let mut bytes = info.format.to_be_bytes().to_vec();
     bytes.extend(info.digest.0);
     let names = [
@@ -27,11 +27,11 @@ pub(crate) fn encode_info(info: &Info) -> Vec<u8> {
 
 const NONE: u32 = u32::MAX;
 
-pub(crate) fn decode_info(bytes: &[u8]) -> Result<Info, Unreadable> {
+pub(crate) fn decode_info(bytes: &[u8]) -> Result<SessionMeta, Unreadable> {
     let (format, bytes) = bytes.split_first_chunk().ok_or(Unreadable)?;
     let (digest, mut bytes) = bytes.split_first_chunk().ok_or(Unreadable)?;
     let (owner, chat) = (name(&mut bytes)?, name(&mut bytes)?);
-    Ok(Info {
+    Ok(SessionMeta {
         owner: owner.map(Owner::new),
         chat: chat.map(ChatId::new),
         service: ServiceName::new(name(&mut bytes)?.ok_or(Unreadable)?),
@@ -62,7 +62,7 @@ mod tests {
     fn info_survives_its_bytes() {
         for owner in [None, Some("")] {
             for chat in [None, Some("a chat, ünïcode")] {
-                let info = Info {
+                let info = SessionMeta {
                     owner: owner.map(Owner::new),
                     chat: chat.map(ChatId::new),
                     service: ServiceName::new("a service"),

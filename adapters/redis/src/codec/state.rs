@@ -1,16 +1,16 @@
 use std::{sync::Arc, time::Duration};
 
 use unbroken::{
-    session::{ErrorCode, Lsn, Outcome, Status},
-    store::{Abort, Lease, State},
+    log::{ErrorCode, Lsn, Outcome, Status},
+    store::{AbortRequest, Lease, SessionState},
 };
 
 use super::{decode_epoch, decode_info};
 use crate::reply::{Reply, Unreadable};
 
 /// What `state` in `prelude.lua` gives.
-pub(crate) fn decode_state(mut reply: Reply) -> Result<State, Unreadable> {
-    Ok(State {
+pub(crate) fn decode_state(mut reply: Reply) -> Result<SessionState, Unreadable> {
+    Ok(SessionState {
         info: Arc::new(decode_info(&reply.bytes()?)?),
         epoch: decode_epoch(&reply.bytes()?)?,
         attempts: reply.number()?,
@@ -55,16 +55,16 @@ fn decode_status(word: &str) -> Result<Status, Unreadable> {
 }
 
 /// A sign, and the reason if there is one.
-pub(crate) fn encode_abort(abort: &Abort) -> String {
+pub(crate) fn encode_abort(abort: &AbortRequest) -> String {
     match &abort.reason {
         None => "-".to_owned(),
         Some(reason) => format!("+{reason}"),
     }
 }
 
-pub(crate) fn decode_abort(bytes: Vec<u8>) -> Result<Abort, Unreadable> {
+pub(crate) fn decode_abort(bytes: Vec<u8>) -> Result<AbortRequest, Unreadable> {
     let text = String::from_utf8(bytes).map_err(|_| Unreadable)?;
-    Ok(Abort {
+    Ok(AbortRequest {
         reason: match text.split_at_checked(1).ok_or(Unreadable)? {
             ("+", reason) => Some(reason.into()),
             _ => None,
@@ -85,7 +85,7 @@ mod tests {
             assert_eq!(decode_status(&encode_status(status)).unwrap(), status);
         }
         for reason in [None, Some("".into()), Some("+ünough".into())] {
-            let abort = Abort { reason };
+            let abort = AbortRequest { reason };
             let bytes = encode_abort(&abort).into_bytes();
             assert_eq!(decode_abort(bytes).unwrap(), abort);
         }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use unbroken::{session::SessionId, store::StoreError};
+use unbroken::{log::SessionId, store::StoreError};
 
 use super::{BATCH, late};
 use crate::{Redis, codec::micros, keys::Index, ops::Look, reply::Reply};

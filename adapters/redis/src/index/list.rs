@@ -1,6 +1,6 @@
 use unbroken::{
-    session::{Outcome, SessionId, Status},
-    store::{Filter, Listed, Listing, State, StatusFilter, StoreError},
+    log::{Outcome, SessionId, Status},
+    store::{Filter, Listed, Listing, SessionState, StatusFilter, StoreError},
 };
 
 use super::MOST;
@@ -79,7 +79,7 @@ fn parse_cursor(text: &str) -> Option<(u64, SessionId)> {
     Some((score.parse().ok()?, id.parse().ok()?))
 }
 
-fn matches(filter: &Filter, state: &State) -> bool {
+fn matches(filter: &Filter, state: &SessionState) -> bool {
     let status = match state.status {
         Status::Streaming => StatusFilter::Streaming,
         Status::Waiting => StatusFilter::Waiting,

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use unbroken::{
-    session::SessionId,
-    store::{Info, StoreError},
+    log::SessionId,
+    store::{SessionMeta, StoreError},
 };
 
 use super::{BATCH, late};
@@ -15,7 +15,7 @@ impl Redis {
     pub(crate) async fn enter(
         &self,
         id: &SessionId,
-        info: &Info,
+        info: &SessionMeta,
         lease: Duration,
     ) -> Result<(), StoreError> {
         let created = indexes(info)
@@ -27,7 +27,12 @@ impl Redis {
 
     /// Takes out a session that is gone, or that turned out to be somebody else's: `but` keeps the
     /// indexes that this one is in.
-    pub(crate) async fn leave(&self, id: &SessionId, info: &Info, but: Option<&Info>) {
+    pub(crate) async fn leave(
+        &self,
+        id: &SessionId,
+        info: &SessionMeta,
+        but: Option<&SessionMeta>,
+    ) {
         let kept = |index: &Index<'_>| match (index, but) {
             (_, None) => false,
             (Index::Owner(owner), Some(but)) => but.owner.as_ref() == Some(owner),
@@ -94,7 +99,7 @@ impl Redis {
 }
 
 /// Where a session is entered by its creation.
-fn indexes(info: &Info) -> impl Iterator<Item = Index<'_>> {
+fn indexes(info: &SessionMeta) -> impl Iterator<Item = Index<'_>> {
     let owner = info.owner.as_ref().map(Index::Owner);
     let chat = info.chat.as_ref().map(Index::Chat);
     [Some(Index::All), owner, chat].into_iter().flatten()

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use unbroken::{
-    session::SessionId,
+    log::SessionId,
     store::{Lease, Listed, StoreError},
 };
 

@@ -1,5 +1,5 @@
 use unbroken::{
-    session::Lsn,
+    log::Lsn,
     store::{StoreError, Tombstone},
 };
 

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use unbroken::{
-    session::{Chunk, SessionId, Status},
-    store::{Appended, StoreError, Then},
+    log::{Chunk, SessionId, Status},
+    store::{AfterAppend, Appended, StoreError},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ impl Redis {
         &self,
         id: &SessionId,
         chunk: Chunk,
-        then: Then,
+        then: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let max = self.inner.options.max_append;
         let records = if chunk.bytes() > max {
@@ -25,9 +25,9 @@ impl Redis {
             encode_chunk(&chunk)
         };
         let (status, keep) = match then {
-            Then::Streaming => (Status::Streaming, Duration::ZERO),
-            Then::Waiting => (Status::Waiting, Duration::ZERO),
-            Then::Seal(seal) => (Status::Ended(seal.outcome), seal.keep),
+            AfterAppend::Streaming => (Status::Streaming, Duration::ZERO),
+            AfterAppend::Waiting => (Status::Waiting, Duration::ZERO),
+            AfterAppend::Seal(seal) => (Status::Ended(seal.outcome), seal.keep),
         };
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;

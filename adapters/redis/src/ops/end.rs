@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use unbroken::{
-    session::SessionId,
-    store::{Abort, Delete, Holder, State, StoreError},
+    log::SessionId,
+    store::{AbortRequest, Delete, Holder, SessionState, StoreError},
 };
 
 use crate::{
@@ -15,8 +15,8 @@ impl Redis {
     pub(crate) async fn abort_now(
         &self,
         id: &SessionId,
-        abort: Abort,
-    ) -> Result<State, StoreError> {
+        abort: AbortRequest,
+    ) -> Result<SessionState, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts

@@ -1,6 +1,6 @@
 use unbroken::{
-    session::SessionId,
-    store::{Answer, Answered, StoreError},
+    log::SessionId,
+    store::{AnswerOutcome, StoreError, StoredAnswer},
 };
 
 use crate::{
@@ -14,13 +14,13 @@ impl Redis {
     pub(crate) async fn answer_now(
         &self,
         id: &SessionId,
-        answer: Answer,
-    ) -> Result<Answered, StoreError> {
+        answer: StoredAnswer,
+    ) -> Result<AnswerOutcome, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         // What never fits is not worth sending; all else comes before that, and the script says so.
         let most = if answer.fits(0, 0) {
-            Answer::MAX_COUNT
+            StoredAnswer::MAX_COUNT
         } else {
             0
         };
@@ -31,13 +31,13 @@ impl Redis {
             .arg(answer.name.as_bytes())
             .arg(content)
             .arg(most)
-            .arg(Answer::MAX_BYTES)
+            .arg(StoredAnswer::MAX_BYTES)
             .arg(keys.records(id))
             .arg(keys.turns(id));
         let (word, mut reply) = self.answer(call).await?;
         match word.as_str() {
-            "ok" => Ok(Answered::Stored(decode_state(reply.inner()?)?)),
-            "taken" => Ok(Answered::Taken),
+            "ok" => Ok(AnswerOutcome::Stored(decode_state(reply.inner()?)?)),
+            "taken" => Ok(AnswerOutcome::Taken),
             _ => Err(Unreadable.into()),
         }
     }
@@ -46,7 +46,7 @@ impl Redis {
         &self,
         id: &SessionId,
         after: usize,
-    ) -> Result<Vec<Answer>, StoreError> {
+    ) -> Result<Vec<StoredAnswer>, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts

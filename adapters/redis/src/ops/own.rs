@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use unbroken::{
-    session::{Epoch, SessionId},
-    store::{Claimed, Created, Info, New, State, StoreError, Token},
+    log::{Epoch, SessionId},
+    store::{Claimed, Created, NewSession, SessionMeta, SessionState, StoreError, Token},
 };
 
 use crate::{
@@ -13,7 +13,11 @@ use crate::{
 
 /// Who owns a session.
 impl Redis {
-    pub(crate) async fn create_now(&self, id: &SessionId, new: New) -> Result<Created, StoreError> {
+    pub(crate) async fn create_now(
+        &self,
+        id: &SessionId,
+        new: NewSession,
+    ) -> Result<Created, StoreError> {
         // First the indexes: a session that is in none would be lost with its creator.
         self.enter(id, &new.info, new.lease).await?;
         let keys = &self.inner.keys;
@@ -67,7 +71,7 @@ impl Redis {
             .arg(&token.0.to_be_bytes()[..])
             .arg(&encode_epoch(seen.succeed())[..])
             .arg(micros(lease))
-            .arg(Info::LATEST_FORMAT)
+            .arg(SessionMeta::LATEST_FORMAT)
             .arg(keys.records(id))
             .arg(keys.turns(id));
         let mut reply = self.ok(call).await?;
@@ -86,7 +90,7 @@ impl Redis {
         id: &SessionId,
         epoch: Epoch,
         lease: Duration,
-    ) -> Result<State, StoreError> {
+    ) -> Result<SessionState, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use unbroken::{
-    session::{Lsn, Position, SessionId},
-    store::{Info, Page, State, StoreError},
+    log::{Lsn, Position, SessionId},
+    store::{RecordPage, SessionMeta, SessionState, StoreError},
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 /// Where a session stands.
 #[derive(Debug)]
 pub(crate) struct Look {
-    pub(crate) state: State,
+    pub(crate) state: SessionState,
     /// How long its retention lasts, once it is sealed.
     pub(crate) left: Option<Duration>,
 }
@@ -29,7 +29,7 @@ impl Redis {
         id: &SessionId,
         after: Position,
         max_bytes: usize,
-    ) -> Result<Page, StoreError> {
+    ) -> Result<RecordPage, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts
@@ -61,7 +61,7 @@ impl Redis {
             let lsn = after.lsn.next();
             return Err(StoreError::Corrupt { lsn });
         }
-        Ok(Page { chunks, state })
+        Ok(RecordPage { chunks, state })
     }
 
     /// Where a session stands.
@@ -88,9 +88,9 @@ impl Redis {
     }
 }
 
-fn readable(state: &State) -> Result<(), StoreError> {
+fn readable(state: &SessionState) -> Result<(), StoreError> {
     match state.info.format {
-        format if format > Info::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
+        format if format > SessionMeta::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
         _ => Ok(()),
     }
 }

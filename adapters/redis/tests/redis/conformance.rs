@@ -4,12 +4,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    session::{Lsn, SessionId},
+    log::{Lsn, SessionId},
     store::{BoxFuture, Durability, Store},
-    testing::{
-        Verdict,
-        store::{CASES, Case, Harness},
-    },
+};
+use unbroken_conformance::{
+    Verdict,
+    store::{CASES, Case, Harness},
 };
 use unbroken_redis::{Options, redis};
 

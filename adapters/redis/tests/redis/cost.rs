@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    session::{Chunk, Position, SessionId},
+    log::{Chunk, Position, SessionId},
     store::{Created, Store, StoreError},
 };
 use unbroken_redis::{
@@ -34,7 +34,7 @@ const RECORD: &str = r#"{"type":"text","content":"a token or two of some answer,
 async fn fill(
     store: &Redis,
     id: &SessionId,
-    epoch: unbroken::session::Epoch,
+    epoch: unbroken::log::Epoch,
     appends: u64,
     batch: u64,
 ) -> Result<(), StoreError> {

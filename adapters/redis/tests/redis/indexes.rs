@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    session::{Epoch, Owner, SessionId},
-    store::{Created, Delete, Filter, New, StatusFilter, Store, StoreError, Token},
+    log::{Epoch, Owner, SessionId},
+    store::{Created, Delete, Filter, NewSession, StatusFilter, Store, StoreError, Token},
 };
 use unbroken_redis::{
     Redis,
@@ -152,7 +152,7 @@ async fn refused() -> Result<(), Failed> {
     let mut it = scene().await;
     let id = SessionId::random();
     let create = |owner: &str| {
-        let new = New {
+        let new = NewSession {
             token: Token::random(),
             ..bed::new_of(owner)
         };
@@ -179,7 +179,7 @@ async fn refused() -> Result<(), Failed> {
 async fn nothing_left() -> Result<(), Failed> {
     let mut it = scene().await;
     let (id, epoch) = (SessionId::random(), bed::new_of("me"));
-    let new = New {
+    let new = NewSession {
         tombstone: Duration::from_millis(300),
         ..epoch
     };
@@ -189,8 +189,8 @@ async fn nothing_left() -> Result<(), Failed> {
     it.store
         .hold(&id, unbroken::store::Holder(1), Duration::from_millis(200))
         .await?;
-    let then = unbroken::store::Then::Seal(unbroken::store::Seal {
-        outcome: unbroken::session::Outcome::Complete,
+    let then = unbroken::store::AfterAppend::Seal(unbroken::store::Seal {
+        outcome: unbroken::log::Outcome::Complete,
         keep: Duration::from_millis(200),
     });
     it.store
@@ -231,7 +231,7 @@ async fn set_back() -> Result<(), Failed> {
     let mut made = Vec::new();
     for _ in 0..200 {
         let (id, new) = (SessionId::random(), bed::new_of("somebody"));
-        let new = New { lease, ..new };
+        let new = NewSession { lease, ..new };
         let Created::Created(epoch) = it.store.create(&id, new).await? else {
             panic!("a random id was taken");
         };

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    session::{Owner, SessionId},
+    log::{Owner, SessionId},
     store::{Created, Filter, Store, StoreExt, Token},
 };
 use unbroken_redis::Redis;
@@ -60,7 +60,7 @@ async fn scene() -> Scene {
 }
 
 /// Gives the session back.
-async fn renew(store: &Redis, id: &SessionId, epoch: unbroken::session::Epoch) {
+async fn renew(store: &Redis, id: &SessionId, epoch: unbroken::log::Epoch) {
     let answers = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
     assert!(answers[0].is_ok(), "{answers:?}");
 }

@@ -1,10 +1,8 @@
 //! What servers are opened, and what a store says of itself.
 
 use libtest_mimic::{Failed, Trial};
-use unbroken::{
-    store::{Durability, Store},
-    testing::{Verdict, store::CASES},
-};
+use unbroken::store::{Durability, Store};
+use unbroken_conformance::{Verdict, store::CASES};
 use unbroken_redis::{OpenError, Redis};
 
 use crate::support::{

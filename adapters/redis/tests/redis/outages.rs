@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    session::{Lsn, Position},
+    log::{Lsn, Position},
     store::{Delete, Store, StoreError, StoreExt, Token},
 };
 use unbroken_redis::redis;

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
-    session::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, SessionId},
+    log::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, SessionId},
     store::{
-        Abort, Answer, Answered, Created, Delete, Holder, Lease, Memory, Page, Seal, State, Store,
-        StoreError, StoreExt, Then, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Created, Delete, Holder, Lease, Memory,
+        RecordPage, Seal, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
     },
 };
 
@@ -51,7 +51,7 @@ enum Call {
         first: u64,
         count: u64,
         size: usize,
-        then: Then,
+        then: AfterAppend,
     },
     Read {
         lsn: u64,
@@ -59,10 +59,10 @@ enum Call {
         max_bytes: usize,
     },
     Look,
-    Abort {
+    AbortRequest {
         reason: Option<Arc<str>>,
     },
-    Answer {
+    StoredAnswer {
         name: u64,
         content: u64,
     },
@@ -100,12 +100,12 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             size: usize::try_from(dice.roll(200)).unwrap_or(0),
             then: match dice.roll(12) {
                 0 => bed::sealed(),
-                1 => Then::Seal(Seal {
+                1 => AfterAppend::Seal(Seal {
                     outcome: Outcome::Aborted,
                     keep: Duration::ZERO,
                 }),
-                2 | 3 => Then::Waiting,
-                _ => Then::Streaming,
+                2 | 3 => AfterAppend::Waiting,
+                _ => AfterAppend::Streaming,
             },
         },
         14 | 15 => Call::Read {
@@ -137,12 +137,12 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
     }
 }
 
-fn show(state: &State) -> String {
+fn show(state: &SessionState) -> String {
     let lease = match state.lease {
         Lease::Held(left) => format!("held, {}", left > bed::LONG / 2),
         other => format!("{other:?}"),
     };
-    let State {
+    let SessionState {
         info,
         attempts,
         tail,
@@ -155,7 +155,7 @@ fn show(state: &State) -> String {
     format!("{info:?} {counter} {attempts} {tail} {status} {abort:?} {lease} {answers}")
 }
 
-fn show_page(page: &Page, max_bytes: usize) -> String {
+fn show_page(page: &RecordPage, max_bytes: usize) -> String {
     let records: Vec<_> = page
         .chunks
         .iter()
@@ -255,15 +255,15 @@ async fn answer(
             Ok(state) => show(&state),
             Err(error) => word(&error),
         },
-        Call::Abort { reason } => match store.abort(id, Abort { reason }).await {
+        Call::Abort { reason } => match store.abort(id, AbortRequest { reason }).await {
             Ok(state) => show(&state),
             Err(error) => word(&error),
         },
         Call::Answer { name, content } => {
-            let given = Answer::new(format!("name {name}"), content.to_string());
+            let given = StoredAnswer::new(format!("name {name}"), content.to_string());
             match store.answer(id, given).await {
-                Ok(Answered::Stored(state)) => format!("answered {}", show(&state)),
-                Ok(Answered::Taken) => "taken".to_owned(),
+                Ok(AnswerOutcome::Stored(state)) => format!("answered {}", show(&state)),
+                Ok(AnswerOutcome::Taken) => "taken".to_owned(),
                 Err(error) => word(&error),
             }
         }

@@ -8,9 +8,9 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use unbroken::session::{
-    Digest, ErrorCode, Mark, Outcome, Position, Reader, ServiceName, Session, SessionId, Sessions,
-    Source, Start, Status,
+use unbroken::{
+    log::{Digest, ErrorCode, Outcome, Position, ServiceName, SessionId, Status},
+    session::{Mark, Reader, Session, Sessions, Source, Start},
 };
 
 use crate::support::{

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 use tokio::task::JoinHandle;
 use unbroken::{
-    session::SessionId,
-    store::{State, Store, StoreError, StoreExt, Then, Version},
+    log::SessionId,
+    store::{AfterAppend, SessionState, Store, StoreError, StoreExt, Version},
 };
 use unbroken_redis::{Redis, redis};
 
@@ -40,7 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-type Waiter = JoinHandle<Result<State, StoreError>>;
+type Waiter = JoinHandle<Result<SessionState, StoreError>>;
 
 fn wait(store: &Redis, id: &SessionId, seen: Version) -> Waiter {
     let (store, id) = (store.clone(), id.clone());
@@ -156,7 +156,7 @@ async fn linger() -> Result<(), Failed> {
     let waiter = wait(&store, &id, seen);
     subscribed(&server, &id, &["records"], true).await;
     let chunk = bed::chunk(1, epoch, &["z"]);
-    store.append(&id, chunk, Then::Streaming).await?;
+    store.append(&id, chunk, AfterAppend::Streaming).await?;
     waiter.await??;
     subscribed(&server, &id, &["records"], false).await;
     // It can be waited for anew.

@@ -2,11 +2,7 @@
 
 use http::StatusCode;
 use tower_layer::Layer as _;
-use unbroken::{
-    access::OnlyTheOwner,
-    durable::DurableLayer,
-    session::{Owner, Sessions},
-};
+use unbroken::{access::OnlyTheOwner, durable::DurableLayer, log::Owner, session::Sessions};
 use unbroken_warp::{identify_with, mount, mount_with};
 use warp::{Filter, Rejection, Reply, reject::Reject, reply};
 

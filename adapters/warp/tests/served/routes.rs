@@ -4,7 +4,8 @@ use http::{Version, header};
 use unbroken::{
     chat::{Capabilities, ChatEvent, ChatRequest},
     durable::{ProviderSource, digest_of},
-    session::{Position, SessionId, Sessions, Start},
+    log::{Position, SessionId},
+    session::{Sessions, Start},
 };
 use unbroken_warp::{
     Refused, Resume, SessionReply, cursor, optional_session_id, recover, resume, session_id,

@@ -7,7 +7,8 @@ use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatEvent, ProviderError, provider_fn},
     durable::DurableLayer,
-    session::{Owner, Sessions},
+    log::Owner,
+    session::Sessions,
 };
 
 use crate::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use tokio::time::sleep;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use crate::support::{
     Checked, Error, all,

@@ -8,7 +8,7 @@ use std::{
 
 use libtest_mimic::Trial;
 use tokio::time::sleep;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use crate::{
     kills::rounds,

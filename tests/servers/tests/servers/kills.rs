@@ -13,7 +13,7 @@ use std::{
 use futures_util::future::try_join;
 use libtest_mimic::Trial;
 use tokio::time::sleep;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use crate::support::{
     Checked, Error, SOON, all,

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use libtest_mimic::Trial;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use crate::{
     kills::rounds,

@@ -10,7 +10,7 @@ use std::{
 use libtest_mimic::Trial;
 use tempfile::TempDir;
 use tokio::time::sleep;
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 use unbroken_postgres::tokio_postgres::{self, NoTls};
 use unbroken_redis::redis;
 

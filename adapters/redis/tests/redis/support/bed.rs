@@ -1,24 +1,24 @@
 use std::{sync::Arc, time::Duration};
 
 use unbroken::{
-    session::{
+    log::{
         Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName, SessionId,
     },
-    store::{Created, Info, New, Seal, Store, StoreError, Then, Token},
+    store::{AfterAppend, Created, NewSession, Seal, SessionMeta, Store, StoreError, Token},
 };
 
 /// Long enough for any test.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// What a session of this owner is made from.
-pub(crate) fn new_of(owner: &str) -> New {
-    New {
-        info: Arc::new(Info {
+pub(crate) fn new_of(owner: &str) -> NewSession {
+    NewSession {
+        info: Arc::new(SessionMeta {
             owner: Some(Owner::new(owner)),
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),
-            format: Info::LATEST_FORMAT,
+            format: SessionMeta::LATEST_FORMAT,
         }),
         request: "the request".into(),
         token: Token::random(),
@@ -51,11 +51,14 @@ pub(crate) async fn push(
     records: &[&str],
 ) -> Result<(), StoreError> {
     let chunk = chunk(first, epoch, records);
-    store.append(id, chunk, Then::Streaming).await.map(drop)
+    store
+        .append(id, chunk, AfterAppend::Streaming)
+        .await
+        .map(drop)
 }
 
-pub(crate) fn sealed() -> Then {
-    Then::Seal(Seal {
+pub(crate) fn sealed() -> AfterAppend {
+    AfterAppend::Seal(Seal {
         outcome: Outcome::Complete,
         keep: LONG,
     })

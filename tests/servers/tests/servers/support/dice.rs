@@ -7,7 +7,7 @@ pub(crate) struct Dice(u64);
 
 impl Dice {
     pub(crate) fn new() -> Self {
-        let token = unbroken::session::SessionId::random();
+        let token = unbroken::log::SessionId::random();
         let seed = token
             .as_str()
             .bytes()

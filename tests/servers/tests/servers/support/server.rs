@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use unbroken::session::SessionId;
+use unbroken::log::SessionId;
 
 use super::{
     Error,

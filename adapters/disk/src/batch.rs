@@ -1,0 +1,60 @@
+//! What is written and synced at once: a head, and the frames of many sessions.
+//!
+//! `salt of the store | sequence number | time | length of the frames | crc32c of the head`
+//!
+//! The salt is random, so that nothing that a session holds can be taken for a head.
+
+use std::time::Duration;
+
+use bytes::{Buf, BufMut};
+
+/// The head of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) sequence: u64,
+    /// By the store's clock.
+    pub(crate) time: Duration,
+    pub(crate) len: u32,
+}
+
+impl Head {
+    pub(crate) const LEN: usize = 32;
+
+    pub(crate) fn write(self, salt: u64, to: &mut [u8]) {
+        let mut rest = &mut *to;
+        rest.put_u64_le(salt);
+        rest.put_u64_le(self.sequence);
+        rest.put_u64_le(u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX));
+        rest.put_u32_le(self.len);
+        let checksum = crc32c::crc32c(&to[..Self::LEN - 4]);
+        to[Self::LEN - 4..Self::LEN].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    /// The head that begins here.
+    pub(crate) fn read(salt: u64, from: &[u8]) -> Option<Self> {
+        let mut from = from.get(..Self::LEN)?;
+        let checksum = crc32c::crc32c(&from[..Self::LEN - 4]);
+        if from.get_u64_le() != salt {
+            return None;
+        }
+        let head = Self {
+            sequence: from.get_u64_le(),
+            time: Duration::from_nanos(from.get_u64_le()),
+            len: from.get_u32_le(),
+        };
+        (from.get_u32_le() == checksum).then_some(head)
+    }
+
+    /// Where the next head begins, from here on.
+    pub(crate) fn find(salt: u64, bytes: &[u8], from: usize) -> Option<usize> {
+        let first = salt.to_le_bytes()[0];
+        let mut at = from;
+        loop {
+            at += bytes.get(at..)?.iter().position(|&byte| byte == first)?;
+            if Self::read(salt, &bytes[at..]).is_some() {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+}

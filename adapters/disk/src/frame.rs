@@ -1,0 +1,309 @@
+//! What is written of one session at one time, with a checksum over all of it.
+//!
+//! `crc32c | length of what follows | kind | number of the session | …`
+
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use unbroken::{
+    log::{ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Owner, ServiceName, SessionId},
+    store::{
+        SessionMeta, StoredAnswer,
+        machine::{AnswerLog, SessionMachine},
+    },
+};
+
+/// What a frame says.
+#[derive(Debug)]
+pub(crate) enum Frame<'a> {
+    /// All but the records.
+    Base(Base<'a>),
+    /// Where the session stands.
+    State(Stored<'a>),
+    /// Records, and where the session stands after them.
+    Append(Records<'a>, Stored<'a>),
+    /// Records that were written before, all in one place.
+    Run(Records<'a>),
+    /// What somebody answered.
+    Answer(StoredAnswer),
+}
+
+/// What a session is made of.
+#[derive(Debug)]
+pub(crate) struct Base<'a> {
+    pub(crate) id: SessionId,
+    pub(crate) info: Arc<SessionMeta>,
+    pub(crate) request: &'a [u8],
+    pub(crate) answers: AnswerLog,
+    pub(crate) machine: Stored<'a>,
+}
+
+/// A state that is not read yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored<'a>(&'a [u8]);
+
+/// Records that are not read yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Records<'a> {
+    pub(crate) first: Lsn,
+    pub(crate) epoch: Epoch,
+    pub(crate) count: u32,
+    lens: &'a [u8],
+    data: &'a [u8],
+}
+
+const BASE: u8 = 1;
+const STATE: u8 = 2;
+const APPEND: u8 = 3;
+const RUN: u8 = 4;
+const ANSWER: u8 = 5;
+
+const CHECKSUM: usize = 4;
+const LENGTH: usize = 4;
+/// The shortest frame: checksum, length, kind and number.
+pub(crate) const SHORTEST: usize = CHECKSUM + LENGTH + 1 + 8;
+
+impl Stored<'_> {
+    pub(crate) fn machine(self, info: Arc<SessionMeta>) -> Option<SessionMachine> {
+        let mut from = self.0;
+        let machine = SessionMachine::decode(&mut from, info).ok()?;
+        from.is_empty().then_some(machine)
+    }
+}
+
+impl Records<'_> {
+    pub(crate) fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    pub(crate) fn chunk(&self) -> Option<Chunk> {
+        let mut all = ChunkBuilder::new();
+        all.buffer().reserve(self.data.len());
+        let (mut lens, mut data) = (self.lens, self.data);
+        while lens.has_remaining() {
+            let (record, rest) = data.split_at_checked(lens.get_u32_le() as usize)?;
+            all.push(record);
+            data = rest;
+        }
+        all.take(self.first, self.epoch).filter(|_| data.is_empty())
+    }
+}
+
+/// How long the frame is that begins here, if this much of it can be believed.
+pub(crate) fn length(from: &[u8]) -> Option<usize> {
+    let mut from = from.get(CHECKSUM..)?;
+    let len = CHECKSUM + LENGTH + usize::try_from(from.try_get_u32_le().ok()?).ok()?;
+    (len >= SHORTEST).then_some(len)
+}
+
+/// The frame that begins here, whole and unharmed, and whose it is.
+pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
+    let whole = from.get(..length(from)?)?;
+    let (mut checksum, sealed) = whole.split_at(CHECKSUM);
+    if checksum.get_u32_le() != crc32c::crc32c(sealed) {
+        return None;
+    }
+    let mut from = &sealed[LENGTH..];
+    let kind = from.get_u8();
+    let number = from.get_u64_le();
+    let frame = match kind {
+        BASE => {
+            let id = string(&mut from)?.parse().ok()?;
+            let info = info(&mut from)?;
+            let request = bytes(&mut from)?;
+            let answers = answers(&mut from)?;
+            let machine = Stored(from);
+            Frame::Base(Base {
+                id,
+                info,
+                request,
+                answers,
+                machine,
+            })
+        }
+        STATE => Frame::State(Stored(from)),
+        APPEND => Frame::Append(records(&mut from)?, Stored(from)),
+        RUN => Frame::Run(records(&mut from).filter(|_| from.is_empty())?),
+        ANSWER => Frame::Answer(answer(&mut from).filter(|_| from.is_empty())?),
+        _ => return None,
+    };
+    Some((number, frame))
+}
+
+/// Writes a frame, and says how long it is.
+pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &Body<'_>) -> u32 {
+    let start = to.len();
+    to.put_bytes(0, CHECKSUM + LENGTH);
+    to.put_u8(match body {
+        Body::Base { .. } => BASE,
+        Body::State(_) => STATE,
+        Body::Append(..) => APPEND,
+        Body::Run(_) => RUN,
+        Body::Answer(_) => ANSWER,
+    });
+    to.put_u64_le(number);
+    match body {
+        Body::Base {
+            id,
+            info,
+            request,
+            machine,
+        } => {
+            put_bytes(to, id.as_str().as_bytes());
+            put_info(to, info);
+            put_bytes(to, request);
+            put_answers(to, machine.answers());
+            machine.encode(to);
+        }
+        Body::State(machine) => machine.encode(to),
+        Body::Append(chunk, machine) => {
+            put_records(to, std::slice::from_ref(chunk));
+            machine.encode(to);
+        }
+        Body::Run(chunks) => put_records(to, chunks),
+        Body::Answer(answer) => put_answer(to, answer),
+    }
+    let len = as_u32(to.len() - start);
+    let body = len - as_u32(CHECKSUM + LENGTH);
+    to[start + CHECKSUM..][..LENGTH].copy_from_slice(&body.to_le_bytes());
+    let checksum = crc32c::crc32c(&to[start + CHECKSUM..]);
+    to[start..][..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    len
+}
+
+/// What to write.
+pub(crate) enum Body<'a> {
+    Base {
+        id: &'a SessionId,
+        info: &'a SessionMeta,
+        request: &'a Bytes,
+        machine: &'a SessionMachine,
+    },
+    State(&'a SessionMachine),
+    Append(&'a Chunk, &'a SessionMachine),
+    /// These follow one another in one epoch.
+    Run(&'a [Chunk]),
+    Answer(&'a StoredAnswer),
+}
+
+fn put_records(to: &mut Vec<u8>, chunks: &[Chunk]) {
+    let first = &chunks[0];
+    to.put_u64_le(first.first().get());
+    to.put_u64_le(first.epoch().counter);
+    to.put_u64_le(first.epoch().bits);
+    let (mut count, mut bytes) = (0, 0);
+    for chunk in chunks {
+        count += chunk.len();
+        bytes += chunk.bytes();
+    }
+    to.put_u32_le(as_u32(count));
+    to.put_u32_le(as_u32(bytes));
+    for record in chunks.iter().flat_map(Chunk::records) {
+        to.put_u32_le(as_u32(record.bytes.len()));
+    }
+    for record in chunks.iter().flat_map(Chunk::records) {
+        to.put_slice(record.bytes);
+    }
+}
+
+fn records<'a>(from: &mut &'a [u8]) -> Option<Records<'a>> {
+    let first = Lsn::new(from.try_get_u64_le().ok()?);
+    let epoch = Epoch {
+        counter: from.try_get_u64_le().ok()?,
+        bits: from.try_get_u64_le().ok()?,
+    };
+    let count = from.try_get_u32_le().ok()?;
+    let bytes = from.try_get_u32_le().ok()?;
+    let lens = take(from, usize::try_from(count).ok()?.checked_mul(4)?)?;
+    let data = take(from, usize::try_from(bytes).ok()?)?;
+    (count > 0).then_some(Records {
+        first,
+        epoch,
+        count,
+        lens,
+        data,
+    })
+}
+
+fn put_answers(to: &mut Vec<u8>, answers: &AnswerLog) {
+    to.put_u32_le(as_u32(answers.len()));
+    for answer in answers.iter() {
+        put_answer(to, answer);
+    }
+}
+
+fn answers(from: &mut &[u8]) -> Option<AnswerLog> {
+    let mut answers = AnswerLog::default();
+    for _ in 0..from.try_get_u32_le().ok()? {
+        answers.push(answer(from)?);
+    }
+    Some(answers)
+}
+
+fn put_answer(to: &mut Vec<u8>, answer: &StoredAnswer) {
+    put_bytes(to, answer.name.as_bytes());
+    put_bytes(to, &answer.content);
+}
+
+fn answer(from: &mut &[u8]) -> Option<StoredAnswer> {
+    let name = string(from)?;
+    Some(StoredAnswer::new(
+        name,
+        Bytes::copy_from_slice(bytes(from)?),
+    ))
+}
+
+fn put_info(to: &mut Vec<u8>, info: &SessionMeta) {
+    put_name(to, info.owner.as_ref().map(Owner::as_str));
+    put_name(to, info.chat.as_ref().map(ChatId::as_str));
+    put_bytes(to, info.service.as_str().as_bytes());
+    to.put_slice(&info.digest.0);
+    to.put_u16_le(info.format);
+}
+
+fn info(from: &mut &[u8]) -> Option<Arc<SessionMeta>> {
+    Some(Arc::new(SessionMeta {
+        owner: name(from).ok()?,
+        chat: name(from).ok()?,
+        service: ServiceName::new(string(from)?),
+        digest: Digest(take(from, 32)?.try_into().ok()?),
+        format: from.try_get_u16_le().ok()?,
+    }))
+}
+
+fn put_name(to: &mut Vec<u8>, name: Option<&str>) {
+    to.put_u8(u8::from(name.is_some()));
+    put_bytes(to, name.unwrap_or_default().as_bytes());
+}
+
+/// What `put_name` wrote: `Err` if that is something else.
+fn name<T: for<'a> From<&'a str>>(from: &mut &[u8]) -> Result<Option<T>, ()> {
+    let is = from.try_get_u8().map_err(drop)? == 1;
+    let name = string(from).ok_or(())?;
+    Ok(is.then(|| name.into()))
+}
+
+fn string<'a>(from: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(bytes(from)?).ok()
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.put_u32_le(as_u32(bytes.len()));
+    to.put_slice(bytes);
+}
+
+fn bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = from.try_get_u32_le().ok()?;
+    take(from, usize::try_from(len).ok()?)
+}
+
+fn take<'a>(from: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(len)?;
+    *from = rest;
+    Some(taken)
+}
+
+fn as_u32(len: usize) -> u32 {
+    u32::try_from(len).expect("a frame has less than 4 GiB")
+}

@@ -1,0 +1,108 @@
+use std::{fs::File, sync::Arc};
+
+use tokio::task::spawn_blocking;
+
+use super::{Disk, recover, segments, session::Extent};
+use unbroken::{
+    log::{Chunk, Position, SessionId},
+    store::{RecordPage, SessionState, StoreError},
+};
+
+/// What a page is read from.
+struct Plan {
+    number: u64,
+    // Each with its file, so that a file that is removed meanwhile can be read all the same.
+    pieces: Vec<(Extent, Option<Arc<File>>)>,
+    state: SessionState,
+}
+
+impl Disk {
+    pub(crate) async fn page(
+        &self,
+        id: &SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> Result<RecordPage, StoreError> {
+        let plan = self.plan(id, after, max_bytes)?;
+        if plan.state.tail <= after.lsn {
+            let (chunks, state) = (Vec::new(), plan.state);
+            return Ok(RecordPage { chunks, state });
+        }
+        let read = spawn_blocking(move || plan.read(after, max_bytes));
+        read.await
+            .unwrap_or_else(|panic| Err(StoreError::unavailable(false, panic)))
+    }
+
+    fn plan(&self, id: &SessionId, after: Position, max_bytes: usize) -> Result<Plan, StoreError> {
+        let entry = self.table.entry(id)?;
+        let (kept, now) = (entry.lock(), self.table.now());
+        kept.machine
+            .check_read(after, |lsn| kept.tag_at(lsn), now)?;
+        let mut bytes = 0;
+        let enough = kept.after(after.lsn).iter().take_while(|extent| {
+            // The first may lie before the position for the most part.
+            let needed = bytes <= max_bytes;
+            if extent.first > after.lsn {
+                bytes = bytes.saturating_add(extent.bytes as usize);
+            }
+            needed
+        });
+        Ok(Plan {
+            number: entry.number,
+            pieces: enough
+                .map(|extent| (*extent, self.opened.file(extent.place.segment)))
+                .collect(),
+            state: kept.machine.state(now),
+        })
+    }
+}
+
+impl Plan {
+    fn read(self, after: Position, max_bytes: usize) -> Result<RecordPage, StoreError> {
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let mut last = after.lsn;
+        let mut left = max_bytes;
+        for (extent, file) in &self.pieces {
+            let found = if extent.first > last.next() {
+                None
+            } else {
+                self.chunk(extent, file.as_deref())?
+            };
+            let Some(rest) = found.as_ref().and_then(|chunk| chunk.after(last)) else {
+                break;
+            };
+            let head = rest.head(left);
+            if head.bytes() > left && !chunks.is_empty() {
+                break;
+            }
+            let whole = head.len() == rest.len();
+            left = left.saturating_sub(head.bytes());
+            last = head.last();
+            chunks.push(head);
+            if !whole {
+                break;
+            }
+        }
+        if chunks.is_empty() {
+            let lsn = after.lsn.next();
+            return Err(StoreError::Corrupt { lsn });
+        }
+        Ok(RecordPage {
+            chunks,
+            state: self.state,
+        })
+    }
+
+    /// The records of an extent; `None` if they are harmed.
+    fn chunk(&self, extent: &Extent, file: Option<&File>) -> Result<Option<Chunk>, StoreError> {
+        let Some(file) = file else {
+            return Ok(None);
+        };
+        match segments::read(file, extent.place) {
+            Ok(bytes) => Ok(recover::records(&bytes, self.number, extent)),
+            // The file is shorter than it was.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(StoreError::unavailable(false, error)),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use std::{sync::Arc, time::Duration};
+
+use super::Disk;
+use unbroken::{
+    log::{Chunk, Epoch, Position, SessionId},
+    store::{
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
+    },
+};
+
+impl Store for Disk {
+    fn durability(&self) -> Durability {
+        Durability::Host
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: NewSession,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.create(&id, &new))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.claim(&id, seen, token, lease))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
+        let sessions: Arc<[_]> = owned.into();
+        let renewed = self.write(move |work| {
+            let renewed = sessions.iter();
+            Ok(renewed
+                .map(|(id, epoch)| work.renew(id, *epoch, lease))
+                .collect())
+        });
+        Box::pin(async move {
+            renewed
+                .await
+                .unwrap_or_else(|error| vec![Err(error); owned.len()])
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: AfterAppend,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.append(&id, &chunk, then))
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
+        Box::pin(self.page(id, after, max_bytes))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
+        Box::pin(self.table.changed(id, seen, within))
+    }
+
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.abort(&id, abort))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.answer(&id, &answer))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
+        Box::pin(async move {
+            let entry = self.table.entry(id)?;
+            let kept = entry.lock();
+            kept.machine.answers_after(after, self.table.now())
+        })
+    }
+
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.hold(&id, by, keep))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let id = id.clone();
+        self.write(move |work| work.delete(&id, how))
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        Box::pin(async move { Ok(self.table.list(filter)) })
+    }
+
+    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        Box::pin(async move { Ok(self.table.orphans(limit)) })
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        self.write(move |work| Ok(work.sweep(limit)))
+    }
+}

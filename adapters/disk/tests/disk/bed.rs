@@ -1,0 +1,98 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use unbroken::{
+    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Position, ServiceName, SessionId},
+    store::{
+        AfterAppend, Appended, Created, NewSession, Seal, SessionMeta, Store, StoreError, StoreExt,
+        Token,
+    },
+};
+use unbroken_disk::{Disk, DiskOptions};
+
+use crate::directory::Directory;
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) async fn open(directory: &Directory) -> Disk {
+    let options = DiskOptions::default().segment_bytes(64 << 10);
+    Disk::open(directory.path(), options).await.unwrap()
+}
+
+pub(crate) fn new() -> NewSession {
+    NewSession {
+        info: Arc::new(SessionMeta {
+            owner: Some("an owner".into()),
+            chat: None,
+            service: ServiceName::new("a service"),
+            digest: Digest([7; 32]),
+            format: SessionMeta::LATEST_FORMAT,
+        }),
+        request: Bytes::from_static(b"a request"),
+        token: Token::random(),
+        lease: 10 * SECOND,
+        tombstone: HOUR,
+    }
+}
+
+pub(crate) async fn create(store: &Disk, id: &SessionId) -> Result<Epoch, StoreError> {
+    match store.create(id, new()).await? {
+        Created::Created(epoch) => Ok(epoch),
+        Created::Exists(state) => panic!("a random id is taken: {state:?}"),
+    }
+}
+
+pub(crate) async fn made(store: &Disk) -> (SessionId, Epoch) {
+    let id = SessionId::random();
+    let epoch = create(store, &id).await.unwrap();
+    (id, epoch)
+}
+
+pub(crate) fn chunk(first: u64, epoch: Epoch, records: &[&str]) -> Chunk {
+    let mut batch = ChunkBuilder::new();
+    batch.extend(records.iter().map(|record| record.as_bytes()));
+    batch.take(Lsn::new(first), epoch).unwrap()
+}
+
+pub(crate) async fn push(
+    store: &Disk,
+    id: &SessionId,
+    first: u64,
+    epoch: Epoch,
+    records: &[&str],
+) -> Result<Appended, StoreError> {
+    let chunk = chunk(first, epoch, records);
+    store.append(id, chunk, AfterAppend::Streaming).await
+}
+
+pub(crate) fn seal(keep: Duration) -> AfterAppend {
+    let outcome = Outcome::Complete;
+    AfterAppend::Seal(Seal { outcome, keep })
+}
+
+/// Whoever had it is gone.
+pub(crate) async fn claim(store: &Disk, id: &SessionId) -> Epoch {
+    let seen = store.state(id).await.unwrap().epoch;
+    let claimed = store.claim(id, seen, Token::random(), 10 * SECOND).await;
+    let claimed = claimed.unwrap();
+    assert_eq!(claimed.request, "a request");
+    claimed.epoch
+}
+
+/// Every record, read page by page.
+pub(crate) async fn texts(store: &Disk, id: &SessionId) -> Result<Vec<String>, StoreError> {
+    let mut texts = Vec::new();
+    let mut after = Position::START;
+    loop {
+        let page = store.read(id, after, 10_000).await?;
+        for record in page.chunks.iter().flat_map(Chunk::records) {
+            assert_eq!(record.lsn, after.lsn.next(), "a gap");
+            after = Position::tagged(record.lsn, record.epoch.tag());
+            texts.push(String::from_utf8(record.bytes.to_vec()).unwrap());
+        }
+        if page.state.tail == after.lsn {
+            return Ok(texts);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+use std::{fs, sync::Arc, time::Duration};
+
+use unbroken::{
+    log::{Lsn, Position, SessionId},
+    store::{BoxFuture, Clock, Store},
+};
+use unbroken_conformance::{
+    Verdict,
+    store::{self, Harness},
+};
+use unbroken_disk::{Disk, DiskOptions};
+
+use crate::directory::Directory;
+
+/// A fresh store, whose time passes by leaps of its clock.
+struct Leaping {
+    directory: Directory,
+    store: tokio::sync::OnceCell<Disk>,
+}
+
+const MAX_APPEND: usize = 20_000;
+
+impl Leaping {
+    fn new() -> Self {
+        Self {
+            directory: Directory::new(),
+            store: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    async fn opened(&self) -> &Disk {
+        let options = DiskOptions::default().max_append_bytes(MAX_APPEND);
+        let open = || async { Disk::open(self.directory.path(), options).await.unwrap() };
+        self.store.get_or_init(open).await
+    }
+
+    fn clock(&self) -> &Clock {
+        self.store.get().expect("the store is open").clock()
+    }
+}
+
+impl Harness for Leaping {
+    fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        Box::pin(async { Arc::new(self.opened().await.clone()) as Arc<dyn Store> })
+    }
+
+    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.clock().jump(time) })
+    }
+
+    fn max_append(&self) -> Option<usize> {
+        Some(MAX_APPEND)
+    }
+
+    /// Flips a bit of it in the file that it lies in.
+    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+        Box::pin(async move {
+            let before = Position::after(lsn.before());
+            let page = self.opened().await.read(id, before, 1).await.unwrap();
+            let record = page.chunks[0].records().next().unwrap().bytes;
+            let mut found = false;
+            for log in self.directory.logs() {
+                let mut bytes = fs::read(&log).unwrap();
+                let place = bytes.windows(record.len()).position(|it| it == record);
+                if let Some(place) = place {
+                    bytes[place] ^= 1;
+                    fs::write(log, bytes).unwrap();
+                    found = true;
+                }
+            }
+            found
+        })
+    }
+}
+
+unbroken_conformance::store_tests!(
+    #[tokio::test]
+    Leaping::new()
+);
+
+#[tokio::test]
+async fn a_shared_store_of_unknown_type_keeps_the_whole_contract() {
+    let report = store::suite(Leaping::new()).await;
+    assert!(report.passed(), "{report}");
+    for finding in report.findings() {
+        assert_eq!(finding.verdict, Verdict::Passed, "{finding}");
+    }
+}

@@ -1,0 +1,102 @@
+//! A disk that fails.
+
+use std::time::Duration;
+
+use crate::faulty_io::FaultyIo;
+use unbroken::{
+    log::{Lsn, Position},
+    store::{Delete, Store, StoreError, StoreExt, Version},
+};
+use unbroken_disk::{Disk, DiskOptions};
+
+use crate::{
+    bed::{SECOND, claim, create, made, open, push, texts},
+    directory::Directory,
+};
+
+fn is_lost<T>(answer: &Result<T, StoreError>) -> bool {
+    let maybe_applied = true;
+    matches!(answer, Err(StoreError::Unavailable { maybe_applied: is, .. }) if *is == maybe_applied)
+}
+
+#[tokio::test]
+async fn after_a_failed_fsync_nothing_is_acknowledged_or_shown_until_the_store_is_opened_again() {
+    after_a_failure(|faults| faults.fail_syncs(1)).await;
+}
+
+#[tokio::test]
+async fn after_a_failed_write_it_is_the_same() {
+    after_a_failure(|faults| faults.fail_writes(1)).await;
+}
+
+async fn after_a_failure(fail: fn(&FaultyIo)) {
+    let directory = Directory::new();
+    let faults = FaultyIo::default();
+    let options = DiskOptions::default().io(faults.clone());
+    let store = Disk::open(directory.path(), options).await.unwrap();
+    let (id, epoch) = made(&store).await;
+    push(&store, &id, 1, epoch, &["a"]).await.unwrap();
+    let seen = store.state(&id).await.unwrap().version();
+
+    fail(&faults);
+    assert!(is_lost(&push(&store, &id, 2, epoch, &["b"]).await));
+    // The disk is well again, but what became of the record is not known.
+    for _ in 0..3 {
+        assert!(is_lost(&push(&store, &id, 2, epoch, &["b"]).await));
+        assert!(is_lost(&push(&store, &id, 2, epoch, &["other"]).await));
+        assert!(is_lost(
+            &create(&store, &unbroken::log::SessionId::random()).await
+        ));
+        assert!(is_lost(&store.delete(&id, Delete::Now).await));
+        assert!(is_lost(&store.sweep(1).await));
+        let renewed = store.renew(&[(id.clone(), epoch)], SECOND).await;
+        assert!(renewed.iter().all(is_lost));
+    }
+    assert_eq!(texts(&store, &id).await.unwrap(), ["a"]);
+    let position = Position::after(Lsn::new(2));
+    let beyond = store.read(&id, position, 100).await;
+    assert!(
+        matches!(beyond, Err(StoreError::Rewound { .. })),
+        "{beyond:?}"
+    );
+    let waited = store.changed(&id, seen, Duration::from_millis(20)).await;
+    assert_eq!(waited.unwrap().version(), seen);
+    assert!(store.changed(&id, Version::UNSEEN, SECOND).await.is_ok());
+    store.close().await;
+
+    let store = open(&directory).await;
+    let mut all = texts(&store, &id).await.unwrap();
+    assert!(all == ["a"] || all == ["a", "b"], "{all:?}");
+    let epoch = claim(&store, &id).await;
+    let next = all.len() as u64 + 1;
+    push(&store, &id, next, epoch, &["z"]).await.unwrap();
+    all.push("z".to_owned());
+    assert_eq!(texts(&store, &id).await.unwrap(), all);
+}
+
+#[tokio::test]
+async fn a_failed_fsync_fails_all_that_it_was_for() {
+    let directory = Directory::new();
+    let faults = FaultyIo::default();
+    let options = DiskOptions::default().io(faults.clone());
+    let store = Disk::open(directory.path(), options).await.unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(made(&store).await);
+    }
+    faults.fail_syncs(1);
+    let tasks: Vec<_> = sessions
+        .iter()
+        .cloned()
+        .map(|(id, epoch)| {
+            let store = store.clone();
+            tokio::spawn(async move { push(&store, &id, 1, epoch, &["a"]).await })
+        })
+        .collect();
+    for task in tasks {
+        assert!(is_lost(&task.await.unwrap()));
+    }
+    for (id, _) in sessions {
+        assert_eq!(store.state(&id).await.unwrap().tail, Lsn::ZERO);
+    }
+}

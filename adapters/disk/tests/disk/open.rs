@@ -1,0 +1,212 @@
+//! Closing, opening again, and opening twice.
+
+use std::{fs, process::Command, time::Duration};
+
+use unbroken::{
+    log::{ErrorCode, Lsn, Outcome, Status},
+    store::{
+        AbortRequest, AfterAppend, Created, Delete, Holder, Lease, Seal, Store, StoreError,
+        StoreExt, Token,
+    },
+};
+use unbroken_disk::{Disk, DiskOpenError, DiskOptions};
+
+use crate::{
+    bed::{HOUR, SECOND, chunk, claim, create, made, new, open, push, seal, texts},
+    directory::Directory,
+};
+
+#[tokio::test]
+async fn what_was_stored_is_there_when_the_store_is_opened_again() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let (running, epoch) = made(&store).await;
+    push(&store, &running, 1, epoch, &["a", "", "c"])
+        .await
+        .unwrap();
+    let second = {
+        store
+            .renew(&[(running.clone(), epoch)], Duration::ZERO)
+            .await;
+        claim(&store, &running).await
+    };
+    let waiting = chunk(4, second, &["d"]);
+    store
+        .append(&running, waiting, AfterAppend::Waiting)
+        .await
+        .unwrap();
+    let reason = Some("enough".into());
+    let abort = AbortRequest { reason };
+    store.abort(&running, abort.clone()).await.unwrap();
+
+    let (sealed, epoch) = made(&store).await;
+    let outcome = Outcome::Error(ErrorCode::Limit);
+    let then = AfterAppend::Seal(Seal {
+        outcome,
+        keep: HOUR,
+    });
+    store
+        .append(&sealed, chunk(1, epoch, &["z"]), then)
+        .await
+        .unwrap();
+    store.hold(&sealed, Holder(1), 3 * HOUR).await.unwrap();
+
+    let (deleted, _) = made(&store).await;
+    store.delete(&deleted, Delete::Now).await.unwrap();
+    store.close().await;
+
+    let store = open(&directory).await;
+    assert_eq!(texts(&store, &running).await.unwrap(), ["a", "", "c", "d"]);
+    let state = store.state(&running).await.unwrap();
+    assert_eq!((state.epoch, state.attempts), (second, 1));
+    assert_eq!(state.status, Status::Waiting);
+    assert_eq!(state.abort, Some(abort));
+    assert_eq!(state.info, new().info);
+    assert_eq!(texts(&store, &sealed).await.unwrap(), ["z"]);
+    let state = store.state(&sealed).await.unwrap();
+    assert_eq!(state.status, Status::Ended(outcome));
+    let gone = store.state(&deleted).await;
+    assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
+    store.clock().jump(2 * HOUR);
+    assert!(store.state(&sealed).await.is_ok(), "it is held");
+    store.clock().jump(2 * HOUR);
+    assert!(store.state(&sealed).await.is_err());
+}
+
+#[tokio::test]
+async fn every_lease_of_a_former_process_is_free_at_once() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let (id, epoch) = made(&store).await;
+    push(&store, &id, 1, epoch, &["a"]).await.unwrap();
+    assert!(matches!(
+        store.state(&id).await.unwrap().lease,
+        Lease::Held(_)
+    ));
+    store.close().await;
+
+    let store = open(&directory).await;
+    assert_eq!(store.state(&id).await.unwrap().lease, Lease::Free);
+    assert_eq!(store.orphans(9).await.unwrap().len(), 1);
+    let claimed = claim(&store, &id).await;
+    let late = push(&store, &id, 2, epoch, &["late"]).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    push(&store, &id, 2, claimed, &["b"]).await.unwrap();
+    assert_eq!(texts(&store, &id).await.unwrap(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn repetitions_are_known_after_the_store_was_opened_again() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let (id, new) = (unbroken::log::SessionId::random(), new());
+    let Created::Created(epoch) = store.create(&id, new.clone()).await.unwrap() else {
+        panic!("the id is taken");
+    };
+    push(&store, &id, 1, epoch, &["a"]).await.unwrap();
+    store.close().await;
+
+    let store = open(&directory).await;
+    let again = store.create(&id, new).await.unwrap();
+    assert!(matches!(again, Created::Created(it) if it == epoch));
+    push(&store, &id, 1, epoch, &["a"]).await.unwrap();
+    let token = Token::random();
+    let claimed = store.claim(&id, epoch, token, SECOND).await.unwrap().epoch;
+    store.close().await;
+
+    let store = open(&directory).await;
+    let again = store.claim(&id, epoch, token, SECOND).await.unwrap().epoch;
+    assert_eq!(again, claimed);
+    assert_eq!(store.state(&id).await.unwrap().tail, Lsn::new(1));
+}
+
+#[tokio::test]
+async fn an_id_whose_tombstone_ran_out_can_be_used_again() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let (id, epoch) = made(&store).await;
+    store
+        .append(&id, chunk(1, epoch, &["old"]), seal(SECOND))
+        .await
+        .unwrap();
+    store.clock().jump(2 * HOUR);
+    let epoch = create(&store, &id).await.unwrap();
+    push(&store, &id, 1, epoch, &["new"]).await.unwrap();
+    assert_eq!(texts(&store, &id).await.unwrap(), ["new"]);
+    store.close().await;
+    let store = open(&directory).await;
+    assert_eq!(texts(&store, &id).await.unwrap(), ["new"]);
+}
+
+#[tokio::test]
+async fn a_store_is_opened_once_and_the_error_names_it() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let second = Disk::open(directory.path(), DiskOptions::default()).await;
+    let error = second.unwrap_err();
+    assert!(matches!(&error, DiskOpenError::Locked { path } if path == directory.path()));
+    let name = directory.path().to_str().unwrap();
+    assert!(error.to_string().contains(name), "{error}");
+    let other = store.clone();
+    store.close().await;
+    open(&directory).await;
+    let late = other.sweep(1).await;
+    let unavailable = StoreError::is_unavailable;
+    assert!(late.is_err_and(|error| unavailable(&error)));
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_closes_by_itself() {
+    let directory = Directory::new();
+    for count in 0..20 {
+        // Whoever opens may be a moment too early.
+        let store = loop {
+            match Disk::open(directory.path(), DiskOptions::default()).await {
+                Ok(store) => break store,
+                Err(DiskOpenError::Locked { .. }) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(store.orphans(99).await.unwrap().len(), count);
+        made(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn another_process_is_kept_out_too() {
+    let directory = Directory::new();
+    let _store = open(&directory).await;
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "open::child_that_opens"])
+        .env(CHILD, directory.path())
+        .status();
+    assert!(child.unwrap().success(), "the child could open the store");
+}
+
+const CHILD: &str = "UNBROKEN_TEST_OPENS";
+
+#[tokio::test]
+async fn child_that_opens() {
+    if let Some(path) = std::env::var_os(CHILD) {
+        let opened = Disk::open(&path, DiskOptions::default()).await;
+        assert!(matches!(opened, Err(DiskOpenError::Locked { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_version_is_left_alone() {
+    let directory = Directory::new();
+    open(&directory).await.close().await;
+    fs::write(directory.path().join("layout"), "unbroken 2 00\n").unwrap();
+    let opened = Disk::open(directory.path(), DiskOptions::default()).await;
+    assert!(
+        matches!(opened, Err(DiskOpenError::Unsupported { .. })),
+        "{opened:?}"
+    );
+    fs::remove_file(directory.path().join("layout")).unwrap();
+    let opened = Disk::open(directory.path(), DiskOptions::default()).await;
+    assert!(
+        matches!(opened, Err(DiskOpenError::Io { .. })),
+        "{opened:?}"
+    );
+}

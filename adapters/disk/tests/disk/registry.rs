@@ -1,0 +1,55 @@
+//! A registry over a store on disk.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use unbroken::{
+    log::{Outcome, Position, Status},
+    session::Sessions,
+};
+
+use crate::{
+    bed::{made, open, push},
+    directory::Directory,
+    support::{Words, begin, id, log, read_all, told},
+};
+
+#[tokio::test]
+async fn a_session_whose_process_died_is_sealed_at_once_by_the_next() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let (id, epoch) = made(&store).await;
+    push(&store, &id, 1, epoch, &["info", "Hel"]).await.unwrap();
+    store.close().await;
+
+    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let session = sessions.attach(&id).await.unwrap();
+    let mut reader = session.reader(Position::START).await.unwrap();
+    // A lease is ten seconds, which nobody needs to wait for here.
+    let all = timeout(Duration::from_secs(5), read_all(&mut reader)).await;
+    assert_eq!(all.unwrap(), log(&["info", "Hel", "interrupted"]));
+}
+
+#[tokio::test]
+async fn a_finished_session_is_read_from_the_disk_by_the_next_process() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let sessions = Sessions::with_format(store.clone(), Words).build();
+    let (teller, source) = told();
+    let session = begin(&sessions, &id("one"), source).await;
+    for word in ["Hel", "lo"] {
+        teller.say(word);
+    }
+    drop(teller);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    let expected = log(&["info", "Hel", "lo", "complete"]);
+    assert_eq!(read_all(&mut reader).await, expected);
+    drop((reader, session, sessions));
+    store.close().await;
+
+    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let session = sessions.attach(&id("one")).await.unwrap();
+    assert_eq!(session.status(), Status::Ended(Outcome::Complete));
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read_all(&mut reader).await, expected);
+}

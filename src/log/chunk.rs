@@ -1,0 +1,357 @@
+use std::{fmt, ops::Range, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{Epoch, Lsn};
+
+/// A run of records with consecutive LSNs that one epoch wrote, immutable and cheap to clone.
+///
+/// All its bytes lie in one buffer, with four more for each record, so that a log of many small
+/// events costs little more than their bytes. A chunk is never empty.
+///
+/// ```
+/// use unbroken::log::{ChunkBuilder, Epoch, Lsn};
+///
+/// let mut batch = ChunkBuilder::new();
+/// batch.push(b"Hel");
+/// batch.push(b"lo");
+/// let chunk = batch.take(Lsn::new(7), Epoch::first()).unwrap();
+/// assert_eq!(chunk.last(), Lsn::new(8));
+/// assert_eq!(chunk.after(Lsn::new(7)).unwrap().records().count(), 1);
+/// ```
+#[derive(Clone)]
+pub struct Chunk {
+    first: Lsn,
+    epoch: Epoch,
+    data: Bytes,
+    // Where in `data` each record ends; shared by the slices of a chunk.
+    ends: Arc<[u32]>,
+    // Which of `ends` are ours.
+    range: Range<usize>,
+    // Where the buffer that `ends` speaks of starts, seen from `data`.
+    base: u32,
+}
+
+/// One event as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where in the log it stands.
+    pub lsn: Lsn,
+    /// Who wrote it.
+    pub epoch: Epoch,
+    /// What it holds.
+    pub bytes: &'a [u8],
+}
+
+impl Chunk {
+    /// The LSN of the first record.
+    pub fn first(&self) -> Lsn {
+        self.first
+    }
+
+    /// The LSN of the last record.
+    pub fn last(&self) -> Lsn {
+        self.first.plus(self.range.len() as u64 - 1)
+    }
+
+    /// The epoch that wrote it.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// How many records there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// How many bytes the records have together.
+    pub fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    /// The records, in order.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> + DoubleEndedIterator {
+        (0..self.range.len()).map(|at| Record {
+            lsn: self.first.plus(at as u64),
+            epoch: self.epoch,
+            bytes: &self.data[self.span(at..at + 1)],
+        })
+    }
+
+    /// The record at `lsn`, if it is in here.
+    pub fn record(&self, lsn: Lsn) -> Option<Record<'_>> {
+        let at = usize::try_from(lsn.get().checked_sub(self.first.get())?).ok()?;
+        (at < self.range.len()).then(|| Record {
+            lsn,
+            epoch: self.epoch,
+            bytes: &self.data[self.span(at..at + 1)],
+        })
+    }
+
+    /// What stands after `lsn`, without copying; `None` if nothing does.
+    pub fn after(&self, lsn: Lsn) -> Option<Self> {
+        if lsn < self.first {
+            return Some(self.clone());
+        }
+        let skip = usize::try_from(lsn.get() - self.first.get() + 1).ok()?;
+        self.slice(skip..self.range.len())
+    }
+
+    /// What stands up to `lsn`, without copying; `None` if nothing does.
+    pub fn up_to(&self, lsn: Lsn) -> Option<Self> {
+        if lsn < self.first {
+            return None;
+        }
+        let count = usize::try_from(lsn.get() - self.first.get() + 1).unwrap_or(usize::MAX);
+        self.slice(0..count.min(self.range.len()))
+    }
+
+    /// The first records that have at most `max_bytes` together, and at least one.
+    #[must_use]
+    pub fn head(&self, max_bytes: usize) -> Self {
+        if self.data.len() <= max_bytes {
+            return self.clone();
+        }
+        let limit = self.base as usize + max_bytes;
+        let fits = self.ends[self.range.clone()].partition_point(|&end| end as usize <= limit);
+        self.slice(0..fits.max(1)).unwrap_or_else(|| self.clone())
+    }
+
+    fn slice(&self, part: Range<usize>) -> Option<Self> {
+        if part.is_empty() || part.end > self.range.len() {
+            return None;
+        }
+        let span = self.span(part.clone());
+        Some(Self {
+            first: self.first.plus(part.start as u64),
+            epoch: self.epoch,
+            base: self.base + u32::try_from(span.start).expect("a chunk has less than 4 GiB"),
+            data: self.data.slice(span),
+            ends: self.ends.clone(),
+            range: self.range.start + part.start..self.range.start + part.end,
+        })
+    }
+
+    /// Where in `data` these records lie.
+    fn span(&self, part: Range<usize>) -> Range<usize> {
+        let end = |at: usize| match at {
+            0 => 0,
+            _ => (self.ends[self.range.start + at - 1] - self.base) as usize,
+        };
+        end(part.start)..end(part.end)
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Records are what somebody was told: they don't belong in a trace.
+        f.debug_struct("Chunk")
+            .field("first", &self.first)
+            .field("last", &self.last())
+            .field("epoch", &self.epoch)
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Chunk {
+    /// Whether both hold the same records, with the same LSNs, by the same epoch.
+    fn eq(&self, other: &Self) -> bool {
+        self.first == other.first
+            && self.epoch == other.epoch
+            && self.len() == other.len()
+            && self.data == other.data
+            && self.records().zip(other.records()).all(|(a, b)| a == b)
+    }
+}
+
+impl Eq for Chunk {}
+
+/// Collects records, to be [taken](Self::take) as a [`Chunk`].
+#[derive(Debug, Default)]
+pub struct ChunkBuilder {
+    data: BytesMut,
+    ends: Vec<u32>,
+}
+
+impl ChunkBuilder {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a record.
+    ///
+    /// # Panics
+    ///
+    /// If all records together pass 4 GiB.
+    pub fn push(&mut self, record: &[u8]) {
+        self.data.put_slice(record);
+        self.end_record();
+    }
+
+    /// The buffer, to write the next record into; [`end_record`](Self::end_record) closes it.
+    pub fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.data
+    }
+
+    /// Ends the record that was written into the [`buffer`](Self::buffer), and gives its size.
+    ///
+    /// # Panics
+    ///
+    /// If all records together pass 4 GiB.
+    pub fn end_record(&mut self) -> usize {
+        let start = self.bytes();
+        let end = u32::try_from(self.data.len()).expect("a chunk has less than 4 GiB");
+        self.ends.push(end);
+        self.data.len() - start
+    }
+
+    /// Takes back what was written after the last record.
+    pub fn discard_open_record(&mut self) {
+        let end = self.bytes();
+        self.data.truncate(end);
+    }
+
+    /// Takes back the last record.
+    pub fn pop(&mut self) {
+        self.ends.pop();
+        self.discard_open_record();
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many bytes the records have together.
+    pub fn bytes(&self) -> usize {
+        self.ends.last().map_or(0, |&end| end as usize)
+    }
+
+    /// The records as a chunk whose first one stands at `first`; `None` if there is none. The
+    /// builder is empty afterwards.
+    pub fn take(&mut self, first: Lsn, epoch: Epoch) -> Option<Chunk> {
+        self.discard_open_record();
+        if self.is_empty() {
+            return None;
+        }
+        let ends: Arc<[u32]> = self.ends.as_slice().into();
+        self.ends.clear();
+        // A buffer that is full is handed over whole: sharing it would cost an allocation more.
+        let full = self.data.len() == self.data.capacity();
+        let data = if full {
+            std::mem::take(&mut self.data)
+        } else {
+            self.data.split()
+        };
+        Some(Chunk {
+            first,
+            epoch,
+            range: 0..ends.len(),
+            data: data.freeze(),
+            ends,
+            base: 0,
+        })
+    }
+}
+
+impl<'a> Extend<&'a [u8]> for ChunkBuilder {
+    fn extend<I: IntoIterator<Item = &'a [u8]>>(&mut self, records: I) {
+        for record in records {
+            self.push(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(first: u64, records: &[&[u8]]) -> Chunk {
+        let mut batch = ChunkBuilder::new();
+        batch.extend(records.iter().copied());
+        batch
+            .take(
+                Lsn::new(first),
+                Epoch {
+                    counter: 1,
+                    bits: 0,
+                },
+            )
+            .unwrap()
+    }
+
+    fn texts(chunk: &Chunk) -> Vec<(u64, &str)> {
+        chunk
+            .records()
+            .map(|r| (r.lsn.get(), std::str::from_utf8(r.bytes).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn a_chunk_gives_back_what_was_pushed() {
+        let it = chunk(5, &[b"a", b"", b"ccc"]);
+        assert_eq!(texts(&it), [(5, "a"), (6, ""), (7, "ccc")]);
+        assert_eq!(
+            (it.first().get(), it.last().get(), it.len(), it.bytes()),
+            (5, 7, 3, 4)
+        );
+    }
+
+    #[test]
+    fn slices_of_slices_keep_their_lsns_and_bytes() {
+        let it = chunk(1, &[b"a", b"bb", b"ccc", b"dddd"]);
+        let tail = it.after(Lsn::new(1)).unwrap();
+        assert_eq!(texts(&tail), [(2, "bb"), (3, "ccc"), (4, "dddd")]);
+        let middle = tail.up_to(Lsn::new(3)).unwrap();
+        assert_eq!(texts(&middle), [(2, "bb"), (3, "ccc")]);
+        let last = middle.after(Lsn::new(2)).unwrap();
+        assert_eq!(texts(&last), [(3, "ccc")]);
+        assert_eq!(last.record(Lsn::new(3)).unwrap().bytes, b"ccc");
+        assert_eq!(last.record(Lsn::new(2)), None);
+        assert_eq!(last.record(Lsn::new(4)), None);
+    }
+
+    #[test]
+    fn a_slice_without_records_is_none() {
+        let it = chunk(3, &[b"a", b"b"]);
+        assert_eq!(it.after(Lsn::new(4)), None);
+        assert_eq!(it.after(Lsn::new(9)), None);
+        assert_eq!(it.up_to(Lsn::new(2)), None);
+        assert_eq!(it.after(Lsn::ZERO), Some(it.clone()));
+        assert_eq!(it.up_to(Lsn::MAX), Some(it));
+    }
+
+    #[test]
+    fn a_head_fits_its_bytes_but_has_at_least_one_record() {
+        let it = chunk(1, &[b"aaa", b"bbb", b"ccc"]);
+        assert_eq!(it.head(9).len(), 3);
+        assert_eq!(it.head(8).len(), 2);
+        assert_eq!(it.head(6).len(), 2);
+        assert_eq!(it.head(5).len(), 1);
+        assert_eq!(it.head(0).len(), 1);
+        assert_eq!(it.after(Lsn::new(1)).unwrap().head(5).len(), 1);
+        assert_eq!(it.after(Lsn::new(1)).unwrap().head(6).len(), 2);
+    }
+
+    #[test]
+    fn an_open_record_can_be_taken_back() {
+        let mut batch = ChunkBuilder::new();
+        batch.push(b"kept");
+        batch.buffer().put_slice(b"half");
+        batch.discard_open_record();
+        batch.push(b"wrong");
+        batch.pop();
+        batch.push(b"next");
+        let it = batch.take(Lsn::new(1), Epoch::first()).unwrap();
+        assert_eq!(texts(&it), [(1, "kept"), (2, "next")]);
+        assert!(batch.take(Lsn::new(3), Epoch::first()).is_none());
+    }
+}

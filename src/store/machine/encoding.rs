@@ -1,0 +1,273 @@
+//! How the state of a session is written where it survives the process.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Buf, BufMut, TryGetError};
+
+use crate::{
+    log::{Epoch, ErrorCode, Lsn, Outcome, Status},
+    store::{
+        AbortRequest, Holder, SessionMeta, Token,
+        machine::{
+            SessionMachine, answers::AnswerLog, lease::LeaseTerm, retention::RetentionState,
+        },
+    },
+};
+
+/// The bytes are not the state of a session.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("these bytes are not the state of a session")]
+#[non_exhaustive]
+pub struct InvalidEncoding;
+
+impl SessionMachine {
+    /// Writes all but [`SessionMeta`], the answers, which are written once and not with every state, and the
+    /// lease: whoever had that is gone when this is read again.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        put_time(to, self.created);
+        to.put_u128_le(self.token.0);
+        put_epoch(to, self.epoch);
+        to.put_u32_le(self.attempts);
+        to.put_u64_le(self.tail.get());
+        put_epoch(to, self.tail_epoch);
+        to.put_u8(status_number(self.status));
+        match &self.abort {
+            None => to.put_u8(0),
+            Some(AbortRequest { reason: None }) => to.put_u8(1),
+            Some(AbortRequest { reason: Some(why) }) => {
+                to.put_u8(2);
+                put_bytes(to, why.as_bytes());
+            }
+        }
+        let kept = &self.retention;
+        put_time(to, kept.keep_until);
+        put_time(to, kept.tombstone);
+        put_time(to, kept.deleted.unwrap_or(Duration::MAX));
+        to.put_u16_le(u16::try_from(kept.holds.len()).unwrap_or(u16::MAX));
+        for (holder, until) in kept.holds.iter().take(usize::from(u16::MAX)) {
+            to.put_u64_le(holder.0);
+            put_time(to, *until);
+        }
+    }
+
+    /// Reads what [`store`](Self::store) wrote. Nobody owns the session, and nothing is answered.
+    ///
+    /// # Errors
+    ///
+    /// If that is something else.
+    pub fn decode(from: &mut &[u8], info: Arc<SessionMeta>) -> Result<Self, InvalidEncoding> {
+        Ok(Self {
+            info,
+            created: time(from)?,
+            token: Token(from.try_get_u128_le()?),
+            epoch: epoch(from)?,
+            attempts: from.try_get_u32_le()?,
+            tail: Lsn::new(from.try_get_u64_le()?),
+            tail_epoch: epoch(from)?,
+            status: status(from.try_get_u8()?)?,
+            abort: match from.try_get_u8()? {
+                0 => None,
+                1 => Some(AbortRequest { reason: None }),
+                2 => {
+                    let why = std::str::from_utf8(bytes(from)?).map_err(|_| InvalidEncoding)?;
+                    let reason = Some(why.into());
+                    Some(AbortRequest { reason })
+                }
+                _ => return Err(InvalidEncoding),
+            },
+            answers: AnswerLog::default(),
+            held: LeaseTerm::new(Duration::ZERO, Duration::ZERO),
+            retention: retention(from)?,
+        })
+    }
+}
+
+fn retention(from: &mut &[u8]) -> Result<RetentionState, InvalidEncoding> {
+    let keep_until = time(from)?;
+    let tombstone = time(from)?;
+    let deleted = Some(time(from)?).filter(|at| *at < Duration::from_nanos(u64::MAX));
+    let count = from.try_get_u16_le()?;
+    let holds = (0..count).map(|_| Ok((Holder(from.try_get_u64_le()?), time(from)?)));
+    Ok(RetentionState {
+        keep_until,
+        holds: holds.collect::<Result<_, InvalidEncoding>>()?,
+        tombstone,
+        deleted,
+    })
+}
+
+const STREAMING: u8 = 0;
+const WAITING: u8 = 1;
+const COMPLETE: u8 = 2;
+const ABORTED: u8 = 3;
+// The numbers after this one are those of the codes, in the order of `stored_code`.
+const ERROR: u8 = 4;
+
+const CODES: [ErrorCode; 5] = [
+    ErrorCode::Provider,
+    ErrorCode::Timeout,
+    ErrorCode::Interrupted,
+    ErrorCode::Limit,
+    ErrorCode::Internal,
+];
+
+fn status_number(status: Status) -> u8 {
+    match status {
+        Status::Streaming => STREAMING,
+        Status::Waiting => WAITING,
+        Status::Ended(Outcome::Complete) => COMPLETE,
+        Status::Ended(Outcome::Aborted) => ABORTED,
+        Status::Ended(Outcome::Error(code)) => {
+            ERROR
+                + match code {
+                    ErrorCode::Provider => 0,
+                    ErrorCode::Timeout => 1,
+                    ErrorCode::Interrupted => 2,
+                    ErrorCode::Limit => 3,
+                    ErrorCode::Internal => 4,
+                }
+        }
+    }
+}
+
+fn status(number: u8) -> Result<Status, InvalidEncoding> {
+    Ok(match number {
+        STREAMING => Status::Streaming,
+        WAITING => Status::Waiting,
+        COMPLETE => Status::Ended(Outcome::Complete),
+        ABORTED => Status::Ended(Outcome::Aborted),
+        code => {
+            let code = CODES
+                .get(usize::from(code - ERROR))
+                .ok_or(InvalidEncoding)?;
+            Status::Ended(Outcome::Error(*code))
+        }
+    })
+}
+
+fn put_epoch(to: &mut Vec<u8>, epoch: Epoch) {
+    to.put_u64_le(epoch.counter);
+    to.put_u64_le(epoch.bits);
+}
+
+fn epoch(from: &mut &[u8]) -> Result<Epoch, InvalidEncoding> {
+    Ok(Epoch {
+        counter: from.try_get_u64_le()?,
+        bits: from.try_get_u64_le()?,
+    })
+}
+
+/// In nanoseconds; what is longer than 584 years stays that long.
+fn put_time(to: &mut Vec<u8>, time: Duration) {
+    to.put_u64_le(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+}
+
+fn time(from: &mut &[u8]) -> Result<Duration, InvalidEncoding> {
+    Ok(Duration::from_nanos(from.try_get_u64_le()?))
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.put_u32_le(u32::try_from(bytes.len()).expect("less than 4 GiB"));
+    to.put_slice(bytes);
+}
+
+fn bytes<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], InvalidEncoding> {
+    let len = usize::try_from(from.try_get_u32_le()?).map_err(|_| InvalidEncoding)?;
+    let (bytes, rest) = from.split_at_checked(len).ok_or(InvalidEncoding)?;
+    *from = rest;
+    Ok(bytes)
+}
+
+impl From<TryGetError> for InvalidEncoding {
+    fn from(_: TryGetError) -> Self {
+        Self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        log::{Digest, ServiceName},
+        store::{AfterAppend, Delete, NewSession, Seal},
+    };
+
+    fn lives() -> Vec<SessionMachine> {
+        let info = Arc::new(SessionMeta {
+            owner: None,
+            chat: None,
+            service: ServiceName::new("a service"),
+            digest: Digest([0; 32]),
+            format: 1,
+        });
+        let new = NewSession {
+            info,
+            request: bytes::Bytes::new(),
+            token: Token(7),
+            lease: Duration::from_secs(1),
+            tombstone: Duration::from_secs(9),
+        };
+        let now = Duration::from_secs(1000);
+        let fresh = SessionMachine::new(&new, now);
+        let outcomes = [Outcome::Complete, Outcome::Aborted];
+        let errors = ErrorCode::ALL.map(Outcome::Error);
+        let mut lives: Vec<SessionMachine> = outcomes
+            .into_iter()
+            .chain(errors)
+            .map(|outcome| {
+                let mut batch = crate::log::ChunkBuilder::new();
+                batch.push(b"a");
+                let epoch = fresh.state(now).epoch;
+                let chunk = batch.take(Lsn::new(1), epoch).unwrap();
+                let keep = Duration::from_secs(3);
+                let mut machine = fresh.clone();
+                machine
+                    .append(&chunk, AfterAppend::Seal(Seal { outcome, keep }), 9, now)
+                    .unwrap();
+                machine
+            })
+            .collect();
+        let mut aborted = fresh.clone();
+        let reason = Some("enough".into());
+        aborted.abort(AbortRequest { reason }, now).unwrap();
+        aborted
+            .hold(Holder(3), Duration::from_secs(5), now)
+            .unwrap();
+        aborted.hold(Holder(4), Duration::MAX, now).unwrap();
+        let mut deleted = aborted.clone();
+        deleted.delete(Delete::Now, now).unwrap();
+        lives.extend([fresh, aborted, deleted]);
+        lives
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written_but_for_its_lease() {
+        for machine in lives() {
+            let mut written = Vec::new();
+            machine.encode(&mut written);
+            let mut from = &written[..];
+            let read = SessionMachine::decode(&mut from, machine.info.clone()).unwrap();
+            assert!(from.is_empty());
+            let mut again = Vec::new();
+            read.encode(&mut again);
+            assert_eq!(again, written);
+            let now = Duration::from_secs(1001);
+            assert_eq!(read.state(now).version(), machine.state(now).version());
+            assert_eq!(read.due(now), machine.due(now));
+            assert_eq!(read.state(now).lease, crate::store::Lease::Free);
+        }
+    }
+
+    #[test]
+    fn a_state_that_is_cut_is_none() {
+        for machine in lives() {
+            let mut written = Vec::new();
+            machine.encode(&mut written);
+            for len in 0..written.len() {
+                assert!(
+                    SessionMachine::decode(&mut &written[..len], machine.info.clone()).is_err()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use crate::store::{Delete, Holder};
+
+/// For how long a session is kept, and what stands where it was.
+#[derive(Debug, Clone)]
+pub(super) struct RetentionState {
+    // Counts only once the session is sealed.
+    pub(super) keep_until: Duration,
+    // Servers whose readers hold it, each until when; at most one entry a server.
+    pub(super) holds: Vec<(Holder, Duration)>,
+    pub(super) tombstone: Duration,
+    pub(super) deleted: Option<Duration>,
+}
+
+/// Whether there is a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Present,
+    /// Only its tombstone is left.
+    Tombstone,
+    /// Nothing is left.
+    Nothing,
+}
+
+impl RetentionState {
+    pub(super) fn new(tombstone: Duration) -> Self {
+        Self {
+            keep_until: Duration::ZERO,
+            holds: Vec::new(),
+            tombstone,
+            deleted: None,
+        }
+    }
+
+    pub(super) fn presence(&self, sealed: bool, now: Duration) -> Presence {
+        match self.gone_at(sealed) {
+            Some(gone) if gone <= now => {
+                let ends = gone.saturating_add(self.tombstone);
+                if ends <= now {
+                    Presence::Nothing
+                } else {
+                    Presence::Tombstone
+                }
+            }
+            _ => Presence::Present,
+        }
+    }
+
+    /// When a sweep next finds something to remove.
+    pub(super) fn due(&self, sealed: bool, now: Duration) -> Option<Duration> {
+        self.gone_at(sealed).map(|gone| {
+            if gone > now {
+                gone
+            } else {
+                gone.saturating_add(self.tombstone)
+            }
+        })
+    }
+
+    fn gone_at(&self, sealed: bool) -> Option<Duration> {
+        self.deleted.or(sealed.then_some(self.keep_until))
+    }
+
+    /// Keeps it at least until then.
+    pub(super) fn keep(&mut self, until: Duration) {
+        self.keep_until = self.keep_until.max(until);
+    }
+
+    pub(super) fn hold(&mut self, by: Holder, keep: Duration, now: Duration) {
+        let until = now.saturating_add(keep);
+        self.holds.retain(|&(who, held)| who == by || held > now);
+        match self.holds.iter_mut().find(|(who, _)| *who == by) {
+            Some((_, held)) => *held = until.max(*held),
+            None => self.holds.push((by, until)),
+        }
+        self.keep(until);
+    }
+
+    /// Whether this way of deleting has to wait for another server.
+    pub(super) fn is_held(&self, how: Delete, now: Duration) -> bool {
+        match how {
+            Delete::Now => false,
+            Delete::Released(by) => self
+                .holds
+                .iter()
+                .any(|&(who, held)| who != by && held > now),
+        }
+    }
+
+    pub(super) fn delete(&mut self, now: Duration) {
+        self.deleted = Some(now);
+        self.holds = Vec::new();
+    }
+}

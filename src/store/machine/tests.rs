@@ -1,0 +1,351 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use proptest::{collection::vec, prelude::*};
+
+use crate::{
+    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName},
+    store::{
+        AbortRequest, AfterAppend, Created, Delete, Holder, Lease, NewSession, Seal, SessionMeta,
+        StoreError, StoredAnswer, Token,
+        machine::{AnswerEffect, SessionMachine},
+    },
+};
+
+const LEASE: u64 = 10;
+const TOMBSTONE: u64 = 100;
+
+fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn machine() -> SessionMachine {
+    let new = NewSession {
+        info: Arc::new(SessionMeta {
+            owner: None,
+            chat: None,
+            service: ServiceName::new("a service"),
+            digest: Digest([0; 32]),
+            format: SessionMeta::LATEST_FORMAT,
+        }),
+        request: Bytes::new(),
+        token: Token(1),
+        lease: secs(LEASE),
+        tombstone: secs(TOMBSTONE),
+    };
+    SessionMachine::new(&new, Duration::ZERO)
+}
+
+fn chunk(first: u64, len: usize, epoch: Epoch) -> Chunk {
+    let mut batch = ChunkBuilder::new();
+    batch.extend(std::iter::repeat_n(&b"x"[..], len));
+    batch.take(Lsn::new(first), epoch).unwrap()
+}
+
+fn seal(keep: u64) -> AfterAppend {
+    AfterAppend::Seal(Seal {
+        outcome: Outcome::Complete,
+        keep: secs(keep),
+    })
+}
+
+impl SessionMachine {
+    fn push(
+        &mut self,
+        first: u64,
+        len: usize,
+        epoch: Epoch,
+        then: AfterAppend,
+        now: u64,
+    ) -> &'static str {
+        match self.append(&chunk(first, len, epoch), then, 5, secs(now)) {
+            Ok(written) if written.fresh => "added",
+            Ok(_) => "there",
+            Err(error) => word(&error),
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.state(Duration::ZERO).epoch
+    }
+}
+
+fn word(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::NotFound => "not found",
+        StoreError::Gone(_) => "gone",
+        StoreError::Held => "held",
+        StoreError::Fenced => "fenced",
+        StoreError::Sealed => "sealed",
+        StoreError::Conflict { .. } => "conflict",
+        StoreError::Rewound { .. } => "rewound",
+        StoreError::TooLarge { .. } => "too large",
+        _ => "other",
+    }
+}
+
+#[test]
+fn an_append_is_checked_in_the_order_of_the_contract() {
+    let stranger = Epoch::first();
+    // The tail is 3, written by ours. Columns: first, count, ours, then open, sealed, deleted.
+    let table = [
+        (4, 1, true, "added", "sealed", "gone"),
+        (1, 3, true, "there", "there", "gone"),
+        (3, 1, true, "there", "there", "gone"),
+        (3, 1, false, "fenced", "fenced", "gone"),
+        (4, 1, false, "fenced", "fenced", "gone"),
+        (9, 1, false, "fenced", "fenced", "gone"),
+        (3, 2, true, "conflict", "sealed", "gone"),
+        (2, 1, true, "conflict", "sealed", "gone"),
+        (5, 1, true, "rewound", "sealed", "gone"),
+        (4, 6, true, "too large", "sealed", "gone"),
+        (5, 6, true, "rewound", "sealed", "gone"),
+        (4, 6, false, "fenced", "fenced", "gone"),
+    ];
+    for (first, len, ours, open, sealed, deleted) in table {
+        let mut bases = [machine(), machine(), machine()];
+        for machine in &mut bases {
+            let ours = machine.epoch();
+            assert_eq!(machine.push(1, 2, ours, AfterAppend::Streaming, 0), "added");
+        }
+        let thens = [AfterAppend::Streaming, seal(50), AfterAppend::Streaming];
+        for ((machine, then), expected) in bases.iter_mut().zip(thens).zip([open, sealed, deleted])
+        {
+            let epoch = machine.epoch();
+            assert_eq!(machine.push(3, 1, epoch, then, 0), "added");
+            if expected == deleted {
+                machine.delete(Delete::Now, secs(1)).unwrap();
+            }
+            let by = if ours { epoch } else { stranger };
+            let is = machine.push(first, len, by, AfterAppend::Streaming, 1);
+            assert_eq!(is, expected, "append at {first} of {len}, ours: {ours}");
+        }
+    }
+}
+
+#[test]
+fn a_lease_is_over_at_its_last_moment_and_not_before() {
+    let mut machine = machine();
+    let seen = machine.epoch();
+    let mut claim = |nanos: u64| {
+        let now = Duration::from_nanos(LEASE * 1_000_000_000 - nanos);
+        machine.claim(seen, Token(2), secs(LEASE), now).map(drop)
+    };
+    assert!(matches!(claim(1), Err(StoreError::Held)));
+    assert!(claim(0).is_ok());
+}
+
+#[test]
+fn retention_and_tombstone_end_at_their_last_moment() {
+    let mut machine = machine();
+    let epoch = machine.epoch();
+    machine.push(1, 1, epoch, seal(20), 5);
+    let table = [
+        (5, "here"),
+        (24, "here"),
+        (25, "gone"),
+        (25 + TOMBSTONE - 1, "gone"),
+        (25 + TOMBSTONE, "not found"),
+    ];
+    for (now, expected) in table {
+        let is = machine
+            .check_present(secs(now))
+            .map_or_else(|e| word(&e), |()| "here");
+        assert_eq!(is, expected, "at {now}");
+    }
+    assert_eq!(machine.due(secs(5)), Some(secs(25)));
+    assert_eq!(machine.due(secs(25)), Some(secs(25 + TOMBSTONE)));
+}
+
+#[test]
+fn a_lease_that_was_given_back_is_not_taken_by_a_late_append() {
+    let mut machine = machine();
+    let epoch = machine.epoch();
+    machine.renew(epoch, Duration::ZERO, secs(1)).unwrap();
+    assert_eq!(
+        machine.push(1, 1, epoch, AfterAppend::Streaming, 2),
+        "added"
+    );
+    assert_eq!(machine.state(secs(2)).lease, Lease::Free);
+    assert!(machine.claim(epoch, Token(2), secs(LEASE), secs(2)).is_ok());
+}
+
+#[test]
+fn tokens_are_known_until_somebody_else_claims() {
+    let mut machine = machine();
+    let first = machine.epoch();
+    let created = |machine: &SessionMachine, token| {
+        let answer = machine.create(token, secs(1)).unwrap();
+        matches!(answer, Created::Created(_))
+    };
+    assert!(created(&machine, Token(1)) && !created(&machine, Token(2)));
+    let second = machine.claim(first, Token(2), secs(1), secs(10)).unwrap();
+    assert_eq!(
+        machine.claim(first, Token(2), secs(1), secs(10)).unwrap(),
+        second
+    );
+    assert!(!created(&machine, Token(1)) && !created(&machine, Token(2)));
+    machine.claim(second, Token(3), secs(1), secs(11)).unwrap();
+    assert!(machine.claim(first, Token(2), secs(1), secs(12)).is_err());
+    assert_eq!(machine.state(secs(12)).attempts, 2);
+}
+
+#[test]
+fn times_past_the_end_of_time_do_no_harm() {
+    let mut machine = machine();
+    let epoch = machine.epoch();
+    machine.renew(epoch, Duration::MAX, secs(5)).unwrap();
+    machine.hold(Holder(1), Duration::MAX, secs(5)).unwrap();
+    assert!(!machine.state(secs(u64::MAX / 2)).lease.is_over());
+    assert_eq!(machine.push(1, 1, epoch, seal(u64::MAX), 6), "added");
+    assert!(machine.check_present(secs(u64::MAX / 2)).is_ok());
+    assert!(machine.due(secs(7)).is_some());
+}
+
+/// What anybody may do to a session at any time. Epochs and LSNs are near the right ones.
+#[derive(Debug, Clone)]
+enum Act {
+    Pass(u64),
+    Claim {
+        stale: bool,
+        token: u128,
+    },
+    Renew {
+        stale: bool,
+        lease: u64,
+    },
+    Append {
+        stale: bool,
+        off: i64,
+        len: usize,
+        then: u8,
+    },
+    Abort,
+    Answer {
+        name: u8,
+        content: u8,
+    },
+    Hold {
+        by: u64,
+        keep: u64,
+    },
+    Release(u64),
+    Delete,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (0..15u64).prop_map(Act::Pass),
+        4 => (any::<bool>(), 2..6u128).prop_map(|(stale, token)| Act::Claim { stale, token }),
+        2 => (any::<bool>(), 0..15u64).prop_map(|(stale, lease)| Act::Renew { stale, lease }),
+        8 => (any::<bool>(), -2..=2i64, 1..4usize, 0..8u8)
+            .prop_map(|(stale, off, len, then)| Act::Append { stale, off, len, then }),
+        1 => Just(Act::Abort),
+        3 => (0..3u8, 0..2u8).prop_map(|(name, content)| Act::Answer { name, content }),
+        2 => (0..3u64, 0..30u64).prop_map(|(by, keep)| Act::Hold { by, keep }),
+        1 => (0..3u64).prop_map(Act::Release),
+        1 => Just(Act::Delete),
+    ];
+    vec(act, 1..60)
+}
+
+proptest! {
+    #[test]
+    fn no_order_of_events_breaks_a_session(acts in acts()) {
+        let mut machine = machine();
+        let (mut now, mut stale) = (Duration::ZERO, machine.epoch());
+        let mut seals = 0;
+        // Not before this moment may the session be gone, unless it is deleted.
+        let (mut kept, mut deleted) = (Duration::ZERO, false);
+        for act in acts {
+            let before = machine.state(now);
+            let here = machine.check_present(now).is_ok();
+            let epoch = |is_stale| if is_stale { stale } else { before.epoch };
+            match act {
+                Act::Pass(time) => now += secs(time),
+                Act::Claim { stale: old, token } => {
+                    if let Ok(new) = machine.claim(epoch(old), Token(token), secs(LEASE), now) {
+                        prop_assert!(here && before.status.outcome().is_none());
+                        if new != before.epoch {
+                            prop_assert!(before.lease.is_over(), "claimed while held");
+                            prop_assert_eq!(epoch(old), before.epoch);
+                            prop_assert_eq!(new.counter, before.epoch.counter + 1);
+                            prop_assert_eq!(machine.state(now).attempts, before.attempts + 1);
+                            stale = before.epoch;
+                        }
+                    }
+                }
+                Act::Renew { stale: old, lease } => {
+                    if machine.renew(epoch(old), secs(lease), now).is_ok() {
+                        prop_assert_eq!(epoch(old), before.epoch);
+                        prop_assert_eq!(machine.state(now).lease.is_over(), lease == 0);
+                    }
+                }
+                Act::Append { stale: old, off, len, then } => {
+                    let first = before.tail.next().get().saturating_add_signed(off).max(1);
+                    let chunk = chunk(first, len, epoch(old));
+                    let then = match then { 0 => seal(20), 1 => AfterAppend::Waiting, _ => AfterAppend::Streaming };
+                    match machine.append(&chunk, then, usize::MAX, now) {
+                        Ok(written) if written.fresh => {
+                            prop_assert!(here && before.status.outcome().is_none());
+                            prop_assert_eq!(chunk.epoch(), before.epoch);
+                            prop_assert_eq!(chunk.first(), before.tail.next());
+                            prop_assert_eq!(machine.state(now).tail, chunk.last());
+                            prop_assert_eq!(&written.answer.abort, &before.abort);
+                            if matches!(then, AfterAppend::Seal(_)) {
+                                seals += 1;
+                                kept = kept.max(now + secs(20));
+                            }
+                        }
+                        _ => prop_assert_eq!(machine.state(now).version(), before.version()),
+                    }
+                }
+                Act::Abort => {
+                    let abort = AbortRequest { reason: Some(format!("{now:?}").into()) };
+                    let open = here && before.status.outcome().is_none();
+                    drop(machine.abort(abort, now));
+                    let after = machine.state(now).abort;
+                    prop_assert_eq!(after.is_some(), before.abort.is_some() || open);
+                    prop_assert!(before.abort.is_none() || before.abort == after);
+                }
+                Act::Answer { name, content } => {
+                    let known = machine.answers_after(0, now);
+                    let answer = StoredAnswer::new(name.to_string(), vec![content]);
+                    let there = known.iter().flatten().find(|it| it.name == answer.name).cloned();
+                    match machine.answer(answer.clone(), now) {
+                        Ok(AnswerEffect::Added) => {
+                            prop_assert!(here && before.status.outcome().is_none());
+                            prop_assert!(there.is_none());
+                            let mut all = known.unwrap();
+                            all.push(answer);
+                            prop_assert_eq!(machine.answers_after(0, now).unwrap(), all);
+                        }
+                        Ok(AnswerEffect::AlreadyStored) => prop_assert_eq!(there, Some(answer)),
+                        Ok(AnswerEffect::Taken) => prop_assert!(there.is_some_and(|it| it != answer)),
+                        Err(StoreError::Sealed) => {
+                            prop_assert!(before.status.outcome().is_some());
+                        }
+                        Err(_) => prop_assert!(!here),
+                    }
+                }
+                Act::Hold { by, keep } => {
+                    if machine.hold(Holder(by), secs(keep), now).is_ok() {
+                        kept = kept.max(now + secs(keep));
+                    }
+                }
+                Act::Release(by) => {
+                    deleted |= matches!(machine.delete(Delete::Released(Holder(by)), now), Ok(true));
+                }
+                Act::Delete => deleted |= matches!(machine.delete(Delete::Now, now), Ok(true)),
+            }
+            let after = machine.state(now);
+            prop_assert!(after.tail >= before.tail);
+            prop_assert!(before.status.outcome().is_none() || after.status == before.status);
+            prop_assert!(after.answers == 0 || after.status.outcome().is_none());
+            prop_assert!(seals <= 1);
+            prop_assert!(here || machine.check_present(now).is_err(), "it came back");
+            let should = !deleted && (seals == 0 || now < kept);
+            prop_assert_eq!(machine.check_present(now).is_ok(), should, "at {:?}", now);
+        }
+    }
+}

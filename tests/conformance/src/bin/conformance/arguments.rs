@@ -1,0 +1,222 @@
+use std::{str::FromStr, time::Duration};
+
+use http::{HeaderName, HeaderValue, Uri};
+use thiserror::Error;
+use unbroken_conformance::http::{CASES, Case, InvalidTarget, Target};
+
+use crate::give_up::give_up;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    Help,
+    List,
+    Test(Box<Arguments>),
+}
+
+/// A server, and what to test of it.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) address: Uri,
+    pub(crate) target: Target,
+    /// In the order of the suite; all of them if empty.
+    pub(crate) cases: Vec<&'static Case>,
+}
+
+/// A command line that can't be followed.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum Unclear {
+    #[error("name the server: http://HOST:PORT/PATH")]
+    NoAddress,
+    #[error("one server at a time: `{0}` is a second one")]
+    SecondAddress(String),
+    #[error(transparent)]
+    Address(#[from] InvalidTarget),
+    #[error("there is no option `{0}`")]
+    NoSuchOption(String),
+    #[error("`{0}` needs a value after it")]
+    NoValue(String),
+    #[error("`{option}` takes a number, not `{value}`")]
+    NoNumber { option: String, value: String },
+    #[error("`{option}` takes a header as 'NAME: VALUE', not `{value}`")]
+    NoHeader { option: String, value: String },
+    #[error("`--waive` takes CASE=REASON, not `{0}`")]
+    NoReason(String),
+    #[error("there is no case `{0}`; `--list` names them")]
+    NoSuchCase(String),
+}
+
+type Tell = Box<dyn FnOnce(Target) -> Target>;
+
+impl Wish {
+    /// Reads a command line, without the program's name.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, Unclear> {
+        let mut arguments = arguments.into_iter();
+        let mut address = None;
+        let mut cases = Vec::new();
+        let mut told: Vec<Tell> = Vec::new();
+        while let Some(argument) = arguments.next() {
+            let option = Opt(&argument);
+            let mut value = || {
+                let value = arguments.next();
+                value.ok_or_else(|| Unclear::NoValue(argument.clone()))
+            };
+            told.push(match argument.as_str() {
+                "--help" | "-h" => return Ok(Self::Help),
+                "--list" => return Ok(Self::List),
+                "--http2" => Box::new(Target::http2),
+                "--caller" => {
+                    let (name, header) = option.header(value()?)?;
+                    Box::new(|it| it.caller(name, header))
+                }
+                "--stranger" => {
+                    let (name, header) = option.header(value()?)?;
+                    Box::new(|it| it.stranger(name, header))
+                }
+                "--max-body" => option.number(value()?, Target::max_body)?,
+                "--event-bytes" => option.number(value()?, Target::event_bytes)?,
+                "--session-events" => option.number(value()?, Target::session_events)?,
+                "--session-bytes" => option.number(value()?, Target::session_bytes)?,
+                "--running" => option.number(value()?, Target::running)?,
+                "--running-per-owner" => option.number(value()?, Target::running_per_owner)?,
+                "--idle" => option.time(value()?, Target::idle)?,
+                "--age" => option.time(value()?, Target::age)?,
+                "--heartbeat" => option.time(value()?, Target::heartbeat)?,
+                "--body-timeout" => option.time(value()?, Target::body_timeout)?,
+                "--give-up" => {
+                    let command = value()?;
+                    Box::new(|it| it.give_up(move || give_up(command.clone())))
+                }
+                "--waive" => {
+                    let waived = value()?;
+                    let (name, reason) = waived
+                        .split_once('=')
+                        .filter(|(_, reason)| !reason.is_empty())
+                        .ok_or_else(|| Unclear::NoReason(waived.clone()))?;
+                    let (name, reason) = (case(name)?.name, reason.to_owned());
+                    Box::new(move |it| it.waive(name, reason))
+                }
+                "--case" => {
+                    cases.push(case(&value()?)?.name);
+                    continue;
+                }
+                _ if argument.starts_with('-') => return Err(Unclear::NoSuchOption(argument)),
+                _ if address.is_some() => return Err(Unclear::SecondAddress(argument)),
+                _ => {
+                    address = Some(argument);
+                    continue;
+                }
+            });
+        }
+        let address = address.ok_or(Unclear::NoAddress)?;
+        let target = Target::new(&address)?;
+        Ok(Self::Test(Box::new(Arguments {
+            address: address.parse().expect("a target is an address"),
+            target: told.into_iter().fold(target, |target, tell| tell(target)),
+            cases: CASES.iter().filter(|it| cases.contains(&it.name)).collect(),
+        })))
+    }
+}
+
+/// An option, by its name.
+struct Opt<'a>(&'a str);
+
+impl Opt<'_> {
+    fn number<N>(
+        &self,
+        value: String,
+        tell: impl FnOnce(Target, N) -> Target + 'static,
+    ) -> Result<Tell, Unclear>
+    where
+        N: FromStr + 'static,
+    {
+        let option = self.0.to_owned();
+        match value.parse() {
+            Ok(number) => Ok(Box::new(move |target| tell(target, number))),
+            Err(_) => Err(Unclear::NoNumber { option, value }),
+        }
+    }
+
+    /// In milliseconds.
+    fn time(
+        &self,
+        value: String,
+        tell: impl FnOnce(Target, Duration) -> Target + 'static,
+    ) -> Result<Tell, Unclear> {
+        self.number(value, |target, ms| tell(target, Duration::from_millis(ms)))
+    }
+
+    fn header(&self, value: String) -> Result<(HeaderName, HeaderValue), Unclear> {
+        let header = value.split_once(':').and_then(|(name, value)| {
+            Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
+        });
+        let option = self.0.to_owned();
+        header.ok_or(Unclear::NoHeader { option, value })
+    }
+}
+
+fn case(name: &str) -> Result<&'static Case, Unclear> {
+    Case::named(name).ok_or_else(|| Unclear::NoSuchCase(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: &str = "http://localhost:3000/api/chat";
+
+    fn read(arguments: &[&str]) -> Result<Wish, Unclear> {
+        Wish::read(arguments.iter().map(ToString::to_string))
+    }
+
+    #[test]
+    fn options_may_stand_on_either_side_of_the_address() {
+        for arguments in [
+            [ADDRESS, "--http2", "--caller", "Authorization: Bearer a"],
+            ["--http2", "--caller", "Authorization: Bearer a", ADDRESS],
+        ] {
+            let Ok(Wish::Test(arguments)) = read(&arguments) else {
+                panic!("{:?}", read(&arguments));
+            };
+            assert_eq!(arguments.address, ADDRESS);
+            assert!(format!("{:?}", arguments.target).contains("http2: true"));
+            assert!(arguments.cases.is_empty());
+        }
+    }
+
+    #[test]
+    fn cases_run_in_the_order_of_the_suite_and_each_once() {
+        let [first, .., last] = CASES else {
+            unreachable!()
+        };
+        let twice = ["--case", last.name, "--case", first.name];
+        let arguments = [&[ADDRESS][..], &twice, &twice].concat();
+        let Ok(Wish::Test(arguments)) = read(&arguments) else {
+            panic!("{:?}", read(&arguments));
+        };
+        let names: Vec<_> = arguments.cases.iter().map(|case| case.name).collect();
+        assert_eq!(names, [first.name, last.name]);
+    }
+
+    #[test]
+    fn what_can_not_be_followed_is_said() {
+        for (arguments, error) in [
+            (&[][..], "name the server"),
+            (&["localhost:3000"], "not an address"),
+            (&["https://localhost/chat"], "speaks no TLS"),
+            (&[ADDRESS, ADDRESS], "a second one"),
+            (&[ADDRESS, "--fast"], "no option `--fast`"),
+            (&[ADDRESS, "--running"], "`--running` needs a value"),
+            (&[ADDRESS, "--running", "-1"], "takes a number, not `-1`"),
+            (&[ADDRESS, "--heartbeat", "1s"], "takes a number, not `1s`"),
+            (&[ADDRESS, "--caller", "Bearer a"], "'NAME: VALUE'"),
+            (&[ADDRESS, "--stranger", "a b: c"], "'NAME: VALUE'"),
+            (&[ADDRESS, "--case", "nonsense"], "no case `nonsense`"),
+            (&[ADDRESS, "--waive", "nonsense=why"], "no case `nonsense`"),
+            (&[ADDRESS, "--waive", CASES[0].name], "CASE=REASON"),
+        ] {
+            let seen = read(arguments).unwrap_err().to_string();
+            assert!(seen.contains(error), "{arguments:?}: {seen}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+use std::time::Duration;
+
+use unbroken::{
+    log::{Chunk, Epoch, SessionId},
+    store::{AbortRequest, AfterAppend, Delete, Holder, NewSession, Store, StoredAnswer, Token},
+};
+
+/// A copy of a request that the network kept.
+#[derive(Debug, Clone)]
+pub(super) enum Request {
+    Create(SessionId, NewSession),
+    Claim(SessionId, Epoch, Token, Duration),
+    Renew(Vec<(SessionId, Epoch)>, Duration),
+    Append(SessionId, Chunk, AfterAppend),
+    Abort(SessionId, AbortRequest),
+    Answer(SessionId, StoredAnswer),
+    Hold(SessionId, Holder, Duration),
+    Delete(SessionId, Delete),
+}
+
+impl Request {
+    /// Arrives; nobody hears the reply.
+    pub(super) async fn arrive(self, store: &impl Store) {
+        match self {
+            Self::Create(id, new) => drop(store.create(&id, new).await),
+            Self::Claim(id, seen, token, lease) => {
+                drop(store.claim(&id, seen, token, lease).await);
+            }
+            Self::Renew(owned, lease) => drop(store.renew(&owned, lease).await),
+            Self::Append(id, chunk, then) => drop(store.append(&id, chunk, then).await),
+            Self::Abort(id, abort) => drop(store.abort(&id, abort).await),
+            Self::Answer(id, answer) => drop(store.answer(&id, answer).await),
+            Self::Hold(id, by, keep) => drop(store.hold(&id, by, keep).await),
+            Self::Delete(id, how) => drop(store.delete(&id, how).await),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! A store that has bad days, when a test says so.
+
+mod faults;
+mod late;
+mod rewind;
+mod store;
+
+pub use crate::fault::{
+    faults::{Fault, Faults, Op, Rates},
+    rewind::{Jump, Rewind},
+    store::FaultStore,
+};

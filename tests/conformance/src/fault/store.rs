@@ -1,0 +1,324 @@
+#![deny(clippy::missing_trait_methods)]
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use crate::fault::{Fault, Faults, Jump, Op, Rewind, late::Request};
+use unbroken::{
+    log::{Chunk, Epoch, Position, SessionId},
+    store::{
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoredAnswer, Token, Version,
+    },
+};
+
+/// A store that does what networks do, when its [`Faults`] say so. Clones share the faults.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use unbroken::store::{Memory, Store};
+/// use crate::{Fault, FaultStore, Op};
+///
+/// let store = FaultStore::new(Memory::new());
+/// store.faults().next(Op::Sweep, Fault::LoseAfter);
+/// assert!(store.sweep(10).await.is_err());
+/// assert!(store.sweep(10).await.is_ok());
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct FaultStore<S> {
+    inner: S,
+    faults: Faults,
+    late: Arc<Mutex<Vec<(usize, Request)>>>,
+}
+
+impl<S> FaultStore<S> {
+    /// Nothing goes wrong yet.
+    pub fn new(inner: S) -> Self {
+        Self {
+            inner,
+            faults: Faults::new(),
+            late: Arc::default(),
+        }
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The store inside, where nothing goes wrong.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// The copies of requests that arrive now that another call is made.
+    fn arriving(&self) -> Vec<Request> {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.iter_mut()
+            .for_each(|(calls, _)| *calls = calls.saturating_sub(1));
+        let here = late.extract_if(.., |(calls, _)| *calls == 0);
+        here.map(|(_, request)| request).collect()
+    }
+}
+
+/// What an unreachable store answers.
+fn lost(maybe_applied: bool) -> StoreError {
+    StoreError::unavailable(maybe_applied, "a fault of the test")
+}
+
+impl<S: Store> FaultStore<S> {
+    async fn call<'a, T>(
+        &'a self,
+        op: Op,
+        copy: Option<Request>,
+        run: impl FnOnce(&'a S) -> BoxFuture<'a, T>,
+        fail: impl Fn(StoreError) -> T,
+    ) -> T {
+        match self.begin(op).await {
+            Ok(fault) => self.under(fault, copy, run, fail).await,
+            Err(outage) => fail(outage),
+        }
+    }
+
+    /// What goes wrong with this call, unless nothing can be reached at all.
+    async fn begin(&self, op: Op) -> Result<Option<Fault>, StoreError> {
+        if self.faults.is_out() {
+            return Err(lost(false));
+        }
+        for request in self.arriving() {
+            request.arrive(&self.inner).await;
+        }
+        Ok(self.faults.draw(op))
+    }
+
+    async fn under<'a, T>(
+        &'a self,
+        fault: Option<Fault>,
+        copy: Option<Request>,
+        run: impl FnOnce(&'a S) -> BoxFuture<'a, T>,
+        fail: impl Fn(StoreError) -> T,
+    ) -> T {
+        match fault {
+            Some(Fault::LoseBefore) => fail(lost(true)),
+            Some(Fault::LoseAfter) => {
+                run(&self.inner).await;
+                fail(lost(true))
+            }
+            Some(Fault::PauseBefore(pause)) => {
+                sleep(pause).await;
+                run(&self.inner).await
+            }
+            Some(Fault::PauseAfter(pause)) => {
+                let answer = run(&self.inner).await;
+                sleep(pause).await;
+                answer
+            }
+            Some(Fault::Repeat(calls)) => {
+                let answer = run(&self.inner).await;
+                if let Some(copy) = copy {
+                    let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+                    late.push((calls.max(1), copy));
+                }
+                answer
+            }
+            Some(Fault::MissWake) | None => run(&self.inner).await,
+        }
+    }
+
+    /// As `changed`, but nothing wakes it.
+    async fn doze(
+        &self,
+        id: &SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> Result<SessionState, StoreError> {
+        let state = self.inner.changed(id, seen, Duration::ZERO).await?;
+        if seen.is_behind(&state.version()) {
+            return Ok(state);
+        }
+        sleep(within.min(Duration::from_secs(2))).await;
+        self.inner.changed(id, seen, Duration::ZERO).await
+    }
+}
+
+impl<S: Store> Store for FaultStore<S> {
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a SessionId,
+        new: NewSession,
+    ) -> BoxFuture<'a, Result<Created, StoreError>> {
+        let copy = Request::Create(id.clone(), new.clone());
+        Box::pin(self.call(
+            Op::Create,
+            Some(copy),
+            move |store| store.create(id, new),
+            Err,
+        ))
+    }
+
+    fn claim<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Epoch,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
+        let copy = Request::Claim(id.clone(), seen, token, lease);
+        let run = move |store: &'a S| store.claim(id, seen, token, lease);
+        Box::pin(self.call(Op::Claim, Some(copy), run, Err))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        owned: &'a [(SessionId, Epoch)],
+        lease: Duration,
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
+        let copy = Request::Renew(owned.to_vec(), lease);
+        let run = move |store: &'a S| store.renew(owned, lease);
+        let fail = |error: StoreError| owned.iter().map(|_| Err(error.clone())).collect();
+        Box::pin(self.call(Op::Renew, Some(copy), run, fail))
+    }
+
+    fn append<'a>(
+        &'a self,
+        id: &'a SessionId,
+        chunk: Chunk,
+        then: AfterAppend,
+    ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+        let copy = Request::Append(id.clone(), chunk.clone(), then);
+        let run = move |store: &'a S| store.append(id, chunk, then);
+        Box::pin(self.call(Op::Append, Some(copy), run, Err))
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
+        let run = move |store: &'a S| store.read(id, after, max_bytes);
+        Box::pin(self.call(Op::Read, None, run, Err))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Version,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
+        let run = move |store: &'a S| store.changed(id, seen, within);
+        Box::pin(async move {
+            match self.begin(Op::Changed).await? {
+                Some(Fault::MissWake) => self.doze(id, seen, within).await,
+                fault => self.under(fault, None, run, Err).await,
+            }
+        })
+    }
+
+    fn abort<'a>(
+        &'a self,
+        id: &'a SessionId,
+        abort: AbortRequest,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
+        let copy = Request::Abort(id.clone(), abort.clone());
+        Box::pin(self.call(
+            Op::Abort,
+            Some(copy),
+            move |store| store.abort(id, abort),
+            Err,
+        ))
+    }
+
+    fn answer<'a>(
+        &'a self,
+        id: &'a SessionId,
+        answer: StoredAnswer,
+    ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
+        let copy = Request::Answer(id.clone(), answer.clone());
+        Box::pin(self.call(
+            Op::Answer,
+            Some(copy),
+            move |store| store.answer(id, answer),
+            Err,
+        ))
+    }
+
+    fn answers<'a>(
+        &'a self,
+        id: &'a SessionId,
+        after: usize,
+    ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
+        let run = move |store: &'a S| store.answers(id, after);
+        Box::pin(self.call(Op::Answers, None, run, Err))
+    }
+
+    fn hold<'a>(
+        &'a self,
+        id: &'a SessionId,
+        by: Holder,
+        keep: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let copy = Request::Hold(id.clone(), by, keep);
+        Box::pin(self.call(
+            Op::Hold,
+            Some(copy),
+            move |store| store.hold(id, by, keep),
+            Err,
+        ))
+    }
+
+    fn delete<'a>(
+        &'a self,
+        id: &'a SessionId,
+        how: Delete,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let copy = Request::Delete(id.clone(), how);
+        Box::pin(self.call(
+            Op::Delete,
+            Some(copy),
+            move |store| store.delete(id, how),
+            Err,
+        ))
+    }
+
+    fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
+        Box::pin(self.call(Op::List, None, move |store| store.list(filter), Err))
+    }
+
+    fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
+        Box::pin(self.call(Op::Orphans, None, move |store| store.orphans(limit), Err))
+    }
+
+    fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
+        Box::pin(self.call(Op::Sweep, None, move |store| store.sweep(limit), Err))
+    }
+}
+
+impl<S: Rewind> Rewind for FaultStore<S> {
+    type Snapshot = S::Snapshot;
+
+    fn snapshot(&self) -> S::Snapshot {
+        self.inner.snapshot()
+    }
+
+    fn restore(&self, snapshot: &S::Snapshot) {
+        self.inner.restore(snapshot);
+    }
+}
+
+impl<S: Jump> Jump for FaultStore<S> {
+    fn jump(&self, by: Duration) {
+        self.inner.jump(by);
+    }
+}

@@ -1,0 +1,323 @@
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, Response, header, response::Parts};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use crate::{
+    http::decode::{Decoder, Event, Item},
+    report::{Stop, ensure, ensure_eq},
+};
+use unbroken::headers::SESSION_ID;
+
+/// Longer than anything takes that was not told to wait.
+pub(super) const SOON: Duration = Duration::from_secs(10);
+
+/// An answer that is being read. The order of its events is checked as they come: each LSN follows
+/// the one before, one event is terminal, and the last.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) head: Parts,
+    body: Incoming,
+    decoder: Option<Decoder>,
+    ahead: BytesMut,
+    // Without heartbeats, which depend on the time.
+    raw: Vec<u8>,
+    last: u64,
+    terminal: bool,
+    heartbeats: usize,
+    // The server said that its store is lost.
+    lost: bool,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Event(Event),
+    /// The body ended as it should, after the terminal event.
+    End,
+    /// The body failed.
+    Cut,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Whole {
+    pub(super) events: Vec<Event>,
+    /// The bytes, but for heartbeats.
+    pub(super) raw: Bytes,
+}
+
+impl Answer {
+    pub(super) fn new(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let content_type = head.headers.get(header::CONTENT_TYPE);
+        let decoder = content_type
+            .and_then(|value| value.to_str().ok())
+            .and_then(Decoder::of);
+        Self {
+            head,
+            body,
+            decoder,
+            ahead: BytesMut::new(),
+            raw: Vec::new(),
+            last: 0,
+            terminal: false,
+            heartbeats: 0,
+            lost: false,
+        }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// The answer, if it has this status.
+    pub(super) async fn expect(self, status: u16) -> Result<Self, Stop> {
+        if self.status() == status {
+            return Ok(self);
+        }
+        let seen = self.status();
+        if self.decoder.is_some() {
+            // It may have no end.
+            return Err(Stop::Failed(format!(
+                "status {seen} and a stream instead of {status}"
+            )));
+        }
+        let body = self.bytes().await.unwrap_or_default();
+        let body = String::from_utf8_lossy(&body)
+            .chars()
+            .take(300)
+            .collect::<String>();
+        Err(Stop::Failed(format!(
+            "status {seen} instead of {status}: {body}"
+        )))
+    }
+
+    /// What a header says, whole.
+    pub(super) fn header(&self, name: impl Into<HeaderName>) -> Result<&str, Stop> {
+        let name = name.into();
+        self.optional(&name)
+            .ok_or_else(|| Stop::Failed(format!("the header `{name}` is missing")))
+    }
+
+    pub(super) fn optional(&self, name: &HeaderName) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    pub(super) fn id(&self) -> Result<String, Stop> {
+        self.header(SESSION_ID).map(str::to_owned)
+    }
+
+    /// The same answer, whose first event follows this LSN.
+    pub(super) fn from(mut self, lsn: u64) -> Self {
+        self.last = lsn;
+        self
+    }
+
+    /// How many heartbeats came so far.
+    pub(super) fn heartbeats(&self) -> usize {
+        self.heartbeats
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Next, Stop> {
+        let after = self.last;
+        let next = tokio::time::timeout(SOON, self.read()).await;
+        let next = next
+            .map_err(|_| Stop::Failed(format!("no event came for {SOON:?} after LSN {after}")))??;
+        ensure!(
+            !self.lost || matches!(next, Next::Cut),
+            "{next:?} after the notice that the store is lost"
+        );
+        Ok(next)
+    }
+
+    async fn read(&mut self) -> Result<Next, Stop> {
+        loop {
+            let Some(decoder) = &mut self.decoder else {
+                return Err(Stop::Failed(format!(
+                    "no stream of events, but {:?}",
+                    self.head.headers.get(header::CONTENT_TYPE)
+                )));
+            };
+            let begins = self.raw.len() - self.ahead.len();
+            match decoder.decode(&mut self.ahead)? {
+                Some(Item::Event(event)) => {
+                    let after = self.last;
+                    ensure!(!self.terminal, "{event:?} came after the terminal event");
+                    ensure!(
+                        event.lsn == after + 1,
+                        "LSN {} came after LSN {after}",
+                        event.lsn
+                    );
+                    self.last = event.lsn;
+                    self.terminal = event.is_terminal();
+                    return Ok(Next::Event(event));
+                }
+                Some(Item::Notice) => self.lost = true,
+                Some(Item::Heartbeat) => {
+                    self.heartbeats += 1;
+                    let ends = self.raw.len() - self.ahead.len();
+                    self.raw.drain(begins..ends);
+                }
+                Some(Item::Retry) => {}
+                None => match self.frame().await? {
+                    Some(Ok(bytes)) => self.ahead.extend_from_slice(&bytes),
+                    Some(Err(_)) => return Ok(Next::Cut),
+                    None => {
+                        ensure!(self.ahead.is_empty(), "the body ends inside an event");
+                        ensure!(self.terminal, "a clean end without a terminal event");
+                        return Ok(Next::End);
+                    }
+                },
+            }
+        }
+    }
+
+    /// The next event.
+    pub(super) async fn event(&mut self) -> Result<Event, Stop> {
+        match self.next().await? {
+            Next::Event(event) => Ok(event),
+            other => Err(Stop::Failed(format!("{other:?} instead of an event"))),
+        }
+    }
+
+    /// So many events.
+    pub(super) async fn events(&mut self, count: usize) -> Result<Vec<Event>, Stop> {
+        let mut events = Vec::with_capacity(count);
+        for _ in 0..count {
+            events.push(self.event().await?);
+        }
+        Ok(events)
+    }
+
+    /// What is left, to the clean end after the terminal event.
+    pub(super) async fn whole(mut self) -> Result<Whole, Stop> {
+        let mut events = Vec::new();
+        loop {
+            match self.next().await? {
+                Next::Event(event) => events.push(event),
+                Next::End => break,
+                Next::Cut => {
+                    let last = self.last;
+                    return Err(Stop::Failed(format!("the body was cut after LSN {last}")));
+                }
+            }
+        }
+        Ok(Whole {
+            events,
+            raw: self.raw.into(),
+        })
+    }
+
+    /// The same of an answer that somebody stopped.
+    pub(super) async fn stopped(self) -> Result<Whole, Stop> {
+        tokio::time::timeout(SOON, self.whole())
+            .await
+            .map_err(|_| Stop::Failed(format!("it goes on for {SOON:?} after it was stopped")))?
+    }
+
+    /// The whole body, of what is no stream.
+    pub(super) async fn bytes(self) -> Result<Bytes, Stop> {
+        tokio::time::timeout(SOON, self.collect())
+            .await
+            .map_err(|_| Stop::Failed(format!("a document took longer than {SOON:?}")))?
+    }
+
+    async fn collect(mut self) -> Result<Bytes, Stop> {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = self.frame().await? {
+            let frame = frame
+                .map_err(|error| Stop::Failed(format!("the body of a document broke: {error}")))?;
+            bytes.extend_from_slice(&frame);
+        }
+        Ok(bytes.freeze())
+    }
+
+    pub(super) async fn document(self) -> Result<Value, Stop> {
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| Stop::Failed(format!("a document is no JSON: {error}: {bytes:?}")))
+    }
+
+    /// Nothing but a head, with a body that ends as it should.
+    pub(super) async fn empty(self, status: u16) -> Result<Parts, Stop> {
+        let answer = self.expect(status).await?;
+        let head = answer.head.clone();
+        let bytes = answer.bytes().await?;
+        ensure!(bytes.is_empty(), "a body where none may be: {bytes:?}");
+        Ok(head)
+    }
+
+    /// A refusal: an `application/problem+json` of this type.
+    pub(super) async fn refused(self, status: u16, name: &str) -> Result<Value, Stop> {
+        let answer = self.expect(status).await?;
+        let content_type = answer.header(header::CONTENT_TYPE)?.to_owned();
+        ensure_eq!(content_type, "application/problem+json", "content type");
+        let retry_after = answer.optional(&header::RETRY_AFTER).map(str::to_owned);
+        let problem = answer.document().await?;
+        ensure_eq!(problem["type"], format!("urn:unbroken:{name}"), "type");
+        ensure_eq!(problem["status"], status, "status in the document");
+        for member in ["title", "detail"] {
+            let text = problem[member].as_str().unwrap_or_default();
+            ensure!(!text.is_empty(), "a problem without {member}: {problem}");
+        }
+        if matches!(status, 429 | 503) {
+            let seconds = retry_after.and_then(|text| text.parse::<u64>().ok());
+            ensure!(
+                seconds.is_some(),
+                "{status} without a Retry-After in seconds"
+            );
+        }
+        Ok(problem)
+    }
+
+    /// The next bytes; `Some(Err)` if the body failed.
+    async fn frame(&mut self) -> Result<Option<Result<Bytes, hyper::Error>>, Stop> {
+        loop {
+            let frame = tokio::time::timeout(SOON, self.body.frame())
+                .await
+                .map_err(|_| {
+                    let last = self.last;
+                    Stop::Failed(format!("nothing came for {SOON:?} after LSN {last}"))
+                })?;
+            match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
+                None => return Ok(None),
+                Some(Err(error)) => return Ok(Some(Err(error))),
+                Some(Ok(Ok(bytes))) => {
+                    self.raw.extend_from_slice(&bytes);
+                    return Ok(Some(Ok(bytes)));
+                }
+                Some(Ok(Err(_trailers))) => {}
+            }
+        }
+    }
+}
+
+impl Whole {
+    /// What the answer says.
+    pub(super) fn text(&self) -> String {
+        let texts = self.events.iter().filter(|event| event.kind() == "text");
+        texts
+            .filter_map(|event| event.value["content"].as_str())
+            .collect()
+    }
+
+    pub(super) fn kinds(&self) -> Vec<&str> {
+        self.events.iter().map(Event::kind).collect()
+    }
+
+    /// The terminal event.
+    pub(super) fn ending(&self) -> &Value {
+        static NONE: Value = Value::Null;
+        self.events.last().map_or(&NONE, |event| &event.value)
+    }
+
+    /// The events, as LSN and content: what doesn't depend on how they were sent.
+    pub(super) fn log(&self) -> Vec<(u64, &Value)> {
+        let events = self.events.iter();
+        events.map(|event| (event.lsn, &event.value)).collect()
+    }
+}

@@ -1,0 +1,151 @@
+//! Streams, taken apart without mercy: what the protocol doesn't allow is an error.
+
+use bytes::{Buf, BytesMut};
+use serde_json::Value;
+
+use crate::report::{Stop, ensure};
+
+/// An event as a client gets it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Event {
+    pub(super) lsn: u64,
+    /// What an `EventSource` would send back.
+    pub(super) cursor: String,
+    pub(super) value: Value,
+}
+
+impl Event {
+    pub(super) fn kind(&self) -> &str {
+        self.value["type"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        matches!(self.kind(), "complete" | "aborted" | "error")
+    }
+}
+
+/// What stands in a stream.
+#[derive(Debug)]
+pub(super) enum Item {
+    Event(Event),
+    /// An event without LSN: the store is lost.
+    Notice,
+    Heartbeat,
+    /// How server-sent events begin.
+    Retry,
+}
+
+/// How a stream is written.
+#[derive(Debug)]
+pub(super) enum Decoder {
+    Ndjson,
+    Sse { began: bool },
+}
+
+impl Decoder {
+    pub(super) fn of(content_type: &str) -> Option<Self> {
+        match content_type {
+            "application/x-ndjson" => Some(Self::Ndjson),
+            "text/event-stream" => Some(Self::Sse { began: false }),
+            _ => None,
+        }
+    }
+
+    /// Takes the next item, if all of it is there.
+    pub(super) fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Item>, Stop> {
+        let end: &[u8] = match self {
+            Self::Ndjson => b"\n",
+            Self::Sse { .. } => b"\n\n",
+        };
+        let Some(at) = bytes.windows(end.len()).position(|window| window == end) else {
+            return Ok(None);
+        };
+        let block = bytes.split_to(at);
+        bytes.advance(end.len());
+        let text = std::str::from_utf8(&block)
+            .map_err(|error| Stop::Failed(format!("the stream is not UTF-8: {error}")))?;
+        let item = match self {
+            Self::Ndjson => ndjson(text)?,
+            Self::Sse { began } if !*began => {
+                ensure!(
+                    text == "retry: 1000",
+                    "server-sent events begin with {text:?} instead of `retry: 1000`"
+                );
+                *began = true;
+                Item::Retry
+            }
+            Self::Sse { .. } => sse(text)?,
+        };
+        Ok(Some(item))
+    }
+}
+
+fn ndjson(line: &str) -> Result<Item, Stop> {
+    if line.is_empty() {
+        return Ok(Item::Heartbeat);
+    }
+    let Value::Object(mut line) = json(line)? else {
+        return Err(Stop::Failed(format!("the line {line:?} is no object")));
+    };
+    let value = event(line.remove("event"))?;
+    let item = match line.remove("lsn") {
+        None => notice(&value)?,
+        Some(lsn) => {
+            let lsn = lsn
+                .as_u64()
+                .ok_or_else(|| Stop::Failed(format!("the LSN {lsn} is no number")))?;
+            let cursor = lsn.to_string();
+            Item::Event(Event { lsn, cursor, value })
+        }
+    };
+    ensure!(
+        line.is_empty(),
+        "a line has members beside lsn and event: {line:?}"
+    );
+    Ok(item)
+}
+
+fn sse(block: &str) -> Result<Item, Stop> {
+    let (mut cursor, mut data) = (None, None);
+    for line in block.lines() {
+        match line.split_once(": ") {
+            Some(("", _)) => ensure!(block.lines().count() == 1, "a comment inside {block:?}"),
+            Some(("id", id)) if cursor.is_none() && data.is_none() => cursor = Some(id.to_owned()),
+            Some(("data", text)) if data.is_none() => data = Some(json(text)?),
+            _ => return Err(Stop::Failed(format!("the line {line:?} in {block:?}"))),
+        }
+    }
+    let Some(data) = data else {
+        ensure!(cursor.is_none(), "an id without data: {block:?}");
+        return Ok(Item::Heartbeat);
+    };
+    let value = event(Some(data))?;
+    let Some(cursor) = cursor else {
+        return notice(&value);
+    };
+    let lsn = cursor
+        .split_once('.')
+        .filter(|(_, tag)| !tag.is_empty())
+        .and_then(|(lsn, _)| lsn.parse().ok())
+        .ok_or_else(|| Stop::Failed(format!("the id {cursor:?} is no LSN and a tag")))?;
+    Ok(Item::Event(Event { lsn, cursor, value }))
+}
+
+fn notice(value: &Value) -> Result<Item, Stop> {
+    ensure!(
+        value["type"] == "unavailable",
+        "an event without LSN: {value}"
+    );
+    Ok(Item::Notice)
+}
+
+fn event(event: Option<Value>) -> Result<Value, Stop> {
+    event
+        .filter(|event| event["type"].is_string())
+        .ok_or_else(|| Stop::Failed("an event has no type".to_owned()))
+}
+
+fn json(text: &str) -> Result<Value, Stop> {
+    serde_json::from_str(text)
+        .map_err(|error| Stop::Failed(format!("{text:?} is no JSON: {error}")))
+}

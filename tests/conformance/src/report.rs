@@ -1,0 +1,177 @@
+use std::{borrow::Cow, fmt, future::Future, time::Duration};
+
+use unbroken::store::StoreError;
+
+/// What came of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The rule is kept.
+    Passed,
+    /// It isn't, and this was seen instead.
+    Failed(String),
+    /// There is no way to tell here, for this reason.
+    NotApplicable(Cow<'static, str>),
+}
+
+/// A case and its verdict.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The case's name.
+    pub name: &'static str,
+    /// The rule that it tests.
+    pub rule: &'static str,
+    /// What came of it.
+    pub verdict: Verdict,
+}
+
+/// What came of all cases. Its `Display` has a line for each that did not pass.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn add(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Every case, in the order in which they ran.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The cases that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &Finding> {
+        let failed = |finding: &&Finding| matches!(finding.verdict, Verdict::Failed(_));
+        self.findings.iter().filter(failed)
+    }
+
+    /// Whether this case was run, and passed.
+    pub fn has_passed(&self, name: &str) -> bool {
+        let passed = |finding: &&Finding| finding.verdict == Verdict::Passed;
+        self.findings
+            .iter()
+            .filter(passed)
+            .any(|finding| finding.name == name)
+    }
+
+    /// Whether no case failed.
+    pub fn passed(&self) -> bool {
+        self.failed().next().is_none()
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, rule, .. } = self;
+        match &self.verdict {
+            Verdict::Passed => write!(f, "passed  {name}"),
+            Verdict::Failed(seen) => write!(f, "FAILED  {name}\n  rule: {rule}\n  seen: {seen}"),
+            Verdict::NotApplicable(reason) => {
+                write!(f, "n/a     {name}\n  rule: {rule}\n  why:  {reason}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            if finding.verdict != Verdict::Passed {
+                writeln!(f, "{finding}")?;
+            }
+        }
+        let count = |counts: fn(&Verdict) -> bool| {
+            let of = |finding: &&Finding| counts(&finding.verdict);
+            self.findings.iter().filter(of).count()
+        };
+        let passed = count(|verdict| matches!(verdict, Verdict::Passed));
+        let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
+        let rest = count(|verdict| matches!(verdict, Verdict::NotApplicable(_)));
+        write!(f, "{passed} passed, {failed} failed, {rest} not applicable")
+    }
+}
+
+/// Why a case stops before its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Failed(String),
+    NotApplicable(Cow<'static, str>),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(format!("a call that has to succeed answered {error:?}"))
+    }
+}
+
+impl From<Result<(), Stop>> for Verdict {
+    fn from(result: Result<(), Stop>) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(Stop::Failed(seen)) => Self::Failed(seen),
+            Err(Stop::NotApplicable(reason)) => Self::NotApplicable(reason),
+        }
+    }
+}
+
+impl Finding {
+    /// Runs a case on a task of its own, so that a panic stays in it.
+    pub(super) async fn of(
+        name: &'static str,
+        rule: &'static str,
+        patience: Duration,
+        case: impl Future<Output = Result<(), Stop>> + Send + 'static,
+    ) -> Self {
+        let mut task = tokio::spawn(case);
+        let verdict = match tokio::time::timeout(patience, &mut task).await {
+            Ok(Ok(result)) => result.into(),
+            Ok(Err(panic)) => Verdict::Failed(format!("the case panicked: {panic}")),
+            Err(_) => {
+                task.abort();
+                Verdict::Failed(format!("nothing came within {patience:?}"))
+            }
+        };
+        Self {
+            name,
+            rule,
+            verdict,
+        }
+    }
+}
+
+/// Ends the case as failed unless this holds.
+macro_rules! ensure {
+    ($holds:expr, $($seen:tt)+) => {
+        if !$holds {
+            return Err($crate::report::Stop::Failed(format!($($seen)+)));
+        }
+    };
+}
+
+/// Ends the case as failed unless both are equal.
+macro_rules! ensure_eq {
+    ($is:expr, $should:expr, $what:literal) => {{
+        let (is, should) = (&$is, &$should);
+        $crate::report::ensure!(
+            is == should,
+            "{}: {is:?} instead of {should:?}",
+            format_args!($what)
+        );
+    }};
+}
+
+/// Ends the case as failed unless the value has this shape.
+macro_rules! ensure_matches {
+    ($is:expr, $shape:pat $(if $guard:expr)?, $what:literal) => {{
+        let is = $is;
+        $crate::report::ensure!(
+            matches!(&is, $shape $(if $guard)?),
+            "{}: {is:?} instead of {}", format_args!($what), stringify!($shape)
+        );
+    }};
+}
+
+pub(super) use {ensure, ensure_eq, ensure_matches};

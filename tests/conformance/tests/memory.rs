@@ -1,0 +1,117 @@
+//! The memory store keeps the contract, and the conformance suite would notice if it didn't.
+#![cfg(feature = "testing")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::runtime;
+use unbroken::{
+    log::{Lsn, SessionId},
+    store::{BoxFuture, Clock, Memory, Store},
+};
+use unbroken_conformance::{
+    Report, Rule, Verdict,
+    store::{self, Harness},
+};
+
+unbroken_conformance::store_tests!(
+    #[tokio::test(start_paused = true)]
+    || async { Memory::new() }
+);
+
+/// A store whose time passes by leaps of its clock, and that has a limit to an append.
+struct Leaping {
+    clock: Clock,
+    broken: Option<Rule>,
+    last: Mutex<Option<Memory>>,
+}
+
+const MAX_APPEND: usize = 20_000;
+
+impl Leaping {
+    fn new(broken: Option<Rule>) -> Self {
+        let clock = Clock::new();
+        Self {
+            clock,
+            broken,
+            last: Mutex::new(None),
+        }
+    }
+}
+
+impl Harness for Leaping {
+    fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        let store = Memory::with_clock(self.clock.clone()).with_max_append(MAX_APPEND);
+        let store = self.broken.into_iter().fold(store, Memory::without);
+        *self.last.lock().unwrap() = Some(store.clone());
+        Box::pin(async { Arc::new(store) as Arc<dyn Store> })
+    }
+
+    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.clock.jump(time) })
+    }
+
+    fn max_append(&self) -> Option<usize> {
+        Some(MAX_APPEND)
+    }
+
+    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+        let store = self.last.lock().unwrap().clone();
+        Box::pin(async move { store.map(|store| store.harm(id, lsn)).is_some() })
+    }
+}
+
+fn suite(broken: Option<Rule>) -> Report {
+    runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(async { store::suite(Leaping::new(broken)).await })
+}
+
+#[test]
+fn the_memory_store_keeps_the_whole_contract() {
+    let report = suite(None);
+    assert!(report.passed(), "{report}");
+    for finding in report.findings() {
+        assert_eq!(finding.verdict, Verdict::Passed, "{finding}");
+    }
+    assert_eq!(report.findings().len(), store::CASES.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_store_of_unknown_type_keeps_it_too() {
+    let shared: Arc<dyn Store> = Arc::new(Memory::new());
+    let report = store::suite(move || std::future::ready(shared.clone())).await;
+    assert!(report.passed(), "{report}");
+}
+
+#[test]
+fn each_rule_that_is_broken_fails_a_case() {
+    let mut unnoticed = Vec::new();
+    for &rule in Rule::ALL {
+        let report = suite(Some(rule));
+        let names: Vec<_> = report.failed().map(|finding| finding.name).collect();
+        println!("{rule:?}: {}", names.join(", "));
+        if names.is_empty() {
+            unnoticed.push(rule);
+        }
+    }
+    assert!(
+        unnoticed.is_empty(),
+        "nothing noticed that these rules were broken: {unnoticed:?}"
+    );
+}
+
+#[test]
+fn a_case_that_fails_is_reported_by_its_name_and_rule() {
+    let text = suite(Some(Rule::AppendSealed)).to_string();
+    assert!(
+        text.contains("FAILED  nothing_follows_the_terminal_event"),
+        "{text}"
+    );
+    assert!(text.contains("rule: append: Sealed"), "{text}");
+}

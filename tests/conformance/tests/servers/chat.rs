@@ -1,0 +1,145 @@
+//! What is tested: a durable service around the scripted provider, with limits that the suite is told.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use http::{HeaderName, HeaderValue, request::Parts};
+use tokio::task::AbortHandle;
+use tower_layer::Layer as _;
+use unbroken::{
+    access::{AnyoneWithTheId, OnlyTheOwner},
+    durable::{DurableLayer, DurableService, Open},
+    log::Owner,
+    provider::Scripted,
+    session::{Limits, Sessions},
+    store::Memory,
+};
+use unbroken_conformance::http::Target;
+
+pub(crate) const MOUNT: &str = "/api/chat";
+/// Where whoever knows an id may read.
+pub(crate) const OPEN: &str = "/open";
+/// Where a provider may not be silent for long, nor say much.
+pub(crate) const STRICT: &str = "/strict";
+/// Where an answer may not take long.
+pub(crate) const AGED: &str = "/aged";
+
+const USER: HeaderName = HeaderName::from_static("x-user");
+const RUNNING: usize = 220;
+const RUNNING_PER_OWNER: usize = 200;
+const SESSION_EVENTS: u64 = 100_000;
+const HEARTBEAT: Duration = Duration::from_millis(250);
+const BODY_TIMEOUT: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(1);
+const SESSION_BYTES: usize = 20_000;
+const AGE: Duration = Duration::from_secs(1);
+
+pub(crate) type Chat = DurableService<Scripted>;
+
+pub(crate) fn sessions() -> Sessions {
+    let limits = Limits::default()
+        .running(RUNNING)
+        .running_per_owner(RUNNING_PER_OWNER)
+        .session_events(SESSION_EVENTS);
+    Sessions::builder(Memory::new()).limits(limits).build()
+}
+
+/// The service of which only owners read their own.
+pub(crate) fn owned(sessions: &Sessions) -> Chat {
+    let user = |head: &mut Parts| {
+        let user = head.headers.get(USER)?.to_str().ok()?;
+        Some(Owner::new(user))
+    };
+    layer(DurableLayer::new(sessions.clone(), OnlyTheOwner::new(user))).layer(Scripted::default())
+}
+
+/// The service of which whoever knows the id reads.
+pub(crate) fn open(sessions: &Sessions) -> Chat {
+    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())).layer(Scripted::default())
+}
+
+/// A service, and sessions, that are at their limits soon.
+pub(crate) fn strict() -> Chat {
+    let limits = Limits::default()
+        .idle(IDLE)
+        .session_bytes(SESSION_BYTES as u64);
+    open(&Sessions::builder(Memory::new()).limits(limits).build())
+}
+
+/// The same of their age.
+pub(crate) fn aged() -> Chat {
+    let limits = Limits::default().age(AGE);
+    open(&Sessions::builder(Memory::new()).limits(limits).build())
+}
+
+fn layer(layer: DurableLayer) -> DurableLayer {
+    layer
+        .open(Open::nothing().field("script"))
+        .heartbeat(HEARTBEAT)
+        .body_timeout(BODY_TIMEOUT)
+}
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) sessions: Sessions,
+    /// Connections so far, where they are counted.
+    pub(crate) accepted: Arc<AtomicUsize>,
+    pub(crate) task: AbortHandle,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// What the suite is told of the service with owners.
+    pub(crate) fn target(&self) -> Target {
+        self.target_at(self.addr)
+    }
+
+    /// The same, by way of another address.
+    pub(crate) fn target_at(&self, addr: SocketAddr) -> Target {
+        target(addr, MOUNT, &self.sessions)
+            .running_per_owner(RUNNING_PER_OWNER)
+            .caller(USER, HeaderValue::from_static("ann"))
+            .stranger(USER, HeaderValue::from_static("ben"))
+    }
+
+    /// What it is told of the service without.
+    pub(crate) fn open_target(&self) -> Target {
+        target(self.addr, OPEN, &self.sessions)
+    }
+
+    pub(crate) fn strict_target(&self) -> Target {
+        let target = at(self.addr, STRICT).idle(IDLE);
+        target.session_bytes(SESSION_BYTES)
+    }
+
+    pub(crate) fn aged_target(&self) -> Target {
+        at(self.addr, AGED).age(AGE)
+    }
+}
+
+/// What the suite is told of a service of these sessions at this address.
+fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> Target {
+    let sessions = sessions.clone();
+    at(addr, mount)
+        .running(RUNNING)
+        .session_events(SESSION_EVENTS)
+        .heartbeat(HEARTBEAT)
+        .body_timeout(BODY_TIMEOUT)
+        .give_up(move || {
+            let sessions = sessions.clone();
+            async move { sessions.shutdown(Duration::ZERO).await }
+        })
+}
+
+fn at(addr: SocketAddr, mount: &str) -> Target {
+    Target::new(&format!("http://{addr}{mount}")).expect("an address")
+}

@@ -1,0 +1,202 @@
+//! Each framework, over HTTP/1.1 and HTTP/2 with prior knowledge.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{Router, serve::ListenerExt as _};
+use futures_util::future::join_all;
+use libtest_mimic::{Failed, Trial};
+use tokio::{net::TcpListener, runtime::Handle};
+use unbroken::session::Sessions;
+use unbroken_conformance::{
+    Verdict,
+    http::{Case, Target},
+};
+use unbroken_hyper::mount;
+use warp::Filter as _;
+
+use crate::{
+    chat::{AGED, MOUNT, OPEN, STRICT, Server, aged, open, owned, sessions, strict},
+    judge, trial,
+    vanish::{clients_that_vanish, nothing_is_left},
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("axum over HTTP/1.1", || run(axum, |target| target, &[])),
+        trial("axum over HTTP/2", || run(axum, Target::http2, &[])),
+        trial("warp over HTTP/1.1", || run(warp, |target| target, &[])),
+        trial("warp over HTTP/2", || run(warp, Target::http2, &[])),
+        trial("hyper over HTTP/1.1", || run(hyper, |target| target, &[])),
+        trial("hyper over HTTP/2", || run(hyper, Target::http2, &[])),
+        trial("a thousand clients vanish from axum", || vanish(axum)),
+        trial("a thousand clients vanish from warp", || vanish(warp)),
+        trial("a thousand clients vanish from hyper", || vanish(hyper)),
+        trial("a task that stays behind is noticed", stays_behind),
+    ]
+}
+
+/// The whole suite, against a fresh server, but for the cases that it is told to waive.
+pub(crate) async fn run<F>(
+    server: fn() -> F,
+    told: impl Fn(Target) -> Target,
+    waived: &[&str],
+) -> Result<(), Failed>
+where
+    F: Future<Output = Server>,
+{
+    let server = server().await;
+    let elsewhere = [
+        ("without_owners_nothing_is_listed", server.open_target()),
+        ("one_session_too_many_is_429", server.open_target()),
+        ("a_provider_that_hangs_is_a_timeout", server.strict_target()),
+        (
+            "a_session_has_as_many_bytes_as_it_may",
+            server.strict_target(),
+        ),
+        (
+            "a_session_that_runs_too_long_is_a_timeout",
+            server.aged_target(),
+        ),
+    ];
+    let findings = elsewhere.map(|(name, target)| {
+        let case = Case::named(name).expect("a case");
+        case.run(Arc::new(told(target)))
+    });
+    for finding in join_all(findings).await {
+        if finding.verdict != Verdict::Passed {
+            return Err(Failed::from(finding.to_string()));
+        }
+    }
+    judge(told(server.target()), waived).await
+}
+
+pub(crate) async fn axum() -> Server {
+    serve(app).await
+}
+
+/// All services in a router.
+pub(crate) fn app(sessions: &Sessions) -> Router {
+    Router::new()
+        .merge(unbroken_axum::mount(MOUNT, owned(sessions)))
+        .merge(unbroken_axum::mount(OPEN, open(sessions)))
+        .merge(unbroken_axum::mount(STRICT, strict()))
+        .merge(unbroken_axum::mount(AGED, aged()))
+}
+
+pub(crate) async fn serve(app: impl FnOnce(&Sessions) -> Router) -> Server {
+    let sessions = sessions();
+    let app = app(&sessions);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counter = accepted.clone();
+    let listener = listener.tap_io(move |_| {
+        counter.fetch_add(1, SeqCst);
+    });
+    let serving = async move { axum::serve(listener, app).await };
+    Server {
+        addr,
+        sessions,
+        accepted,
+        task: tokio::spawn(serving).abort_handle(),
+    }
+}
+
+pub(crate) async fn warp() -> Server {
+    let sessions = sessions();
+    let mounted = warp::path!("api" / "chat" / ..).and(unbroken_warp::mount(owned(&sessions)));
+    let app = mounted
+        .or(warp::path!("open" / ..).and(unbroken_warp::mount(open(&sessions))))
+        .or(warp::path!("strict" / ..).and(unbroken_warp::mount(strict())))
+        .or(warp::path!("aged" / ..).and(unbroken_warp::mount(aged())));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let serving = warp::serve(app).incoming(listener).run();
+    Server {
+        addr,
+        sessions,
+        accepted: Arc::default(),
+        task: tokio::spawn(serving).abort_handle(),
+    }
+}
+
+pub(crate) async fn hyper() -> Server {
+    let sessions = sessions();
+    let limited = mount(STRICT, strict()).or(mount(AGED, aged()));
+    let app = mount(MOUNT, owned(&sessions)).or(mount(OPEN, open(&sessions)).or(limited));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let serving = unbroken_hyper::serve(listener, app).into_future();
+    Server {
+        addr,
+        sessions,
+        accepted: Arc::default(),
+        task: tokio::spawn(serving).abort_handle(),
+    }
+}
+
+/// Leaves complete answers and nothing else: no task, no reader, no session.
+async fn vanish<F>(server: fn() -> F) -> Result<(), Failed>
+where
+    F: Future<Output = Server>,
+{
+    let server = server().await;
+    let vanished = clients_that_vanish(&server, 100, 1).await;
+    // Whatever stays once there was a client is there by now, and no straggler.
+    let before = settled_tasks().await;
+    if !nothing_is_left(&server.sessions, before).await {
+        return Err(Failed::from(format!(
+            "of a hundred something is left: {vanished:?}"
+        )));
+    }
+    let vanished = clients_that_vanish(&server, 1000, 0x5eed).await;
+    let vanished_enough = vanished.began > 300
+        && vanished.came_to_nothing > 100
+        && vanished.saw_the_end < vanished.began / 2;
+    if !vanished_enough {
+        return Err(Failed::from(format!("too few vanished: {vanished:?}")));
+    }
+    if !nothing_is_left(&server.sessions, before).await {
+        let tasks = Handle::current().metrics().num_alive_tasks();
+        return Err(Failed::from(format!(
+            "{tasks} tasks instead of {before}, {} sessions in memory",
+            server.sessions.in_memory_count()
+        )));
+    }
+    Ok(())
+}
+
+/// How many tasks there are, once that has been the same for two seconds.
+async fn settled_tasks() -> usize {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let (mut count, mut since) = (tasks(), Instant::now());
+    while since.elapsed() < Duration::from_secs(2) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if tasks() != count {
+            (count, since) = (tasks(), Instant::now());
+        }
+    }
+    count
+}
+
+/// A control: what would be left of a client that didn't vanish.
+async fn stays_behind() -> Result<(), Failed> {
+    let server = axum().await;
+    clients_that_vanish(&server, 100, 1).await;
+    let before = settled_tasks().await;
+    let behind = tokio::spawn(std::future::pending::<()>());
+    let left = nothing_is_left(&server.sessions, before);
+    let seen = tokio::time::timeout(Duration::from_millis(300), left).await;
+    behind.abort();
+    match seen {
+        Err(_) => Ok(()),
+        Ok(_) => Err(Failed::from("it was not noticed")),
+    }
+}

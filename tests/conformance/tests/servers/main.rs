@@ -1,0 +1,95 @@
+//! The conformance suite of the HTTP side, against every framework, under the middleware that people
+//! stack on it, and behind a proxy.
+
+mod chat;
+mod frameworks;
+mod layers;
+mod mutants;
+mod nginx;
+mod vanish;
+
+use std::{env, future::Future, process::ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use unbroken_conformance::{
+    Verdict,
+    http::{Target, suite},
+};
+
+fn main() -> ExitCode {
+    // The suite makes the provider panic on purpose, hundreds of times.
+    std::panic::set_hook(Box::new(|panic| {
+        let panic = panic.to_string();
+        if !panic.contains("the script wants a panic") {
+            eprintln!("{panic}");
+        }
+    }));
+    let mut arguments = Arguments::from_args();
+    // A suite keeps the machine busy, and some of its cases look at the clock.
+    arguments.test_threads.get_or_insert(1);
+    let trials = [
+        frameworks::trials(),
+        layers::trials(),
+        nginx::trials(),
+        mutants::trials(),
+    ];
+    let trials = trials.into_iter().flatten().collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A trial on a runtime of its own.
+fn trial<F>(name: impl Into<String>, run: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = Result<(), Failed>>,
+{
+    Trial::test(name, move || runtime().block_on(run()))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// What can't be told of the service that the suite is shown whole: it has owners, and limits that
+/// others have lower. `run` shows these cases the services that they are for.
+const ELSEWHERE: [&str; 4] = [
+    "without_owners_nothing_is_listed",
+    "a_session_has_as_many_bytes_as_it_may",
+    "a_session_that_runs_too_long_is_a_timeout",
+    "a_provider_that_hangs_is_a_timeout",
+];
+
+/// What can be told over HTTP/2 only.
+const OVER_HTTP2: [&str; 2] = [
+    "one_stuck_stream_holds_up_no_other_of_its_connection",
+    "a_cancelled_stream_leaves_its_connection_alone",
+];
+
+/// What the suite finds, as the outcome of a trial: it is to tell everything but what can't be told
+/// here and what is waived, and nothing of these. A rule that is no longer looked at would go
+/// unnoticed otherwise.
+async fn judge(target: Target, waived: &[&str]) -> Result<(), Failed> {
+    let over_http1: &[&str] = if target.is_http2() { &[] } else { &OVER_HTTP2 };
+    let untold = [&ELSEWHERE[..], over_http1, waived].concat();
+    let report = suite(target).await;
+    if env::var_os("REPORT").is_some() {
+        for finding in report.findings() {
+            println!("{finding}");
+        }
+    }
+    for finding in report.findings() {
+        let told = !matches!(finding.verdict, Verdict::NotApplicable(_));
+        if told == untold.contains(&finding.name) {
+            let wrong = if told { "not apply" } else { "apply" };
+            return Err(Failed::from(format!("it should {wrong} here: {finding}")));
+        }
+    }
+    if report.passed() {
+        Ok(())
+    } else {
+        Err(Failed::from(report.to_string()))
+    }
+}
