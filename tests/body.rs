@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, time::Instant};
 use unbroken::{
     BoxError,
     chat::{ChatEvent, ChatRequest, provider_fn},
-    dialect::{Encoder, Native, View},
+    dialect::{Encoder, Native, SessionView},
     durable::{BodyError, ProviderSource, Reply, SessionBody},
     log::{Chunk, Digest, Lsn, Position, SessionId},
     session::{Session, Sessions, Start},
@@ -222,11 +222,11 @@ impl Encoder for Words {
         "text/plain"
     }
 
-    fn preamble(&mut self, session: &View<'_>, out: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, out: &mut BytesMut) {
         out.extend_from_slice(format!("to {}\n", session.tail).as_bytes());
     }
 
-    fn folds(&self) -> bool {
+    fn is_stateful(&self) -> bool {
         true
     }
 

@@ -54,7 +54,7 @@ async fn a_provider_is_not_called_once_the_lease_has_run_out() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
-    for mark in [Mark::Settle, Mark::Waiting] {
+    for mark in [Mark::Barrier, Mark::Waiting] {
         let store = FaultStore::new(Memory::new());
         let sessions = on(&store).build();
         let (teller, source) = told();
@@ -90,7 +90,7 @@ async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
     for _ in 0..20 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
-    teller.mark("a tool is to run", Mark::Settle);
+    teller.mark("a tool is to run", Mark::Barrier);
     teller.say("it ran");
     seconds(20).await;
     assert_eq!(teller.waiting(), 1);

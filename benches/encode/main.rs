@@ -20,7 +20,7 @@ use unbroken::{
     chat::{Capabilities, ChatEvent, SessionInfo, ToolCall},
     dialect::{
         AgUi, AiSdk, Dialect, DurableStreams, Encoder, Intent, Native, OpenAiResponses, Progress,
-        Route, View,
+        Route, SessionView,
     },
     log::{Chunk, ChunkBuilder, Epoch, Lsn, Position, SessionId, Status},
 };
@@ -176,7 +176,7 @@ impl Way {
         let mut encoder = self.encoder();
         let mut out = BytesMut::with_capacity(FRAME * 2);
         let id: SessionId = ID.parse().expect("an id");
-        let view = View::new(&id, Status::Streaming, Lsn::ZERO);
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO);
         encoder.preamble(&view, &mut out);
         // A reader that keeps up sends each record by itself.
         let live = chunks.first().is_some_and(|chunk| chunk.len() == 1);

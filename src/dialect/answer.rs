@@ -1,4 +1,4 @@
-use super::{Encoder, Memo};
+use super::{Encoder, RequestContext};
 use crate::{
     chat::InputId,
     log::{ChatId, Chunk, Lsn, Position, SessionId, Status},
@@ -13,7 +13,7 @@ pub enum Answer<'a> {
     /// The session's stream follows, in this encoder's bytes.
     Stream {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// What will write the body.
         encoder: &'a dyn Encoder,
         /// After which record it begins.
@@ -27,7 +27,7 @@ pub enum Answer<'a> {
     /// The cursor is the terminal event: nothing follows, now or later.
     AtEnd {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// Where it ends.
         at: Position,
         /// What would have written the stream.
@@ -38,14 +38,14 @@ pub enum Answer<'a> {
     /// The session is there, and the client didn't want its stream.
     Document {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// Whether this request is the one that started it.
         started: bool,
     },
     /// A page of the session.
     Page {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// What stands before them, if the [page](super::Page) folds.
         known: &'a [Chunk],
         /// Its records, in order, without a gap; maybe none.
@@ -53,12 +53,12 @@ pub enum Answer<'a> {
         /// Where the next page goes on.
         next: Position,
         /// What the dialect wanted to see again.
-        memo: &'a Memo,
+        memo: &'a RequestContext,
     },
     /// The session with its whole log: up to the terminal event, where that was waited for.
     Whole {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// Its records, in order, without a gap. [`transcript`](super::transcript) folds them.
         records: &'a [Chunk],
         /// Whether this request is the one that started it.
@@ -67,7 +67,7 @@ pub enum Answer<'a> {
     /// The wish to stop the session is stored.
     Aborted {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// Whether it had ended before.
         already: bool,
         /// Its records, if the request wanted them.
@@ -76,7 +76,7 @@ pub enum Answer<'a> {
     /// What somebody answered is stored for the session.
     Answered {
         /// The session.
-        session: View<'a>,
+        session: SessionView<'a>,
         /// The question.
         input: &'a InputId,
     },
@@ -97,7 +97,7 @@ pub enum Answer<'a> {
 /// A session, as far as a response's head speaks of it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct View<'a> {
+pub struct SessionView<'a> {
     /// Its id.
     pub id: &'a SessionId,
     /// The conversation that it belongs to.
@@ -112,7 +112,7 @@ pub struct View<'a> {
     pub mount: Option<&'a str>,
 }
 
-impl<'a> View<'a> {
+impl<'a> SessionView<'a> {
     /// A session of no conversation, mounted nobody knows where.
     pub fn new(id: &'a SessionId, status: Status, tail: Lsn) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
-    Encoder, Progress, View,
+    Encoder, Progress, SessionView,
     text::{Piece, piece},
 };
 use crate::log::{Chunk, ChunkBuilder, Epoch, Lsn};
@@ -44,13 +44,13 @@ impl Encoder for Compact {
         self.encoder.content_type()
     }
 
-    fn preamble(&mut self, session: &View<'_>, out: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, out: &mut BytesMut) {
         self.runs.most = session.event_bytes.min(MOST);
         self.encoder.preamble(session, out);
     }
 
-    fn folds(&self) -> bool {
-        self.encoder.folds()
+    fn is_stateful(&self) -> bool {
+        self.encoder.is_stateful()
     }
 
     fn skip(&mut self, records: &Chunk) {
@@ -91,8 +91,8 @@ impl Encoder for Compact {
         self.encoder.progress(progress, out);
     }
 
-    fn rests(&self) -> bool {
-        self.encoder.rests()
+    fn may_pause(&self) -> bool {
+        self.encoder.may_pause()
     }
 
     fn lifetime(&self) -> Option<std::time::Duration> {
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_back_for_long() {
         let id: SessionId = "0123456789abcdefghjkmnpqrs".parse().unwrap();
-        let view = View::new(&id, Status::Streaming, Lsn::ZERO);
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO);
         let uri = format!("/{id}?replay=compact");
         let said = |end: fn(&mut dyn Encoder, &mut BytesMut)| {
             let mut out = BytesMut::new();

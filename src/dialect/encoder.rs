@@ -2,13 +2,13 @@ use std::{fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
-use super::View;
+use super::SessionView;
 use crate::log::{Chunk, Position};
 
 /// Turns the records of one session into the bytes of one stream.
 ///
 /// One is made for each response, and sees records in order, each once: first those up to the
-/// client's cursor if it [wants them](Self::folds), by [`skip`](Self::skip), then the rest by
+/// client's cursor if it [wants them](Self::is_stateful), by [`skip`](Self::skip), then the rest by
 /// [`encode`](Self::encode). What it writes for a record must depend on the record and those before
 /// it only, so that a client that resumes in the middle gets the bytes that it would have got
 /// without the cut.
@@ -19,12 +19,12 @@ pub trait Encoder: fmt::Debug + Send + Sync + 'static {
     fn content_type(&self) -> &'static str;
 
     /// Written before everything else.
-    fn preamble(&mut self, session: &View<'_>, out: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, out: &mut BytesMut) {
         let _ = (session, out);
     }
 
     /// Whether it must see, from the first record on, what it doesn't encode.
-    fn folds(&self) -> bool {
+    fn is_stateful(&self) -> bool {
         false
     }
 
@@ -64,7 +64,7 @@ pub trait Encoder: fmt::Debug + Send + Sync + 'static {
 
     /// Whether a stream may end here, with the trailer and as if it were whole, if nothing more is
     /// there by now: its client takes what was written for an end, and comes back by itself.
-    fn rests(&self) -> bool {
+    fn may_pause(&self) -> bool {
         false
     }
 

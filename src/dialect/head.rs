@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
-use super::{Problem, Refusal, View};
+use super::{Problem, Refusal, SessionView};
 use crate::{
     headers::{ACCEL_BUFFERING, SESSION_ID, SESSION_STATUS, SESSION_TAIL},
     log::{InvalidSessionId, SessionId},
@@ -82,7 +82,7 @@ pub(super) fn no_store(headers: &mut HeaderMap) {
 }
 
 /// What every response that is about a session has.
-pub(super) fn describe(session: &View<'_>, headers: &mut HeaderMap) {
+pub(super) fn describe(session: &SessionView<'_>, headers: &mut HeaderMap) {
     no_store(headers);
     let id = HeaderValue::from_str(session.id.as_str());
     headers.insert(SESSION_ID, id.expect("an id is made of visible ASCII"));

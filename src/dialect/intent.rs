@@ -28,7 +28,7 @@ pub enum Intent {
     /// Read a session a page at a time.
     Page(Page),
     /// Make a document of a session's whole log, as it stands.
-    Whole(Whole),
+    FullLog(FullLog),
     /// Stop a session.
     Abort(Abort),
     /// Answer what a session asks.
@@ -90,17 +90,17 @@ pub struct Page {
     /// How long to wait for the first event, if there is none yet and some may still come.
     pub wait: Duration,
     /// What the dialect wants to see again in the answer.
-    pub memo: Memo,
+    pub memo: RequestContext,
 }
 
 /// What a dialect remembers of a request until it is answered: conditions, a client's cursor as it
 /// was written.
-pub type Memo = Option<Arc<dyn Any + Send + Sync>>;
+pub type RequestContext = Option<Arc<dyn Any + Send + Sync>>;
 
 /// A session to make a document of.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Whole {
+pub struct FullLog {
     /// Which one.
     pub session: Target,
     /// Whether to wait until it has ended.
@@ -198,7 +198,7 @@ impl Page {
     }
 }
 
-impl Whole {
+impl FullLog {
     /// What the log holds by now.
     pub fn new(session: impl Into<Target>) -> Self {
         Self {

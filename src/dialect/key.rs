@@ -5,28 +5,28 @@ use crate::log::{Owner, SessionId};
 /// Names sessions by what their clients repeat, for clients that make no session ids.
 ///
 /// The id is a hash of the owner, these parts, and a counter that moves on where the key may be
-/// used [again](Again). Whoever knows all of these knows the id: where that can be strangers, let
+/// used [again](KeyReuse). Whoever knows all of these knows the id: where that can be strangers, let
 /// the access policy go by owners.
 ///
 /// ```
-/// use unbroken::dialect::{Again, Key};
+/// use unbroken::dialect::{KeyReuse, Key};
 ///
 /// // `Idempotency-Key: 7f3a`
 /// let key = Key::new(["idempotency", "7f3a"]).prefix("resp_");
 /// // What `useChat` sends when the user asks for another answer.
-/// let key = Key::new(["chat-1", "regenerate-message", "message-4"]).again(Again::OnceEnded);
+/// let key = Key::new(["chat-1", "regenerate-message", "message-4"]).again(KeyReuse::OnceEnded);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     hash: [u8; 32],
     prefix: &'static str,
-    again: Again,
+    again: KeyReuse,
 }
 
 /// When a key that was used makes another session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Again {
+pub enum KeyReuse {
     /// Never: a repetition attaches to the session, however it stands.
     #[default]
     Never,
@@ -44,7 +44,7 @@ impl Key {
         Self {
             hash: hash(parts),
             prefix: "",
-            again: Again::Never,
+            again: KeyReuse::Never,
         }
     }
 
@@ -56,13 +56,13 @@ impl Key {
     }
 
     /// The same, and when it makes another session.
-    pub fn again(mut self, again: Again) -> Self {
+    pub fn again(mut self, again: KeyReuse) -> Self {
         self.again = again;
         self
     }
 
     /// When it makes another session.
-    pub(crate) fn when_again(&self) -> Again {
+    pub(crate) fn when_again(&self) -> KeyReuse {
         self.again
     }
 

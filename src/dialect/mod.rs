@@ -81,15 +81,15 @@ use http::{Response, request::Parts};
 #[cfg(feature = "ai-sdk")]
 pub use self::ai_sdk::AiSdk;
 pub use self::{
-    answer::{Answer, View},
+    answer::{Answer, SessionView},
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
-    intent::{Abort, Intent, List, Memo, Page, Read, Route, Whole},
-    key::{Again, Key},
+    intent::{Abort, FullLog, Intent, List, Page, Read, RequestContext, Route},
+    key::{Key, KeyReuse},
     native::Native,
     refusal::{Problem, Refusal},
-    start::{Answering, Answers, Naming, Rival, Start},
+    start::{Answers, Concurrency, ResponseMode, SessionNaming, Start},
     target::Target,
 };
 

@@ -11,18 +11,18 @@ use crate::{
 #[non_exhaustive]
 pub struct Start {
     /// What it is called.
-    pub naming: Naming,
+    pub naming: SessionNaming,
     /// What the provider is asked.
     pub request: ChatRequest,
     /// The conversation that it belongs to.
     pub chat: Option<ChatId>,
     /// How to answer.
-    pub answering: Answering,
+    pub answering: ResponseMode,
     /// What another start must have in common with this one to be the same; the raw body, if it
     /// isn't said.
     pub same: Option<Vec<u8>>,
     /// What becomes of a session of the same conversation that still runs.
-    pub rival: Rival,
+    pub rival: Concurrency,
     /// What it says to questions of a session of the same conversation. If one that runs asked any of
     /// them, it is answered, and read on instead; if one that has ended asked them and was answered so,
     /// the request is a repetition, and that session is read.
@@ -50,7 +50,7 @@ pub struct Answers {
 /// What a session is called that is to start.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Naming {
+pub enum SessionNaming {
     /// By an id of ours.
     Ours,
     /// By an id of ours that begins with this: at most 32 of the characters that a session id may
@@ -65,7 +65,7 @@ pub enum Naming {
 /// How to answer a start.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Answering {
+pub enum ResponseMode {
     /// By the stream of events.
     Stream(Box<dyn Encoder>),
     /// By a document that names the session, at once.
@@ -83,7 +83,7 @@ pub enum Answering {
 /// nothing, and run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Rival {
+pub enum Concurrency {
     /// Lets it run.
     #[default]
     Ignore,
@@ -95,14 +95,14 @@ pub enum Rival {
 
 impl Start {
     /// A session under an id of ours, in the conversation that the request names.
-    pub fn new(request: ChatRequest, answering: Answering) -> Self {
+    pub fn new(request: ChatRequest, answering: ResponseMode) -> Self {
         Self {
-            naming: Naming::Ours,
+            naming: SessionNaming::Ours,
             chat: request.chat_id.as_deref().map(ChatId::new),
             request,
             answering,
             same: None,
-            rival: Rival::Ignore,
+            rival: Concurrency::Ignore,
             answers: None,
             notes: Map::new(),
             lean_notes: Map::new(),
@@ -111,19 +111,19 @@ impl Start {
 
     /// The same, under the client's id if there is one.
     pub fn under(mut self, id: Option<SessionId>) -> Self {
-        self.naming = id.map_or(Naming::Ours, Naming::Client);
+        self.naming = id.map_or(SessionNaming::Ours, SessionNaming::Client);
         self
     }
 
     /// The same, under an id of ours that begins with this.
     pub fn prefixed(mut self, prefix: &'static str) -> Self {
-        self.naming = Naming::Prefixed(prefix);
+        self.naming = SessionNaming::Prefixed(prefix);
         self
     }
 
     /// The same, under the id that this key comes to.
     pub fn keyed(mut self, key: Key) -> Self {
-        self.naming = Naming::Key(key);
+        self.naming = SessionNaming::Key(key);
         self
     }
 
@@ -134,7 +134,7 @@ impl Start {
     }
 
     /// The same, with what becomes of another session of the conversation that runs.
-    pub fn rival(mut self, rival: Rival) -> Self {
+    pub fn rival(mut self, rival: Concurrency) -> Self {
         self.rival = rival;
         self
     }

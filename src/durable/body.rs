@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::streaming::Streaming;
 use crate::{
-    dialect::{Encoder, View},
+    dialect::{Encoder, SessionView},
     session::{ReadError, Reader},
 };
 
@@ -51,12 +51,12 @@ impl SessionBody {
 
     /// What a reader reads, in an encoder's bytes, with a heartbeat after so much silence.
     ///
-    /// Where the encoder [folds](Encoder::folds), the reader must stand at the start, and what is
+    /// Where the encoder [folds](Encoder::is_stateful), the reader must stand at the start, and what is
     /// up to the client's cursor is [skipped](Self::after).
     pub fn stream(
         reader: Reader,
         mut encoder: Box<dyn Encoder>,
-        session: &View<'_>,
+        session: &SessionView<'_>,
         heartbeat: Option<Duration>,
     ) -> Self {
         let mut preamble = bytes::BytesMut::new();

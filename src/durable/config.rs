@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{MountPath, Open, Recovery, Reply, hooks::Hooks};
+use super::{ClientFields, MountPath, Recovery, Reply, hooks::Hooks};
 use crate::{
     access::Access,
     chat::{Capabilities, SessionInfo},
@@ -17,7 +17,7 @@ pub(super) struct Config {
     pub(super) dialect: Arc<dyn Dialect>,
     pub(super) service: ServiceName,
     pub(super) mount: Option<MountPath>,
-    pub(super) open: Open,
+    pub(super) open: ClientFields,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
     pub(super) ready_timeout: Duration,
@@ -35,7 +35,7 @@ impl Config {
             dialect: Arc::new(Native::new()),
             service: ServiceName::new("chat"),
             mount: None,
-            open: Open::nothing(),
+            open: ClientFields::nothing(),
             max_body: 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             ready_timeout: Duration::ZERO,

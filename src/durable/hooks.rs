@@ -20,7 +20,7 @@ use crate::{
 /// A session that begins: its first record is stored, and its provider is about to be called.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Begun {
+pub struct SessionStarted {
     /// Its id.
     pub id: SessionId,
     /// Whose it is.
@@ -32,7 +32,7 @@ pub struct Begun {
 /// A session that has ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Ended {
+pub struct SessionEnded {
     /// Its id.
     pub id: SessionId,
     /// Whose it is.
@@ -50,8 +50,8 @@ pub(super) type Hook<T> = Arc<dyn Fn(T) -> BoxFuture<'static, ()> + Send + Sync>
 /// The hooks of a layer.
 #[derive(Clone, Default)]
 pub(super) struct Hooks {
-    pub(super) on_start: Option<Hook<Begun>>,
-    pub(super) on_end: Option<Hook<Ended>>,
+    pub(super) on_start: Option<Hook<SessionStarted>>,
+    pub(super) on_end: Option<Hook<SessionEnded>>,
 }
 
 pub(super) fn hook<T, F, R>(run: F) -> Hook<T>
@@ -80,12 +80,12 @@ impl Hooks {
 #[derive(Clone)]
 pub(super) struct Bookkeeping {
     hooks: Hooks,
-    begun: Begun,
+    begun: SessionStarted,
     started: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Bookkeeping {
-    pub(super) fn new(hooks: Hooks, begun: Begun) -> Self {
+    pub(super) fn new(hooks: Hooks, begun: SessionStarted) -> Self {
         Self {
             hooks,
             begun,
@@ -129,7 +129,7 @@ impl Bookkeeping {
             let _ = started.await;
             match whole(session).await {
                 Ok(transcript) => {
-                    on_end(Ended {
+                    on_end(SessionEnded {
                         id: begun.id,
                         owner: begun.owner,
                         request: begun.request,

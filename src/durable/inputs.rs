@@ -34,7 +34,7 @@ impl SessionInputs {
 
 impl InputSource for SessionInputs {
     fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
-        Box::pin(async move { Some(read(&self.inbox.named(id.as_str()).await?)) })
+        Box::pin(async move { Some(read(&self.inbox.recv(id.as_str()).await?)) })
     }
 
     fn close<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {

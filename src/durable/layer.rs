@@ -5,9 +5,9 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    DurableService, MountPath, Open, Recovery,
+    ClientFields, DurableService, MountPath, Recovery,
     config::Config,
-    hooks::{Begun, Ended, hook},
+    hooks::{SessionEnded, SessionStarted, hook},
     restart::ProviderRestarter,
 };
 use crate::{
@@ -63,8 +63,8 @@ impl DurableLayer {
         self
     }
 
-    /// What clients may choose of a chat request. Default [nothing](Open::nothing).
-    pub fn open(mut self, open: Open) -> Self {
+    /// What clients may choose of a chat request. Default [nothing](ClientFields::nothing).
+    pub fn open(mut self, open: ClientFields) -> Self {
         self.config.open = open;
         self
     }
@@ -120,7 +120,7 @@ impl DurableLayer {
     /// Runs for each session that begins, beside its provider, on a task of its own.
     pub fn on_start<F, R>(mut self, run: F) -> Self
     where
-        F: Fn(Begun) -> R + Send + Sync + 'static,
+        F: Fn(SessionStarted) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
         self.config.hooks.on_start = Some(hook(run));
@@ -135,7 +135,7 @@ impl DurableLayer {
     /// whose log was deleted before it could be read.
     pub fn on_end<F, R>(mut self, run: F) -> Self
     where
-        F: Fn(Ended) -> R + Send + Sync + 'static,
+        F: Fn(SessionEnded) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
         self.config.hooks.on_end = Some(hook(run));

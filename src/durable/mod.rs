@@ -44,6 +44,7 @@
 
 mod answer;
 mod body;
+mod client_fields;
 mod config;
 mod digest;
 mod find;
@@ -53,7 +54,6 @@ mod inputs;
 mod layer;
 mod manage;
 mod mount;
-mod open;
 mod read;
 mod receive;
 mod recovery;
@@ -71,13 +71,13 @@ mod whole;
 
 pub use self::{
     body::{BodyError, SessionBody},
+    client_fields::ClientFields,
     digest::digest_of,
     format::ChatFormat,
-    hooks::{Begun, Ended},
+    hooks::{SessionEnded, SessionStarted},
     inputs::SessionInputs,
     layer::DurableLayer,
     mount::MountPath,
-    open::Open,
     recovery::{Interrupted, Policy, Recovery},
     reply::Reply,
     service::{DurableService, ResponseFuture},

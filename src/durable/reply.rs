@@ -5,7 +5,7 @@ use http::Response;
 use super::{MountPath, SessionBody, refuse};
 use crate::{
     chat::InputId,
-    dialect::{Answer, Dialect, Encoder, Refusal, View},
+    dialect::{Answer, Dialect, Encoder, Refusal, SessionView},
     log::{Lsn, Position},
     session::{Limits, ReadError, Session},
 };
@@ -120,7 +120,7 @@ impl Reply {
     pub async fn with(self, session: &Session) -> Result<Response<SessionBody>, Refusal> {
         let refused = |error: ReadError| refuse::read(&error, self.after);
         let mut reader = session.reader(self.after).await.map_err(refused)?;
-        let view = View::new(session.id(), reader.status(), reader.tail())
+        let view = SessionView::new(session.id(), reader.status(), reader.tail())
             .event_bytes(self.event_bytes)
             .of_chat(session.info().chat.as_ref())
             .mounted(self.mount.as_ref().map(MountPath::as_str));
@@ -135,7 +135,7 @@ impl Reply {
             return Ok(answer.map(SessionBody::document));
         }
         let mut known = Lsn::ZERO;
-        if self.after.lsn > Lsn::ZERO && (self.encoder.folds() || self.inclusive) {
+        if self.after.lsn > Lsn::ZERO && (self.encoder.is_stateful() || self.inclusive) {
             reader = session.reader(Position::START).await.map_err(refused)?;
             known = if self.inclusive {
                 self.after.lsn.before()

@@ -11,14 +11,14 @@ use tower_service::Service;
 use super::{
     Interrupted, Policy, ProviderSource, Recovery, SessionInputs,
     config::Config,
-    hooks::{Begun, Booked, Bookkeeping, Hooks, events},
+    hooks::{Booked, Bookkeeping, Hooks, SessionStarted, events},
     stored::{first, restore},
 };
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest, Inputs, Message, SessionInfo, ToolRuns, Transcript},
     log::Lsn,
-    session::{CarryOn, Inbox, Orphan, ReadError, Restarter},
+    session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
     store::{BoxFuture, SessionState},
 };
 
@@ -48,7 +48,7 @@ impl<S> ProviderRestarter<S> {
     }
 }
 
-impl<S> Restarter for ProviderRestarter<S>
+impl<S> RecoveryHandler for ProviderRestarter<S>
 where
     S: Service<ChatRequest> + Clone + Send + 'static,
     S::Future: Send,
@@ -67,7 +67,7 @@ where
             && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_go_on)
     }
 
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let decided = match request(&orphan) {
                 Ok((request, notes)) => self.decide(&orphan, request, notes).await,
@@ -141,7 +141,7 @@ impl<S> ProviderRestarter<S> {
         })
     }
 
-    fn source(&self, orphan: Orphan, mut request: ChatRequest, first: Option<Bytes>) -> CarryOn
+    fn source(&self, orphan: Orphan, mut request: ChatRequest, first: Option<Bytes>) -> Continuation
     where
         S: Service<ChatRequest> + Clone + Send + 'static,
         S::Future: Send,
@@ -154,7 +154,7 @@ impl<S> ProviderRestarter<S> {
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
         let books = self.hooks.any().then(|| {
-            let begun = Begun {
+            let begun = SessionStarted {
                 id: orphan.id().clone(),
                 owner: orphan.info().owner.clone(),
                 request: Arc::new(request.clone()),
@@ -169,7 +169,7 @@ impl<S> ProviderRestarter<S> {
             Bookkeeping::new(hooks, begun)
         });
         let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
-        let mut on = CarryOn::with(Booked::new(Box::pin(source), books.clone())).inbox(inbox);
+        let mut on = Continuation::with(Booked::new(Box::pin(source), books.clone())).inbox(inbox);
         on.first = first;
         match books {
             None => on,

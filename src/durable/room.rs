@@ -8,7 +8,7 @@ use crate::{
     BoxError,
     access::{Action, SessionInfo},
     chat::ChatRequest,
-    dialect::{Problem, Refusal, Rival},
+    dialect::{Concurrency, Problem, Refusal},
     log::{Digest, SessionId},
     session::{Permit, Session},
     store::{AbortRequest, Listed, StoreError},
@@ -39,7 +39,7 @@ impl Exchange {
         &self,
         provider: &mut S,
         same: Option<(&SessionId, Digest)>,
-        rival: Rival,
+        rival: Concurrency,
         running: &[Listed],
     ) -> Result<Room, Refusal>
     where
@@ -47,7 +47,7 @@ impl Exchange {
         S::Error: Into<BoxError>,
     {
         let room = self.room_or_same(provider, same).await;
-        if rival != Rival::Supersede {
+        if rival != Concurrency::Supersede {
             return room;
         }
         match room {

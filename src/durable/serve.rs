@@ -11,7 +11,7 @@ use crate::{
     BoxError,
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest},
-    dialect::{Answer, Encoder, Intent, Refusal, Route, View},
+    dialect::{Answer, Encoder, Intent, Refusal, Route, SessionView},
     log::{Lsn, Owner, SessionId, Status},
     session::Session,
     store::{SessionState, StoreError},
@@ -118,7 +118,7 @@ where
         }
         Intent::Read(read) => exchange.read(read).await,
         Intent::Page(page) => exchange.page(page, head.method == Method::HEAD).await,
-        Intent::Whole(whole) => exchange.whole(whole).await,
+        Intent::FullLog(whole) => exchange.whole(whole).await,
         Intent::Abort(abort) => exchange.abort(abort).await,
         Intent::Answer {
             session,
@@ -148,15 +148,24 @@ impl Exchange {
             .mounted(self.mount.clone())
     }
 
-    pub(super) fn view<'a>(&'a self, session: &'a Session, status: Status, tail: Lsn) -> View<'a> {
-        View::new(session.id(), status, tail)
+    pub(super) fn view<'a>(
+        &'a self,
+        session: &'a Session,
+        status: Status,
+        tail: Lsn,
+    ) -> SessionView<'a> {
+        SessionView::new(session.id(), status, tail)
             .event_bytes(self.config.sessions.limits().event_bytes)
             .of_chat(session.info().chat.as_ref())
             .mounted(self.mount.as_ref().map(MountPath::as_str))
     }
 
-    pub(super) fn view_of<'a>(&'a self, id: &'a SessionId, state: &'a SessionState) -> View<'a> {
-        View::new(id, state.status, state.tail)
+    pub(super) fn view_of<'a>(
+        &'a self,
+        id: &'a SessionId,
+        state: &'a SessionState,
+    ) -> SessionView<'a> {
+        SessionView::new(id, state.status, state.tail)
             .event_bytes(self.config.sessions.limits().event_bytes)
             .of_chat(state.info.chat.as_ref())
             .mounted(self.mount.as_ref().map(MountPath::as_str))

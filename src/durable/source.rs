@@ -152,7 +152,7 @@ where
             let mark = match outcome(&event) {
                 Some(outcome) => Mark::Terminal(outcome),
                 None if waits(this.open, &event) => Mark::Waiting,
-                None if event.precedes_effects() => Mark::Settle,
+                None if event.precedes_effects() => Mark::Barrier,
                 None => Mark::Event,
             };
             if let Mark::Terminal(_) = mark {
@@ -347,7 +347,7 @@ mod tests {
             .into_iter()
             .map(|(mark, _)| mark)
             .collect();
-        let settle = Mark::Settle;
+        let settle = Mark::Barrier;
         let expected = [settle, settle, Mark::Event, settle, settle, settle];
         assert_eq!(marks, expected);
     }
@@ -393,7 +393,7 @@ mod tests {
             .map(|(mark, _)| mark)
             .collect();
         let mut expected = vec![Mark::Waiting; 5];
-        expected.extend([Mark::Settle, Mark::Event, Mark::Waiting, Mark::Event]);
+        expected.extend([Mark::Barrier, Mark::Event, Mark::Waiting, Mark::Event]);
         assert_eq!(marks, expected);
     }
 
@@ -416,7 +416,7 @@ mod tests {
         while let Some(mark) = poll_fn(|cx| source.as_mut().poll_record(cx, &mut out)).await {
             marks.push(mark);
         }
-        assert_eq!(marks, [Mark::Waiting, Mark::Settle]);
+        assert_eq!(marks, [Mark::Waiting, Mark::Barrier]);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{
     ProviderSource, SessionInputs,
     answer::Taken,
-    hooks::{Begun, Booked, Bookkeeping},
+    hooks::{Booked, Bookkeeping, SessionStarted},
     refuse,
     room::{Room, unstopped},
     serve::{Exchange, Served},
@@ -20,7 +20,10 @@ use crate::{
     BoxError,
     access::{Action, SessionInfo},
     chat::{ChatEvent, ChatRequest, Inputs},
-    dialect::{Again, Answer, Answering, Answers, Naming, Problem, Refusal, Rival, Start},
+    dialect::{
+        Answer, Answers, Concurrency, KeyReuse, Problem, Refusal, ResponseMode, SessionNaming,
+        Start,
+    },
     log::{ChatId, Digest, Outcome, SessionId},
     session::{self, Inbox, Permit, Session, StartError},
     store::{Listed, StoreError, Tombstone},
@@ -54,10 +57,10 @@ impl Exchange {
     {
         self.config.open.admit(&mut start.request)?;
         let named = match &start.naming {
-            Naming::Ours => SessionId::random(),
-            Naming::Prefixed(prefix) => SessionId::random_after(prefix),
-            Naming::Client(id) => id.clone(),
-            Naming::Key(key) => self.id_of(key, 0),
+            SessionNaming::Ours => SessionId::random(),
+            SessionNaming::Prefixed(prefix) => SessionId::random_after(prefix),
+            SessionNaming::Client(id) => id.clone(),
+            SessionNaming::Key(key) => self.id_of(key, 0),
         };
         let new = SessionInfo::new(&named, self.owner.as_ref(), start.chat.as_ref());
         if !self.allows(Action::Start, Some(new)).await {
@@ -69,7 +72,7 @@ impl Exchange {
             && let Some((session, taken)) = self.answered(start.chat.as_ref(), answers).await?
         {
             return match start.answering {
-                Answering::Stream(encoder) => {
+                ResponseMode::Stream(encoder) => {
                     let reply = self.reply(encoder).after(taken.after);
                     reply.answered(taken.inputs).with(&session).await
                 }
@@ -83,17 +86,20 @@ impl Exchange {
             Place::Taken(session) => return self.begin(&session, start.answering, false).await,
             Place::Free(id) => id,
         };
-        if start.rival == Rival::Refuse && !rivals.is_empty() {
+        if start.rival == Concurrency::Refuse && !rivals.is_empty() {
             return Err(refuse::chat_busy());
         }
-        let may_exist = !matches!(start.naming, Naming::Ours | Naming::Prefixed(_));
+        let may_exist = !matches!(
+            start.naming,
+            SessionNaming::Ours | SessionNaming::Prefixed(_)
+        );
         let same = may_exist.then_some((&id, digest));
         let room = self.take_room(&mut provider, same, start.rival, &running);
         let permit = match room.await? {
             Room::Free(permit) => permit,
             Room::Same(session) => return self.begin(&session, start.answering, false).await,
         };
-        let answering = std::mem::replace(&mut start.answering, Answering::Document);
+        let answering = std::mem::replace(&mut start.answering, ResponseMode::Document);
         let started = self
             .create(permit, id, start, digest, extensions, provider)
             .await?;
@@ -172,11 +178,13 @@ impl Exchange {
     /// The other sessions of the conversation that run, if this start goes by them.
     async fn rivals(&self, start: &Start) -> Result<Vec<Listed>, Refusal> {
         let attaches = match &start.naming {
-            Naming::Key(key) => key.when_again() != Again::Never,
-            Naming::Ours | Naming::Prefixed(_) | Naming::Client(_) => false,
+            SessionNaming::Key(key) => key.when_again() != KeyReuse::Never,
+            SessionNaming::Ours | SessionNaming::Prefixed(_) | SessionNaming::Client(_) => false,
         };
         match &start.chat {
-            Some(chat) if attaches || start.rival != Rival::Ignore => self.running(chat).await,
+            Some(chat) if attaches || start.rival != Concurrency::Ignore => {
+                self.running(chat).await
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -184,18 +192,18 @@ impl Exchange {
     /// Where the session is, if this request or one like it has started it; else where it goes.
     async fn place(
         &self,
-        naming: &Naming,
+        naming: &SessionNaming,
         named: SessionId,
         digest: Digest,
         rivals: &[Listed],
     ) -> Result<Place, Refusal> {
         let key = match naming {
-            Naming::Ours | Naming::Prefixed(_) => return Ok(Place::Free(named)),
-            Naming::Client(_) => {
+            SessionNaming::Ours | SessionNaming::Prefixed(_) => return Ok(Place::Free(named)),
+            SessionNaming::Client(_) => {
                 let there = self.existing(&named, digest).await?;
                 return Ok(there.map_or(Place::Free(named), Place::Taken));
             }
-            Naming::Key(key) => key,
+            SessionNaming::Key(key) => key,
         };
         // The one that runs may stand behind ids that are free again by now.
         if let Some(same) = rivals.iter().find(|it| it.state.info.digest == digest)
@@ -208,14 +216,16 @@ impl Exchange {
             let session = match self.existing(&id, digest).await {
                 Ok(Some(session)) => session,
                 Ok(None) => return Ok(Place::Free(id)),
-                Err(gone) if gone.problem == Problem::Gone && key.when_again() != Again::Never => {
+                Err(gone)
+                    if gone.problem == Problem::Gone && key.when_again() != KeyReuse::Never =>
+                {
                     continue;
                 }
                 Err(refusal) => return Err(refusal),
             };
             let outcome = session.status().outcome();
             let attaches = match (key.when_again(), outcome) {
-                (Again::Never, _) | (Again::UnlessComplete, Some(Outcome::Complete)) => true,
+                (KeyReuse::Never, _) | (KeyReuse::UnlessComplete, Some(Outcome::Complete)) => true,
                 // One that was stopped is as good as ended.
                 (_, None) => self.state(&id, Action::Start).await?.abort.is_none(),
                 (_, Some(_)) => false,
@@ -295,7 +305,7 @@ impl Exchange {
             .inbox(inbox);
         let (give, given) = oneshot::channel();
         let books = config.hooks.any().then(|| {
-            let begun = Begun {
+            let begun = SessionStarted {
                 id,
                 owner: self.owner.clone(),
                 request: Arc::new(request.clone()),
@@ -329,15 +339,17 @@ impl Exchange {
     }
 
     /// The answer to a start: the stream from its beginning, or a document.
-    async fn begin(&self, session: &Session, answering: Answering, started: bool) -> Served {
+    async fn begin(&self, session: &Session, answering: ResponseMode, started: bool) -> Served {
         match answering {
-            Answering::Stream(encoder) => self.reply(encoder).started(started).with(session).await,
-            Answering::Document => {
+            ResponseMode::Stream(encoder) => {
+                self.reply(encoder).started(started).with(session).await
+            }
+            ResponseMode::Document => {
                 let session = self.view(session, session.status(), session.tail());
                 Ok(self.answer(&Answer::Document { session, started }))
             }
-            Answering::SoFar => self.document(session, Until::Begun, started).await,
-            Answering::Whole => self.document(session, Until::End, started).await,
+            ResponseMode::SoFar => self.document(session, Until::Begun, started).await,
+            ResponseMode::Whole => self.document(session, Until::End, started).await,
         }
     }
 }

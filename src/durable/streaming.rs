@@ -168,7 +168,7 @@ impl Streaming {
             }
         }
         if let State::Reading = self.state {
-            if self.rests() {
+            if self.may_pause() {
                 if let Some(bytes) = lone.take() {
                     self.append(&bytes);
                 }
@@ -190,11 +190,11 @@ impl Streaming {
     }
 
     /// Whether the client was given something that it takes for an end, and nothing has come since.
-    fn rests(&self) -> bool {
+    fn may_pause(&self) -> bool {
         self.rest.is_none()
             && self.reader.is_caught_up()
             && self.written.lsn > self.skip_to
-            && self.encoder.rests()
+            && self.encoder.may_pause()
     }
 
     /// Tells the encoder where it stands, if it hasn't been told yet.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{Answer, Refusal, Whole},
+    dialect::{Answer, FullLog, Refusal},
     log::{Chunk, Lsn, Position, Status},
     session::{ReadError, Session},
 };
@@ -35,7 +35,7 @@ pub(super) enum Until {
 
 impl Exchange {
     /// A document of a session's whole log.
-    pub(super) async fn whole(&self, whole: Whole) -> Served {
+    pub(super) async fn whole(&self, whole: FullLog) -> Served {
         let Some(session) = self.find(&whole.session, Action::Read).await? else {
             return Ok(self.answer(&Answer::Idle));
         };

@@ -20,7 +20,7 @@
 //!
 //! use tower::{BoxError, ServiceBuilder, load_shed::error::Overloaded, retry::Policy, timeout::error::Elapsed};
 //! use tower_layer::Layer;
-//! use unbroken::{access::AnyoneWithTheId, chat::{ChatRequest, ProviderError}, log::ErrorCode, durable::{DurableLayer, Open}, provider::by_model, session::Sessions};
+//! use unbroken::{access::AnyoneWithTheId, chat::{ChatRequest, ProviderError}, log::ErrorCode, durable::{DurableLayer, ClientFields}, provider::by_model, session::Sessions};
 //!
 //! /// So many tries more, where a failure before the first event may be mended by one.
 //! #[derive(Clone)]
@@ -67,7 +67,7 @@
 //!     .timeout(Duration::from_secs(30)) // of each try
 //!     .service(models);
 //! let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
-//!     .open(Open::nothing().model())
+//!     .open(ClientFields::nothing().model())
 //!     .layer(provider);
 //! # fn mounts<S>(_: S) where S: Clone + Send + Sync + 'static {}
 //! # mounts(chat);

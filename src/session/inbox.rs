@@ -55,7 +55,7 @@ impl Inbox {
     ///
     /// Level-triggered and cancel-safe: one that has arrived before is given at once, and again to
     /// whoever asks again.
-    pub async fn named(&self, name: &str) -> Option<Bytes> {
+    pub async fn recv(&self, name: &str) -> Option<Bytes> {
         let mut arrived = self.inner.arrived.subscribe();
         let settled = |all: &Arrived| all.over || all.answers.contains_key(name);
         if let Ok(all) = arrived.wait_for(settled).await {
@@ -77,7 +77,7 @@ impl Inbox {
     pub async fn close(&self, name: &str) -> Option<Bytes> {
         // The receiver is in `self`, so it isn't gone.
         let _ = self.inner.close.send(name.into());
-        self.named(name).await
+        self.recv(name).await
     }
 
     /// Nothing arrives here any more.
@@ -142,10 +142,10 @@ mod tests {
                 StoredAnswer::new("other", "3"),
             ]);
         };
-        let (mine, ()) = tokio::join!(inbox.named("mine"), given);
+        let (mine, ()) = tokio::join!(inbox.recv("mine"), given);
         assert_eq!(mine.unwrap(), "2");
-        assert_eq!(inbox.named("mine").await.unwrap(), "2");
-        let other = inbox.named("other").await.unwrap();
+        assert_eq!(inbox.recv("mine").await.unwrap(), "2");
+        let other = inbox.recv("other").await.unwrap();
         assert_eq!(other, "1", "the first one counts");
     }
 
@@ -158,7 +158,7 @@ mod tests {
         };
         let (closed, ()) = tokio::join!(inbox.close("one"), owner);
         assert_eq!(closed, None);
-        assert_eq!(inbox.named("one").await, None);
+        assert_eq!(inbox.recv("one").await, None);
     }
 
     #[tokio::test]
@@ -169,9 +169,9 @@ mod tests {
             tokio::task::yield_now().await;
             inbox.end();
         };
-        let (late, ()) = tokio::join!(inbox.named("late"), end);
+        let (late, ()) = tokio::join!(inbox.recv("late"), end);
         assert_eq!(late, None);
         assert_eq!(inbox.close("later").await, None);
-        assert_eq!(inbox.named("in time").await.unwrap(), "yes");
+        assert_eq!(inbox.recv("in time").await.unwrap(), "yes");
     }
 }

@@ -37,7 +37,7 @@ pub use self::{
     limits::Limits,
     permit::Permit,
     reader::Reader,
-    recovery::{CarryOn, Orphan, Restarter},
+    recovery::{Continuation, Orphan, RecoveryHandler},
     retention::Retention,
     sessions::Sessions,
     source::{Mark, Source},

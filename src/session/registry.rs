@@ -17,7 +17,7 @@ use super::{
     hot::{Budget, HotLog},
     options::Options,
     reach::Reach,
-    recovery::Restarters,
+    recovery::RecoveryHandlers,
     running::Running,
 };
 use crate::{
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) format: Arc<dyn Format>,
     pub(super) options: Options,
     pub(super) running: Running,
-    pub(super) restarters: Restarters,
+    pub(super) recovery_handlers: RecoveryHandlers,
     pub(super) claims: Semaphore,
     pub(super) reads: Semaphore,
     pub(super) holder: Holder,
@@ -65,7 +65,7 @@ impl Shared {
             store,
             format,
             running: Running::default(),
-            restarters: Restarters::default(),
+            recovery_handlers: RecoveryHandlers::default(),
             claims: Semaphore::new(options.claims),
             reads: Semaphore::new(READS),
             renewing: RwLock::new(()),
@@ -235,7 +235,7 @@ impl Shared {
 
     /// Whether an orphan that stands so may be carried on here rather than ended.
     pub(super) fn can_carry_on(&self, orphan: &SessionState) -> bool {
-        self.restarters.of(orphan).is_some()
+        self.recovery_handlers.of(orphan).is_some()
     }
 
     pub(super) fn close(&self) {
@@ -249,7 +249,7 @@ impl Shared {
     /// From now on nothing is carried on: who has a session gives it back.
     pub(super) fn release(&self) {
         self.releasing.store(true, SeqCst);
-        self.restarters.clear();
+        self.recovery_handlers.clear();
     }
 
     pub(super) fn is_releasing(&self) -> bool {

@@ -6,8 +6,8 @@ use tokio::{
 };
 
 use super::{
-    Busy, Format, Limits, Permit, ReadError, Restarter, Session, SessionsBuilder, Source, Start,
-    StartError, Started,
+    Busy, Format, Limits, Permit, ReadError, RecoveryHandler, Session, SessionsBuilder, Source,
+    Start, StartError, Started,
     entry::Owned,
     feed::{Role, Writing, feed},
     recovery,
@@ -209,9 +209,9 @@ impl Sessions {
     ///
     /// Looks for orphans from now on, if called inside a tokio runtime; else from the first start or
     /// attach on.
-    pub fn carry_on(&self, service: ServiceName, restarter: impl Restarter) {
+    pub fn carry_on(&self, service: ServiceName, restarter: impl RecoveryHandler) {
         let restarter = Arc::new(restarter);
-        self.shared.restarters.register(service, restarter);
+        self.shared.recovery_handlers.register(service, restarter);
         if tokio::runtime::Handle::try_current().is_ok() {
             self.keep_swept();
         }

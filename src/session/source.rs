@@ -31,7 +31,7 @@ pub enum Mark {
     Event,
     /// An event that must be stored before anything comes of it: the source isn't polled again until
     /// it, and all before it, is acknowledged. The lease runs then, too.
-    Settle,
+    Barrier,
     /// An event after which a person or a client tool is still asked something: the session waits,
     /// and the silence of its source doesn't count. It must be stored as well before the source is
     /// polled again.

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{Call, Output, Terms, Tool};
+use super::{Call, Output, Tool, ToolOptions};
 use crate::{
     BoxError, BoxFuture,
     chat::{Authority, ToolDefinition},
@@ -44,8 +44,8 @@ impl Tool for ClientTool {
         self.definition.clone()
     }
 
-    fn terms(&self) -> Terms {
-        Terms::new().idempotent().authority(Authority::Client)
+    fn terms(&self) -> ToolOptions {
+        ToolOptions::new().idempotent().authority(Authority::Client)
     }
 
     fn call(&self, _: Value, _: Call) -> BoxFuture<'_, Result<Output, BoxError>> {

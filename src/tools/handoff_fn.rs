@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Call, Output, Terms, Tool, ToolFailure, schema_of};
+use super::{Call, Output, Tool, ToolFailure, ToolOptions, schema_of};
 use crate::{
     BoxError, BoxFuture,
     chat::{IsomorphicClientOutput, ToolDefinition},
@@ -53,7 +53,7 @@ where
 {
     HandoffFn {
         definition: ToolDefinition::new(name, description, schema_of::<A>()),
-        terms: Terms::new().concludes(),
+        terms: ToolOptions::new().concludes(),
         first,
         second,
         arguments: PhantomData,
@@ -63,7 +63,7 @@ where
 /// The tool that [`handoff_fn`] makes. Neither half is idempotent, unless it is told so.
 pub struct HandoffFn<F, G, A> {
     definition: ToolDefinition,
-    terms: Terms,
+    terms: ToolOptions,
     first: F,
     second: G,
     arguments: PhantomData<fn(A)>,
@@ -91,7 +91,7 @@ where
         self.definition.clone()
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self) -> ToolOptions {
         self.terms.clone()
     }
 

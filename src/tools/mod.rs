@@ -120,6 +120,7 @@ mod handoff_fn;
 mod job;
 mod layer;
 mod offer;
+mod options;
 mod outbox;
 mod output;
 mod place;
@@ -129,7 +130,6 @@ mod running;
 mod schema_of;
 mod service;
 mod stream;
-mod terms;
 mod tool;
 mod tool_fn;
 #[expect(clippy::module_inception, reason = "the file of the type `Tools`")]
@@ -143,11 +143,11 @@ pub use self::{
     future::ToolFuture,
     handoff_fn::{HandoffFn, handoff_fn},
     layer::ToolLayer,
+    options::ToolOptions,
     output::Output,
     question::{Question, Unanswered},
     service::ToolService,
     stream::ToolStream,
-    terms::Terms,
     tool::Tool,
     tool_fn::{ToolFn, tool_fn},
     tools::{InvalidTool, Tools},

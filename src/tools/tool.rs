@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::{Call, Output, Terms};
+use super::{Call, Output, ToolOptions};
 use crate::{
     BoxError, BoxFuture,
     chat::{IsomorphicClientOutput, ToolDefinition},
@@ -22,8 +22,8 @@ pub trait Tool: Send + Sync + 'static {
     fn definition(&self) -> ToolDefinition;
 
     /// How it is to be run.
-    fn terms(&self) -> Terms {
-        Terms::new()
+    fn terms(&self) -> ToolOptions {
+        ToolOptions::new()
     }
 
     /// What somebody is asked before it runs with these arguments, if anything. It doesn't run unless

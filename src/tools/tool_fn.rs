@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Call, Output, Terms, Tool, ToolFailure, schema_of};
+use super::{Call, Output, Tool, ToolFailure, ToolOptions, schema_of};
 use crate::{BoxError, BoxFuture, chat::ToolDefinition};
 
 /// Makes a tool of an async function from arguments that derive `Deserialize` and
@@ -45,7 +45,7 @@ where
 {
     ToolFn {
         definition: ToolDefinition::new(name, description, schema_of::<A>()),
-        terms: Terms::new(),
+        terms: ToolOptions::new(),
         approval: None,
         run,
         arguments: PhantomData,
@@ -55,7 +55,7 @@ where
 /// The tool that [`tool_fn`] makes. It is not idempotent and asks nobody, unless it is told to.
 pub struct ToolFn<F, A> {
     definition: ToolDefinition,
-    terms: Terms,
+    terms: ToolOptions,
     approval: Option<Approval>,
     run: F,
     arguments: PhantomData<fn(A)>,
@@ -104,7 +104,7 @@ where
         self.definition.clone()
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self) -> ToolOptions {
         self.terms.clone()
     }
 

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use super::{Terms, Tool};
+use super::{Tool, ToolOptions};
 use crate::chat::{InvalidSchema, Schema, ToolDefinition};
 
 /// The tools that a [`ToolLayer`](super::ToolLayer) may run. Cheap to clone.
@@ -12,7 +12,7 @@ pub struct Tools {
 /// A tool, with what was asked of it once.
 pub(super) struct Entry {
     pub(super) definition: ToolDefinition,
-    pub(super) terms: Terms,
+    pub(super) terms: ToolOptions,
     pub(super) schema: Schema,
     pub(super) tool: Box<dyn Tool>,
 }

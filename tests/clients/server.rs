@@ -6,7 +6,7 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_layer::Layer;
 use unbroken::{
     access::AnyoneWithTheId,
-    durable::{DurableLayer, Open},
+    durable::{ClientFields, DurableLayer},
     headers::{ALLOW, EXPOSE},
     session::Sessions,
 };
@@ -49,7 +49,7 @@ fn app() -> Router {
             .service_name(name)
             .public_path(&format!("/{name}"))
             .open(
-                Open::nothing()
+                ClientFields::nothing()
                     .field("script")
                     .field("events")
                     .field("gate")
@@ -70,10 +70,10 @@ fn app() -> Router {
     };
     #[cfg(feature = "ai-sdk")]
     let app = {
-        use unbroken::dialect::{AiSdk, Rival};
+        use unbroken::dialect::{AiSdk, Concurrency};
 
         let dialect = AiSdk::new().any_content_type(true);
-        let superseding = dialect.clone().rival(Rival::Supersede);
+        let superseding = dialect.clone().rival(Concurrency::Supersede);
         app.nest_service("/ai", layer("ai").dialect(dialect).layer(scripts.clone()))
             .nest_service(
                 "/ai-superseding",
@@ -109,7 +109,7 @@ fn app() -> Router {
     let app = app.nest_service(
         "/v1",
         layer("v1")
-            .dialect(unbroken::dialect::OpenAiResponses::new().called("scripted"))
+            .dialect(unbroken::dialect::OpenAiResponses::new().model("scripted"))
             .layer(scripts.clone()),
     );
     // Pages come from elsewhere: the browser's own is behind a proxy.

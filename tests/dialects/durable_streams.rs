@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use unbroken::{
     access::AnyoneWithTheId,
     dialect::{DurableStreams, Native},
-    durable::{DurableLayer, DurableService, Open, SessionBody},
+    durable::{ClientFields, DurableLayer, DurableService, SessionBody},
     provider::Scripted,
     session::Sessions,
 };
@@ -20,7 +20,7 @@ fn layer(sessions: &Sessions, name: &'static str) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         .service_name(name)
         .public_path(&format!("/{name}"))
-        .open(Open::nothing().field("script"))
+        .open(ClientFields::nothing().field("script"))
 }
 
 /// The same sessions as streams, and natively.

@@ -1,7 +1,7 @@
 use bytes::BytesMut;
 use http::{Request, header::ACCEPT};
 use unbroken::{
-    dialect::{Dialect, Encoder, Intent, Progress, Route, View},
+    dialect::{Dialect, Encoder, Intent, Progress, Route, SessionView},
     log::{Chunk, Lsn, Position, SessionId, Status},
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(mut encoder: Box<dyn Encoder>) -> Self {
         let id: SessionId = crate::ID.parse().unwrap();
-        let view = View::new(&id, Status::Streaming, Lsn::ZERO);
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO);
         // What stands before everything else comes with each connection.
         encoder.preamble(&view, &mut BytesMut::new());
         Self {
@@ -33,8 +33,8 @@ impl Stream {
         }
     }
 
-    pub(crate) fn folds(&self) -> bool {
-        self.encoder.folds()
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.encoder.is_stateful()
     }
 
     pub(crate) fn is_shared(&self) -> bool {

@@ -3,8 +3,8 @@ use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use unbroken::{
     chat::{ChatEvent, ChatRequest},
     dialect::{
-        Abort, Answer, Answering, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, Route,
-        Start,
+        Abort, Answer, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, ResponseMode,
+        Route, Start,
     },
     headers::SESSION_ID,
     log::{Chunk, SessionId},
@@ -53,7 +53,7 @@ impl Dialect for PlainText {
     fn decode(&self, _: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
         let question = String::from_utf8_lossy(body);
         let request = ChatRequest::from_user(question.trim());
-        let answering = Answering::Stream(Box::new(Lines));
+        let answering = ResponseMode::Stream(Box::new(Lines));
         Ok(Intent::Start(Box::new(Start::new(request, answering))))
     }
 
@@ -91,7 +91,7 @@ impl Dialect for PlainText {
 }
 
 /// Writes records as lines. What it writes for one depends on nothing else, so a resume in the
-/// middle needs no [fold](Encoder::folds), and readers may share what it wrote.
+/// middle needs no [fold](Encoder::is_stateful), and readers may share what it wrote.
 #[derive(Debug)]
 struct Lines;
 

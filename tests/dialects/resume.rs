@@ -103,7 +103,7 @@ fn prefix(encoder: Box<dyn Encoder>, chunks: &[Chunk], lsn: Lsn) -> BytesMut {
 fn resumed(encoder: Box<dyn Encoder>, chunks: &[Chunk], lsn: Lsn) -> BytesMut {
     let mut stream = Stream::new(encoder);
     for chunk in chunks {
-        if stream.folds()
+        if stream.is_stateful()
             && let Some(known) = chunk.up_to(lsn)
         {
             stream.skip(&known);

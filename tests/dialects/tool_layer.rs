@@ -99,7 +99,7 @@ async fn ag_uis_clients_run_their_own_and_see_what_ran_here() {
 
 #[tokio::test]
 async fn openais_clients_run_their_own_and_see_what_ran_here() {
-    let dialect = OpenAiResponses::new().called("assistant");
+    let dialect = OpenAiResponses::new().model("assistant");
     let chat = chat(dialect.enabled_tools(EnabledTools::All));
     let mut input = vec![json!({"role": "user", "content": "Hi"})];
     let body = |input: &[Value]| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use unbroken::{
-    durable::{Begun, Ended},
+    durable::{SessionEnded, SessionStarted},
     log::Outcome,
     session::{Retention, Sessions},
     store::Memory,
@@ -17,8 +17,8 @@ use crate::{
 
 #[derive(Debug)]
 enum Entry {
-    Begun(Begun),
-    Ended(Box<Ended>),
+    SessionStarted(SessionStarted),
+    SessionEnded(Box<SessionEnded>),
 }
 
 struct Books(mpsc::UnboundedReceiver<Entry>);
@@ -31,14 +31,14 @@ impl Books {
             .unwrap()
     }
 
-    async fn begun(&mut self) -> Begun {
+    async fn begun(&mut self) -> SessionStarted {
         match self.next().await {
             Entry::Begun(begun) => begun,
             other @ Entry::Ended(_) => panic!("{other:?}"),
         }
     }
 
-    async fn ended(&mut self) -> Ended {
+    async fn ended(&mut self) -> SessionEnded {
         match self.next().await {
             Entry::Ended(ended) => *ended,
             other @ Entry::Begun(_) => panic!("{other:?}"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, InputAction, InputAnswer, InputId, InputRequest, InputResolved},
-    durable::{DurableLayer, Open, Recovery},
+    durable::{ClientFields, DurableLayer, Recovery},
     provider::scripted::{Script, Scripted},
     session::{Limits, Sessions, SessionsBuilder},
     store::{AnswerOutcome, Memory, Store, StoreExt, StoredAnswer},
@@ -33,7 +33,7 @@ fn sessions(store: &(impl Store + Clone)) -> SessionsBuilder {
 /// A server whose provider follows the scripts of its requests.
 async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer) -> Server {
     let sessions = sessions(store).build();
-    let layer = with(layer(&sessions).open(Open::nothing().field("script")));
+    let layer = with(layer(&sessions).open(ClientFields::nothing().field("script")));
     let provider = Scripted::new(Script::say("Hello"));
     serve(sessions, mounted!(layer, provider)).await
 }

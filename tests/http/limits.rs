@@ -317,7 +317,7 @@ async fn what_a_client_may_choose_is_closed_until_it_is_opened() {
 async fn opened() -> (Server, crate::server::Calls) {
     let sessions = Sessions::in_memory();
     let (provider, calls) = provider();
-    let open = unbroken::durable::Open::nothing()
+    let open = unbroken::durable::ClientFields::nothing()
         .model()
         .system_prompt()
         .system_role();

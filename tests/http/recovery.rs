@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, Message, ToolCall},
-    durable::{DurableLayer, Ended, Open, Policy, Recovery},
+    durable::{ClientFields, DurableLayer, Policy, Recovery, SessionEnded},
     log::{Digest, Outcome, Position},
     provider::scripted::{Script, Scripted},
     session::{Limits, Sessions},
@@ -26,7 +26,7 @@ async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer)
     let sessions = Sessions::builder(store.clone())
         .lease(Duration::from_millis(400))
         .build();
-    let layer = with(layer(&sessions).open(Open::nothing().field("script")));
+    let layer = with(layer(&sessions).open(ClientFields::nothing().field("script")));
     serve(
         sessions,
         mounted!(layer, Scripted::new(Script::say("Hello"))),
@@ -230,7 +230,7 @@ async fn an_answer_is_taken_over_so_often_and_not_once_more() {
 #[tokio::test]
 async fn the_end_of_an_answer_that_was_taken_over_is_booked_once_with_all_of_it() {
     let store = Memory::new();
-    let ended: Arc<Mutex<Vec<Ended>>> = Arc::default();
+    let ended: Arc<Mutex<Vec<SessionEnded>>> = Arc::default();
     let begun = Arc::new(Mutex::new(0));
     let booked = |layer: DurableLayer| {
         let (ended, begun) = (ended.clone(), begun.clone());

@@ -15,6 +15,7 @@ use faulty::{LEASE, on};
 use odd::Odd;
 use support::{Words, begin, id, read, read_all, seconds, start, told, until};
 use unbroken::{
+    log::*,
     session::*,
     store::{AfterAppend, Lease, Memory, Seal, Store, StoreExt, Token},
 };

@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout};
 use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, Position, ServiceName, SessionId, Status},
     session::{
-        CarryOn, Inbox, Limits, Mark, Orphan, ReadError, Restarter, Sessions, SessionsBuilder,
+        Continuation, Inbox, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions,
+        SessionsBuilder,
     },
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
@@ -57,7 +58,7 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
     settle().await;
     for (server, name) in [(&there, "a"), (&here, "b"), (&there, "c")] {
         let began = Instant::now();
-        let (answer, ()) = tokio::join!(inbox.named(name), give(server, &id, name));
+        let (answer, ()) = tokio::join!(inbox.recv(name), give(server, &id, name));
         assert_eq!(answer.unwrap(), "yes");
         // The store tells; nobody asks it now and then.
         let took = began.elapsed();
@@ -136,7 +137,7 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
         assert_eq!(inbox.close(name).await, None);
         let late = there.answer(&id, StoredAnswer::new(name, "yes")).await;
         assert!(matches!(late.unwrap(), AnswerOutcome::Taken));
-        assert_eq!(inbox.named(name).await, None);
+        assert_eq!(inbox.recv(name).await, None);
     }
 }
 
@@ -243,7 +244,7 @@ async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed(
     for name in ["early", "late"] {
         give(&here, &id, name).await;
     }
-    assert_eq!(inbox.named("lost").await.unwrap(), "yes");
+    assert_eq!(inbox.recv("lost").await.unwrap(), "yes");
     store.forgot.store(true, SeqCst);
     let closed = timeout(Duration::from_secs(10), inbox.close("late")).await;
     assert_eq!(closed.unwrap().unwrap(), "yes");
@@ -252,10 +253,10 @@ async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed(
 /// Carries on with this source, once.
 struct Goes(Mutex<Option<(Told, Inbox)>>);
 
-impl Restarter for Goes {
-    fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+impl RecoveryHandler for Goes {
+    fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         let taken = self.0.lock().unwrap().take();
-        let on = taken.map(|(source, inbox)| CarryOn::with(source).inbox(inbox));
+        let on = taken.map(|(source, inbox)| Continuation::with(source).inbox(inbox));
         Box::pin(std::future::ready(Ok(on)))
     }
 }
@@ -281,16 +282,16 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "may I?"]));
-    assert_eq!(inbox.named("early").await.unwrap(), "yes");
+    assert_eq!(inbox.recv("early").await.unwrap(), "yes");
     // Nothing was said since, and it still isn't idle.
     seconds(600).await;
     assert_eq!(session.status(), Status::Waiting);
     let other: Arc<Sessions> = Arc::new(builder(&store).build());
     give(&other, &id, "late").await;
-    let late = timeout(Duration::from_secs(1), inbox.named("late")).await;
+    let late = timeout(Duration::from_secs(1), inbox.recv("late")).await;
     assert_eq!(late.unwrap().unwrap(), "yes");
     // The former owner had given this one up.
-    assert_eq!(inbox.named("given up").await, None);
+    assert_eq!(inbox.recv("given up").await, None);
     teller.say("on");
     drop(teller);
     let rest = [(3, "on".to_owned()), (4, "complete".to_owned())];

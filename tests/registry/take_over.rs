@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use unbroken::{
     log::{Chunk, Digest, Epoch, Outcome, Position, ServiceName, SessionId, Status},
-    session::{CarryOn, Limits, Mark, Orphan, ReadError, Restarter, Sessions},
+    session::{Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions},
     store::{
         AbortRequest, AfterAppend, BoxFuture, Created, Memory, NewSession, SessionMeta, Store,
         StoreExt, Token,
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 /// What a restarter does with an orphan.
-type Decide = dyn Fn(&Orphan) -> Option<CarryOn> + Send + Sync;
+type Decide = dyn Fn(&Orphan) -> Option<Continuation> + Send + Sync;
 
 /// Remembers what it was asked, and how the log read.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ struct Recovers {
 }
 
 impl Recovers {
-    fn by(decide: impl Fn(&Orphan) -> Option<CarryOn> + Send + Sync + 'static) -> Self {
+    fn by(decide: impl Fn(&Orphan) -> Option<Continuation> + Send + Sync + 'static) -> Self {
         Self {
             decide: Arc::new(decide),
             asked: Arc::default(),
@@ -49,7 +49,7 @@ impl Recovers {
     /// With this source, the first time.
     fn with(source: Told) -> Self {
         let source = Mutex::new(Some(source));
-        Self::by(move |_| source.lock().unwrap().take().map(CarryOn::with))
+        Self::by(move |_| source.lock().unwrap().take().map(Continuation::with))
     }
 
     fn asked(&self) -> usize {
@@ -57,8 +57,8 @@ impl Recovers {
     }
 }
 
-impl Restarter for Recovers {
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+impl RecoveryHandler for Recovers {
+    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             self.asked.fetch_add(1, SeqCst);
             let log = orphan.read().await?;
@@ -158,7 +158,7 @@ async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
         assert_eq!((orphan.tail.get(), orphan.attempt), (0, 1));
         let (teller, source) = told();
         teller.say("an answer");
-        Some(CarryOn::with(source).first("info"))
+        Some(Continuation::with(source).first("info"))
     });
     let survivor = server(&store, &restarter);
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
@@ -181,7 +181,7 @@ async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_carried_on_is_interrupted_also_by_a_panic() {
-    for decide in [(|_| None) as fn(&Orphan) -> Option<CarryOn>, |_| {
+    for decide in [(|_| None) as fn(&Orphan) -> Option<Continuation>, |_| {
         panic!("as the test wanted")
     }] {
         let store = Memory::new();
@@ -262,7 +262,7 @@ async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
         move |_| {
             let (teller, source) = told();
             tellers.lock().unwrap().push(teller);
-            Some(CarryOn::with(source))
+            Some(Continuation::with(source))
         }
     });
     let first = server(&store, &restarter);
@@ -365,7 +365,7 @@ async fn what_a_source_says_is_the_end_of_an_orphan_too() {
     let restarter = Recovers::by(move |_| {
         let told_of = told_of.clone();
         let source = source.lock().unwrap().take()?;
-        Some(CarryOn::with(source).on_sealed(move |outcome| {
+        Some(Continuation::with(source).on_sealed(move |outcome| {
             *told_of.lock().unwrap() = Some(outcome);
         }))
     });

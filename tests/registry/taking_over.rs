@@ -12,7 +12,9 @@ use std::{
 use tokio::time::Instant;
 use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, Position, SessionId, Status},
-    session::{CarryOn, Limits, Orphan, ReadError, Reader, Restarter, Sessions, SessionsBuilder},
+    session::{
+        Continuation, Limits, Orphan, ReadError, Reader, RecoveryHandler, Sessions, SessionsBuilder,
+    },
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
         Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
@@ -33,7 +35,7 @@ use crate::{
 #[derive(Clone, Default)]
 struct Slow {
     takes: Option<Duration>,
-    on: Arc<Mutex<Option<CarryOn>>>,
+    on: Arc<Mutex<Option<Continuation>>>,
     asked: Arc<AtomicUsize>,
     dropped: Arc<AtomicUsize>,
 }
@@ -42,7 +44,7 @@ impl Slow {
     fn with(takes: Duration, source: Told) -> Self {
         Self {
             takes: Some(takes),
-            on: Arc::new(Mutex::new(Some(CarryOn::with(source)))),
+            on: Arc::new(Mutex::new(Some(Continuation::with(source)))),
             ..Self::default()
         }
     }
@@ -64,8 +66,8 @@ impl Drop for CountDrop {
     }
 }
 
-impl Restarter for Slow {
-    fn carry_on(&self, _orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+impl RecoveryHandler for Slow {
+    fn carry_on(&self, _orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         self.asked.fetch_add(1, SeqCst);
         let counted = CountDrop(self.dropped.clone());
         Box::pin(async move {
@@ -339,8 +341,8 @@ async fn what_carries_on_is_let_go_by_a_shutdown_even_if_it_holds_the_sessions()
         Sessions,
         #[expect(dead_code, reason = "is seen to be dropped")] Arc<()>,
     );
-    impl Restarter for Holds {
-        fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+    impl RecoveryHandler for Holds {
+        fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
             let _ = self.0.running();
             Box::pin(async { Ok(None) })
         }

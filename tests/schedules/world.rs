@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
     log::{ErrorCode, Outcome, Position, SessionId, Status},
     session::{
-        CarryOn, Flaw, Inbox, Mark, Orphan, ReadError, Restarter, Retention, Sessions, Source,
+        Continuation, Flaw, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions,
+        Source,
     },
     store::{self, AbortRequest, AnswerOutcome, BoxFuture, Memory, StoreError},
 };
@@ -391,8 +392,8 @@ async fn abort(world: Arc<World>, id: SessionId, mut dice: Dice) {
 /// Goes on with the answer of an orphan where its log ends.
 struct Resumes(Weak<World>, Dice);
 
-impl Restarter for Resumes {
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>> {
+impl RecoveryHandler for Resumes {
+    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let said = orphan.read().await?;
             let said = said.iter().map(|chunk| chunk.len() as u64);
@@ -414,7 +415,7 @@ impl Restarter for Resumes {
                 answer.ask();
             }
             let inbox = answer.inbox.clone();
-            let on = CarryOn::with(answer).inbox(inbox);
+            let on = Continuation::with(answer).inbox(inbox);
             Ok(Some(if orphan.tail.get() == 0 {
                 on.first("info")
             } else {
@@ -455,7 +456,7 @@ impl Answer {
     fn ask(&mut self) {
         let inbox = self.inbox.clone();
         self.asking = Some(Box::pin(async move {
-            inbox.named(QUESTION).await.expect("nobody closes it")
+            inbox.recv(QUESTION).await.expect("nobody closes it")
         }));
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use unbroken::{
     BoxError, BoxFuture,
     chat::{Answers, ChatEvent, InputAnswer, IsomorphicClientOutput, Message, ToolDefinition},
-    tools::{Call, Output, Terms, Tool, ToolFailure, ToolLayer, Tools, handoff_fn, tool_fn},
+    tools::{Call, Output, Tool, ToolFailure, ToolLayer, ToolOptions, Tools, handoff_fn, tool_fn},
 };
 
 use crate::support::{Counted, Gone, Model, Nothing, answer, call, kinds, request, start};
@@ -17,8 +17,8 @@ impl Tool for Allowed {
         ToolDefinition::new("allowed", "", json!({"type": "object"}))
     }
 
-    fn terms(&self) -> Terms {
-        Terms::new().concludes()
+    fn terms(&self) -> ToolOptions {
+        ToolOptions::new().concludes()
     }
 
     fn approval(&self, _: &Value) -> Option<String> {

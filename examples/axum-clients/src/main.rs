@@ -31,7 +31,7 @@ use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
     dialect::{AgUi, AiSdk, Dialect, DurableStreams, Native, OpenAiResponses},
-    durable::{DurableLayer, Open},
+    durable::{ClientFields, DurableLayer},
     provider::Scripted,
     session::Sessions,
 };
@@ -80,7 +80,7 @@ fn mount(sessions: &Sessions, path: &'static str, dialect: impl Dialect) -> Rout
         // Stored with each session, so that it is carried on by the layer that started it.
         .service_name(path)
         // What the scripted provider is to say, and the model that OpenAI's clients have to name.
-        .open(Open::nothing().field("script").model());
+        .open(ClientFields::nothing().field("script").model());
     unbroken_axum::mount(path, layer.layer(Scripted::default()))
 }
 

@@ -7,7 +7,7 @@ use unbroken::{
     BoxError,
     access::OnlyTheOwner,
     chat::{ChatEvent, ChatRequest},
-    durable::{DurableLayer, Open},
+    durable::{ClientFields, DurableLayer},
     log::Owner,
     session::Sessions,
 };
@@ -17,7 +17,7 @@ use crate::{App, auth::User};
 
 /// The chat at `/api/chat`, answered by this provider, which is told of the user's notes. `open` is
 /// what clients may choose beyond their messages.
-pub fn routes<P>(sessions: Sessions, app: App, open: Open, provider: P) -> Router
+pub fn routes<P>(sessions: Sessions, app: App, open: ClientFields, provider: P) -> Router
 where
     P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
     P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,

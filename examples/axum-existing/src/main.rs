@@ -30,7 +30,7 @@ use tracing_subscriber::{
 };
 use unbroken::{
     BoxError,
-    durable::Open,
+    durable::ClientFields,
     provider::{OpenAi, Scripted},
     session::Sessions,
 };
@@ -54,10 +54,15 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::builder(open_store(&arguments.store).await?).build();
     let chat = if env::var_os("OPENAI_BASE_URL").is_some() {
         let model = OpenAi::from_env()?;
-        chat::routes(sessions.clone(), state.clone(), Open::nothing(), model)
+        chat::routes(
+            sessions.clone(),
+            state.clone(),
+            ClientFields::nothing(),
+            model,
+        )
     } else {
         println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
-        let open = Open::nothing().field("script"); // requests may bring what it shall say
+        let open = ClientFields::nothing().field("script"); // requests may bring what it shall say
         chat::routes(sessions.clone(), state.clone(), open, Scripted::default())
     };
     let app = app(notes::routes(), chat, state, &Settings::default());

@@ -16,7 +16,7 @@ use http::Request;
 use tower::ServiceExt as _;
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tracing_subscriber::filter::LevelFilter;
-use unbroken::{durable::Open, provider::Scripted, session::Sessions};
+use unbroken::{durable::ClientFields, provider::Scripted, session::Sessions};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -68,7 +68,7 @@ async fn the_trace_has_what_clients_saw_whichever_layer_made_it() {
         .init();
 
     let state = App::demo();
-    let (sessions, open) = (Sessions::in_memory(), Open::nothing());
+    let (sessions, open) = (Sessions::in_memory(), ClientFields::nothing());
     let chat = chat::routes(sessions, state.clone(), open, Scripted::default());
     let own = notes::routes().route("/api/broken", get(broken));
     let router = app(own, chat, state, &Settings::default());

@@ -22,7 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 use unbroken::{
     access::AnyoneWithTheId,
     chat::Capabilities,
-    durable::{DurableLayer, Open, Recovery},
+    durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
     tools::ToolLayer,
 };
@@ -54,7 +54,7 @@ async fn main() -> Result<(), BoxError> {
         .recovery(Recovery::restart());
     let model = Model::of_environment()?;
     if model.name == "scripted" {
-        durable = durable.open(Open::nothing().field("script")); // requests may bring what it shall say
+        durable = durable.open(ClientFields::nothing().field("script")); // requests may bring what it shall say
     }
 
     // A chat is a tower service: HTTP requests go in at the top, chat requests reach the provider at

@@ -31,12 +31,12 @@ impl Model {
         let is_set = |name| env::var_os(name).is_some();
         // A router without models is a provider of any type.
         let (name, provider) = if is_set("OPENAI_BASE_URL") {
-            ("openai", by_model().otherwise(OpenAi::from_env()?))
+            ("openai", by_model().fallback(OpenAi::from_env()?))
         } else if is_set("OLLAMA_MODEL") {
-            ("ollama", by_model().otherwise(Ollama::from_env()?))
+            ("ollama", by_model().fallback(Ollama::from_env()?))
         } else {
             println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
-            ("scripted", by_model().otherwise(Scripted::default()))
+            ("scripted", by_model().fallback(Scripted::default()))
         };
         Ok(Self { provider, name })
     }

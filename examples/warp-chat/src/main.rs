@@ -20,7 +20,7 @@ use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
     chat::Capabilities,
-    durable::{DurableLayer, Open, Recovery},
+    durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
     tools::ToolLayer,
 };
@@ -57,7 +57,7 @@ async fn main() -> Result<(), BoxError> {
         .recovery(Recovery::restart());
     let model = Model::of_environment()?;
     if model.name == "scripted" {
-        durable = durable.open(Open::nothing().field("script")); // requests may bring what it shall say
+        durable = durable.open(ClientFields::nothing().field("script")); // requests may bring what it shall say
     }
 
     // HTTP goes in at the top, chat requests reach the provider at the bottom. Each event that the

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{cursor::Id, fold::Fold};
 use crate::{
-    dialect::{Encoder, View, frames::Frames},
+    dialect::{Encoder, SessionView, frames::Frames},
     log::{Chunk, Lsn},
 };
 
@@ -91,13 +91,13 @@ impl Encoder for AgUiEncoder {
         SSE
     }
 
-    fn preamble(&mut self, session: &View<'_>, _: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
         let run = session.id.as_str();
         let thread = session.chat.map_or(run, |chat| chat.as_str());
         self.fold = Fold::new(run, thread, self.message_first);
     }
 
-    fn folds(&self) -> bool {
+    fn is_stateful(&self) -> bool {
         true
     }
 
@@ -158,7 +158,7 @@ mod tests {
     fn begun(mut encoder: AgUiEncoder) -> AgUiEncoder {
         let id: SessionId = RUN.parse().unwrap();
         let chat = crate::log::ChatId::new("thread-1");
-        let view = View::new(&id, Status::Streaming, Lsn::ZERO).of_chat(Some(&chat));
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO).of_chat(Some(&chat));
         let mut preamble = BytesMut::new();
         encoder.preamble(&view, &mut preamble);
         assert!(preamble.is_empty());

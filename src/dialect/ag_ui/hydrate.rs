@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
-use crate::dialect::{View, head::no_store};
+use crate::dialect::{SessionView, head::no_store};
 
 /// What TanStack's client asks for when it begins with nothing. The messages are the application's.
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ struct ActiveRun<'a> {
 }
 
 /// Which run of a conversation is under way.
-pub(super) fn hydrate(running: Option<&View<'_>>) -> Response<Bytes> {
+pub(super) fn hydrate(running: Option<&SessionView<'_>>) -> Response<Bytes> {
     let hydration = Hydration {
         messages: [],
         active_run: running.map(|session| ActiveRun {

@@ -31,9 +31,9 @@
 //! | `DELETE /{runId}` | stop if it runs, then forget | 204 |
 //!
 //! Of the input, messages, tools and the thread's id are understood. `system` and `developer`
-//! messages are refused unless the application [opens](crate::durable::Open::system_role) them;
+//! messages are refused unless the application [opens](crate::durable::ClientFields::system_role) them;
 //! `state`, `context`, `forwardedProps`, `resume` and what else there may be are dropped unless it
-//! opens [fields](crate::durable::Open::field) of these names. Parts of a message that aren't text
+//! opens [fields](crate::durable::ClientFields::field) of these names. Parts of a message that aren't text
 //! are refused.
 //!
 //! | event of the log | event of AG-UI |

@@ -4,7 +4,7 @@ use http::{HeaderName, Method, request::Parts};
 use super::{AgUi, cursor::Id, encoder::AgUiEncoder, request::RunAgentInput};
 use crate::{
     dialect::{
-        Abort, Answering, Intent, InvalidCursor, Problem, Read, Refusal, Route, Start, Whole,
+        Abort, FullLog, Intent, InvalidCursor, Problem, Read, Refusal, ResponseMode, Route, Start,
         head::{content_type, header_value, not_allowed, parse_id},
         inputs,
         query::query,
@@ -68,7 +68,7 @@ fn join(head: &Parts) -> Result<Intent, Refusal> {
         return Ok(read(parse_id(&id)?, after, tanstack));
     }
     match query(head, "threadId") {
-        Some(thread) => Ok(Intent::Whole(Whole::new(ChatId::new(thread)))),
+        Some(thread) => Ok(Intent::FullLog(FullLog::new(ChatId::new(thread)))),
         None => Err(Refusal::new(
             Problem::MalformedParameter,
             "name a run with `?offset=-1&runId=`, or a conversation with `?threadId=`",
@@ -121,7 +121,7 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
             let mut request = input.into_request()?;
             request.enabled_tools.clone_from(&dialect.enabled_tools);
             let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
-            let start = Start::new(request, Answering::Stream(encoder)).under(id);
+            let start = Start::new(request, ResponseMode::Stream(encoder)).under(id);
             Ok(Intent::Start(Box::new(start)))
         }
     }
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn what_runs_in_a_conversation_can_be_asked() {
         match at("GET", "/?threadId=support%2042", &[]) {
-            Ok(Route::Known(Intent::Whole(whole))) => {
+            Ok(Route::Known(Intent::FullLog(whole))) => {
                 assert_eq!(whole.session, Target::Chat(ChatId::new("support 42")));
                 assert!(!whole.wait);
             }

@@ -3,7 +3,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::route::run_id;
 use crate::dialect::{
-    Answer, View,
+    Answer, SessionView,
     head::{describe, no_store},
 };
 
@@ -57,7 +57,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
     }
 }
 
-fn of(session: &View<'_>, status: StatusCode) -> Response<Bytes> {
+fn of(session: &SessionView<'_>, status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     describe(session, response.headers_mut());

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     chat::InputId,
-    dialect::{Encoder, Progress, View},
+    dialect::{Encoder, Progress, SessionView},
     log::Chunk,
 };
 
@@ -81,14 +81,14 @@ impl Encoder for UiMessageStream {
         "text/event-stream"
     }
 
-    fn preamble(&mut self, session: &View<'_>, _: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
         if let Some(run) = &mut self.run {
             run.bounded(session.event_bytes);
         }
         self.fold.name(session.id.as_str());
     }
 
-    fn folds(&self) -> bool {
+    fn is_stateful(&self) -> bool {
         true
     }
 
@@ -135,7 +135,7 @@ impl Encoder for UiMessageStream {
         out.put_slice(b": unavailable\n\n");
     }
 
-    fn rests(&self) -> bool {
+    fn may_pause(&self) -> bool {
         self.fold.is_paused()
     }
 
@@ -229,7 +229,10 @@ mod tests {
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
         let (mut out, id) = (BytesMut::new(), ID.parse::<SessionId>().unwrap());
         let mut encoder = UiMessageStream::new();
-        encoder.preamble(&View::new(&id, Status::Streaming, Lsn::ZERO), &mut out);
+        encoder.preamble(
+            &SessionView::new(&id, Status::Streaming, Lsn::ZERO),
+            &mut out,
+        );
         encoder.encode(&records, &mut out);
         let text = String::from_utf8(out.to_vec()).unwrap();
         text.split_terminator("\n\n")
@@ -328,7 +331,7 @@ mod tests {
             stream.encode(&chunk, &mut out);
             let text = String::from_utf8(out.to_vec()).unwrap();
             let ends = text.ends_with("{\"type\":\"finish\",\"finishReason\":\"tool-calls\"}\n\n");
-            assert_eq!(ends, stream.rests(), "{text}");
+            assert_eq!(ends, stream.may_pause(), "{text}");
             ends
         };
         assert!(!rests(ChatEvent::tool_calls([
@@ -375,7 +378,7 @@ mod tests {
         // From its beginning on: it is the first that this client hears of the session.
         let mut anew = given();
         anew.encode(&records, &mut BytesMut::new());
-        assert!(anew.rests());
+        assert!(anew.may_pause());
         // After what the client has answered.
         let mut on = given();
         on.skip(&records);
@@ -383,7 +386,7 @@ mod tests {
         batch.push(&ChatEvent::custom("mood", json!("good")).to_json());
         let next = batch.take(Lsn::new(3), Epoch::first()).unwrap();
         on.encode(&next, &mut BytesMut::new());
-        assert!(!on.rests());
+        assert!(!on.may_pause());
     }
 
     #[test]

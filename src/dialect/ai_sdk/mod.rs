@@ -116,13 +116,13 @@ use http::{Response, header, request::Parts};
 #[cfg(feature = "durable-streams")]
 pub(super) use self::values::MessageChunks;
 pub use self::{answer::RUN_ID, message::UiMessage};
-use super::{Answer, Dialect, Intent, Native, Refusal, Rival, Route};
+use super::{Answer, Concurrency, Dialect, Intent, Native, Refusal, Route};
 use crate::chat::EnabledTools;
 
 /// The dialect of the AI SDK. The [module](self) has its routes.
 #[derive(Debug, Clone)]
 pub struct AiSdk {
-    rival: Rival,
+    rival: Concurrency,
     tools: Option<EnabledTools>,
     any_content_type: bool,
 }
@@ -131,15 +131,15 @@ impl AiSdk {
     /// The dialect as the SDK's own servers speak it.
     pub fn new() -> Self {
         Self {
-            rival: Rival::Refuse,
+            rival: Concurrency::Refuse,
             tools: None,
             any_content_type: false,
         }
     }
 
     /// What a new message does about an answer of the same chat that still runs. Default
-    /// [`Rival::Refuse`]: 409.
-    pub fn rival(mut self, rival: Rival) -> Self {
+    /// [`Concurrency::Refuse`]: 409.
+    pub fn rival(mut self, rival: Concurrency) -> Self {
         self.rival = rival;
         self
     }

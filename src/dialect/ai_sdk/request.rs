@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{AiSdk, UiMessage, encoder::UiMessageStream, parts};
 use crate::{
     chat::{ChatRequest, Role, SessionInfo},
-    dialect::{Again, Answering, Answers, Key, Problem, Refusal, Start, body},
+    dialect::{Answers, Key, KeyReuse, Problem, Refusal, ResponseMode, Start, body},
 };
 
 const EXAMPLE: &str = r#"{"id":"chat-1","messages":[{"id":"m1","role":"user","parts":[{"type":"text","text":"Hi"}]}]}"#;
@@ -84,15 +84,15 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
             answers = answers.of(session);
         }
     }
-    let answering = Answering::Stream(Box::new(encoder));
+    let answering = ResponseMode::Stream(Box::new(encoder));
     let mut start = Start::new(request, answering).rival(dialect.rival);
     if let Some(chat) = &wire.id {
         let named = (chat, trigger, &wire.message_id, last);
         let named = serde_json::to_vec(&named).map_err(|error| wrong(&error.to_string()))?;
         let again = if trigger == REGENERATE {
-            Again::OnceEnded
+            KeyReuse::OnceEnded
         } else {
-            Again::UnlessComplete
+            KeyReuse::UnlessComplete
         };
         start = start.keyed(Key::new([&named]).again(again)).same_if(named);
     }
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
     use crate::{
         chat::{EnabledTools, Message},
-        dialect::{Naming, Rival},
+        dialect::{Concurrency, SessionNaming},
         log::ChatId,
     };
 
@@ -162,7 +162,7 @@ mod tests {
 
     fn key(value: &Value) -> Key {
         match start(value).naming {
-            Naming::Key(key) => key,
+            SessionNaming::Key(key) => key,
             other => panic!("{other:?}"),
         }
     }
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(start.request.enabled_tools, Some(EnabledTools::All));
         assert_eq!(start.request.extra["script"]["tokens"], 3);
         assert_eq!(start.chat.as_ref().map(ChatId::as_str), Some("chat-1"));
-        assert_eq!(start.rival, Rival::Refuse);
+        assert_eq!(start.rival, Concurrency::Refuse);
         assert!(start.notes.is_empty());
     }
 
@@ -224,7 +224,11 @@ mod tests {
         let mut asked = asked();
         asked.as_object_mut().unwrap().remove("id");
         let start = start(&asked);
-        assert!(matches!(start.naming, Naming::Ours), "{:?}", start.naming);
+        assert!(
+            matches!(start.naming, SessionNaming::Ours),
+            "{:?}",
+            start.naming
+        );
         assert_eq!(start.chat, None);
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     dialect::{
-        Answer, Memo, Progress, Refusal, View,
+        Answer, Progress, Refusal, RequestContext, SessionView,
         head::{describe, no_store},
         problem,
     },
@@ -94,7 +94,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
-fn asked(memo: &Memo) -> Option<&Asked> {
+fn asked(memo: &RequestContext) -> Option<&Asked> {
     memo.as_deref().and_then(|memo| memo.downcast_ref())
 }
 
@@ -106,7 +106,7 @@ struct Read<'a> {
     next: Position,
 }
 
-fn page(session: &View<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Response<Bytes> {
+fn page(session: &SessionView<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Response<Bytes> {
     let mut response = of(session, StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
@@ -158,7 +158,7 @@ fn page(session: &View<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Response<
 }
 
 impl Read<'_> {
-    fn body(&self, session: &View<'_>, whole_message: bool) -> Bytes {
+    fn body(&self, session: &SessionView<'_>, whole_message: bool) -> Bytes {
         let mut items = self.dialect.items(whole_message);
         items.name(session.id.as_str());
         for records in self.known {
@@ -178,7 +178,7 @@ impl Read<'_> {
 }
 
 /// Names what an answer holds, as RFC 9110 writes it.
-fn etag(session: &View<'_>, from: Position, to: Position, closed: bool) -> String {
+fn etag(session: &SessionView<'_>, from: Position, to: Position, closed: bool) -> String {
     let closed = if closed { ":c" } else { "" };
     format!(
         "\"{}:{}:{}{closed}\"",
@@ -210,7 +210,7 @@ fn next_offset(at: Position, headers: &mut HeaderMap) {
 }
 
 /// Where the stream of a session is.
-fn located(session: &View<'_>, status: StatusCode, query: &str) -> Response<Bytes> {
+fn located(session: &SessionView<'_>, status: StatusCode, query: &str) -> Response<Bytes> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Located<'a> {
@@ -236,7 +236,7 @@ fn located(session: &View<'_>, status: StatusCode, query: &str) -> Response<Byte
     response
 }
 
-fn of(session: &View<'_>, status: StatusCode) -> Response<Bytes> {
+fn of(session: &SessionView<'_>, status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     describe(session, response.headers_mut());

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{array::Array, items::Items, offset::Written};
 use crate::{
-    dialect::{Encoder, Progress, View},
+    dialect::{Encoder, Progress, SessionView},
     log::{Chunk, Position},
 };
 
@@ -39,12 +39,12 @@ impl Encoder for ServerSentEvents {
         "text/event-stream"
     }
 
-    fn preamble(&mut self, session: &View<'_>, _: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
         self.items.name(session.id.as_str());
     }
 
-    fn folds(&self) -> bool {
-        self.items.folds()
+    fn is_stateful(&self) -> bool {
+        self.items.is_stateful()
     }
 
     fn skip(&mut self, records: &Chunk) {

@@ -33,7 +33,7 @@ impl Items {
     }
 
     /// Whether it must see the records that aren't written.
-    pub(super) fn folds(&self) -> bool {
+    pub(super) fn is_stateful(&self) -> bool {
         !matches!(self.kind, Kind::Events)
     }
 

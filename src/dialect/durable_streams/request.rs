@@ -5,7 +5,7 @@ use super::{DurableStreams, Elements};
 use crate::{
     chat::ChatRequest,
     dialect::{
-        Answering, Native, Problem, Refusal, Start,
+        Native, Problem, Refusal, ResponseMode, Start,
         body::{self, EXAMPLE},
     },
 };
@@ -26,12 +26,12 @@ pub(super) fn decode(
                 ));
             }
             let id = Native::new().session_id(head)?;
-            Ok(Start::new(request, Answering::Document).under(id))
+            Ok(Start::new(request, ResponseMode::Document).under(id))
         }
         #[cfg(feature = "ai-sdk")]
         Elements::UiMessageChunks(sdk) => {
             let mut start = sdk.start(body)?;
-            start.answering = Answering::Document;
+            start.answering = ResponseMode::Document;
             Ok(start)
         }
     }

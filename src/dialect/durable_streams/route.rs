@@ -136,7 +136,7 @@ fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Optio
             Page::new(id, from, PAGE_LIMIT)
         }
     };
-    page.folding(dialect.items(false).folds())
+    page.folding(dialect.items(false).is_stateful())
         .remembering(asked)
 }
 
@@ -154,7 +154,7 @@ fn long_poll(
         Offset::Now => Page::new(id, Position::START, PAGE_LIMIT).from_now(),
     };
     let page = page
-        .folding(dialect.items(false).folds())
+        .folding(dialect.items(false).is_stateful())
         .waiting(dialect.long_poll);
     Ok(page.remembering(asked))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{accept::JSON, route::Compacted};
 use crate::{
     dialect::{
-        Answer, View,
+        Answer, SessionView,
         compact::{MOST, Runs},
         head::{describe, no_store},
     },
@@ -107,7 +107,7 @@ fn bare(status: StatusCode) -> Response<Bytes> {
 }
 
 fn with_session(
-    session: &View<'_>,
+    session: &SessionView<'_>,
     status: StatusCode,
     content_type: Option<&'static str>,
     body: Bytes,
@@ -126,7 +126,7 @@ fn with_session(
     response
 }
 
-fn location(session: &View<'_>) -> Option<HeaderValue> {
+fn location(session: &SessionView<'_>) -> Option<HeaderValue> {
     let mount = session.mount?;
     HeaderValue::from_str(&format!("{mount}/{}", session.id)).ok()
 }
@@ -144,7 +144,7 @@ struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn of(session: &View<'a>) -> Self {
+    fn of(session: &SessionView<'a>) -> Self {
         Self {
             id: session.id.as_str(),
             input_id: None,
@@ -155,7 +155,7 @@ impl<'a> Document<'a> {
     }
 }
 
-fn document(session: &View<'_>) -> Bytes {
+fn document(session: &SessionView<'_>) -> Bytes {
     json(&Document::of(session))
 }
 
@@ -180,7 +180,7 @@ fn list(listing: &Listing) -> Bytes {
     })
 }
 
-fn compacted(session: &View<'_>, records: &[Chunk]) -> Vec<Chunk> {
+fn compacted(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
     let mut runs = Runs::new(session.event_bytes.min(MOST));
     let mut folded = Vec::new();
     for records in records {
@@ -190,7 +190,7 @@ fn compacted(session: &View<'_>, records: &[Chunk]) -> Vec<Chunk> {
     folded
 }
 
-fn page(session: &View<'_>, records: &[Chunk], next: Lsn) -> Bytes {
+fn page(session: &SessionView<'_>, records: &[Chunk], next: Lsn) -> Bytes {
     let bytes: usize = records.iter().map(|it| it.bytes() + it.len() * 32).sum();
     let mut out = BytesMut::with_capacity(bytes + 128);
     out.put_slice(b"{\"events\":[");

@@ -16,7 +16,7 @@
 //!
 //! Of a chat request, fields that the library doesn't know are dropped silently, and known ones that
 //! aren't open (`model`, `systemPrompt`, messages of the role `system`) are refused, unless the
-//! application [opens](crate::durable::Open) them.
+//! application [opens](crate::durable::ClientFields) them.
 //!
 //! `?sessionId=` and `?lastLsn=` stand in for the two headers on `POST /`; the headers win.
 //!

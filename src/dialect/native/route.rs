@@ -6,7 +6,7 @@ use super::{Native, accept::Representation, parameters};
 use crate::{
     chat::ChatRequest,
     dialect::{
-        Abort, Answering, Intent, List, Page, Problem, Read, Refusal, Route, Start,
+        Abort, Intent, List, Page, Problem, Read, Refusal, ResponseMode, Route, Start,
         head::{content_type, not_allowed, parse_id},
         inputs,
         query::query,
@@ -107,9 +107,9 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
 pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
     let answering = match parameters::representation(head)? {
         Representation::Streaming(streaming) => {
-            Answering::Stream(native.streaming(head, streaming)?)
+            ResponseMode::Stream(native.streaming(head, streaming)?)
         }
-        Representation::Json => Answering::Document,
+        Representation::Json => ResponseMode::Document,
     };
     Ok(Start::new(request, answering).under(parameters::session_id(head)?))
 }

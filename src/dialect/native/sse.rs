@@ -5,7 +5,7 @@ use super::{
     splice::{Around, splice},
 };
 use crate::{
-    dialect::{Encoder, View},
+    dialect::{Encoder, SessionView},
     log::Chunk,
 };
 
@@ -25,7 +25,7 @@ impl Encoder for Sse {
         SSE
     }
 
-    fn preamble(&mut self, _: &View<'_>, out: &mut BytesMut) {
+    fn preamble(&mut self, _: &SessionView<'_>, out: &mut BytesMut) {
         out.extend_from_slice(b"retry: 1000\n\n");
     }
 

@@ -2,7 +2,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::fold::Fold;
 use crate::{
-    dialect::{Encoder, View, frames::Frames},
+    dialect::{Encoder, SessionView, frames::Frames},
     log::Chunk,
 };
 
@@ -39,11 +39,11 @@ impl Encoder for ResponsesEncoder {
         "text/event-stream"
     }
 
-    fn preamble(&mut self, session: &View<'_>, _: &mut BytesMut) {
+    fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
         self.fold = Fold::new(session.id.as_str());
     }
 
-    fn folds(&self) -> bool {
+    fn is_stateful(&self) -> bool {
         true
     }
 
@@ -115,7 +115,7 @@ mod tests {
     fn encoded(from: u64, events: &[ChatEvent]) -> Vec<Value> {
         let mut encoder = ResponsesEncoder::from(from);
         let id: SessionId = ID.parse().unwrap();
-        let view = View::new(&id, Status::Streaming, Lsn::ZERO);
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO);
         let mut out = BytesMut::new();
         encoder.preamble(&view, &mut out);
         encoder.encode(&chunk(events), &mut out);

@@ -11,7 +11,7 @@
 //! #     provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
 //!
 //! let responses = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
-//!     .dialect(OpenAiResponses::new().called("assistant"))
+//!     .dialect(OpenAiResponses::new().model("assistant"))
 //!     .layer(provider);
 //! let app: axum::Router = axum::Router::new().nest_service("/v1", responses);
 //! ```
@@ -40,7 +40,7 @@
 //!
 //! `input` is a text or items: messages, function calls and what they gave, the items of an earlier
 //! response's `output`. `instructions` are the system prompt, and `model` is the model, so both are
-//! refused unless the application [opens](crate::durable::Open) them; but a name that the dialect is
+//! refused unless the application [opens](crate::durable::ClientFields) them; but a name that the dialect is
 //! [called](OpenAiResponses::called) by stands for the application's own model and is always welcome.
 //! Messages of the roles `system` and `developer` have to be opened too, and so have further fields,
 //! which are dropped otherwise. `tools` are functions of the client's.
@@ -96,7 +96,7 @@ use http::{HeaderValue, Response, header, request::Parts};
 
 use self::{fold::Fold, request::CreateResponse};
 use super::{
-    Answer, Dialect, Intent, Native, Refusal, Route, View,
+    Answer, Dialect, Intent, Native, Refusal, Route, SessionView,
     head::{describe, no_store},
 };
 use crate::{chat::EnabledTools, log::Chunk};
@@ -118,8 +118,8 @@ impl OpenAiResponses {
     }
 
     /// A name of the application's own model. A request for it says nothing to the provider; one for
-    /// any other is refused unless the layer [opens](crate::durable::Open::model) the model.
-    pub fn called(mut self, model: impl Into<Cow<'static, str>>) -> Self {
+    /// any other is refused unless the layer [opens](crate::durable::ClientFields::model) the model.
+    pub fn model(mut self, model: impl Into<Cow<'static, str>>) -> Self {
         self.names.insert(model.into());
         self
     }
@@ -193,11 +193,11 @@ impl Dialect for OpenAiResponses {
 
 const JSON: &str = "application/json";
 
-fn document(session: &View<'_>, records: &[Chunk]) -> Response<Bytes> {
+fn document(session: &SessionView<'_>, records: &[Chunk]) -> Response<Bytes> {
     about(session, JSON, Fold::document(session.id.as_str(), records))
 }
 
-fn about(session: &View<'_>, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+fn about(session: &SessionView<'_>, content_type: &'static str, body: Bytes) -> Response<Bytes> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     describe(session, headers);

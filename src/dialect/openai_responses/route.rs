@@ -5,7 +5,7 @@ use http::{HeaderName, Method, request::Parts};
 use super::{OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse, response::Made};
 use crate::{
     dialect::{
-        Abort, Answering, Intent, Key, Problem, Read, Refusal, Route, Start, Whole,
+        Abort, FullLog, Intent, Key, Problem, Read, Refusal, ResponseMode, Route, Start,
         head::{content_type, header_value, not_allowed, parse_id},
         query::query,
     },
@@ -61,7 +61,7 @@ fn retrieve(head: &Parts, id: SessionId) -> Result<Intent, Refusal> {
         Some(_) => return Err(malformed("`stream` is `true` or `false`")),
     };
     if !stream {
-        return Ok(Intent::Whole(Whole::new(id)));
+        return Ok(Intent::FullLog(FullLog::new(id)));
     }
     let from = match query(head, "starting_after") {
         None => 0,
@@ -102,9 +102,9 @@ pub(super) fn decode(
         background: create.background,
     };
     let answering = match (create.stream, create.background) {
-        (true, _) => Answering::Stream(Box::new(ResponsesEncoder::from(0))),
-        (false, true) => Answering::SoFar,
-        (false, false) => Answering::Whole,
+        (true, _) => ResponseMode::Stream(Box::new(ResponsesEncoder::from(0))),
+        (false, true) => ResponseMode::SoFar,
+        (false, false) => ResponseMode::Whole,
     };
     let mut request = create.into_request()?;
     request.model = request.model.filter(|model| !dialect.answers_to(model));
@@ -142,7 +142,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::{Dialect, Naming, Target};
+    use crate::dialect::{Dialect, SessionNaming, Target};
 
     const ID: &str = "resp_0123456789abcdefghjkmnpqrs";
 
@@ -173,7 +173,7 @@ mod tests {
     fn what_is_asked_of_a_response() {
         let target = Target::Id(ID.parse().unwrap());
         match known("GET", &format!("/responses/{ID}")) {
-            Intent::Whole(whole) => assert!(whole.session == target && !whole.wait),
+            Intent::FullLog(whole) => assert!(whole.session == target && !whole.wait),
             other => panic!("{other:?}"),
         }
         match known(
@@ -216,13 +216,16 @@ mod tests {
         let answering = |body| start(&dialect, &[], body).answering;
         assert!(matches!(
             answering(r#"{"input":"Hi","stream":true,"background":true}"#),
-            Answering::Stream(_)
+            ResponseMode::Stream(_)
         ));
         assert!(matches!(
             answering(r#"{"input":"Hi","background":true}"#),
-            Answering::SoFar
+            ResponseMode::SoFar
         ));
-        assert!(matches!(answering(r#"{"input":"Hi"}"#), Answering::Whole));
+        assert!(matches!(
+            answering(r#"{"input":"Hi"}"#),
+            ResponseMode::Whole
+        ));
     }
 
     #[test]
@@ -230,9 +233,9 @@ mod tests {
         let dialect = OpenAiResponses::new();
         let naming =
             |headers: &[(&str, &str)]| start(&dialect, headers, r#"{"input":"Hi"}"#).naming;
-        assert!(matches!(naming(&[]), Naming::Prefixed("resp_")));
+        assert!(matches!(naming(&[]), SessionNaming::Prefixed("resp_")));
         let key = |value| match naming(&[("idempotency-key", value)]) {
-            Naming::Key(key) => key,
+            SessionNaming::Key(key) => key,
             other => panic!("{other:?}"),
         };
         assert_eq!(key("a"), key("a"));
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_applications_own_model_is_asked_for_by_name() {
-        let dialect = OpenAiResponses::new().called("assistant");
+        let dialect = OpenAiResponses::new().model("assistant");
         let model = |body| start(&dialect, &[], body).request.model;
         assert_eq!(model(r#"{"model":"assistant","input":"Hi"}"#), None);
         assert_eq!(

@@ -89,7 +89,7 @@ impl ByModel {
 
     /// Requests for any other model go to `provider`, with the name that they came with; and those
     /// that name none, where no model was given.
-    pub fn otherwise<P>(mut self, provider: P) -> Self
+    pub fn fallback<P>(mut self, provider: P) -> Self
     where
         P: Service<ChatRequest> + Clone + Send + Sync + 'static,
         P::Error: Into<BoxError>,
@@ -228,12 +228,12 @@ mod tests {
 
     #[tokio::test]
     async fn any_other_model_goes_to_the_fallback() {
-        let models = two().otherwise(named!("other"));
+        let models = two().fallback(named!("other"));
         let event = ask(&models, Some("c")).await.unwrap();
         assert_eq!(event, ChatEvent::custom("other", json!("c")));
         let event = ask(&models, None).await.unwrap();
         assert_eq!(event, ChatEvent::custom("first", json!("a")));
-        let alone = by_model().otherwise(named!("other"));
+        let alone = by_model().fallback(named!("other"));
         let event = ask(&alone, None).await.unwrap();
         assert_eq!(event, ChatEvent::custom("other", json!(null)));
     }

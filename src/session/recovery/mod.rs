@@ -5,14 +5,14 @@
 //! name that is stored with the session; it decides for each orphan.
 
 mod claim;
-mod restarter;
+mod handler;
 mod seal;
 mod take_over;
 
-pub use self::restarter::{CarryOn, Orphan, Restarter};
+pub use self::handler::{Continuation, Orphan, RecoveryHandler};
 pub(super) use self::{
     claim::give_back,
-    restarter::Restarters,
+    handler::RecoveryHandlers,
     seal::seal,
     take_over::{Taken, TakenOver, take_over},
 };

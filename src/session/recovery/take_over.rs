@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
-    CarryOn, Orphan, Restarter,
+    Continuation, Orphan, RecoveryHandler,
     claim::{Claim, claim, give_back, repeat},
     seal::seal_claimed,
 };
@@ -38,7 +38,7 @@ pub(in crate::session) struct TakenOver {
     pub(in crate::session) written: Written,
     pub(in crate::session) age: Duration,
     pub(in crate::session) commands: mpsc::UnboundedReceiver<Command>,
-    pub(in crate::session) on: CarryOn,
+    pub(in crate::session) on: Continuation,
 }
 
 /// Claims the session that this entry follows, as it was seen, and seals it or says how it goes on.
@@ -54,7 +54,7 @@ pub(in crate::session) async fn take_over(
     if shared.is_closing() {
         return Ok(Taken::Not);
     }
-    let restarter = shared.restarters.of(seen);
+    let restarter = shared.recovery_handlers.of(seen);
     let permit = match &restarter {
         None => None,
         // As many run here as may: another server may have room, or we later.
@@ -107,7 +107,7 @@ pub(in crate::session) async fn take_over(
 
 /// What becomes of what was claimed.
 enum Verdict {
-    GoesOn(CarryOn, Written),
+    GoesOn(Continuation, Written),
     /// As aborted, if somebody wants that.
     Ends(Option<AbortRequest>),
     /// This server shuts down.
@@ -124,7 +124,7 @@ async fn judge(
     shared: &Arc<Shared>,
     entry: &Arc<Entry>,
     claimed: &Claimed,
-    restarter: Arc<dyn Restarter>,
+    restarter: Arc<dyn RecoveryHandler>,
     commands: &mut mpsc::UnboundedReceiver<Command>,
 ) -> Verdict {
     let limits = &shared.options.limits;
@@ -190,8 +190,8 @@ async fn decide(
     shared: &Arc<Shared>,
     entry: &Arc<Entry>,
     claimed: &Claimed,
-    restarter: Arc<dyn Restarter>,
-) -> Result<Option<(CarryOn, Written)>, StoreError> {
+    restarter: Arc<dyn RecoveryHandler>,
+) -> Result<Option<(Continuation, Written)>, StoreError> {
     let Claimed { state, request, .. } = claimed;
     catch_up(shared, entry, state).await?;
     let gone = || StoreError::unavailable(false, "the session is no longer followed here");

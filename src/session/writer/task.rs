@@ -251,7 +251,7 @@ impl Writer {
                         self.end(&ending);
                     } else if self.pen.has_ended() {
                         self.drop_source();
-                    } else if matches!(mark, Mark::Settle | Mark::Waiting) {
+                    } else if matches!(mark, Mark::Barrier | Mark::Waiting) {
                         self.settling = true;
                         return false;
                     }

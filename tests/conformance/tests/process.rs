@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tower_layer::Layer as _;
 use unbroken::{
     access::{AnyoneWithTheId, OnlyTheOwner},
-    durable::{DurableLayer, Open},
+    durable::{ClientFields, DurableLayer},
     log::Owner,
     provider::Scripted,
     session::{Limits, Sessions},
@@ -56,7 +56,7 @@ fn owned(sessions: Sessions) -> DurableLayer {
         let user = head.headers.get("authorization")?.to_str().ok()?;
         Some(Owner::new(user))
     });
-    DurableLayer::new(sessions, access).open(Open::nothing().field("script"))
+    DurableLayer::new(sessions, access).open(ClientFields::nothing().field("script"))
 }
 
 fn run(arguments: &[&str]) -> Output {

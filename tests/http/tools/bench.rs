@@ -12,7 +12,7 @@ use tower_layer::Layer as _;
 use unbroken::{
     BoxError,
     chat::IsomorphicClientOutput,
-    durable::{DurableLayer, Open},
+    durable::{ClientFields, DurableLayer},
     provider::scripted::{Script, Scripted},
     session::Sessions,
     tools::{Call, Question, ToolFailure, ToolLayer, Tools, client_tool, handoff_fn, tool_fn},
@@ -144,7 +144,7 @@ impl Counted {
         tools: impl FnOnce(ToolLayer) -> ToolLayer,
         with: impl FnOnce(DurableLayer) -> DurableLayer,
     ) -> Server {
-        let durable = with(layer(&sessions).open(Open::nothing().field("script")));
+        let durable = with(layer(&sessions).open(ClientFields::nothing().field("script")));
         let tools = tools(ToolLayer::new(self.tools()));
         let provider = tools.layer(Scripted::new(Script::say("Hello")));
         serve(sessions, mounted!(durable, provider)).await

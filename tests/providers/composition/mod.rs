@@ -15,7 +15,7 @@ use tower_layer::Layer as _;
 use unbroken::{
     access::AnyoneWithTheId,
     chat::{ChatRequest, ProviderError},
-    durable::{DurableLayer, Open, SessionBody},
+    durable::{ClientFields, DurableLayer, SessionBody},
     log::ErrorCode,
     provider::{OpenAi, http::AnswerStream},
     session::Sessions,
@@ -36,7 +36,8 @@ fn model(stub: &Stub) -> OpenAi {
 }
 
 fn layer() -> DurableLayer {
-    DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).open(Open::nothing().model())
+    DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
+        .open(ClientFields::nothing().model())
 }
 
 fn hello() -> Value {

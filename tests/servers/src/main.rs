@@ -20,7 +20,7 @@ use unbroken::{
     BoxError,
     access::OnlyTheOwner,
     chat::provider_fn,
-    durable::{DurableLayer, Open},
+    durable::{ClientFields, DurableLayer},
     log::Owner,
     session::Sessions,
 };
@@ -37,7 +37,7 @@ async fn main() -> Result<(), BoxError> {
         sessions = sessions.flaw(flaw);
     }
     let durable = DurableLayer::new(sessions.build(), OnlyTheOwner::new(owner))
-        .open(Open::nothing().field("say"))
+        .open(ClientFields::nothing().field("say"))
         .recovery(arguments.recovery()?);
     let chat = durable.layer(provider_fn(move |request| answer(&request, &calls)));
     let app: Router = unbroken_axum::mount("/", chat);

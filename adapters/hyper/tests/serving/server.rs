@@ -10,7 +10,7 @@ use tower_layer::Layer as _;
 use unbroken::{
     access::AnyoneWithTheId,
     chat::{ChatEvent, ChatRequest},
-    durable::{DurableLayer, DurableService, Open},
+    durable::{ClientFields, DurableLayer, DurableService},
     provider::scripted::{Script, Scripted},
     session::Sessions,
 };
@@ -29,7 +29,7 @@ pub(crate) struct Server {
 
 pub(crate) fn chat(sessions: &Sessions) -> Mount<DurableService<Scripted>, NotFound> {
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        .open(Open::nothing().field("script"))
+        .open(ClientFields::nothing().field("script"))
         .layer(Scripted::new(Script::say("Hello there.")));
     mount(MOUNT, chat)
 }
@@ -64,7 +64,7 @@ where
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        .open(Open::nothing().field("script"))
+        .open(ClientFields::nothing().field("script"))
         .layer(provider);
     let (stop, stopped) = oneshot::channel();
     let server = serve(listener, mount(MOUNT, chat))

@@ -7,7 +7,7 @@ use futures_util::stream;
 use serde_json::json;
 use unbroken::{
     chat::{ChatEvent, ChatRequest, ProviderError, provider_fn},
-    durable::Open,
+    durable::ClientFields,
     session::Sessions,
 };
 
@@ -63,7 +63,12 @@ async fn the_provider_is_told_of_the_notes_of_whoever_asks() {
         stream::iter([Ok::<_, ProviderError>(ChatEvent::text(told))])
     });
     let state = App::demo();
-    let chat = chat::routes(Sessions::in_memory(), state.clone(), Open::nothing(), echo);
+    let chat = chat::routes(
+        Sessions::in_memory(),
+        state.clone(),
+        ClientFields::nothing(),
+        echo,
+    );
     let router = app(notes::routes(), chat, state, &Settings::default());
     let server = Server::of(router).await;
     let note = post(NOTES, &json!("Ann likes tea.")).by("ann");

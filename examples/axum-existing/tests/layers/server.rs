@@ -11,7 +11,7 @@ use axum_existing::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use unbroken::{
-    durable::Open,
+    durable::ClientFields,
     provider::{Scripted, scripted::Script},
     session::Sessions,
 };
@@ -87,7 +87,7 @@ pub(crate) fn settings() -> Settings {
 
 /// The chat, whose provider says what requests tell it.
 pub(crate) fn routes(state: &App) -> Router {
-    let open = Open::nothing().field("script");
+    let open = ClientFields::nothing().field("script");
     let provider = Scripted::new(Script::say("Hello there.").with_delay(Duration::ZERO));
     chat::routes(Sessions::in_memory(), state.clone(), open, provider)
 }

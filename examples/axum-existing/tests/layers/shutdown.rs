@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum_existing::{App, chat, layers::app, notes};
 use tokio::{net::TcpListener, sync::oneshot};
-use unbroken::{durable::Open, provider::Scripted, session::Sessions};
+use unbroken::{durable::ClientFields, provider::Scripted, session::Sessions};
 
 use crate::{
     client::{SOON, With, try_send},
@@ -12,7 +12,7 @@ use crate::{
 /// Whether a server that was asked to stop does so although an answer is still being read.
 async fn stops(shut_down: bool) -> bool {
     let (state, sessions) = (App::demo(), Sessions::in_memory());
-    let open = Open::nothing().field("script");
+    let open = ClientFields::nothing().field("script");
     let chat = chat::routes(sessions.clone(), state.clone(), open, Scripted::default());
     let app = app(notes::routes(), chat, state, &settings());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -3,7 +3,7 @@
 //!
 //! It is a black box. It needs the address of a server whose durable layer wraps the
 //! [scripted provider](unbroken::provider::scripted) and lets requests bring their
-//! [`script`](unbroken::durable::Open::field); in which framework, behind which proxy and under which
+//! [`script`](unbroken::durable::ClientFields::field); in which framework, behind which proxy and under which
 //! middleware, it doesn't care. Over HTTP/1.1 or over HTTP/2 with prior knowledge, without TLS. One
 //! caller must be let to run 64 sessions at once, which is more than
 //! [`Limits::running_per_owner`](field@unbroken::session::Limits::running_per_owner) is by default.

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tower_layer::Layer as _;
 use unbroken::{
     access::{AnyoneWithTheId, OnlyTheOwner},
-    durable::{DurableLayer, DurableService, Open},
+    durable::{ClientFields, DurableLayer, DurableService},
     log::Owner,
     provider::Scripted,
     session::{Limits, Sessions},
@@ -77,7 +77,7 @@ pub(crate) fn aged() -> Chat {
 
 fn layer(layer: DurableLayer) -> DurableLayer {
     layer
-        .open(Open::nothing().field("script"))
+        .open(ClientFields::nothing().field("script"))
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
 }

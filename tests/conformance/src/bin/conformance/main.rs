@@ -34,7 +34,7 @@ use unbroken_conformance::{
     http::{CASES, suite_with},
 };
 
-use crate::bin::conformance::{
+use self::{
     arguments::{Arguments, Wish},
     reach::reach,
     usage::USAGE,

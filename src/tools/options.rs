@@ -5,7 +5,7 @@ use crate::chat::Authority;
 /// How a [`Tool`](super::Tool) is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Terms {
+pub struct ToolOptions {
     /// Whether running it twice is the same as running it once. Only such a tool is run again for a
     /// call whose server died. Default `false`.
     pub idempotent: bool,
@@ -20,7 +20,7 @@ pub struct Terms {
     pub concludes: bool,
 }
 
-impl Terms {
+impl ToolOptions {
     /// Not idempotent, run by the server, in one go, within the layer's timeout.
     pub fn new() -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Terms {
     }
 }
 
-impl Default for Terms {
+impl Default for ToolOptions {
     fn default() -> Self {
         Self::new()
     }

@@ -20,7 +20,7 @@ use crate::{
 /// name, on every server that is to do so; a durable layer registers one for its provider. It must
 /// hold no [`Sessions`](crate::session::Sessions), or neither is freed before a
 /// [shutdown](crate::session::Sessions::shutdown), which lets it go.
-pub trait Restarter: Send + Sync + 'static {
+pub trait RecoveryHandler: Send + Sync + 'static {
     /// Whether an orphan that stands so, before it is claimed, may be carried on at all. One that
     /// may not is ended at once, also where as many sessions run as may. Default: it may.
     fn considers(&self, orphan: &SessionState) -> bool {
@@ -37,7 +37,7 @@ pub trait Restarter: Send + Sync + 'static {
     /// # Errors
     ///
     /// Whatever [`Orphan::read`] answered: then it is nobody's again, and claimed anew a lease later.
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<CarryOn>, ReadError>>;
+    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>>;
 }
 
 /// A session whose writer died, in the hands of another server.
@@ -56,7 +56,7 @@ pub struct Orphan {
 
 /// How an orphan goes on.
 #[non_exhaustive]
-pub struct CarryOn {
+pub struct Continuation {
     /// A record that goes into the log first; the source isn't polled before it is acknowledged.
     pub first: Option<Bytes>,
     /// What gives the records after that.
@@ -105,7 +105,7 @@ impl Orphan {
     }
 }
 
-impl CarryOn {
+impl Continuation {
     /// With what this source gives.
     pub fn with(source: impl Source) -> Self {
         Self {
@@ -136,9 +136,9 @@ impl CarryOn {
     }
 }
 
-impl fmt::Debug for CarryOn {
+impl fmt::Debug for Continuation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CarryOn")
+        f.debug_struct("Continuation")
             .field("first", &self.first.as_ref().map(Bytes::len))
             .finish_non_exhaustive()
     }
@@ -146,52 +146,56 @@ impl fmt::Debug for CarryOn {
 
 /// What can carry on whose sessions.
 #[derive(Default)]
-pub(in crate::session) struct Restarters {
-    by_service: Mutex<HashMap<ServiceName, Arc<dyn Restarter>>>,
+pub(in crate::session) struct RecoveryHandlers {
+    by_service: Mutex<HashMap<ServiceName, Arc<dyn RecoveryHandler>>>,
 }
 
-impl Restarters {
-    pub(in crate::session) fn register(&self, service: ServiceName, restarter: Arc<dyn Restarter>) {
-        let mut restarters = self
+impl RecoveryHandlers {
+    pub(in crate::session) fn register(
+        &self,
+        service: ServiceName,
+        restarter: Arc<dyn RecoveryHandler>,
+    ) {
+        let mut recovery_handlers = self
             .by_service
             .lock()
             .expect("nothing panics under this lock");
         // The former one is dropped outside the lock: its drop is somebody else's code.
-        let former = restarters.insert(service, restarter);
-        drop(restarters);
+        let former = recovery_handlers.insert(service, restarter);
+        drop(recovery_handlers);
         drop(former);
     }
 
     /// Lets go of all of them.
     pub(in crate::session) fn clear(&self) {
-        let mut restarters = self
+        let mut recovery_handlers = self
             .by_service
             .lock()
             .expect("nothing panics under this lock");
-        let former = std::mem::take(&mut *restarters);
-        drop(restarters);
+        let former = std::mem::take(&mut *recovery_handlers);
+        drop(recovery_handlers);
         drop(former);
     }
 
     /// What may carry on an orphan that stands so.
-    pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn Restarter>> {
+    pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn RecoveryHandler>> {
         if orphan.abort.is_some() {
             return None;
         }
         let restarter = {
-            let restarters = self
+            let recovery_handlers = self
                 .by_service
                 .lock()
                 .expect("nothing panics under this lock");
-            restarters.get(&orphan.info.service)?.clone()
+            recovery_handlers.get(&orphan.info.service)?.clone()
         };
         let considers = catch_unwind(AssertUnwindSafe(|| restarter.considers(orphan)));
         considers.unwrap_or(false).then_some(restarter)
     }
 }
 
-impl fmt::Debug for Restarters {
+impl fmt::Debug for RecoveryHandlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Restarters").finish_non_exhaustive()
+        f.debug_struct("RecoveryHandlers").finish_non_exhaustive()
     }
 }

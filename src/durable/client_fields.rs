@@ -9,19 +9,19 @@ use crate::{
 /// could otherwise choose on the application's bill.
 ///
 /// ```
-/// use unbroken::durable::Open;
+/// use unbroken::durable::ClientFields;
 ///
-/// let open = Open::nothing().model().field("temperature");
+/// let open = ClientFields::nothing().model().field("temperature");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Open {
+pub struct ClientFields {
     model: bool,
     system_prompt: bool,
     system_role: bool,
     fields: BTreeSet<Cow<'static, str>>,
 }
 
-impl Open {
+impl ClientFields {
     /// Neither the model, nor anything in the system's voice, nor fields that the library doesn't
     /// know.
     pub fn nothing() -> Self {
@@ -101,19 +101,19 @@ mod tests {
         let cases = [
             (
                 json!({"messages": [], "model": "m"}),
-                Open::nothing().model(),
+                ClientFields::nothing().model(),
             ),
             (
                 json!({"messages": [], "systemPrompt": "p"}),
-                Open::nothing().system_prompt(),
+                ClientFields::nothing().system_prompt(),
             ),
             (
                 json!({"messages": [{"role": "system", "content": "p"}]}),
-                Open::nothing().system_role(),
+                ClientFields::nothing().system_role(),
             ),
         ];
         for (value, open) in cases {
-            let refusal = Open::nothing()
+            let refusal = ClientFields::nothing()
                 .admit(&mut request(value.clone()))
                 .unwrap_err();
             assert_eq!(refusal.problem, Problem::NotOpen);
@@ -148,7 +148,7 @@ mod tests {
             value.pointer_mut(place).unwrap()["cacheControl"] = json!("forever");
         }
         let mut admitted = request(value);
-        Open::nothing()
+        ClientFields::nothing()
             .field("cacheControl")
             .admit(&mut admitted)
             .unwrap();
@@ -163,13 +163,16 @@ mod tests {
             "temperature": 2,
         });
         let mut closed = request(value.clone());
-        Open::nothing().admit(&mut closed).unwrap();
+        ClientFields::nothing().admit(&mut closed).unwrap();
         assert_eq!(
             serde_json::to_value(&closed).unwrap(),
             json!({"messages": [{"role": "user", "content": "Hi"}]})
         );
         let mut open = request(value);
-        Open::nothing().field("script").admit(&mut open).unwrap();
+        ClientFields::nothing()
+            .field("script")
+            .admit(&mut open)
+            .unwrap();
         assert_eq!(open.extra.len(), 1);
         assert_eq!(open.extra["script"]["tokens"], 3);
     }
