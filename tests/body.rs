@@ -13,7 +13,7 @@ use unbroken::{
     dialect::{Encoder, Native, SessionView},
     durable::{BodyError, ProviderSource, Reply, SessionBody},
     log::{Chunk, Digest, Lsn, Position, SessionId},
-    session::{Session, Sessions, Start},
+    session::{Session, SessionSpec, Sessions},
 };
 
 type Say = mpsc::UnboundedSender<Result<ChatEvent, BoxError>>;
@@ -25,7 +25,7 @@ async fn session(sessions: &Sessions) -> (Say, Session) {
         let mut said = said.take().expect("one call");
         stream::poll_fn(move |cx| said.poll_recv(cx))
     });
-    let start = Start::new(
+    let start = SessionSpec::new(
         SessionId::random(),
         "test".into(),
         Digest([0; 32]),

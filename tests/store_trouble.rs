@@ -13,7 +13,7 @@ use unbroken::{
     session::{Limits, Mark, ReadError, StartError},
     store::{AbortRequest, Lease, Memory, Store, StoreError, Version},
 };
-use unbroken_conformance::{Fault, FaultStore, Jump, Op};
+use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 
 #[tokio::test(start_paused = true)]
 async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {

@@ -26,7 +26,7 @@ use unbroken::{
     durable::{DurableLayer, ProviderSource},
     log::{Digest, Position, SessionId},
     provider::OpenAi,
-    session::{Limits, Sessions, Start},
+    session::{Limits, SessionSpec, Sessions},
     store::Memory,
     tools::{Call, ToolLayer, Tools, tool_fn},
 };
@@ -100,7 +100,7 @@ where
     let first = ChatEvent::session_info(Capabilities::new())
         .to_json()
         .freeze();
-    let start = Start::new(SessionId::random(), "bench".into(), Digest([0; 32]), first);
+    let start = SessionSpec::new(SessionId::random(), "bench".into(), Digest([0; 32]), first);
     let permit = sessions.permit(None).expect("room");
     let source = ProviderSource::new(provider, request());
     let began = Instant::now();

@@ -10,7 +10,7 @@ use std::{
 
 use unbroken_conformance::{
     Verdict,
-    http::{CASES, Target, suite},
+    http::{CASES, HttpTarget, suite},
 };
 
 /// Longer than anything here takes; a read that waits for it has failed.
@@ -198,7 +198,7 @@ fn a_tool_runs_once_somebody_allows_it() {
 #[test]
 fn every_rule_of_the_protocol_holds() {
     let server = Server::start();
-    let target = Target::new(&format!("http://{}/api/chat", server.address)).unwrap();
+    let target = HttpTarget::new(&format!("http://{}/api/chat", server.address)).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(suite(target));
     assert!(report.passed(), "{report}");

@@ -2,7 +2,7 @@ use std::future::ready;
 
 use http::request::Parts;
 
-use super::{Access, Action, Identified, SessionInfo};
+use super::{Access, Action, Identified, SessionRef};
 use crate::{log::Owner, store::BoxFuture};
 
 /// Anybody may start a session, and whoever knows its id may do everything with it. Nobody may list.
@@ -29,7 +29,7 @@ impl Access for AnyoneWithTheId {
         &'a self,
         _: Option<&'a Owner>,
         action: Action,
-        _: Option<SessionInfo<'a>>,
+        _: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         Box::pin(ready(action != Action::List))
     }

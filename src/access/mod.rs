@@ -26,5 +26,5 @@ mod policy;
 pub use self::{
     anyone::AnyoneWithTheId,
     owner::{Identify, OnlyTheOwner},
-    policy::{Access, Action, Identified, SessionInfo},
+    policy::{Access, Action, Identified, SessionRef},
 };

@@ -2,7 +2,7 @@ use std::{any::type_name, fmt, future::ready};
 
 use http::request::Parts;
 
-use super::{Access, Action, Identified, SessionInfo};
+use super::{Access, Action, Identified, SessionRef};
 use crate::{log::Owner, store::BoxFuture};
 
 /// Whoever has a name may start sessions, and only they may do anything with them.
@@ -47,7 +47,7 @@ impl<I: Identify> Access for OnlyTheOwner<I> {
         &'a self,
         who: Option<&'a Owner>,
         action: Action,
-        session: Option<SessionInfo<'a>>,
+        session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         let allowed = match (who, action, session) {
             (None, ..) => false,
@@ -88,7 +88,7 @@ mod tests {
     async fn allows(who: Option<&str>, action: Action, owner: Option<&str>) -> bool {
         let id = SessionId::random();
         let (who, owner) = (who.map(Owner::new), owner.map(Owner::new));
-        let session = SessionInfo::new(&id, owner.as_ref(), None);
+        let session = SessionRef::new(&id, owner.as_ref(), None);
         policy().allow(who.as_ref(), action, Some(session)).await
     }
 

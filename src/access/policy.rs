@@ -34,7 +34,7 @@ pub trait Access: fmt::Debug + Send + Sync + 'static {
         &'a self,
         who: Option<&'a Owner>,
         action: Action,
-        session: Option<SessionInfo<'a>>,
+        session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool>;
 }
 
@@ -59,7 +59,7 @@ pub enum Action {
 /// A session, as far as a policy needs to know it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct SessionInfo<'a> {
+pub struct SessionRef<'a> {
     /// Its id.
     pub id: &'a SessionId,
     /// Whose it is.
@@ -68,7 +68,7 @@ pub struct SessionInfo<'a> {
     pub chat: Option<&'a ChatId>,
 }
 
-impl<'a> SessionInfo<'a> {
+impl<'a> SessionRef<'a> {
     /// A session.
     pub fn new(id: &'a SessionId, owner: Option<&'a Owner>, chat: Option<&'a ChatId>) -> Self {
         Self { id, owner, chat }
@@ -84,7 +84,7 @@ impl<T: Access + ?Sized> Access for Arc<T> {
         &'a self,
         who: Option<&'a Owner>,
         action: Action,
-        session: Option<SessionInfo<'a>>,
+        session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         (**self).allow(who, action, session)
     }

@@ -134,16 +134,16 @@ mod tests {
     fn a_public_message_is_found_behind_other_errors() {
         #[derive(Debug, thiserror::Error)]
         #[error("a layer's own words")]
-        struct Wrapped(#[source] BoxError);
+        struct LayerError(#[source] BoxError);
 
         let found = |error: &(dyn Error + 'static)| {
             ProviderError::find(error).map(|found| found.message().to_owned())
         };
-        let wrapped = Wrapped(Wrapped(ProviderError::new("sorry").into()).into());
+        let wrapped = LayerError(LayerError(ProviderError::new("sorry").into()).into());
         assert_eq!(found(&wrapped).as_deref(), Some("sorry"));
         let outer = ProviderError::new("outer").with_source(wrapped);
         assert_eq!(found(&outer).as_deref(), Some("outer"));
-        assert_eq!(found(&Wrapped("else".into())), None);
+        assert_eq!(found(&LayerError("else".into())), None);
     }
 
     #[test]

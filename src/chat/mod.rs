@@ -74,7 +74,7 @@ pub use self::{
         Text, Thinking, ToolCalls, ToolError, ToolProgress, ToolResult, Unknown,
     },
     input::{
-        AlreadyAnswered, Answers, InputAction, InputAnswer, InputId, InputSource, Inputs,
+        AlreadyAnswered, InputAction, InputAnswer, InputAnswers, InputId, InputSource, Inputs,
         InvalidInputId,
     },
     message::{Message, Role},
@@ -83,7 +83,7 @@ pub use self::{
     request::ChatRequest,
     runs::{ToolOutcome, ToolRun, ToolRuns},
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
-    transcript::{Ending, Input, Transcript},
+    transcript::{AnswerEnding, Input, Transcript},
     usage::Usage,
-    words::{Authority, FinishReason, InputKind, InputOutcome},
+    words::{FinishReason, InputKind, InputOutcome, ToolAuthority},
 };

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Authority;
+use super::ToolAuthority;
 
 /// A model asks for a tool to be run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,14 +85,14 @@ impl<'de> Deserialize<'de> for EnabledTools {
             untagged,
             expecting = "`enabledTools` is true, false or a list of names"
         )]
-        enum Wire {
+        enum EnabledToolsWire {
             All(bool),
             Named(Vec<String>),
         }
-        Ok(match Wire::deserialize(deserializer)? {
-            Wire::All(true) => Self::All,
-            Wire::All(false) => Self::Named(Vec::new()),
-            Wire::Named(names) => Self::Named(names),
+        Ok(match EnabledToolsWire::deserialize(deserializer)? {
+            EnabledToolsWire::All(true) => Self::All,
+            EnabledToolsWire::All(false) => Self::Named(Vec::new()),
+            EnabledToolsWire::Named(names) => Self::Named(names),
         })
     }
 }
@@ -111,7 +111,7 @@ pub struct IsomorphicTool {
     pub parameters: Value,
     /// Who runs it.
     #[serde(default)]
-    pub authority: Authority,
+    pub authority: ToolAuthority,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -124,7 +124,7 @@ impl IsomorphicTool {
             name: name.into(),
             description: description.into(),
             parameters,
-            authority: Authority::Client,
+            authority: ToolAuthority::Client,
             extra: Map::new(),
         }
     }

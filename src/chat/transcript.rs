@@ -34,7 +34,7 @@ pub struct Transcript {
     pub(super) handoffs: Vec<IsomorphicHandoff>,
     state: Option<ConversationState>,
     custom: Vec<Custom>,
-    ending: Option<Ending>,
+    ending: Option<AnswerEnding>,
 }
 
 /// Something that somebody was asked.
@@ -50,7 +50,7 @@ pub struct Input {
 /// How an answer ended.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Ending {
+pub enum AnswerEnding {
     /// It is whole.
     Complete(Complete),
     /// Somebody stopped it.
@@ -109,10 +109,12 @@ impl Transcript {
                 if let (true, Some(text)) = (self.text.is_empty(), &complete.text) {
                     self.text.clone_from(text);
                 }
-                self.ending = Some(Ending::Complete(Complete::clone(complete)));
+                self.ending = Some(AnswerEnding::Complete(Complete::clone(complete)));
             }
-            ChatEvent::Aborted(aborted) => self.ending = Some(Ending::Aborted(aborted.clone())),
-            ChatEvent::Error(error) => self.ending = Some(Ending::Error(error.clone())),
+            ChatEvent::Aborted(aborted) => {
+                self.ending = Some(AnswerEnding::Aborted(aborted.clone()))
+            }
+            ChatEvent::Error(error) => self.ending = Some(AnswerEnding::Error(error.clone())),
             ChatEvent::SessionInfo(_) | ChatEvent::ToolProgress(_) | ChatEvent::Unknown(_) => {}
         }
     }
@@ -195,7 +197,7 @@ impl Transcript {
     }
 
     /// How it ended; `None` while it hasn't.
-    pub fn ending(&self) -> Option<&Ending> {
+    pub fn ending(&self) -> Option<&AnswerEnding> {
         self.ending.as_ref()
     }
 
@@ -211,7 +213,7 @@ impl Transcript {
 
     fn complete(&self) -> Option<&Complete> {
         match &self.ending {
-            Some(Ending::Complete(complete)) => Some(complete),
+            Some(AnswerEnding::Complete(complete)) => Some(complete),
             _ => None,
         }
     }

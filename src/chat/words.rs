@@ -83,7 +83,7 @@ words! {
 words! {
     /// Who runs a tool that both sides know.
     #[derive(Default)]
-    pub enum Authority {
+    pub enum ToolAuthority {
         /// The client.
         #[default]
         Client = "client",

@@ -9,7 +9,7 @@ use crate::{
 /// What came of a request that was granted.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Answer<'a> {
+pub enum ResponseData<'a> {
     /// The session's stream follows, in this encoder's bytes.
     Stream {
         /// The session.

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     Encoder, Progress, SessionView,
-    text::{Piece, piece},
+    text::{TextKind, piece},
 };
 use crate::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
@@ -17,17 +17,17 @@ pub(super) const MOST: usize = 32 * 1024;
 /// What it writes for a record also depends on what else is at hand, so only its transcript is that
 /// of the log, not its bytes; and no other reader gets them.
 #[derive(Debug)]
-pub(super) struct Compact {
+pub(super) struct CompactingEncoder {
     encoder: Box<dyn Encoder>,
-    runs: Runs,
+    runs: RunFolder,
     caught_up: bool,
 }
 
-impl Compact {
+impl CompactingEncoder {
     pub(super) fn new(encoder: Box<dyn Encoder>) -> Self {
         Self {
             encoder,
-            runs: Runs::new(MOST),
+            runs: RunFolder::new(MOST),
             caught_up: false,
         }
     }
@@ -39,7 +39,7 @@ impl Compact {
 }
 
 #[deny(clippy::missing_trait_methods)]
-impl Encoder for Compact {
+impl Encoder for CompactingEncoder {
     fn content_type(&self) -> &'static str {
         self.encoder.content_type()
     }
@@ -103,15 +103,15 @@ impl Encoder for Compact {
 /// Records with runs of text and of thinking folded. Each record that comes of a run stands at the
 /// LSN of the last one in it, so that who has it resumes after the whole run.
 #[derive(Debug)]
-pub(super) struct Runs {
+pub(super) struct RunFolder {
     most: usize,
-    run: Option<Run>,
+    run: Option<PendingRun>,
     builder: ChunkBuilder,
 }
 
 #[derive(Debug)]
-struct Run {
-    kind: Piece,
+struct PendingRun {
+    kind: TextKind,
     // The record so far, without what closes it.
     record: BytesMut,
     last: Lsn,
@@ -121,7 +121,7 @@ struct Run {
 /// What closes the record of a piece.
 const CLOSE: &[u8] = b"\"}";
 
-impl Runs {
+impl RunFolder {
     /// Folded into records of at most so many bytes.
     pub(super) fn new(most: usize) -> Self {
         Self {
@@ -159,7 +159,7 @@ impl Runs {
                 _ => {
                     self.end(give);
                     let open = record.bytes.len() - CLOSE.len();
-                    self.run = Some(Run {
+                    self.run = Some(PendingRun {
                         kind,
                         record: record.bytes[..open].into(),
                         last: record.lsn,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn folded(chunks: &[Chunk], most: usize) -> Vec<Chunk> {
-        let (mut runs, mut given) = (Runs::new(most), Vec::new());
+        let (mut runs, mut given) = (RunFolder::new(most), Vec::new());
         for chunk in chunks {
             runs.add(chunk, &mut |records| given.push(records.clone()));
         }

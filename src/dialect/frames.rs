@@ -6,12 +6,12 @@ use serde::Serialize;
 /// What one record comes to in a dialect: several values of JSON, one after the other. Made once
 /// for a stream, and emptied between two records.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub(super) struct JsonFrames {
     json: BytesMut,
     ends: Vec<usize>,
 }
 
-impl Frames {
+impl JsonFrames {
     /// Adds a value.
     pub(super) fn push<T: Serialize>(&mut self, value: &T) {
         serde_json::to_writer((&mut self.json).writer(), value)

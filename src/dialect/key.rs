@@ -9,15 +9,15 @@ use crate::log::{Owner, SessionId};
 /// the access policy go by owners.
 ///
 /// ```
-/// use unbroken::dialect::{KeyReuse, Key};
+/// use unbroken::dialect::{KeyReuse, SessionKey};
 ///
-/// // `Idempotency-Key: 7f3a`
-/// let key = Key::new(["idempotency", "7f3a"]).prefix("resp_");
+/// // `Idempotency-SessionKey: 7f3a`
+/// let key = SessionKey::new(["idempotency", "7f3a"]).prefix("resp_");
 /// // What `useChat` sends when the user asks for another answer.
-/// let key = Key::new(["chat-1", "regenerate-message", "message-4"]).again(KeyReuse::OnceEnded);
+/// let key = SessionKey::new(["chat-1", "regenerate-message", "message-4"]).again(KeyReuse::OnceEnded);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct SessionKey {
     hash: [u8; 32],
     prefix: &'static str,
     again: KeyReuse,
@@ -37,7 +37,7 @@ pub enum KeyReuse {
     OnceEnded,
 }
 
-impl Key {
+impl SessionKey {
     /// A key of these parts. Each counts with its length, so that nothing can move from one part
     /// into the next.
     pub fn new<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
@@ -107,23 +107,26 @@ mod tests {
     #[test]
     fn an_id_is_the_same_for_the_same_hands_and_no_others() {
         let (ann, bob) = (Owner::new("ann"), Owner::new("bob"));
-        let key = Key::new(["a", "b"]);
+        let key = SessionKey::new(["a", "b"]);
         let ids = [
             key.id("chat", Some(&ann), 0),
             key.id("chat", Some(&ann), 1),
             key.id("chat", Some(&bob), 0),
             key.id("chat", None, 0),
             key.id("other", Some(&ann), 0),
-            Key::new(["ab"]).id("chat", Some(&ann), 0),
-            Key::new(["ab", ""]).id("chat", Some(&ann), 0),
+            SessionKey::new(["ab"]).id("chat", Some(&ann), 0),
+            SessionKey::new(["ab", ""]).id("chat", Some(&ann), 0),
         ];
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
-        assert_eq!(Key::new(["a", "b"]).id("chat", Some(&ann), 0), ids[0]);
+        assert_eq!(
+            SessionKey::new(["a", "b"]).id("chat", Some(&ann), 0),
+            ids[0]
+        );
     }
 
     #[test]
     fn a_prefix_stands_before_it() {
-        let id = Key::new(["a"]).prefix("resp_").id("chat", None, 0);
+        let id = SessionKey::new(["a"]).prefix("resp_").id("chat", None, 0);
         assert!(id.as_str().starts_with("resp_"));
         assert_eq!(id.as_str().parse().as_ref(), Ok(&id));
     }

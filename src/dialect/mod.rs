@@ -20,7 +20,7 @@
 //! Implement [`Dialect`] and [`Encoder`], and hand the dialect to
 //! [`DurableLayer::dialect`](crate::durable::DurableLayer::dialect). What a dialect decides:
 //!
-//! * **Routes.** A request becomes an [`Intent`]. Sessions are named by ids, by a [`Key`] where
+//! * **Routes.** A request becomes an [`Intent`]. Sessions are named by ids, by a [`SessionKey`] where
 //!   clients make no ids but repeat their requests, or by the conversation of which one
 //!   [runs](Target::Chat).
 //! * **The cursor.** An LSN, or anything that the client counts: an encoder that reads from the start
@@ -81,15 +81,15 @@ use http::{Response, request::Parts};
 #[cfg(feature = "ai-sdk")]
 pub use self::ai_sdk::AiSdk;
 pub use self::{
-    answer::{Answer, SessionView},
+    answer::{ResponseData, SessionView},
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
     intent::{Abort, FullLog, Intent, List, Page, Read, RequestContext, Route},
-    key::{Key, KeyReuse},
+    key::{KeyReuse, SessionKey},
     native::Native,
     refusal::{Problem, Refusal},
-    start::{Answers, Concurrency, ResponseMode, SessionNaming, Start},
+    start::{Concurrency, GivenAnswers, ResponseMode, SessionNaming, Start},
     target::Target,
 };
 
@@ -130,7 +130,7 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
 
     /// The response to a request that was granted. Where the answer is a stream, the body that is
     /// returned here is ignored: the encoder's follows.
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes>;
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes>;
 
     /// Whether clients understand that everything before a `restarted` event is to be dropped.
     /// Sessions of a dialect that can't say so are never restarted.

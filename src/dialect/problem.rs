@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Refusal, head::no_store};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ProblemDocument<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -15,7 +15,7 @@ struct Document<'a> {
 /// A refusal as `application/problem+json` (RFC 9457).
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let problem = refusal.problem;
-    let document = Document {
+    let document = ProblemDocument {
         r#type: problem.urn(),
         title: problem.title(),
         status: problem.status().as_u16(),

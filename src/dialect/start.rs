@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::{Encoder, Key};
+use super::{Encoder, SessionKey};
 use crate::{
     chat::{ChatRequest, InputAnswer, InputId},
     log::{ChatId, SessionId},
@@ -26,7 +26,7 @@ pub struct Start {
     /// What it says to questions of a session of the same conversation. If one that runs asked any of
     /// them, it is answered, and read on instead; if one that has ended asked them and was answered so,
     /// the request is a repetition, and that session is read.
-    pub answers: Option<Answers>,
+    pub answers: Option<GivenAnswers>,
     /// Stored in the first record, as fields of `session_info`: what encoders of this session must
     /// know of the request that started it.
     pub notes: Map<String, Value>,
@@ -34,10 +34,10 @@ pub struct Start {
     pub lean_notes: Map<String, Value>,
 }
 
-/// Answers that come with what may as well be a new message, from clients that know no other way.
+/// GivenAnswers that come with what may as well be a new message, from clients that know no other way.
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Answers {
+pub struct GivenAnswers {
     /// What is said to which question.
     pub given: Vec<(InputId, InputAnswer)>,
     /// The questions that the client knows of, those among them. It has what was said up to the last
@@ -59,7 +59,7 @@ pub enum SessionNaming {
     /// By the client's id. If it exists with the same request, the start attaches to it.
     Client(SessionId),
     /// By what a key comes to, for clients that make no ids but repeat their requests.
-    Key(Key),
+    Key(SessionKey),
 }
 
 /// How to answer a start.
@@ -122,7 +122,7 @@ impl Start {
     }
 
     /// The same, under the id that this key comes to.
-    pub fn keyed(mut self, key: Key) -> Self {
+    pub fn keyed(mut self, key: SessionKey) -> Self {
         self.naming = SessionNaming::Key(key);
         self
     }
@@ -140,7 +140,7 @@ impl Start {
     }
 
     /// The same, unless a session of the conversation has asked what this answers.
-    pub fn answering(mut self, answers: Answers) -> Self {
+    pub fn answering(mut self, answers: GivenAnswers) -> Self {
         self.answers = Some(answers);
         self
     }
@@ -165,7 +165,7 @@ impl Start {
     }
 }
 
-impl Answers {
+impl GivenAnswers {
     /// None, of a client that knows of no question.
     pub fn new() -> Self {
         Self::default()

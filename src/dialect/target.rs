@@ -1,4 +1,4 @@
-use super::Key;
+use super::SessionKey;
 use crate::log::{ChatId, SessionId};
 
 /// Which session a client means.
@@ -8,7 +8,7 @@ pub enum Target {
     /// The one of this id.
     Id(SessionId),
     /// The one that was started with this key, which makes [no other](super::Again::Never).
-    Key(Key),
+    Key(SessionKey),
     /// The one of this conversation that runs; the newest, if several do. Only those that belong to
     /// the caller count: where the policy has no owners, whoever knows the conversation's name has
     /// its sessions.
@@ -29,8 +29,8 @@ impl From<ChatId> for Target {
     }
 }
 
-impl From<Key> for Target {
-    fn from(key: Key) -> Self {
+impl From<SessionKey> for Target {
+    fn from(key: SessionKey) -> Self {
         Self::Key(key)
     }
 }

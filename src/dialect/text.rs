@@ -2,7 +2,7 @@
 
 /// What kind of piece it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum TextKind {
     Text,
     Thinking,
 }
@@ -12,11 +12,11 @@ const THINKING: &[u8] = br#"{"type":"thinking","content":""#;
 
 /// The piece that a record is, as the JSON string in it, quotes included. `None` where the record
 /// is anything else, or more than that: then it is for a parser to say.
-pub(super) fn piece(record: &[u8]) -> Option<(Piece, &[u8])> {
+pub(super) fn piece(record: &[u8]) -> Option<(TextKind, &[u8])> {
     let (kind, start) = if record.starts_with(TEXT) {
-        (Piece::Text, TEXT.len())
+        (TextKind::Text, TEXT.len())
     } else if record.starts_with(THINKING) {
-        (Piece::Thinking, THINKING.len())
+        (TextKind::Thinking, THINKING.len())
     } else {
         return None;
     };
@@ -42,8 +42,8 @@ mod tests {
         #[test]
         fn a_piece_is_what_a_parser_would_have_found(said in "(\\PC|[\"\\\\\n\u{7}{}]){0,12}") {
             for (event, kind) in [
-                (ChatEvent::text(&said), Piece::Text),
-                (ChatEvent::thinking(&said), Piece::Thinking),
+                (ChatEvent::text(&said), TextKind::Text),
+                (ChatEvent::thinking(&said), TextKind::Thinking),
             ] {
                 let record = event.to_json();
                 let (found, json) = piece(&record).unwrap();

@@ -2,13 +2,13 @@ use super::serve::{Exchange, Served};
 use crate::{
     access::Action,
     chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},
-    dialect::{self, Answers, Problem, Refusal, Target},
+    dialect::{self, GivenAnswers, Problem, Refusal, Target},
     log::{Chunk, Lsn, Position, SessionId},
     store::{AnswerOutcome, SessionState, StoreError, StoredAnswer},
 };
 
 /// What somebody answered to a session, among other things perhaps.
-pub(super) struct Taken {
+pub(super) struct AcceptedAnswers {
     /// Where in the log the last question stands that they know of.
     pub(super) after: Position,
     /// Those that the session has asked.
@@ -38,7 +38,7 @@ impl Exchange {
             let (asked, _) = self.asked(id, state.tail, &[]).await?;
             if let Some(asked) = asked.input(input) {
                 let state = self.take(id, state, asked, answer).await?;
-                return Ok(self.answer(&dialect::Answer::Answered {
+                return Ok(self.answer(&dialect::ResponseData::Answered {
                     session: self.view_of(id, &state),
                     input,
                 }));
@@ -53,8 +53,8 @@ impl Exchange {
     pub(super) async fn answer_all(
         &self,
         id: &SessionId,
-        answers: &Answers,
-    ) -> Result<Option<Taken>, Refusal> {
+        answers: &GivenAnswers,
+    ) -> Result<Option<AcceptedAnswers>, Refusal> {
         let mut state = self.state(id, Action::Answer).await?;
         let (asked, known) = self.asked(id, state.tail, &answers.known).await?;
         let (mut any, mut late) = (false, None);
@@ -73,7 +73,7 @@ impl Exchange {
         }
         match late {
             Some(refusal) if !any => Err(refusal),
-            _ => Ok(any.then(|| Taken::new(&asked, answers, known))),
+            _ => Ok(any.then(|| AcceptedAnswers::new(&asked, answers, known))),
         }
     }
 
@@ -81,8 +81,8 @@ impl Exchange {
     pub(super) async fn was_answered(
         &self,
         id: &SessionId,
-        answers: &Answers,
-    ) -> Result<Option<Taken>, Refusal> {
+        answers: &GivenAnswers,
+    ) -> Result<Option<AcceptedAnswers>, Refusal> {
         let state = match self.state(id, Action::Answer).await {
             Ok(state) => state,
             // A list may lag.
@@ -96,7 +96,7 @@ impl Exchange {
             let outcome = asked.input(input).and_then(|asked| asked.outcome.as_ref());
             outcome == Some(&InputOutcome::from(answer.action))
         });
-        Ok(same.then(|| Taken::new(&asked, answers, known)))
+        Ok(same.then(|| AcceptedAnswers::new(&asked, answers, known)))
     }
 
     /// Takes in an answer to what was asked.
@@ -198,8 +198,8 @@ impl Exchange {
     }
 }
 
-impl Taken {
-    fn new(asked: &Transcript, answers: &Answers, after: Position) -> Self {
+impl AcceptedAnswers {
+    fn new(asked: &Transcript, answers: &GivenAnswers, after: Position) -> Self {
         let given = answers.given.iter().map(|(input, _)| input);
         let asked = given.filter(|input| asked.input(input).is_some());
         Self {

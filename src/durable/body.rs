@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::streaming::Streaming;
+use super::streaming::SessionStream;
 use crate::{
     dialect::{Encoder, SessionView},
     session::{ReadError, Reader},
@@ -20,12 +20,12 @@ use crate::{
 /// a chance to leave: over HTTP/1.1 the last chunk is missing then, over HTTP/2 the stream is reset.
 /// Dropping it harms nobody: the session goes on.
 pub struct SessionBody {
-    kind: Kind,
+    kind: BodyKind,
 }
 
-enum Kind {
+enum BodyKind {
     Document(Bytes),
-    Stream(Box<Streaming>),
+    Stream(Box<SessionStream>),
 }
 
 /// The stream of a session could not go on. The client resumes after the last event that it has.
@@ -45,7 +45,7 @@ impl SessionBody {
     /// These bytes.
     pub const fn document(bytes: Bytes) -> Self {
         Self {
-            kind: Kind::Document(bytes),
+            kind: BodyKind::Document(bytes),
         }
     }
 
@@ -62,7 +62,7 @@ impl SessionBody {
         let mut preamble = bytes::BytesMut::new();
         encoder.preamble(session, &mut preamble);
         Self {
-            kind: Kind::Stream(Box::new(Streaming::new(
+            kind: BodyKind::Stream(Box::new(SessionStream::new(
                 reader, encoder, preamble, heartbeat,
             ))),
         }
@@ -70,7 +70,7 @@ impl SessionBody {
 
     /// The same, but the encoder only takes note of what stands up to here.
     pub fn after(mut self, lsn: crate::log::Lsn) -> Self {
-        if let Kind::Stream(stream) = &mut self.kind {
+        if let BodyKind::Stream(stream) = &mut self.kind {
             stream.skip_to(lsn);
         }
         self
@@ -86,9 +86,9 @@ impl Body for SessionBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.kind {
-            Kind::Document(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Kind::Document(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Stream(stream) => stream
+            BodyKind::Document(bytes) if bytes.is_empty() => Poll::Ready(None),
+            BodyKind::Document(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            BodyKind::Stream(stream) => stream
                 .poll_bytes(cx)
                 .map(|next| next.map(|bytes| bytes.map(Frame::data).map_err(BodyError::from))),
         }
@@ -96,16 +96,16 @@ impl Body for SessionBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Document(bytes) => bytes.is_empty(),
-            Kind::Stream(stream) => stream.is_over(),
+            BodyKind::Document(bytes) => bytes.is_empty(),
+            BodyKind::Stream(stream) => stream.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Document(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(stream) if stream.is_over() => SizeHint::with_exact(0),
-            Kind::Stream(_) => SizeHint::default(),
+            BodyKind::Document(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            BodyKind::Stream(stream) if stream.is_over() => SizeHint::with_exact(0),
+            BodyKind::Stream(_) => SizeHint::default(),
         }
     }
 }
@@ -125,8 +125,8 @@ impl From<Bytes> for SessionBody {
 impl fmt::Debug for SessionBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Document(bytes) => f.debug_tuple("Document").field(&bytes.len()).finish(),
-            Kind::Stream(stream) => stream.fmt(f),
+            BodyKind::Document(bytes) => f.debug_tuple("Document").field(&bytes.len()).finish(),
+            BodyKind::Stream(stream) => stream.fmt(f),
         }
     }
 }

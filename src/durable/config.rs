@@ -11,7 +11,7 @@ use crate::{
 
 /// What the services of a layer share.
 #[derive(Debug, Clone)]
-pub(super) struct Config {
+pub(super) struct LayerConfig {
     pub(super) sessions: Sessions,
     pub(super) access: Arc<dyn Access>,
     pub(super) dialect: Arc<dyn Dialect>,
@@ -27,7 +27,7 @@ pub(super) struct Config {
     pub(super) recovery: Recovery,
 }
 
-impl Config {
+impl LayerConfig {
     pub(super) fn new(sessions: Sessions, access: Arc<dyn Access>) -> Self {
         Self {
             sessions,

@@ -1,7 +1,7 @@
 use crate::log::{Digest, Owner, ServiceName};
 
 /// What makes two starts the same request: a SHA-256 over its parts, for the
-/// [`Start`](crate::session::Start)s of an application's own handlers.
+/// [`SessionSpec`](crate::session::SessionSpec)s of an application's own handlers.
 ///
 /// Name what starts it, whose it is, and everything that the provider is asked. Each part counts
 /// with its length, so that nothing can move from one part into the next.

@@ -1,7 +1,7 @@
 use super::{refuse, serve::Exchange};
 use crate::{
-    access::{Action, SessionInfo},
-    dialect::{Key, Problem, Refusal, Target},
+    access::{Action, SessionRef},
+    dialect::{Problem, Refusal, SessionKey, Target},
     log::{ChatId, SessionId},
     session::Session,
     store::{Filter, Listed, StatusFilter, StoreError},
@@ -37,7 +37,7 @@ impl Exchange {
     }
 
     /// The id that a key names for the `count`th time in the caller's hands.
-    pub(super) fn id_of(&self, key: &Key, count: u32) -> SessionId {
+    pub(super) fn id_of(&self, key: &SessionKey, count: u32) -> SessionId {
         key.id(self.config.service.as_str(), self.owner.as_ref(), count)
     }
 
@@ -99,7 +99,7 @@ impl Exchange {
         let mut open = Vec::new();
         for Listed { id, state } in self.running(chat).await? {
             let info = &state.info;
-            let known = SessionInfo::new(&id, info.owner.as_ref(), info.chat.as_ref());
+            let known = SessionRef::new(&id, info.owner.as_ref(), info.chat.as_ref());
             if self.allows(action, Some(known)).await {
                 open.push(id);
             }

@@ -78,13 +78,13 @@ impl Hooks {
 
 /// The hooks of one session: `on_start` runs once, beside the provider, and is done before `on_end`.
 #[derive(Clone)]
-pub(super) struct Bookkeeping {
+pub(super) struct SessionHooks {
     hooks: Hooks,
     begun: SessionStarted,
     started: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-impl Bookkeeping {
+impl SessionHooks {
     pub(super) fn new(hooks: Hooks, begun: SessionStarted) -> Self {
         Self {
             hooks,
@@ -177,18 +177,18 @@ pub(super) fn events(log: &[Chunk]) -> impl Iterator<Item = Result<ChatEvent, Re
 }
 
 /// A source that tells the books when it is first asked.
-pub(super) struct Booked<S> {
+pub(super) struct HookedSource<S> {
     source: S,
-    books: Option<Bookkeeping>,
+    books: Option<SessionHooks>,
 }
 
-impl<S> Booked<S> {
-    pub(super) fn new(source: S, books: Option<Bookkeeping>) -> Self {
+impl<S> HookedSource<S> {
+    pub(super) fn new(source: S, books: Option<SessionHooks>) -> Self {
         Self { source, books }
     }
 }
 
-impl<S: Source> Source for Booked<Pin<Box<S>>> {
+impl<S: Source> Source for HookedSource<Pin<Box<S>>> {
     fn poll_record(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -6,9 +6,9 @@ use tower_service::Service;
 
 use super::{
     ClientFields, DurableService, MountPath, Recovery,
-    config::Config,
+    config::LayerConfig,
     hooks::{SessionEnded, SessionStarted, hook},
-    restart::ProviderRestarter,
+    restart::ProviderRecovery,
 };
 use crate::{
     BoxError,
@@ -32,14 +32,14 @@ use crate::{
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it wraps a provider"]
 pub struct DurableLayer {
-    config: Config,
+    config: LayerConfig,
 }
 
 impl DurableLayer {
     /// A layer that keeps its answers in `sessions` and lets in whom `access` lets in.
     pub fn new(sessions: Sessions, access: impl Access) -> Self {
         Self {
-            config: Config::new(sessions, Arc::new(access)),
+            config: LayerConfig::new(sessions, Arc::new(access)),
         }
     }
 
@@ -154,7 +154,7 @@ where
     type Service = DurableService<S>;
 
     fn layer(&self, provider: S) -> DurableService<S> {
-        let restarter = ProviderRestarter::new(&self.config, provider.clone());
+        let restarter = ProviderRecovery::new(&self.config, provider.clone());
         let service = self.config.service.clone();
         self.config.sessions.carry_on(service, restarter);
         DurableService::new(Arc::new(self.config.clone()), provider)

@@ -3,11 +3,11 @@ use std::time::Duration;
 use super::{
     refuse,
     serve::{Exchange, Served},
-    whole::{Until, log},
+    whole::{ReadUntil, log},
 };
 use crate::{
     access::Action,
-    dialect::{Abort, Answer, List},
+    dialect::{Abort, List, ResponseData},
     log::SessionId,
     store::{self, Filter, StoreError},
 };
@@ -19,7 +19,7 @@ impl Exchange {
     /// Stops a session.
     pub(super) async fn abort(&self, abort: Abort) -> Served {
         let Some(id) = self.locate(&abort.session, Action::Abort).await? else {
-            return Ok(self.answer(&Answer::Idle));
+            return Ok(self.answer(&ResponseData::Idle));
         };
         let wish = store::AbortRequest {
             reason: abort.reason.map(Into::into),
@@ -31,7 +31,7 @@ impl Exchange {
         };
         let already = state.status.outcome().is_some();
         if !abort.whole {
-            return Ok(self.answer(&Answer::Aborted {
+            return Ok(self.answer(&ResponseData::Aborted {
                 session: self.view_of(&id, &state),
                 already,
                 records: None,
@@ -41,8 +41,8 @@ impl Exchange {
             Ok(session) => session,
             Err(error) => return Err(self.absent(&id, Action::Abort, &error).await),
         };
-        let log = log(&session, Until::EndWithin(ABORT_PATIENCE)).await?;
-        Ok(self.answer(&Answer::Aborted {
+        let log = log(&session, ReadUntil::EndWithin(ABORT_PATIENCE)).await?;
+        Ok(self.answer(&ResponseData::Aborted {
             session: self.view(&session, log.status, log.tail),
             already,
             records: Some(&log.records),
@@ -57,7 +57,7 @@ impl Exchange {
             Err(refusal) => return Err(refusal),
         };
         match deleted {
-            Ok(()) | Err(StoreError::Gone(_)) => Ok(self.answer(&Answer::Deleted { id })),
+            Ok(()) | Err(StoreError::Gone(_)) => Ok(self.answer(&ResponseData::Deleted { id })),
             Err(error) => Err(self.absent(id, Action::Delete, &error).await),
         }
     }
@@ -77,7 +77,7 @@ impl Exchange {
             limit: list.limit,
         };
         match self.config.sessions.list(&filter).await {
-            Ok(listing) => Ok(self.answer(&Answer::Listed(&listing))),
+            Ok(listing) => Ok(self.answer(&ResponseData::Listed(&listing))),
             Err(error) => Err(refuse::store(&error)),
         }
     }

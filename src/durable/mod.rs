@@ -78,7 +78,7 @@ pub use self::{
     inputs::SessionInputs,
     layer::DurableLayer,
     mount::MountPath,
-    recovery::{Interrupted, Policy, Recovery},
+    recovery::{Interrupted, Recovery, RecoveryPolicy},
     reply::Reply,
     service::{DurableService, ResponseFuture},
     source::ProviderSource,

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{Answer, Page, Read, Refusal},
+    dialect::{Page, Read, Refusal, ResponseData},
     log::{Chunk, Lsn, Position},
     session::{ReadError, Session},
 };
@@ -16,7 +16,7 @@ impl Exchange {
     /// A session as a stream, after the client's cursor.
     pub(super) async fn read(&self, read: Read) -> Served {
         let Some(session) = self.find(&read.session, Action::Read).await? else {
-            return Ok(self.answer(&Answer::Idle));
+            return Ok(self.answer(&ResponseData::Idle));
         };
         let after = if read.from_now {
             self.tail(&session).await?
@@ -50,7 +50,7 @@ impl Exchange {
     /// A page of a session.
     pub(super) async fn page(&self, mut page: Page, head_only: bool) -> Served {
         let Some(session) = self.find(&page.session, Action::Read).await? else {
-            return Ok(self.answer(&Answer::Idle));
+            return Ok(self.answer(&ResponseData::Idle));
         };
         if page.from_now {
             page.after = self.tail(&session).await?;
@@ -62,7 +62,7 @@ impl Exchange {
         } else {
             Vec::new()
         };
-        let mut records = Records::new(page.limit);
+        let mut records = PageRecords::new(page.limit);
         // What the log holds by now, however far it must be fetched.
         let tail = reader.tail();
         while reader.position().lsn < tail && !records.is_full() {
@@ -90,7 +90,7 @@ impl Exchange {
             Position::tagged(chunk.last(), chunk.epoch().tag())
         });
         let session = self.view(&session, reader.status(), reader.tail());
-        Ok(self.answer(&Answer::Page {
+        Ok(self.answer(&ResponseData::Page {
             session,
             known: &known,
             records: &records.chunks,
@@ -117,13 +117,13 @@ async fn up_to(session: &Session, lsn: Lsn) -> Result<Vec<Chunk>, ReadError> {
 }
 
 /// The records of a page, up to its bounds.
-struct Records {
+struct PageRecords {
     chunks: Vec<Chunk>,
     left: usize,
     bytes: usize,
 }
 
-impl Records {
+impl PageRecords {
     fn new(limit: usize) -> Self {
         Self {
             chunks: Vec::new(),

@@ -22,12 +22,12 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_IN_ALL: Duration = Duration::from_secs(30);
 
 /// The body of a request.
-pub(super) struct Received<B> {
+pub(super) struct IncomingBody<B> {
     body: Pin<Box<B>>,
     whole: bool,
 }
 
-impl<B> Received<B>
+impl<B> IncomingBody<B>
 where
     B: Body,
     B::Data: Buf,
@@ -147,9 +147,9 @@ mod tests {
     async fn a_limit_of_a_layer_outside_is_told_from_a_cut_also_where_a_framework_wraps_it() {
         let limited = || Limited::new(Full::new(Bytes::from_static(b"too long")), 3);
         let second = Duration::from_secs(1);
-        let bare = Received::new(limited()).read(100, second).await;
+        let bare = IncomingBody::new(limited()).read(100, second).await;
         assert_eq!(bare.unwrap_err().problem, Problem::BodyTooLarge);
-        let wrapped = Received::new(axum::body::Body::new(limited()))
+        let wrapped = IncomingBody::new(axum::body::Body::new(limited()))
             .read(100, second)
             .await;
         assert_eq!(wrapped.unwrap_err().problem, Problem::BodyTooLarge);

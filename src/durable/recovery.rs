@@ -14,31 +14,32 @@ use crate::{
 /// somebody aborted ends as aborted.
 ///
 /// ```
-/// use unbroken::durable::{Policy, Recovery};
+/// use unbroken::durable::{RecoveryPolicy, Recovery};
 ///
 /// // Start over, twice at the most, unless the user has read a good part of it by then.
 /// let recovery = Recovery::restart().attempts(2).decide(|interrupted| async move {
 ///     if interrupted.transcript.text().len() > 4000 {
-///         Policy::Resume
+///         RecoveryPolicy::Resume
 ///     } else {
-///         Policy::Restart
+///         RecoveryPolicy::Restart
 ///     }
 /// });
 /// ```
 #[derive(Clone)]
 #[must_use = "hand it to `DurableLayer::recovery`"]
 pub struct Recovery {
-    pub(super) policy: Policy,
+    pub(super) policy: RecoveryPolicy,
     pub(super) attempts: u32,
-    pub(super) decide: Option<Decide>,
+    pub(super) decide: Option<DecideFn>,
 }
 
-pub(super) type Decide = Arc<dyn Fn(Interrupted) -> BoxFuture<'static, Policy> + Send + Sync>;
+pub(super) type DecideFn =
+    Arc<dyn Fn(Interrupted) -> BoxFuture<'static, RecoveryPolicy> + Send + Sync>;
 
 /// What is done with an interrupted answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Policy {
+pub enum RecoveryPolicy {
     /// It ends with an error of the code `interrupted`, and the client may ask again.
     #[default]
     Fail,
@@ -73,20 +74,20 @@ pub struct Interrupted {
 impl Recovery {
     /// Ends it. The default.
     pub fn fail() -> Self {
-        Self::by(Policy::Fail)
+        Self::by(RecoveryPolicy::Fail)
     }
 
     /// Asks the provider anew.
     pub fn restart() -> Self {
-        Self::by(Policy::Restart)
+        Self::by(RecoveryPolicy::Restart)
     }
 
     /// Has the provider go on.
     pub fn resume() -> Self {
-        Self::by(Policy::Resume)
+        Self::by(RecoveryPolicy::Resume)
     }
 
-    fn by(policy: Policy) -> Self {
+    fn by(policy: RecoveryPolicy) -> Self {
         Self {
             policy,
             attempts: 3,
@@ -106,7 +107,7 @@ impl Recovery {
     pub fn decide<F, R>(mut self, decide: F) -> Self
     where
         F: Fn(Interrupted) -> R + Send + Sync + 'static,
-        R: Future<Output = Policy> + Send + 'static,
+        R: Future<Output = RecoveryPolicy> + Send + 'static,
     {
         self.decide = Some(Arc::new(move |interrupted| Box::pin(decide(interrupted))));
         self

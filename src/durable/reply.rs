@@ -5,7 +5,7 @@ use http::Response;
 use super::{MountPath, SessionBody, refuse};
 use crate::{
     chat::InputId,
-    dialect::{Answer, Dialect, Encoder, Refusal, SessionView},
+    dialect::{Dialect, Encoder, Refusal, ResponseData, SessionView},
     log::{Lsn, Position},
     session::{Limits, ReadError, Session},
 };
@@ -127,7 +127,7 @@ impl Reply {
         if reader.at_end() && !self.inclusive {
             // The client has had it all: this is where the session learns so, if it hasn't yet.
             let _ = reader.next().await;
-            let answer = self.dialect.answer(&Answer::AtEnd {
+            let answer = self.dialect.answer(&ResponseData::AtEnd {
                 session: view,
                 at: reader.position(),
                 encoder: &*self.encoder,
@@ -143,7 +143,7 @@ impl Reply {
                 self.after.lsn
             };
         }
-        let head = self.dialect.answer(&Answer::Stream {
+        let head = self.dialect.answer(&ResponseData::Stream {
             session: view,
             encoder: &*self.encoder,
             after: self.after,

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use tower_service::Service;
 
 use super::{
-    Interrupted, Policy, ProviderSource, Recovery, SessionInputs,
-    config::Config,
-    hooks::{Booked, Bookkeeping, Hooks, SessionStarted, events},
+    Interrupted, ProviderSource, Recovery, RecoveryPolicy, SessionInputs,
+    config::LayerConfig,
+    hooks::{HookedSource, Hooks, SessionHooks, SessionStarted, events},
     stored::{first, restore},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 const RESTARTED: &str = "The server stopped in the middle of the answer; it begins anew.";
 
 /// Carries on what a layer of this provider started.
-pub(super) struct ProviderRestarter<S> {
+pub(super) struct ProviderRecovery<S> {
     provider: Mutex<S>,
     recovery: Recovery,
     can_restart: bool,
@@ -35,8 +35,8 @@ pub(super) struct ProviderRestarter<S> {
     event_bytes: usize,
 }
 
-impl<S> ProviderRestarter<S> {
-    pub(super) fn new(config: &Config, provider: S) -> Self {
+impl<S> ProviderRecovery<S> {
+    pub(super) fn new(config: &LayerConfig, provider: S) -> Self {
         Self {
             provider: Mutex::new(provider),
             recovery: config.recovery.clone(),
@@ -48,7 +48,7 @@ impl<S> ProviderRestarter<S> {
     }
 }
 
-impl<S> RecoveryHandler for ProviderRestarter<S>
+impl<S> RecoveryHandler for ProviderRecovery<S>
 where
     S: Service<ChatRequest> + Clone + Send + 'static,
     S::Future: Send,
@@ -59,9 +59,9 @@ where
     fn considers(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
         let may_go_on = match recovery.policy {
-            Policy::Fail => false,
-            Policy::Restart => self.can_restart,
-            Policy::Resume => true,
+            RecoveryPolicy::Fail => false,
+            RecoveryPolicy::Restart => self.can_restart,
+            RecoveryPolicy::Resume => true,
         };
         orphan.attempts < recovery.attempts
             && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_go_on)
@@ -95,7 +95,7 @@ where
     }
 }
 
-impl<S> ProviderRestarter<S> {
+impl<S> ProviderRecovery<S> {
     /// What the provider is asked, and what stands in the log before its answer.
     async fn decide(
         &self,
@@ -122,13 +122,13 @@ impl<S> ProviderRestarter<S> {
             .await;
         }
         Ok(match policy {
-            Policy::Restart if self.can_restart => {
+            RecoveryPolicy::Restart if self.can_restart => {
                 let restarted = ChatEvent::restarted(RESTARTED);
                 runs.push(&restarted);
                 request.runs = Arc::new(runs);
                 Some((request, Some(restarted.to_json().freeze())))
             }
-            Policy::Resume => {
+            RecoveryPolicy::Resume => {
                 // Without its tool calls: no model takes those without their results.
                 if !transcript.text().is_empty() {
                     request.messages.push(Message::assistant(transcript.text()));
@@ -137,7 +137,7 @@ impl<S> ProviderRestarter<S> {
                 request.runs = Arc::new(runs);
                 Some((request, None))
             }
-            Policy::Fail | Policy::Restart => None,
+            RecoveryPolicy::Fail | RecoveryPolicy::Restart => None,
         })
     }
 
@@ -166,10 +166,11 @@ impl<S> ProviderRestarter<S> {
             } else {
                 hooks.at_end()
             };
-            Bookkeeping::new(hooks, begun)
+            SessionHooks::new(hooks, begun)
         });
         let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
-        let mut on = Continuation::with(Booked::new(Box::pin(source), books.clone())).inbox(inbox);
+        let mut on =
+            Continuation::with(HookedSource::new(Box::pin(source), books.clone())).inbox(inbox);
         on.first = first;
         match books {
             None => on,

@@ -6,7 +6,7 @@ use tower_service::Service;
 use super::{refuse, serve::Exchange};
 use crate::{
     BoxError,
-    access::{Action, SessionInfo},
+    access::{Action, SessionRef},
     chat::ChatRequest,
     dialect::{Concurrency, Problem, Refusal},
     log::{Digest, SessionId},
@@ -18,8 +18,8 @@ use crate::{
 /// waits for its room.
 const STOPPED: Duration = Duration::from_secs(1);
 
-/// Room for a session, or the one that has it.
-pub(super) enum Room {
+/// Admission for a session, or the one that has it.
+pub(super) enum Admission {
     Free(Permit),
     Same(Session),
 }
@@ -30,7 +30,7 @@ pub(super) fn unstopped(running: &[Listed]) -> impl Iterator<Item = &Listed> {
 }
 
 impl Exchange {
-    /// Room for one more session, here and at the provider; or the session that has taken it, if the
+    /// Admission for one more session, here and at the provider; or the session that has taken it, if the
     /// same request came a moment ago.
     ///
     /// A start that supersedes stops what runs of its conversation, and has that room; but it stops
@@ -41,7 +41,7 @@ impl Exchange {
         same: Option<(&SessionId, Digest)>,
         rival: Concurrency,
         running: &[Listed],
-    ) -> Result<Room, Refusal>
+    ) -> Result<Admission, Refusal>
     where
         S: Service<ChatRequest>,
         S::Error: Into<BoxError>,
@@ -51,9 +51,9 @@ impl Exchange {
             return room;
         }
         match room {
-            Ok(Room::Free(permit)) => {
+            Ok(Admission::Free(permit)) => {
                 self.supersede(running).await?;
-                Ok(Room::Free(permit))
+                Ok(Admission::Free(permit))
             }
             Err(full) if self.would_make_room(&full, running).await => {
                 ready(provider, self.config.ready_timeout).await?;
@@ -64,7 +64,7 @@ impl Exchange {
         }
     }
 
-    /// Room for one more session, here and at the provider.
+    /// Admission for one more session, here and at the provider.
     async fn room<S>(&self, provider: &mut S) -> Result<Permit, Refusal>
     where
         S: Service<ChatRequest>,
@@ -81,19 +81,19 @@ impl Exchange {
         &self,
         provider: &mut S,
         same: Option<(&SessionId, Digest)>,
-    ) -> Result<Room, Refusal>
+    ) -> Result<Admission, Refusal>
     where
         S: Service<ChatRequest>,
         S::Error: Into<BoxError>,
     {
         let full = match self.room(provider).await {
-            Ok(permit) => return Ok(Room::Free(permit)),
+            Ok(permit) => return Ok(Admission::Free(permit)),
             Err(full) => full,
         };
         if let Some((id, digest)) = same
             && let Some(session) = self.existing(id, digest).await?
         {
-            return Ok(Room::Same(session));
+            return Ok(Admission::Same(session));
         }
         Err(full)
     }
@@ -103,7 +103,7 @@ impl Exchange {
         &self,
         provider: &mut S,
         same: Option<(&SessionId, Digest)>,
-    ) -> Result<Room, Refusal>
+    ) -> Result<Admission, Refusal>
     where
         S: Service<ChatRequest>,
         S::Error: Into<BoxError>,
@@ -141,7 +141,7 @@ impl Exchange {
     async fn supersede(&self, running: &[Listed]) -> Result<(), Refusal> {
         for Listed { id, state } in unstopped(running) {
             let info = &state.info;
-            let known = SessionInfo::new(id, info.owner.as_ref(), info.chat.as_ref());
+            let known = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
             if !self.allows(Action::Abort, Some(known)).await {
                 return Err(refuse::chat_busy());
             }

@@ -6,12 +6,12 @@ use http::{Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{MountPath, Reply, SessionBody, config::Config, receive::Received, refuse};
+use super::{MountPath, Reply, SessionBody, config::LayerConfig, receive::IncomingBody, refuse};
 use crate::{
     BoxError,
-    access::{Action, SessionInfo},
+    access::{Action, SessionRef},
     chat::{ChatEvent, ChatRequest},
-    dialect::{Answer, Encoder, Intent, Refusal, Route, SessionView},
+    dialect::{Encoder, Intent, Refusal, ResponseData, Route, SessionView},
     log::{Lsn, Owner, SessionId, Status},
     session::Session,
     store::{SessionState, StoreError},
@@ -19,7 +19,7 @@ use crate::{
 
 /// One request under way: who asks, and what everything needs to know.
 pub(super) struct Exchange {
-    pub(super) config: Arc<Config>,
+    pub(super) config: Arc<LayerConfig>,
     pub(super) owner: Option<Owner>,
     mount: Option<MountPath>,
 }
@@ -28,7 +28,7 @@ pub(super) type Served = Result<Response<SessionBody>, Refusal>;
 
 /// Answers one request.
 pub(super) async fn serve<S, B>(
-    config: Arc<Config>,
+    config: Arc<LayerConfig>,
     provider: S,
     request: Request<B>,
 ) -> Response<SessionBody>
@@ -46,7 +46,7 @@ where
     let bodyless = head.method == Method::HEAD;
     let (dialect, max_body) = (config.dialect.clone(), config.max_body);
     let sessions = config.sessions.clone();
-    let mut body = Received::new(body);
+    let mut body = IncomingBody::new(body);
     let response = match answer(config, provider, &mut head, &mut body).await {
         Ok(response) => response,
         Err(refusal) => {
@@ -63,10 +63,10 @@ where
 }
 
 async fn answer<S, B>(
-    config: Arc<Config>,
+    config: Arc<LayerConfig>,
     provider: S,
     head: &mut Parts,
-    body: &mut Received<B>,
+    body: &mut IncomingBody<B>,
 ) -> Served
 where
     S: Service<ChatRequest> + Send + 'static,
@@ -82,7 +82,7 @@ where
     if head.method == Method::OPTIONS
         && let Route::Known(Intent::Options { allow }) = config.dialect.route(head)?
     {
-        let answer = config.dialect.answer(&Answer::Options { allow });
+        let answer = config.dialect.answer(&ResponseData::Options { allow });
         return Ok(answer.map(SessionBody::document));
     }
     let owner = match config.access.identify(head).await {
@@ -127,13 +127,13 @@ where
         } => exchange.answer_input(&session, &input, &answer).await,
         Intent::Delete { id } => exchange.delete(&id).await,
         Intent::List(list) => exchange.list(list).await,
-        Intent::Options { allow } => Ok(exchange.answer(&Answer::Options { allow })),
+        Intent::Options { allow } => Ok(exchange.answer(&ResponseData::Options { allow })),
     }
 }
 
 impl Exchange {
     /// The response to what was granted, with the dialect's own body.
-    pub(super) fn answer(&self, answer: &Answer<'_>) -> Response<SessionBody> {
+    pub(super) fn answer(&self, answer: &ResponseData<'_>) -> Response<SessionBody> {
         self.config
             .dialect
             .answer(answer)
@@ -171,7 +171,7 @@ impl Exchange {
             .mounted(self.mount.as_ref().map(MountPath::as_str))
     }
 
-    pub(super) async fn allows(&self, action: Action, session: Option<SessionInfo<'_>>) -> bool {
+    pub(super) async fn allows(&self, action: Action, session: Option<SessionRef<'_>>) -> bool {
         let who = self.owner.as_ref();
         self.config.access.allow(who, action, session).await
     }
@@ -184,7 +184,7 @@ impl Exchange {
             Ok(info) => info,
             Err(error) => return Err(self.absent(id, action, &error).await),
         };
-        let known = SessionInfo::new(id, info.owner.as_ref(), info.chat.as_ref());
+        let known = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
         if !self.allows(action, Some(known)).await {
             return Err(refuse::not_found());
         }
@@ -204,7 +204,7 @@ impl Exchange {
             Ok(state) => state,
             Err(error) => return Err(self.absent(id, action, &error).await),
         };
-        let known = SessionInfo::new(id, state.info.owner.as_ref(), state.info.chat.as_ref());
+        let known = SessionRef::new(id, state.info.owner.as_ref(), state.info.chat.as_ref());
         if self.allows(action, Some(known)).await {
             Ok(state)
         } else {
@@ -223,7 +223,7 @@ impl Exchange {
         let StoreError::Gone(tombstone) = error else {
             return refuse::store(error);
         };
-        let known = SessionInfo::new(id, tombstone.owner.as_ref(), None);
+        let known = SessionRef::new(id, tombstone.owner.as_ref(), None);
         if self.allows(action, Some(known)).await {
             refuse::gone()
         } else {

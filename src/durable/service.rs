@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{SessionBody, config::Config, serve::serve};
+use super::{SessionBody, config::LayerConfig, serve::serve};
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest},
@@ -26,12 +26,12 @@ use crate::{
 /// asked for each start, on a clone of it.
 #[derive(Clone)]
 pub struct DurableService<S> {
-    config: Arc<Config>,
+    config: Arc<LayerConfig>,
     provider: S,
 }
 
 impl<S> DurableService<S> {
-    pub(super) fn new(config: Arc<Config>, provider: S) -> Self {
+    pub(super) fn new(config: Arc<LayerConfig>, provider: S) -> Self {
         Self { config, provider }
     }
 }

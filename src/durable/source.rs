@@ -52,7 +52,7 @@ pin_project! {
         S: Service<ChatRequest>,
     {
         #[pin]
-        state: State<S, S::Future, S::Response>,
+        state: SourceState<S, S::Future, S::Response>,
         event_bytes: usize,
         // What is asked and not resolved.
         open: HashSet<InputId>,
@@ -61,7 +61,7 @@ pin_project! {
 
 pin_project! {
     #[project = StateProjection]
-    enum State<S, F, T> {
+    enum SourceState<S, F, T> {
         Idle { call: Option<(S, ChatRequest)> },
         Calling { #[pin] future: F },
         Streaming { #[pin] stream: T },
@@ -79,7 +79,7 @@ where
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
         Self {
             open: open.map(|asked| asked.input_id.clone()).collect(),
-            state: State::Idle {
+            state: SourceState::Idle {
                 call: Some((provider, request)),
             },
             event_bytes: Limits::default().event_bytes,
@@ -121,7 +121,7 @@ where
                         Ok(()) => {
                             let (mut provider, request) = call.take().expect("it was there");
                             let future = provider.call(request);
-                            state.set(State::Calling { future });
+                            state.set(SourceState::Calling { future });
                             continue;
                         }
                         Err(error) => failure(&error.into()),
@@ -129,7 +129,7 @@ where
                 }
                 StateProjection::Calling { future } => match ready!(future.poll(cx)) {
                     Ok(stream) => {
-                        state.set(State::Streaming { stream });
+                        state.set(SourceState::Streaming { stream });
                         continue;
                     }
                     Err(error) => failure(&error.into()),
@@ -142,7 +142,7 @@ where
                         Some(Ok(event)) => event,
                         Some(Err(error)) => failure(&error.into()),
                         None => {
-                            state.set(State::Done);
+                            state.set(SourceState::Done);
                             return Poll::Ready(None);
                         }
                     }
@@ -156,7 +156,7 @@ where
                 None => Mark::Event,
             };
             if let Mark::Terminal(_) = mark {
-                state.set(State::Done);
+                state.set(SourceState::Done);
             }
             write(event, *this.event_bytes, out);
             return Poll::Ready(Some(mark));
@@ -261,10 +261,10 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Idle { .. } => "idle",
-            State::Calling { .. } => "calling",
-            State::Streaming { .. } => "streaming",
-            State::Done => "done",
+            SourceState::Idle { .. } => "idle",
+            SourceState::Calling { .. } => "calling",
+            SourceState::Streaming { .. } => "streaming",
+            SourceState::Done => "done",
         };
         f.debug_tuple("ProviderSource").field(&state).finish()
     }
@@ -284,7 +284,7 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("a layer between")]
-    struct Wrapped(#[source] BoxError);
+    struct LayeredError(#[source] BoxError);
 
     /// The records that come of these events, and how each was marked.
     async fn records(said: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
@@ -430,11 +430,11 @@ mod tests {
     #[tokio::test]
     async fn a_public_message_is_found_behind_other_errors() {
         let public: BoxError = ProviderError::new("overloaded").recoverable(true).into();
-        let wrapped = Wrapped(Wrapped(public).into());
+        let wrapped = LayeredError(LayeredError(public).into());
         let found = &records(vec![Err(wrapped.into())]).await[0].1;
         assert_eq!(found["message"], "overloaded");
         assert_eq!(found["recoverable"], true);
-        let private = Wrapped("10.0.0.7 refused".into());
+        let private = LayeredError("10.0.0.7 refused".into());
         let hidden = &records(vec![Err(private.into())]).await[0].1;
         assert_eq!(hidden["message"], "The provider failed. Try again.");
         assert_eq!(hidden["code"], "provider");

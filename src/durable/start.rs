@@ -8,21 +8,21 @@ use tower_service::Service;
 
 use super::{
     ProviderSource, SessionInputs,
-    answer::Taken,
-    hooks::{Booked, Bookkeeping, SessionStarted},
+    answer::AcceptedAnswers,
+    hooks::{HookedSource, SessionHooks, SessionStarted},
     refuse,
-    room::{Room, unstopped},
+    room::{Admission, unstopped},
     serve::{Exchange, Served},
     stored,
-    whole::Until,
+    whole::ReadUntil,
 };
 use crate::{
     BoxError,
-    access::{Action, SessionInfo},
+    access::{Action, SessionRef},
     chat::{ChatEvent, ChatRequest, Inputs},
     dialect::{
-        Answer, Answers, Concurrency, KeyReuse, Problem, Refusal, ResponseMode, SessionNaming,
-        Start,
+        Concurrency, GivenAnswers, KeyReuse, Problem, Refusal, ResponseData, ResponseMode,
+        SessionNaming, Start,
     },
     log::{ChatId, Digest, Outcome, SessionId},
     session::{self, Inbox, Permit, Session, StartError},
@@ -33,7 +33,7 @@ use crate::{
 const KEY_USES: u32 = 64;
 
 /// Where a session is, or goes.
-enum Place {
+enum ResolvedId {
     Taken(Session),
     Free(SessionId),
 }
@@ -62,7 +62,7 @@ impl Exchange {
             SessionNaming::Client(id) => id.clone(),
             SessionNaming::Key(key) => self.id_of(key, 0),
         };
-        let new = SessionInfo::new(&named, self.owner.as_ref(), start.chat.as_ref());
+        let new = SessionRef::new(&named, self.owner.as_ref(), start.chat.as_ref());
         if !self.allows(Action::Start, Some(new)).await {
             return Err(refuse::forbidden(
                 "you may not start a session here; sign in, or ask whoever runs this server",
@@ -83,8 +83,10 @@ impl Exchange {
         let running = self.rivals(&start).await?;
         let rivals: Vec<_> = unstopped(&running).cloned().collect();
         let id = match self.place(&start.naming, named, digest, &rivals).await? {
-            Place::Taken(session) => return self.begin(&session, start.answering, false).await,
-            Place::Free(id) => id,
+            ResolvedId::Taken(session) => {
+                return self.begin(&session, start.answering, false).await;
+            }
+            ResolvedId::Free(id) => id,
         };
         if start.rival == Concurrency::Refuse && !rivals.is_empty() {
             return Err(refuse::chat_busy());
@@ -96,8 +98,8 @@ impl Exchange {
         let same = may_exist.then_some((&id, digest));
         let room = self.take_room(&mut provider, same, start.rival, &running);
         let permit = match room.await? {
-            Room::Free(permit) => permit,
-            Room::Same(session) => return self.begin(&session, start.answering, false).await,
+            Admission::Free(permit) => permit,
+            Admission::Same(session) => return self.begin(&session, start.answering, false).await,
         };
         let answering = std::mem::replace(&mut start.answering, ResponseMode::Document);
         let started = self
@@ -142,8 +144,8 @@ impl Exchange {
     async fn answered(
         &self,
         chat: Option<&ChatId>,
-        answers: &Answers,
-    ) -> Result<Option<(Session, Taken)>, Refusal> {
+        answers: &GivenAnswers,
+    ) -> Result<Option<(Session, AcceptedAnswers)>, Refusal> {
         let (mut running, mut ended) = (Vec::new(), Vec::new());
         if let Some(chat) = chat {
             running.extend(self.running(chat).await?.into_iter().map(|it| it.id));
@@ -196,12 +198,12 @@ impl Exchange {
         named: SessionId,
         digest: Digest,
         rivals: &[Listed],
-    ) -> Result<Place, Refusal> {
+    ) -> Result<ResolvedId, Refusal> {
         let key = match naming {
-            SessionNaming::Ours | SessionNaming::Prefixed(_) => return Ok(Place::Free(named)),
+            SessionNaming::Ours | SessionNaming::Prefixed(_) => return Ok(ResolvedId::Free(named)),
             SessionNaming::Client(_) => {
                 let there = self.existing(&named, digest).await?;
-                return Ok(there.map_or(Place::Free(named), Place::Taken));
+                return Ok(there.map_or(ResolvedId::Free(named), ResolvedId::Taken));
             }
             SessionNaming::Key(key) => key,
         };
@@ -209,13 +211,13 @@ impl Exchange {
         if let Some(same) = rivals.iter().find(|it| it.state.info.digest == digest)
             && let Some(session) = self.existing(&same.id, digest).await?
         {
-            return Ok(Place::Taken(session));
+            return Ok(ResolvedId::Taken(session));
         }
         for count in 0..KEY_USES {
             let id = self.id_of(key, count);
             let session = match self.existing(&id, digest).await {
                 Ok(Some(session)) => session,
-                Ok(None) => return Ok(Place::Free(id)),
+                Ok(None) => return Ok(ResolvedId::Free(id)),
                 Err(gone)
                     if gone.problem == Problem::Gone && key.when_again() != KeyReuse::Never =>
                 {
@@ -231,10 +233,10 @@ impl Exchange {
                 (_, Some(_)) => false,
             };
             if attaches {
-                return Ok(Place::Taken(session));
+                return Ok(ResolvedId::Taken(session));
             }
         }
-        Ok(Place::Free(SessionId::random()))
+        Ok(ResolvedId::Free(SessionId::random()))
     }
 
     /// The session that this request started before, if it did.
@@ -298,7 +300,7 @@ impl Exchange {
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
 
         let first = stored::first(&config.info, notes);
-        let mut new = session::Start::new(id.clone(), config.service.clone(), digest, first)
+        let mut new = session::SessionSpec::new(id.clone(), config.service.clone(), digest, first)
             .owner(self.owner.clone())
             .chat(start.chat)
             .request(stored)
@@ -310,7 +312,7 @@ impl Exchange {
                 owner: self.owner.clone(),
                 request: Arc::new(request.clone()),
             };
-            Bookkeeping::new(config.hooks.clone(), begun)
+            SessionHooks::new(config.hooks.clone(), begun)
         });
         if let Some(books) = books.clone() {
             let (sessions, id) = (config.sessions.clone(), new.id.clone());
@@ -326,7 +328,7 @@ impl Exchange {
         let booked = books.is_some();
         let source = ProviderSource::new(provider, request)
             .event_bytes(config.sessions.limits().event_bytes);
-        let source = Booked::new(Box::pin(source), books);
+        let source = HookedSource::new(Box::pin(source), books);
         let started = match config.sessions.start(permit, new, source).await {
             Ok(started) => started,
             Err(StartError::Gone(tombstone)) => return Err(self.buried(&tombstone)),
@@ -346,10 +348,10 @@ impl Exchange {
             }
             ResponseMode::Document => {
                 let session = self.view(session, session.status(), session.tail());
-                Ok(self.answer(&Answer::Document { session, started }))
+                Ok(self.answer(&ResponseData::Document { session, started }))
             }
-            ResponseMode::SoFar => self.document(session, Until::Begun, started).await,
-            ResponseMode::Whole => self.document(session, Until::End, started).await,
+            ResponseMode::SoFar => self.document(session, ReadUntil::Begun, started).await,
+            ResponseMode::Whole => self.document(session, ReadUntil::End, started).await,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::chat::{ChatEvent, ChatRequest, SessionInfo};
 const NOTES: &str = "$notes";
 
 #[derive(Serialize)]
-struct Stored<'a> {
+struct StoredRequest<'a> {
     #[serde(flatten)]
     request: &'a ChatRequest,
     #[serde(rename = "$notes", skip_serializing_if = "Map::is_empty")]
@@ -24,7 +24,7 @@ pub(super) fn store(
     notes: &Map<String, Value>,
 ) -> Result<Bytes, serde_json::Error> {
     request.extra.remove(NOTES);
-    serde_json::to_vec(&Stored { request, notes }).map(Bytes::from)
+    serde_json::to_vec(&StoredRequest { request, notes }).map(Bytes::from)
 }
 
 /// The same, read back.

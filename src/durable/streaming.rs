@@ -25,7 +25,7 @@ const FULL: usize = FRAME - ROOM;
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// Turns what a reader gives into frames.
-pub(super) struct Streaming {
+pub(super) struct SessionStream {
     reader: Reader,
     encoder: Box<dyn Encoder>,
     // Written, but not in a frame yet.
@@ -38,10 +38,10 @@ pub(super) struct Streaming {
     told: bool,
     lifetime: Option<Pin<Box<Sleep>>>,
     heartbeat: Option<Heartbeat>,
-    state: State,
+    state: StreamState,
 }
 
-enum State {
+enum StreamState {
     Reading,
     // The terminal event and the trailer are written.
     Ending,
@@ -50,7 +50,7 @@ enum State {
     Over,
 }
 
-impl Streaming {
+impl SessionStream {
     pub(super) fn new(
         reader: Reader,
         encoder: Box<dyn Encoder>,
@@ -68,7 +68,7 @@ impl Streaming {
             rest: None,
             skip_to: Lsn::ZERO,
             heartbeat: heartbeat.map(Heartbeat::new),
-            state: State::Reading,
+            state: StreamState::Reading,
         }
     }
 
@@ -77,20 +77,20 @@ impl Streaming {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, State::Over)
+        matches!(self.state, StreamState::Over)
     }
 
     pub(super) fn poll_bytes(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ReadError>>> {
-        if let (State::Reading, Some(lifetime)) = (&self.state, &mut self.lifetime)
+        if let (StreamState::Reading, Some(lifetime)) = (&self.state, &mut self.lifetime)
             && lifetime.as_mut().poll(cx).is_ready()
         {
             self.lifetime = None;
-            self.state = State::Ending;
+            self.state = StreamState::Ending;
         }
-        if let State::Reading = self.state
+        if let StreamState::Reading = self.state
             && let Poll::Ready(bytes) = self.poll_read(cx)
         {
             if let Some(heartbeat) = &mut self.heartbeat {
@@ -99,23 +99,25 @@ impl Streaming {
             return Poll::Ready(Some(Ok(bytes)));
         }
         loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Reading => {
-                    self.state = State::Reading;
+            match std::mem::replace(&mut self.state, StreamState::Over) {
+                StreamState::Reading => {
+                    self.state = StreamState::Reading;
                     return self.poll_heartbeat(cx).map(|bytes| Some(Ok(bytes)));
                 }
-                state @ (State::Ending | State::Failing(_)) if !self.frame.is_empty() => {
+                state @ (StreamState::Ending | StreamState::Failing(_))
+                    if !self.frame.is_empty() =>
+                {
                     self.state = state;
                     return Poll::Ready(Some(Ok(self.take_frame())));
                 }
-                State::Ending | State::Over => return Poll::Ready(None),
-                State::Failing(error) => {
+                StreamState::Ending | StreamState::Over => return Poll::Ready(None),
+                StreamState::Failing(error) => {
                     let flushed = Box::pin(tokio::time::sleep(FLUSH));
-                    self.state = State::Flushing(error, flushed);
+                    self.state = StreamState::Flushing(error, flushed);
                 }
-                State::Flushing(error, mut flushed) => {
+                StreamState::Flushing(error, mut flushed) => {
                     if flushed.as_mut().poll(cx).is_pending() {
-                        self.state = State::Flushing(error, flushed);
+                        self.state = StreamState::Flushing(error, flushed);
                         return Poll::Pending;
                     }
                     return Poll::Ready(Some(Err(error)));
@@ -152,7 +154,7 @@ impl Streaming {
                         self.append(&bytes);
                     }
                     self.encoder.trailer(&mut self.frame);
-                    self.state = State::Ending;
+                    self.state = StreamState::Ending;
                     break;
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -162,18 +164,18 @@ impl Streaming {
                     if let ReadError::Unavailable = error {
                         self.encoder.unavailable(&mut self.frame);
                     }
-                    self.state = State::Failing(error);
+                    self.state = StreamState::Failing(error);
                     break;
                 }
             }
         }
-        if let State::Reading = self.state {
+        if let StreamState::Reading = self.state {
             if self.may_pause() {
                 if let Some(bytes) = lone.take() {
                     self.append(&bytes);
                 }
                 self.encoder.trailer(&mut self.frame);
-                self.state = State::Ending;
+                self.state = StreamState::Ending;
             } else {
                 self.tell_progress();
             }
@@ -322,9 +324,9 @@ impl Heartbeat {
     }
 }
 
-impl fmt::Debug for Streaming {
+impl fmt::Debug for SessionStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Streaming")
+        f.debug_struct("SessionStream")
             .field("reader", &self.reader)
             .field("encoder", &self.encoder)
             .finish_non_exhaustive()

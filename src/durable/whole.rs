@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{Answer, FullLog, Refusal},
+    dialect::{FullLog, Refusal, ResponseData},
     log::{Chunk, Lsn, Position, Status},
     session::{ReadError, Session},
 };
 
 /// A session's log, as far as it was waited for.
-pub(super) struct Log {
+pub(super) struct LogSnapshot {
     pub(super) records: Vec<Chunk>,
     pub(super) status: Status,
     pub(super) tail: Lsn,
@@ -22,7 +22,7 @@ pub(super) struct Log {
 
 /// How much of a log to wait for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Until {
+pub(super) enum ReadUntil {
     /// What is there by now.
     Now,
     /// The same, and at least the first record.
@@ -37,16 +37,25 @@ impl Exchange {
     /// A document of a session's whole log.
     pub(super) async fn whole(&self, whole: FullLog) -> Served {
         let Some(session) = self.find(&whole.session, Action::Read).await? else {
-            return Ok(self.answer(&Answer::Idle));
+            return Ok(self.answer(&ResponseData::Idle));
         };
-        let until = if whole.wait { Until::End } else { Until::Now };
+        let until = if whole.wait {
+            ReadUntil::End
+        } else {
+            ReadUntil::Now
+        };
         self.document(&session, until, false).await
     }
 
     /// The same, of a session that was found or started.
-    pub(super) async fn document(&self, session: &Session, until: Until, started: bool) -> Served {
+    pub(super) async fn document(
+        &self,
+        session: &Session,
+        until: ReadUntil,
+        started: bool,
+    ) -> Served {
         let log = log(session, until).await?;
-        Ok(self.answer(&Answer::Whole {
+        Ok(self.answer(&ResponseData::Whole {
             session: self.view(session, log.status, log.tail),
             records: &log.records,
             started,
@@ -54,12 +63,12 @@ impl Exchange {
     }
 }
 
-pub(super) async fn log(session: &Session, until: Until) -> Result<Log, Refusal> {
+pub(super) async fn log(session: &Session, until: ReadUntil) -> Result<LogSnapshot, Refusal> {
     let refused = |error: ReadError| refuse::read(&error, Position::START);
     let mut reader = session.reader(Position::START).await.map_err(refused)?;
     let deadline = match until {
-        Until::EndWithin(patience) => Some(Instant::now() + patience),
-        Until::Now | Until::Begun | Until::End => None,
+        ReadUntil::EndWithin(patience) => Some(Instant::now() + patience),
+        ReadUntil::Now | ReadUntil::Begun | ReadUntil::End => None,
     };
     let tail = reader.tail();
     let mut records = Vec::new();
@@ -67,9 +76,9 @@ pub(super) async fn log(session: &Session, until: Until) -> Result<Log, Refusal>
     // will is not known here.
     while !reader.at_end() {
         let enough = match until {
-            Until::Now => true,
-            Until::Begun => !records.is_empty(),
-            Until::End | Until::EndWithin(_) => false,
+            ReadUntil::Now => true,
+            ReadUntil::Begun => !records.is_empty(),
+            ReadUntil::End | ReadUntil::EndWithin(_) => false,
         };
         if enough && reader.position().lsn >= tail {
             break;
@@ -86,7 +95,7 @@ pub(super) async fn log(session: &Session, until: Until) -> Result<Log, Refusal>
             None => break,
         }
     }
-    Ok(Log {
+    Ok(LogSnapshot {
         records,
         status: reader.status(),
         tail: reader.tail(),

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{Format, Limits, Retention, Sessions, options::Options, registry::Shared};
+use super::{Format, Limits, Retention, Sessions, options::SessionsOptions, registry::Registry};
 use crate::store::Store;
 
 /// Builds [`Sessions`]. Needs no running runtime: tasks are spawned by the first start or attach.
@@ -22,7 +22,7 @@ use crate::store::Store;
 pub struct SessionsBuilder {
     store: Arc<dyn Store>,
     format: Arc<dyn Format>,
-    options: Options,
+    options: SessionsOptions,
 }
 
 impl SessionsBuilder {
@@ -30,7 +30,7 @@ impl SessionsBuilder {
         Self {
             store,
             format,
-            options: Options::default(),
+            options: SessionsOptions::default(),
         }
     }
 
@@ -103,6 +103,6 @@ impl SessionsBuilder {
     /// The sessions. A duration of more than 30 years is taken as 30 years.
     pub fn build(self) -> Sessions {
         let options = self.options.within_reason();
-        Sessions::from_shared(Shared::new(self.store, self.format, options))
+        Sessions::from_shared(Registry::new(self.store, self.format, options))
     }
 }

@@ -12,14 +12,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{hot::HotLog, writer::Command};
+use super::{hot::HotLog, writer::WriterCommand};
 use crate::{
     log::{Epoch, EpochTag, Lsn, Position, SessionId},
     store::{RecordPage, SessionMeta, StoreError},
 };
 
 /// What one server knows of one session: its hot log, who feeds it, and who uses it.
-pub(super) struct Entry {
+pub(super) struct SessionEntry {
     pub(super) id: SessionId,
     pub(super) log: HotLog,
     info: OnceLock<Arc<SessionMeta>>,
@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) fed: AtomicBool,
     /// Some reader was given the terminal record.
     pub(super) delivered: AtomicBool,
-    owned: Mutex<Option<Owned>>,
+    owned: Mutex<Option<Ownership>>,
     opened: watch::Sender<Option<Result<(), StoreError>>>,
     reads: Mutex<HashMap<(Lsn, Option<EpochTag>), SharedRead>>,
 }
@@ -39,14 +39,14 @@ type SharedRead = Weak<OnceCell<RecordPage>>;
 
 /// The right to write, as this server sees it.
 #[derive(Debug, Clone)]
-pub(super) struct Owned {
+pub(super) struct Ownership {
     pub(super) epoch: Epoch,
     /// Counted from before the renewal was sent.
     pub(super) lease_until: Instant,
-    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) commands: mpsc::UnboundedSender<WriterCommand>,
 }
 
-impl Entry {
+impl SessionEntry {
     pub(super) fn new(id: SessionId, log: HotLog) -> Self {
         Self {
             id,
@@ -110,7 +110,7 @@ impl Entry {
         self.clients.fetch_sub(1, SeqCst) == 1
     }
 
-    pub(super) fn own(&self, owned: Owned) {
+    pub(super) fn own(&self, owned: Ownership) {
         *self.owned.lock().expect("nothing panics under this lock") = Some(owned);
     }
 
@@ -118,7 +118,7 @@ impl Entry {
         *self.owned.lock().expect("nothing panics under this lock") = None;
     }
 
-    pub(super) fn owned(&self) -> Option<Owned> {
+    pub(super) fn owned(&self) -> Option<Ownership> {
         self.owned
             .lock()
             .expect("nothing panics under this lock")
@@ -139,7 +139,7 @@ impl Entry {
         }
     }
 
-    pub(super) fn command(&self, command: Command) {
+    pub(super) fn command(&self, command: WriterCommand) {
         if let Some(owned) = self.owned() {
             // A writer that is gone has done what there was to do.
             let _ = owned.commands.send(command);
@@ -160,9 +160,9 @@ impl Entry {
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for SessionEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
+        f.debug_struct("SessionEntry")
             .field("id", &self.id)
             .field("clients", &self.clients())
             .finish_non_exhaustive()

@@ -6,21 +6,21 @@ use bytes::Bytes;
 
 use super::{
     Permit, ReadError,
-    follower::{self, Followed},
-    recovery::{TakenOver, give_back},
-    registry::Feeding,
-    writer::{End, Writer},
+    follower::{self, FollowEnd},
+    recovery::{ContinuedSession, give_back},
+    registry::FeedGuard,
+    writer::{Writer, WriterEnd},
 };
 use crate::log::{Epoch, Outcome};
 
 /// What the task that feeds an entry does now.
-pub(super) enum Role {
-    Write(Box<Writing>),
+pub(super) enum FeedRole {
+    Write(Box<WriterRole>),
     Follow,
 }
 
 /// A session that this server writes.
-pub(super) struct Writing {
+pub(super) struct WriterRole {
     pub(super) writer: Writer,
     pub(super) epoch: Epoch,
     pub(super) first: Option<Bytes>,
@@ -28,8 +28,8 @@ pub(super) struct Writing {
     pub(super) on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
 
-impl Writing {
-    fn of(feeding: &Feeding, taken: TakenOver) -> Self {
+impl WriterRole {
+    fn of(feeding: &FeedGuard, taken: ContinuedSession) -> Self {
         let (shared, entry) = (feeding.shared.clone(), feeding.entry.clone());
         let on = taken.on;
         let writer = Writer::new(shared, entry, taken.epoch, taken.commands, on.source);
@@ -44,14 +44,16 @@ impl Writing {
 }
 
 /// Feeds the entry until the session has ended, or nobody here has to do with it any more.
-pub(super) async fn feed(feeding: &Feeding, mut role: Role) {
+pub(super) async fn feed(feeding: &FeedGuard, mut role: FeedRole) {
     loop {
         role = match role {
-            Role::Follow => match follower::follow(&feeding.shared, &feeding.entry).await {
-                Followed::Over => return,
-                Followed::TakenOver(taken) => Role::Write(Box::new(Writing::of(feeding, *taken))),
+            FeedRole::Follow => match follower::follow(&feeding.shared, &feeding.entry).await {
+                FollowEnd::Over => return,
+                FollowEnd::TakenOver(taken) => {
+                    FeedRole::Write(Box::new(WriterRole::of(feeding, *taken)))
+                }
             },
-            Role::Write(writing) => match write(feeding, *writing).await {
+            FeedRole::Write(writing) => match write(feeding, *writing).await {
                 Some(next) => next,
                 None => return,
             },
@@ -59,9 +61,9 @@ pub(super) async fn feed(feeding: &Feeding, mut role: Role) {
     }
 }
 
-async fn write(feeding: &Feeding, writing: Writing) -> Option<Role> {
-    let Feeding { shared, entry } = feeding;
-    let Writing {
+async fn write(feeding: &FeedGuard, writing: WriterRole) -> Option<FeedRole> {
+    let FeedGuard { shared, entry } = feeding;
+    let WriterRole {
         writer,
         epoch,
         first,
@@ -71,21 +73,21 @@ async fn write(feeding: &Feeding, writing: Writing) -> Option<Role> {
     let end = writer.run(first.as_deref()).await;
     entry.disown();
     // A shutdown waits for the permits of those who have something to hand over.
-    let permit = matches!(end, End::Released).then_some(permit);
+    let permit = matches!(end, WriterEnd::Released).then_some(permit);
     let next = match end {
-        End::Sealed(outcome) => {
+        WriterEnd::Sealed(outcome) => {
             tracing::debug!(?outcome, "a session ended");
             if let Some(hook) = on_sealed {
                 hook(outcome);
             }
             None
         }
-        End::Fenced => Some(Role::Follow),
-        End::Gone(error) => {
+        WriterEnd::Fenced => Some(FeedRole::Follow),
+        WriterEnd::Gone(error) => {
             entry.log.fail(error.into());
             None
         }
-        End::Released => {
+        WriterEnd::Released => {
             give_back(shared, &entry.id, epoch).await;
             entry.log.fail(ReadError::ShutDown);
             None

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::{
     ReadError,
-    entry::Entry,
-    recovery::{Taken, TakenOver, take_over},
-    registry::Shared,
+    entry::SessionEntry,
+    recovery::{ContinuedSession, TakeOver, take_over},
+    registry::Registry,
     writer::{Retry, within},
 };
 use crate::{
@@ -28,15 +28,15 @@ const PACE: Duration = Duration::from_millis(10);
 const LONGEST_PACE: Duration = Duration::from_secs(1);
 
 /// How following ended.
-pub(super) enum Followed {
+pub(super) enum FollowEnd {
     /// The session is sealed, can't be read any more, or nobody has read for a while.
     Over,
     /// Its writer died, and this server carries it on.
-    TakenOver(Box<TakenOver>),
+    TakenOver(Box<ContinuedSession>),
 }
 
 /// Follows until there is no more to follow, or nobody else to do it for.
-pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Followed {
+pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) -> FollowEnd {
     let mut retry = Retry::default();
     let mut pace = PACE;
     let mut last_used = Instant::now();
@@ -44,51 +44,51 @@ pub(super) async fn follow(shared: &Arc<Shared>, entry: &Arc<Entry>) -> Followed
         retry.ready().await;
         let mut asked = Instant::now();
         match step(shared, entry, &mut pace, &mut asked).await {
-            Ok(Step::Sealed) => return Followed::Over,
-            Ok(Step::Released) => {
+            Ok(FollowStep::Sealed) => return FollowEnd::Over,
+            Ok(FollowStep::Released) => {
                 entry.log.fail(ReadError::ShutDown);
-                return Followed::Over;
+                return FollowEnd::Over;
             }
-            Ok(Step::TakenOver(taken)) => return Followed::TakenOver(taken),
-            Ok(Step::Followed) => retry.reset(),
+            Ok(FollowStep::TakenOver(taken)) => return FollowEnd::TakenOver(taken),
+            Ok(FollowStep::Followed) => retry.reset(),
             Err(error) if error.is_unavailable() => {
                 retry.failed_since(asked);
                 if retry.outage() >= Some(shared.options.patience) {
                     entry.log.fail(ReadError::Unavailable);
-                    return Followed::Over;
+                    return FollowEnd::Over;
                 }
             }
             Err(error) => {
                 entry.log.fail(error.into());
-                return Followed::Over;
+                return FollowEnd::Over;
             }
         }
         if shared.is_releasing() {
             entry.log.fail(ReadError::ShutDown);
-            return Followed::Over;
+            return FollowEnd::Over;
         }
         if entry.clients() > 0 {
             last_used = Instant::now();
         } else if last_used.elapsed() >= shared.options.linger && shared.retire(entry) {
-            return Followed::Over;
+            return FollowEnd::Over;
         }
     }
 }
 
-enum Step {
+enum FollowStep {
     Followed,
     Sealed,
     Released,
-    TakenOver(Box<TakenOver>),
+    TakenOver(Box<ContinuedSession>),
 }
 
 async fn step(
-    shared: &Arc<Shared>,
-    entry: &Arc<Entry>,
+    shared: &Arc<Registry>,
+    entry: &Arc<SessionEntry>,
     pace: &mut Duration,
     // When the store was asked what it last was.
     asked: &mut Instant,
-) -> Result<Step, StoreError> {
+) -> Result<FollowStep, StoreError> {
     let end = entry.log.end();
     // A follower that begins in the middle reads the last record too, to learn who wrote it: only
     // a tagged position can be judged.
@@ -124,16 +124,16 @@ async fn step(
         return Err(StoreError::Rewound { tail: state.tail });
     }
     if !caught_up {
-        return Ok(Step::Followed);
+        return Ok(FollowStep::Followed);
     }
     if status.outcome().is_some() {
-        return Ok(Step::Sealed);
+        return Ok(FollowStep::Sealed);
     }
     if shared.may_claim(state.lease) {
         match take_over(shared, entry, &state).await {
-            Ok(Taken::Over(taken)) => return Ok(Step::TakenOver(taken)),
-            Ok(Taken::Released) => return Ok(Step::Released),
-            Ok(Taken::Not) => {}
+            Ok(TakeOver::Over(taken)) => return Ok(FollowStep::TakenOver(taken)),
+            Ok(TakeOver::Released) => return Ok(FollowStep::Released),
+            Ok(TakeOver::Not) => {}
             // Readers go on; the next round tries again.
             Err(error) => tracing::debug!(%error, "an orphan was not recovered this time"),
         }
@@ -155,5 +155,5 @@ async fn step(
         tokio::time::sleep(*pace).await;
         *pace = LONGEST_PACE.min(*pace * 2);
     }
-    Ok(Step::Followed)
+    Ok(FollowStep::Followed)
 }

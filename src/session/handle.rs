@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{ReadError, Reader, registry::Client};
+use super::{ReadError, Reader, registry::EntryGuard};
 use crate::{
     log::{Lsn, Position, SessionId, Status},
     store::SessionMeta,
@@ -10,11 +10,11 @@ use crate::{
 /// of its readers.
 #[derive(Debug, Clone)]
 pub struct Session {
-    client: Client,
+    client: EntryGuard,
 }
 
 impl Session {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: EntryGuard) -> Self {
         Self { client }
     }
 

@@ -14,23 +14,23 @@ use crate::store::StoredAnswer;
 /// Where the answers to what a source asks arrive, on whatever server they were
 /// [given](super::Sessions::answer). Cheap to clone; all clones are the same.
 ///
-/// Make one, give it to whoever asks, and hand it in with the [`Start`](super::Start), or the
-/// [`CarryOn`](super::CarryOn), of the session. An answer that was given to a former owner of the
+/// Make one, give it to whoever asks, and hand it in with the [`SessionSpec`](super::SessionSpec), or the
+/// [`Continuation`](super::Continuation), of the session. An answer that was given to a former owner of the
 /// session arrives here, too.
 #[derive(Clone)]
 pub struct Inbox {
-    inner: Arc<Inner>,
+    inner: Arc<InboxInner>,
 }
 
-struct Inner {
-    arrived: watch::Sender<Arrived>,
+struct InboxInner {
+    arrived: watch::Sender<InboxState>,
     close: mpsc::UnboundedSender<Arc<str>>,
     // What the session's writer is to close.
     to_close: Mutex<mpsc::UnboundedReceiver<Arc<str>>>,
 }
 
 #[derive(Default)]
-struct Arrived {
+struct InboxState {
     answers: HashMap<Arc<str>, Bytes>,
     // The session has ended, or is another server's: nothing arrives here any more.
     over: bool,
@@ -41,7 +41,7 @@ impl Inbox {
     pub fn new() -> Self {
         let (close, to_close) = mpsc::unbounded_channel();
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(InboxInner {
                 arrived: watch::Sender::default(),
                 close,
                 to_close: Mutex::new(to_close),
@@ -57,7 +57,7 @@ impl Inbox {
     /// whoever asks again.
     pub async fn recv(&self, name: &str) -> Option<Bytes> {
         let mut arrived = self.inner.arrived.subscribe();
-        let settled = |all: &Arrived| all.over || all.answers.contains_key(name);
+        let settled = |all: &InboxState| all.over || all.answers.contains_key(name);
         if let Ok(all) = arrived.wait_for(settled).await {
             let content = all.answers.get(name);
             return content.filter(|content| !content.is_empty()).cloned();

@@ -41,5 +41,5 @@ pub use self::{
     retention::Retention,
     sessions::Sessions,
     source::{Mark, Source},
-    start::{Start, Started},
+    start::{SessionSpec, Started},
 };

@@ -4,7 +4,7 @@ use super::{Limits, Retention};
 
 /// What the [builder](super::SessionsBuilder) says of a registry; its methods have the meanings.
 #[derive(Debug, Clone)]
-pub(super) struct Options {
+pub(super) struct SessionsOptions {
     pub(super) limits: Limits,
     pub(super) retention: Retention,
     pub(super) lease: Duration,
@@ -17,7 +17,7 @@ pub(super) struct Options {
     pub(super) claims: usize,
 }
 
-impl Default for Options {
+impl Default for SessionsOptions {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
@@ -34,7 +34,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl SessionsOptions {
     /// Times that can be added to the clock without passing its end.
     pub(super) fn within_reason(mut self) -> Self {
         const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

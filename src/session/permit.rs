@@ -1,18 +1,18 @@
 use std::{fmt, sync::Arc};
 
-use super::{Busy, registry::Shared};
+use super::{Busy, registry::Registry};
 use crate::log::Owner;
 
 /// The right to start one session, counted among those that run until it is dropped. Given back by
 /// itself if nothing is started.
 #[must_use = "the session counts as running until the permit is dropped"]
 pub struct Permit {
-    shared: Arc<Shared>,
+    shared: Arc<Registry>,
     owner: Option<Owner>,
 }
 
 impl Permit {
-    pub(super) fn new(shared: &Arc<Shared>, owner: Option<&Owner>) -> Result<Self, Busy> {
+    pub(super) fn new(shared: &Arc<Registry>, owner: Option<&Owner>) -> Result<Self, Busy> {
         if shared.is_closing() {
             return Err(Busy::ShuttingDown);
         }

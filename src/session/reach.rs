@@ -4,12 +4,12 @@ use tokio::time::Instant;
 
 /// For how long the store has been reachable without a break, by our own clock.
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(super) struct StoreHealth {
     // Since when, and when we last saw it.
     seen: Mutex<Option<(Instant, Instant)>>,
 }
 
-impl Reach {
+impl StoreHealth {
     /// The store answered. If the last time was longer ago than `break_after`, it begins anew: a
     /// server that was stopped for a while knows nothing of that while.
     pub(super) fn reached(&self, break_after: Duration) {
@@ -43,7 +43,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_was_stopped_knows_nothing_of_that_while() {
-        let reach = Reach::default();
+        let reach = StoreHealth::default();
         assert_eq!(reach.lasts(LEASE), None);
         for _ in 0..20 {
             reach.reached(LEASE);

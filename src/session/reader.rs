@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     Batch, ReadError,
-    entry::Entry,
-    hot::{BATCH_BYTES, Next},
-    registry::{Client, Shared},
+    entry::SessionEntry,
+    hot::{BATCH_BYTES, NextBatch},
+    registry::{EntryGuard, Registry},
     writer::{Retry, within},
 };
 use crate::{
@@ -23,7 +23,7 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// One cursor over one session. Readers pull, each at its own pace; one that doesn't costs a
 /// bounded amount of memory and harms nobody.
 pub struct Reader {
-    client: Client,
+    client: EntryGuard,
     slot: usize,
     at: Position,
     // Read from the store, not given yet.
@@ -36,7 +36,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn open(client: Client, after: Position) -> Result<Self, ReadError> {
+    pub(super) async fn open(client: EntryGuard, after: Position) -> Result<Self, ReadError> {
         let entry = &client.entry;
         let at_hand = after.lsn == Lsn::ZERO || entry.log.holds(after);
         let mut cold = VecDeque::new();
@@ -138,15 +138,15 @@ impl Reader {
             }
             match self.client.entry.log.next(self.at, self.slot, cx) {
                 // Where the epoch changes, the store says whether what we have was before it.
-                Next::Batch(batch) if self.is_strange(&batch) => self.fetch(),
-                Next::Batch(batch) => return self.give(batch),
-                Next::Evicted => self.fetch(),
-                Next::Wait => return Poll::Pending,
-                Next::End => {
+                NextBatch::Batch(batch) if self.is_strange(&batch) => self.fetch(),
+                NextBatch::Batch(batch) => return self.give(batch),
+                NextBatch::Evicted => self.fetch(),
+                NextBatch::Wait => return Poll::Pending,
+                NextBatch::End => {
                     self.done = true;
                     self.client.entry.delivered.store(true, SeqCst);
                 }
-                Next::Failed(error) => return self.fail(error),
+                NextBatch::Failed(error) => return self.fail(error),
             }
         }
     }
@@ -194,7 +194,11 @@ impl Reader {
 }
 
 /// Reads what follows a position from the store, once for all readers that need it now.
-async fn fetch(shared: &Shared, entry: &Entry, at: Position) -> Result<Vec<Chunk>, StoreError> {
+async fn fetch(
+    shared: &Registry,
+    entry: &SessionEntry,
+    at: Position,
+) -> Result<Vec<Chunk>, StoreError> {
     let cell = entry.shared_read(at);
     let mut retry = Retry::default();
     loop {

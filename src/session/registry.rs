@@ -13,12 +13,12 @@ use tokio::{
 
 use super::{
     Format,
-    entry::Entry,
+    entry::SessionEntry,
     hot::{Budget, HotLog},
-    options::Options,
-    reach::Reach,
+    options::SessionsOptions,
+    reach::StoreHealth,
     recovery::RecoveryHandlers,
-    running::Running,
+    running::RunningSessions,
 };
 use crate::{
     log::{Lsn, SessionId, Status},
@@ -30,11 +30,11 @@ const READS: usize = 64;
 
 /// What the handles, readers and tasks of one registry share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Registry {
     pub(super) store: Arc<dyn Store>,
     pub(super) format: Arc<dyn Format>,
-    pub(super) options: Options,
-    pub(super) running: Running,
+    pub(super) options: SessionsOptions,
+    pub(super) running: RunningSessions,
     pub(super) recovery_handlers: RecoveryHandlers,
     pub(super) claims: Semaphore,
     pub(super) reads: Semaphore,
@@ -42,35 +42,39 @@ pub(super) struct Shared {
     /// Written while leases are renewed, read while one is given back: a renewal that lands after that
     /// would hold for a lease what nobody has.
     pub(super) renewing: RwLock<()>,
-    pub(super) reach: Reach,
+    pub(super) reach: StoreHealth,
     /// Wakes the sweeper before its time.
     pub(super) due: Arc<Notify>,
     budget: Arc<Budget>,
-    entries: Mutex<Entries>,
+    entries: Mutex<EntryTable>,
     sweeping: AtomicBool,
     closing: AtomicBool,
     releasing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Entries {
-    by_id: HashMap<SessionId, Arc<Entry>>,
+struct EntryTable {
+    by_id: HashMap<SessionId, Arc<SessionEntry>>,
     // Released sessions that nobody came back to, and when they go.
     releases: HashMap<SessionId, Instant>,
 }
 
-impl Shared {
-    pub(super) fn new(store: Arc<dyn Store>, format: Arc<dyn Format>, options: Options) -> Self {
+impl Registry {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        format: Arc<dyn Format>,
+        options: SessionsOptions,
+    ) -> Self {
         Self {
             store,
             format,
-            running: Running::default(),
+            running: RunningSessions::default(),
             recovery_handlers: RecoveryHandlers::default(),
             claims: Semaphore::new(options.claims),
             reads: Semaphore::new(READS),
             renewing: RwLock::new(()),
             holder: Holder(getrandom::u64().expect("the operating system gives randomness")),
-            reach: Reach::default(),
+            reach: StoreHealth::default(),
             due: Arc::new(Notify::new()),
             budget: Arc::new(Budget::new(options.hot_bytes_in_all)),
             entries: Mutex::default(),
@@ -93,7 +97,7 @@ impl Shared {
 
     /// The session's entry, entered; and whether it is new, so that the caller has to open it and
     /// see that it is fed.
-    pub(super) fn enter_or_insert(self: &Arc<Self>, id: &SessionId) -> (Client, bool) {
+    pub(super) fn enter_or_insert(self: &Arc<Self>, id: &SessionId) -> (EntryGuard, bool) {
         let mut entries = self.lock();
         let (entry, new) = if let Some(entry) = entries.by_id.get(id) {
             (entry.clone(), false)
@@ -104,7 +108,7 @@ impl Shared {
                 self.options.hot_bytes,
                 self.budget.clone(),
             );
-            let entry = Arc::new(Entry::new(id.clone(), log));
+            let entry = Arc::new(SessionEntry::new(id.clone(), log));
             entry.fed.store(true, SeqCst);
             entries.by_id.insert(id.clone(), entry.clone());
             (entry, true)
@@ -112,7 +116,7 @@ impl Shared {
         entries.releases.remove(id);
         entry.enter();
         (
-            Client {
+            EntryGuard {
                 shared: self.clone(),
                 entry,
             },
@@ -121,24 +125,24 @@ impl Shared {
     }
 
     /// The session's entry, entered, if this server has one.
-    pub(super) fn enter(self: &Arc<Self>, id: &SessionId) -> Option<Client> {
+    pub(super) fn enter(self: &Arc<Self>, id: &SessionId) -> Option<EntryGuard> {
         let mut entries = self.lock();
         let entry = entries.by_id.get(id)?.clone();
         entries.releases.remove(id);
         entry.enter();
-        Some(Client {
+        Some(EntryGuard {
             shared: self.clone(),
             entry,
         })
     }
 
     /// The session's entry, if this server has one.
-    pub(super) fn entry(&self, id: &SessionId) -> Option<Arc<Entry>> {
+    pub(super) fn entry(&self, id: &SessionId) -> Option<Arc<SessionEntry>> {
         self.lock().by_id.get(id).cloned()
     }
 
     /// The entry is no longer fed, or its last client left: drops it unless it is still needed.
-    fn settle(&self, entry: &Arc<Entry>) {
+    fn settle(&self, entry: &Arc<SessionEntry>) {
         let mut entries = self.lock();
         if entry.fed.load(SeqCst) {
             return;
@@ -147,7 +151,7 @@ impl Shared {
         if sealed && entry.clients() > 0 {
             return;
         }
-        let ours = |e: &Arc<Entry>| Arc::ptr_eq(e, entry);
+        let ours = |e: &Arc<SessionEntry>| Arc::ptr_eq(e, entry);
         if !entries.by_id.get(&entry.id).is_some_and(ours) {
             return;
         }
@@ -165,7 +169,7 @@ impl Shared {
     }
 
     /// Takes an entry that nobody uses out of the registry; whoever comes later gets a new one.
-    pub(super) fn retire(&self, entry: &Arc<Entry>) -> bool {
+    pub(super) fn retire(&self, entry: &Arc<SessionEntry>) -> bool {
         let mut entries = self.lock();
         if entry.clients() > 0 {
             return false;
@@ -214,7 +218,7 @@ impl Shared {
     }
 
     /// Every entry there is now.
-    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+    pub(super) fn entries(&self) -> Vec<Arc<SessionEntry>> {
         self.lock().by_id.values().cloned().collect()
     }
 
@@ -256,12 +260,12 @@ impl Shared {
         self.releasing.load(SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, EntryTable> {
         self.entries.lock().expect("nothing panics under this lock")
     }
 }
 
-impl Drop for Shared {
+impl Drop for Registry {
     fn drop(&mut self) {
         // The sweeper holds no strong reference: it sees that it is over.
         self.due.notify_one();
@@ -270,12 +274,12 @@ impl Drop for Shared {
 
 /// Counts one user of an entry, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) shared: Arc<Shared>,
-    pub(super) entry: Arc<Entry>,
+pub(super) struct EntryGuard {
+    pub(super) shared: Arc<Registry>,
+    pub(super) entry: Arc<SessionEntry>,
 }
 
-impl Clone for Client {
+impl Clone for EntryGuard {
     fn clone(&self) -> Self {
         self.entry.enter();
         Self {
@@ -285,7 +289,7 @@ impl Clone for Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for EntryGuard {
     fn drop(&mut self) {
         if self.entry.leave() {
             self.shared.settle(&self.entry);
@@ -295,12 +299,12 @@ impl Drop for Client {
 
 /// Held by the task that feeds an entry: whichever way the task ends, the entry knows.
 #[derive(Debug)]
-pub(super) struct Feeding {
-    pub(super) shared: Arc<Shared>,
-    pub(super) entry: Arc<Entry>,
+pub(super) struct FeedGuard {
+    pub(super) shared: Arc<Registry>,
+    pub(super) entry: Arc<SessionEntry>,
 }
 
-impl Feeding {
+impl FeedGuard {
     /// The session exists and stands so.
     pub(super) fn open(&self, state: SessionState) {
         self.entry.log.begin(state.tail, state.status);
@@ -308,7 +312,7 @@ impl Feeding {
     }
 }
 
-impl Drop for Feeding {
+impl Drop for FeedGuard {
     fn drop(&mut self) {
         self.entry.disown();
         self.entry.open_if_unset();

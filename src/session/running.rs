@@ -7,18 +7,18 @@ use crate::log::Owner;
 
 /// Who runs.
 #[derive(Debug, Default)]
-pub(super) struct Running {
-    counts: Mutex<Counts>,
+pub(super) struct RunningSessions {
+    counts: Mutex<RunningCounts>,
     drained: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct RunningCounts {
     all: usize,
     owners: HashMap<Owner, usize>,
 }
 
-impl Running {
+impl RunningSessions {
     pub(super) fn enter(&self, owner: Option<&Owner>, limits: &Limits) -> Result<(), Busy> {
         let mut counts = self.counts.lock().expect("nothing panics under this lock");
         if counts.all >= limits.running {

@@ -6,19 +6,19 @@ use tokio::{
 };
 
 use super::{
-    Busy, Format, Limits, Permit, ReadError, RecoveryHandler, Session, SessionsBuilder, Source,
-    Start, StartError, Started,
-    entry::Owned,
-    feed::{Role, Writing, feed},
+    Busy, Format, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec,
+    SessionsBuilder, Source, StartError, Started,
+    entry::Ownership,
+    feed::{FeedRole, WriterRole, feed},
     recovery,
-    registry::{Client, Feeding, Shared},
+    registry::{EntryGuard, FeedGuard, Registry},
     sweeper,
-    writer::{Command, Retry, Writer, within},
+    writer::{Retry, Writer, WriterCommand, within},
 };
 use crate::{
     log::{Owner, Position, ServiceName, SessionId},
     store::{
-        AbortRequest, AnswerOutcome, Created, Delete, Filter, Listing, NewSession, RecordPage,
+        AbortRequest, AnswerOutcome, Created, DeleteMode, Filter, Listing, NewSession, RecordPage,
         SessionMeta, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
     },
 };
@@ -41,7 +41,7 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 /// share a store: each session has one writer among them, and readers anywhere.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    shared: Arc<Shared>,
+    shared: Arc<Registry>,
 }
 
 impl Sessions {
@@ -50,7 +50,7 @@ impl Sessions {
         SessionsBuilder::new(Arc::new(store), Arc::new(format))
     }
 
-    pub(super) fn from_shared(shared: Shared) -> Self {
+    pub(super) fn from_shared(shared: Registry) -> Self {
         Self {
             shared: Arc::new(shared),
         }
@@ -128,7 +128,7 @@ impl Sessions {
     pub async fn start(
         &self,
         permit: Permit,
-        start: Start,
+        start: SessionSpec,
         source: impl Source,
     ) -> Result<Started, StartError> {
         self.keep_swept();
@@ -145,8 +145,8 @@ impl Sessions {
         let (client, new) = self.shared.enter_or_insert(&start.id);
         let created = if new {
             let (tell, told) = oneshot::channel();
-            let opening = Opening {
-                feeding: Feeding {
+            let opening = StartTask {
+                feeding: FeedGuard {
                     shared: self.shared.clone(),
                     entry: client.entry.clone(),
                 },
@@ -186,13 +186,13 @@ impl Sessions {
         let state = self.shared.store.state(id).await?;
         let (client, new) = self.shared.enter_or_insert(id);
         if new {
-            let feeding = Feeding {
+            let feeding = FeedGuard {
                 shared: self.shared.clone(),
                 entry: client.entry.clone(),
             };
             feeding.open(state);
             if client.entry.log.outcome().is_none() {
-                tokio::spawn(async move { feed(&feeding, Role::Follow).await });
+                tokio::spawn(async move { feed(&feeding, FeedRole::Follow).await });
             }
         } else {
             self.verified(&client).await?;
@@ -227,7 +227,7 @@ impl Sessions {
 
     /// An entry of ours is only a cache, unless we own the session: the store says whether it is
     /// still there.
-    async fn verified(&self, client: &Client) -> Result<(), StoreError> {
+    async fn verified(&self, client: &EntryGuard) -> Result<(), StoreError> {
         client.entry.opened().await?;
         if !client.entry.is_owned() {
             self.shared.store.state(&client.entry.id).await?;
@@ -254,7 +254,7 @@ impl Sessions {
                 .entry(id)
                 .filter(|entry| entry.owned().is_some());
             if let Some(entry) = here {
-                entry.command(Command::Abort(state.abort.clone().unwrap_or(abort)));
+                entry.command(WriterCommand::Abort(state.abort.clone().unwrap_or(abort)));
             } else if self.shared.may_claim(state.lease) {
                 let (shared, id, state) = (self.shared.clone(), id.clone(), state.clone());
                 tokio::spawn(async move { recovery::seal(&shared, &id, state).await });
@@ -282,7 +282,7 @@ impl Sessions {
         if let AnswerOutcome::Stored(state) = &answered
             && let Some(entry) = self.shared.entry(id)
         {
-            entry.command(Command::Answered(state.answers));
+            entry.command(WriterCommand::Answered(state.answers));
         }
         Ok(answered)
     }
@@ -330,7 +330,7 @@ impl Sessions {
             Err(StoreError::Gone(_)) => return Ok(()),
             Err(error) => return Err(error),
         }
-        self.shared.store.delete(id, Delete::Now).await?;
+        self.shared.store.delete(id, DeleteMode::Now).await?;
         if let Some(entry) = self.shared.entry(id) {
             // Its writer may not have been told yet that it has sealed, and this is no session of
             // ours any more: who attaches asks the store.
@@ -359,7 +359,7 @@ impl Sessions {
         self.shared.release();
         for entry in self.shared.entries() {
             if entry.owned().is_some() {
-                entry.command(Command::Release);
+                entry.command(WriterCommand::Release);
             } else if entry.log.outcome().is_none() {
                 entry.log.fail(ReadError::ShutDown);
             }
@@ -377,14 +377,14 @@ impl Sessions {
 }
 
 /// A start under way, on a task of its own.
-struct Opening {
-    feeding: Feeding,
+struct StartTask {
+    feeding: FeedGuard,
     info: Arc<SessionMeta>,
     permit: Permit,
-    start: Start,
+    start: SessionSpec,
 }
 
-impl Opening {
+impl StartTask {
     async fn run(
         self,
         source: Pin<Box<dyn Source>>,
@@ -408,13 +408,13 @@ impl Opening {
         match create(shared, &entry.id, new).await {
             Ok(Created::Created(epoch)) => {
                 let (commands, received) = mpsc::unbounded_channel();
-                entry.own(Owned {
+                entry.own(Ownership {
                     epoch,
                     lease_until: before + shared.options.lease,
                     commands,
                 });
                 if shared.is_releasing() {
-                    entry.command(Command::Release);
+                    entry.command(WriterCommand::Release);
                 }
                 entry.open(Ok(info));
                 let _ = tell.send(Ok(true));
@@ -422,21 +422,21 @@ impl Opening {
                 tokio::task::yield_now().await;
                 let writer = Writer::new(shared.clone(), entry.clone(), epoch, received, source)
                     .answering(start.inbox);
-                let writing = Writing {
+                let writing = WriterRole {
                     writer,
                     epoch,
                     first: Some(start.first),
                     permit,
                     on_sealed: start.on_sealed,
                 };
-                feed(&feeding, Role::Write(Box::new(writing))).await;
+                feed(&feeding, FeedRole::Write(Box::new(writing))).await;
             }
             Ok(Created::Exists(state)) => {
                 drop((permit, source));
                 feeding.open(state);
                 let _ = tell.send(Ok(false));
                 if entry.log.outcome().is_none() {
-                    feed(&feeding, Role::Follow).await;
+                    feed(&feeding, FeedRole::Follow).await;
                 }
             }
             Err(error) => {
@@ -450,7 +450,7 @@ impl Opening {
     }
 }
 
-async fn create(shared: &Shared, id: &SessionId, new: NewSession) -> Result<Created, StoreError> {
+async fn create(shared: &Registry, id: &SessionId, new: NewSession) -> Result<Created, StoreError> {
     let mut retry = Retry::default();
     loop {
         if shared.is_releasing() {

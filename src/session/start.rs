@@ -7,7 +7,7 @@ use crate::log::{ChatId, Digest, Outcome, Owner, ServiceName, SessionId};
 
 /// What a session is started from. The source of its records comes beside it.
 #[non_exhaustive]
-pub struct Start {
+pub struct SessionSpec {
     /// Its id.
     pub id: SessionId,
     /// Whose it is.
@@ -28,7 +28,7 @@ pub struct Start {
     pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
 
-impl Start {
+impl SessionSpec {
     /// A start without owner and chat.
     pub fn new(id: SessionId, service: ServiceName, digest: Digest, first: Bytes) -> Self {
         Self {
@@ -76,9 +76,9 @@ impl Start {
     }
 }
 
-impl fmt::Debug for Start {
+impl fmt::Debug for SessionSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Start")
+        f.debug_struct("SessionSpec")
             .field("id", &self.id)
             .field("owner", &self.owner)
             .field("chat", &self.chat)

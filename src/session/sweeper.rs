@@ -11,15 +11,15 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
-    entry::Entry,
-    feed::{Role, feed},
+    entry::SessionEntry,
+    feed::{FeedRole, feed},
     recovery,
-    registry::{Feeding, Shared},
-    writer::{Command, within},
+    registry::{FeedGuard, Registry},
+    writer::{WriterCommand, within},
 };
 use crate::{
     log::{Epoch, SessionId},
-    store::{Delete, Listed, StoreError},
+    store::{DeleteMode, Listed, StoreError},
 };
 
 /// The longest pause between two sweeps.
@@ -40,8 +40,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// Loops side by side, so that what takes long in one keeps no lease from being renewed, and no
 /// orphan from being found.
-pub(super) async fn sweep(registry: Weak<Shared>, due: Arc<Notify>) {
-    let _sweeping = Sweeping(registry.clone());
+pub(super) async fn sweep(registry: Weak<Registry>, due: Arc<Notify>) {
+    let _sweeping = SweeperGuard(registry.clone());
     tokio::join!(
         renewals(&registry),
         findings(&registry),
@@ -51,9 +51,9 @@ pub(super) async fn sweep(registry: Weak<Shared>, due: Arc<Notify>) {
 }
 
 /// Tells the registry when the sweeper ends, even by a panic of the store's.
-struct Sweeping(Weak<Shared>);
+struct SweeperGuard(Weak<Registry>);
 
-impl Drop for Sweeping {
+impl Drop for SweeperGuard {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
             shared.swept();
@@ -61,7 +61,7 @@ impl Drop for Sweeping {
     }
 }
 
-async fn renewals(registry: &Weak<Shared>) {
+async fn renewals(registry: &Weak<Registry>) {
     while let Some(shared) = registry.upgrade() {
         let lease = shared.options.lease;
         let renewed = tokio::time::timeout(lease / 3, renew(&shared)).await;
@@ -76,7 +76,7 @@ async fn renewals(registry: &Weak<Shared>) {
     }
 }
 
-async fn findings(registry: &Weak<Shared>) {
+async fn findings(registry: &Weak<Registry>) {
     let mut listed = HashSet::new();
     let mut passed = 0;
     while let Some(shared) = registry.upgrade() {
@@ -91,7 +91,7 @@ async fn findings(registry: &Weak<Shared>) {
     }
 }
 
-async fn holds(registry: &Weak<Shared>) {
+async fn holds(registry: &Weak<Registry>) {
     let mut held: Option<Instant> = None;
     while let Some(shared) = registry.upgrade() {
         if held.is_none_or(|held| held.elapsed() >= HOLD / 3) {
@@ -103,7 +103,7 @@ async fn holds(registry: &Weak<Shared>) {
     }
 }
 
-async fn releases(registry: &Weak<Shared>, due: &Notify) {
+async fn releases(registry: &Weak<Registry>, due: &Notify) {
     while let Some(shared) = registry.upgrade() {
         release(&shared).await;
         let look = Instant::now() + TICK;
@@ -114,11 +114,13 @@ async fn releases(registry: &Weak<Shared>, due: &Notify) {
 }
 
 /// Deletes what was released and nobody came back to.
-async fn release(shared: &Arc<Shared>) {
+async fn release(shared: &Arc<Registry>) {
     side_by_side(shared.released(), |id| {
         let shared = shared.clone();
         async move {
-            let deleted = shared.store.delete(&id, Delete::Released(shared.holder));
+            let deleted = shared
+                .store
+                .delete(&id, DeleteMode::Released(shared.holder));
             let deleted = within(shared.options.lease / 3, deleted).await;
             let again = match deleted {
                 Ok(()) | Err(StoreError::NotFound | StoreError::Gone(_)) => None,
@@ -131,11 +133,11 @@ async fn release(shared: &Arc<Shared>) {
 }
 
 /// Renews what has used up a third of its lease. Says whether the store answered for all.
-async fn renew(shared: &Arc<Shared>) -> bool {
+async fn renew(shared: &Arc<Registry>) -> bool {
     let _turn = shared.renewing.write().await;
     let lease = shared.options.lease;
     let now = Instant::now();
-    let (entries, owned): (Vec<Arc<Entry>>, Vec<(SessionId, Epoch)>) = shared
+    let (entries, owned): (Vec<Arc<SessionEntry>>, Vec<(SessionId, Epoch)>) = shared
         .entries()
         .into_iter()
         .filter_map(|entry| {
@@ -154,12 +156,12 @@ async fn renew(shared: &Arc<Shared>) -> bool {
             Ok(state) => {
                 entry.extend_lease(*epoch, now + lease);
                 if let Some(abort) = state.abort {
-                    entry.command(Command::Abort(abort));
+                    entry.command(WriterCommand::Abort(abort));
                 }
             }
             // Unless the session was claimed here anew meanwhile.
             Err(StoreError::Fenced) if entry.owned().is_some_and(|it| it.epoch == *epoch) => {
-                entry.command(Command::Fenced);
+                entry.command(WriterCommand::Fenced);
             }
             Err(error) if error.is_unavailable() => answered = false,
             // The writer's next append says what happened.
@@ -171,7 +173,7 @@ async fn renew(shared: &Arc<Shared>) -> bool {
 
 /// Claims what nobody works on. Of the orphans that there were the last time, `passed` may be passed
 /// over: this server can't read them, has no room for them, or is at it.
-async fn orphans(shared: &Arc<Shared>, listed: &mut HashSet<SessionId>, passed: &mut usize) {
+async fn orphans(shared: &Arc<Registry>, listed: &mut HashSet<SessionId>, passed: &mut usize) {
     let orphans = match shared.store.orphans(ORPHANS + *passed).await {
         Ok(orphans) => orphans,
         Err(error) if error.is_unavailable() => return shared.reach.lost(),
@@ -204,19 +206,19 @@ async fn orphans(shared: &Arc<Shared>, listed: &mut HashSet<SessionId>, passed: 
 }
 
 /// Follows an orphan, unless somebody does here; who follows it takes it over.
-fn take_up(shared: Arc<Shared>, orphan: Listed) {
+fn take_up(shared: Arc<Registry>, orphan: Listed) {
     let (client, new) = shared.enter_or_insert(&orphan.id);
     if new {
-        let feeding = Feeding {
+        let feeding = FeedGuard {
             shared,
             entry: client.entry.clone(),
         };
         feeding.open(orphan.state);
-        tokio::spawn(async move { feed(&feeding, Role::Follow).await });
+        tokio::spawn(async move { feed(&feeding, FeedRole::Follow).await });
     }
 }
 
-async fn hold(shared: &Arc<Shared>) {
+async fn hold(shared: &Arc<Registry>) {
     let read = shared.entries().into_iter().filter(|entry| {
         let needed = shared.options.retention.released.is_some() || entry.owned().is_none();
         entry.clients() > 0 && needed

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
+    AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, DeleteMode,
     Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
     StoreError, StoredAnswer, Token, Version,
 };
@@ -103,7 +103,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         (**self).delete(id, how)
     }

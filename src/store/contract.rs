@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use super::{
-    AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, Delete, Durability,
+    AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
     Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, StoreError,
     StoredAnswer, Token, Version,
 };
@@ -187,12 +187,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Held`] for [`Delete::Released`] while another server holds the session,
+    /// [`StoreError::Held`] for [`DeleteMode::Released`] while another server holds the session,
     /// [`StoreError::NotFound`], [`StoreError::Unavailable`].
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Sessions that match, newest first. May lag behind the writes.

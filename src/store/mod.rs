@@ -45,7 +45,7 @@ pub use self::{
     memory::{Memory, MemorySnapshot},
     new::{Claimed, Created, NewSession, Token},
     state::{
-        AbortRequest, Delete, Durability, Holder, Lease, RecordPage, SessionMeta, SessionState,
+        AbortRequest, DeleteMode, Durability, Holder, Lease, RecordPage, SessionMeta, SessionState,
         Tombstone, Version,
     },
     table::StoreClock,

@@ -181,7 +181,7 @@ pub struct Holder(pub u64);
 
 /// How to delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delete {
+pub enum DeleteMode {
     /// Whoever reads it.
     Now,
     /// Only if no other server than this one holds it.

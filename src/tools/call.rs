@@ -11,7 +11,7 @@ use http::Extensions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Question, Unanswered, clock::Clock, outbox::Outbox, place::Place};
+use super::{Question, Unanswered, clock::CallClock, outbox::EventSender, place::CallSlot};
 use crate::{
     BoxError,
     chat::{
@@ -25,14 +25,14 @@ use crate::{
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Call {
-    inner: Arc<Inner>,
+    inner: Arc<CallInner>,
 }
 
-struct Inner {
-    about: About,
-    outbox: Outbox,
-    place: Arc<Place>,
-    clock: Clock,
+struct CallInner {
+    about: CallInfo,
+    outbox: EventSender,
+    place: Arc<CallSlot>,
+    clock: CallClock,
     // The questions of this call that the log has from before the session was taken over.
     asked: Vec<Input>,
     asks: AtomicUsize,
@@ -40,16 +40,16 @@ struct Inner {
 
 /// What a call is, and whom it serves.
 #[derive(Clone)]
-pub(super) struct About {
+pub(super) struct CallInfo {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: Value,
     pub(super) key: String,
-    pub(super) serves: Arc<Serves>,
+    pub(super) serves: Arc<CallScope>,
 }
 
 /// Whom the tools of one answer serve.
-pub(super) struct Serves {
+pub(super) struct CallScope {
     pub(super) session_id: Option<Arc<str>>,
     pub(super) owner: Option<Arc<str>>,
     pub(super) chat_id: Option<String>,
@@ -60,18 +60,18 @@ pub(super) struct Serves {
 
 impl Call {
     pub(super) fn new(
-        about: About,
-        outbox: Outbox,
-        place: Arc<Place>,
+        about: CallInfo,
+        outbox: EventSender,
+        place: Arc<CallSlot>,
         timeout: Duration,
         asked: Vec<Input>,
     ) -> Self {
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(CallInner {
                 about,
                 outbox,
                 place,
-                clock: Clock::new(timeout),
+                clock: CallClock::new(timeout),
                 asked,
                 asks: AtomicUsize::new(0),
             }),
@@ -189,11 +189,11 @@ impl Call {
         Ok(serde_json::from_value(answer)?)
     }
 
-    pub(super) fn clock(&self) -> &Clock {
+    pub(super) fn clock(&self) -> &CallClock {
         &self.inner.clock
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &CallSlot {
         &self.inner.place
     }
 
@@ -233,7 +233,7 @@ impl Call {
         timeout: Option<Duration>,
         begun: bool,
     ) -> Result<Value, Unanswered> {
-        let About {
+        let CallInfo {
             id,
             name,
             arguments,

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::{Call, Output, Tool, ToolOptions};
 use crate::{
     BoxError, BoxFuture,
-    chat::{Authority, ToolDefinition},
+    chat::{ToolAuthority, ToolDefinition},
 };
 
 /// Makes a tool that the client runs: the server tells the model of it, checks the arguments, and
@@ -45,7 +45,9 @@ impl Tool for ClientTool {
     }
 
     fn terms(&self) -> ToolOptions {
-        ToolOptions::new().idempotent().authority(Authority::Client)
+        ToolOptions::new()
+            .idempotent()
+            .authority(ToolAuthority::Client)
     }
 
     fn call(&self, _: Value, _: Call) -> BoxFuture<'_, Result<Output, BoxError>> {

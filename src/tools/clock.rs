@@ -7,12 +7,12 @@ use tokio::{
 
 /// Counts the time that a call takes, without the time in which somebody is asked.
 #[derive(Debug)]
-pub(super) struct Clock {
-    state: watch::Sender<State>,
+pub(super) struct CallClock {
+    state: watch::Sender<ClockState>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct State {
+struct ClockState {
     left: Duration,
     // Whether it runs, and since when.
     since: Option<Instant>,
@@ -21,13 +21,13 @@ struct State {
 
 /// The clock stands still while there is one of these.
 #[derive(Debug)]
-pub(super) struct Pause<'a>(&'a Clock);
+pub(super) struct PauseGuard<'a>(&'a CallClock);
 
-impl Clock {
+impl CallClock {
     /// A clock that is not running yet.
     pub(super) fn new(left: Duration) -> Self {
         Self {
-            state: watch::Sender::new(State {
+            state: watch::Sender::new(ClockState {
                 left,
                 since: None,
                 pauses: 1,
@@ -36,19 +36,19 @@ impl Clock {
     }
 
     pub(super) fn start(&self) {
-        self.state.send_modify(State::go_on);
+        self.state.send_modify(ClockState::go_on);
     }
 
-    pub(super) fn pause(&self) -> Pause<'_> {
-        self.state.send_modify(State::pause);
-        Pause(self)
+    pub(super) fn pause(&self) -> PauseGuard<'_> {
+        self.state.send_modify(ClockState::pause);
+        PauseGuard(self)
     }
 
     /// Waits until the time is over.
     pub(super) async fn is_over(&self) {
         let mut state = self.state.subscribe();
         loop {
-            let State { left, since, .. } = *state.borrow_and_update();
+            let ClockState { left, since, .. } = *state.borrow_and_update();
             // A time that no clock will ever show never comes.
             let over = async {
                 match since.and_then(|since| since.checked_add(left)) {
@@ -65,7 +65,7 @@ impl Clock {
     }
 }
 
-impl State {
+impl ClockState {
     fn pause(&mut self) {
         self.pauses += 1;
         if let Some(since) = self.since.take() {
@@ -81,9 +81,9 @@ impl State {
     }
 }
 
-impl Drop for Pause<'_> {
+impl Drop for PauseGuard<'_> {
     fn drop(&mut self) {
-        self.0.state.send_modify(State::go_on);
+        self.0.state.send_modify(ClockState::go_on);
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_stands_still_before_its_start_and_during_every_pause() {
-        let clock = Clock::new(10 * SECOND);
+        let clock = CallClock::new(10 * SECOND);
         assert!(timeout(100 * SECOND, clock.is_over()).await.is_err());
         clock.start();
         sleep(4 * SECOND).await;
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_already_hears_of_a_pause() {
-        let clock = Clock::new(10 * SECOND);
+        let clock = CallClock::new(10 * SECOND);
         clock.start();
         let began = Instant::now();
         let paused = async {
@@ -129,7 +129,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_time_is_too_long() {
-        let clock = Clock::new(Duration::MAX);
+        let clock = CallClock::new(Duration::MAX);
         clock.start();
         assert!(timeout(100 * SECOND, clock.is_over()).await.is_err());
         drop(clock.pause());

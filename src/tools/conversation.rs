@@ -5,11 +5,11 @@ use std::{
 };
 
 use super::{
-    call::Serves,
-    follow_up::{self, Place},
-    layer::Config,
+    call::CallScope,
+    follow_up::{self, FollowUpPosition},
+    layer::ToolConfig,
     offer::{Offer, Offers},
-    running::{Running, Slot},
+    running::{CallRecord, RunningCalls},
 };
 use crate::{
     chat::{
@@ -21,11 +21,11 @@ use crate::{
 
 /// Where an answer stands: what the model is asked next, and which tools run. No provider.
 pub(super) struct Conversation {
-    pub(super) config: Arc<Config>,
+    pub(super) config: Arc<ToolConfig>,
     // What the model is asked next.
     pub(super) request: ChatRequest,
     pub(super) offers: Offers,
-    pub(super) serves: Arc<Serves>,
+    pub(super) serves: Arc<CallScope>,
     pub(super) runs: ToolRuns,
     // How many runs the log had when this server came to it.
     pub(super) known: usize,
@@ -33,7 +33,7 @@ pub(super) struct Conversation {
     pub(super) before: Option<Arc<Transcript>>,
     // What is to be said of the turn that it broke off in.
     partial: Option<Arc<Transcript>>,
-    stage: Stage,
+    stage: ConversationStage,
     turns: usize,
     text: String,
     pub(super) calls: Vec<ToolCall>,
@@ -43,19 +43,19 @@ pub(super) struct Conversation {
     closing: VecDeque<ChatEvent>,
 }
 
-enum Stage {
+enum ConversationStage {
     /// The model speaks.
     Model,
     /// The request's own tools come to their second half.
-    FollowUp(Running, Place),
+    FollowUp(RunningCalls, FollowUpPosition),
     /// The tools of a turn run.
-    Tools(Running),
+    Tools(RunningCalls),
     /// The client goes on.
     HandedOver,
 }
 
 /// What becomes of an event of the model.
-pub(super) enum Taken {
+pub(super) enum EventAction {
     /// It is passed on.
     Pass,
     /// The model has spoken, and asked for tools.
@@ -65,7 +65,7 @@ pub(super) enum Taken {
 }
 
 impl Conversation {
-    pub(super) fn new(config: Arc<Config>, mut request: ChatRequest) -> Self {
+    pub(super) fn new(config: Arc<ToolConfig>, mut request: ChatRequest) -> Self {
         let offers = Offers::of(&config.tools, &mut request);
         let mut outputs = std::mem::take(&mut request.isomorphic_client_outputs);
         let runs = std::mem::take(&mut request.runs);
@@ -78,7 +78,7 @@ impl Conversation {
             request.messages.pop();
         }
         let mut this = Self {
-            serves: Arc::new(Serves {
+            serves: Arc::new(CallScope {
                 session_id: request.session_id.clone(),
                 owner: request.owner.clone(),
                 chat_id: request.chat_id.clone(),
@@ -94,7 +94,7 @@ impl Conversation {
             offers,
             before,
             partial: None,
-            stage: Stage::Model,
+            stage: ConversationStage::Model,
             turns: 0,
             text: String::new(),
             calls: Vec::new(),
@@ -107,14 +107,14 @@ impl Conversation {
         } else {
             let place = follow_up::place(&mut this.request.messages, &mut outputs);
             let running = this.follow_up(outputs, &place);
-            this.stage = Stage::FollowUp(running, place);
+            this.stage = ConversationStage::FollowUp(running, place);
         }
         this
     }
 
     /// Whether tools run before the model is asked.
     pub(super) fn runs_tools(&self) -> bool {
-        !matches!(self.stage, Stage::Model)
+        !matches!(self.stage, ConversationStage::Model)
     }
 
     /// What the model is asked.
@@ -137,21 +137,21 @@ impl Conversation {
     }
 
     /// Takes in another event of the model.
-    pub(super) fn take(&mut self, event: &mut ChatEvent) -> Taken {
+    pub(super) fn take(&mut self, event: &mut ChatEvent) -> EventAction {
         match event {
             ChatEvent::Text(text) => {
                 self.hear(text);
-                Taken::Pass
+                EventAction::Pass
             }
             ChatEvent::ToolCalls(calls) => {
                 for call in &mut calls.calls {
                     self.name(call);
                 }
                 self.calls.extend_from_slice(&calls.calls);
-                Taken::Pass
+                EventAction::Pass
             }
             ChatEvent::Complete(complete) => self.complete(complete),
-            _ => Taken::Pass,
+            _ => EventAction::Pass,
         }
     }
 
@@ -174,10 +174,10 @@ impl Conversation {
     }
 
     pub(super) fn is_handed_over(&self) -> bool {
-        matches!(self.stage, Stage::HandedOver)
+        matches!(self.stage, ConversationStage::HandedOver)
     }
 
-    fn complete(&mut self, complete: &mut Complete) -> Taken {
+    fn complete(&mut self, complete: &mut Complete) -> EventAction {
         if let Some(usage) = complete.usage.take() {
             *self.usage.get_or_insert_default() += usage;
         }
@@ -188,14 +188,14 @@ impl Conversation {
             self.closing.push_back(ChatEvent::text(text));
         }
         if self.has_calls() {
-            return Taken::Turn;
+            return EventAction::Turn;
         }
         complete.usage = self.usage.take();
         if self.closing.is_empty() {
-            return Taken::Pass;
+            return EventAction::Pass;
         }
         self.closing.push_back(std::mem::take(complete).into());
-        Taken::Close
+        EventAction::Close
     }
 
     /// Gives a call an id of its own: some servers give none, or the same in every turn.
@@ -230,7 +230,7 @@ impl Conversation {
         if !all_the_clients() {
             self.may_ask()?;
         }
-        self.stage = Stage::Tools(self.tools(None));
+        self.stage = ConversationStage::Tools(self.tools(None));
         Ok(())
     }
 
@@ -257,22 +257,30 @@ impl Conversation {
                 return Poll::Ready(Some(event));
             }
             let running = match &mut self.stage {
-                Stage::FollowUp(running, _) | Stage::Tools(running) => running,
-                Stage::Model | Stage::HandedOver => return Poll::Ready(None),
+                ConversationStage::FollowUp(running, _) | ConversationStage::Tools(running) => {
+                    running
+                }
+                ConversationStage::Model | ConversationStage::HandedOver => {
+                    return Poll::Ready(None);
+                }
             };
             if let Some(event) = ready!(running.poll(cx)) {
                 return Poll::Ready(Some(event));
             }
-            match std::mem::replace(&mut self.stage, Stage::Model) {
-                Stage::FollowUp(running, place) => self.followed_up(running.into_slots(), &place),
-                Stage::Tools(running) => self.turn_is_over(running.into_slots()),
-                stage @ (Stage::Model | Stage::HandedOver) => self.stage = stage,
+            match std::mem::replace(&mut self.stage, ConversationStage::Model) {
+                ConversationStage::FollowUp(running, place) => {
+                    self.followed_up(running.into_slots(), &place)
+                }
+                ConversationStage::Tools(running) => self.turn_is_over(running.into_slots()),
+                stage @ (ConversationStage::Model | ConversationStage::HandedOver) => {
+                    self.stage = stage
+                }
             }
         }
     }
 
     /// All tools of a turn have their outcome.
-    fn turn_is_over(&mut self, slots: Vec<Slot>) {
+    fn turn_is_over(&mut self, slots: Vec<CallRecord>) {
         let text = std::mem::take(&mut self.text);
         let calls = std::mem::take(&mut self.calls);
         self.spoke |= !text.is_empty();
@@ -285,15 +293,15 @@ impl Conversation {
         self.request.messages.extend(results);
     }
 
-    fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, slots: &[Slot]) {
-        self.stage = Stage::HandedOver;
+    fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, slots: &[CallRecord]) {
+        self.stage = ConversationStage::HandedOver;
         // What the application tells the model is not for clients, and they may not send it.
         let messages = self.request.messages.iter();
         let messages = messages.filter(|message| message.role != Role::System);
         let mut state = ConversationState::new(messages.cloned());
         state.assistant_content = text;
         state.tool_calls = calls;
-        state.server_tool_results = slots.iter().filter_map(Slot::result).collect();
+        state.server_tool_results = slots.iter().filter_map(CallRecord::result).collect();
         let before = self.before.as_ref();
         if before.is_none_or(|before| before.conversation_state().is_none()) {
             self.closing.push_back(ChatEvent::conversation_state(state));
@@ -303,7 +311,7 @@ impl Conversation {
         self.closing.push_back(complete.into());
     }
 
-    fn followed_up(&mut self, slots: Vec<Slot>, place: &Place) {
+    fn followed_up(&mut self, slots: Vec<CallRecord>, place: &FollowUpPosition) {
         let results = slots.into_iter().filter_map(|slot| slot.message);
         self.request.messages.splice(place.at..place.at, results);
         self.go_on();
@@ -324,7 +332,7 @@ impl Conversation {
             text.clone_into(&mut self.text);
             self.calls = calls.to_vec();
             self.turns += 1;
-            self.stage = Stage::Tools(self.tools(Some(&before)));
+            self.stage = ConversationStage::Tools(self.tools(Some(&before)));
         } else {
             let partial = before.last_turn();
             partial.text().clone_into(&mut self.text);

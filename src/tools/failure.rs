@@ -90,11 +90,11 @@ mod tests {
     fn only_what_is_meant_for_others_is_told() {
         #[derive(Debug, thiserror::Error)]
         #[error("a layer's own words")]
-        struct Wrapped(#[source] BoxError);
+        struct LayerFailure(#[source] BoxError);
 
-        let wrapped = Wrapped(ToolFailure::new("no such city").into());
+        let wrapped = LayerFailure(ToolFailure::new("no such city").into());
         assert_eq!(ToolFailure::public(&wrapped), "no such city");
-        let private = Wrapped("postgres://user:secret@10.0.0.7".into());
+        let private = LayerFailure("postgres://user:secret@10.0.0.7".into());
         assert_eq!(ToolFailure::public(&private), PRIVATE);
         let asked: BoxError = Unanswered::Declined.into();
         assert_eq!(ToolFailure::public(&*asked), "the user declined");

@@ -6,7 +6,7 @@ use crate::chat::{IsomorphicClientOutput, Message, Role, ToolCall};
 
 /// Where the results of a follow-up belong among its messages.
 #[derive(Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct FollowUpPosition {
     /// Before which message.
     pub(super) at: usize,
     /// Calls beside those that nobody says anything of.
@@ -21,7 +21,7 @@ pub(super) struct Place {
 pub(super) fn place(
     messages: &mut Vec<Message>,
     outputs: &mut Vec<IsomorphicClientOutput>,
-) -> Place {
+) -> FollowUpPosition {
     let mut seen = HashSet::new();
     outputs.retain(|output| seen.insert(output.call_id.clone()));
     let asks = |message: &Message| {
@@ -55,7 +55,7 @@ pub(super) fn place(
         .filter(|call| !seen.contains(&call.id) && !answered.contains(&call.id))
         .cloned()
         .collect();
-    Place { at, silent }
+    FollowUpPosition { at, silent }
 }
 
 #[cfg(test)]

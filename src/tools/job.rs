@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument;
 
-use super::{Call, Output, ToolFailure, place::Turn, tools::Entry};
+use super::{Call, Output, ToolFailure, place::SlotReady, tools::ToolEntry};
 use crate::{
     BoxError, BoxFuture,
     chat::{IsomorphicClientOutput, IsomorphicHandoff},
@@ -15,16 +15,16 @@ const UNKNOWN: &str = "the server stopped while this ran: whether it took effect
 const ENDED: &str = "the answer ended before this began";
 
 /// One run of a tool, for a task of its own.
-pub(super) struct Job {
-    pub(super) entry: Arc<Entry>,
+pub(super) struct ToolJob {
+    pub(super) entry: Arc<ToolEntry>,
     pub(super) call: Call,
     pub(super) timeout: Duration,
     // Another server has begun it, as far as the log knows.
     pub(super) interrupted: bool,
-    pub(super) part: Part,
+    pub(super) part: JobPart,
 }
 
-pub(super) enum Part {
+pub(super) enum JobPart {
     /// All of it, or the half before the client's.
     First {
         // Somebody has allowed it, the log says.
@@ -35,21 +35,21 @@ pub(super) enum Part {
 }
 
 /// What came of a call.
-pub(super) enum Outcome {
+pub(super) enum CallOutcome {
     Given(String),
     Failed(String),
     HandedOver(IsomorphicHandoff),
 }
 
-impl Job {
+impl ToolJob {
     /// Runs when it is its turn. What waits for an approval isn't in anybody's way: its turn comes
     /// after that.
-    pub(super) async fn run(self, turn: Turn) -> Outcome {
+    pub(super) async fn run(self, turn: SlotReady) -> CallOutcome {
         let span = tracing::info_span!("tool", name = self.call.tool());
         self.go(turn).instrument(span).await
     }
 
-    async fn go(self, turn: Turn) -> Outcome {
+    async fn go(self, turn: SlotReady) -> CallOutcome {
         let Self {
             entry,
             call,
@@ -62,30 +62,30 @@ impl Job {
         let approval = entry.tool.approval(call.arguments());
         // What waits for an approval has not begun.
         let may_have_begun = match part {
-            Part::First { approved } => approved || approval.is_none(),
-            Part::Second(_) => true,
+            JobPart::First { approved } => approved || approval.is_none(),
+            JobPart::Second(_) => true,
         };
         if never_again && may_have_begun {
-            return Outcome::Failed(UNKNOWN.into());
+            return CallOutcome::Failed(UNKNOWN.into());
         }
         let turn = match approval {
             None => turn,
             Some(message) => {
                 drop(turn); // for others
                 if let Err(unanswered) = call.may_begin(message).await {
-                    return Outcome::Failed(unanswered.to_string());
+                    return CallOutcome::Failed(unanswered.to_string());
                 }
                 call.place().queue()
             }
         };
         if turn.await.is_err() {
-            return Outcome::Failed(ENDED.into());
+            return CallOutcome::Failed(ENDED.into());
         }
         let handed_back = match part {
-            Part::First { .. } => None,
-            Part::Second(output) => {
+            JobPart::First { .. } => None,
+            JobPart::Second(output) => {
                 if !(interrupted || call.begin().await) {
-                    return Outcome::Failed(ENDED.into());
+                    return CallOutcome::Failed(ENDED.into());
                 }
                 Some(output)
             }
@@ -99,7 +99,7 @@ impl Job {
         let given = tokio::select! {
             given = running => given,
             () = call.clock().is_over() => {
-                return Outcome::Failed(format!("the tool took longer than {timeout:?}"));
+                return CallOutcome::Failed(format!("the tool took longer than {timeout:?}"));
             }
         };
         outcome(&entry, &call, given, concluding)
@@ -107,18 +107,18 @@ impl Job {
 }
 
 fn outcome(
-    entry: &Entry,
+    entry: &ToolEntry,
     call: &Call,
     given: Result<Output, BoxError>,
     concluding: bool,
-) -> Outcome {
+) -> CallOutcome {
     match given {
-        Ok(Output::Content(content)) => Outcome::Given(content),
+        Ok(Output::Content(content)) => CallOutcome::Given(content),
         Ok(Output::HandOver(_)) if concluding => {
             tracing::error!("the second half of a tool handed over again");
-            Outcome::Failed("the tool failed".into())
+            CallOutcome::Failed("the tool failed".into())
         }
-        Ok(Output::HandOver(output)) => Outcome::HandedOver(
+        Ok(Output::HandOver(output)) => CallOutcome::HandedOver(
             IsomorphicHandoff::new(call.id(), call.tool(), call.arguments().clone())
                 .with_server_output(output)
                 .with_authority(entry.terms.authority.clone())
@@ -126,7 +126,7 @@ fn outcome(
         ),
         Err(error) => {
             tracing::warn!(error = &*error as &dyn std::error::Error, "a tool failed");
-            Outcome::Failed(ToolFailure::public(&*error))
+            CallOutcome::Failed(ToolFailure::public(&*error))
         }
     }
 }

@@ -12,12 +12,12 @@ use super::{ToolService, Tools};
 #[derive(Debug, Clone)]
 #[must_use = "put it around a provider"]
 pub struct ToolLayer {
-    config: Config,
+    config: ToolConfig,
 }
 
 /// What the services of a layer share.
 #[derive(Debug, Clone)]
-pub(super) struct Config {
+pub(super) struct ToolConfig {
     pub(super) tools: Tools,
     pub(super) max_iterations: usize,
     pub(super) parallel: usize,
@@ -30,7 +30,7 @@ impl ToolLayer {
     /// Runs these tools, for requests that enable them.
     pub fn new(tools: Tools) -> Self {
         Self {
-            config: Config {
+            config: ToolConfig {
                 tools,
                 max_iterations: 10,
                 parallel: 8,

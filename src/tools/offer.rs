@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::tools::{self, Tools};
-use crate::chat::{Authority, ChatRequest};
+use crate::chat::{ChatRequest, ToolAuthority};
 
 /// The tools that one request's model may ask for, by name.
 pub(super) struct Offers {
@@ -15,9 +15,9 @@ pub(super) struct Offers {
 #[derive(Clone)]
 pub(super) enum Offer {
     /// One of the layer's.
-    Ours(Arc<tools::Entry>),
+    Ours(Arc<tools::ToolEntry>),
     /// One that the client brought.
-    Theirs(Authority),
+    Theirs(ToolAuthority),
 }
 
 impl Offers {
@@ -62,7 +62,7 @@ impl Offer {
     /// Whether all that the server does is to hand it over.
     pub(super) fn is_the_clients(&self) -> bool {
         match self {
-            Self::Ours(entry) => entry.terms.authority == Authority::Client,
+            Self::Ours(entry) => entry.terms.authority == ToolAuthority::Client,
             Self::Theirs(_) => true,
         }
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::chat::Authority;
+use crate::chat::ToolAuthority;
 
 /// How a [`Tool`](super::Tool) is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct ToolOptions {
     pub timeout: Option<Duration>,
     /// Who runs it, as clients are told where it is handed over. Default: the server, which may hand
     /// over half way.
-    pub authority: Authority,
+    pub authority: ToolAuthority,
     /// Whether the server goes on with what the client gives for it:
     /// [`Tool::conclude`](super::Tool::conclude). Default `false`.
     pub concludes: bool,
@@ -26,7 +26,7 @@ impl ToolOptions {
         Self {
             idempotent: false,
             timeout: None,
-            authority: Authority::Server,
+            authority: ToolAuthority::Server,
             concludes: false,
         }
     }
@@ -44,7 +44,7 @@ impl ToolOptions {
     }
 
     /// The same, run by somebody else.
-    pub fn authority(mut self, authority: Authority) -> Self {
+    pub fn authority(mut self, authority: ToolAuthority) -> Self {
         self.authority = authority;
         self
     }

@@ -6,31 +6,31 @@ use crate::chat::ChatEvent;
 const ROOM: usize = 32;
 
 /// Where the tools of a turn put their events; the stream takes them from there.
-pub(super) fn outbox() -> (Outbox, mpsc::Receiver<Said>) {
+pub(super) fn outbox() -> (EventSender, mpsc::Receiver<ToolEvent>) {
     let (say, said) = mpsc::channel(ROOM);
-    (Outbox { say }, said)
+    (EventSender { say }, said)
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Outbox {
-    say: mpsc::Sender<Said>,
+pub(super) struct EventSender {
+    say: mpsc::Sender<ToolEvent>,
 }
 
 /// An event of a tool, and whom to tell when it is safe in the log.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct ToolEvent {
     pub(super) event: ChatEvent,
     pub(super) taken: oneshot::Sender<()>,
 }
 
-impl Outbox {
+impl EventSender {
     /// Says it, and waits until whoever takes events has come back for more: then it is stored, if
     /// it is one that [must be](ChatEvent::precedes_effects). False if nobody takes it any more.
     #[must_use = "nothing may come of what nobody has heard"]
     pub(super) async fn say(&self, event: impl Into<ChatEvent>) -> bool {
         let (taken, when_taken) = oneshot::channel();
         let event = event.into();
-        self.say.send(Said { event, taken }).await.is_ok() && when_taken.await.is_ok()
+        self.say.send(ToolEvent { event, taken }).await.is_ok() && when_taken.await.is_ok()
     }
 
     /// Says it if there is room.
@@ -38,6 +38,6 @@ impl Outbox {
         let (taken, _) = oneshot::channel();
         let event = event.into();
         // There will be another.
-        let _ = self.say.try_send(Said { event, taken });
+        let _ = self.say.try_send(ToolEvent { event, taken });
     }
 }

@@ -11,37 +11,37 @@ use tokio::sync::{mpsc, oneshot};
 ///
 /// Whoever polls gives the places away, and one that became free only once the event that says so was
 /// taken. So nothing begins on a server that may no longer own the session: it isn't polled on.
-pub(super) struct Places {
+pub(super) struct CallSlots {
     most: usize,
     running: HashSet<usize>,
     done: HashSet<usize>,
     queue: VecDeque<(usize, oneshot::Sender<()>)>,
-    moves: mpsc::UnboundedReceiver<Move>,
-    desk: mpsc::UnboundedSender<Move>,
+    moves: mpsc::UnboundedReceiver<SlotRequest>,
+    desk: mpsc::UnboundedSender<SlotRequest>,
 }
 
-enum Move {
+enum SlotRequest {
     Queues(usize, oneshot::Sender<()>),
     Leaves(usize),
 }
 
 /// Resolves when the call may run; an error if nobody gives places away any more, because the answer
 /// has ended. Dropped, it gives up its turn.
-pub(super) type Turn = oneshot::Receiver<()>;
+pub(super) type SlotReady = oneshot::Receiver<()>;
 
 /// One call's place. It has none while a person is asked.
-pub(super) struct Place {
+pub(super) struct CallSlot {
     at: usize,
-    desk: mpsc::UnboundedSender<Move>,
+    desk: mpsc::UnboundedSender<SlotRequest>,
     // How many questions are open: a tool may ask several at once. Moves are made under the lock, so
     // that they come in the order in which they were decided on.
     questions: Mutex<usize>,
 }
 
 /// While it is there, somebody is asked.
-pub(super) struct Asks<'a>(&'a Place);
+pub(super) struct AskGuard<'a>(&'a CallSlot);
 
-impl Places {
+impl CallSlots {
     pub(super) fn new(most: usize) -> Self {
         let (desk, moves) = mpsc::unbounded_channel();
         Self {
@@ -55,8 +55,8 @@ impl Places {
     }
 
     /// For the call with this number.
-    pub(super) fn place(&self, at: usize) -> Arc<Place> {
-        Arc::new(Place {
+    pub(super) fn place(&self, at: usize) -> Arc<CallSlot> {
+        Arc::new(CallSlot {
             at,
             desk: self.desk.clone(),
             questions: Mutex::new(0),
@@ -64,7 +64,7 @@ impl Places {
     }
 
     /// A turn behind all who have asked by now.
-    pub(super) fn queue(&mut self, at: usize) -> Turn {
+    pub(super) fn queue(&mut self, at: usize) -> SlotReady {
         let (turn, comes) = oneshot::channel();
         self.queue.push_back((at, turn));
         comes
@@ -86,12 +86,14 @@ impl Places {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(moved)) = self.moves.poll_recv(cx) {
             match moved {
-                Move::Leaves(at) => self.leave(at),
+                SlotRequest::Leaves(at) => self.leave(at),
                 // It had its place all the time, or needs none any more.
-                Move::Queues(at, turn) if self.running.contains(&at) || self.done.contains(&at) => {
+                SlotRequest::Queues(at, turn)
+                    if self.running.contains(&at) || self.done.contains(&at) =>
+                {
                     let _ = turn.send(());
                 }
-                Move::Queues(at, turn) => self.queue.push_back((at, turn)),
+                SlotRequest::Queues(at, turn) => self.queue.push_back((at, turn)),
             }
         }
         self.let_go(|at, done| done.contains(&at));
@@ -120,18 +122,18 @@ impl Places {
     }
 }
 
-impl Place {
+impl CallSlot {
     /// A turn behind all who have asked by now.
-    pub(super) fn queue(&self) -> Turn {
+    pub(super) fn queue(&self) -> SlotReady {
         let (turn, comes) = oneshot::channel();
-        let _ = self.desk.send(Move::Queues(self.at, turn));
+        let _ = self.desk.send(SlotRequest::Queues(self.at, turn));
         comes
     }
 
-    /// Somebody is asked. The place is free once the question is [heard](Places::leave).
-    pub(super) fn ask(&self) -> Asks<'_> {
+    /// Somebody is asked. The place is free once the question is [heard](CallSlots::leave).
+    pub(super) fn ask(&self) -> AskGuard<'_> {
         *self.questions() += 1;
-        Asks(self)
+        AskGuard(self)
     }
 
     /// Gives up the place of a call that did nothing with it yet.
@@ -139,7 +141,7 @@ impl Place {
     /// Nothing is heard of that, so it is for the moment after the place was given only: later the
     /// server may no longer own the session.
     pub(super) fn leave(&self) {
-        let _ = self.desk.send(Move::Leaves(self.at));
+        let _ = self.desk.send(SlotRequest::Leaves(self.at));
     }
 
     fn questions(&self) -> MutexGuard<'_, usize> {
@@ -149,7 +151,7 @@ impl Place {
     }
 }
 
-impl Asks<'_> {
+impl AskGuard<'_> {
     /// Nobody is asked any more: waits for a place, unless another question is open. False if the
     /// answer has ended. A call that drops this instead goes on without a place.
     #[must_use = "nothing may come of it once the answer has ended"]
@@ -173,7 +175,7 @@ impl Asks<'_> {
     }
 }
 
-impl Drop for Asks<'_> {
+impl Drop for AskGuard<'_> {
     fn drop(&mut self) {
         *self.0.questions() -= 1;
     }

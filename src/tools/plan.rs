@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use super::{
     Call,
-    call::About,
+    call::CallInfo,
     conversation::Conversation,
-    follow_up::Place,
-    job::{Job, Outcome, Part},
+    follow_up::FollowUpPosition,
+    job::{CallOutcome, JobPart, ToolJob},
     offer::Offer,
-    running::Running,
-    tools::Entry,
+    running::RunningCalls,
+    tools::ToolEntry,
 };
 use crate::chat::{IsomorphicClientOutput, IsomorphicHandoff, ToolCall, ToolOutcome, Transcript};
 
 impl Conversation {
     /// The tools of this turn. `before` is the log of a turn that was interrupted.
-    pub(super) fn tools(&mut self, before: Option<&Transcript>) -> Running {
+    pub(super) fn tools(&mut self, before: Option<&Transcript>) -> RunningCalls {
         let mut running = self.running(before);
         for call in std::mem::take(&mut self.calls) {
             let in_log = before.is_some_and(|before| before.knows(&call.id));
@@ -28,31 +28,31 @@ impl Conversation {
         running
     }
 
-    fn running(&self, before: Option<&Transcript>) -> Running {
-        let mut running = Running::new(self.config.parallel, self.config.result_bytes);
+    fn running(&self, before: Option<&Transcript>) -> RunningCalls {
+        let mut running = RunningCalls::new(self.config.parallel, self.config.result_bytes);
         for open in before.iter().flat_map(|before| before.open_inputs()) {
             running.is_open(open);
         }
         running
     }
 
-    fn plan(&mut self, call: &ToolCall, in_log: bool, running: &mut Running) {
+    fn plan(&mut self, call: &ToolCall, in_log: bool, running: &mut RunningCalls) {
         let at = self.runs.ask(call);
         let run = &self.runs.as_slice()[at];
         let outcome = match (&run.outcome, self.offers.get(&call.name)) {
             (Some(outcome), _) => known(outcome, &call.id),
-            (None, None) => Outcome::Failed(self.offers.unknown(&call.name)),
-            (None, Some(Offer::Theirs(authority))) => Outcome::HandedOver(
+            (None, None) => CallOutcome::Failed(self.offers.unknown(&call.name)),
+            (None, Some(Offer::Theirs(authority))) => CallOutcome::HandedOver(
                 IsomorphicHandoff::new(&call.id, &call.name, call.arguments.clone())
                     .with_authority(authority.clone()),
             ),
             (None, Some(Offer::Ours(entry))) => {
                 let Err(mismatch) = entry.schema.check(&call.arguments) else {
                     let approved = run.approved;
-                    let job = self.job(entry, call, at, Part::First { approved }, running);
+                    let job = self.job(entry, call, at, JobPart::First { approved }, running);
                     return running.add(job);
                 };
-                Outcome::Failed(format!("the arguments don't fit: {mismatch}"))
+                CallOutcome::Failed(format!("the arguments don't fit: {mismatch}"))
             }
         };
         running.known(&call.id, &call.name, outcome, in_log);
@@ -60,19 +60,19 @@ impl Conversation {
 
     fn job(
         &self,
-        entry: &Arc<Entry>,
+        entry: &Arc<ToolEntry>,
         call: &ToolCall,
         run: usize,
-        part: Part,
-        running: &Running,
-    ) -> Job {
+        part: JobPart,
+        running: &RunningCalls,
+    ) -> ToolJob {
         let session = self.request.session_id.as_deref().unwrap_or_default();
         let key = match part {
-            Part::First { .. } => format!("{session}/{run}"),
+            JobPart::First { .. } => format!("{session}/{run}"),
             // Whose run it is of these the log doesn't know by number, but by name.
-            Part::Second(_) => format!("{session}/{}", call.id),
+            JobPart::Second(_) => format!("{session}/{}", call.id),
         };
-        let about = About {
+        let about = CallInfo {
             id: call.id.clone(),
             name: call.name.clone(),
             arguments: call.arguments.clone(),
@@ -83,7 +83,7 @@ impl Conversation {
         let of_this = asked.filter(|input| input.request.call_id.as_ref() == Some(&call.id));
         let timeout = entry.terms.timeout.unwrap_or(self.config.timeout);
         let outbox = running.outbox();
-        Job {
+        ToolJob {
             entry: Arc::clone(entry),
             call: Call::new(
                 about,
@@ -102,8 +102,8 @@ impl Conversation {
     pub(super) fn follow_up(
         &mut self,
         outputs: Vec<IsomorphicClientOutput>,
-        place: &Place,
-    ) -> Running {
+        place: &FollowUpPosition,
+    ) -> RunningCalls {
         let before = self.before.clone();
         let before = before.as_deref();
         let mut running = self.running(before);
@@ -118,19 +118,19 @@ impl Conversation {
             };
             let outcome = match (&run.outcome, concludes) {
                 (Some(outcome), _) => known(outcome, &id),
-                (None, None) => Outcome::Given(match output.client_output {
+                (None, None) => CallOutcome::Given(match output.client_output {
                     Value::String(text) => text,
                     other => other.to_string(),
                 }),
                 (None, Some(entry)) => {
                     let Err(mismatch) = entry.schema.check(&output.params) else {
                         let call = ToolCall::new(id, name, output.params.clone());
-                        let part = Part::Second(output);
+                        let part = JobPart::Second(output);
                         let job = self.job(entry, &call, at, part, &running);
                         running.add(job);
                         continue;
                     };
-                    Outcome::Failed(format!("the params don't fit: {mismatch}"))
+                    CallOutcome::Failed(format!("the params don't fit: {mismatch}"))
                 }
             };
             running.known(&id, &name, outcome, in_log);
@@ -139,7 +139,7 @@ impl Conversation {
             let at = self.runs.begin(&call.id, &call.name);
             let in_log = self.runs.as_slice()[at].outcome.is_some()
                 && before.is_some_and(|before| before.knows(&call.id));
-            let nothing = Outcome::Failed("the client gave nothing for this call".into());
+            let nothing = CallOutcome::Failed("the client gave nothing for this call".into());
             running.known(&call.id, &call.name, nothing, in_log);
         }
         running
@@ -147,14 +147,14 @@ impl Conversation {
 }
 
 // What the log says of a call, said of the call that stands for it now.
-fn known(outcome: &ToolOutcome, id: &str) -> Outcome {
+fn known(outcome: &ToolOutcome, id: &str) -> CallOutcome {
     match outcome {
-        ToolOutcome::Result(content) => Outcome::Given(content.clone()),
-        ToolOutcome::Error(message) => Outcome::Failed(message.clone()),
+        ToolOutcome::Result(content) => CallOutcome::Given(content.clone()),
+        ToolOutcome::Error(message) => CallOutcome::Failed(message.clone()),
         ToolOutcome::HandedOver(handoff) => {
             let mut handoff = handoff.clone();
             id.clone_into(&mut handoff.call_id);
-            Outcome::HandedOver(handoff)
+            CallOutcome::HandedOver(handoff)
         }
     }
 }

@@ -12,9 +12,9 @@ use tracing::Instrument;
 
 use super::{
     ToolFailure,
-    job::{Job, Outcome},
-    outbox::{Outbox, Said, outbox},
-    place::{Place, Places, Turn},
+    job::{CallOutcome, ToolJob},
+    outbox::{EventSender, ToolEvent, outbox},
+    place::{CallSlot, CallSlots, SlotReady},
 };
 use crate::chat::{
     ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
@@ -23,29 +23,29 @@ use crate::chat::{
 /// The calls of one turn, each on a task of its own, of which so many run at once.
 ///
 /// Dropped, it aborts them.
-pub(super) struct Running {
-    slots: Vec<Slot>,
-    planned: Vec<(usize, Job, Turn)>,
-    tasks: JoinSet<Outcome>,
+pub(super) struct RunningCalls {
+    slots: Vec<CallRecord>,
+    planned: Vec<(usize, ToolJob, SlotReady)>,
+    tasks: JoinSet<CallOutcome>,
     at: HashMap<Id, usize>,
-    places: Places,
+    places: CallSlots,
     result_bytes: usize,
-    outbox: Outbox,
-    said: mpsc::Receiver<Said>,
+    outbox: EventSender,
+    said: mpsc::Receiver<ToolEvent>,
     // Whether an end is looked for first, or what is said: neither may keep the other from its turn.
     ends_first: bool,
     // Whose event was taken last: it may go on once we are asked for more.
     taken: Option<oneshot::Sender<()>>,
-    ready: VecDeque<Ready>,
+    ready: VecDeque<ReadyEvent>,
     // The questions that are open, and whose they are.
     open: Vec<(InputId, String)>,
 }
 
 // An event, and whom to tell when it is safe.
-type Ready = (ChatEvent, Option<oneshot::Sender<()>>);
+type ReadyEvent = (ChatEvent, Option<oneshot::Sender<()>>);
 
 /// One call, and what came of it.
-pub(super) struct Slot {
+pub(super) struct CallRecord {
     pub(super) id: String,
     pub(super) name: String,
     /// What the model is told; `None` while there is nothing, and where the client goes on.
@@ -53,7 +53,7 @@ pub(super) struct Slot {
     pub(super) handed_over: bool,
 }
 
-impl Running {
+impl RunningCalls {
     pub(super) fn new(parallel: usize, result_bytes: usize) -> Self {
         let (outbox, said) = outbox();
         Self {
@@ -61,7 +61,7 @@ impl Running {
             planned: Vec::new(),
             tasks: JoinSet::new(),
             at: HashMap::new(),
-            places: Places::new(parallel),
+            places: CallSlots::new(parallel),
             result_bytes,
             outbox,
             said,
@@ -72,12 +72,12 @@ impl Running {
         }
     }
 
-    pub(super) fn outbox(&self) -> Outbox {
+    pub(super) fn outbox(&self) -> EventSender {
         self.outbox.clone()
     }
 
     /// For the call that is [added](Self::add) next.
-    pub(super) fn place(&self) -> Arc<Place> {
+    pub(super) fn place(&self) -> Arc<CallSlot> {
         self.places.place(self.slots.len())
     }
 
@@ -89,20 +89,20 @@ impl Running {
     }
 
     /// A call whose outcome is known.
-    pub(super) fn known(&mut self, id: &str, name: &str, outcome: Outcome, in_log: bool) {
+    pub(super) fn known(&mut self, id: &str, name: &str, outcome: CallOutcome, in_log: bool) {
         let at = self.slot(id, name);
         self.end(at, outcome, in_log);
     }
 
     /// A call that has to be made.
-    pub(super) fn add(&mut self, job: Job) {
+    pub(super) fn add(&mut self, job: ToolJob) {
         let at = self.slot(job.call.id(), job.call.tool());
         let turn = self.places.queue(at);
         self.planned.push((at, job, turn));
     }
 
     fn slot(&mut self, id: &str, name: &str) -> usize {
-        self.slots.push(Slot {
+        self.slots.push(CallRecord {
             id: id.to_owned(),
             name: name.to_owned(),
             message: None,
@@ -146,16 +146,16 @@ impl Running {
     }
 
     /// All calls, in their order.
-    pub(super) fn into_slots(self) -> Vec<Slot> {
+    pub(super) fn into_slots(self) -> Vec<CallRecord> {
         self.slots
     }
 
-    fn done(&mut self, done: Result<(Id, Outcome), JoinError>) {
+    fn done(&mut self, done: Result<(Id, CallOutcome), JoinError>) {
         let (id, outcome) = match done {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(%error, "a tool panicked");
-                (error.id(), Outcome::Failed("the tool failed".into()))
+                (error.id(), CallOutcome::Failed("the tool failed".into()))
             }
         };
         // What it said before its end comes before its end. What others say meanwhile can wait.
@@ -169,11 +169,11 @@ impl Running {
         self.end(at, outcome, false);
     }
 
-    fn hear(&mut self, said: Said) {
+    fn hear(&mut self, said: ToolEvent) {
         match &said.event {
             ChatEvent::InputRequest(request) => {
                 self.is_open(request);
-                let asks = |slot: &Slot| Some(&slot.id) == request.call_id.as_ref();
+                let asks = |slot: &CallRecord| Some(&slot.id) == request.call_id.as_ref();
                 if let Some(at) = self.slots.iter().position(asks) {
                     self.places.leave(at);
                 }
@@ -186,14 +186,14 @@ impl Running {
         self.ready.push_back((said.event, Some(said.taken)));
     }
 
-    fn end(&mut self, at: usize, mut outcome: Outcome, in_log: bool) {
+    fn end(&mut self, at: usize, mut outcome: CallOutcome, in_log: bool) {
         let bytes = match &outcome {
-            Outcome::Given(content) => json_bytes(content),
-            Outcome::HandedOver(handoff) => json_bytes(&handoff.server_output),
-            Outcome::Failed(_) => 0,
+            CallOutcome::Given(content) => json_bytes(content),
+            CallOutcome::HandedOver(handoff) => json_bytes(&handoff.server_output),
+            CallOutcome::Failed(_) => 0,
         };
         if bytes > self.result_bytes {
-            outcome = Outcome::Failed("the result is larger than this server takes".into());
+            outcome = CallOutcome::Failed("the result is larger than this server takes".into());
         }
         let slot = &mut self.slots[at];
         // Nobody waits for these any more.
@@ -202,16 +202,16 @@ impl Running {
             self.ready.push_back((resolved.into(), None));
         }
         let event = match outcome {
-            Outcome::Given(content) => {
+            CallOutcome::Given(content) => {
                 slot.message = Some(Message::tool(&slot.id, &content));
                 ChatEvent::tool_result(&slot.id, &slot.name, content)
             }
-            Outcome::Failed(message) => {
+            CallOutcome::Failed(message) => {
                 let message = ToolFailure::cut(message);
                 slot.message = Some(Message::tool_failed(&slot.id, &message));
                 ChatEvent::tool_error(&slot.id, &slot.name, message)
             }
-            Outcome::HandedOver(handoff) => {
+            CallOutcome::HandedOver(handoff) => {
                 slot.handed_over = true;
                 handoff.into()
             }
@@ -222,7 +222,7 @@ impl Running {
     }
 }
 
-impl Slot {
+impl CallRecord {
     /// What a client is to hand back of it.
     pub(super) fn result(&self) -> Option<ToolResult> {
         let message = self.message.as_ref()?;
@@ -231,9 +231,9 @@ impl Slot {
 }
 
 fn json_bytes(content: &(impl serde::Serialize + ?Sized)) -> usize {
-    struct Count(usize);
+    struct ByteCounter(usize);
 
-    impl std::io::Write for Count {
+    impl std::io::Write for ByteCounter {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0 += bytes.len();
             Ok(bytes.len())
@@ -244,7 +244,7 @@ fn json_bytes(content: &(impl serde::Serialize + ?Sized)) -> usize {
         }
     }
 
-    let mut count = Count(0);
+    let mut count = ByteCounter(0);
     serde_json::to_writer(&mut count, content).map_or(usize::MAX, |()| count.0)
 }
 
@@ -259,8 +259,8 @@ mod tests {
         chat::{Inputs, ToolProgress},
         tools::{
             Call, Tools,
-            call::{About, Serves},
-            job::Part,
+            call::{CallInfo, CallScope},
+            job::JobPart,
             tool_fn,
         },
     };
@@ -270,10 +270,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_talks_without_pause_keeps_nobody_from_its_turn() {
-        let mut running = Running::new(1, 100);
+        let mut running = RunningCalls::new(1, 100);
         let tool = tool_fn("quick", "", |_: Nothing, _: Call| async { Ok("done") });
         let tools = Tools::new().with(tool);
-        let serves = Arc::new(Serves {
+        let serves = Arc::new(CallScope {
             session_id: None,
             owner: None,
             chat_id: None,
@@ -282,14 +282,14 @@ mod tests {
             input_timeout: Duration::MAX,
         });
         for id in ["1", "2"] {
-            let about = About {
+            let about = CallInfo {
                 id: id.into(),
                 name: "quick".into(),
                 arguments: json!({}),
                 key: id.into(),
                 serves: Arc::clone(&serves),
             };
-            running.add(Job {
+            running.add(ToolJob {
                 entry: Arc::clone(tools.entries().next().unwrap()),
                 call: Call::new(
                     about,
@@ -300,7 +300,7 @@ mod tests {
                 ),
                 timeout: Duration::MAX,
                 interrupted: false,
-                part: Part::First { approved: false },
+                part: JobPart::First { approved: false },
             });
         }
         let outbox = running.outbox();

@@ -7,7 +7,7 @@ use std::{
 use futures_core::TryStream;
 use tower_service::Service;
 
-use super::{ToolFuture, conversation::Conversation, layer::Config};
+use super::{ToolFuture, conversation::Conversation, layer::ToolConfig};
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest},
@@ -17,11 +17,11 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ToolService<S> {
     inner: S,
-    config: Arc<Config>,
+    config: Arc<ToolConfig>,
 }
 
 impl<S> ToolService<S> {
-    pub(super) fn new(inner: S, config: Arc<Config>) -> Self {
+    pub(super) fn new(inner: S, config: Arc<ToolConfig>) -> Self {
         Self { inner, config }
     }
 }

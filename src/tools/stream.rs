@@ -8,7 +8,7 @@ use futures_core::{Stream, TryStream};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::conversation::{Conversation, Taken};
+use super::conversation::{Conversation, EventAction};
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest},
@@ -25,13 +25,13 @@ pin_project! {
         inner: S,
         conversation: Box<Conversation>,
         #[pin]
-        state: State<S::Future, S::Response>,
+        state: ToolStreamState<S::Future, S::Response>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, T> {
+    enum ToolStreamState<F, T> {
         // Tools run.
         Tools,
         // The provider is to be asked once it is ready.
@@ -57,8 +57,8 @@ where
             inner,
             conversation,
             state: match stream {
-                Some(stream) => State::Streaming { stream },
-                None => State::Tools,
+                Some(stream) => ToolStreamState::Streaming { stream },
+                None => ToolStreamState::Tools,
             },
         }
     }
@@ -86,54 +86,54 @@ where
                     }
                     // Nothing follows these, and no tool runs after them.
                     Some(Ok(event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
-                        state.set(State::Over);
+                        state.set(ToolStreamState::Over);
                         return Poll::Ready(Some(Ok(event)));
                     }
                     Some(Ok(mut event)) => match conversation.take(&mut event) {
-                        Taken::Pass => return Poll::Ready(Some(Ok(event))),
-                        Taken::Turn => match conversation.begin_tools() {
-                            Ok(()) => state.set(State::Tools),
+                        EventAction::Pass => return Poll::Ready(Some(Ok(event))),
+                        EventAction::Turn => match conversation.begin_tools() {
+                            Ok(()) => state.set(ToolStreamState::Tools),
                             Err(error) => break error.into(),
                         },
-                        Taken::Close => state.set(State::Closing),
+                        EventAction::Close => state.set(ToolStreamState::Closing),
                     },
                     Some(Err(error)) => break error.into(),
                     None if conversation.has_calls() => match conversation.begin_tools() {
-                        Ok(()) => state.set(State::Tools),
+                        Ok(()) => state.set(ToolStreamState::Tools),
                         Err(error) => break error.into(),
                     },
                     None => {
                         conversation.end();
-                        state.set(State::Closing);
+                        state.set(ToolStreamState::Closing);
                     }
                 },
                 StateProjection::Tools => match ready!(conversation.poll_tools(cx)) {
                     Some(event) => return Poll::Ready(Some(Ok(event))),
-                    None if conversation.is_handed_over() => state.set(State::Closing),
+                    None if conversation.is_handed_over() => state.set(ToolStreamState::Closing),
                     None => match conversation.may_ask() {
-                        Ok(()) => state.set(State::Asking),
+                        Ok(()) => state.set(ToolStreamState::Asking),
                         Err(error) => break error.into(),
                     },
                 },
                 StateProjection::Asking => match ready!(this.inner.poll_ready(cx)) {
                     Ok(()) => {
                         let future = this.inner.call(conversation.turn());
-                        state.set(State::Calling { future });
+                        state.set(ToolStreamState::Calling { future });
                     }
                     Err(error) => break error.into(),
                 },
                 StateProjection::Calling { future } => match ready!(future.poll(cx)) {
-                    Ok(stream) => state.set(State::Streaming { stream }),
+                    Ok(stream) => state.set(ToolStreamState::Streaming { stream }),
                     Err(error) => break error.into(),
                 },
                 StateProjection::Closing => match conversation.closing() {
                     Some(event) => return Poll::Ready(Some(Ok(event))),
-                    None => state.set(State::Over),
+                    None => state.set(ToolStreamState::Over),
                 },
                 StateProjection::Over => return Poll::Ready(None),
             }
         };
-        state.set(State::Over);
+        state.set(ToolStreamState::Over);
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -144,11 +144,11 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Tools => "tools run",
-            State::Asking | State::Calling { .. } => "asking",
-            State::Streaming { .. } => "streaming",
-            State::Closing => "closing",
-            State::Over => "over",
+            ToolStreamState::Tools => "tools run",
+            ToolStreamState::Asking | ToolStreamState::Calling { .. } => "asking",
+            ToolStreamState::Streaming { .. } => "streaming",
+            ToolStreamState::Closing => "closing",
+            ToolStreamState::Over => "over",
         };
         f.debug_tuple("ToolStream").field(&state).finish()
     }

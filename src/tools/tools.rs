@@ -6,11 +6,11 @@ use crate::chat::{InvalidSchema, Schema, ToolDefinition};
 /// The tools that a [`ToolLayer`](super::ToolLayer) may run. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Tools {
-    entries: Arc<Vec<Arc<Entry>>>,
+    entries: Arc<Vec<Arc<ToolEntry>>>,
 }
 
 /// A tool, with what was asked of it once.
-pub(super) struct Entry {
+pub(super) struct ToolEntry {
     pub(super) definition: ToolDefinition,
     pub(super) terms: ToolOptions,
     pub(super) schema: Schema,
@@ -84,7 +84,7 @@ impl Tools {
         }
         let schema = Schema::new(&definition.parameters)
             .map_err(|source| InvalidTool::Parameters { name, source })?;
-        let entry = Entry {
+        let entry = ToolEntry {
             terms: tool.terms(),
             definition,
             schema,
@@ -102,11 +102,11 @@ impl Tools {
             .map(|entry| entry.definition.name.as_str())
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<ToolEntry>> {
         self.entries.iter()
     }
 
-    fn entry(&self, name: &str) -> Option<&Arc<Entry>> {
+    fn entry(&self, name: &str) -> Option<&Arc<ToolEntry>> {
         let mut entries = self.entries.iter();
         entries.find(|entry| entry.definition.name == name)
     }

@@ -3,8 +3,8 @@ use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use unbroken::{
     chat::{ChatEvent, ChatRequest},
     dialect::{
-        Abort, Answer, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, ResponseMode,
-        Route, Start,
+        Abort, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, ResponseData,
+        ResponseMode, Route, Start,
     },
     headers::SESSION_ID,
     log::{Chunk, SessionId},
@@ -63,18 +63,18 @@ impl Dialect for PlainText {
         response
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
         match answer {
             // The encoder writes the body.
-            Answer::Stream { session, .. } => {
+            ResponseData::Stream { session, .. } => {
                 let mut response = text(String::new());
                 let id = HeaderValue::from_str(session.id.as_str());
                 let id = id.expect("an id has the characters of a header");
                 response.headers_mut().insert(SESSION_ID, id);
                 response
             }
-            Answer::Aborted { already: false, .. } => text("stopping\n".into()),
-            Answer::Aborted { .. } => text("it had ended\n".into()),
+            ResponseData::Aborted { already: false, .. } => text("stopping\n".into()),
+            ResponseData::Aborted { .. } => text("it had ended\n".into()),
             // The cursor is the last line there will ever be.
             _ => {
                 let mut nothing = Response::default();

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use serde_json::json;
 use tower_layer::Layer as _;
 use unbroken::{
-    access::{Access, Action, Identified, OnlyTheOwner, SessionInfo},
+    access::{Access, Action, Identified, OnlyTheOwner, SessionRef},
     durable::DurableLayer,
     log::{ChatId, Owner},
     session::Sessions,
@@ -164,7 +164,7 @@ impl Access for Open {
         &'a self,
         _: Option<&'a Owner>,
         _: Action,
-        _: Option<SessionInfo<'a>>,
+        _: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         Box::pin(async { true })
     }
@@ -264,7 +264,7 @@ impl Access for Strict {
         &'a self,
         _: Option<&'a Owner>,
         action: Action,
-        session: Option<SessionInfo<'a>>,
+        session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         let chat = session.and_then(|it| it.chat).map(ChatId::as_str);
         let allowed = !(action == Action::Start && chat == Some("closed"));

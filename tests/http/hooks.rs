@@ -17,8 +17,8 @@ use crate::{
 
 #[derive(Debug)]
 enum Entry {
-    SessionStarted(SessionStarted),
-    SessionEnded(Box<SessionEnded>),
+    Started(SessionStarted),
+    Ended(Box<SessionEnded>),
 }
 
 struct Books(mpsc::UnboundedReceiver<Entry>);
@@ -33,7 +33,7 @@ impl Books {
 
     async fn begun(&mut self) -> SessionStarted {
         match self.next().await {
-            Entry::Begun(begun) => begun,
+            Entry::Started(begun) => begun,
             other @ Entry::Ended(_) => panic!("{other:?}"),
         }
     }
@@ -41,7 +41,7 @@ impl Books {
     async fn ended(&mut self) -> SessionEnded {
         match self.next().await {
             Entry::Ended(ended) => *ended,
-            other @ Entry::Begun(_) => panic!("{other:?}"),
+            other @ Entry::Started(_) => panic!("{other:?}"),
         }
     }
 
@@ -61,7 +61,7 @@ async fn kept(sessions: Sessions) -> (Server, Calls, Books) {
                 async move {
                     // Slower than the provider: `on_end` waits for it all the same.
                     tokio::time::sleep(Duration::from_millis(30)).await;
-                    let _ = tell.send(Entry::Begun(it));
+                    let _ = tell.send(Entry::Started(it));
                 }
             })
             .on_end(move |it| {

@@ -11,9 +11,9 @@ use std::{
 use unbroken::{
     log::{Chunk, Epoch, Lsn, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Durability, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
-        Store, StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Durability, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -184,7 +184,7 @@ impl Store for Lost {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.or(self.store.delete(id, how))
     }

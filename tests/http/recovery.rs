@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, Message, ToolCall},
-    durable::{ClientFields, DurableLayer, Policy, Recovery, SessionEnded},
+    durable::{ClientFields, DurableLayer, Recovery, RecoveryPolicy, SessionEnded},
     log::{Digest, Outcome, Position},
     provider::scripted::{Script, Scripted},
     session::{Limits, Sessions},
@@ -194,7 +194,7 @@ async fn who_decides_sees_the_request_the_answer_so_far_and_the_attempt() {
         let seen = seen.clone();
         layer.recovery(Recovery::fail().decide(move |interrupted| {
             seen.lock().unwrap().push(interrupted);
-            async { Policy::Resume }
+            async { RecoveryPolicy::Resume }
         }))
     })
     .await;

@@ -12,7 +12,7 @@ use tower::{Service, ServiceExt};
 use unbroken::{
     chat::{ChatEvent, ChatRequest, ProviderError},
     log::ErrorCode,
-    provider::http::{AnswerStream, ResponseFuture},
+    provider::http::{AnswerFuture, AnswerStream},
 };
 
 // Only a test that is about to fail waits for so long.
@@ -80,12 +80,8 @@ pub(crate) async fn never_a_clean_success<P>(
     recording: &Recording,
     provider: impl Fn(SocketAddr) -> P,
 ) where
-    P: Service<
-            ChatRequest,
-            Response = AnswerStream,
-            Error = ProviderError,
-            Future = ResponseFuture,
-        > + Clone,
+    P: Service<ChatRequest, Response = AnswerStream, Error = ProviderError, Future = AnswerFuture>
+        + Clone,
 {
     let (mut cut, mut whole) = (0, 0);
     for response in [

@@ -19,7 +19,7 @@ use unbroken::{
     session::*,
     store::{AfterAppend, Lease, Memory, Seal, Store, StoreExt, Token},
 };
-use unbroken_conformance::{Fault, FaultStore, Jump, Op, Rewind};
+use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rewind};
 
 #[tokio::test(start_paused = true)]
 async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
@@ -391,7 +391,7 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
         .retention(Retention::until_released().grace(Duration::from_secs(1)))
         .build();
     let first = bytes::Bytes::from_static(b"{}");
-    let start = Start::new(SessionId::random(), "test".into(), Digest([0; 32]), first);
+    let start = SessionSpec::new(SessionId::random(), "test".into(), Digest([0; 32]), first);
     let id = start.id.clone();
     let provider = unbroken::chat::provider_fn(|_: unbroken::chat::ChatRequest| {
         futures_util::stream::iter([Ok::<_, unbroken::BoxError>(

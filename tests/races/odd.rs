@@ -11,9 +11,9 @@ use std::{
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
+        Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 

@@ -16,9 +16,9 @@ use unbroken::{
         SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
-        Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
 };
 use unbroken_conformance::{Fault, FaultStore, Op};
@@ -149,7 +149,7 @@ async fn nobody_waits_for_an_answer_to_a_session_that_is_over() {
     begin(&sessions, &id, source, &inbox).await;
     teller.mark("may I?", Mark::Waiting);
     let waits = inbox.clone();
-    let waits = tokio::spawn(async move { waits.named("a").await });
+    let waits = tokio::spawn(async move { waits.recv("a").await });
     settle().await;
     assert!(!waits.is_finished());
     drop(teller);

@@ -16,9 +16,9 @@ use unbroken::{
         Continuation, Limits, Orphan, ReadError, Reader, RecoveryHandler, Sessions, SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
-        Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
 };
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind};

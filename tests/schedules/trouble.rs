@@ -2,7 +2,7 @@
 
 use tokio::time::sleep;
 use unbroken::store::Memory;
-use unbroken_conformance::{Fault, FaultStore, Jump, Op, Rates, Rewind};
+use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rates, Rewind};
 
 use crate::{
     audit::Audit,

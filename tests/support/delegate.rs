@@ -47,7 +47,7 @@ macro_rules! delegate {
             -> Result<(), StoreError>);
     };
     (@$field:ident delete) => {
-        delegate!(@$field delete(id: &'a SessionId, how: Delete) -> Result<(), StoreError>);
+        delegate!(@$field delete(id: &'a SessionId, how: DeleteMode) -> Result<(), StoreError>);
     };
     (@$field:ident list) => {
         delegate!(@$field list(filter: &'a Filter) -> Result<Listing, StoreError>);

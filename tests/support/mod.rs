@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use unbroken::{
     log::{Digest, Ending, Lsn, Outcome, ServiceName, SessionId},
-    session::{Format, Mark, Reader, Session, Sessions, Source, Start},
+    session::{Format, Mark, Reader, Session, SessionSpec, Sessions, Source},
 };
 
 /// Writes endings as words: `complete`, `aborted`, `interrupted`, …
@@ -145,8 +145,8 @@ pub(crate) fn id(name: &str) -> SessionId {
         .expect("a test's id is valid")
 }
 
-pub(crate) fn start(id: &SessionId) -> Start {
-    Start::new(
+pub(crate) fn start(id: &SessionId) -> SessionSpec {
+    SessionSpec::new(
         id.clone(),
         ServiceName::new("test"),
         Digest([7; 32]),

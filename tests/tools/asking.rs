@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use unbroken::{
     BoxFuture,
     chat::{
-        Answers, ChatEvent, ChatRequest, InputAnswer, InputId, InputKind, InputOutcome,
+        ChatEvent, ChatRequest, InputAnswer, InputAnswers, InputId, InputKind, InputOutcome,
         InputRequest, InputResolved, InputSource, Inputs, Transcript,
     },
     tools::{Call, Question, ToolLayer, Tools, Unanswered, tool_fn},
@@ -57,7 +57,7 @@ async fn with_answers(
     model: &Model,
     given: impl IntoIterator<Item = InputAnswer>,
 ) -> Vec<ChatEvent> {
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let mut given = given.into_iter();
     let mut stream = start(layer, model, asked_for(answers.inputs())).await;
     let mut events = Vec::new();
@@ -174,7 +174,7 @@ async fn what_needs_no_approval_asks_nobody() {
 #[tokio::test(start_paused = true)]
 async fn nothing_runs_before_whoever_keeps_the_log_has_the_approval() {
     let (model, paid) = (big(), Arc::default());
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let layer = ToolLayer::new(paying(&paid));
     let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
     let request = loop {
@@ -207,7 +207,7 @@ async fn the_time_that_people_take_is_not_the_tools() {
     let tools = Tools::new().with(asks.timeout(Duration::from_secs(10)));
     let model = Model::calling([call("1", "ask", json!({}))]);
     let layer = ToolLayer::new(tools).input_timeout(Duration::from_secs(300));
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
@@ -291,7 +291,7 @@ async fn a_question_that_its_tool_forgets_is_put_away_when_the_tool_is_done() {
     assert_eq!(all_but_the_end.open_inputs().count(), 0);
 }
 
-/// Answers that arrive only when the question is closed.
+/// InputAnswers that arrive only when the question is closed.
 struct AtTheVeryLast;
 
 impl InputSource for AtTheVeryLast {
@@ -346,7 +346,7 @@ async fn two_calls_ask_at_once_and_each_gets_its_own_answer() {
         ]),
         Arc::default(),
     );
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let layer = ToolLayer::new(paying(&paid));
     let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
     let (mut ids, mut events): (Vec<(InputId, Option<String>)>, Vec<_>) = (Vec::new(), Vec::new());
@@ -391,7 +391,7 @@ async fn another_question_than_the_one_that_was_answered_before_is_asked_and_res
     let model = Model::calling([call("1", "moody", json!({}))]);
     let yes = |run: u64| InputAnswer::accept(json!(run));
     // The first is answered, the second isn't.
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let mut stream = start(&layer, &model, asked_for(answers.inputs())).await;
     let mut before = Vec::new();
     while asked(&before).len() < 2 {
@@ -407,7 +407,7 @@ async fn another_question_than_the_one_that_was_answered_before_is_asked_and_res
 
     let mut again = request();
     again.so_far = Some(Arc::new(before.iter().collect::<Transcript>()));
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     again.inputs = answers.inputs();
     let open = asked(&before)[1].input_id.clone();
     answers.give(open, yes(1)).unwrap();

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use unbroken::{
     chat::{
-        Authority, ChatEvent, ChatRequest, ConversationState, EnabledTools, FinishReason,
-        IsomorphicClientOutput, IsomorphicTool, Message, Role, Transcript, Usage,
+        ChatEvent, ChatRequest, ConversationState, EnabledTools, FinishReason,
+        IsomorphicClientOutput, IsomorphicTool, Message, Role, ToolAuthority, Transcript, Usage,
     },
     tools::{Call, ToolFailure, ToolLayer, Tools, client_tool, handoff_fn},
 };
@@ -223,7 +223,7 @@ async fn the_second_half_of_a_tool_makes_of_the_clients_part_what_the_model_is_t
         assert_eq!(handoff.server_output, json!({"free": ["1A", "2C"]}));
         assert_eq!(
             (&handoff.authority, handoff.uses_handoff),
-            (&Authority::Server, true)
+            (&ToolAuthority::Server, true)
         );
 
         let events = answer(

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use unbroken::{
     chat::{
-        Answers, ChatEvent, ChatRequest, FinishReason, InputAnswer, InputRequest,
+        ChatEvent, ChatRequest, FinishReason, InputAnswer, InputAnswers, InputRequest,
         IsomorphicClientOutput, Message, ToolRuns, Transcript,
     },
     tools::{Call, Question, ToolLayer, Tools, client_tool, handoff_fn, tool_fn},
@@ -90,7 +90,7 @@ struct World {
     layer: ToolLayer,
     model: Model,
     ran: Ran,
-    answers: Answers,
+    answers: InputAnswers,
 }
 
 impl World {
@@ -100,7 +100,7 @@ impl World {
             layer: ToolLayer::new(ran.tools()),
             model: model(),
             ran,
-            answers: Answers::new(),
+            answers: InputAnswers::new(),
         }
     }
 

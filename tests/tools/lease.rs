@@ -8,7 +8,7 @@ use unbroken::{
     chat::{Capabilities, ChatEvent},
     durable::ProviderSource,
     log::{Digest, Position, SessionId},
-    session::{Sessions, Start},
+    session::{SessionSpec, Sessions},
     store::{Memory, Store, Token},
     tools::ToolLayer,
 };
@@ -36,7 +36,7 @@ async fn past_its_lease_a_server_asks_no_model_and_starts_no_tool() {
         let source = ProviderSource::new(layer.layer(model.provider()), request());
         let first = ChatEvent::session_info(Capabilities::new()).to_json();
         let id = SessionId::random();
-        let start = Start::new(id.clone(), "test".into(), Digest([0; 32]), first.freeze());
+        let start = SessionSpec::new(id.clone(), "test".into(), Digest([0; 32]), first.freeze());
         let permit = sessions.permit(None).unwrap();
         let started = sessions.start(permit, start, source).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;

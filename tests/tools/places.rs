@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use unbroken::{
-    chat::{Answers, ChatEvent, InputAnswer, InputId, Transcript},
+    chat::{ChatEvent, InputAnswer, InputAnswers, InputId, Transcript},
     tools::{Call, Question, ToolLayer, Tools, Unanswered, tool_fn},
 };
 
@@ -134,8 +134,8 @@ fn calling<const N: usize>(calls: [(&str, Value); N]) -> Model {
 async fn one_by_one<const N: usize>(
     count: &Count,
     calls: [(&str, Value); N],
-) -> (Answered, Answers) {
-    let answers = Answers::new();
+) -> (Answered, InputAnswers) {
+    let answers = InputAnswers::new();
     let mut request = request();
     request.inputs = answers.inputs();
     request.extensions.insert(Behind::default());
@@ -236,7 +236,7 @@ async fn what_was_asked_before_another_server_went_on_holds_up_nobody() {
     let asked = questions(&before);
     drop(answer);
 
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let mut request = request();
     request.inputs = answers.inputs();
     request.so_far = Some(Arc::new(before.iter().collect()));
@@ -296,8 +296,8 @@ async fn a_call_has_one_place_however_often_it_asked_for_it() {
 
 /// Starts an answer in which somebody asks behind the back of the first call, has its answer, and waits
 /// for a place that another call has.
-async fn behind<const N: usize>(calls: [(&str, Value); N]) -> (Answered, Answers, Allowed) {
-    let answers = Answers::new();
+async fn behind<const N: usize>(calls: [(&str, Value); N]) -> (Answered, InputAnswers, Allowed) {
+    let answers = InputAnswers::new();
     let behind = Behind::default();
     let mut request = request();
     request.inputs = answers.inputs();
@@ -377,7 +377,7 @@ async fn without_a_word_in_the_log_no_place_is_given_up() {
     drop(answer);
     count.now.store(0, SeqCst);
 
-    let answers = Answers::new();
+    let answers = InputAnswers::new();
     let mut request = request();
     request.inputs = answers.inputs();
     request.so_far = Some(Arc::new(before.iter().collect()));

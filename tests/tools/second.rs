@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use unbroken::{
     BoxError, BoxFuture,
-    chat::{Answers, ChatEvent, InputAnswer, IsomorphicClientOutput, Message, ToolDefinition},
+    chat::{ChatEvent, InputAnswer, InputAnswers, IsomorphicClientOutput, Message, ToolDefinition},
     tools::{Call, Output, Tool, ToolFailure, ToolLayer, ToolOptions, Tools, handoff_fn, tool_fn},
 };
 
@@ -50,7 +50,7 @@ async fn a_second_half_runs_only_if_somebody_allows_it() {
         (InputAnswer::decline(), 0),
         (InputAnswer::accept(Value::Null), 1),
     ] {
-        let (counted, answers) = (Counted::default(), Answers::new());
+        let (counted, answers) = (Counted::default(), InputAnswers::new());
         let layer = ToolLayer::new(Tools::new().with(Allowed(counted.clone())));
         let model = Model::new([vec![ChatEvent::text("Done.")]]);
         // Nobody was asked before: all of it is made up.

@@ -13,7 +13,7 @@ use crate::Rejection;
 /// ```
 /// use axum::{Router, extract::State, routing::get};
 /// use unbroken::{log::Owner, session::Sessions, store::StoreError};
-/// use unbroken_axum::{Cursor, Rejection, SessionId};
+/// use unbroken_axum::{RequestCursor, Rejection, SessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 /// #     type Rejection = http::StatusCode;
@@ -29,7 +29,7 @@ use crate::Rejection;
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,
 ///     SessionId(id): SessionId,
-///     Cursor(after): Cursor,
+///     RequestCursor(after): RequestCursor,
 /// ) -> Result<String, Rejection> {
 ///     let state = sessions.state(&id).await?;
 ///     if state.info.owner.as_ref() != Some(&user) {
@@ -40,9 +40,9 @@ use crate::Rejection;
 /// # let _: Router<Sessions> = Router::new().route("/{id}/missed", get(missed));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cursor(pub Position);
+pub struct RequestCursor(pub Position);
 
-impl<S: Sync> FromRequestParts<S> for Cursor {
+impl<S: Sync> FromRequestParts<S> for RequestCursor {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {

@@ -6,7 +6,7 @@
 //! * [`mount`] nests a service so that its `Location` and `Content-Location` headers know the whole
 //!   path;
 //! * [`identify_with`] names a session's owner by any extractor, and keeps its rejection;
-//! * [`SessionId`], [`Cursor`] and [`Resume`] are extractors for handlers of one's own, with
+//! * [`RequestSessionId`], [`RequestCursor`] and [`Resume`] are extractors for handlers of one's own, with
 //!   [`Rejection`]s as `application/problem+json`;
 //! * [`SessionResponse`] is what such a handler answers with.
 //!
@@ -55,11 +55,11 @@ mod resume;
 mod session_id;
 
 pub use self::{
-    cursor::Cursor,
+    cursor::RequestCursor,
     identify::{IdentifyWith, identify_with},
     mount::{Mounted, mount},
     rejection::Rejection,
     response::SessionResponse,
     resume::Resume,
-    session_id::SessionId,
+    session_id::RequestSessionId,
 };

@@ -13,7 +13,7 @@ use crate::Rejection;
 /// Extracts the id of the session that a request means: the path parameter `id` or `session_id`,
 /// else the header `X-Session-Id`, else the query's `sessionId`.
 ///
-/// Rejects with 400 what isn't an id, and its absence; `Option<SessionId>` takes absence for `None`.
+/// Rejects with 400 what isn't an id, and its absence; `Option<RequestSessionId>` takes absence for `None`.
 /// Whether there is such a session, and whose, is for the handler to find out: no policy stands
 /// before it.
 ///
@@ -21,7 +21,7 @@ use crate::Rejection;
 /// use axum::{Json, Router, extract::State, routing::get};
 /// use serde_json::{Value, json};
 /// use unbroken::{log::Owner, session::Sessions, store::StoreError};
-/// use unbroken_axum::{Rejection, SessionId};
+/// use unbroken_axum::{Rejection, RequestSessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 /// #     type Rejection = http::StatusCode;
@@ -36,7 +36,7 @@ use crate::Rejection;
 /// async fn status(
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,
-///     SessionId(id): SessionId,
+///     RequestSessionId(id): RequestSessionId,
 /// ) -> Result<Json<Value>, Rejection> {
 ///     let state = sessions.state(&id).await?;
 ///     if state.info.owner.as_ref() != Some(&user) {
@@ -50,9 +50,9 @@ use crate::Rejection;
 ///     .with_state(Sessions::in_memory());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionId(pub log::SessionId);
+pub struct RequestSessionId(pub log::SessionId);
 
-impl<S: Send + Sync> FromRequestParts<S> for SessionId {
+impl<S: Send + Sync> FromRequestParts<S> for RequestSessionId {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
@@ -67,7 +67,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionId {
     }
 }
 
-impl<S: Send + Sync> OptionalFromRequestParts<S> for SessionId {
+impl<S: Send + Sync> OptionalFromRequestParts<S> for RequestSessionId {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {

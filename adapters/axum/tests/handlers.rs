@@ -16,10 +16,12 @@ use unbroken::{
     access::{AnyoneWithTheId, OnlyTheOwner},
     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
     durable::{DurableLayer, ProviderSource, digest_of},
-    log::Owner,
-    session::{self, Sessions, Start},
+    log::{self, Owner},
+    session::{SessionSpec, Sessions},
 };
-use unbroken_axum::{Cursor, Rejection, Resume, SessionId, SessionResponse, identify_with, mount};
+use unbroken_axum::{
+    Rejection, RequestCursor, RequestSessionId, Resume, SessionResponse, identify_with, mount,
+};
 
 const ID: &str = "a-session-of-some-client-0001";
 
@@ -33,16 +35,16 @@ macro_rules! provider {
 
 async fn ask(
     State(sessions): State<Sessions>,
-    id: Option<SessionId>,
+    id: Option<RequestSessionId>,
     resume: Resume,
     Json(question): Json<String>,
 ) -> Result<SessionResponse, Rejection> {
-    let id = id.map_or_else(log::SessionId::random, |SessionId(id)| id);
+    let id = id.map_or_else(log::SessionId::random, |RequestSessionId(id)| id);
     let info = ChatEvent::session_info(Capabilities::new())
         .to_json()
         .freeze();
     let digest = digest_of(["ask", &question]);
-    let start = Start::new(id, "ask".into(), digest, info);
+    let start = SessionSpec::new(id, "ask".into(), digest, info);
     let source = ProviderSource::new(provider!(), ChatRequest::from_user(question));
     let started = sessions
         .start(sessions.permit(None)?, start, source)
@@ -52,13 +54,13 @@ async fn ask(
 
 async fn read(
     State(sessions): State<Sessions>,
-    SessionId(id): SessionId,
+    RequestSessionId(id): RequestSessionId,
     resume: Resume,
 ) -> Result<SessionResponse, Rejection> {
     resume.of(&sessions.attach(&id).await?).await
 }
 
-async fn cursor(Cursor(after): Cursor) -> String {
+async fn cursor(RequestCursor(after): RequestCursor) -> String {
     after.lsn.to_string()
 }
 
@@ -157,10 +159,10 @@ async fn rejections_are_problems() {
 
 #[tokio::test]
 async fn the_id_of_a_session_is_in_the_path_or_else_in_the_header_or_query() {
-    async fn id(id: Result<SessionId, Rejection>) -> String {
+    async fn id(id: Result<RequestSessionId, Rejection>) -> String {
         id.map_or_else(
             |it| it.0.problem.urn().to_owned(),
-            |SessionId(id)| id.to_string(),
+            |RequestSessionId(id)| id.to_string(),
         )
     }
     let app: Router = Router::new()

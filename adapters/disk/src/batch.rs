@@ -10,14 +10,14 @@ use bytes::{Buf, BufMut};
 
 /// The head of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct BatchHeader {
     pub(crate) sequence: u64,
     /// By the store's clock.
     pub(crate) time: Duration,
     pub(crate) len: u32,
 }
 
-impl Head {
+impl BatchHeader {
     pub(crate) const LEN: usize = 32;
 
     pub(crate) fn write(self, salt: u64, to: &mut [u8]) {

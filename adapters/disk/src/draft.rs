@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    session::{Change, DiskSession},
-    tidy::Tidy,
+    session::{DiskSession, FrameChange},
+    tidy::Compactor,
 };
 use unbroken::{
     log::SessionId,
@@ -13,20 +13,20 @@ use unbroken::{
 };
 
 /// A session as it will be.
-pub(crate) struct Draft {
+pub(crate) struct PendingSession {
     pub(crate) id: SessionId,
     pub(crate) number: u64,
     /// `None` if it is new.
     pub(crate) entry: Option<Arc<TableEntry<DiskSession>>>,
     pub(crate) machine: SessionMachine,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) wake: Wake,
+    pub(crate) changes: Vec<FrameChange>,
+    pub(crate) wake: WakeScope,
     /// Whether it was sealed or deleted.
     pub(crate) ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wake {
+pub(crate) enum WakeScope {
     Nobody,
     Readers,
     All,
@@ -35,7 +35,7 @@ pub(crate) enum Wake {
 /// Stands for the file that a batch will be written to.
 pub(crate) const PENDING: u32 = u32::MAX;
 
-impl Draft {
+impl PendingSession {
     pub(crate) fn new(
         id: &SessionId,
         number: u64,
@@ -48,7 +48,7 @@ impl Draft {
             entry,
             machine,
             changes: Vec::new(),
-            wake: Wake::Nobody,
+            wake: WakeScope::Nobody,
             ended: false,
         }
     }
@@ -58,7 +58,7 @@ impl Draft {
         self,
         sessions: &SessionTable<DiskSession>,
         now: Duration,
-        tidy: &mut Tidy,
+        tidy: &mut Compactor,
         (segment, start): (u32, u32),
     ) {
         let changes = self.changes.into_iter().map(|mut change| {
@@ -80,7 +80,7 @@ impl Draft {
             entry
         } else {
             let mut changes = changes;
-            let Some(Change::Base(base)) = changes.next() else {
+            let Some(FrameChange::Base(base)) = changes.next() else {
                 return;
             };
             let mut kept = DiskSession::new(self.machine, base);
@@ -95,9 +95,9 @@ impl Draft {
             sessions.index().ended(entry.number, due);
         }
         match self.wake {
-            Wake::Nobody => {}
-            Wake::Readers => entry.wake_readers(),
-            Wake::All => entry.wake_all(),
+            WakeScope::Nobody => {}
+            WakeScope::Readers => entry.wake_readers(),
+            WakeScope::All => entry.wake_all(),
         }
     }
 }

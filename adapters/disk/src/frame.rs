@@ -18,34 +18,34 @@ use unbroken::{
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
     /// All but the records.
-    Base(Base<'a>),
+    Base(SessionFrame<'a>),
     /// Where the session stands.
-    State(Stored<'a>),
-    /// Records, and where the session stands after them.
-    Append(Records<'a>, Stored<'a>),
-    /// Records that were written before, all in one place.
-    Run(Records<'a>),
+    State(RawState<'a>),
+    /// RawRecords, and where the session stands after them.
+    Append(RawRecords<'a>, RawState<'a>),
+    /// RawRecords that were written before, all in one place.
+    Run(RawRecords<'a>),
     /// What somebody answered.
     Answer(StoredAnswer),
 }
 
 /// What a session is made of.
 #[derive(Debug)]
-pub(crate) struct Base<'a> {
+pub(crate) struct SessionFrame<'a> {
     pub(crate) id: SessionId,
     pub(crate) info: Arc<SessionMeta>,
     pub(crate) request: &'a [u8],
     pub(crate) answers: AnswerLog,
-    pub(crate) machine: Stored<'a>,
+    pub(crate) machine: RawState<'a>,
 }
 
 /// A state that is not read yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stored<'a>(&'a [u8]);
+pub(crate) struct RawState<'a>(&'a [u8]);
 
-/// Records that are not read yet.
+/// RawRecords that are not read yet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Records<'a> {
+pub(crate) struct RawRecords<'a> {
     pub(crate) first: Lsn,
     pub(crate) epoch: Epoch,
     pub(crate) count: u32,
@@ -64,7 +64,7 @@ const LENGTH: usize = 4;
 /// The shortest frame: checksum, length, kind and number.
 pub(crate) const SHORTEST: usize = CHECKSUM + LENGTH + 1 + 8;
 
-impl Stored<'_> {
+impl RawState<'_> {
     pub(crate) fn machine(self, info: Arc<SessionMeta>) -> Option<SessionMachine> {
         let mut from = self.0;
         let machine = SessionMachine::decode(&mut from, info).ok()?;
@@ -72,7 +72,7 @@ impl Stored<'_> {
     }
 }
 
-impl Records<'_> {
+impl RawRecords<'_> {
     pub(crate) fn bytes(&self) -> usize {
         self.data.len()
     }
@@ -113,8 +113,8 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
             let info = info(&mut from)?;
             let request = bytes(&mut from)?;
             let answers = answers(&mut from)?;
-            let machine = Stored(from);
-            Frame::Base(Base {
+            let machine = RawState(from);
+            Frame::Base(SessionFrame {
                 id,
                 info,
                 request,
@@ -122,8 +122,8 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
                 machine,
             })
         }
-        STATE => Frame::State(Stored(from)),
-        APPEND => Frame::Append(records(&mut from)?, Stored(from)),
+        STATE => Frame::State(RawState(from)),
+        APPEND => Frame::Append(records(&mut from)?, RawState(from)),
         RUN => Frame::Run(records(&mut from).filter(|_| from.is_empty())?),
         ANSWER => Frame::Answer(answer(&mut from).filter(|_| from.is_empty())?),
         _ => return None,
@@ -132,19 +132,19 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
 }
 
 /// Writes a frame, and says how long it is.
-pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &Body<'_>) -> u32 {
+pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 {
     let start = to.len();
     to.put_bytes(0, CHECKSUM + LENGTH);
     to.put_u8(match body {
-        Body::Base { .. } => BASE,
-        Body::State(_) => STATE,
-        Body::Append(..) => APPEND,
-        Body::Run(_) => RUN,
-        Body::Answer(_) => ANSWER,
+        FrameBody::Base { .. } => BASE,
+        FrameBody::State(_) => STATE,
+        FrameBody::Append(..) => APPEND,
+        FrameBody::Run(_) => RUN,
+        FrameBody::Answer(_) => ANSWER,
     });
     to.put_u64_le(number);
     match body {
-        Body::Base {
+        FrameBody::Base {
             id,
             info,
             request,
@@ -156,13 +156,13 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &Body<'_>) -> u32 {
             put_answers(to, machine.answers());
             machine.encode(to);
         }
-        Body::State(machine) => machine.encode(to),
-        Body::Append(chunk, machine) => {
+        FrameBody::State(machine) => machine.encode(to),
+        FrameBody::Append(chunk, machine) => {
             put_records(to, std::slice::from_ref(chunk));
             machine.encode(to);
         }
-        Body::Run(chunks) => put_records(to, chunks),
-        Body::Answer(answer) => put_answer(to, answer),
+        FrameBody::Run(chunks) => put_records(to, chunks),
+        FrameBody::Answer(answer) => put_answer(to, answer),
     }
     let len = as_u32(to.len() - start);
     let body = len - as_u32(CHECKSUM + LENGTH);
@@ -173,7 +173,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &Body<'_>) -> u32 {
 }
 
 /// What to write.
-pub(crate) enum Body<'a> {
+pub(crate) enum FrameBody<'a> {
     Base {
         id: &'a SessionId,
         info: &'a SessionMeta,
@@ -207,7 +207,7 @@ fn put_records(to: &mut Vec<u8>, chunks: &[Chunk]) {
     }
 }
 
-fn records<'a>(from: &mut &'a [u8]) -> Option<Records<'a>> {
+fn records<'a>(from: &mut &'a [u8]) -> Option<RawRecords<'a>> {
     let first = Lsn::new(from.try_get_u64_le().ok()?);
     let epoch = Epoch {
         counter: from.try_get_u64_le().ok()?,
@@ -217,7 +217,7 @@ fn records<'a>(from: &mut &'a [u8]) -> Option<Records<'a>> {
     let bytes = from.try_get_u32_le().ok()?;
     let lens = take(from, usize::try_from(count).ok()?.checked_mul(4)?)?;
     let data = take(from, usize::try_from(bytes).ok()?)?;
-    (count > 0).then_some(Records {
+    (count > 0).then_some(RawRecords {
         first,
         epoch,
         count,

@@ -16,12 +16,12 @@ use tokio::{
 
 use super::{
     DiskOpenError, DiskOptions, files,
-    recover::Found,
-    segments::{Opened, Segments},
+    recover::RecoveredLog,
+    segments::{SegmentFiles, Segments},
     session::DiskSession,
-    tidy::{Live, Tidy},
-    work::Work,
-    writer::{Job, Outlook, Writer},
+    tidy::{Compactor, LiveBytes},
+    work::WriteBatch,
+    writer::{BatchAccess, DiskWriter, WriteJob},
 };
 use unbroken::store::{
     BoxFuture, StoreError,
@@ -71,16 +71,16 @@ use unbroken::store::{
 #[derive(Clone)]
 pub struct Disk {
     pub(crate) table: SessionTable<DiskSession>,
-    pub(crate) opened: Arc<Opened>,
+    pub(crate) opened: Arc<SegmentFiles>,
     path: Arc<Path>,
-    door: Arc<Door>,
+    door: Arc<JobSender>,
 }
 
 /// The way to the writer.
 #[derive(Debug)]
-struct Door {
+struct JobSender {
     // `None` once the store is closed.
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: Mutex<Option<mpsc::Sender<WriteJob>>>,
     closed: watch::Receiver<()>,
 }
 
@@ -134,7 +134,7 @@ impl Disk {
         fs::create_dir_all(path).map_err(failed)?;
         let lock = lock(path)?;
         let salt = layout(path)?;
-        let found = Found::read(path, salt).map_err(failed)?;
+        let found = RecoveredLog::read(path, salt).map_err(failed)?;
         let segments = Segments::resume(
             path,
             options.io.clone(),
@@ -147,14 +147,14 @@ impl Disk {
         let wall = options.wall_clock.unwrap_or_else(SystemTime::now);
         let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let table = SessionTable::new(StoreClock::at(wall.max(found.time)));
-        let live = Live::default();
+        let live = LiveBytes::default();
         shelve(&table, found, &live);
         let opened = segments.opened.clone();
-        let writer = Writer {
+        let writer = DiskWriter {
             table: table.clone(),
             segments,
             max_append: options.max_append_bytes,
-            tidy: Tidy::new(live, options.segment_bytes.into()),
+            tidy: Compactor::new(live, options.segment_bytes.into()),
             now: table.now(),
             lost: None,
         };
@@ -172,7 +172,7 @@ impl Disk {
             table,
             opened,
             path: path.into(),
-            door: Arc::new(Door {
+            door: Arc::new(JobSender {
                 jobs: Mutex::new(Some(jobs)),
                 closed,
             }),
@@ -182,52 +182,52 @@ impl Disk {
     /// Has the writer do this, and waits until it is stable.
     pub(crate) fn write<T>(
         &self,
-        run: impl FnOnce(&mut Work) -> Result<T, StoreError> + Send + 'static,
+        run: impl FnOnce(&mut WriteBatch) -> Result<T, StoreError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, StoreError>>
     where
         T: Send + 'static,
     {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let job = Job {
+            let job = WriteJob {
                 now: self.table.now(),
                 run: Box::new(move |outlook| match outlook {
-                    Outlook::Work(work) => {
+                    BatchAccess::Work(work) => {
                         let done = run(work);
                         Some(Box::new(move |error: Option<&StoreError>| {
                             let _ = reply.send(error.map_or(done, |error| Err(error.clone())));
                         }))
                     }
-                    Outlook::Lost(error) => {
+                    BatchAccess::Lost(error) => {
                         let _ = reply.send(Err(error.clone()));
                         None
                     }
                 }),
             };
             self.door.send(job)?;
-            let gone = |_| StoreError::unavailable(true, Closed);
+            let gone = |_| StoreError::unavailable(true, StoreClosed);
             answer.await.map_err(gone)?
         })
     }
 }
 
-impl Door {
-    fn lock(&self) -> MutexGuard<'_, Option<mpsc::Sender<Job>>> {
+impl JobSender {
+    fn lock(&self) -> MutexGuard<'_, Option<mpsc::Sender<WriteJob>>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, job: Job) -> Result<(), StoreError> {
+    fn send(&self, job: WriteJob) -> Result<(), StoreError> {
         let sent = self.lock().as_ref().map(|jobs| jobs.send(job).is_ok());
         match sent {
             Some(true) => Ok(()),
-            Some(false) | None => Err(StoreError::unavailable(false, Closed)),
+            Some(false) | None => Err(StoreError::unavailable(false, StoreClosed)),
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("the store is closed; open it again")]
-struct Closed;
+struct StoreClosed;
 
 /// The right to the directory, until it is dropped or the process ends.
 fn lock(path: &Path) -> Result<File, DiskOpenError> {
@@ -297,7 +297,7 @@ fn begin(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
 }
 
 /// Puts what was found where it can be found.
-fn shelve(table: &SessionTable<DiskSession>, found: Found, live: &Live) {
+fn shelve(table: &SessionTable<DiskSession>, found: RecoveredLog, live: &LiveBytes) {
     let now = table.now();
     for (number, (id, mut kept)) in found.sessions {
         if kept.machine.check_present(now).is_err() {

@@ -9,7 +9,7 @@ use unbroken::{
 };
 
 /// What a page is read from.
-struct Plan {
+struct ReadPlan {
     number: u64,
     // Each with its file, so that a file that is removed meanwhile can be read all the same.
     pieces: Vec<(Extent, Option<Arc<File>>)>,
@@ -33,7 +33,12 @@ impl Disk {
             .unwrap_or_else(|panic| Err(StoreError::unavailable(false, panic)))
     }
 
-    fn plan(&self, id: &SessionId, after: Position, max_bytes: usize) -> Result<Plan, StoreError> {
+    fn plan(
+        &self,
+        id: &SessionId,
+        after: Position,
+        max_bytes: usize,
+    ) -> Result<ReadPlan, StoreError> {
         let entry = self.table.entry(id)?;
         let (kept, now) = (entry.lock(), self.table.now());
         kept.machine
@@ -47,7 +52,7 @@ impl Disk {
             }
             needed
         });
-        Ok(Plan {
+        Ok(ReadPlan {
             number: entry.number,
             pieces: enough
                 .map(|extent| (*extent, self.opened.file(extent.place.segment)))
@@ -57,7 +62,7 @@ impl Disk {
     }
 }
 
-impl Plan {
+impl ReadPlan {
     fn read(self, after: Position, max_bytes: usize) -> Result<RecordPage, StoreError> {
         let mut chunks: Vec<Chunk> = Vec::new();
         let mut last = after.lsn;

@@ -8,30 +8,30 @@ use std::{
 };
 
 use super::{
-    batch::Head,
-    frame::{self, Base, Frame, Records, Stored},
-    segments::{self, End},
-    session::{Change, DiskSession, Extent, Place},
+    batch::BatchHeader,
+    frame::{self, Frame, RawRecords, RawState, SessionFrame},
+    segments::{self, WritePosition},
+    session::{DiskSession, Extent, FrameChange, FrameLocation},
 };
 use unbroken::log::{Chunk, SessionId};
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct RecoveredLog {
     /// By their numbers.
     pub(crate) sessions: BTreeMap<u64, (SessionId, DiskSession)>,
     /// How much of each file is in use.
     pub(crate) sizes: BTreeMap<u32, u64>,
-    pub(crate) end: End,
+    pub(crate) end: WritePosition,
     /// The latest time that the store knew.
     pub(crate) time: Duration,
     // Under which number each id stands now.
     ids: HashMap<SessionId, u64>,
-    // Records that came before their session's base, which was moved to a later place.
-    early: HashMap<u64, Vec<Change>>,
+    // RawRecords that came before their session's base, which was moved to a later place.
+    early: HashMap<u64, Vec<FrameChange>>,
 }
 
-impl Found {
+impl RecoveredLog {
     /// Reads every file in the directory.
     pub(crate) fn read(directory: &Path, salt: u64) -> io::Result<Self> {
         let mut found = Self::default();
@@ -54,8 +54,8 @@ impl Found {
     fn segment(&mut self, salt: u64, segment: u32, bytes: &[u8], newest: bool) -> u64 {
         let (mut at, mut end) = (0, 0);
         while at < bytes.len() {
-            let head = Head::read(salt, &bytes[at..]);
-            let begin = at + Head::LEN;
+            let head = BatchHeader::read(salt, &bytes[at..]);
+            let begin = at + BatchHeader::LEN;
             let whole = head.and_then(|head| {
                 let until = begin.checked_add(usize::try_from(head.len).ok()?)?;
                 let frames = bytes.get(begin..until)?;
@@ -70,7 +70,7 @@ impl Found {
                 (at, end) = (until, until);
                 continue;
             }
-            let next = Head::find(salt, bytes, at + 1);
+            let next = BatchHeader::find(salt, bytes, at + 1);
             match next {
                 None if newest || head.is_none() => {
                     let left = bytes[at..].iter().rposition(|&byte| byte != 0);
@@ -108,7 +108,7 @@ impl Found {
             if let (Some((number, frame)), Ok(from), Ok(size)) =
                 (frame::read(whole), u32::try_from(at), u32::try_from(len))
             {
-                let place = Place {
+                let place = FrameLocation {
                     segment,
                     at: from,
                     len: size,
@@ -119,16 +119,16 @@ impl Found {
         }
     }
 
-    fn take(&mut self, number: u64, frame: &Frame<'_>, place: Place) {
+    fn take(&mut self, number: u64, frame: &Frame<'_>, place: FrameLocation) {
         match frame {
             Frame::Base(base) => self.base(number, base, place),
-            Frame::State(state) => self.state(number, *state, Change::State(place)),
+            Frame::State(state) => self.state(number, *state, FrameChange::State(place)),
             Frame::Append(records, state) => {
-                let change = Change::Append(extent(records, place), records.epoch);
+                let change = FrameChange::Append(extent(records, place), records.epoch);
                 self.state(number, *state, change);
             }
             Frame::Run(records) => {
-                let change = Change::Run(extent(records, place), records.epoch);
+                let change = FrameChange::Run(extent(records, place), records.epoch);
                 match self.sessions.get_mut(&number) {
                     Some((_, kept)) => kept.apply(change),
                     None => self.early.entry(number).or_default().push(change),
@@ -140,20 +140,20 @@ impl Found {
                     let mut answers = kept.machine.answers().clone();
                     answers.push(answer.clone());
                     kept.machine = kept.machine.clone().with_answers(answers);
-                    kept.apply(Change::Answer(place));
+                    kept.apply(FrameChange::Answer(place));
                 }
             }
         }
     }
 
-    fn base(&mut self, number: u64, base: &Base<'_>, place: Place) {
+    fn base(&mut self, number: u64, base: &SessionFrame<'_>, place: FrameLocation) {
         let Some(machine) = base.machine.machine(base.info.clone()) else {
             return;
         };
         let machine = machine.with_answers(base.answers.clone());
         if let Some((_, kept)) = self.sessions.get_mut(&number) {
             kept.machine = machine;
-            kept.apply(Change::Base(place));
+            kept.apply(FrameChange::Base(place));
             return;
         }
         let former = self.ids.insert(base.id.clone(), number);
@@ -165,13 +165,13 @@ impl Found {
             kept.apply(change);
         }
         // It is later than the states that came with those.
-        kept.apply(Change::Base(place));
+        kept.apply(FrameChange::Base(place));
         self.sessions.insert(number, (base.id.clone(), kept));
     }
 
-    fn state(&mut self, number: u64, state: Stored<'_>, change: Change) {
+    fn state(&mut self, number: u64, state: RawState<'_>, change: FrameChange) {
         let Some((_, kept)) = self.sessions.get_mut(&number) else {
-            if matches!(change, Change::Append(..)) {
+            if matches!(change, FrameChange::Append(..)) {
                 self.early.entry(number).or_default().push(change);
             }
             return;
@@ -184,7 +184,7 @@ impl Found {
 }
 
 /// Where these records are.
-pub(crate) fn extent(records: &Records<'_>, place: Place) -> Extent {
+pub(crate) fn extent(records: &RawRecords<'_>, place: FrameLocation) -> Extent {
     Extent {
         first: records.first,
         count: records.count,
@@ -223,7 +223,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::frame::Body;
+    use crate::frame::FrameBody;
     use unbroken::{
         log::{ChunkBuilder, Digest, Epoch, Lsn, ServiceName},
         store::{
@@ -236,40 +236,40 @@ mod tests {
 
     /// Batches of frames as they would lie in a file.
     #[derive(Default)]
-    struct Log {
+    struct TestLog {
         bytes: Vec<u8>,
         sequence: u64,
     }
 
-    impl Log {
+    impl TestLog {
         /// Adds a batch; says where its frames begin.
-        fn batch(&mut self, bodies: &[Body<'_>]) -> Vec<usize> {
+        fn batch(&mut self, bodies: &[FrameBody<'_>]) -> Vec<usize> {
             let start = self.bytes.len();
-            self.bytes.resize(start + Head::LEN, 0);
+            self.bytes.resize(start + BatchHeader::LEN, 0);
             let mut places = Vec::new();
             for body in bodies {
                 places.push(self.bytes.len());
                 frame::write(&mut self.bytes, 1, body);
             }
             self.sequence += 1;
-            let head = Head {
+            let head = BatchHeader {
                 sequence: self.sequence,
                 time: NOW,
-                len: u32::try_from(self.bytes.len() - start - Head::LEN).unwrap(),
+                len: u32::try_from(self.bytes.len() - start - BatchHeader::LEN).unwrap(),
             };
             head.write(SALT, &mut self.bytes[start..]);
             places
         }
 
-        fn found(&self, newest: bool) -> (Found, u64) {
-            let mut found = Found::default();
+        fn found(&self, newest: bool) -> (RecoveredLog, u64) {
+            let mut found = RecoveredLog::default();
             let end = found.segment(SALT, 1, &self.bytes, newest);
             (found, end)
         }
     }
 
     /// A session, its first record, and its second with an abort right behind, in two batches.
-    fn log() -> (Log, usize, usize) {
+    fn log() -> (TestLog, usize, usize) {
         let info = Arc::new(SessionMeta {
             owner: None,
             chat: None,
@@ -305,20 +305,23 @@ mod tests {
         let after_second = machine.clone();
         machine.abort(AbortRequest::default(), NOW).unwrap();
 
-        let mut log = Log::default();
-        let base = Body::Base {
+        let mut log = TestLog::default();
+        let base = FrameBody::Base {
             id: &id,
             info: &info,
             request: &request,
             machine: &created,
         };
-        log.batch(&[base, Body::Append(&first, &after_first)]);
+        log.batch(&[base, FrameBody::Append(&first, &after_first)]);
         let end = log.bytes.len();
-        let places = log.batch(&[Body::Append(&second, &after_second), Body::State(&machine)]);
+        let places = log.batch(&[
+            FrameBody::Append(&second, &after_second),
+            FrameBody::State(&machine),
+        ]);
         (log, end, places[0])
     }
 
-    fn only(found: &Found) -> &DiskSession {
+    fn only(found: &RecoveredLog) -> &DiskSession {
         assert_eq!(found.sessions.len(), 1);
         &found.sessions[&1].1
     }
@@ -361,11 +364,11 @@ mod tests {
         let kept = only(&found);
         let info = kept.machine.info().clone();
         let id = found.sessions[&1].0.clone();
-        let mut moved = Log {
+        let mut moved = TestLog {
             bytes: log.bytes[end..].to_vec(),
             sequence: 2,
         };
-        moved.batch(&[Body::Base {
+        moved.batch(&[FrameBody::Base {
             id: &id,
             info: &info,
             request: &Bytes::new(),

@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskIo, batch::Head, files, session::Place};
+use super::{DiskIo, batch::BatchHeader, files, session::FrameLocation};
 
 /// The files that batches are written to, one after the other. Only the newest grows; only the
 /// oldest is removed.
 #[derive(Debug)]
 pub(crate) struct Segments {
-    pub(crate) opened: Arc<Opened>,
+    pub(crate) opened: Arc<SegmentFiles>,
     directory: PathBuf,
     io: Arc<dyn DiskIo>,
     segment_bytes: u64,
@@ -26,17 +26,17 @@ pub(crate) struct Segments {
 
 /// The files, open for reading.
 #[derive(Debug, Default)]
-pub(crate) struct Opened(Mutex<BTreeMap<u32, Arc<File>>>);
+pub(crate) struct SegmentFiles(Mutex<BTreeMap<u32, Arc<File>>>);
 
 /// Where the writing goes on.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct End {
+pub(crate) struct WritePosition {
     pub(crate) segment: u32,
     pub(crate) at: u64,
     pub(crate) sequence: u64,
 }
 
-impl Opened {
+impl SegmentFiles {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<File>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -46,14 +46,14 @@ impl Opened {
     }
 
     /// The bytes of a frame, as they are on the disk.
-    pub(crate) fn read(&self, place: Place) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, place: FrameLocation) -> io::Result<Vec<u8>> {
         let file = self.file(place.segment).ok_or(io::ErrorKind::NotFound)?;
         read(&file, place)
     }
 }
 
 /// The bytes of a frame, as they are in this file.
-pub(crate) fn read(file: &File, place: Place) -> io::Result<Vec<u8>> {
+pub(crate) fn read(file: &File, place: FrameLocation) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; place.len as usize];
     files::read(file, &mut bytes, place.at.into())?;
     Ok(bytes)
@@ -88,7 +88,7 @@ impl Segments {
         segment_bytes: u32,
         salt: u64,
         sizes: BTreeMap<u32, u64>,
-        end: End,
+        end: WritePosition,
     ) -> io::Result<Self> {
         let mut all = Self {
             opened: Arc::default(),
@@ -130,10 +130,10 @@ impl Segments {
             self.begin(self.newest + 1)?;
         }
         self.sequence += 1;
-        let head = Head {
+        let head = BatchHeader {
             sequence: self.sequence,
             time,
-            len: u32::try_from(batch.len() - Head::LEN).map_err(io::Error::other)?,
+            len: u32::try_from(batch.len() - BatchHeader::LEN).map_err(io::Error::other)?,
         };
         head.write(self.salt, batch);
         let start = u32::try_from(self.end).map_err(io::Error::other)?;

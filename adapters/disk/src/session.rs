@@ -8,13 +8,13 @@ use unbroken::{
 pub(crate) struct DiskSession {
     pub(crate) machine: SessionMachine,
     /// Where its last base is.
-    pub(crate) base: Place,
+    pub(crate) base: FrameLocation,
     /// Where its last state is; may be within `base` or an extent.
-    pub(crate) latest: Place,
+    pub(crate) latest: FrameLocation,
     /// In order.
     pub(crate) extents: Vec<Extent>,
     /// Where the answers are that came after the base.
-    answers: Vec<Place>,
+    answers: Vec<FrameLocation>,
     // From which LSN on each epoch wrote.
     epochs: Vec<(Lsn, Epoch)>,
     // Up to which LSN the records were put together.
@@ -29,7 +29,7 @@ pub(crate) struct DiskSession {
 
 /// Where a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct FrameLocation {
     pub(crate) segment: u32,
     pub(crate) at: u32,
     pub(crate) len: u32,
@@ -42,17 +42,17 @@ pub(crate) struct Extent {
     pub(crate) count: u32,
     /// Of the records alone.
     pub(crate) bytes: u32,
-    pub(crate) place: Place,
+    pub(crate) place: FrameLocation,
 }
 
 /// What a frame that was written changes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Change {
-    Base(Place),
-    State(Place),
+pub(crate) enum FrameChange {
+    Base(FrameLocation),
+    State(FrameLocation),
     Append(Extent, Epoch),
     Run(Extent, Epoch),
-    Answer(Place),
+    Answer(FrameLocation),
     /// The session is gone, and its records with it.
     Clear,
 }
@@ -71,7 +71,7 @@ impl Extent {
     }
 }
 
-impl Place {
+impl FrameLocation {
     /// The same, in a file of which only the writer knows yet.
     pub(crate) fn settle(&mut self, segment: u32, start: u32) {
         self.segment = segment;
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-impl Change {
+impl FrameChange {
     pub(crate) fn settle(&mut self, segment: u32, start: u32) {
         match self {
             Self::Base(place) | Self::State(place) | Self::Answer(place) => {
@@ -92,7 +92,7 @@ impl Change {
 }
 
 impl DiskSession {
-    pub(crate) fn new(machine: SessionMachine, base: Place) -> Self {
+    pub(crate) fn new(machine: SessionMachine, base: FrameLocation) -> Self {
         Self {
             machine,
             base,
@@ -107,31 +107,31 @@ impl DiskSession {
         }
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
+    pub(crate) fn apply(&mut self, change: FrameChange) {
         match change {
-            Change::Base(place) => {
+            FrameChange::Base(place) => {
                 self.live = self.live - u64::from(self.base.len) + u64::from(place.len);
                 (self.base, self.latest) = (place, place);
                 // It has them all.
                 self.forget_answers();
             }
-            Change::State(place) => self.latest = place,
-            Change::Append(extent, epoch) => {
+            FrameChange::State(place) => self.latest = place,
+            FrameChange::Append(extent, epoch) => {
                 self.latest = extent.place;
                 self.put(extent, epoch);
                 if self.machine.is_sealed() {
                     self.forget_answers();
                 }
             }
-            Change::Run(extent, epoch) => {
+            FrameChange::Run(extent, epoch) => {
                 self.tidy = self.tidy.max(extent.last());
                 self.put(extent, epoch);
             }
-            Change::Answer(place) => {
+            FrameChange::Answer(place) => {
                 self.live += u64::from(place.len);
                 self.answers.push(place);
             }
-            Change::Clear => self.clear(),
+            FrameChange::Clear => self.clear(),
         }
     }
 

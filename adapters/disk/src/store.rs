@@ -4,9 +4,9 @@ use super::Disk;
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -125,7 +125,7 @@ impl Store for Disk {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
         self.write(move |work| work.delete(&id, how))

@@ -17,14 +17,14 @@ use std::{
 use super::{
     segments::Segments,
     session::{DiskSession, Extent},
-    work::Work,
+    work::WriteBatch,
 };
 use unbroken::{log::Chunk, store::table::TableEntry};
 
 /// What there is to do beside what is asked for.
 #[derive(Debug)]
-pub(crate) struct Tidy {
-    pub(crate) live: Live,
+pub(crate) struct Compactor {
+    pub(crate) live: LiveBytes,
     slack: u64,
     untidy: VecDeque<Arc<TableEntry<DiskSession>>>,
     // The oldest file, while it is emptied, and who still lies in it.
@@ -36,9 +36,9 @@ pub(crate) struct Tidy {
 
 /// How many bytes of the files are needed. Clones are the same count.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Live(Arc<AtomicU64>);
+pub(crate) struct LiveBytes(Arc<AtomicU64>);
 
-impl Live {
+impl LiveBytes {
     /// So many bytes were needed of a session, and so many are now.
     pub(crate) fn changed(&self, before: u64, after: u64) {
         self.0.fetch_add(after.wrapping_sub(before), SeqCst);
@@ -56,8 +56,8 @@ const RUN: usize = 64 << 10;
 /// After this time what could not be read is tried again: its session may be gone by then.
 const STUCK: Duration = Duration::from_secs(60);
 
-impl Tidy {
-    pub(crate) fn new(live: Live, slack: u64) -> Self {
+impl Compactor {
+    pub(crate) fn new(live: LiveBytes, slack: u64) -> Self {
         Self {
             live,
             slack,
@@ -86,7 +86,7 @@ impl Tidy {
     }
 
     /// Does a part of it.
-    pub(crate) fn step(&mut self, work: &mut Work, segments: &Segments) {
+    pub(crate) fn step(&mut self, work: &mut WriteBatch, segments: &Segments) {
         self.now = work.now;
         let until = work.bytes() + STEP;
         while work.bytes() < until {
@@ -118,13 +118,13 @@ impl Tidy {
                 return;
             };
             match empty(work, &entry, *segment) {
-                Emptied::All => {}
-                Emptied::Some => {
+                RewriteProgress::All => {}
+                RewriteProgress::Some => {
                     // The rest is looked at anew once this is stable.
                     entries.push_front(entry);
                     return;
                 }
-                Emptied::Stuck => {
+                RewriteProgress::Stuck => {
                     tracing::error!(segment, "a part of the store can't be read; its file stays");
                     self.emptying = None;
                     self.stuck_until = work.now.saturating_add(STUCK);
@@ -159,13 +159,13 @@ impl Tidy {
 }
 
 /// The draft of this session, if it is still the one under its id.
-fn draft(work: &mut Work, entry: &Arc<TableEntry<DiskSession>>) -> Option<usize> {
+fn draft(work: &mut WriteBatch, entry: &Arc<TableEntry<DiskSession>>) -> Option<usize> {
     let at = work.draft(&entry.id).ok()?;
     (work.at(at).number == entry.number).then_some(at)
 }
 
 /// How much of what a session has in a file was written again.
-enum Emptied {
+enum RewriteProgress {
     All,
     Some,
     /// Not all of it can be read.
@@ -173,9 +173,13 @@ enum Emptied {
 }
 
 /// Writes again what of a session lies in this file, or as much as is right for one step.
-fn empty(work: &mut Work, entry: &Arc<TableEntry<DiskSession>>, segment: u32) -> Emptied {
+fn empty(
+    work: &mut WriteBatch,
+    entry: &Arc<TableEntry<DiskSession>>,
+    segment: u32,
+) -> RewriteProgress {
     let Some(at) = draft(work, entry) else {
-        return Emptied::All;
+        return RewriteProgress::All;
     };
     let (mut extents, base, latest) = {
         let kept = entry.lock();
@@ -196,24 +200,24 @@ fn empty(work: &mut Work, entry: &Arc<TableEntry<DiskSession>>, segment: u32) ->
     let now = now.count();
     for row in extents[..now].chunk_by(|a, b| a.last().next() == b.first) {
         if !rewrite(work, at, row) {
-            return Emptied::Stuck;
+            return RewriteProgress::Stuck;
         }
     }
     if now < extents.len() {
-        return Emptied::Some;
+        return RewriteProgress::Some;
     }
     if base {
         if !work.move_base(at) {
-            return Emptied::Stuck;
+            return RewriteProgress::Stuck;
         }
     } else if latest {
         work.write_state(at);
     }
-    Emptied::All
+    RewriteProgress::All
 }
 
 /// Writes extents that follow one another again, as few large ones. Says whether all could be read.
-fn rewrite(work: &mut Work, at: usize, row: &[Extent]) -> bool {
+fn rewrite(work: &mut WriteBatch, at: usize, row: &[Extent]) -> bool {
     let number = work.at(at).number;
     let mut run: Vec<Chunk> = Vec::new();
     let mut bytes = 0;

@@ -7,18 +7,18 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    batch::Head,
-    draft::{Draft, PENDING, Wake},
-    frame::{self, Body, Frame},
+    batch::BatchHeader,
+    draft::{PENDING, PendingSession, WakeScope},
+    frame::{self, Frame, FrameBody},
     recover,
-    segments::Opened,
-    session::{Change, DiskSession, Extent, Place},
-    tidy::{Live, Tidy},
+    segments::SegmentFiles,
+    session::{DiskSession, Extent, FrameChange, FrameLocation},
+    tidy::{Compactor, LiveBytes},
 };
 use unbroken::{
     log::{Chunk, Epoch, Lsn, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, Delete, Holder,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Holder,
         NewSession, SessionState, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
         table::{SessionTable, TableEntry},
@@ -26,24 +26,24 @@ use unbroken::{
 };
 
 /// A batch in the making: what it changes, unseen by anybody, and the frames that say so.
-pub(crate) struct Work {
+pub(crate) struct WriteBatch {
     pub(crate) now: Duration,
     table: SessionTable<DiskSession>,
-    opened: Arc<Opened>,
-    live: Live,
+    opened: Arc<SegmentFiles>,
+    live: LiveBytes,
     max_append: usize,
-    drafts: Vec<Draft>,
+    drafts: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
     last: u64,
     // The head's place, and the frames.
     buffer: Vec<u8>,
 }
 
-impl Work {
+impl WriteBatch {
     pub(crate) fn new(
         table: SessionTable<DiskSession>,
-        opened: Arc<Opened>,
-        live: Live,
+        opened: Arc<SegmentFiles>,
+        live: LiveBytes,
         max_append: usize,
     ) -> Self {
         let last = table.index().last();
@@ -56,12 +56,12 @@ impl Work {
             drafts: Vec::new(),
             by_id: HashMap::new(),
             last,
-            buffer: vec![0; Head::LEN],
+            buffer: vec![0; BatchHeader::LEN],
         }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.buffer.len() - Head::LEN
+        self.buffer.len() - BatchHeader::LEN
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -86,7 +86,7 @@ impl Work {
         let machine = SessionMachine::new(new, self.now);
         let epoch = machine.state(self.now).epoch;
         self.last += 1;
-        self.add(Draft::new(id, self.last, None, machine));
+        self.add(PendingSession::new(id, self.last, None, machine));
         self.write_base(self.drafts.len() - 1, &new.request);
         Ok(Created::Created(epoch))
     }
@@ -108,7 +108,7 @@ impl Work {
             return Err(StoreError::Corrupt { lsn: Lsn::ZERO });
         };
         let state = draft.machine.state(self.now);
-        draft.wake = Wake::All;
+        draft.wake = WakeScope::All;
         self.write_state(at);
         Ok(Claimed {
             epoch,
@@ -146,13 +146,13 @@ impl Work {
         }
         draft.ended |= draft.machine.is_sealed();
         draft.wake = draft.wake.max(if draft.ended {
-            Wake::All
+            WakeScope::All
         } else {
-            Wake::Readers
+            WakeScope::Readers
         });
-        let body = Body::Append(chunk, &draft.machine);
+        let body = FrameBody::Append(chunk, &draft.machine);
         let place = put(&mut self.buffer, draft.number, &body);
-        let change = Change::Append(extent(std::slice::from_ref(chunk), place), chunk.epoch());
+        let change = FrameChange::Append(extent(std::slice::from_ref(chunk), place), chunk.epoch());
         draft.changes.push(change);
         Ok(written.answer)
     }
@@ -165,7 +165,7 @@ impl Work {
         let at = self.draft(id)?;
         let draft = &mut self.drafts[at];
         let state = draft.machine.abort(abort, self.now)?;
-        draft.wake = Wake::All;
+        draft.wake = WakeScope::All;
         self.write_state(at);
         Ok(state)
     }
@@ -181,10 +181,10 @@ impl Work {
             AnswerEffect::Taken => return Ok(AnswerOutcome::Taken),
             AnswerEffect::AlreadyStored => {}
             AnswerEffect::Added => {
-                draft.wake = Wake::All;
-                let body = Body::Answer(answer);
+                draft.wake = WakeScope::All;
+                let body = FrameBody::Answer(answer);
                 let place = put(&mut self.buffer, draft.number, &body);
-                draft.changes.push(Change::Answer(place));
+                draft.changes.push(FrameChange::Answer(place));
             }
         }
         Ok(AnswerOutcome::Stored(draft.machine.state(self.now)))
@@ -202,16 +202,16 @@ impl Work {
         Ok(())
     }
 
-    pub(crate) fn delete(&mut self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
+    pub(crate) fn delete(&mut self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let at = self.draft(id)?;
         let draft = &mut self.drafts[at];
         if !draft.machine.delete(how, self.now)? {
             return Ok(());
         }
-        draft.wake = Wake::All;
+        draft.wake = WakeScope::All;
         draft.ended = true;
         self.write_state(at);
-        self.drafts[at].changes.push(Change::Clear);
+        self.drafts[at].changes.push(FrameChange::Clear);
         Ok(())
     }
 
@@ -262,43 +262,47 @@ impl Work {
         }
         let entry = self.table.entry(id)?;
         let machine = entry.lock().machine.clone();
-        Ok(self.add(Draft::new(id, entry.number, Some(entry), machine)))
+        Ok(self.add(PendingSession::new(id, entry.number, Some(entry), machine)))
     }
 
-    fn add(&mut self, draft: Draft) -> usize {
+    fn add(&mut self, draft: PendingSession) -> usize {
         let at = self.drafts.len();
         self.by_id.insert(draft.id.clone(), at);
         self.drafts.push(draft);
         at
     }
 
-    pub(crate) fn at(&self, draft: usize) -> &Draft {
+    pub(crate) fn at(&self, draft: usize) -> &PendingSession {
         &self.drafts[draft]
     }
 
     pub(crate) fn write_state(&mut self, at: usize) {
         let draft = &mut self.drafts[at];
-        let place = put(&mut self.buffer, draft.number, &Body::State(&draft.machine));
-        draft.changes.push(Change::State(place));
+        let place = put(
+            &mut self.buffer,
+            draft.number,
+            &FrameBody::State(&draft.machine),
+        );
+        draft.changes.push(FrameChange::State(place));
     }
 
     fn write_base(&mut self, at: usize, request: &Bytes) {
         let draft = &mut self.drafts[at];
-        let body = Body::Base {
+        let body = FrameBody::Base {
             id: &draft.id,
             info: draft.machine.info(),
             request,
             machine: &draft.machine,
         };
         let place = put(&mut self.buffer, draft.number, &body);
-        draft.changes.push(Change::Base(place));
+        draft.changes.push(FrameChange::Base(place));
     }
 
     /// Writes these records again, in one place. They follow one another in one epoch.
     pub(crate) fn write_run(&mut self, at: usize, chunks: &[Chunk]) {
         let draft = &mut self.drafts[at];
-        let place = put(&mut self.buffer, draft.number, &Body::Run(chunks));
-        let change = Change::Run(extent(chunks, place), chunks[0].epoch());
+        let place = put(&mut self.buffer, draft.number, &FrameBody::Run(chunks));
+        let change = FrameChange::Run(extent(chunks, place), chunks[0].epoch());
         draft.changes.push(change);
     }
 
@@ -325,7 +329,7 @@ impl Work {
             .iter()
             .rev()
             .filter_map(|change| match change {
-                Change::Base(place) => Some(*place),
+                FrameChange::Base(place) => Some(*place),
                 _ => None,
             });
         let kept = draft.entry.iter().map(|entry| entry.lock().base);
@@ -368,7 +372,7 @@ impl Work {
     }
 
     /// Lets everybody see what is stable now.
-    pub(crate) fn show(self, tidy: &mut Tidy, segment: u32, start: u32) {
+    pub(crate) fn show(self, tidy: &mut Compactor, segment: u32, start: u32) {
         for draft in self.drafts {
             draft.show(&self.table, self.now, tidy, (segment, start));
         }
@@ -376,16 +380,16 @@ impl Work {
 }
 
 /// Writes a frame into the batch.
-fn put(buffer: &mut Vec<u8>, number: u64, body: &Body<'_>) -> Place {
+fn put(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
     let at = u32::try_from(buffer.len()).expect("a batch has less than 4 GiB");
-    Place {
+    FrameLocation {
         segment: PENDING,
         at,
         len: frame::write(buffer, number, body),
     }
 }
 
-fn extent(chunks: &[Chunk], place: Place) -> Extent {
+fn extent(chunks: &[Chunk], place: FrameLocation) -> Extent {
     let (mut count, mut bytes) = (0, 0);
     for chunk in chunks {
         count += chunk.len();

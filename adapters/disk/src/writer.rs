@@ -5,35 +5,35 @@ use std::{
     time::Duration,
 };
 
-use super::{segments::Segments, session::DiskSession, tidy::Tidy, work::Work};
+use super::{segments::Segments, session::DiskSession, tidy::Compactor, work::WriteBatch};
 use unbroken::{
     BoxError,
     store::{StoreError, table::SessionTable},
 };
 
 /// Something to do at this time of the store's clock.
-pub(crate) struct Job {
+pub(crate) struct WriteJob {
     pub(crate) now: Duration,
-    pub(crate) run: Box<dyn FnOnce(Outlook<'_>) -> Option<Answer> + Send>,
+    pub(crate) run: Box<dyn FnOnce(BatchAccess<'_>) -> Option<Completion> + Send>,
 }
 
 /// What a job finds.
-pub(crate) enum Outlook<'a> {
-    /// Work that will be made stable before it is answered.
-    Work(&'a mut Work),
+pub(crate) enum BatchAccess<'a> {
+    /// WriteBatch that will be made stable before it is answered.
+    Work(&'a mut WriteBatch),
     /// Nothing can be written any more.
     Lost(&'a StoreError),
 }
 
 /// Tells who asked: of the error, or that what was done is stable.
-pub(crate) type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+pub(crate) type Completion = Box<dyn FnOnce(Option<&StoreError>) + Send>;
 
 /// What the thread owns.
-pub(crate) struct Writer {
+pub(crate) struct DiskWriter {
     pub(crate) table: SessionTable<DiskSession>,
     pub(crate) segments: Segments,
     pub(crate) max_append: usize,
-    pub(crate) tidy: Tidy,
+    pub(crate) tidy: Compactor,
     // The latest that any job has told.
     pub(crate) now: Duration,
     pub(crate) lost: Option<StoreError>,
@@ -43,9 +43,9 @@ pub(crate) struct Writer {
 const BYTES: usize = 4 << 20;
 const JOBS: usize = 4096;
 
-impl Writer {
+impl DiskWriter {
     /// Works until nobody is left who could ask for anything.
-    pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(crate) fn run(mut self, jobs: &Receiver<WriteJob>) {
         loop {
             let first = if self.lost.is_none() && self.tidy.is_due(&self.segments) {
                 match jobs.try_recv() {
@@ -67,8 +67,8 @@ impl Writer {
     }
 
     /// Does what waits, makes it stable with one fsync, and only then shows and answers it.
-    fn batch(&mut self, first: Option<Job>, jobs: &Receiver<Job>) {
-        let mut work = Work::new(
+    fn batch(&mut self, first: Option<WriteJob>, jobs: &Receiver<WriteJob>) {
+        let mut work = WriteBatch::new(
             self.table.clone(),
             self.segments.opened.clone(),
             self.tidy.live.clone(),
@@ -80,8 +80,8 @@ impl Writer {
             self.now = self.now.max(job.now);
             work.now = self.now;
             let outlook = match &self.lost {
-                None => Outlook::Work(&mut work),
-                Some(error) => Outlook::Lost(error),
+                None => BatchAccess::Work(&mut work),
+                Some(error) => BatchAccess::Lost(error),
             };
             answers.extend((job.run)(outlook));
             next = if answers.len() < JOBS && work.bytes() < BYTES {
@@ -109,7 +109,7 @@ impl Writer {
         }
     }
 
-    fn settle(&mut self, mut work: Work) -> Result<(), BoxError> {
+    fn settle(&mut self, mut work: WriteBatch) -> Result<(), BoxError> {
         let (segment, start) = if work.is_empty() && !self.tidy.wants_time() {
             (0, 0)
         } else {

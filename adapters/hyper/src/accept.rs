@@ -15,13 +15,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Acceptor<L> {
     listener: L,
     slots: Arc<Semaphore>,
-    pause: Option<Pause>,
+    pause: Option<AcceptPause>,
 }
 
 /// After an error that the next client would meet, too. Until a point in time, so that who asks anew
 /// waits for what is left of it.
 #[derive(Debug, Clone, Copy)]
-struct Pause {
+struct AcceptPause {
     length: Duration,
     until: Instant,
 }
@@ -55,7 +55,7 @@ impl<L: Listener> Acceptor<L> {
                         .map_or(FIRST_PAUSE, |pause| (2 * pause.length).min(LONGEST_PAUSE));
                     tracing::error!(error = &error as &dyn Error, pause = ?length, "can't accept clients");
                     let until = Instant::now() + length;
-                    self.pause = Some(Pause { length, until });
+                    self.pause = Some(AcceptPause { length, until });
                 }
             }
         }
@@ -82,9 +82,9 @@ mod tests {
     use super::*;
 
     /// Gives these errors, then a client.
-    struct Troubled(Vec<io::Error>);
+    struct FailingListener(Vec<io::Error>);
 
-    impl Listener for Troubled {
+    impl Listener for FailingListener {
         type Io = DuplexStream;
         type Handshake = Ready<io::Result<DuplexStream>>;
         type Peer = ();
@@ -99,7 +99,7 @@ mod tests {
 
     async fn accepted_after(errors: impl IntoIterator<Item = io::Error>) -> Duration {
         let slots = Arc::new(Semaphore::new(1));
-        let mut acceptor = Acceptor::new(Troubled(errors.into_iter().collect()), slots);
+        let mut acceptor = Acceptor::new(FailingListener(errors.into_iter().collect()), slots);
         let began = Instant::now();
         drop(acceptor.next().await);
         assert!(acceptor.pause.is_none());
@@ -119,7 +119,7 @@ mod tests {
     async fn a_pause_ends_however_often_it_is_asked_anew() {
         let emfile = || io::Error::from_raw_os_error(24);
         let errors = (0..10).map(|_| emfile()).collect();
-        let mut acceptor = Acceptor::new(Troubled(errors), Arc::new(Semaphore::new(1)));
+        let mut acceptor = Acceptor::new(FailingListener(errors), Arc::new(Semaphore::new(1)));
         let began = Instant::now();
         // As a server does whose connections end all the time.
         while tokio::time::timeout(FIRST_PAUSE / 2, acceptor.next())

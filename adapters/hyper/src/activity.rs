@@ -14,11 +14,11 @@ use tower_service::Service;
 
 /// How many requests a connection is answering, and since when it is none.
 #[derive(Debug, Clone)]
-pub(crate) struct Activity(Arc<Mutex<State>>);
+pub(crate) struct Activity(Arc<Mutex<ActivityState>>);
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum State {
+pub(crate) enum ActivityState {
     /// There was no request yet.
     Fresh,
     /// It answers so many.
@@ -29,49 +29,49 @@ pub(crate) enum State {
 
 impl Activity {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State::Fresh)))
+        Self(Arc::new(Mutex::new(ActivityState::Fresh)))
     }
 
-    pub(crate) fn now(&self) -> State {
+    pub(crate) fn now(&self) -> ActivityState {
         *self.lock()
     }
 
-    fn begin(&self) -> Answering {
+    fn begin(&self) -> ActiveRequest {
         let mut state = self.lock();
-        *state = State::Busy(match *state {
-            State::Busy(others) => others + 1,
-            State::Fresh | State::Idle(_) => 1,
+        *state = ActivityState::Busy(match *state {
+            ActivityState::Busy(others) => others + 1,
+            ActivityState::Fresh | ActivityState::Idle(_) => 1,
         });
-        Answering(self.clone())
+        ActiveRequest(self.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ActivityState> {
         self.0.lock().expect("nothing panics under this lock")
     }
 }
 
 /// One request that is being answered, until this is dropped.
 #[derive(Debug)]
-struct Answering(Activity);
+struct ActiveRequest(Activity);
 
-impl Drop for Answering {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         *state = match *state {
-            State::Busy(all) if all > 1 => State::Busy(all - 1),
-            _ => State::Idle(Instant::now()),
+            ActivityState::Busy(all) if all > 1 => ActivityState::Busy(all - 1),
+            _ => ActivityState::Idle(Instant::now()),
         };
     }
 }
 
 /// A tower service as hyper calls it, whose requests count.
 #[derive(Debug, Clone)]
-pub(crate) struct Counted<S> {
+pub(crate) struct CountedService<S> {
     service: TowerToHyperService<S>,
     activity: Activity,
 }
 
-impl<S> Counted<S> {
+impl<S> CountedService<S> {
     pub(crate) fn new(service: S, activity: Activity) -> Self {
         Self {
             service: TowerToHyperService::new(service),
@@ -80,7 +80,7 @@ impl<S> Counted<S> {
     }
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Counted<S>
+impl<S, B> hyper::service::Service<Request<Incoming>> for CountedService<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone,
 {
@@ -103,7 +103,7 @@ pin_project! {
     {
         #[pin]
         response: TowerToHyperServiceFuture<S, Request<Incoming>>,
-        request: Option<Answering>,
+        request: Option<ActiveRequest>,
     }
 }
 
@@ -125,7 +125,7 @@ pin_project! {
     pub(crate) struct CountedBody<B> {
         #[pin]
         body: B,
-        request: Option<Answering>,
+        request: Option<ActiveRequest>,
     }
 }
 

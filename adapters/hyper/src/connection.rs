@@ -21,10 +21,10 @@ use tower_service::Service;
 use unbroken::BoxError;
 
 use crate::{
-    Limits,
-    activity::{Activity, Counted, State},
+    ServerLimits,
+    activity::{Activity, ActivityState, CountedService},
     limits::{after, bounded},
-    unread::Unread,
+    unread::WriteTimeout,
 };
 
 /// The least that hyper takes for a buffer.
@@ -33,7 +33,7 @@ const LEAST_BUFFER: usize = 8 * 1024;
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves one connection, over HTTP/1.1 or HTTP/2 as its first bytes say, within those of the
-/// [`Limits`] that are about one connection. For a loop of one's own; [`serve`](crate::serve) has
+/// [`ServerLimits`] that are about one connection. For a loop of one's own; [`serve`](crate::serve) has
 /// one.
 ///
 /// Must be called on a tokio runtime with time. HTTP/2 answers run on tasks of their own, which
@@ -41,7 +41,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 ///
 /// ```
 /// use tokio::net::TcpListener;
-/// use unbroken_hyper::{Limits, serve_connection};
+/// use unbroken_hyper::{ServerLimits, serve_connection};
 /// # use futures_util::stream;
 /// # use tower_layer::Layer;
 /// # use unbroken::{
@@ -54,7 +54,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// # let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).layer(provider);
 /// # async fn asked_to_stop() {}
 /// let listener = TcpListener::bind("127.0.0.1:0").await?;
-/// let limits = Limits::default();
+/// let limits = ServerLimits::default();
 /// # let client = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
 ///
 /// let (stream, _) = listener.accept().await?;
@@ -70,7 +70,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// # let _ = ended;
 /// # Ok(()) }
 /// ```
-pub fn serve_connection<I, S, B>(io: I, service: S, limits: &Limits) -> Connection
+pub fn serve_connection<I, S, B>(io: I, service: S, limits: &ServerLimits) -> Connection
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -81,8 +81,8 @@ where
     B::Error: Into<BoxError>,
 {
     let activity = Activity::new();
-    let io = TokioIo::new(Unread::new(io, limits.unread));
-    let service = Counted::new(service, activity.clone());
+    let io = TokioIo::new(WriteTimeout::new(io, limits.unread));
+    let service = CountedService::new(service, activity.clone());
     let connection = builder(limits).serve_connection(io, service).into_owned();
     let began = Instant::now();
     Connection {
@@ -96,7 +96,7 @@ where
     }
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // Without a timer hyper has no timeouts, or panics where they are asked for.
     builder
@@ -125,7 +125,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 /// Dropped, the connection is cut and its answers with it; sessions go on.
 #[must_use = "a connection is served only while it is polled"]
 pub struct Connection {
-    hyper: Pin<Box<dyn Hyper>>,
+    hyper: Pin<Box<dyn HyperConnection>>,
     activity: Activity,
     began: Instant,
     // May run out early, never late.
@@ -140,10 +140,10 @@ pub struct Connection {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// There was no whole request in time: see [`Limits::head`].
+    /// There was no whole request in time: see [`ServerLimits::head`].
     #[error("the client sent no request in time")]
     NoRequest,
-    /// It had been idle for too long, and didn't go when it was asked to: see [`Limits::idle`].
+    /// It had been idle for too long, and didn't go when it was asked to: see [`ServerLimits::idle`].
     #[error("the client kept an idle connection open")]
     Idle,
     /// The client is gone, broke the protocol, took nothing of an answer, or an answer was cut.
@@ -169,19 +169,23 @@ impl Connection {
             // However short that limit is, a busy connection isn't woken all the time for it.
             let again = self.idle.max(AGAIN);
             let next = match self.activity.now() {
-                State::Fresh if head <= now => return Poll::Ready(ConnectionError::NoRequest),
+                ActivityState::Fresh if head <= now => {
+                    return Poll::Ready(ConnectionError::NoRequest);
+                }
                 // A request may come and be answered meanwhile.
-                State::Fresh => head.min(after(now, again)),
-                State::Idle(_) if self.leaving => return Poll::Ready(ConnectionError::Idle),
-                State::Idle(since) if after(since, self.idle) <= now => {
+                ActivityState::Fresh => head.min(after(now, again)),
+                ActivityState::Idle(_) if self.leaving => {
+                    return Poll::Ready(ConnectionError::Idle);
+                }
+                ActivityState::Idle(since) if after(since, self.idle) <= now => {
                     self.leaving = true;
                     self.graceful_shutdown();
                     // What it does about that, it does when it is polled.
                     cx.waker().wake_by_ref();
                     after(now, self.head)
                 }
-                State::Idle(since) => after(since, self.idle),
-                State::Busy(_) => after(now, again),
+                ActivityState::Idle(since) => after(since, self.idle),
+                ActivityState::Busy(_) => after(now, again),
             };
             self.timer.as_mut().reset(next);
         }
@@ -201,11 +205,11 @@ impl Future for Connection {
 }
 
 /// hyper's connection, without its parameters.
-trait Hyper: Future<Output = Result<(), BoxError>> + Send {
+trait HyperConnection: Future<Output = Result<(), BoxError>> + Send {
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
-impl<I, S, B> Hyper for auto::Connection<'static, I, S, TokioExecutor>
+impl<I, S, B> HyperConnection for auto::Connection<'static, I, S, TokioExecutor>
 where
     Self: Send,
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,

@@ -5,7 +5,7 @@
 //!
 //! * [`serve`] accepts clients, over HTTP/1.1 and HTTP/2 on one port, and ends in an order that cuts
 //!   no answer without its rule;
-//! * [`Limits`] bound what a client can take;
+//! * [`ServerLimits`] bound what a client can take;
 //! * [`mount`] puts a service below a path, beside another one;
 //! * [`Listener`] is where TLS comes in, and [`Peer`] who a request is from;
 //! * [`serve_connection`] is for those who have a loop of their own.
@@ -95,7 +95,7 @@ mod unread;
 
 pub use self::{
     connection::{Connection, ConnectionError, serve_connection},
-    limits::Limits,
+    limits::ServerLimits,
     listener::Listener,
     mount::{Mount, MountFuture, NotFound, mount},
     peer::Peer,

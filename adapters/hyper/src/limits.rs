@@ -7,14 +7,14 @@ use tokio::time::Instant;
 ///
 /// ```
 /// use std::time::Duration;
-/// use unbroken_hyper::Limits;
+/// use unbroken_hyper::ServerLimits;
 ///
-/// let limits = Limits::default().connections(500).unread(Duration::from_secs(20));
+/// let limits = ServerLimits::default().connections(500).unread(Duration::from_secs(20));
 /// assert_eq!(limits.streams, 100);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct ServerLimits {
     /// Connections at once, at least 1. Default 10,000. Further ones aren't accepted: they wait in
     /// the kernel's backlog until one of these has ended. Each takes a file descriptor, so let the
     /// process open some more files than this.
@@ -67,7 +67,7 @@ pub struct Limits {
     pub flush: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -99,7 +99,7 @@ pub(crate) fn after(since: Instant, time: Duration) -> Instant {
 
 macro_rules! setters {
     ($($field:ident: $Type:ty),*) => {
-        impl Limits {
+        impl ServerLimits {
             $(
                 #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
                 pub fn $field(mut self, $field: $Type) -> Self {

@@ -17,7 +17,7 @@ use tokio::{
 ///
 /// What takes a client's cooperation, such as a TLS handshake, belongs into the
 /// [`Handshake`](Self::Handshake): that runs on the connection's own task, within
-/// [`Limits::head`](crate::Limits::head), and keeps nobody else waiting. Tell clients of TLS about
+/// [`ServerLimits::head`](crate::ServerLimits::head), and keeps nobody else waiting. Tell clients of TLS about
 /// HTTP/2 with ALPN (`h2` and `http/1.1`); here the first bytes decide.
 ///
 /// ```

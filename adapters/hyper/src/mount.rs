@@ -105,10 +105,10 @@ where
             };
             request.extensions_mut().insert(path);
             let response = self.service.call(request);
-            Which::Service { response }
+            MountFutureState::Service { response }
         } else {
             let response = self.other.call(request);
-            Which::Other { response }
+            MountFutureState::Other { response }
         };
         MountFuture { response }
     }
@@ -153,14 +153,14 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct MountFuture<S, F> {
         #[pin]
-        response: Which<S, F>,
+        response: MountFutureState<S, F>,
     }
 }
 
 pin_project! {
     #[project = WhichProjection]
     #[derive(Debug)]
-    enum Which<S, F> {
+    enum MountFutureState<S, F> {
         Service { #[pin] response: S },
         Other { #[pin] response: F },
     }

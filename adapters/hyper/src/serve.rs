@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tower_service::Service;
 use unbroken::{BoxError, session::Sessions};
 
-use crate::{Limits, Listener, server};
+use crate::{Listener, ServerLimits, server};
 
 /// Serves clients over HTTP/1.1 and HTTP/2, whichever they speak, until it is asked to stop.
 ///
@@ -26,7 +26,7 @@ use crate::{Limits, Listener, server};
 /// use std::time::Duration;
 /// use tokio::net::TcpListener;
 /// use unbroken::session::Sessions;
-/// use unbroken_hyper::Limits;
+/// use unbroken_hyper::ServerLimits;
 /// # use futures_util::stream;
 /// # use tower_layer::Layer;
 /// # use unbroken::{
@@ -43,7 +43,7 @@ use crate::{Limits, Listener, server};
 /// unbroken_hyper::serve(listener, chat)
 ///     .with_graceful_shutdown(asked_to_stop())
 ///     .hand_over(sessions, Duration::from_secs(5))
-///     .limits(Limits::default().connections(1000))
+///     .limits(ServerLimits::default().connections(1000))
 ///     .await;
 /// # Ok(()) }
 /// ```
@@ -51,7 +51,7 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
     Serve {
         listener,
         service,
-        limits: Limits::default(),
+        limits: ServerLimits::default(),
         signal: Box::pin(pending()),
         hand_over: Vec::new(),
     }
@@ -62,7 +62,7 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
 pub struct Serve<L, S> {
     pub(crate) listener: L,
     pub(crate) service: S,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ServerLimits,
     pub(crate) signal: Signal,
     pub(crate) hand_over: Vec<(Sessions, Duration)>,
 }
@@ -80,7 +80,7 @@ impl<L, S> Serve<L, S> {
     /// 2. Connections without a request end, and the others after what they are answering.
     /// 3. The sessions are [handed over](Self::hand_over), or connections have
     ///    [30 seconds](Self::DEADLINE).
-    /// 4. What is left of the answers may leave, within [`Limits::flush`].
+    /// 4. What is left of the answers may leave, within [`ServerLimits::flush`].
     /// 5. What is still there is cut. A client knows that from an end: over HTTP/1.1 the last chunk
     ///    is missing, over HTTP/2 the connection breaks off in mid-stream.
     ///
@@ -107,8 +107,8 @@ impl<L, S> Serve<L, S> {
         self
     }
 
-    /// What clients may take. Default [`Limits::default`].
-    pub fn limits(mut self, limits: Limits) -> Self {
+    /// What clients may take. Default [`ServerLimits::default`].
+    pub fn limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
     }

@@ -12,7 +12,7 @@ use tower_service::Service;
 use unbroken::BoxError;
 
 use crate::{
-    ConnectionError, Limits, Listener, Peer, Serve, accept::Acceptor, limits::after,
+    ConnectionError, Listener, Peer, Serve, ServerLimits, accept::Acceptor, limits::after,
     peer::WithPeer, serve_connection,
 };
 
@@ -89,7 +89,7 @@ where
 async fn connection<I, S, B>(
     handshake: impl Future<Output = std::io::Result<I>>,
     service: S,
-    limits: Arc<Limits>,
+    limits: Arc<ServerLimits>,
     mut stop: watch::Receiver<()>,
     _slot: OwnedSemaphorePermit,
 ) -> Result<(), ConnectionError>

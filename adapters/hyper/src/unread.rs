@@ -15,29 +15,29 @@ use tokio::{
 /// Writing and flushing wait apart: a socket is flushed at any time, which is no sign of a reader,
 /// while a stream that buffers (TLS) takes writes at any time.
 #[derive(Debug)]
-pub(crate) struct Unread<I> {
+pub(crate) struct WriteTimeout<I> {
     io: I,
     patience: Duration,
-    writing: Waiting,
-    flushing: Waiting,
+    writing: WriteTimer,
+    flushing: WriteTimer,
 }
 
 /// Runs while something waits.
 #[derive(Debug, Default)]
-struct Waiting(Option<Pin<Box<Sleep>>>);
+struct WriteTimer(Option<Pin<Box<Sleep>>>);
 
-impl<I> Unread<I> {
+impl<I> WriteTimeout<I> {
     pub(crate) fn new(io: I, patience: Duration) -> Self {
         Self {
             io,
             patience,
-            writing: Waiting::default(),
-            flushing: Waiting::default(),
+            writing: WriteTimer::default(),
+            flushing: WriteTimer::default(),
         }
     }
 }
 
-impl Waiting {
+impl WriteTimer {
     /// What the connection said, or that it has said nothing for too long.
     fn judge<T>(
         &mut self,
@@ -58,7 +58,7 @@ impl Waiting {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Unread<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for WriteTimeout<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -68,7 +68,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Unread<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Unread<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -120,7 +120,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_takes_fails_in_time() {
         let (server, _client) = duplex(8);
-        let mut server = Unread::new(server, PATIENCE);
+        let mut server = WriteTimeout::new(server, PATIENCE);
         let began = Instant::now();
         let error = server.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_and_a_long_silence_are_no_failures() {
         let (server, mut client) = duplex(8);
-        let mut server = Unread::new(server, PATIENCE);
+        let mut server = WriteTimeout::new(server, PATIENCE);
         let reader = tokio::spawn(async move {
             let mut read = Vec::new();
             let mut byte = [0];

@@ -13,7 +13,7 @@ use unbroken::{
     store::{AfterAppend, Created, NewSession, SessionMeta, Store, Token},
 };
 use unbroken_postgres::{
-    Options, Postgres,
+    Postgres, PostgresOptions,
     tokio_postgres::{self, Client, NoTls},
 };
 
@@ -31,7 +31,7 @@ async fn main() {
     let drop = format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE");
     client.batch_execute(&drop).await.expect("a clean start");
     for notify in [true, false] {
-        let options = Options::default().schema(SCHEMA).notify(notify);
+        let options = PostgresOptions::default().schema(SCHEMA).notify(notify);
         let store = Postgres::open(&url, options).await.expect("a store");
         println!("notify: {notify}");
         for (sessions, batch) in [(1, 64), (16, 64), (1, 1), (16, 1)] {
@@ -45,7 +45,7 @@ async fn main() {
             );
         }
     }
-    let store = Postgres::open(&url, Options::default().schema(SCHEMA))
+    let store = Postgres::open(&url, PostgresOptions::default().schema(SCHEMA))
         .await
         .expect("a store");
     for batch in [64, 8, 1] {

@@ -34,9 +34,9 @@ pub(crate) fn data(chunk: &Chunk) -> Vec<u8> {
     out
 }
 
-/// Rows of chunks that follow one another.
+/// ChunkRows of chunks that follow one another.
 #[derive(Debug)]
-pub(crate) struct Rows<'a> {
+pub(crate) struct ChunkRows<'a> {
     first: Vec<i64>,
     last: Vec<i64>,
     counter: Vec<i64>,
@@ -47,16 +47,16 @@ pub(crate) struct Rows<'a> {
 
 /// What of some rows fits on a page.
 #[derive(Debug)]
-pub(crate) struct Fitting {
+pub(crate) struct FittingRows {
     pub(crate) chunks: Vec<Chunk>,
     /// The last record on it; where the page began if there is none.
     pub(crate) last: Lsn,
     /// What there was of the rows didn't fit, or couldn't be read.
-    pub(crate) cut: Option<Cut>,
+    pub(crate) cut: Option<RowCut>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum RowCut {
     Full,
     Corrupt,
 }
@@ -64,7 +64,7 @@ pub(crate) enum Cut {
 /// A chunk on a page is not much larger than this, so that no reader of a part keeps all alive.
 const PIECE: usize = 256 << 10;
 
-impl<'a> Rows<'a> {
+impl<'a> ChunkRows<'a> {
     /// From the last columns of a page's row.
     pub(crate) fn new(row: &'a Row) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let at = COLUMNS + 4;
@@ -83,8 +83,8 @@ impl<'a> Rows<'a> {
     }
 
     /// The records after an LSN that have so many bytes together, but at least one.
-    pub(crate) fn after(&self, after: Lsn, max_bytes: usize) -> Fitting {
-        let mut page = Builder {
+    pub(crate) fn after(&self, after: Lsn, max_bytes: usize) -> FittingRows {
+        let mut page = ChunkMerger {
             pieces: Vec::new(),
             open: ChunkBuilder::new(),
             epoch: epoch(0, 0),
@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
         order.sort_by_key(|&at| self.last[at]);
         let cut = order.into_iter().find_map(|at| self.add(at, &mut page));
         page.close();
-        Fitting {
+        FittingRows {
             chunks: page.pieces,
             last: page.last,
             cut,
@@ -103,23 +103,23 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds a row's records, and says why not all.
-    fn add(&self, at: usize, page: &mut Builder) -> Option<Cut> {
+    fn add(&self, at: usize, page: &mut ChunkMerger) -> Option<RowCut> {
         let (Ok(first), Ok(last)) = (u64::try_from(self.first[at]), u64::try_from(self.last[at]))
         else {
-            return Some(Cut::Corrupt);
+            return Some(RowCut::Corrupt);
         };
         let (mut lengths, mut data) = (self.lengths[at], self.data[at]);
         if first > page.last.next().get() || !is_whole(first, last, lengths, data) {
-            return Some(Cut::Corrupt);
+            return Some(RowCut::Corrupt);
         }
         page.begin(epoch(self.counter[at], self.bits[at]));
         for lsn in first..=last {
             let Some(record) = take_length(&mut lengths).and_then(|len| data.split_off(..len))
             else {
-                return Some(Cut::Corrupt);
+                return Some(RowCut::Corrupt);
             };
             if lsn > page.last.get() && !page.push(record) {
-                return Some(Cut::Full);
+                return Some(RowCut::Full);
             }
         }
         None
@@ -152,7 +152,7 @@ fn take_length(lengths: &mut &[u8]) -> Option<usize> {
 }
 
 /// Puts a page together: what lies next to each other in one epoch becomes one chunk.
-struct Builder {
+struct ChunkMerger {
     pieces: Vec<Chunk>,
     open: ChunkBuilder,
     epoch: Epoch,
@@ -160,7 +160,7 @@ struct Builder {
     left: usize,
 }
 
-impl Builder {
+impl ChunkMerger {
     fn begin(&mut self, epoch: Epoch) {
         if epoch != self.epoch || self.open.bytes() >= PIECE {
             self.close();
@@ -198,8 +198,8 @@ mod tests {
         batch.take(Lsn::new(first), epoch(1, 7)).unwrap()
     }
 
-    fn rows<'a>(of: &[&Chunk], lengths: &'a [Vec<u8>], data: &'a [Vec<u8>]) -> Rows<'a> {
-        Rows {
+    fn rows<'a>(of: &[&Chunk], lengths: &'a [Vec<u8>], data: &'a [Vec<u8>]) -> ChunkRows<'a> {
+        ChunkRows {
             first: of.iter().map(|it| it.first().get().cast_signed()).collect(),
             last: of.iter().map(|it| it.last().get().cast_signed()).collect(),
             counter: vec![1; of.len()],
@@ -256,12 +256,12 @@ mod tests {
             let lengths = [good.clone(), bad];
             let data = [data(&a), data(&b)];
             let page = rows(&[&a, &b], &lengths, &data).after(Lsn::ZERO, 100);
-            assert_eq!((page.last, page.cut), (Lsn::new(3), Some(Cut::Corrupt)));
+            assert_eq!((page.last, page.cut), (Lsn::new(3), Some(RowCut::Corrupt)));
         }
         let gap = chunk(5, &[3]);
         let lengths = [good, lengths(&gap)];
         let data = [data(&a), data(&gap)];
         let page = rows(&[&a, &gap], &lengths, &data).after(Lsn::ZERO, 100);
-        assert_eq!((page.last, page.cut), (Lsn::new(3), Some(Cut::Corrupt)));
+        assert_eq!((page.last, page.cut), (Lsn::new(3), Some(RowCut::Corrupt)));
     }
 }

@@ -7,29 +7,30 @@ use futures_util::{Stream, stream};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, config::SslMode};
 use unbroken::store::BoxFuture;
 
-use crate::{OpenError, Options, Tls};
+use crate::{PostgresOpenError, PostgresOptions, Tls};
 
 /// A connection whose messages its holder polls; nothing goes on over it otherwise.
-pub(crate) struct Link {
+pub(crate) struct PolledConnection {
     pub(crate) client: Client,
     pub(crate) messages: Pin<Box<dyn Stream<Item = Result<AsyncMessage, Error>> + Send>>,
 }
 
 /// Makes connections.
-pub(crate) type Dial = Arc<dyn Fn() -> BoxFuture<'static, Result<Link, Error>> + Send + Sync>;
+pub(crate) type ConnectFn =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<PolledConnection, Error>> + Send + Sync>;
 
 /// A dead peer is noticed after about so long, where the URL doesn't say otherwise.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-pub(crate) fn configured(url: &str) -> Result<Config, OpenError> {
-    let mut config: Config = url.parse().map_err(OpenError::Url)?;
+pub(crate) fn configured(url: &str) -> Result<Config, PostgresOpenError> {
+    let mut config: Config = url.parse().map_err(PostgresOpenError::Url)?;
     if !url.contains("keepalives_idle") {
         config.keepalives_idle(KEEPALIVE);
     }
     Ok(config)
 }
 
-pub(crate) fn dial(mut config: Config, tls: impl Tls) -> Dial {
+pub(crate) fn dial(mut config: Config, tls: impl Tls) -> ConnectFn {
     let name = config.get_application_name().unwrap_or("unbroken");
     config.application_name(format!("{name} (listening)"));
     Arc::new(move || {
@@ -37,7 +38,7 @@ pub(crate) fn dial(mut config: Config, tls: impl Tls) -> Dial {
         Box::pin(async move {
             let (client, mut connection) = config.connect(tls).await?;
             let messages = stream::poll_fn(move |cx| connection.poll_message(cx));
-            Ok(Link {
+            Ok(PolledConnection {
                 client,
                 messages: Box::pin(messages),
             })
@@ -47,25 +48,28 @@ pub(crate) fn dial(mut config: Config, tls: impl Tls) -> Dial {
 
 /// With TLS if the URL requires it. Never otherwise: what a server offers unasked, often with a
 /// certificate that nobody signed, would be refused.
-pub(crate) fn dial_as_url_says(config: &Config) -> Result<Dial, OpenError> {
+pub(crate) fn dial_as_url_says(config: &Config) -> Result<ConnectFn, PostgresOpenError> {
     if config.get_ssl_mode() != SslMode::Require {
         return Ok(dial(plain(config), NoTls));
     }
     #[cfg(feature = "tls")]
     return Ok(dial(config.clone(), crate::tls::system()?));
     #[cfg(not(feature = "tls"))]
-    Err(OpenError::TlsMissing)
+    Err(PostgresOpenError::TlsMissing)
 }
 
 /// The same for a pool.
-pub(crate) fn pool_as_url_says(config: &Config, options: &Options) -> Result<Pool, OpenError> {
+pub(crate) fn pool_as_url_says(
+    config: &Config,
+    options: &PostgresOptions,
+) -> Result<Pool, PostgresOpenError> {
     if config.get_ssl_mode() != SslMode::Require {
         return pool(plain(config), NoTls, options);
     }
     #[cfg(feature = "tls")]
     return pool(config.clone(), crate::tls::system()?, options);
     #[cfg(not(feature = "tls"))]
-    Err(OpenError::TlsMissing)
+    Err(PostgresOpenError::TlsMissing)
 }
 
 fn plain(config: &Config) -> Config {
@@ -77,8 +81,8 @@ fn plain(config: &Config) -> Config {
 pub(crate) fn pool(
     mut config: Config,
     tls: impl Tls,
-    options: &Options,
-) -> Result<Pool, OpenError> {
+    options: &PostgresOptions,
+) -> Result<Pool, PostgresOpenError> {
     if config.get_application_name().is_none() {
         config.application_name("unbroken");
     }
@@ -100,5 +104,5 @@ pub(crate) fn pool(
         .create_timeout(Some(options.connect_timeout))
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| OpenError::Unavailable(error.into()))
+        .map_err(|error| PostgresOpenError::Unavailable(error.into()))
 }

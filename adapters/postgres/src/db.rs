@@ -11,7 +11,7 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Runs statements, each a transaction of its own, on connections of the pool.
 #[derive(Debug)]
-pub(crate) struct Db {
+pub(crate) struct StatementRunner {
     pub(crate) pool: Pool,
     pub(crate) prepared: bool,
     /// After so long without a reply, a call gives up its connection.
@@ -20,7 +20,7 @@ pub(crate) struct Db {
 
 /// Why a statement has no result.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum StatementError {
     /// It was not sent.
     NotSent(Box<dyn Error + Send + Sync>),
     /// The server said no, and applied nothing.
@@ -33,17 +33,17 @@ pub(crate) enum Failure {
 /// session, or takes its locks in order.
 const TRIES: u32 = 8;
 
-impl Db {
+impl StatementRunner {
     pub(crate) async fn query(
         &self,
         statement: &Statement,
         params: Params<'_>,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, StatementError> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
             match self.query_once(statement, params).await {
-                Err(Failure::Refused(error)) if tries > 0 && lost_a_race(&error) => {}
+                Err(StatementError::Refused(error)) if tries > 0 && lost_a_race(&error) => {}
                 result => return result,
             }
         }
@@ -53,7 +53,7 @@ impl Db {
         &self,
         statement: &Statement,
         params: Params<'_>,
-    ) -> Result<Option<Row>, Failure> {
+    ) -> Result<Option<Row>, StatementError> {
         Ok(self.query(statement, params).await?.into_iter().next())
     }
 
@@ -61,15 +61,15 @@ impl Db {
         &self,
         statement: &Statement,
         params: Params<'_>,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, StatementError> {
         let client = self.pool.get().await;
-        let client = client.map_err(|error| Failure::NotSent(error.into()))?;
+        let client = client.map_err(|error| StatementError::NotSent(error.into()))?;
         match timeout(self.patience, self.run(&client, statement, params)).await {
             Ok(result) => result,
             Err(late) => {
                 // The reply may still come, and is nobody's: the connection isn't used again.
                 drop(Object::take(client));
-                Err(Failure::Lost(late.into()))
+                Err(StatementError::Lost(late.into()))
             }
         }
     }
@@ -79,11 +79,11 @@ impl Db {
         client: &Object,
         statement: &Statement,
         params: Params<'_>,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Row>, StatementError> {
         let Statement { text, types } = statement;
         let result = if self.prepared {
             let prepared = client.prepare_typed_cached(text, types).await;
-            let prepared = prepared.map_err(|error| Failure::NotSent(error.into()))?;
+            let prepared = prepared.map_err(|error| StatementError::NotSent(error.into()))?;
             client.query(&prepared, params).await
         } else {
             let typed: Vec<_> = params.iter().copied().zip(types.iter().cloned()).collect();
@@ -93,7 +93,7 @@ impl Db {
     }
 }
 
-impl Failure {
+impl StatementError {
     /// What this means to whoever wanted to write.
     pub(crate) fn of_write(self) -> StoreError {
         match self {
@@ -121,15 +121,15 @@ impl Failure {
     }
 }
 
-fn judge(error: tokio_postgres::Error) -> Failure {
+fn judge(error: tokio_postgres::Error) -> StatementError {
     let code = error.code().map_or("", SqlState::code);
     // A server that ends a connection may do so after a commit that it was about to confirm.
     let open =
         code.is_empty() || code.starts_with("08") || code.starts_with("57P") || code == "40003";
     if open {
-        Failure::Lost(error.into())
+        StatementError::Lost(error.into())
     } else {
-        Failure::Refused(error)
+        StatementError::Refused(error)
     }
 }
 

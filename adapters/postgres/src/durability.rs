@@ -1,18 +1,19 @@
 use deadpool_postgres::Pool;
 use unbroken::store::Durability;
 
-use crate::OpenError;
+use crate::PostgresOpenError;
 
 /// What the server's settings promise.
-pub(crate) async fn read(pool: &Pool) -> Result<Durability, OpenError> {
-    let unavailable = |error: tokio_postgres::Error| OpenError::Unavailable(error.into());
+pub(crate) async fn read(pool: &Pool) -> Result<Durability, PostgresOpenError> {
+    let unavailable = |error: tokio_postgres::Error| PostgresOpenError::Unavailable(error.into());
     let client = pool.get().await;
-    let client = client.map_err(|error| OpenError::Unavailable(error.into()))?;
+    let client = client.map_err(|error| PostgresOpenError::Unavailable(error.into()))?;
     let settings = "SELECT current_setting('fsync'), current_setting('synchronous_commit'), \
         current_setting('synchronous_standby_names')";
     let rows = client.query_typed(settings, &[]).await;
     let row = rows.map_err(unavailable)?.into_iter().next();
-    let row = row.ok_or_else(|| OpenError::Unavailable("the settings have no row".into()))?;
+    let row =
+        row.ok_or_else(|| PostgresOpenError::Unavailable("the settings have no row".into()))?;
     let setting = |at| row.try_get::<_, &str>(at).map_err(unavailable);
     Ok(judge(setting(0)?, setting(1)?, setting(2)?))
 }

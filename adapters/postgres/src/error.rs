@@ -3,7 +3,7 @@ use unbroken::BoxError;
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum PostgresOpenError {
     /// The URL is not one of PostgreSQL's.
     #[error("the URL is not of the form postgres://user@host:5432/database")]
     Url(#[source] tokio_postgres::Error),

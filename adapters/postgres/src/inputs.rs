@@ -7,14 +7,14 @@ use unbroken::{
 };
 
 use crate::{
-    db::Failure,
-    postgres::Inner,
-    row::{COLUMNS, Stored},
-    wake::Change,
+    db::StatementError,
+    postgres::PostgresInner,
+    row::{COLUMNS, SessionRow},
+    wake::ChangeKind,
     write::{LOOKS, busy},
 };
 
-impl Inner {
+impl PostgresInner {
     pub(crate) async fn answer(
         &self,
         id: &SessionId,
@@ -28,9 +28,9 @@ impl Inner {
             // What never fits isn't sent; all else comes before that.
             if answer.fits(0, 0) {
                 let row = self.db.query_opt(&self.sql.answer, &params).await;
-                if let Some(row) = row.map_err(Failure::of_write)? {
-                    self.tell(id, Change::Turned);
-                    return Ok(AnswerOutcome::Stored(Stored::new(&row)?.state()));
+                if let Some(row) = row.map_err(StatementError::of_write)? {
+                    self.tell(id, ChangeKind::Turned);
+                    return Ok(AnswerOutcome::Stored(SessionRow::new(&row)?.state()));
                 }
             }
             let (it, all) = self.answered(id, 0).await?;
@@ -64,12 +64,14 @@ impl Inner {
         &self,
         id: &SessionId,
         after: usize,
-    ) -> Result<(Stored, Vec<StoredAnswer>), StoreError> {
+    ) -> Result<(SessionRow, Vec<StoredAnswer>), StoreError> {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &after];
         let row = self.db.query_opt(&self.sql.answers, &params).await;
-        let row = row.map_err(Failure::of_read)?.ok_or(StoreError::NotFound)?;
-        let it = Stored::new(&row)?;
+        let row = row
+            .map_err(StatementError::of_read)?
+            .ok_or(StoreError::NotFound)?;
+        let it = SessionRow::new(&row)?;
         it.here()?;
         let answers = read(&row).map_err(|error| {
             tracing::error!(%error, "the answers of a session can't be read");

@@ -3,16 +3,16 @@
 //!
 //! ```no_run
 //! use unbroken::session::Sessions;
-//! use unbroken_postgres::{Options, Postgres};
+//! use unbroken_postgres::{PostgresOptions, Postgres};
 //!
-//! # async fn run() -> Result<(), unbroken_postgres::OpenError> {
-//! let store = Postgres::open("postgres://app@localhost/app", Options::default()).await?;
+//! # async fn run() -> Result<(), unbroken_postgres::PostgresOpenError> {
+//! let store = Postgres::open("postgres://app@localhost/app", PostgresOptions::default()).await?;
 //! let sessions = Sessions::builder(store).build();
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The tables are made in a schema of their own, `unbroken` unless [`Options`] say otherwise, by
+//! The tables are made in a schema of their own, `unbroken` unless [`PostgresOptions`] say otherwise, by
 //! numbered migrations under an advisory lock, so that servers may start at once. A schema that is
 //! newer than the library is refused: upgrade all servers before one of them migrates. What an
 //! acknowledged record survives is the server's to say; see [`Postgres`].
@@ -24,7 +24,7 @@
 //! append is one round trip. A call runs on a task: dropped, it still comes to its end, and nothing
 //! is ever cancelled in the server. A server's refusal means that nothing was applied; a connection
 //! that breaks before the reply, or a reply that doesn't come within
-//! [`statement_timeout`](field@Options::statement_timeout) and 5 seconds, leaves it open
+//! [`statement_timeout`](field@PostgresOptions::statement_timeout) and 5 seconds, leaves it open
 //! (`maybe_applied`), and the repetition settles it.
 //!
 //! All times are the database server's, by its wall clock: setting that clock forward ends leases
@@ -62,7 +62,7 @@
 //!
 //! A row of up to half a page stays in the table; a larger one goes to its TOAST table in pieces, not
 //! compressed. The session's row changes with each append, but no index does: 97 of 100 such updates
-//! are heap-only. One append takes at most [`max_append`](field@Options::max_append) bytes.
+//! are heap-only. One append takes at most [`max_append`](field@PostgresOptions::max_append) bytes.
 //!
 //! # Waking
 //!
@@ -86,9 +86,9 @@
 //!
 //! ```no_run
 //! # use std::time::Duration;
-//! # use unbroken_postgres::{Listen, Options, Postgres};
-//! # async fn run() -> Result<(), unbroken_postgres::OpenError> {
-//! let options = Options::default()
+//! # use unbroken_postgres::{Listen, PostgresOptions, Postgres};
+//! # async fn run() -> Result<(), unbroken_postgres::PostgresOpenError> {
+//! let options = PostgresOptions::default()
 //!     .prepared(false)
 //!     .listen(Listen::url("postgres://app@the-server-itself/app")?);
 //! // Or, where the server can't be reached: .listen(Listen::poll(Duration::from_millis(100)))
@@ -97,7 +97,7 @@
 //! # }
 //! ```
 //!
-//! The server is then not told of a [`statement_timeout`](field@Options::statement_timeout), because
+//! The server is then not told of a [`statement_timeout`](field@PostgresOptions::statement_timeout), because
 //! pgbouncer refuses it in a startup packet; set it for the role. The same goes for session mode,
 //! unless it has `ignore_startup_parameters = options`.
 //!
@@ -131,4 +131,7 @@ mod write;
 pub use deadpool_postgres;
 pub use tokio_postgres;
 
-pub use self::{error::OpenError, listen::Listen, options::Options, postgres::Postgres, tls::Tls};
+pub use self::{
+    error::PostgresOpenError, listen::Listen, options::PostgresOptions, postgres::Postgres,
+    tls::Tls,
+};

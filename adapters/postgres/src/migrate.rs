@@ -1,7 +1,7 @@
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::types::Type;
 
-use crate::{OpenError, Options, sql::fill};
+use crate::{PostgresOpenError, PostgresOptions, sql::fill};
 
 /// Each adds to what the ones before it made; none is ever changed or taken away.
 const MIGRATIONS: &[(i32, &str)] = &[
@@ -10,13 +10,13 @@ const MIGRATIONS: &[(i32, &str)] = &[
 ];
 
 /// Brings the schema up to date, or says why that can't be.
-pub(crate) async fn run(pool: &Pool, options: &Options) -> Result<(), OpenError> {
+pub(crate) async fn run(pool: &Pool, options: &PostgresOptions) -> Result<(), PostgresOpenError> {
     let client = pool.get().await;
-    let mut client = client.map_err(|error| OpenError::Unavailable(error.into()))?;
+    let mut client = client.map_err(|error| PostgresOpenError::Unavailable(error.into()))?;
     let needed = MIGRATIONS.last().map_or(0, |last| last.0);
     let found = found(&client, &options.schema).await?;
     if found > needed {
-        return Err(OpenError::NewerSchema {
+        return Err(PostgresOpenError::NewerSchema {
             found,
             known: needed,
         });
@@ -25,13 +25,13 @@ pub(crate) async fn run(pool: &Pool, options: &Options) -> Result<(), OpenError>
         return Ok(());
     }
     if !options.migrate {
-        return Err(OpenError::OlderSchema { found, needed });
+        return Err(PostgresOpenError::OlderSchema { found, needed });
     }
     migrate(&mut client, &options.schema).await
 }
 
 /// The number of the last migration; 0 if there is none.
-async fn found(client: &Object, schema: &str) -> Result<i32, OpenError> {
+async fn found(client: &Object, schema: &str) -> Result<i32, PostgresOpenError> {
     let there = client
         .query_typed(
             "SELECT to_regclass($1) IS NOT NULL",
@@ -48,7 +48,7 @@ async fn found(client: &Object, schema: &str) -> Result<i32, OpenError> {
 }
 
 /// All in one transaction, under a lock that other servers wait for.
-async fn migrate(client: &mut Object, schema: &str) -> Result<(), OpenError> {
+async fn migrate(client: &mut Object, schema: &str) -> Result<(), PostgresOpenError> {
     let work = async {
         let transaction = client.build_transaction().start().await?;
         let lock =
@@ -86,6 +86,6 @@ async fn migrate(client: &mut Object, schema: &str) -> Result<(), OpenError> {
     work.await.map_err(unavailable)
 }
 
-fn unavailable(error: tokio_postgres::Error) -> OpenError {
-    OpenError::Unavailable(error.into())
+fn unavailable(error: tokio_postgres::Error) -> PostgresOpenError {
+    PostgresOpenError::Unavailable(error.into())
 }

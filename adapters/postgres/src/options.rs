@@ -2,23 +2,23 @@ use std::time::Duration;
 
 use unbroken::store::Durability;
 
-use crate::{Listen, OpenError};
+use crate::{Listen, PostgresOpenError};
 
 /// How a [`Postgres`](crate::Postgres) store is opened.
 ///
 /// ```
 /// use std::time::Duration;
-/// use unbroken_postgres::{Listen, Options};
+/// use unbroken_postgres::{Listen, PostgresOptions};
 ///
-/// let direct = Options::default().schema("chat_logs").pool_size(32);
-/// let pooled = Options::default()
+/// let direct = PostgresOptions::default().schema("chat_logs").pool_size(32);
+/// let pooled = PostgresOptions::default()
 ///     .prepared(false)
 ///     .listen(Listen::url("postgres://app@db.internal:5432/app")?);
-/// # Ok::<_, unbroken_postgres::OpenError>(())
+/// # Ok::<_, unbroken_postgres::PostgresOpenError>(())
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Options {
+pub struct PostgresOptions {
     /// The schema that holds the tables, made if it is absent. 1 to 40 characters of `a-z`, `0-9`
     /// and `_`, the first one a letter. Default `unbroken`.
     pub schema: String,
@@ -53,16 +53,16 @@ pub struct Options {
     pub max_append: usize,
 }
 
-impl Options {
+impl PostgresOptions {
     /// The most that [`max_append`](field@Self::max_append) can be.
     pub const MOST_APPEND: usize = 256 << 20;
 
-    pub(crate) fn checked(mut self) -> Result<Self, OpenError> {
+    pub(crate) fn checked(mut self) -> Result<Self, PostgresOpenError> {
         let name = self.schema.as_bytes();
         let allowed = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_';
         let begins = name.first().is_some_and(u8::is_ascii_lowercase);
         if !begins || name.len() > 40 || !name.iter().all(allowed) {
-            return Err(OpenError::SchemaName);
+            return Err(PostgresOpenError::SchemaName);
         }
         self.pool_size = self.pool_size.max(1);
         self.max_append = self.max_append.clamp(1, Self::MOST_APPEND);
@@ -70,7 +70,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
             schema: "unbroken".to_owned(),
@@ -90,7 +90,7 @@ impl Default for Options {
 
 macro_rules! setters {
     ($($field:ident: $Type:ty),* $(,)?) => {
-        impl Options {
+        impl PostgresOptions {
             $(
                 #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
                 pub fn $field(mut self, $field: $Type) -> Self {
@@ -102,7 +102,7 @@ macro_rules! setters {
     };
 }
 
-impl Options {
+impl PostgresOptions {
     /// Sets [`schema`](field@Self::schema).
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
@@ -130,11 +130,17 @@ mod tests {
     #[test]
     fn a_schema_that_could_break_out_of_its_quotes_is_refused() {
         for bad in ["", "1a", "A", "a b", "a\"b", "a;b", "_a", &"a".repeat(41)] {
-            let checked = Options::default().schema(bad).checked();
-            assert!(matches!(checked, Err(OpenError::SchemaName)), "{bad}");
+            let checked = PostgresOptions::default().schema(bad).checked();
+            assert!(
+                matches!(checked, Err(PostgresOpenError::SchemaName)),
+                "{bad}"
+            );
         }
         for good in ["a", "chat_logs_2", &"a".repeat(40)] {
-            assert!(Options::default().schema(good).checked().is_ok(), "{good}");
+            assert!(
+                PostgresOptions::default().schema(good).checked().is_ok(),
+                "{good}"
+            );
         }
     }
 }

@@ -8,25 +8,25 @@ use unbroken::{
 };
 
 use crate::{
-    OpenError, Options, Tls,
-    connect::{Dial, configured, dial, dial_as_url_says, pool, pool_as_url_says},
-    db::Db,
+    PostgresOpenError, PostgresOptions, Tls,
+    connect::{ConnectFn, configured, dial, dial_as_url_says, pool, pool_as_url_says},
+    db::StatementRunner,
     durability,
-    listen::Way,
+    listen::ListenMode,
     migrate,
-    row::Stored,
-    sql::Sql,
-    wake::{Change, Wake},
+    row::SessionRow,
+    sql::Statements,
+    wake::{ChangeKind, Notifications},
 };
 
 /// Keeps sessions in PostgreSQL, 14 or later. A clone is a handle to the same pool.
 ///
 /// ```no_run
 /// use unbroken::session::Sessions;
-/// use unbroken_postgres::{Options, Postgres};
+/// use unbroken_postgres::{PostgresOptions, Postgres};
 ///
-/// # async fn run() -> Result<(), unbroken_postgres::OpenError> {
-/// let store = Postgres::open("postgres://app@localhost/app", Options::default()).await?;
+/// # async fn run() -> Result<(), unbroken_postgres::PostgresOpenError> {
+/// let store = Postgres::open("postgres://app@localhost/app", PostgresOptions::default()).await?;
 /// let sessions = Sessions::builder(store).build();
 /// # Ok(())
 /// # }
@@ -35,7 +35,7 @@ use crate::{
 /// # Durability
 ///
 /// Read from the server's settings when the store is opened, as they are for its role and database,
-/// unless [`Options::durability`](field@Options::durability) says otherwise:
+/// unless [`PostgresOptions::durability`](field@PostgresOptions::durability) says otherwise:
 ///
 /// | settings | [`Durability`] | what is lost with the host's power, and with the host |
 /// |---|---|---|
@@ -53,13 +53,13 @@ use crate::{
 /// with what was said in a session.
 #[derive(Clone)]
 pub struct Postgres {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<PostgresInner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) db: Arc<Db>,
-    pub(crate) sql: Sql,
-    pub(crate) wake: Wake,
+pub(crate) struct PostgresInner {
+    pub(crate) db: Arc<StatementRunner>,
+    pub(crate) sql: Statements,
+    pub(crate) wake: Notifications,
     pub(crate) durability: Durability,
     pub(crate) max_append: usize,
     schema: String,
@@ -79,17 +79,17 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`].
+    /// See [`PostgresOpenError`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
+    pub async fn open(url: &str, options: PostgresOptions) -> Result<Self, PostgresOpenError> {
         let options = options.checked()?;
         let config = configured(url)?;
         let pool = pool_as_url_says(&config, &options)?;
         let same = match &options.listen.0 {
-            Way::Same => Some(dial_as_url_says(&config)?),
+            ListenMode::Same => Some(dial_as_url_says(&config)?),
             _ => None,
         };
         Self::on(pool, same, options).await
@@ -99,7 +99,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// See [`OpenError`].
+    /// See [`PostgresOpenError`].
     ///
     /// # Panics
     ///
@@ -107,30 +107,37 @@ impl Postgres {
     pub async fn open_with(
         config: Config,
         tls: impl Tls,
-        options: Options,
-    ) -> Result<Self, OpenError> {
+        options: PostgresOptions,
+    ) -> Result<Self, PostgresOpenError> {
         let options = options.checked()?;
         let pool = pool(config.clone(), tls.clone(), &options)?;
         Self::on(pool, Some(dial(config, tls)), options).await
     }
 
     /// Opens a store on a pool of the application's own. What the options say of pool and
-    /// connections doesn't count then; [`Options::listen`](field@Options::listen) has to be set.
+    /// connections doesn't count then; [`PostgresOptions::listen`](field@PostgresOptions::listen) has to be set.
     ///
     /// # Errors
     ///
-    /// [`OpenError::Listen`] if it isn't; see [`OpenError`].
+    /// [`PostgresOpenError::Listen`] if it isn't; see [`PostgresOpenError`].
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn with_pool(pool: Pool, options: Options) -> Result<Self, OpenError> {
+    pub async fn with_pool(
+        pool: Pool,
+        options: PostgresOptions,
+    ) -> Result<Self, PostgresOpenError> {
         Self::on(pool, None, options.checked()?).await
     }
 
-    async fn on(pool: Pool, same: Option<Dial>, options: Options) -> Result<Self, OpenError> {
+    async fn on(
+        pool: Pool,
+        same: Option<ConnectFn>,
+        options: PostgresOptions,
+    ) -> Result<Self, PostgresOpenError> {
         let listen = match &options.listen.0 {
-            Way::Same => Way::Dial(same.ok_or(OpenError::Listen)?),
+            ListenMode::Same => ListenMode::Dial(same.ok_or(PostgresOpenError::Listen)?),
             other => other.clone(),
         };
         migrate::run(&pool, &options).await?;
@@ -138,15 +145,15 @@ impl Postgres {
             Some(told) => told,
             None => durability::read(&pool).await?,
         };
-        let db = Arc::new(Db {
+        let db = Arc::new(StatementRunner {
             pool,
             prepared: options.prepared,
             patience: options.statement_timeout + SLACK,
         });
-        let sql = Sql::new(&options.schema);
-        let wake = Wake::start(&options, listen, db.clone(), sql.notify.clone());
+        let sql = Statements::new(&options.schema);
+        let wake = Notifications::start(&options, listen, db.clone(), sql.notify.clone());
         Ok(Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(PostgresInner {
                 db,
                 sql,
                 wake,
@@ -161,7 +168,7 @@ impl Postgres {
     /// no connection goes back to the pool with a statement half done.
     pub(crate) async fn on_task<T, Fut>(
         &self,
-        work: impl FnOnce(Arc<Inner>) -> Fut,
+        work: impl FnOnce(Arc<PostgresInner>) -> Fut,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -174,23 +181,23 @@ impl Postgres {
     }
 }
 
-impl Inner {
+impl PostgresInner {
     /// The row of a session, whatever has become of it.
-    pub(crate) async fn look(&self, id: &SessionId) -> Result<Stored, StoreError> {
+    pub(crate) async fn look(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let row = self.db.query_opt(&self.sql.state, &[&id.as_str()]).await;
-        match row.map_err(crate::db::Failure::of_read)? {
-            Some(row) => Stored::new(&row),
+        match row.map_err(crate::db::StatementError::of_read)? {
+            Some(row) => SessionRow::new(&row),
             None => Err(StoreError::NotFound),
         }
     }
 
     /// The row of a session that is there.
-    pub(crate) async fn find(&self, id: &SessionId) -> Result<Stored, StoreError> {
+    pub(crate) async fn find(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let stored = self.look(id).await?;
         stored.here().map(|()| stored)
     }
 
-    pub(crate) fn tell(&self, id: &SessionId, change: Change) {
+    pub(crate) fn tell(&self, id: &SessionId, change: ChangeKind) {
         self.wake.tell(id, change);
     }
 }

@@ -4,12 +4,12 @@ use unbroken::{
 };
 
 use crate::{
-    chunk::{Cut, Rows},
-    postgres::Inner,
-    row::{COLUMNS, Stored, epoch},
+    chunk::{ChunkRows, RowCut},
+    postgres::PostgresInner,
+    row::{COLUMNS, SessionRow, epoch},
 };
 
-impl Inner {
+impl PostgresInner {
     pub(crate) async fn page(
         &self,
         id: &SessionId,
@@ -19,10 +19,10 @@ impl Inner {
         let (mut max_bytes, mut factor) = (max_bytes, 1.0_f64);
         loop {
             match self.try_page(id, after, max_bytes, factor).await? {
-                Tried::Page(page) => return Ok(page),
-                Tried::MoreRows => factor *= 16.0,
-                Tried::Corruption if max_bytes > 0 => max_bytes = 0,
-                Tried::Corruption => {
+                PageAttempt::Page(page) => return Ok(page),
+                PageAttempt::MoreRows => factor *= 16.0,
+                PageAttempt::Corruption if max_bytes > 0 => max_bytes = 0,
+                PageAttempt::Corruption => {
                     let lsn = after.lsn.next();
                     return Err(StoreError::Corrupt { lsn });
                 }
@@ -36,17 +36,17 @@ impl Inner {
         after: Position,
         max_bytes: usize,
         factor: f64,
-    ) -> Result<Tried, StoreError> {
+    ) -> Result<PageAttempt, StoreError> {
         let from = i64::try_from(after.lsn.get()).unwrap_or(i64::MAX);
         let bytes = i64::try_from(max_bytes.max(1)).unwrap_or(i64::MAX);
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&id.as_str(), &from, &bytes, &factor];
         let row = match self.db.query_opt(&self.sql.read, &params).await {
             Ok(row) => row.ok_or(StoreError::NotFound)?,
-            Err(failure) if failure.is_corruption() => return Ok(Tried::Corruption),
+            Err(failure) if failure.is_corruption() => return Ok(PageAttempt::Corruption),
             Err(failure) => return Err(failure.of_read()),
         };
-        let stored = Stored::new(&row)?;
+        let stored = SessionRow::new(&row)?;
         stored.here()?;
         stored.readable()?;
         let unreadable = |error| {
@@ -57,30 +57,30 @@ impl Inner {
         };
         let written_by = written_by(&row, after.lsn).map_err(unreadable)?;
         may_read(&stored, after, written_by)?;
-        let rows = Rows::new(&row).map_err(unreadable)?;
+        let rows = ChunkRows::new(&row).map_err(unreadable)?;
         let page = rows.after(after.lsn, max_bytes);
         let none = page.chunks.is_empty() && after.lsn < stored.tail;
         if none || page.last > stored.tail {
-            return Ok(Tried::Corruption);
+            return Ok(PageAttempt::Corruption);
         }
         let looked_at: i64 = row
             .try_get(COLUMNS + 3)
             .map_err(|error| unreadable(error.into()))?;
         let all_looked_at = usize::try_from(looked_at).is_ok_and(|count| rows.len() >= count);
         if page.cut.is_none() && page.last < stored.tail && all_looked_at {
-            return Ok(Tried::MoreRows);
+            return Ok(PageAttempt::MoreRows);
         }
-        if page.cut == Some(Cut::Corrupt) {
+        if page.cut == Some(RowCut::Corrupt) {
             tracing::error!(after = %page.last, "a record can't be read");
         }
-        Ok(Tried::Page(RecordPage {
+        Ok(PageAttempt::Page(RecordPage {
             chunks: page.chunks,
             state: stored.state(),
         }))
     }
 }
 
-enum Tried {
+enum PageAttempt {
     Page(RecordPage),
     /// More would have fitted than rows were looked at: they are larger elsewhere in the log.
     MoreRows,
@@ -101,7 +101,7 @@ fn written_by(
 }
 
 fn may_read(
-    stored: &Stored,
+    stored: &SessionRow,
     after: Position,
     written_by: Option<EpochTag>,
 ) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use crate::time::span;
 
 /// A session's row, and the time at which it was looked at.
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct SessionRow {
     pub(crate) number: i64,
     pub(crate) id: SessionId,
     info: Arc<SessionMeta>,
@@ -34,9 +34,9 @@ pub(crate) struct Stored {
 /// How many columns a session's row has.
 pub(crate) const COLUMNS: usize = 27;
 
-type Unreadable = Box<dyn Error + Sync + Send>;
+type RowError = Box<dyn Error + Sync + Send>;
 
-impl Stored {
+impl SessionRow {
     /// From the columns that every statement gives in the same order.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Stored {
         })
     }
 
-    fn read(row: &Row) -> Result<Self, Unreadable> {
+    fn read(row: &Row) -> Result<Self, RowError> {
         let aborted: bool = row.try_get(18)?;
         let reason: Option<&[u8]> = row.try_get(19)?;
         let reason = reason.map(text).transpose()?;
@@ -177,7 +177,7 @@ pub(crate) fn kind_and_code(outcome: Outcome) -> Option<(i16, Option<i16>)> {
     })
 }
 
-fn status(waiting: bool, kind: Option<i16>, code: Option<i16>) -> Result<Status, Unreadable> {
+fn status(waiting: bool, kind: Option<i16>, code: Option<i16>) -> Result<Status, RowError> {
     Ok(match (kind, code) {
         (None, _) if waiting => Status::Waiting,
         (None, _) => Status::Streaming,
@@ -191,10 +191,10 @@ fn status(waiting: bool, kind: Option<i16>, code: Option<i16>) -> Result<Status,
     })
 }
 
-fn name(bytes: Option<&[u8]>) -> Result<Option<Arc<str>>, Unreadable> {
+fn name(bytes: Option<&[u8]>) -> Result<Option<Arc<str>>, RowError> {
     bytes.map(text).transpose()
 }
 
-fn text(bytes: &[u8]) -> Result<Arc<str>, Unreadable> {
+fn text(bytes: &[u8]) -> Result<Arc<str>, RowError> {
     Ok(std::str::from_utf8(bytes)?.into())
 }

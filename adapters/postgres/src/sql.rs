@@ -12,7 +12,7 @@ pub(crate) struct Statement {
 
 /// All statements, with the schema's name filled in.
 #[derive(Debug)]
-pub(crate) struct Sql {
+pub(crate) struct Statements {
     schema: String,
     pub(crate) create: Statement,
     pub(crate) bury: Statement,
@@ -35,7 +35,7 @@ pub(crate) struct Sql {
     pub(crate) notify: Statement,
 }
 
-/// The columns that [`Stored`](crate::row::Stored) is made from.
+/// The columns that [`SessionRow`](crate::row::SessionRow) is made from.
 const STATE: &str = "s.number, s.id, s.owner, s.chat, s.service, s.digest, s.format, s.created, \
     s.token, s.counter, s.bits, s.attempts, s.tail, s.tail_counter, s.tail_bits, s.waiting, \
     s.kind, s.code, s.aborted, s.abort_reason, s.lease, s.lease_until, s.keep_until, s.deleted, \
@@ -50,7 +50,7 @@ const THEN: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigin
 /// There is a session, not a tombstone.
 const HERE: &str = "(s.deleted IS NULL AND (s.kind IS NULL OR s.keep_until > @NOW))";
 
-impl Sql {
+impl Statements {
     pub(crate) fn new(schema: &str) -> Self {
         let make = |text: &str, types: &[Type]| Statement {
             text: fill(schema, text),

@@ -3,9 +3,9 @@ use std::time::Duration;
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -121,7 +121,7 @@ impl Store for Postgres {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(move |inner| async move { inner.delete(&id, how).await }))

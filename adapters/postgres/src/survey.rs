@@ -5,9 +5,9 @@ use unbroken::{
 };
 
 use crate::{
-    db::{Failure, Params},
-    postgres::Inner,
-    row::Stored,
+    db::{Params, StatementError},
+    postgres::PostgresInner,
+    row::SessionRow,
     sql::Statement,
 };
 
@@ -17,7 +17,7 @@ const PAGE: usize = 100;
 /// How many sessions one statement sweeps.
 const SWEPT: usize = 32;
 
-impl Inner {
+impl PostgresInner {
     pub(crate) async fn list(&self, filter: &Filter) -> Result<Listing, StoreError> {
         let limit = match filter.limit {
             0 => PAGE,
@@ -47,14 +47,14 @@ impl Inner {
             .last()
             .filter(|_| more)
             .map(|last| last.number.to_string());
-        let sessions = found.into_iter().map(Stored::listed).collect();
+        let sessions = found.into_iter().map(SessionRow::listed).collect();
         Ok(Listing { sessions, next })
     }
 
     pub(crate) async fn orphans(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = self.stored(&self.sql.orphans, &[&limit]).await?;
-        Ok(found.into_iter().map(Stored::listed).collect())
+        Ok(found.into_iter().map(SessionRow::listed).collect())
     }
 
     /// In statements of few sessions each: one that ran into its time limit would give nothing back.
@@ -64,7 +64,7 @@ impl Inner {
             let most = SWEPT.min(limit - swept);
             let wanted = i64::try_from(most).unwrap_or(i64::MAX);
             let row = self.db.query_opt(&self.sql.sweep, &[&wanted]).await;
-            let row = row.map_err(Failure::of_write)?;
+            let row = row.map_err(StatementError::of_write)?;
             let some: i64 = row.map_or(0, |row| row.try_get(0).unwrap_or(0));
             let some = usize::try_from(some).unwrap_or(0);
             swept += some;
@@ -80,17 +80,17 @@ impl Inner {
         &self,
         statement: &Statement,
         params: Params<'_>,
-    ) -> Result<Vec<Stored>, StoreError> {
+    ) -> Result<Vec<SessionRow>, StoreError> {
         let rows = self.db.query(statement, params).await;
-        let rows = rows.map_err(Failure::of_read)?;
+        let rows = rows.map_err(StatementError::of_read)?;
         Ok(rows
             .iter()
-            .filter_map(|row| Stored::new(row).ok())
+            .filter_map(|row| SessionRow::new(row).ok())
             .collect())
     }
 
     /// Of the sessions with these ids, those that there are, or were.
-    pub(crate) async fn look_at(&self, ids: &[&SessionId]) -> Result<Vec<Stored>, StoreError> {
+    pub(crate) async fn look_at(&self, ids: &[&SessionId]) -> Result<Vec<SessionRow>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
         self.stored(&self.sql.states, &[&ids]).await
     }

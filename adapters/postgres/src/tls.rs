@@ -33,7 +33,8 @@ impl<T> Tls for T where
 /// TLS that trusts what the system trusts. The crypto provider is named: where a program holds two,
 /// rustls doesn't choose.
 #[cfg(feature = "tls")]
-pub(crate) fn system() -> Result<tokio_postgres_rustls::MakeRustlsConnect, crate::OpenError> {
+pub(crate) fn system() -> Result<tokio_postgres_rustls::MakeRustlsConnect, crate::PostgresOpenError>
+{
     use std::sync::Arc;
 
     use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
@@ -44,11 +45,11 @@ pub(crate) fn system() -> Result<tokio_postgres_rustls::MakeRustlsConnect, crate
     if roots.is_empty() {
         let error = found.errors.into_iter().next();
         let error = error.map_or_else(|| "there are none".into(), Into::into);
-        return Err(crate::OpenError::Tls(error));
+        return Err(crate::PostgresOpenError::Tls(error));
     }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| crate::OpenError::Tls(error.into()))?
+        .map_err(|error| crate::PostgresOpenError::Tls(error.into()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(tokio_postgres_rustls::MakeRustlsConnect::new(config))

@@ -6,7 +6,7 @@ use unbroken::{
     store::{SessionState, StoreError, Version},
 };
 
-use crate::{Postgres, row::Stored};
+use crate::{Postgres, row::SessionRow};
 
 /// No wait is longer: whoever waits looks again, should a notification have been lost.
 const CAP: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ impl Postgres {
         }
     }
 
-    async fn readable(&self, id: &SessionId) -> Result<Stored, StoreError> {
+    async fn readable(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let id = id.clone();
         let looking = self.on_task(|inner| async move { inner.find(&id).await });
         let stored = looking.await?;

@@ -8,18 +8,18 @@ use tokio_postgres::types::ToSql;
 use unbroken::{
     log::{Chunk, Epoch, SessionId},
     store::{
-        AbortRequest, AfterAppend, Appended, Claimed, Created, Delete, Holder, NewSession,
+        AbortRequest, AfterAppend, Appended, Claimed, Created, DeleteMode, Holder, NewSession,
         SessionMeta, SessionState, StoreError, Token,
     },
 };
 
 use crate::{
     chunk,
-    db::Failure,
-    postgres::Inner,
-    row::{self, Stored},
+    db::StatementError,
+    postgres::PostgresInner,
+    row::{self, SessionRow},
     time::micros,
-    wake::Change,
+    wake::ChangeKind,
 };
 
 /// So often does a write look again why it did nothing, before it says that it could not be done.
@@ -29,7 +29,7 @@ pub(crate) fn busy() -> StoreError {
     StoreError::unavailable(false, "the session changes too quickly")
 }
 
-impl Inner {
+impl PostgresInner {
     pub(crate) async fn create(
         &self,
         id: &SessionId,
@@ -53,7 +53,7 @@ impl Inner {
         ];
         for _ in 0..LOOKS {
             let made = self.db.query_opt(&self.sql.create, &params).await;
-            if made.map_err(Failure::of_write)?.is_some() {
+            if made.map_err(StatementError::of_write)?.is_some() {
                 return Ok(Created::Created(epoch));
             }
             let there = match self.look(id).await {
@@ -67,7 +67,7 @@ impl Inner {
                 Ok(it) => return Ok(Created::Exists(it.state())),
                 Err(StoreError::NotFound) => {
                     let buried = self.db.query(&self.sql.bury, &[&id.as_str()]).await;
-                    buried.map_err(Failure::of_write)?;
+                    buried.map_err(StatementError::of_write)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -95,9 +95,9 @@ impl Inner {
         ];
         for _ in 0..LOOKS {
             let row = self.db.query_opt(&self.sql.claim, &params).await;
-            if let Some(row) = row.map_err(Failure::of_write)? {
-                self.tell(id, Change::Turned);
-                return self.claimed(Stored::new(&row)?).await;
+            if let Some(row) = row.map_err(StatementError::of_write)? {
+                self.tell(id, ChangeKind::Turned);
+                return self.claimed(SessionRow::new(&row)?).await;
             }
             let it = self.find(id).await?;
             it.readable()?;
@@ -114,7 +114,7 @@ impl Inner {
         Err(busy())
     }
 
-    async fn claimed(&self, it: Stored) -> Result<Claimed, StoreError> {
+    async fn claimed(&self, it: SessionRow) -> Result<Claimed, StoreError> {
         let row = self.db.query_opt(&self.sql.request, &[&it.number]).await;
         // The claim itself is made: whoever repeats it gets the request.
         let lost = |source| StoreError::unavailable(true, source);
@@ -177,10 +177,10 @@ impl Inner {
         let bits: Vec<i64> = entries().map(|(_, it)| it.bits.cast_signed()).collect();
         let params: [&(dyn ToSql + Sync); 4] = [&ids, &counters, &bits, &micros(lease)];
         let rows = self.db.query(&self.sql.renew, &params).await;
-        let rows = rows.map_err(Failure::of_write)?;
+        let rows = rows.map_err(StatementError::of_write)?;
         let renewed: HashMap<_, _> = rows
             .iter()
-            .filter_map(|row| Stored::new(row).ok())
+            .filter_map(|row| SessionRow::new(row).ok())
             .map(|it| (it.id.clone(), it))
             .collect();
         let mut why = Vec::new();
@@ -230,9 +230,9 @@ impl Inner {
             {
                 let sealed = matches!(then, AfterAppend::Seal(_));
                 let change = if sealed {
-                    Change::Turned
+                    ChangeKind::Turned
                 } else {
-                    Change::Moved
+                    ChangeKind::Moved
                 };
                 self.tell(id, change);
                 return Ok(answer);
@@ -298,7 +298,7 @@ impl Inner {
                 self.db.query_opt(&self.sql.seal, &params).await
             }
         };
-        let row = row.map_err(Failure::of_write)?;
+        let row = row.map_err(StatementError::of_write)?;
         Ok(row.map(|row| Appended {
             abort: row::abort(&row),
         }))
@@ -313,9 +313,9 @@ impl Inner {
         for _ in 0..LOOKS {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &reason];
             let row = self.db.query_opt(&self.sql.abort, &params).await;
-            if let Some(row) = row.map_err(Failure::of_write)? {
-                self.tell(id, Change::Turned);
-                return Ok(Stored::new(&row)?.state());
+            if let Some(row) = row.map_err(StatementError::of_write)? {
+                self.tell(id, ChangeKind::Turned);
+                return Ok(SessionRow::new(&row)?.state());
             }
             let it = self.find(id).await?;
             if it.is_sealed() || it.abort.is_some() {
@@ -334,7 +334,7 @@ impl Inner {
         for _ in 0..LOOKS {
             let params: [&(dyn ToSql + Sync); 3] = [&id.as_str(), &by.0.to_string(), &micros(keep)];
             let row = self.db.query_opt(&self.sql.hold, &params).await;
-            if row.map_err(Failure::of_write)?.is_some() {
+            if row.map_err(StatementError::of_write)?.is_some() {
                 return Ok(());
             }
             self.find(id).await?;
@@ -342,16 +342,16 @@ impl Inner {
         Err(busy())
     }
 
-    pub(crate) async fn delete(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let released_to = match how {
-            Delete::Now => None,
-            Delete::Released(by) => Some(by.0.to_string()),
+            DeleteMode::Now => None,
+            DeleteMode::Released(by) => Some(by.0.to_string()),
         };
         for _ in 0..LOOKS {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &released_to];
             let row = self.db.query_opt(&self.sql.delete, &params).await;
-            if let Some(row) = row.map_err(Failure::of_write)? {
-                self.tell(id, Change::Turned);
+            if let Some(row) = row.map_err(StatementError::of_write)? {
+                self.tell(id, ChangeKind::Turned);
                 return self.clear(row.try_get(0).unwrap_or(0)).await;
             }
             let it = self.look(id).await?;

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use unbroken::{
     log::{ChunkBuilder, Digest, Epoch, Lsn, SessionId},
-    store::{AfterAppend, Created, Delete, NewSession, SessionMeta, Store, Token},
+    store::{AfterAppend, Created, DeleteMode, NewSession, SessionMeta, Store, Token},
 };
 use unbroken_redis::{
-    Options, Redis,
+    Redis, RedisOptions,
     redis::{self, Client, aio::MultiplexedConnection},
 };
 
@@ -29,7 +29,7 @@ async fn main() {
     let client = Client::open(url.as_str()).expect("a URL");
     let connected = client.get_multiplexed_async_connection().await;
     let bare = connected.expect("a server");
-    let store = Redis::open(&url, Options::new().prefix(PREFIX)).await;
+    let store = Redis::open(&url, RedisOptions::new().prefix(PREFIX)).await;
     let store = store.expect("a store");
     for (sessions, batch) in [(1, 1), (1, 64), (64, 1), (64, 64)] {
         println!("{sessions} sessions, batches of {batch}:");
@@ -76,7 +76,7 @@ async fn appends(store: &Redis, sessions: usize, batch: usize) -> Figures {
     });
     let figures = Figures::of(writers.collect()).await;
     for (id, _) in made {
-        let deleted = store.delete(&id, Delete::Now).await;
+        let deleted = store.delete(&id, DeleteMode::Now).await;
         deleted.expect("it is deleted");
     }
     figures

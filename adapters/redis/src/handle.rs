@@ -4,12 +4,12 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use unbroken::store::Durability;
 
 use crate::{
-    OpenError, Options,
-    keys::Keys,
-    link::{Link, Single},
-    script::Scripts,
-    settings::Settings,
-    wake::{Bells, Listener, Tap},
+    RedisOpenError, RedisOptions,
+    keys::KeyNames,
+    link::{CommandConnection, SingleConnection},
+    script::LuaScripts,
+    settings::ServerSettings,
+    wake::{Channels, SubscribeConfig, SubscriptionTask},
 };
 
 /// Keeps sessions in Redis. A clone is a handle to the same connections.
@@ -17,19 +17,19 @@ use crate::{
 /// The [crate's documentation](crate) says what a deployment has to see to.
 #[derive(Clone)]
 pub struct Redis {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) inner: Arc<RedisInner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) link: Link,
-    pub(crate) keys: Keys,
-    pub(crate) scripts: Scripts,
-    pub(crate) bells: Arc<Bells>,
-    pub(crate) options: Options,
+pub(crate) struct RedisInner {
+    pub(crate) link: CommandConnection,
+    pub(crate) keys: KeyNames,
+    pub(crate) scripts: LuaScripts,
+    pub(crate) bells: Arc<Channels>,
+    pub(crate) options: RedisOptions,
     pub(crate) durability: Durability,
     // For whoever looks at a trace; without credentials.
     server: String,
-    _listener: Listener,
+    _listener: SubscriptionTask,
 }
 
 impl Redis {
@@ -38,13 +38,13 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// [`OpenError`]: the server does not answer, or is not one to keep logs on.
+    /// [`RedisOpenError`]: the server does not answer, or is not one to keep logs on.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn open(url: &str, options: Options) -> Result<Self, OpenError> {
-        let client = Client::open(connection(url)?).map_err(OpenError::Url)?;
+    pub async fn open(url: &str, options: RedisOptions) -> Result<Self, RedisOpenError> {
+        let client = Client::open(connection(url)?).map_err(RedisOpenError::Url)?;
         Self::with_client(client, options).await
     }
 
@@ -58,13 +58,17 @@ impl Redis {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub async fn with_client(client: Client, options: Options) -> Result<Self, OpenError> {
+    pub async fn with_client(
+        client: Client,
+        options: RedisOptions,
+    ) -> Result<Self, RedisOpenError> {
         #[cfg(feature = "tls")]
         choose_crypto();
         let listener = resp3(&client)?;
         let server = client.get_connection_info().addr().to_string();
         let (connect, response) = (options.connect_timeout, options.response_timeout);
-        let link = Link::Single(Single::new(client, connect, response).into());
+        let link =
+            CommandConnection::Single(SingleConnection::new(client, connect, response).into());
         Self::with_link(link, vec![listener], server, options).await
     }
 
@@ -82,8 +86,8 @@ impl Redis {
     #[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
     pub async fn open_cluster<U: AsRef<str>>(
         urls: impl IntoIterator<Item = U>,
-        options: Options,
-    ) -> Result<Self, OpenError> {
+        options: RedisOptions,
+    ) -> Result<Self, RedisOpenError> {
         #[cfg(feature = "tls")]
         choose_crypto();
         let nodes = urls.into_iter().map(|url| connection(url.as_ref()));
@@ -94,10 +98,10 @@ impl Redis {
             .connection_timeout(options.connect_timeout)
             .response_timeout(options.response_timeout)
             .build()
-            .map_err(OpenError::Url)?;
+            .map_err(RedisOpenError::Url)?;
         let connection = cluster.get_async_connection().await;
-        let connection = connection.map_err(OpenError::Unreachable)?;
-        Self::with_cluster(connection, clients.map_err(OpenError::Url)?, options).await
+        let connection = connection.map_err(RedisOpenError::Unreachable)?;
+        Self::with_cluster(connection, clients.map_err(RedisOpenError::Url)?, options).await
     }
 
     /// Uses the application's own connection to a cluster. The subscriptions go to one of these
@@ -117,38 +121,38 @@ impl Redis {
     pub async fn with_cluster(
         connection: redis::cluster_async::ClusterConnection,
         servers: Vec<Client>,
-        options: Options,
-    ) -> Result<Self, OpenError> {
+        options: RedisOptions,
+    ) -> Result<Self, RedisOpenError> {
         let addresses: Vec<_> = servers
             .iter()
             .map(|server| server.get_connection_info().addr().to_string())
             .collect();
         let listeners = servers.iter().map(resp3).collect::<Result<_, _>>()?;
-        let link = Link::Cluster(connection);
+        let link = CommandConnection::Cluster(connection);
         Self::with_link(link, listeners, addresses.join(", "), options).await
     }
 
     async fn with_link(
-        link: Link,
+        link: CommandConnection,
         listeners: Vec<Client>,
         server: String,
-        options: Options,
-    ) -> Result<Self, OpenError> {
+        options: RedisOptions,
+    ) -> Result<Self, RedisOpenError> {
         if listeners.is_empty() {
-            return Err(OpenError::NoServer);
+            return Err(RedisOpenError::NoServer);
         }
-        let durability = Settings::check(&link, &options).await?;
-        let bells = Arc::new(Bells::new(options.linger));
-        let tap = Tap {
+        let durability = ServerSettings::check(&link, &options).await?;
+        let bells = Arc::new(Channels::new(options.linger));
+        let tap = SubscribeConfig {
             clients: listeners,
             connect: options.connect_timeout,
             response: options.response_timeout,
         };
-        let inner = Inner {
+        let inner = RedisInner {
             link,
-            keys: Keys::new(&options.prefix),
-            scripts: Scripts::new(),
-            _listener: Listener::new(tap, bells.clone()),
+            keys: KeyNames::new(&options.prefix),
+            scripts: LuaScripts::new(),
+            _listener: SubscriptionTask::new(tap, bells.clone()),
             bells,
             options,
             durability,
@@ -160,8 +164,8 @@ impl Redis {
     }
 }
 
-fn connection(url: &str) -> Result<ConnectionInfo, OpenError> {
-    url.into_connection_info().map_err(OpenError::Url)
+fn connection(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
+    url.into_connection_info().map_err(RedisOpenError::Url)
 }
 
 /// rustls wants one crypto library to be chosen for the process; what the application chose stays.
@@ -173,11 +177,11 @@ fn choose_crypto() {
 }
 
 /// The same client, speaking RESP3: only there may messages and answers share a connection.
-fn resp3(client: &Client) -> Result<Client, OpenError> {
+fn resp3(client: &Client) -> Result<Client, RedisOpenError> {
     let info = client.get_connection_info().clone();
     let redis = info.redis_settings().clone();
     let info = info.set_redis_settings(redis.set_protocol(ProtocolVersion::RESP3));
-    Client::open(info).map_err(OpenError::Url)
+    Client::open(info).map_err(RedisOpenError::Url)
 }
 
 impl fmt::Debug for Redis {

@@ -6,13 +6,13 @@ use unbroken::log::{ChatId, Owner, SessionId};
 ///
 /// All keys of a session carry its id as their hash tag, so that they lie in one slot of a cluster.
 #[derive(Debug, Clone)]
-pub(crate) struct Keys {
+pub(crate) struct KeyNames {
     prefix: Arc<str>,
 }
 
 /// An index: a sorted set of session ids.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Index<'a> {
+pub(crate) enum IndexName<'a> {
     /// All sessions, by when they were created.
     All,
     /// An owner's, by when they were created.
@@ -25,7 +25,7 @@ pub(crate) enum Index<'a> {
     Due,
 }
 
-impl Keys {
+impl KeyNames {
     pub(crate) fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.into(),
@@ -72,14 +72,14 @@ impl Keys {
         self.of(id, "turns")
     }
 
-    pub(crate) fn index(&self, index: Index<'_>) -> String {
+    pub(crate) fn index(&self, index: IndexName<'_>) -> String {
         let prefix = &self.prefix;
         match index {
-            Index::All => format!("{prefix}all"),
-            Index::Owner(owner) => format!("{prefix}owner:{owner}"),
-            Index::Chat(chat) => format!("{prefix}chat:{chat}"),
-            Index::Open => format!("{prefix}open"),
-            Index::Due => format!("{prefix}due"),
+            IndexName::All => format!("{prefix}all"),
+            IndexName::Owner(owner) => format!("{prefix}owner:{owner}"),
+            IndexName::Chat(chat) => format!("{prefix}chat:{chat}"),
+            IndexName::Open => format!("{prefix}open"),
+            IndexName::Due => format!("{prefix}due"),
         }
     }
 
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_session_share_their_hash_tag() {
-        let (keys, id) = (Keys::new("app:"), SessionId::random());
+        let (keys, id) = (KeyNames::new("app:"), SessionId::random());
         for key in [
             keys.session(&id),
             keys.info(&id),

@@ -2,10 +2,10 @@
 //!
 //! ```no_run
 //! use unbroken::session::Sessions;
-//! use unbroken_redis::{Options, Redis};
+//! use unbroken_redis::{RedisOptions, Redis};
 //!
-//! # async fn run() -> Result<(), unbroken_redis::OpenError> {
-//! let store = Redis::open("redis://127.0.0.1:6379", Options::new()).await?;
+//! # async fn run() -> Result<(), unbroken_redis::RedisOpenError> {
+//! let store = Redis::open("redis://127.0.0.1:6379", RedisOptions::new()).await?;
 //! let sessions = Sessions::builder(store).build();
 //! # drop(sessions);
 //! # Ok(())
@@ -15,7 +15,7 @@
 //! Any number of servers share one Redis: a reader may be on another server than the writer, and
 //! what a server leaves behind when it dies is taken up by the others. Redis 6.2 is the oldest that
 //! works; Valkey does too. [`Redis::open`] takes a URL, [`Redis::with_client`] the application's
-//! own client (certificates, custom resolvers); [`Options`] has the timeouts and the prefix of all
+//! own client (certificates, custom resolvers); [`RedisOptions`] has the timeouts and the prefix of all
 //! keys.
 //!
 //! # How it works
@@ -54,7 +54,7 @@
 //! | `yes`, `no`, or snapshots only | `Process` | what the system had not written, or all since the last snapshot |
 //!
 //! Where `CONFIG` is forbidden, as on many managed servers, it is `Process`, unless
-//! [`Options::durability`](field@Options::durability) says better. A change of the settings while
+//! [`RedisOptions::durability`](field@RedisOptions::durability) says better. A change of the settings while
 //! the store is open is not noticed.
 //!
 //! # Deployment: failover
@@ -80,7 +80,7 @@
 //! `allkeys-*`, for a finished log has an expiry. With `noeviction` a full server refuses appends
 //! (`Unavailable`), which waits in the writer's buffer until retention has made room. The policy is
 //! read from `INFO`; where that is forbidden too, opening fails unless
-//! [`Options::trust_eviction`](field@Options::trust_eviction) vouches for it.
+//! [`RedisOptions::trust_eviction`](field@RedisOptions::trust_eviction) vouches for it.
 //!
 //! # Deployment: memory
 //!
@@ -102,7 +102,7 @@
 //! | 64, 1 | 0.28 | 0.57 | 9.9 ms |
 //! | 64, 64 | 0.69 | 0.76 | 5.2 ms |
 //!
-//! One append may have [`Options::max_append`](field@Options::max_append) bytes, 4 MiB unless told.
+//! One append may have [`RedisOptions::max_append`](field@RedisOptions::max_append) bytes, 4 MiB unless told.
 //!
 //! # Deployment: cluster
 //!
@@ -167,4 +167,4 @@ mod wake;
 
 pub use redis;
 
-pub use self::{handle::Redis, open_error::OpenError, options::Options};
+pub use self::{handle::Redis, open_error::RedisOpenError, options::RedisOptions};

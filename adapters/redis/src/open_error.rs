@@ -3,7 +3,7 @@ use redis::RedisError;
 /// Why a store was not opened.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum RedisOpenError {
     /// The URL can't be used.
     #[error(
         "this is no URL of a Redis server (redis://user:password@host:port/db; rediss:// for TLS, with the feature `tls`)"

@@ -5,14 +5,14 @@ use unbroken::store::Durability;
 /// How a [`Redis`](crate::Redis) store works.
 ///
 /// ```
-/// use unbroken_redis::Options;
+/// use unbroken_redis::RedisOptions;
 ///
-/// let options = Options::new().prefix("chat:");
+/// let options = RedisOptions::new().prefix("chat:");
 /// # drop(options);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Options {
+pub struct RedisOptions {
     /// What all keys and channels begin with. Default `unbroken:`. Applications that share a server
     /// each take their own.
     pub prefix: String,
@@ -34,7 +34,7 @@ pub struct Options {
     pub trust_eviction: bool,
 }
 
-impl Options {
+impl RedisOptions {
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
@@ -83,7 +83,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for RedisOptions {
     fn default() -> Self {
         Self {
             prefix: "unbroken:".to_owned(),

@@ -1,31 +1,31 @@
 use redis::{Cmd, ErrorKind, ServerErrorKind, ToRedisArgs, Value};
 
 use crate::{
-    link::{Failure, Link},
-    reply::Reply,
+    link::{CommandConnection, CommandError},
+    reply::ScriptReply,
 };
 
 /// A Lua script: called by its digest, sent whole where the server doesn't know it.
-pub(crate) struct Script {
+pub(crate) struct LuaScript {
     source: &'static str,
     digest: String,
 }
 
 /// A call of a script.
-pub(crate) struct Call<'a> {
-    script: &'a Script,
+pub(crate) struct LuaCall<'a> {
+    script: &'a LuaScript,
     keys: Vec<String>,
     args: Vec<Vec<u8>>,
 }
 
-impl Script {
+impl LuaScript {
     fn new(source: &'static str) -> Self {
         let digest = redis::Script::new(source).get_hash().to_owned();
         Self { source, digest }
     }
 
-    pub(crate) fn on<const N: usize>(&self, keys: [String; N]) -> Call<'_> {
-        Call {
+    pub(crate) fn on<const N: usize>(&self, keys: [String; N]) -> LuaCall<'_> {
+        LuaCall {
             script: self,
             keys: keys.into(),
             args: Vec::new(),
@@ -33,16 +33,16 @@ impl Script {
     }
 }
 
-impl Call<'_> {
+impl LuaCall<'_> {
     pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.args.extend(arg.to_redis_args());
         self
     }
 
-    pub(crate) async fn send(self, link: &Link) -> Result<Reply, Failure> {
+    pub(crate) async fn send(self, link: &CommandConnection) -> Result<ScriptReply, CommandError> {
         let known = self.command("EVALSHA", &self.script.digest);
         let answer = match link.send(&known).await {
-            Err(Failure::Refused(error))
+            Err(CommandError::Refused(error))
                 if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
             {
                 // A restart or SCRIPT FLUSH has lost it; this brings it back as well.
@@ -51,8 +51,8 @@ impl Call<'_> {
             other => other,
         };
         match answer? {
-            Value::Array(values) => Ok(Reply::new(values)),
-            other => Ok(Reply::new(vec![other])),
+            Value::Array(values) => Ok(ScriptReply::new(values)),
+            other => Ok(ScriptReply::new(vec![other])),
         }
     }
 
@@ -72,14 +72,14 @@ impl Call<'_> {
 macro_rules! scripts {
     ($($name:ident: $source:expr;)*) => {
         /// Every script.
-        pub(crate) struct Scripts {
-            $(pub(crate) $name: Script,)*
+        pub(crate) struct LuaScripts {
+            $(pub(crate) $name: LuaScript,)*
         }
 
-        impl Scripts {
+        impl LuaScripts {
             pub(crate) fn new() -> Self {
                 Self {
-                    $($name: Script::new($source),)*
+                    $($name: LuaScript::new($source),)*
                 }
             }
         }

@@ -4,21 +4,24 @@ use redis::Value;
 use unbroken::store::Durability;
 
 use crate::{
-    OpenError, Options,
-    link::{Failure, Link},
+    RedisOpenError, RedisOptions,
+    link::{CommandConnection, CommandError},
 };
 
 /// What a server says of itself, as far as it matters to logs.
 #[derive(Debug, Default)]
-pub(crate) struct Settings {
+pub(crate) struct ServerSettings {
     info: HashMap<String, String>,
     config: HashMap<String, String>,
 }
 
-impl Settings {
+impl ServerSettings {
     /// Asks every server that takes writes, and judges them all: gives the least of what they
     /// promise.
-    pub(crate) async fn check(link: &Link, options: &Options) -> Result<Durability, OpenError> {
+    pub(crate) async fn check(
+        link: &CommandConnection,
+        options: &RedisOptions,
+    ) -> Result<Durability, RedisOpenError> {
         let servers = Self::ask(link).await?;
         for server in &servers {
             server.judge(link, options)?;
@@ -27,11 +30,17 @@ impl Settings {
         publish.arg(format!("{}opened", options.prefix)).arg("");
         match link.send(&publish).await {
             Ok(_) => {}
-            Err(Failure::Refused(error) | Failure::Lost(error)) if error.code().is_some() => {
-                return Err(OpenError::NotPermitted(error));
+            Err(CommandError::Refused(error) | CommandError::Lost(error))
+                if error.code().is_some() =>
+            {
+                return Err(RedisOpenError::NotPermitted(error));
             }
-            Err(Failure::Refused(error) | Failure::Lost(error) | Failure::Unsent(error)) => {
-                return Err(OpenError::Unreachable(error));
+            Err(
+                CommandError::Refused(error)
+                | CommandError::Lost(error)
+                | CommandError::Unsent(error),
+            ) => {
+                return Err(RedisOpenError::Unreachable(error));
             }
         }
         let least = servers.iter().map(Self::durability).min();
@@ -40,7 +49,7 @@ impl Settings {
             .unwrap_or(least.unwrap_or(Durability::Process)))
     }
 
-    async fn ask(link: &Link) -> Result<Vec<Self>, OpenError> {
+    async fn ask(link: &CommandConnection) -> Result<Vec<Self>, RedisOpenError> {
         let mut answers = Vec::new();
         // Some managed servers let clients see one section and no more.
         for section in [None, Some("memory")] {
@@ -50,10 +59,14 @@ impl Settings {
                     break;
                 }
                 // Not for us to see.
-                Err(Failure::Refused(error) | Failure::Lost(error))
+                Err(CommandError::Refused(error) | CommandError::Lost(error))
                     if error.code().is_some_and(|code| code != "NOAUTH") => {}
-                Err(Failure::Refused(error) | Failure::Lost(error) | Failure::Unsent(error)) => {
-                    return Err(OpenError::Unreachable(error));
+                Err(
+                    CommandError::Refused(error)
+                    | CommandError::Lost(error)
+                    | CommandError::Unsent(error),
+                ) => {
+                    return Err(RedisOpenError::Unreachable(error));
                 }
             }
         }
@@ -85,26 +98,30 @@ impl Settings {
         }
     }
 
-    fn judge(&self, link: &Link, options: &Options) -> Result<(), OpenError> {
+    fn judge(
+        &self,
+        link: &CommandConnection,
+        options: &RedisOptions,
+    ) -> Result<(), RedisOpenError> {
         let info = |name| self.info.get(name).map(String::as_str);
         if let Some(version) = info("redis_version")
             && older_than_6_2(version)
         {
             let version = version.to_owned();
-            return Err(OpenError::TooOld { version });
+            return Err(RedisOpenError::TooOld { version });
         }
-        if matches!(link, Link::Single(_)) && info("cluster_enabled") == Some("1") {
-            return Err(OpenError::IsCluster);
+        if matches!(link, CommandConnection::Single(_)) && info("cluster_enabled") == Some("1") {
+            return Err(RedisOpenError::IsCluster);
         }
         if options.trust_eviction {
             return Ok(());
         }
         match (info("maxmemory"), info("maxmemory_policy")) {
             (Some("0"), _) | (_, Some("noeviction")) => Ok(()),
-            (Some(_), Some(policy)) => Err(OpenError::Evicts {
+            (Some(_), Some(policy)) => Err(RedisOpenError::Evicts {
                 policy: policy.to_owned(),
             }),
-            _ => Err(OpenError::EvictionUnknown),
+            _ => Err(RedisOpenError::EvictionUnknown),
         }
     }
 

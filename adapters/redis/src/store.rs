@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -118,7 +118,7 @@ impl Store for Redis {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.delete_now(id, how))
     }

@@ -53,24 +53,24 @@ use unbroken::{
 ///
 /// Where the request's head is all that it takes, a closure over
 /// [`Parts`] is an [`Identify`] by itself; one that answers unnamed requests implements it.
-pub fn identify_with<X, F, O>(owner: F) -> IdentifyWith<X, F>
+pub fn identify_with<X, F, O>(owner: F) -> IdentifyByExtension<X, F>
 where
     F: Fn(X) -> O,
     O: Into<Option<Owner>>,
 {
-    IdentifyWith {
+    IdentifyByExtension {
         owner,
         found: PhantomData,
     }
 }
 
 /// Names owners by the extension `X`; [`identify_with`] makes it.
-pub struct IdentifyWith<X, F> {
+pub struct IdentifyByExtension<X, F> {
     owner: F,
     found: PhantomData<fn(X)>,
 }
 
-impl<X, F, O> Identify for IdentifyWith<X, F>
+impl<X, F, O> Identify for IdentifyByExtension<X, F>
 where
     X: Clone + Send + Sync + 'static,
     F: Fn(X) -> O + Send + Sync + 'static,
@@ -83,7 +83,7 @@ where
     }
 }
 
-impl<X, F: Clone> Clone for IdentifyWith<X, F> {
+impl<X, F: Clone> Clone for IdentifyByExtension<X, F> {
     fn clone(&self) -> Self {
         Self {
             owner: self.owner.clone(),
@@ -92,9 +92,9 @@ impl<X, F: Clone> Clone for IdentifyWith<X, F> {
     }
 }
 
-impl<X, F> fmt::Debug for IdentifyWith<X, F> {
+impl<X, F> fmt::Debug for IdentifyByExtension<X, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IdentifyWith")
+        f.debug_tuple("IdentifyByExtension")
             .field(&format_args!("{}", type_name::<X>()))
             .finish()
     }

@@ -74,11 +74,11 @@ mod session_id;
 
 pub use self::{
     cursor::cursor,
-    identify::{IdentifyWith, identify_with},
+    identify::{IdentifyByExtension, identify_with},
     mount::{mount, mount_with},
     refused::{Refused, recover},
     reply::SessionReply,
     request_body::RequestBody,
-    resume::{Resume, resume},
+    resume::{ResumeRequest, resume},
     session_id::{optional_session_id, session_id},
 };

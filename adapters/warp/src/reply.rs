@@ -3,11 +3,11 @@ use warp::{Reply, reply::Response};
 
 use crate::response_body::streamed;
 
-/// The stream of a session as a route's answer, made by [`Resume::of`](crate::Resume::of).
+/// The stream of a session as a route's answer, made by [`ResumeRequest::of`](crate::ResumeRequest::of).
 ///
 /// ```
 /// use unbroken::{log::{Owner, SessionId}, session::Sessions, store::StoreError};
-/// use unbroken_warp::{Refused, Resume, SessionReply, recover, resume, session_id};
+/// use unbroken_warp::{Refused, ResumeRequest, SessionReply, recover, resume, session_id};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);
 /// # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
@@ -18,7 +18,7 @@ use crate::response_body::streamed;
 ///     sessions: Sessions,
 ///     id: SessionId,
 ///     User(user): User,
-///     resume: Resume,
+///     resume: ResumeRequest,
 /// ) -> Result<SessionReply, Refused> {
 ///     let session = sessions.attach(&id).await?;
 ///     if session.info().owner.as_ref() != Some(&user) {

@@ -21,7 +21,7 @@ use crate::{Refused, SessionReply, head::head};
 /// ```
 /// use futures_util::stream;
 /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{Sessions, Start}};
-/// use unbroken_warp::{Refused, Resume, SessionReply, optional_session_id, recover, resume};
+/// use unbroken_warp::{Refused, ResumeRequest, SessionReply, optional_session_id, recover, resume};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);
 /// # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
@@ -32,7 +32,7 @@ use crate::{Refused, SessionReply, head::head};
 ///     sessions: Sessions,
 ///     User(user): User,
 ///     id: Option<SessionId>,
-///     resume: Resume,
+///     resume: ResumeRequest,
 ///     question: String,
 /// ) -> Result<SessionReply, Refused> {
 ///     let provider = provider_fn(|_request| {
@@ -63,21 +63,21 @@ use crate::{Refused, SessionReply, head::head};
 ///     .recover(recover);
 /// # let _ = async { warp::serve(ask).run(([127, 0, 0, 1], 3000)).await };
 /// ```
-pub fn resume() -> impl Filter<Extract = (Resume,), Error = warp::Rejection> + Copy {
+pub fn resume() -> impl Filter<Extract = (ResumeRequest,), Error = warp::Rejection> + Copy {
     head().and_then(async |head: Parts| {
-        Resume::asked(&head).map_err(|refusal| warp::Rejection::from(Refused(refusal)))
+        ResumeRequest::asked(&head).map_err(|refusal| warp::Rejection::from(Refused(refusal)))
     })
 }
 
 /// How a client wants to read a session, and what makes the reply; [`resume`] extracts it.
 #[derive(Debug)]
-pub struct Resume {
+pub struct ResumeRequest {
     reply: Reply,
     after: Position,
     bodyless: bool,
 }
 
-impl Resume {
+impl ResumeRequest {
     /// What the client has.
     pub fn after(&self) -> Position {
         self.after

@@ -26,7 +26,7 @@ use unbroken::{
     session::Sessions,
     tools::ToolLayer,
 };
-use unbroken_hyper::{Limits, mount, serve};
+use unbroken_hyper::{ServerLimits, mount, serve};
 
 /// How long running answers may go on after the server was asked to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ async fn main() -> Result<(), BoxError> {
 
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener, app)
-        .limits(Limits::default().connections(1000))
+        .limits(ServerLimits::default().connections(1000))
         .with_graceful_shutdown(asked_to_stop())
         // At the end: starts nothing more, lets what runs finish, then ends all bodies. Else the
         // server would wait for the last reader of the longest answer.

@@ -18,10 +18,10 @@ pub async fn open_store(name: &str) -> Result<Arc<dyn Store>, BoxError> {
         None if name == "memory" => Arc::new(Memory::new()),
         Some(("disk", path)) => Arc::new(Disk::open(path, DiskOptions::default()).await?),
         Some(("redis" | "rediss", _)) => {
-            Arc::new(Redis::open(name, unbroken_redis::Options::new()).await?)
+            Arc::new(Redis::open(name, unbroken_redis::RedisOptions::new()).await?)
         }
         Some(("postgres" | "postgresql", _)) => {
-            Arc::new(Postgres::open(name, unbroken_postgres::Options::default()).await?)
+            Arc::new(Postgres::open(name, unbroken_postgres::PostgresOptions::default()).await?)
         }
         _ => {
             let known = "memory, disk:PATH, redis://… or postgres://…";

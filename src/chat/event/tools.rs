@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::chat::{Authority, Message, ToolCall};
+use crate::chat::{Message, ToolAuthority, ToolCall};
 
 /// The model asks for tools: `tool_calls`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub struct IsomorphicHandoff {
     pub server_output: Value,
     /// Who has the last word.
     #[serde(default)]
-    pub authority: Authority,
+    pub authority: ToolAuthority,
     /// Whether the server's half of the tool goes on with what the client gives.
     #[serde(default)]
     pub uses_handoff: bool,
@@ -208,7 +208,7 @@ impl IsomorphicHandoff {
     }
 
     /// The same, with another authority than the client.
-    pub fn with_authority(mut self, authority: Authority) -> Self {
+    pub fn with_authority(mut self, authority: ToolAuthority) -> Self {
         self.authority = authority;
         self
     }

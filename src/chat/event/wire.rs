@@ -196,10 +196,9 @@ mod tests {
     use super::*;
     use crate::{
         chat::{
-            Aborted, Authority, Capabilities, Complete, ConversationState, ErrorEvent,
-            FinishReason, InputAction, InputOutcome, InputRequest, InputResolved,
-            IsomorphicHandoff, Message, SessionInfo, Text, ToolCall, ToolProgress, ToolResult,
-            Usage,
+            Aborted, Capabilities, Complete, ConversationState, ErrorEvent, FinishReason,
+            InputAction, InputOutcome, InputRequest, InputResolved, IsomorphicHandoff, Message,
+            SessionInfo, Text, ToolAuthority, ToolCall, ToolProgress, ToolResult, Usage,
         },
         log::ErrorCode,
     };
@@ -240,7 +239,7 @@ mod tests {
             (
                 IsomorphicHandoff::new("1", "map", json!({"x": 1}))
                     .with_server_output(json!([2]))
-                    .with_authority(Authority::Server)
+                    .with_authority(ToolAuthority::Server)
                     .with_uses_handoff(true)
                     .into(),
                 r#"{"type":"isomorphic_handoff","callId":"1","toolName":"map","params":{"x":1},"serverOutput":[2],"authority":"server","usesHandoff":true}"#,

@@ -5,14 +5,14 @@ use tokio::sync::watch;
 use super::{InputAnswer, InputId, InputSource, Inputs};
 use crate::BoxFuture;
 
-/// Answers in the memory of this process: for tests, and for applications that take them in by
+/// InputAnswers in the memory of this process: for tests, and for applications that take them in by
 /// themselves.
 ///
 /// ```
-/// use unbroken::chat::{Answers, InputAnswer, InputId};
+/// use unbroken::chat::{InputAnswers, InputAnswer, InputId};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let answers = Answers::new();
+/// let answers = InputAnswers::new();
 /// let (inputs, id) = (answers.inputs(), InputId::random());
 ///
 /// answers.give(id.clone(), InputAnswer::decline()).unwrap();
@@ -21,7 +21,7 @@ use crate::BoxFuture;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Answers {
+pub struct InputAnswers {
     // Without an answer where it comes too late.
     given: Arc<watch::Sender<HashMap<InputId, Option<InputAnswer>>>>,
 }
@@ -32,7 +32,7 @@ pub struct Answers {
 #[non_exhaustive]
 pub struct AlreadyAnswered;
 
-impl Answers {
+impl InputAnswers {
     /// Without any answer yet.
     pub fn new() -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Answers {
     }
 }
 
-impl InputSource for Answers {
+impl InputSource for InputAnswers {
     fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
         let mut given = self.given.subscribe();
         Box::pin(async move {
@@ -88,15 +88,15 @@ impl InputSource for Answers {
     }
 }
 
-impl Default for Answers {
+impl Default for InputAnswers {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Answers {
+impl fmt::Debug for InputAnswers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers")
+        f.debug_struct("InputAnswers")
             .field("given", &self.given.borrow().len())
             .finish()
     }
@@ -112,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_gets_the_answer_and_so_does_who_asks_later() {
-        let answers = Answers::new();
+        let answers = InputAnswers::new();
         let (inputs, id) = (answers.inputs(), InputId::random());
         let yes = InputAnswer::accept(json!({"name": "Ada"}));
         let given = async {
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_only_for_so_long_still_gets_what_came_by_then() {
-        let answers = Answers::new();
+        let answers = InputAnswers::new();
         let (inputs, early, late) = (answers.inputs(), InputId::random(), InputId::random());
         answers.give(early.clone(), InputAnswer::decline()).unwrap();
         let second = Duration::from_secs(1);
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_for_its_own_question_only() {
-        let answers = Answers::new();
+        let answers = InputAnswers::new();
         answers
             .give(InputId::random(), InputAnswer::decline())
             .unwrap();

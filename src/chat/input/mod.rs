@@ -14,7 +14,7 @@ mod inputs;
 pub use self::{
     action::InputAction,
     answer::InputAnswer,
-    answers::{AlreadyAnswered, Answers},
+    answers::{AlreadyAnswered, InputAnswers},
     id::{InputId, InvalidInputId},
     inputs::{InputSource, Inputs},
 };

@@ -11,13 +11,13 @@ use crate::{
 ///
 /// TanStack's client drops an event whose id it has seen, so each has one of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id {
+pub(super) struct EventId {
     pub(super) at: Position,
     /// How many events of the record at `at` there are up to here; `None` for all of them.
     pub(super) events: Option<usize>,
 }
 
-impl FromStr for Id {
+impl FromStr for EventId {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -48,12 +48,12 @@ mod tests {
     fn every_form_is_read() {
         let tag = Epoch::first().tag();
         let at = Position::tagged(Lsn::new(7), tag);
-        let read = |text: &str| text.parse::<Id>();
-        assert_eq!(read(&format!("7.{tag}")), Ok(Id { at, events: None }));
+        let read = |text: &str| text.parse::<EventId>();
+        assert_eq!(read(&format!("7.{tag}")), Ok(EventId { at, events: None }));
         let events = Some(2);
-        assert_eq!(read(&format!("7.{tag}.2")), Ok(Id { at, events }));
+        assert_eq!(read(&format!("7.{tag}.2")), Ok(EventId { at, events }));
         let (at, events) = (Position::after(Lsn::new(7)), None);
-        assert_eq!(read("7"), Ok(Id { at, events }));
+        assert_eq!(read("7"), Ok(EventId { at, events }));
     }
 
     #[test]
@@ -68,7 +68,7 @@ mod tests {
             "7.0000000.1.1",
             "7..1",
         ] {
-            assert_eq!(bad.parse::<Id>(), Err(InvalidCursor), "{bad}");
+            assert_eq!(bad.parse::<EventId>(), Err(InvalidCursor), "{bad}");
         }
     }
 }

@@ -2,9 +2,9 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{cursor::Id, fold::Fold};
+use super::{cursor::EventId, fold::AgUiFold};
 use crate::{
-    dialect::{Encoder, SessionView, frames::Frames},
+    dialect::{Encoder, SessionView, frames::JsonFrames},
     log::{Chunk, Lsn},
 };
 
@@ -13,19 +13,19 @@ pub(super) const SSE: &str = "text/event-stream";
 /// Server-sent events: an `id:` that is never used twice, and one event of AG-UI as `data:`.
 #[derive(Debug)]
 pub(super) struct AgUiEncoder {
-    fold: Fold,
-    frames: Frames,
+    fold: AgUiFold,
+    frames: JsonFrames,
     message_first: bool,
     /// What the client has of a record, the first one that is encoded.
-    had: Option<Id>,
+    had: Option<EventId>,
 }
 
 impl AgUiEncoder {
     /// From the first event on.
     pub(super) fn new() -> Self {
         Self {
-            fold: Fold::new("", "", false),
-            frames: Frames::default(),
+            fold: AgUiFold::new("", "", false),
+            frames: JsonFrames::default(),
             message_first: false,
             had: None,
         }
@@ -39,7 +39,7 @@ impl AgUiEncoder {
     }
 
     /// After the event with this id.
-    pub(super) fn after(mut self, id: Option<Id>) -> Self {
+    pub(super) fn after(mut self, id: Option<EventId>) -> Self {
         self.had = id;
         self
     }
@@ -61,7 +61,7 @@ impl AgUiEncoder {
         let (had, all) = (self.had(lsn), self.frames.iter().len());
         let resumed = self.had.is_some_and(|id| id.at.lsn == lsn);
         for (json, number) in self.frames.iter().zip(1..).skip(had) {
-            // An `Id`; nearly every event has one.
+            // An `EventId`; nearly every event has one.
             let written = if number == all {
                 writeln!(out, "id: {lsn}.{tag}")
             } else {
@@ -94,7 +94,7 @@ impl Encoder for AgUiEncoder {
     fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
         let run = session.id.as_str();
         let thread = session.chat.map_or(run, |chat| chat.as_str());
-        self.fold = Fold::new(run, thread, self.message_first);
+        self.fold = AgUiFold::new(run, thread, self.message_first);
     }
 
     fn is_stateful(&self) -> bool {
@@ -332,7 +332,7 @@ mod tests {
         let ids: std::collections::HashSet<_> = all.iter().map(|(id, _)| id).collect();
         assert_eq!(ids.len(), all.len());
         for (at, (id, _)) in all.iter().enumerate() {
-            let id: Id = id.as_deref().unwrap().parse().unwrap();
+            let id: EventId = id.as_deref().unwrap().parse().unwrap();
             let mut encoder = begun(AgUiEncoder::new().after(Some(id)));
             let mut out = BytesMut::new();
             if let Some(known) = chunk.up_to(id.at.lsn.before()) {

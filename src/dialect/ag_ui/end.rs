@@ -1,16 +1,16 @@
 use serde_json::Value;
 
 use super::{
-    event::{Event, Metadata, Outcome, Tanstack, TokenUsage, Unbroken},
-    fold::{Fold, Stage, json},
+    event::{AgUiEvent, Metadata, RunOutcome, TanstackMetadata, TokenUsage, UnbrokenMetadata},
+    fold::{AgUiFold, RunStage, json},
 };
 use crate::{
     chat::{Aborted, Complete, ErrorEvent},
-    dialect::frames::Frames,
+    dialect::frames::JsonFrames,
 };
 
-impl Fold {
-    pub(super) fn complete(&mut self, complete: &Complete, out: &mut Frames) {
+impl AgUiFold {
+    pub(super) fn complete(&mut self, complete: &Complete, out: &mut JsonFrames) {
         // A provider that doesn't stream says everything at the end.
         if let (false, Some(text)) = (self.has_text, &complete.text) {
             self.text(&json(text), out);
@@ -20,15 +20,15 @@ impl Fold {
         for call in std::mem::take(&mut self.calls) {
             self.hand_over(&call, &Value::Null, out);
         }
-        self.stage = Stage::Over;
-        let tanstack = Tanstack {
+        self.stage = RunStage::Over;
+        let tanstack = TanstackMetadata {
             finish_reason: Some(complete.finish_reason.as_str()),
-            ..Tanstack::default()
+            ..TanstackMetadata::default()
         };
-        let pending = Outcome::Success {
+        let pending = RunOutcome::Success {
             pending_tool_call_ids: &self.pending,
         };
-        out.push(&Event::RunFinished {
+        out.push(&AgUiEvent::RunFinished {
             thread_id: &self.thread,
             run_id: &self.run,
             outcome: (!self.pending.is_empty()).then_some(pending),
@@ -40,18 +40,18 @@ impl Fold {
         });
     }
 
-    pub(super) fn aborted(&mut self, aborted: &Aborted, out: &mut Frames) {
+    pub(super) fn aborted(&mut self, aborted: &Aborted, out: &mut JsonFrames) {
         self.close(out);
-        self.stage = Stage::Over;
+        self.stage = RunStage::Over;
         let reason = aborted.reason.as_deref();
-        out.push(&Event::RunFinished {
+        out.push(&AgUiEvent::RunFinished {
             thread_id: &self.thread,
             run_id: &self.run,
-            outcome: Some(Outcome::Cancelled),
+            outcome: Some(RunOutcome::Cancelled),
             usage: None,
             metadata: reason.map(|_| Metadata {
                 tanstack: None,
-                unbroken: Some(Unbroken {
+                unbroken: Some(UnbrokenMetadata {
                     reason,
                     recoverable: None,
                 }),
@@ -59,20 +59,20 @@ impl Fold {
         });
     }
 
-    pub(super) fn error(&mut self, error: &ErrorEvent, out: &mut Frames) {
+    pub(super) fn error(&mut self, error: &ErrorEvent, out: &mut JsonFrames) {
         self.close(out);
-        self.stage = Stage::Over;
-        out.push(&Event::RunError {
+        self.stage = RunStage::Over;
+        out.push(&AgUiEvent::RunError {
             message: &error.message,
             code: error.code.as_str(),
             metadata: Metadata {
                 // Without it TanStack's client takes the error for one of all its runs.
-                tanstack: Some(Tanstack {
+                tanstack: Some(TanstackMetadata {
                     run_id: Some(&self.run),
                     thread_id: Some(&self.thread),
-                    ..Tanstack::default()
+                    ..TanstackMetadata::default()
                 }),
-                unbroken: Some(Unbroken {
+                unbroken: Some(UnbrokenMetadata {
                     reason: None,
                     recoverable: Some(error.recoverable),
                 }),

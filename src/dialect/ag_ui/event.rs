@@ -10,7 +10,7 @@ use crate::chat::Usage;
     rename_all = "SCREAMING_SNAKE_CASE",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum Event<'a> {
+pub(super) enum AgUiEvent<'a> {
     RunStarted {
         thread_id: &'a str,
         run_id: &'a str,
@@ -63,7 +63,7 @@ pub(super) enum Event<'a> {
         thread_id: &'a str,
         run_id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        outcome: Option<Outcome<'a>>,
+        outcome: Option<RunOutcome<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         usage: Option<[TokenUsage; 1]>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub(super) enum Event<'a> {
     rename_all = "lowercase",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum Outcome<'a> {
+pub(super) enum RunOutcome<'a> {
     Success { pending_tool_call_ids: &'a [String] },
     Cancelled,
 }
@@ -92,14 +92,14 @@ pub(super) enum Outcome<'a> {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tanstack: Option<Tanstack<'a>>,
+    pub(super) tanstack: Option<TanstackMetadata<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) unbroken: Option<Unbroken<'a>>,
+    pub(super) unbroken: Option<UnbrokenMetadata<'a>>,
 }
 
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Tanstack<'a> {
+pub(super) struct TanstackMetadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) finish_reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub(super) struct Tanstack<'a> {
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Unbroken<'a> {
+pub(super) struct UnbrokenMetadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,12 +3,12 @@ use std::collections::HashSet;
 use bytes::BufMut;
 use serde_json::Value;
 
-use super::event::Event;
+use super::event::AgUiEvent;
 use crate::{
     chat::{ChatEvent, ToolCall},
     dialect::{
-        frames::Frames,
-        text::{Piece, piece},
+        frames::JsonFrames,
+        text::{TextKind, piece},
     },
 };
 
@@ -17,11 +17,11 @@ use crate::{
 /// The events of a record depend on it and on those before it only. Nothing may be open when a run
 /// finishes, so what opens a part closes the one before it.
 #[derive(Debug)]
-pub(super) struct Fold {
+pub(super) struct AgUiFold {
     pub(super) run: String,
     pub(super) thread: String,
-    pub(super) stage: Stage,
-    open: Open,
+    pub(super) stage: RunStage,
+    open: OpenBlock,
     /// The id of the part that is open.
     id: String,
     /// Whether a message begins with its thinking, not with its text.
@@ -42,26 +42,26 @@ pub(super) struct Fold {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum RunStage {
     Before,
     Running,
     Over,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Open {
+enum OpenBlock {
     Nothing,
     Text,
     Thinking,
 }
 
-impl Fold {
+impl AgUiFold {
     pub(super) fn new(run: &str, thread: &str, message_first: bool) -> Self {
         Self {
             run: run.to_owned(),
             thread: thread.to_owned(),
-            stage: Stage::Before,
-            open: Open::Nothing,
+            stage: RunStage::Before,
+            open: OpenBlock::Nothing,
             id: String::new(),
             message_first,
             begun: None,
@@ -76,15 +76,15 @@ impl Fold {
 
     /// Whether the run has ended.
     pub(super) fn ended(&self) -> bool {
-        self.stage == Stage::Over
+        self.stage == RunStage::Over
     }
 
     /// The events that a record comes to.
-    pub(super) fn push(&mut self, record: &[u8], out: &mut Frames) {
+    pub(super) fn push(&mut self, record: &[u8], out: &mut JsonFrames) {
         self.start(out);
         match piece(record) {
-            Some((Piece::Text, content)) => self.text(content, out),
-            Some((Piece::Thinking, content)) => self.thinking(content, out),
+            Some((TextKind::Text, content)) => self.text(content, out),
+            Some((TextKind::Thinking, content)) => self.thinking(content, out),
             None => {
                 if let Ok(event) = serde_json::from_slice::<ChatEvent>(record) {
                     self.event(event, out);
@@ -93,17 +93,17 @@ impl Fold {
         }
     }
 
-    fn start(&mut self, out: &mut Frames) {
-        if self.stage == Stage::Before {
-            self.stage = Stage::Running;
-            out.push(&Event::RunStarted {
+    fn start(&mut self, out: &mut JsonFrames) {
+        if self.stage == RunStage::Before {
+            self.stage = RunStage::Running;
+            out.push(&AgUiEvent::RunStarted {
                 thread_id: &self.thread,
                 run_id: &self.run,
             });
         }
     }
 
-    fn event(&mut self, event: ChatEvent, out: &mut Frames) {
+    fn event(&mut self, event: ChatEvent, out: &mut JsonFrames) {
         match event {
             ChatEvent::Text(text) => self.text(&json(&text.content), out),
             ChatEvent::Thinking(thinking) => self.thinking(&json(&thinking.content), out),
@@ -116,7 +116,7 @@ impl Fold {
             ChatEvent::ToolResult(result) => self.result(&result, out),
             ChatEvent::ToolError(error) => self.failure(&error, out),
             ChatEvent::IsomorphicHandoff(handoff) => self.handoff(&handoff, out),
-            ChatEvent::Custom(custom) => out.push(&Event::Custom {
+            ChatEvent::Custom(custom) => out.push(&AgUiEvent::Custom {
                 name: &custom.name,
                 value: &custom.data,
             }),
@@ -141,14 +141,14 @@ impl Fold {
     }
 
     /// A piece of the answer, as a string of JSON.
-    pub(super) fn text(&mut self, content: &[u8], out: &mut Frames) {
+    pub(super) fn text(&mut self, content: &[u8], out: &mut JsonFrames) {
         if content == EMPTY {
             return;
         }
         self.has_text = true;
-        if self.open != Open::Text {
+        if self.open != OpenBlock::Text {
             self.close_part(out);
-            self.open = Open::Text;
+            self.open = OpenBlock::Text;
             self.id = match self.begun.take() {
                 Some(begun) => begun,
                 None => self.begin_message(out),
@@ -162,20 +162,20 @@ impl Fold {
     }
 
     /// A piece of the thinking, as a string of JSON.
-    fn thinking(&mut self, content: &[u8], out: &mut Frames) {
+    fn thinking(&mut self, content: &[u8], out: &mut JsonFrames) {
         if content == EMPTY {
             return;
         }
-        if self.open != Open::Thinking {
+        if self.open != OpenBlock::Thinking {
             self.close(out);
-            self.open = Open::Thinking;
+            self.open = OpenBlock::Thinking;
             if self.message_first {
                 self.begun = Some(self.begin_message(out));
             }
             self.id = self.next_id();
             let message_id = &self.id;
-            out.push(&Event::ReasoningStart { message_id });
-            out.push(&Event::ReasoningMessageStart {
+            out.push(&AgUiEvent::ReasoningStart { message_id });
+            out.push(&AgUiEvent::ReasoningMessageStart {
                 message_id,
                 role: "reasoning",
             });
@@ -189,7 +189,7 @@ impl Fold {
 
     /// Nearly all events are one of these two, so they are put together by hand. Nothing in an id
     /// has to be escaped.
-    fn content(&self, head: &[u8], content: &[u8], out: &mut Frames) {
+    fn content(&self, head: &[u8], content: &[u8], out: &mut JsonFrames) {
         let frame = out.begin();
         for piece in [head, self.id.as_bytes(), br#"","delta":"#, content, b"}"] {
             frame.put_slice(piece);
@@ -197,10 +197,10 @@ impl Fold {
         out.end();
     }
 
-    fn begin_message(&mut self, out: &mut Frames) -> String {
+    fn begin_message(&mut self, out: &mut JsonFrames) -> String {
         let id = self.next_id();
         self.parent = Some(id.clone());
-        out.push(&Event::TextMessageStart {
+        out.push(&AgUiEvent::TextMessageStart {
             message_id: &id,
             role: "assistant",
         });
@@ -208,24 +208,24 @@ impl Fold {
     }
 
     /// Nothing is open any more.
-    pub(super) fn close(&mut self, out: &mut Frames) {
+    pub(super) fn close(&mut self, out: &mut JsonFrames) {
         self.close_part(out);
         if let Some(message_id) = &self.begun.take() {
-            out.push(&Event::TextMessageEnd { message_id });
+            out.push(&AgUiEvent::TextMessageEnd { message_id });
         }
     }
 
-    fn close_part(&mut self, out: &mut Frames) {
+    fn close_part(&mut self, out: &mut JsonFrames) {
         let message_id = &self.id;
         match self.open {
-            Open::Nothing => {}
-            Open::Text => out.push(&Event::TextMessageEnd { message_id }),
-            Open::Thinking => {
-                out.push(&Event::ReasoningMessageEnd { message_id });
-                out.push(&Event::ReasoningEnd { message_id });
+            OpenBlock::Nothing => {}
+            OpenBlock::Text => out.push(&AgUiEvent::TextMessageEnd { message_id }),
+            OpenBlock::Thinking => {
+                out.push(&AgUiEvent::ReasoningMessageEnd { message_id });
+                out.push(&AgUiEvent::ReasoningEnd { message_id });
             }
         }
-        self.open = Open::Nothing;
+        self.open = OpenBlock::Nothing;
     }
 
     /// Runs are part of a conversation, so the ids of their messages begin with theirs.
@@ -239,12 +239,12 @@ impl Fold {
 const EMPTY: &[u8] = br#""""#;
 
 /// An event that AG-UI has no like of, under its own name.
-fn custom(event: &ChatEvent, out: &mut Frames) {
+fn custom(event: &ChatEvent, out: &mut JsonFrames) {
     let mut value = serde_json::to_value(event).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.remove("type");
     }
-    out.push(&Event::Custom {
+    out.push(&AgUiEvent::Custom {
         name: event.kind(),
         value: &value,
     });

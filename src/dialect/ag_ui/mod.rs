@@ -83,7 +83,7 @@ mod tools;
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
-use super::{Answer, Dialect, Intent, Native, Refusal, Route};
+use super::{Dialect, Intent, Native, Refusal, ResponseData, Route};
 use crate::chat::EnabledTools;
 
 /// The dialect of AG-UI. The [module](self) has its routes.
@@ -130,10 +130,10 @@ impl Dialect for AgUi {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
         match answer {
-            Answer::Whole { session, .. } => hydrate::hydrate(Some(session)),
-            Answer::Idle => hydrate::hydrate(None),
+            ResponseData::Whole { session, .. } => hydrate::hydrate(Some(session)),
+            ResponseData::Idle => hydrate::hydrate(None),
             // Heads and small documents are the same in every dialect of ours.
             answer => Native::new().answer(answer),
         }

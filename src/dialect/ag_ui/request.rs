@@ -25,9 +25,9 @@ pub(super) struct RunAgentInput {
 struct WireMessage {
     role: WireRole,
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<WireContent>,
     #[serde(default, deserialize_with = "body::null_is_default")]
-    tool_calls: Vec<WireCall>,
+    tool_calls: Vec<WireToolCall>,
     tool_call_id: Option<String>,
     error: Option<String>,
 }
@@ -46,26 +46,26 @@ enum WireRole {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum WireContent {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<WirePart>),
     Other(IgnoredAny),
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+struct WirePart {
     r#type: String,
     text: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct WireCall {
+struct WireToolCall {
     id: String,
-    function: Function,
+    function: WireFunction,
 }
 
 #[derive(Debug, Deserialize)]
-struct Function {
+struct WireFunction {
     name: String,
     #[serde(default)]
     arguments: String,
@@ -118,13 +118,13 @@ impl WireMessage {
         };
         let mut text = self
             .content
-            .map(Content::into_text)
+            .map(WireContent::into_text)
             .transpose()?
             .unwrap_or_default();
         if let (Role::Tool, true, Some(error)) = (role, text.is_empty(), self.error) {
             text = error;
         }
-        let calls = self.tool_calls.into_iter().map(WireCall::into_call);
+        let calls = self.tool_calls.into_iter().map(WireToolCall::into_call);
         let mut message = Message::new(role, text).with_tool_calls(calls);
         match role {
             Role::Tool if self.tool_call_id.is_none() => {
@@ -140,11 +140,11 @@ impl WireMessage {
     }
 }
 
-impl Content {
+impl WireContent {
     fn into_text(self) -> Result<String, Refusal> {
         match self {
             Self::Text(text) => Ok(text),
-            Self::Parts(parts) => parts.into_iter().map(Part::into_text).collect(),
+            Self::Parts(parts) => parts.into_iter().map(WirePart::into_text).collect(),
             Self::Other(_) => Err(wrong(
                 "the content of a message is a string or a list of parts",
             )),
@@ -152,7 +152,7 @@ impl Content {
     }
 }
 
-impl Part {
+impl WirePart {
     fn into_text(self) -> Result<String, Refusal> {
         match self.text {
             Some(text) if self.r#type == "text" => Ok(text),
@@ -164,7 +164,7 @@ impl Part {
     }
 }
 
-impl WireCall {
+impl WireToolCall {
     fn into_call(self) -> ToolCall {
         ToolCall::from_text(self.id, self.function.name, &self.function.arguments)
     }

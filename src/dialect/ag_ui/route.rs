@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use http::{HeaderName, Method, request::Parts};
 
-use super::{AgUi, cursor::Id, encoder::AgUiEncoder, request::RunAgentInput};
+use super::{AgUi, cursor::EventId, encoder::AgUiEncoder, request::RunAgentInput};
 use crate::{
     dialect::{
         Abort, FullLog, Intent, InvalidCursor, Problem, Read, Refusal, ResponseMode, Route, Start,
@@ -106,7 +106,7 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
         (Some(header), Some(body)) if header != body => {
             return Err(Refusal::new(
                 Problem::MalformedId,
-                "the header X-Run-Id and `runId` name two runs; send the same in both",
+                "the header X-Run-EventId and `runId` name two runs; send the same in both",
             ));
         }
         (header, body) => header.or(body),
@@ -115,7 +115,7 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
         (Some(id), Some(after)) => Ok(read(id, Some(after), tanstack)),
         (None, Some(_)) => Err(Refusal::new(
             Problem::MalformedId,
-            "to reconnect, send X-Run-Id beside Last-Event-ID; to start, leave Last-Event-ID out",
+            "to reconnect, send X-Run-EventId beside Last-Event-ID; to start, leave Last-Event-ID out",
         )),
         (id, None) => {
             let mut request = input.into_request()?;
@@ -127,7 +127,7 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
     }
 }
 
-fn read(id: SessionId, after: Option<Id>, tanstack: bool) -> Intent {
+fn read(id: SessionId, after: Option<EventId>, tanstack: bool) -> Intent {
     let encoder = AgUiEncoder::new().for_tanstack(tanstack).after(after);
     let encoder = Box::new(encoder);
     Intent::Read(match after {
@@ -142,7 +142,7 @@ fn run_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
         .transpose()
 }
 
-fn last_event_id(head: &Parts) -> Result<Option<Id>, Refusal> {
+fn last_event_id(head: &Parts) -> Result<Option<EventId>, Refusal> {
     let name: &HeaderName = &LAST_EVENT_ID;
     header_value(head, name, Problem::MalformedCursor)?
         .filter(|text| !text.is_empty())
@@ -150,15 +150,15 @@ fn last_event_id(head: &Parts) -> Result<Option<Id>, Refusal> {
 }
 
 /// `-1` is the start; anything else is an id that an event came with.
-fn offset(head: &Parts) -> Result<Option<Id>, Refusal> {
+fn offset(head: &Parts) -> Result<Option<EventId>, Refusal> {
     match query(head, "offset").as_deref() {
         None | Some("-1") => Ok(None),
         Some(text) => parse_cursor(text),
     }
 }
 
-fn parse_cursor(text: &str) -> Result<Option<Id>, Refusal> {
-    let id: Id = text.parse().map_err(|error: InvalidCursor| {
+fn parse_cursor(text: &str) -> Result<Option<EventId>, Refusal> {
+    let id: EventId = text.parse().map_err(|error: InvalidCursor| {
         Refusal::new(Problem::MalformedCursor, error.to_string())
     })?;
     // Before the first record nothing was sent.

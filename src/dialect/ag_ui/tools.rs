@@ -1,16 +1,16 @@
 use serde_json::Value;
 
 use super::{
-    event::{Event, Metadata, Tanstack},
-    fold::Fold,
+    event::{AgUiEvent, Metadata, TanstackMetadata},
+    fold::AgUiFold,
 };
 use crate::{
     chat::{IsomorphicHandoff, ToolCall, ToolError, ToolResult},
-    dialect::frames::Frames,
+    dialect::frames::JsonFrames,
 };
 
-impl Fold {
-    pub(super) fn call(&mut self, call: &ToolCall, out: &mut Frames) {
+impl AgUiFold {
+    pub(super) fn call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
         if !self.told.insert(call.id.clone()) {
             return;
         }
@@ -20,27 +20,27 @@ impl Fold {
             None => self.next_id(),
         };
         let tool_call_id = &*call.id;
-        out.push(&Event::ToolCallStart {
+        out.push(&AgUiEvent::ToolCallStart {
             tool_call_id,
             tool_call_name: &call.name,
             parent_message_id: &parent,
         });
-        out.push(&Event::ToolCallArgs {
+        out.push(&AgUiEvent::ToolCallArgs {
             tool_call_id,
             delta: &arguments(&call.arguments),
         });
-        out.push(&Event::ToolCallEnd { tool_call_id });
+        out.push(&AgUiEvent::ToolCallEnd { tool_call_id });
         self.parent = Some(parent);
     }
 
-    pub(super) fn result(&mut self, result: &ToolResult, out: &mut Frames) {
+    pub(super) fn result(&mut self, result: &ToolResult, out: &mut JsonFrames) {
         self.answer(&result.id, &result.content, None, out);
     }
 
-    pub(super) fn failure(&mut self, error: &ToolError, out: &mut Frames) {
-        let failed = Tanstack {
+    pub(super) fn failure(&mut self, error: &ToolError, out: &mut JsonFrames) {
+        let failed = TanstackMetadata {
             state: Some("output-error"),
-            ..Tanstack::default()
+            ..TanstackMetadata::default()
         };
         self.answer(&error.id, &error.message, Some(failed), out);
     }
@@ -49,13 +49,13 @@ impl Fold {
         &mut self,
         tool_call_id: &str,
         content: &str,
-        tanstack: Option<Tanstack<'_>>,
-        out: &mut Frames,
+        tanstack: Option<TanstackMetadata<'_>>,
+        out: &mut JsonFrames,
     ) {
         self.close(out);
         self.parent = None;
         self.calls.retain(|call| call.id != tool_call_id);
-        out.push(&Event::ToolCallResult {
+        out.push(&AgUiEvent::ToolCallResult {
             message_id: &self.next_id(),
             tool_call_id,
             content,
@@ -67,7 +67,7 @@ impl Fold {
         });
     }
 
-    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut Frames) {
+    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut JsonFrames) {
         self.calls.retain(|call| call.id != handoff.call_id);
         let params = handoff.params.clone();
         let call = ToolCall::new(&*handoff.call_id, &*handoff.tool_name, params);
@@ -76,7 +76,12 @@ impl Fold {
 
     /// TanStack's client runs a tool when it hears this name; others go by the calls that the end
     /// names as pending.
-    pub(super) fn hand_over(&mut self, call: &ToolCall, server_output: &Value, out: &mut Frames) {
+    pub(super) fn hand_over(
+        &mut self,
+        call: &ToolCall,
+        server_output: &Value,
+        out: &mut JsonFrames,
+    ) {
         self.call(call, out);
         self.close(out);
         let mut value = serde_json::json!({
@@ -87,7 +92,7 @@ impl Fold {
         if !server_output.is_null() {
             value["serverOutput"] = server_output.clone();
         }
-        out.push(&Event::Custom {
+        out.push(&AgUiEvent::Custom {
             name: "tool-input-available",
             value: &value,
         });

@@ -3,7 +3,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::route::run_id;
 use crate::dialect::{
-    Answer, SessionView,
+    ResponseData, SessionView,
     head::{describe, no_store},
 };
 
@@ -17,9 +17,9 @@ pub const RUN_ID: HeaderName = HeaderName::from_static("x-workflow-run-id");
 const TAIL_INDEX: HeaderName = HeaderName::from_static("x-workflow-stream-tail-index");
 
 /// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
+pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
     match answer {
-        Answer::Stream {
+        ResponseData::Stream {
             session,
             encoder,
             after,
@@ -36,7 +36,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             headers.insert(TAIL_INDEX, HeaderValue::from_static("-1"));
             response
         }
-        Answer::Aborted {
+        ResponseData::Aborted {
             session, already, ..
         } => {
             let status = if *already {
@@ -46,7 +46,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             };
             of(session, status)
         }
-        Answer::Options { allow } => {
+        ResponseData::Options { allow } => {
             let mut response = nothing();
             let allow = HeaderValue::from_static(allow);
             response.headers_mut().insert(header::ALLOW, allow);

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
     rename_all = "kebab-case",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum Chunk<'a> {
+pub(super) enum UiChunk<'a> {
     Start {
         message_id: &'a str,
     },
@@ -80,11 +80,11 @@ pub(super) enum Chunk<'a> {
     Part(&'a Map<String, Value>),
     /// Something of the application's own; its name follows `data-`.
     #[serde(untagged)]
-    Data(Data<'a>),
+    Data(UiData<'a>),
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Data<'a> {
+pub(super) struct UiData<'a> {
     #[serde(rename = "type")]
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +95,7 @@ pub(super) struct Data<'a> {
     transient: bool,
 }
 
-impl<'a> Data<'a> {
+impl<'a> UiData<'a> {
     pub(super) fn new(name: &str, value: &'a Value) -> Self {
         Self {
             kind: format!("data-{name}"),
@@ -142,24 +142,27 @@ mod tests {
 
     #[test]
     fn chunks_have_the_names_of_the_sdk() {
-        let text = |chunk: &Chunk<'_>| serde_json::to_string(chunk).unwrap();
+        let text = |chunk: &UiChunk<'_>| serde_json::to_string(chunk).unwrap();
         assert_eq!(
-            text(&Chunk::Start { message_id: "m" }),
+            text(&UiChunk::Start { message_id: "m" }),
             r#"{"type":"start","messageId":"m"}"#
         );
         let input = json!({});
         assert_eq!(
-            text(&Chunk::ToolInputAvailable {
+            text(&UiChunk::ToolInputAvailable {
                 tool_call_id: "c",
                 tool_name: "now",
                 input: &input,
             }),
             r#"{"type":"tool-input-available","toolCallId":"c","toolName":"now","input":{}}"#
         );
-        assert_eq!(text(&Chunk::Abort { reason: None }), r#"{"type":"abort"}"#);
-        let data = Data::new("mood", &input).under(Some("x")).transient(true);
         assert_eq!(
-            text(&Chunk::Data(data)),
+            text(&UiChunk::Abort { reason: None }),
+            r#"{"type":"abort"}"#
+        );
+        let data = UiData::new("mood", &input).under(Some("x")).transient(true);
+        assert_eq!(
+            text(&UiChunk::Data(data)),
             r#"{"type":"data-mood","id":"x","data":{},"transient":true}"#
         );
     }

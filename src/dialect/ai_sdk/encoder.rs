@@ -2,8 +2,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     chunk,
-    fold::{Fold, Sink},
-    run::Run,
+    fold::{ChunkSink, UiMessageFold},
+    run::DeltaRun,
 };
 use crate::{
     chat::InputId,
@@ -13,20 +13,20 @@ use crate::{
 
 /// Writes a log as a UI message stream: `data: {chunk}` and an empty line, and `[DONE]` at the end.
 #[derive(Debug)]
-pub(super) struct UiMessageStream {
-    fold: Fold,
+pub(super) struct UiMessageEncoder {
+    fold: UiMessageFold,
     /// How many chunks the client has.
     has: u64,
     earlier: bool,
     /// While the client catches up, if it doesn't count chunks.
-    run: Option<Run>,
+    run: Option<DeltaRun>,
     /// The client has answered questions of the message, which goes on in this stream.
     answers: bool,
     /// And it has begun.
     began: bool,
 }
 
-impl UiMessageStream {
+impl UiMessageEncoder {
     /// From the first chunk on.
     pub(super) fn new() -> Self {
         Self::after(0)
@@ -42,7 +42,7 @@ impl UiMessageStream {
     /// The same, with few chunks for many events until the client has caught up. Where the client
     /// is cut it begins anew: nobody counts them.
     pub(super) fn compact(mut self) -> Self {
-        self.run = Some(Run::new());
+        self.run = Some(DeltaRun::new());
         self
     }
 
@@ -58,7 +58,7 @@ impl UiMessageStream {
     /// After as many chunks.
     pub(super) fn after(has: u64) -> Self {
         Self {
-            fold: Fold::new(),
+            fold: UiMessageFold::new(),
             has,
             earlier: false,
             run: None,
@@ -68,7 +68,7 @@ impl UiMessageStream {
     }
 }
 
-impl UiMessageStream {
+impl UiMessageEncoder {
     fn end_run(&mut self, out: &mut BytesMut) {
         if let Some(run) = &mut self.run {
             run.end(out);
@@ -76,7 +76,7 @@ impl UiMessageStream {
     }
 }
 
-impl Encoder for UiMessageStream {
+impl Encoder for UiMessageEncoder {
     fn content_type(&self) -> &'static str {
         "text/event-stream"
     }
@@ -94,7 +94,7 @@ impl Encoder for UiMessageStream {
 
     fn skip(&mut self, records: &Chunk) {
         for record in records.records() {
-            self.fold.push(&record, &mut Nowhere);
+            self.fold.push(&record, &mut NullSink);
         }
     }
 
@@ -102,7 +102,7 @@ impl Encoder for UiMessageStream {
         if self.answers && !std::mem::replace(&mut self.began, true) {
             self.answers = self.fold.begin_anew();
         }
-        let mut frames = Frames {
+        let mut frames = SseSink {
             out,
             has: &mut self.has,
             run: self.run.as_mut(),
@@ -153,18 +153,18 @@ impl Encoder for UiMessageStream {
 }
 
 /// For chunks that the client has by its cursor, or by another's encoder.
-pub(super) struct Nowhere;
+pub(super) struct NullSink;
 
-impl Sink for Nowhere {
-    fn chunk(&mut self, _: &chunk::Chunk<'_>) {}
+impl ChunkSink for NullSink {
+    fn chunk(&mut self, _: &chunk::UiChunk<'_>) {}
     fn delta(&mut self, _: &'static str, _: &str, _: &[u8]) {}
 }
 
 /// Chunks as server-sent events, without those that the client has.
-struct Frames<'a> {
+struct SseSink<'a> {
     out: &'a mut BytesMut,
     has: &'a mut u64,
-    run: Option<&'a mut Run>,
+    run: Option<&'a mut DeltaRun>,
 }
 
 /// A piece of text as a server-sent event.
@@ -174,7 +174,7 @@ pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
     out.put_slice(b"\n\n");
 }
 
-impl Frames<'_> {
+impl SseSink<'_> {
     /// Where the next chunk goes, if it is wanted.
     fn next(&mut self) -> Option<&mut BytesMut> {
         if *self.has > 0 {
@@ -185,8 +185,8 @@ impl Frames<'_> {
     }
 }
 
-impl Sink for Frames<'_> {
-    fn chunk(&mut self, chunk: &chunk::Chunk<'_>) {
+impl ChunkSink for SseSink<'_> {
+    fn chunk(&mut self, chunk: &chunk::UiChunk<'_>) {
         if let Some(run) = &mut self.run {
             run.end(self.out);
         }
@@ -228,7 +228,7 @@ mod tests {
         }
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
         let (mut out, id) = (BytesMut::new(), ID.parse::<SessionId>().unwrap());
-        let mut encoder = UiMessageStream::new();
+        let mut encoder = UiMessageEncoder::new();
         encoder.preamble(
             &SessionView::new(&id, Status::Streaming, Lsn::ZERO),
             &mut out,
@@ -312,7 +312,7 @@ mod tests {
         };
         let call = |id: &str| ToolCall::new(id, "pay", json!({}));
         let (one, two) = (InputId::random(), InputId::random());
-        let mut stream = UiMessageStream::new();
+        let mut stream = UiMessageEncoder::new();
         let mut first = Lsn::new(1);
         let mut rests = |event: ChatEvent| {
             let mut batch = ChunkBuilder::new();
@@ -374,7 +374,7 @@ mod tests {
             batch.push(&event.to_json());
         }
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
-        let given = || UiMessageStream::new().answering([input.clone()]);
+        let given = || UiMessageEncoder::new().answering([input.clone()]);
         // From its beginning on: it is the first that this client hears of the session.
         let mut anew = given();
         anew.encode(&records, &mut BytesMut::new());

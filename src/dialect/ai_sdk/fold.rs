@@ -4,23 +4,23 @@ use serde_json::{Value, json};
 
 use super::{
     approvals::Approvals,
-    chunk::{Chunk, Data},
+    chunk::{UiChunk, UiData},
     replay,
-    request::Notes,
+    request::MessageNotes,
 };
 use crate::{
     chat::{
         ChatEvent, Complete, Custom, ErrorEvent, FinishReason, InputId, InputKind, InputRequest,
         IsomorphicHandoff, SessionInfo, ToolCall, ToolProgress,
     },
-    dialect::text::{Piece, piece},
+    dialect::text::{TextKind, piece},
     log::Record,
 };
 
 /// What chunks are written into.
-pub(super) trait Sink {
+pub(super) trait ChunkSink {
     /// One chunk.
-    fn chunk(&mut self, chunk: &Chunk<'_>);
+    fn chunk(&mut self, chunk: &UiChunk<'_>);
 
     /// A chunk that ends in a piece of text, which is JSON already, quotes included.
     fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]);
@@ -30,10 +30,10 @@ pub(super) trait Sink {
 ///
 /// Which chunks a record comes to depends on the records before it only.
 #[derive(Debug)]
-pub(super) struct Fold {
+pub(super) struct UiMessageFold {
     message_id: String,
-    stage: Stage,
-    open: Option<Open>,
+    stage: MessageStage,
+    open: Option<OpenPart>,
     /// Tools have given something in this step: what the model says next is another one.
     answered: bool,
     /// The calls that the client knows of; what comes of any other is an error there.
@@ -46,7 +46,7 @@ pub(super) struct Fold {
 
 /// How far the message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum MessageStage {
     /// Nothing of it is said.
     New,
     /// It has its name, and no step.
@@ -59,18 +59,18 @@ enum Stage {
 
 /// A part that more may be added to.
 #[derive(Debug)]
-struct Open {
-    kind: Piece,
+struct OpenPart {
+    kind: TextKind,
     id: String,
 }
 
-impl Fold {
+impl UiMessageFold {
     /// Of a session whose message is called by the session's own id, unless its first record has
     /// another name for it.
     pub(super) fn new() -> Self {
         Self {
             message_id: String::new(),
-            stage: Stage::New,
+            stage: MessageStage::New,
             open: None,
             answered: false,
             calls: HashSet::new(),
@@ -95,16 +95,16 @@ impl Fold {
     /// nothing up to here: then it has answered nothing of this session.
     pub(super) fn begin_anew(&mut self) -> bool {
         match self.stage {
-            Stage::New => self.approvals.forget_answers(),
-            Stage::Running => self.stage = Stage::Paused,
-            Stage::Started | Stage::Paused => {}
+            MessageStage::New => self.approvals.forget_answers(),
+            MessageStage::Running => self.stage = MessageStage::Paused,
+            MessageStage::Started | MessageStage::Paused => {}
         }
-        self.stage != Stage::New
+        self.stage != MessageStage::New
     }
 
     /// Whether the client waits for a person.
     pub(super) fn is_paused(&self) -> bool {
-        self.stage == Stage::Paused
+        self.stage == MessageStage::Paused
     }
 
     /// Names the message.
@@ -113,12 +113,12 @@ impl Fold {
     }
 
     /// Adds a record.
-    pub(super) fn push(&mut self, record: &Record<'_>, sink: &mut impl Sink) {
+    pub(super) fn push(&mut self, record: &Record<'_>, sink: &mut impl ChunkSink) {
         self.add(record, sink);
         self.pause(sink);
     }
 
-    fn add(&mut self, record: &Record<'_>, sink: &mut impl Sink) {
+    fn add(&mut self, record: &Record<'_>, sink: &mut impl ChunkSink) {
         if let Some((kind, json)) = piece(record.bytes) {
             self.begin(sink);
             self.say(kind, record, sink);
@@ -135,8 +135,8 @@ impl Fold {
         }
         self.begin(sink);
         match &event {
-            ChatEvent::Text(text) => self.piece(Piece::Text, &text.content, record, sink),
-            ChatEvent::Thinking(it) => self.piece(Piece::Thinking, &it.content, record, sink),
+            ChatEvent::Text(text) => self.piece(TextKind::Text, &text.content, record, sink),
+            ChatEvent::Thinking(it) => self.piece(TextKind::Thinking, &it.content, record, sink),
             ChatEvent::ToolCalls(asked) => self.calls(&asked.calls, sink),
             ChatEvent::ToolResult(result) => self.result(&result.id, &result.content, sink),
             ChatEvent::ToolError(error) => self.failed(&error.id, &error.message, sink),
@@ -146,15 +146,15 @@ impl Fold {
             ChatEvent::InputResolved(resolved) if self.approvals.resolve(resolved) => {}
             ChatEvent::InputResolved(resolved) => {
                 let data = json!({ "action": resolved.action });
-                let data = Data::new("input-resolved", &data);
-                sink.chunk(&Chunk::Data(data.under(Some(resolved.input_id.as_str()))));
+                let data = UiData::new("input-resolved", &data);
+                sink.chunk(&UiChunk::Data(data.under(Some(resolved.input_id.as_str()))));
             }
             ChatEvent::IsomorphicHandoff(handoff) => self.handoff(handoff, sink),
             ChatEvent::Restarted(restarted) => {
                 self.close(sink);
                 self.approvals.clear();
                 let data = json!({ "reason": restarted.reason });
-                sink.chunk(&Chunk::Data(Data::new("restarted", &data)));
+                sink.chunk(&UiChunk::Data(UiData::new("restarted", &data)));
                 self.answered = true;
                 self.said = false;
             }
@@ -162,9 +162,9 @@ impl Fold {
             ChatEvent::Complete(complete) => self.complete(complete, record, sink),
             ChatEvent::Aborted(aborted) => {
                 self.end(sink);
-                sink.chunk(&Chunk::FinishStep);
+                sink.chunk(&UiChunk::FinishStep);
                 let reason = aborted.reason.as_deref();
-                sink.chunk(&Chunk::Abort { reason });
+                sink.chunk(&UiChunk::Abort { reason });
                 finish("other", sink);
             }
             ChatEvent::Error(error) => self.error(error, sink),
@@ -172,47 +172,47 @@ impl Fold {
         }
     }
 
-    fn take_note(&mut self, info: &SessionInfo, sink: &mut impl Sink) {
-        let notes = Notes::of(info);
+    fn take_note(&mut self, info: &SessionInfo, sink: &mut impl ChunkSink) {
+        let notes = MessageNotes::of(info);
         if let Some(message_id) = notes.message_id {
             self.message_id = message_id;
         }
         self.calls.extend(notes.calls);
-        if self.earlier && self.stage == Stage::New {
+        if self.earlier && self.stage == MessageStage::New {
             self.start(sink);
             replay::replay(&notes.parts, sink);
         }
     }
 
-    fn start(&mut self, sink: &mut impl Sink) {
-        sink.chunk(&Chunk::Start {
+    fn start(&mut self, sink: &mut impl ChunkSink) {
+        sink.chunk(&UiChunk::Start {
             message_id: &self.message_id,
         });
-        self.stage = Stage::Started;
+        self.stage = MessageStage::Started;
     }
 
-    fn begin(&mut self, sink: &mut impl Sink) {
+    fn begin(&mut self, sink: &mut impl ChunkSink) {
         match self.stage {
-            Stage::Running => return,
-            Stage::New => {
+            MessageStage::Running => return,
+            MessageStage::New => {
                 self.start(sink);
-                sink.chunk(&Chunk::StartStep);
+                sink.chunk(&UiChunk::StartStep);
             }
-            Stage::Started => sink.chunk(&Chunk::StartStep),
+            MessageStage::Started => sink.chunk(&UiChunk::StartStep),
             // In the step that asked: what comes of its calls belongs there.
-            Stage::Paused => self.start(sink),
+            MessageStage::Paused => self.start(sink),
         }
-        self.stage = Stage::Running;
+        self.stage = MessageStage::Running;
     }
 
-    fn ask(&mut self, request: &InputRequest, sink: &mut impl Sink) {
+    fn ask(&mut self, request: &InputRequest, sink: &mut impl ChunkSink) {
         let call = request.call_id.as_deref();
         let known = call.filter(|call| self.calls.contains(*call));
         match (&request.kind, known) {
             (InputKind::Approval, Some(tool_call_id)) => {
                 self.close(sink);
                 let approval_id = request.input_id.as_str();
-                sink.chunk(&Chunk::ToolApprovalRequest {
+                sink.chunk(&UiChunk::ToolApprovalRequest {
                     approval_id,
                     tool_call_id,
                 });
@@ -224,71 +224,77 @@ impl Fold {
 
     /// The client sends what the person says once it believes the answer to be over. Whatever comes
     /// while an approval is open, each time it is over again.
-    fn pause(&mut self, sink: &mut impl Sink) {
-        if self.stage == Stage::Running && self.approvals.waits() {
+    fn pause(&mut self, sink: &mut impl ChunkSink) {
+        if self.stage == MessageStage::Running && self.approvals.waits() {
             self.close(sink);
-            sink.chunk(&Chunk::FinishStep);
+            sink.chunk(&UiChunk::FinishStep);
             finish("tool-calls", sink);
-            self.stage = Stage::Paused;
+            self.stage = MessageStage::Paused;
         }
     }
 
     /// The model goes on: another step, if tools have answered it. Not while an approval is open: the
     /// client looks for it in the last step.
-    fn step(&mut self, sink: &mut impl Sink) {
+    fn step(&mut self, sink: &mut impl ChunkSink) {
         if self.answered && !self.approvals.is_open() {
             self.answered = false;
             self.close(sink);
-            sink.chunk(&Chunk::FinishStep);
-            sink.chunk(&Chunk::StartStep);
+            sink.chunk(&UiChunk::FinishStep);
+            sink.chunk(&UiChunk::StartStep);
         }
     }
 
     /// Makes the open part one of this kind.
-    fn say(&mut self, kind: Piece, record: &Record<'_>, sink: &mut impl Sink) {
-        self.said |= kind == Piece::Text;
+    fn say(&mut self, kind: TextKind, record: &Record<'_>, sink: &mut impl ChunkSink) {
+        self.said |= kind == TextKind::Text;
         self.step(sink);
         if self.open.as_ref().is_some_and(|open| open.kind == kind) {
             return;
         }
         self.close(sink);
         let id = match kind {
-            Piece::Text => format!("t{}", record.lsn),
-            Piece::Thinking => format!("r{}", record.lsn),
+            TextKind::Text => format!("t{}", record.lsn),
+            TextKind::Thinking => format!("r{}", record.lsn),
         };
         sink.chunk(&match kind {
-            Piece::Text => Chunk::TextStart { id: &id },
-            Piece::Thinking => Chunk::ReasoningStart { id: &id },
+            TextKind::Text => UiChunk::TextStart { id: &id },
+            TextKind::Thinking => UiChunk::ReasoningStart { id: &id },
         });
-        self.open = Some(Open { kind, id });
+        self.open = Some(OpenPart { kind, id });
     }
 
-    fn close(&mut self, sink: &mut impl Sink) {
-        if let Some(Open { kind, id }) = self.open.take() {
+    fn close(&mut self, sink: &mut impl ChunkSink) {
+        if let Some(OpenPart { kind, id }) = self.open.take() {
             sink.chunk(&match kind {
-                Piece::Text => Chunk::TextEnd { id: &id },
-                Piece::Thinking => Chunk::ReasoningEnd { id: &id },
+                TextKind::Text => UiChunk::TextEnd { id: &id },
+                TextKind::Thinking => UiChunk::ReasoningEnd { id: &id },
             });
         }
     }
 
     /// Nothing more comes, and nobody is asked any longer.
-    fn end(&mut self, sink: &mut impl Sink) {
+    fn end(&mut self, sink: &mut impl ChunkSink) {
         self.close(sink);
         self.approvals.clear();
     }
 
-    fn piece(&mut self, kind: Piece, delta: &str, record: &Record<'_>, sink: &mut impl Sink) {
+    fn piece(
+        &mut self,
+        kind: TextKind,
+        delta: &str,
+        record: &Record<'_>,
+        sink: &mut impl ChunkSink,
+    ) {
         self.say(kind, record, sink);
-        if let Some(Open { id, .. }) = &self.open {
+        if let Some(OpenPart { id, .. }) = &self.open {
             sink.chunk(&match kind {
-                Piece::Text => Chunk::TextDelta { id, delta },
-                Piece::Thinking => Chunk::ReasoningDelta { id, delta },
+                TextKind::Text => UiChunk::TextDelta { id, delta },
+                TextKind::Thinking => UiChunk::ReasoningDelta { id, delta },
             });
         }
     }
 
-    fn calls(&mut self, calls: &[ToolCall], sink: &mut impl Sink) {
+    fn calls(&mut self, calls: &[ToolCall], sink: &mut impl ChunkSink) {
         self.step(sink);
         self.close(sink);
         for call in calls {
@@ -297,10 +303,10 @@ impl Fold {
         }
     }
 
-    fn call(&mut self, id: &str, name: &str, input: &Value, sink: &mut impl Sink) {
+    fn call(&mut self, id: &str, name: &str, input: &Value, sink: &mut impl ChunkSink) {
         // The client would run it twice.
         if self.calls.insert(id.to_owned()) {
-            sink.chunk(&Chunk::ToolInputAvailable {
+            sink.chunk(&UiChunk::ToolInputAvailable {
                 tool_call_id: id,
                 tool_name: name,
                 input,
@@ -308,7 +314,7 @@ impl Fold {
         }
     }
 
-    fn handoff(&mut self, handoff: &IsomorphicHandoff, sink: &mut impl Sink) {
+    fn handoff(&mut self, handoff: &IsomorphicHandoff, sink: &mut impl ChunkSink) {
         self.close(sink);
         let (id, name) = (&*handoff.call_id, &*handoff.tool_name);
         if handoff.uses_handoff || !handoff.server_output.is_null() {
@@ -318,45 +324,47 @@ impl Fold {
                 "serverOutput": handoff.server_output,
                 "usesHandoff": handoff.uses_handoff,
             });
-            sink.chunk(&Chunk::Data(Data::new("handoff", &data).under(Some(id))));
+            sink.chunk(&UiChunk::Data(
+                UiData::new("handoff", &data).under(Some(id)),
+            ));
         }
         self.call(id, name, &handoff.params, sink);
         self.approvals.settle(id);
     }
 
-    fn result(&mut self, id: &str, content: &str, sink: &mut impl Sink) {
+    fn result(&mut self, id: &str, content: &str, sink: &mut impl ChunkSink) {
         if self.known(id, sink) {
             let output = output(content);
-            sink.chunk(&Chunk::ToolOutputAvailable {
+            sink.chunk(&UiChunk::ToolOutputAvailable {
                 tool_call_id: id,
                 output: &output,
             });
         }
     }
 
-    fn failed(&mut self, id: &str, error_text: &str, sink: &mut impl Sink) {
+    fn failed(&mut self, id: &str, error_text: &str, sink: &mut impl ChunkSink) {
         if self.known(id, sink) {
-            sink.chunk(&Chunk::ToolOutputError {
+            sink.chunk(&UiChunk::ToolOutputError {
                 tool_call_id: id,
                 error_text,
             });
         }
     }
 
-    fn known(&mut self, id: &str, sink: &mut impl Sink) -> bool {
+    fn known(&mut self, id: &str, sink: &mut impl ChunkSink) -> bool {
         self.close(sink);
         self.approvals.settle(id);
         self.answered = true;
         self.calls.contains(id)
     }
 
-    fn complete(&mut self, complete: &Complete, record: &Record<'_>, sink: &mut impl Sink) {
+    fn complete(&mut self, complete: &Complete, record: &Record<'_>, sink: &mut impl ChunkSink) {
         // A provider that doesn't stream says everything at the end.
         if let (false, Some(text)) = (self.said, &complete.text) {
-            self.piece(Piece::Text, text, record, sink);
+            self.piece(TextKind::Text, text, record, sink);
         }
         self.end(sink);
-        sink.chunk(&Chunk::FinishStep);
+        sink.chunk(&UiChunk::FinishStep);
         finish(
             match complete.finish_reason {
                 FinishReason::Stop => "stop",
@@ -369,10 +377,10 @@ impl Fold {
         );
     }
 
-    fn error(&mut self, error: &ErrorEvent, sink: &mut impl Sink) {
+    fn error(&mut self, error: &ErrorEvent, sink: &mut impl ChunkSink) {
         self.end(sink);
-        sink.chunk(&Chunk::FinishStep);
-        sink.chunk(&Chunk::Error {
+        sink.chunk(&UiChunk::FinishStep);
+        sink.chunk(&UiChunk::Error {
             error_text: &error.message,
         });
         // The Workflow transport takes nothing else for an end.
@@ -380,15 +388,15 @@ impl Fold {
     }
 }
 
-fn delta(kind: Piece) -> &'static str {
+fn delta(kind: TextKind) -> &'static str {
     match kind {
-        Piece::Text => "text-delta",
-        Piece::Thinking => "reasoning-delta",
+        TextKind::Text => "text-delta",
+        TextKind::Thinking => "reasoning-delta",
     }
 }
 
-fn finish(finish_reason: &'static str, sink: &mut impl Sink) {
-    sink.chunk(&Chunk::Finish { finish_reason });
+fn finish(finish_reason: &'static str, sink: &mut impl ChunkSink) {
+    sink.chunk(&UiChunk::Finish { finish_reason });
 }
 
 /// What a tool gave: a string, or the object or list that was put into one.
@@ -399,31 +407,31 @@ pub(super) fn output(content: &str) -> Value {
     }
 }
 
-fn tool_progress(progress: &ToolProgress, sink: &mut impl Sink) {
+fn tool_progress(progress: &ToolProgress, sink: &mut impl ChunkSink) {
     let data = json!({
         "toolName": progress.name,
         "message": progress.message,
         "progress": progress.progress,
         "total": progress.total,
     });
-    let data = Data::new("tool-progress", &data).under(Some(&progress.id));
-    sink.chunk(&Chunk::Data(data.transient(true)));
+    let data = UiData::new("tool-progress", &data).under(Some(&progress.id));
+    sink.chunk(&UiChunk::Data(data.transient(true)));
 }
 
-fn input_request(request: &InputRequest, sink: &mut impl Sink) {
+fn input_request(request: &InputRequest, sink: &mut impl ChunkSink) {
     let Ok(mut data) = serde_json::to_value(request) else {
         return;
     };
     if let Some(data) = data.as_object_mut() {
         data.remove("inputId");
     }
-    let data = Data::new("input-request", &data).under(Some(request.input_id.as_str()));
-    sink.chunk(&Chunk::Data(data));
+    let data = UiData::new("input-request", &data).under(Some(request.input_id.as_str()));
+    sink.chunk(&UiChunk::Data(data));
 }
 
-fn custom(event: &Custom, sink: &mut impl Sink) {
+fn custom(event: &Custom, sink: &mut impl ChunkSink) {
     let id = event.extra.get("id").and_then(Value::as_str);
     let transient = event.extra.get("transient").and_then(Value::as_bool);
-    let data = Data::new(&event.name, &event.data).under(id);
-    sink.chunk(&Chunk::Data(data.transient(transient.unwrap_or(false))));
+    let data = UiData::new(&event.name, &event.data).under(id);
+    sink.chunk(&UiChunk::Data(data.transient(transient.unwrap_or(false))));
 }

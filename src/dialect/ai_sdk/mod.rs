@@ -116,7 +116,7 @@ use http::{Response, header, request::Parts};
 #[cfg(feature = "durable-streams")]
 pub(super) use self::values::MessageChunks;
 pub use self::{answer::RUN_ID, message::UiMessage};
-use super::{Answer, Concurrency, Dialect, Intent, Native, Refusal, Route};
+use super::{Concurrency, Dialect, Intent, Native, Refusal, ResponseData, Route};
 use crate::chat::EnabledTools;
 
 /// The dialect of the AI SDK. The [module](self) has its routes.
@@ -192,9 +192,9 @@ impl Dialect for AiSdk {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
         match answer {
-            Answer::Answered { .. } => {
+            ResponseData::Answered { .. } => {
                 let mut response = Native::new().answer(answer);
                 // There is no document of the session here, in whatever representation.
                 for name in [header::CONTENT_LOCATION, header::VARY] {

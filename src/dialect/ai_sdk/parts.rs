@@ -5,15 +5,15 @@ use serde_json::{Map, Value};
 use super::UiMessage;
 use crate::{
     chat::{InputAnswer, InputId, IsomorphicClientOutput, Message, Role, ToolCall},
-    dialect::Answers,
+    dialect::GivenAnswers,
 };
 
-type Part = Map<String, Value>;
+type UiPart = Map<String, Value>;
 
 const DENIED: &str = "The user did not allow this.";
 
 /// A call of a tool in a message, and what came of it.
-struct Called {
+struct ToolPart {
     call: ToolCall,
     outcome: Option<String>,
 }
@@ -42,7 +42,7 @@ fn written(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Messa
     let mut messages = Vec::new();
     let steps = message.parts.split(|part| kind(part) == "step-start");
     for step in steps.filter(|step| !step.is_empty()) {
-        let handed = |called: &Called| outputs.iter().any(|it| it.call_id == called.call.id);
+        let handed = |called: &ToolPart| outputs.iter().any(|it| it.call_id == called.call.id);
         let called: Vec<_> = step
             .iter()
             .filter_map(called)
@@ -61,8 +61,8 @@ fn written(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Messa
 }
 
 /// What the person said to calls that waited for them, and which of those there are.
-pub(super) fn answers(message: &UiMessage) -> Answers {
-    let mut answers = Answers::new();
+pub(super) fn answers(message: &UiMessage) -> GivenAnswers {
+    let mut answers = GivenAnswers::new();
     for part in &message.parts {
         let Some(approval) = part.get("approval").and_then(Value::as_object) else {
             continue;
@@ -87,16 +87,16 @@ pub(super) fn call_ids(message: &UiMessage) -> Vec<String> {
     calls.map(|called| called.call.id).collect()
 }
 
-pub(super) fn kind(part: &Part) -> &str {
+pub(super) fn kind(part: &UiPart) -> &str {
     string(part, "type")
 }
 
-pub(super) fn string<'a>(part: &'a Part, name: &str) -> &'a str {
+pub(super) fn string<'a>(part: &'a UiPart, name: &str) -> &'a str {
     part.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The text of all text parts, and where the files are.
-fn text(parts: &[Part]) -> String {
+fn text(parts: &[UiPart]) -> String {
     let said = parts.iter().filter_map(|part| match kind(part) {
         "text" => Some(string(part, "text").to_owned()),
         "file" => file(part),
@@ -107,7 +107,7 @@ fn text(parts: &[Part]) -> String {
 }
 
 /// A file that lies at an address. One that is written into the address is no text for a model.
-fn file(part: &Part) -> Option<String> {
+fn file(part: &UiPart) -> Option<String> {
     let url = string(part, "url");
     let (name, media_type) = (string(part, "filename"), string(part, "mediaType"));
     let at_an_address = ["https://", "http://"].iter().any(|it| url.starts_with(it));
@@ -117,7 +117,7 @@ fn file(part: &Part) -> Option<String> {
     })
 }
 
-fn called(part: &Part) -> Option<Called> {
+fn called(part: &UiPart) -> Option<ToolPart> {
     let name = match kind(part) {
         "dynamic-tool" => string(part, "toolName"),
         kind => kind.strip_prefix("tool-")?,
@@ -139,7 +139,7 @@ fn called(part: &Part) -> Option<Called> {
         }
         _ => None,
     };
-    Some(Called {
+    Some(ToolPart {
         call: ToolCall::new(id, name, input.cloned().unwrap_or_default()),
         outcome,
     })
@@ -155,7 +155,7 @@ fn content(value: &Value) -> String {
 
 /// What the client gave for a call whose server half goes on with it: what that half handed over
 /// stands in a part beside.
-fn handed_back(message: &UiMessage, part: &Part) -> Option<IsomorphicClientOutput> {
+fn handed_back(message: &UiMessage, part: &UiPart) -> Option<IsomorphicClientOutput> {
     let called = called(part)?;
     if string(part, "state") != "output-available" {
         return None;

@@ -2,10 +2,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AiSdk, UiMessage, encoder::UiMessageStream, parts};
+use super::{AiSdk, UiMessage, encoder::UiMessageEncoder, parts};
 use crate::{
     chat::{ChatRequest, Role, SessionInfo},
-    dialect::{Answers, Key, KeyReuse, Problem, Refusal, ResponseMode, Start, body},
+    dialect::{GivenAnswers, KeyReuse, Problem, Refusal, ResponseMode, SessionKey, Start, body},
 };
 
 const EXAMPLE: &str = r#"{"id":"chat-1","messages":[{"id":"m1","role":"user","parts":[{"type":"text","text":"Hi"}]}]}"#;
@@ -17,7 +17,7 @@ const REGENERATE: &str = "regenerate-message";
 /// What a transport sends.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+struct TransportBody {
     #[serde(default)]
     id: Option<String>,
     messages: Vec<UiMessage>,
@@ -32,7 +32,7 @@ struct Wire {
 /// What encoders must know of the request, kept in the first record as `aiSdk`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Notes {
+pub(super) struct MessageNotes {
     /// The message that the answer goes on in.
     pub(super) message_id: Option<String>,
     /// The calls in it.
@@ -42,7 +42,7 @@ pub(super) struct Notes {
     pub(super) parts: Vec<Map<String, Value>>,
 }
 
-impl Notes {
+impl MessageNotes {
     const NAME: &'static str = "aiSdk";
 
     /// Those of a session, if it has any.
@@ -56,7 +56,7 @@ impl Notes {
 
 /// What the body of `POST /` asks for.
 pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
-    let wire: Wire = body::read(body, "a request of the AI SDK", EXAMPLE)?;
+    let wire: TransportBody = body::read(body, "a request of the AI SDK", EXAMPLE)?;
     let Some((last, before)) = wire.messages.split_last() else {
         return Err(wrong("the request has no message to answer"));
     };
@@ -73,8 +73,8 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     }
     let trigger = wire.trigger.as_deref().unwrap_or_default();
     let goes_on = last.role == Role::Assistant && trigger != REGENERATE;
-    let mut answers = Answers::new();
-    let mut encoder = UiMessageStream::new();
+    let mut answers = GivenAnswers::new();
+    let mut encoder = UiMessageEncoder::new();
     if goes_on {
         answers = parts::answers(last);
         let given = answers.given.iter().map(|(input, _)| input.clone());
@@ -94,10 +94,12 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
         } else {
             KeyReuse::UnlessComplete
         };
-        start = start.keyed(Key::new([&named]).again(again)).same_if(named);
+        start = start
+            .keyed(SessionKey::new([&named]).again(again))
+            .same_if(named);
     }
     if goes_on {
-        let notes = Notes {
+        let notes = MessageNotes {
             message_id: Some(last.id.clone()).filter(|id| !id.is_empty()),
             calls: parts::call_ids(last),
             parts: kept(&last.parts),
@@ -105,13 +107,17 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
         if !answers.given.is_empty() {
             start = start.answering(answers);
         }
-        let json = |notes: &Notes| {
+        let json = |notes: &MessageNotes| {
             let json = serde_json::to_value(notes);
             json.map_err(|error| wrong(&error.to_string()))
         };
         let whole = json(&notes)?;
         let parts = Vec::new();
-        start = start.note_or(Notes::NAME, whole, json(&Notes { parts, ..notes })?);
+        start = start.note_or(
+            MessageNotes::NAME,
+            whole,
+            json(&MessageNotes { parts, ..notes })?,
+        );
     }
     Ok(start)
 }
@@ -160,7 +166,7 @@ mod tests {
         })
     }
 
-    fn key(value: &Value) -> Key {
+    fn key(value: &Value) -> SessionKey {
         match start(value).naming {
             SessionNaming::Key(key) => key,
             other => panic!("{other:?}"),

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{Method, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use super::{AiSdk, encoder::UiMessageStream, request};
+use super::{AiSdk, encoder::UiMessageEncoder, request};
 use crate::{
     chat::InputId,
     dialect::{
@@ -54,8 +54,8 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
     match head.method {
         Method::GET | Method::HEAD => {
             let index = start_index(head)?;
-            let encoder = UiMessageStream::after(index.unwrap_or(0));
-            Ok(Intent::Read(match (Run::parse(name), index) {
+            let encoder = UiMessageEncoder::after(index.unwrap_or(0));
+            Ok(Intent::Read(match (RunName::parse(name), index) {
                 (Some(run), _) => {
                     let encoder = encoder.answering(run.answered);
                     Read::new(run.id, Position::after(run.after), Box::new(encoder))
@@ -94,7 +94,7 @@ pub(super) fn decode(dialect: &AiSdk, head: &Parts, body: &Bytes) -> Result<Inte
 
 /// A run of the Workflow transport's, or what runs in a chat.
 fn running(name: &str) -> Target {
-    match Run::parse(name) {
+    match RunName::parse(name) {
         Some(run) => run.id.into(),
         None => target(name),
     }
@@ -113,13 +113,13 @@ pub(super) fn run_id(id: &SessionId, after: Lsn, answered: &[InputId]) -> String
 }
 
 #[derive(Debug, PartialEq)]
-struct Run {
+struct RunName {
     id: SessionId,
     after: Lsn,
     answered: Vec<InputId>,
 }
 
-impl Run {
+impl RunName {
     fn parse(name: &str) -> Option<Self> {
         let name = percent_decode_str(name).decode_utf8_lossy();
         let (place, answered) = match name.split_once('!') {
@@ -197,7 +197,7 @@ mod tests {
     fn a_run_is_a_session_and_where_its_stream_began() {
         let id = "0123456789abcdefghjkm~pqrs".parse::<SessionId>().unwrap();
         for answered in [&[][..], &["one"], &["one", "t.w~o"]] {
-            let run = Run {
+            let run = RunName {
                 id: id.clone(),
                 after: Lsn::new(7),
                 answered: answered.iter().map(|it| it.parse().unwrap()).collect(),
@@ -208,10 +208,10 @@ mod tests {
                 Target::Id(id.clone())
             );
             // As clients write it into a path.
-            assert_eq!(Run::parse(&run_id.replace(',', "%2C")), Some(run));
+            assert_eq!(RunName::parse(&run_id.replace(',', "%2C")), Some(run));
         }
         for chat in ["a-chat~7", "0123456789abcdefghjkm~7!", "what!", "what!~7"] {
-            assert_eq!(Run::parse(chat), None, "{chat}");
+            assert_eq!(RunName::parse(chat), None, "{chat}");
         }
     }
 

@@ -5,7 +5,7 @@ use crate::dialect::compact::MOST;
 
 /// Pieces of one part that go out as one.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct DeltaRun {
     kind: &'static str,
     id: String,
     // A JSON string without the quote that ends it; empty if nothing waits.
@@ -13,7 +13,7 @@ pub(super) struct Run {
     most: usize,
 }
 
-impl Run {
+impl DeltaRun {
     pub(super) fn new() -> Self {
         Self {
             kind: "",
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn said(pieces: &[(&'static str, &str, &str)], most: usize) -> String {
-        let (mut run, mut out) = (Run::new(), BytesMut::new());
+        let (mut run, mut out) = (DeltaRun::new(), BytesMut::new());
         run.bounded(most);
         for (kind, id, json) in pieces {
             run.add(kind, id, json.as_bytes(), &mut out);

@@ -2,21 +2,21 @@ use bytes::{BufMut, BytesMut};
 
 use super::{
     chunk,
-    encoder::Nowhere,
-    fold::{Fold, Sink},
+    encoder::NullSink,
+    fold::{ChunkSink, UiMessageFold},
 };
-use crate::{dialect::durable_streams::Array, log::Chunk};
+use crate::{dialect::durable_streams::JsonArray, log::Chunk};
 
 /// A log as the chunks of a UI message stream, each a value of JSON.
 #[derive(Debug)]
 pub(in crate::dialect) struct MessageChunks {
-    fold: Fold,
+    fold: UiMessageFold,
 }
 
 impl MessageChunks {
     /// With what the message held before this session, if the client has nothing of it.
     pub(in crate::dialect) fn new(whole_message: bool) -> Self {
-        let fold = Fold::new();
+        let fold = UiMessageFold::new();
         Self {
             fold: if whole_message {
                 fold.with_earlier()
@@ -34,7 +34,7 @@ impl MessageChunks {
     /// Takes note of records that the client has.
     pub(in crate::dialect) fn skip(&mut self, records: &Chunk) {
         for record in records.records() {
-            self.fold.push(&record, &mut Nowhere);
+            self.fold.push(&record, &mut NullSink);
         }
     }
 
@@ -42,10 +42,10 @@ impl MessageChunks {
     pub(in crate::dialect) fn write(
         &mut self,
         records: &Chunk,
-        array: &mut Array,
+        array: &mut JsonArray,
         out: &mut BytesMut,
     ) {
-        let mut values = Values { array, out };
+        let mut values = ArraySink { array, out };
         for record in records.records() {
             self.fold.push(&record, &mut values);
         }
@@ -53,13 +53,13 @@ impl MessageChunks {
 }
 
 /// Chunks as elements of an array.
-struct Values<'a> {
-    array: &'a mut Array,
+struct ArraySink<'a> {
+    array: &'a mut JsonArray,
     out: &'a mut BytesMut,
 }
 
-impl Sink for Values<'_> {
-    fn chunk(&mut self, chunk: &chunk::Chunk<'_>) {
+impl ChunkSink for ArraySink<'_> {
+    fn chunk(&mut self, chunk: &chunk::UiChunk<'_>) {
         self.array.element(self.out);
         serde_json::to_writer(self.out.writer(), chunk).expect("strings and JSON are JSON");
     }

@@ -4,14 +4,14 @@ use serde::Serialize;
 
 use super::{
     DurableStreams,
-    array::Array,
+    array::JsonArray,
     encoder::control,
-    offset::Written,
-    route::{Asked, Kind},
+    offset::OffsetDisplay,
+    route::{ReadContext, ReadKind},
 };
 use crate::{
     dialect::{
-        Answer, Progress, Refusal, RequestContext, SessionView,
+        Progress, Refusal, RequestContext, ResponseData, SessionView,
         head::{describe, no_store},
         problem,
     },
@@ -26,15 +26,15 @@ const TRUE: HeaderValue = HeaderValue::from_static("true");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(dialect: &DurableStreams, answer: &Answer<'_>) -> Response<Bytes> {
+pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Response<Bytes> {
     match answer {
-        Answer::Stream { session, after, .. } => {
+        ResponseData::Stream { session, after, .. } => {
             let mut response = of(session, StatusCode::OK);
             sse_head(*after, response.headers_mut());
             response
         }
         // Over SSE that is the end of a connection, not the absence of one.
-        Answer::AtEnd { session, at, .. } => {
+        ResponseData::AtEnd { session, at, .. } => {
             let mut response = of(session, StatusCode::OK);
             sse_head(*at, response.headers_mut());
             let mut out = BytesMut::new();
@@ -43,7 +43,7 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &Answer<'_>) -> Response<
             *response.body_mut() = out.freeze();
             response
         }
-        Answer::Page {
+        ResponseData::Page {
             session,
             known,
             records,
@@ -51,12 +51,12 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &Answer<'_>) -> Response<
             memo,
         } => match asked(memo) {
             #[cfg(feature = "ai-sdk")]
-            Some(asked) if matches!(asked.kind, Kind::Reconnect) => {
+            Some(asked) if matches!(asked.kind, ReadKind::Reconnect) => {
                 located(session, StatusCode::OK, "?message=whole")
             }
             asked => page(
                 session,
-                &Read {
+                &ReadRange {
                     dialect,
                     known,
                     records,
@@ -65,8 +65,8 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &Answer<'_>) -> Response<
                 asked,
             ),
         },
-        Answer::Document { session, .. } => located(session, StatusCode::CREATED, ""),
-        Answer::Aborted {
+        ResponseData::Document { session, .. } => located(session, StatusCode::CREATED, ""),
+        ResponseData::Aborted {
             session, already, ..
         } => of(
             session,
@@ -76,7 +76,7 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &Answer<'_>) -> Response<
                 StatusCode::ACCEPTED
             },
         ),
-        Answer::Options { allow } => {
+        ResponseData::Options { allow } => {
             let mut response = nothing();
             let allow = HeaderValue::from_static(allow);
             response.headers_mut().insert(header::ALLOW, allow);
@@ -94,19 +94,23 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
-fn asked(memo: &RequestContext) -> Option<&Asked> {
+fn asked(memo: &RequestContext) -> Option<&ReadContext> {
     memo.as_deref().and_then(|memo| memo.downcast_ref())
 }
 
 /// What was read for an answer that isn't a stream.
-struct Read<'a> {
+struct ReadRange<'a> {
     dialect: &'a DurableStreams,
     known: &'a [Chunk],
     records: &'a [Chunk],
     next: Position,
 }
 
-fn page(session: &SessionView<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Response<Bytes> {
+fn page(
+    session: &SessionView<'_>,
+    read: &ReadRange<'_>,
+    asked: Option<&ReadContext>,
+) -> Response<Bytes> {
     let mut response = of(session, StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
@@ -120,7 +124,7 @@ fn page(session: &SessionView<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Re
         headers.insert(STREAM_CLOSED, TRUE);
     }
     match asked.map(|asked| &asked.kind) {
-        Some(Kind::CatchUp {
+        Some(ReadKind::CatchUp {
             from,
             if_none_match,
         }) => {
@@ -140,7 +144,7 @@ fn page(session: &SessionView<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Re
                 return response;
             }
         }
-        Some(Kind::LongPoll) => {
+        Some(ReadKind::LongPoll) => {
             let cursor = asked.map_or(1, |asked| asked.cursor);
             headers.insert(STREAM_CURSOR, cursor.into());
             if read.records.is_empty() {
@@ -149,7 +153,7 @@ fn page(session: &SessionView<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Re
                 return response;
             }
         }
-        Some(Kind::Head) => return response,
+        Some(ReadKind::Head) => return response,
         _ => {}
     }
     let whole_message = asked.is_some_and(|asked| asked.whole_message);
@@ -157,14 +161,14 @@ fn page(session: &SessionView<'_>, read: &Read<'_>, asked: Option<&Asked>) -> Re
     response
 }
 
-impl Read<'_> {
+impl ReadRange<'_> {
     fn body(&self, session: &SessionView<'_>, whole_message: bool) -> Bytes {
         let mut items = self.dialect.items(whole_message);
         items.name(session.id.as_str());
         for records in self.known {
             items.skip(records);
         }
-        let (mut array, mut out) = (Array::new("[", "]"), BytesMut::new());
+        let (mut array, mut out) = (JsonArray::new("[", "]"), BytesMut::new());
         for records in self.records {
             items.write(records, &mut array, &mut out);
         }
@@ -183,8 +187,8 @@ fn etag(session: &SessionView<'_>, from: Position, to: Position, closed: bool) -
     format!(
         "\"{}:{}:{}{closed}\"",
         session.id,
-        Written(from),
-        Written(to)
+        OffsetDisplay(from),
+        OffsetDisplay(to)
     )
 }
 
@@ -205,7 +209,7 @@ fn sse_head(at: Position, headers: &mut HeaderMap) {
 }
 
 fn next_offset(at: Position, headers: &mut HeaderMap) {
-    let offset = HeaderValue::try_from(Written(at).to_string());
+    let offset = HeaderValue::try_from(OffsetDisplay(at).to_string());
     headers.insert(STREAM_NEXT_OFFSET, offset.expect("digits and a tag"));
 }
 
@@ -213,7 +217,7 @@ fn next_offset(at: Position, headers: &mut HeaderMap) {
 fn located(session: &SessionView<'_>, status: StatusCode, query: &str) -> Response<Bytes> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    struct Located<'a> {
+    struct StreamCreated<'a> {
         id: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         stream_url: Option<String>,
@@ -227,7 +231,7 @@ fn located(session: &SessionView<'_>, status: StatusCode, query: &str) -> Respon
     if let Some(location) = url.as_deref().and_then(|url| url.parse().ok()) {
         headers.insert(header::LOCATION, location);
     }
-    let located = Located {
+    let located = StreamCreated {
         id: session.id.as_str(),
         stream_url: url,
     };

@@ -2,13 +2,13 @@ use bytes::{BufMut, BytesMut};
 
 /// A JSON array under way. It is opened by its first element.
 #[derive(Debug)]
-pub(in crate::dialect) struct Array {
+pub(in crate::dialect) struct JsonArray {
     opening: &'static str,
     closing: &'static str,
     is_open: bool,
 }
 
-impl Array {
+impl JsonArray {
     /// One that begins and ends with these, brackets included.
     pub(super) const fn new(opening: &'static str, closing: &'static str) -> Self {
         Self {

@@ -2,7 +2,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{array::Array, items::Items, offset::Written};
+use super::{array::JsonArray, items::StreamItems, offset::OffsetDisplay};
 use crate::{
     dialect::{Encoder, Progress, SessionView},
     log::{Chunk, Position},
@@ -11,21 +11,21 @@ use crate::{
 /// Server-sent events: all that a frame holds as one `data` event, and a `control` event that says
 /// where it ends. A client takes up what it was given only at the latter.
 #[derive(Debug)]
-pub(super) struct ServerSentEvents {
-    items: Items,
-    array: Array,
+pub(super) struct DurableStreamEncoder {
+    items: StreamItems,
+    array: JsonArray,
     at: Position,
     cursor: u64,
     closed: bool,
     lifetime: Duration,
 }
 
-impl ServerSentEvents {
+impl DurableStreamEncoder {
     /// For a client that had this cursor.
-    pub(super) fn new(items: Items, cursor: u64, lifetime: Duration) -> Self {
+    pub(super) fn new(items: StreamItems, cursor: u64, lifetime: Duration) -> Self {
         Self {
             items,
-            array: Array::new("event: data\ndata:[", "]\n\n"),
+            array: JsonArray::new("event: data\ndata:[", "]\n\n"),
             at: Position::START,
             cursor,
             closed: false,
@@ -34,7 +34,7 @@ impl ServerSentEvents {
     }
 }
 
-impl Encoder for ServerSentEvents {
+impl Encoder for DurableStreamEncoder {
     fn content_type(&self) -> &'static str {
         "text/event-stream"
     }
@@ -91,7 +91,7 @@ impl Encoder for ServerSentEvents {
 
 /// Where the client stands now. None of it needs to be escaped.
 pub(super) fn control(progress: Progress, cursor: u64, out: &mut BytesMut) {
-    let (offset, everything) = (Written(progress.at), "a BytesMut takes everything");
+    let (offset, everything) = (OffsetDisplay(progress.at), "a BytesMut takes everything");
     write!(
         out,
         "event: control\ndata:{{\"streamNextOffset\":\"{offset}\""
@@ -125,8 +125,8 @@ mod tests {
         batch.take(Lsn::new(first), epoch).unwrap()
     }
 
-    fn stream() -> ServerSentEvents {
-        ServerSentEvents::new(Items::events(), 5, Duration::from_secs(60))
+    fn stream() -> DurableStreamEncoder {
+        DurableStreamEncoder::new(StreamItems::events(), 5, Duration::from_secs(60))
     }
 
     fn tag() -> String {

@@ -1,26 +1,28 @@
 use bytes::{BufMut, BytesMut};
 
-use super::array::Array;
+use super::array::JsonArray;
 #[cfg(feature = "ai-sdk")]
 use crate::{dialect::ai_sdk::MessageChunks, log::Chunk};
 
 /// What a log comes to as the elements of a stream: a fold over its records.
 #[derive(Debug)]
-pub(super) struct Items {
-    kind: Kind,
+pub(super) struct StreamItems {
+    kind: ItemKind,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ItemKind {
     /// Each record is one, as it is stored.
     Events,
     #[cfg(feature = "ai-sdk")]
     UiMessageChunks(Box<MessageChunks>),
 }
 
-impl Items {
+impl StreamItems {
     pub(super) fn events() -> Self {
-        Self { kind: Kind::Events }
+        Self {
+            kind: ItemKind::Events,
+        }
     }
 
     /// With what the message held before this session, if the client has nothing of it.
@@ -28,13 +30,13 @@ impl Items {
     pub(super) fn ui_message_chunks(whole_message: bool) -> Self {
         let chunks = MessageChunks::new(whole_message);
         Self {
-            kind: Kind::UiMessageChunks(Box::new(chunks)),
+            kind: ItemKind::UiMessageChunks(Box::new(chunks)),
         }
     }
 
     /// Whether it must see the records that aren't written.
     pub(super) fn is_stateful(&self) -> bool {
-        !matches!(self.kind, Kind::Events)
+        !matches!(self.kind, ItemKind::Events)
     }
 
     /// Names the session.
@@ -44,7 +46,7 @@ impl Items {
     )]
     pub(super) fn name(&mut self, session: &str) {
         #[cfg(feature = "ai-sdk")]
-        if let Kind::UiMessageChunks(chunks) = &mut self.kind {
+        if let ItemKind::UiMessageChunks(chunks) = &mut self.kind {
             chunks.name(session);
         }
         #[cfg(not(feature = "ai-sdk"))]
@@ -58,7 +60,7 @@ impl Items {
     )]
     pub(super) fn skip(&mut self, records: &Chunk) {
         #[cfg(feature = "ai-sdk")]
-        if let Kind::UiMessageChunks(chunks) = &mut self.kind {
+        if let ItemKind::UiMessageChunks(chunks) = &mut self.kind {
             chunks.skip(records);
         }
         #[cfg(not(feature = "ai-sdk"))]
@@ -66,9 +68,9 @@ impl Items {
     }
 
     /// Writes what the records come to.
-    pub(super) fn write(&mut self, records: &Chunk, array: &mut Array, out: &mut BytesMut) {
+    pub(super) fn write(&mut self, records: &Chunk, array: &mut JsonArray, out: &mut BytesMut) {
         match &mut self.kind {
-            Kind::Events => {
+            ItemKind::Events => {
                 out.reserve(records.bytes() + records.len());
                 for record in records.records() {
                     array.element(out);
@@ -76,7 +78,7 @@ impl Items {
                 }
             }
             #[cfg(feature = "ai-sdk")]
-            Kind::UiMessageChunks(chunks) => chunks.write(records, array, out),
+            ItemKind::UiMessageChunks(chunks) => chunks.write(records, array, out),
         }
     }
 }

@@ -79,21 +79,21 @@ use bytes::Bytes;
 use http::{Response, request::Parts};
 
 #[cfg(feature = "ai-sdk")]
-pub(super) use self::array::Array;
-use self::items::Items;
-use super::{Answer, Dialect, Intent, Refusal, Route};
+pub(super) use self::array::JsonArray;
+use self::items::StreamItems;
+use super::{Dialect, Intent, Refusal, ResponseData, Route};
 
 /// The dialect of Durable Streams. The [module](self) has its routes.
 #[derive(Debug, Clone)]
 pub struct DurableStreams {
-    elements: Elements,
+    elements: ElementKind,
     long_poll: Duration,
     connection: Duration,
 }
 
 /// What the elements of a stream are.
 #[derive(Debug, Clone)]
-enum Elements {
+enum ElementKind {
     Events,
     #[cfg(feature = "ai-sdk")]
     UiMessageChunks(super::AiSdk),
@@ -102,7 +102,7 @@ enum Elements {
 impl DurableStreams {
     /// The dialect whose streams are made of events as they are stored.
     pub fn new() -> Self {
-        Self::of(Elements::Events)
+        Self::of(ElementKind::Events)
     }
 
     /// The dialect whose streams are made of the AI SDK's chunks, for its `useChat` over
@@ -111,10 +111,10 @@ impl DurableStreams {
     #[cfg(feature = "ai-sdk")]
     #[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
     pub fn ui_messages(sdk: super::AiSdk) -> Self {
-        Self::of(Elements::UiMessageChunks(sdk))
+        Self::of(ElementKind::UiMessageChunks(sdk))
     }
 
-    fn of(elements: Elements) -> Self {
+    fn of(elements: ElementKind) -> Self {
         Self {
             elements,
             long_poll: Duration::from_secs(20),
@@ -138,11 +138,11 @@ impl DurableStreams {
         not(feature = "ai-sdk"),
         expect(unused_variables, reason = "events have no messages")
     )]
-    fn items(&self, whole_message: bool) -> Items {
+    fn items(&self, whole_message: bool) -> StreamItems {
         match self.elements {
-            Elements::Events => Items::events(),
+            ElementKind::Events => StreamItems::events(),
             #[cfg(feature = "ai-sdk")]
-            Elements::UiMessageChunks(_) => Items::ui_message_chunks(whole_message),
+            ElementKind::UiMessageChunks(_) => StreamItems::ui_message_chunks(whole_message),
         }
     }
 }
@@ -156,9 +156,9 @@ impl Default for DurableStreams {
 impl Dialect for DurableStreams {
     fn name(&self) -> &'static str {
         match self.elements {
-            Elements::Events => "durable-streams",
+            ElementKind::Events => "durable-streams",
             #[cfg(feature = "ai-sdk")]
-            Elements::UiMessageChunks(_) => "durable-streams-ai-sdk",
+            ElementKind::UiMessageChunks(_) => "durable-streams-ai-sdk",
         }
     }
 
@@ -174,12 +174,12 @@ impl Dialect for DurableStreams {
         answer::refuse(refusal)
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
         answer::answer(self, answer)
     }
 
     // Chunks can't be taken back.
     fn can_restart(&self) -> bool {
-        matches!(self.elements, Elements::Events)
+        matches!(self.elements, ElementKind::Events)
     }
 }

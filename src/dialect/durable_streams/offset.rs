@@ -19,9 +19,9 @@ pub(super) enum Offset {
 
 /// A position as an offset: the LSN in 20 digits, so that offsets can be compared as strings, and
 /// the tag of its epoch.
-pub(super) struct Written(pub(super) Position);
+pub(super) struct OffsetDisplay(pub(super) Position);
 
-impl fmt::Display for Written {
+impl fmt::Display for OffsetDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:020}", self.0.lsn.get())?;
         match self.0.tag {
@@ -88,7 +88,7 @@ mod tests {
             tagged,
             Position::after(Lsn::MAX),
         ] {
-            let uri = format!("/?live=sse&offset={}", Written(position));
+            let uri = format!("/?live=sse&offset={}", OffsetDisplay(position));
             assert_eq!(of(&uri), Ok(Some(Offset::At(position))), "{uri}");
         }
     }
@@ -97,10 +97,10 @@ mod tests {
     fn offsets_are_ordered_as_strings() {
         let tag = Epoch::first().tag();
         let written: Vec<_> = [1, 2, 9, 10, 99, 100, u64::MAX]
-            .map(|lsn| Written(Position::tagged(Lsn::new(lsn), tag)).to_string())
+            .map(|lsn| OffsetDisplay(Position::tagged(Lsn::new(lsn), tag)).to_string())
             .into();
         assert!(written.is_sorted(), "{written:?}");
-        assert!(Written(Position::START).to_string() < written[0]);
+        assert!(OffsetDisplay(Position::START).to_string() < written[0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use http::request::Parts;
 
-use super::{DurableStreams, Elements};
+use super::{DurableStreams, ElementKind};
 use crate::{
     chat::ChatRequest,
     dialect::{
@@ -17,7 +17,7 @@ pub(super) fn decode(
     body: &Bytes,
 ) -> Result<Start, Refusal> {
     match &dialect.elements {
-        Elements::Events => {
+        ElementKind::Events => {
             let request: ChatRequest = body::read(body, "a chat request", EXAMPLE)?;
             if request.messages.is_empty() && request.isomorphic_client_outputs.is_empty() {
                 return Err(Refusal::new(
@@ -29,7 +29,7 @@ pub(super) fn decode(
             Ok(Start::new(request, ResponseMode::Document).under(id))
         }
         #[cfg(feature = "ai-sdk")]
-        Elements::UiMessageChunks(sdk) => {
+        ElementKind::UiMessageChunks(sdk) => {
             let mut start = sdk.start(body)?;
             start.answering = ResponseMode::Document;
             Ok(start)

@@ -1,8 +1,8 @@
 use http::{Method, header, request::Parts};
 
 use super::{
-    DurableStreams, Elements,
-    encoder::ServerSentEvents,
+    DurableStreams, ElementKind,
+    encoder::DurableStreamEncoder,
     offset::{Offset, malformed},
 };
 #[cfg(feature = "ai-sdk")]
@@ -23,8 +23,8 @@ const PAGE_LIMIT: usize = 10_000;
 
 /// What the answer to a page must know of what was asked.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) kind: Kind,
+pub(super) struct ReadContext {
+    pub(super) kind: ReadKind,
     /// Whether the client has nothing of the message yet.
     pub(super) whole_message: bool,
     /// The next cursor.
@@ -32,7 +32,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum ReadKind {
     /// What is there, from an offset that stays what it is.
     CatchUp {
         from: Position,
@@ -73,14 +73,14 @@ fn root(head: &Parts) -> Result<Route, Refusal> {
 )]
 fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
     match &dialect.elements {
-        Elements::Events => Err(Refusal::new(
+        ElementKind::Events => Err(Refusal::new(
             Problem::NoSuchRoute,
             "the paths are / and /{id}, below the path where the service is mounted",
         )),
         #[cfg(feature = "ai-sdk")]
-        Elements::UiMessageChunks(sdk) => match sdk.route(head)? {
+        ElementKind::UiMessageChunks(sdk) => match sdk.route(head)? {
             Route::Known(Intent::Read(read)) => {
-                let asked = Asked::new(Kind::Reconnect);
+                let asked = ReadContext::new(ReadKind::Reconnect);
                 let page = Page::new(read.session, Position::START, 0).remembering(asked);
                 Ok(Route::Known(Intent::Page(page)))
             }
@@ -93,7 +93,9 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
     match head.method {
         Method::HEAD => {
             let page = Page::new(parse_id(id)?, Position::START, 0).from_now();
-            Ok(Intent::Page(page.remembering(Asked::new(Kind::Head))))
+            Ok(Intent::Page(
+                page.remembering(ReadContext::new(ReadKind::Head)),
+            ))
         }
         Method::GET => {
             let id = parse_id(id)?;
@@ -119,7 +121,7 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
 }
 
 fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Option<Offset>) -> Page {
-    let mut asked = Asked::of(head);
+    let mut asked = ReadContext::of(head);
     let page = match offset.unwrap_or(Offset::At(Position::START)) {
         Offset::Now => {
             return Page::new(id, Position::START, 0)
@@ -129,7 +131,7 @@ fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Optio
         Offset::At(from) => {
             let if_none_match = head.headers.get(header::IF_NONE_MATCH);
             let if_none_match = if_none_match.and_then(|value| value.to_str().ok());
-            asked.kind = Kind::CatchUp {
+            asked.kind = ReadKind::CatchUp {
                 from,
                 if_none_match: if_none_match.map(str::to_owned),
             };
@@ -146,8 +148,8 @@ fn long_poll(
     id: SessionId,
     offset: Offset,
 ) -> Result<Page, Refusal> {
-    let mut asked = Asked::of(head);
-    asked.kind = Kind::LongPoll;
+    let mut asked = ReadContext::of(head);
+    asked.kind = ReadKind::LongPoll;
     asked.cursor = cursor(head)?;
     let page = match offset {
         Offset::At(position) => Page::new(id, position, PAGE_LIMIT),
@@ -165,8 +167,8 @@ fn sse(
     id: SessionId,
     offset: Offset,
 ) -> Result<Read, Refusal> {
-    let items = dialect.items(Asked::of(head).whole_message);
-    let encoder = ServerSentEvents::new(items, cursor(head)?, dialect.connection);
+    let items = dialect.items(ReadContext::of(head).whole_message);
+    let encoder = DurableStreamEncoder::new(items, cursor(head)?, dialect.connection);
     Ok(match offset {
         Offset::At(position) => Read::new(id, position, Box::new(encoder)),
         Offset::Now => Read::new(id, Position::START, Box::new(encoder)).from_now(),
@@ -187,8 +189,8 @@ fn cursor(head: &Parts) -> Result<u64, Refusal> {
     }
 }
 
-impl Asked {
-    fn new(kind: Kind) -> Self {
+impl ReadContext {
+    fn new(kind: ReadKind) -> Self {
         Self {
             kind,
             whole_message: false,
@@ -199,7 +201,7 @@ impl Asked {
     fn of(head: &Parts) -> Self {
         Self {
             whole_message: query(head, "message").as_deref() == Some("whole"),
-            ..Self::new(Kind::Now)
+            ..Self::new(ReadKind::Now)
         }
     }
 }

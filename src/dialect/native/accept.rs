@@ -6,14 +6,14 @@ use http::{HeaderMap, header};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Representation {
     /// As a stream.
-    Streaming(Streaming),
+    Streaming(StreamFormat),
     /// As a document.
     Json,
 }
 
 /// How a stream is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Streaming {
+pub(super) enum StreamFormat {
     Ndjson,
     Sse,
 }
@@ -23,20 +23,20 @@ pub(super) const SSE: &str = "text/event-stream";
 pub(super) const JSON: &str = "application/json";
 
 const NDJSON_FIRST: [(&str, Representation); 3] = [
-    (NDJSON, Representation::Streaming(Streaming::Ndjson)),
-    (SSE, Representation::Streaming(Streaming::Sse)),
+    (NDJSON, Representation::Streaming(StreamFormat::Ndjson)),
+    (SSE, Representation::Streaming(StreamFormat::Sse)),
     (JSON, Representation::Json),
 ];
 
 /// The best representation under the headers `Accept`; `None` if there is none.
 pub(super) fn negotiate(headers: &HeaderMap) -> Option<Representation> {
-    let ranges: Vec<Range<'_>> = headers
+    let ranges: Vec<MediaRange<'_>> = headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter(|range| !range.trim().is_empty())
-        .map(Range::parse)
+        .map(MediaRange::parse)
         .collect();
     if ranges.is_empty() {
         return Some(NDJSON_FIRST[0].1);
@@ -56,7 +56,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Option<Representation> {
 }
 
 /// What the most specific range that covers `mime` says of it, in thousandths.
-fn quality(ranges: &[Range<'_>], mime: &str) -> u16 {
+fn quality(ranges: &[MediaRange<'_>], mime: &str) -> u16 {
     ranges
         .iter()
         .filter_map(|range| Some((range.covers(mime)?, range.quality)))
@@ -65,13 +65,13 @@ fn quality(ranges: &[Range<'_>], mime: &str) -> u16 {
         .map_or(0, |(_, quality)| quality)
 }
 
-struct Range<'a> {
+struct MediaRange<'a> {
     kind: &'a str,
     subtype: &'a str,
     quality: u16,
 }
 
-impl<'a> Range<'a> {
+impl<'a> MediaRange<'a> {
     fn parse(text: &'a str) -> Self {
         let mut parts = text.split(';').map(str::trim);
         let mime = parts.next().unwrap_or_default();
@@ -120,7 +120,7 @@ fn thousandths(value: &str) -> u16 {
 mod tests {
     use http::HeaderValue;
 
-    use super::{Representation::*, Streaming::*, *};
+    use super::{Representation::*, StreamFormat::*, *};
 
     fn of(accept: &'static str) -> Option<Representation> {
         let mut headers = HeaderMap::new();

@@ -4,11 +4,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use super::{accept::JSON, route::Compacted};
+use super::{accept::JSON, route::CompactContext};
 use crate::{
     dialect::{
-        Answer, SessionView,
-        compact::{MOST, Runs},
+        ResponseData, SessionView,
+        compact::{MOST, RunFolder},
         head::{describe, no_store},
     },
     log::{ChatId, Chunk, Lsn},
@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
+pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
     match answer {
-        Answer::Stream {
+        ResponseData::Stream {
             session, encoder, ..
         } => with_session(
             session,
@@ -26,12 +26,12 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             Some(encoder.content_type()),
             Bytes::new(),
         ),
-        Answer::AtEnd { session, .. } => {
+        ResponseData::AtEnd { session, .. } => {
             with_session(session, StatusCode::NO_CONTENT, None, Bytes::new())
         }
-        Answer::Idle | Answer::Deleted { .. } => bare(StatusCode::NO_CONTENT),
+        ResponseData::Idle | ResponseData::Deleted { .. } => bare(StatusCode::NO_CONTENT),
         // Who attaches by repeating a start is answered as the first time.
-        Answer::Document { session, .. } => {
+        ResponseData::Document { session, .. } => {
             let created = StatusCode::CREATED;
             let mut response = with_session(session, created, Some(JSON), document(session));
             if let Some(location) = location(session) {
@@ -39,7 +39,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             }
             response
         }
-        Answer::Page {
+        ResponseData::Page {
             session,
             records,
             next,
@@ -48,7 +48,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
         } => {
             let folded = memo
                 .as_deref()
-                .is_some_and(<dyn Any + Send + Sync>::is::<Compacted>);
+                .is_some_and(<dyn Any + Send + Sync>::is::<CompactContext>);
             let body = if folded {
                 page(session, &compacted(session, records), next.lsn)
             } else {
@@ -56,7 +56,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             };
             with_session(session, StatusCode::OK, Some(JSON), body)
         }
-        Answer::Whole {
+        ResponseData::Whole {
             session, records, ..
         } => with_session(
             session,
@@ -64,7 +64,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             Some(JSON),
             page(session, records, session.tail),
         ),
-        Answer::Aborted {
+        ResponseData::Aborted {
             session, already, ..
         } => {
             let status = if *already {
@@ -74,14 +74,14 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
             };
             with_session(session, status, Some(JSON), document(session))
         }
-        Answer::Answered { session, input } => {
-            let body = json(&Document {
+        ResponseData::Answered { session, input } => {
+            let body = json(&SessionDocument {
                 input_id: Some(input.as_str()),
-                ..Document::of(session)
+                ..SessionDocument::of(session)
             });
             with_session(session, StatusCode::ACCEPTED, Some(JSON), body)
         }
-        Answer::Listed(listing) => {
+        ResponseData::Listed(listing) => {
             let mut response = bare(StatusCode::OK);
             *response.body_mut() = list(listing);
             response
@@ -89,7 +89,7 @@ pub(super) fn answer(answer: &Answer<'_>) -> Response<Bytes> {
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
             response
         }
-        Answer::Options { allow } => {
+        ResponseData::Options { allow } => {
             let mut response = bare(StatusCode::NO_CONTENT);
             response
                 .headers_mut()
@@ -133,7 +133,7 @@ fn location(session: &SessionView<'_>) -> Option<HeaderValue> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+struct SessionDocument<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     input_id: Option<&'a str>,
@@ -143,7 +143,7 @@ struct Document<'a> {
     chat_id: Option<&'a str>,
 }
 
-impl<'a> Document<'a> {
+impl<'a> SessionDocument<'a> {
     fn of(session: &SessionView<'a>) -> Self {
         Self {
             id: session.id.as_str(),
@@ -156,17 +156,17 @@ impl<'a> Document<'a> {
 }
 
 fn document(session: &SessionView<'_>) -> Bytes {
-    json(&Document::of(session))
+    json(&SessionDocument::of(session))
 }
 
 fn list(listing: &Listing) -> Bytes {
     #[derive(Serialize)]
-    struct List<'a> {
-        sessions: Vec<Document<'a>>,
+    struct ListDocument<'a> {
+        sessions: Vec<SessionDocument<'a>>,
         next: Option<&'a str>,
     }
-    fn entry(listed: &Listed) -> Document<'_> {
-        Document {
+    fn entry(listed: &Listed) -> SessionDocument<'_> {
+        SessionDocument {
             id: listed.id.as_str(),
             input_id: None,
             status: listed.state.status.as_str(),
@@ -174,14 +174,14 @@ fn list(listing: &Listing) -> Bytes {
             chat_id: listed.state.info.chat.as_ref().map(ChatId::as_str),
         }
     }
-    json(&List {
+    json(&ListDocument {
         sessions: listing.sessions.iter().map(entry).collect(),
         next: listing.next.as_deref(),
     })
 }
 
 fn compacted(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
-    let mut runs = Runs::new(session.event_bytes.min(MOST));
+    let mut runs = RunFolder::new(session.event_bytes.min(MOST));
     let mut folded = Vec::new();
     for records in records {
         runs.add(records, &mut |records| folded.push(records.clone()));

@@ -43,11 +43,11 @@ use bytes::Bytes;
 use http::{Response, request::Parts};
 
 use self::{
-    accept::{Representation, Streaming},
-    ndjson::Ndjson,
-    sse::Sse,
+    accept::{Representation, StreamFormat},
+    ndjson::NativeNdjson,
+    sse::NativeSse,
 };
-use super::{Answer, Dialect, Encoder, Intent, Refusal, Route, compact::Compact};
+use super::{Dialect, Encoder, Intent, Refusal, ResponseData, Route, compact::CompactingEncoder};
 use crate::{
     headers::{LAST_EVENT_ID, LAST_LSN},
     log::{Position, SessionId},
@@ -112,13 +112,17 @@ impl Native {
         parameters::session_id(head)
     }
 
-    fn streaming(&self, head: &Parts, streaming: Streaming) -> Result<Box<dyn Encoder>, Refusal> {
+    fn streaming(
+        &self,
+        head: &Parts,
+        streaming: StreamFormat,
+    ) -> Result<Box<dyn Encoder>, Refusal> {
         let encoder: Box<dyn Encoder> = match streaming {
-            Streaming::Ndjson => Box::new(Ndjson::new(self.ndjson_heartbeat)),
-            Streaming::Sse => Box::new(Sse::new()),
+            StreamFormat::Ndjson => Box::new(NativeNdjson::new(self.ndjson_heartbeat)),
+            StreamFormat::Sse => Box::new(NativeSse::new()),
         };
         Ok(if parameters::compact(head)? {
-            Box::new(Compact::new(encoder))
+            Box::new(CompactingEncoder::new(encoder))
         } else {
             encoder
         })
@@ -148,7 +152,7 @@ impl Dialect for Native {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
         answer::answer(answer)
     }
 

@@ -2,29 +2,29 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     accept::NDJSON,
-    splice::{Around, splice},
+    splice::{RecordSplice, splice},
 };
 use crate::{dialect::Encoder, log::Chunk};
 
 /// One line an event: `{"lsn":1,"event":{…}}`. The stored bytes are spliced in, unread.
 #[derive(Debug)]
-pub(super) struct Ndjson {
+pub(super) struct NativeNdjson {
     heartbeat: bool,
 }
 
-const LINE: Around<'static> = Around {
+const LINE: RecordSplice<'static> = RecordSplice {
     open: b"{\"lsn\":",
     middle: b",\"event\":",
     close: b"}\n",
 };
 
-impl Ndjson {
+impl NativeNdjson {
     pub(super) fn new(heartbeat: bool) -> Self {
         Self { heartbeat }
     }
 }
 
-impl Encoder for Ndjson {
+impl Encoder for NativeNdjson {
     fn content_type(&self) -> &'static str {
         NDJSON
     }
@@ -58,7 +58,7 @@ mod tests {
         batch.push(b"{}");
         let chunk = batch.take(Lsn::new(9), Epoch::first()).unwrap();
         let mut out = BytesMut::new();
-        Ndjson::new(true).encode(&chunk, &mut out);
+        NativeNdjson::new(true).encode(&chunk, &mut out);
         assert_eq!(
             out,
             concat!(
@@ -72,7 +72,10 @@ mod tests {
 
     #[test]
     fn the_heartbeat_can_be_turned_off() {
-        assert_eq!(Ndjson::new(true).heartbeat().as_deref(), Some(&b"\n"[..]));
-        assert_eq!(Ndjson::new(false).heartbeat(), None);
+        assert_eq!(
+            NativeNdjson::new(true).heartbeat().as_deref(),
+            Some(&b"\n"[..])
+        );
+        assert_eq!(NativeNdjson::new(false).heartbeat(), None);
     }
 }

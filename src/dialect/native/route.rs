@@ -21,7 +21,7 @@ const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
 const ABORT: &str = "POST, OPTIONS";
 
 /// What the answer to a page must know of what was asked: runs of text are folded.
-pub(super) struct Compacted;
+pub(super) struct CompactContext;
 
 const PAGE_LIMIT: usize = 1_000;
 const PAGE_LIMIT_MAX: usize = 10_000;
@@ -132,7 +132,7 @@ fn reading(
                 .map_or(Duration::ZERO, |wait| Duration::from_secs(wait as u64));
             let page = Page::new(id, after, limit).waiting(wait.min(WAIT_MAX));
             Intent::Page(if parameters::compact(head)? {
-                page.remembering(Compacted)
+                page.remembering(CompactContext)
             } else {
                 page
             })

@@ -3,7 +3,7 @@ use bytes::BytesMut;
 use crate::log::Chunk;
 
 /// What an encoding puts around each record: fixed text, and the LSN within it.
-pub(super) struct Around<'a> {
+pub(super) struct RecordSplice<'a> {
     /// Before the LSN.
     pub(super) open: &'a [u8],
     /// Between the LSN and the record.
@@ -14,8 +14,8 @@ pub(super) struct Around<'a> {
 
 /// Appends the records, unread. Between two of them stands one run of bytes in which only the LSN
 /// changes, so a record costs two copies.
-pub(super) fn splice(records: &Chunk, around: &Around<'_>, out: &mut BytesMut) {
-    let mut joint = Joint::new(around, records.first().get());
+pub(super) fn splice(records: &Chunk, around: &RecordSplice<'_>, out: &mut BytesMut) {
+    let mut joint = SpliceJoint::new(around, records.first().get());
     out.reserve(records.bytes() + records.len() * (joint.bytes().len() + 1) + around.close.len());
     let mut from = around.close.len();
     for record in records.records() {
@@ -28,7 +28,7 @@ pub(super) fn splice(records: &Chunk, around: &Around<'_>, out: &mut BytesMut) {
 }
 
 /// The end of one record and the beginning of the next.
-struct Joint {
+struct SpliceJoint {
     bytes: [u8; Self::MAX],
     len: usize,
     // Where the LSN's digits stand.
@@ -36,10 +36,10 @@ struct Joint {
     end: usize,
 }
 
-impl Joint {
+impl SpliceJoint {
     const MAX: usize = 64;
 
-    fn new(around: &Around<'_>, lsn: u64) -> Self {
+    fn new(around: &RecordSplice<'_>, lsn: u64) -> Self {
         let mut joint = Self {
             bytes: [0; Self::MAX],
             len: 0,
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn lsns_count_as_numbers_do() {
-        let around = Around {
+        let around = RecordSplice {
             open: b"<",
             middle: b":",
             close: b">",

@@ -2,7 +2,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     accept::SSE,
-    splice::{Around, splice},
+    splice::{RecordSplice, splice},
 };
 use crate::{
     dialect::{Encoder, SessionView},
@@ -12,15 +12,15 @@ use crate::{
 /// Server-sent events: `id: 1.k3f…`, `data: {…}`, an empty line. No `event:`, so that `onmessage`
 /// sees everything.
 #[derive(Debug)]
-pub(super) struct Sse;
+pub(super) struct NativeSse;
 
-impl Sse {
+impl NativeSse {
     pub(super) fn new() -> Self {
         Self
     }
 }
 
-impl Encoder for Sse {
+impl Encoder for NativeSse {
     fn content_type(&self) -> &'static str {
         SSE
     }
@@ -32,7 +32,7 @@ impl Encoder for Sse {
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
         // A chunk is of one epoch, so all its records have the same tag.
         let middle = format!(".{}\ndata: ", records.epoch().tag());
-        let event = Around {
+        let event = RecordSplice {
             open: b"id: ",
             middle: middle.as_bytes(),
             close: b"\n\n",
@@ -69,7 +69,7 @@ mod tests {
         batch.push(b"[]");
         let chunk = batch.take(Lsn::new(9), epoch).unwrap();
         let mut out = BytesMut::new();
-        Sse.encode(&chunk, &mut out);
+        NativeSse.encode(&chunk, &mut out);
         let tag = epoch.tag();
         let text = std::str::from_utf8(&out).unwrap();
         assert_eq!(

@@ -1,16 +1,16 @@
 use bytes::{Bytes, BytesMut};
 
-use super::fold::Fold;
+use super::fold::ResponseFold;
 use crate::{
-    dialect::{Encoder, SessionView, frames::Frames},
+    dialect::{Encoder, SessionView, frames::JsonFrames},
     log::Chunk,
 };
 
 /// Server-sent events: the type of a response's event as `event:`, the event as `data:`.
 #[derive(Debug)]
 pub(super) struct ResponsesEncoder {
-    fold: Fold,
-    frames: Frames,
+    fold: ResponseFold,
+    frames: JsonFrames,
     /// The number of the first event that the client doesn't have.
     from: u64,
 }
@@ -19,8 +19,8 @@ impl ResponsesEncoder {
     /// From the event with this number on.
     pub(super) fn from(number: u64) -> Self {
         Self {
-            fold: Fold::new(""),
-            frames: Frames::default(),
+            fold: ResponseFold::new(""),
+            frames: JsonFrames::default(),
             from: number,
         }
     }
@@ -40,7 +40,7 @@ impl Encoder for ResponsesEncoder {
     }
 
     fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
-        self.fold = Fold::new(session.id.as_str());
+        self.fold = ResponseFold::new(session.id.as_str());
     }
 
     fn is_stateful(&self) -> bool {

@@ -1,34 +1,34 @@
 use serde::Serialize;
 
 use super::{
-    item::{Item, Part},
+    item::{OutputItem, OutputPart},
     response::ResponseObject,
 };
 
 /// An event of a response's stream.
 #[derive(Debug, Serialize)]
-pub(super) struct Event<'a> {
+pub(super) struct ResponseEvent<'a> {
     pub(super) r#type: &'static str,
     pub(super) sequence_number: u64,
     #[serde(flatten)]
-    pub(super) what: What<'a>,
+    pub(super) what: EventBody<'a>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum What<'a> {
+pub(super) enum EventBody<'a> {
     Response {
         response: ResponseObject<'a>,
     },
     Item {
         output_index: usize,
-        item: &'a Item,
+        item: &'a OutputItem,
     },
     Part {
         item_id: &'a str,
         output_index: usize,
         content_index: usize,
-        part: &'a Part,
+        part: &'a OutputPart,
     },
     TextDone {
         item_id: &'a str,

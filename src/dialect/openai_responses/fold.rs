@@ -4,15 +4,15 @@ use bytes::{BufMut, Bytes};
 use serde::Deserialize;
 
 use super::{
-    event::{Event, What},
-    item::{Item, ItemStatus, Part},
-    response::{Made, ResponseObject, Standing},
+    event::{EventBody, ResponseEvent},
+    item::{ItemStatus, OutputItem, OutputPart},
+    response::{ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
     chat::{ChatEvent, Complete, ToolCall, Usage},
     dialect::{
-        frames::Frames,
-        text::{Piece, piece},
+        frames::JsonFrames,
+        text::{TextKind, piece},
     },
     log::Chunk,
 };
@@ -22,44 +22,44 @@ use crate::{
 /// Each event has a number, which is its place in the stream; so all records are counted, whether
 /// the client has their events or not.
 #[derive(Debug)]
-pub(super) struct Fold {
+pub(super) struct ResponseFold {
     id: String,
-    made: Made,
+    made: ResponseIdentity,
     started: bool,
     pub(super) number: u64,
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<OutputItem>,
     /// The items before this one belong to an answer that began anew.
     valid_from: usize,
-    open: Open,
+    open: OpenItem,
     /// Calls of which it isn't known yet who runs them.
     pub(super) calls: Vec<ToolCall>,
     /// Calls that came out as items.
     pub(super) told: HashSet<String>,
-    standing: Standing,
+    standing: ResponseState,
     usage: Option<Usage>,
     has_text: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Open {
+enum OpenItem {
     Nothing,
     Text,
     Thinking,
 }
 
-impl Fold {
+impl ResponseFold {
     pub(super) fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            made: Made::default(),
+            made: ResponseIdentity::default(),
             started: false,
             number: 0,
             items: Vec::new(),
             valid_from: 0,
-            open: Open::Nothing,
+            open: OpenItem::Nothing,
             calls: Vec::new(),
             told: HashSet::new(),
-            standing: Standing::InProgress,
+            standing: ResponseState::InProgress,
             usage: None,
             has_text: false,
         }
@@ -68,7 +68,7 @@ impl Fold {
     /// The response that a whole log comes to.
     pub(super) fn document(id: &str, records: &[Chunk]) -> Bytes {
         let mut fold = Self::new(id);
-        let mut frames = Frames::default();
+        let mut frames = JsonFrames::default();
         for record in records.iter().flat_map(Chunk::records) {
             frames.clear();
             fold.push(record.bytes, &mut frames);
@@ -84,10 +84,10 @@ impl Fold {
     }
 
     /// The events that a record comes to.
-    pub(super) fn push(&mut self, record: &[u8], out: &mut Frames) {
+    pub(super) fn push(&mut self, record: &[u8], out: &mut JsonFrames) {
         match piece(record) {
-            Some((Piece::Text, content)) => self.piece(Open::Text, content, out),
-            Some((Piece::Thinking, content)) => self.piece(Open::Thinking, content, out),
+            Some((TextKind::Text, content)) => self.piece(OpenItem::Text, content, out),
+            Some((TextKind::Thinking, content)) => self.piece(OpenItem::Thinking, content, out),
             None => {
                 if let Ok(event) = serde_json::from_slice::<ChatEvent>(record) {
                     self.event(&event, out);
@@ -96,14 +96,14 @@ impl Fold {
         }
     }
 
-    fn event(&mut self, event: &ChatEvent, out: &mut Frames) {
+    fn event(&mut self, event: &ChatEvent, out: &mut JsonFrames) {
         if let ChatEvent::SessionInfo(info) = event {
-            self.made = Made::of(&info.extra);
+            self.made = ResponseIdentity::of(&info.extra);
         }
         self.start(out);
         match event {
-            ChatEvent::Text(text) => self.say(Open::Text, &text.content, out),
-            ChatEvent::Thinking(thinking) => self.say(Open::Thinking, &thinking.content, out),
+            ChatEvent::Text(text) => self.say(OpenItem::Text, &text.content, out),
+            ChatEvent::Thinking(thinking) => self.say(OpenItem::Thinking, &thinking.content, out),
             ChatEvent::ToolCalls(more) => self.calls.extend_from_slice(&more.calls),
             ChatEvent::ToolResult(result) => {
                 self.ran(&result.id, &result.name, Ok(&result.content), out);
@@ -120,14 +120,14 @@ impl Fold {
                 self.has_text = false;
             }
             ChatEvent::Complete(complete) => self.complete(complete, out),
-            ChatEvent::Aborted(_) => self.end(Standing::Cancelled, out),
-            ChatEvent::Error(error) => self.end(Standing::failed(error), out),
+            ChatEvent::Aborted(_) => self.end(ResponseState::Cancelled, out),
+            ChatEvent::Error(error) => self.end(ResponseState::failed(error), out),
             // The SDKs refuse events that they don't know.
             _ => {}
         }
     }
 
-    fn start(&mut self, out: &mut Frames) {
+    fn start(&mut self, out: &mut JsonFrames) {
         if !self.started {
             self.started = true;
             self.lifecycle("response.created", out);
@@ -136,23 +136,23 @@ impl Fold {
     }
 
     /// A piece of an item that says something, as a string of JSON.
-    fn piece(&mut self, part: Open, json: &[u8], out: &mut Frames) {
+    fn piece(&mut self, part: OpenItem, json: &[u8], out: &mut JsonFrames) {
         self.start(out);
-        if let Ok(Escaped(text)) = serde_json::from_slice(json) {
+        if let Ok(JsonStr(text)) = serde_json::from_slice(json) {
             self.add(part, &text, json, out);
         }
     }
 
-    fn say(&mut self, part: Open, text: &str, out: &mut Frames) {
+    fn say(&mut self, part: OpenItem, text: &str, out: &mut JsonFrames) {
         let json = serde_json::to_vec(text).expect("a string is JSON");
         self.add(part, text, &json, out);
     }
 
-    fn add(&mut self, part: Open, text: &str, json: &[u8], out: &mut Frames) {
+    fn add(&mut self, part: OpenItem, text: &str, json: &[u8], out: &mut JsonFrames) {
         if text.is_empty() {
             return;
         }
-        self.has_text |= part == Open::Text;
+        self.has_text |= part == OpenItem::Text;
         if self.open != part {
             self.begin(part, out);
         }
@@ -162,7 +162,7 @@ impl Fold {
         // Nearly all events are one of these two, so they are put together by hand. Nothing in an
         // id has to be escaped.
         let (head, tail): (&[u8], &[u8]) = match part {
-            Open::Thinking => (
+            OpenItem::Thinking => (
                 br#"{"type":"response.reasoning_text.delta","item_id":""#,
                 b"",
             ),
@@ -186,12 +186,12 @@ impl Fold {
         self.number += 1;
     }
 
-    fn begin(&mut self, part: Open, out: &mut Frames) {
+    fn begin(&mut self, part: OpenItem, out: &mut JsonFrames) {
         self.close(ItemStatus::Completed, out);
         self.open = part;
         let item = match part {
-            Open::Thinking => Item::reasoning(self.item_id("rs")),
-            _ => Item::message(self.item_id("msg")),
+            OpenItem::Thinking => OutputItem::reasoning(self.item_id("rs")),
+            _ => OutputItem::message(self.item_id("msg")),
         };
         self.items.push(item);
         self.tell_item("response.output_item.added", out);
@@ -201,18 +201,18 @@ impl Fold {
         self.tell_part("response.content_part.added", out);
     }
 
-    pub(super) fn close(&mut self, status: ItemStatus, out: &mut Frames) {
+    pub(super) fn close(&mut self, status: ItemStatus, out: &mut JsonFrames) {
         let done = match self.open {
-            Open::Nothing => return,
-            Open::Text => "response.output_text.done",
-            Open::Thinking => "response.reasoning_text.done",
+            OpenItem::Nothing => return,
+            OpenItem::Text => "response.output_text.done",
+            OpenItem::Thinking => "response.reasoning_text.done",
         };
-        self.open = Open::Nothing;
+        self.open = OpenItem::Nothing;
         if let Some(item) = self.items.last_mut() {
             item.end(status);
         }
         if let Some((output_index, item, part)) = last_part(&self.items) {
-            let what = What::TextDone {
+            let what = EventBody::TextDone {
                 item_id: item.id(),
                 output_index,
                 content_index: 0,
@@ -225,21 +225,21 @@ impl Fold {
         self.tell_item("response.output_item.done", out);
     }
 
-    fn complete(&mut self, complete: &Complete, out: &mut Frames) {
+    fn complete(&mut self, complete: &Complete, out: &mut JsonFrames) {
         // A provider that doesn't stream says everything at the end.
         if let (false, Some(text)) = (self.has_text, &complete.text) {
-            self.say(Open::Text, text, out);
+            self.say(OpenItem::Text, text, out);
         }
         self.usage.clone_from(&complete.usage);
         // Nobody ran these, and nobody handed them over: there is no layer for tools.
         for call in std::mem::take(&mut self.calls) {
             self.function_call(&call, out);
         }
-        self.end(Standing::complete(complete), out);
+        self.end(ResponseState::complete(complete), out);
     }
 
-    fn end(&mut self, standing: Standing, out: &mut Frames) {
-        let whole = standing == Standing::Completed;
+    fn end(&mut self, standing: ResponseState, out: &mut JsonFrames) {
+        let whole = standing == ResponseState::Completed;
         let status = if whole {
             ItemStatus::Completed
         } else {
@@ -260,8 +260,8 @@ impl Fold {
         )
     }
 
-    fn lifecycle(&mut self, kind: &'static str, out: &mut Frames) {
-        let what = What::Response {
+    fn lifecycle(&mut self, kind: &'static str, out: &mut JsonFrames) {
+        let what = EventBody::Response {
             response: self.response(),
         };
         let mut number = self.number;
@@ -270,17 +270,17 @@ impl Fold {
     }
 
     /// Tells of the last item.
-    pub(super) fn tell_item(&mut self, kind: &'static str, out: &mut Frames) {
+    pub(super) fn tell_item(&mut self, kind: &'static str, out: &mut JsonFrames) {
         if let Some((output_index, item)) = self.items.iter().enumerate().next_back() {
-            let what = What::Item { output_index, item };
+            let what = EventBody::Item { output_index, item };
             tell(kind, what, &mut self.number, out);
         }
     }
 
     /// Tells of the last item's part.
-    fn tell_part(&mut self, kind: &'static str, out: &mut Frames) {
+    fn tell_part(&mut self, kind: &'static str, out: &mut JsonFrames) {
         if let Some((output_index, item, part)) = last_part(&self.items) {
-            let what = What::Part {
+            let what = EventBody::Part {
                 item_id: item.id(),
                 output_index,
                 content_index: 0,
@@ -298,13 +298,18 @@ impl Fold {
 
 const FITS: &str = "a BytesMut takes every byte";
 
-fn last_part(items: &[Item]) -> Option<(usize, &Item, &Part)> {
+fn last_part(items: &[OutputItem]) -> Option<(usize, &OutputItem, &OutputPart)> {
     let (at, item) = items.iter().enumerate().next_back()?;
     Some((at, item, item.part()?))
 }
 
-pub(super) fn tell(kind: &'static str, what: What<'_>, number: &mut u64, out: &mut Frames) {
-    out.push(&Event {
+pub(super) fn tell(
+    kind: &'static str,
+    what: EventBody<'_>,
+    number: &mut u64,
+    out: &mut JsonFrames,
+) {
+    out.push(&ResponseEvent {
         r#type: kind,
         sequence_number: *number,
         what,
@@ -314,4 +319,4 @@ pub(super) fn tell(kind: &'static str, what: What<'_>, number: &mut u64, out: &m
 
 /// A string of JSON, borrowed where nothing in it is escaped.
 #[derive(Deserialize)]
-struct Escaped<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonStr<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -9,7 +9,7 @@ use crate::{
 /// The `input` of a request: a text, or the items of a conversation.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Input {
+pub(super) enum ResponseInput {
     Text(String),
     Items(Vec<Value>),
     Other(IgnoredAny),
@@ -21,7 +21,7 @@ pub(super) enum Input {
 enum InputItem {
     Message {
         role: InputRole,
-        content: Content,
+        content: InputContent,
     },
     FunctionCall {
         call_id: String,
@@ -31,7 +31,7 @@ enum InputItem {
     },
     FunctionCallOutput {
         call_id: String,
-        output: Content,
+        output: InputContent,
     },
     McpCall {
         id: String,
@@ -59,7 +59,7 @@ enum InputRole {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum InputContent {
     Text(String),
     Parts(Vec<ContentPart>),
 }
@@ -71,7 +71,7 @@ struct ContentPart {
     refusal: Option<String>,
 }
 
-impl Input {
+impl ResponseInput {
     pub(super) fn into_messages(self) -> Result<Vec<Message>, Refusal> {
         let items = match self {
             Self::Text(text) => return Ok(vec![Message::user(text)]),
@@ -149,7 +149,7 @@ fn call(messages: &mut Vec<Message>, call: ToolCall) {
     }
 }
 
-impl Content {
+impl InputContent {
     fn into_text(self) -> Result<String, String> {
         match self {
             Self::Text(text) => Ok(text),
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn messages(input: Value) -> Result<Vec<Message>, Refusal> {
-        Input::deserialize(input).unwrap().into_messages()
+        ResponseInput::deserialize(input).unwrap().into_messages()
     }
 
     #[test]

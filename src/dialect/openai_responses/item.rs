@@ -3,20 +3,20 @@ use serde::Serialize;
 /// One thing of a response's `output`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Item {
+pub(super) enum OutputItem {
     /// A run of text.
     Message {
         id: String,
         status: ItemStatus,
         role: &'static str,
-        content: Vec<Part>,
+        content: Vec<OutputPart>,
     },
     /// A run of thinking.
     Reasoning {
         id: String,
         status: ItemStatus,
         summary: [(); 0],
-        content: Vec<Part>,
+        content: Vec<OutputPart>,
     },
     /// A tool that the client is to run.
     FunctionCall {
@@ -50,7 +50,7 @@ pub(super) enum ItemStatus {
 /// A part of what an item says.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Part {
+pub(super) enum OutputPart {
     OutputText {
         text: String,
         annotations: [(); 0],
@@ -61,7 +61,7 @@ pub(super) enum Part {
     },
 }
 
-impl Item {
+impl OutputItem {
     pub(super) fn message(id: String) -> Self {
         Self::Message {
             id,
@@ -92,7 +92,7 @@ impl Item {
     /// Adds to what it says.
     pub(super) fn say(&mut self, more: &str) {
         if let Self::Message { content, .. } | Self::Reasoning { content, .. } = self
-            && let Some(Part::OutputText { text, .. } | Part::ReasoningText { text }) =
+            && let Some(OutputPart::OutputText { text, .. } | OutputPart::ReasoningText { text }) =
                 content.last_mut()
         {
             text.push_str(more);
@@ -102,13 +102,13 @@ impl Item {
     /// Opens the one part that a message or a reasoning has.
     pub(super) fn open(&mut self) {
         match self {
-            Self::Message { content, .. } => content.push(Part::text()),
-            Self::Reasoning { content, .. } => content.push(Part::reasoning()),
+            Self::Message { content, .. } => content.push(OutputPart::text()),
+            Self::Reasoning { content, .. } => content.push(OutputPart::reasoning()),
             Self::FunctionCall { .. } | Self::McpCall { .. } => {}
         }
     }
 
-    pub(super) fn part(&self) -> Option<&Part> {
+    pub(super) fn part(&self) -> Option<&OutputPart> {
         match self {
             Self::Message { content, .. } | Self::Reasoning { content, .. } => content.last(),
             Self::FunctionCall { .. } | Self::McpCall { .. } => None,
@@ -125,7 +125,7 @@ impl Item {
     }
 }
 
-impl Part {
+impl OutputPart {
     fn text() -> Self {
         Self::OutputText {
             text: String::new(),

@@ -94,9 +94,9 @@ use std::{borrow::Cow, collections::BTreeSet};
 use bytes::Bytes;
 use http::{HeaderValue, Response, header, request::Parts};
 
-use self::{fold::Fold, request::CreateResponse};
+use self::{fold::ResponseFold, request::CreateResponse};
 use super::{
-    Answer, Dialect, Intent, Native, Refusal, Route, SessionView,
+    Dialect, Intent, Native, Refusal, ResponseData, Route, SessionView,
     head::{describe, no_store},
 };
 use crate::{chat::EnabledTools, log::Chunk};
@@ -158,20 +158,20 @@ impl Dialect for OpenAiResponses {
         refuse::refuse(refusal)
     }
 
-    fn answer(&self, answer: &Answer<'_>) -> Response<Bytes> {
+    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
         match answer {
-            Answer::Whole {
+            ResponseData::Whole {
                 session, records, ..
             }
-            | Answer::Aborted {
+            | ResponseData::Aborted {
                 session,
                 records: Some(records),
                 ..
             } => document(session, records),
-            Answer::Stream {
+            ResponseData::Stream {
                 session, encoder, ..
             } => about(session, encoder.content_type(), Bytes::new()),
-            Answer::Deleted { id } => {
+            ResponseData::Deleted { id } => {
                 let deleted = serde_json::json!({
                     "id": id.as_str(), "object": "response", "deleted": true,
                 });
@@ -194,7 +194,11 @@ impl Dialect for OpenAiResponses {
 const JSON: &str = "application/json";
 
 fn document(session: &SessionView<'_>, records: &[Chunk]) -> Response<Bytes> {
-    about(session, JSON, Fold::document(session.id.as_str(), records))
+    about(
+        session,
+        JSON,
+        ResponseFold::document(session.id.as_str(), records),
+    )
 }
 
 fn about(session: &SessionView<'_>, content_type: &'static str, body: Bytes) -> Response<Bytes> {

@@ -8,7 +8,7 @@ use crate::dialect::{Problem, Refusal, head::no_store};
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ErrorDocument<'a> {
     error: ErrorObject<'a>,
 }
 
@@ -24,7 +24,7 @@ struct ErrorObject<'a> {
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let problem = refusal.problem;
     let status = problem.status();
-    let document = Document {
+    let document = ErrorDocument {
         error: ErrorObject {
             message: &refusal.detail,
             r#type: kind(problem),

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::input::{Input, wrong};
+use super::input::{ResponseInput, wrong};
 use crate::{
     chat::{ChatRequest, IsomorphicTool},
     dialect::{Refusal, body},
@@ -19,11 +19,11 @@ pub(super) struct CreateResponse {
     #[serde(default, deserialize_with = "body::null_is_default")]
     pub(super) background: bool,
     #[serde(default)]
-    input: Option<Input>,
+    input: Option<ResponseInput>,
     #[serde(default)]
     instructions: Option<String>,
     #[serde(default, deserialize_with = "body::null_is_default")]
-    tools: Vec<Tool>,
+    tools: Vec<RequestTool>,
     #[serde(default)]
     previous_response_id: Option<Value>,
     #[serde(default)]
@@ -35,7 +35,7 @@ pub(super) struct CreateResponse {
 }
 
 #[derive(Debug, Deserialize)]
-struct Tool {
+struct RequestTool {
     r#type: String,
     #[serde(default)]
     name: String,
@@ -65,7 +65,7 @@ impl CreateResponse {
                  `input`"
             )));
         }
-        let messages = self.input.map(Input::into_messages).transpose()?;
+        let messages = self.input.map(ResponseInput::into_messages).transpose()?;
         let messages = messages.unwrap_or_default();
         if messages.is_empty() {
             return Err(wrong(&format!(
@@ -78,14 +78,14 @@ impl CreateResponse {
         request.isomorphic_tools = self
             .tools
             .into_iter()
-            .map(Tool::into_tool)
+            .map(RequestTool::into_tool)
             .collect::<Result<_, _>>()?;
         request.extra = self.extra;
         Ok(request)
     }
 }
 
-impl Tool {
+impl RequestTool {
     fn into_tool(self) -> Result<IsomorphicTool, Refusal> {
         if self.r#type != "function" {
             return Err(wrong(&format!(

@@ -1,20 +1,20 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::item::Item;
+use super::item::OutputItem;
 use crate::chat::{Complete, ErrorEvent, FinishReason, Usage};
 
 /// What a response is called and when it was made: known from its first record on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Made {
+pub(super) struct ResponseIdentity {
     /// In seconds since 1970; 0 if another dialect started the session.
     pub(super) created_at: u64,
     pub(super) model: Option<String>,
     pub(super) background: bool,
 }
 
-impl Made {
+impl ResponseIdentity {
     /// The note in `session_info` that holds it.
     pub(super) const NOTE: &'static str = "response";
     /// What a response is made by that names no model.
@@ -30,7 +30,7 @@ impl Made {
 
 /// How a response stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Standing {
+pub(super) enum ResponseState {
     InProgress,
     Completed,
     Incomplete(&'static str),
@@ -38,7 +38,7 @@ pub(super) enum Standing {
     Failed(String),
 }
 
-impl Standing {
+impl ResponseState {
     pub(super) fn complete(complete: &Complete) -> Self {
         match complete.finish_reason {
             FinishReason::Length => Self::Incomplete("max_output_tokens"),
@@ -81,18 +81,18 @@ pub(super) struct ResponseObject<'a> {
     created_at: u64,
     status: &'static str,
     background: bool,
-    error: Option<Failure<'a>>,
+    error: Option<ResponseFailure<'a>>,
     incomplete_details: Option<IncompleteDetails>,
     instructions: Option<()>,
     max_output_tokens: Option<()>,
-    metadata: Empty,
+    metadata: EmptyObject,
     model: &'a str,
-    output: &'a [Item],
+    output: &'a [OutputItem],
     parallel_tool_calls: bool,
     previous_response_id: Option<()>,
     store: bool,
     temperature: Option<()>,
-    text: Text,
+    text: TextConfig,
     tool_choice: &'static str,
     tools: [(); 0],
     top_p: Option<()>,
@@ -101,10 +101,10 @@ pub(super) struct ResponseObject<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct Empty {}
+struct EmptyObject {}
 
 #[derive(Debug, Serialize)]
-struct Failure<'a> {
+struct ResponseFailure<'a> {
     code: &'static str,
     message: &'a str,
 }
@@ -115,12 +115,12 @@ struct IncompleteDetails {
 }
 
 #[derive(Debug, Serialize)]
-struct Text {
-    format: Format,
+struct TextConfig {
+    format: TextFormat,
 }
 
 #[derive(Debug, Serialize)]
-struct Format {
+struct TextFormat {
     r#type: &'static str,
 }
 
@@ -146,21 +146,21 @@ struct OutputDetails {
 impl<'a> ResponseObject<'a> {
     pub(super) fn new(
         id: &'a str,
-        made: &'a Made,
-        standing: &'a Standing,
-        output: &'a [Item],
+        made: &'a ResponseIdentity,
+        standing: &'a ResponseState,
+        output: &'a [OutputItem],
         usage: Option<&Usage>,
     ) -> Self {
         let error = match standing {
             // The SDK's type knows a list of codes, of which this is the one for all of ours.
-            Standing::Failed(message) => Some(Failure {
+            ResponseState::Failed(message) => Some(ResponseFailure {
                 code: "server_error",
                 message,
             }),
             _ => None,
         };
         let incomplete_details = match standing {
-            Standing::Incomplete(reason) => Some(IncompleteDetails { reason }),
+            ResponseState::Incomplete(reason) => Some(IncompleteDetails { reason }),
             _ => None,
         };
         Self {
@@ -173,15 +173,15 @@ impl<'a> ResponseObject<'a> {
             incomplete_details,
             instructions: None,
             max_output_tokens: None,
-            metadata: Empty {},
-            model: made.model.as_deref().unwrap_or(Made::MODEL),
+            metadata: EmptyObject {},
+            model: made.model.as_deref().unwrap_or(ResponseIdentity::MODEL),
             output,
             parallel_tool_calls: true,
             previous_response_id: None,
             store: true,
             temperature: None,
-            text: Text {
-                format: Format { r#type: "text" },
+            text: TextConfig {
+                format: TextFormat { r#type: "text" },
             },
             tool_choice: "auto",
             tools: [],

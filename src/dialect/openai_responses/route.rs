@@ -2,10 +2,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, Method, request::Parts};
 
-use super::{OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse, response::Made};
+use super::{
+    OpenAiResponses, encoder::ResponsesEncoder, request::CreateResponse, response::ResponseIdentity,
+};
 use crate::{
     dialect::{
-        Abort, FullLog, Intent, Key, Problem, Read, Refusal, ResponseMode, Route, Start,
+        Abort, FullLog, Intent, Problem, Read, Refusal, ResponseMode, Route, SessionKey, Start,
         head::{content_type, header_value, not_allowed, parse_id},
         query::query,
     },
@@ -96,7 +98,7 @@ pub(super) fn decode(
     create: CreateResponse,
 ) -> Result<Intent, Refusal> {
     let key = header_value(head, &IDEMPOTENCY_KEY, Problem::MalformedId)?;
-    let made = Made {
+    let made = ResponseIdentity {
         created_at: now(),
         model: create.model.clone(),
         background: create.background,
@@ -110,9 +112,9 @@ pub(super) fn decode(
     request.model = request.model.filter(|model| !dialect.answers_to(model));
     request.enabled_tools.clone_from(&dialect.enabled_tools);
     let note = serde_json::to_value(&made).unwrap_or_default();
-    let start = Start::new(request, answering).note(Made::NOTE, note);
+    let start = Start::new(request, answering).note(ResponseIdentity::NOTE, note);
     let start = match key.filter(|key| !key.is_empty()) {
-        Some(key) => start.keyed(Key::new(["idempotency-key", &key]).prefix(PREFIX)),
+        Some(key) => start.keyed(SessionKey::new(["idempotency-key", &key]).prefix(PREFIX)),
         None => start.prefixed(PREFIX),
     };
     Ok(Intent::Start(Box::new(start)))
@@ -252,6 +254,6 @@ mod tests {
             Some("gpt")
         );
         let noted = start(&dialect, &[], r#"{"model":"assistant","input":"Hi"}"#).notes;
-        assert_eq!(noted[Made::NOTE]["model"], "assistant");
+        assert_eq!(noted[ResponseIdentity::NOTE]["model"], "assistant");
     }
 }

@@ -1,18 +1,18 @@
 use serde_json::Value;
 
 use super::{
-    event::What,
-    fold::{Fold, tell},
-    item::{Item, ItemStatus},
+    event::EventBody,
+    fold::{ResponseFold, tell},
+    item::{ItemStatus, OutputItem},
 };
 use crate::{
     chat::{IsomorphicHandoff, ToolCall},
-    dialect::frames::Frames,
+    dialect::frames::JsonFrames,
 };
 
-impl Fold {
+impl ResponseFold {
     /// The client is to run a tool.
-    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut Frames) {
+    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut JsonFrames) {
         let call = self.take_call(&handoff.call_id).unwrap_or_else(|| {
             ToolCall::new(
                 &*handoff.call_id,
@@ -23,13 +23,13 @@ impl Fold {
         self.function_call(&call, out);
     }
 
-    pub(super) fn function_call(&mut self, call: &ToolCall, out: &mut Frames) {
+    pub(super) fn function_call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
         if !self.told.insert(call.id.clone()) {
             return;
         }
         self.close(ItemStatus::Completed, out);
         let (id, arguments) = (self.item_id("fc"), arguments(call));
-        let item = |status, arguments| Item::FunctionCall {
+        let item = |status, arguments| OutputItem::FunctionCall {
             id: id.clone(),
             status,
             call_id: call.id.clone(),
@@ -39,14 +39,14 @@ impl Fold {
         self.items.push(item(ItemStatus::InProgress, String::new()));
         self.tell_item("response.output_item.added", out);
         let output_index = self.items.len() - 1;
-        let delta = What::Arguments {
+        let delta = EventBody::Arguments {
             item_id: &id,
             output_index,
             delta: &arguments,
         };
         let kind = "response.function_call_arguments.delta";
         tell(kind, delta, &mut self.number, out);
-        let done = What::ArgumentsDone {
+        let done = EventBody::ArgumentsDone {
             item_id: &id,
             output_index,
             name: &call.name,
@@ -59,7 +59,13 @@ impl Fold {
     }
 
     /// A tool ran here.
-    pub(super) fn ran(&mut self, id: &str, name: &str, gave: Result<&str, &str>, out: &mut Frames) {
+    pub(super) fn ran(
+        &mut self,
+        id: &str,
+        name: &str,
+        gave: Result<&str, &str>,
+        out: &mut JsonFrames,
+    ) {
         let call = self
             .take_call(id)
             .unwrap_or_else(|| ToolCall::new(id, name, Value::Null));
@@ -69,7 +75,7 @@ impl Fold {
         self.close(ItemStatus::Completed, out);
         let arguments = arguments(&call);
         let item_id = self.item_id("mcp");
-        let item = |status, output: Option<&str>, error: Option<&str>| Item::McpCall {
+        let item = |status, output: Option<&str>, error: Option<&str>| OutputItem::McpCall {
             id: item_id.clone(),
             status,
             server_label: "server",

@@ -47,7 +47,7 @@ where
                     .map_err(Into::into)?;
                 let answer = provider.call(request).await.map_err(Into::into)?;
                 Ok(AnyStream {
-                    inner: Box::pin(Boxed { answer }),
+                    inner: Box::pin(BoxedStream { answer }),
                 })
             }),
         }
@@ -96,13 +96,13 @@ impl fmt::Debug for AnyStream {
 
 pin_project_lite::pin_project! {
     // With the errors of any provider.
-    struct Boxed<A> {
+    struct BoxedStream<A> {
         #[pin]
         answer: A,
     }
 }
 
-impl<A> Stream for Boxed<A>
+impl<A> Stream for BoxedStream<A>
 where
     A: TryStream<Ok = ChatEvent>,
     A::Error: Into<BoxError>,

@@ -37,7 +37,7 @@
 //! ```
 //!
 //! The names that clients use go through [`DurableLayer`](crate::durable::DurableLayer) only where
-//! it was told so ([`Open::model`](crate::durable::ClientFields::model)); otherwise a request names no model,
+//! it was told so ([`ClientFields::model`](crate::durable::ClientFields::model)); otherwise a request names no model,
 //! or the one that a layer in between put in.
 //!
 //! # Readiness

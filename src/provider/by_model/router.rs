@@ -33,12 +33,12 @@ pub fn by_model() -> ByModel {
 /// mend it.
 #[derive(Clone, Default)]
 pub struct ByModel {
-    routes: Arc<[Route]>,
+    routes: Arc<[ModelRoute]>,
     fallback: Option<Arc<dyn AnyProvider>>,
 }
 
 #[derive(Clone)]
-struct Route {
+struct ModelRoute {
     name: Arc<str>,
     // What the provider calls it.
     model: Arc<str>,
@@ -73,7 +73,7 @@ impl ByModel {
         P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
         <P::Response as TryStream>::Error: Into<BoxError>,
     {
-        let route = Route {
+        let route = ModelRoute {
             name: name.into(),
             model: model.into(),
             provider: Arc::new(provider),

@@ -36,7 +36,7 @@ pub(super) fn silent() -> ProviderError {
 pub(crate) fn garbled(error: serde_json::Error) -> ProviderError {
     ProviderError::new("the model's server sent something that can't be understood; try again")
         .recoverable(true)
-        .with_source(Garbled {
+        .with_source(UnreadableAnswer {
             category: error.classify(),
             column: error.column(),
         })
@@ -51,7 +51,7 @@ pub(crate) fn too_long() -> ProviderError {
 /// The server said no: by a status, by an error inside the stream, or both.
 pub(crate) fn refused(
     status: Option<StatusCode>,
-    code: Option<Code>,
+    code: Option<ErrorName>,
     retry_after: Option<Duration>,
 ) -> ProviderError {
     let status = status.or_else(|| StatusCode::from_u16(code.as_ref()?.number?).ok());
@@ -67,7 +67,7 @@ pub(crate) fn refused(
     };
     let mut error = ProviderError::new(message)
         .recoverable(recoverable)
-        .with_source(Refused { status, code });
+        .with_source(ServerRefusal { status, code });
     if status == Some(StatusCode::REQUEST_TIMEOUT) || status == Some(StatusCode::GATEWAY_TIMEOUT) {
         error = error.with_code(ErrorCode::Timeout);
     }
@@ -117,12 +117,12 @@ fn by_status(status: StatusCode) -> Option<(&'static str, bool)> {
 
 /// The server's short names for an error, by which no words of its own come out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Code {
+pub(crate) struct ErrorName {
     word: Option<String>,
     number: Option<u16>,
 }
 
-impl Code {
+impl ErrorName {
     fn of_word(word: &str) -> Self {
         Self {
             word: Some(word.to_owned()),
@@ -161,25 +161,25 @@ fn is_plain(word: &str) -> bool {
 }
 
 /// The code in the body of an error response.
-pub(super) fn code_of_body(body: &[u8]) -> Option<Code> {
+pub(super) fn code_of_body(body: &[u8]) -> Option<ErrorName> {
     let body: Value = serde_json::from_slice(body).ok()?;
     code_of_error(body.get("error").unwrap_or(&body))
 }
 
 /// The code in an error: an object, or the sentence that some servers send instead.
-pub(crate) fn code_of_error(error: &Value) -> Option<Code> {
+pub(crate) fn code_of_error(error: &Value) -> Option<ErrorName> {
     if let Value::String(sentence) = error {
         return code_of_sentence(sentence);
     }
-    let mut code = Code::default();
+    let mut code = ErrorName::default();
     for value in [error.get("code"), error.get("type")].into_iter().flatten() {
         code.add(value);
     }
-    (code != Code::default()).then_some(code)
+    (code != ErrorName::default()).then_some(code)
 }
 
 // Ollama has sentences only.
-fn code_of_sentence(sentence: &str) -> Option<Code> {
+fn code_of_sentence(sentence: &str) -> Option<ErrorName> {
     let word = if sentence.contains("does not support tools") {
         "no_tools"
     } else if sentence.contains("does not support thinking") {
@@ -189,23 +189,23 @@ fn code_of_sentence(sentence: &str) -> Option<Code> {
     } else {
         return None;
     };
-    Some(Code::of_word(word))
+    Some(ErrorName::of_word(word))
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("not the JSON that is expected, at column {column}: {category:?}")]
-struct Garbled {
+struct UnreadableAnswer {
     category: Category,
     column: usize,
 }
 
 #[derive(Debug)]
-struct Refused {
+struct ServerRefusal {
     status: Option<StatusCode>,
-    code: Option<Code>,
+    code: Option<ErrorName>,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for ServerRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the server answered with")?;
         if let Some(status) = self.status {
@@ -218,7 +218,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ServerRefusal {}
 
 #[cfg(test)]
 mod tests {

@@ -21,11 +21,11 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// [module](super) says so.
 ///
 /// Dropping it drops the request.
-pub struct ResponseFuture {
+pub struct AnswerFuture {
     inner: Pin<Box<dyn Future<Output = Result<AnswerStream, ProviderError>> + Send>>,
 }
 
-impl ResponseFuture {
+impl AnswerFuture {
     pub(super) fn new(
         upstream: Arc<Upstream>,
         body: Bytes,
@@ -37,7 +37,7 @@ impl ResponseFuture {
     }
 }
 
-impl Future for ResponseFuture {
+impl Future for AnswerFuture {
     type Output = Result<AnswerStream, ProviderError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
@@ -45,9 +45,9 @@ impl Future for ResponseFuture {
     }
 }
 
-impl fmt::Debug for ResponseFuture {
+impl fmt::Debug for AnswerFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+        f.debug_struct("AnswerFuture").finish_non_exhaustive()
     }
 }
 

@@ -18,13 +18,13 @@ use crate::chat::{ChatEvent, ProviderError};
 const SECRET: &str = "Sekret";
 const MAX_INPUT: usize = 16 * 1024;
 
-type Outcome = (Vec<ChatEvent>, Result<(), String>);
+type DecodeOutcome = (Vec<ChatEvent>, Result<(), String>);
 
 /// Feeds `decoder`, given how long its lines may be, with what comes of `seeds`.
 pub(crate) fn fuzz(seeds: &[&[u8]], decoder: impl Fn(usize) -> Box<dyn Decode>) {
     let seconds = number("UNBROKEN_FUZZ_SECONDS").unwrap_or(2);
     let seed = number("UNBROKEN_FUZZ_SEED").unwrap_or_else(|| getrandom::u64().unwrap());
-    let mut chance = Chance(seed);
+    let mut chance = SeededRandom(seed);
     let began = Instant::now();
     let (mut inputs, mut whole, mut failed) = (0_u64, 0_u64, 0_u64);
     while began.elapsed() < Duration::from_secs(seconds) {
@@ -70,7 +70,7 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-fn run<'a>(mut decoder: Box<dyn Decode>, pieces: impl Iterator<Item = &'a [u8]>) -> Outcome {
+fn run<'a>(mut decoder: Box<dyn Decode>, pieces: impl Iterator<Item = &'a [u8]>) -> DecodeOutcome {
     let shown = |error: ProviderError| format!("{error} {error:?}");
     let mut out = VecDeque::new();
     for piece in pieces {
@@ -85,7 +85,7 @@ fn run<'a>(mut decoder: Box<dyn Decode>, pieces: impl Iterator<Item = &'a [u8]>)
     (out.into(), end)
 }
 
-fn pieces<'a>(mut input: &'a [u8], chance: &mut Chance) -> Vec<&'a [u8]> {
+fn pieces<'a>(mut input: &'a [u8], chance: &mut SeededRandom) -> Vec<&'a [u8]> {
     let longest = [1, 3, 64, 1024][chance.below(4)];
     let mut pieces = Vec::new();
     while !input.is_empty() {
@@ -96,7 +96,7 @@ fn pieces<'a>(mut input: &'a [u8], chance: &mut Chance) -> Vec<&'a [u8]> {
     pieces
 }
 
-fn input(seeds: &[&[u8]], chance: &mut Chance) -> Vec<u8> {
+fn input(seeds: &[&[u8]], chance: &mut SeededRandom) -> Vec<u8> {
     let mut input = seeds[chance.below(seeds.len())].to_vec();
     for _ in 0..chance.below(6) {
         if chance.one_in(2) {
@@ -110,7 +110,7 @@ fn input(seeds: &[&[u8]], chance: &mut Chance) -> Vec<u8> {
 }
 
 // Changes a member somewhere in the JSON of one line.
-fn change_value(input: &mut Vec<u8>, chance: &mut Chance) {
+fn change_value(input: &mut Vec<u8>, chance: &mut SeededRandom) {
     let mut lines: Vec<_> = input
         .split(|byte| *byte == b'\n')
         .map(<[u8]>::to_vec)
@@ -129,7 +129,7 @@ fn change_value(input: &mut Vec<u8>, chance: &mut Chance) {
     *input = lines.join(&b'\n');
 }
 
-fn change_member(value: &mut Value, chance: &mut Chance) {
+fn change_member(value: &mut Value, chance: &mut SeededRandom) {
     let deeper = !chance.one_in(4);
     match value {
         Value::Object(members) if deeper && !members.is_empty() => {
@@ -159,7 +159,7 @@ fn change_member(value: &mut Value, chance: &mut Chance) {
     }
 }
 
-fn other_value(chance: &mut Chance) -> Value {
+fn other_value(chance: &mut SeededRandom) -> Value {
     match chance.below(10) {
         0 => Value::Null,
         1 => json!(true),
@@ -175,7 +175,7 @@ fn other_value(chance: &mut Chance) -> Value {
 }
 
 // Words that mean something to one decoder or the other.
-fn word(chance: &mut Chance) -> &'static str {
+fn word(chance: &mut SeededRandom) -> &'static str {
     const WORDS: [&str; 24] = [
         "error",
         "message",
@@ -205,7 +205,7 @@ fn word(chance: &mut Chance) -> &'static str {
     WORDS[chance.below(WORDS.len())]
 }
 
-fn change_bytes(input: &mut Vec<u8>, seeds: &[&[u8]], chance: &mut Chance) {
+fn change_bytes(input: &mut Vec<u8>, seeds: &[&[u8]], chance: &mut SeededRandom) {
     const PIECES: [&[u8]; 16] = [
         b"\n",
         b"\r",
@@ -250,9 +250,9 @@ fn change_bytes(input: &mut Vec<u8>, seeds: &[&[u8]], chance: &mut Chance) {
 }
 
 /// Random numbers that a seed repeats: `SplitMix64`.
-struct Chance(u64);
+struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -12,7 +12,7 @@
 //!
 //! # When it is tried again
 //!
-//! The service's [future](ResponseFuture) is done when the first event is here, not when the
+//! The service's [future](AnswerFuture) is done when the first event is here, not when the
 //! response begins. What fails before that, and may succeed if it is asked again, is asked again: a
 //! server that can't be reached, is overloaded, or fails; a response that is cut or says that it
 //! failed. Two times unless the builder's `retries` says otherwise, after 0.5 s and 1 s, less up to
@@ -46,7 +46,7 @@ pub(crate) use self::{
     failure::{code_of_error, garbled, refused, too_long},
     functions::{functions, object},
     lines::Lines,
-    options::{Options, setters, variable},
+    options::{HttpOptions, setters, variable},
     upstream::Upstream,
 };
-pub use self::{config_error::ConfigError, future::ResponseFuture, stream::AnswerStream};
+pub use self::{config_error::ConfigError, future::AnswerFuture, stream::AnswerStream};

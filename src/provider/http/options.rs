@@ -6,7 +6,7 @@ use super::ConfigError;
 
 /// What can be said about any provider over HTTP.
 #[derive(Clone)]
-pub(crate) struct Options {
+pub(crate) struct HttpOptions {
     pub(crate) base_url: String,
     pub(crate) key: Option<String>,
     pub(crate) model: Option<String>,
@@ -17,7 +17,7 @@ pub(crate) struct Options {
     pub(crate) retries: u32,
 }
 
-impl Options {
+impl HttpOptions {
     pub(crate) fn new(base_url: &str) -> Self {
         Self {
             base_url: base_url.to_owned(),
@@ -44,7 +44,7 @@ pub(crate) fn variable(
     }
 }
 
-/// The methods that set [`Options`] on a builder that has them in its field `options`.
+/// The methods that set [`HttpOptions`] on a builder that has them in its field `options`.
 macro_rules! setters {
     ($Builder:ident) => {
         impl $Builder {

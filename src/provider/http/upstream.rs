@@ -7,7 +7,7 @@ use reqwest::{
     redirect,
 };
 
-use super::{ConfigError, Decode, Options, ResponseFuture};
+use super::{AnswerFuture, ConfigError, Decode, HttpOptions};
 
 /// The server that is asked: where it is, and how it is waited for.
 pub(crate) struct Upstream {
@@ -26,7 +26,7 @@ impl Upstream {
     ///
     /// When the options are malformed.
     pub(crate) fn new(
-        options: &Options,
+        options: &HttpOptions,
         path: &[&str],
         accept: &'static str,
         example: &'static str,
@@ -61,8 +61,8 @@ impl Upstream {
         self: &Arc<Self>,
         body: Vec<u8>,
         decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
-    ) -> ResponseFuture {
-        ResponseFuture::new(Arc::clone(self), body.into(), decoder)
+    ) -> AnswerFuture {
+        AnswerFuture::new(Arc::clone(self), body.into(), decoder)
     }
 
     pub(super) fn post(&self, body: Bytes) -> RequestBuilder {

@@ -2,8 +2,8 @@ use std::{env::VarError, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Ollama, service::Config};
-use crate::provider::http::{ConfigError, Options, Upstream, setters, variable};
+use super::{Ollama, service::OllamaConfig};
+use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
 
@@ -11,7 +11,7 @@ const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
 #[derive(Clone)]
 #[must_use]
 pub struct OllamaBuilder {
-    options: Options,
+    options: HttpOptions,
     model_options: Map<String, Value>,
 }
 
@@ -20,7 +20,7 @@ setters!(OllamaBuilder);
 impl OllamaBuilder {
     pub(super) fn new() -> Self {
         Self {
-            options: Options::new(DEFAULT_BASE_URL),
+            options: HttpOptions::new(DEFAULT_BASE_URL),
             model_options: Map::new(),
         }
     }
@@ -74,7 +74,7 @@ impl OllamaBuilder {
         })?;
         Ok(Ollama::new(
             upstream,
-            Config {
+            OllamaConfig {
                 model,
                 fields: self.options.fields,
                 options: self.model_options,

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::wire::{Call, Line};
+use super::wire::{OllamaCall, OllamaLine};
 use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, Usage},
     provider::http::{CallIds, Decode, Lines, code_of_error, garbled, refused, too_long},
@@ -13,13 +13,13 @@ const MAX_CALLS: usize = 256;
 
 /// Decodes a body of JSON lines. No I/O and no clock.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct OllamaDecoder {
     lines: Lines,
-    turn: Turn,
+    turn: OllamaTurn,
 }
 
 #[derive(Debug)]
-struct Turn {
+struct OllamaTurn {
     ids: CallIds,
     calls: Vec<ToolCall>,
     call_bytes: usize,
@@ -27,11 +27,11 @@ struct Turn {
     end: Option<Complete>,
 }
 
-impl Reply {
+impl OllamaDecoder {
     pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
         Self {
             lines: Lines::new(max_bytes),
-            turn: Turn {
+            turn: OllamaTurn {
                 ids,
                 calls: Vec::new(),
                 call_bytes: 0,
@@ -42,7 +42,7 @@ impl Reply {
     }
 }
 
-impl Decode for Reply {
+impl Decode for OllamaDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
         let mut heard = false;
         let turn = &mut self.turn;
@@ -63,7 +63,7 @@ impl Decode for Reply {
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
         // The last line may lack its end. Half a line is no line, and no error of its own.
         let rest = self.lines.rest();
-        if serde_json::from_slice::<Line>(&rest).is_ok() {
+        if serde_json::from_slice::<OllamaLine>(&rest).is_ok() {
             self.turn.take(&rest, out)?;
         }
         let complete = self.turn.end.take().ok_or_else(ProviderError::cut)?;
@@ -75,14 +75,14 @@ impl Decode for Reply {
     }
 }
 
-impl Turn {
+impl OllamaTurn {
     // Says whether something was said.
     fn take(&mut self, line: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
         let text = line.trim_ascii();
         if text.is_empty() || self.end.is_some() {
             return Ok(false);
         }
-        let line: Line = serde_json::from_slice(text).map_err(garbled)?;
+        let line: OllamaLine = serde_json::from_slice(text).map_err(garbled)?;
         if let Some(error) = &line.error {
             return Err(refused(None, code_of_error(error), None));
         }
@@ -122,7 +122,7 @@ impl Turn {
     }
 }
 
-fn whole(call: Call, ids: &mut CallIds) -> ToolCall {
+fn whole(call: OllamaCall, ids: &mut CallIds) -> ToolCall {
     let id = ids.next(call.id.unwrap_or_default());
     let name = call.function.name.unwrap_or_default();
     match call.function.arguments {
@@ -143,6 +143,8 @@ mod tests {
             include_bytes!("../../../tests/providers/recorded/ollama-thinking.ndjson"),
             include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),
         ];
-        fuzz(&SEEDS, |max| Box::new(Reply::new(CallIds::after(&[]), max)));
+        fuzz(&SEEDS, |max| {
+            Box::new(OllamaDecoder::new(CallIds::after(&[]), max))
+        });
     }
 }

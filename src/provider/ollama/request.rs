@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::service::Config;
+use super::service::OllamaConfig;
 use crate::{
     chat::{ChatRequest, Message, ToolCall},
     provider::http::{functions, object},
 };
 
-pub(super) fn body(config: &Config, request: &ChatRequest) -> Vec<u8> {
+pub(super) fn body(config: &OllamaConfig, request: &ChatRequest) -> Vec<u8> {
     let mut body = config.fields.clone();
     let model = request.model.as_ref().unwrap_or(&config.model);
     body.insert("model".into(), model.as_str().into());

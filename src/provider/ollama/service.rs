@@ -7,10 +7,10 @@ use std::{
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{OllamaBuilder, reply::Reply, request};
+use super::{OllamaBuilder, reply::OllamaDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
-    provider::http::{AnswerStream, CallIds, ConfigError, ResponseFuture, Upstream},
+    provider::http::{AnswerFuture, AnswerStream, CallIds, ConfigError, Upstream},
 };
 
 /// A provider that asks an Ollama server. The [module](super) has the rest.
@@ -19,10 +19,10 @@ use crate::{
 #[derive(Clone)]
 pub struct Ollama {
     upstream: Arc<Upstream>,
-    config: Arc<Config>,
+    config: Arc<OllamaConfig>,
 }
 
-pub(super) struct Config {
+pub(super) struct OllamaConfig {
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,
     pub(super) options: Map<String, Value>,
@@ -46,7 +46,7 @@ impl Ollama {
         OllamaBuilder::new()
     }
 
-    pub(super) fn new(upstream: Upstream, config: Config) -> Self {
+    pub(super) fn new(upstream: Upstream, config: OllamaConfig) -> Self {
         Self {
             upstream: Arc::new(upstream),
             config: Arc::new(config),
@@ -57,18 +57,19 @@ impl Ollama {
 impl Service<ChatRequest> for Ollama {
     type Response = AnswerStream;
     type Error = ProviderError;
-    type Future = ResponseFuture;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, chat: ChatRequest) -> ResponseFuture {
+    fn call(&mut self, chat: ChatRequest) -> AnswerFuture {
         let body = request::body(&self.config, &chat);
         let ids = CallIds::after(&chat.messages);
         let max_bytes = self.config.max_event_bytes;
-        self.upstream
-            .ask(body, move || Box::new(Reply::new(ids.clone(), max_bytes)))
+        self.upstream.ask(body, move || {
+            Box::new(OllamaDecoder::new(ids.clone(), max_bytes))
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Line {
-    pub(super) message: Option<Said>,
+pub(super) struct OllamaLine {
+    pub(super) message: Option<OllamaMessage>,
     pub(super) done: Option<bool>,
     pub(super) done_reason: Option<String>,
     pub(super) prompt_eval_count: Option<u64>,
@@ -14,20 +14,20 @@ pub(super) struct Line {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Said {
+pub(super) struct OllamaMessage {
     pub(super) content: Option<String>,
     pub(super) thinking: Option<String>,
-    pub(super) tool_calls: Option<Vec<Call>>,
+    pub(super) tool_calls: Option<Vec<OllamaCall>>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Call {
+pub(super) struct OllamaCall {
     pub(super) id: Option<String>,
-    pub(super) function: Function,
+    pub(super) function: OllamaFunction,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Function {
+pub(super) struct OllamaFunction {
     pub(super) name: Option<String>,
     pub(super) arguments: Option<Value>,
 }

@@ -2,8 +2,8 @@ use std::{env::VarError, fmt, time::Duration};
 
 use serde_json::Value;
 
-use super::{OpenAi, service::Config};
-use crate::provider::http::{ConfigError, Options, Upstream, setters, variable};
+use super::{OpenAi, service::OpenAiConfig};
+use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -11,7 +11,7 @@ const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 #[derive(Clone)]
 #[must_use]
 pub struct OpenAiBuilder {
-    options: Options,
+    options: HttpOptions,
     usage: bool,
 }
 
@@ -20,7 +20,7 @@ setters!(OpenAiBuilder);
 impl OpenAiBuilder {
     pub(super) fn new() -> Self {
         Self {
-            options: Options::new(DEFAULT_BASE_URL),
+            options: HttpOptions::new(DEFAULT_BASE_URL),
             usage: true,
         }
     }
@@ -81,7 +81,7 @@ impl OpenAiBuilder {
         }
         Ok(OpenAi::new(
             upstream,
-            Config {
+            OpenAiConfig {
                 model,
                 fields: options.fields,
                 usage,

@@ -27,7 +27,7 @@ struct PartialCall {
     id: String,
     name: String,
     arguments: String,
-    json: Nesting,
+    json: JsonDepth,
     // That of the event which the last piece was in.
     event: u64,
 }
@@ -113,14 +113,14 @@ impl Calls {
 /// How deep a JSON text is nested after its last character, which tells without reading it again
 /// and again whether an object is whole.
 #[derive(Debug, Default)]
-struct Nesting {
+struct JsonDepth {
     depth: u32,
     in_string: bool,
     escaped: bool,
     begun: bool,
 }
 
-impl Nesting {
+impl JsonDepth {
     fn pass(&mut self, text: &str) {
         for byte in text.bytes() {
             if self.in_string {

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::turn::Turn;
+use super::turn::OpenAiTurn;
 use crate::{
     chat::{ChatEvent, ProviderError},
     provider::http::{CallIds, Decode, Lines, too_long},
@@ -11,37 +11,37 @@ use crate::{
 /// The rules are those of the [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation),
 /// with a bound: an event that passes it is refused before it is whole.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(super) struct OpenAiDecoder {
     lines: Lines,
-    event: Event,
-    turn: Turn,
+    event: SseEvent,
+    turn: OpenAiTurn,
 }
 
 // The event whose lines are coming in.
 #[derive(Debug)]
-struct Event {
+struct SseEvent {
     data: Vec<u8>,
     max: usize,
     has_data: bool,
     first_line: bool,
 }
 
-impl Chunks {
+impl OpenAiDecoder {
     pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
         Self {
             lines: Lines::new(max_bytes),
-            event: Event {
+            event: SseEvent {
                 data: Vec::new(),
                 max: max_bytes,
                 has_data: false,
                 first_line: true,
             },
-            turn: Turn::new(ids, max_bytes),
+            turn: OpenAiTurn::new(ids, max_bytes),
         }
     }
 }
 
-impl Decode for Chunks {
+impl Decode for OpenAiDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
         let mut heard = false;
         let (event, turn) = (&mut self.event, &mut self.turn);
@@ -68,7 +68,7 @@ impl Decode for Chunks {
     }
 }
 
-impl Event {
+impl SseEvent {
     /// Takes a line; says whether with it an event is whole, whose data then stands in `data`.
     fn take(&mut self, mut line: &[u8]) -> Result<bool, ProviderError> {
         if std::mem::take(&mut self.first_line) {
@@ -109,7 +109,7 @@ mod tests {
     use crate::provider::http::fuzz::fuzz;
 
     fn events(text: &str, max: usize) -> Result<Vec<String>, ProviderError> {
-        let mut event = Chunks::new(CallIds::after(&[]), max).event;
+        let mut event = OpenAiDecoder::new(CallIds::after(&[]), max).event;
         let mut found = Vec::new();
         Lines::new(usize::MAX).push(text.as_bytes(), |line| {
             if event.take(line)? {
@@ -154,7 +154,7 @@ mod tests {
             include_bytes!("../../../tests/providers/recorded/odd.sse"),
         ];
         fuzz(&SEEDS, |max| {
-            Box::new(Chunks::new(CallIds::after(&[]), max))
+            Box::new(OpenAiDecoder::new(CallIds::after(&[]), max))
         });
     }
 }

@@ -7,10 +7,10 @@ use std::{
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{OpenAiBuilder, chunks::Chunks, request};
+use super::{OpenAiBuilder, chunks::OpenAiDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
-    provider::http::{AnswerStream, CallIds, ConfigError, ResponseFuture, Upstream},
+    provider::http::{AnswerFuture, AnswerStream, CallIds, ConfigError, Upstream},
 };
 
 /// A provider that asks an OpenAI-compatible server. The [module](super) has the rest.
@@ -19,10 +19,10 @@ use crate::{
 #[derive(Clone)]
 pub struct OpenAi {
     upstream: Arc<Upstream>,
-    config: Arc<Config>,
+    config: Arc<OpenAiConfig>,
 }
 
-pub(super) struct Config {
+pub(super) struct OpenAiConfig {
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,
     pub(super) usage: bool,
@@ -45,7 +45,7 @@ impl OpenAi {
         OpenAiBuilder::new()
     }
 
-    pub(super) fn new(upstream: Upstream, config: Config) -> Self {
+    pub(super) fn new(upstream: Upstream, config: OpenAiConfig) -> Self {
         Self {
             upstream: Arc::new(upstream),
             config: Arc::new(config),
@@ -56,18 +56,19 @@ impl OpenAi {
 impl Service<ChatRequest> for OpenAi {
     type Response = AnswerStream;
     type Error = ProviderError;
-    type Future = ResponseFuture;
+    type Future = AnswerFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, chat: ChatRequest) -> ResponseFuture {
+    fn call(&mut self, chat: ChatRequest) -> AnswerFuture {
         let body = request::body(&self.config, &chat);
         let ids = CallIds::after(&chat.messages);
         let max_bytes = self.config.max_event_bytes;
-        self.upstream
-            .ask(body, move || Box::new(Chunks::new(ids.clone(), max_bytes)))
+        self.upstream.ask(body, move || {
+            Box::new(OpenAiDecoder::new(ids.clone(), max_bytes))
+        })
     }
 }
 

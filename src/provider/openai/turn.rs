@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use super::{
     calls::Calls,
-    wire::{Chunk, Delta},
+    wire::{CompletionChunk, Delta},
 };
 use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, Usage},
@@ -11,7 +11,7 @@ use crate::{
 
 /// What the server has said so far of one answer. No I/O and no clock.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct OpenAiTurn {
     calls: Calls,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
@@ -19,7 +19,7 @@ pub(super) struct Turn {
     done: bool,
 }
 
-impl Turn {
+impl OpenAiTurn {
     pub(super) fn new(ids: CallIds, max_call_bytes: usize) -> Self {
         Self {
             calls: Calls::new(ids, max_call_bytes),
@@ -50,7 +50,7 @@ impl Turn {
             return Ok(());
         }
         self.events += 1;
-        let chunk: Chunk = serde_json::from_slice(data).map_err(garbled)?;
+        let chunk: CompletionChunk = serde_json::from_slice(data).map_err(garbled)?;
         if let Some(error) = &chunk.error {
             return Err(refused(None, code_of_error(error), None));
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::chat::Usage;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Chunk {
+pub(super) struct CompletionChunk {
     pub(super) choices: Option<Vec<Choice>>,
     pub(super) usage: Option<TokenCounts>,
     pub(super) error: Option<Value>,

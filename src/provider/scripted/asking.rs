@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Asks one question after the other, and says what comes of each.
-pub(super) struct Asking {
+pub(super) struct AskSequence {
     asks: VecDeque<Ask>,
     // What was asked before another server went on with the answer.
     open: Vec<InputId>,
@@ -26,7 +26,7 @@ pub(super) struct Asking {
     comes: Option<ChatEvent>,
 }
 
-impl Asking {
+impl AskSequence {
     pub(super) fn new(asks: Vec<Ask>, request: &ChatRequest) -> Self {
         let so_far = request.so_far.as_deref();
         let known = |ask: &Ask| so_far.and_then(|so_far: &Transcript| so_far.input(&ask.id));

@@ -10,12 +10,12 @@ pub(super) const THINKING: &str = "There is no model behind this server. The hon
     so, and to show what a stream looks like.";
 
 /// One turn of a model that is none.
-pub(super) struct Demo {
+pub(super) struct DemoTurn {
     pub(super) text: String,
     pub(super) tool_calls: Vec<ToolCall>,
 }
 
-impl Demo {
+impl DemoTurn {
     /// Asks for the tools that the question names, and then says what they gave; else says something
     /// that mentions the question.
     pub(super) fn of(request: &ChatRequest) -> Self {
@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    fn said(question: &str) -> Demo {
-        Demo::of(&ChatRequest::from_user(question))
+    fn said(question: &str) -> DemoTurn {
+        DemoTurn::of(&ChatRequest::from_user(question))
     }
 
     #[test]
@@ -142,15 +142,19 @@ mod tests {
             request
         };
         assert!(!said("Hi").text.contains("tools"));
-        assert!(Demo::of(&ask("Hi")).text.contains("tools here: `weather`."));
+        assert!(
+            DemoTurn::of(&ask("Hi"))
+                .text
+                .contains("tools here: `weather`.")
+        );
         let mut request = ask("How is the weather?");
-        let demo = Demo::of(&request);
+        let demo = DemoTurn::of(&request);
         assert_eq!(demo.tool_calls[0].name, "weather");
         request
             .messages
             .push(Message::assistant("").with_tool_calls(demo.tool_calls));
         request.messages.push(Message::tool("call_1", "snow"));
-        let demo = Demo::of(&request);
+        let demo = DemoTurn::of(&request);
         assert!(demo.text.contains("- `weather`: snow\n"), "{}", demo.text);
         assert!(demo.tool_calls.is_empty());
     }

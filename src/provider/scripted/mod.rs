@@ -11,7 +11,7 @@
 //! use tower::ServiceExt;
 //! use unbroken::{
 //!     chat::{ChatRequest, Transcript},
-//!     provider::scripted::{Fault, FaultKind, Script, Scripted},
+//!     provider::scripted::{ScriptFault, FaultKind, Script, Scripted},
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -21,7 +21,7 @@
 //! let events: Vec<_> = answer.try_collect().await?;
 //! assert_eq!(events.iter().collect::<Transcript>().text(), "All is well.");
 //!
-//! let script = Script::count(100).with_fault(Fault::new(3, FaultKind::Cut));
+//! let script = Script::count(100).with_fault(ScriptFault::new(3, FaultKind::Cut));
 //! let answer = Scripted::new(script).oneshot(ChatRequest::from_user("Count!")).await?;
 //! assert!(answer.try_collect::<Vec<_>>().await.is_err());
 //! # Ok(())
@@ -98,7 +98,7 @@ mod tokens;
 mod wishes;
 
 pub use self::{
-    script::{Ask, Fault, FaultKind, Say, Script},
+    script::{Ask, FaultKind, Say, Script, ScriptFault},
     service::Scripted,
     stream::ScriptedStream,
 };

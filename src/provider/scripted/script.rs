@@ -34,7 +34,7 @@ pub struct Script {
     /// once.
     pub holds: Vec<usize>,
     /// What goes wrong.
-    pub fault: Option<Fault>,
+    pub fault: Option<ScriptFault>,
     /// The name under which the call is counted; not counted if absent. At most 128 bytes.
     pub tally: Option<String>,
 }
@@ -78,7 +78,7 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Fault {
+pub struct ScriptFault {
     /// After how many tokens, those of the thinking included.
     pub at: usize,
     /// What.
@@ -169,7 +169,7 @@ impl Script {
     }
 
     /// The same, with something that goes wrong.
-    pub fn with_fault(mut self, fault: Fault) -> Self {
+    pub fn with_fault(mut self, fault: ScriptFault) -> Self {
         self.fault = Some(fault);
         self
     }
@@ -192,7 +192,7 @@ impl Script {
         let Some(value) = request.extra.get("script") else {
             return Ok(None);
         };
-        let wire = Wire::deserialize(value)
+        let wire = ScriptWire::deserialize(value)
             .map_err(|error| bad(&format!("{error}")).with_source(error))?;
         wire.check().map(|mut script| {
             script.say = script.say.or_else(|| own.say.clone());
@@ -226,7 +226,7 @@ impl Ask {
     }
 }
 
-impl Fault {
+impl ScriptFault {
     /// This goes wrong after so many tokens.
     pub fn new(at: usize, kind: FaultKind) -> Self {
         Self { at, kind }
@@ -236,7 +236,7 @@ impl Fault {
 /// A script as a request brings it; the module's documentation has the table.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Wire {
+struct ScriptWire {
     text: Option<String>,
     tokens: Option<u32>,
     stamps: Option<u32>,
@@ -247,26 +247,26 @@ struct Wire {
     delay_ms: Option<u64>,
     thinking: Option<String>,
     #[serde(default)]
-    tool_calls: Vec<WireCall>,
+    tool_calls: Vec<ScriptCallWire>,
     #[serde(default)]
-    then: Vec<Wire>,
+    then: Vec<ScriptWire>,
     #[serde(default)]
     asks: Vec<Ask>,
     #[serde(default)]
     holds: Vec<usize>,
-    fault: Option<Fault>,
+    fault: Option<ScriptFault>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireCall {
+struct ScriptCallWire {
     id: Option<String>,
     name: String,
     #[serde(default)]
     arguments: Value,
 }
 
-impl Wire {
+impl ScriptWire {
     fn check(self) -> Result<Script, ProviderError> {
         let text = self.text.map(Say::Text);
         let wishes = [
@@ -315,7 +315,7 @@ impl Wire {
             )));
         }
         let then: Result<_, _> = self.then.into_iter().map(Self::check).collect();
-        let call = |(at, call): (usize, WireCall)| {
+        let call = |(at, call): (usize, ScriptCallWire)| {
             let id = call.id.unwrap_or_else(|| format!("call_{}", at + 1));
             ToolCall::new(id, call.name, call.arguments)
         };

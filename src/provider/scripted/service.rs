@@ -6,14 +6,14 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Script, ScriptedStream, demo, tally::Tally};
+use super::{Script, ScriptedStream, demo, tally::CallCounter};
 use crate::chat::{ChatRequest, ProviderError};
 
 /// The scripted provider. [`Default`] is the demo; the [module](super) has the rest.
 #[derive(Debug, Clone)]
 pub struct Scripted {
     script: Arc<Script>,
-    tally: Tally,
+    tally: CallCounter,
 }
 
 impl Scripted {
@@ -21,7 +21,7 @@ impl Scripted {
     pub fn new(script: Script) -> Self {
         Self {
             script: Arc::new(script),
-            tally: Tally::default(),
+            tally: CallCounter::default(),
         }
     }
 }

@@ -10,18 +10,18 @@ use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
-    Fault, FaultKind, Script,
-    asking::Asking,
-    demo::Demo,
+    FaultKind, Script, ScriptFault,
+    asking::AskSequence,
+    demo::DemoTurn,
     script::{Say, bad},
-    tally::{Counted, Tally},
+    tally::{CallCounter, CountedCall},
     tokens::Tokens,
 };
 use crate::chat::{
     ChatEvent, ChatRequest, Complete, FinishReason, ProviderError, Role, ToolCall, Usage,
 };
 
-type Held = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+type HoldFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 const DEFAULT_DELAY: Duration = Duration::from_millis(40);
 
@@ -31,24 +31,24 @@ const DEFAULT_DELAY: Duration = Duration::from_millis(40);
 pub struct ScriptedStream {
     thinking: Tokens,
     text: Tokens,
-    asking: Asking,
+    asking: AskSequence,
     tool_calls: Vec<ToolCall>,
     delay: Duration,
     // Those to come, the last first.
     holds: Vec<usize>,
-    held: Option<Held>,
-    fault: Option<Fault>,
+    held: Option<HoldFuture>,
+    fault: Option<ScriptFault>,
     said: usize,
     input_tokens: u64,
     // A `Sleep` can only be made inside a runtime.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
-    counted: Option<Counted>,
-    state: State,
+    counted: Option<CountedCall>,
+    state: ScriptState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScriptState {
     Speaking,
     Questioning,
     Asking,
@@ -60,14 +60,14 @@ impl ScriptedStream {
     pub(super) fn new(
         script: Script,
         request: &ChatRequest,
-        tally: &Tally,
+        tally: &CallCounter,
     ) -> Result<Self, ProviderError> {
         let rounds = rounds(request);
         // Without a word about what comes after them, tools are asked for once.
         let once = script.then.is_empty();
         let mut script = script.after(rounds);
         let say = script.say.unwrap_or_else(|| {
-            let demo = Demo::of(request);
+            let demo = DemoTurn::of(request);
             if script.tool_calls.is_empty() {
                 script.tool_calls = demo.tool_calls;
             }
@@ -132,7 +132,7 @@ impl ScriptedStream {
         Ok(Self {
             thinking,
             text,
-            asking: Asking::new(script.asks, request),
+            asking: AskSequence::new(script.asks, request),
             tool_calls,
             delay: script.delay.unwrap_or(DEFAULT_DELAY),
             holds,
@@ -143,7 +143,7 @@ impl ScriptedStream {
             timer: None,
             waiting: false,
             counted: script.tally.map(|name| tally.call(&name)),
-            state: State::Speaking,
+            state: ScriptState::Speaking,
         })
     }
 
@@ -186,7 +186,7 @@ impl ScriptedStream {
             // Nobody will wake this task: that is the fault.
             return Poll::Pending;
         }
-        self.state = State::Done;
+        self.state = ScriptState::Done;
         let said = self.said;
         Poll::Ready(Some(Err(match kind {
             FaultKind::Panic => panic!("the script wants a panic after {said} tokens"),
@@ -235,7 +235,7 @@ impl Stream for ScriptedStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if this.state == State::Speaking {
+        if this.state == ScriptState::Speaking {
             ready!(this.poll_holds(cx));
             if let Some(fault) = this.fault.filter(|fault| fault.at == this.said) {
                 return this.poll_fault(fault.kind);
@@ -252,23 +252,23 @@ impl Stream for ScriptedStream {
                 };
                 return Poll::Ready(event.map(Ok));
             }
-            this.state = State::Questioning;
+            this.state = ScriptState::Questioning;
         }
-        if this.state == State::Questioning {
+        if this.state == ScriptState::Questioning {
             if let Some(event) = ready!(this.asking.poll_next(cx)) {
                 return Poll::Ready(Some(Ok(event)));
             }
-            this.state = State::Asking;
+            this.state = ScriptState::Asking;
         }
-        if this.state == State::Asking {
-            this.state = State::Ending;
+        if this.state == ScriptState::Asking {
+            this.state = ScriptState::Ending;
             if !this.tool_calls.is_empty() {
                 let calls = this.tool_calls.iter().cloned();
                 return Poll::Ready(Some(Ok(ChatEvent::tool_calls(calls))));
             }
         }
-        if this.state == State::Ending {
-            this.state = State::Done;
+        if this.state == ScriptState::Ending {
+            this.state = ScriptState::Done;
             return Poll::Ready(Some(Ok(this.complete())));
         }
         Poll::Ready(None)

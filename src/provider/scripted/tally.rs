@@ -6,60 +6,60 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-// Names that are counted at once; the oldest is forgotten for a new one.
+// CallNames that are counted at once; the oldest is forgotten for a new one.
 const MAX_NAMES: usize = 4096;
 
 /// What a provider was asked to do, by the names that scripts gave to their calls.
 #[derive(Clone, Default)]
-pub(super) struct Tally {
-    counts: Arc<Mutex<Names>>,
+pub(super) struct CallCounter {
+    counts: Arc<Mutex<CallNames>>,
 }
 
 #[derive(Default)]
-struct Names {
-    known: HashMap<Arc<str>, Known>,
+struct CallNames {
+    known: HashMap<Arc<str>, NamedCalls>,
     oldest_first: VecDeque<Arc<str>>,
 }
 
 /// What is known under a name.
-struct Known {
-    counts: Counts,
+struct NamedCalls {
+    counts: CallCounts,
     // A permit lets one call past one hold.
     releases: Arc<Semaphore>,
 }
 
 /// What was counted under a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(super) struct CallCounts {
     calls: u64,
     running: u64,
     tokens: u64,
 }
 
 /// One call that is counted, for as long as its stream is there.
-pub(super) struct Counted {
-    tally: Tally,
+pub(super) struct CountedCall {
+    tally: CallCounter,
     name: Arc<str>,
     releases: Arc<Semaphore>,
 }
 
-impl Tally {
-    /// Counts a call under this name.
-    pub(super) fn call(&self, name: &str) -> Counted {
+impl CallCounter {
+    /// CallCounts a call under this name.
+    pub(super) fn call(&self, name: &str) -> CountedCall {
         let mut names = self.names();
         let (name, known) = names.known(name);
         known.counts.calls += 1;
         known.counts.running += 1;
         let releases = known.releases.clone();
         drop(names);
-        Counted {
+        CountedCall {
             tally: self.clone(),
             name,
             releases,
         }
     }
 
-    pub(super) fn of(&self, name: &str) -> Counts {
+    pub(super) fn of(&self, name: &str) -> CallCounts {
         let names = self.names();
         let known = names.known.get(name);
         known.map(|known| known.counts).unwrap_or_default()
@@ -70,14 +70,14 @@ impl Tally {
         self.names().known(name).1.releases.add_permits(1);
     }
 
-    fn names(&self) -> MutexGuard<'_, Names> {
+    fn names(&self) -> MutexGuard<'_, CallNames> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Names {
+impl CallNames {
     /// What is known under this name; the oldest name is forgotten for a new one.
-    fn known(&mut self, name: &str) -> (Arc<str>, &mut Known) {
+    fn known(&mut self, name: &str) -> (Arc<str>, &mut NamedCalls) {
         let name: Arc<str> = name.into();
         if !self.known.contains_key(&name) {
             if self.oldest_first.len() == MAX_NAMES
@@ -87,15 +87,18 @@ impl Names {
             }
             self.oldest_first.push_back(name.clone());
         }
-        let known = self.known.entry(name.clone()).or_insert_with(|| Known {
-            counts: Counts::default(),
-            releases: Arc::new(Semaphore::new(0)),
-        });
+        let known = self
+            .known
+            .entry(name.clone())
+            .or_insert_with(|| NamedCalls {
+                counts: CallCounts::default(),
+                releases: Arc::new(Semaphore::new(0)),
+            });
         (name, known)
     }
 }
 
-impl Counted {
+impl CountedCall {
     /// Resolves once a release lets this call past a hold.
     pub(super) fn released(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let releases = self.releases.clone();
@@ -106,12 +109,12 @@ impl Counted {
         }
     }
 
-    /// Counts a token.
+    /// CallCounts a token.
     pub(super) fn token(&self) {
         self.with(|counts| counts.tokens += 1);
     }
 
-    fn with(&self, count: impl FnOnce(&mut Counts)) {
+    fn with(&self, count: impl FnOnce(&mut CallCounts)) {
         // Absent if it was forgotten.
         if let Some(known) = self.tally.names().known.get_mut(&self.name) {
             count(&mut known.counts);
@@ -119,13 +122,13 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedCall {
     fn drop(&mut self) {
         self.with(|counts| counts.running = counts.running.saturating_sub(1));
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for CallCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             calls,
@@ -139,9 +142,9 @@ impl fmt::Display for Counts {
     }
 }
 
-impl fmt::Debug for Tally {
+impl fmt::Debug for CallCounter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tally").finish_non_exhaustive()
+        f.debug_struct("CallCounter").finish_non_exhaustive()
     }
 }
 
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_oldest_name_is_forgotten_for_a_new_one() {
-        let tally = Tally::default();
+        let tally = CallCounter::default();
         let first = tally.call("0");
         for name in 1..MAX_NAMES {
             drop(tally.call(&name.to_string()));
@@ -161,10 +164,10 @@ mod tests {
             r#"{"calls":1,"running":1,"tokens":0}"#
         );
         drop(tally.call("one more"));
-        assert_eq!(tally.of("0"), Counts::default());
+        assert_eq!(tally.of("0"), CallCounts::default());
         assert_eq!(tally.of("one more").calls, 1);
         first.token();
         drop(first);
-        assert_eq!(tally.of("0"), Counts::default());
+        assert_eq!(tally.of("0"), CallCounts::default());
     }
 }

@@ -42,12 +42,12 @@ impl Batch {
 /// The encodings of a live chunk, counted in the budget.
 #[derive(Debug)]
 pub(crate) struct Encodings {
-    made: Mutex<Made>,
+    made: Mutex<EncodingCache>,
     budget: Arc<Budget>,
 }
 
 #[derive(Debug, Default)]
-struct Made {
+struct EncodingCache {
     encodings: Vec<(&'static str, Bytes)>,
     closed: bool,
 }

@@ -17,14 +17,14 @@ pub(crate) const BATCH_BYTES: usize = 32 * 1024;
 /// The published tail of one session's log, and those who wait for more.
 #[derive(Debug)]
 pub(crate) struct HotLog {
-    inner: Mutex<Inner>,
+    inner: Mutex<HotLogInner>,
     budget: Arc<Budget>,
     max_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Inner {
-    chunks: VecDeque<Hot>,
+struct HotLogInner {
+    chunks: VecDeque<HotChunk>,
     bytes: usize,
     tail: Lsn,
     // Who wrote the record at the tail, once that is known; stays when the record is evicted.
@@ -36,14 +36,14 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Hot {
+struct HotChunk {
     chunk: Chunk,
     encodings: Arc<Encodings>,
 }
 
 /// What a reader at some position gets.
 #[derive(Debug)]
-pub(crate) enum Next {
+pub(crate) enum NextBatch {
     Batch(Batch),
     /// What comes next is no longer here, but in the store.
     Evicted,
@@ -58,7 +58,7 @@ impl HotLog {
     /// A log of which `tail` records are in the store and none is here.
     pub(crate) fn new(tail: Lsn, status: Status, max_bytes: usize, budget: Arc<Budget>) -> Self {
         Self {
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(HotLogInner {
                 chunks: VecDeque::new(),
                 bytes: 0,
                 tail,
@@ -106,7 +106,7 @@ impl HotLog {
                 inner.tail_tag = Some(chunk.epoch().tag());
                 inner.bytes += chunk.bytes();
                 self.budget.take(chunk.bytes());
-                inner.chunks.push_back(Hot {
+                inner.chunks.push_back(HotChunk {
                     chunk,
                     encodings: Arc::new(Encodings::new(self.budget.clone())),
                 });
@@ -135,15 +135,15 @@ impl HotLog {
         wake(woken);
     }
 
-    /// What a reader after `at` gets; if that is [`Next::Wait`], `cx` is woken for more.
-    pub(crate) fn next(&self, at: Position, slot: usize, cx: &Context<'_>) -> Next {
+    /// What a reader after `at` gets; if that is [`NextBatch::Wait`], `cx` is woken for more.
+    pub(crate) fn next(&self, at: Position, slot: usize, cx: &Context<'_>) -> NextBatch {
         let mut inner = self.lock();
         if at.lsn < inner.tail {
             let Some(hot) = inner.following(at.lsn) else {
-                return Next::Evicted;
+                return NextBatch::Evicted;
             };
             if hot.chunk.first() > at.lsn.next() {
-                return Next::Evicted;
+                return NextBatch::Evicted;
             }
             let whole = hot.chunk.first() == at.lsn.next() && hot.chunk.bytes() <= BATCH_BYTES;
             let share = whole && inner.wakers.open_slots() > 1;
@@ -153,8 +153,10 @@ impl HotLog {
                 hot.chunk.after(at.lsn).map(|rest| rest.head(BATCH_BYTES))
             };
             return match rest {
-                Some(rest) => Next::Batch(Batch::new(rest, share.then(|| hot.encodings.clone()))),
-                None => Next::Evicted,
+                Some(rest) => {
+                    NextBatch::Batch(Batch::new(rest, share.then(|| hot.encodings.clone())))
+                }
+                None => NextBatch::Evicted,
             };
         }
         let ended = inner.status.outcome().is_some();
@@ -165,16 +167,16 @@ impl HotLog {
         // A reader that the store let in may be ahead of a follower: then it waits. Ahead of an
         // ending, or at a record that another epoch wrote, it has read what the store lost.
         if (at.lsn == inner.tail && at.lsn > Lsn::ZERO && other) || (at.lsn > inner.tail && ended) {
-            return Next::Failed(ReadError::Rewound { tail: inner.tail });
+            return NextBatch::Failed(ReadError::Rewound { tail: inner.tail });
         }
         if ended {
-            return Next::End;
+            return NextBatch::End;
         }
         if let Some(error) = &inner.failed {
-            return Next::Failed(error.clone());
+            return NextBatch::Failed(error.clone());
         }
         inner.wakers.register(slot, cx.waker());
-        Next::Wait
+        NextBatch::Wait
     }
 
     /// Whether the record at a position is here, and by the epoch that the position says.
@@ -225,7 +227,7 @@ impl HotLog {
 
     /// Lets go of the oldest chunks until the bounds hold. The newest stays as long as it is
     /// within this log's own bound: a reader that keeps up should not have to go to the store.
-    fn evict(&self, inner: &mut Inner) {
+    fn evict(&self, inner: &mut HotLogInner) {
         while inner.bytes > self.max_bytes || (inner.chunks.len() > 1 && self.budget.is_over()) {
             let Some(oldest) = inner.chunks.pop_front() else {
                 break;
@@ -235,14 +237,14 @@ impl HotLog {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, HotLogInner> {
         self.inner.lock().expect("nothing panics under this lock")
     }
 }
 
-impl Inner {
+impl HotLogInner {
     /// The chunk that holds what follows an LSN, if it is here, or else the oldest one after it.
-    fn following(&self, lsn: Lsn) -> Option<&Hot> {
+    fn following(&self, lsn: Lsn) -> Option<&HotChunk> {
         // Most readers stand just before the newest chunk.
         let newest = self.chunks.back()?;
         if newest.chunk.first().before() <= lsn {
@@ -294,7 +296,7 @@ mod tests {
         )
     }
 
-    fn next(log: &HotLog, at: u64, slot: usize) -> Next {
+    fn next(log: &HotLog, at: u64, slot: usize) -> NextBatch {
         log.next(
             Position::after(Lsn::new(at)),
             slot,
@@ -306,16 +308,16 @@ mod tests {
     fn a_reader_gets_what_follows_its_position() {
         let log = log(1000, 1000);
         let slot = log.open_slot();
-        assert!(matches!(next(&log, 0, slot), Next::Wait));
+        assert!(matches!(next(&log, 0, slot), NextBatch::Wait));
         log.publish([chunk(1, 3, 10), chunk(4, 2, 10)], Status::Streaming);
-        let Next::Batch(batch) = next(&log, 1, slot) else {
+        let NextBatch::Batch(batch) = next(&log, 1, slot) else {
             panic!("no batch");
         };
         assert_eq!(
             (batch.chunk().first().get(), batch.chunk().last().get()),
             (2, 3)
         );
-        assert!(matches!(next(&log, 5, slot), Next::Wait));
+        assert!(matches!(next(&log, 5, slot), NextBatch::Wait));
     }
 
     #[test]
@@ -325,7 +327,7 @@ mod tests {
         log.publish([chunk(1, 3, 1)], Status::Streaming);
         log.publish([chunk(2, 4, 1)], Status::Streaming);
         assert_eq!(log.tail(), Lsn::new(5));
-        let Next::Batch(batch) = next(&log, 3, slot) else {
+        let NextBatch::Batch(batch) = next(&log, 3, slot) else {
             panic!("no batch");
         };
         assert_eq!(
@@ -339,10 +341,10 @@ mod tests {
         let log = log(100, 10_000);
         let slot = log.open_slot();
         log.publish([chunk(1, 5, 10), chunk(6, 5, 10)], Status::Streaming);
-        assert!(matches!(next(&log, 0, slot), Next::Batch(_)));
+        assert!(matches!(next(&log, 0, slot), NextBatch::Batch(_)));
         log.publish([chunk(11, 1, 1)], Status::Streaming);
-        assert!(matches!(next(&log, 0, slot), Next::Evicted));
-        assert!(matches!(next(&log, 5, slot), Next::Batch(_)));
+        assert!(matches!(next(&log, 0, slot), NextBatch::Evicted));
+        assert!(matches!(next(&log, 5, slot), NextBatch::Batch(_)));
     }
 
     #[test]
@@ -353,9 +355,9 @@ mod tests {
         one.publish([chunk(1, 1, 90)], Status::Streaming);
         other.publish([chunk(1, 1, 10)], Status::Streaming);
         let slot = other.open_slot();
-        assert!(matches!(next(&other, 0, slot), Next::Batch(_)));
+        assert!(matches!(next(&other, 0, slot), NextBatch::Batch(_)));
         other.publish([chunk(2, 1, 10)], Status::Streaming);
-        assert!(matches!(next(&other, 0, slot), Next::Evicted));
+        assert!(matches!(next(&other, 0, slot), NextBatch::Evicted));
         drop((one, other));
         assert_eq!(budget.used(), 0);
     }
@@ -368,7 +370,7 @@ mod tests {
         log.publish([chunk(1, 1, 10)], Status::Streaming);
         let made = std::cell::Cell::new(0);
         for slot in [a, b] {
-            let Next::Batch(batch) = next(&log, 0, slot) else {
+            let NextBatch::Batch(batch) = next(&log, 0, slot) else {
                 panic!("no batch");
             };
             batch.encoded("test", |_| {
@@ -387,14 +389,14 @@ mod tests {
         let slot = log.open_slot();
         log.publish([chunk(1, 1, 1)], Status::Streaming);
         log.fail(ReadError::Unavailable);
-        assert!(matches!(next(&log, 0, slot), Next::Batch(_)));
+        assert!(matches!(next(&log, 0, slot), NextBatch::Batch(_)));
         assert!(matches!(
             next(&log, 1, slot),
-            Next::Failed(ReadError::Unavailable)
+            NextBatch::Failed(ReadError::Unavailable)
         ));
         log.publish([chunk(2, 1, 1)], Status::Ended(Outcome::Complete));
-        assert!(matches!(next(&log, 1, slot), Next::Batch(_)));
-        assert!(matches!(next(&log, 2, slot), Next::End));
+        assert!(matches!(next(&log, 1, slot), NextBatch::Batch(_)));
+        assert!(matches!(next(&log, 2, slot), NextBatch::End));
     }
 
     #[test]
@@ -403,10 +405,10 @@ mod tests {
         let slot = log.open_slot();
         assert!(log.publish([chunk(1, 1, 1)], Status::Streaming));
         assert!(!log.publish([chunk(3, 1, 1)], Status::Ended(Outcome::Complete)));
-        assert!(matches!(next(&log, 0, slot), Next::Batch(_)));
+        assert!(matches!(next(&log, 0, slot), NextBatch::Batch(_)));
         assert!(matches!(
             next(&log, 1, slot),
-            Next::Failed(ReadError::Corrupt { lsn }) if lsn == Lsn::new(2)
+            NextBatch::Failed(ReadError::Corrupt { lsn }) if lsn == Lsn::new(2)
         ));
     }
 

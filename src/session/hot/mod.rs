@@ -12,5 +12,5 @@ mod wakers;
 pub use self::batch::Batch;
 pub(super) use self::{
     budget::Budget,
-    log::{BATCH_BYTES, HotLog, Next},
+    log::{BATCH_BYTES, HotLog, NextBatch},
 };

@@ -5,7 +5,7 @@ use tokio::{sync::SemaphorePermit, time::Instant};
 use crate::{
     log::{Epoch, SessionId},
     session::{
-        registry::Shared,
+        registry::Registry,
         writer::{Retry, within},
     },
     store::{BoxFuture, Claimed, SessionState, StoreError, Token},
@@ -15,7 +15,7 @@ use crate::{
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
 /// An orphan that this server has claimed.
-pub(super) struct Claim<'a> {
+pub(super) struct ClaimedOrphan<'a> {
     pub(super) claimed: Claimed,
     /// From when on its lease counts.
     pub(super) at: Instant,
@@ -25,10 +25,10 @@ pub(super) struct Claim<'a> {
 
 /// Claims a session as it was seen; `None` if as many claims are under way as may be.
 pub(super) async fn claim<'a>(
-    shared: &'a Arc<Shared>,
+    shared: &'a Arc<Registry>,
     id: &SessionId,
     seen: &SessionState,
-) -> Result<Option<Claim<'a>>, StoreError> {
+) -> Result<Option<ClaimedOrphan<'a>>, StoreError> {
     if seen.info.format != shared.format.number() {
         return Err(StoreError::Unsupported {
             format: seen.info.format,
@@ -42,11 +42,11 @@ pub(super) async fn claim<'a>(
     let at = Instant::now();
     let claim = || shared.store.claim(id, seen.epoch, token, lease);
     let claimed = repeat(shared, claim).await?;
-    Ok(Some(Claim { claimed, at, slot }))
+    Ok(Some(ClaimedOrphan { claimed, at, slot }))
 }
 
 /// Lets anybody claim the session at once. It is to be disowned by then.
-pub(in crate::session) async fn give_back(shared: &Shared, id: &SessionId, epoch: Epoch) {
+pub(in crate::session) async fn give_back(shared: &Registry, id: &SessionId, epoch: Epoch) {
     let lease = [(id.clone(), epoch)];
     // A renewal that hangs is not waited for until there is no time left.
     let _turn = tokio::time::timeout(GIVE_BACK / 2, shared.renewing.read()).await;
@@ -57,7 +57,7 @@ pub(in crate::session) async fn give_back(shared: &Shared, id: &SessionId, epoch
 
 /// Makes a call again, unchanged, while the store doesn't answer it, for one lease at the most.
 pub(super) async fn repeat<'a, T>(
-    shared: &Shared,
+    shared: &Registry,
     mut call: impl FnMut() -> BoxFuture<'a, Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     let mut retry = Retry::default();

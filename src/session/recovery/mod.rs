@@ -14,5 +14,5 @@ pub(super) use self::{
     claim::give_back,
     handler::RecoveryHandlers,
     seal::seal,
-    take_over::{Taken, TakenOver, take_over},
+    take_over::{ContinuedSession, TakeOver, take_over},
 };

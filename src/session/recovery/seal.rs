@@ -3,13 +3,13 @@ use std::sync::Arc;
 use super::claim::{claim, repeat};
 use crate::{
     log::{ChunkBuilder, Ending, SessionId},
-    session::registry::Shared,
+    session::registry::Registry,
     store::{AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
 
 /// Claims the session as it was seen, and seals it. Does nothing if somebody else is faster, and
 /// gives up on a store that doesn't answer: the next sweep finds the orphan again.
-pub(in crate::session) async fn seal(shared: &Arc<Shared>, id: &SessionId, seen: SessionState) {
+pub(in crate::session) async fn seal(shared: &Arc<Registry>, id: &SessionId, seen: SessionState) {
     let sealed = async {
         match claim(shared, id, &seen).await? {
             Some(claim) => seal_claimed(shared, id, &claim.claimed).await,
@@ -23,7 +23,7 @@ pub(in crate::session) async fn seal(shared: &Arc<Shared>, id: &SessionId, seen:
 
 /// Seals what was claimed: as aborted if somebody wanted that, else as interrupted.
 pub(super) async fn seal_claimed(
-    shared: &Arc<Shared>,
+    shared: &Arc<Registry>,
     id: &SessionId,
     claimed: &Claimed,
 ) -> Result<(), StoreError> {

@@ -4,16 +4,16 @@ use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
     Continuation, Orphan, RecoveryHandler,
-    claim::{Claim, claim, give_back, repeat},
+    claim::{ClaimedOrphan, claim, give_back, repeat},
     seal::seal_claimed,
 };
 use crate::{
     log::{Epoch, Position, Status},
     session::{
         Permit, Session,
-        entry::{Entry, Owned},
-        registry::Shared,
-        writer::{Command, Written},
+        entry::{Ownership, SessionEntry},
+        registry::Registry,
+        writer::{LogUsage, WriterCommand},
     },
     store::{AbortRequest, Claimed, RecordPage, SessionState, StoreError},
 };
@@ -22,9 +22,9 @@ use crate::{
 const PAGE_BYTES: usize = 256 * 1024;
 
 /// What came of an orphan.
-pub(in crate::session) enum Taken {
+pub(in crate::session) enum TakeOver {
     /// This server carries it on.
-    Over(Box<TakenOver>),
+    Over(Box<ContinuedSession>),
     /// It is sealed, or somebody else was faster.
     Not,
     /// It was given back: this server shuts down.
@@ -32,12 +32,12 @@ pub(in crate::session) enum Taken {
 }
 
 /// An orphan that this server carries on: what its writer needs.
-pub(in crate::session) struct TakenOver {
+pub(in crate::session) struct ContinuedSession {
     pub(in crate::session) permit: Permit,
     pub(in crate::session) epoch: Epoch,
-    pub(in crate::session) written: Written,
+    pub(in crate::session) written: LogUsage,
     pub(in crate::session) age: Duration,
-    pub(in crate::session) commands: mpsc::UnboundedReceiver<Command>,
+    pub(in crate::session) commands: mpsc::UnboundedReceiver<WriterCommand>,
     pub(in crate::session) on: Continuation,
 }
 
@@ -47,12 +47,12 @@ pub(in crate::session) struct TakenOver {
 ///
 /// If the store doesn't answer, or the session is gone.
 pub(in crate::session) async fn take_over(
-    shared: &Arc<Shared>,
-    entry: &Arc<Entry>,
+    shared: &Arc<Registry>,
+    entry: &Arc<SessionEntry>,
     seen: &SessionState,
-) -> Result<Taken, StoreError> {
+) -> Result<TakeOver, StoreError> {
     if shared.is_closing() {
-        return Ok(Taken::Not);
+        return Ok(TakeOver::Not);
     }
     let restarter = shared.recovery_handlers.of(seen);
     let permit = match &restarter {
@@ -60,16 +60,16 @@ pub(in crate::session) async fn take_over(
         // As many run here as may: another server may have room, or we later.
         Some(_) => match Permit::new(shared, seen.info.owner.as_ref()) {
             Ok(permit) => Some(permit),
-            Err(_) => return Ok(Taken::Not),
+            Err(_) => return Ok(TakeOver::Not),
         },
     };
     let claim = match claim(shared, &entry.id, seen).await {
         Ok(Some(claim)) => claim,
         // Somebody else was faster, or its owner is back.
-        Ok(None) | Err(StoreError::Held | StoreError::Sealed) => return Ok(Taken::Not),
+        Ok(None) | Err(StoreError::Held | StoreError::Sealed) => return Ok(TakeOver::Not),
         Err(error) => return Err(error),
     };
-    let Claim {
+    let ClaimedOrphan {
         mut claimed,
         at,
         slot,
@@ -79,9 +79,9 @@ pub(in crate::session) async fn take_over(
         drop(slot);
         let mut commands = own(shared, entry, claimed.epoch, at);
         let verdict = judge(shared, entry, &claimed, restarter, &mut commands).await;
-        if let Verdict::GoesOn(on, written) = verdict {
+        if let RecoveryDecision::GoesOn(on, written) = verdict {
             tracing::info!(attempt = claimed.state.attempts, "an orphan is carried on");
-            return Ok(Taken::Over(Box::new(TakenOver {
+            return Ok(TakeOver::Over(Box::new(ContinuedSession {
                 permit,
                 epoch: claimed.epoch,
                 written,
@@ -92,22 +92,22 @@ pub(in crate::session) async fn take_over(
         }
         entry.disown();
         match verdict {
-            Verdict::Ends(abort) => claimed.state.abort = abort,
-            Verdict::Released => {
+            RecoveryDecision::Ends(abort) => claimed.state.abort = abort,
+            RecoveryDecision::Released => {
                 give_back(shared, &entry.id, claimed.epoch).await;
-                return Ok(Taken::Released);
+                return Ok(TakeOver::Released);
             }
-            Verdict::Unknown(error) => return Err(error),
-            Verdict::Lost | Verdict::GoesOn(..) => return Ok(Taken::Not),
+            RecoveryDecision::Unknown(error) => return Err(error),
+            RecoveryDecision::Lost | RecoveryDecision::GoesOn(..) => return Ok(TakeOver::Not),
         }
     }
     seal_claimed(shared, &entry.id, &claimed).await?;
-    Ok(Taken::Not)
+    Ok(TakeOver::Not)
 }
 
 /// What becomes of what was claimed.
-enum Verdict {
-    GoesOn(Continuation, Written),
+enum RecoveryDecision {
+    GoesOn(Continuation, LogUsage),
     /// As aborted, if somebody wants that.
     Ends(Option<AbortRequest>),
     /// This server shuts down.
@@ -121,12 +121,12 @@ enum Verdict {
 /// Has the restarter decide, unless something else does meanwhile. Who never decides is waited for
 /// as long as a source may be silent.
 async fn judge(
-    shared: &Arc<Shared>,
-    entry: &Arc<Entry>,
+    shared: &Arc<Registry>,
+    entry: &Arc<SessionEntry>,
     claimed: &Claimed,
     restarter: Arc<dyn RecoveryHandler>,
-    commands: &mut mpsc::UnboundedReceiver<Command>,
-) -> Verdict {
+    commands: &mut mpsc::UnboundedReceiver<WriterCommand>,
+) -> RecoveryDecision {
     let limits = &shared.options.limits;
     let decided = tokio::time::timeout(
         limits.idle.min(limits.age),
@@ -138,29 +138,29 @@ async fn judge(
         decided = decided => decided,
     };
     match decided {
-        Ok(Ok(Some((on, written)))) => Verdict::GoesOn(on, written),
-        Ok(Ok(None)) => Verdict::Ends(None),
-        Ok(Err(error)) if error.is_unavailable() => Verdict::Unknown(error),
+        Ok(Ok(Some((on, written)))) => RecoveryDecision::GoesOn(on, written),
+        Ok(Ok(None)) => RecoveryDecision::Ends(None),
+        Ok(Err(error)) if error.is_unavailable() => RecoveryDecision::Unknown(error),
         Ok(Err(error)) => {
             tracing::error!(%error, "the log of an orphan can't be read");
-            Verdict::Ends(None)
+            RecoveryDecision::Ends(None)
         }
         Err(_) => {
             tracing::error!("nobody decided in time how an orphan goes on");
-            Verdict::Ends(None)
+            RecoveryDecision::Ends(None)
         }
     }
 }
 
 /// What somebody else has decided. Pending for as long as nobody has.
-async fn told(commands: &mut mpsc::UnboundedReceiver<Command>) -> Verdict {
+async fn told(commands: &mut mpsc::UnboundedReceiver<WriterCommand>) -> RecoveryDecision {
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Abort(abort) => return Verdict::Ends(Some(abort)),
-            Command::Fenced => return Verdict::Lost,
-            Command::Release => return Verdict::Released,
+            WriterCommand::Abort(abort) => return RecoveryDecision::Ends(Some(abort)),
+            WriterCommand::Fenced => return RecoveryDecision::Lost,
+            WriterCommand::Release => return RecoveryDecision::Released,
             // The writer to come finds them in the store.
-            Command::Answered(_) => {}
+            WriterCommand::Answered(_) => {}
         }
     }
     std::future::pending().await
@@ -168,30 +168,30 @@ async fn told(commands: &mut mpsc::UnboundedReceiver<Command>) -> Verdict {
 
 /// From here on the lease is renewed, and commands are kept for the writer to come.
 fn own(
-    shared: &Shared,
-    entry: &Entry,
+    shared: &Registry,
+    entry: &SessionEntry,
     epoch: Epoch,
     at: Instant,
-) -> mpsc::UnboundedReceiver<Command> {
+) -> mpsc::UnboundedReceiver<WriterCommand> {
     let (commands, received) = mpsc::unbounded_channel();
-    entry.own(Owned {
+    entry.own(Ownership {
         epoch,
         lease_until: at + shared.options.lease,
         commands,
     });
     if shared.is_releasing() {
-        entry.command(Command::Release);
+        entry.command(WriterCommand::Release);
     }
     received
 }
 
 /// Has the restarter decide, once the hot log has all that the former owner wrote.
 async fn decide(
-    shared: &Arc<Shared>,
-    entry: &Arc<Entry>,
+    shared: &Arc<Registry>,
+    entry: &Arc<SessionEntry>,
     claimed: &Claimed,
     restarter: Arc<dyn RecoveryHandler>,
-) -> Result<Option<(Continuation, Written)>, StoreError> {
+) -> Result<Option<(Continuation, LogUsage)>, StoreError> {
     let Claimed { state, request, .. } = claimed;
     catch_up(shared, entry, state).await?;
     let gone = || StoreError::unavailable(false, "the session is no longer followed here");
@@ -219,7 +219,11 @@ async fn decide(
 }
 
 /// Publishes what the former owner wrote before it was fenced.
-async fn catch_up(shared: &Shared, entry: &Entry, state: &SessionState) -> Result<(), StoreError> {
+async fn catch_up(
+    shared: &Registry,
+    entry: &SessionEntry,
+    state: &SessionState,
+) -> Result<(), StoreError> {
     let tail = state.tail;
     if entry.log.tail() > tail {
         // The store has lost what readers here were shown: nothing may follow that.
@@ -247,10 +251,10 @@ async fn catch_up(shared: &Shared, entry: &Entry, state: &SessionState) -> Resul
 
 /// What counts against the limits of the session.
 async fn written(
-    shared: &Shared,
-    entry: &Entry,
+    shared: &Registry,
+    entry: &SessionEntry,
     state: &SessionState,
-) -> Result<Written, StoreError> {
+) -> Result<LogUsage, StoreError> {
     let tail = state.tail;
     let mut bytes = 0;
     let mut at = Position::START;
@@ -263,7 +267,7 @@ async fn written(
         at = Position::tagged(last.last(), last.epoch().tag());
         bytes += chunks.iter().map(|chunk| chunk.bytes() as u64).sum::<u64>();
     }
-    Ok(Written {
+    Ok(LogUsage {
         tail,
         bytes,
         waiting: state.status == Status::Waiting,

@@ -5,7 +5,7 @@ use std::{
 };
 
 use crate::{
-    session::{Inbox, entry::Entry, registry::Shared},
+    session::{Inbox, entry::SessionEntry, registry::Registry},
     store::{AnswerOutcome, BoxFuture, StoreError, StoredAnswer},
 };
 
@@ -13,26 +13,26 @@ use super::Retry;
 
 /// Fetches what is answered to a session's source from the store, as often as there is more of it,
 /// and closes what the source waits for no longer.
-pub(super) struct Collect {
+pub(super) struct AnswerCollector {
     inbox: Inbox,
     // How many were fetched, and how many there are as far as we know.
     fetched: usize,
     there: usize,
     fetching: Option<BoxFuture<'static, Result<Vec<StoredAnswer>, StoreError>>>,
     retry: Retry,
-    closing: Option<Closing>,
+    closing: Option<PendingClose>,
     // An answer is in the store that nobody told of.
     untold: bool,
     closings: Retry,
 }
 
 /// A name under which no answer is taken any more, once the store knows it.
-struct Closing {
+struct PendingClose {
     name: Arc<str>,
     sent: Option<BoxFuture<'static, Result<AnswerOutcome, StoreError>>>,
 }
 
-impl Collect {
+impl AnswerCollector {
     pub(super) fn new(inbox: Inbox) -> Self {
         Self {
             inbox,
@@ -56,7 +56,7 @@ impl Collect {
     }
 
     /// Delivers what there is, and closes what is to be closed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, entry: &Entry) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Registry, entry: &SessionEntry) {
         loop {
             self.poll_answers(cx, shared, entry);
             if self.poll_closings(cx, shared, entry).is_pending() {
@@ -66,11 +66,16 @@ impl Collect {
     }
 
     /// Ready if there is something to fetch.
-    fn poll_closings(&mut self, cx: &mut Context<'_>, shared: &Shared, entry: &Entry) -> Poll<()> {
+    fn poll_closings(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &Registry,
+        entry: &SessionEntry,
+    ) -> Poll<()> {
         loop {
             let closing = match &mut self.closing {
                 Some(closing) => closing,
-                None => self.closing.insert(Closing {
+                None => self.closing.insert(PendingClose {
                     name: std::task::ready!(self.inbox.poll_close(cx)),
                     sent: None,
                 }),
@@ -115,7 +120,7 @@ impl Collect {
         }
     }
 
-    fn poll_answers(&mut self, cx: &mut Context<'_>, shared: &Shared, entry: &Entry) {
+    fn poll_answers(&mut self, cx: &mut Context<'_>, shared: &Registry, entry: &SessionEntry) {
         while self.fetching.is_some() || self.untold || self.fetched < self.there {
             if self.fetching.is_none() && self.retry.poll_ready(cx).is_pending() {
                 return;
@@ -154,7 +159,7 @@ impl Collect {
     }
 }
 
-impl Drop for Collect {
+impl Drop for AnswerCollector {
     fn drop(&mut self) {
         self.inbox.end();
     }

@@ -5,7 +5,7 @@ use crate::{
 
 /// What a writer is told from outside.
 #[derive(Debug)]
-pub(in crate::session) enum Command {
+pub(in crate::session) enum WriterCommand {
     /// The wish is stored: end the session.
     Abort(AbortRequest),
     /// So many answers are stored for the session.
@@ -18,7 +18,7 @@ pub(in crate::session) enum Command {
 
 /// How a writer ended.
 #[derive(Debug)]
-pub(in crate::session) enum End {
+pub(in crate::session) enum WriterEnd {
     /// The session is sealed.
     Sealed(Outcome),
     /// Another server writes the session now.

@@ -12,8 +12,8 @@ mod task;
 mod watch;
 
 pub(super) use self::{
-    command::{Command, End},
-    pen::Written,
+    command::{WriterCommand, WriterEnd},
+    pen::LogUsage,
     retry::{Retry, within},
     task::Writer,
 };

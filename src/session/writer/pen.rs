@@ -18,7 +18,7 @@ const BATCH_BYTES: usize = 16 * 1024;
 /// Records are collected into an open batch. A batch that is frozen never changes: it is sent, and
 /// sent again, until the store answers definitely, and nothing overtakes it.
 #[derive(Debug)]
-pub(super) struct Pen {
+pub(super) struct AppendBuffer {
     epoch: Epoch,
     // Of the first record of the open batch.
     next: Lsn,
@@ -38,7 +38,7 @@ pub(super) struct Pen {
 
 /// What is in the log of a session that was taken over.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::session) struct Written {
+pub(in crate::session) struct LogUsage {
     pub(in crate::session) tail: Lsn,
     /// Of all records together.
     pub(in crate::session) bytes: u64,
@@ -46,7 +46,7 @@ pub(in crate::session) struct Written {
     pub(in crate::session) waiting: bool,
 }
 
-impl Pen {
+impl AppendBuffer {
     /// The pen of an owner whose log is empty. A session is kept for `keep` after its end.
     pub(super) fn new(epoch: Epoch, limits: Limits, keep: Duration) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Pen {
     }
 
     /// The same pen, of an owner who goes on after what somebody else has written.
-    pub(super) fn after(self, written: Written) -> Self {
+    pub(super) fn after(self, written: LogUsage) -> Self {
         Self {
             next: written.tail.next(),
             records: written.tail.get(),
@@ -216,9 +216,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Words;
+    struct TestFormat;
 
-    impl Format for Words {
+    impl Format for TestFormat {
         fn number(&self) -> u16 {
             0
         }
@@ -228,11 +228,11 @@ mod tests {
         }
     }
 
-    fn pen(limits: Limits) -> Pen {
-        Pen::new(Epoch::first(), limits, Duration::ZERO)
+    fn pen(limits: Limits) -> AppendBuffer {
+        AppendBuffer::new(Epoch::first(), limits, Duration::ZERO)
     }
 
-    fn write(pen: &mut Pen, size: usize, mark: Mark) -> Result<(), Ending> {
+    fn write(pen: &mut AppendBuffer, size: usize, mark: Mark) -> Result<(), Ending> {
         pen.paper().extend_from_slice(&vec![b'x'; size]);
         pen.accept(mark)
     }
@@ -277,7 +277,7 @@ mod tests {
         pen.freeze();
         let sent = pen.front().cloned().unwrap();
         write(&mut pen, 2, Mark::Event).unwrap();
-        pen.end(&Ending::Idle, &Words);
+        pen.end(&Ending::Idle, &TestFormat);
         pen.freeze();
         assert_eq!(pen.front(), Some(&sent));
         assert_eq!(pen.acknowledged(), Some(sent));
@@ -296,7 +296,7 @@ mod tests {
         write(&mut pen, 9, Mark::Event).unwrap();
         pen.freeze();
         write(&mut pen, 9, Mark::Event).unwrap();
-        assert!(pen.refused(&Words));
+        assert!(pen.refused(&TestFormat));
         let (chunk, then) = pen.acknowledged().unwrap();
         assert_eq!((chunk.first(), chunk.len()), (Lsn::new(2), 1));
         assert!(matches!(then, AfterAppend::Seal(_)));
@@ -309,12 +309,12 @@ mod tests {
         for _ in 0..5 {
             write(&mut pen, 4, Mark::Event).unwrap();
         }
-        pen.end(&Ending::Complete, &Words);
+        pen.end(&Ending::Complete, &TestFormat);
         pen.freeze();
         let mut parts = Vec::new();
         while let Some((chunk, _)) = pen.front() {
             if chunk.bytes() > 8 {
-                assert!(pen.refused(&Words));
+                assert!(pen.refused(&TestFormat));
             } else {
                 parts.extend(pen.acknowledged());
             }
@@ -332,15 +332,18 @@ mod tests {
     #[test]
     fn an_ending_that_the_store_never_takes_is_not_tried_for_ever() {
         let mut pen = pen(Limits::default());
-        pen.end(&Ending::Complete, &Words);
+        pen.end(&Ending::Complete, &TestFormat);
         pen.freeze();
-        assert!(pen.refused(&Words), "the shorter ending of a limit may fit");
-        assert!(!pen.refused(&Words));
+        assert!(
+            pen.refused(&TestFormat),
+            "the shorter ending of a limit may fit"
+        );
+        assert!(!pen.refused(&TestFormat));
     }
 
     #[test]
     fn who_takes_over_goes_on_after_the_tail_and_within_what_is_left_of_the_limits() {
-        let written = Written {
+        let written = LogUsage {
             tail: Lsn::new(3),
             bytes: 6,
             waiting: true,
@@ -362,19 +365,19 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum BufferStep {
         Write(usize),
         Freeze,
         Acknowledge,
         End,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = BufferStep> {
         prop_oneof![
-            5 => (0..40_usize).prop_map(Step::Write),
-            3 => Just(Step::Freeze),
-            3 => Just(Step::Acknowledge),
-            1 => Just(Step::End),
+            5 => (0..40_usize).prop_map(BufferStep::Write),
+            3 => Just(BufferStep::Freeze),
+            3 => Just(BufferStep::Acknowledge),
+            1 => Just(BufferStep::End),
         ]
     }
 
@@ -387,18 +390,18 @@ mod tests {
             let mut log = Vec::new();
             for step in steps {
                 match step {
-                    Step::Write(size) if !pen.has_ended() => {
+                    BufferStep::Write(size) if !pen.has_ended() => {
                         if let Err(ending) = write(&mut pen, size, Mark::Event) {
-                            pen.end(&ending, &Words);
+                            pen.end(&ending, &TestFormat);
                         }
                     }
-                    Step::Write(_) => {}
-                    Step::Freeze => pen.freeze(),
-                    Step::Acknowledge => log.extend(pen.acknowledged()),
-                    Step::End => pen.end(&Ending::Complete, &Words),
+                    BufferStep::Write(_) => {}
+                    BufferStep::Freeze => pen.freeze(),
+                    BufferStep::Acknowledge => log.extend(pen.acknowledged()),
+                    BufferStep::End => pen.end(&Ending::Complete, &TestFormat),
                 }
             }
-            pen.end(&Ending::Complete, &Words);
+            pen.end(&Ending::Complete, &TestFormat);
             pen.freeze();
             log.extend(std::iter::from_fn(|| pen.acknowledged()));
             let lsns: Vec<u64> = log

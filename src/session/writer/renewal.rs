@@ -5,30 +5,30 @@ use tokio::time::Instant;
 use super::retry::Retry;
 use crate::{
     log::Epoch,
-    session::{entry::Entry, registry::Shared},
+    session::{entry::SessionEntry, registry::Registry},
     store::{BoxFuture, SessionState, StoreError},
 };
 
 /// Renews the lease where a writer can't go on without one: before the source is polled for the
 /// first time, and after a record that something comes of. Otherwise the appends renew it.
 #[derive(Default)]
-pub(super) struct Renewal {
-    sent: Option<Sent>,
+pub(super) struct LeaseRenewal {
+    sent: Option<PendingRenewal>,
     retry: Retry,
 }
 
-struct Sent {
+struct PendingRenewal {
     at: Instant,
     answer: BoxFuture<'static, Result<SessionState, StoreError>>,
 }
 
-impl Renewal {
+impl LeaseRenewal {
     /// Ready once the lease runs, or with the store's refusal; an outage of the store is sat out.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &Shared,
-        entry: &Entry,
+        shared: &Registry,
+        entry: &SessionEntry,
         epoch: Epoch,
     ) -> Poll<Result<(), StoreError>> {
         let lease = shared.options.lease;
@@ -36,7 +36,7 @@ impl Renewal {
             std::task::ready!(self.retry.poll_ready(cx));
             let sent = self.sent.get_or_insert_with(|| {
                 let (store, id) = (shared.store.clone(), entry.id.clone());
-                Sent {
+                PendingRenewal {
                     at: Instant::now(),
                     answer: Box::pin(async move {
                         let answer = store.renew(&[(id, epoch)], lease).await.pop();

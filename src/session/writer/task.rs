@@ -14,16 +14,16 @@ use tokio::{
 };
 
 use super::{
-    collect::Collect,
-    command::{Command, End},
-    pen::{Pen, Written},
-    renewal::Renewal,
+    collect::AnswerCollector,
+    command::{WriterCommand, WriterEnd},
+    pen::{AppendBuffer, LogUsage},
+    renewal::LeaseRenewal,
     retry::Retry,
-    watch::Watch,
+    watch::StoreWatch,
 };
 use crate::{
     log::{Ending, Epoch, Status},
-    session::{Inbox, Mark, ReadError, Source, entry::Entry, registry::Shared},
+    session::{Inbox, Mark, ReadError, Source, entry::SessionEntry, registry::Registry},
     store::{AbortRequest, AfterAppend, Appended, BoxFuture, StoreError},
 };
 
@@ -35,24 +35,24 @@ const HOLD: Duration = Duration::from_millis(2);
 /// One append is in flight at a time. While it is, and while the store doesn't answer, the source
 /// is pulled on until the buffer is full.
 pub(in crate::session) struct Writer {
-    shared: Arc<Shared>,
-    entry: Arc<Entry>,
+    shared: Arc<Registry>,
+    entry: Arc<SessionEntry>,
     source: Option<Pin<Box<dyn Source>>>,
     // The source was polled: whatever it costs is being paid.
     begun: bool,
     // The source may be polled only once all that it gave is acknowledged.
     settling: bool,
-    pen: Pen,
-    commands: mpsc::UnboundedReceiver<Command>,
-    append: Option<Sent>,
+    pen: AppendBuffer,
+    commands: mpsc::UnboundedReceiver<WriterCommand>,
+    append: Option<PendingAppend>,
     // When the batch in front was sent for the first time.
     first_sent: Option<Instant>,
     // When an append that hangs is next of interest.
     late: Option<Pin<Box<Sleep>>>,
-    renewal: Renewal,
-    watch: Watch,
+    renewal: LeaseRenewal,
+    watch: StoreWatch,
     // What is answered to the source, if it asks.
-    answers: Option<Collect>,
+    answers: Option<AnswerCollector>,
     retry: Retry,
     releasing: bool,
     heard: Instant,
@@ -60,7 +60,7 @@ pub(in crate::session) struct Writer {
     timer: Pin<Box<Sleep>>,
 }
 
-struct Sent {
+struct PendingAppend {
     at: Instant,
     answer: BoxFuture<'static, Result<Appended, StoreError>>,
 }
@@ -68,17 +68,17 @@ struct Sent {
 impl Writer {
     /// The writer of a session that was just created.
     pub(in crate::session) fn new(
-        shared: Arc<Shared>,
-        entry: Arc<Entry>,
+        shared: Arc<Registry>,
+        entry: Arc<SessionEntry>,
         epoch: Epoch,
-        commands: mpsc::UnboundedReceiver<Command>,
+        commands: mpsc::UnboundedReceiver<WriterCommand>,
         source: Pin<Box<dyn Source>>,
     ) -> Self {
         let options = &shared.options;
         let now = Instant::now();
         let until = options.limits.idle.min(options.limits.age);
         Self {
-            pen: Pen::new(epoch, options.limits.clone(), options.retention.keep),
+            pen: AppendBuffer::new(epoch, options.limits.clone(), options.retention.keep),
             source: Some(source),
             begun: false,
             settling: false,
@@ -86,8 +86,8 @@ impl Writer {
             append: None,
             first_sent: None,
             late: None,
-            renewal: Renewal::default(),
-            watch: Watch::new(epoch),
+            renewal: LeaseRenewal::default(),
+            watch: StoreWatch::new(epoch),
             answers: None,
             retry: Retry::default(),
             releasing: false,
@@ -101,12 +101,12 @@ impl Writer {
 
     /// The same writer, of a source that finds here what is answered to it.
     pub(in crate::session) fn answering(mut self, inbox: Option<Inbox>) -> Self {
-        self.answers = inbox.map(Collect::new);
+        self.answers = inbox.map(AnswerCollector::new);
         self
     }
 
     /// The same writer, of a session that is this old and was taken over after what is written.
-    pub(in crate::session) fn after(mut self, written: Written, age: Duration) -> Self {
+    pub(in crate::session) fn after(mut self, written: LogUsage, age: Duration) -> Self {
         self.pen = self.pen.after(written);
         self.started = self.started.checked_sub(age).unwrap_or(self.started);
         let limits = &self.shared.options.limits;
@@ -118,7 +118,7 @@ impl Writer {
     }
 
     /// Writes the first record, if there is one, then whatever the source gives, to the end.
-    pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> End {
+    pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> WriterEnd {
         if let Some(first) = first {
             self.pen.paper().extend_from_slice(first);
             if let Err(ending) = self.pen.accept(Mark::Event) {
@@ -130,7 +130,7 @@ impl Writer {
         end
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
         loop {
             if let Poll::Ready(end) = self.poll_commands(cx) {
                 return Poll::Ready(end);
@@ -153,20 +153,20 @@ impl Writer {
                 // Acknowledged: there may be room again, or the next batch to send.
                 Poll::Ready(None) => {}
                 Poll::Pending if self.releasing && self.append.is_none() => {
-                    return Poll::Ready(End::Released);
+                    return Poll::Ready(WriterEnd::Released);
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn poll_commands(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_commands(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
         while let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
             match command {
-                Command::Abort(abort) => self.abort(abort),
-                Command::Answered(count) => self.answered(count),
-                Command::Fenced => return Poll::Ready(End::Fenced),
-                Command::Release => {
+                WriterCommand::Abort(abort) => self.abort(abort),
+                WriterCommand::Answered(count) => self.answered(count),
+                WriterCommand::Fenced => return Poll::Ready(WriterEnd::Fenced),
+                WriterCommand::Release => {
                     self.drop_source();
                     self.releasing = true;
                 }
@@ -176,14 +176,16 @@ impl Writer {
     }
 
     /// Hears what other servers do to the session.
-    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
         loop {
             let heard = std::task::ready!(self.watch.poll(cx, &self.shared, &self.entry));
             match heard {
-                Ok(state) if state.epoch != self.pen.epoch() => return Poll::Ready(End::Fenced),
+                Ok(state) if state.epoch != self.pen.epoch() => {
+                    return Poll::Ready(WriterEnd::Fenced);
+                }
                 // Sealed, and not by us: never so in a store that keeps to its contract.
                 Ok(state) if state.status.outcome().is_some() && !self.pen.has_ended() => {
-                    return Poll::Ready(End::Fenced);
+                    return Poll::Ready(WriterEnd::Fenced);
                 }
                 Ok(state) => {
                     if let Some(abort) = &state.abort {
@@ -195,7 +197,7 @@ impl Writer {
                     }
                 }
                 Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
-                    return Poll::Ready(End::Gone(error));
+                    return Poll::Ready(WriterEnd::Gone(error));
                 }
                 Err(_) => {}
             }
@@ -313,7 +315,7 @@ impl Writer {
 
     /// Sends the front of what is written, and publishes what is acknowledged. Ready with an end,
     /// or with none if a batch was acknowledged.
-    fn poll_append(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+    fn poll_append(&mut self, cx: &mut Context<'_>) -> Poll<Option<WriterEnd>> {
         if self.append.is_none() {
             if self.releasing {
                 return Poll::Pending;
@@ -328,7 +330,7 @@ impl Writer {
             let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
             let at = Instant::now();
             self.first_sent.get_or_insert(at);
-            self.append = Some(Sent {
+            self.append = Some(PendingAppend {
                 at,
                 answer: Box::pin(async move { store.append(&id, chunk, then).await }),
             });
@@ -353,22 +355,22 @@ impl Writer {
                 Poll::Ready(if self.pen.refused(&*self.shared.format) {
                     None
                 } else {
-                    Some(End::Gone(error))
+                    Some(WriterEnd::Gone(error))
                 })
             }
             Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
-                Poll::Ready(Some(End::Gone(error)))
+                Poll::Ready(Some(WriterEnd::Gone(error)))
             }
             Err(error) => {
                 tracing::warn!(%error, "the store refused an append: somebody else owns the session");
-                Poll::Ready(Some(End::Fenced))
+                Poll::Ready(Some(WriterEnd::Fenced))
             }
         }
     }
 
     /// An append that the store neither takes nor refuses: readers are told, and one day it is given
     /// up. It is not sent again before it is answered.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<WriterEnd>> {
         let Some(sent) = &self.append else {
             return Poll::Pending;
         };
@@ -387,7 +389,7 @@ impl Writer {
         Poll::Pending
     }
 
-    fn acknowledged(&mut self, appended: Appended) -> Option<End> {
+    fn acknowledged(&mut self, appended: Appended) -> Option<WriterEnd> {
         if self.retry.outage().is_some() {
             // Who was not listened to was not silent.
             self.heard = Instant::now();
@@ -406,7 +408,7 @@ impl Writer {
         };
         self.entry.log.publish([chunk], status);
         if let Some(outcome) = status.outcome() {
-            return Some(End::Sealed(outcome));
+            return Some(WriterEnd::Sealed(outcome));
         }
         if let Some(abort) = appended.abort {
             self.abort(abort);
@@ -417,7 +419,7 @@ impl Writer {
     }
 
     /// Keeps what was sent, to send it again unchanged.
-    fn unanswered(&mut self) -> Poll<Option<End>> {
+    fn unanswered(&mut self) -> Poll<Option<WriterEnd>> {
         self.retry.failed();
         if self.retry.outage() >= Some(self.shared.options.patience) {
             self.entry.log.fail(ReadError::Unavailable);
@@ -456,8 +458,8 @@ impl Writer {
     }
 }
 
-fn given_up() -> End {
-    End::Gone(StoreError::unavailable(
+fn given_up() -> WriterEnd {
+    WriterEnd::Gone(StoreError::unavailable(
         true,
         "the store did not answer for as long as a session may run",
     ))

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     log::Epoch,
-    session::{entry::Entry, registry::Shared},
+    session::{entry::SessionEntry, registry::Registry},
     store::{BoxFuture, SessionState, StoreError, Version},
 };
 
@@ -19,14 +19,14 @@ const AFTER_OUTAGE: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_millis(50);
 
 /// Hears what other servers do to a session that is owned here: aborts, answers, takeovers.
-pub(super) struct Watch {
+pub(super) struct StoreWatch {
     epoch: Epoch,
     wait: Option<BoxFuture<'static, Result<SessionState, StoreError>>>,
     // When the wait began, or begins.
     since: Instant,
 }
 
-impl Watch {
+impl StoreWatch {
     /// Hears nothing yet.
     pub(super) fn new(epoch: Epoch) -> Self {
         Self {
@@ -41,7 +41,7 @@ impl Watch {
     }
 
     /// Listens from now on. What was done to this epoch by now is heard at once.
-    pub(super) fn start(&mut self, shared: &Shared, entry: &Entry) {
+    pub(super) fn start(&mut self, shared: &Registry, entry: &SessionEntry) {
         let nothing = Version::of_owner(self.epoch);
         self.listen(shared, entry, nothing, Duration::ZERO);
     }
@@ -55,8 +55,8 @@ impl Watch {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &Shared,
-        entry: &Entry,
+        shared: &Registry,
+        entry: &SessionEntry,
     ) -> Poll<Result<SessionState, StoreError>> {
         loop {
             let Some(wait) = &mut self.wait else {
@@ -82,7 +82,7 @@ impl Watch {
         }
     }
 
-    fn listen(&mut self, shared: &Shared, entry: &Entry, seen: Version, pause: Duration) {
+    fn listen(&mut self, shared: &Registry, entry: &SessionEntry, seen: Version, pause: Duration) {
         let (store, id) = (shared.store.clone(), entry.id.clone());
         self.since = Instant::now() + pause;
         self.wait = Some(Box::pin(async move {

@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::{
         log::{Digest, ServiceName},
-        store::{AfterAppend, Delete, NewSession, Seal},
+        store::{AfterAppend, DeleteMode, NewSession, Seal},
     };
 
     fn lives() -> Vec<SessionMachine> {
@@ -235,7 +235,7 @@ mod tests {
             .unwrap();
         aborted.hold(Holder(4), Duration::MAX, now).unwrap();
         let mut deleted = aborted.clone();
-        deleted.delete(Delete::Now, now).unwrap();
+        deleted.delete(DeleteMode::Now, now).unwrap();
         lives.extend([fresh, aborted, deleted]);
         lives
     }

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     log::{Chunk, Epoch, EpochTag, Lsn, Position, Status},
     store::{
-        AbortRequest, AfterAppend, Appended, Created, Delete, Holder, Lease, NewSession,
+        AbortRequest, AfterAppend, Appended, Created, DeleteMode, Holder, Lease, NewSession,
         SessionMeta, SessionState, StoreError, StoredAnswer, Token, Tombstone,
         machine::{
             answers::{AnswerEffect, AnswerLog},
@@ -255,7 +255,7 @@ impl SessionMachine {
     }
 
     /// Ends it all but for the tombstone; says whether anything changed.
-    pub fn delete(&mut self, how: Delete, now: Duration) -> Result<bool, StoreError> {
+    pub fn delete(&mut self, how: DeleteMode, now: Duration) -> Result<bool, StoreError> {
         match self.check_present(now) {
             Err(StoreError::Gone(_)) => return Ok(false),
             other => other?,

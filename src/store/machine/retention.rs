@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::store::{Delete, Holder};
+use crate::store::{DeleteMode, Holder};
 
 /// For how long a session is kept, and what stands where it was.
 #[derive(Debug, Clone)]
@@ -78,10 +78,10 @@ impl RetentionState {
     }
 
     /// Whether this way of deleting has to wait for another server.
-    pub(super) fn is_held(&self, how: Delete, now: Duration) -> bool {
+    pub(super) fn is_held(&self, how: DeleteMode, now: Duration) -> bool {
         match how {
-            Delete::Now => false,
-            Delete::Released(by) => self
+            DeleteMode::Now => false,
+            DeleteMode::Released(by) => self
                 .holds
                 .iter()
                 .any(|&(who, held)| who != by && held > now),

@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName},
     store::{
-        AbortRequest, AfterAppend, Created, Delete, Holder, Lease, NewSession, Seal, SessionMeta,
-        StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, NewSession, Seal,
+        SessionMeta, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -114,7 +114,7 @@ fn an_append_is_checked_in_the_order_of_the_contract() {
             let epoch = machine.epoch();
             assert_eq!(machine.push(3, 1, epoch, then, 0), "added");
             if expected == deleted {
-                machine.delete(Delete::Now, secs(1)).unwrap();
+                machine.delete(DeleteMode::Now, secs(1)).unwrap();
             }
             let by = if ours { epoch } else { stranger };
             let is = machine.push(first, len, by, AfterAppend::Streaming, 1);
@@ -204,7 +204,7 @@ fn times_past_the_end_of_time_do_no_harm() {
 
 /// What anybody may do to a session at any time. Epochs and LSNs are near the right ones.
 #[derive(Debug, Clone)]
-enum Act {
+enum Operation {
     Pass(u64),
     Claim {
         stale: bool,
@@ -233,18 +233,18 @@ enum Act {
     Delete,
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+fn acts() -> impl Strategy<Value = Vec<Operation>> {
     let act = prop_oneof![
-        4 => (0..15u64).prop_map(Act::Pass),
-        4 => (any::<bool>(), 2..6u128).prop_map(|(stale, token)| Act::Claim { stale, token }),
-        2 => (any::<bool>(), 0..15u64).prop_map(|(stale, lease)| Act::Renew { stale, lease }),
+        4 => (0..15u64).prop_map(Operation::Pass),
+        4 => (any::<bool>(), 2..6u128).prop_map(|(stale, token)| Operation::Claim { stale, token }),
+        2 => (any::<bool>(), 0..15u64).prop_map(|(stale, lease)| Operation::Renew { stale, lease }),
         8 => (any::<bool>(), -2..=2i64, 1..4usize, 0..8u8)
-            .prop_map(|(stale, off, len, then)| Act::Append { stale, off, len, then }),
-        1 => Just(Act::Abort),
-        3 => (0..3u8, 0..2u8).prop_map(|(name, content)| Act::Answer { name, content }),
-        2 => (0..3u64, 0..30u64).prop_map(|(by, keep)| Act::Hold { by, keep }),
-        1 => (0..3u64).prop_map(Act::Release),
-        1 => Just(Act::Delete),
+            .prop_map(|(stale, off, len, then)| Operation::Append { stale, off, len, then }),
+        1 => Just(Operation::Abort),
+        3 => (0..3u8, 0..2u8).prop_map(|(name, content)| Operation::Answer { name, content }),
+        2 => (0..3u64, 0..30u64).prop_map(|(by, keep)| Operation::Hold { by, keep }),
+        1 => (0..3u64).prop_map(Operation::Release),
+        1 => Just(Operation::Delete),
     ];
     vec(act, 1..60)
 }
@@ -262,8 +262,8 @@ proptest! {
             let here = machine.check_present(now).is_ok();
             let epoch = |is_stale| if is_stale { stale } else { before.epoch };
             match act {
-                Act::Pass(time) => now += secs(time),
-                Act::Claim { stale: old, token } => {
+                Operation::Pass(time) => now += secs(time),
+                Operation::Claim { stale: old, token } => {
                     if let Ok(new) = machine.claim(epoch(old), Token(token), secs(LEASE), now) {
                         prop_assert!(here && before.status.outcome().is_none());
                         if new != before.epoch {
@@ -275,13 +275,13 @@ proptest! {
                         }
                     }
                 }
-                Act::Renew { stale: old, lease } => {
+                Operation::Renew { stale: old, lease } => {
                     if machine.renew(epoch(old), secs(lease), now).is_ok() {
                         prop_assert_eq!(epoch(old), before.epoch);
                         prop_assert_eq!(machine.state(now).lease.is_over(), lease == 0);
                     }
                 }
-                Act::Append { stale: old, off, len, then } => {
+                Operation::Append { stale: old, off, len, then } => {
                     let first = before.tail.next().get().saturating_add_signed(off).max(1);
                     let chunk = chunk(first, len, epoch(old));
                     let then = match then { 0 => seal(20), 1 => AfterAppend::Waiting, _ => AfterAppend::Streaming };
@@ -300,7 +300,7 @@ proptest! {
                         _ => prop_assert_eq!(machine.state(now).version(), before.version()),
                     }
                 }
-                Act::Abort => {
+                Operation::Abort => {
                     let abort = AbortRequest { reason: Some(format!("{now:?}").into()) };
                     let open = here && before.status.outcome().is_none();
                     drop(machine.abort(abort, now));
@@ -308,7 +308,7 @@ proptest! {
                     prop_assert_eq!(after.is_some(), before.abort.is_some() || open);
                     prop_assert!(before.abort.is_none() || before.abort == after);
                 }
-                Act::Answer { name, content } => {
+                Operation::Answer { name, content } => {
                     let known = machine.answers_after(0, now);
                     let answer = StoredAnswer::new(name.to_string(), vec![content]);
                     let there = known.iter().flatten().find(|it| it.name == answer.name).cloned();
@@ -328,15 +328,15 @@ proptest! {
                         Err(_) => prop_assert!(!here),
                     }
                 }
-                Act::Hold { by, keep } => {
+                Operation::Hold { by, keep } => {
                     if machine.hold(Holder(by), secs(keep), now).is_ok() {
                         kept = kept.max(now + secs(keep));
                     }
                 }
-                Act::Release(by) => {
-                    deleted |= matches!(machine.delete(Delete::Released(Holder(by)), now), Ok(true));
+                Operation::Release(by) => {
+                    deleted |= matches!(machine.delete(DeleteMode::Released(Holder(by)), now), Ok(true));
                 }
-                Act::Delete => deleted |= matches!(machine.delete(Delete::Now, now), Ok(true)),
+                Operation::Delete => deleted |= matches!(machine.delete(DeleteMode::Now, now), Ok(true)),
             }
             let after = machine.state(now);
             prop_assert!(after.tail >= before.tail);

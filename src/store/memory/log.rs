@@ -7,12 +7,12 @@ use crate::log::{Chunk, ChunkBuilder, EpochTag, Lsn, Position};
 /// a few times at most however small the appends are, and a finished log has few pieces, none of
 /// which keeps a larger buffer alive.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Log {
-    pieces: Vec<Piece>,
+pub(super) struct RecordLog {
+    pieces: Vec<LogPiece>,
 }
 
 #[derive(Debug, Clone)]
-struct Piece {
+struct LogPiece {
     chunk: Chunk,
     // Whether its buffer holds nothing but its records.
     tight: bool,
@@ -23,7 +23,7 @@ const BIG: usize = 64 << 10;
 // So many small pieces are put together even if they are small together.
 const MANY: usize = 64;
 
-impl Log {
+impl RecordLog {
     pub(super) fn push(&mut self, chunk: Chunk) {
         if self
             .pieces
@@ -32,7 +32,7 @@ impl Log {
         {
             self.settle();
         }
-        self.pieces.push(Piece {
+        self.pieces.push(LogPiece {
             chunk,
             tight: false,
         });
@@ -121,7 +121,7 @@ impl Log {
 }
 
 /// These pieces, which follow one another in one epoch, in one buffer of just their size.
-fn merged(run: &[Piece]) -> Piece {
+fn merged(run: &[LogPiece]) -> LogPiece {
     let mut all = ChunkBuilder::new();
     all.buffer()
         .reserve(run.iter().map(|piece| piece.chunk.bytes()).sum());
@@ -131,7 +131,7 @@ fn merged(run: &[Piece]) -> Piece {
         }
     }
     let first = &run[0].chunk;
-    Piece {
+    LogPiece {
         chunk: all
             .take(first.first(), first.epoch())
             .unwrap_or_else(|| first.clone()),
@@ -149,8 +149,8 @@ mod tests {
     }
 
     /// A log of so many appends of one record each, and what the records are.
-    fn log(appends: u64, size: usize) -> Log {
-        let mut log = Log::default();
+    fn log(appends: u64, size: usize) -> RecordLog {
+        let mut log = RecordLog::default();
         for lsn in 1..=appends {
             log.push(one(lsn, size, 1));
         }
@@ -167,7 +167,7 @@ mod tests {
         lsn.to_be_bytes().into_iter().cycle().take(size).collect()
     }
 
-    fn check(log: &Log, appends: u64, size: usize) {
+    fn check(log: &RecordLog, appends: u64, size: usize) {
         let page = log.read(Position::START, usize::MAX);
         let mut lsn = 0;
         for found in page.iter().flat_map(Chunk::records) {

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::log::Log;
+use super::log::RecordLog;
 use crate::store::{machine::SessionMachine, table::HasMachine};
 
 /// What is kept of a session.
@@ -9,7 +9,7 @@ pub(super) struct MemorySession {
     pub(super) machine: SessionMachine,
     // Empty once the session is sealed: nobody will claim it.
     pub(super) request: Bytes,
-    pub(super) log: Log,
+    pub(super) log: RecordLog,
     // Whether the log and request were dropped because the session is gone.
     pub(super) cleared: bool,
 }
@@ -17,7 +17,7 @@ pub(super) struct MemorySession {
 impl MemorySession {
     /// Drops what a tombstone doesn't need.
     pub(super) fn clear(&mut self) {
-        self.log = Log::default();
+        self.log = RecordLog::default();
         self.request = Bytes::new();
         self.cleared = true;
     }

@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Memory, log::Log, session::MemorySession};
+use super::{Memory, log::RecordLog, session::MemorySession};
 use crate::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoredAnswer, Token, Version,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -135,7 +135,7 @@ impl Store for Memory {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         soon(move || self.delete_now(id, how))
     }
@@ -173,7 +173,7 @@ impl Memory {
         let kept = MemorySession {
             machine,
             request: new.request,
-            log: Log::default(),
+            log: RecordLog::default(),
             cleared: false,
         };
         index.insert(id, kept);
@@ -251,7 +251,7 @@ impl Memory {
         })
     }
 
-    fn delete_now(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
+    fn delete_now(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let entry = self.table.entry(id)?;
         let due = {
             let (mut kept, now) = (entry.lock(), self.table.now());

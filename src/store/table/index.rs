@@ -10,7 +10,7 @@ use crate::{log::SessionId, store::table::entry::TableEntry};
 #[derive(Debug)]
 pub struct TableIndex<K> {
     ids: HashMap<SessionId, Arc<TableEntry<K>>>,
-    numbers: BTreeMap<u64, Entry<K>>,
+    numbers: BTreeMap<u64, IndexEntry<K>>,
     unsealed: BTreeSet<u64>,
     // Only a hint: a session that was held since then is due later. At most one entry each.
     due: BTreeSet<(Duration, u64)>,
@@ -18,7 +18,7 @@ pub struct TableIndex<K> {
 }
 
 #[derive(Debug)]
-struct Entry<K> {
+struct IndexEntry<K> {
     entry: Arc<TableEntry<K>>,
     due: Option<Duration>,
 }
@@ -67,12 +67,12 @@ impl<K> TableIndex<K> {
         let number = entry.number;
         self.last = self.last.max(number);
         self.ids.insert(entry.id.clone(), entry.clone());
-        self.numbers.insert(number, Entry { entry, due: None });
+        self.numbers.insert(number, IndexEntry { entry, due: None });
         self.unsealed.insert(number);
     }
 
     pub fn remove(&mut self, number: u64) {
-        let Some(Entry { entry, due }) = self.numbers.remove(&number) else {
+        let Some(IndexEntry { entry, due }) = self.numbers.remove(&number) else {
             return;
         };
         self.unsealed.remove(&number);

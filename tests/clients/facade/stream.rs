@@ -10,7 +10,7 @@ use unbroken::{
     chat::{Capabilities, ChatEvent, SessionInfo},
     durable::digest_of,
     log::{Lsn, Position, ServiceName, SessionId},
-    session::{Mark, Session, Sessions, Source, Start},
+    session::{Mark, Session, SessionSpec, Sessions, Source},
 };
 
 use super::messages::Kind;
@@ -39,7 +39,7 @@ impl Stream {
     pub(super) async fn start(sessions: &Sessions, name: &str, kind: Kind) -> Self {
         let (said, source) = mpsc::unbounded_channel();
         let first: ChatEvent = SessionInfo::new(Capabilities::new()).into();
-        let start = Start::new(
+        let start = SessionSpec::new(
             id(name),
             ServiceName::new("facade"),
             digest_of(["facade", name]),

@@ -12,6 +12,6 @@ mod report;
 pub mod store;
 
 pub use crate::{
-    fault::{Fault, FaultStore, Faults, Jump, Op, Rates, Rewind},
+    fault::{ClockJump, Fault, FaultStore, Faults, Op, Rates, Rewind},
     report::{Finding, Report, Verdict},
 };

@@ -96,23 +96,23 @@ impl fmt::Display for Report {
 
 /// Why a case stops before its end.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum CaseStop {
     Failed(String),
     NotApplicable(Cow<'static, str>),
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for CaseStop {
     fn from(error: StoreError) -> Self {
         Self::Failed(format!("a call that has to succeed answered {error:?}"))
     }
 }
 
-impl From<Result<(), Stop>> for Verdict {
-    fn from(result: Result<(), Stop>) -> Self {
+impl From<Result<(), CaseStop>> for Verdict {
+    fn from(result: Result<(), CaseStop>) -> Self {
         match result {
             Ok(()) => Self::Passed,
-            Err(Stop::Failed(seen)) => Self::Failed(seen),
-            Err(Stop::NotApplicable(reason)) => Self::NotApplicable(reason),
+            Err(CaseStop::Failed(seen)) => Self::Failed(seen),
+            Err(CaseStop::NotApplicable(reason)) => Self::NotApplicable(reason),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Finding {
         name: &'static str,
         rule: &'static str,
         patience: Duration,
-        case: impl Future<Output = Result<(), Stop>> + Send + 'static,
+        case: impl Future<Output = Result<(), CaseStop>> + Send + 'static,
     ) -> Self {
         let mut task = tokio::spawn(case);
         let verdict = match tokio::time::timeout(patience, &mut task).await {
@@ -146,7 +146,7 @@ impl Finding {
 macro_rules! ensure {
     ($holds:expr, $($seen:tt)+) => {
         if !$holds {
-            return Err($crate::report::Stop::Failed(format!($($seen)+)));
+            return Err($crate::report::CaseStop::Failed(format!($($seen)+)));
         }
     };
 }

@@ -1,6 +1,4 @@
 //! Each fault of the fault-injecting store does what it says, and nothing happens without one.
-#![cfg(feature = "testing")]
-
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,11 +6,11 @@ use tokio::time::Instant;
 use unbroken::{
     log::{ChunkBuilder, Digest, Epoch, Lsn, ServiceName, SessionId},
     store::{
-        AbortRequest, AfterAppend, Created, Delete, Filter, Memory, NewSession, SessionMeta, Store,
-        StoreError, StoreExt, Token,
+        AbortRequest, AfterAppend, Created, DeleteMode, Filter, Memory, NewSession, SessionMeta,
+        Store, StoreError, StoreExt, Token,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Jump, Op, Rates, Rewind, store};
+use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rates, Rewind, store};
 
 fn what() -> NewSession {
     NewSession {
@@ -114,7 +112,7 @@ async fn each_renewal_of_a_lost_call_is_answered() {
 async fn a_copy_arrives_after_as_many_calls_as_were_asked_for() {
     let bed = Bed::new().await;
     bed.meets(Op::Delete, Fault::Repeat(2));
-    bed.store.delete(&bed.id, Delete::Now).await.unwrap();
+    bed.store.delete(&bed.id, DeleteMode::Now).await.unwrap();
     tokio::time::advance(Duration::from_secs(101)).await;
     // The first further call makes a new session under the id, which the copy then deletes.
     bed.store.create(&bed.id, what()).await.unwrap();
@@ -213,7 +211,7 @@ async fn a_rewind_forgets_what_happened_since() {
         matches!(ahead, Err(StoreError::Rewound { .. })),
         "{ahead:?}"
     );
-    bed.store.delete(&bed.id, Delete::Now).await.unwrap();
+    bed.store.delete(&bed.id, DeleteMode::Now).await.unwrap();
     bed.store.restore(&once);
     assert_eq!(bed.tail().await, 1);
     assert_eq!(

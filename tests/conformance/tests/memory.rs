@@ -1,6 +1,4 @@
 //! The memory store keeps the contract, and the conformance suite would notice if it didn't.
-#![cfg(feature = "testing")]
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -10,9 +10,9 @@ use tokio::{
 use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store, StoreError,
-        StoreExt, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
+        StoreError, StoreExt, StoredAnswer, Token, Version,
     },
 };
 

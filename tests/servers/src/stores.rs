@@ -34,11 +34,11 @@ async fn open_honest(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> 
             Arc::new(Disk::open(path, options).await?)
         }
         Some(("redis", _)) => {
-            let options = unbroken_redis::Options::new().prefix(format!("{space}:"));
+            let options = unbroken_redis::RedisOptions::new().prefix(format!("{space}:"));
             Arc::new(Redis::open(name, options).await?)
         }
         Some(("postgres", _)) => {
-            let options = unbroken_postgres::Options::default()
+            let options = unbroken_postgres::PostgresOptions::default()
                 .schema(space)
                 .pool_size(POOL)
                 .pool_wait(Duration::from_secs(20))

@@ -2,7 +2,7 @@
 
 use unbroken::{
     log::SessionId,
-    store::{AnswerOutcome, Delete, Store, StoreError, StoreExt, StoredAnswer},
+    store::{AnswerOutcome, DeleteMode, Store, StoreError, StoreExt, StoredAnswer},
 };
 use unbroken_disk::Disk;
 
@@ -35,7 +35,7 @@ async fn turn_over(store: &Disk, directory: &Directory) {
         push(store, &id, 1, epoch, &[&"x".repeat(30_000)])
             .await
             .unwrap();
-        store.delete(&id, Delete::Now).await.unwrap();
+        store.delete(&id, DeleteMode::Now).await.unwrap();
     }
 }
 

@@ -2,7 +2,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use unbroken::{
     log::{Lsn, Position, SessionId},
-    store::{BoxFuture, Clock, Store},
+    store::{BoxFuture, Store, StoreClock},
 };
 use unbroken_conformance::{
     Verdict,
@@ -34,7 +34,7 @@ impl Leaping {
         self.store.get_or_init(open).await
     }
 
-    fn clock(&self) -> &Clock {
+    fn clock(&self) -> &StoreClock {
         self.store.get().expect("the store is open").clock()
     }
 }

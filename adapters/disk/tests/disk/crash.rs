@@ -11,7 +11,7 @@ use std::{
 use crate::faulty_io::FaultyIo;
 use unbroken::{
     log::{Epoch, SessionId},
-    store::{AfterAppend, Delete, Store, StoreError, StoreExt},
+    store::{AfterAppend, DeleteMode, Store, StoreError, StoreExt},
 };
 use unbroken_disk::{Disk, DiskOptions};
 
@@ -82,7 +82,7 @@ async fn write(store: Disk, mut id: SessionId, mut epoch: Epoch) {
         // Two of three go, so that files are emptied and removed.
         if !id.as_str().as_bytes()[5].is_multiple_of(3) {
             say(&format!("deleting {id} 0"));
-            store.delete(&id, Delete::Now).await.unwrap();
+            store.delete(&id, DeleteMode::Now).await.unwrap();
             say(&format!("deleted {id} 0"));
         }
         (id, epoch) = made(&store).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::faulty_io::FaultyIo;
 use unbroken::{
     log::{Lsn, Position},
-    store::{Delete, Store, StoreError, StoreExt, Version},
+    store::{DeleteMode, Store, StoreError, StoreExt, Version},
 };
 use unbroken_disk::{Disk, DiskOptions};
 
@@ -47,7 +47,7 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
         assert!(is_lost(
             &create(&store, &unbroken::log::SessionId::random()).await
         ));
-        assert!(is_lost(&store.delete(&id, Delete::Now).await));
+        assert!(is_lost(&store.delete(&id, DeleteMode::Now).await));
         assert!(is_lost(&store.sweep(1).await));
         let renewed = store.renew(&[(id.clone(), epoch)], SECOND).await;
         assert!(renewed.iter().all(is_lost));

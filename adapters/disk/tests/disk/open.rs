@@ -5,7 +5,7 @@ use std::{fs, process::Command, time::Duration};
 use unbroken::{
     log::{ErrorCode, Lsn, Outcome, Status},
     store::{
-        AbortRequest, AfterAppend, Created, Delete, Holder, Lease, Seal, Store, StoreError,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, Seal, Store, StoreError,
         StoreExt, Token,
     },
 };
@@ -52,7 +52,7 @@ async fn what_was_stored_is_there_when_the_store_is_opened_again() {
     store.hold(&sealed, Holder(1), 3 * HOUR).await.unwrap();
 
     let (deleted, _) = made(&store).await;
-    store.delete(&deleted, Delete::Now).await.unwrap();
+    store.delete(&deleted, DeleteMode::Now).await.unwrap();
     store.close().await;
 
     let store = open(&directory).await;

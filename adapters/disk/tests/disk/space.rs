@@ -4,7 +4,7 @@ use std::fs;
 
 use unbroken::{
     log::SessionId,
-    store::{Delete, Store},
+    store::{DeleteMode, Store},
 };
 use unbroken_disk::Disk;
 
@@ -76,7 +76,7 @@ async fn what_is_deleted_or_expires_gives_its_space_back_and_the_rest_stays() {
     let mut kept = Vec::new();
     for (at, id) in sessions.drain(..).enumerate() {
         if at % 2 == 0 {
-            store.delete(&id, Delete::Now).await.unwrap();
+            store.delete(&id, DeleteMode::Now).await.unwrap();
         } else {
             kept.push(id);
         }
@@ -132,7 +132,7 @@ async fn a_reader_is_not_disturbed_while_files_are_emptied_and_removed() {
             let record = record(&id, lsn);
             push(&store, &id, lsn, epoch, &[&record]).await.unwrap();
         }
-        store.delete(&id, Delete::Now).await.unwrap();
+        store.delete(&id, DeleteMode::Now).await.unwrap();
     }
     reader.await.unwrap();
 }

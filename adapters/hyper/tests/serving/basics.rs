@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
 use tower::service_fn;
-use unbroken_hyper::{Limits, Peer, mount, serve};
+use unbroken_hyper::{Peer, ServerLimits, mount, serve};
 
 use crate::{
     client::{BOTH, Version, connect, get, post},
@@ -17,7 +17,7 @@ use crate::{
 
 #[tokio::test]
 async fn both_versions_are_answered_at_one_port_while_the_provider_is_silent() {
-    let server = start(Limits::default()).await;
+    let server = start(ServerLimits::default()).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
         let mut answer = client.get(post(MOUNT, &silence())).await;
@@ -34,7 +34,7 @@ async fn both_versions_are_answered_at_one_port_while_the_provider_is_silent() {
 
 #[tokio::test]
 async fn a_mounted_chat_knows_where_it_is() {
-    let server = start(Limits::default()).await;
+    let server = start(ServerLimits::default()).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
         let answer = client

@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use unbroken::session::Sessions;
-use unbroken_hyper::{ConnectionError, Limits, serve_connection};
+use unbroken_hyper::{ConnectionError, ServerLimits, serve_connection};
 
 use crate::{
     client::{BOTH, SOON, Version, connect, get, over, post},
@@ -32,7 +32,7 @@ pub(crate) async fn closed(mut stream: impl AsyncRead + Unpin) -> String {
 }
 
 /// A connection that is served in memory, where a paused clock is enough.
-fn connection(limits: &Limits) -> (DuplexStream, JoinHandle<Result<(), ConnectionError>>) {
+fn connection(limits: &ServerLimits) -> (DuplexStream, JoinHandle<Result<(), ConnectionError>>) {
     let (client, server) = duplex(64 * 1024);
     let connection = serve_connection(server, chat(&Sessions::in_memory()), limits);
     (client, tokio::spawn(connection))
@@ -46,7 +46,7 @@ async fn raw(addr: SocketAddr, sent: &str) -> TcpStream {
 
 #[tokio::test]
 async fn connections_past_the_limit_wait_until_another_has_ended() {
-    let server = start(Limits::default().connections(2)).await;
+    let server = start(ServerLimits::default().connections(2)).await;
     let mut first = connect(server.addr, Version::Http1).await;
     assert_eq!(first.get(get("/")).await.status(), 404);
     let mut second = connect(server.addr, Version::Http2).await;
@@ -63,7 +63,7 @@ async fn connections_past_the_limit_wait_until_another_has_ended() {
 #[tokio::test]
 async fn a_head_past_its_bytes_is_refused() {
     let most = 10_000;
-    let server = start(Limits::default().head_bytes(most)).await;
+    let server = start(ServerLimits::default().head_bytes(most)).await;
     let head = |bytes: usize| {
         let (begin, end) = (
             "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nlong: ",
@@ -104,7 +104,7 @@ async fn a_head_past_its_bytes_is_refused() {
 
 #[tokio::test]
 async fn a_head_with_too_many_fields_is_refused() {
-    let server = start(Limits::default().head_fields(20)).await;
+    let server = start(ServerLimits::default().head_fields(20)).await;
     let head = |fields: usize| {
         let fields = "a: b\r\n".repeat(fields - 1);
         format!("GET / HTTP/1.1\r\nconnection: close\r\n{fields}\r\n")
@@ -118,7 +118,7 @@ async fn a_head_with_too_many_fields_is_refused() {
 #[tokio::test]
 async fn a_client_has_so_long_for_its_head() {
     let head = Duration::from_millis(400);
-    let server = start(Limits::default().head(head)).await;
+    let server = start(ServerLimits::default().head(head)).await;
     for part in [
         "",
         "GET / HT",
@@ -135,7 +135,7 @@ async fn a_client_has_so_long_for_its_head() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_comes_slowly_is_answered_if_it_comes_in_time() {
     let head = Duration::from_millis(400);
-    let (mut slow, _task) = connection(&Limits::default().head(head));
+    let (mut slow, _task) = connection(&ServerLimits::default().head(head));
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     sleep(head * 9 / 10).await;
     slow.write_all(b"connection: close\r\n\r\n").await.unwrap();
@@ -145,7 +145,7 @@ async fn a_head_that_comes_slowly_is_answered_if_it_comes_in_time() {
 
 #[tokio::test]
 async fn the_time_for_a_head_is_not_the_time_for_an_answer() {
-    let server = start(Limits::default().head(WHILE).idle(WHILE)).await;
+    let server = start(ServerLimits::default().head(WHILE).idle(WHILE)).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
         let mut answer = client.get(post(MOUNT, &silence())).await;
@@ -159,9 +159,9 @@ async fn the_time_for_a_head_is_not_the_time_for_an_answer() {
 async fn an_idle_connection_is_closed() {
     let idle = Duration::from_millis(300);
     for (version, limits) in [
-        (Version::Http1, Limits::default().idle(idle)),
-        (Version::Http1, Limits::default().head(idle)),
-        (Version::Http2, Limits::default().idle(idle)),
+        (Version::Http1, ServerLimits::default().idle(idle)),
+        (Version::Http1, ServerLimits::default().head(idle)),
+        (Version::Http2, ServerLimits::default().idle(idle)),
     ] {
         let (io, _task) = connection(&limits);
         let mut client = over(io, version).await.unwrap();
@@ -183,7 +183,11 @@ async fn an_idle_connection_is_closed() {
 #[tokio::test]
 async fn the_longest_times_are_no_limits() {
     let max = Duration::MAX;
-    let limits = Limits::default().head(max).idle(max).unread(max).flush(max);
+    let limits = ServerLimits::default()
+        .head(max)
+        .idle(max)
+        .unread(max)
+        .flush(max);
     let limits = limits.ping(max).ping_timeout(max);
     let mut server = start_with(limits, max).await;
     for version in BOTH {
@@ -201,7 +205,7 @@ async fn the_longest_times_are_no_limits() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_whose_first_request_came_late_is_idle_in_time() {
     let (head, idle) = (Duration::from_secs(30), Duration::from_secs(1));
-    let limits = Limits::default().head(head).idle(idle);
+    let limits = ServerLimits::default().head(head).idle(idle);
     let (io, _task) = connection(&limits);
     let mut client = over(io, Version::Http2).await.unwrap();
     sleep(2 * idle).await;
@@ -214,7 +218,7 @@ async fn a_connection_whose_first_request_came_late_is_idle_in_time() {
 
 #[tokio::test]
 async fn a_connection_has_so_many_streams() {
-    let server = start(Limits::default().streams(2)).await;
+    let server = start(ServerLimits::default().streams(2)).await;
     let mut client = connect(server.addr, Version::Http2).await;
     client.get(get("/")).await.whole().await; // The settings have arrived.
     let first = client.get(post(MOUNT, &silence())).await;
@@ -230,7 +234,7 @@ async fn a_connection_has_so_many_streams() {
 #[tokio::test]
 async fn an_http2_client_that_does_not_answer_pings_is_gone() {
     let (ping, patience) = (Duration::from_millis(100), Duration::from_millis(200));
-    let server = start(Limits::default().ping(ping).ping_timeout(patience)).await;
+    let server = start(ServerLimits::default().ping(ping).ping_timeout(patience)).await;
     let body = follow(&json!({"fault": {"at": 0, "kind": "hang"}}));
     let mut alive = connect(server.addr, Version::Http2).await;
     let mut answer = alive.get(post(MOUNT, &body)).await;

@@ -4,7 +4,7 @@ use std::{future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 
 use tokio::net::{TcpListener, TcpStream};
 use unbroken::session::Sessions;
-use unbroken_hyper::{Limits, Listener, serve};
+use unbroken_hyper::{Listener, ServerLimits, serve};
 
 use crate::{
     client::{BOTH, Version, connect, get, over, post},
@@ -50,7 +50,7 @@ impl Listener for Slow {
 async fn a_handshake_keeps_nobody_waiting_and_is_bounded() {
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
-    let limits = Limits::default().head(Duration::from_millis(300));
+    let limits = ServerLimits::default().head(Duration::from_millis(300));
     let server = serve(Slow(listener), chat(&sessions)).limits(limits);
     let server = tokio::spawn(server.into_future());
     let silent = TcpStream::connect(addr).await.unwrap();

@@ -14,7 +14,7 @@ use unbroken::{
     provider::scripted::{Script, Scripted},
     session::Sessions,
 };
-use unbroken_hyper::{Limits, Mount, NotFound, mount, serve};
+use unbroken_hyper::{Mount, NotFound, ServerLimits, mount, serve};
 
 use crate::client::SOON;
 
@@ -35,7 +35,7 @@ pub(crate) fn chat(sessions: &Sessions) -> Mount<DurableService<Scripted>, NotFo
 }
 
 /// A server without a hand-over.
-pub(crate) async fn start(limits: Limits) -> Server {
+pub(crate) async fn start(limits: ServerLimits) -> Server {
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
     let (stop, stopped) = oneshot::channel();
@@ -51,12 +51,12 @@ pub(crate) async fn start(limits: Limits) -> Server {
 }
 
 /// A server that hands over.
-pub(crate) async fn start_with(limits: Limits, deadline: Duration) -> Server {
+pub(crate) async fn start_with(limits: ServerLimits, deadline: Duration) -> Server {
     start_of(limits, deadline, Scripted::new(Script::say("Hello there."))).await
 }
 
 /// The same with a provider of the test's.
-pub(crate) async fn start_of<P>(limits: Limits, deadline: Duration, provider: P) -> Server
+pub(crate) async fn start_of<P>(limits: ServerLimits, deadline: Duration, provider: P) -> Server
 where
     P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
     P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use unbroken::log::{Outcome, Status};
-use unbroken_hyper::Limits;
+use unbroken_hyper::ServerLimits;
 
 use crate::{
     client::{BOTH, SOON, Version, connect, get, post},
@@ -26,7 +26,7 @@ async fn refused(addr: SocketAddr) {
 #[tokio::test]
 async fn running_answers_finish_and_nobody_new_is_let_in() {
     for version in BOTH {
-        let mut server = start_with(Limits::default(), LONG).await;
+        let mut server = start_with(ServerLimits::default(), LONG).await;
         let mut client = connect(server.addr, version).await;
         let body = follow(&json!({"tokens": 50, "delayMs": 20}));
         let mut answer = client.get(post(MOUNT, &body)).await;
@@ -44,7 +44,7 @@ async fn running_answers_finish_and_nobody_new_is_let_in() {
 async fn answers_that_outlast_the_deadline_are_cut_by_the_rule() {
     let deadline = Duration::from_millis(300);
     for version in BOTH {
-        let mut server = start_with(Limits::default(), deadline).await;
+        let mut server = start_with(ServerLimits::default(), deadline).await;
         let mut client = connect(server.addr, version).await;
         let mut answer = client.get(post(MOUNT, &silence())).await;
         answer.until("session_info").await;
@@ -66,7 +66,7 @@ async fn answers_that_outlast_the_deadline_are_cut_by_the_rule() {
 
 #[tokio::test]
 async fn a_session_without_a_reader_may_finish_too() {
-    let mut server = start_with(Limits::default(), LONG).await;
+    let mut server = start_with(ServerLimits::default(), LONG).await;
     let mut client = connect(server.addr, Version::Http1).await;
     let body = follow(&json!({"tokens": 20, "delayMs": 20}));
     let answer = client.get(post(MOUNT, &body)).await;
@@ -80,7 +80,7 @@ async fn a_session_without_a_reader_may_finish_too() {
 
 #[tokio::test]
 async fn idle_connections_end_at_once() {
-    let mut server = start_with(Limits::default(), LONG).await;
+    let mut server = start_with(ServerLimits::default(), LONG).await;
     let mut used = [
         connect(server.addr, Version::Http1).await,
         connect(server.addr, Version::Http2).await,
@@ -104,7 +104,7 @@ async fn idle_connections_end_at_once() {
 
 #[tokio::test]
 async fn nothing_changes_before_the_signal() {
-    let server = start_with(Limits::default(), Duration::ZERO).await;
+    let server = start_with(ServerLimits::default(), Duration::ZERO).await;
     let mut client = connect(server.addr, Version::Http1).await;
     let body = follow(&json!({"tokens": 20, "delayMs": 10}));
     let whole = client.get(post(MOUNT, &body)).await.whole().await;
@@ -123,7 +123,7 @@ async fn without_a_hand_over_connections_have_a_default_deadline() {
         .into_future();
     serving.await; // Without connections there is nothing to wait for.
 
-    let mut server = start(Limits::default()).await;
+    let mut server = start(ServerLimits::default()).await;
     let mut client = connect(server.addr, Version::Http1).await;
     let mut answer = client.get(post(MOUNT, &silence())).await;
     answer.until("session_info").await;
@@ -132,7 +132,7 @@ async fn without_a_hand_over_connections_have_a_default_deadline() {
     let whole = timeout(2 * LONG, answer.whole_for(2 * LONG)).await.unwrap();
     assert!(!whole.clean);
     let waited = began.elapsed();
-    let promised = Duration::from_secs(30) + Limits::default().flush;
+    let promised = Duration::from_secs(30) + ServerLimits::default().flush;
     assert!(
         waited >= promised && waited < promised + LONG / 10,
         "{waited:?}"
@@ -161,7 +161,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_comes_by_the_deadline_whatever_clients_do() {
-    let limits = Limits::default().flush(FLUSH);
+    let limits = ServerLimits::default().flush(FLUSH);
     let mut server = start_with(limits, DEADLINE).await;
     let mut answers = Vec::new();
     let mut clients = Vec::new();

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tower::Service;
 use unbroken::chat::{ChatEvent, ChatRequest, ProviderError, provider_fn};
-use unbroken_hyper::Limits;
+use unbroken_hyper::ServerLimits;
 
 use crate::{
     client::{Answer, Version, Whole, connect, over, post},
@@ -97,7 +97,7 @@ const GRACE: Duration = Duration::from_secs(2);
 async fn two_hundred(
     end: impl FnOnce(&mut Server, &watch::Sender<bool>),
 ) -> (Server, Vec<(Kind, Whole)>) {
-    let limits = Limits::default().flush(FLUSH);
+    let limits = ServerLimits::default().flush(FLUSH);
     let (signal, signalled) = watch::channel(false);
     let mut server = start_of(limits, DEADLINE, provider(signalled)).await;
     let mut shared = Vec::new();

@@ -26,7 +26,7 @@ use unbroken::{
     log::{Outcome, Status},
     store::{AbortRequest, Filter},
 };
-use unbroken_hyper::{Limits, serve_connection};
+use unbroken_hyper::{ServerLimits, serve_connection};
 
 use crate::{
     client::{BOTH, Version, connect, over, post},
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut_and_its_session_is_not() {
-    let server = start(Limits::default().unread(PATIENCE)).await;
+    let server = start(ServerLimits::default().unread(PATIENCE)).await;
     // More than what the kernels buffer.
     let body = follow(&json!({"tokens": 150_000, "delayMs": 0})).to_string();
     let socket = TcpSocket::new_v4().unwrap();
@@ -65,7 +65,7 @@ async fn a_client_that_takes_nothing_is_cut_and_its_session_is_not() {
 
 #[tokio::test]
 async fn a_client_that_takes_little_at_a_time_is_not_cut() {
-    let server = start(Limits::default().unread(PATIENCE)).await;
+    let server = start(ServerLimits::default().unread(PATIENCE)).await;
     for version in BOTH {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(64 * 1024).unwrap();
@@ -81,7 +81,7 @@ async fn a_client_that_takes_little_at_a_time_is_not_cut() {
 
 #[tokio::test]
 async fn a_stream_that_is_merely_silent_is_not_cut() {
-    let server = start(Limits::default().unread(PATIENCE)).await;
+    let server = start(ServerLimits::default().unread(PATIENCE)).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
         let mut answer = client.get(post(MOUNT, &silence())).await;
@@ -100,7 +100,7 @@ async fn a_stream_that_is_merely_silent_is_not_cut() {
 
 #[tokio::test]
 async fn a_stream_that_stalls_by_flow_control_holds_up_nobody() {
-    let server = start(Limits::default().unread(PATIENCE)).await;
+    let server = start(ServerLimits::default().unread(PATIENCE)).await;
     let mut client = connect(server.addr, Version::Http2).await;
     let body = follow(&json!({"tokens": 150_000, "delayMs": 0}));
     let stalled = client.get(post(MOUNT, &body)).await;
@@ -122,7 +122,7 @@ const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
     \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01x";
 
 /// How many bytes of an endless body are taken for a client that reads nothing.
-async fn taken(request: &[u8], limits: &Limits) -> usize {
+async fn taken(request: &[u8], limits: &ServerLimits) -> usize {
     const FRAME: usize = 16 * 1024;
     let taken = Arc::new(AtomicUsize::new(0));
     let counted = taken.clone();
@@ -144,8 +144,8 @@ async fn taken(request: &[u8], limits: &Limits) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_for_a_client_that_takes_nothing_is_bounded() {
-    let head_bytes: fn(usize) -> Limits = |bytes| Limits::default().head_bytes(bytes);
-    let buffer: fn(usize) -> Limits = |bytes| Limits::default().buffer(bytes);
+    let head_bytes: fn(usize) -> ServerLimits = |bytes| ServerLimits::default().head_bytes(bytes);
+    let buffer: fn(usize) -> ServerLimits = |bytes| ServerLimits::default().buffer(bytes);
     for (request, limits) in [
         (&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], head_bytes),
         (HTTP2, buffer),

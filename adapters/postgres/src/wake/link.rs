@@ -4,7 +4,7 @@ use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use unbroken::log::SessionId;
 
-use super::Change;
+use super::ChangeKind;
 
 /// So many channels share the sessions. A server hears of those alone that it has waiters on. All
 /// versions have to agree.
@@ -12,13 +12,13 @@ const SHARDS: usize = 32;
 
 /// The connection that listens.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct ListenConnection {
     pub(crate) client: Client,
     schema: String,
     heard: [OnceCell<()>; SHARDS],
 }
 
-impl Live {
+impl ListenConnection {
     pub(crate) fn new(client: Client, schema: &str) -> Self {
         Self {
             client,
@@ -67,21 +67,21 @@ pub(crate) fn tag() -> String {
 }
 
 /// What a notification says: who made it, what changed, and the session's id.
-pub(crate) fn payload(tag: &str, change: Change, id: &SessionId) -> String {
+pub(crate) fn payload(tag: &str, change: ChangeKind, id: &SessionId) -> String {
     let change = match change {
-        Change::Moved => 'm',
-        Change::Turned => 't',
+        ChangeKind::Moved => 'm',
+        ChangeKind::Turned => 't',
     };
     format!("{tag}{change}{id}")
 }
 
 /// What another store's notification says; `None` for our own, and for what isn't one.
-pub(crate) fn parse<'a>(tag: &str, payload: &'a str) -> Option<(&'a str, Change)> {
+pub(crate) fn parse<'a>(tag: &str, payload: &'a str) -> Option<(&'a str, ChangeKind)> {
     let (by, rest) = payload.split_at_checked(tag.len())?;
     let (change, id) = rest.split_at_checked(1)?;
     let change = match change {
-        "m" => Change::Moved,
-        "t" => Change::Turned,
+        "m" => ChangeKind::Moved,
+        "t" => ChangeKind::Turned,
         _ => return None,
     };
     (by != tag).then_some((id, change))
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_payload_is_understood_by_others_and_ignored_by_its_maker() {
         let id = SessionId::random();
-        for change in [Change::Moved, Change::Turned] {
+        for change in [ChangeKind::Moved, ChangeKind::Turned] {
             let payload = payload("01234567", change, &id);
             assert_eq!(parse("76543210", &payload), Some((id.as_str(), change)));
             assert_eq!(parse("01234567", &payload), None);

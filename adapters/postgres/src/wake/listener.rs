@@ -8,12 +8,12 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client};
 
 use super::{
-    link::{self, Live},
+    link::{self, ListenConnection},
     waiters::Waiters,
 };
 use crate::{
-    Options,
-    connect::{Dial, Link},
+    PostgresOptions,
+    connect::{ConnectFn, PolledConnection},
 };
 
 /// The connection is tried this often: a peer that went silent is noticed.
@@ -25,18 +25,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Keeps a connection that listens, for as long as the store lives.
 pub(crate) async fn run(
-    dial: Dial,
-    options: Options,
+    dial: ConnectFn,
+    options: PostgresOptions,
     tag: String,
-    live: watch::Sender<Option<Arc<Live>>>,
+    live: watch::Sender<Option<Arc<ListenConnection>>>,
     waiters: Arc<Waiters>,
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
         match timeout(options.connect_timeout, dial()).await {
-            Ok(Ok(Link { client, messages })) => {
+            Ok(Ok(PolledConnection { client, messages })) => {
                 pause = FIRST_PAUSE;
-                let connection = Arc::new(Live::new(client, &options.schema));
+                let connection = Arc::new(ListenConnection::new(client, &options.schema));
                 live.send_replace(Some(connection.clone()));
                 hear(&connection.client, messages, &tag, &waiters).await;
                 // Who waits sees this, and returns.

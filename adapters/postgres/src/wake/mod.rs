@@ -18,45 +18,50 @@ use tokio::{
 };
 use unbroken::log::SessionId;
 
-pub(crate) use self::waiters::{Change, Subscription};
-use self::{link::Live, notifier::Notifier, waiters::Waiters};
-use crate::{Options, db::Db, listen::Way, sql::Statement};
+pub(crate) use self::waiters::{ChangeKind, Subscription};
+use self::{link::ListenConnection, notifier::Notifier, waiters::Waiters};
+use crate::{PostgresOptions, db::StatementRunner, listen::ListenMode, sql::Statement};
 
 /// While nothing can be listened to, a wait looks again after so long.
 const LOST: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
-pub(crate) struct Wake {
+pub(crate) struct Notifications {
     waiters: Arc<Waiters>,
     notifier: Option<Arc<Notifier>>,
-    live: watch::Receiver<Option<Arc<Live>>>,
+    live: watch::Receiver<Option<Arc<ListenConnection>>>,
     listens: bool,
     /// How long a wait sleeps where nothing wakes it.
     pub(crate) poll: Duration,
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Wake {
-    pub(crate) fn start(options: &Options, way: Way, db: Arc<Db>, notify: Statement) -> Self {
+impl Notifications {
+    pub(crate) fn start(
+        options: &PostgresOptions,
+        way: ListenMode,
+        db: Arc<StatementRunner>,
+        notify: Statement,
+    ) -> Self {
         let waiters = Arc::new(Waiters::default());
         let (sender, live) = watch::channel(None);
         let tag = link::tag();
         let mut tasks = Vec::new();
         let (listens, poll) = match way {
-            Way::Poll(interval) => (false, interval),
-            Way::Dial(dial) => {
+            ListenMode::Poll(interval) => (false, interval),
+            ListenMode::Dial(dial) => {
                 let listening =
                     listener::run(dial, options.clone(), tag.clone(), sender, waiters.clone());
                 tasks.push(tokio::spawn(listening));
                 (true, LOST)
             }
-            Way::Same => (false, LOST),
+            ListenMode::Same => (false, LOST),
         };
         let notifier = options.notify.then(|| Arc::new(Notifier::default()));
         if let Some(notifier) = &notifier {
             let telling = notifier::run(
                 notifier.clone(),
-                notifier::Route {
+                notifier::NotifyRoute {
                     db,
                     statement: notify,
                     live: live.clone(),
@@ -77,7 +82,7 @@ impl Wake {
     }
 
     /// Tells everybody, here and elsewhere. Doesn't wait.
-    pub(crate) fn tell(&self, id: &SessionId, change: Change) {
+    pub(crate) fn tell(&self, id: &SessionId, change: ChangeKind) {
         self.waiters.wake(id.as_str(), change);
         if let Some(notifier) = &self.notifier {
             notifier.push(id, change);
@@ -89,7 +94,7 @@ impl Wake {
     }
 
     /// Whose value changes when the connection that listens is lost.
-    pub(crate) fn link(&self) -> watch::Receiver<Option<Arc<Live>>> {
+    pub(crate) fn link(&self) -> watch::Receiver<Option<Arc<ListenConnection>>> {
         self.live.clone()
     }
 
@@ -106,7 +111,7 @@ impl Wake {
     }
 }
 
-impl Drop for Wake {
+impl Drop for Notifications {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();

@@ -12,27 +12,27 @@ use tokio_postgres::types::{ToSql, Type};
 use unbroken::log::SessionId;
 
 use super::{
-    Change,
-    link::{self, Live},
+    ChangeKind,
+    link::{self, ListenConnection},
 };
 use crate::{
-    db::{Db, Params},
+    db::{Params, StatementRunner},
     sql::Statement,
 };
 
 /// Changes that other servers have yet to be told of.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
-    pending: Mutex<HashMap<SessionId, Change>>,
+    pending: Mutex<HashMap<SessionId, ChangeKind>>,
     more: Notify,
 }
 
 /// How they are told.
 #[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) db: Arc<Db>,
+pub(crate) struct NotifyRoute {
+    pub(crate) db: Arc<StatementRunner>,
     pub(crate) statement: Statement,
-    pub(crate) live: watch::Receiver<Option<Arc<Live>>>,
+    pub(crate) live: watch::Receiver<Option<Arc<ListenConnection>>>,
     pub(crate) schema: String,
     pub(crate) tag: String,
 }
@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Notifier {
-    pub(crate) fn push(&self, id: &SessionId, change: Change) {
+    pub(crate) fn push(&self, id: &SessionId, change: ChangeKind) {
         let mut pending = self.lock();
         match pending.get_mut(id) {
             Some(known) => *known = change.max(*known),
@@ -57,13 +57,13 @@ impl Notifier {
         self.more.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Change>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, ChangeKind>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Tells of changes for as long as the store lives.
-pub(crate) async fn run(notifier: Arc<Notifier>, route: Route) {
+pub(crate) async fn run(notifier: Arc<Notifier>, route: NotifyRoute) {
     loop {
         notifier.more.notified().await;
         let changes = std::mem::take(&mut *notifier.lock());
@@ -77,8 +77,8 @@ pub(crate) async fn run(notifier: Arc<Notifier>, route: Route) {
     }
 }
 
-impl Route {
-    async fn send(&self, changes: HashMap<SessionId, Change>) {
+impl NotifyRoute {
+    async fn send(&self, changes: HashMap<SessionId, ChangeKind>) {
         let channels: Vec<_> = changes
             .keys()
             .map(|id| link::channel_of(&self.schema, id))

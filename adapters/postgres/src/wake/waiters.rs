@@ -9,12 +9,12 @@ use unbroken::log::SessionId;
 /// The sessions that somebody waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    cells: Mutex<HashMap<SessionId, Arc<Cell>>>,
+    cells: Mutex<HashMap<SessionId, Arc<SessionWaiters>>>,
 }
 
 /// Whom a change concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Change {
+pub(crate) enum ChangeKind {
     /// Who waits for records.
     Moved,
     /// Owners too.
@@ -23,7 +23,7 @@ pub(crate) enum Change {
 
 /// Who waits for one session.
 #[derive(Debug, Default)]
-pub(crate) struct Cell {
+pub(crate) struct SessionWaiters {
     moved: Notify,
     turned: Notify,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Cell {
 pub(crate) struct Subscription {
     waiters: Arc<Waiters>,
     id: SessionId,
-    cell: Arc<Cell>,
+    cell: Arc<SessionWaiters>,
 }
 
 impl Waiters {
@@ -46,17 +46,17 @@ impl Waiters {
         }
     }
 
-    pub(crate) fn wake(&self, id: &str, change: Change) {
+    pub(crate) fn wake(&self, id: &str, change: ChangeKind) {
         let cell = self.lock().get(id).cloned();
         if let Some(cell) = cell {
             cell.moved.notify_waiters();
-            if change == Change::Turned {
+            if change == ChangeKind::Turned {
                 cell.turned.notify_waiters();
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Cell>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<SessionWaiters>>> {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

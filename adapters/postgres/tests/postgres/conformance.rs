@@ -12,7 +12,7 @@ use unbroken_conformance::{
     Verdict,
     store::{CASES, Harness},
 };
-use unbroken_postgres::{Listen, OpenError, Postgres};
+use unbroken_postgres::{Listen, Postgres, PostgresOpenError};
 
 use crate::{
     machine::{Checked, Machine, ignored},
@@ -46,7 +46,7 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
 }
 
 /// How a store learns of changes.
-type Way = fn(&Machine) -> Result<Listen, OpenError>;
+type Way = fn(&Machine) -> Result<Listen, PostgresOpenError>;
 
 /// In transaction mode, where `LISTEN` doesn't work: once polling, once listening past it.
 fn behind_pgbouncer(machine: &Machine) -> Vec<Trial> {
@@ -82,7 +82,7 @@ where
     Fut: Future<Output = Opened> + Send + 'static,
 {
     let cell = Arc::new(OnceCell::new());
-    let trial = |case: &'static unbroken_conformance::store::Case| {
+    let trial = |case: &'static unbroken_conformance::store::StoreCase| {
         let (cell, open) = (cell.clone(), open.clone());
         machine.trial(
             format!("{name}::{}", case.name),

@@ -11,7 +11,7 @@ use std::{
 use libtest_mimic::{Completion, Failed, Trial};
 use tokio::runtime::Runtime;
 use unbroken_postgres::{
-    Options, Postgres,
+    Postgres, PostgresOptions,
     tokio_postgres::{self, Client, NoTls},
 };
 
@@ -92,9 +92,11 @@ impl Machine {
         name
     }
 
-    /// Options for a schema of the test's own.
-    pub(crate) fn options(&self) -> Options {
-        Options::default().schema(self.schema()).pool_size(6)
+    /// PostgresOptions for a schema of the test's own.
+    pub(crate) fn options(&self) -> PostgresOptions {
+        PostgresOptions::default()
+            .schema(self.schema())
+            .pool_size(6)
     }
 
     /// A store in a schema of its own.

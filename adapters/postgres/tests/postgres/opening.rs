@@ -10,7 +10,7 @@ use unbroken::{
     },
 };
 use unbroken_postgres::{
-    Listen, OpenError, Options, Postgres,
+    Listen, Postgres, PostgresOpenError, PostgresOptions,
     deadpool_postgres::{Manager, Pool},
     tokio_postgres::NoTls,
 };
@@ -69,7 +69,7 @@ async fn newer(machine: Machine) -> Checked {
     let refused = Postgres::open(&machine.url, options).await;
     assert!(matches!(
         refused,
-        Err(OpenError::NewerSchema { found: 99, .. })
+        Err(PostgresOpenError::NewerSchema { found: 99, .. })
     ));
     Ok(())
 }
@@ -79,7 +79,7 @@ async fn absent(machine: Machine) -> Checked {
     let refused = Postgres::open(&machine.url, options.clone().migrate(false)).await;
     assert!(matches!(
         refused,
-        Err(OpenError::OlderSchema { found: 0, .. })
+        Err(PostgresOpenError::OlderSchema { found: 0, .. })
     ));
     drop(Postgres::open(&machine.url, options.clone()).await?);
     Postgres::open(&machine.url, options.migrate(false)).await?;
@@ -91,7 +91,7 @@ async fn own_pool(machine: Machine) -> Checked {
     let pool = Pool::builder(manager).max_size(2).build()?;
     let options = machine.options();
     let refused = Postgres::with_pool(pool.clone(), options.clone()).await;
-    assert!(matches!(refused, Err(OpenError::Listen)));
+    assert!(matches!(refused, Err(PostgresOpenError::Listen)));
     let options = options.listen(Listen::url(&machine.url)?);
     let store = Postgres::with_pool(pool.clone(), options).await?;
     let (id, epoch) = session(&store).await?;
@@ -99,7 +99,7 @@ async fn own_pool(machine: Machine) -> Checked {
     assert_eq!(texts(&store, &id).await?, ["a"]);
     assert!(pool.status().size > 0);
     assert_eq!(store.durability(), Durability::Host);
-    let told = Options::default().durability(Some(Durability::Process));
+    let told = PostgresOptions::default().durability(Some(Durability::Process));
     let store = Postgres::with_pool(
         pool,
         told.schema(machine.schema())
@@ -129,10 +129,10 @@ async fn tls(machine: Machine) -> Checked {
         // The certificate of a test machine is nobody's that the system knows, if it has one.
         assert!(matches!(
             refused,
-            Err(OpenError::Unavailable(_) | OpenError::Tls(_))
+            Err(PostgresOpenError::Unavailable(_) | PostgresOpenError::Tls(_))
         ));
     } else {
-        assert!(matches!(refused, Err(OpenError::TlsMissing)));
+        assert!(matches!(refused, Err(PostgresOpenError::TlsMissing)));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use rustls::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 use unbroken::store::{AfterAppend, Store, StoreExt};
 use unbroken_postgres::{
-    OpenError, Options, Postgres,
+    Postgres, PostgresOpenError, PostgresOptions,
     tokio_postgres::{Config, config::SslMode},
 };
 
@@ -52,7 +52,7 @@ async fn trusted(bin: PathBuf) -> Checked {
     let store = Postgres::open_with(
         config("localhost"),
         trusts(&certificate)?,
-        Options::default(),
+        PostgresOptions::default(),
     )
     .await?;
     let (id, epoch) = session(&store).await?;
@@ -92,14 +92,20 @@ async fn trusted(bin: PathBuf) -> Checked {
     let other = Postgres::open_with(
         config("elsewhere"),
         trusts(&certificate)?,
-        Options::default(),
+        PostgresOptions::default(),
     )
     .await;
-    assert!(matches!(other, Err(OpenError::Unavailable(_))), "{other:?}");
-    let url = server.url().replace("127.0.0.1", "localhost") + "?sslmode=require";
-    let system = Postgres::open(&url, Options::default()).await;
     assert!(
-        matches!(system, Err(OpenError::Unavailable(_) | OpenError::Tls(_))),
+        matches!(other, Err(PostgresOpenError::Unavailable(_))),
+        "{other:?}"
+    );
+    let url = server.url().replace("127.0.0.1", "localhost") + "?sslmode=require";
+    let system = Postgres::open(&url, PostgresOptions::default()).await;
+    assert!(
+        matches!(
+            system,
+            Err(PostgresOpenError::Unavailable(_) | PostgresOpenError::Tls(_))
+        ),
         "{system:?}"
     );
     Ok(())

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use unbroken::{
     log::{Epoch, SessionId},
     store::{
-        AbortRequest, AfterAppend, Delete, SessionState, Store, StoreError, StoreExt, Version,
+        AbortRequest, AfterAppend, DeleteMode, SessionState, Store, StoreError, StoreExt, Version,
     },
 };
 use unbroken_postgres::{
@@ -48,7 +48,9 @@ async fn waiter(store: &Postgres, id: &SessionId, seen: Version) -> Told {
     task
 }
 
-async fn pair(machine: &Machine) -> Result<(Postgres, Postgres), unbroken_postgres::OpenError> {
+async fn pair(
+    machine: &Machine,
+) -> Result<(Postgres, Postgres), unbroken_postgres::PostgresOpenError> {
     let options = machine.options();
     let one = Postgres::open(&machine.url, options.clone()).await?;
     let two = Postgres::open(&machine.url, options).await?;
@@ -83,7 +85,7 @@ async fn each_other(machine: Machine) -> Checked {
                         .append(&id, chunk(101, epoch, &["z"]), seal())
                         .await?,
                 ),
-                _ => writes.delete(&id, Delete::Now).await?,
+                _ => writes.delete(&id, DeleteMode::Now).await?,
             }
             let committed = Instant::now();
             let (_, at) = told.await?;

@@ -1,16 +1,16 @@
 use unbroken::store::StoredAnswer;
 
-use crate::reply::Unreadable;
+use crate::reply::DecodeError;
 
 /// An answer under this name, and its place in the order: what `answer.lua` writes.
 pub(crate) fn decode_answer(
     name: &str,
     stored: &[u8],
-) -> Result<(usize, StoredAnswer), Unreadable> {
+) -> Result<(usize, StoredAnswer), DecodeError> {
     let colon = stored.iter().position(|&byte| byte == b':');
-    let (place, content) = stored.split_at(colon.ok_or(Unreadable)?);
-    let place = std::str::from_utf8(place).map_err(|_| Unreadable)?;
-    let place = place.parse().map_err(|_| Unreadable)?;
+    let (place, content) = stored.split_at(colon.ok_or(DecodeError)?);
+    let place = std::str::from_utf8(place).map_err(|_| DecodeError)?;
+    let place = place.parse().map_err(|_| DecodeError)?;
     Ok((place, StoredAnswer::new(name, content[1..].to_vec())))
 }
 

@@ -1,7 +1,7 @@
 use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
 use super::epoch::decode_epochs;
-use crate::reply::{Reply, Unreadable};
+use crate::reply::{DecodeError, ScriptReply};
 
 /// A chunk as one stream entry: how many records there are, their sizes, their bytes. Numbers are of
 /// seven bits a byte, the low ones first; the high bit says that more follow.
@@ -18,20 +18,20 @@ pub(crate) fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
 }
 
 /// What a page of entries is made into.
-pub(crate) struct Entries {
+pub(crate) struct EntryDecoder {
     epochs: Vec<Epoch>,
 }
 
 /// What an entry's id says: where it ends, and who wrote it.
 #[derive(Debug, Clone, Copy)]
-struct Id {
+struct StreamEntryId {
     last: Lsn,
     epoch: Epoch,
 }
 
-impl Entries {
+impl EntryDecoder {
     /// Of a session with these epochs.
-    pub(crate) fn new(epochs: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn new(epochs: &[u8]) -> Result<Self, DecodeError> {
         Ok(Self {
             epochs: decode_epochs(epochs)?,
         })
@@ -42,11 +42,11 @@ impl Entries {
         self.id(id).map(|id| id.epoch)
     }
 
-    fn id(&self, id: &[u8]) -> Option<Id> {
+    fn id(&self, id: &[u8]) -> Option<StreamEntryId> {
         let (last, counter) = std::str::from_utf8(id).ok()?.split_once('-')?;
         let counter: u64 = counter.parse().ok()?;
         let epoch = self.epochs.iter().find(|epoch| epoch.counter == counter)?;
-        Some(Id {
+        Some(StreamEntryId {
             last: Lsn::new(last.parse().ok()?),
             epoch: *epoch,
         })
@@ -58,12 +58,12 @@ impl Entries {
     /// error, which names its LSN.
     pub(crate) fn page(
         &self,
-        mut ids: Reply,
-        mut records: Reply,
+        mut ids: ScriptReply,
+        mut records: ScriptReply,
         after: Lsn,
         max_bytes: usize,
     ) -> Result<Vec<Chunk>, Lsn> {
-        let mut page = Page {
+        let mut page = PageBuilder {
             chunks: Vec::new(),
             batch: ChunkBuilder::new(),
             epoch: None,
@@ -87,7 +87,7 @@ impl Entries {
 }
 
 /// A page that is being put together: entries that one epoch wrote become one chunk.
-struct Page {
+struct PageBuilder {
     chunks: Vec<Chunk>,
     batch: ChunkBuilder,
     epoch: Option<Epoch>,
@@ -96,9 +96,9 @@ struct Page {
     full: bool,
 }
 
-impl Page {
+impl PageBuilder {
     /// `None` if the entry can't be read or doesn't follow.
-    fn add(&mut self, by: Id, mut bytes: &[u8]) -> Option<()> {
+    fn add(&mut self, by: StreamEntryId, mut bytes: &[u8]) -> Option<()> {
         let count = take_number(&mut bytes)?;
         let first = by.last.get().checked_sub(u64::try_from(count).ok()?)? + 1;
         if count == 0 || first > self.last.next().get() {
@@ -191,7 +191,7 @@ mod tests {
     type Stored = (String, Vec<u8>);
 
     /// Three appends by two epochs, with records of many sizes, as the server would give them.
-    fn entries() -> (Entries, Vec<Stored>, Vec<Vec<u8>>) {
+    fn entries() -> (EntryDecoder, Vec<Stored>, Vec<Vec<u8>>) {
         let first = Epoch::first();
         let epochs = [first, first.succeed()];
         let sizes = [vec![0, 1, 127], vec![128, 0, 20_000], vec![5]];
@@ -210,11 +210,11 @@ mod tests {
             stored.push((id, encode_chunk(&chunk)));
         }
         let epochs = epochs.map(encode_epoch).concat();
-        (Entries::new(&epochs).unwrap(), stored, all)
+        (EntryDecoder::new(&epochs).unwrap(), stored, all)
     }
 
     fn page(
-        entries: &Entries,
+        entries: &EntryDecoder,
         stored: &[Stored],
         after: u64,
         max_bytes: usize,
@@ -222,7 +222,10 @@ mod tests {
         let value = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
         let ids = stored.iter().map(|(id, _)| value(id.as_bytes()));
         let records = stored.iter().map(|(_, bytes)| value(bytes));
-        let (ids, records) = (Reply::new(ids.collect()), Reply::new(records.collect()));
+        let (ids, records) = (
+            ScriptReply::new(ids.collect()),
+            ScriptReply::new(records.collect()),
+        );
         entries.page(ids, records, Lsn::new(after), max_bytes)
     }
 

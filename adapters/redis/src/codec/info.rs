@@ -5,7 +5,7 @@ use unbroken::{
     store::SessionMeta,
 };
 
-use crate::reply::Unreadable;
+use crate::reply::DecodeError;
 
 /// The format (two bytes), the digest (32), then owner, chat and service, each as a length (four
 /// bytes, all ones where there is none) and text.
@@ -27,30 +27,30 @@ pub(crate) fn encode_info(info: &SessionMeta) -> Vec<u8> {
 
 const NONE: u32 = u32::MAX;
 
-pub(crate) fn decode_info(bytes: &[u8]) -> Result<SessionMeta, Unreadable> {
-    let (format, bytes) = bytes.split_first_chunk().ok_or(Unreadable)?;
-    let (digest, mut bytes) = bytes.split_first_chunk().ok_or(Unreadable)?;
+pub(crate) fn decode_info(bytes: &[u8]) -> Result<SessionMeta, DecodeError> {
+    let (format, bytes) = bytes.split_first_chunk().ok_or(DecodeError)?;
+    let (digest, mut bytes) = bytes.split_first_chunk().ok_or(DecodeError)?;
     let (owner, chat) = (name(&mut bytes)?, name(&mut bytes)?);
     Ok(SessionMeta {
         owner: owner.map(Owner::new),
         chat: chat.map(ChatId::new),
-        service: ServiceName::new(name(&mut bytes)?.ok_or(Unreadable)?),
+        service: ServiceName::new(name(&mut bytes)?.ok_or(DecodeError)?),
         digest: Digest(*digest),
         format: u16::from_be_bytes(*format),
     })
 }
 
-fn name(bytes: &mut &[u8]) -> Result<Option<Arc<str>>, Unreadable> {
-    let (length, rest) = bytes.split_first_chunk().ok_or(Unreadable)?;
+fn name(bytes: &mut &[u8]) -> Result<Option<Arc<str>>, DecodeError> {
+    let (length, rest) = bytes.split_first_chunk().ok_or(DecodeError)?;
     let length = u32::from_be_bytes(*length);
     if length == NONE {
         *bytes = rest;
         return Ok(None);
     }
-    let length = usize::try_from(length).map_err(|_| Unreadable)?;
-    let (text, rest) = rest.split_at_checked(length).ok_or(Unreadable)?;
+    let length = usize::try_from(length).map_err(|_| DecodeError)?;
+    let (text, rest) = rest.split_at_checked(length).ok_or(DecodeError)?;
     *bytes = rest;
-    let text = std::str::from_utf8(text).map_err(|_| Unreadable)?;
+    let text = std::str::from_utf8(text).map_err(|_| DecodeError)?;
     Ok(Some(text.into()))
 }
 

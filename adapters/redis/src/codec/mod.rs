@@ -8,7 +8,7 @@ mod state;
 
 pub(crate) use self::{
     answer::decode_answer,
-    entry::{Entries, encode_chunk},
+    entry::{EntryDecoder, encode_chunk},
     epoch::{decode_epoch, encode_epoch},
     info::{decode_info, encode_info},
     state::{decode_abort, decode_state, encode_abort, encode_status},

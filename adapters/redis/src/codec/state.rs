@@ -6,10 +6,10 @@ use unbroken::{
 };
 
 use super::{decode_epoch, decode_info};
-use crate::reply::{Reply, Unreadable};
+use crate::reply::{DecodeError, ScriptReply};
 
 /// What `state` in `prelude.lua` gives.
-pub(crate) fn decode_state(mut reply: Reply) -> Result<SessionState, Unreadable> {
+pub(crate) fn decode_state(mut reply: ScriptReply) -> Result<SessionState, DecodeError> {
     Ok(SessionState {
         info: Arc::new(decode_info(&reply.bytes()?)?),
         epoch: decode_epoch(&reply.bytes()?)?,
@@ -39,17 +39,17 @@ pub(crate) fn encode_status(status: Status) -> String {
 
 const ERROR: &str = "error:";
 
-fn decode_status(word: &str) -> Result<Status, Unreadable> {
+fn decode_status(word: &str) -> Result<Status, DecodeError> {
     Ok(match word {
         "streaming" => Status::Streaming,
         "waiting" => Status::Waiting,
         "complete" => Status::Ended(Outcome::Complete),
         "aborted" => Status::Ended(Outcome::Aborted),
         other => {
-            let code = other.strip_prefix(ERROR).ok_or(Unreadable)?;
+            let code = other.strip_prefix(ERROR).ok_or(DecodeError)?;
             let mut codes = ErrorCode::ALL.into_iter();
             let code = codes.find(|known| known.as_str() == code);
-            Status::Ended(Outcome::Error(code.ok_or(Unreadable)?))
+            Status::Ended(Outcome::Error(code.ok_or(DecodeError)?))
         }
     })
 }
@@ -62,10 +62,10 @@ pub(crate) fn encode_abort(abort: &AbortRequest) -> String {
     }
 }
 
-pub(crate) fn decode_abort(bytes: Vec<u8>) -> Result<AbortRequest, Unreadable> {
-    let text = String::from_utf8(bytes).map_err(|_| Unreadable)?;
+pub(crate) fn decode_abort(bytes: Vec<u8>) -> Result<AbortRequest, DecodeError> {
+    let text = String::from_utf8(bytes).map_err(|_| DecodeError)?;
     Ok(AbortRequest {
-        reason: match text.split_at_checked(1).ok_or(Unreadable)? {
+        reason: match text.split_at_checked(1).ok_or(DecodeError)? {
             ("+", reason) => Some(reason.into()),
             _ => None,
         },

@@ -4,11 +4,11 @@ use futures_util::future::join_all;
 use unbroken::{log::SessionId, store::StoreError};
 
 use super::{BATCH, late};
-use crate::{Redis, codec::micros, keys::Index, ops::Look, reply::Reply};
+use crate::{Redis, codec::micros, keys::IndexName, ops::SessionLook, reply::ScriptReply};
 
 /// An entry of an index.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct IndexedSession {
     pub(super) id: SessionId,
     pub(super) score: u64,
     // How long the moment that it gives has passed, in microseconds.
@@ -21,7 +21,7 @@ pub(super) struct Entry {
 /// about to create it any more.
 const GRACE: u64 = 60_000_000;
 
-impl Entry {
+impl IndexedSession {
     /// Whether it leads nowhere, given what a look at its session came to.
     pub(super) fn is_stale(&self, error: StoreError) -> Result<bool, StoreError> {
         match error {
@@ -37,10 +37,10 @@ impl Redis {
     /// Entries whose moment has passed, the earliest first.
     pub(super) async fn due(
         &self,
-        index: Index<'_>,
+        index: IndexName<'_>,
         skip: usize,
         count: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Vec<IndexedSession>, StoreError> {
         let scripts = &self.inner.scripts;
         let call = scripts.index_due.on([self.inner.keys.index(index)]);
         entries(call.arg(skip).arg(count).send(&self.inner.link).await?)
@@ -49,9 +49,9 @@ impl Redis {
     /// Entries after a cursor, the latest first, and whether these are the last.
     pub(super) async fn older(
         &self,
-        index: Index<'_>,
+        index: IndexName<'_>,
         than: Option<&(u64, SessionId)>,
-    ) -> Result<(Vec<Entry>, bool), StoreError> {
+    ) -> Result<(Vec<IndexedSession>, bool), StoreError> {
         let scripts = &self.inner.scripts;
         let call = scripts.index_page.on([self.inner.keys.index(index)]);
         let call = match than {
@@ -73,9 +73,9 @@ impl Redis {
     /// So many of the entries whose moment is the latest.
     pub(super) async fn latest(
         &self,
-        index: Index<'_>,
+        index: IndexName<'_>,
         count: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Vec<IndexedSession>, StoreError> {
         let scripts = &self.inner.scripts;
         let call = scripts.index_page.on([self.inner.keys.index(index)]);
         entries(call.arg("+inf").arg(count).send(&self.inner.link).await?)
@@ -83,8 +83,8 @@ impl Redis {
 
     pub(super) async fn look_at(
         &self,
-        batch: Vec<Entry>,
-    ) -> Vec<(Entry, Result<Look, StoreError>)> {
+        batch: Vec<IndexedSession>,
+    ) -> Vec<(IndexedSession, Result<SessionLook, StoreError>)> {
         let looks = batch.into_iter().map(|entry| async move {
             let look = self.look(&entry.id).await;
             (entry, look)
@@ -93,7 +93,12 @@ impl Redis {
     }
 
     /// Corrects an entry, unless it has changed since.
-    pub(super) async fn fix(&self, index: Index<'_>, entry: &Entry, from_now: Option<Duration>) {
+    pub(super) async fn fix(
+        &self,
+        index: IndexName<'_>,
+        entry: &IndexedSession,
+        from_now: Option<Duration>,
+    ) {
         let scripts = &self.inner.scripts;
         let call = scripts.index_fix.on([self.inner.keys.index(index)]);
         let call = call.arg(entry.id.as_str()).arg(entry.score);
@@ -107,7 +112,7 @@ impl Redis {
     }
 }
 
-fn entries(mut reply: Reply) -> Result<Vec<Entry>, StoreError> {
+fn entries(mut reply: ScriptReply) -> Result<Vec<IndexedSession>, StoreError> {
     let now: u64 = reply.number()?;
     let mut found = reply.inner()?;
     let mut entries = Vec::new();
@@ -116,7 +121,7 @@ fn entries(mut reply: Reply) -> Result<Vec<Entry>, StoreError> {
         // What is no id was not put there by us.
         if let Ok(id) = id.parse() {
             let (age, ahead) = (now.saturating_sub(score), score.saturating_sub(now));
-            entries.push(Entry {
+            entries.push(IndexedSession {
                 id,
                 score,
                 age,

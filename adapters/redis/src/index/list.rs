@@ -4,7 +4,7 @@ use unbroken::{
 };
 
 use super::MOST;
-use crate::{Redis, keys::Index};
+use crate::{Redis, keys::IndexName};
 
 /// A page, where the caller has no measure.
 const PAGE: usize = 100;
@@ -14,11 +14,11 @@ impl Redis {
         let index = match filter {
             Filter {
                 chat: Some(chat), ..
-            } => Index::Chat(chat),
+            } => IndexName::Chat(chat),
             Filter {
                 owner: Some(owner), ..
-            } => Index::Owner(owner),
-            _ => Index::All,
+            } => IndexName::Owner(owner),
+            _ => IndexName::All,
         };
         let limit = match filter.limit {
             0 => PAGE,

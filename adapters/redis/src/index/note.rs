@@ -7,7 +7,7 @@ use unbroken::{
 };
 
 use super::{BATCH, late};
-use crate::{Redis, codec::micros, keys::Index};
+use crate::{Redis, codec::micros, keys::IndexName};
 
 /// Writing to indexes.
 impl Redis {
@@ -20,7 +20,7 @@ impl Redis {
     ) -> Result<(), StoreError> {
         let created = indexes(info)
             .map(|index| self.put(index, "NX", Duration::ZERO, std::slice::from_ref(id)));
-        let open = self.put(Index::Open, "NX", lease, std::slice::from_ref(id));
+        let open = self.put(IndexName::Open, "NX", lease, std::slice::from_ref(id));
         let (created, open) = join(join_all(created), open).await;
         created.into_iter().chain([open]).collect()
     }
@@ -33,13 +33,13 @@ impl Redis {
         info: &SessionMeta,
         but: Option<&SessionMeta>,
     ) {
-        let kept = |index: &Index<'_>| match (index, but) {
+        let kept = |index: &IndexName<'_>| match (index, but) {
             (_, None) => false,
-            (Index::Owner(owner), Some(but)) => but.owner.as_ref() == Some(owner),
-            (Index::Chat(chat), Some(but)) => but.chat.as_ref() == Some(chat),
+            (IndexName::Owner(owner), Some(but)) => but.owner.as_ref() == Some(owner),
+            (IndexName::Chat(chat), Some(but)) => but.chat.as_ref() == Some(chat),
             (_, Some(_)) => true,
         };
-        let from = indexes(info).chain([Index::Open, Index::Due]);
+        let from = indexes(info).chain([IndexName::Open, IndexName::Due]);
         let removals = from.filter(|index| !kept(index)).map(|index| async move {
             let mut command = redis::cmd("ZREM");
             command.arg(self.inner.keys.index(index)).arg(id.as_str());
@@ -53,7 +53,7 @@ impl Redis {
     /// Notes that these are owned for so long. What is lost here is found again at the next renewal.
     pub(crate) async fn note_owned(&self, ids: &[SessionId], lease: Duration) {
         for ids in ids.chunks(BATCH) {
-            if let Err(error) = self.put(Index::Open, "", lease, ids).await {
+            if let Err(error) = self.put(IndexName::Open, "", lease, ids).await {
                 late(&error);
             }
         }
@@ -62,12 +62,12 @@ impl Redis {
     /// Notes that this has ended.
     pub(crate) async fn note_sealed(&self, id: &SessionId, keep: Duration) {
         let due = self
-            .put(Index::Due, "", keep, std::slice::from_ref(id))
+            .put(IndexName::Due, "", keep, std::slice::from_ref(id))
             .await;
         match due {
             Ok(()) => {
                 let mut command = redis::cmd("ZREM");
-                let open = self.inner.keys.index(Index::Open);
+                let open = self.inner.keys.index(IndexName::Open);
                 let removed = self.inner.link.send(command.arg(open).arg(id.as_str()));
                 if let Err(failure) = removed.await {
                     late(&failure.into());
@@ -79,7 +79,7 @@ impl Redis {
 
     async fn put(
         &self,
-        index: Index<'_>,
+        index: IndexName<'_>,
         how: &str,
         from_now: Duration,
         ids: &[SessionId],
@@ -99,8 +99,8 @@ impl Redis {
 }
 
 /// Where a session is entered by its creation.
-fn indexes(info: &SessionMeta) -> impl Iterator<Item = Index<'_>> {
-    let owner = info.owner.as_ref().map(Index::Owner);
-    let chat = info.chat.as_ref().map(Index::Chat);
-    [Some(Index::All), owner, chat].into_iter().flatten()
+fn indexes(info: &SessionMeta) -> impl Iterator<Item = IndexName<'_>> {
+    let owner = info.owner.as_ref().map(IndexName::Owner);
+    let chat = info.chat.as_ref().map(IndexName::Chat);
+    [Some(IndexName::All), owner, chat].into_iter().flatten()
 }

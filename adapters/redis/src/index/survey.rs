@@ -6,7 +6,7 @@ use unbroken::{
 };
 
 use super::{BATCH, MOST};
-use crate::{Redis, codec::decode_info, keys::Index, ops::Look, reply::Reply};
+use crate::{Redis, codec::decode_info, keys::IndexName, ops::SessionLook, reply::ScriptReply};
 
 /// Few leases are longer than this, in microseconds.
 const FAR: u64 = 600_000_000;
@@ -20,17 +20,17 @@ impl Redis {
         let mut passed = 0;
         let mut looked_at = 0;
         while orphans.len() < limit && looked_at < MOST {
-            let batch = self.due(Index::Open, passed, BATCH).await?;
+            let batch = self.due(IndexName::Open, passed, BATCH).await?;
             looked_at += batch.len();
             let whole = batch.len() < BATCH;
             for (entry, look) in self.look_at(batch).await {
                 match look {
-                    Ok(Look { state, left }) => {
+                    Ok(SessionLook { state, left }) => {
                         if state.status.outcome().is_some() {
                             // Its seal did not get as far as the index.
                             self.note_sealed(&entry.id, left.unwrap_or_default()).await;
                         } else if let Lease::Held(left) = state.lease {
-                            self.fix(Index::Open, &entry, Some(left)).await;
+                            self.fix(IndexName::Open, &entry, Some(left)).await;
                         } else {
                             passed += 1;
                             if orphans.len() < limit {
@@ -41,7 +41,7 @@ impl Redis {
                     }
                     Err(error) => {
                         if entry.is_stale(error)? {
-                            self.fix(Index::Open, &entry, None).await;
+                            self.fix(IndexName::Open, &entry, None).await;
                         } else {
                             passed += 1;
                         }
@@ -60,20 +60,20 @@ impl Redis {
     async fn bring_back(&self) -> Result<(), StoreError> {
         // One tells whether there are any.
         for count in [1, BATCH] {
-            let mut batch = self.latest(Index::Open, count).await?;
+            let mut batch = self.latest(IndexName::Open, count).await?;
             batch.retain(|entry| entry.ahead > FAR);
             if batch.is_empty() {
                 break;
             }
             for (entry, look) in self.look_at(batch).await {
-                let Ok(Look { state, .. }) = look else {
+                let Ok(SessionLook { state, .. }) = look else {
                     continue;
                 };
                 let left = match state.lease {
                     Lease::Held(left) => left,
                     _ => Duration::ZERO,
                 };
-                self.fix(Index::Open, &entry, Some(left)).await;
+                self.fix(IndexName::Open, &entry, Some(left)).await;
             }
         }
         Ok(())
@@ -84,7 +84,7 @@ impl Redis {
         let mut looked_at = 0;
         while swept < limit && looked_at < MOST {
             let count = BATCH.min(limit - swept);
-            let batch = self.due(Index::Due, 0, count).await?;
+            let batch = self.due(IndexName::Due, 0, count).await?;
             looked_at += batch.len();
             if batch.is_empty() {
                 break;
@@ -92,11 +92,11 @@ impl Redis {
             for (entry, look) in self.look_at(batch).await {
                 match look {
                     // Held for longer since.
-                    Ok(Look {
+                    Ok(SessionLook {
                         left: Some(left), ..
-                    }) => self.fix(Index::Due, &entry, Some(left)).await,
+                    }) => self.fix(IndexName::Due, &entry, Some(left)).await,
                     // Not sealed: another session under the same id.
-                    Ok(_) => self.fix(Index::Due, &entry, None).await,
+                    Ok(_) => self.fix(IndexName::Due, &entry, None).await,
                     // The engine has dropped it already; what is left to do is to forget its name.
                     Err(StoreError::Gone(_) | StoreError::NotFound) => {
                         self.forget(&entry.id).await?;
@@ -113,12 +113,12 @@ impl Redis {
     async fn forget(&self, id: &SessionId) -> Result<(), StoreError> {
         let mut command = redis::cmd("GET");
         let left = command.arg(self.inner.keys.info(id));
-        let left = Reply::new(vec![self.inner.link.send(left).await?]).maybe_bytes()?;
+        let left = ScriptReply::new(vec![self.inner.link.send(left).await?]).maybe_bytes()?;
         match left.map(|info| decode_info(&info)).transpose()? {
             Some(info) => self.leave(id, &info, None).await,
             // The tombstone went first. Owner and chat are forgotten when somebody lists them.
             None => {
-                for index in [Index::All, Index::Open, Index::Due] {
+                for index in [IndexName::All, IndexName::Open, IndexName::Due] {
                     let mut command = redis::cmd("ZREM");
                     command.arg(self.inner.keys.index(index)).arg(id.as_str());
                     self.inner.link.send(&command).await?;

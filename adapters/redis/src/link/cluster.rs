@@ -5,7 +5,7 @@ use redis::{
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
 };
 
-use super::Failure;
+use super::CommandError;
 
 /// Sends a command to the server that has its key.
 ///
@@ -14,17 +14,17 @@ use super::Failure;
 pub(super) async fn send(
     mut connection: ClusterConnection,
     command: &Cmd,
-) -> Result<Value, Failure> {
+) -> Result<Value, CommandError> {
     let answer = connection.req_packed_command(command).await;
     answer.and_then(Value::extract_error).map_err(failure)
 }
 
 /// An attempt before the last one may have been done and have lost its answer: whatever the last one
 /// says, that can't be known.
-fn failure(error: RedisError) -> Failure {
+fn failure(error: RedisError) -> CommandError {
     match error.kind() {
-        ErrorKind::Server(ServerErrorKind::NoScript) => Failure::Refused(error),
-        _ => Failure::Lost(error),
+        ErrorKind::Server(ServerErrorKind::NoScript) => CommandError::Refused(error),
+        _ => CommandError::Lost(error),
     }
 }
 
@@ -32,7 +32,7 @@ fn failure(error: RedisError) -> Failure {
 pub(super) async fn send_to_all(
     mut connection: ClusterConnection,
     command: &Cmd,
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Vec<Value>, CommandError> {
     let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let answer = connection.route_command(command.clone(), everywhere).await;
     match answer.and_then(Value::extract_error) {
@@ -41,7 +41,7 @@ pub(super) async fn send_to_all(
         Ok(_) => {
             let odd = "the cluster answered something odd";
             let error = RedisError::from((ErrorKind::UnexpectedReturnType, odd));
-            Err(Failure::Lost(error))
+            Err(CommandError::Lost(error))
         }
         Err(error) => Err(failure(error)),
     }

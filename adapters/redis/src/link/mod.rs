@@ -7,12 +7,12 @@ mod single;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use unbroken::store::StoreError;
 
-pub(crate) use self::single::Single;
+pub(crate) use self::single::SingleConnection;
 
 /// Where commands go.
-pub(crate) enum Link {
+pub(crate) enum CommandConnection {
     /// One server.
-    Single(Box<Single>),
+    Single(Box<SingleConnection>),
     /// A cluster.
     #[cfg(feature = "cluster")]
     Cluster(redis::cluster_async::ClusterConnection),
@@ -20,7 +20,7 @@ pub(crate) enum Link {
 
 /// Why a command has no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CommandError {
     /// There was no connection: it was not sent.
     Unsent(RedisError),
     /// The server refused it before it did anything.
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     Lost(RedisError),
 }
 
-impl Failure {
+impl CommandError {
     /// Of a command that was sent.
     fn of_sent(error: RedisError) -> Self {
         use ServerErrorKind as Kind;
@@ -60,18 +60,20 @@ impl Failure {
     }
 }
 
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
+impl From<CommandError> for StoreError {
+    fn from(failure: CommandError) -> Self {
         match failure {
-            Failure::Unsent(error) | Failure::Refused(error) => Self::unavailable(false, error),
-            Failure::Lost(error) => Self::unavailable(true, error),
+            CommandError::Unsent(error) | CommandError::Refused(error) => {
+                Self::unavailable(false, error)
+            }
+            CommandError::Lost(error) => Self::unavailable(true, error),
         }
     }
 }
 
-impl Link {
+impl CommandConnection {
     /// Sends a command, once, and waits for its answer.
-    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, CommandError> {
         match self {
             Self::Single(single) => single.send(command).await,
             #[cfg(feature = "cluster")]
@@ -80,7 +82,7 @@ impl Link {
     }
 
     /// Sends a command to every server that takes writes.
-    pub(crate) async fn send_to_all(&self, command: &Cmd) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn send_to_all(&self, command: &Cmd) -> Result<Vec<Value>, CommandError> {
         match self {
             Self::Single(single) => Ok(vec![single.send(command).await?]),
             #[cfg(feature = "cluster")]

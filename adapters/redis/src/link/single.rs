@@ -9,29 +9,29 @@ use redis::{
 };
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
-use super::Failure;
+use super::CommandError;
 use crate::backoff::Backoff;
 
 /// One connection to one server, shared by all commands, and made anew when it breaks.
 ///
 /// Unlike the client's own `ConnectionManager` it tells a command that was never sent from one
 /// whose answer was lost. Neither repeats a command.
-pub(crate) struct Single {
+pub(crate) struct SingleConnection {
     client: Client,
     config: AsyncConnectionConfig,
-    live: Mutex<Option<Live>>,
-    dial: AsyncMutex<Dial>,
+    live: Mutex<Option<LiveConnection>>,
+    dial: AsyncMutex<ConnectConfig>,
 }
 
 #[derive(Clone)]
-struct Live {
+struct LiveConnection {
     // Counts connections.
     number: u64,
     connection: MultiplexedConnection,
 }
 
 /// What is known of connecting.
-struct Dial {
+struct ConnectConfig {
     connections: u64,
     backoff: Backoff,
     // After a failure: not again before then, and why it failed.
@@ -41,7 +41,7 @@ struct Dial {
 /// So many commands may wait for the socket; the client's own 50 are few for thousands of sessions.
 const BUFFER: usize = 1024;
 
-impl Single {
+impl SingleConnection {
     pub(crate) fn new(client: Client, connect: Duration, response: Duration) -> Self {
         Self {
             client,
@@ -50,7 +50,7 @@ impl Single {
                 .set_response_timeout(Some(response))
                 .set_pipeline_buffer_size(BUFFER),
             live: Mutex::new(None),
-            dial: AsyncMutex::new(Dial {
+            dial: AsyncMutex::new(ConnectConfig {
                 connections: 0,
                 backoff: Backoff::new(),
                 wait: None,
@@ -58,11 +58,11 @@ impl Single {
         }
     }
 
-    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
-        let Live {
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, CommandError> {
+        let LiveConnection {
             number,
             mut connection,
-        } = self.connected().await.map_err(Failure::Unsent)?;
+        } = self.connected().await.map_err(CommandError::Unsent)?;
         let answer = connection.send_packed_command(command).await;
         answer.and_then(Value::extract_error).map_err(|error| {
             // A server that doesn't answer may be behind a connection that is dead without a word, and
@@ -70,11 +70,11 @@ impl Single {
             if error.is_unrecoverable_error() || error.is_io_error() || is_replica(&error) {
                 self.forget(number);
             }
-            Failure::of_sent(error)
+            CommandError::of_sent(error)
         })
     }
 
-    async fn connected(&self) -> Result<Live, RedisError> {
+    async fn connected(&self) -> Result<LiveConnection, RedisError> {
         if let Some(live) = self.live() {
             return Ok(live);
         }
@@ -96,7 +96,7 @@ impl Single {
                 dial.connections += 1;
                 dial.backoff.reset();
                 dial.wait = None;
-                let live = Live {
+                let live = LiveConnection {
                     number: dial.connections,
                     connection,
                 };
@@ -111,7 +111,7 @@ impl Single {
         }
     }
 
-    fn live(&self) -> Option<Live> {
+    fn live(&self) -> Option<LiveConnection> {
         self.lock().clone()
     }
 
@@ -123,7 +123,7 @@ impl Single {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<LiveConnection>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,21 +6,24 @@ use unbroken::{
 use crate::{
     Redis,
     codec::decode_info,
-    reply::{Reply, Unreadable},
-    script::Call,
+    reply::{DecodeError, ScriptReply},
+    script::LuaCall,
 };
 
 impl Redis {
     /// The answer of a script that has only one way to succeed.
-    pub(crate) async fn ok(&self, call: Call<'_>) -> Result<Reply, StoreError> {
+    pub(crate) async fn ok(&self, call: LuaCall<'_>) -> Result<ScriptReply, StoreError> {
         match self.answer(call).await? {
             (word, reply) if word == "ok" => Ok(reply),
-            _ => Err(Unreadable.into()),
+            _ => Err(DecodeError.into()),
         }
     }
 
     /// The word that a script answers and what follows it; refusals are errors.
-    pub(crate) async fn answer(&self, call: Call<'_>) -> Result<(String, Reply), StoreError> {
+    pub(crate) async fn answer(
+        &self,
+        call: LuaCall<'_>,
+    ) -> Result<(String, ScriptReply), StoreError> {
         let mut reply = call.send(&self.inner.link).await?;
         let word = reply.text()?;
         Err(match word.as_str() {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use unbroken::{
     log::SessionId,
-    store::{AbortRequest, Delete, Holder, SessionState, StoreError},
+    store::{AbortRequest, DeleteMode, Holder, SessionState, StoreError},
 };
 
 use crate::{
@@ -49,7 +49,11 @@ impl Redis {
         self.ok(call).await.map(drop)
     }
 
-    pub(crate) async fn delete_now(&self, id: &SessionId, how: Delete) -> Result<(), StoreError> {
+    pub(crate) async fn delete_now(
+        &self,
+        id: &SessionId,
+        how: DeleteMode,
+    ) -> Result<(), StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts.delete.on([
@@ -61,8 +65,8 @@ impl Redis {
             keys.answers(id),
         ]);
         let call = match how {
-            Delete::Now => call.arg(""),
-            Delete::Released(by) => call.arg(by.0),
+            DeleteMode::Now => call.arg(""),
+            DeleteMode::Released(by) => call.arg(by.0),
         };
         let call = call.arg(keys.records(id)).arg(keys.turns(id));
         let info = self.ok(call).await?.bytes()?;

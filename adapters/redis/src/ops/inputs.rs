@@ -6,7 +6,7 @@ use unbroken::{
 use crate::{
     Redis,
     codec::{decode_answer, decode_state},
-    reply::Unreadable,
+    reply::DecodeError,
 };
 
 /// What is answered to the owner of a session.
@@ -38,7 +38,7 @@ impl Redis {
         match word.as_str() {
             "ok" => Ok(AnswerOutcome::Stored(decode_state(reply.inner()?)?)),
             "taken" => Ok(AnswerOutcome::Taken),
-            _ => Err(Unreadable.into()),
+            _ => Err(DecodeError.into()),
         }
     }
 

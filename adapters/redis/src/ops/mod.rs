@@ -7,4 +7,4 @@ mod inputs;
 mod own;
 mod read;
 
-pub(crate) use self::read::Look;
+pub(crate) use self::read::SessionLook;

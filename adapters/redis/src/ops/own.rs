@@ -8,7 +8,7 @@ use unbroken::{
 use crate::{
     Redis,
     codec::{decode_epoch, decode_state, encode_epoch, encode_info, micros},
-    reply::Unreadable,
+    reply::DecodeError,
 };
 
 /// Who owns a session.
@@ -45,7 +45,7 @@ impl Redis {
                     self.leave(id, &new.info, Some(&state.info)).await;
                     Ok(Created::Exists(state))
                 }
-                _ => Err(Unreadable.into()),
+                _ => Err(DecodeError.into()),
             },
             Err(gone @ StoreError::Gone(_)) => {
                 self.leave(id, &new.info, None).await;

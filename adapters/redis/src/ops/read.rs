@@ -7,12 +7,12 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::{Entries, decode_state},
+    codec::{EntryDecoder, decode_state},
 };
 
 /// Where a session stands.
 #[derive(Debug)]
-pub(crate) struct Look {
+pub(crate) struct SessionLook {
     pub(crate) state: SessionState,
     /// How long its retention lasts, once it is sealed.
     pub(crate) left: Option<Duration>,
@@ -42,7 +42,7 @@ impl Redis {
         let mut reply = self.ok(call).await?;
         let state = decode_state(reply.inner()?)?;
         readable(&state)?;
-        let entries = Entries::new(&reply.bytes()?)?;
+        let entries = EntryDecoder::new(&reply.bytes()?)?;
         let author = reply.maybe_bytes()?;
         if let Some(tag) = after.tag
             && after.lsn > Lsn::ZERO
@@ -65,12 +65,12 @@ impl Redis {
     }
 
     /// Where a session stands.
-    pub(crate) async fn look(&self, id: &SessionId) -> Result<Look, StoreError> {
+    pub(crate) async fn look(&self, id: &SessionId) -> Result<SessionLook, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts.look.on([keys.session(id), keys.info(id)]);
         let mut reply = self.ok(call).await?;
-        Ok(Look {
+        Ok(SessionLook {
             state: decode_state(reply.inner()?)?,
             // The engine counts whole milliseconds; one more, so that it is over by then.
             left: match u64::try_from(reply.number::<i64>()?) {
@@ -81,7 +81,7 @@ impl Redis {
     }
 
     /// Where a session stands, if this library knows its format.
-    pub(crate) async fn look_readable(&self, id: &SessionId) -> Result<Look, StoreError> {
+    pub(crate) async fn look_readable(&self, id: &SessionId) -> Result<SessionLook, StoreError> {
         let look = self.look(id).await?;
         readable(&look.state)?;
         Ok(look)

@@ -9,27 +9,27 @@ use tokio::{
     time::Instant,
 };
 
-use super::Watch;
+use super::ChannelWatch;
 
 /// The channels that somebody waits on, or did a moment ago.
 #[derive(Debug)]
-pub(crate) struct Bells {
-    hung: Mutex<Hung>,
+pub(crate) struct Channels {
+    hung: Mutex<ChannelMap>,
     /// Told when there is a channel to subscribe to.
     pub(super) wanted: Notify,
     linger: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Hung {
-    bells: HashMap<String, Bell>,
+struct ChannelMap {
+    bells: HashMap<String, Channel>,
     // Those that are not subscribed to yet; some may be gone again.
     wanted: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Bell {
-    sender: watch::Sender<Heard>,
+struct Channel {
+    sender: watch::Sender<ChannelState>,
     waiters: usize,
     // Since when there are no waiters.
     idle: Instant,
@@ -37,14 +37,14 @@ struct Bell {
 
 /// What a waiter hears.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct ChannelState {
     /// Whether the channel is subscribed to.
     pub(super) live: bool,
     /// How often it rang.
     pub(super) rings: u64,
 }
 
-impl Bells {
+impl Channels {
     pub(crate) fn new(linger: Duration) -> Self {
         Self {
             hung: Mutex::default(),
@@ -54,20 +54,20 @@ impl Bells {
     }
 
     /// Listens to a channel. It is subscribed to unless it is already.
-    pub(crate) fn watch(self: &Arc<Self>, channel: String) -> Watch {
+    pub(crate) fn watch(self: &Arc<Self>, channel: String) -> ChannelWatch {
         let mut hung = self.lock();
-        let Hung { bells, wanted } = &mut *hung;
+        let ChannelMap { bells, wanted } = &mut *hung;
         let bell = bells.entry(channel.clone()).or_insert_with(|| {
             wanted.push(channel.clone());
             self.wanted.notify_one();
-            Bell {
-                sender: watch::Sender::new(Heard::default()),
+            Channel {
+                sender: watch::Sender::new(ChannelState::default()),
                 waiters: 0,
                 idle: Instant::now(),
             }
         });
         bell.waiters += 1;
-        Watch::new(self.clone(), channel, bell.sender.subscribe())
+        ChannelWatch::new(self.clone(), channel, bell.sender.subscribe())
     }
 
     pub(super) fn leave(&self, channel: &str) {
@@ -132,7 +132,7 @@ impl Bells {
         idle
     }
 
-    fn lock(&self) -> MutexGuard<'_, Hung> {
+    fn lock(&self) -> MutexGuard<'_, ChannelMap> {
         self.hung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,25 +16,25 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use super::Bells;
+use super::Channels;
 use crate::backoff::Backoff;
 
 /// The task that keeps the subscriptions. It ends with this handle.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(crate) struct SubscriptionTask {
     task: JoinHandle<()>,
 }
 
 /// Where to subscribe: a server, or several of a cluster, where a message reaches all.
 #[derive(Clone)]
-pub(crate) struct Tap {
+pub(crate) struct SubscribeConfig {
     pub(crate) clients: Vec<Client>,
     pub(crate) connect: Duration,
     pub(crate) response: Duration,
 }
 
 /// One connection, as its messages know it.
-struct Line {
+struct SubscriptionLink {
     serving: AtomicBool,
     lost: Notify,
 }
@@ -46,28 +46,28 @@ const PING: u32 = 3;
 /// So many channels are subscribed to at once.
 const BATCH: usize = 1000;
 
-impl Listener {
-    pub(crate) fn new(tap: Tap, bells: Arc<Bells>) -> Self {
+impl SubscriptionTask {
+    pub(crate) fn new(tap: SubscribeConfig, bells: Arc<Channels>) -> Self {
         Self {
             task: tokio::spawn(listen(tap, bells)),
         }
     }
 }
 
-impl Drop for Listener {
+impl Drop for SubscriptionTask {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn listen(tap: Tap, bells: Arc<Bells>) {
+async fn listen(tap: SubscribeConfig, bells: Arc<Channels>) {
     let mut backoff = Backoff::new();
     for client in tap.clients.iter().cycle() {
         // Nobody waits: nothing to connect for.
         while !bells.any_wanted() {
             bells.wanted.notified().await;
         }
-        let line = Arc::new(Line {
+        let line = Arc::new(SubscriptionLink {
             serving: AtomicBool::new(true),
             lost: Notify::new(),
         });
@@ -87,10 +87,10 @@ async fn listen(tap: Tap, bells: Arc<Bells>) {
 }
 
 async fn connect(
-    tap: &Tap,
+    tap: &SubscribeConfig,
     client: &Client,
-    bells: &Arc<Bells>,
-    line: &Arc<Line>,
+    bells: &Arc<Channels>,
+    line: &Arc<SubscriptionLink>,
 ) -> Result<MultiplexedConnection, RedisError> {
     let (bells, line) = (bells.clone(), line.clone());
     let config = AsyncConnectionConfig::new()
@@ -108,7 +108,7 @@ async fn connect(
         .await
 }
 
-fn heard(bells: &Bells, line: &Line, push: &PushInfo) {
+fn heard(bells: &Channels, line: &SubscriptionLink, push: &PushInfo) {
     match (&push.kind, push.data.first()) {
         (PushKind::Message, Some(Value::BulkString(channel))) => {
             if let Ok(channel) = std::str::from_utf8(channel) {
@@ -123,8 +123,8 @@ fn heard(bells: &Bells, line: &Line, push: &PushInfo) {
 /// Subscribes and unsubscribes until the connection breaks; gives the reason if there is one.
 async fn serve(
     mut connection: MultiplexedConnection,
-    bells: &Bells,
-    line: &Line,
+    bells: &Channels,
+    line: &SubscriptionLink,
     backoff: &mut Backoff,
 ) -> Result<(), RedisError> {
     let mut tick = interval(TICK);

@@ -8,7 +8,7 @@ mod listener;
 mod watch;
 
 pub(crate) use self::{
-    bells::Bells,
-    listener::{Listener, Tap},
-    watch::Watch,
+    bells::Channels,
+    listener::{SubscribeConfig, SubscriptionTask},
+    watch::ChannelWatch,
 };

@@ -5,18 +5,22 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::bells::{Bells, Heard};
+use super::bells::{ChannelState, Channels};
 
 /// Somebody who waits on a channel.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    bells: Arc<Bells>,
+pub(crate) struct ChannelWatch {
+    bells: Arc<Channels>,
     channel: String,
-    heard: Receiver<Heard>,
+    heard: Receiver<ChannelState>,
 }
 
-impl Watch {
-    pub(super) fn new(bells: Arc<Bells>, channel: String, heard: Receiver<Heard>) -> Self {
+impl ChannelWatch {
+    pub(super) fn new(
+        bells: Arc<Channels>,
+        channel: String,
+        heard: Receiver<ChannelState>,
+    ) -> Self {
         Self {
             bells,
             channel,
@@ -42,7 +46,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for ChannelWatch {
     fn drop(&mut self) {
         self.bells.leave(&self.channel);
     }

@@ -9,9 +9,9 @@ use unbroken::{
 };
 use unbroken_conformance::{
     Verdict,
-    store::{CASES, Case, Harness},
+    store::{CASES, Harness, StoreCase},
 };
-use unbroken_redis::{Options, redis};
+use unbroken_redis::{RedisOptions, redis};
 
 use crate::support::{self, server};
 
@@ -62,7 +62,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Stores that live by a real clock.
 pub(crate) struct Real<F> {
     open: F,
-    options: Options,
+    options: RedisOptions,
     // Where its server is, or its cluster's; none if records are not to be harmed.
     urls: Vec<String>,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Real<F> {
 const MAX_APPEND: usize = 100_000;
 
 impl<F> Real<F> {
-    pub(crate) fn new(options: Options, open: F) -> Self {
+    pub(crate) fn new(options: RedisOptions, open: F) -> Self {
         let options = options.max_append(MAX_APPEND);
         Self {
             open,
@@ -88,7 +88,7 @@ impl<F> Real<F> {
 
 impl<F, Fut, S> Harness for Real<F>
 where
-    F: Fn(Options) -> Fut + Send + Sync + 'static,
+    F: Fn(RedisOptions) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = S> + Send + 'static,
     S: Store,
 {
@@ -129,9 +129,9 @@ where
 }
 
 /// On the machine's server, which is left as it was found.
-async fn on_machine<F, Fut, S>(case: &'static Case, open: F) -> Result<(), Failed>
+async fn on_machine<F, Fut, S>(case: &'static StoreCase, open: F) -> Result<(), Failed>
 where
-    F: Fn(Options) -> Fut + Send + Sync + 'static,
+    F: Fn(RedisOptions) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = S> + Send + 'static,
     S: Store,
 {
@@ -143,13 +143,13 @@ where
 }
 
 async fn check<F, Fut, S>(
-    case: &'static Case,
-    options: Options,
+    case: &'static StoreCase,
+    options: RedisOptions,
     urls: &[String],
     open: F,
 ) -> Result<(), Failed>
 where
-    F: Fn(Options) -> Fut + Send + Sync + 'static,
+    F: Fn(RedisOptions) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = S> + Send + 'static,
     S: Store,
 {

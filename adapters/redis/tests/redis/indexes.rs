@@ -6,7 +6,7 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Epoch, Owner, SessionId},
-    store::{Created, Delete, Filter, NewSession, StatusFilter, Store, StoreError, Token},
+    store::{Created, DeleteMode, Filter, NewSession, StatusFilter, Store, StoreError, Token},
 };
 use unbroken_redis::{
     Redis,
@@ -161,7 +161,7 @@ async fn refused() -> Result<(), Failed> {
     let made = create("first").await?;
     assert!(matches!(made, Created::Created(_)));
     assert!(matches!(create("second").await?, Created::Exists(_)));
-    it.store.delete(&id, Delete::Now).await?;
+    it.store.delete(&id, DeleteMode::Now).await?;
     assert!(matches!(create("third").await, Err(StoreError::Gone(_))));
     for index in [
         "owner:first",

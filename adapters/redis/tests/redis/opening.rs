@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 use unbroken::store::{Durability, Store};
 use unbroken_conformance::{Verdict, store::CASES};
-use unbroken_redis::{OpenError, Redis};
+use unbroken_redis::{Redis, RedisOpenError};
 
 use crate::support::{
     self, bed,
@@ -37,7 +37,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         || async {
             let url = &support::cluster::shared().urls()[0];
             let refused = Redis::open(url, support::options()).await;
-            assert!(matches!(refused, Err(OpenError::IsCluster)), "{refused:?}");
+            assert!(
+                matches!(refused, Err(RedisOpenError::IsCluster)),
+                "{refused:?}"
+            );
             Ok(())
         },
     ));
@@ -50,7 +53,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(trial("a_url_that_is_none_is_refused", None, || async {
         for url in ["", "http://127.0.0.1", "redis://:secret@host:port"] {
             let refused = Redis::open(url, support::options()).await;
-            assert!(matches!(refused, Err(OpenError::Url(_))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(RedisOpenError::Url(_))),
+                "{refused:?}"
+            );
             assert!(!format!("{refused:?}").contains("secret"));
         }
         Ok(())
@@ -70,7 +76,7 @@ async fn evicts() -> Result<(), Failed> {
         let opened = Redis::open(&server.url(), support::options()).await;
         match opened {
             Ok(_) => assert!(opens, "{policy} with {memory} was opened"),
-            Err(OpenError::Evicts { policy: is }) => {
+            Err(RedisOpenError::Evicts { policy: is }) => {
                 assert!(!opens, "{policy} with {memory} was refused");
                 assert_eq!(is, policy);
                 let options = support::options().trust_eviction();
@@ -89,7 +95,7 @@ async fn hidden() -> Result<(), Failed> {
     let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
     let refused = Redis::open(&url, support::options()).await;
     assert!(
-        matches!(refused, Err(OpenError::EvictionUnknown)),
+        matches!(refused, Err(RedisOpenError::EvictionUnknown)),
         "{refused:?}"
     );
     let opened = Redis::open(&url, support::options().trust_eviction()).await?;
@@ -114,7 +120,7 @@ async fn no_channels() -> Result<(), Failed> {
     let url = format!("redis://app:pw@127.0.0.1:{}", server.port);
     let refused = Redis::open(&url, support::options()).await;
     assert!(
-        matches!(refused, Err(OpenError::NotPermitted(_))),
+        matches!(refused, Err(RedisOpenError::NotPermitted(_))),
         "{refused:?}"
     );
     Ok(())
@@ -146,13 +152,13 @@ async fn credentials() -> Result<(), Failed> {
     );
     let refused = Redis::open(&url("wr0ng"), support::options()).await;
     assert!(
-        matches!(refused, Err(OpenError::Unreachable(_))),
+        matches!(refused, Err(RedisOpenError::Unreachable(_))),
         "{refused:?}"
     );
     assert!(!format!("{refused:?}").contains("wr0ng"));
     let refused = Redis::open(&server.url(), support::options()).await;
     assert!(
-        matches!(refused, Err(OpenError::Unreachable(_))),
+        matches!(refused, Err(RedisOpenError::Unreachable(_))),
         "{refused:?}"
     );
     Ok(())
@@ -261,7 +267,7 @@ async fn tls() -> Result<(), Failed> {
 
     let refused = Redis::open(&url, support::options()).await;
     assert!(
-        matches!(refused, Err(OpenError::Unreachable(_))),
+        matches!(refused, Err(RedisOpenError::Unreachable(_))),
         "{refused:?}"
     );
     std::fs::remove_dir_all(&folder)?;

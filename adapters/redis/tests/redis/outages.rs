@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Lsn, Position},
-    store::{Delete, Store, StoreError, StoreExt, Token},
+    store::{DeleteMode, Store, StoreError, StoreExt, Token},
 };
 use unbroken_redis::redis;
 
@@ -105,7 +105,7 @@ async fn flushed() -> Result<(), Failed> {
     flush.exec_async(&mut admin).await?;
     assert_eq!(bed::texts(&store, &id).await.len(), 11);
     flush.exec_async(&mut admin).await?;
-    store.delete(&id, Delete::Now).await?;
+    store.delete(&id, DeleteMode::Now).await?;
     Ok(())
 }
 
@@ -127,7 +127,7 @@ async fn full() -> Result<(), Failed> {
     assert_eq!(tail.get(), lsn - 1);
     assert_eq!(bed::texts(&store, &id).await.len() as u64, lsn - 1);
     // Room can always be made.
-    store.delete(&id, Delete::Now).await?;
+    store.delete(&id, DeleteMode::Now).await?;
     bed::made(&store).await;
     Ok(())
 }

@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Created, Delete, Holder, Lease, Memory,
+        AbortRequest, AfterAppend, AnswerOutcome, Created, DeleteMode, Holder, Lease, Memory,
         RecordPage, Seal, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
     },
 };
@@ -59,10 +59,10 @@ enum Call {
         max_bytes: usize,
     },
     Look,
-    AbortRequest {
+    Abort {
         reason: Option<Arc<str>>,
     },
-    StoredAnswer {
+    Answer {
         name: u64,
         content: u64,
     },
@@ -74,7 +74,7 @@ enum Call {
         keep: Duration,
     },
     Delete {
-        how: Delete,
+        how: DeleteMode,
     },
 }
 
@@ -130,8 +130,8 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
         },
         _ => Call::Delete {
             how: match dice.roll(4) {
-                0 => Delete::Now,
-                by => Delete::Released(Holder(by % 2)),
+                0 => DeleteMode::Now,
+                by => DeleteMode::Released(Holder(by % 2)),
             },
         },
     }

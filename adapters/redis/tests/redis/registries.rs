@@ -10,7 +10,7 @@ use libtest_mimic::{Failed, Trial};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use unbroken::{
     log::{Digest, ErrorCode, Outcome, Position, ServiceName, SessionId, Status},
-    session::{Mark, Reader, Session, Sessions, Source, Start},
+    session::{Mark, Reader, Session, SessionSpec, Sessions, Source},
 };
 
 use crate::support::{
@@ -48,7 +48,7 @@ impl Source for Told {
     }
 }
 
-async fn sessions(server: &Server, options: unbroken_redis::Options) -> Sessions {
+async fn sessions(server: &Server, options: unbroken_redis::RedisOptions) -> Sessions {
     let store = server.open(options).await;
     Sessions::builder(store)
         .lease(Duration::from_millis(600))
@@ -58,7 +58,7 @@ async fn sessions(server: &Server, options: unbroken_redis::Options) -> Sessions
 async fn begin(sessions: &Sessions, id: &SessionId) -> (UnboundedSender<String>, Session) {
     let (teller, told) = unbounded_channel();
     let service = ServiceName::new("a service");
-    let start = Start::new(id.clone(), service, Digest([1; 32]), "first".into());
+    let start = SessionSpec::new(id.clone(), service, Digest([1; 32]), "first".into());
     let permit = sessions.permit(None).expect("none runs");
     let started = sessions.start(permit, start, Told(told)).await;
     (teller, started.expect("the session starts").session)

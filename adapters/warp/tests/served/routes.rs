@@ -5,10 +5,10 @@ use unbroken::{
     chat::{Capabilities, ChatEvent, ChatRequest},
     durable::{ProviderSource, digest_of},
     log::{Position, SessionId},
-    session::{Sessions, Start},
+    session::{SessionSpec, Sessions},
 };
 use unbroken_warp::{
-    Refused, Resume, SessionReply, cursor, optional_session_id, recover, resume, session_id,
+    Refused, ResumeRequest, SessionReply, cursor, optional_session_id, recover, resume, session_id,
 };
 use warp::Filter;
 
@@ -20,7 +20,7 @@ use crate::{
 async fn start(
     sessions: Sessions,
     id: Option<SessionId>,
-    resume: Resume,
+    resume: ResumeRequest,
     question: String,
 ) -> Result<SessionReply, Refused> {
     let id = id.unwrap_or_else(SessionId::random);
@@ -28,7 +28,7 @@ async fn start(
         .to_json()
         .freeze();
     let digest = digest_of(["ask", &question]);
-    let start = Start::new(id, "ask".into(), digest, info);
+    let start = SessionSpec::new(id, "ask".into(), digest, info);
     let source = ProviderSource::new(hello(), ChatRequest::from_user(question));
     let started = sessions
         .start(sessions.permit(None)?, start, source)
@@ -36,7 +36,11 @@ async fn start(
     resume.found_below("/answers").of(&started.session).await
 }
 
-async fn read(sessions: Sessions, id: SessionId, resume: Resume) -> Result<SessionReply, Refused> {
+async fn read(
+    sessions: Sessions,
+    id: SessionId,
+    resume: ResumeRequest,
+) -> Result<SessionReply, Refused> {
     resume.of(&sessions.attach(&id).await?).await
 }
 

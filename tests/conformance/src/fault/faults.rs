@@ -71,11 +71,11 @@ pub struct Rates {
 /// Says what goes wrong in a [`FaultStore`](crate::fault::FaultStore). Clones are the same handle.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    plan: Arc<Mutex<Plan>>,
+    plan: Arc<Mutex<FaultPlan>>,
 }
 
 #[derive(Debug, Default)]
-struct Plan {
+struct FaultPlan {
     next: VecDeque<(Op, Fault)>,
     random: Option<(u64, Rates)>,
     outage: bool,
@@ -107,9 +107,9 @@ impl Faults {
     /// From now on nothing goes wrong. Copies of requests that are under way still arrive.
     pub fn heal(&self) {
         let mut plan = self.plan();
-        *plan = Plan {
+        *plan = FaultPlan {
             happened: plan.happened,
-            ..Plan::default()
+            ..FaultPlan::default()
         };
     }
 
@@ -140,7 +140,7 @@ impl Faults {
         fault
     }
 
-    fn plan(&self) -> MutexGuard<'_, Plan> {
+    fn plan(&self) -> MutexGuard<'_, FaultPlan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,12 +2,14 @@ use std::time::Duration;
 
 use unbroken::{
     log::{Chunk, Epoch, SessionId},
-    store::{AbortRequest, AfterAppend, Delete, Holder, NewSession, Store, StoredAnswer, Token},
+    store::{
+        AbortRequest, AfterAppend, DeleteMode, Holder, NewSession, Store, StoredAnswer, Token,
+    },
 };
 
 /// A copy of a request that the network kept.
 #[derive(Debug, Clone)]
-pub(super) enum Request {
+pub(super) enum DelayedRequest {
     Create(SessionId, NewSession),
     Claim(SessionId, Epoch, Token, Duration),
     Renew(Vec<(SessionId, Epoch)>, Duration),
@@ -15,10 +17,10 @@ pub(super) enum Request {
     Abort(SessionId, AbortRequest),
     Answer(SessionId, StoredAnswer),
     Hold(SessionId, Holder, Duration),
-    Delete(SessionId, Delete),
+    Delete(SessionId, DeleteMode),
 }
 
-impl Request {
+impl DelayedRequest {
     /// Arrives; nobody hears the reply.
     pub(super) async fn arrive(self, store: &impl Store) {
         match self {

@@ -7,6 +7,6 @@ mod store;
 
 pub use crate::fault::{
     faults::{Fault, Faults, Op, Rates},
-    rewind::{Jump, Rewind},
+    rewind::{ClockJump, Rewind},
     store::FaultStore,
 };

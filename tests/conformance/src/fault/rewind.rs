@@ -15,7 +15,7 @@ pub trait Rewind {
 }
 
 /// A store whose clock can be set forward.
-pub trait Jump {
+pub trait ClockJump {
     /// Sets it forward. Nobody is woken.
     fn jump(&self, by: Duration);
 }
@@ -32,7 +32,7 @@ impl<T: Rewind + ?Sized> Rewind for Arc<T> {
     }
 }
 
-impl<T: Jump + ?Sized> Jump for Arc<T> {
+impl<T: ClockJump + ?Sized> ClockJump for Arc<T> {
     fn jump(&self, by: Duration) {
         (**self).jump(by);
     }
@@ -50,7 +50,7 @@ impl Rewind for Memory {
     }
 }
 
-impl Jump for Memory {
+impl ClockJump for Memory {
     fn jump(&self, by: Duration) {
         self.clock().jump(by);
     }

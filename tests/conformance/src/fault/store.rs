@@ -7,13 +7,13 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::fault::{Fault, Faults, Jump, Op, Rewind, late::Request};
+use crate::fault::{ClockJump, Fault, Faults, Op, Rewind, late::DelayedRequest};
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, Delete,
-        Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
+        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
+        SessionState, Store, StoreError, StoredAnswer, Token, Version,
     },
 };
 
@@ -35,7 +35,7 @@ use unbroken::{
 pub struct FaultStore<S> {
     inner: S,
     faults: Faults,
-    late: Arc<Mutex<Vec<(usize, Request)>>>,
+    late: Arc<Mutex<Vec<(usize, DelayedRequest)>>>,
 }
 
 impl<S> FaultStore<S> {
@@ -59,7 +59,7 @@ impl<S> FaultStore<S> {
     }
 
     /// The copies of requests that arrive now that another call is made.
-    fn arriving(&self) -> Vec<Request> {
+    fn arriving(&self) -> Vec<DelayedRequest> {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         late.iter_mut()
             .for_each(|(calls, _)| *calls = calls.saturating_sub(1));
@@ -77,7 +77,7 @@ impl<S: Store> FaultStore<S> {
     async fn call<'a, T>(
         &'a self,
         op: Op,
-        copy: Option<Request>,
+        copy: Option<DelayedRequest>,
         run: impl FnOnce(&'a S) -> BoxFuture<'a, T>,
         fail: impl Fn(StoreError) -> T,
     ) -> T {
@@ -101,7 +101,7 @@ impl<S: Store> FaultStore<S> {
     async fn under<'a, T>(
         &'a self,
         fault: Option<Fault>,
-        copy: Option<Request>,
+        copy: Option<DelayedRequest>,
         run: impl FnOnce(&'a S) -> BoxFuture<'a, T>,
         fail: impl Fn(StoreError) -> T,
     ) -> T {
@@ -158,7 +158,7 @@ impl<S: Store> Store for FaultStore<S> {
         id: &'a SessionId,
         new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
-        let copy = Request::Create(id.clone(), new.clone());
+        let copy = DelayedRequest::Create(id.clone(), new.clone());
         Box::pin(self.call(
             Op::Create,
             Some(copy),
@@ -174,7 +174,7 @@ impl<S: Store> Store for FaultStore<S> {
         token: Token,
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
-        let copy = Request::Claim(id.clone(), seen, token, lease);
+        let copy = DelayedRequest::Claim(id.clone(), seen, token, lease);
         let run = move |store: &'a S| store.claim(id, seen, token, lease);
         Box::pin(self.call(Op::Claim, Some(copy), run, Err))
     }
@@ -184,7 +184,7 @@ impl<S: Store> Store for FaultStore<S> {
         owned: &'a [(SessionId, Epoch)],
         lease: Duration,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
-        let copy = Request::Renew(owned.to_vec(), lease);
+        let copy = DelayedRequest::Renew(owned.to_vec(), lease);
         let run = move |store: &'a S| store.renew(owned, lease);
         let fail = |error: StoreError| owned.iter().map(|_| Err(error.clone())).collect();
         Box::pin(self.call(Op::Renew, Some(copy), run, fail))
@@ -196,7 +196,7 @@ impl<S: Store> Store for FaultStore<S> {
         chunk: Chunk,
         then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        let copy = Request::Append(id.clone(), chunk.clone(), then);
+        let copy = DelayedRequest::Append(id.clone(), chunk.clone(), then);
         let run = move |store: &'a S| store.append(id, chunk, then);
         Box::pin(self.call(Op::Append, Some(copy), run, Err))
     }
@@ -231,7 +231,7 @@ impl<S: Store> Store for FaultStore<S> {
         id: &'a SessionId,
         abort: AbortRequest,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        let copy = Request::Abort(id.clone(), abort.clone());
+        let copy = DelayedRequest::Abort(id.clone(), abort.clone());
         Box::pin(self.call(
             Op::Abort,
             Some(copy),
@@ -245,7 +245,7 @@ impl<S: Store> Store for FaultStore<S> {
         id: &'a SessionId,
         answer: StoredAnswer,
     ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
-        let copy = Request::Answer(id.clone(), answer.clone());
+        let copy = DelayedRequest::Answer(id.clone(), answer.clone());
         Box::pin(self.call(
             Op::Answer,
             Some(copy),
@@ -269,7 +269,7 @@ impl<S: Store> Store for FaultStore<S> {
         by: Holder,
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let copy = Request::Hold(id.clone(), by, keep);
+        let copy = DelayedRequest::Hold(id.clone(), by, keep);
         Box::pin(self.call(
             Op::Hold,
             Some(copy),
@@ -281,9 +281,9 @@ impl<S: Store> Store for FaultStore<S> {
     fn delete<'a>(
         &'a self,
         id: &'a SessionId,
-        how: Delete,
+        how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let copy = Request::Delete(id.clone(), how);
+        let copy = DelayedRequest::Delete(id.clone(), how);
         Box::pin(self.call(
             Op::Delete,
             Some(copy),
@@ -317,7 +317,7 @@ impl<S: Rewind> Rewind for FaultStore<S> {
     }
 }
 
-impl<S: Jump> Jump for FaultStore<S> {
+impl<S: ClockJump> ClockJump for FaultStore<S> {
     fn jump(&self, by: Duration) {
         self.inner.jump(by);
     }

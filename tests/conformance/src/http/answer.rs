@@ -7,8 +7,8 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use crate::{
-    http::decode::{Decoder, Event, Item},
-    report::{Stop, ensure, ensure_eq},
+    http::decode::{ReceivedEvent, StreamDecoder, StreamItem},
+    report::{CaseStop, ensure, ensure_eq},
 };
 use unbroken::headers::SESSION_ID;
 
@@ -18,10 +18,10 @@ pub(super) const SOON: Duration = Duration::from_secs(10);
 /// An answer that is being read. The order of its events is checked as they come: each LSN follows
 /// the one before, one event is terminal, and the last.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct AnswerReader {
     pub(super) head: Parts,
     body: Incoming,
-    decoder: Option<Decoder>,
+    decoder: Option<StreamDecoder>,
     ahead: BytesMut,
     // Without heartbeats, which depend on the time.
     raw: Vec<u8>,
@@ -34,8 +34,8 @@ pub(super) struct Answer {
 
 /// What comes next.
 #[derive(Debug)]
-pub(super) enum Next {
-    Event(Event),
+pub(super) enum NextItem {
+    Event(ReceivedEvent),
     /// The body ended as it should, after the terminal event.
     End,
     /// The body failed.
@@ -44,19 +44,19 @@ pub(super) enum Next {
 
 /// An answer that was read to its end.
 #[derive(Debug, Clone)]
-pub(super) struct Whole {
-    pub(super) events: Vec<Event>,
+pub(super) struct FullAnswer {
+    pub(super) events: Vec<ReceivedEvent>,
     /// The bytes, but for heartbeats.
     pub(super) raw: Bytes,
 }
 
-impl Answer {
+impl AnswerReader {
     pub(super) fn new(response: Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         let content_type = head.headers.get(header::CONTENT_TYPE);
         let decoder = content_type
             .and_then(|value| value.to_str().ok())
-            .and_then(Decoder::of);
+            .and_then(StreamDecoder::of);
         Self {
             head,
             body,
@@ -75,14 +75,14 @@ impl Answer {
     }
 
     /// The answer, if it has this status.
-    pub(super) async fn expect(self, status: u16) -> Result<Self, Stop> {
+    pub(super) async fn expect(self, status: u16) -> Result<Self, CaseStop> {
         if self.status() == status {
             return Ok(self);
         }
         let seen = self.status();
         if self.decoder.is_some() {
             // It may have no end.
-            return Err(Stop::Failed(format!(
+            return Err(CaseStop::Failed(format!(
                 "status {seen} and a stream instead of {status}"
             )));
         }
@@ -91,23 +91,23 @@ impl Answer {
             .chars()
             .take(300)
             .collect::<String>();
-        Err(Stop::Failed(format!(
+        Err(CaseStop::Failed(format!(
             "status {seen} instead of {status}: {body}"
         )))
     }
 
     /// What a header says, whole.
-    pub(super) fn header(&self, name: impl Into<HeaderName>) -> Result<&str, Stop> {
+    pub(super) fn header(&self, name: impl Into<HeaderName>) -> Result<&str, CaseStop> {
         let name = name.into();
         self.optional(&name)
-            .ok_or_else(|| Stop::Failed(format!("the header `{name}` is missing")))
+            .ok_or_else(|| CaseStop::Failed(format!("the header `{name}` is missing")))
     }
 
     pub(super) fn optional(&self, name: &HeaderName) -> Option<&str> {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    pub(super) fn id(&self) -> Result<String, Stop> {
+    pub(super) fn id(&self) -> Result<String, CaseStop> {
         self.header(SESSION_ID).map(str::to_owned)
     }
 
@@ -122,29 +122,30 @@ impl Answer {
         self.heartbeats
     }
 
-    pub(super) async fn next(&mut self) -> Result<Next, Stop> {
+    pub(super) async fn next(&mut self) -> Result<NextItem, CaseStop> {
         let after = self.last;
         let next = tokio::time::timeout(SOON, self.read()).await;
-        let next = next
-            .map_err(|_| Stop::Failed(format!("no event came for {SOON:?} after LSN {after}")))??;
+        let next = next.map_err(|_| {
+            CaseStop::Failed(format!("no event came for {SOON:?} after LSN {after}"))
+        })??;
         ensure!(
-            !self.lost || matches!(next, Next::Cut),
+            !self.lost || matches!(next, NextItem::Cut),
             "{next:?} after the notice that the store is lost"
         );
         Ok(next)
     }
 
-    async fn read(&mut self) -> Result<Next, Stop> {
+    async fn read(&mut self) -> Result<NextItem, CaseStop> {
         loop {
             let Some(decoder) = &mut self.decoder else {
-                return Err(Stop::Failed(format!(
+                return Err(CaseStop::Failed(format!(
                     "no stream of events, but {:?}",
                     self.head.headers.get(header::CONTENT_TYPE)
                 )));
             };
             let begins = self.raw.len() - self.ahead.len();
             match decoder.decode(&mut self.ahead)? {
-                Some(Item::Event(event)) => {
+                Some(StreamItem::Event(event)) => {
                     let after = self.last;
                     ensure!(!self.terminal, "{event:?} came after the terminal event");
                     ensure!(
@@ -154,22 +155,22 @@ impl Answer {
                     );
                     self.last = event.lsn;
                     self.terminal = event.is_terminal();
-                    return Ok(Next::Event(event));
+                    return Ok(NextItem::Event(event));
                 }
-                Some(Item::Notice) => self.lost = true,
-                Some(Item::Heartbeat) => {
+                Some(StreamItem::Notice) => self.lost = true,
+                Some(StreamItem::Heartbeat) => {
                     self.heartbeats += 1;
                     let ends = self.raw.len() - self.ahead.len();
                     self.raw.drain(begins..ends);
                 }
-                Some(Item::Retry) => {}
+                Some(StreamItem::Retry) => {}
                 None => match self.frame().await? {
                     Some(Ok(bytes)) => self.ahead.extend_from_slice(&bytes),
-                    Some(Err(_)) => return Ok(Next::Cut),
+                    Some(Err(_)) => return Ok(NextItem::Cut),
                     None => {
                         ensure!(self.ahead.is_empty(), "the body ends inside an event");
                         ensure!(self.terminal, "a clean end without a terminal event");
-                        return Ok(Next::End);
+                        return Ok(NextItem::End);
                     }
                 },
             }
@@ -177,15 +178,15 @@ impl Answer {
     }
 
     /// The next event.
-    pub(super) async fn event(&mut self) -> Result<Event, Stop> {
+    pub(super) async fn event(&mut self) -> Result<ReceivedEvent, CaseStop> {
         match self.next().await? {
-            Next::Event(event) => Ok(event),
-            other => Err(Stop::Failed(format!("{other:?} instead of an event"))),
+            NextItem::Event(event) => Ok(event),
+            other => Err(CaseStop::Failed(format!("{other:?} instead of an event"))),
         }
     }
 
     /// So many events.
-    pub(super) async fn events(&mut self, count: usize) -> Result<Vec<Event>, Stop> {
+    pub(super) async fn events(&mut self, count: usize) -> Result<Vec<ReceivedEvent>, CaseStop> {
         let mut events = Vec::with_capacity(count);
         for _ in 0..count {
             events.push(self.event().await?);
@@ -194,56 +195,61 @@ impl Answer {
     }
 
     /// What is left, to the clean end after the terminal event.
-    pub(super) async fn whole(mut self) -> Result<Whole, Stop> {
+    pub(super) async fn whole(mut self) -> Result<FullAnswer, CaseStop> {
         let mut events = Vec::new();
         loop {
             match self.next().await? {
-                Next::Event(event) => events.push(event),
-                Next::End => break,
-                Next::Cut => {
+                NextItem::Event(event) => events.push(event),
+                NextItem::End => break,
+                NextItem::Cut => {
                     let last = self.last;
-                    return Err(Stop::Failed(format!("the body was cut after LSN {last}")));
+                    return Err(CaseStop::Failed(format!(
+                        "the body was cut after LSN {last}"
+                    )));
                 }
             }
         }
-        Ok(Whole {
+        Ok(FullAnswer {
             events,
             raw: self.raw.into(),
         })
     }
 
     /// The same of an answer that somebody stopped.
-    pub(super) async fn stopped(self) -> Result<Whole, Stop> {
+    pub(super) async fn stopped(self) -> Result<FullAnswer, CaseStop> {
         tokio::time::timeout(SOON, self.whole())
             .await
-            .map_err(|_| Stop::Failed(format!("it goes on for {SOON:?} after it was stopped")))?
+            .map_err(|_| {
+                CaseStop::Failed(format!("it goes on for {SOON:?} after it was stopped"))
+            })?
     }
 
     /// The whole body, of what is no stream.
-    pub(super) async fn bytes(self) -> Result<Bytes, Stop> {
+    pub(super) async fn bytes(self) -> Result<Bytes, CaseStop> {
         tokio::time::timeout(SOON, self.collect())
             .await
-            .map_err(|_| Stop::Failed(format!("a document took longer than {SOON:?}")))?
+            .map_err(|_| CaseStop::Failed(format!("a document took longer than {SOON:?}")))?
     }
 
-    async fn collect(mut self) -> Result<Bytes, Stop> {
+    async fn collect(mut self) -> Result<Bytes, CaseStop> {
         let mut bytes = BytesMut::new();
         while let Some(frame) = self.frame().await? {
-            let frame = frame
-                .map_err(|error| Stop::Failed(format!("the body of a document broke: {error}")))?;
+            let frame = frame.map_err(|error| {
+                CaseStop::Failed(format!("the body of a document broke: {error}"))
+            })?;
             bytes.extend_from_slice(&frame);
         }
         Ok(bytes.freeze())
     }
 
-    pub(super) async fn document(self) -> Result<Value, Stop> {
+    pub(super) async fn document(self) -> Result<Value, CaseStop> {
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| Stop::Failed(format!("a document is no JSON: {error}: {bytes:?}")))
+            .map_err(|error| CaseStop::Failed(format!("a document is no JSON: {error}: {bytes:?}")))
     }
 
     /// Nothing but a head, with a body that ends as it should.
-    pub(super) async fn empty(self, status: u16) -> Result<Parts, Stop> {
+    pub(super) async fn empty(self, status: u16) -> Result<Parts, CaseStop> {
         let answer = self.expect(status).await?;
         let head = answer.head.clone();
         let bytes = answer.bytes().await?;
@@ -252,7 +258,7 @@ impl Answer {
     }
 
     /// A refusal: an `application/problem+json` of this type.
-    pub(super) async fn refused(self, status: u16, name: &str) -> Result<Value, Stop> {
+    pub(super) async fn refused(self, status: u16, name: &str) -> Result<Value, CaseStop> {
         let answer = self.expect(status).await?;
         let content_type = answer.header(header::CONTENT_TYPE)?.to_owned();
         ensure_eq!(content_type, "application/problem+json", "content type");
@@ -275,13 +281,13 @@ impl Answer {
     }
 
     /// The next bytes; `Some(Err)` if the body failed.
-    async fn frame(&mut self) -> Result<Option<Result<Bytes, hyper::Error>>, Stop> {
+    async fn frame(&mut self) -> Result<Option<Result<Bytes, hyper::Error>>, CaseStop> {
         loop {
             let frame = tokio::time::timeout(SOON, self.body.frame())
                 .await
                 .map_err(|_| {
                     let last = self.last;
-                    Stop::Failed(format!("nothing came for {SOON:?} after LSN {last}"))
+                    CaseStop::Failed(format!("nothing came for {SOON:?} after LSN {last}"))
                 })?;
             match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
                 None => return Ok(None),
@@ -296,7 +302,7 @@ impl Answer {
     }
 }
 
-impl Whole {
+impl FullAnswer {
     /// What the answer says.
     pub(super) fn text(&self) -> String {
         let texts = self.events.iter().filter(|event| event.kind() == "text");
@@ -306,7 +312,7 @@ impl Whole {
     }
 
     pub(super) fn kinds(&self) -> Vec<&str> {
-        self.events.iter().map(Event::kind).collect()
+        self.events.iter().map(ReceivedEvent::kind).collect()
     }
 
     /// The terminal event.

@@ -14,34 +14,34 @@ use tokio::{
 
 use crate::{
     http::{
-        answer::{Answer, SOON, Whole},
-        body::Sent,
-        call::Call,
-        started::Started,
-        target::Target,
+        answer::{AnswerReader, FullAnswer, SOON},
+        body::PacedBody,
+        call::TestRequest,
+        started::StartedSessions,
+        target::HttpTarget,
     },
-    report::Stop,
+    report::CaseStop,
 };
 use unbroken::log::SessionId;
 
 /// What is under way to a client that doesn't read, at the most. Else the kernel would read for it.
 const WINDOW: u32 = 64 * 1024;
 
-type Http2 = http2::SendRequest<Sent>;
+type Http2 = http2::SendRequest<PacedBody>;
 
 /// What a case works with: a server, and the usual ways to use one.
 ///
 /// Over HTTP/1.1 every request has a connection of its own, over HTTP/2 the requests of a case share
 /// one. Either way, dropping an answer cuts it.
 #[derive(Clone)]
-pub(super) struct Bed {
-    pub(super) target: Arc<Target>,
-    started: Started,
+pub(super) struct HttpFixture {
+    pub(super) target: Arc<HttpTarget>,
+    started: StartedSessions,
     connection: Arc<Mutex<Option<Http2>>>,
 }
 
-impl Bed {
-    pub(super) fn new(target: Arc<Target>, started: Started) -> Self {
+impl HttpFixture {
+    pub(super) fn new(target: Arc<HttpTarget>, started: StartedSessions) -> Self {
         Self {
             target,
             started,
@@ -50,11 +50,15 @@ impl Bed {
     }
 
     /// The head of the answer; its body is read by whoever wants it.
-    pub(super) async fn send(&self, call: Call) -> Result<Answer, Stop> {
+    pub(super) async fn send(&self, call: TestRequest) -> Result<AnswerReader, CaseStop> {
         self.send_within(call, SOON).await
     }
 
-    pub(super) async fn send_within(&self, call: Call, time: Duration) -> Result<Answer, Stop> {
+    pub(super) async fn send_within(
+        &self,
+        call: TestRequest,
+        time: Duration,
+    ) -> Result<AnswerReader, CaseStop> {
         let asked = format!("{} {}", call.method, call.path);
         let stranger = call.stranger;
         self.started.note(&call.headers, stranger);
@@ -62,33 +66,35 @@ impl Bed {
         match sent {
             Ok(Ok(response)) => {
                 self.started.note(response.headers(), stranger);
-                Ok(Answer::new(response))
+                Ok(AnswerReader::new(response))
             }
-            Ok(Err(Stop::Failed(why))) => Err(Stop::Failed(format!("{asked}: {why}"))),
+            Ok(Err(CaseStop::Failed(why))) => Err(CaseStop::Failed(format!("{asked}: {why}"))),
             Ok(Err(stop)) => Err(stop),
-            Err(_) => Err(Stop::Failed(format!("{asked}: no head within {time:?}"))),
+            Err(_) => Err(CaseStop::Failed(format!(
+                "{asked}: no head within {time:?}"
+            ))),
         }
     }
 
     /// The whole of a stream that a session answers with.
-    pub(super) async fn whole(&self, call: Call) -> Result<Whole, Stop> {
+    pub(super) async fn whole(&self, call: TestRequest) -> Result<FullAnswer, CaseStop> {
         self.send(call).await?.expect(200).await?.whole().await
     }
 
     /// Follows a script to its end, and says under which id.
-    pub(super) async fn finished(&self, script: &Value) -> Result<(String, Whole), Stop> {
+    pub(super) async fn finished(&self, script: &Value) -> Result<(String, FullAnswer), CaseStop> {
         let id = fresh();
-        let whole = self.whole(Call::script(script).under(&id)).await?;
+        let whole = self.whole(TestRequest::script(script).under(&id)).await?;
         Ok((id, whole))
     }
 
     /// Stops what any case has started here and left running, and waits until it has ended: what runs
     /// from then on is this case's own, if it runs alone.
-    pub(super) async fn stop_all(&self) -> Result<(), Stop> {
+    pub(super) async fn stop_all(&self) -> Result<(), CaseStop> {
         for (id, stranger) in self.started.all() {
             eventually!(
                 {
-                    let mut abort = Call::abort(&id);
+                    let mut abort = TestRequest::abort(&id);
                     abort.stranger = stranger;
                     // Where it has ended, where it never began, and where it is deleted.
                     matches!(self.send(abort).await?.status(), 200 | 404 | 410)
@@ -100,24 +106,24 @@ impl Bed {
     }
 
     /// What the provider counted under this name: calls, running streams, tokens.
-    pub(super) async fn tally(&self, name: &str) -> Result<Tally, Stop> {
+    pub(super) async fn tally(&self, name: &str) -> Result<ProviderCounts, CaseStop> {
         let script = json!({"tell": name, "delayMs": 0});
-        let text = self.whole(Call::script(&script)).await?.text();
+        let text = self.whole(TestRequest::script(&script)).await?.text();
         let counts: Value = serde_json::from_str(&text).unwrap_or_default();
         match ["calls", "running", "tokens"].map(|name| counts[name].as_u64()) {
-            [Some(calls), Some(running), Some(tokens)] => Ok(Tally {
+            [Some(calls), Some(running), Some(tokens)] => Ok(ProviderCounts {
                 calls,
                 running,
                 tokens,
             }),
-            _ => Err(Stop::Failed(format!(
+            _ => Err(CaseStop::Failed(format!(
                 "the scripted provider should tell what it counted, and says {text:?}; \
                  does the layer let the field `script` through?"
             ))),
         }
     }
 
-    async fn exchange(&self, call: Call) -> Result<Response<Incoming>, Stop> {
+    async fn exchange(&self, call: TestRequest) -> Result<Response<Incoming>, CaseStop> {
         let request = self.request(call)?;
         if self.target.http2 {
             let mut connection = self.connection.lock().await;
@@ -137,7 +143,7 @@ impl Bed {
     }
 
     /// A connection of its own over HTTP/2.
-    async fn connect(&self) -> Result<Http2, Stop> {
+    async fn connect(&self) -> Result<Http2, CaseStop> {
         let io = TokioIo::new(self.stream().await?);
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
@@ -148,11 +154,11 @@ impl Bed {
         Ok(sender)
     }
 
-    async fn stream(&self) -> Result<TcpStream, Stop> {
+    async fn stream(&self) -> Result<TcpStream, CaseStop> {
         let (host, port) = self.target.address();
-        let failed = |error| Stop::Failed(format!("connecting to {host}:{port}: {error}"));
+        let failed = |error| CaseStop::Failed(format!("connecting to {host}:{port}: {error}"));
         // A name may have addresses at which nobody listens.
-        let mut last = Stop::Failed(format!("{host} has no address"));
+        let mut last = CaseStop::Failed(format!("{host} has no address"));
         for address in lookup_host((host, port)).await.map_err(failed)? {
             match connect(address).await {
                 Ok(stream) => return Ok(stream),
@@ -162,7 +168,7 @@ impl Bed {
         Err(last)
     }
 
-    fn request(&self, call: Call) -> Result<Request<Sent>, Stop> {
+    fn request(&self, call: TestRequest) -> Result<Request<PacedBody>, CaseStop> {
         let base = &self.target.base;
         let mut path = format!("{}{}", self.target.path(), call.path);
         if !path.starts_with('/') {
@@ -176,8 +182,8 @@ impl Bed {
         };
         let uri: Uri = uri
             .parse()
-            .map_err(|error| Stop::Failed(format!("the case asks for no URI: {error}")))?;
-        let mut request = Request::new(Sent::new(call.body, call.pause));
+            .map_err(|error| CaseStop::Failed(format!("the case asks for no URI: {error}")))?;
+        let mut request = Request::new(PacedBody::new(call.body, call.pause));
         *request.method_mut() = call.method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -199,7 +205,7 @@ impl Bed {
 
 /// What the scripted provider counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct ProviderCounts {
     pub(super) calls: u64,
     pub(super) running: u64,
     pub(super) tokens: u64,
@@ -210,7 +216,7 @@ pub(super) fn fresh() -> String {
     SessionId::random().as_str().to_owned()
 }
 
-impl From<hyper::Error> for Stop {
+impl From<hyper::Error> for CaseStop {
     fn from(error: hyper::Error) -> Self {
         Self::Failed(format!("the connection broke: {error}"))
     }

@@ -11,12 +11,12 @@ use tokio::time::{Sleep, sleep};
 
 /// The body of a request, whose last byte may keep the server waiting.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct PacedBody {
     bytes: Bytes,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Sent {
+impl PacedBody {
     pub(super) fn new(bytes: Bytes, pause: Option<Duration>) -> Self {
         Self {
             bytes,
@@ -25,7 +25,7 @@ impl Sent {
     }
 }
 
-impl Body for Sent {
+impl Body for PacedBody {
     type Data = Bytes;
     type Error = Infallible;
 

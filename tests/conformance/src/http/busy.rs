@@ -10,12 +10,12 @@ use tokio::{task::AbortHandle, time::Instant};
 
 /// How late this machine is by itself: a task that sleeps for a moment, again and again.
 #[derive(Debug)]
-pub(super) struct Busy {
+pub(super) struct SchedulerDelay {
     latest: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
-impl Busy {
+impl SchedulerDelay {
     pub(super) fn watch() -> Self {
         const MOMENT: Duration = Duration::from_millis(2);
         let latest = Arc::<AtomicU64>::default();
@@ -38,7 +38,7 @@ impl Busy {
     }
 }
 
-impl Drop for Busy {
+impl Drop for SchedulerDelay {
     fn drop(&mut self) {
         self.task.abort();
     }

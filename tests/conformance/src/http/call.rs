@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A request, below the mount.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(super) struct TestRequest {
     pub(super) method: Method,
     /// Path and query.
     pub(super) path: String,
@@ -18,7 +18,7 @@ pub(super) struct Call {
     pub(super) stranger: bool,
 }
 
-impl Call {
+impl TestRequest {
     pub(super) fn new(method: &'static str, path: impl Into<String>) -> Self {
         Self {
             method: Method::from_bytes(method.as_bytes()).expect("cases know their methods"),

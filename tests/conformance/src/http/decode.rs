@@ -3,18 +3,18 @@
 use bytes::{Buf, BytesMut};
 use serde_json::Value;
 
-use crate::report::{Stop, ensure};
+use crate::report::{CaseStop, ensure};
 
 /// An event as a client gets it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Event {
+pub(super) struct ReceivedEvent {
     pub(super) lsn: u64,
     /// What an `EventSource` would send back.
     pub(super) cursor: String,
     pub(super) value: Value,
 }
 
-impl Event {
+impl ReceivedEvent {
     pub(super) fn kind(&self) -> &str {
         self.value["type"].as_str().unwrap_or_default()
     }
@@ -26,8 +26,8 @@ impl Event {
 
 /// What stands in a stream.
 #[derive(Debug)]
-pub(super) enum Item {
-    Event(Event),
+pub(super) enum StreamItem {
+    Event(ReceivedEvent),
     /// An event without LSN: the store is lost.
     Notice,
     Heartbeat,
@@ -37,12 +37,12 @@ pub(super) enum Item {
 
 /// How a stream is written.
 #[derive(Debug)]
-pub(super) enum Decoder {
+pub(super) enum StreamDecoder {
     Ndjson,
     Sse { began: bool },
 }
 
-impl Decoder {
+impl StreamDecoder {
     pub(super) fn of(content_type: &str) -> Option<Self> {
         match content_type {
             "application/x-ndjson" => Some(Self::Ndjson),
@@ -52,7 +52,7 @@ impl Decoder {
     }
 
     /// Takes the next item, if all of it is there.
-    pub(super) fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Item>, Stop> {
+    pub(super) fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<StreamItem>, CaseStop> {
         let end: &[u8] = match self {
             Self::Ndjson => b"\n",
             Self::Sse { .. } => b"\n\n",
@@ -63,7 +63,7 @@ impl Decoder {
         let block = bytes.split_to(at);
         bytes.advance(end.len());
         let text = std::str::from_utf8(&block)
-            .map_err(|error| Stop::Failed(format!("the stream is not UTF-8: {error}")))?;
+            .map_err(|error| CaseStop::Failed(format!("the stream is not UTF-8: {error}")))?;
         let item = match self {
             Self::Ndjson => ndjson(text)?,
             Self::Sse { began } if !*began => {
@@ -72,7 +72,7 @@ impl Decoder {
                     "server-sent events begin with {text:?} instead of `retry: 1000`"
                 );
                 *began = true;
-                Item::Retry
+                StreamItem::Retry
             }
             Self::Sse { .. } => sse(text)?,
         };
@@ -80,12 +80,12 @@ impl Decoder {
     }
 }
 
-fn ndjson(line: &str) -> Result<Item, Stop> {
+fn ndjson(line: &str) -> Result<StreamItem, CaseStop> {
     if line.is_empty() {
-        return Ok(Item::Heartbeat);
+        return Ok(StreamItem::Heartbeat);
     }
     let Value::Object(mut line) = json(line)? else {
-        return Err(Stop::Failed(format!("the line {line:?} is no object")));
+        return Err(CaseStop::Failed(format!("the line {line:?} is no object")));
     };
     let value = event(line.remove("event"))?;
     let item = match line.remove("lsn") {
@@ -93,9 +93,9 @@ fn ndjson(line: &str) -> Result<Item, Stop> {
         Some(lsn) => {
             let lsn = lsn
                 .as_u64()
-                .ok_or_else(|| Stop::Failed(format!("the LSN {lsn} is no number")))?;
+                .ok_or_else(|| CaseStop::Failed(format!("the LSN {lsn} is no number")))?;
             let cursor = lsn.to_string();
-            Item::Event(Event { lsn, cursor, value })
+            StreamItem::Event(ReceivedEvent { lsn, cursor, value })
         }
     };
     ensure!(
@@ -105,19 +105,19 @@ fn ndjson(line: &str) -> Result<Item, Stop> {
     Ok(item)
 }
 
-fn sse(block: &str) -> Result<Item, Stop> {
+fn sse(block: &str) -> Result<StreamItem, CaseStop> {
     let (mut cursor, mut data) = (None, None);
     for line in block.lines() {
         match line.split_once(": ") {
             Some(("", _)) => ensure!(block.lines().count() == 1, "a comment inside {block:?}"),
             Some(("id", id)) if cursor.is_none() && data.is_none() => cursor = Some(id.to_owned()),
             Some(("data", text)) if data.is_none() => data = Some(json(text)?),
-            _ => return Err(Stop::Failed(format!("the line {line:?} in {block:?}"))),
+            _ => return Err(CaseStop::Failed(format!("the line {line:?} in {block:?}"))),
         }
     }
     let Some(data) = data else {
         ensure!(cursor.is_none(), "an id without data: {block:?}");
-        return Ok(Item::Heartbeat);
+        return Ok(StreamItem::Heartbeat);
     };
     let value = event(Some(data))?;
     let Some(cursor) = cursor else {
@@ -127,25 +127,25 @@ fn sse(block: &str) -> Result<Item, Stop> {
         .split_once('.')
         .filter(|(_, tag)| !tag.is_empty())
         .and_then(|(lsn, _)| lsn.parse().ok())
-        .ok_or_else(|| Stop::Failed(format!("the id {cursor:?} is no LSN and a tag")))?;
-    Ok(Item::Event(Event { lsn, cursor, value }))
+        .ok_or_else(|| CaseStop::Failed(format!("the id {cursor:?} is no LSN and a tag")))?;
+    Ok(StreamItem::Event(ReceivedEvent { lsn, cursor, value }))
 }
 
-fn notice(value: &Value) -> Result<Item, Stop> {
+fn notice(value: &Value) -> Result<StreamItem, CaseStop> {
     ensure!(
         value["type"] == "unavailable",
         "an event without LSN: {value}"
     );
-    Ok(Item::Notice)
+    Ok(StreamItem::Notice)
 }
 
-fn event(event: Option<Value>) -> Result<Value, Stop> {
+fn event(event: Option<Value>) -> Result<Value, CaseStop> {
     event
         .filter(|event| event["type"].is_string())
-        .ok_or_else(|| Stop::Failed("an event has no type".to_owned()))
+        .ok_or_else(|| CaseStop::Failed("an event has no type".to_owned()))
 }
 
-fn json(text: &str) -> Result<Value, Stop> {
+fn json(text: &str) -> Result<Value, CaseStop> {
     serde_json::from_str(text)
-        .map_err(|error| Stop::Failed(format!("{text:?} is no JSON: {error}")))
+        .map_err(|error| CaseStop::Failed(format!("{text:?} is no JSON: {error}")))
 }

@@ -11,16 +11,16 @@
 //! ```no_run
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), unbroken::BoxError> {
-//! use crate::http::{Target, suite};
+//! use crate::http::{HttpTarget, suite};
 //!
-//! let target = Target::new("http://127.0.0.1:3000/api/chat")?;
+//! let target = HttpTarget::new("http://127.0.0.1:3000/api/chat")?;
 //! let report = suite(target).await;
 //! assert!(report.passed(), "{report}");
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! What it can't find out for itself it must be [told](Target): the limits of the server, how to name
+//! What it can't find out for itself it must be [told](HttpTarget): the limits of the server, how to name
 //! a second caller, how to make it give up. A case that misses what it needs is reported as not
 //! applicable, with the reason.
 //!
@@ -40,8 +40,8 @@ mod started;
 mod target;
 
 pub use crate::http::{
-    case::{CASES, Case},
-    target::{InvalidTarget, Target},
+    case::{CASES, HttpCase},
+    target::{HttpTarget, InvalidHttpTarget},
 };
 
 use std::{collections::HashMap, sync::Arc};
@@ -50,7 +50,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     Finding, Report, Verdict,
-    http::{case::Order, started::Started},
+    http::{case::CaseOrder, started::StartedSessions},
 };
 
 /// How many cases run at once. More, and a small machine is late for reasons of its own.
@@ -59,20 +59,20 @@ const TOGETHER: usize = 6;
 /// Runs every case and reports on each, in the order of [`CASES`].
 ///
 /// Runs on tokio, in real time: some ten seconds.
-pub async fn suite(target: Target) -> Report {
+pub async fn suite(target: HttpTarget) -> Report {
     suite_with(target, |_| {}).await
 }
 
 /// The same, and tells of each case as soon as it is over, in no particular order.
-pub async fn suite_with(target: Target, mut tell: impl FnMut(&Finding)) -> Report {
+pub async fn suite_with(target: HttpTarget, mut tell: impl FnMut(&Finding)) -> Report {
     let target = Arc::new(target);
-    let started = Started::default();
+    let started = StartedSessions::default();
     let mut findings = Vec::new();
     let (mut running, mut under_way) = (JoinSet::new(), HashMap::new());
     let (mut together, mut alone): (Vec<_>, Vec<_>) = CASES
         .iter()
         .enumerate()
-        .partition(|(_, case)| case.order == Order::Together);
+        .partition(|(_, case)| case.order == CaseOrder::Together);
     together.reverse();
     loop {
         while running.len() < TOGETHER

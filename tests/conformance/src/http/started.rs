@@ -9,9 +9,9 @@ use unbroken::{headers::SESSION_ID, log::SessionId};
 
 /// The sessions that cases may have started at a server, and whether the second caller did.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Started(Arc<Mutex<HashSet<(String, bool)>>>);
+pub(super) struct StartedSessions(Arc<Mutex<HashSet<(String, bool)>>>);
 
-impl Started {
+impl StartedSessions {
     /// Remembers the session that this head is about, be it of a request (whose answer may never
     /// come) or of an answer.
     pub(super) fn note(&self, head: &HeaderMap, stranger: bool) {

@@ -9,7 +9,7 @@ use unbroken::store::BoxFuture;
 /// Unless told otherwise it takes the limits of the library's defaults for the server's.
 #[derive(Clone)]
 #[must_use = "hand it to `suite`"]
-pub struct Target {
+pub struct HttpTarget {
     pub(super) base: Uri,
     pub(super) http2: bool,
     pub(super) caller: HeaderMap,
@@ -25,34 +25,34 @@ pub struct Target {
     pub(super) age: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) body_timeout: Option<Duration>,
-    pub(super) give_up: Option<GiveUp>,
+    pub(super) give_up: Option<ShutdownFn>,
     waived: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
-type GiveUp = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+type ShutdownFn = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What can't be tested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum InvalidTarget {
+pub enum InvalidHttpTarget {
     /// It isn't an address that the suite can reach.
     #[error("`{0}` is not an address of the form http://host:port/path; the suite speaks no TLS")]
     Address(String),
 }
 
-impl Target {
+impl HttpTarget {
     /// The server whose service is mounted at this address: `http://127.0.0.1:3000/api/chat`.
     ///
     /// # Errors
     ///
     /// If it is anything else than `http://`, a host and a path.
-    pub fn new(base: &str) -> Result<Self, InvalidTarget> {
+    pub fn new(base: &str) -> Result<Self, InvalidHttpTarget> {
         let uri = base.trim_end_matches('/').parse::<Uri>();
         let base = uri
             .ok()
             .filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some())
             .filter(|uri| uri.query().is_none())
-            .ok_or_else(|| InvalidTarget::Address(base.to_owned()))?;
+            .ok_or_else(|| InvalidHttpTarget::Address(base.to_owned()))?;
         let host = base.host().unwrap_or_default().trim_matches(['[', ']']);
         let same_clock = host == "localhost"
             || host
@@ -195,7 +195,7 @@ impl Target {
     ) -> Self {
         let case = case.into();
         assert!(
-            crate::http::Case::named(&case).is_some(),
+            crate::http::HttpCase::named(&case).is_some(),
             "there is no case `{case}`; its name is the one in the report"
         );
         self.waived.push((case, reason.into()));
@@ -220,9 +220,9 @@ impl Target {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for HttpTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
+        f.debug_struct("HttpTarget")
             .field("base", &self.base)
             .field("http2", &self.http2)
             .field("waived", &self.waived)
@@ -241,12 +241,15 @@ mod tests {
             "http://localhost/api/chat/",
             "http://[::1]:1/a",
         ] {
-            let target = Target::new(good).unwrap();
+            let target = HttpTarget::new(good).unwrap();
             assert!(target.same_clock);
             assert!(!target.path().ends_with('/'));
         }
-        assert_eq!(Target::new("http://[::1]:7").unwrap().address(), ("::1", 7));
-        assert!(!Target::new("http://10.1.2.3/").unwrap().same_clock);
+        assert_eq!(
+            HttpTarget::new("http://[::1]:7").unwrap().address(),
+            ("::1", 7)
+        );
+        assert!(!HttpTarget::new("http://10.1.2.3/").unwrap().same_clock);
         for bad in [
             "https://localhost",
             "/api/chat",
@@ -254,7 +257,7 @@ mod tests {
             "",
             "http://a/?b",
         ] {
-            assert!(Target::new(bad).is_err(), "{bad}");
+            assert!(HttpTarget::new(bad).is_err(), "{bad}");
         }
     }
 }

@@ -3,7 +3,7 @@ use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{task::JoinHandle, time::Instant};
 
-use crate::{report::Stop, store::harness::Harness};
+use crate::{report::CaseStop, store::harness::Harness};
 use unbroken::{
     log::{
         ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName,
@@ -17,14 +17,14 @@ use unbroken::{
 
 /// What a case works with: a store, and the usual ways to use one.
 #[derive(Clone)]
-pub(super) struct Bed {
+pub(super) struct StoreFixture {
     store: Arc<dyn Store>,
     harness: Arc<dyn Harness>,
 }
 
 /// A session that a case made.
 #[derive(Debug, Clone)]
-pub(super) struct Made {
+pub(super) struct CreatedSession {
     pub(super) id: SessionId,
     pub(super) epoch: Epoch,
     pub(super) new: NewSession,
@@ -37,7 +37,7 @@ pub(super) const TOMBSTONE: u32 = 12;
 /// Long enough that a waiter sleeps by then, and short beside two seconds.
 const A_MOMENT: Duration = Duration::from_millis(200);
 
-impl Bed {
+impl StoreFixture {
     pub(super) fn new(store: Arc<dyn Store>, harness: Arc<dyn Harness>) -> Self {
         Self { store, harness }
     }
@@ -77,20 +77,20 @@ impl Bed {
     }
 
     /// A new session.
-    pub(super) async fn made(&self) -> Result<Made, Stop> {
+    pub(super) async fn made(&self) -> Result<CreatedSession, CaseStop> {
         self.made_from(self.what()).await
     }
 
-    pub(super) async fn made_from(&self, new: NewSession) -> Result<Made, Stop> {
+    pub(super) async fn made_from(&self, new: NewSession) -> Result<CreatedSession, CaseStop> {
         let id = SessionId::random();
         match self.store.create(&id, new.clone()).await? {
-            Created::Created(epoch) => Ok(Made { id, epoch, new }),
-            Created::Exists(_) => Err(Stop::Failed("a random id was taken".into())),
+            Created::Created(epoch) => Ok(CreatedSession { id, epoch, new }),
+            Created::Exists(_) => Err(CaseStop::Failed("a random id was taken".into())),
         }
     }
 
     /// A new session that has the records `a`, `b` and `c`.
-    pub(super) async fn with_abc(&self) -> Result<Made, Stop> {
+    pub(super) async fn with_abc(&self) -> Result<CreatedSession, CaseStop> {
         let made = self.made().await?;
         self.push(&made, 1, &["a", "b", "c"], AfterAppend::Streaming)
             .await?;
@@ -98,7 +98,7 @@ impl Bed {
     }
 
     /// A new session that has the records `a`, `b` and `c` and ended with the last.
-    pub(super) async fn sealed(&self, keep: u32) -> Result<Made, Stop> {
+    pub(super) async fn sealed(&self, keep: u32) -> Result<CreatedSession, CaseStop> {
         let made = self.made().await?;
         self.push(&made, 1, &["a", "b", "c"], self.seal(keep))
             .await?;
@@ -114,7 +114,7 @@ impl Bed {
 
     pub(super) async fn push(
         &self,
-        made: &Made,
+        made: &CreatedSession,
         first: u64,
         records: &[&str],
         then: AfterAppend,
@@ -139,21 +139,21 @@ impl Bed {
     }
 
     /// What stands after an LSN, read in one page.
-    pub(super) async fn texts(&self, id: &SessionId, after: u64) -> Result<Vec<String>, Stop> {
+    pub(super) async fn texts(&self, id: &SessionId, after: u64) -> Result<Vec<String>, CaseStop> {
         let after = Position::after(Lsn::new(after));
         let page = self.store.read(id, after, usize::MAX).await?;
         texts(&page.chunks, after.lsn)
     }
 
     /// Waits for a change in a task of its own, and has begun to sleep when this returns.
-    pub(super) async fn waiter(&self, id: &SessionId, seen: Version) -> Waiter {
+    pub(super) async fn waiter(&self, id: &SessionId, seen: Version) -> ChangeWaiter {
         let (store, id) = (self.store.clone(), id.clone());
         let task = tokio::spawn(async move {
             let answer = store.changed(&id, seen, Duration::from_secs(60)).await;
             (answer, Instant::now())
         });
         tokio::time::sleep(A_MOMENT).await;
-        Waiter { task }
+        ChangeWaiter { task }
     }
 
     /// Looks again until this holds or a list has had long enough to catch up.
@@ -161,9 +161,9 @@ impl Bed {
         &self,
         look: impl Fn(Self) -> Fut,
         enough: impl Fn(&T) -> bool,
-    ) -> Result<T, Stop>
+    ) -> Result<T, CaseStop>
     where
-        Fut: Future<Output = Result<T, Stop>>,
+        Fut: Future<Output = Result<T, CaseStop>>,
     {
         let mut tries = 20;
         loop {
@@ -177,7 +177,7 @@ impl Bed {
     }
 }
 
-impl Deref for Bed {
+impl Deref for StoreFixture {
     type Target = Arc<dyn Store>;
 
     fn deref(&self) -> &Self::Target {
@@ -186,19 +186,22 @@ impl Deref for Bed {
 }
 
 /// Somebody who sleeps until a session changes.
-pub(super) struct Waiter {
+pub(super) struct ChangeWaiter {
     task: JoinHandle<(Result<SessionState, StoreError>, Instant)>,
 }
 
-impl Waiter {
+impl ChangeWaiter {
     /// What it was told of the change that was just made.
-    pub(super) async fn told(self, what: &str) -> Result<Result<SessionState, StoreError>, Stop> {
+    pub(super) async fn told(
+        self,
+        what: &str,
+    ) -> Result<Result<SessionState, StoreError>, CaseStop> {
         let made = Instant::now();
-        let failed = |panic| Stop::Failed(format!("waiting panicked: {panic}"));
+        let failed = |panic| CaseStop::Failed(format!("waiting panicked: {panic}"));
         let (answer, at) = self.task.await.map_err(failed)?;
         match at.saturating_duration_since(made) {
             late if late > Duration::from_secs(1) => {
-                Err(Stop::Failed(format!("told of {what} after {late:?}")))
+                Err(CaseStop::Failed(format!("told of {what} after {late:?}")))
             }
             _ => Ok(answer),
         }
@@ -214,13 +217,13 @@ pub(super) fn chunk(first: u64, epoch: Epoch, records: &[&str]) -> Chunk {
 }
 
 /// The records, if they follow one another after this LSN.
-pub(super) fn texts(chunks: &[Chunk], after: Lsn) -> Result<Vec<String>, Stop> {
+pub(super) fn texts(chunks: &[Chunk], after: Lsn) -> Result<Vec<String>, CaseStop> {
     let mut last = after;
     let mut texts = Vec::new();
     for record in chunks.iter().flat_map(Chunk::records) {
         if record.lsn != last.next() {
             let at = record.lsn;
-            return Err(Stop::Failed(format!("LSN {at} came after LSN {last}")));
+            return Err(CaseStop::Failed(format!("LSN {at} came after LSN {last}")));
         }
         last = record.lsn;
         texts.push(String::from_utf8_lossy(record.bytes).into_owned());

@@ -1,26 +1,26 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    report::{Finding, Stop, Verdict},
-    store::{bed::Bed, cases, harness::Harness},
+    report::{CaseStop, Finding, Verdict},
+    store::{bed::StoreFixture, cases, harness::Harness},
 };
 use unbroken::store::BoxFuture;
 
 /// One rule of the contract, as a test.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct Case {
+pub struct StoreCase {
     /// A sentence about a store's behaviour.
     pub name: &'static str,
     /// The rule in words.
     pub rule: &'static str,
-    run: fn(Bed) -> BoxFuture<'static, Result<(), Stop>>,
+    run: fn(StoreFixture) -> BoxFuture<'static, Result<(), CaseStop>>,
 }
 
 /// A case that takes longer hangs. Of the machine's clock or, where it is paused, of tokio's.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-impl Case {
+impl StoreCase {
     /// The case with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         CASES.iter().find(|case| case.name == name)
@@ -28,7 +28,7 @@ impl Case {
 
     /// Tests a fresh store. A panic inside is a failure.
     pub async fn run(&self, harness: Arc<dyn Harness>) -> Finding {
-        let bed = Bed::new(harness.store().await, harness);
+        let bed = StoreFixture::new(harness.store().await, harness);
         Finding::of(self.name, self.rule, PATIENCE, (self.run)(bed)).await
     }
 
@@ -43,9 +43,9 @@ impl Case {
     }
 }
 
-impl fmt::Debug for Case {
+impl fmt::Debug for StoreCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Case")
+        f.debug_struct("StoreCase")
             .field("name", &self.name)
             .field("rule", &self.rule)
             .finish_non_exhaustive()
@@ -55,7 +55,7 @@ impl fmt::Debug for Case {
 macro_rules! table {
     ($($part:ident::$name:ident $rule:literal)*) => {
         /// Every case.
-        pub const CASES: &[Case] = &[$(Case {
+        pub const CASES: &[StoreCase] = &[$(StoreCase {
             name: stringify!($name),
             rule: $rule,
             run: |bed| Box::pin(cases::$part::$name(bed)),
@@ -97,7 +97,7 @@ macro_rules! __store_tests {
     (# [#[$test:meta] $harness:expr] $name:ident) => {
         #[$test]
         async fn $name() {
-            $crate::store::Case::named(stringify!($name))
+            $crate::store::StoreCase::named(stringify!($name))
                 .expect("the case is in the list")
                 .check($harness)
                 .await;

@@ -25,7 +25,7 @@ mod cases;
 mod harness;
 
 pub use crate::store::{
-    case::{CASES, Case},
+    case::{CASES, StoreCase},
     harness::Harness,
 };
 

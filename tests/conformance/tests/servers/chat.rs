@@ -17,7 +17,7 @@ use unbroken::{
     session::{Limits, Sessions},
     store::Memory,
 };
-use unbroken_conformance::http::Target;
+use unbroken_conformance::http::HttpTarget;
 
 pub(crate) const MOUNT: &str = "/api/chat";
 /// Where whoever knows an id may read.
@@ -99,12 +99,12 @@ impl Drop for Server {
 
 impl Server {
     /// What the suite is told of the service with owners.
-    pub(crate) fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> HttpTarget {
         self.target_at(self.addr)
     }
 
     /// The same, by way of another address.
-    pub(crate) fn target_at(&self, addr: SocketAddr) -> Target {
+    pub(crate) fn target_at(&self, addr: SocketAddr) -> HttpTarget {
         target(addr, MOUNT, &self.sessions)
             .running_per_owner(RUNNING_PER_OWNER)
             .caller(USER, HeaderValue::from_static("ann"))
@@ -112,22 +112,22 @@ impl Server {
     }
 
     /// What it is told of the service without.
-    pub(crate) fn open_target(&self) -> Target {
+    pub(crate) fn open_target(&self) -> HttpTarget {
         target(self.addr, OPEN, &self.sessions)
     }
 
-    pub(crate) fn strict_target(&self) -> Target {
+    pub(crate) fn strict_target(&self) -> HttpTarget {
         let target = at(self.addr, STRICT).idle(IDLE);
         target.session_bytes(SESSION_BYTES)
     }
 
-    pub(crate) fn aged_target(&self) -> Target {
+    pub(crate) fn aged_target(&self) -> HttpTarget {
         at(self.addr, AGED).age(AGE)
     }
 }
 
 /// What the suite is told of a service of these sessions at this address.
-fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> Target {
+fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> HttpTarget {
     let sessions = sessions.clone();
     at(addr, mount)
         .running(RUNNING)
@@ -140,6 +140,6 @@ fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> Target {
         })
 }
 
-fn at(addr: SocketAddr, mount: &str) -> Target {
-    Target::new(&format!("http://{addr}{mount}")).expect("an address")
+fn at(addr: SocketAddr, mount: &str) -> HttpTarget {
+    HttpTarget::new(&format!("http://{addr}{mount}")).expect("an address")
 }

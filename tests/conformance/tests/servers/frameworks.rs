@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, runtime::Handle};
 use unbroken::session::Sessions;
 use unbroken_conformance::{
     Verdict,
-    http::{Case, Target},
+    http::{HttpCase, HttpTarget},
 };
 use unbroken_hyper::mount;
 use warp::Filter as _;
@@ -30,11 +30,11 @@ use crate::{
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("axum over HTTP/1.1", || run(axum, |target| target, &[])),
-        trial("axum over HTTP/2", || run(axum, Target::http2, &[])),
+        trial("axum over HTTP/2", || run(axum, HttpTarget::http2, &[])),
         trial("warp over HTTP/1.1", || run(warp, |target| target, &[])),
-        trial("warp over HTTP/2", || run(warp, Target::http2, &[])),
+        trial("warp over HTTP/2", || run(warp, HttpTarget::http2, &[])),
         trial("hyper over HTTP/1.1", || run(hyper, |target| target, &[])),
-        trial("hyper over HTTP/2", || run(hyper, Target::http2, &[])),
+        trial("hyper over HTTP/2", || run(hyper, HttpTarget::http2, &[])),
         trial("a thousand clients vanish from axum", || vanish(axum)),
         trial("a thousand clients vanish from warp", || vanish(warp)),
         trial("a thousand clients vanish from hyper", || vanish(hyper)),
@@ -45,7 +45,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// The whole suite, against a fresh server, but for the cases that it is told to waive.
 pub(crate) async fn run<F>(
     server: fn() -> F,
-    told: impl Fn(Target) -> Target,
+    told: impl Fn(HttpTarget) -> HttpTarget,
     waived: &[&str],
 ) -> Result<(), Failed>
 where
@@ -66,7 +66,7 @@ where
         ),
     ];
     let findings = elsewhere.map(|(name, target)| {
-        let case = Case::named(name).expect("a case");
+        let case = HttpCase::named(name).expect("a case");
         case.run(Arc::new(told(target)))
     });
     for finding in join_all(findings).await {

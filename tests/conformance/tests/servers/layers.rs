@@ -13,7 +13,7 @@ use tower_http::{
     trace::TraceLayer,
 };
 use unbroken::headers::{ALLOW, EXPOSE, may_compress};
-use unbroken_conformance::http::{Target, suite};
+use unbroken_conformance::http::{HttpTarget, suite};
 
 use crate::{
     chat::Server,
@@ -37,7 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const OPTIONS: &str = "options_say_what_may_be_asked";
 
 /// tower-http takes every OPTIONS for a preflight.
-fn without_options(target: Target) -> Target {
+fn without_options(target: HttpTarget) -> HttpTarget {
     target.waive(OPTIONS, "the CORS layer answers OPTIONS itself")
 }
 

@@ -13,7 +13,7 @@ use std::{env, future::Future, process::ExitCode};
 use libtest_mimic::{Arguments, Failed, Trial};
 use unbroken_conformance::{
     Verdict,
-    http::{Target, suite},
+    http::{HttpTarget, suite},
 };
 
 fn main() -> ExitCode {
@@ -71,7 +71,7 @@ const OVER_HTTP2: [&str; 2] = [
 /// What the suite finds, as the outcome of a trial: it is to tell everything but what can't be told
 /// here and what is waived, and nothing of these. A rule that is no longer looked at would go
 /// unnoticed otherwise.
-async fn judge(target: Target, waived: &[&str]) -> Result<(), Failed> {
+async fn judge(target: HttpTarget, waived: &[&str]) -> Result<(), Failed> {
     let over_http1: &[&str] = if target.is_http2() { &[] } else { &OVER_HTTP2 };
     let untold = [&ELSEWHERE[..], over_http1, waived].concat();
     let report = suite(target).await;

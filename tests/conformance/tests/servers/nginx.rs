@@ -14,7 +14,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use tempfile::TempDir;
 use unbroken_conformance::{
     Verdict,
-    http::{Case, Target},
+    http::{HttpCase, HttpTarget},
 };
 
 use crate::{chat::Server, frameworks::axum, judge, runtime};
@@ -42,7 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         behind(
             "nginx with HTTP/2 to the client",
             "proxy_http_version 1.1;",
-            Target::http2,
+            HttpTarget::http2,
             &[],
         ),
         available("nginx keeps its connections where it is told to", || {
@@ -62,7 +62,7 @@ const SLOW_BODY: &str = "a_body_that_is_too_slow_is_408";
 fn behind(
     name: &str,
     options: &'static str,
-    told: fn(Target) -> Target,
+    told: fn(HttpTarget) -> HttpTarget,
     waived: &'static [&'static str],
 ) -> Trial {
     available(name, move || {
@@ -78,7 +78,7 @@ fn behind(
 
 /// What the suite is told of a server behind a proxy that reads requests to their end first, and
 /// keeps the headers that are meant for it.
-fn through(server: &Server, nginx: &Nginx) -> Target {
+fn through(server: &Server, nginx: &Nginx) -> HttpTarget {
     server
         .target_at(nginx.addr)
         .waive(
@@ -95,7 +95,7 @@ const KEPT: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
 
 /// Some twenty answers over a few connections, and over as many where nothing keeps them.
 async fn kept() -> Result<(), Failed> {
-    let case = Case::named("a_reader_gets_what_follows_its_cursor").expect("a case");
+    let case = HttpCase::named("a_reader_gets_what_follows_its_cursor").expect("a case");
     let mut opened = Vec::new();
     for options in [KEPT, "proxy_http_version 1.1;"] {
         let server = axum().await;
@@ -127,7 +127,7 @@ async fn buffered() -> Result<(), Failed> {
         "events_arrive_within_50_ms",
         "each_event_arrives_before_the_next_is_said",
     ] {
-        let case = Case::named(name).expect("a case");
+        let case = HttpCase::named(name).expect("a case");
         let finding = case.run(target.clone()).await;
         if !matches!(finding.verdict, Verdict::Failed(_)) {
             return Err(Failed::from(format!("nothing was noticed: {finding}")));
@@ -160,19 +160,23 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start(server: SocketAddr, options: &str, told: fn(Target) -> Target) -> Self {
+    fn start(server: SocketAddr, options: &str, told: fn(HttpTarget) -> HttpTarget) -> Self {
         // A port that is free may be taken before nginx takes it.
         (0..5)
             .find_map(|_| Self::try_start(server, options, told))
             .expect("nginx starts")
     }
 
-    fn try_start(server: SocketAddr, options: &str, told: fn(Target) -> Target) -> Option<Self> {
+    fn try_start(
+        server: SocketAddr,
+        options: &str,
+        told: fn(HttpTarget) -> HttpTarget,
+    ) -> Option<Self> {
         let folder = TempDir::new().expect("a folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = free.local_addr().expect("an address");
         drop(free);
-        let probe = told(Target::new("http://127.0.0.1").expect("an address"));
+        let probe = told(HttpTarget::new("http://127.0.0.1").expect("an address"));
         let http2 = if probe.is_http2() { "http2" } else { "" };
         let at = folder.path().display();
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];

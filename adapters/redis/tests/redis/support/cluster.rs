@@ -1,6 +1,6 @@
 use std::{process::Command, sync::OnceLock, thread, time::Duration};
 
-use unbroken_redis::{Options, Redis};
+use unbroken_redis::{Redis, RedisOptions};
 
 use super::server;
 
@@ -53,7 +53,7 @@ impl Cluster {
         self.servers.urls()
     }
 
-    pub(crate) async fn open(&self, options: Options) -> Redis {
+    pub(crate) async fn open(&self, options: RedisOptions) -> Redis {
         let opened = Redis::open_cluster(self.servers.urls(), options).await;
         opened.expect("our own cluster opens")
     }

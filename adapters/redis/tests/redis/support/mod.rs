@@ -10,7 +10,7 @@ use std::{env, future::Future, time::Duration};
 
 use libtest_mimic::{Completion, Failed, Trial};
 use unbroken_redis::{
-    Options, Redis,
+    Redis, RedisOptions,
     redis::{self, AsyncConnectionConfig, Client, aio::MultiplexedConnection},
 };
 
@@ -20,12 +20,12 @@ pub(crate) fn url() -> String {
 }
 
 /// With a prefix that no other test has.
-pub(crate) fn options() -> Options {
+pub(crate) fn options() -> RedisOptions {
     let token = unbroken::store::Token::random().0;
-    Options::new().prefix(format!("unbroken-test-{token:032x}:"))
+    RedisOptions::new().prefix(format!("unbroken-test-{token:032x}:"))
 }
 
-pub(crate) async fn open(options: Options) -> Redis {
+pub(crate) async fn open(options: RedisOptions) -> Redis {
     Redis::open(&url(), options)
         .await
         .expect("the server opens")

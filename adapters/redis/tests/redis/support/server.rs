@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use unbroken_redis::{Options, Redis, redis};
+use unbroken_redis::{Redis, RedisOptions, redis};
 
 /// A server of our own; it ends with this.
 pub(crate) struct Server {
@@ -72,7 +72,7 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) async fn open(&self, options: Options) -> Redis {
+    pub(crate) async fn open(&self, options: RedisOptions) -> Redis {
         let opened = Redis::open(&self.url(), options).await;
         opened.expect("our own server opens")
     }
@@ -159,7 +159,7 @@ impl Shared {
         &self.urls
     }
 
-    pub(crate) async fn open(&self, options: Options) -> Redis {
+    pub(crate) async fn open(&self, options: RedisOptions) -> Redis {
         let opened = Redis::open(&self.urls[0], options).await;
         opened.expect("our own server opens")
     }

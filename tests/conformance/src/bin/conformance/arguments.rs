@@ -2,36 +2,36 @@ use std::{str::FromStr, time::Duration};
 
 use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
-use unbroken_conformance::http::{CASES, Case, InvalidTarget, Target};
+use unbroken_conformance::http::{CASES, HttpCase, HttpTarget, InvalidHttpTarget};
 
 use crate::give_up::give_up;
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum Invocation {
     Help,
     List,
-    Test(Box<Arguments>),
+    Test(Box<CliArguments>),
 }
 
 /// A server, and what to test of it.
 #[derive(Debug)]
-pub(crate) struct Arguments {
+pub(crate) struct CliArguments {
     pub(crate) address: Uri,
-    pub(crate) target: Target,
+    pub(crate) target: HttpTarget,
     /// In the order of the suite; all of them if empty.
-    pub(crate) cases: Vec<&'static Case>,
+    pub(crate) cases: Vec<&'static HttpCase>,
 }
 
 /// A command line that can't be followed.
 #[derive(Debug, PartialEq, Eq, Error)]
-pub(crate) enum Unclear {
+pub(crate) enum UsageError {
     #[error("name the server: http://HOST:PORT/PATH")]
     NoAddress,
     #[error("one server at a time: `{0}` is a second one")]
     SecondAddress(String),
     #[error(transparent)]
-    Address(#[from] InvalidTarget),
+    Address(#[from] InvalidHttpTarget),
     #[error("there is no option `{0}`")]
     NoSuchOption(String),
     #[error("`{0}` needs a value after it")]
@@ -46,25 +46,25 @@ pub(crate) enum Unclear {
     NoSuchCase(String),
 }
 
-type Tell = Box<dyn FnOnce(Target) -> Target>;
+type TargetSetting = Box<dyn FnOnce(HttpTarget) -> HttpTarget>;
 
-impl Wish {
+impl Invocation {
     /// Reads a command line, without the program's name.
-    pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, Unclear> {
+    pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, UsageError> {
         let mut arguments = arguments.into_iter();
         let mut address = None;
         let mut cases = Vec::new();
-        let mut told: Vec<Tell> = Vec::new();
+        let mut told: Vec<TargetSetting> = Vec::new();
         while let Some(argument) = arguments.next() {
-            let option = Opt(&argument);
+            let option = OptionName(&argument);
             let mut value = || {
                 let value = arguments.next();
-                value.ok_or_else(|| Unclear::NoValue(argument.clone()))
+                value.ok_or_else(|| UsageError::NoValue(argument.clone()))
             };
             told.push(match argument.as_str() {
                 "--help" | "-h" => return Ok(Self::Help),
                 "--list" => return Ok(Self::List),
-                "--http2" => Box::new(Target::http2),
+                "--http2" => Box::new(HttpTarget::http2),
                 "--caller" => {
                     let (name, header) = option.header(value()?)?;
                     Box::new(|it| it.caller(name, header))
@@ -73,16 +73,16 @@ impl Wish {
                     let (name, header) = option.header(value()?)?;
                     Box::new(|it| it.stranger(name, header))
                 }
-                "--max-body" => option.number(value()?, Target::max_body)?,
-                "--event-bytes" => option.number(value()?, Target::event_bytes)?,
-                "--session-events" => option.number(value()?, Target::session_events)?,
-                "--session-bytes" => option.number(value()?, Target::session_bytes)?,
-                "--running" => option.number(value()?, Target::running)?,
-                "--running-per-owner" => option.number(value()?, Target::running_per_owner)?,
-                "--idle" => option.time(value()?, Target::idle)?,
-                "--age" => option.time(value()?, Target::age)?,
-                "--heartbeat" => option.time(value()?, Target::heartbeat)?,
-                "--body-timeout" => option.time(value()?, Target::body_timeout)?,
+                "--max-body" => option.number(value()?, HttpTarget::max_body)?,
+                "--event-bytes" => option.number(value()?, HttpTarget::event_bytes)?,
+                "--session-events" => option.number(value()?, HttpTarget::session_events)?,
+                "--session-bytes" => option.number(value()?, HttpTarget::session_bytes)?,
+                "--running" => option.number(value()?, HttpTarget::running)?,
+                "--running-per-owner" => option.number(value()?, HttpTarget::running_per_owner)?,
+                "--idle" => option.time(value()?, HttpTarget::idle)?,
+                "--age" => option.time(value()?, HttpTarget::age)?,
+                "--heartbeat" => option.time(value()?, HttpTarget::heartbeat)?,
+                "--body-timeout" => option.time(value()?, HttpTarget::body_timeout)?,
                 "--give-up" => {
                     let command = value()?;
                     Box::new(|it| it.give_up(move || give_up(command.clone())))
@@ -92,7 +92,7 @@ impl Wish {
                     let (name, reason) = waived
                         .split_once('=')
                         .filter(|(_, reason)| !reason.is_empty())
-                        .ok_or_else(|| Unclear::NoReason(waived.clone()))?;
+                        .ok_or_else(|| UsageError::NoReason(waived.clone()))?;
                     let (name, reason) = (case(name)?.name, reason.to_owned());
                     Box::new(move |it| it.waive(name, reason))
                 }
@@ -100,17 +100,17 @@ impl Wish {
                     cases.push(case(&value()?)?.name);
                     continue;
                 }
-                _ if argument.starts_with('-') => return Err(Unclear::NoSuchOption(argument)),
-                _ if address.is_some() => return Err(Unclear::SecondAddress(argument)),
+                _ if argument.starts_with('-') => return Err(UsageError::NoSuchOption(argument)),
+                _ if address.is_some() => return Err(UsageError::SecondAddress(argument)),
                 _ => {
                     address = Some(argument);
                     continue;
                 }
             });
         }
-        let address = address.ok_or(Unclear::NoAddress)?;
-        let target = Target::new(&address)?;
-        Ok(Self::Test(Box::new(Arguments {
+        let address = address.ok_or(UsageError::NoAddress)?;
+        let target = HttpTarget::new(&address)?;
+        Ok(Self::Test(Box::new(CliArguments {
             address: address.parse().expect("a target is an address"),
             target: told.into_iter().fold(target, |target, tell| tell(target)),
             cases: CASES.iter().filter(|it| cases.contains(&it.name)).collect(),
@@ -119,21 +119,21 @@ impl Wish {
 }
 
 /// An option, by its name.
-struct Opt<'a>(&'a str);
+struct OptionName<'a>(&'a str);
 
-impl Opt<'_> {
+impl OptionName<'_> {
     fn number<N>(
         &self,
         value: String,
-        tell: impl FnOnce(Target, N) -> Target + 'static,
-    ) -> Result<Tell, Unclear>
+        tell: impl FnOnce(HttpTarget, N) -> HttpTarget + 'static,
+    ) -> Result<TargetSetting, UsageError>
     where
         N: FromStr + 'static,
     {
         let option = self.0.to_owned();
         match value.parse() {
             Ok(number) => Ok(Box::new(move |target| tell(target, number))),
-            Err(_) => Err(Unclear::NoNumber { option, value }),
+            Err(_) => Err(UsageError::NoNumber { option, value }),
         }
     }
 
@@ -141,22 +141,22 @@ impl Opt<'_> {
     fn time(
         &self,
         value: String,
-        tell: impl FnOnce(Target, Duration) -> Target + 'static,
-    ) -> Result<Tell, Unclear> {
+        tell: impl FnOnce(HttpTarget, Duration) -> HttpTarget + 'static,
+    ) -> Result<TargetSetting, UsageError> {
         self.number(value, |target, ms| tell(target, Duration::from_millis(ms)))
     }
 
-    fn header(&self, value: String) -> Result<(HeaderName, HeaderValue), Unclear> {
+    fn header(&self, value: String) -> Result<(HeaderName, HeaderValue), UsageError> {
         let header = value.split_once(':').and_then(|(name, value)| {
             Some((name.trim().parse().ok()?, value.trim().parse().ok()?))
         });
         let option = self.0.to_owned();
-        header.ok_or(Unclear::NoHeader { option, value })
+        header.ok_or(UsageError::NoHeader { option, value })
     }
 }
 
-fn case(name: &str) -> Result<&'static Case, Unclear> {
-    Case::named(name).ok_or_else(|| Unclear::NoSuchCase(name.to_owned()))
+fn case(name: &str) -> Result<&'static HttpCase, UsageError> {
+    HttpCase::named(name).ok_or_else(|| UsageError::NoSuchCase(name.to_owned()))
 }
 
 #[cfg(test)]
@@ -165,8 +165,8 @@ mod tests {
 
     const ADDRESS: &str = "http://localhost:3000/api/chat";
 
-    fn read(arguments: &[&str]) -> Result<Wish, Unclear> {
-        Wish::read(arguments.iter().map(ToString::to_string))
+    fn read(arguments: &[&str]) -> Result<Invocation, UsageError> {
+        Invocation::read(arguments.iter().map(ToString::to_string))
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
             [ADDRESS, "--http2", "--caller", "Authorization: Bearer a"],
             ["--http2", "--caller", "Authorization: Bearer a", ADDRESS],
         ] {
-            let Ok(Wish::Test(arguments)) = read(&arguments) else {
+            let Ok(Invocation::Test(arguments)) = read(&arguments) else {
                 panic!("{:?}", read(&arguments));
             };
             assert_eq!(arguments.address, ADDRESS);
@@ -191,7 +191,7 @@ mod tests {
         };
         let twice = ["--case", last.name, "--case", first.name];
         let arguments = [&[ADDRESS][..], &twice, &twice].concat();
-        let Ok(Wish::Test(arguments)) = read(&arguments) else {
+        let Ok(Invocation::Test(arguments)) = read(&arguments) else {
             panic!("{:?}", read(&arguments));
         };
         let names: Vec<_> = arguments.cases.iter().map(|case| case.name).collect();

@@ -35,21 +35,21 @@ use unbroken_conformance::{
 };
 
 use self::{
-    arguments::{Arguments, Wish},
+    arguments::{CliArguments, Invocation},
     reach::reach,
     usage::USAGE,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Wish::read(env::args().skip(1)) {
-        Ok(Wish::Help) => println!("{USAGE}"),
-        Ok(Wish::List) => {
+    match Invocation::read(env::args().skip(1)) {
+        Ok(Invocation::Help) => println!("{USAGE}"),
+        Ok(Invocation::List) => {
             for case in CASES {
                 println!("{}\n  rule: {}", case.name, case.rule);
             }
         }
-        Ok(Wish::Test(arguments)) => return test(*arguments).await,
+        Ok(Invocation::Test(arguments)) => return test(*arguments).await,
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
             return ExitCode::from(2);
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn test(arguments: Arguments) -> ExitCode {
+async fn test(arguments: CliArguments) -> ExitCode {
     if let Err(error) = reach(&arguments.address).await {
         eprintln!("{error}");
         return ExitCode::FAILURE;

@@ -3,19 +3,19 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        bed::Bed,
-        call::{Call, following},
+        bed::HttpFixture,
+        call::{TestRequest, following},
     },
-    report::{Stop, ensure, ensure_eq},
+    report::{CaseStop, ensure, ensure_eq},
 };
 
 const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
 const JSON: &str = "application/json";
 
-pub(in crate::http) async fn accept_decides_what_comes(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn accept_decides_what_comes(bed: HttpFixture) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
-    let none = bed.send(Call::get(&id)).await?.expect(200).await?;
+    let none = bed.send(TestRequest::get(&id)).await?.expect(200).await?;
     ensure_eq!(none.header(header::CONTENT_TYPE)?, NDJSON, "without Accept");
     for (accept, expected) in [
         ("*/*", NDJSON),
@@ -34,7 +34,7 @@ pub(in crate::http) async fn accept_decides_what_comes(bed: Bed) -> Result<(), S
         ("Text/Event-Stream", SSE),
     ] {
         let answer = bed
-            .send(Call::get(&id).accept(accept))
+            .send(TestRequest::get(&id).accept(accept))
             .await?
             .expect(200)
             .await?;
@@ -42,7 +42,7 @@ pub(in crate::http) async fn accept_decides_what_comes(bed: Bed) -> Result<(), S
         ensure_eq!(got, expected, "what comes for {accept}");
     }
     for none in ["text/html", "*/*;q=0", "application/json;q=0"] {
-        bed.send(Call::get(&id).accept(none))
+        bed.send(TestRequest::get(&id).accept(none))
             .await?
             .refused(406, "not-acceptable")
             .await?;
@@ -50,18 +50,22 @@ pub(in crate::http) async fn accept_decides_what_comes(bed: Bed) -> Result<(), S
     Ok(())
 }
 
-pub(in crate::http) async fn text_of_any_kind_comes_back_as_it_was(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn text_of_any_kind_comes_back_as_it_was(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let text = "line\nline\r\nreturn\rquote \" back\\slash \ttab é 漢字 😀 \u{2028}\u{2029}\u{feff} \
                 \u{0}\u{7f} data: x\n\nid: 7\n\n: no comment \u{1F468}\u{200D}\u{1F469} end";
     let script = json!({"text": text, "delayMs": 0});
     let (id, live) = bed.finished(&script).await?;
     ensure_eq!(live.text(), text, "the text");
-    let sse = bed.whole(Call::get(&id).accept(SSE)).await?;
+    let sse = bed.whole(TestRequest::get(&id).accept(SSE)).await?;
     ensure_eq!(sse.text(), text, "the text in server-sent events");
     Ok(())
 }
 
-pub(in crate::http) async fn every_encoding_has_the_same_events(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn every_encoding_has_the_same_events(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let script = json!({
         "thinking": "Hm.",
         "text": "Let me see.",
@@ -69,9 +73,9 @@ pub(in crate::http) async fn every_encoding_has_the_same_events(bed: Bed) -> Res
         "delayMs": 0,
     });
     let (id, ndjson) = bed.finished(&script).await?;
-    let sse = bed.whole(Call::get(&id).accept(SSE)).await?;
+    let sse = bed.whole(TestRequest::get(&id).accept(SSE)).await?;
     ensure_eq!(sse.log(), ndjson.log(), "server-sent events and lines");
-    let call = Call::get(&id).accept(JSON);
+    let call = TestRequest::get(&id).accept(JSON);
     let page = bed.send(call).await?.expect(200).await?.document().await?;
     let log: Vec<Value> = ndjson
         .log()
@@ -83,8 +87,8 @@ pub(in crate::http) async fn every_encoding_has_the_same_events(bed: Bed) -> Res
 }
 
 pub(in crate::http) async fn tool_calls_are_events_and_a_reason_to_finish(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let script = json!({
         "text": "One moment.",
         "toolCalls": [{"id": "call_7", "name": "now", "arguments": {"zone": "UTC"}}],
@@ -97,13 +101,13 @@ pub(in crate::http) async fn tool_calls_are_events_and_a_reason_to_finish(
         "description": "What time it is.",
         "parameters": {"type": "object"},
     }]);
-    let whole = bed.whole(Call::start(&body)).await?;
+    let whole = bed.whole(TestRequest::start(&body)).await?;
     let calls = whole
         .events
         .iter()
         .find(|event| event.kind() == "tool_calls");
     let Some(calls) = calls else {
-        return Err(Stop::Failed(format!(
+        return Err(CaseStop::Failed(format!(
             "no tool_calls among {:?}",
             whole.kinds()
         )));
@@ -117,11 +121,11 @@ pub(in crate::http) async fn tool_calls_are_events_and_a_reason_to_finish(
 }
 
 pub(in crate::http) async fn ids_of_server_sent_events_are_lsn_and_tag(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 3, "delayMs": 0})).await?;
     // The decoder has looked at the grammar: `retry`, then `id` and `data`, no `event`.
-    let whole = bed.whole(Call::get(&id).accept(SSE)).await?;
+    let whole = bed.whole(TestRequest::get(&id).accept(SSE)).await?;
     for event in &whole.events {
         let tag = event.cursor.split_once('.').map(|(_, tag)| tag);
         let short = tag.is_some_and(|tag| (1..=16).contains(&tag.len()));

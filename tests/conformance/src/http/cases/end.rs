@@ -5,21 +5,21 @@ use tokio::time::Instant;
 
 use crate::{
     http::{
-        answer::{Next, SOON},
-        bed::{Bed, fresh},
-        call::Call,
+        answer::{NextItem, SOON},
+        bed::{HttpFixture, fresh},
+        call::TestRequest,
     },
-    report::{Stop, ensure, ensure_eq},
+    report::{CaseStop, ensure, ensure_eq},
 };
 
 /// The answer of a provider to which this happens after so many tokens: to who started it, and the
 /// same to whoever reads it later.
-async fn broken(bed: &Bed, kind: &str, at: usize) -> Result<Value, Stop> {
+async fn broken(bed: &HttpFixture, kind: &str, at: usize) -> Result<Value, CaseStop> {
     let script = json!({"tokens": 5, "delayMs": 1, "fault": {"at": at, "kind": kind}});
     let (id, live) = bed.finished(&script).await?;
     ensure_eq!(live.events.len(), at + 2, "events of an answer that breaks");
     for accept in ["application/x-ndjson", "text/event-stream"] {
-        let replay = bed.whole(Call::get(&id).accept(accept)).await?;
+        let replay = bed.whole(TestRequest::get(&id).accept(accept)).await?;
         ensure_eq!(replay.log(), live.log(), "the replay in {accept}");
     }
     let ending = live.ending().clone();
@@ -36,8 +36,8 @@ async fn broken(bed: &Bed, kind: &str, at: usize) -> Result<Value, Stop> {
 }
 
 pub(in crate::http) async fn a_provider_that_fails_is_the_terminal_event(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     for at in [3, 5] {
         ensure_eq!(broken(&bed, "error", at).await?["code"], "provider", "code");
     }
@@ -45,8 +45,8 @@ pub(in crate::http) async fn a_provider_that_fails_is_the_terminal_event(
 }
 
 pub(in crate::http) async fn a_provider_that_fails_at_once_is_200_and_a_terminal_event(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     for kind in ["error", "cut"] {
         ensure_eq!(broken(&bed, kind, 0).await?["code"], "provider", "code");
     }
@@ -54,8 +54,8 @@ pub(in crate::http) async fn a_provider_that_fails_at_once_is_200_and_a_terminal
 }
 
 pub(in crate::http) async fn a_provider_that_breaks_off_is_no_success(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     for at in [2, 5] {
         ensure_eq!(broken(&bed, "cut", at).await?["code"], "provider", "code");
     }
@@ -63,15 +63,17 @@ pub(in crate::http) async fn a_provider_that_breaks_off_is_no_success(
 }
 
 pub(in crate::http) async fn a_provider_that_panics_is_a_terminal_event(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     for at in [0, 2] {
         ensure_eq!(broken(&bed, "panic", at).await?["code"], "internal", "code");
     }
     Ok(())
 }
 
-pub(in crate::http) async fn a_complete_answer_says_how_it_ended(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_complete_answer_says_how_it_ended(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (_, whole) = bed
         .finished(&json!({"text": "All is well.", "delayMs": 0}))
         .await?;
@@ -85,11 +87,11 @@ pub(in crate::http) async fn a_complete_answer_says_how_it_ended(bed: Bed) -> Re
 }
 
 pub(in crate::http) async fn an_event_over_the_limit_ends_the_session(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let limit = bed.target.event_bytes;
     if limit + 1000 > bed.target.max_body {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "an event that long can't be asked for in a request".into(),
         ));
     }
@@ -111,10 +113,10 @@ pub(in crate::http) async fn an_event_over_the_limit_ends_the_session(
 }
 
 pub(in crate::http) async fn a_session_over_its_limit_has_room_for_the_ending(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let Some(limit) = bed.target.session_events else {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was told of no limit of events".into(),
         ));
     };
@@ -139,14 +141,16 @@ pub(in crate::http) async fn a_session_over_its_limit_has_room_for_the_ending(
     Ok(())
 }
 
-pub(in crate::http) async fn a_session_has_as_many_bytes_as_it_may(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_session_has_as_many_bytes_as_it_may(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let Some(limit) = bed.target.session_bytes else {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was told of no limit of a session's bytes".into(),
         ));
     };
     if limit > bed.target.event_bytes || limit + 1000 > bed.target.max_body {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "so many bytes can't be asked for in one event".into(),
         ));
     }
@@ -171,7 +175,9 @@ pub(in crate::http) async fn a_session_has_as_many_bytes_as_it_may(bed: Bed) -> 
     Ok(())
 }
 
-pub(in crate::http) async fn a_provider_that_hangs_is_a_timeout(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_provider_that_hangs_is_a_timeout(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let idle = waited_for(bed.target.idle, "silent provider")?;
     let silent = json!({"tokens": 2, "delayMs": 0, "fault": {"at": 1, "kind": "hang"}});
     let begun = Instant::now();
@@ -184,14 +190,14 @@ pub(in crate::http) async fn a_provider_that_hangs_is_a_timeout(bed: Bed) -> Res
     );
     ensure_eq!(whole.ending()["code"], "timeout", "code");
     ensure!(waited >= idle, "it ended after {waited:?}, not {idle:?}");
-    let replay = bed.whole(Call::get(&id)).await?;
+    let replay = bed.whole(TestRequest::get(&id)).await?;
     ensure!(replay.raw == whole.raw, "the replay has other bytes");
     Ok(())
 }
 
 pub(in crate::http) async fn a_session_that_runs_too_long_is_a_timeout(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let age = waited_for(bed.target.age, "long session")?;
     let begun = Instant::now();
     let (_, whole) = bed
@@ -205,7 +211,7 @@ pub(in crate::http) async fn a_session_that_runs_too_long_is_a_timeout(
 }
 
 /// A limit of time that the suite can wait for.
-fn waited_for(limit: Option<Duration>, what: &str) -> Result<Duration, Stop> {
+fn waited_for(limit: Option<Duration>, what: &str) -> Result<Duration, CaseStop> {
     let told = limit.ok_or_else(|| format!("the suite was told of no limit of a {what}"));
     told.and_then(|limit| {
         if limit < SOON / 2 {
@@ -214,12 +220,14 @@ fn waited_for(limit: Option<Duration>, what: &str) -> Result<Duration, Stop> {
             Err(format!("{limit:?} of a {what} would take too long"))
         }
     })
-    .map_err(|reason| Stop::NotApplicable(reason.into()))
+    .map_err(|reason| CaseStop::NotApplicable(reason.into()))
 }
 
-pub(in crate::http) async fn a_body_that_can_not_go_on_fails(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_body_that_can_not_go_on_fails(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let Some(give_up) = &bed.target.give_up else {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was not told how to make the server give up".into(),
         ));
     };
@@ -229,7 +237,7 @@ pub(in crate::http) async fn a_body_that_can_not_go_on_fails(bed: Bed) -> Result
     let id = fresh();
     let mut readers = Vec::new();
     for accept in ["application/x-ndjson", "text/event-stream"] {
-        let call = Call::script(&silent).under(&id).accept(accept);
+        let call = TestRequest::script(&silent).under(&id).accept(accept);
         let mut reader = bed.send(call).await?.expect(200).await?;
         reader.events(4).await?;
         readers.push(reader);
@@ -237,22 +245,24 @@ pub(in crate::http) async fn a_body_that_can_not_go_on_fails(bed: Bed) -> Result
     give_up().await;
     for mut reader in readers {
         match reader.next().await? {
-            Next::Cut => {}
-            other => return Err(Stop::Failed(format!("{other:?} instead of a cut"))),
+            NextItem::Cut => {}
+            other => return Err(CaseStop::Failed(format!("{other:?} instead of a cut"))),
         }
     }
     Ok(())
 }
 
-pub(in crate::http) async fn a_server_that_gives_up_starts_nothing(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_server_that_gives_up_starts_nothing(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let Some(give_up) = &bed.target.give_up else {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was not told how to make the server give up".into(),
         ));
     };
     give_up().await;
     let script = json!({"tokens": 1, "delayMs": 0});
-    bed.send(Call::script(&script))
+    bed.send(TestRequest::script(&script))
         .await?
         .refused(503, "shutting-down")
         .await?;

@@ -2,47 +2,47 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        answer::{Answer, Next},
-        bed::{Bed, eventually, fresh},
-        call::Call,
-        decode::Event,
+        answer::{AnswerReader, NextItem},
+        bed::{HttpFixture, eventually, fresh},
+        call::TestRequest,
+        decode::ReceivedEvent,
     },
-    report::{Stop, ensure, ensure_eq},
+    report::{CaseStop, ensure, ensure_eq},
 };
 
 /// A session that asks something, and has come to that.
-struct Asked {
+struct AskingSession {
     id: String,
-    reader: Answer,
-    seen: Vec<Event>,
+    reader: AnswerReader,
+    seen: Vec<ReceivedEvent>,
 }
 
 /// What comes of these questions.
-async fn asked(bed: &Bed, asks: Value) -> Result<Asked, Stop> {
+async fn asked(bed: &HttpFixture, asks: Value) -> Result<AskingSession, CaseStop> {
     let id = fresh();
     let script = json!({"text": "before ", "delayMs": 0, "asks": asks});
-    let start = Call::script(&script).under(&id);
+    let start = TestRequest::script(&script).under(&id);
     let mut reader = bed.send(start).await?.expect(200).await?;
     let mut seen = Vec::new();
     loop {
         match reader.next().await? {
-            Next::Event(event) if event.kind() == "input_request" => {
+            NextItem::Event(event) if event.kind() == "input_request" => {
                 seen.push(event);
-                return Ok(Asked { id, reader, seen });
+                return Ok(AskingSession { id, reader, seen });
             }
-            Next::Event(event) if event.kind() == "error" => {
-                return Err(Stop::NotApplicable(
+            NextItem::Event(event) if event.kind() == "error" => {
+                return Err(CaseStop::NotApplicable(
                     format!("the provider asks nothing: {}", event.value["message"]).into(),
                 ));
             }
-            Next::Event(event) => seen.push(event),
-            other => return Err(Stop::Failed(format!("{other:?} instead of a question"))),
+            NextItem::Event(event) => seen.push(event),
+            other => return Err(CaseStop::Failed(format!("{other:?} instead of a question"))),
         }
     }
 }
 
-fn answer(id: &str, input: &str, body: &Value) -> Call {
-    Call::new("POST", format!("/{id}/inputs/{input}")).json(body.to_string())
+fn answer(id: &str, input: &str, body: &Value) -> TestRequest {
+    TestRequest::new("POST", format!("/{id}/inputs/{input}")).json(body.to_string())
 }
 
 fn yes(content: &Value) -> Value {
@@ -62,26 +62,32 @@ fn days(input: &str) -> Value {
     })
 }
 
-impl Asked {
-    async fn status(&self, bed: &Bed) -> Result<Value, Stop> {
-        let page = Call::get(&self.id).accept("application/json");
+impl AskingSession {
+    async fn status(&self, bed: &HttpFixture) -> Result<Value, CaseStop> {
+        let page = TestRequest::get(&self.id).accept("application/json");
         let page = bed.send(page).await?.expect(200).await?;
         Ok(page.document().await?["status"].clone())
     }
 
-    async fn give(&self, bed: &Bed, input: &str, body: &Value) -> Result<Value, Stop> {
+    async fn give(&self, bed: &HttpFixture, input: &str, body: &Value) -> Result<Value, CaseStop> {
         let given = bed.send(answer(&self.id, input, body)).await?;
         given.expect(202).await?.document().await
     }
 
-    async fn refused(&self, bed: &Bed, call: Call, status: u16, name: &str) -> Result<Value, Stop> {
+    async fn refused(
+        &self,
+        bed: &HttpFixture,
+        call: TestRequest,
+        status: u16,
+        name: &str,
+    ) -> Result<Value, CaseStop> {
         bed.send(call).await?.refused(status, name).await
     }
 }
 
 pub(in crate::http) async fn a_question_is_answered_and_the_answer_goes_on(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let it = asked(&bed, json!([days("days.1")])).await?;
     let question = &it.seen.last().expect("it was asked").value;
     ensure_eq!(question["inputId"], "days.1", "inputId");
@@ -107,7 +113,9 @@ pub(in crate::http) async fn a_question_is_answered_and_the_answer_goes_on(
     Ok(())
 }
 
-pub(in crate::http) async fn who_declines_or_cancels_is_heard(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn who_declines_or_cancels_is_heard(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let it = asked(&bed, json!([days("a"), days("b"), {"id": "c"}])).await?;
     it.give(&bed, "a", &json!({"action": "decline"})).await?;
     eventually!(
@@ -137,7 +145,7 @@ pub(in crate::http) async fn who_declines_or_cancels_is_heard(bed: Bed) -> Resul
     Ok(())
 }
 
-pub(in crate::http) async fn a_question_is_answered_once(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_question_is_answered_once(bed: HttpFixture) -> Result<(), CaseStop> {
     let it = asked(&bed, json!([{"id": "once"}, {"id": "held"}])).await?;
     let race: Vec<_> = (0..6)
         .map(|at| {
@@ -147,7 +155,7 @@ pub(in crate::http) async fn a_question_is_answered_once(bed: Bed) -> Result<(),
         .collect();
     let mut won = Vec::new();
     for (task, at) in race.into_iter().zip(0..) {
-        let failed = |panic: tokio::task::JoinError| Stop::Failed(panic.to_string());
+        let failed = |panic: tokio::task::JoinError| CaseStop::Failed(panic.to_string());
         let given = task.await.map_err(failed)??;
         if given.status() == 202 {
             won.push(at);
@@ -184,8 +192,8 @@ pub(in crate::http) async fn a_question_is_answered_once(bed: Bed) -> Result<(),
 }
 
 pub(in crate::http) async fn an_answer_that_does_not_fit_is_422_and_nothing_comes_of_it(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let it = asked(&bed, json!([days("fit")])).await?;
     for content in [
         json!({}),
@@ -224,7 +232,7 @@ pub(in crate::http) async fn an_answer_that_does_not_fit_is_422_and_nothing_come
     Ok(())
 }
 
-pub(in crate::http) async fn what_was_never_asked_is_404(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn what_was_never_asked_is_404(bed: HttpFixture) -> Result<(), CaseStop> {
     let it = asked(&bed, json!([{"id": "asked"}])).await?;
     for input in ["never-asked", "-no-id", "ASKED"] {
         let call = answer(&it.id, input, &json!({"action": "decline"}));
@@ -238,11 +246,11 @@ pub(in crate::http) async fn what_was_never_asked_is_404(bed: Bed) -> Result<(),
         format!("/{}/inputs", it.id),
         format!("/{}/inputs/asked/more", it.id),
     ] {
-        let call = Call::new("POST", path).json("{}");
+        let call = TestRequest::new("POST", path).json("{}");
         it.refused(&bed, call, 404, "no-such-route").await?;
     }
     for method in ["GET", "PUT", "DELETE"] {
-        let call = Call::new(method, format!("/{}/inputs/asked", it.id));
+        let call = TestRequest::new(method, format!("/{}/inputs/asked", it.id));
         let refused = bed.send(call).await?;
         let allow = refused.header(http::header::ALLOW)?.to_owned();
         refused.refused(405, "method-not-allowed").await?;
@@ -256,7 +264,9 @@ pub(in crate::http) async fn what_was_never_asked_is_404(bed: Bed) -> Result<(),
     it.reader.whole().await.map(drop)
 }
 
-pub(in crate::http) async fn who_comes_too_late_is_told_so(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn who_comes_too_late_is_told_so(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let brief = json!([{"id": "brief", "timeoutMs": 100}, {"id": "held"}]);
     let mut it = asked(&bed, brief).await?;
     let resolved = it.reader.event().await?;
@@ -264,7 +274,10 @@ pub(in crate::http) async fn who_comes_too_late_is_told_so(bed: Bed) -> Result<(
     ensure_eq!(resolved.value["action"], "timeout", "what came of it");
     let late = answer(&it.id, "brief", &json!({"action": "accept"}));
     it.refused(&bed, late, 409, "input-answered").await?;
-    bed.send(Call::abort(&it.id)).await?.expect(202).await?;
+    bed.send(TestRequest::abort(&it.id))
+        .await?
+        .expect(202)
+        .await?;
     let id = it.id.clone();
     let whole = it.reader.stopped().await?;
     ensure_eq!(whole.ending()["type"], "aborted", "the ending");
@@ -276,23 +289,28 @@ pub(in crate::http) async fn who_comes_too_late_is_told_so(bed: Bed) -> Result<(
         let late = answer(&id, input, &json!({"action": "accept"}));
         bed.send(late).await?.refused(status, name).await?;
     }
-    bed.send(Call::delete(&id)).await?.empty(204).await?;
+    bed.send(TestRequest::delete(&id)).await?.empty(204).await?;
     let gone = answer(&id, "held", &json!({"action": "accept"}));
     bed.send(gone).await?.refused(410, "gone").await?;
     Ok(())
 }
 
-pub(in crate::http) async fn abort_stops_a_session_that_waits(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn abort_stops_a_session_that_waits(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let it = asked(&bed, json!([{"id": "held"}])).await?;
-    bed.send(Call::abort(&it.id)).await?.expect(202).await?;
+    bed.send(TestRequest::abort(&it.id))
+        .await?
+        .expect(202)
+        .await?;
     let whole = it.reader.stopped().await?;
     ensure_eq!(whole.kinds(), ["aborted"], "what follows");
     Ok(())
 }
 
-pub(in crate::http) async fn a_stranger_answers_nothing(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_stranger_answers_nothing(bed: HttpFixture) -> Result<(), CaseStop> {
     if bed.target.stranger.is_none() {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was told of no second caller".into(),
         ));
     }

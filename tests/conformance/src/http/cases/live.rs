@@ -5,12 +5,12 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     http::{
-        answer::Answer,
-        bed::{Bed, eventually, fresh},
-        busy::Busy,
-        call::Call,
+        answer::AnswerReader,
+        bed::{HttpFixture, eventually, fresh},
+        busy::SchedulerDelay,
+        call::TestRequest,
     },
-    report::{Stop, ensure, ensure_eq},
+    report::{CaseStop, ensure, ensure_eq},
 };
 
 /// How late an event may be, from when it is said to when it is there.
@@ -22,16 +22,16 @@ const TRIES_IN_ALL: usize = 40;
 
 const STREAMS: [&str; 2] = ["application/x-ndjson", "text/event-stream"];
 
-pub(in crate::http) async fn events_arrive_within_50_ms(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn events_arrive_within_50_ms(bed: HttpFixture) -> Result<(), CaseStop> {
     if !bed.target.same_clock {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the server's clock may be another than ours".into(),
         ));
     }
     for accept in STREAMS {
         let (mut best, mut counted) = (Duration::MAX, 0);
         for _ in 0..TRIES_IN_ALL {
-            let busy = Busy::watch();
+            let busy = SchedulerDelay::watch();
             best = best.min(lateness(&bed, accept).await?);
             counted += usize::from(busy.late() < LATE / 10);
             if best <= LATE || counted == TRIES {
@@ -48,20 +48,20 @@ pub(in crate::http) async fn events_arrive_within_50_ms(bed: Bed) -> Result<(), 
 }
 
 /// The latest of a few events, to the one who started the answer and to another reader.
-async fn lateness(bed: &Bed, accept: &str) -> Result<Duration, Stop> {
+async fn lateness(bed: &HttpFixture, accept: &str) -> Result<Duration, CaseStop> {
     let script = json!({"stamps": 4, "delayMs": 60});
     let mut first = bed
-        .send(Call::script(&script).accept(accept))
+        .send(TestRequest::script(&script).accept(accept))
         .await?
         .expect(200)
         .await?;
-    let call = Call::get(&first.id()?).accept(accept);
+    let call = TestRequest::get(&first.id()?).accept(accept);
     let mut second = bed.send(call).await?.expect(200).await?;
     let (one, two) = tokio::join!(latest(&mut first), latest(&mut second));
     Ok(one?.max(two?))
 }
 
-async fn latest(answer: &mut Answer) -> Result<Duration, Stop> {
+async fn latest(answer: &mut AnswerReader) -> Result<Duration, CaseStop> {
     let mut latest = Duration::ZERO;
     loop {
         let event = answer.event().await?;
@@ -81,14 +81,14 @@ async fn latest(answer: &mut Answer) -> Result<Duration, Stop> {
 }
 
 pub(in crate::http) async fn each_event_arrives_before_the_next_is_said(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     const PACE: Duration = Duration::from_millis(150);
     for accept in STREAMS {
         let mut best = Duration::ZERO;
         for _ in 0..3 {
             let script = json!({"tokens": 4, "delayMs": PACE.as_millis()});
-            let call = Call::script(&script).accept(accept);
+            let call = TestRequest::script(&script).accept(accept);
             let mut answer = bed.send(call).await?.expect(200).await?;
             answer.event().await?;
             let mut shortest = Duration::MAX;
@@ -114,10 +114,14 @@ pub(in crate::http) async fn each_event_arrives_before_the_next_is_said(
     Ok(())
 }
 
-pub(in crate::http) async fn a_disconnect_stops_nothing(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_disconnect_stops_nothing(bed: HttpFixture) -> Result<(), CaseStop> {
     let name = fresh();
     let script = json!({"tokens": 30, "delayMs": 10, "tally": name});
-    let mut answer = bed.send(Call::script(&script)).await?.expect(200).await?;
+    let mut answer = bed
+        .send(TestRequest::script(&script))
+        .await?
+        .expect(200)
+        .await?;
     let id = answer.id()?;
     answer.events(3).await?;
     drop(answer);
@@ -125,20 +129,26 @@ pub(in crate::http) async fn a_disconnect_stops_nothing(bed: Bed) -> Result<(), 
         bed.tally(&name).await?.tokens == 30,
         "the answer that nobody reads is said to its end"
     );
-    let whole = bed.whole(Call::get(&id)).await?;
+    let whole = bed.whole(TestRequest::get(&id)).await?;
     ensure_eq!(whole.events.len(), 32, "events of the whole answer");
     ensure_eq!(whole.ending()["type"], "complete", "the ending");
     ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
     Ok(())
 }
 
-pub(in crate::http) async fn all_readers_of_a_session_get_the_same(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn all_readers_of_a_session_get_the_same(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let script = json!({"tokens": 40, "delayMs": 5});
-    let first = bed.send(Call::script(&script)).await?.expect(200).await?;
+    let first = bed
+        .send(TestRequest::script(&script))
+        .await?
+        .expect(200)
+        .await?;
     let id = first.id()?;
     let mut reading = JoinSet::new();
     for n in 0..20 {
-        let (bed, call) = (bed.clone(), Call::get(&id).accept(STREAMS[n % 2]));
+        let (bed, call) = (bed.clone(), TestRequest::get(&id).accept(STREAMS[n % 2]));
         reading.spawn(async move {
             tokio::time::sleep(Duration::from_millis(10 * n as u64)).await;
             bed.whole(call).await
@@ -146,24 +156,28 @@ pub(in crate::http) async fn all_readers_of_a_session_get_the_same(bed: Bed) -> 
     }
     let first = first.whole().await?;
     while let Some(other) = reading.join_next().await {
-        let other = other.map_err(|error| Stop::Failed(error.to_string()))??;
+        let other = other.map_err(|error| CaseStop::Failed(error.to_string()))??;
         ensure_eq!(other.log(), first.log(), "what two readers got");
     }
     Ok(())
 }
 
-pub(in crate::http) async fn a_slow_reader_harms_nobody(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_slow_reader_harms_nobody(bed: HttpFixture) -> Result<(), CaseStop> {
     // Longer than what is under way to one who doesn't read: over HTTP/1.1 the server's kernel takes
     // up to 4 MiB of it.
     const TOKENS: u64 = 95_000;
     if bed.target.session_events.is_some_and(|most| most <= TOKENS) {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "a session may not be as long as a reader gets stuck".into(),
         ));
     }
     let body = json!({"tokens": TOKENS, "delayMs": 0});
-    let stuck = bed.send(Call::script(&body)).await?.expect(200).await?;
-    let whole = bed.whole(Call::get(&stuck.id()?)).await?;
+    let stuck = bed
+        .send(TestRequest::script(&body))
+        .await?
+        .expect(200)
+        .await?;
+    let whole = bed.whole(TestRequest::get(&stuck.id()?)).await?;
     ensure_eq!(whole.ending()["type"], "complete", "the ending");
     let late = stuck.whole().await?;
     ensure_eq!(
@@ -179,13 +193,13 @@ pub(in crate::http) async fn a_slow_reader_harms_nobody(bed: Bed) -> Result<(), 
 }
 
 pub(in crate::http) async fn a_long_answer_is_the_same_again_in_a_replay(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, live) = bed
         .finished(&json!({"tokens": 20_000, "delayMs": 0}))
         .await?;
     ensure_eq!(live.events.len(), 20_002, "events");
-    let replay = bed.whole(Call::get(&id)).await?;
+    let replay = bed.whole(TestRequest::get(&id)).await?;
     ensure!(
         replay.raw == live.raw,
         "the replay has other bytes than the live stream"
@@ -194,12 +208,12 @@ pub(in crate::http) async fn a_long_answer_is_the_same_again_in_a_replay(
 }
 
 pub(in crate::http) async fn an_answer_cut_after_any_event_is_resumed(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     for accept in STREAMS {
         let script = json!({"tokens": 12, "delayMs": 8});
         let mut answer = bed
-            .send(Call::script(&script).accept(accept))
+            .send(TestRequest::script(&script).accept(accept))
             .await?
             .expect(200)
             .await?;
@@ -214,26 +228,26 @@ pub(in crate::http) async fn an_answer_cut_after_any_event_is_resumed(
                 break;
             }
             // The connection goes; the next one has the cursor only.
-            let call = Call::get(&id).accept(accept);
+            let call = TestRequest::get(&id).accept(accept);
             let call = call.with(unbroken::headers::LAST_EVENT_ID, &cursor);
             answer = bed.send(call).await?.expect(200).await?.from(lsn);
         }
-        let whole = bed.whole(Call::get(&id).accept(accept)).await?;
+        let whole = bed.whole(TestRequest::get(&id).accept(accept)).await?;
         ensure_eq!(events, whole.events, "the parts and the whole");
     }
     Ok(())
 }
 
 pub(in crate::http) async fn silence_is_broken_by_heartbeats_that_are_no_events(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let Some(period) = bed.target.heartbeat else {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was told of no heartbeat".into(),
         ));
     };
     if period > Duration::from_secs(2) {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "a silence of several heartbeats would take too long".into(),
         ));
     }
@@ -243,7 +257,7 @@ pub(in crate::http) async fn silence_is_broken_by_heartbeats_that_are_no_events(
         let mut seen = 0;
         for _ in 0..TRIES {
             let begun = Instant::now();
-            let call = Call::script(&script).accept(accept);
+            let call = TestRequest::script(&script).accept(accept);
             let mut answer = bed.send(call).await?.expect(200).await?;
             let id = answer.id()?;
             answer.events(2).await?;
@@ -256,7 +270,7 @@ pub(in crate::http) async fn silence_is_broken_by_heartbeats_that_are_no_events(
                 "{seen} heartbeats of {period:?} in a silence of {silence:?}"
             );
             answer.whole().await?;
-            let call = Call::get(&id).accept(accept);
+            let call = TestRequest::get(&id).accept(accept);
             let mut replay = bed.send(call).await?.expect(200).await?;
             replay.events(4).await?;
             ensure_eq!(replay.heartbeats(), 0, "heartbeats in a replay");

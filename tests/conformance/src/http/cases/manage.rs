@@ -3,11 +3,11 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        bed::{Bed, eventually, fresh},
-        call::{Call, following},
-        decode::Event,
+        bed::{HttpFixture, eventually, fresh},
+        call::{TestRequest, following},
+        decode::ReceivedEvent,
     },
-    report::{Stop, ensure, ensure_eq},
+    report::{CaseStop, ensure, ensure_eq},
 };
 
 /// An answer that goes on until somebody stops it.
@@ -15,7 +15,7 @@ fn endless(name: &str) -> Value {
     json!({"tokens": 100_000, "delayMs": 10, "tally": name})
 }
 
-async fn stopped(bed: &Bed, name: &str) -> Result<(), Stop> {
+async fn stopped(bed: &HttpFixture, name: &str) -> Result<(), CaseStop> {
     eventually!(
         bed.tally(name).await?.running == 0,
         "the provider's stream is dropped"
@@ -23,21 +23,23 @@ async fn stopped(bed: &Bed, name: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(in crate::http) async fn abort_stops_the_session_for_everyone(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn abort_stops_the_session_for_everyone(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, name) = (fresh(), fresh());
     let mut starter = bed
-        .send(Call::script(&endless(&name)).under(&id))
+        .send(TestRequest::script(&endless(&name)).under(&id))
         .await?
         .expect(200)
         .await?;
     let mut reader = bed
-        .send(Call::get(&id).accept("text/event-stream"))
+        .send(TestRequest::get(&id).accept("text/event-stream"))
         .await?
         .expect(200)
         .await?;
     let (mut one, mut two) = (starter.events(4).await?, reader.events(4).await?);
     let stop = bed
-        .send(Call::abort(&id))
+        .send(TestRequest::abort(&id))
         .await?
         .expect(202)
         .await?
@@ -46,14 +48,18 @@ pub(in crate::http) async fn abort_stops_the_session_for_everyone(bed: Bed) -> R
     ensure_eq!(stop["id"], id, "whose abort is confirmed");
     one.extend(starter.stopped().await?.events);
     two.extend(reader.stopped().await?.events);
-    let content = |events: &[Event]| -> Vec<(u64, Value)> {
+    let content = |events: &[ReceivedEvent]| -> Vec<(u64, Value)> {
         events.iter().map(|it| (it.lsn, it.value.clone())).collect()
     };
     ensure_eq!(content(&one), content(&two), "what both readers got");
-    ensure_eq!(one.last().map(Event::kind), Some("aborted"), "the ending");
+    ensure_eq!(
+        one.last().map(ReceivedEvent::kind),
+        Some("aborted"),
+        "the ending"
+    );
     stopped(&bed, &name).await?;
     let again = bed
-        .send(Call::abort(&id))
+        .send(TestRequest::abort(&id))
         .await?
         .expect(200)
         .await?
@@ -64,46 +70,52 @@ pub(in crate::http) async fn abort_stops_the_session_for_everyone(bed: Bed) -> R
         "aborted",
         "status when it is aborted again"
     );
-    let replay = bed.whole(Call::get(&id)).await?;
+    let replay = bed.whole(TestRequest::get(&id)).await?;
     ensure_eq!(replay.events.len(), one.len(), "events of the replay");
     Ok(())
 }
 
-pub(in crate::http) async fn abort_stops_a_provider_that_hangs(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn abort_stops_a_provider_that_hangs(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, name) = (fresh(), fresh());
     let silent = json!({"tokens": 1, "tally": name, "fault": {"at": 0, "kind": "hang"}});
     let answer = bed
-        .send(Call::script(&silent).under(&id))
+        .send(TestRequest::script(&silent).under(&id))
         .await?
         .expect(200)
         .await?;
     eventually!(bed.tally(&name).await?.calls == 1, "the provider is called");
-    bed.send(Call::abort(&id)).await?.expect(202).await?;
+    bed.send(TestRequest::abort(&id)).await?.expect(202).await?;
     let whole = answer.whole().await?;
     ensure_eq!(whole.kinds(), ["session_info", "aborted"], "the events");
     stopped(&bed, &name).await
 }
 
-pub(in crate::http) async fn abort_changes_nothing_of_what_has_ended(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn abort_changes_nothing_of_what_has_ended(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, whole) = bed.finished(&json!({"tokens": 2, "delayMs": 0})).await?;
     for _ in 0..2 {
-        let answer = bed.send(Call::abort(&id)).await?.expect(200).await?;
+        let answer = bed.send(TestRequest::abort(&id)).await?.expect(200).await?;
         ensure_eq!(answer.document().await?["status"], "complete", "status");
     }
     ensure_eq!(
-        bed.whole(Call::get(&id)).await?.raw,
+        bed.whole(TestRequest::get(&id)).await?.raw,
         whole.raw,
         "the replay"
     );
     Ok(())
 }
 
-pub(in crate::http) async fn what_is_deleted_is_stopped_and_gone(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn what_is_deleted_is_stopped_and_gone(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, name) = (fresh(), fresh());
-    let start = || Call::script(&endless(&name)).under(&id);
+    let start = || TestRequest::script(&endless(&name)).under(&id);
     let mut reader = bed.send(start()).await?.expect(200).await?;
     reader.events(3).await?;
-    bed.send(Call::delete(&id)).await?.empty(204).await?;
+    bed.send(TestRequest::delete(&id)).await?.empty(204).await?;
     let ending = reader.stopped().await?;
     ensure_eq!(
         ending.ending()["type"],
@@ -112,34 +124,41 @@ pub(in crate::http) async fn what_is_deleted_is_stopped_and_gone(bed: Bed) -> Re
     );
     stopped(&bed, &name).await?;
     for call in [
-        Call::get(&id),
-        Call::get(&id).accept("application/json"),
-        Call::abort(&id),
+        TestRequest::get(&id),
+        TestRequest::get(&id).accept("application/json"),
+        TestRequest::abort(&id),
         start(),
-        Call::start(&following(&json!({"text": "another"}))).under(&id),
+        TestRequest::start(&following(&json!({"text": "another"}))).under(&id),
     ] {
         bed.send(call).await?.refused(410, "gone").await?;
     }
-    bed.send(Call::delete(&id)).await?.empty(204).await?;
+    bed.send(TestRequest::delete(&id)).await?.empty(204).await?;
     ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
     Ok(())
 }
 
-pub(in crate::http) async fn what_has_ended_can_be_deleted(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn what_has_ended_can_be_deleted(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 2, "delayMs": 0})).await?;
-    bed.send(Call::delete(&id)).await?.empty(204).await?;
-    bed.send(Call::get(&id)).await?.refused(410, "gone").await?;
+    bed.send(TestRequest::delete(&id)).await?.empty(204).await?;
+    bed.send(TestRequest::get(&id))
+        .await?
+        .refused(410, "gone")
+        .await?;
     Ok(())
 }
 
-pub(in crate::http) async fn what_is_not_there_is_not_found(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn what_is_not_there_is_not_found(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let id = fresh();
     for call in [
-        Call::get(&id),
-        Call::get(&id).accept("text/event-stream").after(1),
-        Call::get(&id).accept("application/json"),
-        Call::abort(&id),
-        Call::delete(&id),
+        TestRequest::get(&id),
+        TestRequest::get(&id).accept("text/event-stream").after(1),
+        TestRequest::get(&id).accept("application/json"),
+        TestRequest::abort(&id),
+        TestRequest::delete(&id),
     ] {
         bed.send(call).await?.refused(404, "not-found").await?;
     }
@@ -148,7 +167,7 @@ pub(in crate::http) async fn what_is_not_there_is_not_found(bed: Bed) -> Result<
         format!("/{id}/abort/now"),
         format!("/a/{id}"),
     ] {
-        bed.send(Call::new("GET", path))
+        bed.send(TestRequest::new("GET", path))
             .await?
             .refused(404, "no-such-route")
             .await?;
@@ -156,7 +175,9 @@ pub(in crate::http) async fn what_is_not_there_is_not_found(bed: Bed) -> Result<
     Ok(())
 }
 
-pub(in crate::http) async fn options_say_what_may_be_asked(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn options_say_what_may_be_asked(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let id = fresh();
     for (path, methods) in [
         (String::new(), "GET, HEAD, POST, OPTIONS"),
@@ -165,7 +186,7 @@ pub(in crate::http) async fn options_say_what_may_be_asked(bed: Bed) -> Result<(
         (format!("/{id}/inputs/a"), "POST, OPTIONS"),
     ] {
         let head = bed
-            .send(Call::new("OPTIONS", path))
+            .send(TestRequest::new("OPTIONS", path))
             .await?
             .empty(204)
             .await?;
@@ -179,8 +200,8 @@ pub(in crate::http) async fn options_say_what_may_be_asked(bed: Bed) -> Result<(
 }
 
 pub(in crate::http) async fn a_method_that_is_not_there_is_405_with_allow(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let id = fresh();
     for (method, path, allowed) in [
         ("PUT", String::new(), "POST"),
@@ -189,7 +210,7 @@ pub(in crate::http) async fn a_method_that_is_not_there_is_405_with_allow(
         ("POST", format!("/{id}"), "DELETE"),
         ("GET", format!("/{id}/abort"), "POST"),
     ] {
-        let answer = bed.send(Call::new(method, path)).await?;
+        let answer = bed.send(TestRequest::new(method, path)).await?;
         let allow = answer.header(header::ALLOW).map(str::to_owned);
         answer.refused(405, "method-not-allowed").await?;
         let allow = allow?;
@@ -207,22 +228,26 @@ fn sorted(list: &str) -> Vec<&str> {
     list
 }
 
-pub(in crate::http) async fn without_owners_nothing_is_listed(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn without_owners_nothing_is_listed(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     if bed.target.stranger.is_some() {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "this server's policy has owners".into(),
         ));
     }
-    bed.send(Call::new("GET", ""))
+    bed.send(TestRequest::new("GET", ""))
         .await?
         .refused(403, "forbidden")
         .await?;
     Ok(())
 }
 
-pub(in crate::http) async fn a_list_has_the_callers_own_newest_first(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_list_has_the_callers_own_newest_first(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     if bed.target.stranger.is_none() {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the suite was told of no second caller".into(),
         ));
     }
@@ -230,7 +255,7 @@ pub(in crate::http) async fn a_list_has_the_callers_own_newest_first(bed: Bed) -
     let start = |id: &str, chat: &str, script: &Value| {
         let mut body = following(script);
         body["chatId"] = json!(chat);
-        Call::start(&body).under(id)
+        TestRequest::start(&body).under(id)
     };
     let done = json!({"tokens": 1, "delayMs": 0});
     let silent = json!({"tokens": 1, "fault": {"at": 0, "kind": "hang"}});
@@ -260,17 +285,20 @@ pub(in crate::http) async fn a_list_has_the_callers_own_newest_first(bed: Bed) -
     let rest = list(&bed, &format!("chat={chat}&limit=2&after={next}")).await?;
     ensure_eq!(listed(&rest), all[2..], "the second page");
     ensure!(rest["next"].is_null(), "the last page has a next");
-    let call = Call::new("GET", "").query("status=asleep");
+    let call = TestRequest::new("GET", "").query("status=asleep");
     bed.send(call)
         .await?
         .refused(400, "malformed-parameter")
         .await?;
-    bed.send(Call::abort(&ids[3])).await?.expect(202).await?;
+    bed.send(TestRequest::abort(&ids[3]))
+        .await?
+        .expect(202)
+        .await?;
     Ok(())
 }
 
-async fn list(bed: &Bed, query: &str) -> Result<Value, Stop> {
-    let call = Call::new("GET", "").query(query);
+async fn list(bed: &HttpFixture, query: &str) -> Result<Value, CaseStop> {
+    let call = TestRequest::new("GET", "").query(query);
     bed.send(call).await?.expect(200).await?.document().await
 }
 

@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     http::{
-        bed::{Bed, fresh},
-        call::Call,
+        bed::{HttpFixture, fresh},
+        call::TestRequest,
     },
-    report::{Stop, ensure, ensure_eq},
+    report::{CaseStop, ensure, ensure_eq},
 };
 
-async fn page(bed: &Bed, id: &str, query: &str) -> Result<Value, Stop> {
-    let call = Call::get(id).query(query).accept("application/json");
+async fn page(bed: &HttpFixture, id: &str, query: &str) -> Result<Value, CaseStop> {
+    let call = TestRequest::get(id).query(query).accept("application/json");
     bed.send(call).await?.expect(200).await?.document().await
 }
 
@@ -25,7 +25,9 @@ fn lsns(page: &Value) -> Vec<u64> {
         .collect()
 }
 
-pub(in crate::http) async fn a_page_has_what_the_stream_has(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_page_has_what_the_stream_has(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let script = json!({"text": "a page", "thinking": "hm", "delayMs": 0});
     let (id, whole) = bed.finished(&script).await?;
     let page = page(&bed, &id, "after=0").await?;
@@ -41,7 +43,9 @@ pub(in crate::http) async fn a_page_has_what_the_stream_has(bed: Bed) -> Result<
     Ok(())
 }
 
-pub(in crate::http) async fn what_is_no_number_is_refused(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn what_is_no_number_is_refused(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
     for query in [
         "limit=many",
@@ -50,7 +54,9 @@ pub(in crate::http) async fn what_is_no_number_is_refused(bed: Bed) -> Result<()
         "wait=soon",
         "wait=-1",
     ] {
-        let call = Call::get(&id).query(query).accept("application/json");
+        let call = TestRequest::get(&id)
+            .query(query)
+            .accept("application/json");
         bed.send(call)
             .await?
             .refused(400, "malformed-parameter")
@@ -59,14 +65,16 @@ pub(in crate::http) async fn what_is_no_number_is_refused(bed: Bed) -> Result<()
     Ok(())
 }
 
-pub(in crate::http) async fn no_document_is_kept_on_the_way(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn no_document_is_kept_on_the_way(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let script = json!({"tokens": 1, "delayMs": 0});
     let json = "application/json";
-    let started = bed.send(Call::script(&script).accept(json)).await?;
+    let started = bed.send(TestRequest::script(&script).accept(json)).await?;
     let started = started.expect(201).await?;
     let id = started.id()?;
-    let page = bed.send(Call::get(&id).accept(json)).await?;
-    let absent = bed.send(Call::get(&fresh())).await?;
+    let page = bed.send(TestRequest::get(&id).accept(json)).await?;
+    let absent = bed.send(TestRequest::get(&fresh())).await?;
     for (what, answer) in [("201", started), ("a page", page), ("a refusal", absent)] {
         let control = answer.header(header::CACHE_CONTROL)?;
         ensure!(
@@ -79,7 +87,9 @@ pub(in crate::http) async fn no_document_is_kept_on_the_way(bed: Bed) -> Result<
     Ok(())
 }
 
-pub(in crate::http) async fn pages_follow_one_another_to_the_end(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn pages_follow_one_another_to_the_end(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 8, "delayMs": 0})).await?;
     let (mut after, mut all) = (0, Vec::<u64>::new());
     while after < 10 {
@@ -102,10 +112,14 @@ pub(in crate::http) async fn pages_follow_one_another_to_the_end(bed: Bed) -> Re
     Ok(())
 }
 
-pub(in crate::http) async fn a_page_waits_for_the_first_new_event(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_page_waits_for_the_first_new_event(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let id = fresh();
     let script = json!({"tokens": 3, "delayMs": 400});
-    let call = Call::script(&script).under(&id).accept("application/json");
+    let call = TestRequest::script(&script)
+        .under(&id)
+        .accept("application/json");
     bed.send(call).await?.expect(201).await?;
     let first = page(&bed, &id, "after=0&wait=20").await?;
     ensure_eq!(lsns(&first), [1], "the page that comes first");
@@ -128,8 +142,8 @@ pub(in crate::http) async fn a_page_waits_for_the_first_new_event(bed: Bed) -> R
 }
 
 pub(in crate::http) async fn a_page_of_an_ended_session_waits_for_nothing(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, whole) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
     let begun = Instant::now();
     let end = page(&bed, &id, &format!("after={}&wait=20", whole.events.len())).await?;
@@ -141,10 +155,14 @@ pub(in crate::http) async fn a_page_of_an_ended_session_waits_for_nothing(
     Ok(())
 }
 
-pub(in crate::http) async fn a_wait_that_is_over_comes_back_empty(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_wait_that_is_over_comes_back_empty(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let id = fresh();
     let script = json!({"tokens": 1, "fault": {"at": 0, "kind": "hang"}});
-    let call = Call::script(&script).under(&id).accept("application/json");
+    let call = TestRequest::script(&script)
+        .under(&id)
+        .accept("application/json");
     bed.send(call).await?.expect(201).await?;
     page(&bed, &id, "after=0&wait=20").await?;
     let begun = Instant::now();
@@ -155,6 +173,6 @@ pub(in crate::http) async fn a_wait_that_is_over_comes_back_empty(bed: Bed) -> R
         waited >= Duration::from_millis(900),
         "it came back after {waited:?}, not 1 s"
     );
-    bed.send(Call::abort(&id)).await?.expect(202).await?;
+    bed.send(TestRequest::abort(&id)).await?.expect(202).await?;
     Ok(())
 }

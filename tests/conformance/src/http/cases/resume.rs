@@ -2,18 +2,20 @@ use http::header;
 use serde_json::json;
 
 use crate::{
-    http::{bed::Bed, call::Call},
-    report::{Stop, ensure, ensure_eq},
+    http::{bed::HttpFixture, call::TestRequest},
+    report::{CaseStop, ensure, ensure_eq},
 };
 use unbroken::headers::{LAST_EVENT_ID, LAST_LSN, SESSION_STATUS, SESSION_TAIL};
 
-pub(in crate::http) async fn a_reader_gets_what_follows_its_cursor(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_reader_gets_what_follows_its_cursor(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, whole) = bed.finished(&json!({"tokens": 4, "delayMs": 0})).await?;
     for lsn in 0..whole.events.len() {
         for call in [
-            Call::get(&id).after(lsn),
-            Call::get(&id).with(LAST_EVENT_ID, &lsn.to_string()),
-            Call::get(&id).query(&format!("after={lsn}")),
+            TestRequest::get(&id).after(lsn),
+            TestRequest::get(&id).with(LAST_EVENT_ID, &lsn.to_string()),
+            TestRequest::get(&id).query(&format!("after={lsn}")),
         ] {
             let answer = bed.send(call).await?.expect(200).await?;
             let rest = answer.from(lsn as u64).whole().await?;
@@ -24,10 +26,10 @@ pub(in crate::http) async fn a_reader_gets_what_follows_its_cursor(bed: Bed) -> 
 }
 
 pub(in crate::http) async fn of_several_cursors_the_event_source_wins_then_the_header(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 4, "delayMs": 0})).await?;
-    let both = || Call::get(&id).query("after=1").with(LAST_LSN, "2");
+    let both = || TestRequest::get(&id).query("after=1").with(LAST_LSN, "2");
     let mut answer = bed.send(both()).await?.expect(200).await?.from(2);
     ensure_eq!(answer.event().await?.lsn, 3, "after X-Last-LSN and ?after");
     let call = both().with(LAST_EVENT_ID, "3");
@@ -41,10 +43,10 @@ pub(in crate::http) async fn of_several_cursors_the_event_source_wins_then_the_h
 }
 
 pub(in crate::http) async fn an_event_source_resumes_by_the_id_it_was_given(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 4, "delayMs": 0})).await?;
-    let read = || Call::get(&id).accept("text/event-stream");
+    let read = || TestRequest::get(&id).accept("text/event-stream");
     let whole = bed.whole(read()).await?;
     let (last, before) = whole.events.split_last().expect("a stream has events");
     for (at, event) in before.iter().enumerate() {
@@ -59,13 +61,13 @@ pub(in crate::http) async fn an_event_source_resumes_by_the_id_it_was_given(
 }
 
 pub(in crate::http) async fn at_the_terminal_event_every_stream_is_204(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, whole) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
     let tail = whole.events.len();
     for accept in ["application/x-ndjson", "text/event-stream", "*/*"] {
         for method in ["GET", "HEAD"] {
-            let call = Call::new(method, format!("/{id}"))
+            let call = TestRequest::new(method, format!("/{id}"))
                 .accept(accept)
                 .after(tail);
             let head = bed.send(call).await?.empty(204).await?;
@@ -81,17 +83,19 @@ pub(in crate::http) async fn at_the_terminal_event_every_stream_is_204(
     Ok(())
 }
 
-pub(in crate::http) async fn head_is_get_without_the_body(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn head_is_get_without_the_body(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 3, "delayMs": 0})).await?;
     for accept in [
         "application/x-ndjson",
         "text/event-stream",
         "application/json",
     ] {
-        let call = Call::new("HEAD", format!("/{id}")).accept(accept);
+        let call = TestRequest::new("HEAD", format!("/{id}")).accept(accept);
         let head = bed.send(call).await?.empty(200).await?;
         let got = bed
-            .send(Call::get(&id).accept(accept))
+            .send(TestRequest::get(&id).accept(accept))
             .await?
             .expect(200)
             .await?;
@@ -108,12 +112,14 @@ pub(in crate::http) async fn head_is_get_without_the_body(bed: Bed) -> Result<()
             );
         }
     }
-    let unknown = Call::new("HEAD", format!("/{}", crate::http::bed::fresh()));
+    let unknown = TestRequest::new("HEAD", format!("/{}", crate::http::bed::fresh()));
     bed.send(unknown).await?.empty(404).await?;
     Ok(())
 }
 
-pub(in crate::http) async fn a_bare_cursor_past_the_tail_is_refused(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn a_bare_cursor_past_the_tail_is_refused(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, whole) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
     let past = whole.events.len() + 1;
     for accept in [
@@ -121,7 +127,7 @@ pub(in crate::http) async fn a_bare_cursor_past_the_tail_is_refused(bed: Bed) ->
         "text/event-stream",
         "application/json",
     ] {
-        let call = Call::get(&id).accept(accept).after(past);
+        let call = TestRequest::get(&id).accept(accept).after(past);
         bed.send(call)
             .await?
             .refused(400, "cursor-past-tail")
@@ -130,10 +136,12 @@ pub(in crate::http) async fn a_bare_cursor_past_the_tail_is_refused(bed: Bed) ->
     Ok(())
 }
 
-pub(in crate::http) async fn what_is_no_cursor_is_refused(bed: Bed) -> Result<(), Stop> {
+pub(in crate::http) async fn what_is_no_cursor_is_refused(
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
     let (id, _) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
     for cursor in ["x", "-1", "1.", "1 2", "99999999999999999999999"] {
-        let call = Call::get(&id).after(cursor);
+        let call = TestRequest::get(&id).after(cursor);
         bed.send(call)
             .await?
             .refused(400, "malformed-cursor")
@@ -143,9 +151,9 @@ pub(in crate::http) async fn what_is_no_cursor_is_refused(bed: Bed) -> Result<()
 }
 
 pub(in crate::http) async fn a_cursor_of_another_epoch_is_a_rewound_log(
-    bed: Bed,
-) -> Result<(), Stop> {
-    let sse = |id: &str| Call::get(id).accept("text/event-stream");
+    bed: HttpFixture,
+) -> Result<(), CaseStop> {
+    let sse = |id: &str| TestRequest::get(id).accept("text/event-stream");
     let (mine, whole) = bed.finished(&json!({"tokens": 2, "delayMs": 0})).await?;
     let (other, _) = bed.finished(&json!({"tokens": 2, "delayMs": 0})).await?;
     let foreign = bed.whole(sse(&other)).await?.events;

@@ -1,16 +1,21 @@
 use crate::store::{
-    bed::{Bed, LEASE, Made},
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    bed::{CreatedSession, LEASE, StoreFixture},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::store::{
-    AfterAppend, AnswerOutcome, Delete, SessionState, StoreError, StoredAnswer, Token,
+    AfterAppend, AnswerOutcome, DeleteMode, SessionState, StoreError, StoredAnswer, Token,
 };
 
 /// Answers, and how the session stands then.
-async fn stored(bed: &Bed, made: &Made, name: &str, content: &str) -> Result<SessionState, Stop> {
+async fn stored(
+    bed: &StoreFixture,
+    made: &CreatedSession,
+    name: &str,
+    content: &str,
+) -> Result<SessionState, CaseStop> {
     match bed.answer(&made.id, answer(name, content)).await? {
         AnswerOutcome::Stored(state) => Ok(state),
-        AnswerOutcome::Taken => Err(Stop::Failed(format!("{name} was taken"))),
+        AnswerOutcome::Taken => Err(CaseStop::Failed(format!("{name} was taken"))),
     }
 }
 
@@ -19,7 +24,11 @@ fn answer(name: &str, content: &str) -> StoredAnswer {
 }
 
 /// What is answered, but for the first so many.
-async fn after(bed: &Bed, made: &Made, count: usize) -> Result<Vec<(String, String)>, Stop> {
+async fn after(
+    bed: &StoreFixture,
+    made: &CreatedSession,
+    count: usize,
+) -> Result<Vec<(String, String)>, CaseStop> {
     let text = |answer: StoredAnswer| {
         let content = String::from_utf8_lossy(&answer.content).into_owned();
         (answer.name.to_string(), content)
@@ -33,7 +42,9 @@ fn texts(answers: &[(&str, &str)]) -> Vec<(String, String)> {
     answers.iter().map(own).collect()
 }
 
-pub(in crate::store) async fn an_answer_is_stored_for_the_owner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_answer_is_stored_for_the_owner(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     ensure_eq!(bed.now(&made.id).await?.answers, 0, "answers before");
     ensure_eq!(after(&bed, &made, 0).await?, texts(&[]), "answers before");
@@ -54,8 +65,8 @@ pub(in crate::store) async fn an_answer_is_stored_for_the_owner(bed: Bed) -> Res
 }
 
 pub(in crate::store) async fn answers_come_in_order_after_those_that_are_known(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let all = [("z", "1"), ("a", ""), ("m", "3"), ("0", "4")];
     for (name, content) in all {
@@ -69,7 +80,7 @@ pub(in crate::store) async fn answers_come_in_order_after_those_that_are_known(
     Ok(())
 }
 
-pub(in crate::store) async fn the_first_answer_stays(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn the_first_answer_stays(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     stored(&bed, &made, "a", "first").await?;
     let second = bed.answer(&made.id, answer("a", "second")).await?;
@@ -81,7 +92,9 @@ pub(in crate::store) async fn the_first_answer_stays(bed: Bed) -> Result<(), Sto
     Ok(())
 }
 
-pub(in crate::store) async fn the_same_answer_again_is_stored_once(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn the_same_answer_again_is_stored_once(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     for _ in 0..3 {
         let state = stored(&bed, &made, "a", "yes").await?;
@@ -95,7 +108,9 @@ pub(in crate::store) async fn the_same_answer_again_is_stored_once(bed: Bed) -> 
     Ok(())
 }
 
-pub(in crate::store) async fn racing_answers_have_one_winner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn racing_answers_have_one_winner(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let race = (0..8).map(|at: u32| {
         let (bed, id) = (bed.clone(), made.id.clone());
@@ -104,13 +119,13 @@ pub(in crate::store) async fn racing_answers_have_one_winner(bed: Bed) -> Result
     let race: Vec<_> = race.collect();
     let mut won = Vec::new();
     for (task, at) in race.into_iter().zip(0..) {
-        let failed = |panic: tokio::task::JoinError| Stop::Failed(panic.to_string());
+        let failed = |panic: tokio::task::JoinError| CaseStop::Failed(panic.to_string());
         if let AnswerOutcome::Stored(_) = task.await.map_err(failed)?? {
             won.push(at.to_string());
         }
     }
     let [winner] = &won[..] else {
-        return Err(Stop::Failed(format!("{won:?} won, not one of them")));
+        return Err(CaseStop::Failed(format!("{won:?} won, not one of them")));
     };
     let is = after(&bed, &made, 0).await?;
     ensure_eq!(is, texts(&[("a", winner)]), "answers");
@@ -119,8 +134,8 @@ pub(in crate::store) async fn racing_answers_have_one_winner(bed: Bed) -> Result
 }
 
 pub(in crate::store) async fn a_session_takes_so_many_answers_and_no_more(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     for at in 0..StoredAnswer::MAX_COUNT {
         stored(&bed, &made, &at.to_string(), "").await?;
@@ -136,8 +151,8 @@ pub(in crate::store) async fn a_session_takes_so_many_answers_and_no_more(
 }
 
 pub(in crate::store) async fn a_session_takes_so_many_bytes_of_answers_and_no_more(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let most = "x".repeat(StoredAnswer::MAX_BYTES - 3);
     let over = bed
@@ -165,7 +180,9 @@ pub(in crate::store) async fn a_session_takes_so_many_bytes_of_answers_and_no_mo
     Ok(())
 }
 
-pub(in crate::store) async fn an_answer_outlives_its_owner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_answer_outlives_its_owner(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     stored(&bed, &made, "before", "1").await?;
     bed.pass(LEASE + 1).await;
@@ -178,7 +195,7 @@ pub(in crate::store) async fn an_answer_outlives_its_owner(bed: Bed) -> Result<(
     Ok(())
 }
 
-pub(in crate::store) async fn answers_go_with_the_seal(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn answers_go_with_the_seal(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     stored(&bed, &made, "a", "yes").await?;
     bed.push(&made, 4, &["d"], bed.seal(100)).await?;
@@ -193,13 +210,13 @@ pub(in crate::store) async fn answers_go_with_the_seal(bed: Bed) -> Result<(), S
 }
 
 pub(in crate::store) async fn a_new_session_has_no_answers_of_the_former(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let mut what = bed.what();
     what.tombstone = bed.steps(1);
     let made = bed.made_from(what.clone()).await?;
     stored(&bed, &made, "a", "yes").await?;
-    bed.delete(&made.id, Delete::Now).await?;
+    bed.delete(&made.id, DeleteMode::Now).await?;
     bed.pass(2).await;
     what.token = Token::random();
     bed.create(&made.id, what).await?;
@@ -209,7 +226,7 @@ pub(in crate::store) async fn a_new_session_has_no_answers_of_the_former(
     Ok(())
 }
 
-pub(in crate::store) async fn an_answer_wakes_the_owner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_answer_wakes_the_owner(bed: StoreFixture) -> Result<(), CaseStop> {
     for owner in [true, false] {
         let made = bed.with_abc().await?;
         let mut seen = bed.now(&made.id).await?.version();

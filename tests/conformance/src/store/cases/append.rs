@@ -1,6 +1,6 @@
 use crate::store::{
-    bed::{Bed, LEASE, Made, chunk},
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    bed::{CreatedSession, LEASE, StoreFixture, chunk},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::{Epoch, ErrorCode, Lsn, Outcome, Status},
@@ -10,8 +10,8 @@ use unbroken::{
 const STREAMING: AfterAppend = AfterAppend::Streaming;
 
 pub(in crate::store) async fn records_come_back_as_they_were_appended(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let long = "x".repeat(10_000);
     bed.push(&made, 1, &["a"], STREAMING).await?;
@@ -24,8 +24,8 @@ pub(in crate::store) async fn records_come_back_as_they_were_appended(
 }
 
 pub(in crate::store) async fn many_small_appends_come_back_as_they_were(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let all: Vec<String> = (1..=300).map(|lsn| format!("record {lsn}")).collect();
     for (record, lsn) in all.iter().zip(1..) {
@@ -42,7 +42,9 @@ pub(in crate::store) async fn many_small_appends_come_back_as_they_were(
     Ok(())
 }
 
-pub(in crate::store) async fn a_repeated_append_changes_nothing(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_repeated_append_changes_nothing(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     bed.push(&made, 1, &["a", "b", "c"], STREAMING).await?;
     ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(3), "tail");
@@ -58,8 +60,8 @@ pub(in crate::store) async fn a_repeated_append_changes_nothing(bed: Bed) -> Res
 }
 
 pub(in crate::store) async fn a_repeated_append_succeeds_though_another_took_over(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     bed.pass(LEASE + 1).await;
     bed.claim(&made.id, made.epoch, Token::random()).await?;
@@ -69,10 +71,10 @@ pub(in crate::store) async fn a_repeated_append_succeeds_though_another_took_ove
 }
 
 pub(in crate::store) async fn the_same_place_by_another_epoch_is_no_repetition(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
-    let stranger = Made {
+    let stranger = CreatedSession {
         epoch: Epoch {
             bits: !made.epoch.bits,
             ..made.epoch
@@ -84,7 +86,9 @@ pub(in crate::store) async fn the_same_place_by_another_epoch_is_no_repetition(
     Ok(())
 }
 
-pub(in crate::store) async fn racing_repetitions_are_added_once(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn racing_repetitions_are_added_once(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let race = (0..8).map(|_| {
         let (bed, made) = (bed.clone(), made.clone());
@@ -93,15 +97,15 @@ pub(in crate::store) async fn racing_repetitions_are_added_once(bed: Bed) -> Res
     let race: Vec<_> = race.collect();
     for task in race {
         task.await
-            .map_err(|panic| Stop::Failed(panic.to_string()))??;
+            .map_err(|panic| CaseStop::Failed(panic.to_string()))??;
     }
     ensure_eq!(bed.texts(&made.id, 0).await?, ["a", "b"], "records");
     Ok(())
 }
 
 pub(in crate::store) async fn a_stale_epoch_is_told_so_before_anything_else(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     bed.pass(LEASE + 1).await;
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
@@ -109,7 +113,7 @@ pub(in crate::store) async fn a_stale_epoch_is_told_so_before_anything_else(
         let append = bed.push(&made, first, &["x", "y", "z"], STREAMING).await;
         ensure_matches!(append, Err(StoreError::Fenced), "append");
     }
-    let owner = Made {
+    let owner = CreatedSession {
         epoch: claimed.epoch,
         ..made.clone()
     };
@@ -119,7 +123,9 @@ pub(in crate::store) async fn a_stale_epoch_is_told_so_before_anything_else(
     Ok(())
 }
 
-pub(in crate::store) async fn nothing_follows_the_terminal_event(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn nothing_follows_the_terminal_event(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.sealed(100).await?;
     for (first, then) in [
         (4, STREAMING),
@@ -135,7 +141,9 @@ pub(in crate::store) async fn nothing_follows_the_terminal_event(bed: Bed) -> Re
     Ok(())
 }
 
-pub(in crate::store) async fn an_append_beyond_the_end_is_rewound(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_append_beyond_the_end_is_rewound(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     for first in [5, 100] {
         let append = bed.push(&made, first, &["x"], STREAMING).await;
@@ -146,7 +154,9 @@ pub(in crate::store) async fn an_append_beyond_the_end_is_rewound(bed: Bed) -> R
     Ok(())
 }
 
-pub(in crate::store) async fn an_append_before_the_end_is_a_conflict(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_append_before_the_end_is_a_conflict(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     for records in [&["x"][..], &["x", "y", "z"][..]] {
         let append = bed.push(&made, 2, records, STREAMING).await;
@@ -158,9 +168,11 @@ pub(in crate::store) async fn an_append_before_the_end_is_a_conflict(bed: Bed) -
     Ok(())
 }
 
-pub(in crate::store) async fn an_append_that_is_too_large_is_refused(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_append_that_is_too_large_is_refused(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let Some(max) = bed.max_append() else {
-        return Err(Stop::NotApplicable(
+        return Err(CaseStop::NotApplicable(
             "the harness names no max_append".into(),
         ));
     };
@@ -173,7 +185,9 @@ pub(in crate::store) async fn an_append_that_is_too_large_is_refused(bed: Bed) -
     Ok(())
 }
 
-pub(in crate::store) async fn an_append_extends_the_lease(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_append_extends_the_lease(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.pass(LEASE - 1).await;
     bed.push(&made, 1, &["a"], STREAMING).await?;
@@ -185,7 +199,9 @@ pub(in crate::store) async fn an_append_extends_the_lease(bed: Bed) -> Result<()
     Ok(())
 }
 
-pub(in crate::store) async fn an_append_tells_of_an_abort(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_append_tells_of_an_abort(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let first = bed.append(&made.id, chunk(1, made.epoch, &["a"]), STREAMING);
     ensure_eq!(first.await?.abort, None, "before the abort");
@@ -199,8 +215,8 @@ pub(in crate::store) async fn an_append_tells_of_an_abort(bed: Bed) -> Result<()
 }
 
 pub(in crate::store) async fn an_append_says_whether_the_session_waits(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.push(&made, 1, &["a"], AfterAppend::Waiting).await?;
     ensure_eq!(bed.now(&made.id).await?.status, Status::Waiting, "status");
@@ -209,7 +225,7 @@ pub(in crate::store) async fn an_append_says_whether_the_session_waits(
     Ok(())
 }
 
-pub(in crate::store) async fn a_seal_says_how_it_ended(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_seal_says_how_it_ended(bed: StoreFixture) -> Result<(), CaseStop> {
     let errors = ErrorCode::ALL.map(Outcome::Error);
     for outcome in [Outcome::Complete, Outcome::Aborted]
         .into_iter()

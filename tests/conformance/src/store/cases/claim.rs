@@ -1,23 +1,25 @@
 use std::time::Duration;
 
 use crate::store::{
-    bed::{Bed, LEASE, Made},
-    report::{Stop, ensure_eq, ensure_matches},
+    bed::{CreatedSession, LEASE, StoreFixture},
+    report::{CaseStop, ensure_eq, ensure_matches},
 };
 use std::sync::Arc;
 use unbroken::{
     log::{Lsn, Position, SessionId},
-    store::{AfterAppend, Delete, Lease, SessionMeta, StoreError, Token},
+    store::{AfterAppend, DeleteMode, Lease, SessionMeta, StoreError, Token},
 };
 
 /// A session whose owner died.
-async fn orphan(bed: &Bed) -> Result<Made, Stop> {
+async fn orphan(bed: &StoreFixture) -> Result<CreatedSession, CaseStop> {
     let made = bed.with_abc().await?;
     bed.pass(LEASE + 1).await;
     Ok(made)
 }
 
-pub(in crate::store) async fn a_running_lease_keeps_claimants_away(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_running_lease_keeps_claimants_away(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.pass(LEASE - 1).await;
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
@@ -26,7 +28,9 @@ pub(in crate::store) async fn a_running_lease_keeps_claimants_away(bed: Bed) -> 
     Ok(())
 }
 
-pub(in crate::store) async fn a_lease_that_ran_out_can_be_claimed(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_lease_that_ran_out_can_be_claimed(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     ensure_eq!(bed.now(&made.id).await?.lease, Lease::Expired, "lease");
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
@@ -41,8 +45,8 @@ pub(in crate::store) async fn a_lease_that_ran_out_can_be_claimed(bed: Bed) -> R
 }
 
 pub(in crate::store) async fn a_claim_of_an_epoch_that_passed_is_held(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     bed.claim(&made.id, made.epoch, Token::random()).await?;
     bed.pass(LEASE + 1).await;
@@ -51,7 +55,9 @@ pub(in crate::store) async fn a_claim_of_an_epoch_that_passed_is_held(
     Ok(())
 }
 
-pub(in crate::store) async fn a_repeated_claim_gets_the_same_epoch(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_repeated_claim_gets_the_same_epoch(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     let token = Token::random();
     let first = bed.claim(&made.id, made.epoch, token).await?;
@@ -63,8 +69,8 @@ pub(in crate::store) async fn a_repeated_claim_gets_the_same_epoch(bed: Bed) -> 
 }
 
 pub(in crate::store) async fn a_repeated_claim_that_was_overtaken_is_held(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     let token = Token::random();
     let first = bed.claim(&made.id, made.epoch, token).await?;
@@ -75,7 +81,9 @@ pub(in crate::store) async fn a_repeated_claim_that_was_overtaken_is_held(
     Ok(())
 }
 
-pub(in crate::store) async fn a_sealed_session_is_not_claimed(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_sealed_session_is_not_claimed(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.sealed(100).await?;
     bed.pass(LEASE + 1).await;
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
@@ -83,7 +91,9 @@ pub(in crate::store) async fn a_sealed_session_is_not_claimed(bed: Bed) -> Resul
     Ok(())
 }
 
-pub(in crate::store) async fn a_format_from_the_future_is_refused(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_format_from_the_future_is_refused(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let mut new = bed.what();
     new.info = Arc::new(SessionMeta {
         format: u16::MAX,
@@ -104,7 +114,9 @@ pub(in crate::store) async fn a_format_from_the_future_is_refused(bed: Bed) -> R
     Ok(())
 }
 
-pub(in crate::store) async fn racing_claims_have_one_winner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn racing_claims_have_one_winner(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     let race = (0..8).map(|_| {
         let (bed, made) = (bed.clone(), made.clone());
@@ -115,7 +127,7 @@ pub(in crate::store) async fn racing_claims_have_one_winner(bed: Bed) -> Result<
     for task in race {
         match task
             .await
-            .map_err(|panic| Stop::Failed(panic.to_string()))?
+            .map_err(|panic| CaseStop::Failed(panic.to_string()))?
         {
             Ok(claimed) => winners.push(claimed.epoch),
             Err(StoreError::Held) => {}
@@ -126,12 +138,14 @@ pub(in crate::store) async fn racing_claims_have_one_winner(bed: Bed) -> Result<
     Ok(())
 }
 
-pub(in crate::store) async fn a_claim_fences_the_former_owner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_claim_fences_the_former_owner(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
     let late = bed.push(&made, 4, &["late"], AfterAppend::Streaming).await;
     ensure_matches!(late, Err(StoreError::Fenced), "append");
-    let now = Made {
+    let now = CreatedSession {
         epoch: claimed.epoch,
         ..made
     };
@@ -144,7 +158,9 @@ pub(in crate::store) async fn a_claim_fences_the_former_owner(bed: Bed) -> Resul
     Ok(())
 }
 
-pub(in crate::store) async fn a_renewal_extends_the_lease(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_renewal_extends_the_lease(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.pass(LEASE - 1).await;
     let owned = [(made.id.clone(), made.epoch)];
@@ -160,8 +176,8 @@ pub(in crate::store) async fn a_renewal_extends_the_lease(bed: Bed) -> Result<()
 }
 
 pub(in crate::store) async fn a_lease_given_back_can_be_claimed_at_once(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let owned = [(made.id.clone(), made.epoch)];
     for answer in bed.renew(&owned, Duration::ZERO).await {
@@ -173,8 +189,8 @@ pub(in crate::store) async fn a_lease_given_back_can_be_claimed_at_once(
 }
 
 pub(in crate::store) async fn a_lease_that_ran_out_unclaimed_is_extended(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     let owned = [(made.id.clone(), made.epoch)];
     for answer in bed.renew(&owned, bed.steps(LEASE)).await {
@@ -185,11 +201,13 @@ pub(in crate::store) async fn a_lease_that_ran_out_unclaimed_is_extended(
     Ok(())
 }
 
-pub(in crate::store) async fn renewals_are_answered_one_by_one(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn renewals_are_answered_one_by_one(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let lost = orphan(&bed).await?;
     bed.claim(&lost.id, lost.epoch, Token::random()).await?;
     let (live, sealed, deleted) = (bed.made().await?, bed.sealed(100).await?, bed.made().await?);
-    bed.delete(&deleted.id, Delete::Now).await?;
+    bed.delete(&deleted.id, DeleteMode::Now).await?;
     let owned = [
         (lost.id, lost.epoch),
         (live.id, live.epoch),

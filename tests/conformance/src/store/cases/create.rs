@@ -1,18 +1,20 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::store::{
-    bed::{Bed, LEASE, chunk},
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    bed::{LEASE, StoreFixture, chunk},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::{Epoch, Lsn, Position, SessionId, Status},
     store::{
-        AbortRequest, AfterAppend, Created, Delete, Holder, Lease, StoreError, StoredAnswer, Token,
-        Tombstone,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, StoreError, StoredAnswer,
+        Token, Tombstone,
     },
 };
 
-pub(in crate::store) async fn a_new_session_is_empty_and_owned(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_new_session_is_empty_and_owned(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let state = bed.now(&made.id).await?;
     ensure_eq!(state.epoch, made.epoch, "epoch");
@@ -27,7 +29,9 @@ pub(in crate::store) async fn a_new_session_is_empty_and_owned(bed: Bed) -> Resu
     Ok(())
 }
 
-pub(in crate::store) async fn a_taken_id_is_not_created_again(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_taken_id_is_not_created_again(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     let again = bed.create(&made.id, bed.what()).await?;
     ensure_matches!(again, Created::Exists(state) if state.epoch == made.epoch, "answer");
@@ -37,7 +41,9 @@ pub(in crate::store) async fn a_taken_id_is_not_created_again(bed: Bed) -> Resul
     Ok(())
 }
 
-pub(in crate::store) async fn a_repeated_create_gets_the_same_epoch(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_repeated_create_gets_the_same_epoch(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     for _ in 0..2 {
         let again = bed.create(&made.id, made.new.clone()).await?;
@@ -47,8 +53,8 @@ pub(in crate::store) async fn a_repeated_create_gets_the_same_epoch(bed: Bed) ->
 }
 
 pub(in crate::store) async fn a_create_repeated_after_a_claim_finds_it_taken(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.pass(LEASE + 1).await;
     bed.claim(&made.id, made.epoch, Token::random()).await?;
@@ -58,8 +64,8 @@ pub(in crate::store) async fn a_create_repeated_after_a_claim_finds_it_taken(
 }
 
 pub(in crate::store) async fn a_create_that_was_dropped_can_be_repeated(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let (id, new) = (SessionId::random(), bed.what());
     {
         let dropped = bed.create(&id, new.clone());
@@ -71,9 +77,11 @@ pub(in crate::store) async fn a_create_that_was_dropped_can_be_repeated(
     Ok(())
 }
 
-pub(in crate::store) async fn nothing_is_created_under_a_tombstone(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn nothing_is_created_under_a_tombstone(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
-    bed.delete(&made.id, Delete::Now).await?;
+    bed.delete(&made.id, DeleteMode::Now).await?;
     for new in [made.new.clone(), bed.what()] {
         let left = Tombstone {
             owner: made.new.info.owner.clone(),
@@ -85,7 +93,9 @@ pub(in crate::store) async fn nothing_is_created_under_a_tombstone(bed: Bed) -> 
     Ok(())
 }
 
-pub(in crate::store) async fn racing_creates_have_one_winner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn racing_creates_have_one_winner(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let id = SessionId::random();
     let race = (0..8).map(|_| {
         let (bed, id) = (bed.clone(), id.clone());
@@ -96,7 +106,7 @@ pub(in crate::store) async fn racing_creates_have_one_winner(bed: Bed) -> Result
     for task in race {
         let answer = task
             .await
-            .map_err(|panic| Stop::Failed(panic.to_string()))?;
+            .map_err(|panic| CaseStop::Failed(panic.to_string()))?;
         if let Created::Created(epoch) = answer? {
             winners.push(epoch);
         }
@@ -105,7 +115,9 @@ pub(in crate::store) async fn racing_creates_have_one_winner(bed: Bed) -> Result
     Ok(())
 }
 
-pub(in crate::store) async fn an_id_that_never_was_is_not_found(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_id_that_never_was_is_not_found(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let id = SessionId::random();
     for (call, error) in every_call(&bed, &id, Epoch::first()).await {
         ensure!(
@@ -113,14 +125,14 @@ pub(in crate::store) async fn an_id_that_never_was_is_not_found(bed: Bed) -> Res
             "{call} answered {error:?} instead of NotFound"
         );
     }
-    let deleted = bed.delete(&id, Delete::Now).await;
+    let deleted = bed.delete(&id, DeleteMode::Now).await;
     ensure_matches!(deleted, Err(StoreError::NotFound), "delete");
     Ok(())
 }
 
 /// What every method but `create` and `delete` has against this id.
 pub(super) async fn every_call(
-    bed: &Bed,
+    bed: &StoreFixture,
     id: &SessionId,
     epoch: Epoch,
 ) -> Vec<(&'static str, Option<StoreError>)> {

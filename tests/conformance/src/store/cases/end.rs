@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use crate::store::{
-    bed::{Bed, LEASE, TOMBSTONE},
+    bed::{LEASE, StoreFixture, TOMBSTONE},
     cases::create::every_call,
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::Lsn,
-    store::{AbortRequest, Created, Delete, Holder, StoreError, Token, Tombstone},
+    store::{AbortRequest, Created, DeleteMode, Holder, StoreError, Token, Tombstone},
 };
 
 fn because(reason: &str) -> AbortRequest {
@@ -16,7 +16,7 @@ fn because(reason: &str) -> AbortRequest {
     }
 }
 
-pub(in crate::store) async fn an_abort_is_stored(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_abort_is_stored(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     let state = bed.abort(&made.id, because("enough")).await?;
     ensure_eq!(state.abort, Some(because("enough")), "answer");
@@ -39,7 +39,7 @@ pub(in crate::store) async fn an_abort_is_stored(bed: Bed) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(in crate::store) async fn the_first_abort_stays(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn the_first_abort_stays(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.abort(&made.id, because("first")).await?;
     let again = bed.abort(&made.id, because("second")).await?;
@@ -52,7 +52,9 @@ pub(in crate::store) async fn the_first_abort_stays(bed: Bed) -> Result<(), Stop
     Ok(())
 }
 
-pub(in crate::store) async fn a_sealed_session_is_not_aborted(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_sealed_session_is_not_aborted(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.sealed(100).await?;
     let state = bed.abort(&made.id, because("too late")).await?;
     ensure_eq!(state.abort, None, "answer");
@@ -60,7 +62,9 @@ pub(in crate::store) async fn a_sealed_session_is_not_aborted(bed: Bed) -> Resul
     Ok(())
 }
 
-pub(in crate::store) async fn a_sealed_session_is_kept_to_its_end(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_sealed_session_is_kept_to_its_end(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.sealed(4).await?;
     bed.pass(3).await;
     ensure_eq!(bed.texts(&made.id, 0).await?, ["a", "b", "c"], "records");
@@ -68,8 +72,8 @@ pub(in crate::store) async fn a_sealed_session_is_kept_to_its_end(bed: Bed) -> R
 }
 
 pub(in crate::store) async fn an_expired_session_is_gone_without_a_sweep(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.sealed(4).await?;
     bed.pass(5).await;
     for (call, error) in every_call(&bed, &made.id, made.epoch).await {
@@ -80,11 +84,13 @@ pub(in crate::store) async fn an_expired_session_is_gone_without_a_sweep(
     }
     let again = bed.create(&made.id, bed.what()).await;
     ensure_matches!(again, Err(StoreError::Gone(_)), "create");
-    bed.delete(&made.id, Delete::Now).await?;
+    bed.delete(&made.id, DeleteMode::Now).await?;
     Ok(())
 }
 
-pub(in crate::store) async fn an_unsealed_session_does_not_expire(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_unsealed_session_does_not_expire(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     bed.hold(&made.id, Holder(1), bed.steps(1)).await?;
     bed.pass(20).await;
@@ -92,7 +98,7 @@ pub(in crate::store) async fn an_unsealed_session_does_not_expire(bed: Bed) -> R
     Ok(())
 }
 
-pub(in crate::store) async fn a_hold_keeps_a_session(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_hold_keeps_a_session(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.sealed(2).await?;
     bed.hold(&made.id, Holder(1), bed.steps(6)).await?;
     bed.pass(4).await;
@@ -103,7 +109,7 @@ pub(in crate::store) async fn a_hold_keeps_a_session(bed: Bed) -> Result<(), Sto
     Ok(())
 }
 
-pub(in crate::store) async fn a_hold_never_shortens(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_hold_never_shortens(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.sealed(6).await?;
     bed.hold(&made.id, Holder(1), bed.steps(1)).await?;
     bed.hold(&made.id, Holder(2), Duration::ZERO).await?;
@@ -116,7 +122,9 @@ pub(in crate::store) async fn a_hold_never_shortens(bed: Bed) -> Result<(), Stop
     Ok(())
 }
 
-pub(in crate::store) async fn a_hold_from_before_the_seal_counts(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_hold_from_before_the_seal_counts(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     bed.hold(&made.id, Holder(1), bed.steps(8)).await?;
     bed.push(&made, 1, &["z"], bed.seal(1)).await?;
@@ -125,43 +133,54 @@ pub(in crate::store) async fn a_hold_from_before_the_seal_counts(bed: Bed) -> Re
     Ok(())
 }
 
-pub(in crate::store) async fn delete_now_asks_nobody(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn delete_now_asks_nobody(bed: StoreFixture) -> Result<(), CaseStop> {
     for made in [bed.with_abc().await?, bed.sealed(100).await?] {
         bed.hold(&made.id, Holder(1), bed.steps(50)).await?;
-        bed.delete(&made.id, Delete::Now).await?;
+        bed.delete(&made.id, DeleteMode::Now).await?;
         let state = bed.now(&made.id).await;
         ensure_matches!(state, Err(StoreError::Gone(_)), "after the deletion");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_release_waits_for_other_servers(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_release_waits_for_other_servers(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.sealed(100).await?;
     bed.hold(&made.id, Holder(1), bed.steps(50)).await?;
     bed.hold(&made.id, Holder(2), bed.steps(4)).await?;
-    let delete = bed.delete(&made.id, Delete::Released(Holder(1))).await;
+    let delete = bed.delete(&made.id, DeleteMode::Released(Holder(1))).await;
     ensure_matches!(delete, Err(StoreError::Held), "delete");
     ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(3), "tail");
     bed.pass(5).await;
-    let delete = bed.delete(&made.id, Delete::Released(Holder(2))).await;
+    let delete = bed.delete(&made.id, DeleteMode::Released(Holder(2))).await;
     ensure_matches!(delete, Err(StoreError::Held), "delete by the other");
-    bed.delete(&made.id, Delete::Released(Holder(1))).await?;
+    bed.delete(&made.id, DeleteMode::Released(Holder(1)))
+        .await?;
     let state = bed.now(&made.id).await;
     ensure_matches!(state, Err(StoreError::Gone(_)), "after the deletion");
     Ok(())
 }
 
-pub(in crate::store) async fn deleting_again_is_a_success(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn deleting_again_is_a_success(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
-    for how in [Delete::Now, Delete::Now, Delete::Released(Holder(1))] {
+    for how in [
+        DeleteMode::Now,
+        DeleteMode::Now,
+        DeleteMode::Released(Holder(1)),
+    ] {
         bed.delete(&made.id, how).await?;
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_deleted_session_leaves_a_tombstone(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_deleted_session_leaves_a_tombstone(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
-    bed.delete(&made.id, Delete::Now).await?;
+    bed.delete(&made.id, DeleteMode::Now).await?;
     bed.pass(TOMBSTONE - 1).await;
     let left = Tombstone {
         owner: made.new.info.owner.clone(),
@@ -176,9 +195,9 @@ pub(in crate::store) async fn a_deleted_session_leaves_a_tombstone(bed: Bed) -> 
     Ok(())
 }
 
-pub(in crate::store) async fn a_tombstone_runs_out(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_tombstone_runs_out(bed: StoreFixture) -> Result<(), CaseStop> {
     let (deleted, expired) = (bed.with_abc().await?, bed.sealed(1).await?);
-    bed.delete(&deleted.id, Delete::Now).await?;
+    bed.delete(&deleted.id, DeleteMode::Now).await?;
     bed.pass(TOMBSTONE + 2).await;
     for made in [deleted, expired] {
         for (call, error) in every_call(&bed, &made.id, made.epoch).await {

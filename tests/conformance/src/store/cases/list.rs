@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use crate::store::{
-    bed::{Bed, LEASE, Made, TOMBSTONE},
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    bed::{CreatedSession, LEASE, StoreFixture, TOMBSTONE},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::{ChatId, ErrorCode, Outcome, Owner, SessionId},
-    store::{AfterAppend, Delete, Filter, Listed, Seal, SessionMeta, StatusFilter, StoreError},
+    store::{AfterAppend, DeleteMode, Filter, Listed, Seal, SessionMeta, StatusFilter, StoreError},
 };
 
 fn ids(listed: &[Listed]) -> Vec<SessionId> {
@@ -14,7 +14,7 @@ fn ids(listed: &[Listed]) -> Vec<SessionId> {
 }
 
 /// A session of this owner and conversation.
-async fn of(bed: &Bed, owner: &Owner, chat: &str) -> Result<Made, Stop> {
+async fn of(bed: &StoreFixture, owner: &Owner, chat: &str) -> Result<CreatedSession, CaseStop> {
     let mut new = bed.what();
     new.info = Arc::new(SessionMeta {
         owner: Some(owner.clone()),
@@ -27,8 +27,12 @@ async fn of(bed: &Bed, owner: &Owner, chat: &str) -> Result<Made, Stop> {
 }
 
 /// All that a filter finds, once there is as much as this.
-async fn found(bed: &Bed, filter: Filter, count: usize) -> Result<Vec<SessionId>, Stop> {
-    let look = |bed: Bed| {
+async fn found(
+    bed: &StoreFixture,
+    filter: Filter,
+    count: usize,
+) -> Result<Vec<SessionId>, CaseStop> {
+    let look = |bed: StoreFixture| {
         let filter = filter.clone();
         async move { Ok(ids(&bed.list(&filter).await?.sessions)) }
     };
@@ -42,7 +46,7 @@ fn owned_by(owner: &Owner) -> Filter {
     }
 }
 
-pub(in crate::store) async fn a_list_is_newest_first(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_list_is_newest_first(bed: StoreFixture) -> Result<(), CaseStop> {
     let owner = Owner::new(SessionId::random().as_str());
     let mut made = Vec::new();
     for _ in 0..4 {
@@ -52,7 +56,9 @@ pub(in crate::store) async fn a_list_is_newest_first(bed: Bed) -> Result<(), Sto
     Ok(())
 }
 
-pub(in crate::store) async fn a_list_has_what_its_filter_asks_for(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_list_has_what_its_filter_asks_for(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let owner = Owner::new(SessionId::random().as_str());
     let stranger = Owner::new(SessionId::random().as_str());
     let ways = [
@@ -96,14 +102,16 @@ pub(in crate::store) async fn a_list_has_what_its_filter_asks_for(bed: Bed) -> R
     Ok(())
 }
 
-fn sealed(bed: &Bed, outcome: Outcome) -> AfterAppend {
+fn sealed(bed: &StoreFixture, outcome: Outcome) -> AfterAppend {
     AfterAppend::Seal(Seal {
         outcome,
         keep: bed.steps(100),
     })
 }
 
-pub(in crate::store) async fn pages_of_a_list_follow_one_another(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn pages_of_a_list_follow_one_another(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let owner = Owner::new(SessionId::random().as_str());
     let mut made = Vec::new();
     for _ in 0..7 {
@@ -135,25 +143,27 @@ pub(in crate::store) async fn pages_of_a_list_follow_one_another(bed: Bed) -> Re
     Ok(())
 }
 
-pub(in crate::store) async fn what_is_gone_is_not_listed(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn what_is_gone_is_not_listed(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let owner = Owner::new(SessionId::random().as_str());
     let (deleted, expired) = (of(&bed, &owner, "a").await?, of(&bed, &owner, "a").await?);
     bed.push(&expired, 1, &["z"], bed.seal(1)).await?;
-    bed.delete(&deleted.id, Delete::Now).await?;
+    bed.delete(&deleted.id, DeleteMode::Now).await?;
     bed.pass(2).await;
     ensure_eq!(found(&bed, owned_by(&owner), 0).await?, [], "sessions");
     Ok(())
 }
 
 pub(in crate::store) async fn orphans_are_unsealed_and_without_an_owner(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let (dead, ended) = (bed.with_abc().await?, bed.sealed(100).await?);
     let deleted = bed.made().await?;
-    bed.delete(&deleted.id, Delete::Now).await?;
+    bed.delete(&deleted.id, DeleteMode::Now).await?;
     bed.pass(LEASE + 1).await;
     let live = bed.made().await?;
-    let look = |bed: Bed| async move { Ok(ids(&bed.orphans(10_000).await?)) };
+    let look = |bed: StoreFixture| async move { Ok(ids(&bed.orphans(10_000).await?)) };
     let found = bed
         .eventually(look, |found| found.contains(&dead.id))
         .await?;
@@ -174,7 +184,9 @@ pub(in crate::store) async fn orphans_are_unsealed_and_without_an_owner(
     Ok(())
 }
 
-pub(in crate::store) async fn a_list_of_orphans_keeps_to_its_limit(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_list_of_orphans_keeps_to_its_limit(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     for _ in 0..3 {
         bed.made().await?;
     }
@@ -189,7 +201,9 @@ pub(in crate::store) async fn a_list_of_orphans_keeps_to_its_limit(bed: Bed) -> 
     Ok(())
 }
 
-pub(in crate::store) async fn a_sweep_removes_what_has_expired(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_sweep_removes_what_has_expired(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let mut gone = Vec::new();
     for _ in 0..3 {
         gone.push(bed.sealed(1).await?.id);

@@ -1,15 +1,17 @@
 use std::time::Duration;
 
 use crate::store::{
-    bed::{Bed, LEASE, Made, texts},
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    bed::{CreatedSession, LEASE, StoreFixture, texts},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::{Chunk, Epoch, Lsn, Position},
     store::{AfterAppend, StoreError, Token},
 };
 
-pub(in crate::store) async fn a_page_begins_after_its_position(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_page_begins_after_its_position(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     bed.push(&made, 4, &["d"], AfterAppend::Streaming).await?;
     let all = ["a", "b", "c", "d"];
@@ -20,7 +22,9 @@ pub(in crate::store) async fn a_page_begins_after_its_position(bed: Bed) -> Resu
     Ok(())
 }
 
-pub(in crate::store) async fn a_page_has_its_state_with_it(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_page_has_its_state_with_it(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     let page = bed
         .read(&made.id, Position::after(Lsn::new(3)), 100)
@@ -42,7 +46,7 @@ pub(in crate::store) async fn a_page_has_its_state_with_it(bed: Bed) -> Result<(
     Ok(())
 }
 
-pub(in crate::store) async fn a_page_keeps_to_its_size(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_page_keeps_to_its_size(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     for lsn in 0..10 {
         let records = ["12345", "12345", "12345"];
@@ -61,7 +65,9 @@ pub(in crate::store) async fn a_page_keeps_to_its_size(bed: Bed) -> Result<(), S
     Ok(())
 }
 
-pub(in crate::store) async fn a_page_has_at_least_one_record(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_page_has_at_least_one_record(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     for (after, record) in [(0, "a"), (1, "b"), (2, "c")] {
         let after = Lsn::new(after);
@@ -71,7 +77,9 @@ pub(in crate::store) async fn a_page_has_at_least_one_record(bed: Bed) -> Result
     Ok(())
 }
 
-pub(in crate::store) async fn a_position_past_the_tail_is_rewound(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_position_past_the_tail_is_rewound(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     for lsn in [4, 5, 1000] {
         let lsn = Lsn::new(lsn);
@@ -95,12 +103,12 @@ pub(in crate::store) async fn a_position_past_the_tail_is_rewound(bed: Bed) -> R
 }
 
 /// A session whose first three records are by one epoch and the next two by another.
-async fn of_two_epochs(bed: &Bed) -> Result<(Made, Epoch), Stop> {
+async fn of_two_epochs(bed: &StoreFixture) -> Result<(CreatedSession, Epoch), CaseStop> {
     let made = bed.with_abc().await?;
     bed.pass(LEASE + 1).await;
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
     let first = made.epoch;
-    let now = Made {
+    let now = CreatedSession {
         epoch: claimed.epoch,
         ..made
     };
@@ -109,7 +117,9 @@ async fn of_two_epochs(bed: &Bed) -> Result<(Made, Epoch), Stop> {
     Ok((now, first))
 }
 
-pub(in crate::store) async fn a_position_of_another_epoch_is_rewound(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_position_of_another_epoch_is_rewound(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let (made, first) = of_two_epochs(&bed).await?;
     for lsn in 1..=5 {
         let lsn = Lsn::new(lsn);
@@ -134,7 +144,7 @@ pub(in crate::store) async fn a_position_of_another_epoch_is_rewound(bed: Bed) -
     Ok(())
 }
 
-pub(in crate::store) async fn a_chunk_is_of_one_epoch(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_chunk_is_of_one_epoch(bed: StoreFixture) -> Result<(), CaseStop> {
     let (made, first) = of_two_epochs(&bed).await?;
     bed.push(&made, 6, &["f"], bed.seal(100)).await?;
     let page = bed.read(&made.id, Position::START, 1000).await?;
@@ -153,7 +163,9 @@ pub(in crate::store) async fn a_chunk_is_of_one_epoch(bed: Bed) -> Result<(), St
     Ok(())
 }
 
-pub(in crate::store) async fn a_page_and_its_state_are_of_one_moment(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_page_and_its_state_are_of_one_moment(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let writer = tokio::spawn({
         let (bed, made) = (bed.clone(), made.clone());
@@ -180,13 +192,13 @@ pub(in crate::store) async fn a_page_and_its_state_are_of_one_moment(bed: Bed) -
     }
     writer
         .await
-        .map_err(|panic| Stop::Failed(panic.to_string()))??;
+        .map_err(|panic| CaseStop::Failed(panic.to_string()))??;
     Ok(())
 }
 
 pub(in crate::store) async fn a_record_that_can_not_be_read_is_corrupt(
-    bed: Bed,
-) -> Result<(), Stop> {
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let records = [1, 2, 3].map(|lsn| format!("{lsn} of {}", made.id));
     for (lsn, record) in (1..).zip(&records) {
@@ -196,7 +208,7 @@ pub(in crate::store) async fn a_record_that_can_not_be_read_is_corrupt(
     let harmed = Lsn::new(2);
     if !bed.harm(&made.id, harmed).await {
         let why = "the harness has no way to harm a record";
-        return Err(Stop::NotApplicable(why.into()));
+        return Err(CaseStop::NotApplicable(why.into()));
     }
     let page = bed.read(&made.id, Position::START, usize::MAX).await?;
     ensure_eq!(

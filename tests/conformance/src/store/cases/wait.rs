@@ -3,15 +3,15 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::store::{
-    bed::{Bed, LEASE},
-    report::{Stop, ensure, ensure_eq, ensure_matches},
+    bed::{LEASE, StoreFixture},
+    report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::Lsn,
-    store::{AbortRequest, AfterAppend, Delete, StoreError, Token, Version},
+    store::{AbortRequest, AfterAppend, DeleteMode, StoreError, Token, Version},
 };
 
-pub(in crate::store) async fn an_append_wakes_who_waits(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_append_wakes_who_waits(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let mut seen = bed.now(&made.id).await?.version();
     for (lsn, then) in [
@@ -28,7 +28,7 @@ pub(in crate::store) async fn an_append_wakes_who_waits(bed: Bed) -> Result<(), 
     Ok(())
 }
 
-pub(in crate::store) async fn an_abort_wakes_the_owner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn an_abort_wakes_the_owner(bed: StoreFixture) -> Result<(), CaseStop> {
     for owner in [true, false] {
         let made = bed.with_abc().await?;
         let seen = bed.now(&made.id).await?.version();
@@ -41,7 +41,7 @@ pub(in crate::store) async fn an_abort_wakes_the_owner(bed: Bed) -> Result<(), S
     Ok(())
 }
 
-pub(in crate::store) async fn a_claim_wakes_who_waits(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_claim_wakes_who_waits(bed: StoreFixture) -> Result<(), CaseStop> {
     for owner in [true, false] {
         let made = bed.with_abc().await?;
         bed.pass(LEASE + 1).await;
@@ -55,7 +55,7 @@ pub(in crate::store) async fn a_claim_wakes_who_waits(bed: Bed) -> Result<(), St
     Ok(())
 }
 
-pub(in crate::store) async fn a_seal_wakes_an_owner(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_seal_wakes_an_owner(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
     let seen = bed.now(&made.id).await?.version().for_owner();
     let waiter = bed.waiter(&made.id, seen).await;
@@ -65,20 +65,24 @@ pub(in crate::store) async fn a_seal_wakes_an_owner(bed: Bed) -> Result<(), Stop
     Ok(())
 }
 
-pub(in crate::store) async fn a_deletion_wakes_who_waits(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_deletion_wakes_who_waits(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     for owner in [true, false] {
         let made = bed.with_abc().await?;
         let seen = bed.now(&made.id).await?.version();
         let seen = if owner { seen.for_owner() } else { seen };
         let waiter = bed.waiter(&made.id, seen).await;
-        bed.delete(&made.id, Delete::Now).await?;
+        bed.delete(&made.id, DeleteMode::Now).await?;
         let answer = waiter.told("a deletion").await?;
         ensure_matches!(answer, Err(StoreError::Gone(_)), "answer");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_change_from_before_the_wait_ends_it(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_change_from_before_the_wait_ends_it(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let seen = bed.now(&made.id).await?.version();
     bed.push(&made, 1, &["a"], AfterAppend::Streaming).await?;
@@ -92,7 +96,9 @@ pub(in crate::store) async fn a_change_from_before_the_wait_ends_it(bed: Bed) ->
     Ok(())
 }
 
-pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let writer = tokio::spawn({
         let (bed, made) = (bed.clone(), made.clone());
@@ -115,7 +121,7 @@ pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(bed: Bed) -
     };
     writer
         .await
-        .map_err(|panic| Stop::Failed(panic.to_string()))??;
+        .map_err(|panic| CaseStop::Failed(panic.to_string()))??;
     let late = ended - began;
     ensure!(
         late < Duration::from_secs(30),
@@ -124,7 +130,7 @@ pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(bed: Bed) -
     Ok(())
 }
 
-pub(in crate::store) async fn a_wait_ends_at_its_limit(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_wait_ends_at_its_limit(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let seen = bed.now(&made.id).await?.version();
     for within in [Duration::ZERO, Duration::from_millis(300)] {
@@ -140,14 +146,16 @@ pub(in crate::store) async fn a_wait_ends_at_its_limit(bed: Bed) -> Result<(), S
     Ok(())
 }
 
-pub(in crate::store) async fn a_wait_ends_after_two_seconds(bed: Bed) -> Result<(), Stop> {
+pub(in crate::store) async fn a_wait_ends_after_two_seconds(
+    bed: StoreFixture,
+) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let seen = bed.now(&made.id).await?.version();
     for seen in [seen, seen.for_owner()] {
         let wait = bed.changed(&made.id, seen, Duration::from_secs(3600));
         match timeout(Duration::from_secs(3), wait).await {
             Ok(answer) => drop(answer?),
-            Err(_) => return Err(Stop::Failed("still waiting after three seconds".into())),
+            Err(_) => return Err(CaseStop::Failed("still waiting after three seconds".into())),
         }
     }
     Ok(())

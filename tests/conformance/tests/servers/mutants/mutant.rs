@@ -5,7 +5,7 @@ use axum::{
 };
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use unbroken_conformance::http::Target;
+use unbroken_conformance::http::HttpTarget;
 
 use super::{items::Items, server::Upstream};
 
@@ -52,7 +52,7 @@ pub(super) enum Fault {
     /// In what is done at all.
     Service(fn(Upstream, Request) -> BoxFuture<'static, Response>),
     /// In what it says of itself: its limits are others.
-    Told(fn(Target) -> Target),
+    Told(fn(HttpTarget) -> HttpTarget),
 }
 
 impl Mutant {
