@@ -53,14 +53,14 @@ mod message;
 mod mismatch;
 mod provider_fn;
 mod request;
-mod runs;
 #[cfg(feature = "tools")]
 mod schema;
 mod tool;
+mod tool_runs;
 mod transcript;
 mod turns;
 mod usage;
-mod words;
+mod vocabulary;
 
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
@@ -81,9 +81,9 @@ pub use self::{
     mismatch::Mismatch,
     provider_fn::{ProviderFn, provider_fn},
     request::ChatRequest,
-    runs::{ToolOutcome, ToolRun, ToolRuns},
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
+    tool_runs::{ToolOutcome, ToolRun, ToolRuns},
     transcript::{AnswerEnding, Input, Transcript},
     usage::Usage,
-    words::{FinishReason, InputKind, InputOutcome, ToolAuthority},
+    vocabulary::{FinishReason, InputKind, InputOutcome, ToolAuthority},
 };

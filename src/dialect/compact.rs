@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     Encoder, Progress, SessionView,
-    text::{TextKind, piece},
+    text_record::{TextKind, piece},
 };
 use crate::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 

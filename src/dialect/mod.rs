@@ -47,7 +47,6 @@ pub mod ag_ui;
 #[cfg(feature = "ai-sdk")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
 pub mod ai_sdk;
-mod answer;
 mod body;
 mod compact;
 mod cursor;
@@ -69,9 +68,10 @@ pub mod openai_responses;
 mod problem;
 mod query;
 mod refusal;
+mod response;
 mod start;
 mod target;
-mod text;
+mod text_record;
 
 use std::fmt;
 
@@ -81,7 +81,6 @@ use http::{Response, request::Parts};
 #[cfg(feature = "ai-sdk")]
 pub use self::ai_sdk::AiSdk;
 pub use self::{
-    answer::{ResponseData, SessionView},
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
@@ -89,6 +88,7 @@ pub use self::{
     key::{KeyReuse, SessionKey},
     native::Native,
     refusal::{Problem, Refusal},
+    response::{ResponseData, SessionView},
     start::{Concurrency, GivenAnswers, ResponseMode, SessionNaming, Start},
     target::Target,
 };

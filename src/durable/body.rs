@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::streaming::SessionStream;
+use super::session_stream::SessionStream;
 use crate::{
     dialect::{Encoder, SessionView},
     session::{ReadError, Reader},

@@ -8,7 +8,7 @@ use super::{
     ClientFields, DurableService, MountPath, Recovery,
     config::LayerConfig,
     hooks::{SessionEnded, SessionStarted, hook},
-    restart::ProviderRecovery,
+    provider_recovery::ProviderRecovery,
 };
 use crate::{
     BoxError,

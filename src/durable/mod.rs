@@ -42,32 +42,32 @@
 //! [`Limits`](crate::session::Limits) of the registry. Keep compression off the streams with
 //! [`headers::may_compress`](crate::headers::may_compress).
 
-mod answer;
+mod abort;
+mod admission;
+mod answers;
 mod body;
 mod client_fields;
 mod config;
 mod digest;
-mod find;
+mod exchange;
 mod format;
+mod full_log;
 mod hooks;
 mod inputs;
 mod layer;
-mod manage;
+mod lookup;
 mod mount;
+mod provider_recovery;
 mod read;
-mod receive;
 mod recovery;
-mod refuse;
+mod refusals;
 mod reply;
-mod restart;
-mod room;
-mod serve;
+mod request_body;
 mod service;
+mod session_stream;
 mod source;
 mod start;
-mod stored;
-mod streaming;
-mod whole;
+mod stored_request;
 
 pub use self::{
     body::{BodyError, SessionBody},

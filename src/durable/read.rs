@@ -1,6 +1,6 @@
 use super::{
-    refuse,
-    serve::{Exchange, Served},
+    exchange::{Exchange, Served},
+    refusals,
 };
 use crate::{
     access::Action,
@@ -41,7 +41,7 @@ impl Exchange {
         }
         // Read, for the tag of the epoch that wrote the last record.
         let before = Position::after(tail.before());
-        let refused = |error: ReadError| refuse::read(&error, before);
+        let refused = |error: ReadError| refusals::read(&error, before);
         let mut reader = session.reader(before).await.map_err(refused)?;
         reader.next().await.transpose().map_err(refused)?;
         Ok(reader.position())
@@ -55,7 +55,7 @@ impl Exchange {
         if page.from_now {
             page.after = self.tail(&session).await?;
         }
-        let refused = |error: ReadError| refuse::read(&error, page.after);
+        let refused = |error: ReadError| refusals::read(&error, page.after);
         let mut reader = session.reader(page.after).await.map_err(refused)?;
         let known = if page.folding {
             up_to(&session, page.after.lsn).await.map_err(refused)?

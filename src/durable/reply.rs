@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::Response;
 
-use super::{MountPath, SessionBody, refuse};
+use super::{MountPath, SessionBody, refusals};
 use crate::{
     chat::InputId,
     dialect::{Dialect, Encoder, Refusal, ResponseData, SessionView},
@@ -118,7 +118,7 @@ impl Reply {
     ///
     /// A [`Refusal`], if the log doesn't hold what the cursor stands at, or can't be read.
     pub async fn with(self, session: &Session) -> Result<Response<SessionBody>, Refusal> {
-        let refused = |error: ReadError| refuse::read(&error, self.after);
+        let refused = |error: ReadError| refusals::read(&error, self.after);
         let mut reader = session.reader(self.after).await.map_err(refused)?;
         let view = SessionView::new(session.id(), reader.status(), reader.tail())
             .event_bytes(self.event_bytes)

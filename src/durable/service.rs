@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{SessionBody, config::LayerConfig, serve::serve};
+use super::{SessionBody, config::LayerConfig, exchange::serve};
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest},

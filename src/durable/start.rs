@@ -8,13 +8,12 @@ use tower_service::Service;
 
 use super::{
     ProviderSource, SessionInputs,
-    answer::AcceptedAnswers,
+    admission::{Admission, unstopped},
+    answers::AcceptedAnswers,
+    exchange::{Exchange, Served},
+    full_log::ReadUntil,
     hooks::{HookedSource, SessionHooks, SessionStarted},
-    refuse,
-    room::{Admission, unstopped},
-    serve::{Exchange, Served},
-    stored,
-    whole::ReadUntil,
+    refusals, stored_request,
 };
 use crate::{
     BoxError,
@@ -64,7 +63,7 @@ impl Exchange {
         };
         let new = SessionRef::new(&named, self.owner.as_ref(), start.chat.as_ref());
         if !self.allows(Action::Start, Some(new)).await {
-            return Err(refuse::forbidden(
+            return Err(refusals::forbidden(
                 "you may not start a session here; sign in, or ask whoever runs this server",
             ));
         }
@@ -89,7 +88,7 @@ impl Exchange {
             ResolvedId::Free(id) => id,
         };
         if start.rival == Concurrency::Refuse && !rivals.is_empty() {
-            return Err(refuse::chat_busy());
+            return Err(refusals::chat_busy());
         }
         let may_exist = !matches!(
             start.naming,
@@ -120,7 +119,7 @@ impl Exchange {
             return Ok(());
         }
         let bytes = |notes: &Map<String, Value>| {
-            let first = stored::first(&self.config.info, notes.clone());
+            let first = stored_request::first(&self.config.info, notes.clone());
             first.len()
         };
         if bytes(&start.notes) > most {
@@ -255,19 +254,19 @@ impl Exchange {
         };
         match found.await {
             Ok(Some(session)) => Ok(Some(session)),
-            Ok(None) => Err(refuse::in_use()),
+            Ok(None) => Err(refusals::in_use()),
             Err(StoreError::NotFound) => Ok(None),
             Err(StoreError::Gone(tombstone)) => Err(self.buried(&tombstone)),
-            Err(error) => Err(refuse::store(&error)),
+            Err(error) => Err(refusals::store(&error)),
         }
     }
 
     /// Whoever it belonged to may know that it is gone; others only that the id is taken.
     fn buried(&self, tombstone: &Tombstone) -> Refusal {
         if tombstone.owner == self.owner {
-            refuse::gone()
+            refusals::gone()
         } else {
-            refuse::in_use()
+            refusals::in_use()
         }
     }
 
@@ -289,7 +288,7 @@ impl Exchange {
     {
         let config = &self.config;
         let (mut request, notes) = (start.request, start.notes);
-        let stored = stored::store(&mut request, &notes).map_err(|error| {
+        let stored = stored_request::store(&mut request, &notes).map_err(|error| {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
@@ -299,7 +298,7 @@ impl Exchange {
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
 
-        let first = stored::first(&config.info, notes);
+        let first = stored_request::first(&config.info, notes);
         let mut new = session::SessionSpec::new(id.clone(), config.service.clone(), digest, first)
             .owner(self.owner.clone())
             .chat(start.chat)

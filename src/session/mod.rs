@@ -15,7 +15,6 @@ mod inbox;
 mod limits;
 mod options;
 mod permit;
-mod reach;
 mod reader;
 mod recovery;
 mod registry;
@@ -24,6 +23,7 @@ mod running;
 mod sessions;
 mod source;
 mod start;
+mod store_health;
 mod sweeper;
 mod writer;
 

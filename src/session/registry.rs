@@ -16,9 +16,9 @@ use super::{
     entry::SessionEntry,
     hot::{Budget, HotLog},
     options::SessionsOptions,
-    reach::StoreHealth,
     recovery::RecoveryHandlers,
     running::RunningSessions,
+    store_health::StoreHealth,
 };
 use crate::{
     log::{Lsn, SessionId, Status},

@@ -28,11 +28,11 @@ mod answer;
 mod append;
 mod arc;
 mod contract;
+mod create;
 mod error;
 mod list;
 pub mod machine;
 mod memory;
-mod new;
 mod state;
 pub mod table;
 
@@ -40,10 +40,10 @@ pub use self::{
     answer::{AnswerOutcome, StoredAnswer},
     append::{AfterAppend, Appended, Seal},
     contract::{Store, StoreExt},
+    create::{Claimed, Created, NewSession, Token},
     error::StoreError,
     list::{Filter, Listed, Listing, StatusFilter},
     memory::{Memory, MemorySnapshot},
-    new::{Claimed, Created, NewSession, Token},
     state::{
         AbortRequest, DeleteMode, Durability, Holder, Lease, RecordPage, SessionMeta, SessionState,
         Tombstone, Version,

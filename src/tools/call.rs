@@ -11,7 +11,7 @@ use http::Extensions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Question, Unanswered, clock::CallClock, outbox::EventSender, place::CallSlot};
+use super::{Question, Unanswered, call_slots::CallSlot, clock::CallClock, events::EventSender};
 use crate::{
     BoxError,
     chat::{

@@ -9,7 +9,7 @@ use super::{
     follow_up::{self, FollowUpPosition},
     layer::ToolConfig,
     offer::{Offer, Offers},
-    running::{CallRecord, RunningCalls},
+    running_calls::{CallRecord, RunningCalls},
 };
 use crate::{
     chat::{

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::Instrument;
 
-use super::{Call, Output, ToolFailure, place::SlotReady, tools::ToolEntry};
+use super::{Call, Output, ToolFailure, call_slots::SlotReady, tools::ToolEntry};
 use crate::{
     BoxError, BoxFuture,
     chat::{IsomorphicClientOutput, IsomorphicHandoff},

@@ -110,9 +110,11 @@
 //! and the provider, and it covers that of every turn.
 
 mod call;
+mod call_slots;
 mod client_tool;
 mod clock;
 mod conversation;
+mod events;
 mod failure;
 mod follow_up;
 mod future;
@@ -121,12 +123,10 @@ mod job;
 mod layer;
 mod offer;
 mod options;
-mod outbox;
 mod output;
-mod place;
 mod plan;
 mod question;
-mod running;
+mod running_calls;
 mod schema_of;
 mod service;
 mod stream;

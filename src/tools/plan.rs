@@ -11,7 +11,7 @@ use super::{
     follow_up::FollowUpPosition,
     job::{CallOutcome, JobPart, ToolJob},
     offer::Offer,
-    running::RunningCalls,
+    running_calls::RunningCalls,
     tools::ToolEntry,
 };
 use crate::chat::{IsomorphicClientOutput, IsomorphicHandoff, ToolCall, ToolOutcome, Transcript};

@@ -19,7 +19,7 @@ use unbroken::{
     session::*,
     store::{AfterAppend, Lease, Memory, Seal, Store, StoreExt, Token},
 };
-use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rewind};
+use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 
 #[tokio::test(start_paused = true)]
 async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {

@@ -15,12 +15,13 @@ use tokio::{
 };
 
 use super::{
-    DiskOpenError, DiskOptions, files,
+    DiskOpenError, DiskOptions,
+    compactor::{Compactor, LiveBytes},
+    files,
     recover::RecoveredLog,
     segments::{SegmentFiles, Segments},
     session::DiskSession,
-    tidy::{Compactor, LiveBytes},
-    work::WriteBatch,
+    write_batch::WriteBatch,
     writer::{BatchAccess, DiskWriter, WriteJob},
 };
 use unbroken::store::{

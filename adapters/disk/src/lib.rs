@@ -42,21 +42,21 @@
 //! An idle session costs 1.3 KB of memory, whatever it holds; a store with 50,000 sessions in
 //! 370 MB opens in half a second.
 
-mod batch;
-mod draft;
+mod batch_header;
+mod compactor;
 mod error;
 mod files;
 mod frame;
 mod handle;
 mod io;
 mod options;
+mod pending;
 mod read;
 mod recover;
 mod segments;
 mod session;
 mod store;
-mod tidy;
-mod work;
+mod write_batch;
 mod writer;
 
 pub use self::{

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    batch::BatchHeader,
+    batch_header::BatchHeader,
     frame::{self, Frame, RawRecords, RawState, SessionFrame},
     segments::{self, WritePosition},
     session::{DiskSession, Extent, FrameChange, FrameLocation},

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskIo, batch::BatchHeader, files, session::FrameLocation};
+use super::{DiskIo, batch_header::BatchHeader, files, session::FrameLocation};
 
 /// The files that batches are written to, one after the other. Only the newest grows; only the
 /// oldest is removed.

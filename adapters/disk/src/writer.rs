@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{segments::Segments, session::DiskSession, tidy::Compactor, work::WriteBatch};
+use super::{
+    compactor::Compactor, segments::Segments, session::DiskSession, write_batch::WriteBatch,
+};
 use unbroken::{
     BoxError,
     store::{StoreError, table::SessionTable},

@@ -24,7 +24,7 @@ use crate::{
     ServerLimits,
     activity::{Activity, ActivityState, CountedService},
     limits::{after, bounded},
-    unread::WriteTimeout,
+    write_timeout::WriteTimeout,
 };
 
 /// The least that hyper takes for a buffer.

@@ -91,7 +91,7 @@ mod mount;
 mod peer;
 mod serve;
 mod server;
-mod unread;
+mod write_timeout;
 
 pub use self::{
     connection::{Connection, ConnectionError, serve_connection},

@@ -107,12 +107,13 @@
 //!   it, [`Postgres::open_with`] takes what other crates make.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answers;
 mod chunk;
 mod connect;
 mod db;
 mod durability;
 mod error;
-mod inputs;
+mod list;
 mod listen;
 mod migrate;
 mod options;
@@ -121,7 +122,6 @@ mod read;
 mod row;
 mod sql;
 mod store;
-mod survey;
 mod time;
 mod tls;
 mod wait;

@@ -1,19 +1,19 @@
 //! What happens in a session, event by event.
 
 mod chat_event;
+mod content;
 mod end;
 mod info;
 mod input;
-mod said;
 mod tools;
 mod wire;
 
 pub use self::{
     chat_event::ChatEvent,
+    content::{Custom, Text, Thinking, Unknown},
     end::{Aborted, Complete, ErrorEvent},
     info::{Capabilities, Restarted, SessionInfo},
     input::{InputRequest, InputResolved},
-    said::{Custom, Text, Thinking, Unknown},
     tools::{
         ConversationState, ConversationStateEvent, IsomorphicHandoff, ToolCalls, ToolError,
         ToolProgress, ToolResult,

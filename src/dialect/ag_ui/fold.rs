@@ -8,7 +8,7 @@ use crate::{
     chat::{ChatEvent, ToolCall},
     dialect::{
         frames::JsonFrames,
-        text::{TextKind, piece},
+        text_record::{TextKind, piece},
     },
 };
 

@@ -2,8 +2,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     chunk,
+    delta_run::DeltaRun,
     fold::{ChunkSink, UiMessageFold},
-    run::DeltaRun,
 };
 use crate::{
     chat::InputId,

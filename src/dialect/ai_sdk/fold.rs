@@ -13,7 +13,7 @@ use crate::{
         ChatEvent, Complete, Custom, ErrorEvent, FinishReason, InputId, InputKind, InputRequest,
         IsomorphicHandoff, SessionInfo, ToolCall, ToolProgress,
     },
-    dialect::text::{TextKind, piece},
+    dialect::text_record::{TextKind, piece},
     log::Record,
 };
 

@@ -96,26 +96,26 @@
 //! })
 //! ```
 
-mod answer;
 mod approvals;
+#[cfg(feature = "durable-streams")]
+mod array;
 mod chunk;
+mod delta_run;
 mod encoder;
 mod fold;
 mod message;
 mod parts;
 mod replay;
 mod request;
+mod response;
 mod route;
-mod run;
-#[cfg(feature = "durable-streams")]
-mod values;
 
 use bytes::Bytes;
 use http::{Response, header, request::Parts};
 
 #[cfg(feature = "durable-streams")]
-pub(super) use self::values::MessageChunks;
-pub use self::{answer::RUN_ID, message::UiMessage};
+pub(super) use self::array::MessageChunks;
+pub use self::{message::UiMessage, response::RUN_ID};
 use super::{Concurrency, Dialect, Intent, Native, Refusal, ResponseData, Route};
 use crate::chat::EnabledTools;
 
@@ -202,7 +202,7 @@ impl Dialect for AiSdk {
                 }
                 response
             }
-            answer => answer::answer(answer),
+            answer => response::answer(answer),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     chat::{ChatEvent, Complete, ToolCall, Usage},
     dialect::{
         frames::JsonFrames,
-        text::{TextKind, piece},
+        text_record::{TextKind, piece},
     },
     log::Chunk,
 };

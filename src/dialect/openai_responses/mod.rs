@@ -79,11 +79,11 @@
 //! long answer costs its length.
 
 mod encoder;
+mod error;
 mod event;
 mod fold;
 mod input;
 mod item;
-mod refuse;
 mod request;
 mod response;
 mod route;
@@ -155,7 +155,7 @@ impl Dialect for OpenAiResponses {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        refuse::refuse(refusal)
+        error::refuse(refusal)
     }
 
     fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {

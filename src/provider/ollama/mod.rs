@@ -34,7 +34,7 @@
 //! there, or that can't do what is asked of it (tools, thinking), is said so.
 
 mod build;
-mod reply;
+mod decoder;
 mod request;
 mod service;
 mod wire;

@@ -7,7 +7,7 @@ use std::{
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{OllamaBuilder, reply::OllamaDecoder, request};
+use super::{OllamaBuilder, decoder::OllamaDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
     provider::http::{AnswerFuture, AnswerStream, CallIds, ConfigError, Upstream},

@@ -34,12 +34,12 @@
 //!
 //! How it fails, and when it is tried again, stands in [`http`](super::http).
 
-mod build;
+mod builder;
 mod calls;
-mod chunks;
+mod decoder;
 mod request;
 mod service;
 mod turn;
 mod wire;
 
-pub use self::{build::OpenAiBuilder, service::OpenAi};
+pub use self::{builder::OpenAiBuilder, service::OpenAi};

@@ -7,7 +7,7 @@ use std::{
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{OpenAiBuilder, chunks::OpenAiDecoder, request};
+use super::{OpenAiBuilder, decoder::OpenAiDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
     provider::http::{AnswerFuture, AnswerStream, CallIds, ConfigError, Upstream},

@@ -1,6 +1,6 @@
 //! What is said and done where no script says anything.
 
-use super::wishes::wishes;
+use super::requested_calls::wishes;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolDefinition};
 
 // A question that is longer is not repeated whole.

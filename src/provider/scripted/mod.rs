@@ -88,14 +88,14 @@
 //! `then`, tools are asked for once: not where the last message of the request is a tool's. Pace and
 //! tally of a script in `then` are those of the first unless it has its own.
 
-mod asking;
+mod call_counter;
 mod demo;
+mod questions;
+mod requested_calls;
 mod script;
 mod service;
 mod stream;
-mod tally;
 mod tokens;
-mod wishes;
 
 pub use self::{
     script::{Ask, FaultKind, Say, Script, ScriptFault},

@@ -6,7 +6,7 @@ use std::{
 
 use tower_service::Service;
 
-use super::{Script, ScriptedStream, demo, tally::CallCounter};
+use super::{Script, ScriptedStream, call_counter::CallCounter, demo};
 use crate::chat::{ChatRequest, ProviderError};
 
 /// The scripted provider. [`Default`] is the demo; the [module](super) has the rest.

@@ -11,10 +11,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
     FaultKind, Script, ScriptFault,
-    asking::AskSequence,
+    call_counter::{CallCounter, CountedCall},
     demo::DemoTurn,
+    questions::AskSequence,
     script::{Say, bad},
-    tally::{CallCounter, CountedCall},
     tokens::Tokens,
 };
 use crate::chat::{

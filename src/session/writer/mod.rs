@@ -3,17 +3,17 @@
 //! [`Pen`] is the part without I/O or clock: what is written, what may be written, what is sent
 //! next. [`Writer`] is the shell that polls the source, the store and the timers around it.
 
-mod collect;
+mod answers;
+mod append_buffer;
 mod command;
-mod pen;
 mod renewal;
 mod retry;
 mod task;
 mod watch;
 
 pub(super) use self::{
+    append_buffer::LogUsage,
     command::{WriterCommand, WriterEnd},
-    pen::LogUsage,
     retry::{Retry, within},
     task::Writer,
 };

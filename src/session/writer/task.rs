@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use super::{
-    collect::AnswerCollector,
+    answers::AnswerCollector,
+    append_buffer::{AppendBuffer, LogUsage},
     command::{WriterCommand, WriterEnd},
-    pen::{AppendBuffer, LogUsage},
     renewal::LeaseRenewal,
     retry::Retry,
     watch::StoreWatch,

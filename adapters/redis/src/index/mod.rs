@@ -3,8 +3,8 @@
 
 mod entry;
 mod list;
-mod note;
-mod survey;
+mod sweep;
+mod update;
 
 /// So many entries of an index are looked at at once.
 const BATCH: usize = 128;

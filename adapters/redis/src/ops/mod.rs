@@ -1,10 +1,10 @@
 //! What is done to one session: a script each.
 
-mod answer;
+mod answers;
 mod append;
+mod call;
+mod claim;
 mod end;
-mod inputs;
-mod own;
 mod read;
 
 pub(crate) use self::read::SessionLook;

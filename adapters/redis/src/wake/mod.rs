@@ -3,12 +3,12 @@
 //! Every waiter of this process shares one connection that is subscribed to the channels of the
 //! sessions that somebody waits for. A message only says "look again".
 
-mod bells;
+mod channels;
 mod listener;
 mod watch;
 
 pub(crate) use self::{
-    bells::Channels,
+    channels::Channels,
     listener::{SubscribeConfig, SubscriptionTask},
     watch::ChannelWatch,
 };

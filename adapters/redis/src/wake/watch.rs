@@ -5,7 +5,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::bells::{ChannelState, Channels};
+use super::channels::{ChannelState, Channels};
 
 /// Somebody who waits on a channel.
 #[derive(Debug)]

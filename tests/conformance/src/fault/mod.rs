@@ -1,7 +1,7 @@
 //! A store that has bad days, when a test says so.
 
+mod delayed;
 mod faults;
-mod late;
 mod rewind;
 mod store;
 

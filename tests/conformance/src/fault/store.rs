@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::fault::{ClockJump, Fault, Faults, Op, Rewind, late::DelayedRequest};
+use crate::fault::{ClockJump, Fault, Faults, Op, Rewind, delayed::DelayedRequest};
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    http::{bed::HttpFixture, cases, started::StartedSessions, target::HttpTarget},
+    http::{cases, fixture::HttpFixture, started::StartedSessions, target::HttpTarget},
     report::{CaseStop, Finding, Verdict},
 };
 use unbroken::store::BoxFuture;

@@ -28,14 +28,14 @@
 //!
 //! The suite leaves sessions behind, and starts a few hundred: not for a server that somebody uses.
 
-mod answer;
-mod bed;
+mod answer_reader;
 mod body;
-mod busy;
-mod call;
 mod case;
 mod cases;
 mod decode;
+mod fixture;
+mod request;
+mod scheduler_delay;
 mod started;
 mod target;
 

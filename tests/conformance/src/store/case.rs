@@ -2,7 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     report::{CaseStop, Finding, Verdict},
-    store::{bed::StoreFixture, cases, harness::Harness},
+    store::{cases, fixture::StoreFixture, harness::Harness},
 };
 use unbroken::store::BoxFuture;
 

@@ -19,9 +19,9 @@
 //! Cases make sessions under random ids and leave them behind. They sweep: don't point the suite at
 //! a store whose expired sessions somebody still wants to look at.
 
-mod bed;
 mod case;
 mod cases;
+mod fixture;
 mod harness;
 
 pub use crate::store::{

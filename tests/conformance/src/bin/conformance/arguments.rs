@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 use unbroken_conformance::http::{CASES, HttpCase, HttpTarget, InvalidHttpTarget};
 
-use crate::give_up::give_up;
+use crate::shutdown::give_up;
 
 /// What the command line asks for.
 #[derive(Debug)]

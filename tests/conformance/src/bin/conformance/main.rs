@@ -23,8 +23,8 @@
 //! listens there, 2 if the command line can't be followed.
 
 mod arguments;
-mod give_up;
 mod reach;
+mod shutdown;
 mod usage;
 
 use std::{env, process::ExitCode, sync::Arc};

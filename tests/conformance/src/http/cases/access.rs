@@ -2,8 +2,8 @@ use serde_json::json;
 
 use crate::{
     http::{
-        bed::{HttpFixture, fresh},
-        call::TestRequest,
+        fixture::{HttpFixture, fresh},
+        request::TestRequest,
     },
     report::{CaseStop, ensure_eq},
 };

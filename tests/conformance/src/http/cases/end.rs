@@ -5,9 +5,9 @@ use tokio::time::Instant;
 
 use crate::{
     http::{
-        answer::{NextItem, SOON},
-        bed::{HttpFixture, fresh},
-        call::TestRequest,
+        answer_reader::{NextItem, SOON},
+        fixture::{HttpFixture, fresh},
+        request::TestRequest,
     },
     report::{CaseStop, ensure, ensure_eq},
 };

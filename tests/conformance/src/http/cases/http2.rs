@@ -2,7 +2,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    http::{bed::HttpFixture, call::TestRequest},
+    http::{fixture::HttpFixture, request::TestRequest},
     report::{CaseStop, ensure_eq},
 };
 

@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        answer::{AnswerReader, NextItem},
-        bed::{HttpFixture, eventually, fresh},
-        call::TestRequest,
+        answer_reader::{AnswerReader, NextItem},
         decode::ReceivedEvent,
+        fixture::{HttpFixture, eventually, fresh},
+        request::TestRequest,
     },
     report::{CaseStop, ensure, ensure_eq},
 };

@@ -5,10 +5,10 @@ use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     http::{
-        answer::AnswerReader,
-        bed::{HttpFixture, eventually, fresh},
-        busy::SchedulerDelay,
-        call::TestRequest,
+        answer_reader::AnswerReader,
+        fixture::{HttpFixture, eventually, fresh},
+        request::TestRequest,
+        scheduler_delay::SchedulerDelay,
     },
     report::{CaseStop, ensure, ensure_eq},
 };

@@ -3,9 +3,9 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        bed::{HttpFixture, eventually, fresh},
-        call::{TestRequest, following},
         decode::ReceivedEvent,
+        fixture::{HttpFixture, eventually, fresh},
+        request::{TestRequest, following},
     },
     report::{CaseStop, ensure, ensure_eq},
 };

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::{
     http::{
-        bed::{HttpFixture, fresh},
-        call::TestRequest,
+        fixture::{HttpFixture, fresh},
+        request::TestRequest,
     },
     report::{CaseStop, ensure, ensure_eq},
 };

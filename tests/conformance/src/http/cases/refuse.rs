@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        bed::{HttpFixture, eventually, fresh},
-        call::{TestRequest, following},
+        fixture::{HttpFixture, eventually, fresh},
+        request::{TestRequest, following},
     },
     report::{CaseStop, ensure, ensure_eq},
 };

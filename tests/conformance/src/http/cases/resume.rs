@@ -2,7 +2,7 @@ use http::header;
 use serde_json::json;
 
 use crate::{
-    http::{bed::HttpFixture, call::TestRequest},
+    http::{fixture::HttpFixture, request::TestRequest},
     report::{CaseStop, ensure, ensure_eq},
 };
 use unbroken::headers::{LAST_EVENT_ID, LAST_LSN, SESSION_STATUS, SESSION_TAIL};
@@ -112,7 +112,7 @@ pub(in crate::http) async fn head_is_get_without_the_body(
             );
         }
     }
-    let unknown = TestRequest::new("HEAD", format!("/{}", crate::http::bed::fresh()));
+    let unknown = TestRequest::new("HEAD", format!("/{}", crate::http::fixture::fresh()));
     bed.send(unknown).await?.empty(404).await?;
     Ok(())
 }

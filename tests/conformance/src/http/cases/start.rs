@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     http::{
-        bed::{HttpFixture, fresh},
-        call::{TestRequest, following},
+        fixture::{HttpFixture, fresh},
+        request::{TestRequest, following},
     },
     report::{CaseStop, ensure, ensure_eq},
 };

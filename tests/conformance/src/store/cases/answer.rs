@@ -1,5 +1,5 @@
 use crate::store::{
-    bed::{CreatedSession, LEASE, StoreFixture},
+    fixture::{CreatedSession, LEASE, StoreFixture},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::store::{

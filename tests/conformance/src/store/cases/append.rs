@@ -1,5 +1,5 @@
 use crate::store::{
-    bed::{CreatedSession, LEASE, StoreFixture, chunk},
+    fixture::{CreatedSession, LEASE, StoreFixture, chunk},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::store::{
-    bed::{CreatedSession, LEASE, StoreFixture},
+    fixture::{CreatedSession, LEASE, StoreFixture},
     report::{CaseStop, ensure_eq, ensure_matches},
 };
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::store::{
-    bed::{LEASE, StoreFixture, chunk},
+    fixture::{LEASE, StoreFixture, chunk},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use crate::store::{
-    bed::{LEASE, StoreFixture, TOMBSTONE},
     cases::create::every_call,
+    fixture::{LEASE, StoreFixture, TOMBSTONE},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{

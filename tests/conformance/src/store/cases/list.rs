@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::store::{
-    bed::{CreatedSession, LEASE, StoreFixture, TOMBSTONE},
+    fixture::{CreatedSession, LEASE, StoreFixture, TOMBSTONE},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::store::{
-    bed::{CreatedSession, LEASE, StoreFixture, texts},
+    fixture::{CreatedSession, LEASE, StoreFixture, texts},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{

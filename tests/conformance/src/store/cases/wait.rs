@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::store::{
-    bed::{LEASE, StoreFixture},
+    fixture::{LEASE, StoreFixture},
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{

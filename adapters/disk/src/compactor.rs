@@ -17,7 +17,7 @@ use std::{
 use super::{
     segments::Segments,
     session::{DiskSession, Extent},
-    work::WriteBatch,
+    write_batch::WriteBatch,
 };
 use unbroken::{log::Chunk, store::table::TableEntry};
 

@@ -3,8 +3,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    refuse,
-    serve::{Exchange, Served},
+    exchange::{Exchange, Served},
+    refusals,
 };
 use crate::{
     access::Action,
@@ -64,7 +64,7 @@ impl Exchange {
 }
 
 pub(super) async fn log(session: &Session, until: ReadUntil) -> Result<LogSnapshot, Refusal> {
-    let refused = |error: ReadError| refuse::read(&error, Position::START);
+    let refused = |error: ReadError| refusals::read(&error, Position::START);
     let mut reader = session.reader(Position::START).await.map_err(refused)?;
     let deadline = match until {
         ReadUntil::EndWithin(patience) => Some(Instant::now() + patience),

@@ -6,7 +6,9 @@ use http::{Method, Request, Response, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{MountPath, Reply, SessionBody, config::LayerConfig, receive::IncomingBody, refuse};
+use super::{
+    MountPath, Reply, SessionBody, config::LayerConfig, refusals, request_body::IncomingBody,
+};
 use crate::{
     BoxError,
     access::{Action, SessionRef},
@@ -186,7 +188,7 @@ impl Exchange {
         };
         let known = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
         if !self.allows(action, Some(known)).await {
-            return Err(refuse::not_found());
+            return Err(refusals::not_found());
         }
         match sessions.attach(id).await {
             Ok(session) => Ok(session),
@@ -208,7 +210,7 @@ impl Exchange {
         if self.allows(action, Some(known)).await {
             Ok(state)
         } else {
-            Err(refuse::not_found())
+            Err(refusals::not_found())
         }
     }
 
@@ -221,13 +223,13 @@ impl Exchange {
         error: &StoreError,
     ) -> Refusal {
         let StoreError::Gone(tombstone) = error else {
-            return refuse::store(error);
+            return refusals::store(error);
         };
         let known = SessionRef::new(id, tombstone.owner.as_ref(), None);
         if self.allows(action, Some(known)).await {
-            refuse::gone()
+            refusals::gone()
         } else {
-            refuse::not_found()
+            refusals::not_found()
         }
     }
 }

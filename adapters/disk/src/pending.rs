@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    compactor::Compactor,
     session::{DiskSession, FrameChange},
-    tidy::Compactor,
 };
 use unbroken::{
     log::SessionId,

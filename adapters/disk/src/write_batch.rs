@@ -7,13 +7,13 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    batch::BatchHeader,
-    draft::{PENDING, PendingSession, WakeScope},
+    batch_header::BatchHeader,
+    compactor::{Compactor, LiveBytes},
     frame::{self, Frame, FrameBody},
+    pending::{PENDING, PendingSession, WakeScope},
     recover,
     segments::SegmentFiles,
     session::{DiskSession, Extent, FrameChange, FrameLocation},
-    tidy::{Compactor, LiveBytes},
 };
 use unbroken::{
     log::{Chunk, Epoch, Lsn, SessionId},

@@ -14,9 +14,9 @@ use tokio::{
 
 use crate::{
     http::{
-        answer::{AnswerReader, FullAnswer, SOON},
+        answer_reader::{AnswerReader, FullAnswer, SOON},
         body::PacedBody,
-        call::TestRequest,
+        request::TestRequest,
         started::StartedSessions,
         target::HttpTarget,
     },
@@ -228,7 +228,7 @@ macro_rules! eventually {
         let begun = ::tokio::time::Instant::now();
         while !$holds {
             $crate::report::ensure!(
-                begun.elapsed() < $crate::http::answer::SOON,
+                begun.elapsed() < $crate::http::answer_reader::SOON,
                 "it never came to hold that {}",
                 $what
             );

@@ -1,4 +1,4 @@
-use super::{refuse, serve::Exchange};
+use super::{exchange::Exchange, refusals};
 use crate::{
     access::{Action, SessionRef},
     dialect::{Problem, Refusal, SessionKey, Target},
@@ -88,7 +88,7 @@ impl Exchange {
                 // A list may lag.
                 Ok(session) if session.status().outcome().is_none() => return Ok(Some(session)),
                 Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
-                Err(error) => return Err(refuse::store(&error)),
+                Err(error) => return Err(refusals::store(&error)),
             }
         }
         Ok(None)
@@ -117,7 +117,7 @@ impl Exchange {
             limit: ENDED,
         };
         let listing = self.config.sessions.list(&filter).await;
-        let mut ended = listing.map_err(|error| refuse::store(&error))?.sessions;
+        let mut ended = listing.map_err(|error| refusals::store(&error))?.sessions;
         ended.retain(|listed| {
             listed.state.info.owner == self.owner && listed.state.status.outcome().is_some()
         });
@@ -136,7 +136,7 @@ impl Exchange {
                 limit: RUNNING,
             };
             let listing = self.config.sessions.list(&filter).await;
-            running.extend(listing.map_err(|error| refuse::store(&error))?.sessions);
+            running.extend(listing.map_err(|error| refusals::store(&error))?.sessions);
         }
         // Where the caller has no name, the list holds everybody's.
         running.retain(|listed| listed.state.info.owner == self.owner);

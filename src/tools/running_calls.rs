@@ -12,9 +12,9 @@ use tracing::Instrument;
 
 use super::{
     ToolFailure,
+    call_slots::{CallSlot, CallSlots, SlotReady},
+    events::{EventSender, ToolEvent, event_channel},
     job::{CallOutcome, ToolJob},
-    outbox::{EventSender, ToolEvent, outbox},
-    place::{CallSlot, CallSlots, SlotReady},
 };
 use crate::chat::{
     ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
@@ -55,7 +55,7 @@ pub(super) struct CallRecord {
 
 impl RunningCalls {
     pub(super) fn new(parallel: usize, result_bytes: usize) -> Self {
-        let (outbox, said) = outbox();
+        let (outbox, said) = event_channel();
         Self {
             slots: Vec::new(),
             planned: Vec::new(),

@@ -1,4 +1,4 @@
-use super::serve::{Exchange, Served};
+use super::exchange::{Exchange, Served};
 use crate::{
     access::Action,
     chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},

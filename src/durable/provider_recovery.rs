@@ -12,7 +12,7 @@ use super::{
     Interrupted, ProviderSource, Recovery, RecoveryPolicy, SessionInputs,
     config::LayerConfig,
     hooks::{HookedSource, Hooks, SessionHooks, SessionStarted, events},
-    stored::{first, restore},
+    stored_request::{first, restore},
 };
 use crate::{
     BoxError,

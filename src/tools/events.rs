@@ -6,7 +6,7 @@ use crate::chat::ChatEvent;
 const ROOM: usize = 32;
 
 /// Where the tools of a turn put their events; the stream takes them from there.
-pub(super) fn outbox() -> (EventSender, mpsc::Receiver<ToolEvent>) {
+pub(super) fn event_channel() -> (EventSender, mpsc::Receiver<ToolEvent>) {
     let (say, said) = mpsc::channel(ROOM);
     (EventSender { say }, said)
 }

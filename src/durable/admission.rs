@@ -3,7 +3,7 @@ use std::{error::Error, future::poll_fn, task::Poll, time::Duration};
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
-use super::{refuse, serve::Exchange};
+use super::{exchange::Exchange, refusals};
 use crate::{
     BoxError,
     access::{Action, SessionRef},
@@ -71,7 +71,7 @@ impl Exchange {
         S::Error: Into<BoxError>,
     {
         let permit = self.config.sessions.permit(self.owner.as_ref());
-        let permit = permit.map_err(refuse::busy)?;
+        let permit = permit.map_err(refusals::busy)?;
         ready(provider, self.config.ready_timeout).await?;
         Ok(permit)
     }
@@ -143,14 +143,14 @@ impl Exchange {
             let info = &state.info;
             let known = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
             if !self.allows(Action::Abort, Some(known)).await {
-                return Err(refuse::chat_busy());
+                return Err(refusals::chat_busy());
             }
             let abort = AbortRequest {
                 reason: Some("superseded".into()),
             };
             match self.config.sessions.abort(id, abort).await {
                 Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
-                Err(error) => return Err(refuse::store(&error)),
+                Err(error) => return Err(refusals::store(&error)),
             }
         }
         Ok(())
@@ -168,7 +168,7 @@ where
             Problem::ProviderNotReady,
             "the model takes no more requests now; try again",
         )
-        .retry_after(refuse::SOON)
+        .retry_after(refusals::SOON)
     };
     let ready = if within.is_zero() {
         poll_fn(|cx| Poll::Ready(provider.poll_ready(cx))).await

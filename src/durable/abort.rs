@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::{
-    refuse,
-    serve::{Exchange, Served},
-    whole::{ReadUntil, log},
+    exchange::{Exchange, Served},
+    full_log::{ReadUntil, log},
+    refusals,
 };
 use crate::{
     access::Action,
@@ -53,7 +53,7 @@ impl Exchange {
     pub(super) async fn delete(&self, id: &SessionId) -> Served {
         let deleted = match self.state(id, Action::Delete).await {
             Ok(_) => self.config.sessions.delete(id).await,
-            Err(refusal) if refusal == refuse::gone() => Ok(()),
+            Err(refusal) if refusal == refusals::gone() => Ok(()),
             Err(refusal) => return Err(refusal),
         };
         match deleted {
@@ -65,7 +65,7 @@ impl Exchange {
     /// The caller's sessions: nobody's are listed to nobody.
     pub(super) async fn list(&self, list: List) -> Served {
         if self.owner.is_none() || !self.allows(Action::List, None).await {
-            return Err(refuse::forbidden(
+            return Err(refusals::forbidden(
                 "you may not list sessions here; sign in, or ask whoever runs this server",
             ));
         }
@@ -78,7 +78,7 @@ impl Exchange {
         };
         match self.config.sessions.list(&filter).await {
             Ok(listing) => Ok(self.answer(&ResponseData::Listed(&listing))),
-            Err(error) => Err(refuse::store(&error)),
+            Err(error) => Err(refusals::store(&error)),
         }
     }
 }
