@@ -48,7 +48,7 @@ macro_rules! delegate_store {
         fn renew<'a>(
             &'a self,
             owned: &'a [($crate::__unbroken::log::SessionId, $crate::__unbroken::log::Epoch)],
-            lease: ::std::time::Duration,
+            lease: $crate::__unbroken::store::LeaseChange,
         ) -> $crate::__unbroken::BoxFuture<
             'a,
             ::std::vec::Vec<
@@ -78,7 +78,7 @@ macro_rules! delegate_store {
     (@$field:tt changed) => {
         $crate::delegate_store!(@$field changed(
             id: &'a $crate::__unbroken::log::SessionId,
-            seen: $crate::__unbroken::store::Version,
+            seen: $crate::__unbroken::store::Seen,
             within: ::std::time::Duration,
         ) -> SessionState);
     };

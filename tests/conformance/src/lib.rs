@@ -23,3 +23,8 @@ pub use crate::{
 
 #[doc(hidden)]
 pub use unbroken as __unbroken;
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

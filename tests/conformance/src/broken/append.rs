@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use unbroken::{
     log::{Chunk, Outcome, SessionId},
-    store::{AfterAppend, Appended, Lease, Store, StoreError, StoreExt},
+    store::{AfterAppend, Appended, Lease, LeaseChange, Store, StoreError, StoreExt},
 };
 
 use super::{
@@ -121,9 +121,9 @@ impl<S: Store> BrokenStore<S> {
     /// Sets the lease back to what it was before an append extended it.
     async fn put_back(&self, id: &SessionId, chunk: &Chunk, lease: Lease) {
         let left = match lease {
-            Lease::Held(left) => left,
-            Lease::Expired => Duration::from_nanos(1),
-            Lease::Free => Duration::ZERO,
+            Lease::Held(left) => LeaseChange::Extend(left),
+            Lease::Expired => LeaseChange::Extend(Duration::from_nanos(1)),
+            Lease::Free => LeaseChange::GiveBack,
         };
         let owner = [(id.clone(), chunk.epoch())];
         drop(self.inner().renew(&owner, left).await);

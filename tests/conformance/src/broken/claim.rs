@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use unbroken::{
     log::{Epoch, SessionId},
-    store::{Claimed, SessionState, Store, StoreError, StoreExt, Token},
+    store::{Claimed, LeaseChange, SessionState, Store, StoreError, StoreExt, Token},
 };
 
 use super::{BrokenStore, ContractRule as Rule};
@@ -21,7 +21,7 @@ impl<S: Store> BrokenStore<S> {
         match self.broken() {
             Some(Rule::ClaimWaits) => {
                 let owner = [(id.clone(), seen)];
-                drop(self.inner().renew(&owner, Duration::ZERO).await);
+                drop(self.inner().renew(&owner, LeaseChange::GiveBack).await);
             }
             Some(Rule::ClaimSeen) => seen = self.current_epoch(id, seen).await,
             Some(Rule::ClaimToken) => given = Token::random(),
@@ -58,7 +58,7 @@ impl<S: Store> BrokenStore<S> {
     pub(super) async fn renew_broken(
         &self,
         owned: &[(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> Vec<Result<SessionState, StoreError>> {
         let mut answers = Vec::with_capacity(owned.len());
         for (id, epoch) in owned {
@@ -77,11 +77,11 @@ impl<S: Store> BrokenStore<S> {
         &self,
         id: &SessionId,
         epoch: Epoch,
-        lease: Duration,
+        lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
         let ignored = match self.broken() {
-            Some(Rule::RenewExtends) => !lease.is_zero(),
-            Some(Rule::GiveBack) => lease.is_zero(),
+            Some(Rule::RenewExtends) => lease != LeaseChange::GiveBack,
+            Some(Rule::GiveBack) => lease == LeaseChange::GiveBack,
             _ => false,
         };
         if ignored {

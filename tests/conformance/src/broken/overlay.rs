@@ -27,7 +27,7 @@ pub(super) struct SessionOverlay {
     /// Answers beyond those in the store.
     pub(super) answers: Vec<StoredAnswer>,
     /// What is shown instead of the stored content, by name.
-    pub(super) replaced: HashMap<Arc<str>, Bytes>,
+    pub(super) replaced: HashMap<Arc<str>, Option<Bytes>>,
     /// The age at which the retention is over.
     pub(super) keep_until: Option<Duration>,
     /// The record that can't be read.

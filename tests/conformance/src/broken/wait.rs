@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use unbroken::{
     log::SessionId,
-    store::{SessionState, Store, StoreError, StoreExt, Version},
+    store::{Seen, SessionState, Store, StoreError, StoreExt, Version},
 };
 
 use super::{BrokenStore, ContractRule as Rule};
@@ -15,7 +15,7 @@ impl<S: Store> BrokenStore<S> {
     pub(super) async fn changed_broken(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         match self.broken() {
@@ -47,7 +47,7 @@ impl<S: Store> BrokenStore<S> {
     async fn changed_shown(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let deadline = Instant::now() + within.min(CAP);
@@ -67,7 +67,7 @@ impl<S: Store> BrokenStore<S> {
     async fn changed_muffled(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let deadline = Instant::now() + within.min(CAP);
@@ -115,7 +115,7 @@ impl<S: Store> BrokenStore<S> {
     async fn changed_uncapped(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let began = Instant::now();
@@ -129,11 +129,11 @@ impl<S: Store> BrokenStore<S> {
     }
 }
 
-/// A version for the same kind of waiter as another one.
-fn like(version: Version, other: Version) -> Version {
-    if other.is_for_owner() {
-        version.for_owner()
+/// This version, seen by the same kind of waiter as another one.
+fn like(version: Version, other: Seen) -> Seen {
+    if other.is_owner() {
+        Seen::Owner(version)
     } else {
-        version
+        Seen::Reader(version)
     }
 }
