@@ -24,7 +24,6 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
-    delegate::delegate,
     settle,
     support::{Told, Words, id, log, lsn, read, read_all, seconds, start, told, until},
     take_over::{LEASE, orphan},
@@ -206,7 +205,7 @@ struct Forgetful {
 }
 
 impl Store for Forgetful {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
         list, orphans, sweep
     );

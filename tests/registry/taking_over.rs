@@ -24,9 +24,7 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
 
 use crate::{
-    begin,
-    delegate::delegate,
-    settle,
+    begin, settle,
     support::{Told, Words, id, log, lsn, read, read_all, seconds, told, until},
     take_over::{LEASE, orphan},
 };
@@ -211,7 +209,7 @@ struct Claiming {
 }
 
 impl Store for Claiming {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -273,7 +271,7 @@ struct Harmed {
 }
 
 impl Store for Harmed {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -370,7 +368,7 @@ impl fmt::Debug for FailsOver {
 }
 
 impl Store for FailsOver {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
