@@ -68,10 +68,13 @@ pub mod store;
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
 pub mod tools;
 
-/// A boxed error, as tower uses it.
+#[doc(no_inline)]
+pub use self::{durable::DurableLayer, session::Sessions};
+
+/// A boxed error, as in tower.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A boxed future, as traits that are used behind a pointer return it.
+/// A boxed future, the return type of the object-safe traits.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
 
 /// The examples of the README are compiled.

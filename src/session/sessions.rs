@@ -10,7 +10,7 @@ use super::{
     SessionsBuilder, Source, StartError, Started,
     entry::Ownership,
     feed::{FeedRole, WriterRole, feed},
-    recovery,
+    recovery::{self, HandlerOrigin},
     registry::{EntryGuard, FeedGuard, Registry},
     sweeper,
     writer::{Retry, Writer, WriterCommand, within},
@@ -215,6 +215,22 @@ impl Sessions {
         if tokio::runtime::Handle::try_current().is_ok() {
             self.keep_swept();
         }
+    }
+
+    /// Registers the recovery handler of a layer. Fails with a description of the former handler if
+    /// another layer that is in use, or the application, has registered one under this name.
+    pub(crate) fn register_layer(
+        &self,
+        service: ServiceName,
+        handler: impl RecoveryHandler,
+        origin: HandlerOrigin,
+    ) -> Result<(), String> {
+        let handlers = &self.shared.recovery_handlers;
+        handlers.register_layer(service, Arc::new(handler), origin)?;
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.keep_swept();
+        }
+        Ok(())
     }
 
     /// Sees that the sweeper runs. Needs a runtime, which building a registry does not.

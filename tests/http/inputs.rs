@@ -33,7 +33,7 @@ fn sessions(store: &(impl Store + Clone)) -> SessionsBuilder {
 /// A server whose provider follows the scripts of its requests.
 async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer) -> Server {
     let sessions = sessions(store).build();
-    let layer = with(layer(&sessions).open(ClientFields::nothing().field("script")));
+    let layer = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
     let provider = Scripted::new(Script::say("Hello"));
     serve(sessions, mounted!(layer, provider)).await
 }

@@ -321,6 +321,6 @@ async fn opened() -> (Server, crate::server::Calls) {
         .model()
         .system_prompt()
         .system_role();
-    let app = mounted!(layer(&sessions).open(open), provider);
+    let app = mounted!(layer(&sessions).client_fields(open), provider);
     (serve(sessions, app).await, calls)
 }

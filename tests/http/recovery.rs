@@ -26,7 +26,7 @@ async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer)
     let sessions = Sessions::builder(store.clone())
         .lease(Duration::from_millis(400))
         .build();
-    let layer = with(layer(&sessions).open(ClientFields::nothing().field("script")));
+    let layer = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
     serve(
         sessions,
         mounted!(layer, Scripted::new(Script::say("Hello"))),

@@ -65,7 +65,7 @@ pub(crate) async fn scripted() -> Server {
 }
 
 pub(crate) async fn scripted_with(sessions: Sessions) -> Server {
-    let layer = layer(&sessions).open(ClientFields::nothing().field("script"));
+    let layer = layer(&sessions).client_fields(ClientFields::nothing().field("script"));
     let provider = Scripted::new(Script::say("Hello there."));
     serve(sessions, mounted!(layer, provider)).await
 }

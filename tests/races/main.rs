@@ -410,7 +410,7 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
     let native = unbroken::dialect::Native::new();
     let enc = native.encoder(&head).unwrap().unwrap();
     let mut body = unbroken::durable::Reply::new(unbroken::dialect::Native::new(), enc)
-        .with(&s)
+        .respond(&s)
         .await
         .unwrap()
         .into_body();

@@ -45,7 +45,7 @@ pub struct SessionResponse {
 }
 
 impl SessionResponse {
-    /// A response that [`Reply::with`](unbroken::durable::Reply::with) made.
+    /// A response that [`Reply::respond`](unbroken::durable::Reply::respond) made.
     pub fn new(response: http::Response<SessionBody>) -> Self {
         Self { response }
     }

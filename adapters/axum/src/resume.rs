@@ -80,7 +80,7 @@ impl Resume {
     /// Below which path `GET {path}/{id}` reads a session, for `Content-Location`.
     pub fn found_below(self, path: &str) -> Self {
         let mount = MountPath::new(path);
-        self.map_reply(|reply| reply.mounted(Some(mount)))
+        self.map_reply(|reply| reply.mount_path(Some(mount)))
     }
 
     /// The response of a session that was started or attached to. Cancel safe.
@@ -89,7 +89,7 @@ impl Resume {
     ///
     /// A [`Rejection`], if the log doesn't hold what the cursor stands at, or can't be read.
     pub async fn of(self, session: &Session) -> Result<SessionResponse, Rejection> {
-        let response = self.reply.after(self.after).with(session).await?;
+        let response = self.reply.after(self.after).respond(session).await?;
         Ok(SessionResponse::new(response))
     }
 }

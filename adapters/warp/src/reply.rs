@@ -48,7 +48,7 @@ pub struct SessionReply {
 }
 
 impl SessionReply {
-    /// A response that [`Reply::with`](unbroken::durable::Reply::with) made.
+    /// A response that [`Reply::respond`](unbroken::durable::Reply::respond) made.
     pub fn new(response: http::Response<SessionBody>) -> Self {
         Self { response }
     }

@@ -93,7 +93,7 @@ impl ResumeRequest {
     /// Below which path `GET {path}/{id}` reads a session, for `Content-Location`.
     pub fn found_below(self, path: &str) -> Self {
         let mount = MountPath::new(path);
-        self.map_reply(|reply| reply.mounted(Some(mount)))
+        self.map_reply(|reply| reply.mount_path(Some(mount)))
     }
 
     /// The reply of a session that was started or attached to; without a body if the request was a
@@ -103,7 +103,7 @@ impl ResumeRequest {
     ///
     /// A [`Refused`], if the log doesn't hold what the cursor stands at, or can't be read.
     pub async fn of(self, session: &Session) -> Result<SessionReply, Refused> {
-        let mut response = self.reply.after(self.after).with(session).await?;
+        let mut response = self.reply.after(self.after).respond(session).await?;
         if self.bodyless {
             // warp leaves the body on, and HTTP/2 resets the stream then.
             *response.body_mut() = SessionBody::empty();

@@ -80,7 +80,7 @@ fn mount(sessions: &Sessions, path: &'static str, dialect: impl Dialect) -> Rout
         // Stored with each session, so that it is carried on by the layer that started it.
         .service_name(path)
         // What the scripted provider is to say, and the model that OpenAI's clients have to name.
-        .open(ClientFields::nothing().field("script").model());
+        .client_fields(ClientFields::nothing().field("script").model());
     unbroken_axum::mount(path, layer.layer(Scripted::default()))
 }
 

@@ -1,12 +1,10 @@
 //! What was added: the chat, whose answers outlive their connection.
 
 use axum::Router;
-use futures_core::TryStream;
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 use unbroken::{
-    BoxError,
     access::OnlyTheOwner,
-    chat::{ChatEvent, ChatRequest},
+    chat::{ChatRequest, Provider},
     durable::{ClientFields, DurableLayer},
     log::Owner,
     session::Sessions,
@@ -19,8 +17,7 @@ use crate::{App, auth::User};
 /// what clients may choose beyond their messages.
 pub fn routes<P>(sessions: Sessions, app: App, open: ClientFields, provider: P) -> Router
 where
-    P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
-    P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+    P: Provider + Sync,
 {
     // An answer is its owner's, and the application says who that is, by the extractor that all its
     // handlers use. The rejection of the extractor, here a 401, goes out as it is. To everybody
@@ -30,7 +27,7 @@ where
     let chat = ServiceBuilder::new()
         // Above this line requests are HTTP, and there is one for each reader. Below it there is one
         // for each answer, already authorised and in the log.
-        .layer(DurableLayer::new(sessions, access).open(open))
+        .layer(DurableLayer::new(sessions, access).client_fields(open))
         .map_request(move |request| with_notes(&app, request))
         .service(provider);
     mount("/api/chat", chat)

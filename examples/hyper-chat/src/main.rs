@@ -54,7 +54,7 @@ async fn main() -> Result<(), BoxError> {
         .recovery(Recovery::restart());
     let model = Model::of_environment()?;
     if model.name == "scripted" {
-        durable = durable.open(ClientFields::nothing().field("script")); // requests may bring what it shall say
+        durable = durable.client_fields(ClientFields::nothing().field("script")); // requests may bring what it shall say
     }
 
     // A chat is a tower service: HTTP requests go in at the top, chat requests reach the provider at

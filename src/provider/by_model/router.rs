@@ -4,13 +4,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_core::TryStream;
 use tower_service::Service;
 
 use super::any::{AnyFuture, AnyProvider, AnyStream};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ProviderError},
+    chat::{ChatRequest, Provider, ProviderError},
 };
 
 // What a client wrote is not repeated to it at any length.
@@ -49,11 +48,7 @@ impl ByModel {
     /// Requests for the model `name` go to `provider`, which knows it by the same name.
     pub fn model<P>(self, name: impl Into<Arc<str>>, provider: P) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         let name = name.into();
         self.alias(Arc::clone(&name), name, provider)
@@ -67,11 +62,7 @@ impl ByModel {
         provider: P,
     ) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         let route = ModelRoute {
             name: name.into(),
@@ -91,11 +82,7 @@ impl ByModel {
     /// that name none, where no model was given.
     pub fn fallback<P>(mut self, provider: P) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         self.fallback = Some(Arc::new(provider));
         self

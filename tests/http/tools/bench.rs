@@ -144,7 +144,7 @@ impl Counted {
         tools: impl FnOnce(ToolLayer) -> ToolLayer,
         with: impl FnOnce(DurableLayer) -> DurableLayer,
     ) -> Server {
-        let durable = with(layer(&sessions).open(ClientFields::nothing().field("script")));
+        let durable = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
         let tools = tools(ToolLayer::new(self.tools()));
         let provider = tools.layer(Scripted::new(Script::say("Hello")));
         serve(sessions, mounted!(durable, provider)).await

@@ -77,7 +77,7 @@ pub(crate) fn aged() -> Chat {
 
 fn layer(layer: DurableLayer) -> DurableLayer {
     layer
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
 }
