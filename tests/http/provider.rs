@@ -197,7 +197,9 @@ async fn a_provider_that_is_not_ready_refuses_the_start() {
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
     assert_eq!(sessions.running(), 0, "the permit is given back");
 
-    let patient = layer(&sessions).ready_timeout(Duration::from_secs(5));
+    let patient = layer(&sessions)
+        .service_name("patient")
+        .ready_timeout(Duration::from_secs(5));
     let server = serve(sessions, mounted!(patient, Late { pending: 3 })).await;
     let whole = send(server.addr, post(MOUNT, &ask("Hi")))
         .await

@@ -147,7 +147,7 @@ async fn an_answer_that_is_resumed_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn an_answer_whose_provider_was_never_called_is_begun_whatever_the_policy() {
+async fn an_answer_whose_provider_was_never_called_starts_under_every_policy() {
     for recovery in [Recovery::fail(), Recovery::restart(), Recovery::resume()] {
         let store = Memory::new();
         let script = json!({"tokens": 3, "delayMs": 1, "tally": "begun"});
@@ -156,7 +156,7 @@ async fn an_answer_whose_provider_was_never_called_is_begun_whatever_the_policy(
             info: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
-                service: "chat".into(),
+                service: "native".into(),
                 digest: Digest([7; 32]),
                 format: SessionMeta::LATEST_FORMAT,
             }),
@@ -270,7 +270,7 @@ async fn a_server_without_the_service_only_ends_what_it_finds() {
 }
 
 #[tokio::test]
-async fn a_server_that_has_no_room_ends_what_it_would_not_carry_on_anyway() {
+async fn a_server_at_its_limit_ends_sessions_that_it_would_not_carry_on() {
     let store = Memory::new();
     let first = server(&store, |layer| layer).await;
     let sessions = Sessions::builder(store.clone())
