@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use super::{caller::Caller, refusals};
 use crate::{
     access::{Action, SessionRef},
@@ -148,7 +150,7 @@ impl<'a> Lookup<'a> {
             chat: Some(chat.clone()),
             status,
             after: None,
-            limit,
+            limit: NonZeroUsize::new(limit),
         };
         let listing = self.caller.sessions().list(&filter).await;
         Ok(listing.map_err(|error| refusals::store(&error))?.sessions)

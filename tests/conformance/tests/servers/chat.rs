@@ -58,7 +58,9 @@ pub(crate) fn owned(sessions: &Sessions) -> Chat {
 
 /// The service of which whoever knows the id reads.
 pub(crate) fn open(sessions: &Sessions) -> Chat {
-    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())).layer(Scripted::default())
+    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()))
+        .service_name("open")
+        .layer(Scripted::default())
 }
 
 /// A service, and sessions, that are at their limits soon.
