@@ -27,7 +27,7 @@ pub(super) struct Admission<'a, S> {
 pub(super) enum Admitted {
     /// The session may start.
     Permit(Permit),
-    /// The same request started this session a moment ago.
+    /// A session that the same request started a moment ago.
     Attached(Session),
 }
 

@@ -16,7 +16,7 @@ pub(super) struct LogSnapshot {
     pub(super) tail: Lsn,
 }
 
-/// How much of a log to wait for.
+/// The part of a log to wait for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ReadUntil {
     /// The records that are stored now.

@@ -41,7 +41,7 @@ pub struct SessionEnded {
     pub request: Arc<ChatRequest>,
     /// The answer, as the log has it.
     pub transcript: Transcript,
-    /// How the session ended.
+    /// The outcome of the session.
     pub outcome: Outcome,
 }
 

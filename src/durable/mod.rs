@@ -11,10 +11,9 @@
 //! use futures_util::stream;
 //! use tower_layer::Layer;
 //! use unbroken::{
+//!     DurableLayer, Sessions,
 //!     access::AnyoneWithTheId,
 //!     chat::{ChatEvent, ProviderError, provider_fn},
-//!     durable::DurableLayer,
-//!     session::Sessions,
 //! };
 //!
 //! let provider = provider_fn(|_request| {
