@@ -204,3 +204,65 @@ impl<S: Provider> Layer<S> for DurableLayer {
         DurableService::new(self.config.clone(), provider)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::{
+        access::AnyoneWithTheId,
+        chat::{ChatEvent, ProviderError, provider_fn},
+    };
+
+    fn provider() -> impl Provider {
+        provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]))
+    }
+
+    fn layer(sessions: &Sessions) -> DurableLayer {
+        DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
+    }
+
+    #[test]
+    #[should_panic(expected = "two services over the same `Sessions` are named `native`: the layer")]
+    fn a_second_layer_of_the_same_name_is_refused() {
+        let sessions = Sessions::in_memory();
+        let _first = layer(&sessions).layer(provider());
+        let _second = layer(&sessions).layer(provider());
+    }
+
+    #[test]
+    #[should_panic(expected = "are named `native`")]
+    fn a_changed_clone_is_another_layer() {
+        let layer = layer(&Sessions::in_memory());
+        let _first = layer.layer(provider());
+        let _second = layer.recovery(Recovery::restart()).layer(provider());
+    }
+
+    #[test]
+    fn a_layer_and_its_clones_may_wrap_a_provider_repeatedly() {
+        let layer = layer(&Sessions::in_memory());
+        let _first = layer.layer(provider());
+        let _second = layer.layer(provider());
+        let _third = layer.clone().layer(provider());
+    }
+
+    #[test]
+    fn names_differ_by_dialect_registry_or_option() {
+        let sessions = Sessions::in_memory();
+        let _native = layer(&sessions).layer(provider());
+        let _named = layer(&sessions).service_name("other").layer(provider());
+        let _elsewhere = layer(&Sessions::in_memory()).layer(provider());
+        #[cfg(feature = "ai-sdk")]
+        let _sdk = layer(&sessions)
+            .dialect(crate::dialect::AiSdk::new())
+            .layer(provider());
+    }
+
+    #[test]
+    fn the_name_of_a_dropped_service_is_free() {
+        let sessions = Sessions::in_memory();
+        drop(layer(&sessions).layer(provider()));
+        let _again = layer(&sessions).layer(provider());
+    }
+}
