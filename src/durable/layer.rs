@@ -224,7 +224,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "two services over the same `Sessions` are named `native`: the layer")]
+    #[should_panic(
+        expected = "two services over the same `Sessions` are named `native`: the layer"
+    )]
     fn a_second_layer_of_the_same_name_is_refused() {
         let sessions = Sessions::in_memory();
         let _first = layer(&sessions).layer(provider());
