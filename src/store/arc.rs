@@ -44,9 +44,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        (**self).append(id, chunk, then)
+        (**self).append(id, chunk, after)
     }
 
     fn read<'a>(
