@@ -13,8 +13,8 @@ pub struct StoredAnswer {
     /// The name of the question: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME)
     /// bytes.
     pub name: Arc<str>,
-    /// The answer. Empty if the owner has [closed](Self::closed) the question.
-    pub content: Bytes,
+    /// The content; `None` if the owner [closed](Self::closed) the question instead.
+    pub content: Option<Bytes>,
 }
 
 /// The result of [`Store::answer`](super::Store::answer).
@@ -36,24 +36,44 @@ impl StoredAnswer {
     pub const MAX_BYTES: usize = 256 * 1024;
 
     /// Creates an answer under this name.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `content` is empty.
     pub fn new(name: impl Into<Arc<str>>, content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        assert!(!content.is_empty(), "an answer has a content");
         Self {
             name: name.into(),
-            content: content.into(),
+            content: Some(content),
         }
     }
 
-    /// Creates the entry by which an owner closes a question: an answer with empty content.
-    ///
-    /// An owner that waits no longer stores it, so that a later answer under this name gets
+    /// Creates the entry by which an owner closes a question. A later answer under this name gets
     /// [`AnswerOutcome::Taken`].
     pub fn closed(name: impl Into<Arc<str>>) -> Self {
-        Self::new(name, Bytes::new())
+        Self {
+            name: name.into(),
+            content: None,
+        }
+    }
+
+    /// Reads the content that a store kept as [`encoded`](Self::encoded) bytes.
+    pub fn decode(name: impl Into<Arc<str>>, encoded: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.into(),
+            content: Some(encoded.into()).filter(|content| !content.is_empty()),
+        }
+    }
+
+    /// Returns the content as bytes for a store to keep; empty if the question was closed.
+    pub fn encoded(&self) -> &[u8] {
+        self.content.as_deref().unwrap_or_default()
     }
 
     /// Returns the bytes that the answer counts towards [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn bytes(&self) -> usize {
-        self.name.len() + self.content.len()
+        self.name.len() + self.encoded().len()
     }
 
     /// Returns true if a session with `count` answers of `bytes` bytes together has room for this

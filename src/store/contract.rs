@@ -2,8 +2,8 @@ use std::{fmt, time::Duration};
 
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
-    Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, StoreError,
-    StoredAnswer, Token, Version,
+    Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
+    StoreError, StoredAnswer, Token,
 };
 use crate::{
     BoxFuture,
@@ -57,10 +57,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>>;
 
-    /// Extends the leases of sessions: each one that is still at its epoch is owned for `lease` from
-    /// now on, also if its lease had run out.
+    /// Extends the leases of sessions, or gives the sessions back, if they are still at their epochs.
     ///
-    /// A zero lease gives the session back, so that it may be claimed at once. A later append by this
+    /// [`LeaseChange::Extend`] sets a new lease from now on, also if the former one had run out. After
+    /// [`LeaseChange::GiveBack`] any server may claim the session at once. A later append by this
     /// epoch succeeds until the session is claimed, but does not take the lease again.
     ///
     /// Returns one result for each entry, in order.
@@ -72,7 +72,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>>;
 
     /// Appends the records of a chunk to the log and sets the status of the session. Extends the
@@ -131,7 +131,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>>;
 
@@ -241,7 +241,7 @@ pub trait StoreExt: Store {
     ///
     /// The errors of [`Store::changed`].
     fn state<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        self.changed(id, Version::UNSEEN, Duration::ZERO)
+        self.changed(id, Seen::Nothing, Duration::ZERO)
     }
 }
 

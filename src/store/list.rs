@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use super::SessionState;
 use crate::log::{ChatId, Owner, SessionId};
 
@@ -15,8 +17,8 @@ pub struct Filter {
     /// Clients send it, so it may hold any text. If the store can't read it, the page is empty and
     /// the last one.
     pub after: Option<String>,
-    /// The largest number of sessions in a page. 0 leaves the number to the store.
-    pub limit: usize,
+    /// The largest number of sessions in a page; `None` leaves the number to the store.
+    pub limit: Option<NonZeroUsize>,
 }
 
 /// A status to select sessions by.

@@ -74,8 +74,8 @@
 //!
 //! The data types that cross the trait ([`NewSession`], [`SessionMeta`], [`SessionState`],
 //! [`RecordPage`], [`Appended`], [`Claimed`], [`Created`], [`Seal`], [`AbortRequest`], [`AfterAppend`],
-//! [`AnswerOutcome`], [`DeleteMode`], [`Filter`], [`Lease`], [`Listed`], [`Listing`], [`StoredAnswer`],
-//! [`Tombstone`]) are exhaustive on purpose, with public fields and without `#[non_exhaustive]`: a
+//! [`AnswerOutcome`], [`DeleteMode`], [`Filter`], [`Lease`], [`LeaseChange`], [`Listed`], [`Listing`], [`Seen`],
+//! [`StoredAnswer`], [`Tombstone`]) are exhaustive on purpose, with public fields and without `#[non_exhaustive]`: a
 //! store has to keep, fill in or distinguish each field and variant. A new one is a breaking change,
 //! so that a store that would lose it does not compile.
 //!
@@ -115,8 +115,8 @@ pub use self::{
     list::{Filter, Listed, Listing, StatusFilter},
     memory::{Memory, MemorySnapshot},
     state::{
-        AbortRequest, DeleteMode, Durability, Holder, Lease, RecordPage, SessionMeta, SessionState,
-        Tombstone, Version,
+        AbortRequest, DeleteMode, Durability, Holder, Lease, LeaseChange, RecordPage, Seen,
+        SessionMeta, SessionState, Tombstone, Version,
     },
     table::StoreClock,
 };

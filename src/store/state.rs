@@ -60,7 +60,7 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// Returns the version of this state, to wait for a later one with
+    /// Returns the version of this state, to wait for the next one with
     /// [`Store::changed`](super::Store::changed).
     pub fn version(&self) -> Version {
         Version {
@@ -84,6 +84,25 @@ pub enum Lease {
     Free,
 }
 
+/// A change of a lease by its owner, for [`Store::renew`](super::Store::renew).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// The lease runs for this long from now on. Zero gives the session back.
+    Extend(Duration),
+    /// The lease ends, and any server may claim the session at once.
+    GiveBack,
+}
+
+impl LeaseChange {
+    /// Returns the length of the lease from now on; zero if it was given back.
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::Extend(length) => length,
+            Self::GiveBack => Duration::ZERO,
+        }
+    }
+}
+
 impl Lease {
     /// Returns true if an unsealed session with this lease may be claimed.
     pub const fn is_over(self) -> bool {
@@ -91,8 +110,7 @@ impl Lease {
     }
 }
 
-/// A version of a session's state, to wait for the next one with
-/// [`Store::changed`](super::Store::changed).
+/// A version of a session's state; see [`SessionState::version`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     epoch: Epoch,
@@ -102,57 +120,54 @@ pub struct Version {
     answers: u32,
 }
 
-impl Version {
-    /// The version before every session: each one has changed since.
-    pub const UNSEEN: Self = Self {
-        epoch: Epoch {
-            counter: 0,
-            bits: 0,
-        },
-        tail: Lsn::ZERO,
-        status: Status::Streaming,
-        aborted: false,
-        answers: 0,
-    };
+/// The state that a waiter has seen, for [`Store::changed`](super::Store::changed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// No state: the wait ends at once.
+    Nothing,
+    /// A version that a reader has seen: any change ends the wait.
+    Reader(Version),
+    /// A version that the owner has seen: appends, and the change between streaming and waiting,
+    /// don't end the wait.
+    Owner(Version),
+}
 
-    /// Creates the version that an owner at `epoch` waits with while no abort and no answer is
-    /// stored. Appends don't count as a change.
-    pub const fn of_owner(epoch: Epoch) -> Self {
-        Self {
+impl Seen {
+    /// Creates the view that an owner at `epoch` has of a session without an abort and without
+    /// answers.
+    pub const fn by_owner(epoch: Epoch) -> Self {
+        Self::Owner(Version {
             epoch,
-            tail: Lsn::MAX,
+            tail: Lsn::ZERO,
             status: Status::Streaming,
             aborted: false,
             answers: 0,
+        })
+    }
+
+    /// Returns true if this is an owner's view.
+    pub const fn is_owner(&self) -> bool {
+        matches!(self, Self::Owner(_))
+    }
+
+    /// Returns true if a session whose version is `now` has changed since.
+    pub fn is_behind(&self, now: &Version) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Reader(seen) => seen != now,
+            Self::Owner(seen) => {
+                seen.epoch != now.epoch
+                    || seen.aborted != now.aborted
+                    || seen.answers != now.answers
+                    || now.status.outcome().is_some()
+            }
         }
     }
+}
 
-    /// Returns this version for an owner that waits: appends, and the change between streaming and
-    /// waiting, don't count as a change.
-    #[must_use]
-    pub fn for_owner(self) -> Self {
-        Self {
-            tail: Lsn::MAX,
-            status: Status::Streaming,
-            ..self
-        }
-    }
-
-    /// Returns true if appends don't count as a change: the version comes from
-    /// [`for_owner`](Self::for_owner) or [`of_owner`](Self::of_owner).
-    pub fn is_for_owner(&self) -> bool {
-        self.tail == Lsn::MAX
-    }
-
-    /// Returns true if a session whose version is `now` has changed since this version.
-    pub fn is_behind(&self, now: &Self) -> bool {
-        let owner = self.is_for_owner();
-        self.epoch != now.epoch
-            || self.aborted != now.aborted
-            || self.answers != now.answers
-            || self.tail < now.tail
-            || (!owner && (self.status != now.status || self.tail != now.tail))
-            || (owner && now.status.outcome().is_some())
+impl From<Version> for Seen {
+    fn from(version: Version) -> Self {
+        Self::Reader(version)
     }
 }
 

@@ -9,7 +9,7 @@ use unbroken::{
     log::{Chunk, Epoch, Lsn, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Holder,
-        NewSession, SessionState, StoreError, StoredAnswer, Token,
+        LeaseChange, NewSession, SessionState, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
         table::{SessionTable, TableEntry},
     },
@@ -122,7 +122,7 @@ impl WriteBatch {
         &mut self,
         id: &SessionId,
         epoch: Epoch,
-        lease: Duration,
+        lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
         // A lease is not written, since it ends with the process.
         let at = self.pending(id)?;

@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     log::{Chunk, Epoch, EpochTag, Lsn, Position, Status},
     store::{
-        AbortRequest, AfterAppend, Appended, Created, DeleteMode, Holder, Lease, NewSession,
-        SessionMeta, SessionState, StoreError, StoredAnswer, Token, Tombstone,
+        AbortRequest, AfterAppend, Appended, Created, DeleteMode, Holder, Lease, LeaseChange,
+        NewSession, SessionMeta, SessionState, StoreError, StoredAnswer, Token, Tombstone,
         machine::{
             answers::{AnswerEffect, AnswerLog},
             lease::LeaseTerm,
@@ -115,7 +115,7 @@ impl SessionMachine {
         Ok(self.epoch)
     }
 
-    /// Extends the lease, or gives it back if `lease` is zero.
+    /// Extends the lease, or gives it back.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl SessionMachine {
     pub fn renew(
         &mut self,
         epoch: Epoch,
-        lease: Duration,
+        lease: LeaseChange,
         now: Duration,
     ) -> Result<(), StoreError> {
         self.check_present(now)?;
@@ -133,7 +133,7 @@ impl SessionMachine {
         if self.is_sealed() {
             return Err(StoreError::Sealed);
         }
-        self.lease = LeaseTerm::new(lease, now);
+        self.lease = LeaseTerm::new(lease.length(), now);
         Ok(())
     }
 

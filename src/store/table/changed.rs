@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     log::SessionId,
     store::{
-        SessionState, StoreError, Version,
+        Seen, SessionState, StoreError,
         table::{SessionTable, entry::HasMachine},
     },
 };
@@ -24,14 +24,14 @@ impl<S: HasMachine> SessionTable<S> {
     pub async fn changed(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let limit = within.min(MAX_WAIT);
         let deadline = Instant::now().checked_add(limit);
         loop {
             let entry = self.entry(id)?;
-            let changes = entry.changes(seen.is_for_owner());
+            let changes = entry.changes(seen.is_owner());
             // Created before the state is read, so that a change in between completes it.
             let change = pin!(changes.notified());
             let now = self.now();

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use crate::{
     log::{Outcome, Status},
     store::{
@@ -15,10 +17,7 @@ impl<S: HasMachine> SessionTable<S> {
     /// Lists sessions as [`Store::list`](crate::store::Store::list) does. A page has 100 sessions if the
     /// filter gives no limit.
     pub fn list(&self, filter: &Filter) -> Listing {
-        let limit = match filter.limit {
-            0 => PAGE,
-            limit => limit,
-        };
+        let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let mut page = Listing::default();
         let mut from = match &filter.after {
             None => u64::MAX,
