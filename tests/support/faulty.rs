@@ -8,12 +8,12 @@ use unbroken::{
 };
 use unbroken_conformance::FaultStore;
 
-use crate::support::Words;
+use crate::support::TextFormat;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 pub(crate) fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
-    Sessions::with_format(store.clone(), Words)
+    SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
-        .patience(Duration::from_secs(5))
+        .outage_timeout(Duration::from_secs(5))
 }

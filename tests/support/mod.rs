@@ -19,9 +19,9 @@ use unbroken::{
 
 /// Writes endings as words: `complete`, `aborted`, `interrupted`, …
 #[derive(Debug)]
-pub(crate) struct Words;
+pub(crate) struct TextFormat;
 
-impl Format for Words {
+impl Format for TextFormat {
     fn number(&self) -> u16 {
         1
     }
@@ -40,16 +40,16 @@ impl Format for Words {
 }
 
 /// A source that says what the test tells it.
-pub(crate) struct Told {
+pub(crate) struct ChannelSource {
     said: mpsc::UnboundedReceiver<Say>,
     dropped: Arc<AtomicUsize>,
     polled: Arc<AtomicUsize>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// Tells a [`Told`] what to say. Dropped, the source comes to its end.
+/// Tells a [`ChannelSource`] what to say. Dropped, the source comes to its end.
 #[derive(Clone)]
-pub(crate) struct Teller {
+pub(crate) struct SourceHandle {
     say: mpsc::UnboundedSender<Say>,
     dropped: Arc<AtomicUsize>,
     polled: Arc<AtomicUsize>,
@@ -61,25 +61,25 @@ pub(crate) enum Say {
     Panic,
 }
 
-pub(crate) fn told() -> (Teller, Told) {
+pub(crate) fn channel_source() -> (SourceHandle, ChannelSource) {
     let (say, said) = mpsc::unbounded_channel();
     let (dropped, polled, waiting) = (Arc::default(), Arc::default(), Arc::default());
-    let teller = Teller {
+    let handle = SourceHandle {
         say,
         dropped: Arc::clone(&dropped),
         polled: Arc::clone(&polled),
         waiting: Arc::clone(&waiting),
     };
-    let told = Told {
+    let told = ChannelSource {
         said,
         dropped,
         polled,
         waiting,
     };
-    (teller, told)
+    (handle, told)
 }
 
-impl Teller {
+impl SourceHandle {
     pub(crate) fn say(&self, text: &str) {
         self.mark(text, Mark::Event);
     }
@@ -113,7 +113,7 @@ impl Teller {
     }
 }
 
-impl Source for Told {
+impl Source for ChannelSource {
     fn poll_record(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -133,7 +133,7 @@ impl Source for Told {
     }
 }
 
-impl Drop for Told {
+impl Drop for ChannelSource {
     fn drop(&mut self) {
         self.dropped.fetch_add(1, SeqCst);
     }
@@ -155,7 +155,7 @@ pub(crate) fn start(id: &SessionId) -> SessionSpec {
 }
 
 /// Starts a new session.
-pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
+pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: ChannelSource) -> Session {
     let permit = sessions.permit(None).expect("there is room");
     let started = sessions.start(permit, start(id), source).await;
     let started = started.expect("the session starts");

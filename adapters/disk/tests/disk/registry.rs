@@ -11,7 +11,7 @@ use unbroken::{
 use crate::{
     bed::{made, open, push},
     directory::Directory,
-    support::{Words, begin, id, log, read_all, told},
+    support::{TextFormat, begin, channel_source, id, log, read_all},
 };
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_session_whose_process_died_is_sealed_at_once_by_the_next() {
     push(&store, &id, 1, epoch, &["info", "Hel"]).await.unwrap();
     store.close().await;
 
-    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     // A lease is ten seconds, which nobody needs to wait for here.
@@ -34,20 +34,20 @@ async fn a_session_whose_process_died_is_sealed_at_once_by_the_next() {
 async fn a_finished_session_is_read_from_the_disk_by_the_next_process() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let sessions = Sessions::with_format(store.clone(), Words).build();
-    let (teller, source) = told();
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     for word in ["Hel", "lo"] {
-        teller.say(word);
+        handle.send(word);
     }
-    drop(teller);
+    drop(handle);
     let mut reader = session.reader(Position::START).await.unwrap();
     let expected = log(&["info", "Hel", "lo", "complete"]);
     assert_eq!(read_all(&mut reader).await, expected);
     drop((reader, session, sessions));
     store.close().await;
 
-    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id("one")).await.unwrap();
     assert_eq!(session.status(), Status::Ended(Outcome::Complete));
     let mut reader = session.reader(Position::START).await.unwrap();

@@ -35,10 +35,10 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
 }
 
 /// What a wait came to, and when.
-type Told = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
+type ChannelSource = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
 
 /// Begins to wait, and sleeps by the time that this returns.
-async fn waiter(store: &Postgres, id: &SessionId, seen: Version) -> Told {
+async fn waiter(store: &Postgres, id: &SessionId, seen: Version) -> ChannelSource {
     let (store, id) = (store.clone(), id.clone());
     let task = tokio::spawn(async move {
         let told = store.changed(&id, seen, Duration::from_secs(60)).await;
