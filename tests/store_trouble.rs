@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use faulty::{LEASE, on};
+use faulty::{LEASE, builder_on};
 use support::{begin, channel_source, id, log, lsn, read, read_all, seconds, start, until};
 use unbroken::{
     log::{ErrorCode, Outcome, Position, Status},
@@ -18,7 +18,7 @@ use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 #[tokio::test(start_paused = true)]
 async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(3)));
@@ -33,7 +33,7 @@ async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_is_not_called_once_the_lease_has_run_out() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     // The first record is acknowledged so late that the lease counts from before it is over.
     store
         .faults()
@@ -56,7 +56,7 @@ async fn a_provider_is_not_called_once_the_lease_has_run_out() {
 async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
     for mark in [Mark::Barrier, Mark::Waiting] {
         let store = FaultStore::new(Memory::new());
-        let sessions = on(&store).build();
+        let sessions = builder_on(&store).build();
         let (handle, source) = channel_source();
         let session = begin(&sessions, &id("one"), source).await;
         seconds(1).await;
@@ -80,7 +80,7 @@ async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
 #[tokio::test(start_paused = true)]
 async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     let (handle, source) = channel_source();
     let _session = begin(&sessions, &id("one"), source).await;
     seconds(1).await;
@@ -105,7 +105,7 @@ async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
 async fn a_lost_reply_repeats_the_batch_and_nothing_comes_twice() {
     for fault in [Fault::LoseBefore, Fault::LoseAfter] {
         let store = FaultStore::new(Memory::new());
-        let sessions = on(&store).build();
+        let sessions = builder_on(&store).build();
         let (handle, source) = channel_source();
         let session = begin(&sessions, &id("one"), source).await;
         let mut reader = session.reader(Position::START).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_lost_reply_repeats_the_batch_and_nothing_comes_twice() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
     let store = FaultStore::new(Memory::new());
-    let (sessions, id) = (on(&store).build(), id("one"));
+    let (sessions, id) = (builder_on(&store).build(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
@@ -157,7 +157,7 @@ async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).outage_buffer(100).build();
+    let sessions = builder_on(&store).outage_buffer(100).build();
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     seconds(1).await;
@@ -177,7 +177,7 @@ async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
 async fn the_idle_clock_stands_still_during_an_outage() {
     let store = FaultStore::new(Memory::new());
     let limits = Limits::default().idle(Duration::from_secs(10));
-    let sessions = on(&store).limits(limits).outage_buffer(1).build();
+    let sessions = builder_on(&store).limits(limits).outage_buffer(1).build();
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     seconds(5).await;
@@ -200,7 +200,7 @@ async fn the_idle_clock_stands_still_during_an_outage() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_the_store_does_not_answer_is_refused_and_starts_nothing() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     store.faults().outage(true);
     let (handle, source) = channel_source();
     let permit = sessions.permit(None).unwrap();
@@ -216,7 +216,7 @@ async fn a_start_that_the_store_does_not_answer_is_refused_and_starts_nothing() 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_the_engine_cannot_take_ends_the_session() {
     let store = FaultStore::new(Memory::new().with_max_append(20));
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
@@ -234,7 +234,7 @@ async fn a_batch_that_the_engine_cannot_take_ends_the_session() {
 #[tokio::test(start_paused = true)]
 async fn a_fenced_owner_drops_its_provider_and_its_readers_go_on() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let _ = there.attach(&id).await;
     seconds(15).await;
@@ -257,7 +257,7 @@ async fn a_fenced_owner_drops_its_provider_and_its_readers_go_on() {
 #[tokio::test(start_paused = true)]
 async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let _ = there.attach(&id).await;
     seconds(15).await;
@@ -288,7 +288,7 @@ async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
         FaultStore::new(store.clone()),
         FaultStore::new(store.clone()),
     );
-    let (here, there) = (on(&near).build(), on(&far).build());
+    let (here, there) = (builder_on(&near).build(), builder_on(&far).build());
     let _ = there.attach(&id("wakes-the-sweeper")).await;
     let mut running = Vec::new();
     for at in 0..20 {
@@ -321,7 +321,7 @@ async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_was_given_back_is_claimed_at_once() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let (_teller, source) = channel_source();
     let _session = begin(&here, &id, source).await;
@@ -341,7 +341,7 @@ async fn a_lease_that_was_given_back_is_claimed_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_claimant_that_finds_an_abort_seals_aborted() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let _ = there.attach(&id).await;
     seconds(15).await;
@@ -369,7 +369,7 @@ async fn a_claimant_that_finds_an_abort_seals_aborted() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_reads_on_when_wakeups_are_lost() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let (handle, source) = channel_source();
     let _session = begin(&here, &id, source).await;
@@ -387,7 +387,7 @@ async fn a_follower_reads_on_when_wakeups_are_lost() {
 #[tokio::test(start_paused = true)]
 async fn evicted_records_are_read_once_for_all_who_need_them() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).hot_bytes(10).build();
+    let sessions = builder_on(&store).hot_bytes(10).build();
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     let mut readers = Vec::new();
@@ -426,7 +426,7 @@ async fn evicted_records_are_read_once_for_all_who_need_them() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
     let store = FaultStore::new(Memory::new());
-    let (sessions, id) = (on(&store).build(), id("one"));
+    let (sessions, id) = (builder_on(&store).build(), id("one"));
     let (_teller, source) = channel_source();
     let _session = begin(&sessions, &id, source).await;
     let late = Fault::PauseBefore(Duration::from_millis(400));
@@ -444,7 +444,7 @@ async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
 #[tokio::test(start_paused = true)]
 async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its_own() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let (_teller, source) = channel_source();
     let _session = begin(&here, &id, source).await;

@@ -11,7 +11,7 @@ mod odd;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use faulty::{LEASE, on};
+use faulty::{LEASE, builder_on};
 use odd::Odd;
 use support::{TextFormat, begin, channel_source, id, read, read_all, seconds, start, until};
 use unbroken::{
@@ -24,7 +24,7 @@ use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 #[tokio::test(start_paused = true)]
 async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let (handle, source) = channel_source();
     let _s = begin(&here, &id, source).await;
@@ -61,7 +61,7 @@ async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_until_leases_are_given_back() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let id = id("one");
     let (_t, source) = channel_source();
     let s = begin(&here, &id, source).await;
@@ -78,7 +78,7 @@ async fn a_shutdown_waits_until_leases_are_given_back() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_under_way_when_the_server_shuts_down_calls_no_provider() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let (t, source) = channel_source();
     store
         .faults()
@@ -101,7 +101,7 @@ async fn a_start_that_is_under_way_when_the_server_shuts_down_calls_no_provider(
 #[tokio::test(start_paused = true)]
 async fn the_grace_counts_from_the_last_leave() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::from_secs(10)))
         .build();
     let id = id("one");
@@ -125,7 +125,7 @@ async fn the_grace_counts_from_the_last_leave() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_hangs_does_not_stall_renewals() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::from_secs(1)))
         .build();
     let (t, source) = channel_source();
@@ -147,7 +147,9 @@ async fn a_delete_that_hangs_does_not_stall_renewals() {
 #[tokio::test(start_paused = true)]
 async fn chores_that_hang_do_not_stall_renewals() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).retention(Retention::until_released()).build();
+    let here = builder_on(&store)
+        .retention(Retention::until_released())
+        .build();
     let (_t2, source2) = channel_source();
     let _s2 = begin(&here, &id("silent"), source2).await;
     for _ in 0..50 {
@@ -173,7 +175,9 @@ async fn chores_that_hang_do_not_stall_renewals() {
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).outage_timeout(Duration::from_secs(60)).build();
+    let here = builder_on(&store)
+        .outage_timeout(Duration::from_secs(60))
+        .build();
     let id = id("one");
     let (t, source) = channel_source();
     store.faults().next(Op::Append, Fault::LoseAfter);
@@ -197,7 +201,7 @@ async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
 #[tokio::test(start_paused = true)]
 async fn of_two_deletes_at_once_both_succeed() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let id = id("one");
     let (_t, source) = channel_source();
     let _s = begin(&here, &id, source).await;
@@ -209,7 +213,7 @@ async fn of_two_deletes_at_once_both_succeed() {
 #[tokio::test(start_paused = true)]
 async fn readers_are_told_of_an_append_that_hangs() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     let mut r = s.reader(Position::START).await.unwrap();
@@ -225,7 +229,7 @@ async fn readers_are_told_of_an_append_that_hangs() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_fails_the_bodies_of_a_session_that_hangs_in_the_store() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     let mut r = s.reader(Position::START).await.unwrap();
@@ -255,7 +259,7 @@ fn t10_too_large_seal_spins() {
             .unwrap()
             .block_on(async {
                 let store = FaultStore::new(Memory::new().with_max_append(5));
-                let here = on(&store).build();
+                let here = builder_on(&store).build();
                 let (t, source) = channel_source();
                 let _s = begin(&here, &id("one"), source).await;
                 t.send("123456");
@@ -272,7 +276,7 @@ fn t10_too_large_seal_spins() {
 #[tokio::test(start_paused = true)]
 async fn limits_may_be_for_ever() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .limits(Limits::default().idle(Duration::MAX).age(Duration::MAX))
         .build();
     let (t, source) = channel_source();
@@ -284,7 +288,7 @@ async fn limits_may_be_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_grace_may_be_for_ever() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::MAX))
         .build();
     let (t, source) = channel_source();
@@ -304,7 +308,7 @@ async fn a_grace_may_be_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_not_pulled_is_not_idle() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .limits(Limits::default().idle(Duration::from_secs(2)))
         .outage_buffer(10)
         .build();
@@ -326,7 +330,7 @@ async fn a_provider_that_is_not_pulled_is_not_idle() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_goes_on_until_the_deadline_of_a_shutdown() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let (t, source) = channel_source();
     let _s = begin(&here, &id, source).await;
@@ -350,7 +354,7 @@ async fn a_follower_goes_on_until_the_deadline_of_a_shutdown() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_comes_too_late_starts_no_provider() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let id = id("one");
     let (t, source) = channel_source();
     store

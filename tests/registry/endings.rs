@@ -34,7 +34,10 @@ async fn a_failure_of_the_provider_sets_the_status() {
     let (sessions, id) = (builder().build(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    handle.fail("it broke", Outcome::Error(ErrorCode::Provider));
+    handle.send_as(
+        "it broke",
+        Mark::Terminal(Outcome::Error(ErrorCode::Provider)),
+    );
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "it broke"]));
     let status = Status::Ended(Outcome::Error(ErrorCode::Provider));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{TextFormat, channel_source, id, log, lsn, read, read_all};
 use unbroken::{
     log::{Position, Status},
-    session::{ReadError, Sessions},
+    session::{ReadError, SessionsBuilder},
     store::{Memory, StoreError},
 };
 use unbroken_conformance::{Fault, FaultStore, Op};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{TextFormat, channel_source, id, log, read, read_all};
 use unbroken::{
     log::{Outcome, Position, Status},
-    session::{Busy, ReadError, Sessions},
+    session::{Busy, ReadError, SessionsBuilder},
     store::{AbortRequest, Memory},
 };
 

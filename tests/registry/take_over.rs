@@ -12,7 +12,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use unbroken::{
     log::{Chunk, Digest, Epoch, Outcome, Position, ServiceName, SessionId, Status},
-    session::{Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions},
+    session::{
+        Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions, SessionsBuilder,
+    },
     store::{
         AbortRequest, AfterAppend, BoxFuture, Created, Memory, NewSession, SessionMeta, Store,
         StoreExt, Token,

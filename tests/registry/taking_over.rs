@@ -323,7 +323,7 @@ async fn a_reader_of_a_former_owner_waits_where_nothing_is_said_yet() {
     let id = id("one");
     let session = begin(&here, &id, source).await;
     settle().await;
-    // This server loses the store for so long that its readers are channel_source, and another has it then.
+    // This server loses the store for so long that its readers fail, and another server takes over.
     store.faults().outage(true);
     first.send("never stored");
     until("the other server has it", async || second.was_polled()).await;

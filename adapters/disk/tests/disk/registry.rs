@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use unbroken::{
     log::{Outcome, Position, Status},
-    session::Sessions,
+    session::SessionsBuilder,
 };
 
 use crate::{
