@@ -8,7 +8,7 @@ use crate::{
         registry::Registry,
         writer::{Retry, within},
     },
-    store::{BoxFuture, Claimed, SessionState, StoreError, Token},
+    store::{BoxFuture, Claimed, LeaseChange, SessionState, StoreError, Token},
 };
 
 /// The longest time that giving back a lease takes. Up to half of it waits for renewals under way.
@@ -51,7 +51,7 @@ pub(in crate::session) async fn give_back(shared: &Registry, id: &SessionId, epo
     let lease = [(id.clone(), epoch)];
     // A renewal that hangs must leave time for the call below.
     let _turn = tokio::time::timeout(GIVE_BACK / 2, shared.renewing.read()).await;
-    let given_back = shared.store.renew(&lease, Duration::ZERO);
+    let given_back = shared.store.renew(&lease, LeaseChange::GiveBack);
     // If the store doesn't answer, the lease runs out by itself.
     let _ = tokio::time::timeout(GIVE_BACK, given_back).await;
 }

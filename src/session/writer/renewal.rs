@@ -6,7 +6,7 @@ use super::retry::Retry;
 use crate::{
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, SessionState, StoreError},
+    store::{BoxFuture, LeaseChange, SessionState, StoreError},
 };
 
 /// Renews the lease where a writer can't continue without one: before the first poll of the source,
@@ -40,7 +40,10 @@ impl LeaseRenewal {
                 PendingRenewal {
                     at: Instant::now(),
                     answer: Box::pin(async move {
-                        let answer = store.renew(&[(id, epoch)], lease).await.pop();
+                        let answer = store
+                            .renew(&[(id, epoch)], LeaseChange::Extend(lease))
+                            .await
+                            .pop();
                         answer.unwrap_or(Err(StoreError::NotFound))
                     }),
                 }

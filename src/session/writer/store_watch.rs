@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, SessionState, StoreError, Version},
+    store::{BoxFuture, Seen, SessionState, StoreError, Version},
 };
 
 /// The longest wait for a change by another server; the store may end it sooner.
@@ -43,7 +43,7 @@ impl StoreWatch {
 
     /// Starts watching. The first poll also reports the changes so far.
     pub(super) fn start(&mut self, shared: &Registry, entry: &SessionEntry) {
-        let nothing = Version::of_owner(self.epoch);
+        let nothing = Seen::by_owner(self.epoch);
         self.listen(shared, entry, nothing, Duration::ZERO);
     }
 
@@ -69,21 +69,21 @@ impl StoreWatch {
                 Ok(state) => {
                     let spurious = self.since.elapsed() < MIN_WAIT;
                     let pause = if spurious { MIN_WAIT } else { Duration::ZERO };
-                    self.listen(shared, entry, state.version().for_owner(), pause);
+                    self.listen(shared, entry, Seen::Owner(state.version()), pause);
                     return Poll::Ready(Ok(state));
                 }
                 Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
                     return Poll::Ready(Err(error));
                 }
                 Err(_) => {
-                    let nothing = Version::of_owner(self.epoch);
+                    let nothing = Seen::by_owner(self.epoch);
                     self.listen(shared, entry, nothing, AFTER_OUTAGE);
                 }
             }
         }
     }
 
-    fn listen(&mut self, shared: &Registry, entry: &SessionEntry, seen: Version, pause: Duration) {
+    fn listen(&mut self, shared: &Registry, entry: &SessionEntry, seen: Seen, pause: Duration) {
         let (store, id) = (shared.store.clone(), entry.id.clone());
         self.since = Instant::now() + pause;
         self.wait = Some(Box::pin(async move {

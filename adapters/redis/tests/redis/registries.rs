@@ -33,9 +33,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// Says what it is told.
-struct ChannelSource(UnboundedReceiver<String>);
+struct Told(UnboundedReceiver<String>);
 
-impl Source for ChannelSource {
+impl Source for Told {
     fn poll_record(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,12 +56,12 @@ async fn sessions(server: &Server, options: unbroken_redis::RedisOptions) -> Ses
 }
 
 async fn begin(sessions: &Sessions, id: &SessionId) -> (UnboundedSender<String>, Session) {
-    let (handle, told) = unbounded_channel();
+    let (teller, told) = unbounded_channel();
     let service = ServiceName::new("a service");
     let start = SessionSpec::new(id.clone(), service, Digest([1; 32]), "first".into());
     let permit = sessions.permit(None).expect("none runs");
-    let started = sessions.start(permit, start, ChannelSource(told)).await;
-    (handle, started.expect("the session starts").session)
+    let started = sessions.start(permit, start, Told(told)).await;
+    (teller, started.expect("the session starts").session)
 }
 
 /// Reads so many records, or to the end.
@@ -85,19 +85,19 @@ async fn restart() -> Result<(), Failed> {
         sessions(&server, options).await,
     );
     let id = SessionId::random();
-    let (handle, _session) = begin(&one, &id).await;
+    let (teller, _session) = begin(&one, &id).await;
     let mut reader = other.attach(&id).await?.reader(Position::START).await?;
-    handle.send("a".into())?;
+    teller.send("a".into())?;
     assert_eq!(read(&mut reader, 2).await?, ["first", "a"]);
 
     server.kill();
-    handle.send("b".into())?;
+    teller.send("b".into())?;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    handle.send("c".into())?;
+    teller.send("c".into())?;
     server.run();
     server.answers().await;
     assert_eq!(read(&mut reader, 2).await?, ["b", "c"]);
-    drop(handle);
+    drop(teller);
     assert_eq!(read(&mut reader, usize::MAX).await?.len(), 1, "the ending");
     assert_eq!(reader.status(), Status::Ended(Outcome::Complete));
     Ok(())
@@ -109,23 +109,23 @@ async fn death() -> Result<(), Failed> {
     let id = SessionId::random();
     // A runtime that goes with everything in it is a server that dies.
     let (theirs, their_id, url) = (options.clone(), id.clone(), server.url());
-    let handle = std::thread::spawn(move || {
+    let teller = std::thread::spawn(move || {
         let doomed = support::runtime();
-        let handle = doomed.block_on(async {
+        let teller = doomed.block_on(async {
             let store = unbroken_redis::Redis::open(&url, theirs).await;
             let store = store.expect("the server opens");
             let lease = Duration::from_millis(600);
             let sessions = Sessions::builder(store).lease(lease).build();
-            let (handle, session) = begin(&sessions, &their_id).await;
+            let (teller, session) = begin(&sessions, &their_id).await;
             let mut reader = session.reader(Position::START).await.expect("a reader");
-            handle.send("a".into()).expect("it listens");
+            teller.send("a".into()).expect("it listens");
             read(&mut reader, 2).await.expect("two records");
-            handle
+            teller
         });
         doomed.shutdown_background();
-        handle
+        teller
     });
-    let handle = handle.join().expect("the doomed server starts a session");
+    let teller = teller.join().expect("the doomed server starts a session");
 
     let other = sessions(&server, options).await;
     let mut reader = other.attach(&id).await?.reader(Position::START).await?;
@@ -133,6 +133,6 @@ async fn death() -> Result<(), Failed> {
     assert_eq!(read(&mut reader, usize::MAX).await?.len(), 1, "the ending");
     let interrupted = Outcome::Error(ErrorCode::Interrupted);
     assert_eq!(reader.status(), Status::Ended(interrupted));
-    assert!(handle.send("nobody hears".into()).is_err());
+    assert!(teller.send("nobody hears".into()).is_err());
     Ok(())
 }
