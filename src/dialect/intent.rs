@@ -86,11 +86,11 @@ pub struct Page {
     pub limit: usize,
     /// Whether the answer comes with the records that the client has, too: what the dialect writes
     /// of a record depends on them.
-    pub folding: bool,
+    pub include_known: bool,
     /// How long to wait for the first event, if there is none yet and some may still come.
     pub wait: Duration,
     /// What the dialect wants to see again in the answer.
-    pub memo: RequestContext,
+    pub context: RequestContext,
 }
 
 /// What a dialect remembers of a request until it is answered: conditions, a client's cursor as it
@@ -117,7 +117,7 @@ pub struct Abort {
     pub reason: Option<String>,
     /// Whether the answer is made of the whole log, terminal event included. It waits for that event
     /// for some seconds then.
-    pub whole: bool,
+    pub full_log: bool,
 }
 
 /// Sessions to list. The owner is the caller, always.
@@ -167,9 +167,9 @@ impl Page {
             after,
             from_now: false,
             limit,
-            folding: false,
+            include_known: false,
             wait: Duration::ZERO,
-            memo: None,
+            context: None,
         }
     }
 
@@ -180,19 +180,19 @@ impl Page {
     }
 
     /// The same, and whether the answer comes with the records that the client has.
-    pub fn folding(mut self, folding: bool) -> Self {
-        self.folding = folding;
+    pub fn include_known(mut self, include_known: bool) -> Self {
+        self.include_known = include_known;
         self
     }
 
     /// The same, and the answer comes with this.
-    pub fn remembering(mut self, memo: impl Any + Send + Sync) -> Self {
-        self.memo = Some(Arc::new(memo));
+    pub fn context(mut self, context: impl Any + Send + Sync) -> Self {
+        self.context = Some(Arc::new(context));
         self
     }
 
     /// The same, but waiting this long for the first one.
-    pub fn waiting(mut self, wait: Duration) -> Self {
+    pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
@@ -208,7 +208,7 @@ impl FullLog {
     }
 
     /// All of it, once the session has ended.
-    pub fn waiting(mut self) -> Self {
+    pub fn wait(mut self) -> Self {
         self.wait = true;
         self
     }
@@ -220,19 +220,19 @@ impl Abort {
         Self {
             session: session.into(),
             reason: None,
-            whole: false,
+            full_log: false,
         }
     }
 
     /// The same, for this reason.
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 
     /// The same, answered with the whole log.
-    pub fn answering_whole(mut self) -> Self {
-        self.whole = true;
+    pub fn full_log(mut self) -> Self {
+        self.full_log = true;
         self
     }
 }

@@ -11,16 +11,16 @@ use crate::log::{Owner, SessionId};
 /// ```
 /// use unbroken::dialect::{KeyReuse, SessionKey};
 ///
-/// // `Idempotency-SessionKey: 7f3a`
+/// // `Idempotency-Key: 7f3a`
 /// let key = SessionKey::new(["idempotency", "7f3a"]).prefix("resp_");
 /// // What `useChat` sends when the user asks for another answer.
-/// let key = SessionKey::new(["chat-1", "regenerate-message", "message-4"]).again(KeyReuse::OnceEnded);
+/// let key = SessionKey::new(["chat-1", "regenerate-message", "message-4"]).reuse(KeyReuse::AfterEnd);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionKey {
     hash: [u8; 32],
     prefix: &'static str,
-    again: KeyReuse,
+    reuse: KeyReuse,
 }
 
 /// When a key that was used makes another session.
@@ -34,7 +34,7 @@ pub enum KeyReuse {
     /// twice while it is there.
     UnlessComplete,
     /// Once the session has ended.
-    OnceEnded,
+    AfterEnd,
 }
 
 impl SessionKey {
@@ -44,7 +44,7 @@ impl SessionKey {
         Self {
             hash: hash(parts),
             prefix: "",
-            again: KeyReuse::Never,
+            reuse: KeyReuse::Never,
         }
     }
 
@@ -56,14 +56,14 @@ impl SessionKey {
     }
 
     /// The same, and when it makes another session.
-    pub fn again(mut self, again: KeyReuse) -> Self {
-        self.again = again;
+    pub fn reuse(mut self, reuse: KeyReuse) -> Self {
+        self.reuse = reuse;
         self
     }
 
     /// When it makes another session.
-    pub(crate) fn when_again(&self) -> KeyReuse {
-        self.again
+    pub(crate) fn key_reuse(&self) -> KeyReuse {
+        self.reuse
     }
 
     /// The id of the session that this key names for the `count`th time, counted from 0, in these

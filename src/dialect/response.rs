@@ -21,7 +21,7 @@ pub enum ResponseData<'a> {
         /// Whether this request is the one that started it.
         started: bool,
         /// The questions of the session that this request has answered: it may have been
-        /// [one that does](super::Start::answering).
+        /// [one that does](super::Start::answers).
         answered: &'a [InputId],
     },
     /// The cursor is the terminal event: nothing follows, now or later.
@@ -53,10 +53,10 @@ pub enum ResponseData<'a> {
         /// Where the next page goes on.
         next: Position,
         /// What the dialect wanted to see again.
-        memo: &'a RequestContext,
+        context: &'a RequestContext,
     },
     /// The session with its whole log: up to the terminal event, where that was waited for.
-    Whole {
+    FullLog {
         /// The session.
         session: SessionView<'a>,
         /// Its records, in order, without a gap. [`transcript`](super::transcript) folds them.
@@ -126,7 +126,7 @@ impl<'a> SessionView<'a> {
     }
 
     /// The same, of this conversation.
-    pub fn of_chat(mut self, chat: Option<&'a ChatId>) -> Self {
+    pub fn chat(mut self, chat: Option<&'a ChatId>) -> Self {
         self.chat = chat;
         self
     }
@@ -138,7 +138,7 @@ impl<'a> SessionView<'a> {
     }
 
     /// The same, mounted there.
-    pub fn mounted(mut self, mount: Option<&'a str>) -> Self {
+    pub fn mount(mut self, mount: Option<&'a str>) -> Self {
         self.mount = mount;
         self
     }

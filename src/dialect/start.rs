@@ -17,12 +17,12 @@ pub struct Start {
     /// The conversation that it belongs to.
     pub chat: Option<ChatId>,
     /// How to answer.
-    pub answering: ResponseMode,
+    pub response_mode: ResponseMode,
     /// What another start must have in common with this one to be the same; the raw body, if it
     /// isn't said.
-    pub same: Option<Vec<u8>>,
+    pub identity: Option<Vec<u8>>,
     /// What becomes of a session of the same conversation that still runs.
-    pub rival: Concurrency,
+    pub concurrency: Concurrency,
     /// What it says to questions of a session of the same conversation. If one that runs asked any of
     /// them, it is answered, and read on instead; if one that has ended asked them and was answered so,
     /// the request is a repetition, and that session is read.
@@ -52,7 +52,7 @@ pub struct GivenAnswers {
 #[non_exhaustive]
 pub enum SessionNaming {
     /// By an id of ours.
-    Ours,
+    Generated,
     /// By an id of ours that begins with this: at most 32 of the characters that a session id may
     /// have, the first one alphanumeric.
     Prefixed(&'static str),
@@ -71,10 +71,10 @@ pub enum ResponseMode {
     /// By a document that names the session, at once.
     Document,
     /// By a document made of the log so far, once it has a record.
-    SoFar,
+    CurrentLog,
     /// By a document made of the whole log, once the session has ended. The one answer that waits
     /// for the provider; a client that doesn't wait for it stops nothing.
-    Whole,
+    FullLog,
 }
 
 /// What a start does about another session of its conversation, and of its owner, that runs.
@@ -86,7 +86,7 @@ pub enum ResponseMode {
 pub enum Concurrency {
     /// Lets it run.
     #[default]
-    Ignore,
+    Allow,
     /// Is refused, with [`Problem::ChatBusy`](super::Problem::ChatBusy).
     Refuse,
     /// Stops it, and starts.
@@ -95,14 +95,14 @@ pub enum Concurrency {
 
 impl Start {
     /// A session under an id of ours, in the conversation that the request names.
-    pub fn new(request: ChatRequest, answering: ResponseMode) -> Self {
+    pub fn new(request: ChatRequest, response_mode: ResponseMode) -> Self {
         Self {
-            naming: SessionNaming::Ours,
+            naming: SessionNaming::Generated,
             chat: request.chat_id.as_deref().map(ChatId::new),
             request,
-            answering,
-            same: None,
-            rival: Concurrency::Ignore,
+            response_mode,
+            identity: None,
+            concurrency: Concurrency::Allow,
             answers: None,
             notes: Map::new(),
             lean_notes: Map::new(),
@@ -110,37 +110,37 @@ impl Start {
     }
 
     /// The same, under the client's id if there is one.
-    pub fn under(mut self, id: Option<SessionId>) -> Self {
-        self.naming = id.map_or(SessionNaming::Ours, SessionNaming::Client);
+    pub fn session_id(mut self, id: Option<SessionId>) -> Self {
+        self.naming = id.map_or(SessionNaming::Generated, SessionNaming::Client);
         self
     }
 
     /// The same, under an id of ours that begins with this.
-    pub fn prefixed(mut self, prefix: &'static str) -> Self {
+    pub fn id_prefix(mut self, prefix: &'static str) -> Self {
         self.naming = SessionNaming::Prefixed(prefix);
         self
     }
 
     /// The same, under the id that this key comes to.
-    pub fn keyed(mut self, key: SessionKey) -> Self {
+    pub fn key(mut self, key: SessionKey) -> Self {
         self.naming = SessionNaming::Key(key);
         self
     }
 
     /// The same, and another start is the same request if this says the same.
-    pub fn same_if(mut self, same: impl Into<Vec<u8>>) -> Self {
-        self.same = Some(same.into());
+    pub fn identity(mut self, identity: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some(identity.into());
         self
     }
 
     /// The same, with what becomes of another session of the conversation that runs.
-    pub fn rival(mut self, rival: Concurrency) -> Self {
-        self.rival = rival;
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
         self
     }
 
     /// The same, unless a session of the conversation has asked what this answers.
-    pub fn answering(mut self, answers: GivenAnswers) -> Self {
+    pub fn answers(mut self, answers: GivenAnswers) -> Self {
         self.answers = Some(answers);
         self
     }
@@ -172,19 +172,19 @@ impl GivenAnswers {
     }
 
     /// The same, and the client knows of this question.
-    pub fn knowing(mut self, input: InputId) -> Self {
+    pub fn known(mut self, input: InputId) -> Self {
         self.known.push(input);
         self
     }
 
     /// The same, of a client that takes this session to have asked.
-    pub fn of(mut self, session: SessionId) -> Self {
+    pub fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
         self
     }
 
     /// The same, with what it says to it.
-    pub fn give(mut self, input: InputId, answer: InputAnswer) -> Self {
+    pub fn answer(mut self, input: InputId, answer: InputAnswer) -> Self {
         self.known.push(input.clone());
         self.given.push((input, answer));
         self

@@ -7,7 +7,7 @@ use crate::log::{ChatId, SessionId};
 pub enum Target {
     /// The one of this id.
     Id(SessionId),
-    /// The one that was started with this key, which makes [no other](super::Again::Never).
+    /// The one that was started with this key, which makes [no other](super::KeyReuse::Never).
     Key(SessionKey),
     /// The one of this conversation that runs; the newest, if several do. Only those that belong to
     /// the caller count: where the policy has no owners, whoever knows the conversation's name has

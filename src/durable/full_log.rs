@@ -55,7 +55,7 @@ impl Exchange {
         started: bool,
     ) -> Served {
         let log = log(session, until).await?;
-        Ok(self.answer(&ResponseData::Whole {
+        Ok(self.answer(&ResponseData::FullLog {
             session: self.view(session, log.status, log.tail),
             records: &log.records,
             started,

@@ -57,7 +57,7 @@ impl Exchange {
         }
         let refused = |error: ReadError| refusals::read(&error, page.after);
         let mut reader = session.reader(page.after).await.map_err(refused)?;
-        let known = if page.folding {
+        let known = if page.include_known {
             up_to(&session, page.after.lsn).await.map_err(refused)?
         } else {
             Vec::new()
@@ -95,7 +95,7 @@ impl Exchange {
             known: &known,
             records: &records.chunks,
             next,
-            memo: &page.memo,
+            context: &page.context,
         }))
     }
 }

@@ -73,7 +73,7 @@ fn app() -> Router {
         use unbroken::dialect::{AiSdk, Concurrency};
 
         let dialect = AiSdk::new().any_content_type(true);
-        let superseding = dialect.clone().rival(Concurrency::Supersede);
+        let superseding = dialect.clone().concurrency(Concurrency::Supersede);
         app.nest_service("/ai", layer("ai").dialect(dialect).layer(scripts.clone()))
             .nest_service(
                 "/ai-superseding",

@@ -177,7 +177,7 @@ fn elsewhere(id: &str) -> Value {
 #[tokio::test]
 async fn a_message_takes_the_room_of_the_answer_that_it_supersedes_and_of_no_other() {
     let sessions = with_limits(Limits::default().running_per_owner(1));
-    let chat = chat_in(sessions, AiSdk::new().rival(Concurrency::Supersede));
+    let chat = chat_in(sessions, AiSdk::new().concurrency(Concurrency::Supersede));
     let first = post(&chat, "ann", &message("m1", &slow())).await;
     // Two of the same at once.
     let again = message("m2", &slow());
@@ -197,7 +197,10 @@ async fn a_message_that_finds_no_room_stops_nothing_in_vain() {
     let limits = Limits::default().running_per_owner(1);
     let server = || {
         let sessions = Sessions::builder(store.clone()).limits(limits.clone());
-        chat_in(sessions.build(), AiSdk::new().rival(Concurrency::Supersede))
+        chat_in(
+            sessions.build(),
+            AiSdk::new().concurrency(Concurrency::Supersede),
+        )
     };
     let (here, there) = (server(), server());
     let first = id(&post(&here, "ann", &message("m1", &slow())).await);
@@ -242,7 +245,7 @@ async fn a_message_that_no_provider_takes_stops_nothing() {
         ready: ready.clone(),
     };
     let sessions = with_limits(Limits::default().running_per_owner(1));
-    let layer = layer_in(sessions, AiSdk::new().rival(Concurrency::Supersede))
+    let layer = layer_in(sessions, AiSdk::new().concurrency(Concurrency::Supersede))
         .ready_timeout(Duration::from_millis(20));
     let chat = BoxCloneSyncService::new(layer.layer(provider));
     let first = id(&post(&chat, "ann", &message("m1", &slow())).await);

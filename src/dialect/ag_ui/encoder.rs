@@ -158,7 +158,7 @@ mod tests {
     fn begun(mut encoder: AgUiEncoder) -> AgUiEncoder {
         let id: SessionId = RUN.parse().unwrap();
         let chat = crate::log::ChatId::new("thread-1");
-        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO).of_chat(Some(&chat));
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO).chat(Some(&chat));
         let mut preamble = BytesMut::new();
         encoder.preamble(&view, &mut preamble);
         assert!(preamble.is_empty());

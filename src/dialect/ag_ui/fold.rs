@@ -5,11 +5,8 @@ use serde_json::Value;
 
 use super::event::AgUiEvent;
 use crate::{
-    chat::{ChatEvent, ToolCall},
-    dialect::{
-        frames::JsonFrames,
-        text_record::{TextKind, piece},
-    },
+    chat::{ChatEvent, TextKind, ToolCall, text_content},
+    dialect::frames::JsonFrames,
 };
 
 /// A log, folded into AG-UI's events: what stands open, and which ids were given away.
@@ -82,7 +79,7 @@ impl AgUiFold {
     /// The events that a record comes to.
     pub(super) fn push(&mut self, record: &[u8], out: &mut JsonFrames) {
         self.start(out);
-        match piece(record) {
+        match text_content(record) {
             Some((TextKind::Text, content)) => self.text(content, out),
             Some((TextKind::Thinking, content)) => self.thinking(content, out),
             None => {

@@ -130,12 +130,12 @@ impl Dialect for AgUi {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
-            ResponseData::Whole { session, .. } => hydrate::hydrate(Some(session)),
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
+            ResponseData::FullLog { session, .. } => hydrate::hydrate(Some(session)),
             ResponseData::Idle => hydrate::hydrate(None),
             // Heads and small documents are the same in every dialect of ours.
-            answer => Native::new().answer(answer),
+            data => Native::new().respond(data),
         }
     }
 

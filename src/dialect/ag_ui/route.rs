@@ -95,7 +95,7 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
 
 /// What a body asks for.
 pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if let Some((id, input)) = inputs::named(head) {
+    if let Some((id, input)) = inputs::parse_path(head) {
         return inputs::decode(parse_id(id)?, input, body);
     }
     let input = RunAgentInput::read(body)?;
@@ -106,7 +106,7 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
         (Some(header), Some(body)) if header != body => {
             return Err(Refusal::new(
                 Problem::MalformedId,
-                "the header X-Run-EventId and `runId` name two runs; send the same in both",
+                "the header X-Run-Id and `runId` name two runs; send the same in both",
             ));
         }
         (header, body) => header.or(body),
@@ -115,13 +115,13 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
         (Some(id), Some(after)) => Ok(read(id, Some(after), tanstack)),
         (None, Some(_)) => Err(Refusal::new(
             Problem::MalformedId,
-            "to reconnect, send X-Run-EventId beside Last-Event-ID; to start, leave Last-Event-ID out",
+            "to reconnect, send X-Run-Id beside Last-Event-ID; to start, leave Last-Event-ID out",
         )),
         (id, None) => {
             let mut request = input.into_request()?;
             request.enabled_tools.clone_from(&dialect.enabled_tools);
             let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
-            let start = Start::new(request, ResponseMode::Stream(encoder)).under(id);
+            let start = Start::new(request, ResponseMode::Stream(encoder)).session_id(id);
             Ok(Intent::Start(Box::new(start)))
         }
     }

@@ -19,7 +19,7 @@ impl MessageChunks {
         let fold = UiMessageFold::new();
         Self {
             fold: if whole_message {
-                fold.with_earlier()
+                fold.with_previous_parts()
             } else {
                 fold
             },

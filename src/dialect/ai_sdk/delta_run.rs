@@ -1,7 +1,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::encoder::delta;
-use crate::dialect::compact::MOST;
+use crate::dialect::compact::MAX_BYTES;
 
 /// Pieces of one part that go out as one.
 #[derive(Debug)]
@@ -19,13 +19,13 @@ impl DeltaRun {
             kind: "",
             id: String::new(),
             json: BytesMut::new(),
-            most: MOST,
+            most: MAX_BYTES,
         }
     }
 
     /// Of at most so many bytes.
     pub(super) fn bounded(&mut self, bytes: usize) {
-        self.most = bytes.min(MOST);
+        self.most = bytes.min(MAX_BYTES);
     }
 
     /// Adds a piece, which is JSON with its quotes. What it can't be added to is written.

@@ -33,8 +33,8 @@ impl UiMessageEncoder {
     }
 
     /// The same, for a client that has nothing of the message yet.
-    pub(super) fn with_earlier(mut self) -> Self {
-        self.fold = self.fold.with_earlier();
+    pub(super) fn with_previous_parts(mut self) -> Self {
+        self.fold = self.fold.with_previous_parts();
         self.earlier = true;
         self
     }
@@ -48,7 +48,7 @@ impl UiMessageEncoder {
 
     /// The same, for a client that has answered these questions, if it has answered any: the stream
     /// doesn't end where they are asked, nor before it is known what came of them.
-    pub(super) fn answering(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
+    pub(super) fn answered(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
         let mut inputs = inputs.into_iter().peekable();
         self.answers = inputs.peek().is_some();
         self.fold.answered(inputs);
@@ -100,7 +100,7 @@ impl Encoder for UiMessageEncoder {
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
         if self.answers && !std::mem::replace(&mut self.began, true) {
-            self.answers = self.fold.begin_anew();
+            self.answers = self.fold.restart();
         }
         let mut frames = SseSink {
             out,
@@ -374,7 +374,7 @@ mod tests {
             batch.push(&event.to_json());
         }
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
-        let given = || UiMessageEncoder::new().answering([input.clone()]);
+        let given = || UiMessageEncoder::new().answered([input.clone()]);
         // From its beginning on: it is the first that this client hears of the session.
         let mut anew = given();
         anew.encode(&records, &mut BytesMut::new());

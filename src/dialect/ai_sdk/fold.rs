@@ -11,9 +11,8 @@ use super::{
 use crate::{
     chat::{
         ChatEvent, Complete, Custom, ErrorEvent, FinishReason, InputId, InputKind, InputRequest,
-        IsomorphicHandoff, SessionInfo, ToolCall, ToolProgress,
+        IsomorphicHandoff, SessionInfo, TextKind, ToolCall, ToolProgress, text_content,
     },
-    dialect::text_record::{TextKind, piece},
     log::Record,
 };
 
@@ -81,7 +80,7 @@ impl UiMessageFold {
     }
 
     /// The same, for a client that has nothing of the message, not even what it held before.
-    pub(super) fn with_earlier(mut self) -> Self {
+    pub(super) fn with_previous_parts(mut self) -> Self {
         self.earlier = true;
         self
     }
@@ -93,7 +92,7 @@ impl UiMessageFold {
 
     /// A stream of its own begins, for a client that has the message up to here. False if there is
     /// nothing up to here: then it has answered nothing of this session.
-    pub(super) fn begin_anew(&mut self) -> bool {
+    pub(super) fn restart(&mut self) -> bool {
         match self.stage {
             MessageStage::New => self.approvals.forget_answers(),
             MessageStage::Running => self.stage = MessageStage::Paused,
@@ -119,7 +118,7 @@ impl UiMessageFold {
     }
 
     fn add(&mut self, record: &Record<'_>, sink: &mut impl ChunkSink) {
-        if let Some((kind, json)) = piece(record.bytes) {
+        if let Some((kind, json)) = text_content(record.bytes) {
             self.begin(sink);
             self.say(kind, record, sink);
             if let Some(open) = &self.open {

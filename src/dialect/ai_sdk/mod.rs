@@ -122,7 +122,7 @@ use crate::chat::EnabledTools;
 /// The dialect of the AI SDK. The [module](self) has its routes.
 #[derive(Debug, Clone)]
 pub struct AiSdk {
-    rival: Concurrency,
+    concurrency: Concurrency,
     tools: Option<EnabledTools>,
     any_content_type: bool,
 }
@@ -131,7 +131,7 @@ impl AiSdk {
     /// The dialect as the SDK's own servers speak it.
     pub fn new() -> Self {
         Self {
-            rival: Concurrency::Refuse,
+            concurrency: Concurrency::Refuse,
             tools: None,
             any_content_type: false,
         }
@@ -139,8 +139,8 @@ impl AiSdk {
 
     /// What a new message does about an answer of the same chat that still runs. Default
     /// [`Concurrency::Refuse`]: 409.
-    pub fn rival(mut self, rival: Concurrency) -> Self {
-        self.rival = rival;
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
         self
     }
 
@@ -192,17 +192,17 @@ impl Dialect for AiSdk {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
             ResponseData::Answered { .. } => {
-                let mut response = Native::new().answer(answer);
+                let mut response = Native::new().respond(data);
                 // There is no document of the session here, in whatever representation.
                 for name in [header::CONTENT_LOCATION, header::VARY] {
                     response.headers_mut().remove(name);
                 }
                 response
             }
-            answer => response::answer(answer),
+            data => response::respond(data),
         }
     }
 

@@ -73,9 +73,9 @@ pub(super) fn answers(message: &UiMessage) -> GivenAnswers {
         let said = approval.get("approved").and_then(Value::as_bool);
         let waits = string(part, "state") == "approval-responded";
         answers = match said.filter(|_| waits) {
-            Some(true) => answers.give(input, InputAnswer::accept(Value::Null)),
-            Some(false) => answers.give(input, InputAnswer::decline()),
-            None => answers.knowing(input),
+            Some(true) => answers.answer(input, InputAnswer::accept(Value::Null)),
+            Some(false) => answers.answer(input, InputAnswer::decline()),
+            None => answers.known(input),
         };
     }
     answers

@@ -78,25 +78,25 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     if goes_on {
         answers = parts::answers(last);
         let given = answers.given.iter().map(|(input, _)| input.clone());
-        encoder = encoder.answering(given);
+        encoder = encoder.answered(given);
         // A message that an assistant began with is called by its session.
         if let Ok(session) = last.id.parse() {
-            answers = answers.of(session);
+            answers = answers.session(session);
         }
     }
-    let answering = ResponseMode::Stream(Box::new(encoder));
-    let mut start = Start::new(request, answering).rival(dialect.rival);
+    let mode = ResponseMode::Stream(Box::new(encoder));
+    let mut start = Start::new(request, mode).concurrency(dialect.concurrency);
     if let Some(chat) = &wire.id {
         let named = (chat, trigger, &wire.message_id, last);
         let named = serde_json::to_vec(&named).map_err(|error| wrong(&error.to_string()))?;
-        let again = if trigger == REGENERATE {
-            KeyReuse::OnceEnded
+        let reuse = if trigger == REGENERATE {
+            KeyReuse::AfterEnd
         } else {
             KeyReuse::UnlessComplete
         };
         start = start
-            .keyed(SessionKey::new([&named]).again(again))
-            .same_if(named);
+            .key(SessionKey::new([&named]).reuse(reuse))
+            .identity(named);
     }
     if goes_on {
         let notes = MessageNotes {
@@ -105,7 +105,7 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
             parts: kept(&last.parts),
         };
         if !answers.given.is_empty() {
-            start = start.answering(answers);
+            start = start.answers(answers);
         }
         let json = |notes: &MessageNotes| {
             let json = serde_json::to_value(notes);
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(start.request.enabled_tools, Some(EnabledTools::All));
         assert_eq!(start.request.extra["script"]["tokens"], 3);
         assert_eq!(start.chat.as_ref().map(ChatId::as_str), Some("chat-1"));
-        assert_eq!(start.rival, Concurrency::Refuse);
+        assert_eq!(start.concurrency, Concurrency::Refuse);
         assert!(start.notes.is_empty());
     }
 
@@ -231,7 +231,7 @@ mod tests {
         asked.as_object_mut().unwrap().remove("id");
         let start = start(&asked);
         assert!(
-            matches!(start.naming, SessionNaming::Ours),
+            matches!(start.naming, SessionNaming::Generated),
             "{:?}",
             start.naming
         );

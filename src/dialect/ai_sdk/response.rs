@@ -17,8 +17,8 @@ pub const RUN_ID: HeaderName = HeaderName::from_static("x-workflow-run-id");
 const TAIL_INDEX: HeaderName = HeaderName::from_static("x-workflow-stream-tail-index");
 
 /// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
-    match answer {
+pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
+    match data {
         ResponseData::Stream {
             session,
             encoder,

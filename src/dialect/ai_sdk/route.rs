@@ -57,11 +57,11 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
             let encoder = UiMessageEncoder::after(index.unwrap_or(0));
             Ok(Intent::Read(match (RunName::parse(name), index) {
                 (Some(run), _) => {
-                    let encoder = encoder.answering(run.answered);
+                    let encoder = encoder.answered(run.answered);
                     Read::new(run.id, Position::after(run.after), Box::new(encoder))
                 }
                 (None, index) => {
-                    let encoder = encoder.with_earlier();
+                    let encoder = encoder.with_previous_parts();
                     // Who doesn't count now won't count later: it starts at the beginning each time.
                     let encoder = match index {
                         None => encoder.compact(),
@@ -86,7 +86,7 @@ fn stop(head: &Parts, name: &str) -> Result<Intent, Refusal> {
 
 /// What a body asks for.
 pub(super) fn decode(dialect: &AiSdk, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    match inputs::named(head) {
+    match inputs::parse_path(head) {
         Some((name, input)) => inputs::decode(running(name), input, body),
         None => request::decode(dialect, body).map(|start| Intent::Start(Box::new(start))),
     }

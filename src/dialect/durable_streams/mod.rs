@@ -65,12 +65,12 @@
 //! The transport gives its chat no end before the session has one, so a person can't answer an
 //! approval through it: use the dialect of the AI SDK for tools that ask.
 
-mod answer;
 mod array;
 mod encoder;
 mod items;
 mod offset;
 mod request;
+mod response;
 mod route;
 
 use std::time::Duration;
@@ -171,11 +171,11 @@ impl Dialect for DurableStreams {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        answer::refuse(refusal)
+        response::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        answer::answer(self, answer)
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        response::respond(self, data)
     }
 
     // Chunks can't be taken back.

@@ -6,9 +6,10 @@ use super::{
     offset::{Offset, malformed},
 };
 #[cfg(feature = "ai-sdk")]
+use crate::dialect::Dialect as _;
 use crate::{
     dialect::{
-        Dialect as _, Intent, Page, Problem, Read, Refusal, Route,
+        Intent, Page, Problem, Read, Refusal, Route,
         head::{content_type, parse_id},
         query::query,
     },
@@ -81,7 +82,7 @@ fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
         ElementKind::UiMessageChunks(sdk) => match sdk.route(head)? {
             Route::Known(Intent::Read(read)) => {
                 let asked = ReadContext::new(ReadKind::Reconnect);
-                let page = Page::new(read.session, Position::START, 0).remembering(asked);
+                let page = Page::new(read.session, Position::START, 0).context(asked);
                 Ok(Route::Known(Intent::Page(page)))
             }
             route => Ok(route),
@@ -93,9 +94,7 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
     match head.method {
         Method::HEAD => {
             let page = Page::new(parse_id(id)?, Position::START, 0).from_now();
-            Ok(Intent::Page(
-                page.remembering(ReadContext::new(ReadKind::Head)),
-            ))
+            Ok(Intent::Page(page.context(ReadContext::new(ReadKind::Head))))
         }
         Method::GET => {
             let id = parse_id(id)?;
@@ -124,9 +123,7 @@ fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Optio
     let mut asked = ReadContext::of(head);
     let page = match offset.unwrap_or(Offset::At(Position::START)) {
         Offset::Now => {
-            return Page::new(id, Position::START, 0)
-                .from_now()
-                .remembering(asked);
+            return Page::new(id, Position::START, 0).from_now().context(asked);
         }
         Offset::At(from) => {
             let if_none_match = head.headers.get(header::IF_NONE_MATCH);
@@ -138,8 +135,8 @@ fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Optio
             Page::new(id, from, PAGE_LIMIT)
         }
     };
-    page.folding(dialect.items(false).is_stateful())
-        .remembering(asked)
+    page.include_known(dialect.items(false).is_stateful())
+        .context(asked)
 }
 
 fn long_poll(
@@ -156,9 +153,9 @@ fn long_poll(
         Offset::Now => Page::new(id, Position::START, PAGE_LIMIT).from_now(),
     };
     let page = page
-        .folding(dialect.items(false).is_stateful())
-        .waiting(dialect.long_poll);
-    Ok(page.remembering(asked))
+        .include_known(dialect.items(false).is_stateful())
+        .wait(dialect.long_poll);
+    Ok(page.context(asked))
 }
 
 fn sse(

@@ -31,10 +31,10 @@
 //! Refusals are `application/problem+json` (RFC 9457); [`Problem`](super::Problem) has the list.
 
 mod accept;
-mod answer;
 mod ndjson;
 mod parameters;
 mod request;
+mod response;
 mod route;
 mod splice;
 mod sse;
@@ -152,8 +152,8 @@ impl Dialect for Native {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        answer::answer(answer)
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        response::respond(data)
     }
 
     fn can_restart(&self) -> bool {

@@ -14,7 +14,7 @@ use crate::{
 
 /// What the body of `POST /`, or of an answer, asks for.
 pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if let Some((id, input)) = inputs::named(head) {
+    if let Some((id, input)) = inputs::parse_path(head) {
         return inputs::decode(parse_id(id)?, input, body);
     }
     let request = chat_request(body)?;

@@ -105,13 +105,13 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
 
 /// How a start is to be answered, and under which id; its body is here.
 pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
-    let answering = match parameters::representation(head)? {
+    let mode = match parameters::representation(head)? {
         Representation::Streaming(streaming) => {
             ResponseMode::Stream(native.streaming(head, streaming)?)
         }
         Representation::Json => ResponseMode::Document,
     };
-    Ok(Start::new(request, answering).under(parameters::session_id(head)?))
+    Ok(Start::new(request, mode).session_id(parameters::session_id(head)?))
 }
 
 fn reading(
@@ -130,9 +130,9 @@ fn reading(
                 .map_or(PAGE_LIMIT, |limit| limit.clamp(1, PAGE_LIMIT_MAX));
             let wait = parameters::number(head, "wait", "whole seconds, up to 25")?
                 .map_or(Duration::ZERO, |wait| Duration::from_secs(wait as u64));
-            let page = Page::new(id, after, limit).waiting(wait.min(WAIT_MAX));
+            let page = Page::new(id, after, limit).wait(wait.min(WAIT_MAX));
             Intent::Page(if parameters::compact(head)? {
-                page.remembering(CompactContext)
+                page.context(CompactContext)
             } else {
                 page
             })

@@ -9,11 +9,8 @@ use super::{
     response::{ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
-    chat::{ChatEvent, Complete, ToolCall, Usage},
-    dialect::{
-        frames::JsonFrames,
-        text_record::{TextKind, piece},
-    },
+    chat::{ChatEvent, Complete, TextKind, ToolCall, Usage, text_content},
+    dialect::frames::JsonFrames,
     log::Chunk,
 };
 
@@ -85,7 +82,7 @@ impl ResponseFold {
 
     /// The events that a record comes to.
     pub(super) fn push(&mut self, record: &[u8], out: &mut JsonFrames) {
-        match piece(record) {
+        match text_content(record) {
             Some((TextKind::Text, content)) => self.piece(OpenItem::Text, content, out),
             Some((TextKind::Thinking, content)) => self.piece(OpenItem::Thinking, content, out),
             None => {

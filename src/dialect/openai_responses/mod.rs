@@ -158,9 +158,9 @@ impl Dialect for OpenAiResponses {
         error::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
-            ResponseData::Whole {
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
+            ResponseData::FullLog {
                 session, records, ..
             }
             | ResponseData::Aborted {
@@ -182,7 +182,7 @@ impl Dialect for OpenAiResponses {
                 response
             }
             // What isn't OpenAI's own is answered as everywhere.
-            answer => Native::new().answer(answer),
+            data => Native::new().respond(data),
         }
     }
 

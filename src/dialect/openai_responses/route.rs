@@ -85,7 +85,7 @@ fn retrieve(head: &Parts, id: SessionId) -> Result<Intent, Refusal> {
 
 fn cancel(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).answering_whole())),
+        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).full_log())),
         Method::OPTIONS => Ok(Intent::Options { allow: CANCEL }),
         _ => Err(not_allowed(CANCEL)),
     }
@@ -103,19 +103,19 @@ pub(super) fn decode(
         model: create.model.clone(),
         background: create.background,
     };
-    let answering = match (create.stream, create.background) {
+    let mode = match (create.stream, create.background) {
         (true, _) => ResponseMode::Stream(Box::new(ResponsesEncoder::from(0))),
-        (false, true) => ResponseMode::SoFar,
-        (false, false) => ResponseMode::Whole,
+        (false, true) => ResponseMode::CurrentLog,
+        (false, false) => ResponseMode::FullLog,
     };
     let mut request = create.into_request()?;
     request.model = request.model.filter(|model| !dialect.answers_to(model));
     request.enabled_tools.clone_from(&dialect.enabled_tools);
     let note = serde_json::to_value(&made).unwrap_or_default();
-    let start = Start::new(request, answering).note(ResponseIdentity::NOTE, note);
+    let start = Start::new(request, mode).note(ResponseIdentity::NOTE, note);
     let start = match key.filter(|key| !key.is_empty()) {
-        Some(key) => start.keyed(SessionKey::new(["idempotency-key", &key]).prefix(PREFIX)),
-        None => start.prefixed(PREFIX),
+        Some(key) => start.key(SessionKey::new(["idempotency-key", &key]).prefix(PREFIX)),
+        None => start.id_prefix(PREFIX),
     };
     Ok(Intent::Start(Box::new(start)))
 }
@@ -186,7 +186,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         match known("POST", &format!("/responses/{ID}/cancel")) {
-            Intent::Abort(abort) => assert!(abort.session == target && abort.whole),
+            Intent::Abort(abort) => assert!(abort.session == target && abort.full_log),
             other => panic!("{other:?}"),
         }
         assert!(matches!(
@@ -215,19 +215,16 @@ mod tests {
     #[test]
     fn a_request_says_how_it_is_answered() {
         let dialect = OpenAiResponses::new();
-        let answering = |body| start(&dialect, &[], body).answering;
+        let mode = |body| start(&dialect, &[], body).response_mode;
         assert!(matches!(
-            answering(r#"{"input":"Hi","stream":true,"background":true}"#),
+            mode(r#"{"input":"Hi","stream":true,"background":true}"#),
             ResponseMode::Stream(_)
         ));
         assert!(matches!(
-            answering(r#"{"input":"Hi","background":true}"#),
-            ResponseMode::SoFar
+            mode(r#"{"input":"Hi","background":true}"#),
+            ResponseMode::CurrentLog
         ));
-        assert!(matches!(
-            answering(r#"{"input":"Hi"}"#),
-            ResponseMode::Whole
-        ));
+        assert!(matches!(mode(r#"{"input":"Hi"}"#), ResponseMode::FullLog));
     }
 
     #[test]

@@ -26,8 +26,8 @@ const TRUE: HeaderValue = HeaderValue::from_static("true");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Response<Bytes> {
-    match answer {
+pub(super) fn respond(dialect: &DurableStreams, data: &ResponseData<'_>) -> Response<Bytes> {
+    match data {
         ResponseData::Stream { session, after, .. } => {
             let mut response = of(session, StatusCode::OK);
             sse_head(*after, response.headers_mut());
@@ -48,8 +48,8 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Res
             known,
             records,
             next,
-            memo,
-        } => match asked(memo) {
+            context,
+        } => match asked(context) {
             #[cfg(feature = "ai-sdk")]
             Some(asked) if matches!(asked.kind, ReadKind::Reconnect) => {
                 located(session, StatusCode::OK, "?message=whole")
@@ -94,8 +94,10 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
-fn asked(memo: &RequestContext) -> Option<&ReadContext> {
-    memo.as_deref().and_then(|memo| memo.downcast_ref())
+fn asked(context: &RequestContext) -> Option<&ReadContext> {
+    context
+        .as_deref()
+        .and_then(|context| context.downcast_ref())
 }
 
 /// What was read for an answer that isn't a stream.

@@ -8,7 +8,7 @@ use super::{accept::JSON, route::CompactContext};
 use crate::{
     dialect::{
         ResponseData, SessionView,
-        compact::{MOST, RunFolder},
+        compact::{MAX_BYTES, RunFolder},
         head::{describe, no_store},
     },
     log::{ChatId, Chunk, Lsn},
@@ -16,8 +16,8 @@ use crate::{
 };
 
 /// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
-    match answer {
+pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
+    match data {
         ResponseData::Stream {
             session, encoder, ..
         } => with_session(
@@ -43,10 +43,10 @@ pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
             session,
             records,
             next,
-            memo,
+            context,
             ..
         } => {
-            let folded = memo
+            let folded = context
                 .as_deref()
                 .is_some_and(<dyn Any + Send + Sync>::is::<CompactContext>);
             let body = if folded {
@@ -56,7 +56,7 @@ pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
             };
             with_session(session, StatusCode::OK, Some(JSON), body)
         }
-        ResponseData::Whole {
+        ResponseData::FullLog {
             session, records, ..
         } => with_session(
             session,
@@ -181,7 +181,7 @@ fn list(listing: &Listing) -> Bytes {
 }
 
 fn compacted(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
-    let mut runs = RunFolder::new(session.event_bytes.min(MOST));
+    let mut runs = RunFolder::new(session.event_bytes.min(MAX_BYTES));
     let mut folded = Vec::new();
     for records in records {
         runs.add(records, &mut |records| folded.push(records.clone()));
