@@ -39,7 +39,7 @@ impl Exchange {
         let Some(session) = self.find(&whole.session, Action::Read).await? else {
             return Ok(self.answer(&ResponseData::Idle));
         };
-        let until = if whole.wait {
+        let until = if whole.wait_for_end {
             ReadUntil::End
         } else {
             ReadUntil::Now

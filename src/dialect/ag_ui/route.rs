@@ -225,7 +225,7 @@ mod tests {
         match at("GET", "/?threadId=support%2042", &[]) {
             Ok(Route::Known(Intent::FullLog(whole))) => {
                 assert_eq!(whole.session, Target::Chat(ChatId::new("support 42")));
-                assert!(!whole.wait);
+                assert!(!whole.wait_for_end);
             }
             other => panic!("{other:?}"),
         }

@@ -15,7 +15,7 @@ use crate::{
     store::{Listed, Listing},
 };
 
-/// The response to what was granted; a stream's body is the encoder's.
+/// Returns the response to a granted request. The encoder writes the body of a stream.
 pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
     match data {
         ResponseData::Stream {
@@ -30,7 +30,7 @@ pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
             with_session(session, StatusCode::NO_CONTENT, None, Bytes::new())
         }
         ResponseData::Idle | ResponseData::Deleted { .. } => bare(StatusCode::NO_CONTENT),
-        // Who attaches by repeating a start is answered as the first time.
+        // A start that attaches gets the response of the first one.
         ResponseData::Document { session, .. } => {
             let created = StatusCode::CREATED;
             let mut response = with_session(session, created, Some(JSON), document(session));
@@ -46,11 +46,11 @@ pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
             context,
             ..
         } => {
-            let folded = context
+            let compacted = context
                 .as_deref()
                 .is_some_and(<dyn Any + Send + Sync>::is::<CompactContext>);
-            let body = if folded {
-                page(session, &compacted(session, records), next.lsn)
+            let body = if compacted {
+                page(session, &fold_runs(session, records), next.lsn)
             } else {
                 page(session, records, next.lsn)
             };
@@ -180,7 +180,7 @@ fn list(listing: &Listing) -> Bytes {
     })
 }
 
-fn compacted(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
+fn fold_runs(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
     let mut runs = RunFolder::new(session.event_bytes.min(MAX_BYTES));
     let mut folded = Vec::new();
     for records in records {

@@ -175,7 +175,7 @@ mod tests {
     fn what_is_asked_of_a_response() {
         let target = Target::Id(ID.parse().unwrap());
         match known("GET", &format!("/responses/{ID}")) {
-            Intent::FullLog(whole) => assert!(whole.session == target && !whole.wait),
+            Intent::FullLog(whole) => assert!(whole.session == target && !whole.wait_for_end),
             other => panic!("{other:?}"),
         }
         match known(
