@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What the body of `POST /` asks for. The answer names the stream; who wants it reads it.
+/// Decodes the body of `POST /`. The response names the stream, for the client to read.
 pub(super) fn decode(
     dialect: &DurableStreams,
     head: &Parts,

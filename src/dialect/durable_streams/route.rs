@@ -19,14 +19,14 @@ use crate::{
 const ROOT: &str = "POST, OPTIONS";
 const STREAM: &str = "GET, HEAD, OPTIONS";
 
-/// The most elements of an answer that isn't a stream; its bytes are bounded too.
+/// The maximum number of elements in a response that isn't a stream. Its bytes are bounded too.
 const PAGE_LIMIT: usize = 10_000;
 
-/// What the answer to a page must know of what was asked.
+/// The facts of a read request that its response needs.
 #[derive(Debug)]
 pub(super) struct ReadContext {
     pub(super) kind: ReadKind,
-    /// Whether the client has nothing of the message yet.
+    /// True if the client has nothing of the message yet.
     pub(super) whole_message: bool,
     /// The next cursor.
     pub(super) cursor: u64,
@@ -34,28 +34,28 @@ pub(super) struct ReadContext {
 
 #[derive(Debug)]
 pub(super) enum ReadKind {
-    /// What is there, from an offset that stays what it is.
+    /// A read of the existing elements, from a fixed offset.
     CatchUp {
         from: Position,
         if_none_match: Option<String>,
     },
-    /// Nothing of what is there.
+    /// A read from the current end.
     Now,
     LongPoll,
     Head,
-    /// Where the stream is.
+    /// A request for the URL of the stream.
     #[cfg(feature = "ai-sdk")]
     Reconnect,
 }
 
-/// What the head asks for.
+/// Decodes the head of a request.
 pub(super) fn route(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let path = path.strip_prefix('/').unwrap_or(path);
     match path.split_once('/') {
         None if path.is_empty() => root(head),
         None => stream(dialect, head, path).map(Route::Known),
-        Some(_) => beneath(dialect, head),
+        Some(_) => chat(dialect, head),
     }
 }
 
@@ -67,12 +67,15 @@ fn root(head: &Parts) -> Result<Route, Refusal> {
     }
 }
 
-/// What clients of the AI SDK ask of a chat.
+/// Decodes the head of a request for a chat, by clients of the AI SDK.
 #[cfg_attr(
     not(feature = "ai-sdk"),
-    expect(unused_variables, reason = "only the AI SDK's clients have such paths")
+    expect(
+        unused_variables,
+        reason = "only clients of the AI SDK use these paths"
+    )
 )]
-fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
+fn chat(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
     match &dialect.elements {
         ElementKind::Events => Err(Refusal::new(
             Problem::NoSuchRoute,
@@ -81,8 +84,8 @@ fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
         #[cfg(feature = "ai-sdk")]
         ElementKind::UiMessageChunks(sdk) => match sdk.route(head)? {
             Route::Known(Intent::Read(read)) => {
-                let asked = ReadContext::new(ReadKind::Reconnect);
-                let page = Page::new(read.session, Position::START, 0).context(asked);
+                let context = ReadContext::new(ReadKind::Reconnect);
+                let page = Page::new(read.session, Position::START, 0).context(context);
                 Ok(Route::Known(Intent::Page(page)))
             }
             route => Ok(route),
@@ -106,11 +109,11 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
                 }
                 (Some("sse"), Some(offset)) => Ok(Intent::Read(sse(dialect, head, id, offset)?)),
                 (Some("long-poll" | "sse"), None) => Err(malformed(
-                    "a live read says where it begins: `offset=-1` for the start, `now` for the end",
+                    "a live read needs an offset: `offset=-1` for the start, `now` for the end",
                 )),
                 (Some(_), _) => Err(Refusal::new(
                     Problem::MalformedParameter,
-                    "`live` is `long-poll` or `sse`; leave it out for what is there by now",
+                    "`live` is `long-poll` or `sse`; leave it out to read the existing elements",
                 )),
             }
         }
@@ -120,15 +123,17 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
 }
 
 fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Option<Offset>) -> Page {
-    let mut asked = ReadContext::of(head);
+    let mut context = ReadContext::of(head);
     let page = match offset.unwrap_or(Offset::At(Position::START)) {
         Offset::Now => {
-            return Page::new(id, Position::START, 0).from_now().context(asked);
+            return Page::new(id, Position::START, 0)
+                .from_now()
+                .context(context);
         }
         Offset::At(from) => {
             let if_none_match = head.headers.get(header::IF_NONE_MATCH);
             let if_none_match = if_none_match.and_then(|value| value.to_str().ok());
-            asked.kind = ReadKind::CatchUp {
+            context.kind = ReadKind::CatchUp {
                 from,
                 if_none_match: if_none_match.map(str::to_owned),
             };
@@ -136,7 +141,7 @@ fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Optio
         }
     };
     page.include_known(dialect.items(false).is_stateful())
-        .context(asked)
+        .context(context)
 }
 
 fn long_poll(
@@ -145,9 +150,9 @@ fn long_poll(
     id: SessionId,
     offset: Offset,
 ) -> Result<Page, Refusal> {
-    let mut asked = ReadContext::of(head);
-    asked.kind = ReadKind::LongPoll;
-    asked.cursor = cursor(head)?;
+    let mut context = ReadContext::of(head);
+    context.kind = ReadKind::LongPoll;
+    context.cursor = cursor(head)?;
     let page = match offset {
         Offset::At(position) => Page::new(id, position, PAGE_LIMIT),
         Offset::Now => Page::new(id, Position::START, PAGE_LIMIT).from_now(),
@@ -155,7 +160,7 @@ fn long_poll(
     let page = page
         .include_known(dialect.items(false).is_stateful())
         .wait(dialect.long_poll);
-    Ok(page.context(asked))
+    Ok(page.context(context))
 }
 
 fn sse(
@@ -172,7 +177,7 @@ fn sse(
     })
 }
 
-/// The cursor after the one that the client has.
+/// Returns the cursor after the one of the client.
 fn cursor(head: &Parts) -> Result<u64, Refusal> {
     match query(head, "cursor") {
         None => Ok(1),
@@ -241,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_begins_where_it_is_told() {
+    fn a_read_begins_at_its_offset() {
         assert_eq!(page("").after, Position::START);
         assert_eq!(page("?offset=-1").after, Position::START);
         assert_eq!(page("?offset=7").after.lsn.get(), 7);
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_read_must_say_where_it_begins() {
+    fn a_live_read_needs_an_offset() {
         for query in ["live=sse", "live=long-poll", "live=sse&offset="] {
             let uri = format!("/{ID}?{query}");
             assert_eq!(problem("GET", &uri), Problem::MalformedCursor, "{query}");
@@ -286,7 +291,7 @@ mod tests {
 
     #[cfg(feature = "ai-sdk")]
     #[test]
-    fn a_chat_is_asked_where_its_stream_is() {
+    fn a_reconnect_requests_the_url_of_the_stream() {
         let (head, ()) = Request::get("/chat-1/stream")
             .body(())
             .unwrap()
