@@ -1,4 +1,4 @@
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::{Encoder, Start, Target};
 use crate::{
@@ -131,8 +131,8 @@ pub struct List {
     pub status: Option<StatusFilter>,
     /// The token of the previous page.
     pub after: Option<String>,
-    /// The maximum number of sessions in a page; 0 means the default of the store.
-    pub limit: usize,
+    /// The maximum number of sessions in a page; `None` for the default of the store.
+    pub limit: Option<NonZeroUsize>,
 }
 
 impl Read {

@@ -24,7 +24,7 @@ impl Redis {
         } else {
             0
         };
-        let content = if most == 0 { &[] } else { &answer.content[..] };
+        let content = if most == 0 { &[] } else { answer.encoded() };
         let call = scripts
             .answer
             .on([keys.session(id), keys.info(id), keys.answers(id)])
