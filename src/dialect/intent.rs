@@ -60,17 +60,24 @@ pub enum Intent {
 pub struct Read {
     /// The session.
     pub session: Target,
-    /// The position up to which the client has the records.
-    pub after: Position,
-    /// True if the encoder gets the record at `after` too. Default false.
+    /// The start of the read.
+    pub from: ReadFrom,
+    /// True if the encoder gets the record at the position of `from` too. Default false.
     ///
     /// For dialects in which a record may have several frames, of which the client has some. A reader
     /// at the terminal event then gets a stream and not [`ResponseData::AtEnd`](super::ResponseData).
     pub inclusive: bool,
-    /// True if the client wants future records only; `after` is ignored then. Default false.
-    pub from_now: bool,
     /// The encoder of the stream.
     pub encoder: Box<dyn Encoder>,
+}
+
+/// The start of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// After a position, up to which the client has the records.
+    After(Position),
+    /// After the last record at the time of the request. The client gets future records only.
+    Now,
 }
 
 /// A request for a page of a session.
@@ -79,10 +86,8 @@ pub struct Read {
 pub struct Page {
     /// The session.
     pub session: Target,
-    /// The position up to which the client has the records.
-    pub after: Position,
-    /// True if the client wants future records only; `after` is ignored then. Default false.
-    pub from_now: bool,
+    /// The start of the page.
+    pub from: ReadFrom,
     /// The maximum number of events in the page.
     pub limit: usize,
     /// True if the response data includes the records that the client has, because the encoding of a
@@ -135,14 +140,23 @@ pub struct List {
     pub limit: Option<NonZeroUsize>,
 }
 
+impl From<Position> for ReadFrom {
+    fn from(position: Position) -> Self {
+        Self::After(position)
+    }
+}
+
 impl Read {
-    /// Creates a request for the records after a position.
-    pub fn new(session: impl Into<Target>, after: Position, encoder: Box<dyn Encoder>) -> Self {
+    /// Creates a request for the records after a position, or with [`ReadFrom::Now`] for future ones.
+    pub fn new(
+        session: impl Into<Target>,
+        from: impl Into<ReadFrom>,
+        encoder: Box<dyn Encoder>,
+    ) -> Self {
         Self {
             session: session.into(),
-            after,
+            from: from.into(),
             inclusive: false,
-            from_now: false,
             encoder,
         }
     }
@@ -152,32 +166,20 @@ impl Read {
         self.inclusive = true;
         self
     }
-
-    /// Requests future records only.
-    pub fn from_now(mut self) -> Self {
-        self.from_now = true;
-        self
-    }
 }
 
 impl Page {
-    /// Creates a request for up to `limit` events after a position, without waiting.
-    pub fn new(session: impl Into<Target>, after: Position, limit: usize) -> Self {
+    /// Creates a request for up to `limit` events after a position, or with [`ReadFrom::Now`] for future
+    /// ones, without waiting.
+    pub fn new(session: impl Into<Target>, from: impl Into<ReadFrom>, limit: usize) -> Self {
         Self {
             session: session.into(),
-            after,
-            from_now: false,
+            from: from.into(),
             limit,
             include_known: false,
             wait: Duration::ZERO,
             context: None,
         }
-    }
-
-    /// Requests future records only.
-    pub fn from_now(mut self) -> Self {
-        self.from_now = true;
-        self
     }
 
     /// Sets whether the response data includes the records that the client has.

@@ -2,12 +2,13 @@
 //!
 //! ```
 //! use http::Request;
-//! use unbroken::dialect::{Dialect, Intent, Native, Route};
+//! use unbroken::dialect::{Cursor, Dialect, Intent, Native, ReadFrom, Route};
 //!
 //! let (head, ()) = Request::get("/0123456789abcdefghjkmnpqrs?after=7").body(())?.into_parts();
 //! let Ok(Route::Known(Intent::Read(read))) = Native::new().route(&head) else { panic!() };
-//! assert_eq!(read.after.lsn.get(), 7);
-//! # Ok::<_, http::Error>(())
+//! let Cursor(after) = "7".parse()?;
+//! assert_eq!(read.from, ReadFrom::After(after));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! A [`Dialect`] turns a request into an [`Intent`], and the result into a response. It does no I/O:
@@ -102,7 +103,7 @@ pub use self::{
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
-    intent::{Abort, FullLog, Intent, List, Page, Read, RequestContext, Route},
+    intent::{Abort, FullLog, Intent, List, Page, Read, ReadFrom, RequestContext, Route},
     key::{KeyReuse, SessionKey},
     native::Native,
     refusal::{Problem, Refusal},

@@ -170,7 +170,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::Target;
+    use crate::dialect::{ReadFrom, Target};
 
     const RUN: &str = "run-1764133345123-k3j5x9";
 
@@ -184,8 +184,8 @@ mod tests {
 
     fn reads(route: Result<Route, Refusal>) -> (String, u64) {
         match route {
-            Ok(Route::Known(Intent::Read(read))) => match read.session {
-                Target::Id(id) => (id.to_string(), read.after.lsn.get()),
+            Ok(Route::Known(Intent::Read(read))) => match (read.session, read.from) {
+                (Target::Id(id), ReadFrom::After(after)) => (id.to_string(), after.lsn.get()),
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),

@@ -9,7 +9,7 @@ use super::{
 use crate::dialect::Dialect as _;
 use crate::{
     dialect::{
-        Intent, Page, Problem, Read, Refusal, Route,
+        Intent, Page, Problem, Read, ReadFrom, Refusal, Route,
         head::{content_type, parse_id},
         query::query,
     },
@@ -96,7 +96,7 @@ fn chat(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
 fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
         Method::HEAD => {
-            let page = Page::new(parse_id(id)?, Position::START, 0).from_now();
+            let page = Page::new(parse_id(id)?, ReadFrom::Now, 0);
             Ok(Intent::Page(page.context(ReadContext::new(ReadKind::Head))))
         }
         Method::GET => {
@@ -126,9 +126,7 @@ fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Optio
     let mut context = ReadContext::of(head);
     let page = match offset.unwrap_or(Offset::At(Position::START)) {
         Offset::Now => {
-            return Page::new(id, Position::START, 0)
-                .from_now()
-                .context(context);
+            return Page::new(id, ReadFrom::Now, 0).context(context);
         }
         Offset::At(from) => {
             let if_none_match = head.headers.get(header::IF_NONE_MATCH);
@@ -155,7 +153,7 @@ fn long_poll(
     context.cursor = cursor(head)?;
     let page = match offset {
         Offset::At(position) => Page::new(id, position, PAGE_LIMIT),
-        Offset::Now => Page::new(id, Position::START, PAGE_LIMIT).from_now(),
+        Offset::Now => Page::new(id, ReadFrom::Now, PAGE_LIMIT),
     };
     let page = page
         .include_known(dialect.items(false).is_stateful())
@@ -173,7 +171,7 @@ fn sse(
     let encoder = DurableStreamEncoder::new(items, cursor(head)?, dialect.connection);
     Ok(match offset {
         Offset::At(position) => Read::new(id, position, Box::new(encoder)),
-        Offset::Now => Read::new(id, Position::START, Box::new(encoder)).from_now(),
+        Offset::Now => Read::new(id, ReadFrom::Now, Box::new(encoder)),
     })
 }
 
@@ -223,7 +221,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::Target;
+    use crate::{dialect::Target, log::Lsn};
 
     const ID: &str = "0123456789abcdefghjkmnpqrs";
 
@@ -247,17 +245,19 @@ mod tests {
 
     #[test]
     fn a_read_begins_at_its_offset() {
-        assert_eq!(page("").after, Position::START);
-        assert_eq!(page("?offset=-1").after, Position::START);
-        assert_eq!(page("?offset=7").after.lsn.get(), 7);
-        assert!(page("?offset=now").from_now);
+        const START: ReadFrom = ReadFrom::After(Position::START);
+        assert_eq!(page("").from, START);
+        assert_eq!(page("?offset=-1").from, START);
+        let seven = ReadFrom::After(Position::after(Lsn::new(7)));
+        assert_eq!(page("?offset=7").from, seven);
+        assert_eq!(page("?offset=now").from, ReadFrom::Now);
         assert_eq!(page("?offset=7").wait, Duration::ZERO);
         let wait = page("?offset=7&live=long-poll").wait;
         assert_eq!(wait, Duration::from_secs(20));
         match at("GET", &format!("/{ID}?offset=7&live=sse")) {
             Ok(Route::Known(Intent::Read(read))) => {
                 assert_eq!(read.session, Target::Id(ID.parse().unwrap()));
-                assert_eq!(read.after.lsn.get(), 7);
+                assert_eq!(read.from, seven);
                 assert_eq!(read.encoder.lifetime(), Some(Duration::from_secs(60)));
             }
             other => panic!("{other:?}"),

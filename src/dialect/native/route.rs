@@ -164,7 +164,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::Target;
+    use crate::dialect::{ReadFrom, Target};
 
     const ID: &str = "0123456789abcdefghjkmnpqrs";
 
@@ -187,9 +187,16 @@ mod tests {
         }
     }
 
+    fn lsn_of(read: &Read) -> u64 {
+        match read.from {
+            ReadFrom::After(position) => position.lsn.get(),
+            ReadFrom::Now => panic!("{read:?}"),
+        }
+    }
+
     fn cursor(uri: &str, headers: &[(&str, &str)]) -> u64 {
         match at("GET", uri, headers) {
-            Ok(Route::Known(Intent::Read(read))) => read.after.lsn.get(),
+            Ok(Route::Known(Intent::Read(read))) => lsn_of(&read),
             other => panic!("{other:?}"),
         }
     }
@@ -216,12 +223,12 @@ mod tests {
         let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &[]) else {
             panic!()
         };
-        assert_eq!((id_of(&read), read.after.lsn.get()), (ID, 5));
+        assert_eq!((id_of(&read), lsn_of(&read)), (ID, 5));
         let headers = [("x-session-id", other), ("x-last-lsn", "6")];
         let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &headers) else {
             panic!()
         };
-        assert_eq!((id_of(&read), read.after.lsn.get()), (other, 6));
+        assert_eq!((id_of(&read), lsn_of(&read)), (other, 6));
     }
 
     #[test]
@@ -271,7 +278,7 @@ mod tests {
         let Ok(Route::Known(Intent::Read(read))) = at("POST", "/", &same) else {
             panic!()
         };
-        assert_eq!((id_of(&read), read.after.lsn.get()), (ID, 3));
+        assert_eq!((id_of(&read), lsn_of(&read)), (ID, 3));
     }
 
     #[test]

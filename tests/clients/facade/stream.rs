@@ -98,8 +98,8 @@ impl Source for Posted {
         cx: &mut Context<'_>,
         out: &mut BytesMut,
     ) -> Poll<Option<Mark>> {
-        self.0.poll_recv(cx).map(|sender| {
-            out.extend_from_slice(&sender?);
+        self.0.poll_recv(cx).map(|record| {
+            out.extend_from_slice(&record?);
             Some(Mark::Event)
         })
     }
