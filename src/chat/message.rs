@@ -88,7 +88,7 @@ impl Message {
     }
 
     /// The same message, with the tools that the assistant asked for.
-    pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
+    pub fn tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
         self.tool_calls = calls.into_iter().collect();
         self
     }
@@ -132,7 +132,7 @@ mod tests {
     fn a_message_has_the_field_names_that_every_model_knows() {
         let text = serde_json::to_string(&[
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([ToolCall::new("c1", "now", Value::Null)]),
+            Message::assistant("").tool_calls([ToolCall::new("c1", "now", Value::Null)]),
             Message::tool("c1", "noon"),
         ])
         .unwrap();

@@ -45,6 +45,7 @@
 //! tower's timeout and concurrency limit cover the service's future, which is done when the stream
 //! begins, not the stream behind it.
 
+pub(crate) mod as_json;
 mod definition;
 mod error;
 mod event;

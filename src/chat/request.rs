@@ -8,6 +8,7 @@ use super::{
     EnabledTools, Inputs, IsomorphicClientOutput, IsomorphicTool, Message, Role, ToolDefinition,
     ToolRuns, Transcript,
 };
+use crate::log::{ChatId, Owner, SessionId};
 
 /// What a client asks of a provider.
 ///
@@ -29,8 +30,12 @@ pub struct ChatRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The conversation's name, for the application.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chat_id: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "super::as_json::chat_id"
+    )]
+    pub chat_id: Option<ChatId>,
     /// Which of the server's tools may be used; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled_tools: Option<EnabledTools>,
@@ -62,10 +67,10 @@ pub struct ChatRequest {
     pub so_far: Option<Arc<Transcript>>,
     /// The session that the answer is for.
     #[serde(skip)]
-    pub session_id: Option<Arc<str>>,
+    pub session_id: Option<SessionId>,
     /// Whom the session belongs to, as the application's access policy names them.
     #[serde(skip)]
-    pub owner: Option<Arc<str>>,
+    pub owner: Option<Owner>,
     /// What the layers above left on the HTTP request. Absent after a restart from the store.
     #[serde(skip)]
     pub extensions: Extensions,
@@ -148,7 +153,7 @@ mod tests {
             "script": {"text": "Hello"}
         });
         let request: ChatRequest = serde_json::from_value(wire.clone()).unwrap();
-        assert_eq!(request.chat_id.as_deref(), Some("c"));
+        assert_eq!(request.chat_id, Some("c".into()));
         assert_eq!(request.enabled_tools, Some(EnabledTools::All));
         assert!(request.isomorphic_client_outputs[0].uses_handoff);
         assert_eq!(request.extra["script"]["text"], "Hello");
@@ -158,7 +163,7 @@ mod tests {
     #[test]
     fn whom_it_serves_is_not_part_of_the_wire() {
         let mut request = ChatRequest::from_user("Hi");
-        request.session_id = Some("s".into());
+        request.session_id = Some(SessionId::random());
         request.owner = Some("o".into());
         request.extensions.insert(7_u8);
         assert_eq!(

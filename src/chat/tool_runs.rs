@@ -84,7 +84,7 @@ impl ToolRuns {
             }
             ChatEvent::InputRequest(request) => {
                 if let (InputKind::Approval, Some(id)) = (&request.kind, &request.call_id)
-                    && let Some(at) = self.of(id)
+                    && let Some(at) = self.find(id)
                 {
                     self.approvals.insert(request.input_id.clone(), at);
                 }
@@ -123,7 +123,7 @@ impl ToolRuns {
     /// The run of a call that the request brought, for its second half; a new one if the log doesn't
     /// know it.
     pub fn begin(&mut self, call_id: &str, name: &str) -> usize {
-        if let Some(at) = self.of(call_id) {
+        if let Some(at) = self.find(call_id) {
             return at;
         }
         let at = self.add(name, Value::Null);
@@ -133,7 +133,7 @@ impl ToolRuns {
     }
 
     /// The run that a call stands for, if there is one.
-    pub fn of(&self, call_id: &str) -> Option<usize> {
+    pub fn find(&self, call_id: &str) -> Option<usize> {
         let asked = self.asked.get(call_id);
         asked.or_else(|| self.brought.get(call_id)).copied()
     }
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn an_approval_belongs_to_the_run_that_it_was_asked_for() {
         let id = || "q".parse::<InputId>().unwrap();
-        let asked = InputRequest::approval(id(), "Pay?").with_call("1", "pay", json!({}));
+        let asked = InputRequest::approval(id(), "Pay?").tool_call("1", "pay", json!({}));
         let mut runs: ToolRuns = [
             ChatEvent::tool_calls([call("1", 5), call("2", 6)]),
             asked.into(),

@@ -78,11 +78,11 @@ impl Transcript {
                 self.end_turn();
             }
             ChatEvent::ToolResult(result) => {
-                self.hear_outcome();
+                self.record_outcome();
                 self.tool_results.push(ToolResult::clone(result));
             }
             ChatEvent::ToolError(error) => {
-                self.hear_outcome();
+                self.record_outcome();
                 self.tool_errors.push(ToolError::clone(error));
             }
             ChatEvent::InputRequest(request) => self.inputs.push(Input {
@@ -96,7 +96,7 @@ impl Transcript {
                 }
             }
             ChatEvent::IsomorphicHandoff(handoff) => {
-                self.hear_outcome();
+                self.record_outcome();
                 self.handoffs.push(IsomorphicHandoff::clone(handoff));
             }
             ChatEvent::ConversationState(event) => {
@@ -121,7 +121,7 @@ impl Transcript {
 
     /// The assistant's message: its text, and the tools that it asked for.
     pub fn message(&self) -> Message {
-        Message::assistant(self.text.clone()).with_tool_calls(self.tool_calls.iter().cloned())
+        Message::assistant(self.text.clone()).tool_calls(self.tool_calls.iter().cloned())
     }
 
     /// The text so far.
@@ -277,10 +277,10 @@ mod tests {
             1 => "[ab]".prop_map(|id| {
                 InputResolved::new(id.parse().unwrap(), InputOutcome::Decline).into()
             }),
-            1 => Just(ToolProgress::new("a", "t").with_message("soon").into()),
+            1 => Just(ToolProgress::new("a", "t").message("soon").into()),
             1 => Just(ChatEvent::custom("mood", json!("good"))),
             1 => Just(ChatEvent::restarted("again")),
-            1 => Just(Complete::new().with_text("whole").with_usage(Usage::new(1, 2)).into()),
+            1 => Just(Complete::new().text("whole").usage(Usage::new(1, 2)).into()),
             1 => Just(ChatEvent::aborted()),
             1 => Just(ChatEvent::error(ErrorCode::Provider, "no")),
         ]
@@ -346,8 +346,8 @@ mod tests {
             ChatEvent::tool_result("1", "now", "noon"),
             ChatEvent::text("noon."),
             Complete::new()
-                .with_usage(Usage::new(5, 7))
-                .with_finish_reason(FinishReason::Length)
+                .usage(Usage::new(5, 7))
+                .finish_reason(FinishReason::Length)
                 .into(),
             ChatEvent::text("too late"),
         ]
@@ -355,7 +355,7 @@ mod tests {
         .collect();
         assert_eq!(
             transcript.message(),
-            Message::assistant("It is noon.").with_tool_calls([call])
+            Message::assistant("It is noon.").tool_calls([call])
         );
         assert_eq!(transcript.thinking(), "Hm. Well.");
         assert_eq!(transcript.tool_results()[0].content, "noon");
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn the_text_of_the_ending_counts_only_where_nothing_was_streamed() {
-        let end = ChatEvent::from(Complete::new().with_text("Hello"));
+        let end = ChatEvent::from(Complete::new().text("Hello"));
         let alone: Transcript = [&end].into_iter().collect();
         assert_eq!(alone.text(), "Hello");
         let streamed: Transcript = [&ChatEvent::text("Hello, streamed"), &end]

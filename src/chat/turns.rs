@@ -38,7 +38,7 @@ impl Transcript {
 
     // The first outcome of a turn's calls: all that was said before it belongs to that turn. To be
     // called before the outcome is taken in.
-    pub(super) fn hear_outcome(&mut self) {
+    pub(super) fn record_outcome(&mut self) {
         let outcomes = self.outcomes();
         if let Some(last) = self.turns.last_mut()
             && last.outcomes == outcomes
@@ -71,7 +71,7 @@ impl Transcript {
     /// assert_eq!(
     ///     transcript.messages(),
     ///     [
-    ///         Message::assistant("Let me look. ").with_tool_calls([call]),
+    ///         Message::assistant("Let me look. ").tool_calls([call]),
     ///         Message::tool("1", "noon"),
     ///         Message::assistant("It is noon."),
     ///     ]
@@ -93,7 +93,7 @@ impl Transcript {
         for turn in turns {
             let asked = &self.tool_calls[calls..turn.calls];
             let said = &self.text[text..turn.text];
-            messages.push(Message::assistant(said).with_tool_calls(asked.iter().cloned()));
+            messages.push(Message::assistant(said).tool_calls(asked.iter().cloned()));
             messages.extend(asked.iter().filter_map(|call| self.outcome(&call.id)));
             (text, calls) = (turn.text, turn.calls);
         }
@@ -107,7 +107,7 @@ impl Transcript {
     /// asked for another turn before it was told all outcomes of this one. Where every call has its
     /// outcome, it is the last turn, unless the model has spoken after it.
     #[cfg(feature = "tools")]
-    pub(crate) fn whole_turns(&self) -> (Vec<Message>, Option<(&str, &[ToolCall])>) {
+    pub(crate) fn finished_turns(&self) -> (Vec<Message>, Option<(&str, &[ToolCall])>) {
         let before = |at: usize| match at.checked_sub(1) {
             Some(before) => (self.turns[before].text, self.turns[before].calls),
             None => (0, 0),
@@ -121,7 +121,7 @@ impl Transcript {
             self.turns
                 .len()
                 .checked_sub(1)
-                .filter(|_| self.last_turn().is_silent())
+                .filter(|_| self.last_turn().has_no_text())
         };
         let Some(open) = unknown.or_else(silent) else {
             return (self.messages_of(&self.turns), None);
@@ -148,13 +148,13 @@ impl Transcript {
     }
 
     #[cfg(feature = "tools")]
-    fn is_silent(&self) -> bool {
+    fn has_no_text(&self) -> bool {
         self.text.is_empty() && self.thinking.is_empty()
     }
 
     /// Whether it says what came of a call.
     #[cfg(feature = "tools")]
-    pub(crate) fn knows(&self, call_id: &str) -> bool {
+    pub(crate) fn has_outcome(&self, call_id: &str) -> bool {
         self.outcome(call_id).is_some() || self.handoffs.iter().any(|it| it.call_id == call_id)
     }
 
@@ -193,10 +193,10 @@ mod tests {
         assert_eq!(
             transcript.messages(),
             [
-                Message::assistant("One.").with_tool_calls([call("1"), call("2")]),
+                Message::assistant("One.").tool_calls([call("1"), call("2")]),
                 Message::tool("1", "noon"),
                 Message::tool_failed("2", "no clock"),
-                Message::assistant("").with_tool_calls([call("3")]),
+                Message::assistant("").tool_calls([call("3")]),
                 Message::assistant("Two."),
             ]
         );
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(
             transcript.messages(),
             [
-                Message::assistant("I look.").with_tool_calls([call("1")]),
+                Message::assistant("I look.").tool_calls([call("1")]),
                 Message::tool("1", "noon"),
                 Message::assistant("It is noon."),
             ]
@@ -240,13 +240,13 @@ mod tests {
         let both = [call("1"), call("2")];
         for (stored, text) in [(1, ""), (2, "One. "), (4, "One. Two."), (5, "One. Two.")] {
             let transcript: Transcript = log[..stored].iter().collect();
-            let (messages, open) = transcript.whole_turns();
+            let (messages, open) = transcript.finished_turns();
             assert_eq!(messages, [], "{stored}");
             let calls = &both[..if stored < 3 { 1 } else { 2 }];
             assert_eq!(open, Some((text, calls)), "{stored}");
         }
         let transcript: Transcript = log.iter().collect();
-        let (messages, open) = transcript.whole_turns();
+        let (messages, open) = transcript.finished_turns();
         assert_eq!((messages.len(), open), (4, None));
         assert_eq!(transcript.last_turn().text(), "Three.");
     }

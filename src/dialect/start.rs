@@ -98,7 +98,7 @@ impl Start {
     pub fn new(request: ChatRequest, answering: ResponseMode) -> Self {
         Self {
             naming: SessionNaming::Ours,
-            chat: request.chat_id.as_deref().map(ChatId::new),
+            chat: request.chat_id.clone(),
             request,
             answering,
             same: None,

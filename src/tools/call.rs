@@ -18,6 +18,7 @@ use crate::{
         Custom, Input, InputAction, InputAnswer, InputId, InputKind, InputOutcome, InputRequest,
         InputResolved, Inputs, ToolProgress,
     },
+    log::{ChatId, Owner, SessionId},
 };
 
 /// One call of a tool: for whom it runs, and how it talks to people meanwhile.
@@ -29,30 +30,30 @@ pub struct Call {
 }
 
 struct CallInner {
-    about: CallInfo,
-    outbox: EventSender,
-    place: Arc<CallSlot>,
+    info: CallInfo,
+    events: EventSender,
+    slot: Arc<CallSlot>,
     clock: CallClock,
     // The questions of this call that the log has from before the session was taken over.
     asked: Vec<Input>,
     asks: AtomicUsize,
 }
 
-/// What a call is, and whom it serves.
+/// What a call is, and whom it scope.
 #[derive(Clone)]
 pub(super) struct CallInfo {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: Value,
     pub(super) key: String,
-    pub(super) serves: Arc<CallScope>,
+    pub(super) scope: Arc<CallScope>,
 }
 
 /// Whom the tools of one answer serve.
 pub(super) struct CallScope {
-    pub(super) session_id: Option<Arc<str>>,
-    pub(super) owner: Option<Arc<str>>,
-    pub(super) chat_id: Option<String>,
+    pub(super) session_id: Option<SessionId>,
+    pub(super) owner: Option<Owner>,
+    pub(super) chat_id: Option<ChatId>,
     pub(super) extensions: Extensions,
     pub(super) inputs: Inputs,
     pub(super) input_timeout: Duration,
@@ -60,17 +61,17 @@ pub(super) struct CallScope {
 
 impl Call {
     pub(super) fn new(
-        about: CallInfo,
-        outbox: EventSender,
-        place: Arc<CallSlot>,
+        info: CallInfo,
+        events: EventSender,
+        slot: Arc<CallSlot>,
         timeout: Duration,
         asked: Vec<Input>,
     ) -> Self {
         Self {
             inner: Arc::new(CallInner {
-                about,
-                outbox,
-                place,
+                info,
+                events,
+                slot,
                 clock: CallClock::new(timeout),
                 asked,
                 asks: AtomicUsize::new(0),
@@ -80,50 +81,50 @@ impl Call {
 
     /// Its id, as in `tool_calls`. Within a session no other call has it.
     pub fn id(&self) -> &str {
-        &self.inner.about.id
+        &self.inner.info.id
     }
 
     /// The tool's name.
     pub fn tool(&self) -> &str {
-        &self.inner.about.name
+        &self.inner.info.name
     }
 
     /// What the model called it with.
     pub fn arguments(&self) -> &Value {
-        &self.inner.about.arguments
+        &self.inner.info.arguments
     }
 
     /// Names what this call does, for services that do a thing once for each key: the same when the
     /// call is made again after a crash, another for any other call. Without a session it is of use
     /// only within this answer.
     pub fn idempotency_key(&self) -> &str {
-        &self.inner.about.key
+        &self.inner.info.key
     }
 
     /// The session that the answer is for.
-    pub fn session_id(&self) -> Option<&str> {
-        self.inner.about.serves.session_id.as_deref()
+    pub fn session_id(&self) -> Option<&SessionId> {
+        self.inner.info.scope.session_id.as_ref()
     }
 
     /// Whom the session belongs to, as the application's access policy names them.
-    pub fn owner(&self) -> Option<&str> {
-        self.inner.about.serves.owner.as_deref()
+    pub fn owner(&self) -> Option<&Owner> {
+        self.inner.info.scope.owner.as_ref()
     }
 
     /// The conversation's name, as the client gave it.
-    pub fn chat_id(&self) -> Option<&str> {
-        self.inner.about.serves.chat_id.as_deref()
+    pub fn chat_id(&self) -> Option<&ChatId> {
+        self.inner.info.scope.chat_id.as_ref()
     }
 
     /// What the layers above left on the HTTP request. Absent after a restart from the store.
     pub fn extensions(&self) -> &Extensions {
-        &self.inner.about.serves.extensions
+        &self.inner.info.scope.extensions
     }
 
     /// Tells clients what the tool does now. Left out where nobody takes it fast enough.
     pub fn progress(&self, message: impl Into<String>) {
-        let progress = ToolProgress::new(self.id(), self.tool()).with_message(message);
-        self.inner.outbox.try_say(progress);
+        let progress = ToolProgress::new(self.id(), self.tool()).message(message);
+        self.inner.events.try_send(progress);
     }
 
     /// Tells clients how much is done, of how much in all where that is known, in units of the
@@ -131,14 +132,14 @@ impl Call {
     pub fn progress_of(&self, done: f64, total: Option<f64>) {
         let total = total.filter(|total| total.is_finite());
         if done.is_finite() {
-            let progress = ToolProgress::new(self.id(), self.tool()).with_progress(done, total);
-            self.inner.outbox.try_say(progress);
+            let progress = ToolProgress::new(self.id(), self.tool()).progress(done, total);
+            self.inner.events.try_send(progress);
         }
     }
 
     /// Puts an event of the application's own into the log. Left out once the answer has ended.
     pub async fn custom(&self, event: Custom) {
-        let _ = self.inner.outbox.say(event).await;
+        let _ = self.inner.events.send(event).await;
     }
 
     /// Asks a person whether something may be done. The timeout of the call stands still meanwhile,
@@ -149,7 +150,7 @@ impl Call {
     /// Unless they accept. Once the answer has ended nobody can.
     pub async fn approve(&self, message: impl Into<String>) -> Result<(), Unanswered> {
         let asked = |id| InputRequest::approval(id, message.into());
-        self.aside(asked, None, None).await.map(|_| ())
+        self.ask_outside_slot(asked, None, None).await.map(|_| ())
     }
 
     /// Asks a person something. The answer fits the question's schema. The timeout of the call stands
@@ -173,7 +174,7 @@ impl Call {
             timeout,
         } = question;
         let asked = |id| InputRequest::question(id, message);
-        self.aside(asked, schema, timeout).await
+        self.ask_outside_slot(asked, schema, timeout).await
     }
 
     /// Asks a person for a `T`.
@@ -193,8 +194,8 @@ impl Call {
         &self.inner.clock
     }
 
-    pub(super) fn place(&self) -> &CallSlot {
-        &self.inner.place
+    pub(super) fn slot(&self) -> &CallSlot {
+        &self.inner.slot
     }
 
     /// Asks for the approval of a call that has no place yet.
@@ -204,14 +205,14 @@ impl Call {
     }
 
     /// Asks in the middle of a run: the place is somebody else's until there is an answer, and a place.
-    async fn aside(
+    async fn ask_outside_slot(
         &self,
         asked: impl FnOnce(InputId) -> InputRequest,
         schema: Option<Value>,
         timeout: Option<Duration>,
     ) -> Result<Value, Unanswered> {
         let _pause = self.inner.clock.pause();
-        let asks = self.inner.place.ask();
+        let asks = self.inner.slot.ask();
         let answer = self.wait(asked, schema, timeout, true).await;
         if asks.end().await {
             answer
@@ -223,7 +224,7 @@ impl Call {
     /// Says that it begins, and returns when the log has that; false if it is not to begin.
     pub(super) async fn begin(&self) -> bool {
         let begun = ToolProgress::new(self.id(), self.tool());
-        self.inner.outbox.say(begun).await
+        self.inner.events.send(begun).await
     }
 
     async fn wait(
@@ -237,13 +238,13 @@ impl Call {
             id,
             name,
             arguments,
-            serves,
+            scope,
             ..
-        } = &self.inner.about;
-        let timeout = timeout.unwrap_or(serves.input_timeout);
-        let mut request = asked(InputId::random()).with_call(id, name, arguments.clone());
+        } = &self.inner.info;
+        let timeout = timeout.unwrap_or(scope.input_timeout);
+        let mut request = asked(InputId::random()).tool_call(id, name, arguments.clone());
         request.schema = schema;
-        request.timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        request.timeout = Some(timeout);
 
         let nth = self.inner.asks.fetch_add(1, Ordering::Relaxed);
         let before = self.inner.asked.get(nth);
@@ -256,24 +257,24 @@ impl Call {
                         return Ok(Value::Null);
                     }
                     // Without a word about it the place of a call that has begun is kept.
-                    None if !begun => self.inner.place.leave(),
+                    None if !begun => self.inner.slot.release(),
                     Some(InputOutcome::Accept) | None => {}
                     Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
                     Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
                     Some(_) => return Err(Unanswered::Cancelled),
                 }
             }
-            None if self.inner.outbox.say(request.clone()).await => {}
+            None if self.inner.events.send(request.clone()).await => {}
             None => return Err(Unanswered::Cancelled),
         }
         let resolved = before.is_some_and(|before| before.outcome.is_some());
 
-        let inputs = &serves.inputs;
+        let inputs = &scope.inputs;
         let answer = inputs.answer_within(&request.input_id, timeout).await;
         let (outcome, answer) = judge(&request, answer);
         if !resolved {
             let resolved = InputResolved::new(request.input_id, outcome);
-            if !self.inner.outbox.say(resolved).await {
+            if !self.inner.events.send(resolved).await {
                 return Err(Unanswered::Cancelled);
             }
         }

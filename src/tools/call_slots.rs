@@ -16,13 +16,13 @@ pub(super) struct CallSlots {
     running: HashSet<usize>,
     done: HashSet<usize>,
     queue: VecDeque<(usize, oneshot::Sender<()>)>,
-    moves: mpsc::UnboundedReceiver<SlotRequest>,
-    desk: mpsc::UnboundedSender<SlotRequest>,
+    received: mpsc::UnboundedReceiver<SlotRequest>,
+    requests: mpsc::UnboundedSender<SlotRequest>,
 }
 
 enum SlotRequest {
-    Queues(usize, oneshot::Sender<()>),
-    Leaves(usize),
+    Acquire(usize, oneshot::Sender<()>),
+    Release(usize),
 }
 
 /// Resolves when the call may run; an error if nobody gives places away any more, because the answer
@@ -32,7 +32,7 @@ pub(super) type SlotReady = oneshot::Receiver<()>;
 /// One call's place. It has none while a person is asked.
 pub(super) struct CallSlot {
     at: usize,
-    desk: mpsc::UnboundedSender<SlotRequest>,
+    requests: mpsc::UnboundedSender<SlotRequest>,
     // How many questions are open: a tool may ask several at once. Moves are made under the lock, so
     // that they come in the order in which they were decided on.
     questions: Mutex<usize>,
@@ -43,80 +43,80 @@ pub(super) struct AskGuard<'a>(&'a CallSlot);
 
 impl CallSlots {
     pub(super) fn new(most: usize) -> Self {
-        let (desk, moves) = mpsc::unbounded_channel();
+        let (requests, received) = mpsc::unbounded_channel();
         Self {
             most,
             running: HashSet::new(),
             done: HashSet::new(),
             queue: VecDeque::new(),
-            moves,
-            desk,
+            received,
+            requests,
         }
     }
 
     /// For the call with this number.
-    pub(super) fn place(&self, at: usize) -> Arc<CallSlot> {
+    pub(super) fn slot(&self, at: usize) -> Arc<CallSlot> {
         Arc::new(CallSlot {
             at,
-            desk: self.desk.clone(),
+            requests: self.requests.clone(),
             questions: Mutex::new(0),
         })
     }
 
     /// A turn behind all who have asked by now.
-    pub(super) fn queue(&mut self, at: usize) -> SlotReady {
-        let (turn, comes) = oneshot::channel();
-        self.queue.push_back((at, turn));
-        comes
+    pub(super) fn acquire(&mut self, at: usize) -> SlotReady {
+        let (grant, granted) = oneshot::channel();
+        self.queue.push_back((at, grant));
+        granted
     }
 
     /// This call waits for a person.
-    pub(super) fn leave(&mut self, at: usize) {
+    pub(super) fn release(&mut self, at: usize) {
         self.running.remove(&at);
     }
 
     /// This call has ended. Who asks behind its back may go on once that is known in the log, as all
     /// others may.
     pub(super) fn done(&mut self, at: usize) {
-        self.leave(at);
+        self.release(at);
         self.done.insert(at);
     }
 
     /// Gives away what is free, and wakes the task of `cx` when there is more to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(moved)) = self.moves.poll_recv(cx) {
-            match moved {
-                SlotRequest::Leaves(at) => self.leave(at),
+        while let Poll::Ready(Some(request)) = self.received.poll_recv(cx) {
+            match request {
+                SlotRequest::Release(at) => self.release(at),
                 // It had its place all the time, or needs none any more.
-                SlotRequest::Queues(at, turn)
+                SlotRequest::Acquire(at, grant)
                     if self.running.contains(&at) || self.done.contains(&at) =>
                 {
-                    let _ = turn.send(());
+                    let _ = grant.send(());
                 }
-                SlotRequest::Queues(at, turn) => self.queue.push_back((at, turn)),
+                SlotRequest::Acquire(at, grant) => self.queue.push_back((at, grant)),
             }
         }
-        self.let_go(|at, done| done.contains(&at));
+        self.grant(|at, done| done.contains(&at));
         while self.running.len() < self.most
-            && let Some((at, turn)) = self.queue.pop_front()
+            && let Some((at, grant)) = self.queue.pop_front()
         {
-            if turn.send(()).is_ok() {
+            if grant.send(()).is_ok() {
                 self.running.insert(at);
                 // A call has one place, however often it asked for it.
-                self.let_go(|other, _| other == at);
+                self.grant(|other, _| other == at);
             }
         }
     }
 
     /// Answers the turns of these calls, which need no place, or have one.
-    fn let_go(&mut self, which: impl Fn(usize, &HashSet<usize>) -> bool) {
+    fn grant(&mut self, which: impl Fn(usize, &HashSet<usize>) -> bool) {
         if self.queue.iter().any(|(at, _)| which(*at, &self.done)) {
             let queue = std::mem::take(&mut self.queue).into_iter();
             let (these, others): (VecDeque<_>, VecDeque<_>) =
                 queue.partition(|(at, _)| which(*at, &self.done));
             self.queue = others;
-            for (_, turn) in these {
-                let _ = turn.send(());
+            for (_, grant) in these {
+                let _ = grant.send(());
             }
         }
     }
@@ -124,13 +124,13 @@ impl CallSlots {
 
 impl CallSlot {
     /// A turn behind all who have asked by now.
-    pub(super) fn queue(&self) -> SlotReady {
-        let (turn, comes) = oneshot::channel();
-        let _ = self.desk.send(SlotRequest::Queues(self.at, turn));
-        comes
+    pub(super) fn acquire(&self) -> SlotReady {
+        let (grant, granted) = oneshot::channel();
+        let _ = self.requests.send(SlotRequest::Acquire(self.at, grant));
+        granted
     }
 
-    /// Somebody is asked. The place is free once the question is [heard](CallSlots::leave).
+    /// Somebody is asked. The place is free once the question is [heard](CallSlots::release).
     pub(super) fn ask(&self) -> AskGuard<'_> {
         *self.questions() += 1;
         AskGuard(self)
@@ -140,8 +140,8 @@ impl CallSlot {
     ///
     /// Nothing is heard of that, so it is for the moment after the place was given only: later the
     /// server may no longer own the session.
-    pub(super) fn leave(&self) {
-        let _ = self.desk.send(SlotRequest::Leaves(self.at));
+    pub(super) fn release(&self) {
+        let _ = self.requests.send(SlotRequest::Release(self.at));
     }
 
     fn questions(&self) -> MutexGuard<'_, usize> {
@@ -164,12 +164,12 @@ impl AskGuard<'_> {
             if *questions > 0 {
                 return true;
             }
-            place.queue()
+            place.acquire()
         };
         let given = turn.await.is_ok();
         let questions = place.questions();
         if *questions > 0 {
-            place.leave(); // another question came up meanwhile
+            place.release(); // another question came up meanwhile
         }
         given
     }

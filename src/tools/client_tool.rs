@@ -44,7 +44,7 @@ impl Tool for ClientTool {
         self.definition.clone()
     }
 
-    fn terms(&self) -> ToolOptions {
+    fn options(&self) -> ToolOptions {
         ToolOptions::new()
             .idempotent()
             .authority(ToolAuthority::Client)

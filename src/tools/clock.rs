@@ -36,7 +36,7 @@ impl CallClock {
     }
 
     pub(super) fn start(&self) {
-        self.state.send_modify(ClockState::go_on);
+        self.state.send_modify(ClockState::resume);
     }
 
     pub(super) fn pause(&self) -> PauseGuard<'_> {
@@ -73,7 +73,7 @@ impl ClockState {
         }
     }
 
-    fn go_on(&mut self) {
+    fn resume(&mut self) {
         self.pauses -= 1;
         if self.pauses == 0 {
             self.since = Some(Instant::now());
@@ -83,7 +83,7 @@ impl ClockState {
 
 impl Drop for PauseGuard<'_> {
     fn drop(&mut self) {
-        self.0.state.send_modify(ClockState::go_on);
+        self.0.state.send_modify(ClockState::resume);
     }
 }
 

@@ -3,17 +3,17 @@ use tokio::sync::{mpsc, oneshot};
 use crate::chat::ChatEvent;
 
 // How many events of tools may wait to be taken.
-const ROOM: usize = 32;
+const CAPACITY: usize = 32;
 
 /// Where the tools of a turn put their events; the stream takes them from there.
 pub(super) fn event_channel() -> (EventSender, mpsc::Receiver<ToolEvent>) {
-    let (say, said) = mpsc::channel(ROOM);
-    (EventSender { say }, said)
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    (EventSender { sender }, receiver)
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct EventSender {
-    say: mpsc::Sender<ToolEvent>,
+    sender: mpsc::Sender<ToolEvent>,
 }
 
 /// An event of a tool, and whom to tell when it is safe in the log.
@@ -25,19 +25,19 @@ pub(super) struct ToolEvent {
 
 impl EventSender {
     /// Says it, and waits until whoever takes events has come back for more: then it is stored, if
-    /// it is one that [must be](ChatEvent::precedes_effects). False if nobody takes it any more.
+    /// it is one that [must be](ChatEvent::is_barrier). False if nobody takes it any more.
     #[must_use = "nothing may come of what nobody has heard"]
-    pub(super) async fn say(&self, event: impl Into<ChatEvent>) -> bool {
+    pub(super) async fn send(&self, event: impl Into<ChatEvent>) -> bool {
         let (taken, when_taken) = oneshot::channel();
         let event = event.into();
-        self.say.send(ToolEvent { event, taken }).await.is_ok() && when_taken.await.is_ok()
+        self.sender.send(ToolEvent { event, taken }).await.is_ok() && when_taken.await.is_ok()
     }
 
     /// Says it if there is room.
-    pub(super) fn try_say(&self, event: impl Into<ChatEvent>) {
+    pub(super) fn try_send(&self, event: impl Into<ChatEvent>) {
         let (taken, _) = oneshot::channel();
         let event = event.into();
         // There will be another.
-        let _ = self.say.try_send(ToolEvent { event, taken });
+        let _ = self.sender.try_send(ToolEvent { event, taken });
     }
 }

@@ -10,7 +10,7 @@ pub(super) struct FollowUpPosition {
     /// Before which message.
     pub(super) at: usize,
     /// Calls beside those that nobody says anything of.
-    pub(super) silent: Vec<ToolCall>,
+    pub(super) unanswered: Vec<ToolCall>,
 }
 
 /// Finds the turn that asked for what the client did, or writes it down where the client left it out.
@@ -18,7 +18,7 @@ pub(super) struct FollowUpPosition {
 /// Clients send the turn as the [conversation's state](crate::chat::ConversationState) has it: the
 /// assistant's message with its calls, then what the server's tools gave. Of two outputs for one call
 /// the first counts.
-pub(super) fn place(
+pub(super) fn locate(
     messages: &mut Vec<Message>,
     outputs: &mut Vec<IsomorphicClientOutput>,
 ) -> FollowUpPosition {
@@ -50,12 +50,12 @@ pub(super) fn place(
             calls.push(call);
         }
     }
-    let silent = calls
+    let unanswered = calls
         .iter()
         .filter(|call| !seen.contains(&call.id) && !answered.contains(&call.id))
         .cloned()
         .collect();
-    FollowUpPosition { at, silent }
+    FollowUpPosition { at, unanswered }
 }
 
 #[cfg(test)]
@@ -78,15 +78,15 @@ mod tests {
     fn results_belong_after_those_of_the_servers_tools() {
         let mut messages = vec![
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([call("1"), call("2"), call("3")]),
+            Message::assistant("").tool_calls([call("1"), call("2"), call("3")]),
             Message::tool("1", "noon"),
             Message::user("and hurry"),
         ];
         let before = messages.clone();
         let mut outputs = vec![output("2"), output("1"), output("2")];
-        let place = place(&mut messages, &mut outputs);
-        assert_eq!(place.at, 3);
-        assert_eq!(place.silent, [call("3")]);
+        let position = locate(&mut messages, &mut outputs);
+        assert_eq!(position.at, 3);
+        assert_eq!(position.unanswered, [call("3")]);
         assert_eq!(
             outputs.len(),
             1,
@@ -99,18 +99,18 @@ mod tests {
     fn a_turn_that_the_client_left_out_is_made_up() {
         let mut messages = vec![Message::user("Hi")];
         let mut outputs = vec![output("1"), output("2")];
-        let place = place(&mut messages, &mut outputs);
-        assert_eq!((place.at, place.silent.len()), (2, 0));
-        let turn = Message::assistant("").with_tool_calls([call("1"), call("2")]);
+        let position = locate(&mut messages, &mut outputs);
+        assert_eq!((position.at, position.unanswered.len()), (2, 0));
+        let turn = Message::assistant("").tool_calls([call("1"), call("2")]);
         assert_eq!(messages, [Message::user("Hi"), turn]);
     }
 
     #[test]
     fn an_output_that_the_turn_does_not_know_is_added_to_it() {
-        let mut messages = vec![Message::assistant("").with_tool_calls([call("1")])];
+        let mut messages = vec![Message::assistant("").tool_calls([call("1")])];
         let mut outputs = vec![output("1"), output("2")];
-        let place = place(&mut messages, &mut outputs);
-        assert_eq!((place.at, place.silent.len()), (1, 0));
+        let position = locate(&mut messages, &mut outputs);
+        assert_eq!((position.at, position.unanswered.len()), (1, 0));
         assert_eq!(messages[0].tool_calls, [call("1"), call("2")]);
     }
 }

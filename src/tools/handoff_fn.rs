@@ -53,7 +53,7 @@ where
 {
     HandoffFn {
         definition: ToolDefinition::new(name, description, schema_of::<A>()),
-        terms: ToolOptions::new().concludes(),
+        options: ToolOptions::new().concludes(),
         first,
         second,
         arguments: PhantomData,
@@ -63,7 +63,7 @@ where
 /// The tool that [`handoff_fn`] makes. Neither half is idempotent, unless it is told so.
 pub struct HandoffFn<F, G, A> {
     definition: ToolDefinition,
-    terms: ToolOptions,
+    options: ToolOptions,
     first: F,
     second: G,
     arguments: PhantomData<fn(A)>,
@@ -72,7 +72,7 @@ pub struct HandoffFn<F, G, A> {
 impl<F, G, A> HandoffFn<F, G, A> {
     /// Running either half twice is the same as running it once.
     pub fn idempotent(mut self) -> Self {
-        self.terms.idempotent = true;
+        self.options.idempotent = true;
         self
     }
 }
@@ -91,8 +91,8 @@ where
         self.definition.clone()
     }
 
-    fn terms(&self) -> ToolOptions {
-        self.terms.clone()
+    fn options(&self) -> ToolOptions {
+        self.options.clone()
     }
 
     fn call(&self, arguments: Value, call: Call) -> BoxFuture<'_, Result<Output, BoxError>> {
@@ -121,7 +121,7 @@ impl<F, G, A> fmt::Debug for HandoffFn<F, G, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandoffFn")
             .field("name", &self.definition.name)
-            .field("terms", &self.terms)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -26,12 +26,12 @@ pub(super) struct ToolJob {
 
 pub(super) enum JobPart {
     /// All of it, or the half before the client's.
-    First {
+    Call {
         // Somebody has allowed it, the log says.
         approved: bool,
     },
     /// The half after the client's.
-    Second(IsomorphicClientOutput),
+    Conclusion(IsomorphicClientOutput),
 }
 
 /// What came of a call.
@@ -46,10 +46,10 @@ impl ToolJob {
     /// after that.
     pub(super) async fn run(self, turn: SlotReady) -> CallOutcome {
         let span = tracing::info_span!("tool", name = self.call.tool());
-        self.go(turn).instrument(span).await
+        self.run_in_span(turn).instrument(span).await
     }
 
-    async fn go(self, turn: SlotReady) -> CallOutcome {
+    async fn run_in_span(self, turn: SlotReady) -> CallOutcome {
         let Self {
             entry,
             call,
@@ -57,15 +57,15 @@ impl ToolJob {
             interrupted,
             part,
         } = self;
-        let never_again = interrupted && !entry.terms.idempotent;
+        let must_not_repeat = interrupted && !entry.options.idempotent;
         // Whether anybody allowed what the client has done a half of is only the client's word.
         let approval = entry.tool.approval(call.arguments());
         // What waits for an approval has not begun.
         let may_have_begun = match part {
-            JobPart::First { approved } => approved || approval.is_none(),
-            JobPart::Second(_) => true,
+            JobPart::Call { approved } => approved || approval.is_none(),
+            JobPart::Conclusion(_) => true,
         };
-        if never_again && may_have_begun {
+        if must_not_repeat && may_have_begun {
             return CallOutcome::Failed(UNKNOWN.into());
         }
         let turn = match approval {
@@ -75,15 +75,15 @@ impl ToolJob {
                 if let Err(unanswered) = call.may_begin(message).await {
                     return CallOutcome::Failed(unanswered.to_string());
                 }
-                call.place().queue()
+                call.slot().acquire()
             }
         };
         if turn.await.is_err() {
             return CallOutcome::Failed(ENDED.into());
         }
         let handed_back = match part {
-            JobPart::First { .. } => None,
-            JobPart::Second(output) => {
+            JobPart::Call { .. } => None,
+            JobPart::Conclusion(output) => {
                 if !(interrupted || call.begin().await) {
                     return CallOutcome::Failed(ENDED.into());
                 }
@@ -120,9 +120,9 @@ fn outcome(
         }
         Ok(Output::HandOver(output)) => CallOutcome::HandedOver(
             IsomorphicHandoff::new(call.id(), call.tool(), call.arguments().clone())
-                .with_server_output(output)
-                .with_authority(entry.terms.authority.clone())
-                .with_uses_handoff(entry.terms.concludes),
+                .server_output(output)
+                .authority(entry.options.authority.clone())
+                .uses_handoff(entry.options.concludes),
         ),
         Err(error) => {
             tracing::warn!(error = &*error as &dyn std::error::Error, "a tool failed");

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{ToolService, Tools};
+use super::{ToolService, Tools, config::ToolConfig};
 
 /// Runs the tools that a model asks for, between the model and whoever reads the answer. The
 /// [module](super) has the rest.
@@ -13,17 +13,6 @@ use super::{ToolService, Tools};
 #[must_use = "put it around a provider"]
 pub struct ToolLayer {
     config: ToolConfig,
-}
-
-/// What the services of a layer share.
-#[derive(Debug, Clone)]
-pub(super) struct ToolConfig {
-    pub(super) tools: Tools,
-    pub(super) max_iterations: usize,
-    pub(super) parallel: usize,
-    pub(super) timeout: Duration,
-    pub(super) input_timeout: Duration,
-    pub(super) result_bytes: usize,
 }
 
 impl ToolLayer {

@@ -113,6 +113,7 @@ mod call;
 mod call_slots;
 mod client_tool;
 mod clock;
+mod config;
 mod conversation;
 mod events;
 mod failure;

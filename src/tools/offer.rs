@@ -15,9 +15,9 @@ pub(super) struct Offers {
 #[derive(Clone)]
 pub(super) enum Offer {
     /// One of the layer's.
-    Ours(Arc<tools::ToolEntry>),
+    Server(Arc<tools::ToolEntry>),
     /// One that the client brought.
-    Theirs(ToolAuthority),
+    Client(ToolAuthority),
 }
 
 impl Offers {
@@ -30,13 +30,13 @@ impl Offers {
             let name = &entry.definition.name;
             if enabled.is_some_and(|enabled| enabled.allow(name)) {
                 request.tools.push(entry.definition.clone());
-                by_name.insert(name.clone(), Offer::Ours(Arc::clone(entry)));
+                by_name.insert(name.clone(), Offer::Server(Arc::clone(entry)));
             }
         }
         for tool in std::mem::take(&mut request.isomorphic_tools) {
             if let Entry::Vacant(vacant) = by_name.entry(tool.name.clone()) {
                 request.tools.push((&tool).into());
-                vacant.insert(Offer::Theirs(tool.authority));
+                vacant.insert(Offer::Client(tool.authority));
             }
         }
         Self { by_name }
@@ -60,10 +60,10 @@ impl Offers {
 
 impl Offer {
     /// Whether all that the server does is to hand it over.
-    pub(super) fn is_the_clients(&self) -> bool {
+    pub(super) fn is_client_tool(&self) -> bool {
         match self {
-            Self::Ours(entry) => entry.terms.authority == ToolAuthority::Client,
-            Self::Theirs(_) => true,
+            Self::Server(entry) => entry.options.authority == ToolAuthority::Client,
+            Self::Client(_) => true,
         }
     }
 }

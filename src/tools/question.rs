@@ -13,8 +13,8 @@ use super::schema_of;
 /// use unbroken::tools::Question;
 ///
 /// let question = Question::new("Which seat?")
-///     .with_schema(json!({"type": "string", "pattern": "^[0-9]+[A-F]$"}))
-///     .with_timeout(Duration::from_secs(60));
+///     .schema(json!({"type": "string", "pattern": "^[0-9]+[A-F]$"}))
+///     .timeout(Duration::from_secs(60));
 /// # let _ = question;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -58,17 +58,17 @@ impl Question {
     where
         T: DeserializeOwned + schemars::JsonSchema,
     {
-        Self::new(message).with_schema(schema_of::<T>())
+        Self::new(message).schema(schema_of::<T>())
     }
 
     /// The same, with a JSON Schema of the answer.
-    pub fn with_schema(mut self, schema: Value) -> Self {
+    pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
     /// The same, with how long to wait.
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }

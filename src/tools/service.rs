@@ -7,7 +7,7 @@ use std::{
 use futures_core::TryStream;
 use tower_service::Service;
 
-use super::{ToolFuture, conversation::Conversation, layer::ToolConfig};
+use super::{ToolFuture, config::ToolConfig, conversation::Conversation};
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest},

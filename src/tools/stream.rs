@@ -81,7 +81,7 @@ where
                 StateProjection::Streaming { stream } => match ready!(stream.try_poll_next(cx)) {
                     // Nearly all there is: nothing is done with it but to remember it.
                     Some(Ok(ChatEvent::Text(text))) => {
-                        conversation.hear(&text);
+                        conversation.push_text(&text);
                         return Poll::Ready(Some(Ok(ChatEvent::Text(text))));
                     }
                     // Nothing follows these, and no tool runs after them.
@@ -89,9 +89,9 @@ where
                         state.set(ToolStreamState::Over);
                         return Poll::Ready(Some(Ok(event)));
                     }
-                    Some(Ok(mut event)) => match conversation.take(&mut event) {
+                    Some(Ok(mut event)) => match conversation.push(&mut event) {
                         EventAction::Pass => return Poll::Ready(Some(Ok(event))),
-                        EventAction::Turn => match conversation.begin_tools() {
+                        EventAction::RunTools => match conversation.begin_tools() {
                             Ok(()) => state.set(ToolStreamState::Tools),
                             Err(error) => break error.into(),
                         },

@@ -8,7 +8,7 @@ use crate::{
 
 /// Something that a model may ask for. [`tool_fn`](super::tool_fn) makes one of an async function.
 ///
-/// [`definition`](Self::definition) and [`terms`](Self::terms) are asked for once, when the tool is
+/// [`definition`](Self::definition) and [`options`](Self::options) are asked for once, when the tool is
 /// put among the [`Tools`](super::Tools).
 ///
 /// The futures run on tasks of their own; they are dropped when the session ends in another way, or
@@ -22,7 +22,7 @@ pub trait Tool: Send + Sync + 'static {
     fn definition(&self) -> ToolDefinition;
 
     /// How it is to be run.
-    fn terms(&self) -> ToolOptions {
+    fn options(&self) -> ToolOptions {
         ToolOptions::new()
     }
 
@@ -39,7 +39,7 @@ pub trait Tool: Send + Sync + 'static {
     /// Runs it. The arguments fit the schema.
     fn call(&self, arguments: Value, call: Call) -> BoxFuture<'_, Result<Output, BoxError>>;
 
-    /// Runs its second half, if its terms say that it has one, with what the client gave for a call
+    /// Runs its second half, if its options say that it has one, with what the client gave for a call
     /// that was handed over. The parameters fit the schema; everything else is the client's word,
     /// what the first half handed over too.
     ///

@@ -45,7 +45,7 @@ where
 {
     ToolFn {
         definition: ToolDefinition::new(name, description, schema_of::<A>()),
-        terms: ToolOptions::new(),
+        options: ToolOptions::new(),
         approval: None,
         run,
         arguments: PhantomData,
@@ -55,7 +55,7 @@ where
 /// The tool that [`tool_fn`] makes. It is not idempotent and asks nobody, unless it is told to.
 pub struct ToolFn<F, A> {
     definition: ToolDefinition,
-    terms: ToolOptions,
+    options: ToolOptions,
     approval: Option<Approval>,
     run: F,
     arguments: PhantomData<fn(A)>,
@@ -67,13 +67,13 @@ impl<F, A> ToolFn<F, A> {
     /// Running it twice is the same as running it once, so that it may be run again for a call whose
     /// server died.
     pub fn idempotent(mut self) -> Self {
-        self.terms.idempotent = true;
+        self.options.idempotent = true;
         self
     }
 
     /// How long one call may take, without the time in which somebody is asked.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.terms.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
@@ -104,8 +104,8 @@ where
         self.definition.clone()
     }
 
-    fn terms(&self) -> ToolOptions {
-        self.terms.clone()
+    fn options(&self) -> ToolOptions {
+        self.options.clone()
     }
 
     fn approval(&self, arguments: &Value) -> Option<String> {
@@ -127,7 +127,7 @@ impl<F, A> fmt::Debug for ToolFn<F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolFn")
             .field("name", &self.definition.name)
-            .field("terms", &self.terms)
+            .field("options", &self.options)
             .field("asks", &self.approval.is_some())
             .field("arguments", &format_args!("{}", type_name::<A>()))
             .finish_non_exhaustive()

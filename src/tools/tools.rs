@@ -12,7 +12,7 @@ pub struct Tools {
 /// A tool, with what was asked of it once.
 pub(super) struct ToolEntry {
     pub(super) definition: ToolDefinition,
-    pub(super) terms: ToolOptions,
+    pub(super) options: ToolOptions,
     pub(super) schema: Schema,
     pub(super) tool: Box<dyn Tool>,
 }
@@ -85,7 +85,7 @@ impl Tools {
         let schema = Schema::new(&definition.parameters)
             .map_err(|source| InvalidTool::Parameters { name, source })?;
         let entry = ToolEntry {
-            terms: tool.terms(),
+            options: tool.options(),
             definition,
             schema,
             tool: Box::new(tool),

@@ -22,7 +22,7 @@ use crate::{chat::ToolCall, log::ErrorCode};
 /// let event = ChatEvent::text("Hel");
 /// assert_eq!(serde_json::to_string(&event)?, r#"{"type":"text","content":"Hel"}"#);
 ///
-/// let end = ChatEvent::from(Complete::new().with_usage(Usage::new(3, 14)));
+/// let end = ChatEvent::from(Complete::new().usage(Usage::new(3, 14)));
 /// assert!(end.is_terminal());
 /// # Ok::<_, serde_json::Error>(())
 /// ```
@@ -156,10 +156,10 @@ impl ChatEvent {
     /// use unbroken::chat::{ChatEvent, InputId, InputRequest};
     ///
     /// let asks = InputRequest::question(InputId::random(), "Which seat?");
-    /// assert!(ChatEvent::from(asks).precedes_effects());
-    /// assert!(!ChatEvent::text("12A").precedes_effects());
+    /// assert!(ChatEvent::from(asks).is_barrier());
+    /// assert!(!ChatEvent::text("12A").is_barrier());
     /// ```
-    pub const fn precedes_effects(&self) -> bool {
+    pub const fn is_barrier(&self) -> bool {
         match self {
             Self::ToolCalls(_)
             | Self::InputRequest(_)

@@ -60,19 +60,19 @@ impl Complete {
     }
 
     /// The same, with the whole text.
-    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+    pub fn text(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
         self
     }
 
     /// The same, with what it cost.
-    pub fn with_usage(mut self, usage: Usage) -> Self {
+    pub fn usage(mut self, usage: Usage) -> Self {
         self.usage = Some(usage);
         self
     }
 
     /// The same, with why the model stopped.
-    pub fn with_finish_reason(mut self, reason: FinishReason) -> Self {
+    pub fn finish_reason(mut self, reason: FinishReason) -> Self {
         self.finish_reason = reason;
         self
     }
@@ -85,7 +85,7 @@ impl Aborted {
     }
 
     /// The same, with a reason.
-    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
@@ -103,7 +103,7 @@ impl ErrorEvent {
     }
 
     /// The same, with whether the same request may succeed if it is made again.
-    pub fn with_recoverable(mut self, recoverable: bool) -> Self {
+    pub fn recoverable(mut self, recoverable: bool) -> Self {
         self.recoverable = recoverable;
         self
     }
@@ -112,6 +112,6 @@ impl ErrorEvent {
 /// What clients may hear of the failure.
 impl From<&ProviderError> for ErrorEvent {
     fn from(error: &ProviderError) -> Self {
-        Self::new(error.code(), error.message()).with_recoverable(error.is_recoverable())
+        Self::new(error.code(), error.message()).recoverable(error.is_recoverable())
     }
 }

@@ -54,7 +54,7 @@ impl SessionInfo {
     }
 
     /// The same, with a persona.
-    pub fn with_persona(mut self, persona: impl Into<Value>) -> Self {
+    pub fn persona(mut self, persona: impl Into<Value>) -> Self {
         self.persona = Some(persona.into());
         self
     }
@@ -72,13 +72,13 @@ impl Capabilities {
     }
 
     /// The same, with or without thinking.
-    pub fn with_thinking(mut self, thinking: bool) -> Self {
+    pub fn thinking(mut self, thinking: bool) -> Self {
         self.thinking = thinking;
         self
     }
 
     /// The same, with these tools.
-    pub fn with_tools<T>(mut self, tools: impl IntoIterator<Item = T>) -> Self
+    pub fn tools<T>(mut self, tools: impl IntoIterator<Item = T>) -> Self
     where
         T: Into<String>,
     {

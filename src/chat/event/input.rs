@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,8 +30,13 @@ pub struct InputRequest {
     pub params: Option<Value>,
     /// How long the answer is waited for, in milliseconds from when it was asked. A server that
     /// takes the session over waits that long anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+    #[serde(
+        rename = "timeoutMs",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::chat::as_json::millis"
+    )]
+    pub timeout: Option<Duration>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -69,19 +76,19 @@ impl InputRequest {
             call_id: None,
             tool_name: None,
             params: None,
-            timeout_ms: None,
+            timeout: None,
             extra: Map::new(),
         }
     }
 
     /// The same, with a JSON Schema of the content.
-    pub fn with_schema(mut self, schema: Value) -> Self {
+    pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
     /// The same, asked for this call of a tool.
-    pub fn with_call(
+    pub fn tool_call(
         mut self,
         call_id: impl Into<String>,
         tool_name: impl Into<String>,
@@ -94,8 +101,8 @@ impl InputRequest {
     }
 
     /// The same, waited for this long, in milliseconds.
-    pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
-        self.timeout_ms = Some(timeout_ms);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 

@@ -177,13 +177,13 @@ impl ToolProgress {
     }
 
     /// The same, with what it does now.
-    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+    pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
     /// The same, with how much is done, of how much in all.
-    pub fn with_progress(mut self, progress: f64, total: Option<f64>) -> Self {
+    pub fn progress(mut self, progress: f64, total: Option<f64>) -> Self {
         self.progress = Some(progress);
         self.total = total;
         self
@@ -202,19 +202,19 @@ impl IsomorphicHandoff {
     }
 
     /// The same, with what the server's half of the tool gave.
-    pub fn with_server_output(mut self, output: Value) -> Self {
+    pub fn server_output(mut self, output: Value) -> Self {
         self.server_output = output;
         self
     }
 
     /// The same, with another authority than the client.
-    pub fn with_authority(mut self, authority: ToolAuthority) -> Self {
+    pub fn authority(mut self, authority: ToolAuthority) -> Self {
         self.authority = authority;
         self
     }
 
     /// The same, with whether the server goes on with what the client gives.
-    pub fn with_uses_handoff(mut self, uses_handoff: bool) -> Self {
+    pub fn uses_handoff(mut self, uses_handoff: bool) -> Self {
         self.uses_handoff = uses_handoff;
         self
     }

@@ -210,13 +210,13 @@ mod tests {
         state.server_tool_results = vec![ToolResult::new("0", "now", "noon")];
         vec![
             (
-                SessionInfo::new(Capabilities::new().with_tools(["now"]))
-                    .with_persona("Ada")
+                SessionInfo::new(Capabilities::new().tools(["now"]))
+                    .persona("Ada")
                     .into(),
                 r#"{"type":"session_info","capabilities":{"thinking":true,"streaming":true,"tools":["now"]},"persona":"Ada"}"#,
             ),
             (
-                ChatEvent::session_info(Capabilities::new().with_thinking(false)),
+                ChatEvent::session_info(Capabilities::new().thinking(false)),
                 r#"{"type":"session_info","capabilities":{"thinking":false,"streaming":true,"tools":[]},"persona":null}"#,
             ),
             (ChatEvent::text("Hel"), r#"{"type":"text","content":"Hel"}"#),
@@ -238,9 +238,9 @@ mod tests {
             ),
             (
                 IsomorphicHandoff::new("1", "map", json!({"x": 1}))
-                    .with_server_output(json!([2]))
-                    .with_authority(ToolAuthority::Server)
-                    .with_uses_handoff(true)
+                    .server_output(json!([2]))
+                    .authority(ToolAuthority::Server)
+                    .uses_handoff(true)
                     .into(),
                 r#"{"type":"isomorphic_handoff","callId":"1","toolName":"map","params":{"x":1},"serverOutput":[2],"authority":"server","usesHandoff":true}"#,
             ),
@@ -262,20 +262,20 @@ mod tests {
             ),
             (
                 Complete::new()
-                    .with_text("Hello")
-                    .with_usage(Usage::new(3, 4))
-                    .with_finish_reason(FinishReason::Length)
+                    .text("Hello")
+                    .usage(Usage::new(3, 4))
+                    .finish_reason(FinishReason::Length)
                     .into(),
                 r#"{"type":"complete","text":"Hello","usage":{"inputTokens":3,"outputTokens":4},"finishReason":"length"}"#,
             ),
             (ChatEvent::aborted(), r#"{"type":"aborted"}"#),
             (
-                Aborted::new().with_reason("enough").into(),
+                Aborted::new().reason("enough").into(),
                 r#"{"type":"aborted","reason":"enough"}"#,
             ),
             (
                 ErrorEvent::new(ErrorCode::Limit, "too long")
-                    .with_recoverable(true)
+                    .recoverable(true)
                     .into(),
                 r#"{"type":"error","message":"too long","recoverable":true,"code":"limit"}"#,
             ),
@@ -286,8 +286,8 @@ mod tests {
         vec![
             (
                 ToolProgress::new("1", "add")
-                    .with_message("adding")
-                    .with_progress(1.0, Some(2.0))
+                    .message("adding")
+                    .progress(1.0, Some(2.0))
                     .into(),
                 r#"{"type":"tool_progress","id":"1","name":"add","message":"adding","progress":1.0,"total":2.0}"#,
             ),
@@ -297,14 +297,14 @@ mod tests {
             ),
             (
                 InputRequest::approval("a.1".parse().unwrap(), "Pay?")
-                    .with_call("1", "pay", json!({"sum": 7}))
-                    .with_timeout_ms(60_000)
+                    .tool_call("1", "pay", json!({"sum": 7}))
+                    .timeout(std::time::Duration::from_secs(60))
                     .into(),
                 r#"{"type":"input_request","inputId":"a.1","kind":"approval","message":"Pay?","callId":"1","toolName":"pay","params":{"sum":7},"timeoutMs":60000}"#,
             ),
             (
                 InputRequest::question("q".parse().unwrap(), "When?")
-                    .with_schema(json!({"type": "string"}))
+                    .schema(json!({"type": "string"}))
                     .into(),
                 r#"{"type":"input_request","inputId":"q","kind":"question","message":"When?","schema":{"type":"string"}}"#,
             ),

@@ -15,9 +15,9 @@ use crate::BoxFuture;
 /// let answers = InputAnswers::new();
 /// let (inputs, id) = (answers.inputs(), InputId::random());
 ///
-/// answers.give(id.clone(), InputAnswer::decline()).unwrap();
+/// answers.submit(id.clone(), InputAnswer::decline()).unwrap();
 /// assert_eq!(inputs.answer(&id).await, Some(InputAnswer::decline()));
-/// assert!(answers.give(id, InputAnswer::cancel()).is_err(), "the first answer counts");
+/// assert!(answers.submit(id, InputAnswer::cancel()).is_err(), "the first answer counts");
 /// # }
 /// ```
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl InputAnswers {
     /// # Errors
     ///
     /// If this was answered before, or [closed](Inputs::close).
-    pub fn give(&self, id: InputId, answer: InputAnswer) -> Result<(), AlreadyAnswered> {
+    pub fn submit(&self, id: InputId, answer: InputAnswer) -> Result<(), AlreadyAnswered> {
         if self.put(id, Some(answer)) {
             Ok(())
         } else {
@@ -117,13 +117,13 @@ mod tests {
         let yes = InputAnswer::accept(json!({"name": "Ada"}));
         let given = async {
             tokio::task::yield_now().await;
-            answers.give(id.clone(), yes.clone()).unwrap();
+            answers.submit(id.clone(), yes.clone()).unwrap();
         };
         let (first, ()) = tokio::join!(inputs.answer(&id), given);
         assert_eq!(first.as_ref(), Some(&yes));
         assert_eq!(inputs.answer(&id).await.as_ref(), Some(&yes));
         assert_eq!(
-            answers.give(id.clone(), InputAnswer::cancel()),
+            answers.submit(id.clone(), InputAnswer::cancel()),
             Err(AlreadyAnswered)
         );
         assert_eq!(inputs.answer(&id).await, Some(yes));
@@ -133,13 +133,15 @@ mod tests {
     async fn who_waits_only_for_so_long_still_gets_what_came_by_then() {
         let answers = InputAnswers::new();
         let (inputs, early, late) = (answers.inputs(), InputId::random(), InputId::random());
-        answers.give(early.clone(), InputAnswer::decline()).unwrap();
+        answers
+            .submit(early.clone(), InputAnswer::decline())
+            .unwrap();
         let second = Duration::from_secs(1);
         let answer = inputs.answer_within(&early, second).await;
         assert_eq!(answer, Some(InputAnswer::decline()));
         assert_eq!(inputs.close(&early).await, Some(InputAnswer::decline()));
         assert_eq!(inputs.answer_within(&late, second).await, None);
-        let given = answers.give(late.clone(), InputAnswer::decline());
+        let given = answers.submit(late.clone(), InputAnswer::decline());
         assert_eq!(given, Err(AlreadyAnswered));
         assert_eq!(inputs.answer(&late).await, None);
     }
@@ -148,7 +150,7 @@ mod tests {
     async fn an_answer_is_for_its_own_question_only() {
         let answers = InputAnswers::new();
         answers
-            .give(InputId::random(), InputAnswer::decline())
+            .submit(InputId::random(), InputAnswer::decline())
             .unwrap();
         let (inputs, other) = (answers.inputs(), InputId::random());
         let waited = tokio::time::timeout(Duration::from_secs(1), inputs.answer(&other));

@@ -31,7 +31,7 @@ pub trait InputSource: Send + Sync + 'static {
 }
 
 impl Inputs {
-    /// Answers come from here.
+    /// InputAnswers come from here.
     pub fn new(source: impl InputSource) -> Self {
         Self {
             source: Some(Arc::new(source)),
@@ -64,13 +64,13 @@ impl Inputs {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use unbroken::chat::{Answers, InputAnswer, InputId};
+    /// use unbroken::chat::{InputAnswers, InputAnswer, InputId};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-    /// let (answers, id) = (Answers::new(), InputId::random());
+    /// let (answers, id) = (InputAnswers::new(), InputId::random());
     /// let waited = answers.inputs().answer_within(&id, Duration::from_secs(60)).await;
     /// assert!(waited.is_none());
-    /// assert!(answers.give(id, InputAnswer::decline()).is_err(), "too late");
+    /// assert!(answers.submit(id, InputAnswer::decline()).is_err(), "too late");
     /// # }
     /// ```
     pub async fn answer_within(&self, id: &InputId, wait: Duration) -> Option<InputAnswer> {

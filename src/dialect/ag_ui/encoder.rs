@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_run_of_messages() {
-        let complete = Complete::new().with_usage(Usage::new(3, 4));
+        let complete = Complete::new().usage(Usage::new(3, 4));
         let said = [
             first(),
             ChatEvent::thinking("Hm"),
@@ -237,7 +237,7 @@ mod tests {
             ChatEvent::tool_error("a", "now", "no clock"),
             ChatEvent::isomorphic_handoff("b", "map", json!({})),
             Complete::new()
-                .with_finish_reason(FinishReason::ToolCalls)
+                .finish_reason(FinishReason::ToolCalls)
                 .into(),
         ];
         let events = events(&said);
@@ -279,11 +279,11 @@ mod tests {
                 .pop()
                 .unwrap()
         };
-        let stopped = end(crate::chat::Aborted::new().with_reason("enough").into());
+        let stopped = end(crate::chat::Aborted::new().reason("enough").into());
         assert_eq!(stopped["type"], "RUN_FINISHED");
         assert_eq!(stopped["outcome"], json!({"type": "cancelled"}));
         assert_eq!(stopped["metadata"]["unbroken"]["reason"], "enough");
-        let failed = ErrorEvent::new(ErrorCode::Provider, "no").with_recoverable(true);
+        let failed = ErrorEvent::new(ErrorCode::Provider, "no").recoverable(true);
         assert_eq!(
             end(failed.into()),
             json!({
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_is_only_said_at_the_end_is_a_message_too() {
-        let whole: ChatEvent = Complete::new().with_text("All of it.").into();
+        let whole: ChatEvent = Complete::new().text("All of it.").into();
         let kinds = |events: Vec<Value>| {
             let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
             events.iter().map(kind).collect::<Vec<_>>()

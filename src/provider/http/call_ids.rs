@@ -49,7 +49,7 @@ mod tests {
         let call = |id: &str| ToolCall::new(id, "t", Value::Null);
         let before = [
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([call("call_1"), call("x")]),
+            Message::assistant("").tool_calls([call("call_1"), call("x")]),
         ];
         let mut ids = CallIds::after(&before);
         assert_eq!(ids.next(String::new()), "call_3");

@@ -24,7 +24,7 @@ pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
 }
 
 /// Nothing came for too long.
-pub(super) fn silent() -> ProviderError {
+pub(super) fn timed_out() -> ProviderError {
     ProviderError::new("the model has been silent for too long; try again")
         .with_code(ErrorCode::Timeout)
         .recoverable(true)
@@ -33,7 +33,7 @@ pub(super) fn silent() -> ProviderError {
 /// Something came that is no part of an answer.
 // An error of serde's own quotes what it read, which may be private.
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
-pub(crate) fn garbled(error: serde_json::Error) -> ProviderError {
+pub(crate) fn unreadable(error: serde_json::Error) -> ProviderError {
     ProviderError::new("the model's server sent something that can't be understood; try again")
         .recoverable(true)
         .with_source(UnreadableAnswer {

@@ -25,14 +25,15 @@ pub struct AnswerFuture {
     inner: Pin<Box<dyn Future<Output = Result<AnswerStream, ProviderError>> + Send>>,
 }
 
-impl AnswerFuture {
-    pub(super) fn new(
-        upstream: Arc<Upstream>,
-        body: Bytes,
+impl Upstream {
+    /// Sends a request. Each try has a decoder of its own.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        body: Vec<u8>,
         decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            inner: Box::pin(respond(upstream, body, decoder)),
+    ) -> AnswerFuture {
+        AnswerFuture {
+            inner: Box::pin(respond(Arc::clone(self), body.into(), decoder)),
         }
     }
 }
@@ -81,7 +82,7 @@ async fn begin(
     let deadline = Instant::now() + upstream.idle_timeout();
     let response = timeout_at(deadline, upstream.post(body).send())
         .await
-        .map_err(|_| failure::silent())?
+        .map_err(|_| failure::timed_out())?
         .map_err(failure::unreachable)?;
     if !response.status().is_success() {
         return Err(refused(response).await);

@@ -6,7 +6,7 @@ use crate::chat::ProviderError;
 #[derive(Debug)]
 pub(crate) struct Lines {
     max: usize,
-    begun: Vec<u8>,
+    partial: Vec<u8>,
     after_cr: bool,
 }
 
@@ -14,7 +14,7 @@ impl Lines {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
-            begun: Vec::new(),
+            partial: Vec::new(),
             after_cr: false,
         }
     }
@@ -36,21 +36,21 @@ impl Lines {
             self.after_cr = false;
             let end = bytes.iter().position(ends_line);
             let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-            if self.begun.len() + line.len() > self.max {
+            if self.partial.len() + line.len() > self.max {
                 return Err(failure::too_long());
             }
             let Some((end, rest)) = rest.split_first() else {
-                self.begun.extend_from_slice(line);
+                self.partial.extend_from_slice(line);
                 break;
             };
             self.after_cr = *end == b'\r';
             bytes = rest;
-            if self.begun.is_empty() {
+            if self.partial.is_empty() {
                 take(line)?;
             } else {
-                self.begun.extend_from_slice(line);
-                let taken = take(&self.begun);
-                self.begun.clear();
+                self.partial.extend_from_slice(line);
+                let taken = take(&self.partial);
+                self.partial.clear();
                 taken?;
             }
         }
@@ -60,7 +60,7 @@ impl Lines {
     /// What stands after the last line's end.
     #[cfg(any(test, feature = "ollama"))]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.begun)
+        std::mem::take(&mut self.partial)
     }
 }
 

@@ -43,7 +43,7 @@ mod upstream;
 pub(crate) use self::{
     call_ids::CallIds,
     decode::Decode,
-    failure::{code_of_error, garbled, refused, too_long},
+    failure::{code_of_error, refused, too_long, unreadable},
     functions::{functions, object},
     lines::Lines,
     options::{HttpOptions, setters, variable},

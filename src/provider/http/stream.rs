@@ -74,7 +74,7 @@ impl AnswerStream {
                 Poll::Ready(None) => self.end(|cut| cut),
                 Poll::Pending => {
                     ready!(self.poll_silence(cx));
-                    self.end(|_| failure::silent());
+                    self.end(|_| failure::timed_out());
                 }
             }
         }
@@ -83,8 +83,8 @@ impl AnswerStream {
 
     fn take(&mut self, data: &[u8]) {
         match self.decoder.push(data, &mut self.ready) {
-            Ok(heard) => {
-                self.silent &= !heard;
+            Ok(received) => {
+                self.silent &= !received;
                 if self.decoder.is_done() {
                     self.end(|cut| cut);
                 }

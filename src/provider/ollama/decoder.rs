@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::wire::{OllamaCall, OllamaLine};
 use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, Usage},
-    provider::http::{CallIds, Decode, Lines, code_of_error, garbled, refused, too_long},
+    provider::http::{CallIds, Decode, Lines, code_of_error, refused, too_long, unreadable},
 };
 
 // Models ask for a handful of tools at once.
@@ -44,15 +44,15 @@ impl OllamaDecoder {
 
 impl Decode for OllamaDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
-        let mut heard = false;
+        let mut received = false;
         let turn = &mut self.turn;
         let pushed = self.lines.push(bytes, |line| {
-            heard |= turn.take(line, out)?;
+            received |= turn.take(line, out)?;
             Ok(())
         });
         match pushed {
             Err(error) if !self.is_done() => Err(error),
-            _ => Ok(heard), // what follows the end is nobody's concern
+            _ => Ok(received), // what follows the end is nobody's concern
         }
     }
 
@@ -82,7 +82,7 @@ impl OllamaTurn {
         if text.is_empty() || self.end.is_some() {
             return Ok(false);
         }
-        let line: OllamaLine = serde_json::from_slice(text).map_err(garbled)?;
+        let line: OllamaLine = serde_json::from_slice(text).map_err(unreadable)?;
         if let Some(error) = &line.error {
             return Err(refused(None, code_of_error(error), None));
         }
@@ -110,7 +110,7 @@ impl OllamaTurn {
                 FinishReason::Stop if !self.calls.is_empty() => FinishReason::ToolCalls,
                 reason => reason,
             };
-            let mut complete = Complete::new().with_finish_reason(reason);
+            let mut complete = Complete::new().finish_reason(reason);
             complete.usage = match (line.prompt_eval_count, line.eval_count) {
                 (None, None) => None,
                 // Without the first the whole prompt was still in its cache.

@@ -33,10 +33,11 @@
 //! How it fails, and when it is tried again, stands in [`http`](super::http). A model that isn't
 //! there, or that can't do what is asked of it (tools, thinking), is said so.
 
-mod build;
+mod builder;
+mod config;
 mod decoder;
 mod request;
 mod service;
 mod wire;
 
-pub use self::{build::OllamaBuilder, service::Ollama};
+pub use self::{builder::OllamaBuilder, service::Ollama};

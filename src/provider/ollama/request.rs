@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::service::OllamaConfig;
+use super::config::OllamaConfig;
 use crate::{
     chat::{ChatRequest, Message, ToolCall},
     provider::http::{functions, object},

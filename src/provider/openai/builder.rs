@@ -1,8 +1,12 @@
-use std::{env::VarError, fmt, time::Duration};
+use std::{
+    env::{self, VarError},
+    fmt,
+    time::Duration,
+};
 
 use serde_json::Value;
 
-use super::{OpenAi, service::OpenAiConfig};
+use super::{OpenAi, config::OpenAiConfig};
 use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -16,6 +20,23 @@ pub struct OpenAiBuilder {
 }
 
 setters!(OpenAiBuilder);
+
+impl OpenAi {
+    /// Takes `OPENAI_BASE_URL` (OpenAI's own server unless set), `OPENAI_API_KEY` (which other
+    /// servers may not need) and `OPENAI_MODEL` from the environment.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing or malformed; the error says what, and never shows the key.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        OpenAiBuilder::from_vars(env::var)?.build()
+    }
+
+    /// Builds one.
+    pub fn builder() -> OpenAiBuilder {
+        OpenAiBuilder::new()
+    }
+}
 
 impl OpenAiBuilder {
     pub(super) fn new() -> Self {

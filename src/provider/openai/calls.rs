@@ -15,7 +15,7 @@ const MAX_CALLS: usize = 256;
 /// whole and it brings more, or while it stands beside a piece of that call in the same event.
 #[derive(Debug)]
 pub(super) struct Calls {
-    begun: Vec<PartialCall>,
+    calls: Vec<PartialCall>,
     ids: CallIds,
     bytes: usize,
     max_bytes: usize,
@@ -35,7 +35,7 @@ struct PartialCall {
 impl Calls {
     pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
         Self {
-            begun: Vec::new(),
+            calls: Vec::new(),
             ids,
             bytes: 0,
             max_bytes,
@@ -43,7 +43,7 @@ impl Calls {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.begun.is_empty()
+        self.calls.is_empty()
     }
 
     /// Takes one piece, of the event of this number.
@@ -62,10 +62,10 @@ impl Calls {
         }
         let last = match delta.index {
             Some(_) => self
-                .begun
+                .calls
                 .iter()
                 .rposition(|call| call.index == delta.index),
-            None => self.begun.len().checked_sub(1),
+            None => self.calls.len().checked_sub(1),
         };
         let goes_on = |call: &PartialCall| {
             if !id.is_empty() && !call.id.is_empty() {
@@ -76,18 +76,18 @@ impl Calls {
             let beside = call.event == event && !call.json.is_open();
             !(named_again && (whole || beside))
         };
-        let at = match last.filter(|at| goes_on(&self.begun[*at])) {
+        let at = match last.filter(|at| goes_on(&self.calls[*at])) {
             Some(at) => at,
-            None if self.begun.len() == MAX_CALLS => return Err(too_long()),
+            None if self.calls.len() == MAX_CALLS => return Err(too_long()),
             None => {
-                self.begun.push(PartialCall {
+                self.calls.push(PartialCall {
                     index: delta.index,
                     ..PartialCall::default()
                 });
-                self.begun.len() - 1
+                self.calls.len() - 1
             }
         };
-        let call = &mut self.begun[at];
+        let call = &mut self.calls[at];
         if !id.is_empty() {
             call.id = id;
         }
@@ -103,7 +103,7 @@ impl Calls {
 
     /// All of them, each whole.
     pub(super) fn finish(&mut self) -> Vec<ToolCall> {
-        self.begun
+        self.calls
             .drain(..)
             .map(|call| ToolCall::from_text(self.ids.next(call.id), call.name, &call.arguments))
             .collect()
@@ -117,7 +117,7 @@ struct JsonDepth {
     depth: u32,
     in_string: bool,
     escaped: bool,
-    begun: bool,
+    started: bool,
 }
 
 impl JsonDepth {
@@ -136,7 +136,7 @@ impl JsonDepth {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => {
                     self.depth = self.depth.saturating_add(1);
-                    self.begun = true;
+                    self.started = true;
                 }
                 b'}' | b']' => self.depth = self.depth.saturating_sub(1),
                 _ => {}
@@ -145,7 +145,7 @@ impl JsonDepth {
     }
 
     fn is_whole(&self) -> bool {
-        self.begun && !self.is_open()
+        self.started && !self.is_open()
     }
 
     fn is_open(&self) -> bool {

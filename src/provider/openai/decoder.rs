@@ -43,18 +43,18 @@ impl OpenAiDecoder {
 
 impl Decode for OpenAiDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
-        let mut heard = false;
+        let mut received = false;
         let (event, turn) = (&mut self.event, &mut self.turn);
         let pushed = self.lines.push(bytes, |line| {
             if event.take(line)? && !turn.is_done() {
-                heard = true;
+                received = true;
                 turn.take(&event.data, out)?;
             }
             Ok(())
         });
         match pushed {
             Err(error) if !self.turn.is_done() => Err(error),
-            _ => Ok(heard), // what follows the end is nobody's concern
+            _ => Ok(received), // what follows the end is nobody's concern
         }
     }
 

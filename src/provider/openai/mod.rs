@@ -36,6 +36,7 @@
 
 mod builder;
 mod calls;
+mod config;
 mod decoder;
 mod request;
 mod service;

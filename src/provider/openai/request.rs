@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::service::OpenAiConfig;
+use super::config::OpenAiConfig;
 use crate::{
     chat::{ChatRequest, Message, ToolCall},
     provider::http::{functions, object},

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, Usage},
-    provider::http::{CallIds, code_of_error, garbled, refused},
+    provider::http::{CallIds, code_of_error, refused, unreadable},
 };
 
 /// What the server has said so far of one answer. No I/O and no clock.
@@ -50,7 +50,7 @@ impl OpenAiTurn {
             return Ok(());
         }
         self.events += 1;
-        let chunk: CompletionChunk = serde_json::from_slice(data).map_err(garbled)?;
+        let chunk: CompletionChunk = serde_json::from_slice(data).map_err(unreadable)?;
         if let Some(error) = &chunk.error {
             return Err(refused(None, code_of_error(error), None));
         }
@@ -90,7 +90,7 @@ impl OpenAiTurn {
             }
             out.push_back(ChatEvent::tool_calls(self.calls.finish()));
         }
-        let mut complete = Complete::new().with_finish_reason(reason);
+        let mut complete = Complete::new().finish_reason(reason);
         complete.usage = self.usage.take();
         out.push_back(complete.into());
         Ok(())

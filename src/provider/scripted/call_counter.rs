@@ -38,7 +38,7 @@ pub(super) struct CallCounts {
 
 /// One call that is counted, for as long as its stream is there.
 pub(super) struct CountedCall {
-    tally: CallCounter,
+    counter: CallCounter,
     name: Arc<str>,
     releases: Arc<Semaphore>,
 }
@@ -53,7 +53,7 @@ impl CallCounter {
         let releases = known.releases.clone();
         drop(names);
         CountedCall {
-            tally: self.clone(),
+            counter: self.clone(),
             name,
             releases,
         }
@@ -116,7 +116,7 @@ impl CountedCall {
 
     fn with(&self, count: impl FnOnce(&mut CallCounts)) {
         // Absent if it was forgotten.
-        if let Some(known) = self.tally.names().known.get_mut(&self.name) {
+        if let Some(known) = self.counter.names().known.get_mut(&self.name) {
             count(&mut known.counts);
         }
     }
@@ -154,20 +154,20 @@ mod tests {
 
     #[test]
     fn the_oldest_name_is_forgotten_for_a_new_one() {
-        let tally = CallCounter::default();
-        let first = tally.call("0");
+        let counter = CallCounter::default();
+        let first = counter.call("0");
         for name in 1..MAX_NAMES {
-            drop(tally.call(&name.to_string()));
+            drop(counter.call(&name.to_string()));
         }
         assert_eq!(
-            tally.of("0").to_string(),
+            counter.of("0").to_string(),
             r#"{"calls":1,"running":1,"tokens":0}"#
         );
-        drop(tally.call("one more"));
-        assert_eq!(tally.of("0"), CallCounts::default());
-        assert_eq!(tally.of("one more").calls, 1);
+        drop(counter.call("one more"));
+        assert_eq!(counter.of("0"), CallCounts::default());
+        assert_eq!(counter.of("one more").calls, 1);
         first.token();
         drop(first);
-        assert_eq!(tally.of("0"), CallCounts::default());
+        assert_eq!(counter.of("0"), CallCounts::default());
     }
 }

@@ -1,6 +1,6 @@
 //! What is said and done where no script says anything.
 
-use super::requested_calls::wishes;
+use super::requested_calls::requested_calls;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolDefinition};
 
 // A question that is longer is not repeated whole.
@@ -32,7 +32,7 @@ impl DemoTurn {
             };
         }
         let tools = request.tool_definitions();
-        let tool_calls = wishes(question, &tools);
+        let tool_calls = requested_calls(question, &tools);
         let text = if tool_calls.is_empty() {
             answer(question, &tools)
         } else {
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(demo.tool_calls[0].name, "weather");
         request
             .messages
-            .push(Message::assistant("").with_tool_calls(demo.tool_calls));
+            .push(Message::assistant("").tool_calls(demo.tool_calls));
         request.messages.push(Message::tool("call_1", "snow"));
         let demo = DemoTurn::of(&request);
         assert!(demo.text.contains("- `weather`: snow\n"), "{}", demo.text);

@@ -16,12 +16,12 @@
 //!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> Result<(), unbroken::BoxError> {
-//! let script = Script::say("All is well.").with_delay(Duration::from_millis(20));
+//! let script = Script::say("All is well.").delay(Duration::from_millis(20));
 //! let answer = Scripted::new(script).oneshot(ChatRequest::from_user("How are you?")).await?;
 //! let events: Vec<_> = answer.try_collect().await?;
 //! assert_eq!(events.iter().collect::<Transcript>().text(), "All is well.");
 //!
-//! let script = Script::count(100).with_fault(ScriptFault::new(3, FaultKind::Cut));
+//! let script = Script::count(100).fault(ScriptFault::new(3, FaultKind::Cut));
 //! let answer = Scripted::new(script).oneshot(ChatRequest::from_user("Count!")).await?;
 //! assert!(answer.try_collect::<Vec<_>>().await.is_err());
 //! # Ok(())

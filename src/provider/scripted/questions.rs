@@ -3,7 +3,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use super::script::Ask;
@@ -78,12 +77,12 @@ impl AskSequence {
 fn asked(ask: &Ask) -> InputRequest {
     let mut asked = InputRequest::question(ask.id.clone(), &ask.message);
     asked.schema.clone_from(&ask.schema);
-    asked.timeout_ms = ask.timeout_ms;
+    asked.timeout = ask.timeout;
     asked
 }
 
 fn wait(inputs: Inputs, ask: &Ask) -> BoxFuture<'static, Option<InputAnswer>> {
-    let (id, limit) = (ask.id.clone(), ask.timeout_ms.map(Duration::from_millis));
+    let (id, limit) = (ask.id.clone(), ask.timeout);
     Box::pin(async move {
         match limit {
             Some(limit) => inputs.answer_within(&id, limit).await,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chat::{ChatRequest, InputId, ProviderError, ToolCall};
+use crate::chat::{ChatRequest, InputId, ProviderError, ToolCall, as_json::millis};
 
 const MAX_TOKENS: u32 = 10_000_000;
 const MAX_STAMPS: u32 = 10_000;
@@ -71,7 +71,12 @@ pub struct Ask {
     /// A JSON Schema of what an acceptance must bring.
     pub schema: Option<Value>,
     /// How long to wait, in milliseconds; for ever if absent.
-    pub timeout_ms: Option<u64>,
+    #[serde(
+        rename = "timeoutMs",
+        default,
+        deserialize_with = "millis::deserialize"
+    )]
+    pub timeout: Option<Duration>,
 }
 
 /// Something that goes wrong.
@@ -126,19 +131,19 @@ impl Script {
     }
 
     /// The same, with so long a wait before each token. Zero is as fast as the stream is pulled.
-    pub fn with_delay(mut self, delay: Duration) -> Self {
+    pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
     }
 
     /// The same, with this thinking before the text.
-    pub fn with_thinking(mut self, thinking: impl Into<String>) -> Self {
+    pub fn thinking(mut self, thinking: impl Into<String>) -> Self {
         self.thinking = Some(thinking.into());
         self
     }
 
     /// The same, asking for these tools after the text.
-    pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
+    pub fn tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
         self.tool_calls = calls.into_iter().collect();
         self
     }
@@ -150,26 +155,26 @@ impl Script {
     }
 
     /// The same, asking this after the text, and after what was to be asked by now.
-    pub fn with_ask(mut self, ask: Ask) -> Self {
+    pub fn ask(mut self, ask: Ask) -> Self {
         self.asks.push(ask);
         self
     }
 
     /// The same, waiting after so many tokens until it is let go on. It needs a name to be
-    /// [counted](Self::with_tally) under.
-    pub fn with_hold(mut self, at: usize) -> Self {
+    /// [counted](Self::tally) under.
+    pub fn hold(mut self, at: usize) -> Self {
         self.holds.push(at);
         self
     }
 
     /// The same, counted under this name, of at most 128 bytes.
-    pub fn with_tally(mut self, name: impl Into<String>) -> Self {
+    pub fn tally(mut self, name: impl Into<String>) -> Self {
         self.tally = Some(name.into());
         self
     }
 
     /// The same, with something that goes wrong.
-    pub fn with_fault(mut self, fault: ScriptFault) -> Self {
+    pub fn fault(mut self, fault: ScriptFault) -> Self {
         self.fault = Some(fault);
         self
     }
@@ -209,19 +214,19 @@ impl Ask {
             id,
             message: message.into(),
             schema: None,
-            timeout_ms: None,
+            timeout: None,
         }
     }
 
     /// The same, for something that fits this JSON Schema.
-    pub fn with_schema(mut self, schema: Value) -> Self {
+    pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
     /// The same, waiting for so many milliseconds.
-    pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
-        self.timeout_ms = Some(timeout_ms);
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 }
@@ -269,7 +274,7 @@ struct ScriptCallWire {
 impl ScriptWire {
     fn check(self) -> Result<Script, ProviderError> {
         let text = self.text.map(Say::Text);
-        let wishes = [
+        let choices = [
             text,
             self.tokens.map(Say::Count),
             self.stamps.map(Say::Stamps),
@@ -277,9 +282,9 @@ impl ScriptWire {
             self.results.filter(|wanted| *wanted).map(|_| Say::Results),
             self.release.map(Say::Release),
         ];
-        let mut wishes = wishes.into_iter().flatten();
-        let say = wishes.next();
-        if wishes.next().is_some() {
+        let mut choices = choices.into_iter().flatten();
+        let say = choices.next();
+        if choices.next().is_some() {
             let one = "give one of `text`, `tokens`, `stamps`, `tell`, `results` and `release`";
             return Err(bad(one));
         }

@@ -13,7 +13,7 @@ use crate::chat::{ChatRequest, ProviderError};
 #[derive(Debug, Clone)]
 pub struct Scripted {
     script: Arc<Script>,
-    tally: CallCounter,
+    counter: CallCounter,
 }
 
 impl Scripted {
@@ -21,14 +21,14 @@ impl Scripted {
     pub fn new(script: Script) -> Self {
         Self {
             script: Arc::new(script),
-            tally: CallCounter::default(),
+            counter: CallCounter::default(),
         }
     }
 }
 
 impl Default for Scripted {
     fn default() -> Self {
-        Self::new(Script::default().with_thinking(demo::THINKING))
+        Self::new(Script::default().thinking(demo::THINKING))
     }
 }
 
@@ -44,7 +44,7 @@ impl Service<ChatRequest> for Scripted {
     fn call(&mut self, request: ChatRequest) -> Self::Future {
         let stream = Script::of(&request, &self.script).and_then(|brought| {
             let script = brought.unwrap_or_else(|| Script::clone(&self.script));
-            ScriptedStream::new(script, &request, &self.tally)
+            ScriptedStream::new(script, &request, &self.counter)
         });
         ready(stream)
     }

@@ -60,7 +60,7 @@ impl ScriptedStream {
     pub(super) fn new(
         script: Script,
         request: &ChatRequest,
-        tally: &CallCounter,
+        counter: &CallCounter,
     ) -> Result<Self, ProviderError> {
         let rounds = rounds(request);
         // Without a word about what comes after them, tools are asked for once.
@@ -82,7 +82,7 @@ impl ScriptedStream {
             Say::Text(text) => Tokens::words(text),
             Say::Count(count) => Tokens::numbers(count),
             Say::Stamps(count) => Tokens::stamps(count),
-            Say::Tally(name) => Tokens::one(tally.of(&name).to_string()),
+            Say::Tally(name) => Tokens::one(counter.of(&name).to_string()),
             Say::Results => Tokens::words(results(request)),
             Say::Release(name) => {
                 release = Some(name);
@@ -123,7 +123,7 @@ impl ScriptedStream {
             script.tool_calls
         };
         if let Some(name) = release {
-            tally.release(&name);
+            counter.release(&name);
         }
         let words = request
             .messages
@@ -142,7 +142,7 @@ impl ScriptedStream {
             input_tokens: words.sum(),
             timer: None,
             waiting: false,
-            counted: script.tally.map(|name| tally.call(&name)),
+            counted: script.tally.map(|name| counter.call(&name)),
             state: ScriptState::Speaking,
         })
     }
@@ -207,8 +207,8 @@ impl ScriptedStream {
             FinishReason::ToolCalls
         };
         Complete::new()
-            .with_usage(Usage::new(self.input_tokens, self.said as u64))
-            .with_finish_reason(reason)
+            .usage(Usage::new(self.input_tokens, self.said as u64))
+            .finish_reason(reason)
             .into()
     }
 }

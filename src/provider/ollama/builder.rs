@@ -1,8 +1,12 @@
-use std::{env::VarError, fmt, time::Duration};
+use std::{
+    env::{self, VarError},
+    fmt,
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 
-use super::{Ollama, service::OllamaConfig};
+use super::{Ollama, config::OllamaConfig};
 use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
@@ -16,6 +20,24 @@ pub struct OllamaBuilder {
 }
 
 setters!(OllamaBuilder);
+
+impl Ollama {
+    /// Takes `OLLAMA_HOST` (as Ollama's own client does: an address with or without scheme and port;
+    /// `127.0.0.1:11434` unless set), `OLLAMA_API_KEY` (which only Ollama's cloud needs) and
+    /// `OLLAMA_MODEL` from the environment.
+    ///
+    /// # Errors
+    ///
+    /// When something is missing or malformed; the error says what, and never shows the key.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        OllamaBuilder::from_vars(env::var)?.build()
+    }
+
+    /// Builds one.
+    pub fn builder() -> OllamaBuilder {
+        OllamaBuilder::new()
+    }
+}
 
 impl OllamaBuilder {
     pub(super) fn new() -> Self {
