@@ -1,21 +1,21 @@
-//! The turns of an answer that took tools.
+//! The turns of an answer that used tools.
 
 #[cfg(feature = "tools")]
 use super::ToolCall;
 use super::{Message, Transcript};
 
-// Where a turn ends that asked for tools.
+// The end of a turn that asked for tools, as lengths of the transcript's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
     text: usize,
     thinking: usize,
     calls: usize,
-    // What tools had given by then.
+    // The number of outcomes at that point.
     outcomes: usize,
 }
 
 impl Transcript {
-    // Calls belong to one turn until something is said, or a tool has given something.
+    // Calls belong to one turn until there is new text, thinking or an outcome.
     pub(super) fn end_turn(&mut self) {
         let turn = Turn {
             text: self.text.len(),
@@ -36,8 +36,8 @@ impl Transcript {
         }
     }
 
-    // The first outcome of a turn's calls: all that was said before it belongs to that turn. To be
-    // called before the outcome is taken in.
+    // All text before the first outcome of a turn's calls belongs to that turn. Call this before the
+    // outcome is added.
     pub(super) fn record_outcome(&mut self) {
         let outcomes = self.outcomes();
         if let Some(last) = self.turns.last_mut()
@@ -51,8 +51,8 @@ impl Transcript {
         self.tool_results.len() + self.tool_errors.len() + self.handoffs.len()
     }
 
-    /// The answer as the messages of a conversation, for a model to go on from: what the assistant
-    /// said and asked for in each turn, and what tools gave for it, in the order of the calls. A call
+    /// Returns the answer as messages of a conversation, for a model to continue: for each turn the
+    /// assistant's text and calls, then the results of the tools, in the order of the calls. A call
     /// without an outcome has no message of a tool; models refuse such a conversation.
     ///
     /// ```
@@ -100,12 +100,13 @@ impl Transcript {
         messages
     }
 
-    /// The messages of the turns whose tools are all done with, and the turn whose tools aren't known
-    /// to be: its text and its calls.
+    /// Returns the messages of the turns whose tools are done, and the text and calls of the turn
+    /// whose tools may not be.
     ///
-    /// That is from the first call on that has no outcome, whatever was said since: a model isn't
-    /// asked for another turn before it was told all outcomes of this one. Where every call has its
-    /// outcome, it is the last turn, unless the model has spoken after it.
+    /// The open turn begins at the first turn with a call that has no outcome, whatever text
+    /// follows: the model gets no further turn before it has all outcomes of this one. If every
+    /// call has its outcome, the open turn is the last one, unless there is text or thinking after
+    /// it.
     #[cfg(feature = "tools")]
     pub(crate) fn finished_turns(&self) -> (Vec<Message>, Option<(&str, &[ToolCall])>) {
         let before = |at: usize| match at.checked_sub(1) {
@@ -134,7 +135,7 @@ impl Transcript {
         )
     }
 
-    /// What was said since tools were last asked for.
+    /// Returns the text and thinking since tools were last asked for.
     #[cfg(feature = "tools")]
     pub(crate) fn last_turn(&self) -> Self {
         let (text, thinking) = self
@@ -152,13 +153,13 @@ impl Transcript {
         self.text.is_empty() && self.thinking.is_empty()
     }
 
-    /// Whether it says what came of a call.
+    /// Returns true if it has an outcome of the call, a handoff included.
     #[cfg(feature = "tools")]
     pub(crate) fn has_outcome(&self, call_id: &str) -> bool {
         self.outcome(call_id).is_some() || self.handoffs.iter().any(|it| it.call_id == call_id)
     }
 
-    /// What the model is told of a call, if it had an outcome.
+    /// Returns the message with the outcome of a call, if there is one.
     fn outcome(&self, call_id: &str) -> Option<Message> {
         let result = self.tool_results.iter().find(|result| result.id == call_id);
         let error = || self.tool_errors.iter().find(|error| error.id == call_id);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_before_the_tools_gave_anything_belongs_to_their_turn() {
+    fn text_before_the_first_outcome_belongs_to_the_turn_of_the_calls() {
         let call = |id: &str| ToolCall::new(id, "now", json!({}));
         let transcript: Transcript = [
             ChatEvent::tool_calls([call("1")]),
@@ -226,7 +227,7 @@ mod tests {
 
     #[cfg(feature = "tools")]
     #[test]
-    fn a_turn_is_open_while_a_call_has_no_outcome_whatever_was_said_since() {
+    fn a_turn_is_open_while_a_call_has_no_outcome_whatever_text_follows() {
         let call = |id: &str| ToolCall::new(id, "now", json!({}));
         let log = [
             ChatEvent::tool_calls([call("1")]),

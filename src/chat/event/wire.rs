@@ -1,6 +1,6 @@
 //! The JSON of an event.
 //!
-//! Text and thinking are nearly all there is, so they are written without the machinery that keeps
+//! Nearly all events are text and thinking, so these are written without the code that keeps
 //! unknown fields.
 
 use std::fmt;
@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 
 use super::{ChatEvent, Unknown};
 
-// What all events but text, thinking and the unknown serialise as: the tag, then the struct.
+// All events but text, thinking and unknown ones serialise as the tag, then the struct.
 macro_rules! types {
     ($($Variant:ident($Struct:ident) = $kind:literal,)+) => {
         impl ChatEvent {
-            /// Its `type` on the wire.
+            /// Returns the `type` on the wire.
             pub fn kind(&self) -> &str {
                 match self {
                     $(Self::$Variant(_) => $kind,)+
@@ -99,8 +99,8 @@ types! {
 }
 
 impl ChatEvent {
-    /// Appends its JSON to `out`. Never holds a raw line break, so it is one line of NDJSON and one
-    /// `data:` line of SSE.
+    /// Appends the JSON of the event to `out`. It contains no raw line break, so it is one line of
+    /// NDJSON and one `data:` line of SSE.
     pub fn write_json(&self, out: &mut BytesMut) {
         match self {
             Self::Text(text) if text.extra.is_empty() => {
@@ -113,7 +113,7 @@ impl ChatEvent {
         }
     }
 
-    /// Its JSON.
+    /// Returns the JSON of the event.
     pub fn to_json(&self) -> BytesMut {
         let mut out = BytesMut::with_capacity(128);
         self.write_json(&mut out);
