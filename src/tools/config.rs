@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Tools;
 
-/// The settings of a [`ToolLayer`](super::ToolLayer) that its services share.
+/// The settings that the services of a `ToolLayer` share.
 #[derive(Debug, Clone)]
 pub(super) struct ToolConfig {
     pub(super) tools: Tools,

@@ -19,19 +19,20 @@ use crate::{
     log::ErrorCode,
 };
 
-/// Where an answer stands: what the model is asked next, and which tools run. No provider.
+/// The state of an answer with tools: the next request to the model, and the running tools. It
+/// holds no provider.
 pub(super) struct Conversation {
     pub(super) config: Arc<ToolConfig>,
-    // What the model is asked next.
+    // The next request to the model.
     pub(super) request: ChatRequest,
     pub(super) offers: Offers,
     pub(super) scope: Arc<CallScope>,
     pub(super) runs: ToolRuns,
-    // How many runs the log had when this server came to it.
+    // The number of runs in the log when this server began.
     pub(super) known: usize,
-    // The answer that this one goes on with.
+    // The interrupted answer that this one continues.
     pub(super) before: Option<Arc<Transcript>>,
-    // What is to be said of the turn that it broke off in.
+    // The turn in which that answer was interrupted.
     partial: Option<Arc<Transcript>>,
     stage: ConversationStage,
     turns: usize,
@@ -44,23 +45,23 @@ pub(super) struct Conversation {
 }
 
 enum ConversationStage {
-    /// The model speaks.
+    /// The model answers.
     Model,
-    /// The request's own tools come to their second half.
+    /// The second halves of the request's own tools run.
     FollowUp(RunningCalls, FollowUpPosition),
     /// The tools of a turn run.
     Tools(RunningCalls),
-    /// The client goes on.
+    /// The client continues.
     HandedOver,
 }
 
-/// What becomes of an event of the model.
+/// The handling of an event of the model.
 pub(super) enum EventAction {
-    /// It is passed on.
+    /// Pass it on.
     Pass,
-    /// The model has spoken, and asked for tools.
+    /// The turn has ended with calls: run the tools.
     RunTools,
-    /// It was the last; what is to be said is among the closing words.
+    /// It was the last event: send the closing events.
     Close,
 }
 
@@ -74,7 +75,7 @@ impl Conversation {
             && !before.text().is_empty()
             && request.messages.last() == Some(&Message::assistant(before.text()))
         {
-            // Written anew below, turn by turn.
+            // Added again below, turn by turn.
             request.messages.pop();
         }
         let mut this = Self {
@@ -112,13 +113,13 @@ impl Conversation {
         this
     }
 
-    /// Whether tools run before the model is asked.
+    /// Returns true if tools run before the model is called.
     pub(super) fn runs_tools(&self) -> bool {
         !matches!(self.stage, ConversationStage::Model)
     }
 
-    /// What the model is asked.
-    pub(super) fn turn(&mut self) -> ChatRequest {
+    /// Returns the next request to the model.
+    pub(super) fn next_request(&mut self) -> ChatRequest {
         self.turns += 1;
         let mut request = self.request.clone();
         if let Some(partial) = self.partial.take() {
@@ -130,13 +131,13 @@ impl Conversation {
         request
     }
 
-    /// Takes in a piece of the model's text.
+    /// Adds a piece of the model's text.
     #[inline]
     pub(super) fn push_text(&mut self, text: &Text) {
         self.text.push_str(&text.content);
     }
 
-    /// Takes in another event of the model.
+    /// Adds another event of the model.
     pub(super) fn push(&mut self, event: &mut ChatEvent) -> EventAction {
         match event {
             ChatEvent::Text(text) => {
@@ -155,12 +156,12 @@ impl Conversation {
         }
     }
 
-    /// Whether the model has asked for tools in this turn.
+    /// Returns true if the model has asked for tools in this turn.
     pub(super) fn has_calls(&self) -> bool {
         !self.calls.is_empty()
     }
 
-    /// The model's stream ended without a word about it.
+    /// Handles a stream of the model that ended without a terminal event.
     pub(super) fn end(&mut self) {
         if let Some(usage) = self.usage.take() {
             let complete = Complete::new().usage(usage);
@@ -168,7 +169,7 @@ impl Conversation {
         }
     }
 
-    /// The next of the closing words.
+    /// Returns the next closing event.
     pub(super) fn closing(&mut self) -> Option<ChatEvent> {
         self.closing.pop_front()
     }
@@ -181,7 +182,7 @@ impl Conversation {
         if let Some(usage) = complete.usage.take() {
             *self.usage.get_or_insert_default() += usage;
         }
-        // A model that doesn't stream says everything at the end of its turn.
+        // A model that doesn't stream sends the whole text at the end of its turn.
         let whole = complete
             .text
             .take_if(|_| self.emitted_text || self.has_calls());
@@ -200,7 +201,7 @@ impl Conversation {
         EventAction::Close
     }
 
-    /// Gives a call an id of its own: some servers give none, or the same in every turn.
+    /// Makes the id of a call unique: some servers send none, or repeat one in every turn.
     fn assign_id(&mut self, call: &mut ToolCall) {
         let ids = self.ids.get_or_insert_with(|| {
             let messages = &self.request.messages;
@@ -219,11 +220,11 @@ impl Conversation {
         ids.insert(call.id.clone());
     }
 
-    /// The model has spoken: the tools that it asked for are run.
+    /// Starts the tools of the turn.
     ///
     /// # Errors
     ///
-    /// If it has been asked as often as it may be.
+    /// If the model has been called the maximum number of times.
     pub(super) fn begin_tools(&mut self) -> Result<(), ProviderError> {
         let all_the_clients = || {
             let mut offers = self.calls.iter().map(|call| self.offers.get(&call.name));
@@ -236,11 +237,11 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether the model may be asked once more.
+    /// Checks that the model may be called once more.
     ///
     /// # Errors
     ///
-    /// If it has been asked as often as it may be.
+    /// If it has been called the maximum number of times.
     pub(super) fn may_ask(&self) -> Result<(), ProviderError> {
         let most = self.config.max_iterations;
         if self.turns < most {
@@ -252,7 +253,7 @@ impl Conversation {
         Err(error.with_code(ErrorCode::Limit))
     }
 
-    /// The next event of the tools; `None` once all of them are done.
+    /// Returns the next event of the tools; `None` once all of them are done.
     pub(super) fn poll_tools(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
         loop {
             if let Some(event) = self.closing.pop_front() {
@@ -281,7 +282,7 @@ impl Conversation {
         }
     }
 
-    /// All tools of a turn have their outcome.
+    /// Adds the turn and the results of its tools to the request.
     fn finish_turn(&mut self, calls_run: Vec<CallRecord>) {
         let text = std::mem::take(&mut self.text);
         let calls = std::mem::take(&mut self.calls);
@@ -297,7 +298,7 @@ impl Conversation {
 
     fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, calls_run: &[CallRecord]) {
         self.stage = ConversationStage::HandedOver;
-        // What the application tells the model is not for clients, and they may not send it.
+        // System messages are not for clients, and clients may not send them.
         let messages = self.request.messages.iter();
         let messages = messages.filter(|message| message.role != Role::System);
         let mut state = ConversationState::new(messages.cloned());
@@ -321,7 +322,7 @@ impl Conversation {
         self.resume();
     }
 
-    /// Goes on with the answer that was interrupted, if one was.
+    /// Continues the answer that was interrupted, if one was.
     fn resume(&mut self) {
         let Some(before) = self.before.clone() else {
             return;

@@ -10,13 +10,12 @@ use crate::{
     chat::{IsomorphicClientOutput, ToolDefinition},
 };
 
-/// Makes a tool of two halves with the client between: what `first` gives is handed over, the client
-/// does its part, and `second` makes of that what the model is told.
+/// Makes a tool of two halves with the client in between: the output of `first` is handed to the
+/// client, the client does its part, and `second` makes the result for the model.
 ///
-/// `second` runs for another request, maybe on another server. All that it gets went through the
-/// client: what `first` gave comes back as
-/// [`cached_handoff`](IsomorphicClientOutput::cached_handoff), and is as little to be trusted as the
-/// rest.
+/// `second` runs with another request, perhaps on another server. All its input comes from the
+/// client and isn't trusted, including the output of `first`, which returns as
+/// [`cached_handoff`](IsomorphicClientOutput::cached_handoff).
 ///
 /// ```
 /// use serde::Deserialize;
@@ -60,7 +59,7 @@ where
     }
 }
 
-/// The tool that [`handoff_fn`] makes. Neither half is idempotent, unless it is told so.
+/// The tool that [`handoff_fn`] makes. By default neither half is idempotent.
 pub struct HandoffFn<F, G, A> {
     definition: ToolDefinition,
     options: ToolOptions,
@@ -70,7 +69,7 @@ pub struct HandoffFn<F, G, A> {
 }
 
 impl<F, G, A> HandoffFn<F, G, A> {
-    /// Running either half twice is the same as running it once.
+    /// Marks both halves as safe to run twice.
     pub fn idempotent(mut self) -> Self {
         self.options.idempotent = true;
         self

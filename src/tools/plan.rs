@@ -1,4 +1,5 @@
-//! What is to be done about each call: it is known, impossible, the client's, or to be run.
+//! Decides for each call: its outcome is known, it can't run, the client runs it, or the server
+//! does.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// The tools of this turn. `before` is the log of a turn that was interrupted.
+    /// Plans the tools of this turn. `before` is the log of a turn that was interrupted.
     pub(super) fn tools(&mut self, before: Option<&Transcript>) -> RunningCalls {
         let mut running = self.running(before);
         for call in std::mem::take(&mut self.calls) {
@@ -76,7 +77,7 @@ impl Conversation {
             .map_or("", SessionId::as_str);
         let key = match part {
             JobPart::Call { .. } => format!("{session}/{run}"),
-            // Whose run it is of these the log doesn't know by number, but by name.
+            // The log has no run number for these, only the id of the call.
             JobPart::Conclusion(_) => format!("{session}/{}", call.id),
         };
         let info = CallInfo {
@@ -153,7 +154,7 @@ impl Conversation {
     }
 }
 
-// What the log says of a call, said of the call that stands for it now.
+// Translates the outcome in the log to the id of the call that stands for it now.
 fn known_outcome(outcome: &ToolOutcome, id: &str) -> CallOutcome {
     match outcome {
         ToolOutcome::Result(content) => CallOutcome::Given(content.clone()),

@@ -20,9 +20,9 @@ use crate::chat::{
     ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
 };
 
-/// The calls of one turn, each on a task of its own, of which so many run at once.
+/// The calls of one turn, each on a task of its own. A limited number runs at once.
 ///
-/// Dropped, it aborts them.
+/// Dropping it aborts them.
 pub(super) struct RunningCalls {
     calls: Vec<CallRecord>,
     planned: Vec<(usize, ToolJob, SlotReady)>,
@@ -32,23 +32,23 @@ pub(super) struct RunningCalls {
     result_bytes: usize,
     events: EventSender,
     received: mpsc::Receiver<ToolEvent>,
-    // Whether an end is looked for first, or what is said: neither may keep the other from its turn.
+    // Alternates between ends and events, so that neither starves the other.
     ends_first: bool,
-    // Whose event was taken last: it may go on once we are asked for more.
+    // Of the event that was taken last: its tool continues at the next poll.
     taken: Option<oneshot::Sender<()>>,
     ready: VecDeque<ReadyEvent>,
-    // The questions that are open, and whose they are.
+    // The open questions, each with the id of its call.
     open_questions: Vec<(InputId, String)>,
 }
 
-// An event, and whom to tell when it is safe.
+// An event, with the sender to notify when it is safe.
 type ReadyEvent = (ChatEvent, Option<oneshot::Sender<()>>);
 
-/// One call, and what came of it.
+/// One call and its outcome.
 pub(super) struct CallRecord {
     pub(super) id: String,
     pub(super) name: String,
-    /// What the model is told; `None` while there is nothing, and where the client goes on.
+    /// The message for the model; `None` while there is none, and for a call that was handed over.
     pub(super) message: Option<Message>,
     pub(super) handed_over: bool,
 }
@@ -76,12 +76,12 @@ impl RunningCalls {
         self.events.clone()
     }
 
-    /// For the call that is [added](Self::add) next.
+    /// Creates the slot of the call that is [added](Self::add) next.
     pub(super) fn slot(&self) -> Arc<CallSlot> {
         self.slots.slot(self.calls.len())
     }
 
-    /// A question of a call that is in the log and open.
+    /// Adds an open question of a call that is in the log.
     pub(super) fn add_open_question(&mut self, request: &InputRequest) {
         if let Some(call) = &request.call_id {
             self.open_questions
@@ -89,17 +89,17 @@ impl RunningCalls {
         }
     }
 
-    /// A call whose outcome is known.
+    /// Adds a call whose outcome is known.
     pub(super) fn add_known(&mut self, id: &str, name: &str, outcome: CallOutcome, in_log: bool) {
         let at = self.push(id, name);
         self.finish(at, outcome, in_log);
     }
 
-    /// A call that has to be made.
+    /// Adds a call that has to run.
     pub(super) fn add(&mut self, job: ToolJob) {
         let at = self.push(job.call.id(), job.call.tool());
-        let turn = self.slots.acquire(at);
-        self.planned.push((at, job, turn));
+        let slot_ready = self.slots.acquire(at);
+        self.planned.push((at, job, slot_ready));
     }
 
     fn push(&mut self, id: &str, name: &str) -> usize {
@@ -112,9 +112,9 @@ impl RunningCalls {
         self.calls.len() - 1
     }
 
-    /// The next event; `None` once every call has its outcome.
+    /// Returns the next event; `None` once every call has its outcome.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
-        // Whoever takes events has come back, so the one before is safe.
+        // The stream is polled again, so the event before is safe.
         if let Some(taken) = self.taken.take() {
             let _ = taken.send(());
         }
@@ -123,8 +123,8 @@ impl RunningCalls {
                 self.taken = taken;
                 return Poll::Ready(Some(event));
             }
-            for (at, job, turn) in self.planned.drain(..) {
-                let task = self.tasks.spawn(job.run(turn).in_current_span());
+            for (at, job, slot_ready) in self.planned.drain(..) {
+                let task = self.tasks.spawn(job.run(slot_ready).in_current_span());
                 self.call_of_task.insert(task.id(), at);
             }
             self.slots.poll(cx);
@@ -146,7 +146,7 @@ impl RunningCalls {
         }
     }
 
-    /// All calls, in their order.
+    /// Returns all calls, in their order.
     pub(super) fn into_calls(self) -> Vec<CallRecord> {
         self.calls
     }
@@ -159,7 +159,7 @@ impl RunningCalls {
                 (error.id(), CallOutcome::Failed("the tool failed".into()))
             }
         };
-        // What it said before its end comes before its end. What others say meanwhile can wait.
+        // Its events go before its end. Events that others send meanwhile can wait.
         for _ in 0..self.received.len() {
             if let Ok(event) = self.received.try_recv() {
                 self.receive(event);
@@ -201,7 +201,7 @@ impl RunningCalls {
             outcome = CallOutcome::Failed("the result is larger than this server takes".into());
         }
         let call = &mut self.calls[at];
-        // Nobody waits for these any more.
+        // Its open questions are withdrawn.
         for (id, _) in self.open_questions.extract_if(.., |(_, id)| *id == call.id) {
             let resolved = InputResolved::new(id, InputOutcome::Cancel);
             self.ready.push_back((resolved.into(), None));
@@ -228,7 +228,7 @@ impl RunningCalls {
 }
 
 impl CallRecord {
-    /// What a client is to hand back of it.
+    /// Returns the result that a client sends back.
     pub(super) fn result(&self) -> Option<ToolResult> {
         let message = self.message.as_ref()?;
         Some(ToolResult::new(&self.id, &self.name, &message.content))
@@ -274,7 +274,7 @@ mod tests {
     struct Nothing {}
 
     #[tokio::test]
-    async fn who_talks_without_pause_keeps_nobody_from_its_turn() {
+    async fn a_tool_that_sends_without_pause_does_not_starve_other_calls() {
         let mut running = RunningCalls::new(1, 100);
         let tool = tool_fn("quick", "", |_: Nothing, _: Call| async { Ok("done") });
         let tools = Tools::new().with(tool);
@@ -311,7 +311,7 @@ mod tests {
         let events = running.events();
         let mut results = 0;
         for _ in 0..1000 {
-            // As much as there is room for.
+            // More than the channel holds.
             for _ in 0..100 {
                 events.try_send(ToolProgress::new("0", "talks").message("on it"));
             }
@@ -322,6 +322,6 @@ mod tests {
             }
             tokio::task::yield_now().await;
         }
-        panic!("{results} of 2 calls had their turn");
+        panic!("{results} of 2 calls ended");
     }
 }

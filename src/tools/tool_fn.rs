@@ -7,12 +7,14 @@ use serde_json::Value;
 use super::{Call, Output, Tool, ToolFailure, ToolOptions, schema_of};
 use crate::{BoxError, BoxFuture, chat::ToolDefinition};
 
-/// Makes a tool of an async function from arguments that derive `Deserialize` and
-/// [`schemars::JsonSchema`] to anything that can be serialised: a text goes to the model as it is,
-/// anything else as JSON.
+/// Makes a tool of an async function.
 ///
-/// The doc comments of the arguments' fields tell the model what they are. The error is a
-/// [`BoxError`], so that `?` works on any other; the model is told what a [`ToolFailure`] says.
+/// The function takes arguments that implement `Deserialize` and [`schemars::JsonSchema`], and
+/// returns a value that implements `Serialize`: a string goes to the model as it is, anything else
+/// as JSON.
+///
+/// The doc comments of the arguments' fields become descriptions for the model. The error is a
+/// [`BoxError`], so that `?` works on any error; the model gets the message of a [`ToolFailure`].
 ///
 /// ```
 /// use serde::Deserialize;
@@ -52,7 +54,7 @@ where
     }
 }
 
-/// The tool that [`tool_fn`] makes. It is not idempotent and asks nobody, unless it is told to.
+/// The tool that [`tool_fn`] makes. By default it is not idempotent and needs no approval.
 pub struct ToolFn<F, A> {
     definition: ToolDefinition,
     options: ToolOptions,
@@ -64,26 +66,25 @@ pub struct ToolFn<F, A> {
 type Approval = Arc<dyn Fn(&Value) -> Option<String> + Send + Sync>;
 
 impl<F, A> ToolFn<F, A> {
-    /// Running it twice is the same as running it once, so that it may be run again for a call whose
-    /// server died.
+    /// Marks the tool as safe to run twice, so that it may run again for a call whose server died.
     pub fn idempotent(mut self) -> Self {
         self.options.idempotent = true;
         self
     }
 
-    /// How long one call may take, without the time in which somebody is asked.
+    /// Sets the time limit of one call, without the time spent waiting for the user.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self
     }
 
-    /// Somebody is asked this before each call, and must accept.
+    /// Requires an approval before each call, asked for with this message.
     pub fn approved(self, message: impl Into<String>) -> Self {
         let message = message.into();
         self.approved_if(move |_| Some(message.clone()))
     }
 
-    /// Somebody is asked this before a call with such arguments, and must accept; nothing if `None`.
+    /// Requires an approval before calls for which the closure returns a message.
     pub fn approved_if<P>(mut self, message: P) -> Self
     where
         P: Fn(&Value) -> Option<String> + Send + Sync + 'static,

@@ -14,11 +14,11 @@ use crate::chat::ProviderError;
 // An error response is only read for its code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
-// Some servers say it more finely here.
+// Some servers send a more exact value here.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// Waits for the first event of the answer, or for its end; asks again where the
-/// [module](super) says so.
+/// A future that waits for the first event of the answer, or for its end. It retries as the
+/// [module](super) describes.
 ///
 /// Dropping it drops the request.
 pub struct AnswerFuture {
@@ -26,7 +26,7 @@ pub struct AnswerFuture {
 }
 
 impl Upstream {
-    /// Sends a request. Each try has a decoder of its own.
+    /// Sends a request. Each try has its own decoder.
     pub(crate) fn ask(
         self: &Arc<Self>,
         body: Vec<u8>,
@@ -63,7 +63,7 @@ async fn respond(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        // Without chance all come back together, which is still better than not at all.
+        // Without randomness all clients retry together, which is better than no retry.
         let chance = getrandom::u32().unwrap_or(0);
         let Some(wait) = retries.after(&error, chance) else {
             return Err(error);
@@ -73,7 +73,7 @@ async fn respond(
     }
 }
 
-// One request, up to the first event of its answer.
+// Sends one request and waits for the first event of its answer.
 async fn begin(
     upstream: &Upstream,
     body: Bytes,
@@ -105,7 +105,7 @@ async fn refused(response: Response) -> ProviderError {
     failure::refused(Some(status), code, retry_after)
 }
 
-// The form with a date is left aside: it needs two clocks that agree.
+// The form with a date is ignored: it needs two clocks that agree.
 fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return None;

@@ -1,8 +1,8 @@
 use super::failure;
 use crate::chat::ProviderError;
 
-/// Splits bytes into lines, which end with CR, LF or CRLF. A line has a bound, and is refused before
-/// it is whole if it passes that.
+/// Splits bytes into lines, which end with CR, LF or CRLF. A line above the limit is refused before
+/// it is whole.
 #[derive(Debug)]
 pub(crate) struct Lines {
     max: usize,
@@ -19,7 +19,7 @@ impl Lines {
         }
     }
 
-    /// Hands each line that `bytes` make whole to `take`, without its end.
+    /// Passes each line that `bytes` complete to `take`, without its end.
     pub(crate) fn push(
         &mut self,
         mut bytes: &[u8],
@@ -57,7 +57,7 @@ impl Lines {
         Ok(())
     }
 
-    /// What stands after the last line's end.
+    /// Returns the bytes after the end of the last line.
     #[cfg(any(test, feature = "ollama"))]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)

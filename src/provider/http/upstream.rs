@@ -9,7 +9,7 @@ use reqwest::{
 
 use super::{ConfigError, HttpOptions};
 
-/// The server that is asked: where it is, and how it is waited for.
+/// A server to call: its address, credentials and timeouts.
 pub(crate) struct Upstream {
     client: Client,
     url: Url,
@@ -20,11 +20,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// At `path` under the base URL.
+    /// Creates an upstream at `path` under the base URL.
     ///
     /// # Errors
     ///
-    /// When the options are malformed.
+    /// If the options are malformed.
     pub(crate) fn new(
         options: &HttpOptions,
         path: &[&str],

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-/// The settings of an [`Ollama`](super::Ollama) that its clones share.
+/// The settings of an `Ollama` that its clones share.
 pub(super) struct OllamaConfig {
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,

@@ -8,7 +8,7 @@ use crate::{
     provider::http::{CallIds, Decode, Lines, code_of_error, refused, too_long, unreadable},
 };
 
-// Models ask for a handful of tools at once.
+// Models ask for a few tools at once.
 const MAX_CALLS: usize = 256;
 
 /// Decodes a body of JSON lines. No I/O and no clock.
@@ -52,7 +52,7 @@ impl Decode for OllamaDecoder {
         });
         match pushed {
             Err(error) if !self.is_done() => Err(error),
-            _ => Ok(received), // what follows the end is nobody's concern
+            _ => Ok(received), // bytes after the end are ignored
         }
     }
 
@@ -61,7 +61,7 @@ impl Decode for OllamaDecoder {
     }
 
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
-        // The last line may lack its end. Half a line is no line, and no error of its own.
+        // The last line may lack its end. An incomplete line is ignored.
         let rest = self.lines.rest();
         if serde_json::from_slice::<OllamaLine>(&rest).is_ok() {
             self.turn.take(&rest, out)?;
@@ -76,7 +76,7 @@ impl Decode for OllamaDecoder {
 }
 
 impl OllamaTurn {
-    // Says whether something was said.
+    // Returns true if the line is a message.
     fn take(&mut self, line: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
         let text = line.trim_ascii();
         if text.is_empty() || self.end.is_some() {
@@ -102,7 +102,7 @@ impl OllamaTurn {
         }
         if line.done == Some(true) {
             let reason = match line.done_reason.as_deref() {
-                // `load` and `unload`: it was asked nothing.
+                // `load` and `unload` answer requests without messages.
                 None | Some("" | "stop" | "load" | "unload") => FinishReason::Stop,
                 Some(reason) => FinishReason::from(reason),
             };
@@ -113,7 +113,7 @@ impl OllamaTurn {
             let mut complete = Complete::new().finish_reason(reason);
             complete.usage = match (line.prompt_eval_count, line.eval_count) {
                 (None, None) => None,
-                // Without the first the whole prompt was still in its cache.
+                // The first is absent if the whole prompt was in the cache.
                 (input, output) => Some(Usage::new(input.unwrap_or(0), output.unwrap_or(0))),
             };
             self.end = Some(complete);
@@ -138,7 +138,7 @@ mod tests {
     use crate::provider::http::fuzz::fuzz;
 
     #[test]
-    fn no_bytes_confuse_it() {
+    fn any_bytes_give_an_answer_or_an_error() {
         const SEEDS: [&[u8]; 2] = [
             include_bytes!("../../../tests/providers/recorded/ollama-thinking.ndjson"),
             include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),

@@ -4,15 +4,16 @@ use crate::{
     provider::http::{CallIds, too_long},
 };
 
-// Models ask for a handful of tools at once.
+// Models ask for a few tools at once.
 const MAX_CALLS: usize = 256;
 
-/// The tool calls of one answer, put together from their pieces.
+/// The tool calls of one answer, assembled from their pieces.
 ///
-/// Servers name a piece's call by its index, by its id, by both, or, badly, by neither. So a piece
-/// goes on with the last call of its index, or the last of all where it has none, unless it must be
-/// a call of its own: it has another id; or it brings a name again, while the call's arguments are
-/// whole and it brings more, or while it stands beside a piece of that call in the same event.
+/// Servers mark the call of a piece by its index, by its id, by both, or, badly, by neither. A
+/// piece continues the last call of its index, or the last call of all if it has no index. It
+/// begins a new call if it has another id, or if it repeats a name and either the call's arguments
+/// are whole and the piece has more, or the piece is in the same event as another piece of that
+/// call.
 #[derive(Debug)]
 pub(super) struct Calls {
     calls: Vec<PartialCall>,
@@ -28,7 +29,7 @@ struct PartialCall {
     name: String,
     arguments: String,
     json: JsonDepth,
-    // That of the event which the last piece was in.
+    // The number of the event of the last piece.
     event: u64,
 }
 
@@ -101,7 +102,7 @@ impl Calls {
         Ok(())
     }
 
-    /// All of them, each whole.
+    /// Returns all calls, each whole.
     pub(super) fn finish(&mut self) -> Vec<ToolCall> {
         self.calls
             .drain(..)
@@ -110,8 +111,8 @@ impl Calls {
     }
 }
 
-/// How deep a JSON text is nested after its last character, which tells without reading it again
-/// and again whether an object is whole.
+/// The depth of a JSON text after its last character. It tells whether an object is whole without
+/// parsing it again.
 #[derive(Debug, Default)]
 struct JsonDepth {
     depth: u32,
@@ -234,7 +235,7 @@ mod tests {
             for events in [&together[..], &apart[..]] {
                 assert_eq!(arguments(events), [json!({}), json!({"a": "}"})]);
             }
-            // A name that is repeated is no new call while the arguments go on, or have ended.
+            // A repeated name is no new call while the arguments continue, or after they have ended.
             let repeated = [r#"{"a":"}""#, "}", ""].map(|text| json!([call(text)]));
             assert_eq!(arguments(&repeated), [json!({"a": "}"})]);
         }

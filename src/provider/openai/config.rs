@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-/// The settings of an [`OpenAi`](super::OpenAi) that its clones share.
+/// The settings of an `OpenAi` that its clones share.
 pub(super) struct OpenAiConfig {
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,

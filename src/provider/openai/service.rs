@@ -12,9 +12,9 @@ use crate::{
     provider::http::{AnswerFuture, AnswerStream, CallIds, Upstream},
 };
 
-/// A provider that asks an OpenAI-compatible server. The [module](super) has the rest.
+/// A provider that calls an OpenAI-compatible server. The [module](super) has an example.
 ///
-/// Cheap to clone; clones share their connections. Its `Debug` shows neither key nor address.
+/// Cheap to clone; clones share their connections. `Debug` shows neither key nor address.
 #[derive(Clone)]
 pub struct OpenAi {
     upstream: Arc<Upstream>,

@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// Asks one question after the other, and says what comes of each.
+/// Asks one question after the other, and sends the outcome of each.
 pub(super) struct AskSequence {
     asks: VecDeque<Ask>,
-    // What was asked before another server went on with the answer.
+    // Questions that were asked before another server took the answer over.
     open: Vec<InputId>,
     inputs: Inputs,
     waiting: Option<BoxFuture<'static, Option<InputAnswer>>>,
-    // What is still to be said of the last question.
+    // The event after the resolution of the last question.
     comes: Option<ChatEvent>,
 }
 
@@ -43,7 +43,7 @@ impl AskSequence {
         }
     }
 
-    /// The next event; `None` once nothing is left to ask.
+    /// Returns the next event; `None` once all questions are done.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
         if let Some(event) = self.comes.take() {
             return Poll::Ready(Some(event));

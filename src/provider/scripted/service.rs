@@ -9,7 +9,8 @@ use tower_service::Service;
 use super::{Script, ScriptedStream, call_counter::CallCounter, demo};
 use crate::chat::{ChatRequest, ProviderError};
 
-/// The scripted provider. [`Default`] is the demo; the [module](super) has the rest.
+/// A provider that follows a script. Its [`Default`] is the demo. The [module](super) describes
+/// scripts.
 #[derive(Debug, Clone)]
 pub struct Scripted {
     script: Arc<Script>,
@@ -17,7 +18,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Follows this script, unless a request brings its own.
+    /// Creates a provider that follows this script, unless a request brings its own.
     pub fn new(script: Script) -> Self {
         Self {
             script: Arc::new(script),
