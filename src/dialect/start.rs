@@ -102,7 +102,7 @@ impl Start {
     pub fn new(request: ChatRequest, response_mode: ResponseMode) -> Self {
         Self {
             naming: SessionNaming::Generated,
-            chat: request.chat_id.as_deref().map(ChatId::new),
+            chat: request.chat_id.clone(),
             request,
             response_mode,
             identity: None,

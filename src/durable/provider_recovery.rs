@@ -185,9 +185,8 @@ impl<S> ProviderRecovery<S> {
 /// The request as it was stored, with whom it serves, and its notes.
 fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
     let (mut request, notes) = restore(&orphan.request)?;
-    request.session_id = Some(orphan.id().as_str().into());
-    let owner = orphan.info().owner.as_ref();
-    request.owner = owner.map(|owner| owner.as_str().into());
+    request.session_id = Some(orphan.id().clone());
+    request.owner = orphan.info().owner.clone();
     Ok((request, notes))
 }
 

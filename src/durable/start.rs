@@ -297,8 +297,8 @@ impl Exchange {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
-        request.session_id = Some(id.as_str().into());
-        request.owner = self.owner.as_ref().map(|owner| owner.as_str().into());
+        request.session_id = Some(id.clone());
+        request.owner = self.owner.clone();
         request.extensions = extensions;
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));

@@ -184,7 +184,7 @@ mod over_http {
 
     fn chat() -> DurableService<Scripted> {
         let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new());
-        let script = Script::say("All is well.").with_delay(std::time::Duration::ZERO);
+        let script = Script::say("All is well.").delay(std::time::Duration::ZERO);
         layer.dialect(AgUi::new()).layer(Scripted::new(script))
     }
 

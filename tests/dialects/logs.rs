@@ -54,8 +54,8 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         1 => id.prop_map(|id| ChatEvent::tool_error(id, "now", "no clock")),
         1 => id.prop_map(|id| ChatEvent::isomorphic_handoff(id, "map", json!({"zoom": 3}))),
         1 => id.prop_map(|id| IsomorphicHandoff::new(id, "map", json!({}))
-            .with_server_output(json!([1]))
-            .with_uses_handoff(true)
+            .server_output(json!([1]))
+            .uses_handoff(true)
             .into()),
         1 => Just(ChatEvent::conversation_state(ConversationState::new([Message::user("Hi")]))),
         2 => "\\PC{0,8}".prop_map(|data| ChatEvent::custom("mood", json!({"is": data}))),
@@ -66,7 +66,7 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         }),
         3 => (input, id).prop_map(|(input, call)| {
             InputRequest::approval(input.parse().unwrap(), "May I?")
-                .with_call(call, "now", json!({}))
+                .tool_call(call, "now", json!({}))
                 .into()
         }),
         1 => input.prop_map(|input| {
@@ -88,21 +88,17 @@ fn ending() -> impl Strategy<Value = ChatEvent> {
         Just(ChatEvent::complete()),
         Just(
             Complete::new()
-                .with_text("whole")
-                .with_usage(Usage::new(1, 2))
-                .with_finish_reason(FinishReason::ToolCalls)
+                .text("whole")
+                .usage(Usage::new(1, 2))
+                .finish_reason(FinishReason::ToolCalls)
                 .into()
         ),
-        Just(
-            Complete::new()
-                .with_finish_reason(FinishReason::Length)
-                .into()
-        ),
+        Just(Complete::new().finish_reason(FinishReason::Length).into()),
         Just(ChatEvent::aborted()),
-        Just(unbroken::chat::Aborted::new().with_reason("enough").into()),
+        Just(unbroken::chat::Aborted::new().reason("enough").into()),
         Just(
             ErrorEvent::new(ErrorCode::Provider, "The \"model\" failed.")
-                .with_recoverable(true)
+                .recoverable(true)
                 .into()
         ),
         Just(ChatEvent::error(ErrorCode::Internal, "no")),

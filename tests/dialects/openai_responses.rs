@@ -142,7 +142,7 @@ mod over_http {
 
     fn responses() -> Responses {
         let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new());
-        let script = Script::say("All is well.").with_delay(std::time::Duration::ZERO);
+        let script = Script::say("All is well.").delay(std::time::Duration::ZERO);
         let dialect = OpenAiResponses::new().model("assistant");
         layer.dialect(dialect).layer(Scripted::new(script))
     }

@@ -18,7 +18,7 @@ type Chat = DurableService<Scripted>;
 fn both() -> (Chat, Chat) {
     let sessions = Sessions::in_memory();
     let layer = || DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
-    let provider = Scripted::new(Script::count(3).with_delay(std::time::Duration::ZERO));
+    let provider = Scripted::new(Script::count(3).delay(std::time::Duration::ZERO));
     let plain = layer().service_name("plain").dialect(PlainText);
     let native = layer().dialect(Native::new());
     (plain.layer(provider.clone()), native.layer(provider))

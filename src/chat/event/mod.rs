@@ -1,4 +1,4 @@
-//! What happens in a session, event by event.
+//! The events of an answer.
 
 mod chat_event;
 mod content;

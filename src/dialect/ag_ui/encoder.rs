@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_run_with_messages() {
-        let complete = Complete::new().with_usage(Usage::new(3, 4));
+        let complete = Complete::new().usage(Usage::new(3, 4));
         let log = [
             first(),
             ChatEvent::thinking("Hm"),
@@ -237,7 +237,7 @@ mod tests {
             ChatEvent::tool_error("a", "now", "no clock"),
             ChatEvent::isomorphic_handoff("b", "map", json!({})),
             Complete::new()
-                .with_finish_reason(FinishReason::ToolCalls)
+                .finish_reason(FinishReason::ToolCalls)
                 .into(),
         ];
         let events = events(&log);
@@ -279,11 +279,11 @@ mod tests {
                 .pop()
                 .unwrap()
         };
-        let stopped = end(crate::chat::Aborted::new().with_reason("enough").into());
+        let stopped = end(crate::chat::Aborted::new().reason("enough").into());
         assert_eq!(stopped["type"], "RUN_FINISHED");
         assert_eq!(stopped["outcome"], json!({"type": "cancelled"}));
         assert_eq!(stopped["metadata"]["unbroken"]["reason"], "enough");
-        let failed = ErrorEvent::new(ErrorCode::Provider, "no").with_recoverable(true);
+        let failed = ErrorEvent::new(ErrorCode::Provider, "no").recoverable(true);
         assert_eq!(
             end(failed.into()),
             json!({
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn text_that_was_not_streamed_is_a_message() {
-        let whole: ChatEvent = Complete::new().with_text("All of it.").into();
+        let whole: ChatEvent = Complete::new().text("All of it.").into();
         let kinds = |events: Vec<Value>| {
             let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
             events.iter().map(kind).collect::<Vec<_>>()

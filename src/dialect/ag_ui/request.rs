@@ -97,7 +97,7 @@ impl RunAgentInput {
             return Err(wrong("there is no message to answer"));
         }
         let mut request = ChatRequest::new(messages);
-        request.chat_id = self.thread_id;
+        request.chat_id = self.thread_id.map(Into::into);
         request.isomorphic_tools = self.tools.into_iter().map(WireTool::into_tool).collect();
         request.extra = self.extra;
         Ok(request)
@@ -126,7 +126,7 @@ impl WireMessage {
             text = error;
         }
         let calls = self.tool_calls.into_iter().map(WireToolCall::into_call);
-        let mut message = Message::new(role, text).with_tool_calls(calls);
+        let mut message = Message::new(role, text).tool_calls(calls);
         match role {
             Role::Tool if self.tool_call_id.is_none() => {
                 return Err(wrong("a message of the role `tool` has no `toolCallId`"));
@@ -213,12 +213,12 @@ mod tests {
             asked.messages,
             [
                 Message::user("When?"),
-                Message::assistant("").with_tool_calls([call]),
+                Message::assistant("").tool_calls([call]),
                 Message::tool("c", "no clock"),
                 Message::user("Try again"),
             ]
         );
-        assert_eq!(asked.chat_id.as_deref(), Some("t"));
+        assert_eq!(asked.chat_id, Some("t".into()));
         assert_eq!(asked.isomorphic_tools[0].name, "map");
         // These are dropped unless the application opens them.
         let extra: Vec<_> = asked.extra.keys().map(String::as_str).collect();

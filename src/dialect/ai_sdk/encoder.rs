@@ -307,7 +307,7 @@ mod tests {
     fn an_open_approval_ends_the_stream_once_nothing_else_runs() {
         let approval = |input: &InputId, call: &str| -> ChatEvent {
             InputRequest::approval(input.clone(), "May I?")
-                .with_call(call, "pay", json!({}))
+                .tool_call(call, "pay", json!({}))
                 .into()
         };
         let call = |id: &str| ToolCall::new(id, "pay", json!({}));
@@ -367,7 +367,7 @@ mod tests {
         let approval = InputRequest::approval(input.clone(), "May I?");
         let events = [
             ChatEvent::tool_calls([ToolCall::new("1", "pay", json!({}))]),
-            approval.with_call("1", "pay", json!({})).into(),
+            approval.tool_call("1", "pay", json!({})).into(),
         ];
         let mut batch = ChunkBuilder::new();
         for event in &events {
@@ -396,7 +396,7 @@ mod tests {
         let types = types(&[
             ChatEvent::tool_calls([call("1"), call("2")]),
             crate::chat::IsomorphicHandoff::new("1", "map", json!({})).into(),
-            approval.with_call("2", "map", json!({})).into(),
+            approval.tool_call("2", "map", json!({})).into(),
             // Later output stays in the step of the approval.
             crate::chat::ToolProgress::new("1", "map").into(),
             ChatEvent::tool_result("1", "map", "there"),
@@ -424,7 +424,7 @@ mod tests {
             types(&[text, error])[4..],
             ["text-end", "finish-step", "error", "finish"]
         );
-        let handed = Complete::new().with_finish_reason(FinishReason::ToolCalls);
+        let handed = Complete::new().finish_reason(FinishReason::ToolCalls);
         assert_eq!(
             chunks(&[handed.into()])[3],
             json!({"type": "finish", "finishReason": "tool-calls"})
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn text_that_was_not_streamed_is_written_at_the_end() {
-        let whole = ChatEvent::from(Complete::new().with_text("Hello"));
+        let whole = ChatEvent::from(Complete::new().text("Hello"));
         assert_eq!(
             types(std::slice::from_ref(&whole))[2..5],
             ["text-start", "text-delta", "text-end"]
@@ -444,8 +444,8 @@ mod tests {
     #[test]
     fn a_handoff_comes_before_the_call_that_uses_it() {
         let handoff = crate::chat::IsomorphicHandoff::new("c1", "map", json!({"zoom": 3}))
-            .with_server_output(json!([1]))
-            .with_uses_handoff(true);
+            .server_output(json!([1]))
+            .uses_handoff(true);
         let chunks = chunks(&[handoff.into()]);
         assert_eq!(chunks[2]["type"], "data-handoff");
         assert_eq!(chunks[2]["id"], "c1");

@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(
             message.messages(),
             [
-                Message::assistant("").with_tool_calls([call, other]),
+                Message::assistant("").tool_calls([call, other]),
                 Message::tool("c1", r#"{"hour":12}"#),
                 Message::tool("c2", "no clock"),
                 Message::assistant("Noon."),

@@ -53,7 +53,7 @@ fn convert(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Messa
             continue;
         }
         let calls = tools.iter().map(|it| it.call.clone());
-        messages.push(Message::assistant(text).with_tool_calls(calls));
+        messages.push(Message::assistant(text).tool_calls(calls));
         let finished = tools.into_iter().filter(|it| !is_output(it));
         messages.extend(finished.filter_map(|it| Some(Message::tool(it.call.id, it.outcome?))));
     }
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(
             messages(&answer),
             [
-                Message::assistant("Let me look.").with_tool_calls([
+                Message::assistant("Let me look.").tool_calls([
                     call("1", "now", json!({"zone": "UTC"})),
                     call("2", "map", json!({})),
                     call("3", "pay", json!({})),

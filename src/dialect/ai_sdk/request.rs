@@ -69,8 +69,8 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     if let Some(tools) = &dialect.tools {
         request.enabled_tools.get_or_insert_with(|| tools.clone());
     }
-    if wire.id.is_some() {
-        request.chat_id.clone_from(&wire.id);
+    if let Some(id) = &wire.id {
+        request.chat_id = Some(id.as_str().into());
     }
     let trigger = wire.trigger.as_deref().unwrap_or_default();
     let continues = last.role == Role::Assistant && trigger != REGENERATE;

@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_response_with_a_message() {
-        let complete = Complete::new().with_usage(Usage::new(3, 4));
+        let complete = Complete::new().usage(Usage::new(3, 4));
         let events = encoded(
             0,
             &[
@@ -218,7 +218,7 @@ mod tests {
                 ChatEvent::tool_result("a", "now", "noon"),
                 ChatEvent::isomorphic_handoff("b", "map", json!({"zoom": 3})),
                 Complete::new()
-                    .with_finish_reason(FinishReason::ToolCalls)
+                    .finish_reason(FinishReason::ToolCalls)
                     .into(),
             ],
         );
@@ -269,7 +269,7 @@ mod tests {
                 "response.failed", "failed", {"code": "server_error", "message": "too slow"}, null
             ])
         );
-        let cut = Complete::new().with_finish_reason(FinishReason::Length);
+        let cut = Complete::new().finish_reason(FinishReason::Length);
         assert_eq!(
             end(cut.into()),
             json!(["response.incomplete", "incomplete", null, {"reason": "max_output_tokens"}])

@@ -145,7 +145,7 @@ fn add(messages: &mut Vec<Message>, item: InputItem) -> Result<(), String> {
 fn call(messages: &mut Vec<Message>, call: ToolCall) {
     match messages.last_mut() {
         Some(last) if last.role == Role::Assistant => last.tool_calls.push(call),
-        _ => messages.push(Message::assistant("").with_tool_calls([call])),
+        _ => messages.push(Message::assistant("").tool_calls([call])),
     }
 }
 
@@ -211,10 +211,10 @@ mod tests {
             read,
             [
                 Message::user("When?"),
-                Message::assistant("Let me see.").with_tool_calls([now]),
+                Message::assistant("Let me see.").tool_calls([now]),
                 Message::tool("mcp_1", "noon"),
                 Message::assistant("")
-                    .with_tool_calls([map("b", json!({"zoom": 3})), map("c", json!({}))]),
+                    .tool_calls([map("b", json!({"zoom": 3})), map("c", json!({}))]),
                 Message::tool("b", "shown"),
                 Message::tool("c", "shown too"),
                 Message::system("Be brief."),
