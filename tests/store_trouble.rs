@@ -11,7 +11,7 @@ use support::{begin, id, log, lsn, read, read_all, seconds, start, told, until};
 use unbroken::{
     log::{ErrorCode, Outcome, Position, Status},
     session::{Limits, Mark, ReadError, StartError},
-    store::{AbortRequest, Lease, Memory, Store, StoreError, Version},
+    store::{AbortRequest, Lease, Memory, Seen, Store, StoreError, Version},
 };
 use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 
@@ -437,7 +437,7 @@ async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
     .await;
     sessions.shutdown(Duration::ZERO).await;
     seconds(1).await;
-    let state = Store::changed(store.inner(), &id, Version::UNSEEN, Duration::ZERO).await;
+    let state = Store::changed(store.inner(), &id, Seen::Nothing, Duration::ZERO).await;
     assert_eq!(state.unwrap().lease, Lease::Free);
 }
 

@@ -1,4 +1,4 @@
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::{Encoder, Start, Target};
 use crate::{
@@ -130,8 +130,8 @@ pub struct List {
     pub status: Option<StatusFilter>,
     /// After the page that gave this.
     pub after: Option<String>,
-    /// The most that a page has; 0 means the store's own measure.
-    pub limit: usize,
+    /// The most sessions of a page; `None` for the store's own page size.
+    pub limit: Option<NonZeroUsize>,
 }
 
 impl Read {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     log::{Position, Status},
-    store::{Lease, RecordPage, StoreError},
+    store::{Lease, RecordPage, Seen, StoreError},
 };
 
 /// The most bytes that one read asks for.
@@ -138,7 +138,7 @@ async fn step(
             Err(error) => tracing::debug!(%error, "an orphan was not recovered this time"),
         }
     }
-    let seen = state.version();
+    let seen = Seen::Reader(state.version());
     let wait = match state.lease {
         // When it is over, it may be for us to go on.
         Lease::Held(lease) => WAIT.min(lease).max(PACE),

@@ -31,7 +31,7 @@ struct InboxInner {
 
 #[derive(Default)]
 struct InboxState {
-    answers: HashMap<Arc<str>, Bytes>,
+    answers: HashMap<Arc<str>, Option<Bytes>>,
     // The session has ended, or is another server's: nothing arrives here any more.
     over: bool,
 }
@@ -59,8 +59,7 @@ impl Inbox {
         let mut arrived = self.inner.arrived.subscribe();
         let settled = |all: &InboxState| all.over || all.answers.contains_key(name);
         if let Ok(all) = arrived.wait_for(settled).await {
-            let content = all.answers.get(name);
-            return content.filter(|content| !content.is_empty()).cloned();
+            return all.answers.get(name).cloned().flatten();
         }
         // The sender is in `self`, so it isn't gone.
         pending().await

@@ -316,7 +316,10 @@ impl Sessions {
                 while state.status.outcome().is_none() && Instant::now() < deadline {
                     let within = deadline.saturating_duration_since(Instant::now());
                     let began = Instant::now();
-                    let changed = self.shared.store.changed(id, state.version(), within);
+                    let changed = self
+                        .shared
+                        .store
+                        .changed(id, state.version().into(), within);
                     state = match changed.await {
                         Ok(state) => state,
                         Err(StoreError::Gone(_)) => return Ok(()),

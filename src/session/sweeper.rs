@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     log::{Epoch, SessionId},
-    store::{DeleteMode, Listed, StoreError},
+    store::{DeleteMode, LeaseChange, Listed, StoreError},
 };
 
 /// The longest pause between two sweeps.
@@ -150,7 +150,7 @@ async fn renew(shared: &Arc<Registry>) -> bool {
         return true;
     }
     let mut answered = true;
-    let answers = shared.store.renew(&owned, lease).await;
+    let answers = shared.store.renew(&owned, LeaseChange::Extend(lease)).await;
     for ((entry, (_, epoch)), answer) in entries.iter().zip(&owned).zip(answers) {
         match answer {
             Ok(state) => {

@@ -11,8 +11,8 @@ use super::SessionState;
 pub struct StoredAnswer {
     /// What it answers: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME) bytes.
     pub name: Arc<str>,
-    /// What was answered; empty if the owner [takes no answer any more](Self::closed).
-    pub content: Bytes,
+    /// The content; `None` if the owner [closed](Self::closed) the question instead.
+    pub content: Option<Bytes>,
 }
 
 /// What came of an answer.
@@ -33,22 +33,45 @@ impl StoredAnswer {
     /// The most bytes of all answers of a session, names and contents together.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// An answer under this name.
+    /// Creates an answer.
+    ///
+    /// # Panics
+    ///
+    /// If `content` is empty.
     pub fn new(name: impl Into<Arc<str>>, content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        assert!(!content.is_empty(), "an answer has a content");
         Self {
             name: name.into(),
-            content: content.into(),
+            content: Some(content),
         }
     }
 
-    /// Stands where an answer would: the session's owner waits for none under this name any more.
+    /// Creates the entry that stands where an answer would: the owner takes none under this name any
+    /// more.
     pub fn closed(name: impl Into<Arc<str>>) -> Self {
-        Self::new(name, Bytes::new())
+        Self {
+            name: name.into(),
+            content: None,
+        }
+    }
+
+    /// Reads the content that a store kept as [`encoded`](Self::encoded) bytes.
+    pub fn decode(name: impl Into<Arc<str>>, encoded: impl Into<Bytes>) -> Self {
+        Self {
+            name: name.into(),
+            content: Some(encoded.into()).filter(|content| !content.is_empty()),
+        }
+    }
+
+    /// Returns the content as bytes for a store to keep; empty if the question was closed.
+    pub fn encoded(&self) -> &[u8] {
+        self.content.as_deref().unwrap_or_default()
     }
 
     /// What it counts of [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn bytes(&self) -> usize {
-        self.name.len() + self.content.len()
+        self.name.len() + self.encoded().len()
     }
 
     /// Whether a session takes it that holds so many answers, of so many bytes together.

@@ -2,8 +2,8 @@ use std::{fmt, time::Duration};
 
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
-    Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, StoreError,
-    StoredAnswer, Token, Version,
+    Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
+    StoreError, StoredAnswer, Token, Version,
 };
 use crate::{
     BoxFuture,
@@ -55,9 +55,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>>;
 
-    /// Extends leases: each session that is still at its epoch is owned for `lease` from now. A
-    /// lease of zero gives it back, so that anybody may claim at once; a later append by the same
-    /// epoch succeeds while nobody has, but doesn't take the lease again.
+    /// Extends leases, or gives them back: of each session that is still at its epoch. After
+    /// [`LeaseChange::GiveBack`] any server may claim the session at once; a later append by the same
+    /// epoch succeeds while none has, but doesn't take the lease again.
     ///
     /// One answer for each entry, in order: the state, or [`StoreError::Fenced`],
     /// [`StoreError::Sealed`], [`StoreError::Gone`], [`StoreError::NotFound`],
@@ -65,7 +65,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>>;
 
     /// Adds the chunk's records to the log and says how the session stands after them. Extends the
@@ -120,7 +120,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>>;
 
@@ -225,7 +225,7 @@ pub trait StoreExt: Store {
     ///
     /// As [`Store::changed`].
     fn state<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        self.changed(id, Version::UNSEEN, Duration::ZERO)
+        self.changed(id, Seen::Nothing, Duration::ZERO)
     }
 }
 

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use super::SessionState;
 use crate::log::{ChatId, Owner, SessionId};
 
@@ -13,8 +15,8 @@ pub struct Filter {
     /// After the page that gave this in [`Listing::next`]. Clients send it, so it can be anything:
     /// where the store can't read it, the page is empty and the last one.
     pub after: Option<String>,
-    /// The most that a page has; 0 means the store's own measure.
-    pub limit: usize,
+    /// The most sessions of a page; `None` for the store's own page size.
+    pub limit: Option<NonZeroUsize>,
 }
 
 /// Which statuses to list.

@@ -45,8 +45,8 @@ pub use self::{
     list::{Filter, Listed, Listing, StatusFilter},
     memory::{Memory, MemorySnapshot},
     state::{
-        AbortRequest, DeleteMode, Durability, Holder, Lease, RecordPage, SessionMeta, SessionState,
-        Tombstone, Version,
+        AbortRequest, DeleteMode, Durability, Holder, Lease, LeaseChange, RecordPage, Seen,
+        SessionMeta, SessionState, Tombstone, Version,
     },
     table::StoreClock,
 };

@@ -58,7 +58,8 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// What a waiter has seen, for [`Store::changed`](super::Store::changed).
+    /// Returns the version of this state, to wait for the next one with
+    /// [`Store::changed`](super::Store::changed).
     pub fn version(&self) -> Version {
         Version {
             epoch: self.epoch,
@@ -81,6 +82,25 @@ pub enum Lease {
     Free,
 }
 
+/// A change of a lease by its owner, for [`Store::renew`](super::Store::renew).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// The lease runs for this long from now.
+    Extend(Duration),
+    /// The lease ends, and any server may claim the session at once.
+    GiveBack,
+}
+
+impl LeaseChange {
+    /// Returns the length of the lease from now on; zero if it was given back.
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::Extend(length) => length,
+            Self::GiveBack => Duration::ZERO,
+        }
+    }
+}
+
 impl Lease {
     /// Whether an unsealed session with this lease may be claimed.
     pub const fn is_over(self) -> bool {
@@ -88,7 +108,7 @@ impl Lease {
     }
 }
 
-/// What a waiter has seen of a session.
+/// A point in the history of a session's state; see [`SessionState::version`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     epoch: Epoch,
@@ -98,55 +118,53 @@ pub struct Version {
     answers: u32,
 }
 
-impl Version {
-    /// Nothing seen yet: every session has moved on from this.
-    pub const UNSEEN: Self = Self {
-        epoch: Epoch {
-            counter: 0,
-            bits: 0,
-        },
-        tail: Lsn::ZERO,
-        status: Status::Streaming,
-        aborted: false,
-        answers: 0,
-    };
+/// The state that a waiter has seen, for [`Store::changed`](super::Store::changed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// No state yet: the wait ends at once.
+    Nothing,
+    /// This version: the wait ends with any change.
+    Reader(Version),
+    /// This version, by the session's owner: records and the change between streaming and waiting
+    /// don't end the wait.
+    Owner(Version),
+}
 
-    /// What an owner at `epoch` has seen of a session that nobody has aborted, or answered.
-    pub const fn of_owner(epoch: Epoch) -> Self {
-        Self {
+impl Seen {
+    /// Returns the view of an owner at `epoch` of a session without an abort and without answers.
+    pub const fn by_owner(epoch: Epoch) -> Self {
+        Self::Owner(Version {
             epoch,
-            tail: Lsn::MAX,
+            tail: Lsn::ZERO,
             status: Status::Streaming,
             aborted: false,
             answers: 0,
+        })
+    }
+
+    /// Returns true if this is an owner's view.
+    pub const fn is_owner(&self) -> bool {
+        matches!(self, Self::Owner(_))
+    }
+
+    /// Returns true if a session at the version `now` has moved on from this.
+    pub fn is_behind(&self, now: &Version) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Reader(seen) => seen != now,
+            Self::Owner(seen) => {
+                seen.epoch != now.epoch
+                    || seen.aborted != now.aborted
+                    || seen.answers != now.answers
+                    || now.status.outcome().is_some()
+            }
         }
     }
+}
 
-    /// The same, but records and the change between streaming and waiting don't count: what an
-    /// owner waits for.
-    #[must_use]
-    pub fn for_owner(self) -> Self {
-        Self {
-            tail: Lsn::MAX,
-            status: Status::Streaming,
-            ..self
-        }
-    }
-
-    /// Whether this was made with [`for_owner`](Self::for_owner): records don't count.
-    pub fn is_for_owner(&self) -> bool {
-        self.tail == Lsn::MAX
-    }
-
-    /// Whether a session that is at `now` has moved on from this.
-    pub fn is_behind(&self, now: &Self) -> bool {
-        let owner = self.is_for_owner();
-        self.epoch != now.epoch
-            || self.aborted != now.aborted
-            || self.answers != now.answers
-            || self.tail < now.tail
-            || (!owner && (self.status != now.status || self.tail != now.tail))
-            || (owner && now.status.outcome().is_some())
+impl From<Version> for Seen {
+    fn from(version: Version) -> Self {
+        Self::Reader(version)
     }
 }
 

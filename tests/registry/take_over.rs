@@ -14,8 +14,8 @@ use unbroken::{
     log::{Chunk, Digest, Epoch, Outcome, Position, ServiceName, SessionId, Status},
     session::{Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions},
     store::{
-        AbortRequest, AfterAppend, BoxFuture, Created, Memory, NewSession, SessionMeta, Store,
-        StoreExt, Token,
+        AbortRequest, AfterAppend, BoxFuture, Created, LeaseChange, Memory, NewSession,
+        SessionMeta, Store, StoreExt, Token,
     },
 };
 
@@ -242,7 +242,9 @@ async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
     assert_eq!(read(&mut reader, 2).await, log(&["info", "mine"]));
     // As if it had hung for longer than its lease.
     let epoch = store.state(&id).await.unwrap().epoch;
-    let _ = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
+    let _ = store
+        .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
+        .await;
     until("the other server has it", async || second.was_polled()).await;
     first.say("too late");
     second.say("theirs");

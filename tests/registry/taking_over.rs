@@ -17,8 +17,8 @@ use unbroken::{
     },
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        DeleteMode, Filter, Holder, Lease, LeaseChange, Listed, Listing, Memory, NewSession,
+        RecordPage, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
 };
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
@@ -94,7 +94,9 @@ fn on(store: impl Store) -> SessionsBuilder {
 /// An orphan whose lease was given back, so that it is claimed at once.
 async fn given_back(store: &Memory, name: &str) -> SessionId {
     let (id, epoch) = orphan(store, name, &["info"]).await;
-    let _ = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
+    let _ = store
+        .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
+        .await;
     id
 }
 

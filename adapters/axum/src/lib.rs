@@ -62,3 +62,8 @@ pub use self::{
     resume::Resume,
     session_id::RequestSessionId,
 };
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

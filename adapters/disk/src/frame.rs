@@ -243,12 +243,12 @@ fn answers(from: &mut &[u8]) -> Option<AnswerLog> {
 
 fn put_answer(to: &mut Vec<u8>, answer: &StoredAnswer) {
     put_bytes(to, answer.name.as_bytes());
-    put_bytes(to, &answer.content);
+    put_bytes(to, answer.encoded());
 }
 
 fn answer(from: &mut &[u8]) -> Option<StoredAnswer> {
     let name = string(from)?;
-    Some(StoredAnswer::new(
+    Some(StoredAnswer::decode(
         name,
         Bytes::copy_from_slice(bytes(from)?),
     ))

@@ -65,3 +65,8 @@ pub use self::{
     io::{DiskIo, SystemIo},
     options::DiskOptions,
 };
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -19,7 +19,7 @@ use unbroken::{
     log::{Chunk, Epoch, Lsn, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Holder,
-        NewSession, SessionState, StoreError, StoredAnswer, Token,
+        LeaseChange, NewSession, SessionState, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
         table::{SessionTable, TableEntry},
     },
@@ -121,7 +121,7 @@ impl WriteBatch {
         &mut self,
         id: &SessionId,
         epoch: Epoch,
-        lease: Duration,
+        lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
         // Nothing to write: whoever opens the store again finds no lease.
         let at = self.draft(id)?;

@@ -100,3 +100,8 @@ pub use self::{
     peer::Peer,
     serve::{Serve, Serving, serve},
 };
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -155,3 +155,8 @@ mod wake;
 pub use redis;
 
 pub use self::{handle::Redis, open_error::RedisOpenError, options::RedisOptions};
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

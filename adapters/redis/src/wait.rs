@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unbroken::{
     log::SessionId,
-    store::{SessionState, StoreError, Version},
+    store::{Seen, SessionState, StoreError},
 };
 
 use crate::Redis;
@@ -15,7 +15,7 @@ impl Redis {
     pub(crate) async fn wait(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let deadline = Instant::now() + within.min(MAX_WAIT);
@@ -23,7 +23,7 @@ impl Redis {
             return Ok(self.look_supported(id).await?.state);
         }
         let keys = &self.inner.keys;
-        let channel = if seen.is_for_owner() {
+        let channel = if seen.is_owner() {
             keys.turns(id)
         } else {
             keys.records(id)

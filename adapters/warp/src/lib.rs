@@ -80,3 +80,8 @@ pub use self::{
     resume::{ResumeRequest, resume},
     session_id::{optional_session_id, session_id},
 };
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

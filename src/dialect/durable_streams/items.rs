@@ -2,7 +2,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::array::JsonArray;
 #[cfg(feature = "ai-sdk")]
-use crate::{dialect::ai_sdk::MessageChunks, log::Chunk};
+use crate::dialect::ai_sdk::MessageChunks;
+use crate::log::Chunk;
 
 /// What a log comes to as the elements of a stream: a fold over its records.
 #[derive(Debug)]

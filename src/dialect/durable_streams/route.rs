@@ -6,9 +6,10 @@ use super::{
     offset::{Offset, malformed},
 };
 #[cfg(feature = "ai-sdk")]
+use crate::dialect::Dialect as _;
 use crate::{
     dialect::{
-        Dialect as _, Intent, Page, Problem, Read, Refusal, Route,
+        Intent, Page, Problem, Read, Refusal, Route,
         head::{content_type, parse_id},
         query::query,
     },

@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::{Method, request::Parts};
@@ -156,7 +157,7 @@ fn list(head: &Parts) -> Result<List, Refusal> {
         status,
         after: parameters::list_token(head)?,
         limit: parameters::number(head, "limit", "a number of sessions, at least 1")?
-            .map_or(0, |limit| limit.clamp(1, PAGE_LIMIT_MAX)),
+            .and_then(|limit: usize| NonZeroUsize::new(limit.clamp(1, PAGE_LIMIT_MAX))),
     })
 }
 

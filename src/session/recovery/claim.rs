@@ -8,7 +8,7 @@ use crate::{
         registry::Registry,
         writer::{Retry, within},
     },
-    store::{BoxFuture, Claimed, SessionState, StoreError, Token},
+    store::{BoxFuture, Claimed, LeaseChange, SessionState, StoreError, Token},
 };
 
 /// How long it may take to give a lease back; half of that goes to renewals that are under way.
@@ -50,7 +50,7 @@ pub(in crate::session) async fn give_back(shared: &Registry, id: &SessionId, epo
     let lease = [(id.clone(), epoch)];
     // A renewal that hangs is not waited for until there is no time left.
     let _turn = tokio::time::timeout(GIVE_BACK / 2, shared.renewing.read()).await;
-    let given_back = shared.store.renew(&lease, Duration::ZERO);
+    let given_back = shared.store.renew(&lease, LeaseChange::GiveBack);
     // If the store doesn't answer, the lease runs out.
     let _ = tokio::time::timeout(GIVE_BACK, given_back).await;
 }

@@ -6,7 +6,7 @@ use super::retry::Retry;
 use crate::{
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, SessionState, StoreError},
+    store::{BoxFuture, LeaseChange, SessionState, StoreError},
 };
 
 /// Renews the lease where a writer can't go on without one: before the source is polled for the
@@ -39,7 +39,10 @@ impl LeaseRenewal {
                 PendingRenewal {
                     at: Instant::now(),
                     answer: Box::pin(async move {
-                        let answer = store.renew(&[(id, epoch)], lease).await.pop();
+                        let answer = store
+                            .renew(&[(id, epoch)], LeaseChange::Extend(lease))
+                            .await
+                            .pop();
                         answer.unwrap_or(Err(StoreError::NotFound))
                     }),
                 }

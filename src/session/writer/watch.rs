@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, SessionState, StoreError, Version},
+    store::{BoxFuture, Seen, SessionState, StoreError, Version},
 };
 
 /// How long a wait for another server's doings lasts; the store may end it sooner.
@@ -42,7 +42,7 @@ impl StoreWatch {
 
     /// Listens from now on. What was done to this epoch by now is heard at once.
     pub(super) fn start(&mut self, shared: &Registry, entry: &SessionEntry) {
-        let nothing = Version::of_owner(self.epoch);
+        let nothing = Seen::by_owner(self.epoch);
         self.listen(shared, entry, nothing, Duration::ZERO);
     }
 
@@ -68,21 +68,21 @@ impl StoreWatch {
                 Ok(state) => {
                     let spurious = self.since.elapsed() < PACE;
                     let pause = if spurious { PACE } else { Duration::ZERO };
-                    self.listen(shared, entry, state.version().for_owner(), pause);
+                    self.listen(shared, entry, Seen::Owner(state.version()), pause);
                     return Poll::Ready(Ok(state));
                 }
                 Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
                     return Poll::Ready(Err(error));
                 }
                 Err(_) => {
-                    let nothing = Version::of_owner(self.epoch);
+                    let nothing = Seen::by_owner(self.epoch);
                     self.listen(shared, entry, nothing, AFTER_OUTAGE);
                 }
             }
         }
     }
 
-    fn listen(&mut self, shared: &Registry, entry: &SessionEntry, seen: Version, pause: Duration) {
+    fn listen(&mut self, shared: &Registry, entry: &SessionEntry, seen: Seen, pause: Duration) {
         let (store, id) = (shared.store.clone(), entry.id.clone());
         self.since = Instant::now() + pause;
         self.wait = Some(Box::pin(async move {

@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     log::{Chunk, Epoch, EpochTag, Lsn, Position, Status},
     store::{
-        AbortRequest, AfterAppend, Appended, Created, DeleteMode, Holder, Lease, NewSession,
-        SessionMeta, SessionState, StoreError, StoredAnswer, Token, Tombstone,
+        AbortRequest, AfterAppend, Appended, Created, DeleteMode, Holder, Lease, LeaseChange,
+        NewSession, SessionMeta, SessionState, StoreError, StoredAnswer, Token, Tombstone,
         machine::{
             answers::{AnswerEffect, AnswerLog},
             lease::LeaseTerm,
@@ -108,7 +108,7 @@ impl SessionMachine {
     pub fn renew(
         &mut self,
         epoch: Epoch,
-        lease: Duration,
+        lease: LeaseChange,
         now: Duration,
     ) -> Result<(), StoreError> {
         self.check_present(now)?;
@@ -118,7 +118,7 @@ impl SessionMachine {
         if self.is_sealed() {
             return Err(StoreError::Sealed);
         }
-        self.held = LeaseTerm::new(lease, now);
+        self.held = LeaseTerm::new(lease.length(), now);
         Ok(())
     }
 

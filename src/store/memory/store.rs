@@ -7,8 +7,8 @@ use crate::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoredAnswer, Token, Version,
+        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -39,7 +39,7 @@ impl Store for Memory {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         let renew = move |(id, epoch): &(SessionId, Epoch)| {
             let entry = self.table.entry(id)?;
@@ -80,7 +80,7 @@ impl Store for Memory {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(self.table.changed(id, seen, within))

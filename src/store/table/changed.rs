@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     log::SessionId,
     store::{
-        SessionState, StoreError, Version,
+        Seen, SessionState, StoreError,
         table::{SessionTable, entry::HasMachine},
     },
 };
@@ -17,14 +17,14 @@ impl<K: HasMachine> SessionTable<K> {
     pub async fn changed(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let limit = within.min(CAP);
         let deadline = Instant::now().checked_add(limit);
         loop {
             let entry = self.entry(id)?;
-            let changes = entry.changes(seen.is_for_owner());
+            let changes = entry.changes(seen.is_owner());
             // Made before the look: what changes in between completes it.
             let change = pin!(changes.notified());
             let now = self.now();

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use crate::{
     log::{Outcome, Status},
     store::{
@@ -13,10 +15,7 @@ const PAGE: usize = 100;
 
 impl<K: HasMachine> SessionTable<K> {
     pub fn list(&self, filter: &Filter) -> Listing {
-        let limit = match filter.limit {
-            0 => PAGE,
-            limit => limit,
-        };
+        let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let mut page = Listing::default();
         let mut from = match &filter.after {
             None => u64::MAX,

@@ -18,7 +18,7 @@ async fn answer(store: &Disk, id: &SessionId, name: &str, content: &str) {
 
 async fn answers(store: &Disk, id: &SessionId) -> Vec<(String, String)> {
     let answers = store.answers(id, 0).await.unwrap().into_iter();
-    let text = |it: StoredAnswer| String::from_utf8(it.content.to_vec()).unwrap();
+    let text = |it: StoredAnswer| String::from_utf8(it.encoded().to_vec()).unwrap();
     answers.map(|it| (it.name.to_string(), text(it))).collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::faulty_io::FaultyIo;
 use unbroken::{
     log::{Lsn, Position},
-    store::{DeleteMode, Store, StoreError, StoreExt, Version},
+    store::{DeleteMode, LeaseChange, Seen, Store, StoreError, StoreExt},
 };
 use unbroken_disk::{Disk, DiskOptions};
 
@@ -49,7 +49,9 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
         ));
         assert!(is_lost(&store.delete(&id, DeleteMode::Now).await));
         assert!(is_lost(&store.sweep(1).await));
-        let renewed = store.renew(&[(id.clone(), epoch)], SECOND).await;
+        let renewed = store
+            .renew(&[(id.clone(), epoch)], LeaseChange::Extend(SECOND))
+            .await;
         assert!(renewed.iter().all(is_lost));
     }
     assert_eq!(texts(&store, &id).await.unwrap(), ["a"]);
@@ -59,9 +61,11 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
         matches!(beyond, Err(StoreError::Rewound { .. })),
         "{beyond:?}"
     );
-    let waited = store.changed(&id, seen, Duration::from_millis(20)).await;
+    let waited = store
+        .changed(&id, seen.into(), Duration::from_millis(20))
+        .await;
     assert_eq!(waited.unwrap().version(), seen);
-    assert!(store.changed(&id, Version::UNSEEN, SECOND).await.is_ok());
+    assert!(store.changed(&id, Seen::Nothing, SECOND).await.is_ok());
     store.close().await;
 
     let store = open(&directory).await;

@@ -1,12 +1,12 @@
 //! Closing, opening again, and opening twice.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command};
 
 use unbroken::{
     log::{ErrorCode, Lsn, Outcome, Status},
     store::{
-        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, Seal, Store, StoreError,
-        StoreExt, Token,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, LeaseChange, Seal, Store,
+        StoreError, StoreExt, Token,
     },
 };
 use unbroken_disk::{Disk, DiskOpenError, DiskOptions};
@@ -26,7 +26,7 @@ async fn what_was_stored_is_there_when_the_store_is_opened_again() {
         .unwrap();
     let second = {
         store
-            .renew(&[(running.clone(), epoch)], Duration::ZERO)
+            .renew(&[(running.clone(), epoch)], LeaseChange::GiveBack)
             .await;
         claim(&store, &running).await
     };

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use unbroken::{
     log::{Outcome, SessionId, Status},
     store::{Filter, Listed, Listing, SessionState, StatusFilter, StoreError},
@@ -20,10 +22,7 @@ impl Redis {
             } => IndexName::Owner(owner),
             _ => IndexName::All,
         };
-        let limit = match filter.limit {
-            0 => PAGE,
-            limit => limit,
-        };
+        let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let mut listing = Listing::default();
         let mut last = match &filter.after {
             None => None,

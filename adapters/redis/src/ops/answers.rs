@@ -27,7 +27,7 @@ impl Redis {
         let content = if max_count == 0 {
             &[]
         } else {
-            &answer.content[..]
+            answer.encoded()
         };
         let call = scripts
             .answer

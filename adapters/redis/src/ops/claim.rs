@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use unbroken::{
     log::{Epoch, SessionId},
-    store::{Claimed, Created, NewSession, SessionMeta, SessionState, StoreError, Token},
+    store::{
+        Claimed, Created, LeaseChange, NewSession, SessionMeta, SessionState, StoreError, Token,
+    },
 };
 
 use crate::{
@@ -90,7 +92,7 @@ impl Redis {
         &self,
         id: &SessionId,
         epoch: Epoch,
-        lease: Duration,
+        lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
@@ -98,7 +100,7 @@ impl Redis {
             .renew
             .on([keys.session(id), keys.info(id)])
             .arg(&encode_epoch(epoch)[..])
-            .arg(micros(lease));
+            .arg(micros(lease.length()));
         Ok(decode_state(self.call_ok(call).await?.inner()?)?)
     }
 }

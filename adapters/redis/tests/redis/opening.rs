@@ -256,7 +256,7 @@ async fn tls() -> Result<(), Failed> {
     bed::push(&store, &id, epoch, 1, &["a"]).await?;
     assert_eq!(bed::texts(&store, &id).await, ["a"]);
     let seen = store.state(&id).await?.version();
-    let waiter = store.changed(&id, seen, std::time::Duration::from_secs(60));
+    let waiter = store.changed(&id, seen.into(), std::time::Duration::from_secs(60));
     let push = async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         bed::push(&store, &id, epoch, 2, &["b"]).await
