@@ -19,11 +19,13 @@
 //! Absent and forbidden sessions look the same to clients. A policy never sees the body of a request.
 
 mod anyone;
+mod into_owner;
 mod owner;
 mod policy;
 
 pub use self::{
     anyone::AnyoneWithTheId,
+    into_owner::IntoOwner,
     owner::{Identify, OnlyTheOwner},
     policy::{Access, Action, Identified, SessionRef},
 };

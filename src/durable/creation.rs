@@ -43,8 +43,8 @@ impl<'a> Creation<'a> {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
-        request.session_id = Some(id.as_str().into());
-        request.owner = caller.owner.as_ref().map(|owner| owner.as_str().into());
+        request.session_id = Some(id.clone());
+        request.owner = caller.owner.clone();
         request.extensions = extensions;
         Ok(Self {
             caller,

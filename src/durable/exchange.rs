@@ -69,7 +69,7 @@ impl<S: Provider> Exchange<S> {
         if head.method == Method::OPTIONS
             && let Route::Known(Intent::Options { allow }) = config.dialect.route(head)?
         {
-            let answer = config.dialect.answer(&ResponseData::Options { allow });
+            let answer = config.dialect.respond(&ResponseData::Options { allow });
             return Ok(answer.map(SessionBody::document));
         }
         let owner = match config.access.identify(head).await {
@@ -92,7 +92,7 @@ impl<S: Provider> Exchange<S> {
                     caller.config.service(),
                     caller.config.dialect.name(),
                     caller.owner.as_ref(),
-                    start.same.as_deref().unwrap_or(&raw),
+                    start.identity.as_deref().unwrap_or(&raw),
                 );
                 let extensions = std::mem::take(&mut head.extensions);
                 StartRequest::new(&caller, &responder, *start, digest)

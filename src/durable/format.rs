@@ -32,7 +32,7 @@ impl Format for ChatFormat {
 impl Sessions {
     /// Creates a builder of a registry of chat sessions whose logs live in `store`.
     pub fn builder(store: impl Store) -> SessionsBuilder {
-        Self::with_format(store, ChatFormat::new())
+        SessionsBuilder::new(store, ChatFormat::new())
     }
 
     /// Creates a registry of chat sessions in the memory of this process, with the default limits.
@@ -49,13 +49,13 @@ impl Sessions {
 fn event(ending: &Ending) -> ChatEvent {
     let error = |code, message: &str, recoverable| {
         ErrorEvent::new(code, message)
-            .with_recoverable(recoverable)
+            .recoverable(recoverable)
             .into()
     };
     match ending {
         Ending::Complete => Complete::new().into(),
         Ending::Aborted { reason } => match reason {
-            Some(reason) => Aborted::new().with_reason(&**reason).into(),
+            Some(reason) => Aborted::new().reason(&**reason).into(),
             None => Aborted::new().into(),
         },
         Ending::Idle => error(

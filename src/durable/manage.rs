@@ -43,7 +43,7 @@ impl<'a> ManageRequest<'a> {
             Err(error) => return Err(caller.absent(&id, Action::Abort, &error).await),
         };
         let already = state.status.outcome().is_some();
-        if !abort.whole {
+        if !abort.full_log {
             return Ok(responder.document(&ResponseData::Aborted {
                 session: responder.state_view(&id, &state),
                 already,

@@ -49,7 +49,7 @@ impl<S> RecoveryHandler for ProviderRecovery<S>
 where
     S: Provider,
 {
-    fn considers(&self, orphan: &SessionState) -> bool {
+    fn accepts(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
         let may_continue = match recovery.policy {
             RecoveryPolicy::Fail => false,
@@ -60,7 +60,7 @@ where
             && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_continue)
     }
 
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let decided = match request(&orphan) {
                 Ok((request, notes)) => self.decide(&orphan, request, notes).await,
@@ -160,7 +160,7 @@ impl<S> ProviderRecovery<S> {
         });
         let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
         let source = HookedSource::new(Box::pin(source), hooks.clone());
-        let mut continuation = Continuation::with(source).inbox(inbox);
+        let mut continuation = Continuation::new(source).inbox(inbox);
         continuation.first = first;
         match hooks {
             None => continuation,
@@ -175,9 +175,8 @@ impl<S> ProviderRecovery<S> {
 /// Decodes the stored request, with the session's id and owner, and its notes.
 fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
     let (mut request, notes) = restore(&orphan.request)?;
-    request.session_id = Some(orphan.id().as_str().into());
-    let owner = orphan.info().owner.as_ref();
-    request.owner = owner.map(|owner| owner.as_str().into());
+    request.session_id = Some(orphan.id().clone());
+    request.owner = orphan.info().owner.clone();
     Ok((request, notes))
 }
 

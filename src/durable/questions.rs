@@ -1,7 +1,9 @@
 use super::{caller::Caller, refusals};
 use crate::{
     access::Action,
-    chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},
+    chat::{
+        ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript, has_kind,
+    },
     dialect::{GivenAnswers, Problem, Refusal},
     log::{Chunk, Position, SessionId},
     store::{AnswerOutcome, SessionState, StoreError, StoredAnswer},
@@ -182,12 +184,8 @@ impl<'a> SessionQuestions<'a> {
 
 /// Decodes a record if it is an event about questions. Most records aren't, and aren't decoded.
 fn input_event(record: &[u8]) -> Option<ChatEvent> {
-    const PREFIXES: [&[u8]; 3] = [
-        br#"{"type":"input_request""#,
-        br#"{"type":"input_resolved""#,
-        br#"{"type":"restarted""#,
-    ];
-    let is_about_inputs = PREFIXES.iter().any(|prefix| record.starts_with(prefix));
+    const KINDS: [&str; 3] = ["input_request", "input_resolved", "restarted"];
+    let is_about_inputs = KINDS.iter().any(|kind| has_kind(record, kind));
     is_about_inputs
         .then(|| serde_json::from_slice(record).ok())
         .flatten()

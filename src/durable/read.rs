@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{FullLog, Page, Read, Refusal, ResponseData},
+    dialect::{FullLog, Page, Read, ReadFrom, Refusal, ResponseData},
     log::{Chunk, Lsn, Position},
     session::{ReadError, Session},
 };
@@ -33,11 +33,7 @@ impl<'a> ReadRequest<'a> {
         let Some(session) = lookup.find(&read.session, Action::Read).await? else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };
-        let after = if read.from_now {
-            self.tail(&session).await?
-        } else {
-            read.after
-        };
+        let after = self.position(&session, read.from).await?;
         self.responder
             .stream(read.encoder)
             .after(after)
@@ -52,7 +48,7 @@ impl<'a> ReadRequest<'a> {
         let Some(session) = lookup.find(&log.session, Action::Read).await? else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };
-        let until = if log.wait {
+        let until = if log.wait_for_end {
             ReadUntil::End
         } else {
             ReadUntil::Current
@@ -60,8 +56,12 @@ impl<'a> ReadRequest<'a> {
         self.responder.full_log(&session, until, false).await
     }
 
-    /// Returns the position of the last record in the store.
-    async fn tail(self, session: &Session) -> Result<Position, Refusal> {
+    /// Returns the position after which a read begins: the client's cursor, or the last record in the
+    /// store.
+    async fn position(self, session: &Session, from: ReadFrom) -> Result<Position, Refusal> {
+        if let ReadFrom::After(position) = from {
+            return Ok(position);
+        }
         let tail = match self.caller.sessions().state(session.id()).await {
             Ok(state) => state.tail,
             Err(error) => {
@@ -81,18 +81,16 @@ impl<'a> ReadRequest<'a> {
     }
 
     /// Responds with a page of a session. `head_only` never waits for the first event.
-    pub(super) async fn page(self, mut page: Page, head_only: bool) -> Served {
+    pub(super) async fn page(self, page: Page, head_only: bool) -> Served {
         let lookup = Lookup::new(self.caller);
         let Some(session) = lookup.find(&page.session, Action::Read).await? else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };
-        if page.from_now {
-            page.after = self.tail(&session).await?;
-        }
-        let refused = |error: ReadError| refusals::read(&error, page.after);
-        let mut reader = session.reader(page.after).await.map_err(refused)?;
-        let known = if page.folding {
-            up_to(&session, page.after.lsn).await.map_err(refused)?
+        let after = self.position(&session, page.from).await?;
+        let refused = |error: ReadError| refusals::read(&error, after);
+        let mut reader = session.reader(after).await.map_err(refused)?;
+        let known = if page.include_known {
+            up_to(&session, after.lsn).await.map_err(refused)?
         } else {
             Vec::new()
         };
@@ -114,12 +112,12 @@ impl<'a> ReadRequest<'a> {
                 records.push(batch.map_err(refused)?.chunk());
             }
         }
-        let has_everything = records.is_empty() && reader.at_end() && !page.from_now;
+        let has_everything = records.is_empty() && reader.at_end() && page.from != ReadFrom::Now;
         if has_everything {
             // Reading past the end records that the terminal event was delivered.
             let _ = reader.next().await;
         }
-        let next = records.chunks.last().map_or(page.after, |chunk| {
+        let next = records.chunks.last().map_or(after, |chunk| {
             Position::tagged(chunk.last(), chunk.epoch().tag())
         });
         let view = self
@@ -130,7 +128,7 @@ impl<'a> ReadRequest<'a> {
             known: &known,
             records: &records.chunks,
             next,
-            memo: &page.memo,
+            context: &page.context,
         }))
     }
 }

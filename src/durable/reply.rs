@@ -123,12 +123,12 @@ impl Reply {
         let mut reader = session.reader(self.after).await.map_err(refused)?;
         let view = SessionView::new(session.id(), reader.status(), reader.tail())
             .event_bytes(self.event_bytes)
-            .of_chat(session.info().chat.as_ref())
-            .mounted(self.mount.as_ref().map(MountPath::as_str));
+            .chat(session.info().chat.as_ref())
+            .mount(self.mount.as_ref().map(MountPath::as_str));
         if reader.at_end() && !self.inclusive {
             // Reading past the end records that the terminal event was delivered.
             let _ = reader.next().await;
-            let answer = self.dialect.answer(&ResponseData::AtEnd {
+            let answer = self.dialect.respond(&ResponseData::AtEnd {
                 session: view,
                 at: reader.position(),
                 encoder: &*self.encoder,
@@ -144,7 +144,7 @@ impl Reply {
                 self.after.lsn
             };
         }
-        let head = self.dialect.answer(&ResponseData::Stream {
+        let head = self.dialect.respond(&ResponseData::Stream {
             session: view,
             encoder: &*self.encoder,
             after: self.after,

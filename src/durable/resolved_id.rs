@@ -22,7 +22,7 @@ impl ResolvedId {
     /// Returns the id that a start asks for, before it is compared with what exists.
     pub(super) fn requested(caller: &Caller, naming: &SessionNaming) -> SessionId {
         match naming {
-            SessionNaming::Ours => SessionId::random(),
+            SessionNaming::Generated => SessionId::random(),
             SessionNaming::Prefixed(prefix) => SessionId::random_after(prefix),
             SessionNaming::Client(id) => id.clone(),
             SessionNaming::Key(key) => caller.key_id(key, 0),
@@ -41,7 +41,7 @@ impl ResolvedId {
         concurrent: &[Listed],
     ) -> Result<Self, Refusal> {
         match naming {
-            SessionNaming::Ours | SessionNaming::Prefixed(_) => Ok(Self::Free(requested)),
+            SessionNaming::Generated | SessionNaming::Prefixed(_) => Ok(Self::Free(requested)),
             SessionNaming::Client(_) => {
                 let session = caller.existing(&requested, digest).await?;
                 Ok(session.map_or(Self::Free(requested), Self::Existing))
@@ -68,13 +68,13 @@ impl ResolvedId {
                 Ok(Some(session)) => session,
                 Ok(None) => return Ok(Self::Free(id)),
                 Err(gone)
-                    if gone.problem == Problem::Gone && key.when_again() != KeyReuse::Never =>
+                    if gone.problem == Problem::Gone && key.key_reuse() != KeyReuse::Never =>
                 {
                     continue;
                 }
                 Err(refusal) => return Err(refusal),
             };
-            let attaches = match (key.when_again(), session.status().outcome()) {
+            let attaches = match (key.key_reuse(), session.status().outcome()) {
                 (KeyReuse::Never, _) | (KeyReuse::UnlessComplete, Some(Outcome::Complete)) => true,
                 // An aborted session counts as ended.
                 (_, None) => caller.state(&id, Action::Start).await?.abort.is_none(),

@@ -39,7 +39,7 @@ impl Responder {
 
     /// Responds with a document of the dialect's.
     pub(super) fn document(&self, data: &ResponseData<'_>) -> Response<SessionBody> {
-        self.dialect.answer(data).map(SessionBody::document)
+        self.dialect.respond(data).map(SessionBody::document)
     }
 
     /// Responds with the log of a session, once it is there as far as `until` asks.
@@ -50,7 +50,7 @@ impl Responder {
         started: bool,
     ) -> Served {
         let log = LogSnapshot::read(session, until).await?;
-        Ok(self.document(&ResponseData::Whole {
+        Ok(self.document(&ResponseData::FullLog {
             session: self.view(session, log.status, log.tail),
             records: &log.records,
             started,
@@ -73,8 +73,8 @@ impl Responder {
     ) -> SessionView<'a> {
         SessionView::new(session.id(), status, tail)
             .event_bytes(self.event_bytes)
-            .of_chat(session.info().chat.as_ref())
-            .mounted(self.mount.as_ref().map(MountPath::as_str))
+            .chat(session.info().chat.as_ref())
+            .mount(self.mount.as_ref().map(MountPath::as_str))
     }
 
     pub(super) fn state_view<'a>(
@@ -84,7 +84,7 @@ impl Responder {
     ) -> SessionView<'a> {
         SessionView::new(id, state.status, state.tail)
             .event_bytes(self.event_bytes)
-            .of_chat(state.info.chat.as_ref())
-            .mounted(self.mount.as_ref().map(MountPath::as_str))
+            .chat(state.info.chat.as_ref())
+            .mount(self.mount.as_ref().map(MountPath::as_str))
     }
 }

@@ -148,7 +148,7 @@ where
             let mark = match outcome(&event) {
                 Some(outcome) => Mark::Terminal(outcome),
                 None if update_open_inputs(this.open, &event) => Mark::Waiting,
-                None if event.precedes_effects() => Mark::Barrier,
+                None if event.is_barrier() => Mark::Barrier,
                 None => Mark::Event,
             };
             if let Mark::Terminal(_) = mark {
@@ -239,7 +239,7 @@ fn failure(error: &BoxError) -> ChatEvent {
         next = this.source();
     }
     ErrorEvent::new(ErrorCode::Provider, "The provider failed. Try again.")
-        .with_recoverable(true)
+        .recoverable(true)
         .into()
 }
 
@@ -326,7 +326,7 @@ mod tests {
     async fn events_with_effects_are_barriers() {
         let call = ToolCall::new("1", "pay", serde_json::json!({}));
         let started = ToolProgress::new("1", "pay");
-        let half = started.clone().with_progress(0.5, None);
+        let half = started.clone().progress(0.5, None);
         let events = vec![
             Ok(ChatEvent::tool_calls([call])),
             Ok(started.into()),

@@ -65,7 +65,7 @@ impl<'a> StartRequest<'a> {
                 .answer_any(self.start.chat.as_ref(), answers)
                 .await?
         {
-            return match self.start.answering {
+            return match self.start.response_mode {
                 ResponseMode::Stream(encoder) => {
                     let reply = self.responder.stream(encoder).after(accepted.after);
                     reply.answered(accepted.inputs).respond(&session).await
@@ -80,25 +80,25 @@ impl<'a> StartRequest<'a> {
         let resolved = ResolvedId::resolve(caller, naming, requested, digest, &concurrent).await?;
         let id = match resolved {
             ResolvedId::Existing(session) => {
-                return respond(self.responder, self.start.answering, &session, false).await;
+                return respond(self.responder, self.start.response_mode, &session, false).await;
             }
             ResolvedId::Free(id) => id,
         };
-        if self.start.rival == Concurrency::Refuse && !concurrent.is_empty() {
+        if self.start.concurrency == Concurrency::Refuse && !concurrent.is_empty() {
             return Err(refusals::chat_busy());
         }
         let same = match naming {
-            SessionNaming::Ours | SessionNaming::Prefixed(_) => None,
+            SessionNaming::Generated | SessionNaming::Prefixed(_) => None,
             SessionNaming::Client(_) | SessionNaming::Key(_) => Some((&id, digest)),
         };
         let admission = Admission::new(caller, &mut provider, same);
-        let permit = match admission.admit(self.start.rival, &running).await? {
+        let permit = match admission.admit(self.start.concurrency, &running).await? {
             Admitted::Permit(permit) => permit,
             Admitted::Attached(session) => {
-                return respond(self.responder, self.start.answering, &session, false).await;
+                return respond(self.responder, self.start.response_mode, &session, false).await;
             }
         };
-        let mode = mem::replace(&mut self.start.answering, ResponseMode::Document);
+        let mode = mem::replace(&mut self.start.response_mode, ResponseMode::Document);
         let creation = Creation::new(caller, id, digest, self.start, extensions)?;
         let started = creation.create(permit, provider).await?;
         respond(self.responder, mode, &started.session, started.created).await
@@ -118,11 +118,13 @@ impl<'a> StartRequest<'a> {
     /// Returns the running sessions of the chat, or none if the start doesn't depend on them.
     async fn running(&self) -> Result<Vec<Listed>, Refusal> {
         let may_attach = match &self.start.naming {
-            SessionNaming::Key(key) => key.when_again() != KeyReuse::Never,
-            SessionNaming::Ours | SessionNaming::Prefixed(_) | SessionNaming::Client(_) => false,
+            SessionNaming::Key(key) => key.key_reuse() != KeyReuse::Never,
+            SessionNaming::Generated | SessionNaming::Prefixed(_) | SessionNaming::Client(_) => {
+                false
+            }
         };
         match &self.start.chat {
-            Some(chat) if may_attach || self.start.rival != Concurrency::Ignore => {
+            Some(chat) if may_attach || self.start.concurrency != Concurrency::Allow => {
                 Lookup::new(self.caller).running(chat).await
             }
             _ => Ok(Vec::new()),
@@ -178,10 +180,10 @@ async fn respond(
             let session = responder.view(session, session.status(), session.tail());
             Ok(responder.document(&ResponseData::Document { session, started }))
         }
-        ResponseMode::SoFar => {
+        ResponseMode::CurrentLog => {
             let until = ReadUntil::FirstRecord;
             responder.full_log(session, until, started).await
         }
-        ResponseMode::Whole => responder.full_log(session, ReadUntil::End, started).await,
+        ResponseMode::FullLog => responder.full_log(session, ReadUntil::End, started).await,
     }
 }

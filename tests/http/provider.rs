@@ -131,8 +131,8 @@ async fn the_text_of_complete_is_left_out_if_it_would_pass_the_limit() {
     let complete = |content: usize| {
         ChatEvent::from(
             Complete::new()
-                .with_text("a".repeat(content))
-                .with_finish_reason(FinishReason::Length),
+                .text("a".repeat(content))
+                .finish_reason(FinishReason::Length),
         )
     };
     let envelope = complete(0).to_json().len();

@@ -309,7 +309,7 @@ async fn a_session_of_a_newer_format_is_refused_with_a_retry() {
 async fn a_stream_whose_store_is_lost_sends_unavailable_and_fails() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone())
-        .patience(Duration::from_millis(50))
+        .outage_timeout(Duration::from_millis(50))
         .build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
     for (accept, notice) in [
