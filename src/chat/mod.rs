@@ -68,6 +68,7 @@ mod turns;
 mod usage;
 mod vocabulary;
 
+pub(crate) use self::event::{TEXT_END, TextKind, has_kind, text_content};
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
 pub use self::schema::{InvalidSchema, Schema};

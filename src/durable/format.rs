@@ -33,7 +33,7 @@ impl Format for ChatFormat {
 impl Sessions {
     /// A builder of chat sessions that live in `store`.
     pub fn builder(store: impl Store) -> SessionsBuilder {
-        Self::with_format(store, ChatFormat::new())
+        SessionsBuilder::new(store, ChatFormat::new())
     }
 
     /// Chat sessions that live in the memory of this process, with the default limits.

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use super::{exchange::Exchange, refusals};
 use crate::{
     access::{Action, SessionRef},
@@ -114,7 +116,7 @@ impl Exchange {
             chat: Some(chat.clone()),
             status: None,
             after: None,
-            limit: ENDED,
+            limit: NonZeroUsize::new(ENDED),
         };
         let listing = self.config.sessions.list(&filter).await;
         let mut ended = listing.map_err(|error| refusals::store(&error))?.sessions;
@@ -133,7 +135,7 @@ impl Exchange {
                 chat: Some(chat.clone()),
                 status: Some(status),
                 after: None,
-                limit: RUNNING,
+                limit: NonZeroUsize::new(RUNNING),
             };
             let listing = self.config.sessions.list(&filter).await;
             running.extend(listing.map_err(|error| refusals::store(&error))?.sessions);

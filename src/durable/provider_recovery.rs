@@ -56,7 +56,7 @@ where
     S::Response: TryStream<Ok = ChatEvent> + Send,
     <S::Response as TryStream>::Error: Into<BoxError>,
 {
-    fn considers(&self, orphan: &SessionState) -> bool {
+    fn accepts(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
         let may_go_on = match recovery.policy {
             RecoveryPolicy::Fail => false,
@@ -67,7 +67,7 @@ where
             && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_go_on)
     }
 
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let decided = match request(&orphan) {
                 Ok((request, notes)) => self.decide(&orphan, request, notes).await,
@@ -170,7 +170,7 @@ impl<S> ProviderRecovery<S> {
         });
         let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
         let mut on =
-            Continuation::with(HookedSource::new(Box::pin(source), books.clone())).inbox(inbox);
+            Continuation::new(HookedSource::new(Box::pin(source), books.clone())).inbox(inbox);
         on.first = first;
         match books {
             None => on,

@@ -24,53 +24,53 @@ pub struct Chunk {
     first: Lsn,
     epoch: Epoch,
     data: Bytes,
-    // Where in `data` each record ends; shared by the slices of a chunk.
+    // The end of each record in the buffer; shared by all slices of a chunk.
     ends: Arc<[u32]>,
-    // Which of `ends` are ours.
+    // The part of `ends` that belongs to this slice.
     range: Range<usize>,
-    // Where the buffer that `ends` speaks of starts, seen from `data`.
+    // The offset of `data` within the buffer that `ends` counts from.
     base: u32,
 }
 
-/// One event as stored.
+/// One event as stored, borrowed from a [`Chunk`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where in the log it stands.
+    /// The position of the record in the log.
     pub lsn: Lsn,
-    /// Who wrote it.
+    /// The epoch that wrote the record.
     pub epoch: Epoch,
-    /// What it holds.
+    /// The bytes of the event.
     pub bytes: &'a [u8],
 }
 
 impl Chunk {
-    /// The LSN of the first record.
+    /// Returns the LSN of the first record.
     pub fn first(&self) -> Lsn {
         self.first
     }
 
-    /// The LSN of the last record.
+    /// Returns the LSN of the last record.
     pub fn last(&self) -> Lsn {
         self.first.plus(self.range.len() as u64 - 1)
     }
 
-    /// The epoch that wrote it.
+    /// Returns the epoch that wrote the records.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// How many records there are; at least one.
+    /// Returns the number of records, at least one.
     #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]
     pub fn len(&self) -> usize {
         self.range.len()
     }
 
-    /// How many bytes the records have together.
+    /// Returns the number of bytes of all records together.
     pub fn bytes(&self) -> usize {
         self.data.len()
     }
 
-    /// The records, in order.
+    /// Returns the records in the order of their LSNs.
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> + DoubleEndedIterator {
         (0..self.range.len()).map(|at| Record {
             lsn: self.first.plus(at as u64),
@@ -79,7 +79,7 @@ impl Chunk {
         })
     }
 
-    /// The record at `lsn`, if it is in here.
+    /// Returns the record at `lsn`, or `None` if the chunk does not hold it.
     pub fn record(&self, lsn: Lsn) -> Option<Record<'_>> {
         let at = usize::try_from(lsn.get().checked_sub(self.first.get())?).ok()?;
         (at < self.range.len()).then(|| Record {
@@ -89,7 +89,7 @@ impl Chunk {
         })
     }
 
-    /// What stands after `lsn`, without copying; `None` if nothing does.
+    /// Returns the records after `lsn` without copying them, or `None` if there are none.
     pub fn after(&self, lsn: Lsn) -> Option<Self> {
         if lsn < self.first {
             return Some(self.clone());
@@ -98,7 +98,8 @@ impl Chunk {
         self.slice(skip..self.range.len())
     }
 
-    /// What stands up to `lsn`, without copying; `None` if nothing does.
+    /// Returns the records up to and including `lsn` without copying them, or `None` if there are
+    /// none.
     pub fn up_to(&self, lsn: Lsn) -> Option<Self> {
         if lsn < self.first {
             return None;
@@ -107,7 +108,7 @@ impl Chunk {
         self.slice(0..count.min(self.range.len()))
     }
 
-    /// The first records that have at most `max_bytes` together, and at least one.
+    /// Returns the first records that have at most `max_bytes` together, and at least one record.
     #[must_use]
     pub fn head(&self, max_bytes: usize) -> Self {
         if self.data.len() <= max_bytes {
@@ -133,7 +134,7 @@ impl Chunk {
         })
     }
 
-    /// Where in `data` these records lie.
+    /// Returns the range of these records in `data`.
     fn span(&self, part: Range<usize>) -> Range<usize> {
         let end = |at: usize| match at {
             0 => 0,
@@ -145,7 +146,7 @@ impl Chunk {
 
 impl fmt::Debug for Chunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Records are what somebody was told: they don't belong in a trace.
+        // Records hold the users' text, which does not belong in a trace.
         f.debug_struct("Chunk")
             .field("first", &self.first)
             .field("last", &self.last())
@@ -156,7 +157,7 @@ impl fmt::Debug for Chunk {
 }
 
 impl PartialEq for Chunk {
-    /// Whether both hold the same records, with the same LSNs, by the same epoch.
+    /// Returns true if both chunks hold the same records with the same LSNs by the same epoch.
     fn eq(&self, other: &Self) -> bool {
         self.first == other.first
             && self.epoch == other.epoch
@@ -168,7 +169,7 @@ impl PartialEq for Chunk {
 
 impl Eq for Chunk {}
 
-/// Collects records, to be [taken](Self::take) as a [`Chunk`].
+/// A buffer that collects records and turns them into a [`Chunk`] with [`take`](Self::take).
 #[derive(Debug, Default)]
 pub struct ChunkBuilder {
     data: BytesMut,
@@ -176,7 +177,7 @@ pub struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// An empty one.
+    /// Creates an empty builder.
     pub fn new() -> Self {
         Self::default()
     }
@@ -191,12 +192,13 @@ impl ChunkBuilder {
         self.end_record();
     }
 
-    /// The buffer, to write the next record into; [`end_record`](Self::end_record) closes it.
+    /// Returns the buffer to write the next record into; [`end_record`](Self::end_record) ends it.
     pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.data
     }
 
-    /// Ends the record that was written into the [`buffer`](Self::buffer), and gives its size.
+    /// Ends the record that was written into the [`buffer`](Self::buffer), and returns its size in
+    /// bytes.
     ///
     /// # Panics
     ///
@@ -208,35 +210,36 @@ impl ChunkBuilder {
         self.data.len() - start
     }
 
-    /// Takes back what was written after the last record.
+    /// Discards the bytes that were written after the last record.
     pub fn discard_open_record(&mut self) {
         let end = self.bytes();
         self.data.truncate(end);
     }
 
-    /// Takes back the last record.
+    /// Removes the last record, and the bytes that were written after it.
     pub fn pop(&mut self) {
         self.ends.pop();
         self.discard_open_record();
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no record.
+    /// Returns true if there is no record.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// How many bytes the records have together.
+    /// Returns the number of bytes of all records together.
     pub fn bytes(&self) -> usize {
         self.ends.last().map_or(0, |&end| end as usize)
     }
 
-    /// The records as a chunk whose first one stands at `first`; `None` if there is none. The
-    /// builder is empty afterwards.
+    /// Takes the records as a chunk that begins at `first`, and leaves the builder empty.
+    ///
+    /// Returns `None` if there is no record. Bytes after the last record are discarded.
     pub fn take(&mut self, first: Lsn, epoch: Epoch) -> Option<Chunk> {
         self.discard_open_record();
         if self.is_empty() {
@@ -244,7 +247,7 @@ impl ChunkBuilder {
         }
         let ends: Arc<[u32]> = self.ends.as_slice().into();
         self.ends.clear();
-        // A buffer that is full is handed over whole: sharing it would cost an allocation more.
+        // Splitting a full buffer would cost one allocation more than handing it over.
         let full = self.data.len() == self.data.capacity();
         let data = if full {
             std::mem::take(&mut self.data)
@@ -342,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_record_can_be_taken_back() {
+    fn an_open_record_can_be_discarded() {
         let mut batch = ChunkBuilder::new();
         batch.push(b"kept");
         batch.buffer().put_slice(b"half");

@@ -2,35 +2,35 @@ use std::sync::Arc;
 
 use super::{ErrorCode, Outcome};
 
-/// An ending that the registry itself writes, because the source did not.
+/// An ending that the registry writes because the source wrote no terminal record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// The source came to its end without a terminal record of its own.
+    /// The source ended without a terminal record.
     Complete,
-    /// Somebody stopped it.
+    /// The session was aborted.
     Aborted {
-        /// Why, as they said.
+        /// The reason that the abort gave.
         reason: Option<Arc<str>>,
     },
     /// The source was silent for longer than `Limits::idle`.
     Idle,
-    /// It ran for longer than `Limits::age`.
+    /// The session ran for longer than `Limits::age`.
     Age,
-    /// A record passed `Limits::event_bytes`.
+    /// One record was larger than `Limits::event_bytes`.
     EventBytes,
-    /// The records passed `Limits::session_bytes`.
+    /// All records together were larger than `Limits::session_bytes`.
     SessionBytes,
-    /// There were more than `Limits::session_events`.
+    /// There were more records than `Limits::session_events`.
     SessionEvents,
     /// The source panicked.
     Panicked,
-    /// The writer died, and another server found what it left.
+    /// The writer died, and another server sealed the orphan.
     Interrupted,
 }
 
 impl Ending {
-    /// The outcome that it seals the session with.
+    /// Returns the outcome to seal the session with.
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::Complete => Outcome::Complete,

@@ -1,19 +1,23 @@
 use std::{fmt, str::FromStr};
 
-/// One ownership of a session: a counter, and 64 random bits that tell apart two owners who both
-/// believe to be the nth (after a failover to a replica that lags).
+/// One ownership of a session: a counter and 64 random bits.
 ///
-/// Each claim makes a new one and fences the former owner.
+/// Each claim makes a new epoch and fences the former owner. The random bits tell apart two owners
+/// with the same counter, which can exist after a failover to a replica that lags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch {
-    /// 1 for the creator, one more with each claim.
+    /// The number of the ownership: 1 for the creator, one more with each claim.
     pub counter: u64,
-    /// Random, from whoever made the epoch.
+    /// Random bits, drawn when the epoch was made.
     pub bits: u64,
 }
 
 impl Epoch {
-    /// The first epoch of a session, with fresh random bits.
+    /// Creates the first epoch of a session, with new random bits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system has no source of randomness.
     pub fn first() -> Self {
         Self {
             counter: 1,
@@ -21,7 +25,11 @@ impl Epoch {
         }
     }
 
-    /// The epoch that follows this one, with fresh random bits.
+    /// Creates the epoch that follows this one, with new random bits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system has no source of randomness.
     #[must_use]
     pub fn succeed(self) -> Self {
         Self {
@@ -30,10 +38,10 @@ impl Epoch {
         }
     }
 
-    /// A short tag of this epoch, for cursors.
+    /// Returns a short tag of this epoch, for use in cursors.
     pub const fn tag(self) -> EpochTag {
-        // The counter is mixed in by an odd factor (Knuth's), so that two epochs that share their
-        // bits, as in a test, still differ.
+        // The odd factor (Knuth's) mixes the counter in, so that two epochs with equal bits, as in
+        // a test, have different tags.
         EpochTag(((self.bits ^ self.counter.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 24) & TAG_MASK)
     }
 }
@@ -56,7 +64,7 @@ const TAG_MASK: u64 = (1 << (5 * TAG_LEN)) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpochTag(u64);
 
-/// A string that is not an [`EpochTag`].
+/// The error for a string that is not an [`EpochTag`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tag of a cursor is seven characters of 0-9 a-z, handed back as it was given")]
 pub struct InvalidEpochTag;
@@ -87,7 +95,7 @@ impl FromStr for EpochTag {
 // Crockford's alphabet: no i, l, o, u.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The low `5 * len` bits of `bits` as `len` characters.
+/// Returns the low `5 * len` bits of `bits` as `len` characters.
 pub(super) fn base32(bits: u128, len: usize) -> String {
     (0..len)
         .rev()
@@ -122,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_tag_is_refused() {
+    fn strings_that_are_not_tags_are_refused() {
         for bad in ["", "000000", "00000000", "000000i", "000000A", "00000é"] {
             assert_eq!(bad.parse::<EpochTag>(), Err(InvalidEpochTag), "{bad}");
         }

@@ -1,70 +1,72 @@
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
-/// Names a session. Whoever knows it may, under some policies, read the session, so `Debug` shows
-/// only its first four characters.
+/// The id of a session.
 ///
-/// An id that we make carries 128 bits from the operating system. An id that a client makes has 22
-/// to 128 characters of `A-Z a-z 0-9 . _ ~ -`, the first one alphanumeric.
+/// Some access policies let every client read a session whose id it presents, so `Debug` shows only
+/// the first four characters.
+///
+/// An id from [`random`](Self::random) carries 128 random bits. An id that a client makes has 22 to
+/// 128 characters of `A-Z a-z 0-9 . _ ~ -`, and its first character is alphanumeric.
 ///
 /// ```
 /// use unbroken::log::SessionId;
 ///
-/// let ours = SessionId::random();
-/// assert_eq!(ours.as_str().len(), 26);
+/// let id = SessionId::random();
+/// assert_eq!(id.as_str().len(), 26);
 ///
-/// let theirs: SessionId = "my-client-made-session-0001".parse()?;
+/// let from_client: SessionId = "my-client-made-session-0001".parse()?;
 /// assert!("too-short".parse::<SessionId>().is_err());
 /// # Ok::<_, unbroken::log::InvalidSessionId>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(Arc<str>);
 
-/// Why a string is not a [`SessionId`].
+/// The reason why a string is not a [`SessionId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSessionId {
-    /// Shorter than [`SessionId::MIN_LEN`]: it could be guessed.
+    /// The string has so many bytes, fewer than [`SessionId::MIN_LEN`], and could be guessed.
     #[error("a session id has at least 22 characters; this one has {0}")]
     TooShort(usize),
-    /// Longer than [`SessionId::MAX_LEN`].
+    /// The string has so many bytes, more than [`SessionId::MAX_LEN`].
     #[error("a session id has at most 128 characters; this one has {0}")]
     TooLong(usize),
-    /// A character that may not stand where it stands.
+    /// A character is not allowed at its place.
     #[error("a session id is made of A-Z a-z 0-9 . _ ~ - and starts with a letter or digit")]
     Character,
 }
 
 impl SessionId {
-    /// The fewest characters of an id.
+    /// The smallest number of characters of an id.
     pub const MIN_LEN: usize = 22;
-    /// The most characters of an id.
+    /// The largest number of characters of an id.
     pub const MAX_LEN: usize = 128;
 
-    /// A new id with 128 bits from the operating system's source of randomness.
+    /// Creates an id with 128 bits from the operating system's source of randomness.
     ///
     /// # Panics
     ///
-    /// If the operating system has no randomness to give.
+    /// Panics if the operating system has no source of randomness.
     pub fn random() -> Self {
         Self::random_after("")
     }
 
-    /// The same, after a prefix.
+    /// Creates a random id with a prefix.
     ///
     /// # Panics
     ///
-    /// As [`random`](Self::random), and as [`from_bits`](Self::from_bits).
+    /// Panics as [`random`](Self::random) and [`from_bits`](Self::from_bits) do.
     pub(crate) fn random_after(prefix: &'static str) -> Self {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).expect("the operating system gives randomness");
         Self::from_bits(prefix, u128::from_be_bytes(bits))
     }
 
-    /// The id that these bits make after a prefix.
+    /// Creates the id of a prefix and these bits.
     ///
     /// # Panics
     ///
-    /// If the prefix has more than 32 characters, or others than an id may have.
+    /// Panics if the prefix has more than 32 characters, or characters that an id may not have.
     pub(crate) fn from_bits(prefix: &'static str, bits: u128) -> Self {
         assert!(
             prefix.len() <= 32,
@@ -75,7 +77,7 @@ impl SessionId {
             .expect("the prefix of an id has the characters of an id")
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_we_make_are_valid_and_differ() {
+    fn random_ids_are_valid_and_differ() {
         let (a, b) = (SessionId::random(), SessionId::random());
         assert_ne!(a, b);
         assert_eq!(a.as_str().parse::<SessionId>().as_ref(), Ok(&a));

@@ -7,34 +7,34 @@ use super::EpochTag;
 pub struct Lsn(u64);
 
 impl Lsn {
-    /// Before the first record.
+    /// The position before the first record.
     pub const ZERO: Self = Self(0);
-    /// Past every record that there can be.
+    /// The largest LSN, past every record.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The LSN with this number.
+    /// Creates the LSN with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u64 {
         self.0
     }
 
-    /// The LSN after this one.
+    /// Returns the LSN after this one; [`Lsn::MAX`] stays as it is.
     #[must_use]
     pub const fn next(self) -> Self {
         self.plus(1)
     }
 
-    /// The LSN `count` after this one; stays at [`Lsn::MAX`].
+    /// Returns the LSN that is `count` after this one, at most [`Lsn::MAX`].
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
     }
 
-    /// The LSN before this one; stays at 0.
+    /// Returns the LSN before this one; 0 stays 0.
     #[must_use]
     pub const fn before(self) -> Self {
         Self(self.0.saturating_sub(1))
@@ -47,32 +47,32 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// Where a reader stands: the last LSN that it has, and, where its cursor carried one, the tag of
-/// the epoch that wrote that record.
+/// The position of a reader: the last LSN that it has, and the tag of the epoch that wrote that
+/// record, if the reader's cursor carried one.
 ///
-/// The tag lets a store that lost acknowledged records see that the record at this LSN is not the
-/// one that the reader was given.
+/// With the tag, a store that lost acknowledged records detects that the record at this LSN is not
+/// the one that the reader has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     /// The last LSN that the reader has.
     pub lsn: Lsn,
-    /// The tag of the epoch that wrote the record at `lsn`. Means nothing at [`Lsn::ZERO`].
+    /// The tag of the epoch that wrote the record at `lsn`. Ignored at [`Lsn::ZERO`].
     pub tag: Option<EpochTag>,
 }
 
 impl Position {
-    /// Before the first record.
+    /// The position before the first record.
     pub const START: Self = Self {
         lsn: Lsn::ZERO,
         tag: None,
     };
 
-    /// After the record at `lsn`, whoever wrote it.
+    /// Creates the position after the record at `lsn`, written by any epoch.
     pub const fn after(lsn: Lsn) -> Self {
         Self { lsn, tag: None }
     }
 
-    /// After the record that the epoch with `tag` wrote at `lsn`.
+    /// Creates the position after the record that the epoch with `tag` wrote at `lsn`.
     pub const fn tagged(lsn: Lsn, tag: EpochTag) -> Self {
         Self {
             lsn,

@@ -1,4 +1,4 @@
-//! The names that a session is filed under: opaque to everything here, compared byte by byte.
+//! Names that belong to a session. They are opaque to this crate and compared byte by byte.
 
 use std::{fmt, sync::Arc};
 
@@ -9,12 +9,12 @@ macro_rules! name {
         pub struct $Name(Arc<str>);
 
         impl $Name {
-            /// This name.
+            /// Creates a name from text.
             pub fn new(name: impl Into<Arc<str>>) -> Self {
                 Self(name.into())
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -35,7 +35,7 @@ macro_rules! name {
 }
 
 name! {
-    /// Whom a session belongs to, as the application's access policy names them.
+    /// The owner of a session, as the application's access policy names it.
     Owner
 }
 name! {
@@ -43,11 +43,13 @@ name! {
     ChatId
 }
 name! {
-    /// The layer that started a session, stored with it: what can start it again registers under
-    /// this name.
+    /// The name of the layer that started a session.
+    ///
+    /// It is stored with the session. The recovery of a session uses the layer that is registered
+    /// under this name.
     ServiceName
 }
 
-/// A SHA-256 of what makes two requests the same one.
+/// A SHA-256 over the parts of a request that make two requests equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);

@@ -2,49 +2,51 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a session ended. What the terminal event said in words is in the log.
+/// The way in which a session ended. The terminal event in the log has the details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The provider's stream came to its end.
+    /// The provider's stream ended.
     Complete,
-    /// Somebody stopped it.
+    /// The session was stopped by an abort.
     Aborted,
-    /// It failed.
+    /// The session failed.
     Error(ErrorCode),
 }
 
-/// Why a session failed. On the wire these are the words of PROTOCOL section 1, "Events".
+/// The reason why a session failed.
+///
+/// The words on the wire are those of PROTOCOL section 1, "Events".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorCode {
     /// The provider returned an error, or its stream was cut.
     Provider,
-    /// It was silent for too long, or ran for too long.
+    /// The provider was silent for too long, or the session ran for too long.
     Timeout,
-    /// Its writer died, or the server was shut down before it was done.
+    /// The writer died, or the server shut down before the session ended.
     Interrupted,
-    /// It passed a limit.
+    /// The session exceeded a limit on bytes or events.
     Limit,
-    /// The provider panicked, or a bug of ours.
+    /// The provider panicked, or this library has a bug.
     Internal,
 }
 
-/// Where a session stands, as clients see it.
+/// The status of a session, as clients see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Status {
-    /// Events are still to come.
+    /// The session runs, and more events follow.
     Streaming,
-    /// A person or a client tool is asked, and hasn't answered yet.
+    /// The session waits for the answer of a person or of a client tool.
     Waiting,
-    /// It is sealed; this is how it ended.
+    /// The session is sealed, with this outcome.
     Ended(Outcome),
 }
 
 impl Status {
-    /// How the session ended, if it has.
+    /// Returns the outcome, or `None` if the session has not ended.
     pub const fn outcome(self) -> Option<Outcome> {
         match self {
             Self::Streaming | Self::Waiting => None,
@@ -52,7 +54,7 @@ impl Status {
         }
     }
 
-    /// The word for it on the wire: `streaming`, `waiting`, `complete`, `aborted` or `error`.
+    /// Returns the word on the wire: `streaming`, `waiting`, `complete`, `aborted` or `error`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Streaming => "streaming",
@@ -71,7 +73,7 @@ impl fmt::Display for Status {
 }
 
 impl ErrorCode {
-    /// Every code.
+    /// All codes.
     pub const ALL: [Self; 5] = [
         Self::Provider,
         Self::Timeout,
@@ -80,7 +82,7 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The word for it on the wire.
+    /// Returns the word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, DeleteMode,
-    Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-    StoreError, StoredAnswer, Token, Version,
+    Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
+    SessionState, Store, StoreError, StoredAnswer, Token,
 };
 use crate::log::{Chunk, Epoch, Position, SessionId};
 
@@ -35,7 +35,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         (**self).renew(owned, lease)
     }
@@ -44,9 +44,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        (**self).append(id, chunk, then)
+        (**self).append(id, chunk, after)
     }
 
     fn read<'a>(
@@ -61,7 +61,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         (**self).changed(id, seen, within)

@@ -2,63 +2,66 @@ use std::{sync::Arc, time::Duration};
 
 use crate::log::{ChatId, Chunk, Digest, Epoch, Lsn, Owner, ServiceName, Status};
 
-/// What an acknowledged record survives.
+/// The failures that an acknowledged record survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing beyond the process that holds it.
+    /// None: records end with the process that holds them.
     Process,
-    /// The end of the process, and a power cut of its host.
+    /// The end of the process, and a power cut of the host.
     Host,
     /// The loss of the host.
     Replicated,
 }
 
-/// What stays the same for a session's whole machine.
+/// The part of a session that never changes after its creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionMeta {
-    /// Whose it is, where the access policy has owners.
+    /// The owner; `None` if the access policy names none.
     pub owner: Option<Owner>,
-    /// Which conversation it belongs to.
+    /// The conversation that the session belongs to, if any.
     pub chat: Option<ChatId>,
-    /// What started it, and can start it again.
+    /// The name of the layer that started the session and can start it again.
     pub service: ServiceName,
-    /// Of the request that started it.
+    /// The digest of the request that started the session.
     pub digest: Digest,
-    /// How its records are written. An older library answers `Unsupported` to one it doesn't know.
+    /// The format of the records. A library that does not know it returns
+    /// [`StoreError::Unsupported`](super::StoreError::Unsupported).
     pub format: u16,
 }
 
 impl SessionMeta {
-    /// The newest format that this library knows; it reads and claims no session of a newer one.
+    /// The latest format that this library knows. It reads and claims no session of a later one.
     pub const LATEST_FORMAT: u16 = 1;
 }
 
-/// Where a session stands.
+/// The state of a session at one moment.
 #[derive(Debug, Clone)]
 pub struct SessionState {
-    /// What it is.
+    /// The part of the session that never changes.
     pub info: Arc<SessionMeta>,
-    /// How long ago it was created, by the store's clock.
+    /// The time since the session's creation, by the store's clock.
     pub age: Duration,
-    /// Who owns it, or did last.
+    /// The epoch of the owner, or of the last owner.
     pub epoch: Epoch,
-    /// How many times it was claimed.
+    /// The number of claims so far.
     pub attempts: u32,
-    /// The last LSN; if the status is an outcome, that of the terminal event.
+    /// The last LSN. Of a session that has ended, the LSN of the terminal event.
     pub tail: Lsn,
-    /// As clients see it.
+    /// The status, as clients see it.
     pub status: Status,
-    /// Somebody wants it stopped.
+    /// The abort request, if one is stored.
     pub abort: Option<AbortRequest>,
-    /// For how long its owner may write without renewing.
+    /// The lease of the owner.
     pub lease: Lease,
-    /// How many [answers](super::Store::answer) its owner can read; none once it is sealed.
+    /// The number of [answers](super::Store::answer) that the owner can read; 0 once the session is
+    /// sealed.
     pub answers: u32,
 }
 
 impl SessionState {
-    /// What a waiter has seen, for [`Store::changed`](super::Store::changed).
+    /// Returns the version of this state, to wait for the next one with
+    /// [`Store::changed`](super::Store::changed).
     pub fn version(&self) -> Version {
         Version {
             epoch: self.epoch,
@@ -70,25 +73,44 @@ impl SessionState {
     }
 }
 
-/// The right to write.
+/// The right of an owner to write, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
-    /// Runs for this much longer.
+    /// The lease runs for this much longer.
     Held(Duration),
-    /// Has run out: its owner died or hangs.
+    /// The lease has run out: the owner died or hangs.
     Expired,
-    /// Was given back, or the session is sealed: nobody owns it.
+    /// The lease was given back, or the session is sealed.
     Free,
 }
 
+/// A change of a lease by its owner, for [`Store::renew`](super::Store::renew).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseChange {
+    /// The lease runs for this long from now on. Zero gives the session back.
+    Extend(Duration),
+    /// The lease ends, and any server may claim the session at once.
+    GiveBack,
+}
+
+impl LeaseChange {
+    /// Returns the length of the lease from now on; zero if it was given back.
+    pub const fn length(self) -> Duration {
+        match self {
+            Self::Extend(length) => length,
+            Self::GiveBack => Duration::ZERO,
+        }
+    }
+}
+
 impl Lease {
-    /// Whether an unsealed session with this lease may be claimed.
+    /// Returns true if an unsealed session with this lease may be claimed.
     pub const fn is_over(self) -> bool {
         !matches!(self, Self::Held(_))
     }
 }
 
-/// What a waiter has seen of a session.
+/// A version of a session's state; see [`SessionState::version`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     epoch: Epoch,
@@ -98,92 +120,91 @@ pub struct Version {
     answers: u32,
 }
 
-impl Version {
-    /// Nothing seen yet: every session has moved on from this.
-    pub const UNSEEN: Self = Self {
-        epoch: Epoch {
-            counter: 0,
-            bits: 0,
-        },
-        tail: Lsn::ZERO,
-        status: Status::Streaming,
-        aborted: false,
-        answers: 0,
-    };
+/// The state that a waiter has seen, for [`Store::changed`](super::Store::changed).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// No state: the wait ends at once.
+    Nothing,
+    /// A version that a reader has seen: any change ends the wait.
+    Reader(Version),
+    /// A version that the owner has seen: appends, and the change between streaming and waiting,
+    /// don't end the wait.
+    Owner(Version),
+}
 
-    /// What an owner at `epoch` has seen of a session that nobody has aborted, or answered.
-    pub const fn of_owner(epoch: Epoch) -> Self {
-        Self {
+impl Seen {
+    /// Creates the view that an owner at `epoch` has of a session without an abort and without
+    /// answers.
+    pub const fn by_owner(epoch: Epoch) -> Self {
+        Self::Owner(Version {
             epoch,
-            tail: Lsn::MAX,
+            tail: Lsn::ZERO,
             status: Status::Streaming,
             aborted: false,
             answers: 0,
+        })
+    }
+
+    /// Returns true if this is an owner's view.
+    pub const fn is_owner(&self) -> bool {
+        matches!(self, Self::Owner(_))
+    }
+
+    /// Returns true if a session whose version is `now` has changed since.
+    pub fn is_behind(&self, now: &Version) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Reader(seen) => seen != now,
+            Self::Owner(seen) => {
+                seen.epoch != now.epoch
+                    || seen.aborted != now.aborted
+                    || seen.answers != now.answers
+                    || now.status.outcome().is_some()
+            }
         }
-    }
-
-    /// The same, but records and the change between streaming and waiting don't count: what an
-    /// owner waits for.
-    #[must_use]
-    pub fn for_owner(self) -> Self {
-        Self {
-            tail: Lsn::MAX,
-            status: Status::Streaming,
-            ..self
-        }
-    }
-
-    /// Whether this was made with [`for_owner`](Self::for_owner): records don't count.
-    pub fn is_for_owner(&self) -> bool {
-        self.tail == Lsn::MAX
-    }
-
-    /// Whether a session that is at `now` has moved on from this.
-    pub fn is_behind(&self, now: &Self) -> bool {
-        let owner = self.is_for_owner();
-        self.epoch != now.epoch
-            || self.aborted != now.aborted
-            || self.answers != now.answers
-            || self.tail < now.tail
-            || (!owner && (self.status != now.status || self.tail != now.tail))
-            || (owner && now.status.outcome().is_some())
     }
 }
 
-/// A wish that the session be stopped.
+impl From<Version> for Seen {
+    fn from(version: Version) -> Self {
+        Self::Reader(version)
+    }
+}
+
+/// A request to stop a session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AbortRequest {
-    /// What the terminal event gives as the reason.
+    /// The reason, which the terminal event repeats.
     pub reason: Option<Arc<str>>,
 }
 
-/// Records after a position, and the state from the same snapshot.
+/// Records after a position, and the state of the session from the same snapshot.
 #[derive(Debug, Clone)]
 pub struct RecordPage {
     /// The records, in order, without a gap. A new chunk begins where the epoch changes, or sooner.
     pub chunks: Vec<Chunk>,
-    /// Where the session stands; its tail may lie beyond the page.
+    /// The state of the session. Its tail may lie beyond the page.
     pub state: SessionState,
 }
 
-/// What is left of a session that is gone.
+/// The remains of a session that was deleted or has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tombstone {
-    /// Whose it was.
+    /// The owner of the session, if it had one.
     pub owner: Option<Owner>,
-    /// Of the request that started it.
+    /// The digest of the request that started the session.
     pub digest: Digest,
 }
 
-/// A server among those that share a store.
+/// The id of a server among those that share a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Holder(pub u64);
 
-/// How to delete.
+/// The condition of a [`Store::delete`](super::Store::delete).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteMode {
-    /// Whoever reads it.
+    /// Deletes the session even while servers hold it for readers.
     Now,
-    /// Only if no other server than this one holds it.
+    /// Deletes the session only if no server but this one holds it.
     Released(Holder),
 }

@@ -9,7 +9,7 @@ use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, ErrorCode, Lsn},
 };
 
-/// A whole log: `session_info`, anything, and each of the endings.
+/// Generates full logs: `session_info`, any events, and one of the endings.
 pub(crate) fn log() -> impl Strategy<Value = Vec<ChatEvent>> {
     (first(), vec(event(), 0..24), ending()).prop_map(|(first, mut events, ending)| {
         events.insert(0, first);
@@ -40,7 +40,7 @@ fn first() -> impl Strategy<Value = ChatEvent> {
 
 fn event() -> impl Strategy<Value = ChatEvent> {
     let id = "[a-d]";
-    // Few enough that what was asked is also answered.
+    // Few ids, so that questions are also resolved.
     let input = "p{22}|q{22}|r{22}";
     prop_oneof![
         8 => "\\PC{0,8}".prop_map(ChatEvent::text),
@@ -49,7 +49,7 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         3 => vec(id, 1..3).prop_map(|ids| {
             ChatEvent::tool_calls(ids.iter().map(|id| ToolCall::new(id, "now", json!({"in": id}))))
         }),
-        3 => (id, "\\PC{0,8}").prop_map(|(id, said)| ChatEvent::tool_result(id, "now", said)),
+        3 => (id, "\\PC{0,8}").prop_map(|(id, output)| ChatEvent::tool_result(id, "now", output)),
         1 => id.prop_map(|id| ChatEvent::tool_result(id, "now", r#"{"hour": 12}"#)),
         1 => id.prop_map(|id| ChatEvent::tool_error(id, "now", "no clock")),
         1 => id.prop_map(|id| ChatEvent::isomorphic_handoff(id, "map", json!({"zoom": 3}))),
@@ -105,7 +105,7 @@ fn ending() -> impl Strategy<Value = ChatEvent> {
     ]
 }
 
-/// The events as records, in chunks that end where `cuts` say.
+/// Returns the events as records, in chunks that end where `cuts` is true.
 pub(crate) fn chunks(events: &[ChatEvent], cuts: &[bool]) -> Vec<Chunk> {
     let epoch = Epoch {
         counter: 1,

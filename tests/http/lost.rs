@@ -12,8 +12,8 @@ use unbroken::{
     log::{Chunk, Epoch, Lsn, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoredAnswer, Token, Version,
+        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, Memory, NewSession,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -105,7 +105,7 @@ impl Store for Lost {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         self.store.renew(owned, lease)
     }
@@ -142,7 +142,7 @@ impl Store for Lost {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         self.or(self.store.changed(id, seen, within))

@@ -12,8 +12,8 @@ use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
-        Store, StoreError, StoredAnswer, Token, Version,
+        DeleteMode, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, Seen,
+        SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -56,7 +56,7 @@ impl Store for Odd {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         let within = if self.spurious.load(SeqCst) {

@@ -135,3 +135,8 @@ pub use self::{
     error::PostgresOpenError, listen::Listen, options::PostgresOptions, postgres::Postgres,
     tls::Tls,
 };
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use tokio_postgres::types::ToSql;
 use unbroken::{
     log::SessionId,
@@ -19,10 +21,7 @@ const SWEPT: usize = 32;
 
 impl PostgresInner {
     pub(crate) async fn list(&self, filter: &Filter) -> Result<Listing, StoreError> {
-        let limit = match filter.limit {
-            0 => PAGE,
-            limit => limit,
-        };
+        let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let below = match &filter.after {
             None => i64::MAX,
             // Nothing follows a page that we never gave.

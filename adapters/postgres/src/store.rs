@@ -4,8 +4,8 @@ use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoredAnswer, Token, Version,
+        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -41,7 +41,7 @@ impl Store for Postgres {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         Box::pin(async move {
             let entries = owned.to_vec();
@@ -75,7 +75,7 @@ impl Store for Postgres {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(self.wait(id, seen, within))

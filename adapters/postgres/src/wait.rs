@@ -3,7 +3,7 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use unbroken::{
     log::SessionId,
-    store::{SessionState, StoreError, Version},
+    store::{Seen, SessionState, StoreError},
 };
 
 use crate::{Postgres, row::SessionRow};
@@ -18,7 +18,7 @@ impl Postgres {
     pub(crate) async fn wait(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         if within.is_zero() {
@@ -32,7 +32,7 @@ impl Postgres {
         loop {
             // In this order: what changes after the look completes `change` or arrives on the
             // channel that is listened to by then.
-            let change = subscription.changes(seen.is_for_owner()).notified();
+            let change = subscription.changes(seen.is_owner()).notified();
             let mut change = pin!(change);
             change.as_mut().enable();
             link.mark_unchanged();

@@ -8,8 +8,8 @@ use tokio_postgres::types::ToSql;
 use unbroken::{
     log::{Chunk, Epoch, SessionId},
     store::{
-        AbortRequest, AfterAppend, Appended, Claimed, Created, DeleteMode, Holder, NewSession,
-        SessionMeta, SessionState, StoreError, Token,
+        AbortRequest, AfterAppend, Appended, Claimed, Created, DeleteMode, Holder, LeaseChange,
+        NewSession, SessionMeta, SessionState, StoreError, Token,
     },
 };
 
@@ -139,7 +139,7 @@ impl PostgresInner {
     pub(crate) async fn renew(
         &self,
         owned: &[(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> Vec<Result<SessionState, StoreError>> {
         let mut answers: Vec<Option<Result<SessionState, StoreError>>> = vec![None; owned.len()];
         for _ in 0..LOOKS {
@@ -152,7 +152,10 @@ impl PostgresInner {
             if left.is_empty() {
                 break;
             }
-            if let Err(error) = self.renew_some(owned, &left, lease, &mut answers).await {
+            if let Err(error) = self
+                .renew_some(owned, &left, lease.length(), &mut answers)
+                .await
+            {
                 for at in open(&answers) {
                     answers[at] = Some(Err(error.clone()));
                 }

@@ -5,8 +5,8 @@ use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoredAnswer, Token, Version,
+        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -38,7 +38,7 @@ impl Store for Redis {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         Box::pin(async move {
             let renewals = owned
@@ -50,7 +50,7 @@ impl Store for Redis {
                 .filter(|(_, answer)| answer.is_ok())
                 .map(|((id, _), _)| id.clone())
                 .collect();
-            self.note_owned(&renewed, lease).await;
+            self.index_lease(&renewed, lease.length()).await;
             answers
         })
     }
@@ -76,7 +76,7 @@ impl Store for Redis {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(self.wait(id, seen, within))

@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{ChatEvent, Unknown};
+use super::{ChatEvent, Unknown, text_record::TextKind};
 
 // All events but text, thinking and unknown ones serialise as the tag, then the struct.
 macro_rules! types {
@@ -104,10 +104,10 @@ impl ChatEvent {
     pub fn write_json(&self, out: &mut BytesMut) {
         match self {
             Self::Text(text) if text.extra.is_empty() => {
-                write_content(out, br#"{"type":"text","content":"#, &text.content);
+                write_content(out, TextKind::Text, &text.content);
             }
             Self::Thinking(thinking) if thinking.extra.is_empty() => {
-                write_content(out, br#"{"type":"thinking","content":"#, &thinking.content);
+                write_content(out, TextKind::Thinking, &thinking.content);
             }
             other => write_value(out, other),
         }
@@ -121,7 +121,8 @@ impl ChatEvent {
     }
 }
 
-fn write_content(out: &mut BytesMut, head: &[u8], content: &str) {
+fn write_content(out: &mut BytesMut, kind: TextKind, content: &str) {
+    let head = kind.head();
     out.reserve(head.len() + content.len() + 3);
     out.extend_from_slice(head);
     write_value(out, content);

@@ -15,3 +15,8 @@ pub use crate::{
     fault::{ClockJump, Fault, FaultStore, Faults, Op, Rates, Rewind},
     report::{Finding, Report, Verdict},
 };
+
+/// The examples of the README are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -131,7 +131,9 @@ async fn a_missed_wake_up_leaves_a_waiter_asleep_to_its_limit() {
             bed.meets(Op::Changed, fault);
         }
         let began = Instant::now();
-        let wait = bed.store.changed(&bed.id, seen, Duration::from_secs(60));
+        let wait = bed
+            .store
+            .changed(&bed.id, seen.into(), Duration::from_secs(60));
         let (state, _) = tokio::join!(wait, bed.push(lsn));
         assert_eq!(state.unwrap().tail.get(), lsn);
         assert_eq!(began.elapsed().as_secs(), late);
@@ -199,7 +201,9 @@ async fn a_rewind_forgets_what_happened_since() {
         .await
         .unwrap();
     let seen = bed.store.state(&bed.id).await.unwrap().version();
-    let wait = bed.store.changed(&bed.id, seen, Duration::from_secs(60));
+    let wait = bed
+        .store
+        .changed(&bed.id, seen.into(), Duration::from_secs(60));
     let rewind = async { bed.store.restore(&once) };
     let (state, ()) = tokio::join!(wait, rewind);
     let state = state.unwrap();

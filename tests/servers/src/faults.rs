@@ -11,8 +11,8 @@ use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Listed, Listing, NewSession, RecordPage, SessionState, Store,
-        StoreError, StoreExt, StoredAnswer, Token, Version,
+        DeleteMode, Filter, Holder, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
+        Store, StoreError, StoreExt, StoredAnswer, Token,
     },
 };
 
@@ -129,7 +129,7 @@ impl Store for Deaf {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(async move {
@@ -164,7 +164,7 @@ impl Store for Polling {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(async move {

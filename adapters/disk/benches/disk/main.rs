@@ -12,6 +12,7 @@
 use std::{
     env, fs,
     io::Write,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -205,7 +206,7 @@ async fn opens(path: &Path) {
     let store = open(path).await;
     let took = start.elapsed();
     let everything = Filter {
-        limit: usize::MAX,
+        limit: NonZeroUsize::new(usize::MAX),
         ..Filter::default()
     };
     let sessions = store.list(&everything);

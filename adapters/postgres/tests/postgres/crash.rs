@@ -40,7 +40,11 @@ async fn comes_back(bin: PathBuf) -> Checked {
     let seen = store.state(&id).await?.version();
     let waiter = tokio::spawn({
         let (store, id) = (store.clone(), id.clone());
-        async move { store.changed(&id, seen, Duration::from_secs(60)).await }
+        async move {
+            store
+                .changed(&id, seen.into(), Duration::from_secs(60))
+                .await
+        }
     });
     sleep(Duration::from_millis(100)).await;
     let killed = Instant::now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use unbroken::{
     log::SessionId,
-    store::{AfterAppend, Created, NewSession, Store, StoreExt, Token},
+    store::{AfterAppend, Created, LeaseChange, NewSession, Store, StoreExt, Token},
 };
 use unbroken_postgres::{Listen, Postgres};
 
@@ -79,7 +79,10 @@ async fn creates(machine: Machine) -> Checked {
 async fn claims(machine: Machine) -> Checked {
     let (proxy, store) = behind_a_proxy(&machine, false).await?;
     let (id, mut epoch) = session(&store).await?;
-    for answer in store.renew(&[(id.clone(), epoch)], Duration::ZERO).await {
+    for answer in store
+        .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
+        .await
+    {
         answer?;
     }
     for time in 1..=TIMES {
@@ -101,7 +104,10 @@ async fn claims(machine: Machine) -> Checked {
 async fn one_claim(machine: Machine) -> Checked {
     let store = machine.store().await;
     let (id, epoch) = session(&store).await?;
-    for answer in store.renew(&[(id.clone(), epoch)], Duration::ZERO).await {
+    for answer in store
+        .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
+        .await
+    {
         answer?;
     }
     let token = Token::random();

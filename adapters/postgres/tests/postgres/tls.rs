@@ -74,7 +74,7 @@ async fn trusted(bin: PathBuf) -> Checked {
     }
     assert_eq!(admin.query_one(plain, &[]).await?.get::<_, i64>(0), 0);
     let seen = store.state(&id).await?.version();
-    let waiter = store.changed(&id, seen, Duration::from_secs(60));
+    let waiter = store.changed(&id, seen.into(), Duration::from_secs(60));
     let append = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         store

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use unbroken::{
     log::{Epoch, SessionId},
     store::{
-        AbortRequest, AfterAppend, DeleteMode, SessionState, Store, StoreError, StoreExt, Version,
+        AbortRequest, AfterAppend, DeleteMode, Seen, SessionState, Store, StoreError, StoreExt,
     },
 };
 use unbroken_postgres::{
@@ -38,10 +38,12 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
 type Told = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
 
 /// Begins to wait, and sleeps by the time that this returns.
-async fn waiter(store: &Postgres, id: &SessionId, seen: Version) -> Told {
-    let (store, id) = (store.clone(), id.clone());
+async fn waiter(store: &Postgres, id: &SessionId, seen: impl Into<Seen>) -> Told {
+    let (store, id, seen) = (store.clone(), id.clone(), seen.into());
     let task = tokio::spawn(async move {
-        let told = store.changed(&id, seen, Duration::from_secs(60)).await;
+        let told = store
+            .changed(&id, seen, Duration::from_secs(60))
+            .await;
         (told, Instant::now())
     });
     sleep(Duration::from_millis(20)).await;
@@ -76,7 +78,7 @@ async fn each_other(machine: Machine) -> Checked {
             delays.push(quick(at, committed));
         }
         for change in 0..3 {
-            let seen = waits.state(&id).await?.version().for_owner();
+            let seen = Seen::Owner(waits.state(&id).await?.version());
             let told = waiter(waits, &id, seen).await;
             match change {
                 0 => drop(writes.abort(&id, AbortRequest::default()).await?),
@@ -132,7 +134,7 @@ async fn owners(machine: Machine) -> Checked {
     let (id, epoch) = session(&one).await?;
     let mut tasks = Vec::new();
     for store in [&one, &two] {
-        let seen = Version::of_owner(epoch);
+        let seen = Seen::by_owner(epoch);
         tasks.push(waiter(store, &id, seen).await);
     }
     for lsn in 1..=20 {
@@ -158,7 +160,7 @@ async fn unnotified(machine: Machine) -> Checked {
     sleep(Duration::from_millis(300)).await;
     let (id, epoch) = session(&silent).await?;
     let seen = store.state(&id).await?.version();
-    let told = waiter(&store, &id, seen).await;
+    let told = waiter(&store, &id, seen.into()).await;
     silent
         .append(&id, chunk(1, epoch, &["x"]), AfterAppend::Streaming)
         .await?;
@@ -202,7 +204,7 @@ async fn terminated(machine: Machine) -> Checked {
         listens(1).await?;
         sleep(Duration::from_millis(50)).await;
         let seen = store.state(&id).await?.version();
-        let told = waiter(&store, &id, seen).await;
+        let told = waiter(&store, &id, seen.into()).await;
         let kill =
             format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listener}");
         let killed = Instant::now();
@@ -213,7 +215,7 @@ async fn terminated(machine: Machine) -> Checked {
         assert!(took < Duration::from_millis(500), "let go after {took:?}");
         listens(1).await?;
         sleep(Duration::from_millis(50)).await;
-        let told = waiter(&store, &id, seen).await;
+        let told = waiter(&store, &id, seen.into()).await;
         sleep(Duration::from_millis(400)).await;
         assert!(!told.is_finished(), "it polls though it listens");
         other
@@ -238,7 +240,7 @@ async fn expiry(machine: Machine) -> Checked {
     store.append(&id, chunk(1, epoch, &["x"]), then).await?;
     let seen = store.state(&id).await?.version();
     let began = Instant::now();
-    let (state, at) = waiter(&store, &id, seen).await.await?;
+    let (state, at) = waiter(&store, &id, seen.into()).await.await?;
     assert!(matches!(state, Err(StoreError::Gone(_))), "{state:?}");
     assert!(at - began < Duration::from_millis(1500));
     Ok(())

@@ -2,7 +2,7 @@ use unbroken::store::StoredAnswer;
 
 use crate::reply::DecodeError;
 
-/// An answer under this name, and its place in the order: what `answer.lua` writes.
+/// Decodes an answer and its place in the order, as `answer.lua` writes them.
 pub(crate) fn decode_answer(
     name: &str,
     stored: &[u8],
@@ -11,7 +11,7 @@ pub(crate) fn decode_answer(
     let (place, content) = stored.split_at(colon.ok_or(DecodeError)?);
     let place = std::str::from_utf8(place).map_err(|_| DecodeError)?;
     let place = place.parse().map_err(|_| DecodeError)?;
-    Ok((place, StoredAnswer::new(name, content[1..].to_vec())))
+    Ok((place, StoredAnswer::decode(name, content[1..].to_vec())))
 }
 
 #[cfg(test)]
@@ -19,13 +19,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_with_its_place() {
+    fn an_answer_is_decoded_with_its_place() {
         let (place, answer) = decode_answer("a:b", b"12:c:\xff").unwrap();
         assert_eq!((place, &*answer.name), (12, "a:b"));
-        assert_eq!(&answer.content[..], b"c:\xff");
+        assert_eq!(answer.encoded(), b"c:\xff");
         assert_eq!(
             decode_answer("a", b"0:").unwrap(),
-            (0, StoredAnswer::new("a", ""))
+            (0, StoredAnswer::closed("a"))
         );
         for bad in [&b""[..], b"12", b":x", b"x:y", b"-1:y"] {
             assert!(decode_answer("a", bad).is_err(), "{bad:?}");

@@ -1,12 +1,14 @@
+use std::num::NonZeroUsize;
+
 use unbroken::{
     log::{Outcome, SessionId, Status},
     store::{Filter, Listed, Listing, SessionState, StatusFilter, StoreError},
 };
 
-use super::MOST;
+use super::MAX_ENTRIES;
 use crate::{Redis, keys::IndexName};
 
-/// A page, where the caller has no measure.
+/// The size of a page where the filter has no limit.
 const PAGE: usize = 100;
 
 impl Redis {
@@ -20,16 +22,13 @@ impl Redis {
             } => IndexName::Owner(owner),
             _ => IndexName::All,
         };
-        let limit = match filter.limit {
-            0 => PAGE,
-            limit => limit,
-        };
+        let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let mut listing = Listing::default();
         let mut last = match &filter.after {
             None => None,
             Some(after) => match parse_cursor(after) {
                 Some(cursor) => Some(cursor),
-                // Nothing follows a page that we never gave.
+                // The cursor is not one of this store.
                 None => return Ok(listing),
             },
         };
@@ -62,7 +61,7 @@ impl Redis {
             if whole {
                 return Ok(listing);
             }
-            if looked_at >= MOST {
+            if looked_at >= MAX_ENTRIES {
                 listing.next = last.as_ref().map(print_cursor);
                 return Ok(listing);
             }

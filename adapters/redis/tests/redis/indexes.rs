@@ -1,12 +1,16 @@
 //! Indexes are written beside the sessions, not with them. What a crash in between leaves is put
 //! right.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Epoch, Owner, SessionId},
-    store::{Created, DeleteMode, Filter, NewSession, StatusFilter, Store, StoreError, Token},
+    store::{
+        Created, DeleteMode, Filter, LeaseChange, NewSession, StatusFilter, Store, StoreError,
+        Token,
+    },
 };
 use unbroken_redis::{
     Redis,
@@ -79,7 +83,7 @@ impl Scene {
     async fn orphan(&mut self) -> Result<(SessionId, Epoch), StoreError> {
         let (id, epoch) = bed::made(&self.store).await;
         let owned = [(id.clone(), epoch)];
-        for answer in self.store.renew(&owned, Duration::ZERO).await {
+        for answer in self.store.renew(&owned, LeaseChange::GiveBack).await {
             answer?;
         }
         Ok((id, epoch))
@@ -98,7 +102,7 @@ async fn renewed() -> Result<(), Failed> {
     let _: u64 = it.index("ZREM", "open", &[id.as_str()]).await;
     assert_eq!(it.orphans().await?, []);
     let owned = [(id.clone(), epoch)];
-    for lease in [bed::LONG, Duration::ZERO] {
+    for lease in [LeaseChange::Extend(bed::LONG), LeaseChange::GiveBack] {
         for answer in it.store.renew(&owned, lease).await {
             answer?;
         }
@@ -271,7 +275,7 @@ async fn pages() -> Result<(), Failed> {
     for limit in [7, 100, 1000] {
         let mut filter = Filter {
             status: Some(StatusFilter::Complete),
-            limit,
+            limit: NonZeroUsize::new(limit),
             ..Filter::default()
         };
         let mut listed = Vec::new();

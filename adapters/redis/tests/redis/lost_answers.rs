@@ -1,11 +1,11 @@
 //! A write whose answer is lost says so, and is repeated without a second effect.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, num::NonZeroUsize};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Owner, SessionId},
-    store::{Created, Filter, Store, StoreExt, Token},
+    store::{Created, Filter, LeaseChange, Store, StoreExt, Token},
 };
 use unbroken_redis::Redis;
 
@@ -61,7 +61,9 @@ async fn scene() -> Scene {
 
 /// Gives the session back.
 async fn renew(store: &Redis, id: &SessionId, epoch: unbroken::log::Epoch) {
-    let answers = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
+    let answers = store
+        .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
+        .await;
     assert!(answers[0].is_ok(), "{answers:?}");
 }
 
@@ -105,7 +107,7 @@ async fn creates() -> Result<(), Failed> {
     }
     let filter = Filter {
         owner: Some(Owner::new(owner)),
-        limit: 2 * ids.len(),
+        limit: NonZeroUsize::new(2 * ids.len()),
         ..Filter::default()
     };
     let listed = it.near.list(&filter).await?.sessions;

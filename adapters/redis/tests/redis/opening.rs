@@ -79,7 +79,7 @@ async fn evicts() -> Result<(), Failed> {
             Err(RedisOpenError::Evicts { policy: is }) => {
                 assert!(!opens, "{policy} with {memory} was refused");
                 assert_eq!(is, policy);
-                let options = support::options().trust_eviction();
+                let options = support::options().allow_eviction(true);
                 bed::made(&server.open(options).await).await;
             }
             Err(error) => panic!("{error:?}"),
@@ -98,11 +98,11 @@ async fn hidden() -> Result<(), Failed> {
         matches!(refused, Err(RedisOpenError::EvictionUnknown)),
         "{refused:?}"
     );
-    let opened = Redis::open(&url, support::options().trust_eviction()).await?;
+    let opened = Redis::open(&url, support::options().allow_eviction(true)).await?;
     assert_eq!(opened.durability(), Durability::Process);
     bed::made(&opened).await;
     let options = support::options()
-        .trust_eviction()
+        .allow_eviction(true)
         .durability(Durability::Host);
     let opened = Redis::open(&url, options).await?;
     assert_eq!(opened.durability(), Durability::Host);
@@ -256,7 +256,7 @@ async fn tls() -> Result<(), Failed> {
     bed::push(&store, &id, epoch, 1, &["a"]).await?;
     assert_eq!(bed::texts(&store, &id).await, ["a"]);
     let seen = store.state(&id).await?.version();
-    let waiter = store.changed(&id, seen, std::time::Duration::from_secs(60));
+    let waiter = store.changed(&id, seen.into(), std::time::Duration::from_secs(60));
     let push = async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         bed::push(&store, &id, epoch, 2, &["b"]).await

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Lsn, Position},
-    store::{DeleteMode, Store, StoreError, StoreExt, Token},
+    store::{DeleteMode, LeaseChange, Store, StoreError, StoreExt, Token},
 };
 use unbroken_redis::redis;
 
@@ -44,7 +44,11 @@ async fn restart() -> Result<(), Failed> {
     let seen = store.state(&id).await?.version();
     let waiter = {
         let (store, id) = (store.clone(), id.clone());
-        tokio::spawn(async move { store.changed(&id, seen, Duration::from_secs(60)).await })
+        tokio::spawn(async move {
+            store
+                .changed(&id, seen.into(), Duration::from_secs(60))
+                .await
+        })
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
 
@@ -78,7 +82,11 @@ async fn restart() -> Result<(), Failed> {
     let seen = store.state(&id).await?.version();
     let waiter = {
         let (store, id) = (store.clone(), id.clone());
-        tokio::spawn(async move { store.changed(&id, seen, Duration::from_secs(60)).await })
+        tokio::spawn(async move {
+            store
+                .changed(&id, seen.into(), Duration::from_secs(60))
+                .await
+        })
     };
     bed::push(&store, &id, epoch, 3, &["c"]).await?;
     assert_eq!(waiter.await??.tail.get(), 3);
@@ -185,7 +193,9 @@ async fn rewound() -> Result<(), Failed> {
     assert!(rewound(page.as_ref().unwrap_err()), "{page:?}");
 
     // Somebody else writes other records under the same LSNs.
-    let given = store.renew(&[(id.clone(), epoch)], Duration::ZERO).await;
+    let given = store
+        .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
+        .await;
     assert!(given[0].is_ok(), "{given:?}");
     let claimed = store.claim(&id, epoch, Token::random(), bed::LONG).await?;
     bed::push(&store, &id, claimed.epoch, 4, &["D", "E", "F"]).await?;

@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use tokio::task::JoinHandle;
 use unbroken::{
     log::SessionId,
-    store::{AfterAppend, SessionState, Store, StoreError, StoreExt, Version},
+    store::{AfterAppend, Seen, SessionState, Store, StoreError, StoreExt},
 };
 use unbroken_redis::{Redis, redis};
 
@@ -42,9 +42,13 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 type Waiter = JoinHandle<Result<SessionState, StoreError>>;
 
-fn wait(store: &Redis, id: &SessionId, seen: Version) -> Waiter {
+fn wait(store: &Redis, id: &SessionId, seen: Seen) -> Waiter {
     let (store, id) = (store.clone(), id.clone());
-    tokio::spawn(async move { store.changed(&id, seen, Duration::from_secs(60)).await })
+    tokio::spawn(async move {
+        store
+            .changed(&id, seen.into(), Duration::from_secs(60))
+            .await
+    })
 }
 
 /// Returns once this session's channels of these kinds are subscribed to, or are not.
@@ -80,7 +84,9 @@ async fn two_servers() -> Result<(), Failed> {
     for lsn in 1..=ROUNDS {
         let (reader, told) = (reader.clone(), id.clone());
         let waiter = tokio::spawn(async move {
-            let state = reader.changed(&told, seen, Duration::from_secs(60)).await;
+            let state = reader
+                .changed(&told, seen.into(), Duration::from_secs(60))
+                .await;
             (state, Instant::now())
         });
         // So that it sleeps by then. Where it doesn't, it returns sooner, never later.
@@ -111,9 +117,9 @@ async fn lost_subscription() -> Result<(), Failed> {
     for lsn in 1..=3 {
         let seen = store.state(&id).await?.version();
         let waiters = [
-            wait(&store, &id, seen),
-            wait(&store, &id, seen.for_owner()),
-            wait(&store, &id, seen),
+            wait(&store, &id, seen.into()),
+            wait(&store, &id, Seen::Owner(seen)),
+            wait(&store, &id, seen.into()),
         ];
         subscribed(&server, &id, &["records", "turns"], true).await;
         let killed = Instant::now();
@@ -136,7 +142,7 @@ async fn lost_subscription() -> Result<(), Failed> {
         assert!(took < Duration::from_secs(1), "they waited for {took:?}");
 
         // And the next one is told again.
-        let waiter = wait(&store, &id, seen);
+        let waiter = wait(&store, &id, seen.into());
         subscribed(&server, &id, &["records"], true).await;
         let began = Instant::now();
         bed::push(&store, &id, epoch, lsn, &["x"]).await?;
@@ -153,7 +159,7 @@ async fn linger() -> Result<(), Failed> {
     let store = server.open(options).await;
     let (id, epoch) = bed::made(&store).await;
     let seen = store.state(&id).await?.version();
-    let waiter = wait(&store, &id, seen);
+    let waiter = wait(&store, &id, seen.into());
     subscribed(&server, &id, &["records"], true).await;
     let chunk = bed::chunk(1, epoch, &["z"]);
     store.append(&id, chunk, AfterAppend::Streaming).await?;
@@ -161,7 +167,7 @@ async fn linger() -> Result<(), Failed> {
     subscribed(&server, &id, &["records"], false).await;
     // It can be waited for anew.
     let seen = store.state(&id).await?.version();
-    let waiter = wait(&store, &id, seen);
+    let waiter = wait(&store, &id, seen.into());
     subscribed(&server, &id, &["records"], true).await;
     bed::push(&store, &id, epoch, 2, &["y"]).await?;
     assert_eq!(waiter.await??.tail.get(), 2);
@@ -182,7 +188,7 @@ async fn dead_node() -> Result<(), Failed> {
     for _ in 0..5 {
         let (id, epoch) = bed::made(&store).await;
         let seen = store.state(&id).await?.version();
-        let waiter = wait(&store, &id, seen);
+        let waiter = wait(&store, &id, seen.into());
         tokio::time::sleep(Duration::from_millis(200)).await;
         let began = Instant::now();
         bed::push(&store, &id, epoch, 1, &["x"]).await?;

@@ -3,7 +3,8 @@ use std::time::Duration;
 use unbroken::{
     log::{Chunk, Epoch, SessionId},
     store::{
-        AbortRequest, AfterAppend, DeleteMode, Holder, NewSession, Store, StoredAnswer, Token,
+        AbortRequest, AfterAppend, DeleteMode, Holder, LeaseChange, NewSession, Store,
+        StoredAnswer, Token,
     },
 };
 
@@ -12,7 +13,7 @@ use unbroken::{
 pub(super) enum DelayedRequest {
     Create(SessionId, NewSession),
     Claim(SessionId, Epoch, Token, Duration),
-    Renew(Vec<(SessionId, Epoch)>, Duration),
+    Renew(Vec<(SessionId, Epoch)>, LeaseChange),
     Append(SessionId, Chunk, AfterAppend),
     Abort(SessionId, AbortRequest),
     Answer(SessionId, StoredAnswer),

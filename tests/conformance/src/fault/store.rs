@@ -12,8 +12,8 @@ use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, Listed, Listing, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoredAnswer, Token, Version,
+        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
+        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 
@@ -136,7 +136,7 @@ impl<S: Store> FaultStore<S> {
     async fn doze(
         &self,
         id: &SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         let state = self.inner.changed(id, seen, Duration::ZERO).await?;
@@ -182,7 +182,7 @@ impl<S: Store> Store for FaultStore<S> {
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
-        lease: Duration,
+        lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         let copy = DelayedRequest::Renew(owned.to_vec(), lease);
         let run = move |store: &'a S| store.renew(owned, lease);
@@ -214,7 +214,7 @@ impl<S: Store> Store for FaultStore<S> {
     fn changed<'a>(
         &'a self,
         id: &'a SessionId,
-        seen: Version,
+        seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         let run = move |store: &'a S| store.changed(id, seen, within);

@@ -10,8 +10,8 @@ use unbroken::{
         SessionId,
     },
     store::{
-        AfterAppend, Claimed, Created, NewSession, Seal, SessionMeta, SessionState, Store,
-        StoreError, StoreExt, Token, Version,
+        AfterAppend, Claimed, Created, NewSession, Seal, Seen, SessionMeta, SessionState, Store,
+        StoreError, StoreExt, Token,
     },
 };
 
@@ -146,10 +146,12 @@ impl StoreFixture {
     }
 
     /// Waits for a change in a task of its own, and has begun to sleep when this returns.
-    pub(super) async fn waiter(&self, id: &SessionId, seen: Version) -> ChangeWaiter {
+    pub(super) async fn waiter(&self, id: &SessionId, seen: Seen) -> ChangeWaiter {
         let (store, id) = (self.store.clone(), id.clone());
         let task = tokio::spawn(async move {
-            let answer = store.changed(&id, seen, Duration::from_secs(60)).await;
+            let answer = store
+                .changed(&id, seen.into(), Duration::from_secs(60))
+                .await;
             (answer, Instant::now())
         });
         tokio::time::sleep(A_MOMENT).await;

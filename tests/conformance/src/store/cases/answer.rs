@@ -3,7 +3,7 @@ use crate::store::{
     report::{CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::store::{
-    AfterAppend, AnswerOutcome, DeleteMode, SessionState, StoreError, StoredAnswer, Token,
+    AfterAppend, AnswerOutcome, DeleteMode, Seen, SessionState, StoreError, StoredAnswer, Token,
 };
 
 /// Answers, and how the session stands then.
@@ -30,7 +30,7 @@ async fn after(
     count: usize,
 ) -> Result<Vec<(String, String)>, CaseStop> {
     let text = |answer: StoredAnswer| {
-        let content = String::from_utf8_lossy(&answer.content).into_owned();
+        let content = String::from_utf8_lossy(answer.encoded()).into_owned();
         (answer.name.to_string(), content)
     };
     let answers = bed.answers(&made.id, count).await?;
@@ -231,7 +231,11 @@ pub(in crate::store) async fn an_answer_wakes_the_owner(bed: StoreFixture) -> Re
         let made = bed.with_abc().await?;
         let mut seen = bed.now(&made.id).await?.version();
         for (name, count) in [("a", 1), ("b", 2)] {
-            let version = if owner { seen.for_owner() } else { seen };
+            let version = if owner {
+                Seen::Owner(seen)
+            } else {
+                Seen::Reader(seen)
+            };
             let waiter = bed.waiter(&made.id, version).await;
             stored(&bed, &made, name, "yes").await?;
             let state = waiter.told("an answer").await??;

@@ -7,7 +7,7 @@ use crate::store::{
 use std::sync::Arc;
 use unbroken::{
     log::{Lsn, Position, SessionId},
-    store::{AfterAppend, DeleteMode, Lease, SessionMeta, StoreError, Token},
+    store::{AfterAppend, DeleteMode, Lease, LeaseChange, SessionMeta, StoreError, Token},
 };
 
 /// A session whose owner died.
@@ -164,7 +164,10 @@ pub(in crate::store) async fn a_renewal_extends_the_lease(
     let made = bed.made().await?;
     bed.pass(LEASE - 1).await;
     let owned = [(made.id.clone(), made.epoch)];
-    for answer in bed.renew(&owned, bed.steps(LEASE)).await {
+    for answer in bed
+        .renew(&owned, LeaseChange::Extend(bed.steps(LEASE)))
+        .await
+    {
         ensure_matches!(answer?.lease, Lease::Held(_), "lease");
     }
     bed.pass(LEASE - 1).await;
@@ -180,7 +183,7 @@ pub(in crate::store) async fn a_lease_given_back_can_be_claimed_at_once(
 ) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let owned = [(made.id.clone(), made.epoch)];
-    for answer in bed.renew(&owned, Duration::ZERO).await {
+    for answer in bed.renew(&owned, LeaseChange::GiveBack).await {
         ensure_eq!(answer?.lease, Lease::Free, "lease");
     }
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
@@ -193,7 +196,10 @@ pub(in crate::store) async fn a_lease_that_ran_out_unclaimed_is_extended(
 ) -> Result<(), CaseStop> {
     let made = orphan(&bed).await?;
     let owned = [(made.id.clone(), made.epoch)];
-    for answer in bed.renew(&owned, bed.steps(LEASE)).await {
+    for answer in bed
+        .renew(&owned, LeaseChange::Extend(bed.steps(LEASE)))
+        .await
+    {
         ensure_matches!(answer?.lease, Lease::Held(_), "lease");
     }
     let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
@@ -215,7 +221,9 @@ pub(in crate::store) async fn renewals_are_answered_one_by_one(
         (deleted.id, deleted.epoch),
         (SessionId::random(), live.epoch),
     ];
-    let answers = bed.renew(&owned, bed.steps(LEASE)).await;
+    let answers = bed
+        .renew(&owned, LeaseChange::Extend(bed.steps(LEASE)))
+        .await;
     ensure_eq!(answers.len(), owned.len(), "number of answers");
     ensure_matches!(&answers[0], Err(StoreError::Fenced), "a lost session");
     ensure_matches!(&answers[1], Ok(state) if state.epoch == live.epoch, "a live session");

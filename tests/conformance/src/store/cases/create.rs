@@ -7,8 +7,8 @@ use crate::store::{
 use unbroken::{
     log::{Epoch, Lsn, Position, SessionId, Status},
     store::{
-        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, StoreError, StoredAnswer,
-        Token, Tombstone,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, LeaseChange, StoreError,
+        StoredAnswer, Token, Tombstone,
     },
 };
 
@@ -138,7 +138,10 @@ pub(super) async fn every_call(
 ) -> Vec<(&'static str, Option<StoreError>)> {
     let append = bed.append(id, chunk(1, epoch, &["x"]), AfterAppend::Streaming);
     let owned = [(id.clone(), epoch)];
-    let renewed = bed.renew(&owned, bed.steps(1)).await.pop();
+    let renewed = bed
+        .renew(&owned, LeaseChange::Extend(bed.steps(1)))
+        .await
+        .pop();
     let abort = AbortRequest {
         reason: Some(Arc::from("stop")),
     };

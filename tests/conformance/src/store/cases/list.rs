@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::store::{
@@ -120,7 +121,7 @@ pub(in crate::store) async fn pages_of_a_list_follow_one_another(
     ensure_eq!(found(&bed, owned_by(&owner), 7).await?.len(), 7, "sessions");
     for limit in [1, 3, 7] {
         let mut filter = Filter {
-            limit,
+            limit: NonZeroUsize::new(limit),
             ..owned_by(&owner)
         };
         let mut all = Vec::new();

@@ -8,7 +8,7 @@ use crate::store::{
 };
 use unbroken::{
     log::Lsn,
-    store::{AbortRequest, AfterAppend, DeleteMode, StoreError, Token, Version},
+    store::{AbortRequest, AfterAppend, DeleteMode, Seen, StoreError, Token, Version},
 };
 
 pub(in crate::store) async fn an_append_wakes_who_waits(bed: StoreFixture) -> Result<(), CaseStop> {
@@ -19,7 +19,7 @@ pub(in crate::store) async fn an_append_wakes_who_waits(bed: StoreFixture) -> Re
         (2, AfterAppend::Waiting),
         (3, bed.seal(100)),
     ] {
-        let waiter = bed.waiter(&made.id, seen).await;
+        let waiter = bed.waiter(&made.id, seen.into()).await;
         bed.push(&made, lsn, &["x"], then).await?;
         let state = waiter.told("an append").await??;
         ensure_eq!(state.tail, Lsn::new(lsn), "tail");
@@ -32,8 +32,12 @@ pub(in crate::store) async fn an_abort_wakes_the_owner(bed: StoreFixture) -> Res
     for owner in [true, false] {
         let made = bed.with_abc().await?;
         let seen = bed.now(&made.id).await?.version();
-        let seen = if owner { seen.for_owner() } else { seen };
-        let waiter = bed.waiter(&made.id, seen).await;
+        let seen = if owner {
+            Seen::Owner(seen)
+        } else {
+            Seen::Reader(seen)
+        };
+        let waiter = bed.waiter(&made.id, seen.into()).await;
         bed.abort(&made.id, AbortRequest::default()).await?;
         let state = waiter.told("an abort").await??;
         ensure!(state.abort.is_some(), "no abort in {state:?}");
@@ -46,8 +50,12 @@ pub(in crate::store) async fn a_claim_wakes_who_waits(bed: StoreFixture) -> Resu
         let made = bed.with_abc().await?;
         bed.pass(LEASE + 1).await;
         let seen = bed.now(&made.id).await?.version();
-        let seen = if owner { seen.for_owner() } else { seen };
-        let waiter = bed.waiter(&made.id, seen).await;
+        let seen = if owner {
+            Seen::Owner(seen)
+        } else {
+            Seen::Reader(seen)
+        };
+        let waiter = bed.waiter(&made.id, seen.into()).await;
         let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
         let state = waiter.told("a claim").await??;
         ensure_eq!(state.epoch, claimed.epoch, "epoch");
@@ -57,8 +65,8 @@ pub(in crate::store) async fn a_claim_wakes_who_waits(bed: StoreFixture) -> Resu
 
 pub(in crate::store) async fn a_seal_wakes_an_owner(bed: StoreFixture) -> Result<(), CaseStop> {
     let made = bed.with_abc().await?;
-    let seen = bed.now(&made.id).await?.version().for_owner();
-    let waiter = bed.waiter(&made.id, seen).await;
+    let seen = Seen::Owner(bed.now(&made.id).await?.version());
+    let waiter = bed.waiter(&made.id, seen.into()).await;
     bed.push(&made, 4, &["d"], bed.seal(100)).await?;
     let state = waiter.told("a seal").await??;
     ensure!(state.status.outcome().is_some(), "not sealed: {state:?}");
@@ -71,8 +79,12 @@ pub(in crate::store) async fn a_deletion_wakes_who_waits(
     for owner in [true, false] {
         let made = bed.with_abc().await?;
         let seen = bed.now(&made.id).await?.version();
-        let seen = if owner { seen.for_owner() } else { seen };
-        let waiter = bed.waiter(&made.id, seen).await;
+        let seen = if owner {
+            Seen::Owner(seen)
+        } else {
+            Seen::Reader(seen)
+        };
+        let waiter = bed.waiter(&made.id, seen.into()).await;
         bed.delete(&made.id, DeleteMode::Now).await?;
         let answer = waiter.told("a deletion").await?;
         ensure_matches!(answer, Err(StoreError::Gone(_)), "answer");
@@ -86,9 +98,11 @@ pub(in crate::store) async fn a_change_from_before_the_wait_ends_it(
     let made = bed.made().await?;
     let seen = bed.now(&made.id).await?.version();
     bed.push(&made, 1, &["a"], AfterAppend::Streaming).await?;
-    for seen in [seen, Version::UNSEEN] {
+    for seen in [Seen::Reader(seen), Seen::Nothing] {
         let began = Instant::now();
-        let state = bed.changed(&made.id, seen, Duration::from_secs(60)).await?;
+        let state = bed
+            .changed(&made.id, seen.into(), Duration::from_secs(60))
+            .await?;
         ensure_eq!(state.tail, Lsn::new(1), "tail");
         let took = began.elapsed();
         ensure!(took < Duration::from_secs(1), "told after {took:?}");
@@ -113,7 +127,9 @@ pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(
     let mut seen = bed.now(&made.id).await?.version();
     let began = Instant::now();
     let ended = loop {
-        let state = bed.changed(&made.id, seen, Duration::from_secs(60)).await?;
+        let state = bed
+            .changed(&made.id, seen.into(), Duration::from_secs(60))
+            .await?;
         seen = state.version();
         if state.status.outcome().is_some() {
             break Instant::now();
@@ -135,7 +151,7 @@ pub(in crate::store) async fn a_wait_ends_at_its_limit(bed: StoreFixture) -> Res
     let seen = bed.now(&made.id).await?.version();
     for within in [Duration::ZERO, Duration::from_millis(300)] {
         let began = Instant::now();
-        let state = bed.changed(&made.id, seen, within).await?;
+        let state = bed.changed(&made.id, seen.into(), within).await?;
         let took = began.elapsed();
         ensure!(
             took < Duration::from_secs(1),
@@ -151,8 +167,8 @@ pub(in crate::store) async fn a_wait_ends_after_two_seconds(
 ) -> Result<(), CaseStop> {
     let made = bed.made().await?;
     let seen = bed.now(&made.id).await?.version();
-    for seen in [seen, seen.for_owner()] {
-        let wait = bed.changed(&made.id, seen, Duration::from_secs(3600));
+    for seen in [Seen::Reader(seen), Seen::Owner(seen)] {
+        let wait = bed.changed(&made.id, seen.into(), Duration::from_secs(3600));
         match timeout(Duration::from_secs(3), wait).await {
             Ok(answer) => drop(answer?),
             Err(_) => return Err(CaseStop::Failed("still waiting after three seconds".into())),
