@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use unbroken::{
     log::{ChunkBuilder, Digest, Epoch, Lsn, ServiceName, SessionId},
     store::{
-        AbortRequest, AfterAppend, Created, DeleteMode, Filter, Memory, NewSession, SessionMeta,
+        AbortRequest, AfterAppend, Created, DeleteMode, Filter, LeaseChange, Memory, NewSession, SessionMeta,
         Store, StoreError, StoreExt, Token,
     },
 };
@@ -104,7 +104,7 @@ async fn each_renewal_of_a_lost_call_is_answered() {
         (SessionId::random(), bed.epoch),
     ];
     bed.meets(Op::Renew, Fault::LoseAfter);
-    let answers = bed.store.renew(&owned, Duration::from_secs(1)).await;
+    let answers = bed.store.renew(&owned, LeaseChange::Extend(Duration::from_secs(1))).await;
     assert_eq!(answers.iter().filter(|answer| is_maybe(answer)).count(), 2);
 }
 
