@@ -134,7 +134,7 @@ fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> HttpTarget {
         .session_events(SESSION_EVENTS)
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
-        .give_up(move || {
+        .shutdown(move || {
             let sessions = sessions.clone();
             async move { sessions.shutdown(Duration::ZERO).await }
         })

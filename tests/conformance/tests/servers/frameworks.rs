@@ -53,11 +53,11 @@ where
 {
     let server = server().await;
     let elsewhere = [
-        ("without_owners_nothing_is_listed", server.open_target()),
+        ("a_list_without_owners_is_403", server.open_target()),
         ("one_session_too_many_is_429", server.open_target()),
         ("a_provider_that_hangs_is_a_timeout", server.strict_target()),
         (
-            "a_session_has_as_many_bytes_as_it_may",
+            "a_session_over_its_bytes_ends_with_limit",
             server.strict_target(),
         ),
         (
@@ -66,7 +66,7 @@ where
         ),
     ];
     let findings = elsewhere.map(|(name, target)| {
-        let case = HttpCase::named(name).expect("a case");
+        let case = HttpCase::find(name).expect("a case");
         case.run(Arc::new(told(target)))
     });
     for finding in join_all(findings).await {

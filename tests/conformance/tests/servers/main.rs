@@ -56,16 +56,16 @@ fn runtime() -> tokio::runtime::Runtime {
 /// What can't be told of the service that the suite is shown whole: it has owners, and limits that
 /// others have lower. `run` shows these cases the services that they are for.
 const ELSEWHERE: [&str; 4] = [
-    "without_owners_nothing_is_listed",
-    "a_session_has_as_many_bytes_as_it_may",
+    "a_list_without_owners_is_403",
+    "a_session_over_its_bytes_ends_with_limit",
     "a_session_that_runs_too_long_is_a_timeout",
     "a_provider_that_hangs_is_a_timeout",
 ];
 
 /// What can be told over HTTP/2 only.
 const OVER_HTTP2: [&str; 2] = [
-    "one_stuck_stream_holds_up_no_other_of_its_connection",
-    "a_cancelled_stream_leaves_its_connection_alone",
+    "a_stuck_stream_blocks_no_other_of_its_connection",
+    "a_cancelled_stream_ends_no_other_of_its_connection",
 ];
 
 /// What the suite finds, as the outcome of a trial: it is to tell everything but what can't be told

@@ -54,7 +54,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-const CUT: &str = "a_body_that_can_not_go_on_fails";
+const CUT: &str = "a_body_without_its_terminal_event_fails";
 const UNBUFFERED: &str = "the_head_tells_proxies_not_to_buffer";
 const SLOW_BODY: &str = "a_body_that_is_too_slow_is_408";
 
@@ -95,7 +95,7 @@ const KEPT: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
 
 /// Some twenty answers over a few connections, and over as many where nothing keeps them.
 async fn kept() -> Result<(), Failed> {
-    let case = HttpCase::named("a_reader_gets_what_follows_its_cursor").expect("a case");
+    let case = HttpCase::find("a_reader_gets_what_follows_its_cursor").expect("a case");
     let mut opened = Vec::new();
     for options in [KEPT, "proxy_http_version 1.1;"] {
         let server = axum().await;
@@ -125,9 +125,9 @@ async fn buffered() -> Result<(), Failed> {
     let target = Arc::new(through(&server, &nginx));
     for name in [
         "events_arrive_within_50_ms",
-        "each_event_arrives_before_the_next_is_said",
+        "each_event_arrives_before_the_next_is_produced",
     ] {
-        let case = HttpCase::named(name).expect("a case");
+        let case = HttpCase::find(name).expect("a case");
         let finding = case.run(target.clone()).await;
         if !matches!(finding.verdict, Verdict::Failed(_)) {
             return Err(Failed::from(format!("nothing was noticed: {finding}")));

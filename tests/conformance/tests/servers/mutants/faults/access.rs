@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::super::mutant::{Fault, Mutant, Of};
 
-const ANOTHERS: &str = "what_is_anothers_looks_like_what_is_not_there";
+const ANOTHERS: &str = "a_session_of_another_owner_looks_absent";
 
 pub(in super::super) const ACCESS: &[Mutant] = &[
     Mutant::new(
@@ -41,7 +41,7 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
                 take_for_owner(head, &Method::POST, "");
             }
         }),
-        &["a_strangers_id_can_not_be_taken", ANOTHERS],
+        &["an_id_of_another_owner_is_a_conflict", ANOTHERS],
     ),
     Mutant::new(
         "what is another's has a problem of its own",
@@ -70,7 +70,7 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
                 head.status = StatusCode::OK;
             }
         }),
-        &["without_owners_nothing_is_listed"],
+        &["a_list_without_owners_is_403"],
     )
     .of(Of::Open),
 ];

@@ -33,21 +33,21 @@ pub(in super::super) const BODIES: &[Mutant] = &[
             })
             .boxed()
         }),
-        &["what_is_not_open_to_clients_is_422"],
+        &["a_field_closed_to_clients_is_422"],
     ),
     Mutant::new(
         "what tools gave before is dropped",
         Fault::Service(|upstream, request| {
             with_body(upstream, request, |body| without(body, "tool")).boxed()
         }),
-        &["what_was_said_before_reaches_the_provider"],
+        &["earlier_messages_reach_the_provider"],
     ),
     Mutant::new(
         "what the assistant said before is dropped",
         Fault::Service(|upstream, request| {
             with_body(upstream, request, |body| without(body, "assistant")).boxed()
         }),
-        &["what_was_said_before_reaches_the_provider"],
+        &["earlier_messages_reach_the_provider"],
     ),
 ];
 

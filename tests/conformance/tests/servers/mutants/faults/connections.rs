@@ -25,7 +25,7 @@ pub(in super::super) const CONNECTIONS: &[Mutant] = &[
             });
             items.boxed()
         }),
-        &["one_stuck_stream_holds_up_no_other_of_its_connection"],
+        &["a_stuck_stream_blocks_no_other_of_its_connection"],
     )
     .over_http2(),
     Mutant::new(
@@ -42,7 +42,7 @@ pub(in super::super) const CONNECTIONS: &[Mutant] = &[
             });
             items.boxed()
         }),
-        &["a_cancelled_stream_leaves_its_connection_alone"],
+        &["a_cancelled_stream_ends_no_other_of_its_connection"],
     )
     .over_http2(),
 ];

@@ -13,13 +13,13 @@ use super::super::{
 };
 
 const GOES_ON: &str = "a_question_is_answered_and_the_answer_goes_on";
-const HEARD: &str = "who_declines_or_cancels_is_heard";
+const HEARD: &str = "a_question_can_be_declined_or_cancelled";
 const ONCE: &str = "a_question_is_answered_once";
-const FITS: &str = "an_answer_that_does_not_fit_is_422_and_nothing_comes_of_it";
-const ASKED: &str = "what_was_never_asked_is_404";
-const LATE: &str = "who_comes_too_late_is_told_so";
+const FITS: &str = "an_answer_that_does_not_fit_its_schema_is_422";
+const ASKED: &str = "an_unknown_question_is_404";
+const LATE: &str = "a_late_answer_is_refused";
 const ABORT: &str = "abort_stops_a_session_that_waits";
-const STRANGER: &str = "a_stranger_answers_nothing";
+const STRANGER: &str = "another_caller_can_not_answer";
 
 pub(in super::super) const INPUTS: &[Mutant] = &[
     Mutant::new(

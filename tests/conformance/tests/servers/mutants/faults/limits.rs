@@ -8,11 +8,11 @@ use super::super::{
     mutant::{Fault, Mutant, Of},
 };
 
-const BODY: &str = "a_body_may_have_as_many_bytes_as_it_may";
+const BODY: &str = "a_body_over_its_limit_is_413";
 const EVENT: &str = "an_event_over_the_limit_ends_the_session";
-const EVENTS: &str = "a_session_over_its_limit_has_room_for_the_ending";
+const EVENTS: &str = "a_session_over_its_events_has_room_for_the_terminal_event";
 const RUNNING: &str = "one_session_too_many_is_429";
-const BYTES: &str = "a_session_has_as_many_bytes_as_it_may";
+const BYTES: &str = "a_session_over_its_bytes_ends_with_limit";
 const HANGS: &str = "a_provider_that_hangs_is_a_timeout";
 const AGE: &str = "a_session_that_runs_too_long_is_a_timeout";
 

@@ -112,7 +112,7 @@ pub(in super::super) const ORDER: &[Mutant] = &[
     Mutant::new(
         "an answer ends without its terminal event, as if it were whole",
         Fault::Stream(|_, items| filter(items, |event| !event.is_terminal())),
-        &[LIVE, "abort_stops_the_session_for_everyone"],
+        &[LIVE, "abort_ends_the_session_for_every_reader"],
     ),
     Mutant::new(
         "an answer ends in its middle, as if it were whole",
@@ -166,7 +166,7 @@ pub(in super::super) const ORDER: &[Mutant] = &[
     Mutant::new(
         "a body that can't go on ends as if it were whole",
         Fault::Stream(|_, items| items.take_while(|item| ready(item.is_ok())).boxed()),
-        &["a_body_that_can_not_go_on_fails"],
+        &["a_body_without_its_terminal_event_fails"],
     ),
     Mutant::new(
         "a body that can't go on ends with a terminal event",
@@ -186,7 +186,7 @@ pub(in super::super) const ORDER: &[Mutant] = &[
             });
             ended.boxed()
         }),
-        &["a_body_that_can_not_go_on_fails"],
+        &["a_body_without_its_terminal_event_fails"],
     ),
     Mutant::new(
         "an event that has no LSN comes in between",

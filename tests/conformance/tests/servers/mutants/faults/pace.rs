@@ -17,9 +17,9 @@ use super::super::{
 };
 
 const LATE: &str = "events_arrive_within_50_ms";
-const GATHERED: &str = "each_event_arrives_before_the_next_is_said";
+const GATHERED: &str = "each_event_arrives_before_the_next_is_produced";
 const HEAD: &str = "the_head_and_session_info_come_while_the_provider_is_silent";
-const BEATS: &str = "silence_is_broken_by_heartbeats_that_are_no_events";
+const BEATS: &str = "heartbeats_come_in_silence_and_are_no_events";
 
 pub(in super::super) const PACE: &[Mutant] = &[
     Mutant::new(
@@ -210,7 +210,7 @@ pub(in super::super) const PACE: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["a_slow_reader_harms_nobody"],
+        &["a_slow_reader_slows_no_other_reader"],
     )
     .only(),
 ];

@@ -30,12 +30,12 @@ use super::{
 
 const ATTACHES: &str = "the_same_request_under_the_same_id_attaches";
 const RACES: &str = "of_racing_starts_one_calls_the_provider";
-const MINE: &str = "a_client_may_make_the_id";
+const MINE: &str = "a_client_may_choose_the_id";
 const CONFLICT: &str = "another_request_under_the_same_id_is_a_conflict";
-const ABORT: &str = "abort_stops_the_session_for_everyone";
+const ABORT: &str = "abort_ends_the_session_for_every_reader";
 const HANGS: &str = "abort_stops_a_provider_that_hangs";
-const DELETED: &str = "what_is_deleted_is_stopped_and_gone";
-const ENDED: &str = "abort_changes_nothing_of_what_has_ended";
+const DELETED: &str = "a_deleted_session_is_stopped_and_gone";
+const ENDED: &str = "abort_of_an_ended_session_changes_nothing";
 
 pub(in super::super) const SESSIONS: &[Mutant] = &[
     Mutant::new(
@@ -149,7 +149,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
         }),
         &[
-            "an_id_that_could_be_guessed_or_is_none_is_refused",
+            "a_short_or_malformed_id_is_refused",
             "a_refusal_starts_nothing",
         ],
     ),
@@ -171,7 +171,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["ids_that_the_server_makes_can_not_be_guessed"],
+        &["ids_that_the_server_makes_are_random"],
     ),
     Mutant::new(
         "another request under the same id attaches",
@@ -190,7 +190,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &[CONFLICT, "a_strangers_id_can_not_be_taken"],
+        &[CONFLICT, "an_id_of_another_owner_is_a_conflict"],
     ),
     Mutant::new(
         "another request under the same id takes its place",
@@ -227,7 +227,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["sessions_at_the_same_time_stay_apart"],
+        &["concurrent_sessions_do_not_mix"],
     ),
     Mutant::new(
         "an abort is accepted, and stops nothing",
@@ -307,7 +307,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &[DELETED, "what_has_ended_can_be_deleted"],
+        &[DELETED, "an_ended_session_can_be_deleted"],
     ),
     Mutant::new(
         "a late retry of what was deleted starts it again",
@@ -382,7 +382,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["a_provider_that_fails_at_once_is_200_and_a_terminal_event"],
+        &["a_provider_error_before_the_first_event_is_200_and_a_terminal_event"],
     ),
     Mutant::new(
         "a client that wants JSON waits for the end",
