@@ -5,7 +5,7 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 
-use super::super::mutant::{Fault, Mutant, Of};
+use super::super::mutant::{Fault, Mutant, ServiceKind};
 
 const ANOTHERS: &str = "a_session_of_another_owner_looks_absent";
 
@@ -44,8 +44,8 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
         &["an_id_of_another_owner_is_a_conflict", ANOTHERS],
     ),
     Mutant::new(
-        "what is another's has a problem of its own",
-        Fault::Service(|upstream, request| {
+        "a session of another owner has a problem of its own",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (path, stranger) = (request.uri().clone(), is_stranger(request.headers()));
                 let mut response = upstream.call(request).await;
@@ -64,7 +64,7 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
         &[ANOTHERS],
     ),
     Mutant::new(
-        "everybody lists what is nobody's",
+        "lists without owners have every session",
         Fault::Head(|asked, head| {
             if asked.method == Method::GET && asked.uri.path() == "/" {
                 head.status = StatusCode::OK;
@@ -72,7 +72,7 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
         }),
         &["a_list_without_owners_is_403"],
     )
-    .of(Of::Open),
+    .on(ServiceKind::Open),
 ];
 
 fn is_stranger(headers: &HeaderMap) -> bool {

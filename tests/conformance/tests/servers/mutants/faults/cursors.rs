@@ -89,7 +89,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
         &["a_cursor_of_another_epoch_is_a_rewound_log"],
     ),
     Mutant::new(
-        "what is no cursor is the beginning",
+        "a malformed cursor is the beginning",
         Fault::Request(|head| {
             header(head, &LAST_LSN, |cursor| {
                 cursor
@@ -101,7 +101,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
     ),
     Mutant::new(
         "a cursor past the tail is the beginning",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 let response = upstream.call(Request::from_parts(head.clone(), body)).await;
@@ -131,7 +131,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
     ),
     Mutant::new(
         "a POST with a cursor starts what isn't there",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 let bytes = body
@@ -191,7 +191,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
     ),
 ];
 
-/// Changes the cursors that are bare.
+/// Changes bare cursors.
 fn cursors(head: &mut Parts, change: fn(u64) -> u64) {
     let change = |cursor: &str| {
         cursor

@@ -73,7 +73,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         &[IDS, "every_encoding_has_the_same_events"],
     ),
     Mutant::new(
-        "server-sent events have other texts than lines have",
+        "server-sent events have other texts than NDJSON",
         Fault::Stream(|_, items| {
             server_sent(items, |Event { lsn, data, .. }, tag| {
                 let data = data.replace("see", "look");
@@ -97,7 +97,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         &["any_text_comes_back_unchanged"],
     ),
     Mutant::new(
-        "lines have a member that nobody asked for",
+        "lines have an unknown member",
         Fault::Stream(|_, items| {
             rewrite(items, |item| match item {
                 Item::Event(Event {
@@ -131,7 +131,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         &["session_info_lists_the_capabilities"],
     ),
     Mutant::new(
-        "session_info doesn't say what a session can do",
+        "session_info has no capabilities",
         Fault::Stream(|_, items| without(items, "session_info", "capabilities")),
         &["session_info_lists_the_capabilities"],
     ),
@@ -151,7 +151,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         &["a_provider_error_is_the_terminal_event"],
     ),
     Mutant::new(
-        "an answer that breaks off is complete",
+        "an answer that is cut is complete",
         Fault::Stream(|_, items| {
             data(items, |data| {
                 if data.starts_with(r#"{"type":"error""#) {
@@ -165,7 +165,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         ],
     ),
     Mutant::new(
-        "the ending has no reason to finish",
+        "the ending has no finish reason",
         Fault::Stream(|_, items| without(items, "complete", "finishReason")),
         &[
             "a_complete_answer_has_a_finish_reason",
@@ -192,7 +192,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         &["tool_calls_are_events_and_a_finish_reason"],
     ),
     Mutant::new(
-        "who aborted gets an error",
+        "an abort ends with an error",
         Fault::Stream(|_, items| edit(items, "aborted", |it| it["type"] = "error".into())),
         &[
             "abort_ends_the_session_for_every_reader",

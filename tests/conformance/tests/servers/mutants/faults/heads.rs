@@ -112,12 +112,12 @@ pub(in super::super) const HEADS: &[Mutant] = &[
         &[FOUND],
     ),
     Mutant::new(
-        "what is created is 200",
+        "a start as JSON is 200",
         Fault::Head(|_, head| status(head, StatusCode::CREATED, StatusCode::OK)),
         &["a_start_as_json_is_201_without_a_stream"],
     ),
     Mutant::new(
-        "what follows the end is 200 and empty",
+        "a stream after the terminal event is 200 and empty",
         Fault::Head(|asked, head| {
             if asked.method != Method::DELETE {
                 status(head, StatusCode::NO_CONTENT, StatusCode::OK);
@@ -130,7 +130,7 @@ pub(in super::super) const HEADS: &[Mutant] = &[
         ],
     ),
     Mutant::new(
-        "what follows the end is 204 for an EventSource only",
+        "a stream after the terminal event is 204 for an EventSource only",
         Fault::Head(|asked, head| {
             if asked
                 .headers
@@ -188,7 +188,7 @@ pub(in super::super) const HEADS: &[Mutant] = &[
         &["options_lists_the_allowed_methods"],
     ),
     Mutant::new(
-        "what is deleted is 200",
+        "a deletion is 200",
         Fault::Head(|asked, head| {
             if asked.method == Method::DELETE {
                 status(head, StatusCode::NO_CONTENT, StatusCode::OK);

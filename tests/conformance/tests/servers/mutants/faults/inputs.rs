@@ -24,7 +24,7 @@ const STRANGER: &str = "another_caller_can_not_answer";
 pub(in super::super) const INPUTS: &[Mutant] = &[
     Mutant::new(
         "an answer is accepted, and lost",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 if !answers(request.uri().path()) || request.method() != Method::POST {
                     return upstream.call(request).await;
@@ -58,11 +58,11 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
     .only(),
     Mutant::new(
         "an answer that is repeated is a conflict",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let again = answers(request.uri().path());
                 let (mut head, body) = request.into_parts();
-                if again && !upstream.is_first(&head.uri.to_string()) {
+                if again && !upstream.is_new_name(&head.uri.to_string()) {
                     let other = json!({"action": "accept", "content": "something else"});
                     head.headers.remove("content-length");
                     let request = Request::from_parts(head, Body::from(other.to_string()));
@@ -76,8 +76,8 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
     )
     .only(),
     Mutant::new(
-        "what is declined is accepted",
-        Fault::Service(|upstream, request| {
+        "a declined question is accepted",
+        Fault::Exchange(|upstream, request| {
             async move {
                 if !answers(request.uri().path()) {
                     return upstream.call(request).await;
@@ -124,7 +124,7 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
         &[GOES_ON],
     ),
     Mutant::new(
-        "who doesn't know the question is told that the session isn't there",
+        "an unknown question is reported as an absent session",
         Fault::Document(|_, document| {
             if document["type"] == "urn:unbroken:no-such-input" {
                 document["type"] = "urn:unbroken:not-found".into();
@@ -153,7 +153,7 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
         &[GOES_ON, FITS, STRANGER],
     ),
     Mutant::new(
-        "a timeout is told as a cancellation",
+        "a timeout is reported as a cancellation",
         Fault::Stream(|_, items| {
             items
                 .map(|item| {
@@ -172,7 +172,7 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
     .only(),
     Mutant::new(
         "a session that waits can't be aborted",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 if request.uri().path().ends_with("/abort") {
                     accepted()

@@ -98,8 +98,8 @@ pub(in super::super) const PAGES: &[Mutant] = &[
         ],
     ),
     Mutant::new(
-        "a page waits for nothing more where all is said",
-        Fault::Service(|upstream, request| {
+        "a page waits even after the end",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let waits = request.uri().query().is_some_and(|it| it.contains("wait"));
                 let response = upstream.call(request).await;
@@ -128,8 +128,8 @@ pub(in super::super) const PAGES: &[Mutant] = &[
         &[LIST],
     ),
     Mutant::new(
-        "a list has everybody's",
-        Fault::Service(|upstream, request| {
+        "a list has the sessions of every owner",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 if head.method != Method::GET || head.uri.path() != "/" {

@@ -12,7 +12,7 @@ const METHODS: &str = "an_unsupported_method_is_405_with_allow";
 pub(in super::super) const REFUSALS: &[Mutant] = &[
     Mutant::new(
         "an unknown id is 200 and empty",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let mut response = upstream.call(request).await;
                 if response.status() == StatusCode::NOT_FOUND {
@@ -36,7 +36,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
     ),
     Mutant::new(
         "an unknown id is 204 for DELETE",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let delete = request.method() == Method::DELETE;
                 let mut response = upstream.call(request).await;
@@ -52,7 +52,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &[NOTHING],
     ),
     Mutant::new(
-        "what is gone is 404",
+        "a deleted session is 404",
         Fault::Head(|_, head| status(head, 410, 404)),
         &[
             "a_deleted_session_is_stopped_and_gone",
@@ -61,7 +61,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
     ),
     Mutant::new(
         "the same JSON in other bytes is the same request",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (head, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, usize::MAX)
@@ -90,7 +90,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &["a_malformed_limit_or_wait_is_refused"],
     ),
     Mutant::new(
-        "documents may be kept on the way",
+        "documents may be cached",
         Fault::Head(|_, head| {
             let json = head.headers.get(header::CONTENT_TYPE);
             if json.is_some_and(|it| it.as_bytes().ends_with(b"json")) {
@@ -105,12 +105,12 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &["a_server_that_shuts_down_starts_nothing"],
     ),
     Mutant::new(
-        "what is not JSON is 422",
+        "malformed JSON is 422",
         Fault::Head(|_, head| status(head, 400, 422)),
         &["malformed_json_is_400"],
     ),
     Mutant::new(
-        "what has the wrong shape is 400",
+        "JSON of the wrong shape is 400",
         Fault::Head(|_, head| status(head, 422, 400)),
         &[
             "json_of_the_wrong_shape_is_422",
@@ -171,7 +171,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &["accept_selects_the_encoding"],
     ),
     Mutant::new(
-        "types of Accept are told apart by case",
+        "types of Accept are case-sensitive",
         Fault::Request(|head| {
             accept(head, |accept| {
                 accept.replace("Text/Event-Stream", "text/html")
@@ -241,7 +241,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &[NOTHING, METHODS],
     ),
     Mutant::new(
-        "406 doesn't name the types there are",
+        "406 doesn't name the supported types",
         Fault::Document(|_, problem| {
             if problem["status"] == 406 {
                 problem["detail"] = "ask for something else".into();
