@@ -20,11 +20,13 @@
 //! request.
 
 mod anyone;
+mod into_owner;
 mod owner;
 mod policy;
 
 pub use self::{
     anyone::AnyoneWithTheId,
+    into_owner::IntoOwner,
     owner::{Identify, OnlyTheOwner},
     policy::{Access, Action, Identified, SessionRef},
 };

@@ -79,7 +79,7 @@ async fn evicts() -> Result<(), Failed> {
             Err(RedisOpenError::Evicts { policy: is }) => {
                 assert!(!opens, "{policy} with {memory} was refused");
                 assert_eq!(is, policy);
-                let options = support::options().trust_eviction();
+                let options = support::options().allow_eviction(true);
                 bed::made(&server.open(options).await).await;
             }
             Err(error) => panic!("{error:?}"),
@@ -98,11 +98,11 @@ async fn hidden() -> Result<(), Failed> {
         matches!(refused, Err(RedisOpenError::EvictionUnknown)),
         "{refused:?}"
     );
-    let opened = Redis::open(&url, support::options().trust_eviction()).await?;
+    let opened = Redis::open(&url, support::options().allow_eviction(true)).await?;
     assert_eq!(opened.durability(), Durability::Process);
     bed::made(&opened).await;
     let options = support::options()
-        .trust_eviction()
+        .allow_eviction(true)
         .durability(Durability::Host);
     let opened = Redis::open(&url, options).await?;
     assert_eq!(opened.durability(), Durability::Host);
