@@ -22,7 +22,9 @@ use tower::{Service, ServiceExt, layer::Layer};
 use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
-    chat::{Capabilities, ChatEvent, ChatRequest, EnabledTools, ProviderError, provider_fn},
+    chat::{
+        Capabilities, ChatEvent, ChatRequest, EnabledTools, Provider, ProviderError, provider_fn,
+    },
     durable::{DurableLayer, ProviderSource},
     log::{Digest, Position, SessionId},
     provider::OpenAi,
@@ -88,14 +90,7 @@ where
 }
 
 /// The same through a session with its log, read to its end.
-async fn logged<S, T, E>(provider: S) -> Duration
-where
-    S: Service<ChatRequest, Response = T> + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    T: stream::Stream<Item = Result<ChatEvent, E>> + Send + 'static,
-    E: Into<BoxError> + 'static,
-{
+async fn logged(provider: impl Provider) -> Duration {
     let sessions = sessions();
     let first = ChatEvent::session_info(Capabilities::new())
         .to_json()

@@ -269,7 +269,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{
+        future::poll_fn,
+        sync::{Arc, Mutex},
+    };
 
     use futures_util::stream;
 
@@ -285,9 +288,11 @@ mod tests {
 
     /// Returns the records of a provider with these events, and the mark of each.
     async fn records(events: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
-        let mut events = Some(events);
-        let provider =
-            provider_fn(move |_| stream::iter(events.take().expect("the provider is called once")));
+        let events = Arc::new(Mutex::new(Some(events)));
+        let provider = provider_fn(move |_| {
+            let events = events.lock().unwrap().take();
+            stream::iter(events.expect("the provider is called once"))
+        });
         let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
         let mut records = Vec::new();
         let mut out = BytesMut::new();

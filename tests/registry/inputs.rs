@@ -21,7 +21,7 @@ use unbroken::{
         SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op};
+use unbroken_conformance::{Fault, FaultStore, Op, delegate_store};
 
 use crate::{
     settle,

@@ -21,7 +21,7 @@ use unbroken::{
         RecordPage, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
+use unbroken_conformance::{Fault, FaultStore, Op, Rewind, delegate_store};
 
 use crate::{
     begin, settle,
