@@ -1,4 +1,4 @@
-//! A store that breaks its contract on request: it leaves records out, or wakes for nothing.
+//! A store that breaks its contract on request: it leaves records out, or wakes without a change.
 
 use std::{
     sync::{
@@ -20,14 +20,14 @@ use unbroken::{
 use crate::delegate::delegate;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Odd {
+pub(crate) struct BrokenStore {
     inner: Memory,
     pub(crate) gap: Arc<AtomicBool>,
     pub(crate) spurious: Arc<AtomicBool>,
     pub(crate) reads: Arc<AtomicUsize>,
 }
 
-impl Store for Odd {
+impl Store for BrokenStore {
     delegate!(
         inner: durability, create, claim, renew, append, abort, answer, answers, hold, delete,
         list, orphans, sweep
