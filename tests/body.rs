@@ -1,6 +1,9 @@
 //! The body of a session, frame by frame, in virtual time.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -20,9 +23,9 @@ type EventSender = mpsc::UnboundedSender<Result<ChatEvent, BoxError>>;
 
 async fn session(sessions: &Sessions) -> (EventSender, Session) {
     let (events, receiver) = mpsc::unbounded_channel();
-    let mut receiver = Some(receiver);
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
     let provider = provider_fn(move |_: ChatRequest| {
-        let mut receiver = receiver.take().expect("one call");
+        let mut receiver = receiver.lock().unwrap().take().expect("one call");
         stream::poll_fn(move |cx| receiver.poll_recv(cx))
     });
     let start = SessionSpec::new(
@@ -62,7 +65,7 @@ fn sse() -> Box<dyn Encoder> {
 async fn body(session: &Session, encoder: Box<dyn Encoder>, after: u64) -> SessionBody {
     Reply::new(Native::new(), encoder)
         .after(Position::after(Lsn::new(after)))
-        .with(session)
+        .respond(session)
         .await
         .unwrap()
         .into_body()

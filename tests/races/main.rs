@@ -1,7 +1,5 @@
 //! Regression tests of interleavings that once went wrong.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/faulty.rs"]
 mod faulty;
 #[path = "../support/mod.rs"]
@@ -414,7 +412,7 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
     let native = unbroken::dialect::Native::new();
     let enc = native.encoder(&head).unwrap().unwrap();
     let mut body = unbroken::durable::Reply::new(unbroken::dialect::Native::new(), enc)
-        .with(&session)
+        .respond(&session)
         .await
         .unwrap()
         .into_body();

@@ -24,9 +24,7 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
 
 use crate::{
-    begin,
-    delegate::delegate,
-    settle,
+    begin, settle,
     support::{
         ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, until,
     },
@@ -216,7 +214,7 @@ struct SlowClaimStore {
 }
 
 impl Store for SlowClaimStore {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -278,7 +276,7 @@ struct CorruptStore {
 }
 
 impl Store for CorruptStore {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -377,7 +375,7 @@ impl fmt::Debug for FailoverStore {
 }
 
 impl Store for FailoverStore {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );

@@ -1,7 +1,5 @@
 //! The promises of the registry: starts, attaches, counts, endings, recovery and deletion.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -9,29 +9,29 @@ use unbroken::{
 };
 
 use crate::{
-    bed::{made, open, push},
     directory::Directory,
+    fixture::{create_session, open, push},
     support::{TextFormat, begin, channel_source, id, log, read_all},
 };
 
 #[tokio::test]
-async fn a_session_whose_process_died_is_sealed_at_once_by_the_next() {
+async fn the_next_process_seals_a_session_of_a_dead_process_at_once() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["info", "Hel"]).await.unwrap();
     store.close().await;
 
     let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
-    // A lease is ten seconds, which nobody needs to wait for here.
+    // Shorter than a lease of ten seconds.
     let all = timeout(Duration::from_secs(5), read_all(&mut reader)).await;
     assert_eq!(all.unwrap(), log(&["info", "Hel", "interrupted"]));
 }
 
 #[tokio::test]
-async fn a_finished_session_is_read_from_the_disk_by_the_next_process() {
+async fn the_next_process_reads_a_finished_session_from_the_disk() {
     let directory = Directory::new();
     let store = open(&directory).await;
     let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
