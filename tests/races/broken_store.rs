@@ -9,12 +9,8 @@ use std::{
 };
 
 use unbroken::{
-    log::{Chunk, Epoch, Position, SessionId},
-    store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, Seen,
-        SessionState, Store, StoreError, StoredAnswer, Token,
-    },
+    log::{Position, SessionId},
+    store::{BoxFuture, Memory, RecordPage, Seen, SessionState, Store, StoreError},
 };
 
 use unbroken_conformance::delegate_store;

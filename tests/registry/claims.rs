@@ -11,17 +11,16 @@ use std::{
 
 use tokio::time::Instant;
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Position, SessionId, Status},
+    log::{ChunkBuilder, Epoch, Position, SessionId, Status},
     session::{
         Continuation, Limits, Orphan, ReadError, Reader, RecoveryHandler, Sessions, SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Lease, LeaseChange, Listed, Listing, Memory, NewSession,
-        RecordPage, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, BoxFuture, Claimed, Lease, LeaseChange, Memory, RecordPage,
+        Store, StoreError, StoreExt, Token,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
+use unbroken_conformance::{Fault, FaultStore, Op, Rewind, delegate_store};
 
 use crate::{
     begin, settle,

@@ -10,18 +10,17 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Position, ServiceName, SessionId, Status},
+    log::{ChunkBuilder, Position, ServiceName, SessionId, Status},
     session::{
         Continuation, Inbox, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions,
         SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AfterAppend, AnswerOutcome, BoxFuture, Lease, Memory, Store, StoreError, StoreExt,
+        StoredAnswer,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op};
+use unbroken_conformance::{Fault, FaultStore, Op, delegate_store};
 
 use crate::{
     settle,
