@@ -1,18 +1,19 @@
-//! What is written and synced at once: a head, and the frames of many sessions.
+//! The header of a batch. A batch is the header and the frames of many sessions, written and synced at
+//! once.
 //!
-//! `salt of the store | sequence number | time | length of the frames | crc32c of the head`
+//! `salt of the store | sequence number | time | length of the frames | crc32c of the header`
 //!
-//! The salt is random, so that nothing that a session holds can be taken for a head.
+//! The salt is random, so that no content of a session can be mistaken for a header.
 
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 
-/// The head of a batch.
+/// The header of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchHeader {
     pub(crate) sequence: u64,
-    /// By the store's clock.
+    /// The time of the store's clock.
     pub(crate) time: Duration,
     pub(crate) len: u32,
 }
@@ -30,7 +31,7 @@ impl BatchHeader {
         to[Self::LEN - 4..Self::LEN].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    /// The head that begins here.
+    /// Reads the header at the beginning of the bytes.
     pub(crate) fn read(salt: u64, from: &[u8]) -> Option<Self> {
         let mut from = from.get(..Self::LEN)?;
         let checksum = crc32c::crc32c(&from[..Self::LEN - 4]);
@@ -45,7 +46,7 @@ impl BatchHeader {
         (from.get_u32_le() == checksum).then_some(head)
     }
 
-    /// Where the next head begins, from here on.
+    /// Finds the next header, at an offset of at least `from`.
     pub(crate) fn find(salt: u64, bytes: &[u8], from: usize) -> Option<usize> {
         let first = salt.to_le_bytes()[0];
         let mut at = from;

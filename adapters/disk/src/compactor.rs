@@ -1,9 +1,9 @@
-//! Puts small pieces together, and gives space back.
+//! Compacts sessions, and frees space.
 //!
-//! A session's appends lie among those of all others. Once there are many, or it is sealed, they are
-//! written once more in one place. Space is given back from the oldest file on: what is still needed
-//! of it is written again at the end, and the file is removed. That happens while more is dead than
-//! alive, so each byte that stays is moved about once for each byte that goes.
+//! The appends of a session lie among those of all others. Once there are many, or the session is
+//! sealed, they are written again as one run. Space is freed from the oldest file on: its live frames
+//! are written again at the end, and the file is removed. That happens while more bytes are dead than
+//! live, so each live byte is moved about once for each dead byte that is freed.
 
 use std::{
     collections::VecDeque,
@@ -21,25 +21,25 @@ use super::{
 };
 use unbroken::{log::Chunk, store::table::TableEntry};
 
-/// What there is to do beside what is asked for.
+/// The background work of the writer thread.
 #[derive(Debug)]
 pub(crate) struct Compactor {
-    pub(crate) live: LiveBytes,
+    pub(crate) live_bytes: LiveBytes,
     slack: u64,
-    untidy: VecDeque<Arc<TableEntry<DiskSession>>>,
-    // The oldest file, while it is emptied, and who still lies in it.
-    emptying: Option<(u32, VecDeque<Arc<TableEntry<DiskSession>>>)>,
-    // Not before then: something in the oldest file can't be read.
+    queue: VecDeque<Arc<TableEntry<DiskSession>>>,
+    // The oldest file while it is rewritten, with the sessions that still have frames in it.
+    rewriting: Option<(u32, VecDeque<Arc<TableEntry<DiskSession>>>)>,
+    // The time of the next attempt, after a part of the oldest file could not be read.
     stuck_until: Duration,
     now: Duration,
 }
 
-/// How many bytes of the files are needed. Clones are the same count.
+/// The number of live bytes in all files. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LiveBytes(Arc<AtomicU64>);
 
 impl LiveBytes {
-    /// So many bytes were needed of a session, and so many are now.
+    /// Replaces the live bytes of a session in the count.
     pub(crate) fn changed(&self, before: u64, after: u64) {
         self.0.fetch_add(after.wrapping_sub(before), SeqCst);
     }
@@ -49,146 +49,149 @@ impl LiveBytes {
     }
 }
 
-/// So many bytes are written in one step, so that nobody waits for long.
+/// The most bytes of one step, which bounds the delay of other writes.
 const STEP: usize = 256 << 10;
-/// A piece that is put together.
+/// The size in bytes of a run.
 const RUN: usize = 64 << 10;
-/// After this time what could not be read is tried again: its session may be gone by then.
+/// The time until the next attempt to read a corrupt part, whose session may be gone by then.
 const STUCK: Duration = Duration::from_secs(60);
 
 impl Compactor {
-    pub(crate) fn new(live: LiveBytes, slack: u64) -> Self {
+    pub(crate) fn new(live_bytes: LiveBytes, slack: u64) -> Self {
         Self {
-            live,
+            live_bytes,
             slack,
-            untidy: VecDeque::new(),
-            emptying: None,
+            queue: VecDeque::new(),
+            rewriting: None,
             stuck_until: Duration::ZERO,
             now: Duration::ZERO,
         }
     }
 
-    pub(crate) fn queue(&mut self, entry: Arc<TableEntry<DiskSession>>) {
-        self.untidy.push_back(entry);
+    pub(crate) fn enqueue(&mut self, entry: Arc<TableEntry<DiskSession>>) {
+        self.queue.push_back(entry);
     }
 
-    /// Whether there is anything to do.
+    /// Returns true if there is work.
     pub(crate) fn is_due(&self, segments: &Segments) -> bool {
-        !self.untidy.is_empty() || self.emptying.is_some() || self.is_wasteful(segments)
+        !self.queue.is_empty() || self.rewriting.is_some() || self.has_dead_space(segments)
     }
 
-    fn is_wasteful(&self, segments: &Segments) -> bool {
-        let live = self.live.bytes();
-        let dead = segments.bytes().saturating_sub(live);
-        dead > live.saturating_add(self.slack)
+    fn has_dead_space(&self, segments: &Segments) -> bool {
+        let live_bytes = self.live_bytes.bytes();
+        let dead = segments.bytes().saturating_sub(live_bytes);
+        dead > live_bytes.saturating_add(self.slack)
             && segments.oldest().is_some()
             && self.now >= self.stuck_until
     }
 
-    /// Does a part of it.
-    pub(crate) fn step(&mut self, work: &mut WriteBatch, segments: &Segments) {
-        self.now = work.now;
-        let until = work.bytes() + STEP;
-        while work.bytes() < until {
-            let Some(entry) = self.untidy.pop_front() else {
+    /// Does one step of the work.
+    pub(crate) fn step(&mut self, batch: &mut WriteBatch, segments: &Segments) {
+        self.now = batch.now;
+        let until = batch.bytes() + STEP;
+        while batch.bytes() < until {
+            let Some(entry) = self.queue.pop_front() else {
                 break;
             };
-            let rows = {
-                let mut kept = entry.lock();
-                kept.queued = false;
-                let rows = kept.rows();
-                kept.tidied();
-                rows
+            let runs = {
+                let mut session = entry.lock();
+                session.queued = false;
+                let runs = session.small_runs();
+                session.mark_compacted();
+                runs
             };
-            if let Some(at) = draft(work, &entry) {
-                for row in rows {
-                    rewrite(work, at, &row);
+            if let Some(at) = pending(batch, &entry) {
+                for extents in runs {
+                    rewrite(batch, at, &extents);
                 }
             }
         }
-        if self.emptying.is_none() && self.is_wasteful(segments) {
+        if self.rewriting.is_none() && self.has_dead_space(segments) {
             let oldest = segments.oldest();
-            self.emptying = oldest.map(|segment| (segment, work.sessions_in(segment)));
+            self.rewriting = oldest.map(|segment| (segment, batch.sessions_in(segment)));
         }
-        let Some((segment, entries)) = &mut self.emptying else {
+        let Some((segment, entries)) = &mut self.rewriting else {
             return;
         };
-        while work.bytes() < until {
+        while batch.bytes() < until {
             let Some(entry) = entries.pop_front() else {
                 return;
             };
-            match empty(work, &entry, *segment) {
+            match rewrite_session(batch, &entry, *segment) {
                 RewriteProgress::All => {}
                 RewriteProgress::Some => {
-                    // The rest is looked at anew once this is stable.
+                    // The rest follows once this step is stable.
                     entries.push_front(entry);
                     return;
                 }
                 RewriteProgress::Stuck => {
                     tracing::error!(segment, "a part of the store can't be read; its file stays");
-                    self.emptying = None;
-                    self.stuck_until = work.now.saturating_add(STUCK);
+                    self.rewriting = None;
+                    self.stuck_until = batch.now.saturating_add(STUCK);
                     return;
                 }
             }
         }
     }
 
-    /// Whether the time has to be written before a file goes: what has expired by now has then
-    /// expired whatever the host's clock shows when the store is opened again.
-    pub(crate) fn wants_time(&self) -> bool {
-        self.is_emptied().is_some()
+    /// Returns true if the time must be written before a file is removed. A session that has expired
+    /// by now is then expired after a restart too, whatever the clock of the host shows.
+    pub(crate) fn needs_time(&self) -> bool {
+        self.rewritten_segment().is_some()
     }
 
-    fn is_emptied(&self) -> Option<u32> {
-        let (segment, entries) = self.emptying.as_ref()?;
+    fn rewritten_segment(&self) -> Option<u32> {
+        let (segment, entries) = self.rewriting.as_ref()?;
         entries.is_empty().then_some(*segment)
     }
 
-    /// Removes the oldest file, if nothing in it is needed any more.
+    /// Removes the oldest file, if all its live frames were rewritten.
     pub(crate) fn remove(&mut self, segments: &mut Segments) {
-        let Some(segment) = self.is_emptied() else {
+        let Some(segment) = self.rewritten_segment() else {
             return;
         };
-        self.emptying = None;
+        self.rewriting = None;
         if let Err(error) = segments.remove(segment) {
-            tracing::error!(segment, %error, "a file that nobody needs can't be removed");
+            tracing::error!(segment, %error, "a file without live records can't be removed");
             self.stuck_until = self.now.saturating_add(STUCK);
         }
     }
 }
 
-/// The draft of this session, if it is still the one under its id.
-fn draft(work: &mut WriteBatch, entry: &Arc<TableEntry<DiskSession>>) -> Option<usize> {
-    let at = work.draft(&entry.id).ok()?;
-    (work.at(at).number == entry.number).then_some(at)
+/// Returns the index of a session in the batch, if it is still the one with its id.
+fn pending(batch: &mut WriteBatch, entry: &Arc<TableEntry<DiskSession>>) -> Option<usize> {
+    let at = batch.pending(&entry.id).ok()?;
+    (batch.at(at).number == entry.number).then_some(at)
 }
 
-/// How much of what a session has in a file was written again.
+/// The progress of rewriting a session.
 enum RewriteProgress {
     All,
     Some,
-    /// Not all of it can be read.
+    /// A part can't be read.
     Stuck,
 }
 
-/// Writes again what of a session lies in this file, or as much as is right for one step.
-fn empty(
-    work: &mut WriteBatch,
+/// Writes the live frames of a session in a segment again, at most about one step.
+fn rewrite_session(
+    batch: &mut WriteBatch,
     entry: &Arc<TableEntry<DiskSession>>,
     segment: u32,
 ) -> RewriteProgress {
-    let Some(at) = draft(work, entry) else {
+    let Some(at) = pending(batch, entry) else {
         return RewriteProgress::All;
     };
     let (mut extents, base, latest) = {
-        let kept = entry.lock();
-        let there = kept.extents.iter().filter(|e| e.place.segment == segment);
+        let session = entry.lock();
+        let there = session
+            .extents
+            .iter()
+            .filter(|e| e.location.segment == segment);
         let extents: Vec<Extent> = there.copied().collect();
-        let base = kept.base_is_in(segment);
-        (extents, base, kept.latest.segment == segment)
+        let base = session.base_is_in(segment);
+        (extents, base, session.latest.segment == segment)
     };
-    if work.at(at).machine.check_present(work.now).is_err() {
+    if batch.at(at).machine.check_present(batch.now).is_err() {
         extents.clear();
     }
     let mut bytes = 0;
@@ -198,8 +201,8 @@ fn empty(
         fits
     });
     let now = now.count();
-    for row in extents[..now].chunk_by(|a, b| a.last().next() == b.first) {
-        if !rewrite(work, at, row) {
+    for extents in extents[..now].chunk_by(|a, b| a.last().next() == b.first) {
+        if !rewrite(batch, at, extents) {
             return RewriteProgress::Stuck;
         }
     }
@@ -207,30 +210,31 @@ fn empty(
         return RewriteProgress::Some;
     }
     if base {
-        if !work.move_base(at) {
+        if !batch.move_base(at) {
             return RewriteProgress::Stuck;
         }
     } else if latest {
-        work.write_state(at);
+        batch.write_state(at);
     }
     RewriteProgress::All
 }
 
-/// Writes extents that follow one another again, as few large ones. Says whether all could be read.
-fn rewrite(work: &mut WriteBatch, at: usize, row: &[Extent]) -> bool {
-    let number = work.at(at).number;
+/// Writes extents that follow one another again, as few large ones. Returns false if a part can't be
+/// read.
+fn rewrite(batch: &mut WriteBatch, at: usize, extents: &[Extent]) -> bool {
+    let number = batch.at(at).number;
     let mut run: Vec<Chunk> = Vec::new();
     let mut bytes = 0;
     let mut all = true;
-    for extent in row {
-        let chunk = work.chunk(number, extent);
+    for extent in extents {
+        let chunk = batch.chunk(number, extent);
         let ends = match (&chunk, run.last()) {
             (None, _) => true,
             (Some(chunk), Some(last)) => bytes >= RUN || last.epoch() != chunk.epoch(),
             (Some(_), None) => false,
         };
         if ends && !run.is_empty() {
-            work.write_run(at, &run);
+            batch.write_run(at, &run);
             run.clear();
             bytes = 0;
         }
@@ -243,7 +247,7 @@ fn rewrite(work: &mut WriteBatch, at: usize, row: &[Extent]) -> bool {
         }
     }
     if !run.is_empty() {
-        work.write_run(at, &run);
+        batch.write_run(at, &run);
     }
     all
 }

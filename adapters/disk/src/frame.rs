@@ -1,4 +1,4 @@
-//! What is written of one session at one time, with a checksum over all of it.
+//! The frames: the changes of one session, each with a checksum over all of it.
 //!
 //! `crc32c | length of what follows | kind | number of the session | …`
 
@@ -14,22 +14,22 @@ use unbroken::{
     },
 };
 
-/// What a frame says.
+/// A decoded frame.
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
-    /// All but the records.
+    /// The whole session but its records.
     Base(SessionFrame<'a>),
-    /// Where the session stands.
+    /// The state of the session.
     State(RawState<'a>),
-    /// RawRecords, and where the session stands after them.
+    /// Records, and the state of the session after them.
     Append(RawRecords<'a>, RawState<'a>),
-    /// RawRecords that were written before, all in one place.
+    /// Records that were compacted.
     Run(RawRecords<'a>),
-    /// What somebody answered.
+    /// An answer.
     Answer(StoredAnswer),
 }
 
-/// What a session is made of.
+/// The content of a base.
 #[derive(Debug)]
 pub(crate) struct SessionFrame<'a> {
     pub(crate) id: SessionId,
@@ -39,11 +39,11 @@ pub(crate) struct SessionFrame<'a> {
     pub(crate) machine: RawState<'a>,
 }
 
-/// A state that is not read yet.
+/// A state that is not decoded yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawState<'a>(&'a [u8]);
 
-/// RawRecords that are not read yet.
+/// Records that are not decoded yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawRecords<'a> {
     pub(crate) first: Lsn,
@@ -90,14 +90,14 @@ impl RawRecords<'_> {
     }
 }
 
-/// How long the frame is that begins here, if this much of it can be believed.
+/// Returns the length of the frame at the beginning of the bytes, if it is plausible.
 pub(crate) fn length(from: &[u8]) -> Option<usize> {
     let mut from = from.get(CHECKSUM..)?;
     let len = CHECKSUM + LENGTH + usize::try_from(from.try_get_u32_le().ok()?).ok()?;
     (len >= SHORTEST).then_some(len)
 }
 
-/// The frame that begins here, whole and unharmed, and whose it is.
+/// Decodes an intact frame, and returns the number of its session.
 pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     let whole = from.get(..length(from)?)?;
     let (mut checksum, sealed) = whole.split_at(CHECKSUM);
@@ -131,7 +131,7 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     Some((number, frame))
 }
 
-/// Writes a frame, and says how long it is.
+/// Writes a frame, and returns its length.
 pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 {
     let start = to.len();
     to.put_bytes(0, CHECKSUM + LENGTH);
@@ -172,7 +172,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
     len
 }
 
-/// What to write.
+/// The content of a frame to write.
 pub(crate) enum FrameBody<'a> {
     Base {
         id: &'a SessionId,
@@ -182,7 +182,7 @@ pub(crate) enum FrameBody<'a> {
     },
     State(&'a SessionMachine),
     Append(&'a Chunk, &'a SessionMachine),
-    /// These follow one another in one epoch.
+    /// Chunks that follow one another in one epoch.
     Run(&'a [Chunk]),
     Answer(&'a StoredAnswer),
 }
@@ -277,7 +277,11 @@ fn put_name(to: &mut Vec<u8>, name: Option<&str>) {
     put_bytes(to, name.unwrap_or_default().as_bytes());
 }
 
-/// What `put_name` wrote: `Err` if that is something else.
+/// Reads a name that `put_name` wrote.
+///
+/// # Errors
+///
+/// Returns `Err` if the bytes are not such a name.
 fn name<T: for<'a> From<&'a str>>(from: &mut &[u8]) -> Result<Option<T>, ()> {
     let is = from.try_get_u8().map_err(drop)? == 1;
     let name = string(from).ok_or(())?;

@@ -29,8 +29,7 @@ use unbroken::store::{
     table::{SessionTable, StoreClock},
 };
 
-/// Keeps sessions in files of its own, in one directory of this host. A clone is a handle to the
-/// same sessions.
+/// A store that keeps sessions in files of one directory. Clones share the sessions.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -50,34 +49,34 @@ use unbroken::store::{
 /// # }
 /// ```
 ///
-/// All sessions share files that only grow at the end, and an fsync is shared by all that wait for
-/// one. The directory takes at most about twice what is alive and three files of
-/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk; an idle session
-/// costs some 1.3 KB of memory, whatever it holds.
+/// All sessions share append-only files, and all writes that wait share one fsync. The directory takes
+/// at most about twice the live bytes and three files of
+/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk. The memory of
+/// an idle session does not depend on the size of its log.
 ///
-/// # What can go wrong
+/// # Failures
 ///
-/// * **A crash, a power cut.** Only the last batch can be half there, and nobody was told of it. It
+/// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged. It
 ///   is dropped when the store is opened.
-/// * **A failed write or fsync.** What is on the disk is unknown from then on, so nothing is
-///   acknowledged any more: every write answers [`StoreError::Unavailable`] with `maybe_applied`,
-///   and reads show what was stable before, until the store is closed and opened again. That
-///   includes a disk that is full.
-/// * **Harm to a file.** A record that can't be read answers [`StoreError::Corrupt`]; whoever has
-///   the records around it reads on. Harm to the last records can't be told from a crash: a shorter
-///   log is left, in which positions beyond are [`StoreError::Rewound`]. Harm to what describes a
-///   session, before its records, loses the session.
-/// * **The host's clock is set.** It is asked only when the store is opened, and never believed
-///   below the last time that was written. Expiry is off by as much as the clock was, nothing else.
+/// * **A failed write or fsync.** The content of the disk is unknown from then on, so the store
+///   acknowledges nothing more: every write fails with [`StoreError::Unavailable`] and
+///   `maybe_applied`, and reads return what was stable before, until the store is closed and opened
+///   again. A full disk is such a failure.
+/// * **Corruption of a file.** A record that can't be read fails with [`StoreError::Corrupt`]; the
+///   records around it stay readable. Corruption of the last records can't be distinguished from a
+///   crash: the log is shorter, and positions beyond its end are [`StoreError::Rewound`]. Corruption of
+///   the metadata of a session loses the session.
+/// * **A change of the host's clock.** The clock is read only when the store is opened, and never
+///   taken to be before the last time that was written. Expiry is wrong by as much as the clock.
 #[derive(Clone)]
 pub struct Disk {
     pub(crate) table: SessionTable<DiskSession>,
     pub(crate) opened: Arc<SegmentFiles>,
     path: Arc<Path>,
-    door: Arc<JobSender>,
+    jobs: Arc<JobSender>,
 }
 
-/// The way to the writer.
+/// The sender of jobs to the writer thread.
 #[derive(Debug)]
 struct JobSender {
     // `None` once the store is closed.
@@ -86,43 +85,45 @@ struct JobSender {
 }
 
 impl Disk {
-    /// Opens the store in this directory, which is made if it isn't there, for this process alone.
+    /// Opens the store in a directory, for this process alone. Creates the directory if it is absent.
     ///
-    /// Reads every file in it. Sessions that were running when the store was last open are nobody's:
-    /// they can be claimed at once. Cancel safe: a store that was opened for nobody closes again.
+    /// Reads every file in the directory. The leases of sessions that were running when the store was
+    /// last open are free: they can be claimed at once. Cancel safe: if the future is dropped, the
+    /// store is closed again.
     ///
     /// # Errors
     ///
-    /// [`DiskOpenError::Locked`] if it is open elsewhere, [`DiskOpenError::Unsupported`],
-    /// [`DiskOpenError::Io`].
+    /// * [`DiskOpenError::Locked`] if the store is open already.
+    /// * [`DiskOpenError::Unsupported`] if a later version wrote it.
+    /// * [`DiskOpenError::Io`] if the directory or a file can't be created, read or written.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn open(path: impl AsRef<Path>, options: DiskOptions) -> Result<Self, DiskOpenError> {
         let path = path.as_ref().to_owned();
-        let open = spawn_blocking(move || Self::open_now(&path, &options.within_reason()));
+        let open = spawn_blocking(move || Self::open_now(&path, &options.clamped()));
         open.await.expect("nothing panics while a store is opened")
     }
 
-    /// Closes the store, for all its handles: what was asked for is done first, whatever is asked
-    /// after that answers [`StoreError::Unavailable`]. Returns when it may be opened again.
+    /// Closes the store for all its handles, and returns when it may be opened again.
     ///
-    /// A store whose last handle is dropped closes too, a moment later. Cancel safe.
+    /// Earlier calls are completed first; later ones fail with [`StoreError::Unavailable`]. A store
+    /// whose last handle is dropped closes too, a moment later. Cancel safe.
     pub async fn close(&self) {
-        drop(self.door.lock().take());
-        let mut closed = self.door.closed.clone();
-        // Nothing is ever sent: it ends with the thread.
+        drop(self.jobs.lock().take());
+        let mut closed = self.jobs.closed.clone();
+        // No value is sent: the channel closes when the thread ends.
         while closed.changed().await.is_ok() {}
     }
 
-    /// The clock that its sessions live by: the host's at the time of opening, and from then on the
+    /// Returns the clock of the store: that of the host when the store was opened, and from then on the
     /// monotonic one.
     pub fn clock(&self) -> &StoreClock {
         self.table.clock()
     }
 
-    /// The store's directory.
+    /// Returns the directory of the store.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -135,27 +136,27 @@ impl Disk {
         fs::create_dir_all(path).map_err(failed)?;
         let lock = lock(path)?;
         let salt = layout(path)?;
-        let found = RecoveredLog::read(path, salt).map_err(failed)?;
+        let recovered = RecoveredLog::read(path, salt).map_err(failed)?;
         let segments = Segments::resume(
             path,
             options.io.clone(),
             options.segment_bytes,
             salt,
-            found.sizes.clone(),
-            found.end,
+            recovered.sizes.clone(),
+            recovered.end,
         )
         .map_err(failed)?;
         let wall = options.wall_clock.unwrap_or_else(SystemTime::now);
         let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let table = SessionTable::new(StoreClock::at(wall.max(found.time)));
-        let live = LiveBytes::default();
-        shelve(&table, found, &live);
+        let table = SessionTable::new(StoreClock::at(wall.max(recovered.time)));
+        let live_bytes = LiveBytes::default();
+        insert_recovered(&table, recovered, &live_bytes);
         let opened = segments.opened.clone();
         let writer = DiskWriter {
             table: table.clone(),
             segments,
             max_append: options.max_append_bytes,
-            tidy: Compactor::new(live, options.segment_bytes.into()),
+            compactor: Compactor::new(live_bytes, options.segment_bytes.into()),
             now: table.now(),
             lost: None,
         };
@@ -173,14 +174,14 @@ impl Disk {
             table,
             opened,
             path: path.into(),
-            door: Arc::new(JobSender {
+            jobs: Arc::new(JobSender {
                 jobs: Mutex::new(Some(jobs)),
                 closed,
             }),
         })
     }
 
-    /// Has the writer do this, and waits until it is stable.
+    /// Runs a function on the writer thread, and waits until its changes are stable.
     pub(crate) fn write<T>(
         &self,
         run: impl FnOnce(&mut WriteBatch) -> Result<T, StoreError> + Send + 'static,
@@ -192,9 +193,9 @@ impl Disk {
             let (reply, answer) = oneshot::channel();
             let job = WriteJob {
                 now: self.table.now(),
-                run: Box::new(move |outlook| match outlook {
-                    BatchAccess::Work(work) => {
-                        let done = run(work);
+                run: Box::new(move |access| match access {
+                    BatchAccess::Open(batch) => {
+                        let done = run(batch);
                         Some(Box::new(move |error: Option<&StoreError>| {
                             let _ = reply.send(error.map_or(done, |error| Err(error.clone())));
                         }))
@@ -205,9 +206,9 @@ impl Disk {
                     }
                 }),
             };
-            self.door.send(job)?;
-            let gone = |_| StoreError::unavailable(true, StoreClosed);
-            answer.await.map_err(gone)?
+            self.jobs.send(job)?;
+            let closed = |_| StoreError::unavailable(true, StoreClosed);
+            answer.await.map_err(closed)?
         })
     }
 }
@@ -230,7 +231,7 @@ impl JobSender {
 #[error("the store is closed; open it again")]
 struct StoreClosed;
 
-/// The right to the directory, until it is dropped or the process ends.
+/// Locks the directory, until the file is dropped or the process ends.
 fn lock(path: &Path) -> Result<File, DiskOpenError> {
     let failed = |source| DiskOpenError::Io {
         path: path.to_owned(),
@@ -253,7 +254,7 @@ fn lock(path: &Path) -> Result<File, DiskOpenError> {
 
 const LAYOUT: &str = "unbroken 1";
 
-/// The salt of the store, which a new one is given.
+/// Reads the salt of the store; writes one if the store is new.
 fn layout(path: &Path) -> Result<u64, DiskOpenError> {
     let failed = |source| DiskOpenError::Io {
         path: path.to_owned(),
@@ -280,34 +281,38 @@ fn layout(path: &Path) -> Result<u64, DiskOpenError> {
                 )));
             }
             let salt = getrandom::u64().map_err(|error| failed(io::Error::other(error)))?;
-            // Its first byte is not zero: that is what lies behind the end of a log.
+            // Its first byte is not zero, unlike the bytes behind the end of a log.
             let salt = salt | 1;
-            begin(path, &file, salt).map_err(failed)?;
+            write_layout(path, &file, salt).map_err(failed)?;
             Ok(salt)
         }
         Err(error) => Err(failed(error)),
     }
 }
 
-fn begin(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
-    let draft = path.join("layout.new");
-    fs::write(&draft, format!("{LAYOUT} {salt:016x}\n"))?;
-    File::open(&draft)?.sync_all()?;
-    fs::rename(draft, file)?;
+fn write_layout(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
+    let temporary = path.join("layout.new");
+    fs::write(&temporary, format!("{LAYOUT} {salt:016x}\n"))?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(temporary, file)?;
     files::sync_directory(path)
 }
 
-/// Puts what was found where it can be found.
-fn shelve(table: &SessionTable<DiskSession>, found: RecoveredLog, live: &LiveBytes) {
+/// Inserts the recovered sessions into the table.
+fn insert_recovered(
+    table: &SessionTable<DiskSession>,
+    recovered: RecoveredLog,
+    live_bytes: &LiveBytes,
+) {
     let now = table.now();
-    for (number, (id, mut kept)) in found.sessions {
-        if kept.machine.check_present(now).is_err() {
-            kept.clear();
+    for (number, (id, mut session)) in recovered.sessions {
+        if session.machine.check_present(now).is_err() {
+            session.discard();
         }
-        live.changed(0, kept.live());
-        let due = kept.machine.due(now);
+        live_bytes.changed(0, session.live_bytes());
+        let due = session.machine.due(now);
         let mut index = table.index();
-        index.insert_as(number, &id, kept);
+        index.insert_as(number, &id, session);
         if let Some(due) = due {
             index.ended(number, due);
         }

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{DiskIo, SystemIo};
 
-/// How a [`Disk`](super::Disk) store is kept.
+/// The options of a [`Disk`](super::Disk) store.
 ///
 /// ```
 /// use unbroken_disk::DiskOptions;
@@ -13,17 +13,18 @@ use super::{DiskIo, SystemIo};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DiskOptions {
-    /// After how many bytes a new file is begun; what is deleted gives its space back by whole
-    /// files. Between 64 KiB and 1 GiB. Default 64 MiB.
+    /// The size in bytes at which a new log file is begun. Between 64 KiB and 1 GiB. Default 64 MiB.
+    ///
+    /// The space of deleted sessions is freed by whole files.
     pub segment_bytes: u32,
-    /// The most bytes that one append may have; at most 1 GiB. Default 16 MiB.
+    /// The most bytes of one append; at most 1 GiB. Default 16 MiB.
     pub max_append_bytes: usize,
     pub(crate) wall_clock: Option<SystemTime>,
     pub(crate) io: Arc<dyn DiskIo>,
 }
 
-const SEGMENT_MIN: u32 = 64 << 10;
-const MAX: u32 = 1 << 30;
+const MIN_SEGMENT: u32 = 64 << 10;
+const MAX_BYTES: u32 = 1 << 30;
 
 impl DiskOptions {
     /// Sets [`segment_bytes`](field@Self::segment_bytes).
@@ -38,21 +39,21 @@ impl DiskOptions {
         self
     }
 
-    /// Sets the time of the host's clock at the moment of opening, instead of asking for it.
+    /// Sets the wall-clock time at which the store is opened. Default: the clock of the host.
     pub fn wall_clock(mut self, now: SystemTime) -> Self {
         self.wall_clock = Some(now);
         self
     }
 
-    /// Sets the calls by which log files are written and synced. Default [`SystemIo`].
+    /// Sets the implementation that writes and syncs log files. Default [`SystemIo`].
     pub fn io(mut self, io: impl DiskIo) -> Self {
         self.io = Arc::new(io);
         self
     }
 
-    pub(crate) fn within_reason(mut self) -> Self {
-        self.segment_bytes = self.segment_bytes.clamp(SEGMENT_MIN, MAX);
-        self.max_append_bytes = self.max_append_bytes.min(MAX as usize);
+    pub(crate) fn clamped(mut self) -> Self {
+        self.segment_bytes = self.segment_bytes.clamp(MIN_SEGMENT, MAX_BYTES);
+        self.max_append_bytes = self.max_append_bytes.min(MAX_BYTES as usize);
         self
     }
 }

@@ -12,7 +12,7 @@ use unbroken::{
     },
 };
 
-/// A session as it will be.
+/// A session with the changes of the batch.
 pub(crate) struct PendingSession {
     pub(crate) id: SessionId,
     pub(crate) number: u64,
@@ -21,18 +21,19 @@ pub(crate) struct PendingSession {
     pub(crate) machine: SessionMachine,
     pub(crate) changes: Vec<FrameChange>,
     pub(crate) wake: WakeScope,
-    /// Whether it was sealed or deleted.
+    /// True if the session was sealed or deleted.
     pub(crate) ended: bool,
 }
 
+/// The waiters to wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WakeScope {
-    Nobody,
+    None,
     Readers,
     All,
 }
 
-/// Stands for the file that a batch will be written to.
+/// The placeholder for the segment that a batch will be written to.
 pub(crate) const PENDING: u32 = u32::MAX;
 
 impl PendingSession {
@@ -48,54 +49,54 @@ impl PendingSession {
             entry,
             machine,
             changes: Vec::new(),
-            wake: WakeScope::Nobody,
+            wake: WakeScope::None,
             ended: false,
         }
     }
 
-    /// Lets everybody see it. What was written lies in this file, from this place on.
-    pub(crate) fn show(
+    /// Makes the changes visible, once the batch is stable at this segment and offset.
+    pub(crate) fn publish(
         self,
         sessions: &SessionTable<DiskSession>,
         now: Duration,
-        tidy: &mut Compactor,
+        compactor: &mut Compactor,
         (segment, start): (u32, u32),
     ) {
         let changes = self.changes.into_iter().map(|mut change| {
-            change.settle(segment, start);
+            change.relocate(segment, start);
             change
         });
         let due = self.machine.due(now).filter(|_| self.ended);
         let entry = if let Some(entry) = self.entry {
-            let mut kept = entry.lock();
-            let before = kept.live();
-            kept.machine = self.machine;
-            changes.for_each(|change| kept.apply(change));
-            tidy.live.changed(before, kept.live());
-            if !kept.queued && kept.is_untidy() {
-                kept.queued = true;
-                tidy.queue(entry.clone());
+            let mut session = entry.lock();
+            let before = session.live_bytes();
+            session.machine = self.machine;
+            changes.for_each(|change| session.apply(change));
+            compactor.live_bytes.changed(before, session.live_bytes());
+            if !session.queued && session.needs_compaction() {
+                session.queued = true;
+                compactor.enqueue(entry.clone());
             }
-            drop(kept);
+            drop(session);
             entry
         } else {
             let mut changes = changes;
             let Some(FrameChange::Base(base)) = changes.next() else {
                 return;
             };
-            let mut kept = DiskSession::new(self.machine, base);
-            changes.for_each(|change| kept.apply(change));
+            let mut session = DiskSession::new(self.machine, base);
+            changes.for_each(|change| session.apply(change));
             if let Ok(former) = sessions.entry(&self.id) {
-                tidy.live.changed(former.lock().live(), 0);
+                compactor.live_bytes.changed(former.lock().live_bytes(), 0);
             }
-            tidy.live.changed(0, kept.live());
-            sessions.index().insert_as(self.number, &self.id, kept)
+            compactor.live_bytes.changed(0, session.live_bytes());
+            sessions.index().insert_as(self.number, &self.id, session)
         };
         if let Some(due) = due {
             sessions.index().ended(entry.number, due);
         }
         match self.wake {
-            WakeScope::Nobody => {}
+            WakeScope::None => {}
             WakeScope::Readers => entry.wake_readers(),
             WakeScope::All => entry.wake_all(),
         }

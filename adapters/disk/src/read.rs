@@ -8,10 +8,10 @@ use unbroken::{
     store::{RecordPage, SessionState, StoreError},
 };
 
-/// What a page is read from.
+/// The extents that a page is read from.
 struct ReadPlan {
     number: u64,
-    // Each with its file, so that a file that is removed meanwhile can be read all the same.
+    // Each with its file, so that a file which is removed in the meantime stays readable.
     pieces: Vec<(Extent, Option<Arc<File>>)>,
     state: SessionState,
 }
@@ -40,12 +40,13 @@ impl Disk {
         max_bytes: usize,
     ) -> Result<ReadPlan, StoreError> {
         let entry = self.table.entry(id)?;
-        let (kept, now) = (entry.lock(), self.table.now());
-        kept.machine
-            .check_read(after, |lsn| kept.tag_at(lsn), now)?;
+        let (session, now) = (entry.lock(), self.table.now());
+        session
+            .machine
+            .check_read(after, |lsn| session.tag_at(lsn), now)?;
         let mut bytes = 0;
-        let enough = kept.after(after.lsn).iter().take_while(|extent| {
-            // The first may lie before the position for the most part.
+        let enough = session.after(after.lsn).iter().take_while(|extent| {
+            // Most of the first may lie before the position.
             let needed = bytes <= max_bytes;
             if extent.first > after.lsn {
                 bytes = bytes.saturating_add(extent.bytes as usize);
@@ -55,9 +56,9 @@ impl Disk {
         Ok(ReadPlan {
             number: entry.number,
             pieces: enough
-                .map(|extent| (*extent, self.opened.file(extent.place.segment)))
+                .map(|extent| (*extent, self.opened.file(extent.location.segment)))
                 .collect(),
-            state: kept.machine.state(now),
+            state: session.machine.state(now),
         })
     }
 }
@@ -98,14 +99,14 @@ impl ReadPlan {
         })
     }
 
-    /// The records of an extent; `None` if they are harmed.
+    /// Reads the records of an extent; returns `None` if they are corrupt.
     fn chunk(&self, extent: &Extent, file: Option<&File>) -> Result<Option<Chunk>, StoreError> {
         let Some(file) = file else {
             return Ok(None);
         };
-        match segments::read(file, extent.place) {
+        match segments::read(file, extent.location) {
             Ok(bytes) => Ok(recover::records(&bytes, self.number, extent)),
-            // The file is shorter than it was.
+            // The file was truncated.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(StoreError::unavailable(false, error)),
         }

@@ -9,8 +9,7 @@ use std::{
 
 use super::{DiskIo, batch_header::BatchHeader, files, session::FrameLocation};
 
-/// The files that batches are written to, one after the other. Only the newest grows; only the
-/// oldest is removed.
+/// The files that batches are written to. Only the newest grows, and only the oldest is removed.
 #[derive(Debug)]
 pub(crate) struct Segments {
     pub(crate) opened: Arc<SegmentFiles>,
@@ -28,7 +27,7 @@ pub(crate) struct Segments {
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFiles(Mutex<BTreeMap<u32, Arc<File>>>);
 
-/// Where the writing goes on.
+/// The end of the log, where the next batch is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WritePosition {
     pub(crate) segment: u32,
@@ -45,21 +44,21 @@ impl SegmentFiles {
         self.lock().get(&segment).cloned()
     }
 
-    /// The bytes of a frame, as they are on the disk.
-    pub(crate) fn read(&self, place: FrameLocation) -> io::Result<Vec<u8>> {
-        let file = self.file(place.segment).ok_or(io::ErrorKind::NotFound)?;
-        read(&file, place)
+    /// Reads the bytes of a frame.
+    pub(crate) fn read(&self, location: FrameLocation) -> io::Result<Vec<u8>> {
+        let file = self.file(location.segment).ok_or(io::ErrorKind::NotFound)?;
+        read(&file, location)
     }
 }
 
-/// The bytes of a frame, as they are in this file.
-pub(crate) fn read(file: &File, place: FrameLocation) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; place.len as usize];
-    files::read(file, &mut bytes, place.at.into())?;
+/// Reads the bytes of a frame from its file.
+pub(crate) fn read(file: &File, location: FrameLocation) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; location.len as usize];
+    files::read(file, &mut bytes, location.at.into())?;
     Ok(bytes)
 }
 
-/// The files that there are, oldest first.
+/// Lists the files, oldest first.
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -81,7 +80,7 @@ fn path(directory: &Path, segment: u32) -> PathBuf {
 }
 
 impl Segments {
-    /// Goes on after what was found. What lies beyond that in the newest file is cut off.
+    /// Continues after the recovered log. Truncates what lies beyond its end in the newest file.
     pub(crate) fn resume(
         directory: &Path,
         io: Arc<dyn DiskIo>,
@@ -107,7 +106,7 @@ impl Segments {
                 .write(segment == end.segment)
                 .open(path(directory, segment))?;
             if segment == end.segment {
-                distrust(&file, end.at)?;
+                rewrite(&file, end.at)?;
                 file.set_len(end.at)?;
                 file.set_len(end.at.max(segment_bytes.into()))?;
                 file.sync_all()?;
@@ -115,19 +114,19 @@ impl Segments {
             all.opened.lock().insert(segment, Arc::new(file));
         }
         if all.sizes.is_empty() {
-            all.begin(1)?;
+            all.begin_segment(1)?;
         }
         Ok(all)
     }
 
-    /// Writes a batch, whose head is still empty, and makes it stable. Says where.
+    /// Fills the header of a batch, writes the batch and syncs it. Returns its segment and offset.
     ///
-    /// After an error nothing may be written any more.
+    /// After an error nothing more may be written.
     pub(crate) fn write(&mut self, batch: &mut [u8], time: Duration) -> io::Result<(u32, u32)> {
         let len = batch.len() as u64;
         if self.end > 0 && self.end + len > self.segment_bytes {
             self.finish()?;
-            self.begin(self.newest + 1)?;
+            self.begin_segment(self.newest + 1)?;
         }
         self.sequence += 1;
         let head = BatchHeader {
@@ -148,7 +147,7 @@ impl Segments {
         Ok((self.newest, start))
     }
 
-    /// Gives back what was reserved in the newest file.
+    /// Frees the reserved end of the newest file.
     pub(crate) fn finish(&self) -> io::Result<()> {
         let file = self
             .opened
@@ -158,13 +157,13 @@ impl Segments {
         file.sync_all()
     }
 
-    fn begin(&mut self, segment: u32) -> io::Result<()> {
+    fn begin_segment(&mut self, segment: u32) -> io::Result<()> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
             .open(path(&self.directory, segment))?;
-        // Reserved at once, so that an fsync has no new length to write.
+        // The space is reserved at once, so that an fsync has no new length to write.
         file.set_len(self.segment_bytes)?;
         file.sync_all()?;
         files::sync_directory(&self.directory)?;
@@ -174,7 +173,7 @@ impl Segments {
         Ok(())
     }
 
-    /// The oldest file, if it is not the newest too.
+    /// Returns the oldest file, unless it is the newest too.
     pub(crate) fn oldest(&self) -> Option<u32> {
         let (&oldest, _) = self.sizes.first_key_value()?;
         (oldest < self.newest).then_some(oldest)
@@ -193,10 +192,10 @@ impl Segments {
     }
 }
 
-/// Writes again what is there. After an fsync that failed, the system may show bytes that never
-/// reached the disk and that it will not write any more; a store that was closed over that takes
-/// them for acknowledged when it is opened again.
-fn distrust(file: &File, until: u64) -> io::Result<()> {
+/// Writes the content of the file again. After a failed fsync, the system may return bytes that never
+/// reached the disk and that it will not write again. A store that is opened again after such a failure
+/// would take them for stable.
+fn rewrite(file: &File, until: u64) -> io::Result<()> {
     const PART: u64 = 1 << 20;
     let mut at = 0;
     while at < until {

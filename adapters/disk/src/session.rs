@@ -3,31 +3,31 @@ use unbroken::{
     store::{machine::SessionMachine, table::HasMachine},
 };
 
-/// What is kept in memory of a session: where it stands, and where on the disk its records are.
+/// A session in memory: its state machine, and the locations of its frames on the disk.
 #[derive(Debug)]
 pub(crate) struct DiskSession {
     pub(crate) machine: SessionMachine,
-    /// Where its last base is.
+    /// The location of the last base.
     pub(crate) base: FrameLocation,
-    /// Where its last state is; may be within `base` or an extent.
+    /// The location of the last state; may be `base` or an extent.
     pub(crate) latest: FrameLocation,
-    /// In order.
+    /// The extents of the records, in order.
     pub(crate) extents: Vec<Extent>,
-    /// Where the answers are that came after the base.
+    // The locations of the answers after the base.
     answers: Vec<FrameLocation>,
-    // From which LSN on each epoch wrote.
+    // The first LSN of each epoch that wrote.
     epochs: Vec<(Lsn, Epoch)>,
-    // Up to which LSN the records were put together.
-    tidy: Lsn,
-    // How many bytes of the files are still needed.
-    live: u64,
-    /// Whether it waits to be put together.
+    // The LSN up to which the records were compacted.
+    compacted_to: Lsn,
+    // The bytes of the files that are still needed.
+    live_bytes: u64,
+    /// True if the session waits for compaction.
     pub(crate) queued: bool,
-    /// Whether the records were dropped because the session is gone.
-    pub(crate) cleared: bool,
+    /// True if the records were dropped because the session is gone.
+    pub(crate) discarded: bool,
 }
 
-/// Where a frame is.
+/// The location of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameLocation {
     pub(crate) segment: u32,
@@ -35,17 +35,17 @@ pub(crate) struct FrameLocation {
     pub(crate) len: u32,
 }
 
-/// A frame with records.
+/// The records of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) first: Lsn,
     pub(crate) count: u32,
-    /// Of the records alone.
+    /// The bytes of the records alone.
     pub(crate) bytes: u32,
-    pub(crate) place: FrameLocation,
+    pub(crate) location: FrameLocation,
 }
 
-/// What a frame that was written changes.
+/// A change of a session by a frame that was written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FrameChange {
     Base(FrameLocation),
@@ -53,17 +53,17 @@ pub(crate) enum FrameChange {
     Append(Extent, Epoch),
     Run(Extent, Epoch),
     Answer(FrameLocation),
-    /// The session is gone, and its records with it.
+    /// The session and its records are gone.
     Clear,
 }
 
-/// Extents that are larger are left as they are.
+/// The size in bytes from which an extent is not compacted.
 const SMALL: u32 = 32 << 10;
-/// So many small extents, or small ones of so many bytes, are put together.
-const MANY: usize = 256;
-const MUCH: u32 = 256 << 10;
-/// A sealed session is put together if it lies in more small extents than this.
-const FEW: usize = 8;
+/// The number of extents, and the bytes of small ones, from which a running session is compacted.
+const MAX_PENDING: usize = 256;
+const MAX_SMALL_BYTES: u32 = 256 << 10;
+/// The most small extents of a sealed session that is not compacted.
+const SEALED_MAX_SMALL: usize = 8;
 
 impl Extent {
     pub(crate) fn last(&self) -> Lsn {
@@ -72,20 +72,22 @@ impl Extent {
 }
 
 impl FrameLocation {
-    /// The same, in a file of which only the writer knows yet.
-    pub(crate) fn settle(&mut self, segment: u32, start: u32) {
+    /// Sets the segment and the start of a batch that was written.
+    pub(crate) fn relocate(&mut self, segment: u32, start: u32) {
         self.segment = segment;
         self.at += start;
     }
 }
 
 impl FrameChange {
-    pub(crate) fn settle(&mut self, segment: u32, start: u32) {
+    pub(crate) fn relocate(&mut self, segment: u32, start: u32) {
         match self {
-            Self::Base(place) | Self::State(place) | Self::Answer(place) => {
-                place.settle(segment, start);
+            Self::Base(location) | Self::State(location) | Self::Answer(location) => {
+                location.relocate(segment, start);
             }
-            Self::Append(extent, _) | Self::Run(extent, _) => extent.place.settle(segment, start),
+            Self::Append(extent, _) | Self::Run(extent, _) => {
+                extent.location.relocate(segment, start)
+            }
             Self::Clear => {}
         }
     }
@@ -100,67 +102,68 @@ impl DiskSession {
             extents: Vec::new(),
             answers: Vec::new(),
             epochs: Vec::new(),
-            tidy: Lsn::ZERO,
-            live: base.len.into(),
+            compacted_to: Lsn::ZERO,
+            live_bytes: base.len.into(),
             queued: false,
-            cleared: false,
+            discarded: false,
         }
     }
 
     pub(crate) fn apply(&mut self, change: FrameChange) {
         match change {
-            FrameChange::Base(place) => {
-                self.live = self.live - u64::from(self.base.len) + u64::from(place.len);
-                (self.base, self.latest) = (place, place);
-                // It has them all.
-                self.forget_answers();
+            FrameChange::Base(location) => {
+                self.live_bytes =
+                    self.live_bytes - u64::from(self.base.len) + u64::from(location.len);
+                (self.base, self.latest) = (location, location);
+                // The base contains all answers.
+                self.drop_answers();
             }
-            FrameChange::State(place) => self.latest = place,
+            FrameChange::State(location) => self.latest = location,
             FrameChange::Append(extent, epoch) => {
-                self.latest = extent.place;
-                self.put(extent, epoch);
+                self.latest = extent.location;
+                self.insert(extent, epoch);
                 if self.machine.is_sealed() {
-                    self.forget_answers();
+                    self.drop_answers();
                 }
             }
             FrameChange::Run(extent, epoch) => {
-                self.tidy = self.tidy.max(extent.last());
-                self.put(extent, epoch);
+                self.compacted_to = self.compacted_to.max(extent.last());
+                self.insert(extent, epoch);
             }
-            FrameChange::Answer(place) => {
-                self.live += u64::from(place.len);
-                self.answers.push(place);
+            FrameChange::Answer(location) => {
+                self.live_bytes += u64::from(location.len);
+                self.answers.push(location);
             }
-            FrameChange::Clear => self.clear(),
+            FrameChange::Clear => self.discard(),
         }
     }
 
-    /// Drops what a tombstone doesn't need.
-    pub(crate) fn clear(&mut self) {
-        self.live = self.base.len.into();
+    /// Drops everything that a tombstone doesn't need.
+    pub(crate) fn discard(&mut self) {
+        self.live_bytes = self.base.len.into();
         self.extents = Vec::new();
         self.answers = Vec::new();
         self.epochs = Vec::new();
-        self.cleared = true;
+        self.discarded = true;
     }
 
-    /// Nobody needs the frames of the answers any more.
-    fn forget_answers(&mut self) {
-        for place in std::mem::take(&mut self.answers) {
-            self.live -= u64::from(place.len);
+    /// Marks the frames of the answers as dead.
+    fn drop_answers(&mut self) {
+        for location in std::mem::take(&mut self.answers) {
+            self.live_bytes -= u64::from(location.len);
         }
     }
 
-    /// Puts an extent in, instead of those that it covers.
-    fn put(&mut self, extent: Extent, epoch: Epoch) {
+    /// Inserts an extent in place of those that it covers.
+    fn insert(&mut self, extent: Extent, epoch: Epoch) {
         let from = self.extents.partition_point(|e| e.first < extent.first);
         let covered = self.extents[from..].partition_point(|e| e.last() <= extent.last());
-        let row = from..from + covered;
-        for former in &self.extents[row.clone()] {
-            self.live -= u64::from(former.place.len);
+        let run = from..from + covered;
+        for former in &self.extents[run.clone()] {
+            self.live_bytes -= u64::from(former.location.len);
         }
-        self.live += u64::from(extent.place.len);
-        self.extents.splice(row, [extent]);
+        self.live_bytes += u64::from(extent.location.len);
+        self.extents.splice(run, [extent]);
         let at = self
             .epochs
             .partition_point(|&(first, _)| first <= extent.first);
@@ -172,7 +175,7 @@ impl DiskSession {
         }
     }
 
-    /// The tag of the epoch that wrote the record there, if there is one.
+    /// Returns the tag of the epoch that wrote the record at an LSN, if there is one.
     pub(crate) fn tag_at(&self, lsn: Lsn) -> Option<EpochTag> {
         if lsn > self.machine.tail() {
             return None;
@@ -181,61 +184,65 @@ impl DiskSession {
         Some(self.epochs.get(at.checked_sub(1)?)?.1.tag())
     }
 
-    /// The extents that have what follows this LSN.
+    /// Returns the extents with the records after an LSN.
     pub(crate) fn after(&self, lsn: Lsn) -> &[Extent] {
         &self.extents[self.extents.partition_point(|e| e.last() <= lsn)..]
     }
 
-    /// How many bytes of the files are still needed.
-    pub(crate) fn live(&self) -> u64 {
-        self.live
+    /// Returns the bytes of the files that are still needed.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
-    /// From now on what is there counts as put together.
-    pub(crate) fn tidied(&mut self) {
-        self.tidy = self.machine.tail();
+    /// Marks all present records as compacted.
+    pub(crate) fn mark_compacted(&mut self) {
+        self.compacted_to = self.machine.tail();
     }
 
-    /// Whether there is enough to put together.
-    pub(crate) fn is_untidy(&self) -> bool {
+    /// Returns true if the session should be compacted.
+    pub(crate) fn needs_compaction(&self) -> bool {
         if self.machine.is_sealed() {
             let small = self.extents.iter().filter(|e| e.is_small());
-            return self.tidy < self.machine.tail() && small.count() > FEW;
+            return self.compacted_to < self.machine.tail() && small.count() > SEALED_MAX_SMALL;
         }
-        let loose = self.after(self.tidy);
-        loose.len() >= MANY || (loose.len() > 1 && self.loose_bytes() >= MUCH)
+        let pending = self.after(self.compacted_to);
+        pending.len() >= MAX_PENDING || (pending.len() > 1 && self.small_bytes() >= MAX_SMALL_BYTES)
     }
 
-    fn loose_bytes(&self) -> u32 {
-        let loose = self.after(self.tidy).iter().filter(|e| e.is_small());
-        loose.map(|e| e.bytes).fold(0, u32::saturating_add)
+    fn small_bytes(&self) -> u32 {
+        let pending = self
+            .after(self.compacted_to)
+            .iter()
+            .filter(|e| e.is_small());
+        pending.map(|e| e.bytes).fold(0, u32::saturating_add)
     }
 
-    /// Small extents that follow one another, the longest such rows.
-    pub(crate) fn rows(&self) -> Vec<Vec<Extent>> {
+    /// Returns the longest runs of small extents that follow one another.
+    pub(crate) fn small_runs(&self) -> Vec<Vec<Extent>> {
         let from = if self.machine.is_sealed() {
             Lsn::ZERO
         } else {
-            self.tidy
+            self.compacted_to
         };
-        let rows = self
+        let small_runs = self
             .after(from)
             .chunk_by(|a, b| a.is_small() && b.is_small() && a.last().next() == b.first);
-        rows.filter(|row| row.len() > 1)
+        small_runs
+            .filter(|run| run.len() > 1)
             .map(<[Extent]>::to_vec)
             .collect()
     }
 
-    /// Whether anything that is needed lies there.
+    /// Returns true if a segment has anything that the session needs.
     pub(crate) fn is_in(&self, segment: u32) -> bool {
         let state = self.base_is_in(segment) || self.latest.segment == segment;
-        state || self.extents.iter().any(|e| e.place.segment == segment)
+        state || self.extents.iter().any(|e| e.location.segment == segment)
     }
 
-    /// Whether the base lies there, or an answer that it would have if it were written again.
+    /// Returns true if a segment has the base, or an answer that a new base would contain.
     pub(crate) fn base_is_in(&self, segment: u32) -> bool {
         let mut all = self.answers.iter().chain([&self.base]);
-        all.any(|place| place.segment == segment)
+        all.any(|location| location.segment == segment)
     }
 }
 

@@ -25,17 +25,17 @@ use unbroken::{
     },
 };
 
-/// A batch in the making: what it changes, unseen by anybody, and the frames that say so.
+/// A batch under construction: its changes, which are not visible yet, and their frames.
 pub(crate) struct WriteBatch {
     pub(crate) now: Duration,
     table: SessionTable<DiskSession>,
     opened: Arc<SegmentFiles>,
-    live: LiveBytes,
+    live_bytes: LiveBytes,
     max_append: usize,
-    drafts: Vec<PendingSession>,
+    sessions: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
     last: u64,
-    // The head's place, and the frames.
+    // The space of the header, and the frames.
     buffer: Vec<u8>,
 }
 
@@ -43,7 +43,7 @@ impl WriteBatch {
     pub(crate) fn new(
         table: SessionTable<DiskSession>,
         opened: Arc<SegmentFiles>,
-        live: LiveBytes,
+        live_bytes: LiveBytes,
         max_append: usize,
     ) -> Self {
         let last = table.index().last();
@@ -51,9 +51,9 @@ impl WriteBatch {
             now: Duration::ZERO,
             table,
             opened,
-            live,
+            live_bytes,
             max_append,
-            drafts: Vec::new(),
+            sessions: Vec::new(),
             by_id: HashMap::new(),
             last,
             buffer: vec![0; BatchHeader::LEN],
@@ -77,8 +77,8 @@ impl WriteBatch {
         id: &SessionId,
         new: &NewSession,
     ) -> Result<Created, StoreError> {
-        if let Ok(at) = self.draft(id) {
-            match self.drafts[at].machine.create(new.token, self.now) {
+        if let Ok(at) = self.pending(id) {
+            match self.sessions[at].machine.create(new.token, self.now) {
                 Err(StoreError::NotFound) => {}
                 taken => return taken,
             }
@@ -87,7 +87,7 @@ impl WriteBatch {
         let epoch = machine.state(self.now).epoch;
         self.last += 1;
         self.add(PendingSession::new(id, self.last, None, machine));
-        self.write_base(self.drafts.len() - 1, &new.request);
+        self.write_base(self.sessions.len() - 1, &new.request);
         Ok(Created::Created(epoch))
     }
 
@@ -98,17 +98,17 @@ impl WriteBatch {
         token: Token,
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
-        let at = self.draft(id)?;
+        let at = self.pending(id)?;
         let request = self.request(at);
-        let draft = &mut self.drafts[at];
-        let before = draft.machine.clone();
-        let epoch = draft.machine.claim(seen, token, lease, self.now)?;
+        let pending = &mut self.sessions[at];
+        let before = pending.machine.clone();
+        let epoch = pending.machine.claim(seen, token, lease, self.now)?;
         let Some(request) = request else {
-            draft.machine = before;
+            pending.machine = before;
             return Err(StoreError::Corrupt { lsn: Lsn::ZERO });
         };
-        let state = draft.machine.state(self.now);
-        draft.wake = WakeScope::All;
+        let state = pending.machine.state(self.now);
+        pending.wake = WakeScope::All;
         self.write_state(at);
         Ok(Claimed {
             epoch,
@@ -123,9 +123,9 @@ impl WriteBatch {
         epoch: Epoch,
         lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
-        // Nothing to write: whoever opens the store again finds no lease.
-        let at = self.draft(id)?;
-        let machine = &mut self.drafts[at].machine;
+        // There is nothing to write: leases are free when the store is opened again.
+        let at = self.pending(id)?;
+        let machine = &mut self.sessions[at].machine;
         machine.renew(epoch, lease, self.now)?;
         Ok(machine.state(self.now))
     }
@@ -136,24 +136,25 @@ impl WriteBatch {
         chunk: &Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        let written = draft
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        let written = pending
             .machine
             .append(chunk, then, self.max_append, self.now)?;
         if !written.fresh {
             return Ok(written.answer);
         }
-        draft.ended |= draft.machine.is_sealed();
-        draft.wake = draft.wake.max(if draft.ended {
+        pending.ended |= pending.machine.is_sealed();
+        pending.wake = pending.wake.max(if pending.ended {
             WakeScope::All
         } else {
             WakeScope::Readers
         });
-        let body = FrameBody::Append(chunk, &draft.machine);
-        let place = put(&mut self.buffer, draft.number, &body);
-        let change = FrameChange::Append(extent(std::slice::from_ref(chunk), place), chunk.epoch());
-        draft.changes.push(change);
+        let body = FrameBody::Append(chunk, &pending.machine);
+        let location = put(&mut self.buffer, pending.number, &body);
+        let change =
+            FrameChange::Append(extent(std::slice::from_ref(chunk), location), chunk.epoch());
+        pending.changes.push(change);
         Ok(written.answer)
     }
 
@@ -162,10 +163,10 @@ impl WriteBatch {
         id: &SessionId,
         abort: AbortRequest,
     ) -> Result<SessionState, StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        let state = draft.machine.abort(abort, self.now)?;
-        draft.wake = WakeScope::All;
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        let state = pending.machine.abort(abort, self.now)?;
+        pending.wake = WakeScope::All;
         self.write_state(at);
         Ok(state)
     }
@@ -175,19 +176,19 @@ impl WriteBatch {
         id: &SessionId,
         answer: &StoredAnswer,
     ) -> Result<AnswerOutcome, StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        match draft.machine.answer(answer.clone(), self.now)? {
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        match pending.machine.answer(answer.clone(), self.now)? {
             AnswerEffect::Taken => return Ok(AnswerOutcome::Taken),
             AnswerEffect::AlreadyStored => {}
             AnswerEffect::Added => {
-                draft.wake = WakeScope::All;
+                pending.wake = WakeScope::All;
                 let body = FrameBody::Answer(answer);
-                let place = put(&mut self.buffer, draft.number, &body);
-                draft.changes.push(FrameChange::Answer(place));
+                let location = put(&mut self.buffer, pending.number, &body);
+                pending.changes.push(FrameChange::Answer(location));
             }
         }
-        Ok(AnswerOutcome::Stored(draft.machine.state(self.now)))
+        Ok(AnswerOutcome::Stored(pending.machine.state(self.now)))
     }
 
     pub(crate) fn hold(
@@ -196,26 +197,27 @@ impl WriteBatch {
         by: Holder,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        let at = self.draft(id)?;
-        self.drafts[at].machine.hold(by, keep, self.now)?;
+        let at = self.pending(id)?;
+        self.sessions[at].machine.hold(by, keep, self.now)?;
         self.write_state(at);
         Ok(())
     }
 
     pub(crate) fn delete(&mut self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        if !draft.machine.delete(how, self.now)? {
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        if !pending.machine.delete(how, self.now)? {
             return Ok(());
         }
-        draft.wake = WakeScope::All;
-        draft.ended = true;
+        pending.wake = WakeScope::All;
+        pending.ended = true;
         self.write_state(at);
-        self.drafts[at].changes.push(FrameChange::Clear);
+        self.sessions[at].changes.push(FrameChange::Clear);
         Ok(())
     }
 
-    /// Nothing to write: time alone has ended them, and has when the store is opened again.
+    /// Removes expired sessions. There is nothing to write: they have expired when the store is opened
+    /// again, too.
     pub(crate) fn sweep(&mut self, limit: usize) -> usize {
         let mut swept = 0;
         let mut later = Vec::new();
@@ -227,21 +229,21 @@ impl WriteBatch {
                 later.push(entry.number);
                 continue;
             }
-            let mut kept = entry.lock();
-            let before = kept.live();
-            let gone = match kept.machine.check_present(self.now) {
+            let mut session = entry.lock();
+            let before = session.live_bytes();
+            let gone = match session.machine.check_present(self.now) {
                 Ok(()) => false,
                 Err(StoreError::Gone(_)) => {
-                    swept += usize::from(!kept.cleared);
-                    kept.clear();
+                    swept += usize::from(!session.discarded);
+                    session.discard();
                     false
                 }
                 Err(_) => true,
             };
-            let after = if gone { 0 } else { kept.live() };
-            let due = kept.machine.due(self.now);
-            drop(kept);
-            self.live.changed(before, after);
+            let after = if gone { 0 } else { session.live_bytes() };
+            let due = session.machine.due(self.now);
+            drop(session);
+            self.live_bytes.changed(before, after);
             if gone {
                 self.table.index().remove(entry.number);
                 swept += 1;
@@ -255,8 +257,8 @@ impl WriteBatch {
         swept
     }
 
-    /// The session under this id, as it will be.
-    pub(crate) fn draft(&mut self, id: &SessionId) -> Result<usize, StoreError> {
+    /// Returns the index of a session in the batch.
+    pub(crate) fn pending(&mut self, id: &SessionId) -> Result<usize, StoreError> {
         if let Some(&at) = self.by_id.get(id) {
             return Ok(at);
         }
@@ -265,51 +267,51 @@ impl WriteBatch {
         Ok(self.add(PendingSession::new(id, entry.number, Some(entry), machine)))
     }
 
-    fn add(&mut self, draft: PendingSession) -> usize {
-        let at = self.drafts.len();
-        self.by_id.insert(draft.id.clone(), at);
-        self.drafts.push(draft);
+    fn add(&mut self, pending: PendingSession) -> usize {
+        let at = self.sessions.len();
+        self.by_id.insert(pending.id.clone(), at);
+        self.sessions.push(pending);
         at
     }
 
-    pub(crate) fn at(&self, draft: usize) -> &PendingSession {
-        &self.drafts[draft]
+    pub(crate) fn at(&self, pending: usize) -> &PendingSession {
+        &self.sessions[pending]
     }
 
     pub(crate) fn write_state(&mut self, at: usize) {
-        let draft = &mut self.drafts[at];
-        let place = put(
+        let pending = &mut self.sessions[at];
+        let location = put(
             &mut self.buffer,
-            draft.number,
-            &FrameBody::State(&draft.machine),
+            pending.number,
+            &FrameBody::State(&pending.machine),
         );
-        draft.changes.push(FrameChange::State(place));
+        pending.changes.push(FrameChange::State(location));
     }
 
     fn write_base(&mut self, at: usize, request: &Bytes) {
-        let draft = &mut self.drafts[at];
+        let pending = &mut self.sessions[at];
         let body = FrameBody::Base {
-            id: &draft.id,
-            info: draft.machine.info(),
+            id: &pending.id,
+            info: pending.machine.info(),
             request,
-            machine: &draft.machine,
+            machine: &pending.machine,
         };
-        let place = put(&mut self.buffer, draft.number, &body);
-        draft.changes.push(FrameChange::Base(place));
+        let location = put(&mut self.buffer, pending.number, &body);
+        pending.changes.push(FrameChange::Base(location));
     }
 
-    /// Writes these records again, in one place. They follow one another in one epoch.
+    /// Writes records again as one frame. They follow one another in one epoch.
     pub(crate) fn write_run(&mut self, at: usize, chunks: &[Chunk]) {
-        let draft = &mut self.drafts[at];
-        let place = put(&mut self.buffer, draft.number, &FrameBody::Run(chunks));
-        let change = FrameChange::Run(extent(chunks, place), chunks[0].epoch());
-        draft.changes.push(change);
+        let pending = &mut self.sessions[at];
+        let location = put(&mut self.buffer, pending.number, &FrameBody::Run(chunks));
+        let change = FrameChange::Run(extent(chunks, location), chunks[0].epoch());
+        pending.changes.push(change);
     }
 
-    /// Writes again what else there is of the session; says whether it could.
+    /// Writes the base of a session again. Returns false if its request can't be read.
     pub(crate) fn move_base(&mut self, at: usize) -> bool {
-        let needed = !self.drafts[at].machine.is_sealed()
-            && self.drafts[at].machine.check_present(self.now).is_ok();
+        let needed = !self.sessions[at].machine.is_sealed()
+            && self.sessions[at].machine.check_present(self.now).is_ok();
         let request = if needed {
             self.request(at)
         } else {
@@ -321,39 +323,39 @@ impl WriteBatch {
         request.is_some()
     }
 
-    /// The request that the session was created with, if it can be read.
+    /// Returns the request that the session was created with, if it can be read.
     fn request(&self, at: usize) -> Option<Bytes> {
-        let draft = &self.drafts[at];
-        let bases = draft
+        let pending = &self.sessions[at];
+        let bases = pending
             .changes
             .iter()
             .rev()
             .filter_map(|change| match change {
-                FrameChange::Base(place) => Some(*place),
+                FrameChange::Base(location) => Some(*location),
                 _ => None,
             });
-        let kept = draft.entry.iter().map(|entry| entry.lock().base);
-        let place = bases.chain(kept).next()?;
-        let bytes = if place.segment == PENDING {
-            self.buffer[place.at as usize..][..place.len as usize].to_vec()
+        let session = pending.entry.iter().map(|entry| entry.lock().base);
+        let location = bases.chain(session).next()?;
+        let bytes = if location.segment == PENDING {
+            self.buffer[location.at as usize..][..location.len as usize].to_vec()
         } else {
-            self.opened.read(place).ok()?
+            self.opened.read(location).ok()?
         };
         match frame::read(&bytes)? {
-            (number, Frame::Base(base)) if number == draft.number => {
+            (number, Frame::Base(base)) if number == pending.number => {
                 Some(Bytes::copy_from_slice(base.request))
             }
             _ => None,
         }
     }
 
-    /// The records of an extent, if they can be read.
+    /// Returns the records of an extent, if they can be read.
     pub(crate) fn chunk(&self, number: u64, extent: &Extent) -> Option<Chunk> {
-        let bytes = self.opened.read(extent.place).ok()?;
+        let bytes = self.opened.read(extent.location).ok()?;
         recover::records(&bytes, number, extent)
     }
 
-    /// Sessions of which anything that is needed lies in this file.
+    /// Returns the sessions that need anything in a segment.
     pub(crate) fn sessions_in(&self, segment: u32) -> VecDeque<Arc<TableEntry<DiskSession>>> {
         const BATCH: usize = 1024;
         let mut found = VecDeque::new();
@@ -371,15 +373,15 @@ impl WriteBatch {
         }
     }
 
-    /// Lets everybody see what is stable now.
-    pub(crate) fn show(self, tidy: &mut Compactor, segment: u32, start: u32) {
-        for draft in self.drafts {
-            draft.show(&self.table, self.now, tidy, (segment, start));
+    /// Makes the changes visible, once the batch is stable.
+    pub(crate) fn publish(self, compactor: &mut Compactor, segment: u32, start: u32) {
+        for pending in self.sessions {
+            pending.publish(&self.table, self.now, compactor, (segment, start));
         }
     }
 }
 
-/// Writes a frame into the batch.
+/// Writes a frame into the batch, and returns its location.
 fn put(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
     let at = u32::try_from(buffer.len()).expect("a batch has less than 4 GiB");
     FrameLocation {
@@ -389,7 +391,7 @@ fn put(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation
     }
 }
 
-fn extent(chunks: &[Chunk], place: FrameLocation) -> Extent {
+fn extent(chunks: &[Chunk], location: FrameLocation) -> Extent {
     let (mut count, mut bytes) = (0, 0);
     for chunk in chunks {
         count += chunk.len();
@@ -400,6 +402,6 @@ fn extent(chunks: &[Chunk], place: FrameLocation) -> Extent {
         first: chunks[0].first(),
         count: u32::try_from(count).expect(fits),
         bytes: u32::try_from(bytes).expect(fits),
-        place,
+        location,
     }
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The writer thread.
 
 use std::{
     sync::mpsc::{Receiver, TryRecvError},
@@ -13,43 +13,43 @@ use unbroken::{
     store::{StoreError, table::SessionTable},
 };
 
-/// Something to do at this time of the store's clock.
+/// A job, with the time of the store's clock at which it was sent.
 pub(crate) struct WriteJob {
     pub(crate) now: Duration,
     pub(crate) run: Box<dyn FnOnce(BatchAccess<'_>) -> Option<Completion> + Send>,
 }
 
-/// What a job finds.
+/// The access of a job to the batch.
 pub(crate) enum BatchAccess<'a> {
-    /// WriteBatch that will be made stable before it is answered.
-    Work(&'a mut WriteBatch),
-    /// Nothing can be written any more.
+    /// The batch, which will be stable before the job is completed.
+    Open(&'a mut WriteBatch),
+    /// The store can't write any more.
     Lost(&'a StoreError),
 }
 
-/// Tells who asked: of the error, or that what was done is stable.
+/// Completes a job, with the error of the write if it failed.
 pub(crate) type Completion = Box<dyn FnOnce(Option<&StoreError>) + Send>;
 
-/// What the thread owns.
+/// The state of the writer thread.
 pub(crate) struct DiskWriter {
     pub(crate) table: SessionTable<DiskSession>,
     pub(crate) segments: Segments,
     pub(crate) max_append: usize,
-    pub(crate) tidy: Compactor,
-    // The latest that any job has told.
+    pub(crate) compactor: Compactor,
+    // The latest time of any job.
     pub(crate) now: Duration,
     pub(crate) lost: Option<StoreError>,
 }
 
-/// A batch is closed once it has so many bytes, or so many jobs.
-const BYTES: usize = 4 << 20;
-const JOBS: usize = 4096;
+/// The bytes and the jobs at which a batch is closed.
+const MAX_BATCH_BYTES: usize = 4 << 20;
+const MAX_BATCH_JOBS: usize = 4096;
 
 impl DiskWriter {
-    /// Works until nobody is left who could ask for anything.
+    /// Runs jobs until the last sender is dropped.
     pub(crate) fn run(mut self, jobs: &Receiver<WriteJob>) {
         loop {
-            let first = if self.lost.is_none() && self.tidy.is_due(&self.segments) {
+            let first = if self.lost.is_none() && self.compactor.is_due(&self.segments) {
                 match jobs.try_recv() {
                     Ok(job) => Some(job),
                     Err(TryRecvError::Empty) => None,
@@ -61,32 +61,32 @@ impl DiskWriter {
                     Err(_) => break,
                 }
             };
-            self.batch(first, jobs);
+            self.run_batch(first, jobs);
         }
         if self.lost.is_none() {
             let _ = self.segments.finish();
         }
     }
 
-    /// Does what waits, makes it stable with one fsync, and only then shows and answers it.
-    fn batch(&mut self, first: Option<WriteJob>, jobs: &Receiver<WriteJob>) {
-        let mut work = WriteBatch::new(
+    /// Runs the waiting jobs, syncs their changes once, and then publishes and completes them.
+    fn run_batch(&mut self, first: Option<WriteJob>, jobs: &Receiver<WriteJob>) {
+        let mut batch = WriteBatch::new(
             self.table.clone(),
             self.segments.opened.clone(),
-            self.tidy.live.clone(),
+            self.compactor.live_bytes.clone(),
             self.max_append,
         );
-        let mut answers = Vec::new();
+        let mut completions = Vec::new();
         let mut next = first;
         while let Some(job) = next {
             self.now = self.now.max(job.now);
-            work.now = self.now;
-            let outlook = match &self.lost {
-                None => BatchAccess::Work(&mut work),
+            batch.now = self.now;
+            let access = match &self.lost {
+                None => BatchAccess::Open(&mut batch),
                 Some(error) => BatchAccess::Lost(error),
             };
-            answers.extend((job.run)(outlook));
-            next = if answers.len() < JOBS && work.bytes() < BYTES {
+            completions.extend((job.run)(access));
+            next = if completions.len() < MAX_BATCH_JOBS && batch.bytes() < MAX_BATCH_BYTES {
                 jobs.try_recv().ok()
             } else {
                 None
@@ -95,30 +95,30 @@ impl DiskWriter {
         if self.lost.is_some() {
             return;
         }
-        work.now = self.now;
-        self.tidy.step(&mut work, &self.segments);
-        if let Err(error) = self.settle(work) {
+        batch.now = self.now;
+        self.compactor.step(&mut batch, &self.segments);
+        if let Err(error) = self.commit(batch) {
             let lost = StoreError::unavailable(true, error);
-            tracing::error!(error = %lost, "the store can't write any more; it has to be opened again");
-            for answer in answers {
-                answer(Some(&lost));
+            tracing::error!(error = %lost, "the store can't write any more; close it and open it again");
+            for complete in completions {
+                complete(Some(&lost));
             }
             self.lost = Some(lost);
             return;
         }
-        for answer in answers {
-            answer(None);
+        for complete in completions {
+            complete(None);
         }
     }
 
-    fn settle(&mut self, mut work: WriteBatch) -> Result<(), BoxError> {
-        let (segment, start) = if work.is_empty() && !self.tidy.wants_time() {
+    fn commit(&mut self, mut batch: WriteBatch) -> Result<(), BoxError> {
+        let (segment, start) = if batch.is_empty() && !self.compactor.needs_time() {
             (0, 0)
         } else {
-            self.segments.write(work.buffer(), self.now)?
+            self.segments.write(batch.buffer(), self.now)?
         };
-        work.show(&mut self.tidy, segment, start);
-        self.tidy.remove(&mut self.segments);
+        batch.publish(&mut self.compactor, segment, start);
+        self.compactor.remove(&mut self.segments);
         Ok(())
     }
 }

@@ -41,9 +41,7 @@ type Told = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>
 async fn waiter(store: &Postgres, id: &SessionId, seen: impl Into<Seen>) -> Told {
     let (store, id, seen) = (store.clone(), id.clone(), seen.into());
     let task = tokio::spawn(async move {
-        let told = store
-            .changed(&id, seen, Duration::from_secs(60))
-            .await;
+        let told = store.changed(&id, seen, Duration::from_secs(60)).await;
         (told, Instant::now())
     });
     sleep(Duration::from_millis(20)).await;
