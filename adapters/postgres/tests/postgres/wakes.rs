@@ -158,7 +158,7 @@ async fn unnotified(machine: Machine) -> Checked {
     sleep(Duration::from_millis(300)).await;
     let (id, epoch) = session(&silent).await?;
     let seen = store.state(&id).await?.version();
-    let told = waiter(&store, &id, seen.into()).await;
+    let told = waiter(&store, &id, seen).await;
     silent
         .append(&id, chunk(1, epoch, &["x"]), AfterAppend::Streaming)
         .await?;
@@ -202,7 +202,7 @@ async fn terminated(machine: Machine) -> Checked {
         listens(1).await?;
         sleep(Duration::from_millis(50)).await;
         let seen = store.state(&id).await?.version();
-        let told = waiter(&store, &id, seen.into()).await;
+        let told = waiter(&store, &id, seen).await;
         let kill =
             format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listener}");
         let killed = Instant::now();
@@ -213,7 +213,7 @@ async fn terminated(machine: Machine) -> Checked {
         assert!(took < Duration::from_millis(500), "let go after {took:?}");
         listens(1).await?;
         sleep(Duration::from_millis(50)).await;
-        let told = waiter(&store, &id, seen.into()).await;
+        let told = waiter(&store, &id, seen).await;
         sleep(Duration::from_millis(400)).await;
         assert!(!told.is_finished(), "it polls though it listens");
         other
@@ -238,7 +238,7 @@ async fn expiry(machine: Machine) -> Checked {
     store.append(&id, chunk(1, epoch, &["x"]), then).await?;
     let seen = store.state(&id).await?.version();
     let began = Instant::now();
-    let (state, at) = waiter(&store, &id, seen.into()).await.await?;
+    let (state, at) = waiter(&store, &id, seen).await.await?;
     assert!(matches!(state, Err(StoreError::Gone(_))), "{state:?}");
     assert!(at - began < Duration::from_millis(1500));
     Ok(())
