@@ -45,7 +45,7 @@ async fn a_text_is_said_word_by_word_at_the_given_pace() {
             ChatEvent::text("one "),
             ChatEvent::text("two "),
             ChatEvent::text("three"),
-            Complete::new().with_usage(Usage::new(2, 3)).into(),
+            Complete::new().usage(Usage::new(2, 3)).into(),
         ]
     );
     let took = began.elapsed();
@@ -80,8 +80,8 @@ async fn thinking_comes_first_and_tool_calls_last() {
                 ToolCall::new("x", "add", json!({"a": 1})),
             ]),
             Complete::new()
-                .with_usage(Usage::new(2, 3))
-                .with_finish_reason(FinishReason::ToolCalls)
+                .usage(Usage::new(2, 3))
+                .finish_reason(FinishReason::ToolCalls)
                 .into(),
         ]
     );
@@ -108,7 +108,7 @@ async fn each_round_of_tools_has_a_script_of_its_own() {
     let round = |request: &mut ChatRequest| {
         let call = ToolCall::new("1", "now", json!({}));
         request.messages.extend([
-            Message::assistant("").with_tool_calls([call]),
+            Message::assistant("").tool_calls([call]),
             Message::tool("1", "noon"),
             Message::tool("2", "midnight"),
         ]);
@@ -206,8 +206,8 @@ async fn without_a_script_the_question_is_mentioned_at_a_pleasant_pace() {
 #[tokio::test]
 async fn what_a_request_leaves_out_is_the_providers_text_and_pace() {
     let own = Script::say("own words")
-        .with_delay(Duration::ZERO)
-        .with_thinking("own thoughts");
+        .delay(Duration::ZERO)
+        .thinking("own thoughts");
     let answer = Scripted::new(own)
         .oneshot(request(json!({})))
         .await
@@ -307,7 +307,7 @@ async fn an_answer_that_is_held_goes_on_when_it_is_released() {
     assert!(rest.len() == 1 && rest[0].is_terminal());
 
     // A script of the provider's own.
-    let own = Script::count(2).with_hold(1).with_tally("own");
+    let own = Script::count(2).hold(1).tally("own");
     let own = Scripted::new(own);
     let asked = ChatRequest::from_user("Count!");
     let mut answer = own.clone().oneshot(asked).await.unwrap();

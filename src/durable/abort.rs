@@ -30,7 +30,7 @@ impl Exchange {
             Err(error) => return Err(self.absent(&id, Action::Abort, &error).await),
         };
         let already = state.status.outcome().is_some();
-        if !abort.whole {
+        if !abort.full_log {
             return Ok(self.answer(&ResponseData::Aborted {
                 session: self.view_of(&id, &state),
                 already,

@@ -39,7 +39,7 @@ impl Exchange {
         &self,
         provider: &mut S,
         same: Option<(&SessionId, Digest)>,
-        rival: Concurrency,
+        concurrency: Concurrency,
         running: &[Listed],
     ) -> Result<Admission, Refusal>
     where
@@ -47,7 +47,7 @@ impl Exchange {
         S::Error: Into<BoxError>,
     {
         let room = self.room_or_same(provider, same).await;
-        if rival != Concurrency::Supersede {
+        if concurrency != Concurrency::Supersede {
             return room;
         }
         match room {

@@ -1,7 +1,9 @@
 use super::exchange::{Exchange, Served};
 use crate::{
     access::Action,
-    chat::{ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript},
+    chat::{
+        ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript, has_kind,
+    },
     dialect::{self, GivenAnswers, Problem, Refusal, Target},
     log::{Chunk, Lsn, Position, SessionId},
     store::{AnswerOutcome, SessionState, StoreError, StoredAnswer},
@@ -211,12 +213,8 @@ impl AcceptedAnswers {
 
 /// The event of this record, if it says anything of questions. Most don't, and aren't read.
 fn about_inputs(record: &[u8]) -> Option<ChatEvent> {
-    const KINDS: [&[u8]; 3] = [
-        br#"{"type":"input_request""#,
-        br#"{"type":"input_resolved""#,
-        br#"{"type":"restarted""#,
-    ];
-    let about = KINDS.iter().any(|kind| record.starts_with(kind));
+    const KINDS: [&str; 3] = ["input_request", "input_resolved", "restarted"];
+    let about = KINDS.iter().any(|kind| has_kind(record, kind));
     about.then(|| serde_json::from_slice(record).ok()).flatten()
 }
 

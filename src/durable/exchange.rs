@@ -84,7 +84,7 @@ where
     if head.method == Method::OPTIONS
         && let Route::Known(Intent::Options { allow }) = config.dialect.route(head)?
     {
-        let answer = config.dialect.answer(&ResponseData::Options { allow });
+        let answer = config.dialect.respond(&ResponseData::Options { allow });
         return Ok(answer.map(SessionBody::document));
     }
     let owner = match config.access.identify(head).await {
@@ -113,7 +113,7 @@ where
                 &exchange.config.service,
                 exchange.config.dialect.name(),
                 exchange.owner.as_ref(),
-                start.same.as_deref().unwrap_or(&raw),
+                start.identity.as_deref().unwrap_or(&raw),
             );
             let extensions = std::mem::take(&mut head.extensions);
             exchange.start(*start, digest, extensions, provider).await
@@ -138,7 +138,7 @@ impl Exchange {
     pub(super) fn answer(&self, answer: &ResponseData<'_>) -> Response<SessionBody> {
         self.config
             .dialect
-            .answer(answer)
+            .respond(answer)
             .map(SessionBody::document)
     }
 
@@ -158,8 +158,8 @@ impl Exchange {
     ) -> SessionView<'a> {
         SessionView::new(session.id(), status, tail)
             .event_bytes(self.config.sessions.limits().event_bytes)
-            .of_chat(session.info().chat.as_ref())
-            .mounted(self.mount.as_ref().map(MountPath::as_str))
+            .chat(session.info().chat.as_ref())
+            .mount(self.mount.as_ref().map(MountPath::as_str))
     }
 
     pub(super) fn view_of<'a>(
@@ -169,8 +169,8 @@ impl Exchange {
     ) -> SessionView<'a> {
         SessionView::new(id, state.status, state.tail)
             .event_bytes(self.config.sessions.limits().event_bytes)
-            .of_chat(state.info.chat.as_ref())
-            .mounted(self.mount.as_ref().map(MountPath::as_str))
+            .chat(state.info.chat.as_ref())
+            .mount(self.mount.as_ref().map(MountPath::as_str))
     }
 
     pub(super) async fn allows(&self, action: Action, session: Option<SessionRef<'_>>) -> bool {

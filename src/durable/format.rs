@@ -33,7 +33,7 @@ impl Format for ChatFormat {
 impl Sessions {
     /// A builder of chat sessions that live in `store`.
     pub fn builder(store: impl Store) -> SessionsBuilder {
-        Self::with_format(store, ChatFormat::new())
+        SessionsBuilder::new(store, ChatFormat::new())
     }
 
     /// Chat sessions that live in the memory of this process, with the default limits.
@@ -50,13 +50,13 @@ impl Sessions {
 fn event(ending: &Ending) -> ChatEvent {
     let error = |code, message: &str, recoverable| {
         ErrorEvent::new(code, message)
-            .with_recoverable(recoverable)
+            .recoverable(recoverable)
             .into()
     };
     match ending {
         Ending::Complete => Complete::new().into(),
         Ending::Aborted { reason } => match reason {
-            Some(reason) => Aborted::new().with_reason(&**reason).into(),
+            Some(reason) => Aborted::new().reason(&**reason).into(),
             None => Aborted::new().into(),
         },
         Ending::Idle => error(

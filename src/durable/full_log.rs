@@ -39,7 +39,7 @@ impl Exchange {
         let Some(session) = self.find(&whole.session, Action::Read).await? else {
             return Ok(self.answer(&ResponseData::Idle));
         };
-        let until = if whole.wait {
+        let until = if whole.wait_for_end {
             ReadUntil::End
         } else {
             ReadUntil::Now
@@ -55,7 +55,7 @@ impl Exchange {
         started: bool,
     ) -> Served {
         let log = log(session, until).await?;
-        Ok(self.answer(&ResponseData::Whole {
+        Ok(self.answer(&ResponseData::FullLog {
             session: self.view(session, log.status, log.tail),
             records: &log.records,
             started,

@@ -156,7 +156,7 @@ where
     fn layer(&self, provider: S) -> DurableService<S> {
         let restarter = ProviderRecovery::new(&self.config, provider.clone());
         let service = self.config.service.clone();
-        self.config.sessions.carry_on(service, restarter);
+        self.config.sessions.on_recovery(service, restarter);
         DurableService::new(Arc::new(self.config.clone()), provider)
     }
 }

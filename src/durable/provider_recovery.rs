@@ -56,7 +56,7 @@ where
     S::Response: TryStream<Ok = ChatEvent> + Send,
     <S::Response as TryStream>::Error: Into<BoxError>,
 {
-    fn considers(&self, orphan: &SessionState) -> bool {
+    fn accepts(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
         let may_go_on = match recovery.policy {
             RecoveryPolicy::Fail => false,
@@ -67,7 +67,7 @@ where
             && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_go_on)
     }
 
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let decided = match request(&orphan) {
                 Ok((request, notes)) => self.decide(&orphan, request, notes).await,
@@ -170,7 +170,7 @@ impl<S> ProviderRecovery<S> {
         });
         let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
         let mut on =
-            Continuation::with(HookedSource::new(Box::pin(source), books.clone())).inbox(inbox);
+            Continuation::new(HookedSource::new(Box::pin(source), books.clone())).inbox(inbox);
         on.first = first;
         match books {
             None => on,
@@ -185,9 +185,8 @@ impl<S> ProviderRecovery<S> {
 /// The request as it was stored, with whom it serves, and its notes.
 fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
     let (mut request, notes) = restore(&orphan.request)?;
-    request.session_id = Some(orphan.id().as_str().into());
-    let owner = orphan.info().owner.as_ref();
-    request.owner = owner.map(|owner| owner.as_str().into());
+    request.session_id = Some(orphan.id().clone());
+    request.owner = orphan.info().owner.clone();
     Ok((request, notes))
 }
 

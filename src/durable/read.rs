@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{Page, Read, Refusal, ResponseData},
+    dialect::{Page, Read, ReadFrom, Refusal, ResponseData},
     log::{Chunk, Lsn, Position},
     session::{ReadError, Session},
 };
@@ -18,11 +18,7 @@ impl Exchange {
         let Some(session) = self.find(&read.session, Action::Read).await? else {
             return Ok(self.answer(&ResponseData::Idle));
         };
-        let after = if read.from_now {
-            self.tail(&session).await?
-        } else {
-            read.after
-        };
+        let after = self.position(&session, read.from).await?;
         self.reply(read.encoder)
             .after(after)
             .inclusive(read.inclusive)
@@ -30,8 +26,11 @@ impl Exchange {
             .await
     }
 
-    /// The end of a session's log by now.
-    async fn tail(&self, session: &Session) -> Result<Position, Refusal> {
+    /// Returns the position after which a read begins.
+    async fn position(&self, session: &Session, from: ReadFrom) -> Result<Position, Refusal> {
+        if let ReadFrom::After(position) = from {
+            return Ok(position);
+        }
         let tail = match self.config.sessions.state(session.id()).await {
             Ok(state) => state.tail,
             Err(error) => return Err(self.absent(session.id(), Action::Read, &error).await),
@@ -48,17 +47,15 @@ impl Exchange {
     }
 
     /// A page of a session.
-    pub(super) async fn page(&self, mut page: Page, head_only: bool) -> Served {
+    pub(super) async fn page(&self, page: Page, head_only: bool) -> Served {
         let Some(session) = self.find(&page.session, Action::Read).await? else {
             return Ok(self.answer(&ResponseData::Idle));
         };
-        if page.from_now {
-            page.after = self.tail(&session).await?;
-        }
-        let refused = |error: ReadError| refusals::read(&error, page.after);
-        let mut reader = session.reader(page.after).await.map_err(refused)?;
-        let known = if page.folding {
-            up_to(&session, page.after.lsn).await.map_err(refused)?
+        let after = self.position(&session, page.from).await?;
+        let refused = |error: ReadError| refusals::read(&error, after);
+        let mut reader = session.reader(after).await.map_err(refused)?;
+        let known = if page.include_known {
+            up_to(&session, after.lsn).await.map_err(refused)?
         } else {
             Vec::new()
         };
@@ -81,12 +78,12 @@ impl Exchange {
             }
         }
         // Who asks for nothing of it hasn't had it.
-        let had_all = records.is_empty() && reader.at_end() && !page.from_now;
+        let had_all = records.is_empty() && reader.at_end() && page.from != ReadFrom::Now;
         if had_all {
             // The client has had it all: this is where the session learns so, if it hasn't yet.
             let _ = reader.next().await;
         }
-        let next = records.chunks.last().map_or(page.after, |chunk| {
+        let next = records.chunks.last().map_or(after, |chunk| {
             Position::tagged(chunk.last(), chunk.epoch().tag())
         });
         let session = self.view(&session, reader.status(), reader.tail());
@@ -95,7 +92,7 @@ impl Exchange {
             known: &known,
             records: &records.chunks,
             next,
-            memo: &page.memo,
+            context: &page.context,
         }))
     }
 }

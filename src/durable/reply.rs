@@ -122,12 +122,12 @@ impl Reply {
         let mut reader = session.reader(self.after).await.map_err(refused)?;
         let view = SessionView::new(session.id(), reader.status(), reader.tail())
             .event_bytes(self.event_bytes)
-            .of_chat(session.info().chat.as_ref())
-            .mounted(self.mount.as_ref().map(MountPath::as_str));
+            .chat(session.info().chat.as_ref())
+            .mount(self.mount.as_ref().map(MountPath::as_str));
         if reader.at_end() && !self.inclusive {
             // The client has had it all: this is where the session learns so, if it hasn't yet.
             let _ = reader.next().await;
-            let answer = self.dialect.answer(&ResponseData::AtEnd {
+            let answer = self.dialect.respond(&ResponseData::AtEnd {
                 session: view,
                 at: reader.position(),
                 encoder: &*self.encoder,
@@ -143,7 +143,7 @@ impl Reply {
                 self.after.lsn
             };
         }
-        let head = self.dialect.answer(&ResponseData::Stream {
+        let head = self.dialect.respond(&ResponseData::Stream {
             session: view,
             encoder: &*self.encoder,
             after: self.after,

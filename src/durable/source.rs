@@ -152,7 +152,7 @@ where
             let mark = match outcome(&event) {
                 Some(outcome) => Mark::Terminal(outcome),
                 None if waits(this.open, &event) => Mark::Waiting,
-                None if event.precedes_effects() => Mark::Barrier,
+                None if event.is_barrier() => Mark::Barrier,
                 None => Mark::Event,
             };
             if let Mark::Terminal(_) = mark {
@@ -242,7 +242,7 @@ fn failure(error: &BoxError) -> ChatEvent {
         next = this.source();
     }
     ErrorEvent::new(ErrorCode::Provider, "The provider failed. Try again.")
-        .with_recoverable(true)
+        .recoverable(true)
         .into()
 }
 
@@ -329,7 +329,7 @@ mod tests {
     async fn what_tools_do_waits_until_it_is_known_that_they_are_to() {
         let call = ToolCall::new("1", "pay", serde_json::json!({}));
         let begun = ToolProgress::new("1", "pay");
-        let half = begun.clone().with_progress(0.5, None);
+        let half = begun.clone().progress(0.5, None);
         let said = vec![
             Ok(ChatEvent::tool_calls([call])),
             Ok(begun.into()),

@@ -56,7 +56,7 @@ impl Exchange {
     {
         self.config.open.admit(&mut start.request)?;
         let named = match &start.naming {
-            SessionNaming::Ours => SessionId::random(),
+            SessionNaming::Generated => SessionId::random(),
             SessionNaming::Prefixed(prefix) => SessionId::random_after(prefix),
             SessionNaming::Client(id) => id.clone(),
             SessionNaming::Key(key) => self.id_of(key, 0),
@@ -70,7 +70,7 @@ impl Exchange {
         if let Some(answers) = &start.answers
             && let Some((session, taken)) = self.answered(start.chat.as_ref(), answers).await?
         {
-            return match start.answering {
+            return match start.response_mode {
                 ResponseMode::Stream(encoder) => {
                     let reply = self.reply(encoder).after(taken.after);
                     reply.answered(taken.inputs).with(&session).await
@@ -83,29 +83,30 @@ impl Exchange {
         let rivals: Vec<_> = unstopped(&running).cloned().collect();
         let id = match self.place(&start.naming, named, digest, &rivals).await? {
             ResolvedId::Taken(session) => {
-                return self.begin(&session, start.answering, false).await;
+                return self.begin(&session, start.response_mode, false).await;
             }
             ResolvedId::Free(id) => id,
         };
-        if start.rival == Concurrency::Refuse && !rivals.is_empty() {
+        if start.concurrency == Concurrency::Refuse && !rivals.is_empty() {
             return Err(refusals::chat_busy());
         }
         let may_exist = !matches!(
             start.naming,
-            SessionNaming::Ours | SessionNaming::Prefixed(_)
+            SessionNaming::Generated | SessionNaming::Prefixed(_)
         );
         let same = may_exist.then_some((&id, digest));
-        let room = self.take_room(&mut provider, same, start.rival, &running);
+        let room = self.take_room(&mut provider, same, start.concurrency, &running);
         let permit = match room.await? {
             Admission::Free(permit) => permit,
-            Admission::Same(session) => return self.begin(&session, start.answering, false).await,
+            Admission::Same(session) => {
+                return self.begin(&session, start.response_mode, false).await;
+            }
         };
-        let answering = std::mem::replace(&mut start.answering, ResponseMode::Document);
+        let mode = std::mem::replace(&mut start.response_mode, ResponseMode::Document);
         let started = self
             .create(permit, id, start, digest, extensions, provider)
             .await?;
-        self.begin(&started.session, answering, started.created)
-            .await
+        self.begin(&started.session, mode, started.created).await
     }
 
     /// Leaves out what can be spared of notes that wouldn't fit into the first record.
@@ -179,11 +180,13 @@ impl Exchange {
     /// The other sessions of the conversation that run, if this start goes by them.
     async fn rivals(&self, start: &Start) -> Result<Vec<Listed>, Refusal> {
         let attaches = match &start.naming {
-            SessionNaming::Key(key) => key.when_again() != KeyReuse::Never,
-            SessionNaming::Ours | SessionNaming::Prefixed(_) | SessionNaming::Client(_) => false,
+            SessionNaming::Key(key) => key.key_reuse() != KeyReuse::Never,
+            SessionNaming::Generated | SessionNaming::Prefixed(_) | SessionNaming::Client(_) => {
+                false
+            }
         };
         match &start.chat {
-            Some(chat) if attaches || start.rival != Concurrency::Ignore => {
+            Some(chat) if attaches || start.concurrency != Concurrency::Allow => {
                 self.running(chat).await
             }
             _ => Ok(Vec::new()),
@@ -199,7 +202,9 @@ impl Exchange {
         rivals: &[Listed],
     ) -> Result<ResolvedId, Refusal> {
         let key = match naming {
-            SessionNaming::Ours | SessionNaming::Prefixed(_) => return Ok(ResolvedId::Free(named)),
+            SessionNaming::Generated | SessionNaming::Prefixed(_) => {
+                return Ok(ResolvedId::Free(named));
+            }
             SessionNaming::Client(_) => {
                 let there = self.existing(&named, digest).await?;
                 return Ok(there.map_or(ResolvedId::Free(named), ResolvedId::Taken));
@@ -218,14 +223,14 @@ impl Exchange {
                 Ok(Some(session)) => session,
                 Ok(None) => return Ok(ResolvedId::Free(id)),
                 Err(gone)
-                    if gone.problem == Problem::Gone && key.when_again() != KeyReuse::Never =>
+                    if gone.problem == Problem::Gone && key.key_reuse() != KeyReuse::Never =>
                 {
                     continue;
                 }
                 Err(refusal) => return Err(refusal),
             };
             let outcome = session.status().outcome();
-            let attaches = match (key.when_again(), outcome) {
+            let attaches = match (key.key_reuse(), outcome) {
                 (KeyReuse::Never, _) | (KeyReuse::UnlessComplete, Some(Outcome::Complete)) => true,
                 // One that was stopped is as good as ended.
                 (_, None) => self.state(&id, Action::Start).await?.abort.is_none(),
@@ -292,8 +297,8 @@ impl Exchange {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
-        request.session_id = Some(id.as_str().into());
-        request.owner = self.owner.as_ref().map(|owner| owner.as_str().into());
+        request.session_id = Some(id.clone());
+        request.owner = self.owner.clone();
         request.extensions = extensions;
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
@@ -340,8 +345,8 @@ impl Exchange {
     }
 
     /// The answer to a start: the stream from its beginning, or a document.
-    async fn begin(&self, session: &Session, answering: ResponseMode, started: bool) -> Served {
-        match answering {
+    async fn begin(&self, session: &Session, mode: ResponseMode, started: bool) -> Served {
+        match mode {
             ResponseMode::Stream(encoder) => {
                 self.reply(encoder).started(started).with(session).await
             }
@@ -349,8 +354,8 @@ impl Exchange {
                 let session = self.view(session, session.status(), session.tail());
                 Ok(self.answer(&ResponseData::Document { session, started }))
             }
-            ResponseMode::SoFar => self.document(session, ReadUntil::Begun, started).await,
-            ResponseMode::Whole => self.document(session, ReadUntil::End, started).await,
+            ResponseMode::CurrentLog => self.document(session, ReadUntil::Begun, started).await,
+            ResponseMode::FullLog => self.document(session, ReadUntil::End, started).await,
         }
     }
 }

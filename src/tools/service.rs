@@ -7,7 +7,7 @@ use std::{
 use futures_core::TryStream;
 use tower_service::Service;
 
-use super::{ToolFuture, conversation::Conversation, layer::ToolConfig};
+use super::{ToolFuture, config::ToolConfig, conversation::Conversation};
 use crate::{
     BoxError,
     chat::{ChatEvent, ChatRequest},
@@ -26,8 +26,8 @@ impl<S> ToolService<S> {
     }
 }
 
-/// Ready when the provider within is. That one is asked again for each round of tools; what it needs
-/// to be ready then, the stream waits for.
+/// Ready when the inner provider is. The inner provider is called again for each turn; the stream
+/// waits until it is ready.
 impl<S> Service<ChatRequest> for ToolService<S>
 where
     S: Service<ChatRequest> + Clone,
@@ -44,11 +44,11 @@ where
     }
 
     fn call(&mut self, request: ChatRequest) -> ToolFuture<S> {
-        // The one that was polled is ready, its clone may not be.
+        // Only the polled service is ready, not its clone.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         let mut conversation = Conversation::new(Arc::clone(&self.config), request);
-        let call = (!conversation.runs_tools()).then(|| inner.call(conversation.turn()));
+        let call = (!conversation.runs_tools()).then(|| inner.call(conversation.next_request()));
         ToolFuture::new(inner, conversation, call)
     }
 }

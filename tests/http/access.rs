@@ -126,7 +126,7 @@ async fn an_owner_has_all_of_it_and_a_stranger_may_not_take_the_id() {
     };
     assert_eq!(send(server.addr, start("ann")).await.status(), 200);
     let call = calls.next().await;
-    assert_eq!(call.request.owner.as_deref(), Some("ann"));
+    assert_eq!(call.request.owner, Some("ann".into()));
     let taken = send(server.addr, start("ben")).await.whole().await;
     assert_eq!(taken.status(), 409);
     for request in requests(&id("anns")) {
@@ -299,7 +299,7 @@ async fn the_applications_own_answer_stands_and_its_policy_sees_the_chat() {
     assert_eq!(send(server.addr, start("closed")).await.status(), 403);
     assert_eq!(send(server.addr, start("open")).await.status(), 200);
     let call = calls.next().await;
-    assert_eq!(call.request.chat_id.as_deref(), Some("open"));
+    assert_eq!(call.request.chat_id, Some("open".into()));
     assert_eq!(call.request.extensions.get(), Some(&7_u8));
     assert!(calls.none().await);
 }

@@ -131,8 +131,8 @@ async fn the_whole_text_is_left_out_of_complete_where_it_would_pass_the_limit() 
     let complete = |content: usize| {
         ChatEvent::from(
             Complete::new()
-                .with_text("a".repeat(content))
-                .with_finish_reason(FinishReason::Length),
+                .text("a".repeat(content))
+                .finish_reason(FinishReason::Length),
         )
     };
     let envelope = complete(0).to_json().len();

@@ -309,7 +309,7 @@ async fn what_a_newer_server_wrote_is_refused_and_another_server_may_answer() {
 async fn a_stream_whose_store_is_lost_says_so_and_fails() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone())
-        .patience(Duration::from_millis(50))
+        .outage_timeout(Duration::from_millis(50))
         .build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
     for (accept, notice) in [

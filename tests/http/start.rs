@@ -164,8 +164,8 @@ async fn a_provider_learns_whom_it_serves_and_only_what_is_open() {
     });
     let answer = send(server.addr, post(MOUNT, &body)).await;
     let call = calls.next().await;
-    assert_eq!(call.request.session_id.as_deref(), Some(&*answer.id()));
-    assert_eq!(call.request.chat_id.as_deref(), Some("c-1"));
+    assert_eq!(call.request.session_id.unwrap().as_str(), answer.id());
+    assert_eq!(call.request.chat_id, Some("c-1".into()));
     assert!(call.request.extra.is_empty());
     let state = server
         .sessions

@@ -16,7 +16,7 @@ mod taking_over;
 
 use std::time::Duration;
 
-use support::Words;
+use support::TextFormat;
 use unbroken::{
     log::SessionId,
     session::{Retention, Sessions, SessionsBuilder},
@@ -24,7 +24,7 @@ use unbroken::{
 };
 
 pub(crate) fn builder() -> SessionsBuilder {
-    Sessions::with_format(Memory::new(), Words)
+    SessionsBuilder::new(Memory::new(), TextFormat)
 }
 
 /// Sessions that are forgotten as soon as a reader had it all and none is left.

@@ -1,7 +1,6 @@
-//! The methods of a store that a test's own store hands on as they are.
+//! A macro for the `Store` methods that a test's store delegates to an inner one.
 
-/// Writes the named methods of [`Store`](unbroken::store::Store), each as a call of the same method
-/// on a field.
+/// Implements the named methods of [`Store`](unbroken::store::Store) by calls on a field.
 macro_rules! delegate {
     ($field:ident: $($method:ident),* $(,)?) => { $(delegate!(@$field $method);)* };
     (@$field:ident durability) => {

@@ -66,7 +66,7 @@ async fn with_answers(
         if let ChatEvent::InputRequest(asked) = &event
             && let Some(answer) = given.next()
         {
-            answers.give(asked.input_id.clone(), answer).unwrap();
+            answers.submit(asked.input_id.clone(), answer).unwrap();
         }
         events.push(event);
     }
@@ -117,7 +117,7 @@ async fn an_approved_call_runs() {
     assert_eq!(request.call_id.as_deref(), Some("1"));
     assert_eq!(request.tool_name.as_deref(), Some("pay"));
     assert_eq!(request.params, Some(json!({"sum": 70})));
-    assert_eq!(request.timeout_ms, Some(30_000));
+    assert_eq!(request.timeout, Some(Duration::from_secs(30)));
     assert_eq!(resolved(&events), [InputOutcome::Accept]);
     assert_eq!(paid.load(SeqCst), 1);
 }
@@ -183,7 +183,7 @@ async fn nothing_runs_before_whoever_keeps_the_log_has_the_approval() {
         }
     };
     answers
-        .give(request.input_id.clone(), InputAnswer::accept(Value::Null))
+        .submit(request.input_id.clone(), InputAnswer::accept(Value::Null))
         .unwrap();
     let next = stream.next().await.unwrap().unwrap();
     assert_eq!(
@@ -215,7 +215,7 @@ async fn the_time_that_people_take_is_not_the_tools() {
         if let ChatEvent::InputRequest(asked) = &event {
             tokio::time::sleep(Duration::from_secs(200)).await;
             let said = InputAnswer::accept(json!("Ada"));
-            answers.give(asked.input_id.clone(), said).unwrap();
+            answers.submit(asked.input_id.clone(), said).unwrap();
         }
         events.push(event);
     }
@@ -232,7 +232,7 @@ async fn a_tool_asks_until_it_likes_the_answer() {
         let seat = json!({"type": "string", "pattern": "^[0-9]+[A-F]$"});
         let mut question = "Which seat?";
         loop {
-            let asked = Question::new(question).with_schema(seat.clone());
+            let asked = Question::new(question).schema(seat.clone());
             match call.ask(asked).await?.as_str() {
                 Some("13A") => question = "There is no row 13. Which seat?",
                 seat => return Ok(json!({"seat": seat})),
@@ -365,7 +365,7 @@ async fn two_calls_ask_at_once_and_each_gets_its_own_answer() {
                 } else {
                     yes
                 };
-                answers.give(id, said).unwrap();
+                answers.submit(id, said).unwrap();
             }
         }
     }
@@ -399,7 +399,7 @@ async fn another_question_than_the_one_that_was_answered_before_is_asked_and_res
         if let ChatEvent::InputRequest(asked) = &event
             && resolved(&before).is_empty()
         {
-            answers.give(asked.input_id.clone(), yes(0)).unwrap();
+            answers.submit(asked.input_id.clone(), yes(0)).unwrap();
         }
         before.push(event);
     }
@@ -410,14 +410,14 @@ async fn another_question_than_the_one_that_was_answered_before_is_asked_and_res
     let answers = InputAnswers::new();
     again.inputs = answers.inputs();
     let open = asked(&before)[1].input_id.clone();
-    answers.give(open, yes(1)).unwrap();
+    answers.submit(open, yes(1)).unwrap();
     let mut stream = start(&layer, &model, again).await;
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
         let event = event.unwrap();
         if let ChatEvent::InputRequest(asked) = &event {
             assert_eq!(asked.message, "Run 1?");
-            answers.give(asked.input_id.clone(), yes(2)).unwrap();
+            answers.submit(asked.input_id.clone(), yes(2)).unwrap();
         }
         events.push(event);
     }

@@ -24,14 +24,14 @@ async fn what_a_tool_gives_goes_to_the_model_and_into_the_answer() {
             ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 1}))]),
             ChatEvent::tool_result("1", "wait", r#"{"waited":1}"#),
             ChatEvent::text("Done."),
-            Complete::new().with_usage(Usage::new(20, 4)).into(),
+            Complete::new().usage(Usage::new(20, 4)).into(),
         ]
     );
     assert_eq!(
         model.last().messages,
         [
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([call("1", "wait", json!({"seconds": 1}))]),
+            Message::assistant("").tool_calls([call("1", "wait", json!({"seconds": 1}))]),
             Message::tool("1", r#"{"waited":1}"#),
         ]
     );
@@ -227,7 +227,7 @@ async fn no_two_calls_have_one_id() {
     let mut request = request();
     request.messages.insert(
         0,
-        Message::assistant("").with_tool_calls([call("1-2", "wait", json!({}))]),
+        Message::assistant("").tool_calls([call("1-2", "wait", json!({}))]),
     );
     let layer = ToolLayer::new(Counted::default().tools());
     let events = answer(&layer, &model, request).await.unwrap();
@@ -323,7 +323,7 @@ async fn a_tool_knows_whom_it_serves() {
     let model = Model::calling([call("1", "who", json!({}))]);
     let mut request = request();
     request.owner = Some("ada".into());
-    request.session_id = Some("s".into());
+    request.session_id = Some("session-of-ada-0000001".parse().unwrap());
     request.chat_id = Some("c".into());
     request.extensions.insert("paid");
     let events = answer(&ToolLayer::new(tools), &model, request)
@@ -331,13 +331,17 @@ async fn a_tool_knows_whom_it_serves() {
         .unwrap();
     assert_eq!(
         events[1],
-        ChatEvent::tool_result("1", "who", "ada s c Some(\"paid\") who 1")
+        ChatEvent::tool_result(
+            "1",
+            "who",
+            "ada session-of-ada-0000001 c Some(\"paid\") who 1"
+        )
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_model_that_says_all_at_the_end_of_its_turn_is_heard_in_each() {
-    let whole = |text: &str| ChatEvent::from(Complete::new().with_text(text));
+    let whole = |text: &str| ChatEvent::from(Complete::new().text(text));
     let calls = ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 0}))]);
     let model = Model::new([vec![calls, whole("Let me see. ")], vec![whole("Seen.")]]);
     let layer = ToolLayer::new(Counted::default().tools());

@@ -32,7 +32,7 @@ fn follow_up(first: &ChatRequest, events: &[ChatEvent], output: &Value) -> ChatR
     next.messages.clone_from(&state.messages);
     let turn = Message::assistant(&state.assistant_content);
     next.messages
-        .push(turn.with_tool_calls(state.tool_calls.clone()));
+        .push(turn.tool_calls(state.tool_calls.clone()));
     for result in &state.server_tool_results {
         next.messages
             .push(Message::tool(&result.id, &result.content));
@@ -99,7 +99,7 @@ async fn a_tool_that_the_client_brought_is_handed_over_and_the_next_request_goes
         model.last().messages,
         [
             Message::user("Hi"),
-            Message::assistant("Let me see. ").with_tool_calls([call(
+            Message::assistant("Let me see. ").tool_calls([call(
                 "1",
                 "place",
                 json!({"exact": true})
@@ -135,7 +135,7 @@ async fn the_servers_tools_of_the_turn_run_before_the_client_goes_on() {
     let next = follow_up(&first, &events, &json!("Oslo"));
     answer(&layer, &model, next).await.unwrap();
     let told = model.last().messages;
-    assert_eq!(told[1], Message::assistant("").with_tool_calls(turn));
+    assert_eq!(told[1], Message::assistant("").tool_calls(turn));
     assert_eq!(told[2], Message::tool("2", r#"{"waited":1}"#));
     assert_eq!(told[3], Message::tool_failed("3", "the tool failed"));
     assert_eq!(told[4], Message::tool("1", "Oslo"));
@@ -280,7 +280,7 @@ async fn a_client_need_not_repeat_the_turn_nor_send_messages() {
     assert_eq!(
         model.last().messages,
         [
-            Message::assistant("").with_tool_calls([call("1", "place", Value::Null)]),
+            Message::assistant("").tool_calls([call("1", "place", Value::Null)]),
             Message::tool("1", "Oslo"),
         ]
     );
@@ -294,7 +294,7 @@ async fn calls_that_the_client_says_nothing_of_are_answered_for_it() {
     let turn = [call("1", "place", json!({})), call("2", "place", json!({}))];
     request
         .messages
-        .push(Message::assistant("").with_tool_calls(turn));
+        .push(Message::assistant("").tool_calls(turn));
     request.isomorphic_client_outputs =
         vec![IsomorphicClientOutput::new("1", "place", json!("Oslo"))];
     let events = answer(&layer, &model, request).await.unwrap();

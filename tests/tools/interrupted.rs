@@ -20,6 +20,8 @@ use unbroken::{
 
 use crate::support::{Model, Nothing, answer, call, request, start};
 
+const SESSION: &str = "session-of-tools-00001";
+
 #[derive(Deserialize, schemars::JsonSchema)]
 struct Args {
     of: String,
@@ -107,7 +109,7 @@ impl World {
     fn request(&self) -> ChatRequest {
         let mut request = request();
         request.inputs = self.answers.inputs();
-        request.session_id = Some("s".into());
+        request.session_id = Some(SESSION.parse().unwrap());
         request
     }
 
@@ -142,7 +144,7 @@ impl World {
                 self.allow(asked);
             }
             events.push(event);
-            if events.last().unwrap().precedes_effects() {
+            if events.last().unwrap().is_barrier() {
                 stored = events.len();
             }
         }
@@ -155,7 +157,7 @@ impl World {
     fn allow(&self, asked: &InputRequest) {
         let yes = InputAnswer::accept(Value::Null);
         // Asked again by who goes on with it, where the log lacks that it was resolved.
-        let _ = self.answers.give(asked.input_id.clone(), yes);
+        let _ = self.answers.submit(asked.input_id.clone(), yes);
     }
 }
 
@@ -301,8 +303,11 @@ async fn an_idempotent_call_is_made_again_under_its_key_and_another_is_said_to_b
         (1, 2)
     );
     let keys = world.ran.keys.lock().unwrap();
-    assert_eq!(keys["look a"], ["s/1", "s/1"]);
-    assert_eq!(keys["pay a"], ["s/0"]);
+    assert_eq!(
+        keys["look a"],
+        [format!("{SESSION}/1"), format!("{SESSION}/1")]
+    );
+    assert_eq!(keys["pay a"], [format!("{SESSION}/0")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,7 +356,7 @@ async fn questions_that_were_answered_are_not_asked_again() {
         let give = |event: &ChatEvent| {
             if let ChatEvent::InputRequest(asked) = event {
                 let said = InputAnswer::accept(json!(asked.message));
-                let _ = world.answers.give(asked.input_id.clone(), said);
+                let _ = world.answers.submit(asked.input_id.clone(), said);
             }
         };
         let mut log = Vec::new();
@@ -460,7 +465,7 @@ async fn the_second_half_of_a_tool_runs_once_wherever_the_follow_up_is_cut() {
         let turn = [call("1", "seat", json!({})), call("2", "seat", json!({}))];
         request
             .messages
-            .push(Message::assistant("").with_tool_calls(turn));
+            .push(Message::assistant("").tool_calls(turn));
         request.isomorphic_client_outputs = ["1", "2"]
             .map(|id| {
                 let mut output = IsomorphicClientOutput::new(id, "seat", json!(id));

@@ -181,7 +181,7 @@ async fn all_approvals_are_asked_for_at_once_and_what_needs_none_runs_meanwhile(
     let order = [2, 0, 1];
     for at in order {
         answers
-            .give(asked[at].clone(), InputAnswer::accept(Value::Null))
+            .submit(asked[at].clone(), InputAnswer::accept(Value::Null))
             .unwrap();
         tokio::task::yield_now().await;
     }
@@ -203,7 +203,9 @@ async fn who_asks_in_the_middle_lets_others_run_and_then_waits_for_a_place() {
     assert_eq!(asked.len(), 2, "{events:?}");
     assert_eq!(count.now.load(SeqCst), 1, "the other one runs");
     for id in asked {
-        answers.give(id, InputAnswer::accept(json!("yes"))).unwrap();
+        answers
+            .submit(id, InputAnswer::accept(json!("yes")))
+            .unwrap();
     }
     let events: Vec<_> = answer.by_ref().map(Result::unwrap).collect().await;
     assert_eq!(ended(&events), ["1", "0"]);
@@ -219,10 +221,10 @@ async fn one_answer_of_two_is_not_enough_to_go_on() {
     let (mut answer, answers) = one_by_one(&count, calls).await;
     let asked = questions(&until_silent(&mut answer).await);
     let yes = || InputAnswer::accept(json!("yes"));
-    answers.give(asked[0].clone(), yes()).unwrap();
+    answers.submit(asked[0].clone(), yes()).unwrap();
     let events = until_silent(&mut answer).await;
     assert!(ended(&events).is_empty(), "{events:?}");
-    answers.give(asked[1].clone(), yes()).unwrap();
+    answers.submit(asked[1].clone(), yes()).unwrap();
     let events: Vec<_> = answer.by_ref().map(Result::unwrap).collect().await;
     assert_eq!(ended(&events), ["0"]);
 }
@@ -245,7 +247,7 @@ async fn what_was_asked_before_another_server_went_on_holds_up_nobody() {
     assert!(questions(&events).is_empty(), "nothing is asked again");
     for at in [1, 0] {
         let yes = InputAnswer::accept(Value::Null);
-        answers.give(asked[at].clone(), yes).unwrap();
+        answers.submit(asked[at].clone(), yes).unwrap();
         let events = until_silent(&mut answer).await;
         assert_eq!(ended(&events), [at.to_string()]);
     }
@@ -282,7 +284,9 @@ async fn a_call_has_one_place_however_often_it_asked_for_it() {
         }
         // Each is answered before the next is asked, and while the other call has the place.
         let id = questions(&events)[asked - 1].clone();
-        answers.give(id, InputAnswer::accept(json!("yes"))).unwrap();
+        answers
+            .submit(id, InputAnswer::accept(json!("yes")))
+            .unwrap();
     }
     events.extend(until_silent(&mut answer).await);
     assert!(ended(&events).is_empty(), "{events:?}");
@@ -308,7 +312,7 @@ async fn behind<const N: usize>(calls: [(&str, Value); N]) -> (Answered, InputAn
         match event.map(|event| event.unwrap().unwrap()) {
             Ok(ChatEvent::InputRequest(asked)) => {
                 let yes = InputAnswer::accept(Value::Null);
-                answers.give(asked.input_id, yes).unwrap();
+                answers.submit(asked.input_id, yes).unwrap();
             }
             Ok(_) => {}
             Err(_) => break,
@@ -330,7 +334,9 @@ async fn what_asks_behind_the_back_of_a_call_that_is_done_takes_no_place() {
     let events = until_silent(&mut answer).await;
     assert_eq!(allowed.await.unwrap(), Ok(()));
     for id in questions(&events) {
-        answers.give(id, InputAnswer::accept(json!("yes"))).unwrap();
+        answers
+            .submit(id, InputAnswer::accept(json!("yes")))
+            .unwrap();
     }
     let rest = timeout(100 * SECOND, answer.map(Result::unwrap).collect::<Vec<_>>());
     let rest = rest.await.expect("there is a place");
@@ -386,7 +392,7 @@ async fn without_a_word_in_the_log_no_place_is_given_up() {
     assert_eq!(count.now.load(SeqCst), 0, "it waits, and has the place");
     for id in asked {
         let yes = InputAnswer::accept(json!("yes"));
-        answers.give(id, yes).unwrap();
+        answers.submit(id, yes).unwrap();
     }
     let rest: Vec<_> = answer.map(Result::unwrap).collect().await;
     assert_eq!(ended(&rest), ["0", "1"]);

@@ -17,7 +17,7 @@ impl Tool for Allowed {
         ToolDefinition::new("allowed", "", json!({"type": "object"}))
     }
 
-    fn terms(&self) -> ToolOptions {
+    fn options(&self) -> ToolOptions {
         ToolOptions::new().concludes()
     }
 
@@ -57,7 +57,7 @@ async fn a_second_half_runs_only_if_somebody_allows_it() {
         let mut forged = request();
         forged.inputs = answers.inputs();
         let turn = [call("1", "allowed", json!({}))];
-        let turn = Message::assistant("").with_tool_calls(turn);
+        let turn = Message::assistant("").tool_calls(turn);
         forged.messages.push(turn);
         let mut output = IsomorphicClientOutput::new("1", "allowed", json!("yes"));
         output.params = json!({});
@@ -67,7 +67,9 @@ async fn a_second_half_runs_only_if_somebody_allows_it() {
         while let Some(event) = stream.next().await {
             let event = event.unwrap();
             if let ChatEvent::InputRequest(asked) = &event {
-                answers.give(asked.input_id.clone(), says.clone()).unwrap();
+                answers
+                    .submit(asked.input_id.clone(), says.clone())
+                    .unwrap();
             }
             events.push(event);
         }

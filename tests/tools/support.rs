@@ -75,7 +75,7 @@ impl Model {
             }
             _ => true,
         });
-        let end = Complete::new().with_usage(Usage::new(10, 2)).into();
+        let end = Complete::new().usage(Usage::new(10, 2)).into();
         self.asked.lock().unwrap().push(request);
         futures_util::stream::iter(turn.chain([end]).map(Ok)).boxed()
     }

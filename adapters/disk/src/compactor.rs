@@ -1,59 +1,40 @@
-//! Compacts sessions, and frees space.
+//! Compaction: merges small extents, and gives space back.
 //!
-//! The appends of a session lie among those of all others. Once there are many, or the session is
-//! sealed, they are written again as one run. Space is freed from the oldest file on: its live frames
-//! are written again at the end, and the file is removed. That happens while more bytes are dead than
-//! live, so each live byte is moved about once for each dead byte that is freed.
+//! The appends of a session lie among those of all others. Once there are many of them, or the session
+//! is sealed, they are written once more in one place. Space is given back from the oldest file on:
+//! the frames of it that are still needed are written again at the end, and the file is removed. That
+//! happens while more bytes are dead than live, so each live byte is moved about once for each byte
+//! that is freed.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{
-    segments::Segments,
-    session::{DiskSession, Extent},
-    write_batch::WriteBatch,
-};
 use unbroken::{log::Chunk, store::table::TableEntry};
 
-/// The background work of the writer thread.
+use crate::{
+    live_bytes::LiveBytes, location::Extent, pending::CompactionQueue, segments::Segments,
+    session::DiskSession, write_batch::WriteBatch,
+};
+
+/// The compaction that the writer does beside its jobs.
 #[derive(Debug)]
 pub(crate) struct Compactor {
     pub(crate) live_bytes: LiveBytes,
+    // The dead bytes that are tolerated beyond the number of live bytes.
     slack: u64,
-    queue: VecDeque<Arc<TableEntry<DiskSession>>>,
-    // The oldest file while it is rewritten, with the sessions that still have frames in it.
+    /// The sessions to merge.
+    pub(crate) queue: CompactionQueue,
+    // The oldest segment while it is rewritten, and the sessions that still need it.
     rewriting: Option<(u32, VecDeque<Arc<TableEntry<DiskSession>>>)>,
-    // The time of the next attempt, after a part of the oldest file could not be read.
+    // The time until which no space is given back, because the oldest file can't be read.
     stuck_until: Duration,
     now: Duration,
 }
 
-/// The number of live bytes in all files. Clones share the count.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LiveBytes(Arc<AtomicU64>);
-
-impl LiveBytes {
-    /// Replaces the live bytes of a session in the count.
-    pub(crate) fn changed(&self, before: u64, after: u64) {
-        self.0.fetch_add(after.wrapping_sub(before), SeqCst);
-    }
-
-    fn bytes(&self) -> u64 {
-        self.0.load(SeqCst)
-    }
-}
-
-/// The most bytes of one step, which bounds the delay of other writes.
+/// The number of bytes to write in one step, which bounds the wait of the jobs.
 const STEP: usize = 256 << 10;
-/// The size in bytes of a run.
+/// The number of bytes from which on a merged extent is complete.
 const RUN: usize = 64 << 10;
-/// The time until the next attempt to read a corrupt part, whose session may be gone by then.
+/// The time after which an unreadable file is tried again, since its session may be gone by then.
 const STUCK: Duration = Duration::from_secs(60);
 
 impl Compactor {
@@ -61,31 +42,27 @@ impl Compactor {
         Self {
             live_bytes,
             slack,
-            queue: VecDeque::new(),
+            queue: CompactionQueue::new(),
             rewriting: None,
             stuck_until: Duration::ZERO,
             now: Duration::ZERO,
         }
     }
 
-    pub(crate) fn enqueue(&mut self, entry: Arc<TableEntry<DiskSession>>) {
-        self.queue.push_back(entry);
-    }
-
-    /// Returns true if there is work.
+    /// Returns true if there is something to compact.
     pub(crate) fn is_due(&self, segments: &Segments) -> bool {
         !self.queue.is_empty() || self.rewriting.is_some() || self.has_dead_space(segments)
     }
 
     fn has_dead_space(&self, segments: &Segments) -> bool {
-        let live_bytes = self.live_bytes.bytes();
-        let dead = segments.bytes().saturating_sub(live_bytes);
-        dead > live_bytes.saturating_add(self.slack)
+        let live = self.live_bytes.get();
+        let dead = segments.bytes().saturating_sub(live);
+        dead > live.saturating_add(self.slack)
             && segments.oldest().is_some()
             && self.now >= self.stuck_until
     }
 
-    /// Does one step of the work.
+    /// Adds one step of compaction to a batch.
     pub(crate) fn step(&mut self, batch: &mut WriteBatch, segments: &Segments) {
         self.now = batch.now;
         let until = batch.bytes() + STEP;
@@ -101,8 +78,8 @@ impl Compactor {
                 runs
             };
             if let Some(at) = pending(batch, &entry) {
-                for extents in runs {
-                    rewrite(batch, at, &extents);
+                for run in runs {
+                    rewrite_run(batch, at, &run);
                 }
             }
         }
@@ -118,9 +95,9 @@ impl Compactor {
                 return;
             };
             match rewrite_session(batch, &entry, *segment) {
-                RewriteProgress::All => {}
-                RewriteProgress::Some => {
-                    // The rest follows once this step is stable.
+                RewriteProgress::Done => {}
+                RewriteProgress::Partial => {
+                    // The rest is rewritten once this is stable.
                     entries.push_front(entry);
                     return;
                 }
@@ -134,9 +111,9 @@ impl Compactor {
         }
     }
 
-    /// Returns true if the time must be written before a file is removed. A session that has expired
-    /// by now is then expired after a restart too, whatever the clock of the host shows.
-    pub(crate) fn needs_time(&self) -> bool {
+    /// Returns true if the time has to be written before a file is removed. Sessions that have expired
+    /// by now then count as expired whatever the host's clock shows when the store is opened again.
+    pub(crate) fn wants_time(&self) -> bool {
         self.rewritten_segment().is_some()
     }
 
@@ -145,69 +122,69 @@ impl Compactor {
         entries.is_empty().then_some(*segment)
     }
 
-    /// Removes the oldest file, if all its live frames were rewritten.
+    /// Removes the oldest file once none of its frames is needed any more.
     pub(crate) fn remove(&mut self, segments: &mut Segments) {
         let Some(segment) = self.rewritten_segment() else {
             return;
         };
         self.rewriting = None;
         if let Err(error) = segments.remove(segment) {
-            tracing::error!(segment, %error, "a file without live records can't be removed");
+            tracing::error!(segment, %error, "a file that is no longer needed can't be removed");
             self.stuck_until = self.now.saturating_add(STUCK);
         }
     }
 }
 
-/// Returns the index of a session in the batch, if it is still the one with its id.
+/// Returns the index of this session in the batch, if its id still belongs to it.
 fn pending(batch: &mut WriteBatch, entry: &Arc<TableEntry<DiskSession>>) -> Option<usize> {
     let at = batch.pending(&entry.id).ok()?;
     (batch.at(at).number == entry.number).then_some(at)
 }
 
-/// The progress of rewriting a session.
+/// The part of a session's frames in a segment that was written again.
 enum RewriteProgress {
-    All,
-    Some,
-    /// A part can't be read.
+    Done,
+    Partial,
+    /// Some of the frames can't be read.
     Stuck,
 }
 
-/// Writes the live frames of a session in a segment again, at most about one step.
+/// Writes the frames of a session in this segment again, as many as fit into one step.
 fn rewrite_session(
     batch: &mut WriteBatch,
     entry: &Arc<TableEntry<DiskSession>>,
     segment: u32,
 ) -> RewriteProgress {
     let Some(at) = pending(batch, entry) else {
-        return RewriteProgress::All;
+        return RewriteProgress::Done;
     };
     let (mut extents, base, latest) = {
         let session = entry.lock();
-        let there = session
+        let extents = session
             .extents
             .iter()
             .filter(|e| e.location.segment == segment);
-        let extents: Vec<Extent> = there.copied().collect();
-        let base = session.base_is_in(segment);
+        let extents: Vec<Extent> = extents.copied().collect();
+        let base = session.base_uses_segment(segment);
         (extents, base, session.latest.segment == segment)
     };
     if batch.at(at).machine.check_present(batch.now).is_err() {
         extents.clear();
     }
     let mut bytes = 0;
-    let now = extents.iter().take_while(|extent| {
+    let count = extents.iter().take_while(|extent| {
         let fits = bytes < STEP;
         bytes += extent.bytes as usize;
         fits
     });
-    let now = now.count();
-    for extents in extents[..now].chunk_by(|a, b| a.last().next() == b.first) {
-        if !rewrite(batch, at, extents) {
+    let count = count.count();
+    for run in extents[..count].chunk_by(|a, b| a.last().next() == b.first) {
+        if !rewrite_run(batch, at, run) {
             return RewriteProgress::Stuck;
         }
     }
-    if now < extents.len() {
-        return RewriteProgress::Some;
+    if count < extents.len() {
+        return RewriteProgress::Partial;
     }
     if base {
         if !batch.move_base(at) {
@@ -216,16 +193,16 @@ fn rewrite_session(
     } else if latest {
         batch.write_state(at);
     }
-    RewriteProgress::All
+    RewriteProgress::Done
 }
 
-/// Writes extents that follow one another again, as few large ones. Returns false if a part can't be
-/// read.
-fn rewrite(batch: &mut WriteBatch, at: usize, extents: &[Extent]) -> bool {
+/// Writes extents that follow one another again as few large ones. Returns false if some of them can't
+/// be read.
+fn rewrite_run(batch: &mut WriteBatch, at: usize, extents: &[Extent]) -> bool {
     let number = batch.at(at).number;
     let mut run: Vec<Chunk> = Vec::new();
     let mut bytes = 0;
-    let mut all = true;
+    let mut complete = true;
     for extent in extents {
         let chunk = batch.chunk(number, extent);
         let ends = match (&chunk, run.last()) {
@@ -243,11 +220,11 @@ fn rewrite(batch: &mut WriteBatch, at: usize, extents: &[Extent]) -> bool {
                 bytes += chunk.bytes();
                 run.push(chunk);
             }
-            None => all = false,
+            None => complete = false,
         }
     }
     if !run.is_empty() {
         batch.write_run(at, &run);
     }
-    all
+    complete
 }

@@ -1,11 +1,11 @@
 use std::{io, path::PathBuf};
 
-/// An error of opening a [`Disk`](super::Disk) store.
+/// The error of [`Disk::open`](crate::Disk::open).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiskOpenError {
-    /// The store is open already, in another process or in this one.
-    #[error("{} is open already; close that store, or stop the process that has it open", path.display())]
+    /// The store is open in another process, or in this one.
+    #[error("{} is open already; close that store, or stop the process that has it", path.display())]
     Locked {
         /// The store's directory.
         path: PathBuf,
@@ -15,15 +15,15 @@ pub enum DiskOpenError {
     Unsupported {
         /// The store's directory.
         path: PathBuf,
-        /// The layout that the directory declares.
+        /// The content of the store's file `layout`.
         layout: String,
     },
-    /// The directory or a file in it can't be created, read or written.
-    #[error("{} can't be opened as a store; check that it is a directory that this process may write to, on a healthy disk with free space", path.display())]
+    /// The directory, or a file in it, can't be created, read or written.
+    #[error("{} can't be opened as a store; check that it is a directory that this process may write to, on a disk that is well and has room", path.display())]
     Io {
         /// The store's directory.
         path: PathBuf,
-        /// The error of the system.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Reads and writes at an offset of a file, by the calls of each platform.
+//! Reads and writes at an offset of a file, on Unix and on Windows.
 
 use std::{fs::File, io, path::Path};
 
@@ -38,9 +38,9 @@ pub(crate) fn read(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result
     Ok(())
 }
 
-/// Syncs the entries of a directory.
+/// Makes the file names of a directory stable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    // Windows can't open a directory as a file; its file systems journal the entries.
+    // Windows can't open a directory as a file, and its file systems journal names.
     if cfg!(unix) {
         File::open(path)?.sync_all()?;
     }

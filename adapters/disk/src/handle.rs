@@ -14,22 +14,25 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{
-    DiskOpenError, DiskOptions,
-    compactor::{Compactor, LiveBytes},
-    files,
-    recover::RecoveredLog,
-    segments::{SegmentFiles, Segments},
-    session::DiskSession,
-    write_batch::WriteBatch,
-    writer::{BatchAccess, DiskWriter, WriteJob},
-};
 use unbroken::store::{
     BoxFuture, StoreError,
     table::{SessionTable, StoreClock},
 };
 
-/// A store that keeps sessions in files of one directory. Clones share the sessions.
+use crate::{
+    compactor::Compactor,
+    error::DiskOpenError,
+    files,
+    live_bytes::LiveBytes,
+    options::DiskOptions,
+    recover::RecoveredLog,
+    segments::{self, SegmentFiles, Segments},
+    session::DiskSession,
+    write_batch::WriteBatch,
+    writer::{BatchAccess, DiskWriter, WriteJob},
+};
+
+/// A store in files of its own, in one directory of this host. Clones share one store.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -49,25 +52,26 @@ use unbroken::store::{
 /// # }
 /// ```
 ///
-/// All sessions share append-only files, and all writes that wait share one fsync. The directory takes
-/// at most about twice the live bytes and three files of
-/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk. The memory of
-/// an idle session does not depend on the size of its log.
+/// All sessions share files that only grow at the end, and all waiting writes share one fsync. The
+/// directory takes at most about twice the live bytes, plus three files of
+/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk; the memory of an
+/// idle session does not depend on its records.
 ///
 /// # Failures
 ///
-/// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged. It
-///   is dropped when the store is opened.
-/// * **A failed write or fsync.** The content of the disk is unknown from then on, so the store
-///   acknowledges nothing more: every write fails with [`StoreError::Unavailable`] and
-///   `maybe_applied`, and reads return what was stable before, until the store is closed and opened
-///   again. A full disk is such a failure.
-/// * **Corruption of a file.** A record that can't be read fails with [`StoreError::Corrupt`]; the
-///   records around it stay readable. Corruption of the last records can't be distinguished from a
-///   crash: the log is shorter, and positions beyond its end are [`StoreError::Rewound`]. Corruption of
-///   the metadata of a session loses the session.
-/// * **A change of the host's clock.** The clock is read only when the store is opened, and never
-///   taken to be before the last time that was written. Expiry is wrong by as much as the clock.
+/// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged.
+///   It is dropped when the store is opened.
+/// * **A failed write or fsync, also for lack of space.** The content of the disk is unknown from then
+///   on, so the store acknowledges nothing any more: every write returns [`StoreError::Unavailable`]
+///   with `maybe_applied`, and reads show the records that were stable before. Close the store and
+///   open it again.
+/// * **A corrupt file.** A read of a damaged record returns [`StoreError::Corrupt`]; records before and
+///   after it can be read. Damage to the last records can't be told from a crash: the log is shorter,
+///   and positions beyond its end get [`StoreError::Rewound`]. Damage to the description of a session,
+///   which is stored before its records, loses the session.
+/// * **A change of the host's clock.** The clock is read only when the store is opened, and its time
+///   counts only if it is later than the last time in the files. Expiry is off by as much as the clock
+///   was, and nothing else changes.
 #[derive(Clone)]
 pub struct Disk {
     pub(crate) table: SessionTable<DiskSession>,
@@ -85,17 +89,17 @@ struct JobSender {
 }
 
 impl Disk {
-    /// Opens the store in a directory, for this process alone. Creates the directory if it is absent.
+    /// Opens the store in this directory for this process alone, and creates the directory if
+    /// necessary.
     ///
-    /// Reads every file in the directory. The leases of sessions that were running when the store was
-    /// last open are free: they can be claimed at once. Cancel safe: if the future is dropped, the
-    /// store is closed again.
+    /// It reads every file in the directory. No session has a lease afterwards, so sessions that were
+    /// running when the store was last open can be claimed at once. Cancel safe: if the future is
+    /// dropped, the store closes again.
     ///
     /// # Errors
     ///
-    /// * [`DiskOpenError::Locked`] if the store is open already.
-    /// * [`DiskOpenError::Unsupported`] if a later version wrote it.
-    /// * [`DiskOpenError::Io`] if the directory or a file can't be created, read or written.
+    /// [`DiskOpenError::Locked`] if the store is open elsewhere, [`DiskOpenError::Unsupported`],
+    /// [`DiskOpenError::Io`].
     ///
     /// # Panics
     ///
@@ -106,24 +110,24 @@ impl Disk {
         open.await.expect("nothing panics while a store is opened")
     }
 
-    /// Closes the store for all its handles, and returns when it may be opened again.
+    /// Closes the store for all its handles, and returns once it may be opened again.
     ///
-    /// Earlier calls are completed first; later ones fail with [`StoreError::Unavailable`]. A store
-    /// whose last handle is dropped closes too, a moment later. Cancel safe.
+    /// Earlier writes are completed first; later ones return [`StoreError::Unavailable`]. A store whose
+    /// last handle is dropped closes by itself soon after. Cancel safe.
     pub async fn close(&self) {
         drop(self.jobs.lock().take());
         let mut closed = self.jobs.closed.clone();
-        // No value is sent: the channel closes when the thread ends.
+        // No value is ever sent: the channel closes when the thread ends.
         while closed.changed().await.is_ok() {}
     }
 
-    /// Returns the clock of the store: that of the host when the store was opened, and from then on the
-    /// monotonic one.
+    /// Returns the clock that decides the expiry of sessions. It shows the host's wall-clock time at the
+    /// opening of the store, and follows the monotonic clock from then on.
     pub fn clock(&self) -> &StoreClock {
         self.table.clock()
     }
 
-    /// Returns the directory of the store.
+    /// Returns the store's directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -136,21 +140,21 @@ impl Disk {
         fs::create_dir_all(path).map_err(failed)?;
         let lock = lock(path)?;
         let salt = layout(path)?;
-        let recovered = RecoveredLog::read(path, salt).map_err(failed)?;
+        let found = RecoveredLog::read(path, salt).map_err(failed)?;
         let segments = Segments::resume(
             path,
             options.io.clone(),
             options.segment_bytes,
             salt,
-            recovered.sizes.clone(),
-            recovered.end,
+            found.sizes.clone(),
+            found.end,
         )
         .map_err(failed)?;
         let wall = options.wall_clock.unwrap_or_else(SystemTime::now);
         let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let table = SessionTable::new(StoreClock::at(wall.max(recovered.time)));
+        let table = SessionTable::new(StoreClock::at(wall.max(found.time)));
         let live_bytes = LiveBytes::default();
-        insert_recovered(&table, recovered, &live_bytes);
+        insert_recovered(&table, found, &live_bytes);
         let opened = segments.opened.clone();
         let writer = DiskWriter {
             table: table.clone(),
@@ -181,7 +185,7 @@ impl Disk {
         })
     }
 
-    /// Runs a function on the writer thread, and waits until its changes are stable.
+    /// Runs an operation on the writer thread, and waits until it is stable.
     pub(crate) fn write<T>(
         &self,
         run: impl FnOnce(&mut WriteBatch) -> Result<T, StoreError> + Send + 'static,
@@ -190,14 +194,14 @@ impl Disk {
         T: Send + 'static,
     {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
+            let (reply, result) = oneshot::channel();
             let job = WriteJob {
                 now: self.table.now(),
                 run: Box::new(move |access| match access {
                     BatchAccess::Open(batch) => {
-                        let done = run(batch);
+                        let result = run(batch);
                         Some(Box::new(move |error: Option<&StoreError>| {
-                            let _ = reply.send(error.map_or(done, |error| Err(error.clone())));
+                            let _ = reply.send(error.map_or(result, |error| Err(error.clone())));
                         }))
                     }
                     BatchAccess::Lost(error) => {
@@ -208,7 +212,7 @@ impl Disk {
             };
             self.jobs.send(job)?;
             let closed = |_| StoreError::unavailable(true, StoreClosed);
-            answer.await.map_err(closed)?
+            result.await.map_err(closed)?
         })
     }
 }
@@ -231,7 +235,7 @@ impl JobSender {
 #[error("the store is closed; open it again")]
 struct StoreClosed;
 
-/// Locks the directory, until the file is dropped or the process ends.
+/// Locks the directory until the file is dropped or the process ends.
 fn lock(path: &Path) -> Result<File, DiskOpenError> {
     let failed = |source| DiskOpenError::Io {
         path: path.to_owned(),
@@ -254,7 +258,7 @@ fn lock(path: &Path) -> Result<File, DiskOpenError> {
 
 const LAYOUT: &str = "unbroken 1";
 
-/// Reads the salt of the store; writes one if the store is new.
+/// Reads the salt of the store from the file `layout`, or creates both for a new store.
 fn layout(path: &Path) -> Result<u64, DiskOpenError> {
     let failed = |source| DiskOpenError::Io {
         path: path.to_owned(),
@@ -274,14 +278,14 @@ fn layout(path: &Path) -> Result<u64, DiskOpenError> {
                 })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if !super::segments::list(path).map_err(failed)?.is_empty() {
+            if !segments::list(path).map_err(failed)?.is_empty() {
                 return Err(failed(io::Error::new(
                     io::ErrorKind::NotFound,
                     "there are logs but no file named layout; put it back",
                 )));
             }
             let salt = getrandom::u64().map_err(|error| failed(io::Error::other(error)))?;
-            // Its first byte is not zero, unlike the bytes behind the end of a log.
+            // The first byte is not zero, unlike the reserved space after the end of a log.
             let salt = salt | 1;
             write_layout(path, &file, salt).map_err(failed)?;
             Ok(salt)
@@ -298,23 +302,23 @@ fn write_layout(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
     files::sync_directory(path)
 }
 
-/// Inserts the recovered sessions into the table.
+/// Adds the recovered sessions to the table.
 fn insert_recovered(
     table: &SessionTable<DiskSession>,
-    recovered: RecoveredLog,
+    found: RecoveredLog,
     live_bytes: &LiveBytes,
 ) {
     let now = table.now();
-    for (number, (id, mut session)) in recovered.sessions {
+    for (number, (id, mut session)) in found.sessions {
         if session.machine.check_present(now).is_err() {
             session.discard();
         }
-        live_bytes.changed(0, session.live_bytes());
+        live_bytes.update(0, session.live_bytes());
         let due = session.machine.due(now);
         let mut index = table.index();
-        index.insert_as(number, &id, session);
+        index.insert_numbered(number, &id, session);
         if let Some(due) = due {
-            index.ended(number, due);
+            index.set_due(number, due);
         }
     }
 }

@@ -1,40 +1,38 @@
-//! [`unbroken`] on a local disk: a store that keeps logs in files, on one host, for one process at a
-//! time.
+//! A store for [`unbroken`] in files of its own, on one host, for one process at a time.
 //!
 //! ```no_run
+//! # async fn open() -> Result<(), unbroken_disk::DiskOpenError> {
 //! use unbroken::session::Sessions;
 //! use unbroken_disk::{Disk, DiskOptions};
 //!
-//! # async fn run() -> Result<(), unbroken_disk::DiskOpenError> {
-//! let store = Disk::open("unbroken-sessions", DiskOptions::default()).await?;
+//! let store = Disk::open("/var/lib/my-app/sessions", DiskOptions::default()).await?;
 //! let sessions = Sessions::builder(store).build();
-//! # drop(sessions);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! Acknowledged records survive the end of the process and a power cut. [`Disk`] describes the failures
+//! that the store handles. A store is open in one process at a time; when it is opened, all leases are
+//! free, since their owners are gone.
+//!
 //! # Files
 //!
-//! All sessions share append-only files, which one thread writes. Writes that come while it is busy
-//! wait, and are then written as one batch and made stable by one fsync, however many sessions they
-//! belong to. Nothing is acknowledged or visible before that. A batch is a header and frames. Each
-//! frame has a CRC-32C over its content: the number of the session, LSNs, epoch and bytes. The state of
-//! each session and the locations of its records are kept in memory. Records are read from the disk,
-//! outside the worker threads of the runtime.
+//! All sessions share log files that only grow at the end. One thread writes them. Operations that
+//! arrive while it writes are collected, written as one batch and made stable by one fsync, for any
+//! number of sessions. Only then are they acknowledged and visible to readers. A batch is a header and
+//! frames; each frame has a CRC-32C over its content: the session, the LSNs, the epoch and the records.
+//! The state of each session, and the locations of its records, are kept in memory. Records are read
+//! from the disk, off the runtime's workers.
 //!
-//! A session that is sealed, or has many small frames, is written again as one run. Space is freed by
-//! whole files, from the oldest on: while more bytes are dead than live, the live frames of the oldest
-//! file are written again at the end. The directory takes at most about twice the live bytes and three
-//! files.
+//! A session that has ended, or has many small extents, is written once more in one place. Space is
+//! given back by whole files, from the oldest on: while more bytes are dead than live, the frames of the
+//! oldest file that are still needed are written again at the end. The directory takes at most about
+//! twice the live bytes, plus three files.
 //!
-//! One process has the store open, so the writers of the previous process are gone: all leases are
-//! free when it is opened.
+//! # Figures
 //!
-//! # Why no engine
-//!
-//! The store uses no database engine. Engines index each record for a lookup that a log doesn't need,
-//! and some refuse the whole database for one flipped bit. `docs/disk-engines.md` of the repository has
-//! the measurements.
+//! The page `docs/disk-engines.md` in the repository compares this store with database engines, and says
+//! why it is built on none. `benches/disk` is the program that measures it.
 
 mod batch_header;
 mod compactor;
@@ -43,6 +41,8 @@ mod files;
 mod frame;
 mod handle;
 mod io;
+mod live_bytes;
+mod location;
 mod options;
 mod pending;
 mod read;

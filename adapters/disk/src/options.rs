@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::{DiskIo, SystemIo};
+use crate::io::{DiskIo, SystemIo};
 
-/// The options of a [`Disk`](super::Disk) store.
+/// Options of a [`Disk`](crate::Disk) store.
 ///
 /// ```
 /// use unbroken_disk::DiskOptions;
@@ -13,18 +13,20 @@ use super::{DiskIo, SystemIo};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DiskOptions {
-    /// The size in bytes at which a new log file is begun. Between 64 KiB and 1 GiB. Default 64 MiB.
+    /// The size of a log file in bytes, between 64 KiB and 1 GiB. Default 64 MiB.
     ///
-    /// The space of deleted sessions is freed by whole files.
+    /// Deleted sessions give their space back by whole files. Values outside the range are clamped.
     pub segment_bytes: u32,
-    /// The most bytes of one append; at most 1 GiB. Default 16 MiB.
+    /// The largest number of bytes of one append, at most 1 GiB. Default 16 MiB.
+    ///
+    /// A larger append gets [`StoreError::TooLarge`](unbroken::store::StoreError::TooLarge).
     pub max_append_bytes: usize,
     pub(crate) wall_clock: Option<SystemTime>,
     pub(crate) io: Arc<dyn DiskIo>,
 }
 
-const MIN_SEGMENT: u32 = 64 << 10;
-const MAX_BYTES: u32 = 1 << 30;
+const SEGMENT_MIN: u32 = 64 << 10;
+const MAX: u32 = 1 << 30;
 
 impl DiskOptions {
     /// Sets [`segment_bytes`](field@Self::segment_bytes).
@@ -39,21 +41,21 @@ impl DiskOptions {
         self
     }
 
-    /// Sets the wall-clock time at which the store is opened. Default: the clock of the host.
+    /// Sets the wall-clock time at the moment of opening. Default: the host's clock.
     pub fn wall_clock(mut self, now: SystemTime) -> Self {
         self.wall_clock = Some(now);
         self
     }
 
-    /// Sets the implementation that writes and syncs log files. Default [`SystemIo`].
+    /// Sets the calls that write and sync log files. Default [`SystemIo`].
     pub fn io(mut self, io: impl DiskIo) -> Self {
         self.io = Arc::new(io);
         self
     }
 
     pub(crate) fn clamped(mut self) -> Self {
-        self.segment_bytes = self.segment_bytes.clamp(MIN_SEGMENT, MAX_BYTES);
-        self.max_append_bytes = self.max_append_bytes.min(MAX_BYTES as usize);
+        self.segment_bytes = self.segment_bytes.clamp(SEGMENT_MIN, MAX);
+        self.max_append_bytes = self.max_append_bytes.min(MAX as usize);
         self
     }
 }

@@ -1,9 +1,5 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{
-    compactor::Compactor,
-    session::{DiskSession, FrameChange},
-};
 use unbroken::{
     log::SessionId,
     store::{
@@ -12,11 +8,16 @@ use unbroken::{
     },
 };
 
-/// A session with the changes of the batch.
+use crate::{live_bytes::LiveBytes, location::FrameChange, session::DiskSession};
+
+/// The sessions with many small extents.
+pub(crate) type CompactionQueue = VecDeque<Arc<TableEntry<DiskSession>>>;
+
+/// A session as it will be once its batch is stable.
 pub(crate) struct PendingSession {
     pub(crate) id: SessionId,
     pub(crate) number: u64,
-    /// `None` if it is new.
+    /// The entry of the session; `None` if the session is new.
     pub(crate) entry: Option<Arc<TableEntry<DiskSession>>>,
     pub(crate) machine: SessionMachine,
     pub(crate) changes: Vec<FrameChange>,
@@ -25,16 +26,13 @@ pub(crate) struct PendingSession {
     pub(crate) ended: bool,
 }
 
-/// The waiters to wake.
+/// The tasks to wake once a change is stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WakeScope {
     None,
     Readers,
     All,
 }
-
-/// The placeholder for the segment that a batch will be written to.
-pub(crate) const PENDING: u32 = u32::MAX;
 
 impl PendingSession {
     pub(crate) fn new(
@@ -54,12 +52,14 @@ impl PendingSession {
         }
     }
 
-    /// Makes the changes visible, once the batch is stable at this segment and offset.
+    /// Makes the session visible. Its batch was written at this segment and offset. A session that
+    /// needs compaction is added to `queue`.
     pub(crate) fn publish(
         self,
-        sessions: &SessionTable<DiskSession>,
+        table: &SessionTable<DiskSession>,
         now: Duration,
-        compactor: &mut Compactor,
+        live_bytes: &LiveBytes,
+        queue: &mut CompactionQueue,
         (segment, start): (u32, u32),
     ) {
         let changes = self.changes.into_iter().map(|mut change| {
@@ -72,10 +72,10 @@ impl PendingSession {
             let before = session.live_bytes();
             session.machine = self.machine;
             changes.for_each(|change| session.apply(change));
-            compactor.live_bytes.changed(before, session.live_bytes());
+            live_bytes.update(before, session.live_bytes());
             if !session.queued && session.needs_compaction() {
                 session.queued = true;
-                compactor.enqueue(entry.clone());
+                queue.push_back(entry.clone());
             }
             drop(session);
             entry
@@ -86,14 +86,16 @@ impl PendingSession {
             };
             let mut session = DiskSession::new(self.machine, base);
             changes.for_each(|change| session.apply(change));
-            if let Ok(former) = sessions.entry(&self.id) {
-                compactor.live_bytes.changed(former.lock().live_bytes(), 0);
+            if let Ok(former) = table.entry(&self.id) {
+                live_bytes.update(former.lock().live_bytes(), 0);
             }
-            compactor.live_bytes.changed(0, session.live_bytes());
-            sessions.index().insert_as(self.number, &self.id, session)
+            live_bytes.update(0, session.live_bytes());
+            table
+                .index()
+                .insert_numbered(self.number, &self.id, session)
         };
         if let Some(due) = due {
-            sessions.index().ended(entry.number, due);
+            table.index().set_due(entry.number, due);
         }
         match self.wake {
             WakeScope::None => {}

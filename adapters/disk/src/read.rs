@@ -1,22 +1,23 @@
 use std::{fs::File, sync::Arc};
 
 use tokio::task::spawn_blocking;
-
-use super::{Disk, recover, segments, session::Extent};
 use unbroken::{
     log::{Chunk, Position, SessionId},
     store::{RecordPage, SessionState, StoreError},
 };
 
-/// The extents that a page is read from.
+use crate::{frame, handle::Disk, location::Extent, segments};
+
+/// The extents and the state from which a page is read.
 struct ReadPlan {
     number: u64,
-    // Each with its file, so that a file which is removed in the meantime stays readable.
+    // Each with its open file, which stays readable if it is removed meanwhile.
     pieces: Vec<(Extent, Option<Arc<File>>)>,
     state: SessionState,
 }
 
 impl Disk {
+    /// Reads a page, off the runtime's workers if it needs the disk.
     pub(crate) async fn page(
         &self,
         id: &SessionId,
@@ -46,7 +47,7 @@ impl Disk {
             .check_read(after, |lsn| session.tag_at(lsn), now)?;
         let mut bytes = 0;
         let enough = session.after(after.lsn).iter().take_while(|extent| {
-            // Most of the first may lie before the position.
+            // The records of the first extent may lie before the position.
             let needed = bytes <= max_bytes;
             if extent.first > after.lsn {
                 bytes = bytes.saturating_add(extent.bytes as usize);
@@ -69,23 +70,23 @@ impl ReadPlan {
         let mut last = after.lsn;
         let mut left = max_bytes;
         for (extent, file) in &self.pieces {
-            let found = if extent.first > last.next() {
+            let chunk = if extent.first > last.next() {
                 None
             } else {
                 self.chunk(extent, file.as_deref())?
             };
-            let Some(rest) = found.as_ref().and_then(|chunk| chunk.after(last)) else {
+            let Some(rest) = chunk.as_ref().and_then(|chunk| chunk.after(last)) else {
                 break;
             };
             let head = rest.head(left);
             if head.bytes() > left && !chunks.is_empty() {
                 break;
             }
-            let whole = head.len() == rest.len();
+            let is_whole = head.len() == rest.len();
             left = left.saturating_sub(head.bytes());
             last = head.last();
             chunks.push(head);
-            if !whole {
+            if !is_whole {
                 break;
             }
         }
@@ -105,7 +106,7 @@ impl ReadPlan {
             return Ok(None);
         };
         match segments::read(file, extent.location) {
-            Ok(bytes) => Ok(recover::records(&bytes, self.number, extent)),
+            Ok(bytes) => Ok(frame::read_extent(&bytes, self.number, extent)),
             // The file was truncated.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(StoreError::unavailable(false, error)),

@@ -1,4 +1,4 @@
-//! Recovers the sessions from the files.
+//! Recovery: reads the log files when a store is opened.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,15 +7,17 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use unbroken::log::SessionId;
+
+use crate::{
     batch_header::BatchHeader,
     frame::{self, Frame, RawRecords, RawState, SessionFrame},
+    location::{Extent, FrameChange, FrameLocation},
     segments::{self, WritePosition},
-    session::{DiskSession, Extent, FrameChange, FrameLocation},
+    session::DiskSession,
 };
-use unbroken::log::{Chunk, SessionId};
 
-/// The sessions and the end of the log, as recovered from the files.
+/// The sessions and the end of the log, as found in the files.
 #[derive(Debug, Default)]
 pub(crate) struct RecoveredLog {
     /// The sessions by their numbers.
@@ -23,16 +25,16 @@ pub(crate) struct RecoveredLog {
     /// The used bytes of each file.
     pub(crate) sizes: BTreeMap<u32, u64>,
     pub(crate) end: WritePosition,
-    /// The latest time that was written.
+    /// The latest time in the log, by the store's clock.
     pub(crate) time: Duration,
-    // The current number of each id.
+    // The number of the session that has each id now.
     ids: HashMap<SessionId, u64>,
-    // Changes that came before the base of their session, which was moved to a later location.
+    // Records that come before the base of their session, because it was written again later.
     before_base: HashMap<u64, Vec<FrameChange>>,
 }
 
 impl RecoveredLog {
-    /// Reads every file in the directory.
+    /// Reads every log file of the directory.
     pub(crate) fn read(directory: &Path, salt: u64) -> io::Result<Self> {
         let mut found = Self::default();
         let files = segments::list(directory)?;
@@ -46,33 +48,33 @@ impl RecoveredLog {
         Ok(found)
     }
 
-    /// Reads a file, and returns the end of its content.
+    /// Reads a file, and returns the offset at which its content ends.
     ///
-    /// Every batch but the last was synced before the next was written. So only the last batch of the
-    /// newest file can be incomplete, and then it was not acknowledged. Anything else that can't be read
-    /// is later corruption: the intact frames around it count.
+    /// Every batch was synced before the next one was written. So only the last batch of the newest
+    /// file can be incomplete, and then it was never acknowledged. Other unreadable data was damaged
+    /// later; the frames around it count.
     fn segment(&mut self, salt: u64, segment: u32, bytes: &[u8], newest: bool) -> u64 {
         let (mut at, mut end) = (0, 0);
         while at < bytes.len() {
-            let head = BatchHeader::read(salt, &bytes[at..]);
+            let header = BatchHeader::read(salt, &bytes[at..]);
             let begin = at + BatchHeader::LEN;
-            let complete = head.and_then(|head| {
-                let until = begin.checked_add(usize::try_from(head.len).ok()?)?;
+            let whole = header.and_then(|header| {
+                let until = begin.checked_add(usize::try_from(header.len).ok()?)?;
                 let frames = bytes.get(begin..until)?;
                 is_whole(frames).then_some(until)
             });
-            if let Some(head) = head {
-                self.time = self.time.max(head.time);
+            if let Some(header) = header {
+                self.time = self.time.max(header.time);
             }
-            if let (Some(head), Some(until)) = (head, complete) {
+            if let (Some(header), Some(until)) = (header, whole) {
                 self.frames(segment, bytes, begin..until);
-                self.end.sequence = self.end.sequence.max(head.sequence);
+                self.end.sequence = self.end.sequence.max(header.sequence);
                 (at, end) = (until, until);
                 continue;
             }
             let next = BatchHeader::find(salt, bytes, at + 1);
             match next {
-                None if newest || head.is_none() => {
+                None if newest || header.is_none() => {
                     let left = bytes[at..].iter().rposition(|&byte| byte != 0);
                     if let Some(left) = left {
                         tracing::warn!(
@@ -98,15 +100,15 @@ impl RecoveredLog {
         end as u64
     }
 
-    /// Applies the intact frames.
+    /// Takes the intact frames of this range.
     fn frames(&mut self, segment: u32, bytes: &[u8], range: std::ops::Range<usize>) {
         let mut at = range.start;
         while let Some(len) = frame::length(&bytes[at..range.end]) {
-            let Some(complete) = bytes.get(at..at + len).filter(|_| at + len <= range.end) else {
+            let Some(whole) = bytes.get(at..at + len).filter(|_| at + len <= range.end) else {
                 break;
             };
             if let (Some((number, frame)), Ok(from), Ok(size)) =
-                (frame::read(complete), u32::try_from(at), u32::try_from(len))
+                (frame::read(whole), u32::try_from(at), u32::try_from(len))
             {
                 let location = FrameLocation {
                     segment,
@@ -135,7 +137,7 @@ impl RecoveredLog {
                 }
             }
             Frame::Answer(answer) => {
-                // The base contains the answers before it.
+                // A later base contains the answers before it.
                 if let Some((_, session)) = self.sessions.get_mut(&number) {
                     let mut answers = session.machine.answers().clone();
                     answers.push(answer.clone());
@@ -164,7 +166,7 @@ impl RecoveredLog {
         for change in self.before_base.remove(&number).into_iter().flatten() {
             session.apply(change);
         }
-        // The base is later than the states of those changes.
+        // The base is later than the states that came with those records.
         session.apply(FrameChange::Base(location));
         self.sessions.insert(number, (base.id.clone(), session));
     }
@@ -183,27 +185,14 @@ impl RecoveredLog {
     }
 }
 
-/// Returns the extent of records at a location.
-pub(crate) fn extent(records: &RawRecords<'_>, location: FrameLocation) -> Extent {
+/// Returns the extent of these records.
+fn extent(records: &RawRecords<'_>, location: FrameLocation) -> Extent {
     Extent {
         first: records.first,
         count: records.count,
         bytes: u32::try_from(records.bytes()).expect("a frame has less than 4 GiB"),
         location,
     }
-}
-
-/// Decodes the records of an extent, if the frame has them.
-pub(crate) fn records(frame: &[u8], number: u64, extent: &Extent) -> Option<Chunk> {
-    let (of, frame) = frame::read(frame)?;
-    let records = match frame {
-        Frame::Append(records, _) | Frame::Run(records) => records,
-        Frame::Base(_) | Frame::State(_) | Frame::Answer(_) => return None,
-    };
-    let its = of == number && records.first == extent.first && records.count == extent.count;
-    records
-        .chunk()
-        .filter(|chunk| its && chunk.last() == extent.last())
 }
 
 fn is_whole(mut frames: &[u8]) -> bool {
@@ -234,7 +223,7 @@ mod tests {
     const SALT: u64 = 0x1234_5678_9abc_def0;
     const NOW: Duration = Duration::from_secs(1);
 
-    /// Batches of frames, as in a file.
+    /// The content of a log file: batches of frames.
     #[derive(Default)]
     struct TestLog {
         bytes: Vec<u8>,
@@ -246,19 +235,19 @@ mod tests {
         fn batch(&mut self, bodies: &[FrameBody<'_>]) -> Vec<usize> {
             let start = self.bytes.len();
             self.bytes.resize(start + BatchHeader::LEN, 0);
-            let mut locations = Vec::new();
+            let mut offsets = Vec::new();
             for body in bodies {
-                locations.push(self.bytes.len());
+                offsets.push(self.bytes.len());
                 frame::write(&mut self.bytes, 1, body);
             }
             self.sequence += 1;
-            let head = BatchHeader {
+            let header = BatchHeader {
                 sequence: self.sequence,
                 time: NOW,
                 len: u32::try_from(self.bytes.len() - start - BatchHeader::LEN).unwrap(),
             };
-            head.write(SALT, &mut self.bytes[start..]);
-            locations
+            header.write(SALT, &mut self.bytes[start..]);
+            offsets
         }
 
         fn found(&self, newest: bool) -> (RecoveredLog, u64) {
@@ -268,7 +257,8 @@ mod tests {
         }
     }
 
-    /// Returns two batches: a session with its first record, and its second record with an abort.
+    /// Returns a log of two batches (a session and its first record; its second record and an abort),
+    /// the end of the first batch and the offset of the second record.
     fn log() -> (TestLog, usize, usize) {
         let info = Arc::new(SessionMeta {
             owner: None,
@@ -314,11 +304,11 @@ mod tests {
         };
         log.batch(&[base, FrameBody::Append(&first, &after_first)]);
         let end = log.bytes.len();
-        let locations = log.batch(&[
+        let offsets = log.batch(&[
             FrameBody::Append(&second, &after_second),
             FrameBody::State(&machine),
         ]);
-        (log, end, locations[0])
+        (log, end, offsets[0])
     }
 
     fn only(found: &RecoveredLog) -> &DiskSession {
@@ -327,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_batch_counts_as_a_whole_or_not_at_all() {
+    fn a_last_batch_counts_wholly_or_not_at_all() {
         let (mut log, end, append) = log();
         let (found, until) = log.found(true);
         assert_eq!(until, log.bytes.len() as u64);
@@ -340,13 +330,13 @@ mod tests {
         assert_eq!(
             session.machine.tail(),
             Lsn::new(1),
-            "the state after it was applied"
+            "the state behind it counted"
         );
         assert_eq!(session.machine.state(NOW).abort, None);
     }
 
     #[test]
-    fn the_intact_frames_of_a_corrupt_synced_batch_count() {
+    fn a_synced_batch_counts_except_for_its_corrupt_frames() {
         let (mut log, _, append) = log();
         log.bytes[append + frame::SHORTEST] ^= 1;
         let (found, until) = log.found(false);
@@ -357,9 +347,9 @@ mod tests {
     }
 
     #[test]
-    fn records_before_a_base_that_was_moved_count() {
+    fn records_before_a_moved_base_count() {
         let (log, end, _) = log();
-        // As if the file with the first batch had been removed, and the base moved to the end.
+        // As if the file of the first batch was removed after its base was written again.
         let (found, _) = log.found(true);
         let session = only(&found);
         let info = session.machine.info().clone();

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskIo, batch_header::BatchHeader, files, session::FrameLocation};
+use crate::{batch_header::BatchHeader, files, io::DiskIo, location::FrameLocation};
 
-/// The files that batches are written to. Only the newest grows, and only the oldest is removed.
+/// The log files, to which batches are written one after the other. Only the newest grows, and only
+/// the oldest is removed.
 #[derive(Debug)]
 pub(crate) struct Segments {
     pub(crate) opened: Arc<SegmentFiles>,
@@ -23,11 +24,11 @@ pub(crate) struct Segments {
     end: u64,
 }
 
-/// The files, open for reading.
+/// The log files, open for reading.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFiles(Mutex<BTreeMap<u32, Arc<File>>>);
 
-/// The end of the log, where the next batch is written.
+/// The position at which writing continues.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WritePosition {
     pub(crate) segment: u32,
@@ -44,21 +45,21 @@ impl SegmentFiles {
         self.lock().get(&segment).cloned()
     }
 
-    /// Reads the bytes of a frame.
+    /// Reads the bytes of a frame from the disk.
     pub(crate) fn read(&self, location: FrameLocation) -> io::Result<Vec<u8>> {
         let file = self.file(location.segment).ok_or(io::ErrorKind::NotFound)?;
         read(&file, location)
     }
 }
 
-/// Reads the bytes of a frame from its file.
+/// Reads the bytes of a frame from this file.
 pub(crate) fn read(file: &File, location: FrameLocation) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; location.len as usize];
     files::read(file, &mut bytes, location.at.into())?;
     Ok(bytes)
 }
 
-/// Lists the files, oldest first.
+/// Lists the log files of a directory with their numbers, oldest first.
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -80,7 +81,7 @@ fn path(directory: &Path, segment: u32) -> PathBuf {
 }
 
 impl Segments {
-    /// Continues after the recovered log. Truncates what lies beyond its end in the newest file.
+    /// Opens the files to continue at `end`, and cuts off what lies beyond it in the newest file.
     pub(crate) fn resume(
         directory: &Path,
         io: Arc<dyn DiskIo>,
@@ -106,7 +107,7 @@ impl Segments {
                 .write(segment == end.segment)
                 .open(path(directory, segment))?;
             if segment == end.segment {
-                rewrite(&file, end.at)?;
+                rewrite_prefix(&file, end.at)?;
                 file.set_len(end.at)?;
                 file.set_len(end.at.max(segment_bytes.into()))?;
                 file.sync_all()?;
@@ -114,27 +115,28 @@ impl Segments {
             all.opened.lock().insert(segment, Arc::new(file));
         }
         if all.sizes.is_empty() {
-            all.begin_segment(1)?;
+            all.begin(1)?;
         }
         Ok(all)
     }
 
-    /// Fills the header of a batch, writes the batch and syncs it. Returns its segment and offset.
+    /// Fills in the empty header of a batch, writes the batch and makes it stable. Returns its segment
+    /// and offset.
     ///
-    /// After an error nothing more may be written.
+    /// After an error, nothing may be written any more.
     pub(crate) fn write(&mut self, batch: &mut [u8], time: Duration) -> io::Result<(u32, u32)> {
         let len = batch.len() as u64;
         if self.end > 0 && self.end + len > self.segment_bytes {
             self.finish()?;
-            self.begin_segment(self.newest + 1)?;
+            self.begin(self.newest + 1)?;
         }
         self.sequence += 1;
-        let head = BatchHeader {
+        let header = BatchHeader {
             sequence: self.sequence,
             time,
             len: u32::try_from(batch.len() - BatchHeader::LEN).map_err(io::Error::other)?,
         };
-        head.write(self.salt, batch);
+        header.write(self.salt, batch);
         let start = u32::try_from(self.end).map_err(io::Error::other)?;
         let file = self
             .opened
@@ -147,7 +149,7 @@ impl Segments {
         Ok((self.newest, start))
     }
 
-    /// Frees the reserved end of the newest file.
+    /// Gives back the reserved space of the newest file.
     pub(crate) fn finish(&self) -> io::Result<()> {
         let file = self
             .opened
@@ -157,13 +159,13 @@ impl Segments {
         file.sync_all()
     }
 
-    fn begin_segment(&mut self, segment: u32) -> io::Result<()> {
+    fn begin(&mut self, segment: u32) -> io::Result<()> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create_new(true)
             .open(path(&self.directory, segment))?;
-        // The space is reserved at once, so that an fsync has no new length to write.
+        // Reserved in advance, so that an fsync has no new length to write.
         file.set_len(self.segment_bytes)?;
         file.sync_all()?;
         files::sync_directory(&self.directory)?;
@@ -173,13 +175,13 @@ impl Segments {
         Ok(())
     }
 
-    /// Returns the oldest file, unless it is the newest too.
+    /// Returns the oldest segment, unless it is also the newest.
     pub(crate) fn oldest(&self) -> Option<u32> {
         let (&oldest, _) = self.sizes.first_key_value()?;
         (oldest < self.newest).then_some(oldest)
     }
 
-    /// Removes the oldest file.
+    /// Removes a segment and its file.
     pub(crate) fn remove(&mut self, segment: u32) -> io::Result<()> {
         fs::remove_file(path(&self.directory, segment))?;
         self.opened.lock().remove(&segment);
@@ -192,10 +194,11 @@ impl Segments {
     }
 }
 
-/// Writes the content of the file again. After a failed fsync, the system may return bytes that never
-/// reached the disk and that it will not write again. A store that is opened again after such a failure
-/// would take them for stable.
-fn rewrite(file: &File, until: u64) -> io::Result<()> {
+/// Writes the bytes of a file up to `until` once more.
+///
+/// After a failed fsync, the system may show bytes that never reached the disk and that it will not
+/// write any more. A store that is opened after such a failure would take them for stable.
+fn rewrite_prefix(file: &File, until: u64) -> io::Result<()> {
     const PART: u64 = 1 << 20;
     let mut at = 0;
     while at < until {

@@ -3,95 +3,38 @@ use unbroken::{
     store::{machine::SessionMachine, table::HasMachine},
 };
 
-/// A session in memory: its state machine, and the locations of its frames on the disk.
+use crate::location::{Extent, FrameChange, FrameLocation};
+
+/// The data of a session in memory: its state, and the locations of its records on the disk.
 #[derive(Debug)]
 pub(crate) struct DiskSession {
     pub(crate) machine: SessionMachine,
     /// The location of the last base.
     pub(crate) base: FrameLocation,
-    /// The location of the last state; may be `base` or an extent.
+    /// The location of the last state, which may be within `base` or an extent.
     pub(crate) latest: FrameLocation,
-    /// The extents of the records, in order.
+    /// The records, in order.
     pub(crate) extents: Vec<Extent>,
-    // The locations of the answers after the base.
+    // The answers that were written after the base.
     answers: Vec<FrameLocation>,
-    // The first LSN of each epoch that wrote.
+    // Each epoch with the first LSN that it wrote.
     epochs: Vec<(Lsn, Epoch)>,
-    // The LSN up to which the records were compacted.
+    // The LSN up to which the records were merged.
     compacted_to: Lsn,
     // The bytes of the files that are still needed.
     live_bytes: u64,
-    /// True if the session waits for compaction.
+    /// True while the session waits in the compactor's queue.
     pub(crate) queued: bool,
-    /// True if the records were dropped because the session is gone.
+    /// True once the records were dropped because the session is gone.
     pub(crate) discarded: bool,
 }
 
-/// The location of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FrameLocation {
-    pub(crate) segment: u32,
-    pub(crate) at: u32,
-    pub(crate) len: u32,
-}
-
-/// The records of one frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub(crate) first: Lsn,
-    pub(crate) count: u32,
-    /// The bytes of the records alone.
-    pub(crate) bytes: u32,
-    pub(crate) location: FrameLocation,
-}
-
-/// A change of a session by a frame that was written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum FrameChange {
-    Base(FrameLocation),
-    State(FrameLocation),
-    Append(Extent, Epoch),
-    Run(Extent, Epoch),
-    Answer(FrameLocation),
-    /// The session and its records are gone.
-    Clear,
-}
-
-/// The size in bytes from which an extent is not compacted.
-const SMALL: u32 = 32 << 10;
-/// The number of extents, and the bytes of small ones, from which a running session is compacted.
-const MAX_PENDING: usize = 256;
+/// The number of extents that a running session adds before they are merged.
+const MAX_RECENT: usize = 256;
+/// The bytes of small extents that a running session adds before they are merged.
 const MAX_SMALL_BYTES: u32 = 256 << 10;
-/// The most small extents of a sealed session that is not compacted.
-const SEALED_MAX_SMALL: usize = 8;
-
-impl Extent {
-    pub(crate) fn last(&self) -> Lsn {
-        self.first.plus(u64::from(self.count) - 1)
-    }
-}
-
-impl FrameLocation {
-    /// Sets the segment and the start of a batch that was written.
-    pub(crate) fn relocate(&mut self, segment: u32, start: u32) {
-        self.segment = segment;
-        self.at += start;
-    }
-}
-
-impl FrameChange {
-    pub(crate) fn relocate(&mut self, segment: u32, start: u32) {
-        match self {
-            Self::Base(location) | Self::State(location) | Self::Answer(location) => {
-                location.relocate(segment, start);
-            }
-            Self::Append(extent, _) | Self::Run(extent, _) => {
-                extent.location.relocate(segment, start)
-            }
-            Self::Clear => {}
-        }
-    }
-}
+/// The number of small extents that a sealed session may have without being merged.
+const MAX_SMALL_SEALED: usize = 8;
 
 impl DiskSession {
     pub(crate) fn new(machine: SessionMachine, base: FrameLocation) -> Self {
@@ -116,29 +59,29 @@ impl DiskSession {
                     self.live_bytes - u64::from(self.base.len) + u64::from(location.len);
                 (self.base, self.latest) = (location, location);
                 // The base contains all answers.
-                self.drop_answers();
+                self.discard_answers();
             }
             FrameChange::State(location) => self.latest = location,
             FrameChange::Append(extent, epoch) => {
                 self.latest = extent.location;
-                self.insert(extent, epoch);
+                self.insert_extent(extent, epoch);
                 if self.machine.is_sealed() {
-                    self.drop_answers();
+                    self.discard_answers();
                 }
             }
             FrameChange::Run(extent, epoch) => {
                 self.compacted_to = self.compacted_to.max(extent.last());
-                self.insert(extent, epoch);
+                self.insert_extent(extent, epoch);
             }
             FrameChange::Answer(location) => {
                 self.live_bytes += u64::from(location.len);
                 self.answers.push(location);
             }
-            FrameChange::Clear => self.discard(),
+            FrameChange::Discard => self.discard(),
         }
     }
 
-    /// Drops everything that a tombstone doesn't need.
+    /// Drops the data that a tombstone does not need.
     pub(crate) fn discard(&mut self) {
         self.live_bytes = self.base.len.into();
         self.extents = Vec::new();
@@ -147,35 +90,35 @@ impl DiskSession {
         self.discarded = true;
     }
 
-    /// Marks the frames of the answers as dead.
-    fn drop_answers(&mut self) {
+    /// Drops the locations of the answers, whose frames are no longer needed.
+    fn discard_answers(&mut self) {
         for location in std::mem::take(&mut self.answers) {
             self.live_bytes -= u64::from(location.len);
         }
     }
 
-    /// Inserts an extent in place of those that it covers.
-    fn insert(&mut self, extent: Extent, epoch: Epoch) {
+    /// Inserts an extent, and removes those that it covers.
+    fn insert_extent(&mut self, extent: Extent, epoch: Epoch) {
         let from = self.extents.partition_point(|e| e.first < extent.first);
         let covered = self.extents[from..].partition_point(|e| e.last() <= extent.last());
-        let run = from..from + covered;
-        for former in &self.extents[run.clone()] {
+        let covered = from..from + covered;
+        for former in &self.extents[covered.clone()] {
             self.live_bytes -= u64::from(former.location.len);
         }
         self.live_bytes += u64::from(extent.location.len);
-        self.extents.splice(run, [extent]);
+        self.extents.splice(covered, [extent]);
         let at = self
             .epochs
             .partition_point(|&(first, _)| first <= extent.first);
-        let goes_on = at > 0 && self.epochs[at - 1].1 == epoch;
+        let continues = at > 0 && self.epochs[at - 1].1 == epoch;
         match self.epochs.get_mut(at) {
-            _ if goes_on => {}
+            _ if continues => {}
             Some((first, next)) if *next == epoch => *first = extent.first,
             _ => self.epochs.insert(at, (extent.first, epoch)),
         }
     }
 
-    /// Returns the tag of the epoch that wrote the record at an LSN, if there is one.
+    /// Returns the tag of the epoch that wrote the record at `lsn`, if there is that record.
     pub(crate) fn tag_at(&self, lsn: Lsn) -> Option<EpochTag> {
         if lsn > self.machine.tail() {
             return None;
@@ -184,7 +127,7 @@ impl DiskSession {
         Some(self.epochs.get(at.checked_sub(1)?)?.1.tag())
     }
 
-    /// Returns the extents with the records after an LSN.
+    /// Returns the extents with the records after `lsn`.
     pub(crate) fn after(&self, lsn: Lsn) -> &[Extent] {
         &self.extents[self.extents.partition_point(|e| e.last() <= lsn)..]
     }
@@ -194,27 +137,27 @@ impl DiskSession {
         self.live_bytes
     }
 
-    /// Marks all present records as compacted.
+    /// Notes that all records up to the tail were merged.
     pub(crate) fn mark_compacted(&mut self) {
         self.compacted_to = self.machine.tail();
     }
 
-    /// Returns true if the session should be compacted.
+    /// Returns true if there are enough small extents to merge.
     pub(crate) fn needs_compaction(&self) -> bool {
         if self.machine.is_sealed() {
             let small = self.extents.iter().filter(|e| e.is_small());
-            return self.compacted_to < self.machine.tail() && small.count() > SEALED_MAX_SMALL;
+            return self.compacted_to < self.machine.tail() && small.count() > MAX_SMALL_SEALED;
         }
-        let pending = self.after(self.compacted_to);
-        pending.len() >= MAX_PENDING || (pending.len() > 1 && self.small_bytes() >= MAX_SMALL_BYTES)
+        let recent = self.after(self.compacted_to);
+        recent.len() >= MAX_RECENT || (recent.len() > 1 && self.small_bytes() >= MAX_SMALL_BYTES)
     }
 
     fn small_bytes(&self) -> u32 {
-        let pending = self
+        let small = self
             .after(self.compacted_to)
             .iter()
             .filter(|e| e.is_small());
-        pending.map(|e| e.bytes).fold(0, u32::saturating_add)
+        small.map(|e| e.bytes).fold(0, u32::saturating_add)
     }
 
     /// Returns the longest runs of small extents that follow one another.
@@ -224,31 +167,24 @@ impl DiskSession {
         } else {
             self.compacted_to
         };
-        let small_runs = self
+        let runs = self
             .after(from)
             .chunk_by(|a, b| a.is_small() && b.is_small() && a.last().next() == b.first);
-        small_runs
-            .filter(|run| run.len() > 1)
+        runs.filter(|run| run.len() > 1)
             .map(<[Extent]>::to_vec)
             .collect()
     }
 
-    /// Returns true if a segment has anything that the session needs.
-    pub(crate) fn is_in(&self, segment: u32) -> bool {
-        let state = self.base_is_in(segment) || self.latest.segment == segment;
+    /// Returns true if the session needs a frame of this segment.
+    pub(crate) fn uses_segment(&self, segment: u32) -> bool {
+        let state = self.base_uses_segment(segment) || self.latest.segment == segment;
         state || self.extents.iter().any(|e| e.location.segment == segment)
     }
 
-    /// Returns true if a segment has the base, or an answer that a new base would contain.
-    pub(crate) fn base_is_in(&self, segment: u32) -> bool {
+    /// Returns true if the base, or an answer that a new base would contain, lies in this segment.
+    pub(crate) fn base_uses_segment(&self, segment: u32) -> bool {
         let mut all = self.answers.iter().chain([&self.base]);
         all.any(|location| location.segment == segment)
-    }
-}
-
-impl Extent {
-    fn is_small(&self) -> bool {
-        self.bytes < SMALL
     }
 }
 

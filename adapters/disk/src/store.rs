@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use super::Disk;
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
@@ -9,6 +8,8 @@ use unbroken::{
         RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
+
+use crate::handle::Disk;
 
 impl Store for Disk {
     fn durability(&self) -> Durability {
@@ -58,10 +59,10 @@ impl Store for Disk {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let id = id.clone();
-        self.write(move |batch| batch.append(&id, &chunk, then))
+        self.write(move |batch| batch.append(&id, &chunk, after))
     }
 
     fn read<'a>(

@@ -5,16 +5,6 @@ use std::{
 };
 
 use bytes::Bytes;
-
-use super::{
-    batch_header::BatchHeader,
-    compactor::{Compactor, LiveBytes},
-    frame::{self, Frame, FrameBody},
-    pending::{PENDING, PendingSession, WakeScope},
-    recover,
-    segments::SegmentFiles,
-    session::{DiskSession, Extent, FrameChange, FrameLocation},
-};
 use unbroken::{
     log::{Chunk, Epoch, Lsn, SessionId},
     store::{
@@ -25,7 +15,18 @@ use unbroken::{
     },
 };
 
-/// A batch under construction: its changes, which are not visible yet, and their frames.
+use crate::{
+    batch_header::BatchHeader,
+    frame::{self, Frame, FrameBody},
+    live_bytes::LiveBytes,
+    location::{Extent, FrameChange, FrameLocation, PENDING},
+    pending::{CompactionQueue, PendingSession, WakeScope},
+    segments::SegmentFiles,
+    session::DiskSession,
+};
+
+/// A batch that is being collected: the changed sessions, which are not visible yet, and the frames
+/// that describe the changes.
 pub(crate) struct WriteBatch {
     pub(crate) now: Duration,
     table: SessionTable<DiskSession>,
@@ -34,8 +35,8 @@ pub(crate) struct WriteBatch {
     max_append: usize,
     sessions: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
-    last: u64,
-    // The space of the header, and the frames.
+    last_number: u64,
+    // An empty header, and the frames.
     buffer: Vec<u8>,
 }
 
@@ -46,7 +47,7 @@ impl WriteBatch {
         live_bytes: LiveBytes,
         max_append: usize,
     ) -> Self {
-        let last = table.index().last();
+        let last_number = table.index().last_number();
         Self {
             now: Duration::ZERO,
             table,
@@ -55,7 +56,7 @@ impl WriteBatch {
             max_append,
             sessions: Vec::new(),
             by_id: HashMap::new(),
-            last,
+            last_number,
             buffer: vec![0; BatchHeader::LEN],
         }
     }
@@ -85,8 +86,8 @@ impl WriteBatch {
         }
         let machine = SessionMachine::new(new, self.now);
         let epoch = machine.state(self.now).epoch;
-        self.last += 1;
-        self.add(PendingSession::new(id, self.last, None, machine));
+        self.last_number += 1;
+        self.add(PendingSession::new(id, self.last_number, None, machine));
         self.write_base(self.sessions.len() - 1, &new.request);
         Ok(Created::Created(epoch))
     }
@@ -123,7 +124,7 @@ impl WriteBatch {
         epoch: Epoch,
         lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
-        // There is nothing to write: leases are free when the store is opened again.
+        // A lease is not written, since it ends with the process.
         let at = self.pending(id)?;
         let machine = &mut self.sessions[at].machine;
         machine.renew(epoch, lease, self.now)?;
@@ -134,15 +135,15 @@ impl WriteBatch {
         &mut self,
         id: &SessionId,
         chunk: &Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let at = self.pending(id)?;
         let pending = &mut self.sessions[at];
-        let written = pending
+        let effect = pending
             .machine
-            .append(chunk, then, self.max_append, self.now)?;
-        if !written.fresh {
-            return Ok(written.answer);
+            .append(chunk, after, self.max_append, self.now)?;
+        if !effect.is_new {
+            return Ok(effect.appended);
         }
         pending.ended |= pending.machine.is_sealed();
         pending.wake = pending.wake.max(if pending.ended {
@@ -151,11 +152,11 @@ impl WriteBatch {
             WakeScope::Readers
         });
         let body = FrameBody::Append(chunk, &pending.machine);
-        let location = put(&mut self.buffer, pending.number, &body);
+        let location = put_frame(&mut self.buffer, pending.number, &body);
         let change =
             FrameChange::Append(extent(std::slice::from_ref(chunk), location), chunk.epoch());
         pending.changes.push(change);
-        Ok(written.answer)
+        Ok(effect.appended)
     }
 
     pub(crate) fn abort(
@@ -184,7 +185,7 @@ impl WriteBatch {
             AnswerEffect::Added => {
                 pending.wake = WakeScope::All;
                 let body = FrameBody::Answer(answer);
-                let location = put(&mut self.buffer, pending.number, &body);
+                let location = put_frame(&mut self.buffer, pending.number, &body);
                 pending.changes.push(FrameChange::Answer(location));
             }
         }
@@ -212,12 +213,12 @@ impl WriteBatch {
         pending.wake = WakeScope::All;
         pending.ended = true;
         self.write_state(at);
-        self.sessions[at].changes.push(FrameChange::Clear);
+        self.sessions[at].changes.push(FrameChange::Discard);
         Ok(())
     }
 
-    /// Removes expired sessions. There is nothing to write: they have expired when the store is opened
-    /// again, too.
+    /// Drops expired sessions and tombstones. Nothing is written: they count as expired too when the
+    /// store is opened again.
     pub(crate) fn sweep(&mut self, limit: usize) -> usize {
         let mut swept = 0;
         let mut later = Vec::new();
@@ -243,21 +244,21 @@ impl WriteBatch {
             let after = if gone { 0 } else { session.live_bytes() };
             let due = session.machine.due(self.now);
             drop(session);
-            self.live_bytes.changed(before, after);
+            self.live_bytes.update(before, after);
             if gone {
                 self.table.index().remove(entry.number);
                 swept += 1;
             } else if let Some(due) = due.filter(|due| *due > self.now) {
-                self.table.index().ended(entry.number, due);
+                self.table.index().set_due(entry.number, due);
             }
         }
         for number in later {
-            self.table.index().ended(number, self.now);
+            self.table.index().set_due(number, self.now);
         }
         swept
     }
 
-    /// Returns the index of a session in the batch.
+    /// Returns the index of the session with this id in the batch, and adds it if necessary.
     pub(crate) fn pending(&mut self, id: &SessionId) -> Result<usize, StoreError> {
         if let Some(&at) = self.by_id.get(id) {
             return Ok(at);
@@ -280,7 +281,7 @@ impl WriteBatch {
 
     pub(crate) fn write_state(&mut self, at: usize) {
         let pending = &mut self.sessions[at];
-        let location = put(
+        let location = put_frame(
             &mut self.buffer,
             pending.number,
             &FrameBody::State(&pending.machine),
@@ -296,19 +297,19 @@ impl WriteBatch {
             request,
             machine: &pending.machine,
         };
-        let location = put(&mut self.buffer, pending.number, &body);
+        let location = put_frame(&mut self.buffer, pending.number, &body);
         pending.changes.push(FrameChange::Base(location));
     }
 
-    /// Writes records again as one frame. They follow one another in one epoch.
+    /// Writes records once more in one frame. The chunks follow one another in one epoch.
     pub(crate) fn write_run(&mut self, at: usize, chunks: &[Chunk]) {
         let pending = &mut self.sessions[at];
-        let location = put(&mut self.buffer, pending.number, &FrameBody::Run(chunks));
+        let location = put_frame(&mut self.buffer, pending.number, &FrameBody::Run(chunks));
         let change = FrameChange::Run(extent(chunks, location), chunks[0].epoch());
         pending.changes.push(change);
     }
 
-    /// Writes the base of a session again. Returns false if its request can't be read.
+    /// Writes the base of a session once more. Returns false if its request can't be read.
     pub(crate) fn move_base(&mut self, at: usize) -> bool {
         let needed = !self.sessions[at].machine.is_sealed()
             && self.sessions[at].machine.check_present(self.now).is_ok();
@@ -352,37 +353,43 @@ impl WriteBatch {
     /// Returns the records of an extent, if they can be read.
     pub(crate) fn chunk(&self, number: u64, extent: &Extent) -> Option<Chunk> {
         let bytes = self.opened.read(extent.location).ok()?;
-        recover::records(&bytes, number, extent)
+        frame::read_extent(&bytes, number, extent)
     }
 
-    /// Returns the sessions that need anything in a segment.
+    /// Returns the sessions that need a frame of this segment.
     pub(crate) fn sessions_in(&self, segment: u32) -> VecDeque<Arc<TableEntry<DiskSession>>> {
         const BATCH: usize = 1024;
         let mut found = VecDeque::new();
         let mut from = u64::MAX;
         loop {
-            let batch = self.table.index().older(from, BATCH);
+            let batch = self.table.index().older_than(from, BATCH);
             let Some(last) = batch.last() else {
                 return found;
             };
             from = last.number;
-            let there = batch
+            let users = batch
                 .into_iter()
-                .filter(|entry| entry.lock().is_in(segment));
-            found.extend(there);
+                .filter(|entry| entry.lock().uses_segment(segment));
+            found.extend(users);
         }
     }
 
-    /// Makes the changes visible, once the batch is stable.
-    pub(crate) fn publish(self, compactor: &mut Compactor, segment: u32, start: u32) {
+    /// Makes the changes visible. The batch was written at this segment and offset.
+    pub(crate) fn publish(self, queue: &mut CompactionQueue, segment: u32, start: u32) {
         for pending in self.sessions {
-            pending.publish(&self.table, self.now, compactor, (segment, start));
+            pending.publish(
+                &self.table,
+                self.now,
+                &self.live_bytes,
+                queue,
+                (segment, start),
+            );
         }
     }
 }
 
-/// Writes a frame into the batch, and returns its location.
-fn put(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
+/// Appends a frame to the buffer of a batch.
+fn put_frame(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
     let at = u32::try_from(buffer.len()).expect("a batch has less than 4 GiB");
     FrameLocation {
         segment: PENDING,

@@ -1,33 +1,34 @@
-//! The writer thread.
+//! The thread that writes all batches.
 
 use std::{
     sync::mpsc::{Receiver, TryRecvError},
     time::Duration,
 };
 
-use super::{
-    compactor::Compactor, segments::Segments, session::DiskSession, write_batch::WriteBatch,
-};
 use unbroken::{
     BoxError,
     store::{StoreError, table::SessionTable},
 };
 
-/// A job, with the time of the store's clock at which it was sent.
+use crate::{
+    compactor::Compactor, segments::Segments, session::DiskSession, write_batch::WriteBatch,
+};
+
+/// An operation for the writer, and the time of the request by the store's clock.
 pub(crate) struct WriteJob {
     pub(crate) now: Duration,
     pub(crate) run: Box<dyn FnOnce(BatchAccess<'_>) -> Option<Completion> + Send>,
 }
 
-/// The access of a job to the batch.
+/// The batch of a job, or the error that prevents one.
 pub(crate) enum BatchAccess<'a> {
-    /// The batch, which will be stable before the job is completed.
+    /// A batch, which is made stable before the job completes.
     Open(&'a mut WriteBatch),
-    /// The store can't write any more.
+    /// The writer can't write any more.
     Lost(&'a StoreError),
 }
 
-/// Completes a job, with the error of the write if it failed.
+/// Completes a job once its batch is stable, or with the error of the write.
 pub(crate) type Completion = Box<dyn FnOnce(Option<&StoreError>) + Send>;
 
 /// The state of the writer thread.
@@ -36,17 +37,17 @@ pub(crate) struct DiskWriter {
     pub(crate) segments: Segments,
     pub(crate) max_append: usize,
     pub(crate) compactor: Compactor,
-    // The latest time of any job.
+    // The latest time of a job.
     pub(crate) now: Duration,
     pub(crate) lost: Option<StoreError>,
 }
 
-/// The bytes and the jobs at which a batch is closed.
-const MAX_BATCH_BYTES: usize = 4 << 20;
-const MAX_BATCH_JOBS: usize = 4096;
+/// The number of bytes, or of jobs, that completes a batch.
+const MAX_BYTES: usize = 4 << 20;
+const MAX_JOBS: usize = 4096;
 
 impl DiskWriter {
-    /// Runs jobs until the last sender is dropped.
+    /// Runs until every sender of jobs is dropped.
     pub(crate) fn run(mut self, jobs: &Receiver<WriteJob>) {
         loop {
             let first = if self.lost.is_none() && self.compactor.is_due(&self.segments) {
@@ -68,7 +69,8 @@ impl DiskWriter {
         }
     }
 
-    /// Runs the waiting jobs, syncs their changes once, and then publishes and completes them.
+    /// Runs the waiting jobs, makes their batch stable with one fsync, and then publishes it and
+    /// completes the jobs.
     fn run_batch(&mut self, first: Option<WriteJob>, jobs: &Receiver<WriteJob>) {
         let mut batch = WriteBatch::new(
             self.table.clone(),
@@ -86,7 +88,7 @@ impl DiskWriter {
                 Some(error) => BatchAccess::Lost(error),
             };
             completions.extend((job.run)(access));
-            next = if completions.len() < MAX_BATCH_JOBS && batch.bytes() < MAX_BATCH_BYTES {
+            next = if completions.len() < MAX_JOBS && batch.bytes() < MAX_BYTES {
                 jobs.try_recv().ok()
             } else {
                 None
@@ -100,24 +102,24 @@ impl DiskWriter {
         if let Err(error) = self.commit(batch) {
             let lost = StoreError::unavailable(true, error);
             tracing::error!(error = %lost, "the store can't write any more; close it and open it again");
-            for complete in completions {
-                complete(Some(&lost));
+            for completion in completions {
+                completion(Some(&lost));
             }
             self.lost = Some(lost);
             return;
         }
-        for complete in completions {
-            complete(None);
+        for completion in completions {
+            completion(None);
         }
     }
 
     fn commit(&mut self, mut batch: WriteBatch) -> Result<(), BoxError> {
-        let (segment, start) = if batch.is_empty() && !self.compactor.needs_time() {
+        let (segment, start) = if batch.is_empty() && !self.compactor.wants_time() {
             (0, 0)
         } else {
             self.segments.write(batch.buffer(), self.now)?
         };
-        batch.publish(&mut self.compactor, segment, start);
+        batch.publish(&mut self.compactor.queue, segment, start);
         self.compactor.remove(&mut self.segments);
         Ok(())
     }

@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     // application with users would name the policy by which only the owner may.
     let mut durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         // Clients hear of the tools in the first event of each answer.
-        .capabilities(Capabilities::new().with_tools(tools().names()))
+        .capabilities(Capabilities::new().tools(tools().names()))
         // An answer in whose middle this server stops begins anew when it is back, or on another.
         .recovery(Recovery::restart());
     let model = Model::of_environment()?;

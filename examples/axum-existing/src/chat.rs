@@ -42,7 +42,10 @@ where
 /// is in `request.extensions`, but not for an answer that is started again after a crash. The prompt
 /// that is made here is never stored and never shown to clients.
 fn with_notes(app: &App, mut request: ChatRequest) -> ChatRequest {
-    let notes = request.owner.as_deref().map(|owner| app.notes_of(owner));
+    let notes = request
+        .owner
+        .as_ref()
+        .map(|owner| app.notes_of(owner.as_str()));
     if let Some(notes) = notes.filter(|notes| !notes.is_empty()) {
         request.system_prompt = Some(format!("The user's notes:\n- {}", notes.join("\n- ")));
     }

@@ -13,12 +13,12 @@ use crate::{
     chat::{ChatEvent, ChatRequest, ProviderError},
 };
 
-/// The answer of a provider of any type.
+/// The stream of a provider of any type.
 pub struct AnyStream {
     inner: Pin<Box<dyn Stream<Item = Result<ChatEvent, BoxError>> + Send>>,
 }
 
-/// Waits for the picked provider: until it is ready, and until its answer begins.
+/// A future that waits until the selected provider is ready and its stream begins.
 ///
 /// Dropping it drops the request.
 pub struct AnyFuture {
@@ -95,7 +95,7 @@ impl fmt::Debug for AnyStream {
 }
 
 pin_project_lite::pin_project! {
-    // With the errors of any provider.
+    // Converts the errors of any provider.
     struct BoxedStream<A> {
         #[pin]
         answer: A,

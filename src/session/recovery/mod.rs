@@ -1,8 +1,8 @@
-//! What becomes of an orphan: a session whose writer died or hangs.
+//! The recovery of orphans: sessions whose writer died or hangs.
 //!
-//! Whoever claims it ends it or carries it on. It ends as aborted if somebody wanted that, and as
-//! interrupted where nothing here can start it again. What can, a layer has registered under the
-//! name that is stored with the session; it decides for each orphan.
+//! The server that claims an orphan seals or continues it. It seals it as aborted if an abort is
+//! stored, and as interrupted if no handler is registered under the name of its service. Otherwise
+//! the handler decides.
 
 mod claim;
 mod handler;

@@ -88,7 +88,7 @@ impl Counted {
                 let mut message = "Which seat?";
                 loop {
                     let seat = json!({"type": "string", "pattern": "^[0-9]+[A-F]$"});
-                    let question = Question::new(message).with_schema(seat);
+                    let question = Question::new(message).schema(seat);
                     match call.ask(question).await?.as_str() {
                         Some("13A") => message = "There is no row 13. Which seat?",
                         seat => return Ok(json!({"seat": seat})),

@@ -25,7 +25,7 @@ fn recordings() -> [Recording; 2] {
                 ChatEvent::thinking("."),
                 ChatEvent::text("Grü"),
                 ChatEvent::text("ße 😀"),
-                Complete::new().with_usage(Usage::new(26, 282)).into(),
+                Complete::new().usage(Usage::new(26, 282)).into(),
             ],
         ),
         of(
@@ -37,8 +37,8 @@ fn recordings() -> [Recording; 2] {
                     ToolCall::new("call_o9xq", "now", json!({})),
                 ]),
                 Complete::new()
-                    .with_finish_reason(FinishReason::ToolCalls)
-                    .with_usage(Usage::new(165, 22))
+                    .finish_reason(FinishReason::ToolCalls)
+                    .usage(Usage::new(165, 22))
                     .into(),
             ],
         ),

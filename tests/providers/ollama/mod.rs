@@ -92,7 +92,7 @@ async fn the_request_says_what_was_asked() {
         .unwrap();
     let mut request = ChatRequest::new([
         Message::user("Where?"),
-        Message::assistant("").with_tool_calls([
+        Message::assistant("").tool_calls([
             ToolCall::new("c1", "map", json!({"zoom": 3})),
             ToolCall::new("c2", "now", json!("not json")),
         ]),
@@ -175,12 +175,12 @@ async fn why_it_stopped_is_told() {
     ] {
         let (events, error) = answer(vec![ok(), text("Hi"), done(reason), Step::End]).await;
         assert!(error.is_none(), "{error:?}");
-        let complete = Complete::new().with_finish_reason(finish);
+        let complete = Complete::new().finish_reason(finish);
         assert_eq!(events, [ChatEvent::text("Hi"), complete.into()]);
     }
     let counted = r#","prompt_eval_count":3,"eval_count":4"#;
     let (events, _) = answer(vec![ok(), done(counted), Step::End]).await;
-    let complete = Complete::new().with_usage(Usage::new(3, 4));
+    let complete = Complete::new().usage(Usage::new(3, 4));
     assert_eq!(events, [complete.into()]);
 }
 

@@ -10,8 +10,8 @@ use super::{Step, answer, ok};
 use crate::cut_short::{Recording, never_a_clean_success};
 
 fn complete(reason: FinishReason, usage: Usage) -> ChatEvent {
-    let complete = Complete::new().with_finish_reason(reason);
-    complete.with_usage(usage).into()
+    let complete = Complete::new().finish_reason(reason);
+    complete.usage(usage).into()
 }
 
 fn calls(usage: Usage, calls: impl IntoIterator<Item = ToolCall>) -> [ChatEvent; 2] {

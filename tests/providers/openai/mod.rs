@@ -115,8 +115,8 @@ async fn an_answer_comes_piece_by_piece_with_usage_and_finish_reason() {
             ChatEvent::text("Hel"),
             ChatEvent::text("lo"),
             Complete::new()
-                .with_usage(usage)
-                .with_finish_reason(FinishReason::Length)
+                .usage(usage)
+                .finish_reason(FinishReason::Length)
                 .into(),
         ]
     );
@@ -133,7 +133,7 @@ async fn the_request_says_what_was_asked() {
     let call = ToolCall::new("c1", "map", json!({"zoom": 3}));
     let mut request = ChatRequest::new([
         Message::user("Where?"),
-        Message::assistant("").with_tool_calls([call]),
+        Message::assistant("").tool_calls([call]),
         Message::tool("c1", "here"),
     ]);
     request.system_prompt = Some("Be brief.".into());
@@ -253,7 +253,7 @@ async fn pieces_of_tool_calls_come_out_as_one_event() {
                 ToolCall::new("b", "now", json!("not json")),
             ]),
             Complete::new()
-                .with_finish_reason(FinishReason::ToolCalls)
+                .finish_reason(FinishReason::ToolCalls)
                 .into(),
         ]
     );

@@ -72,8 +72,10 @@ fn provider(
 + Sync
 + 'static {
     provider_fn(move |request: ChatRequest| {
-        let wanted = request.chat_id.unwrap_or_default();
-        let kind = KINDS.into_iter().find(|it| format!("{it:?}") == wanted);
+        let wanted = request.chat_id.expect("a chat");
+        let kind = KINDS
+            .into_iter()
+            .find(|it| format!("{it:?}") == wanted.as_str());
         let (before, after, pause) = kind.expect("a kind").events();
         let mut signal = signal.clone();
         let asked = async move {

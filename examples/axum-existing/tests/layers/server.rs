@@ -88,7 +88,7 @@ pub(crate) fn settings() -> Settings {
 /// The chat, whose provider says what requests tell it.
 pub(crate) fn routes(state: &App) -> Router {
     let open = ClientFields::nothing().field("script");
-    let provider = Scripted::new(Script::say("Hello there.").with_delay(Duration::ZERO));
+    let provider = Scripted::new(Script::say("Hello there.").delay(Duration::ZERO));
     chat::routes(Sessions::in_memory(), state.clone(), open, provider)
 }
 
