@@ -1,7 +1,5 @@
 //! Interleavings that once went wrong, each played by the calls that make it up.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/faulty.rs"]
 mod faulty;
 #[path = "../support/mod.rs"]
@@ -11,9 +9,9 @@ mod odd;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use faulty::{LEASE, on};
+use faulty::{LEASE, builder_on};
 use odd::Odd;
-use support::{Words, begin, id, read, read_all, seconds, start, told, until};
+use support::{TextFormat, begin, channel_source, id, read, read_all, seconds, start, until};
 use unbroken::{
     log::*,
     session::*,
@@ -24,14 +22,14 @@ use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 #[tokio::test(start_paused = true)]
 async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let _s = begin(&here, &id, source).await;
-    teller.say("a");
+    handle.send("a");
     seconds(1).await;
     let snap = store.inner().snapshot();
-    teller.say("b");
+    handle.send("b");
     seconds(1).await;
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
@@ -61,9 +59,9 @@ async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_until_leases_are_given_back() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let id = id("one");
-    let (_t, source) = told();
+    let (_t, source) = channel_source();
     let s = begin(&here, &id, source).await;
     seconds(1).await;
     let _r = s.reader(Position::START).await.unwrap();
@@ -78,8 +76,8 @@ async fn a_shutdown_waits_until_leases_are_given_back() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_under_way_when_the_server_shuts_down_calls_no_provider() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
-    let (t, source) = told();
+    let here = builder_on(&store).build();
+    let (t, source) = channel_source();
     store
         .faults()
         .next(Op::Create, Fault::PauseBefore(Duration::from_secs(5)));
@@ -101,11 +99,11 @@ async fn a_start_that_is_under_way_when_the_server_shuts_down_calls_no_provider(
 #[tokio::test(start_paused = true)]
 async fn the_grace_counts_from_the_last_leave() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::from_secs(10)))
         .build();
     let id = id("one");
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let s = begin(&here, &id, source).await;
     drop(t);
     let mut r = s.reader(Position::START).await.unwrap();
@@ -125,12 +123,12 @@ async fn the_grace_counts_from_the_last_leave() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_hangs_does_not_stall_renewals() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::from_secs(1)))
         .build();
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let s = begin(&here, &id("done"), source).await;
-    let (_t2, source2) = told();
+    let (_t2, source2) = channel_source();
     let _s2 = begin(&here, &id("silent"), source2).await;
     drop(t);
     let mut r = s.reader(Position::START).await.unwrap();
@@ -147,8 +145,10 @@ async fn a_delete_that_hangs_does_not_stall_renewals() {
 #[tokio::test(start_paused = true)]
 async fn chores_that_hang_do_not_stall_renewals() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).retention(Retention::until_released()).build();
-    let (_t2, source2) = told();
+    let here = builder_on(&store)
+        .retention(Retention::until_released())
+        .build();
+    let (_t2, source2) = channel_source();
     let _s2 = begin(&here, &id("silent"), source2).await;
     for _ in 0..50 {
         store
@@ -173,9 +173,11 @@ async fn chores_that_hang_do_not_stall_renewals() {
 #[tokio::test(start_paused = true)]
 async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).patience(Duration::from_secs(60)).build();
+    let here = builder_on(&store)
+        .outage_timeout(Duration::from_secs(60))
+        .build();
     let id = id("one");
-    let (t, source) = told();
+    let (t, source) = channel_source();
     store.faults().next(Op::Append, Fault::LoseAfter);
     let _s = begin(&here, &id, source).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -197,9 +199,9 @@ async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
 #[tokio::test(start_paused = true)]
 async fn of_two_deletes_at_once_both_succeed() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let id = id("one");
-    let (_t, source) = told();
+    let (_t, source) = channel_source();
     let _s = begin(&here, &id, source).await;
     seconds(1).await;
     let (a, b) = tokio::join!(here.delete(&id), here.delete(&id));
@@ -209,15 +211,15 @@ async fn of_two_deletes_at_once_both_succeed() {
 #[tokio::test(start_paused = true)]
 async fn readers_are_told_of_an_append_that_hangs() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
-    let (t, source) = told();
+    let here = builder_on(&store).build();
+    let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     let mut r = s.reader(Position::START).await.unwrap();
     read(&mut r, 1).await;
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(360_000)));
-    t.say("x");
+    t.send("x");
     let n = tokio::time::timeout(Duration::from_secs(60), r.next()).await;
     assert!(n.is_ok(), "nothing in 60 s, patience is 5 s");
 }
@@ -225,15 +227,15 @@ async fn readers_are_told_of_an_append_that_hangs() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_fails_the_bodies_of_a_session_that_hangs_in_the_store() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
-    let (t, source) = told();
+    let here = builder_on(&store).build();
+    let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     let mut r = s.reader(Position::START).await.unwrap();
     read(&mut r, 1).await;
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(360_000)));
-    t.say("x");
+    t.send("x");
     seconds(1).await;
     here.shutdown(Duration::from_secs(1)).await;
     let n = tokio::time::timeout(Duration::from_secs(7300), r.next()).await;
@@ -255,10 +257,10 @@ fn t10_too_large_seal_spins() {
             .unwrap()
             .block_on(async {
                 let store = FaultStore::new(Memory::new().with_max_append(5));
-                let here = on(&store).build();
-                let (t, source) = told();
+                let here = builder_on(&store).build();
+                let (t, source) = channel_source();
                 let _s = begin(&here, &id("one"), source).await;
-                t.say("123456");
+                t.send("123456");
                 seconds(5).await;
                 tx.send(()).unwrap();
             });
@@ -272,10 +274,10 @@ fn t10_too_large_seal_spins() {
 #[tokio::test(start_paused = true)]
 async fn limits_may_be_for_ever() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .limits(Limits::default().idle(Duration::MAX).age(Duration::MAX))
         .build();
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     drop(t);
     until("sealed", async || s.status().outcome().is_some()).await;
@@ -284,10 +286,10 @@ async fn limits_may_be_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_grace_may_be_for_ever() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::MAX))
         .build();
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     drop(t);
     let mut r = s.reader(Position::START).await.unwrap();
@@ -304,11 +306,11 @@ async fn a_grace_may_be_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_not_pulled_is_not_idle() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store)
+    let here = builder_on(&store)
         .limits(Limits::default().idle(Duration::from_secs(2)))
         .outage_buffer(10)
         .build();
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let s = begin(&here, &id("one"), source).await;
     let mut r = s.reader(Position::START).await.unwrap();
     read(&mut r, 1).await;
@@ -316,7 +318,7 @@ async fn a_provider_that_is_not_pulled_is_not_idle() {
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(4)));
     for _ in 0..5 {
-        t.say("0123456789");
+        t.send("0123456789");
     }
     drop(t);
     let all = read_all(&mut r).await;
@@ -326,19 +328,19 @@ async fn a_provider_that_is_not_pulled_is_not_idle() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_goes_on_until_the_deadline_of_a_shutdown() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let _s = begin(&here, &id, source).await;
     let f = there.attach(&id).await.unwrap();
     let mut r = f.reader(Position::START).await.unwrap();
     read(&mut r, 1).await;
     let sh = there.clone();
-    let (_u, source) = told();
+    let (_u, source) = channel_source();
     let _own = begin(&there, &support::id("own"), source).await;
     tokio::spawn(async move { sh.shutdown(Duration::from_secs(30)).await });
     seconds(1).await;
-    t.say("a");
+    t.send("a");
     let n = tokio::time::timeout(Duration::from_secs(5), async {
         read(&mut r, 1).await;
         r.next().await
@@ -350,9 +352,9 @@ async fn a_follower_goes_on_until_the_deadline_of_a_shutdown() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_comes_too_late_starts_no_provider() {
     let store = FaultStore::new(Memory::new());
-    let here = on(&store).build();
+    let here = builder_on(&store).build();
     let id = id("one");
-    let (t, source) = told();
+    let (t, source) = channel_source();
     store
         .faults()
         .next(Op::Append, Fault::PauseAfter(LEASE * 2));
@@ -410,7 +412,7 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
     let native = unbroken::dialect::Native::new();
     let enc = native.encoder(&head).unwrap().unwrap();
     let mut body = unbroken::durable::Reply::new(unbroken::dialect::Native::new(), enc)
-        .with(&s)
+        .respond(&s)
         .await
         .unwrap()
         .into_body();
@@ -428,10 +430,10 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
 #[tokio::test(start_paused = true)]
 async fn a_page_with_a_gap_is_no_clean_end() {
     let store = Odd::default();
-    let here = Sessions::with_format(store.clone(), Words).build();
-    let there = Sessions::with_format(store.clone(), Words).build();
+    let here = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let there = SessionsBuilder::new(store.clone(), TextFormat).build();
     let id = id("one");
-    let (t, source) = told();
+    let (t, source) = channel_source();
     let _s = begin(&here, &id, source).await;
     seconds(1).await;
     let f = there.attach(&id).await.unwrap();
@@ -439,7 +441,7 @@ async fn a_page_with_a_gap_is_no_clean_end() {
     read(&mut r, 1).await;
     seconds(1).await;
     store.gap.store(true, SeqCst);
-    t.say("left out");
+    t.send("left out");
     drop(t);
     let n = tokio::time::timeout(Duration::from_secs(30), r.next()).await;
     assert!(matches!(n, Ok(Some(Err(_)))), "{n:?}");
@@ -448,10 +450,10 @@ async fn a_page_with_a_gap_is_no_clean_end() {
 #[tokio::test(start_paused = true)]
 async fn wakeups_for_nothing_are_paced() {
     let store = Odd::default();
-    let here = Sessions::with_format(store.clone(), Words).build();
-    let there = Sessions::with_format(store.clone(), Words).build();
+    let here = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let there = SessionsBuilder::new(store.clone(), TextFormat).build();
     let id = id("one");
-    let (_t, source) = told();
+    let (_t, source) = channel_source();
     let _s = begin(&here, &id, source).await;
     let _f = there.attach(&id).await.unwrap();
     seconds(1).await;

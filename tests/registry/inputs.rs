@@ -24,18 +24,20 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
-    delegate::delegate,
     settle,
-    support::{Told, Words, id, log, lsn, read, read_all, seconds, start, told, until},
+    support::{
+        ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, start,
+        until,
+    },
     take_over::{LEASE, orphan},
 };
 
 fn builder(store: &Memory) -> SessionsBuilder {
-    Sessions::with_format(store.clone(), Words).lease(LEASE)
+    SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE)
 }
 
 /// Starts a session whose source finds its answers here.
-async fn begin(sessions: &Sessions, id: &SessionId, source: Told, inbox: &Inbox) {
+async fn begin(sessions: &Sessions, id: &SessionId, source: ChannelSource, inbox: &Inbox) {
     let permit = sessions.permit(None).unwrap();
     let start = start(id).inbox(inbox.clone());
     let started = sessions.start(permit, start, source).await.unwrap();
@@ -52,9 +54,9 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
     let store = Memory::new();
     let (here, there) = (builder(&store).build(), builder(&store).build());
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     settle().await;
     for (server, name) in [(&there, "a"), (&here, "b"), (&there, "c")] {
         let began = Instant::now();
@@ -64,7 +66,7 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
         let took = began.elapsed();
         assert!(took < Duration::from_millis(100), "{name} after {took:?}");
     }
-    drop(teller);
+    drop(handle);
     until("it is sealed", async || {
         store.state(&id).await.unwrap().status.outcome().is_some()
     })
@@ -81,23 +83,23 @@ async fn what_a_session_waits_for_people_is_not_idle_but_counts_for_its_age() {
         .age(Duration::from_secs(1000));
     let sessions = builder(&store).limits(limits).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     seconds(900).await;
     let state = store.state(&id).await.unwrap();
     assert_eq!(state.status, Status::Waiting);
     assert!(matches!(state.lease, Lease::Held(_)), "{:?}", state.lease);
     give(&sessions, &id, "a").await;
-    teller.say("on");
+    handle.send("on");
     settle().await;
     assert_eq!(store.state(&id).await.unwrap().status, Status::Streaming);
-    teller.mark("and now?", Mark::Waiting);
+    handle.send_as("and now?", Mark::Waiting);
     settle().await;
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::after(lsn(4))).await.unwrap();
     assert_eq!(read_all(&mut reader).await, [(5, "age".to_owned())]);
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,15 +108,15 @@ async fn who_was_answered_may_be_silent_only_for_so_long() {
     let limits = Limits::default().idle(Duration::from_secs(60));
     let sessions = builder(&store).limits(limits).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     seconds(600).await;
-    teller.say("on");
+    handle.send("on");
     seconds(59).await;
-    assert!(!teller.is_dropped());
+    assert!(!handle.is_dropped());
     seconds(2).await;
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,9 +128,9 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
     let early = tokio::spawn(async move { early.close("early").await });
     settle().await;
     assert!(!early.is_finished(), "nobody can know it yet");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     assert_eq!(early.await.unwrap(), None);
     // The second one is under way when the name is closed.
     let (closed, ()) = tokio::join!(inbox.close("b"), give(&there, &id, "b"));
@@ -145,14 +147,14 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
 async fn nobody_waits_for_an_answer_to_a_session_that_is_over() {
     let sessions = builder(&Memory::new()).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     let waits = inbox.clone();
     let waits = tokio::spawn(async move { waits.recv("a").await });
     settle().await;
     assert!(!waits.is_finished());
-    drop(teller);
+    drop(handle);
     assert_eq!(waits.await.unwrap(), None);
     assert_eq!(inbox.close("b").await, None);
 }
@@ -162,9 +164,9 @@ async fn what_a_full_session_can_not_close_takes_no_answer_either() {
     let store = Memory::new();
     let sessions = builder(&store).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     for name in 0..StoredAnswer::MAX_COUNT {
         give(&sessions, &id, &name.to_string()).await;
     }
@@ -178,12 +180,12 @@ async fn what_a_full_session_can_not_close_takes_no_answer_either() {
 #[tokio::test(start_paused = true)]
 async fn who_may_have_lost_the_session_closes_nothing() {
     let store = FaultStore::new(Memory::new());
-    let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE);
     let here = sessions.build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     settle().await;
     for _ in 0..1000 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
@@ -206,7 +208,7 @@ struct Forgetful {
 }
 
 impl Store for Forgetful {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
         list, orphans, sweep
     );
@@ -235,12 +237,12 @@ async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed(
         inner: inner.clone(),
         forgot: AtomicBool::new(false),
     });
-    let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE);
     let here = sessions.build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     for name in ["early", "late"] {
         give(&here, &id, name).await;
     }
@@ -251,12 +253,12 @@ async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed(
 }
 
 /// Carries on with this source, once.
-struct Goes(Mutex<Option<(Told, Inbox)>>);
+struct Goes(Mutex<Option<(ChannelSource, Inbox)>>);
 
 impl RecoveryHandler for Goes {
-    fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         let taken = self.0.lock().unwrap().take();
-        let on = taken.map(|(source, inbox)| Continuation::with(source).inbox(inbox));
+        let on = taken.map(|(source, inbox)| Continuation::new(source).inbox(inbox));
         Box::pin(std::future::ready(Ok(on)))
     }
 }
@@ -276,9 +278,9 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     let limits = Limits::default().idle(Duration::from_secs(60));
     let survivor = builder(&store).limits(limits).build();
     let inbox = Inbox::new();
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let goes = Goes(Mutex::new(Some((source, inbox.clone()))));
-    survivor.carry_on(ServiceName::new("test"), goes);
+    survivor.on_recovery(ServiceName::new("test"), goes);
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "may I?"]));
@@ -292,8 +294,8 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     assert_eq!(late.unwrap().unwrap(), "yes");
     // The former owner had given this one up.
     assert_eq!(inbox.recv("given up").await, None);
-    teller.say("on");
-    drop(teller);
+    handle.send("on");
+    drop(handle);
     let rest = [(3, "on".to_owned()), (4, "complete".to_owned())];
     assert_eq!(read_all(&mut reader).await, rest);
 }

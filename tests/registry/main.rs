@@ -1,7 +1,5 @@
 //! What the registry promises: who starts, who attaches, who is counted, what is cleaned up.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -16,7 +14,7 @@ mod taking_over;
 
 use std::time::Duration;
 
-use support::Words;
+use support::TextFormat;
 use unbroken::{
     log::SessionId,
     session::{Retention, Sessions, SessionsBuilder},
@@ -24,7 +22,7 @@ use unbroken::{
 };
 
 pub(crate) fn builder() -> SessionsBuilder {
-    Sessions::with_format(Memory::new(), Words)
+    SessionsBuilder::new(Memory::new(), TextFormat)
 }
 
 /// Sessions that are forgotten as soon as a reader had it all and none is left.

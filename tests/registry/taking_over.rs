@@ -24,10 +24,10 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
 
 use crate::{
-    begin,
-    delegate::delegate,
-    settle,
-    support::{Told, Words, id, log, lsn, read, read_all, seconds, told, until},
+    begin, settle,
+    support::{
+        ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, until,
+    },
     take_over::{LEASE, orphan},
 };
 
@@ -41,10 +41,10 @@ struct Slow {
 }
 
 impl Slow {
-    fn with(takes: Duration, source: Told) -> Self {
+    fn with(takes: Duration, source: ChannelSource) -> Self {
         Self {
             takes: Some(takes),
-            on: Arc::new(Mutex::new(Some(Continuation::with(source)))),
+            on: Arc::new(Mutex::new(Some(Continuation::new(source)))),
             ..Self::default()
         }
     }
@@ -67,7 +67,7 @@ impl Drop for CountDrop {
 }
 
 impl RecoveryHandler for Slow {
-    fn carry_on(&self, _orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, _orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         self.asked.fetch_add(1, SeqCst);
         let counted = CountDrop(self.dropped.clone());
         Box::pin(async move {
@@ -88,7 +88,7 @@ async fn whole(reader: &mut Reader) -> Vec<(u64, String)> {
 }
 
 fn on(store: impl Store) -> SessionsBuilder {
-    Sessions::with_format(store, Words).lease(LEASE)
+    SessionsBuilder::new(store, TextFormat).lease(LEASE)
 }
 
 /// An orphan whose lease was given back, so that it is claimed at once.
@@ -112,17 +112,17 @@ async fn the_lease_of_a_claim_counts_from_its_first_attempt() {
     for _ in 0..200 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let survivor = on(store.clone()).build();
-    let restarter = Slow::with(Duration::from_secs(6), source);
-    survivor.carry_on("test".into(), restarter.clone());
+    let handler = Slow::with(Duration::from_secs(6), source);
+    survivor.on_recovery("test".into(), handler.clone());
     let _session = survivor.attach(&id).await.unwrap();
     seconds(15).await;
-    assert_eq!(restarter.asked(), 1);
+    assert_eq!(handler.asked(), 1);
     assert_eq!(store.state(&id).await.unwrap().lease, Lease::Expired);
-    assert!(!teller.was_polled(), "anybody may have claimed it by now");
+    assert!(!handle.was_polled(), "anybody may have claimed it by now");
     store.faults().heal();
-    until("the lease is renewed", async || teller.was_polled()).await;
+    until("the lease is renewed", async || handle.was_polled()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,11 +130,11 @@ async fn an_abort_ends_an_orphan_that_nobody_has_decided_about_yet() {
     for here in [true, false] {
         let store = Memory::new();
         let id = given_back(&store, "one").await;
-        let (survivor, restarter) = (on(store.clone()).build(), Slow::default());
-        survivor.carry_on("test".into(), restarter.clone());
+        let (survivor, handler) = (on(store.clone()).build(), Slow::default());
+        survivor.on_recovery("test".into(), handler.clone());
         let session = survivor.attach(&id).await.unwrap();
         let mut reader = session.reader(Position::START).await.unwrap();
-        until("somebody is asked", async || restarter.asked() == 1).await;
+        until("somebody is asked", async || handler.asked() == 1).await;
         if here {
             survivor.abort(&id, AbortRequest::default()).await.unwrap();
         } else {
@@ -144,7 +144,7 @@ async fn an_abort_ends_an_orphan_that_nobody_has_decided_about_yet() {
         assert_eq!(whole(&mut reader).await, log(&["info", "aborted"]));
         assert!(before.elapsed() < LEASE);
         settle().await;
-        assert_eq!((restarter.dropped(), survivor.running()), (1, 0));
+        assert_eq!((handler.dropped(), survivor.running()), (1, 0));
     }
 }
 
@@ -154,7 +154,7 @@ async fn an_orphan_that_nobody_ever_decides_about_is_interrupted() {
     let id = given_back(&store, "one").await;
     let limits = Limits::default().idle(Duration::from_secs(60));
     let survivor = on(store.clone()).limits(limits).build();
-    survivor.carry_on("test".into(), Slow::default());
+    survivor.on_recovery("test".into(), Slow::default());
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let before = Instant::now();
@@ -167,30 +167,30 @@ async fn an_orphan_that_nobody_ever_decides_about_is_interrupted() {
 #[tokio::test(start_paused = true)]
 async fn who_is_slow_to_decide_keeps_no_other_orphan_waiting() {
     let store = Memory::new();
-    let survivor = on(store.clone()).claims(1).build();
-    let restarter = Slow::default();
-    survivor.carry_on("test".into(), restarter.clone());
+    let survivor = on(store.clone()).max_claims(1).build();
+    let handler = Slow::default();
+    survivor.on_recovery("test".into(), handler.clone());
     for name in ["one", "two", "three"] {
         given_back(&store, name).await;
     }
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
-    until("all are asked about", async || restarter.asked() == 3).await;
+    until("all are asked about", async || handler.asked() == 3).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_gives_back_what_nobody_has_decided_about_yet() {
     let store = Memory::new();
     let id = given_back(&store, "one").await;
-    let (survivor, restarter) = (on(store.clone()).build(), Slow::default());
-    survivor.carry_on("test".into(), restarter.clone());
+    let (survivor, handler) = (on(store.clone()).build(), Slow::default());
+    survivor.on_recovery("test".into(), handler.clone());
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
-    until("somebody is asked", async || restarter.asked() == 1).await;
+    until("somebody is asked", async || handler.asked() == 1).await;
     let before = Instant::now();
     survivor.shutdown(Duration::ZERO).await;
     assert!(before.elapsed() < Duration::from_secs(1));
-    assert_eq!((restarter.dropped(), survivor.running()), (1, 0));
+    assert_eq!((handler.dropped(), survivor.running()), (1, 0));
     let state = store.state(&id).await.unwrap();
     assert_eq!(
         (state.lease, state.status),
@@ -211,7 +211,7 @@ struct Claiming {
 }
 
 impl Store for Claiming {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -243,11 +243,11 @@ async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
             under_way: AtomicUsize::new(0),
             most: most.clone(),
         })
-        .claims(3)
+        .max_claims(3)
         .build();
         if restarts {
-            let (_teller, source) = told();
-            survivor.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+            let (_teller, source) = channel_source();
+            survivor.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
         }
         let mut crowd = Vec::new();
         for at in 0..30 {
@@ -273,7 +273,7 @@ struct Harmed {
 }
 
 impl Store for Harmed {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -297,12 +297,12 @@ impl Store for Harmed {
 async fn an_orphan_whose_log_is_harmed_is_ended_once_and_not_claimed_for_ever() {
     let store = Memory::new();
     let (id, _) = orphan(&store, "one", &["lost", "info"]).await;
-    let (_teller, source) = told();
+    let (_teller, source) = channel_source();
     let survivor = on(Harmed {
         inner: store.clone(),
     })
     .build();
-    survivor.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+    survivor.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
     let _session = survivor.attach(&id).await.unwrap();
     seconds(60).await;
     let state = store.state(&id).await.unwrap();
@@ -313,17 +313,19 @@ async fn an_orphan_whose_log_is_harmed_is_ended_once_and_not_claimed_for_ever() 
 #[tokio::test(start_paused = true)]
 async fn a_reader_of_a_former_owner_waits_where_nothing_is_said_yet() {
     let store = FaultStore::new(Memory::new());
-    let here = on(store.clone()).patience(Duration::from_secs(2)).build();
+    let here = on(store.clone())
+        .outage_timeout(Duration::from_secs(2))
+        .build();
     let there = on(store.inner().clone()).build();
-    let (second, source) = told();
-    there.carry_on("test".into(), Slow::with(Duration::ZERO, source));
-    let (first, source) = told();
+    let (second, source) = channel_source();
+    there.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
+    let (first, source) = channel_source();
     let id = id("one");
     let session = begin(&here, &id, source).await;
     settle().await;
-    // This server loses the store for so long that its readers are told, and another has it then.
+    // This server loses the store for so long that its readers fail, and another server takes over.
     store.faults().outage(true);
-    first.say("never stored");
+    first.send("never stored");
     until("the other server has it", async || second.was_polled()).await;
     store.faults().heal();
     until("this server knows", async || first.is_dropped()).await;
@@ -332,7 +334,7 @@ async fn a_reader_of_a_former_owner_waits_where_nothing_is_said_yet() {
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
     let (next, ()) = tokio::join!(read(&mut reader, 1), async {
         settle().await;
-        second.say("at last");
+        second.send("at last");
     });
     assert_eq!(next, [(2, "at last".to_owned())]);
 }
@@ -344,7 +346,7 @@ async fn what_carries_on_is_let_go_by_a_shutdown_even_if_it_holds_the_sessions()
         #[expect(dead_code, reason = "is seen to be dropped")] Arc<()>,
     );
     impl RecoveryHandler for Holds {
-        fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+        fn recover(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
             let _ = self.0.running();
             Box::pin(async { Ok(None) })
         }
@@ -352,7 +354,7 @@ async fn what_carries_on_is_let_go_by_a_shutdown_even_if_it_holds_the_sessions()
     let sessions = on(Memory::new()).build();
     let held = Arc::new(());
     let seen: Weak<()> = Arc::downgrade(&held);
-    sessions.carry_on("test".into(), Holds(sessions.clone(), held));
+    sessions.on_recovery("test".into(), Holds(sessions.clone(), held));
     sessions.shutdown(Duration::ZERO).await;
     assert!(seen.upgrade().is_none());
 }
@@ -370,7 +372,7 @@ impl fmt::Debug for FailsOver {
 }
 
 impl Store for FailsOver {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -394,15 +396,15 @@ async fn nothing_follows_what_the_store_lost_before_a_claim() {
     let store = Memory::new();
     let (id, epoch) = orphan(&store, "one", &["info"]).await;
     let replica = Mutex::new(Some(store.snapshot()));
-    let (teller, source) = told();
-    teller.say("two");
-    teller.say("three");
+    let (handle, source) = channel_source();
+    handle.send("two");
+    handle.send("three");
     let survivor = on(FailsOver {
         inner: store.clone(),
         replica,
     })
     .build();
-    survivor.carry_on("test".into(), Slow::with(Duration::ZERO, source));
+    survivor.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let mut lost = ChunkBuilder::new();

@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 use unbroken::{
     log::{Outcome, Position, Status},
-    session::Sessions,
+    session::SessionsBuilder,
 };
 
 use crate::{
     directory::Directory,
     fixture::{create_session, open, push},
-    support::{Words, begin, id, log, read_all, told},
+    support::{TextFormat, begin, channel_source, id, log, read_all},
 };
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn the_next_process_seals_a_session_of_a_dead_process_at_once() {
     push(&store, &id, 1, epoch, &["info", "Hel"]).await.unwrap();
     store.close().await;
 
-    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     // Shorter than a lease of ten seconds.
@@ -34,20 +34,20 @@ async fn the_next_process_seals_a_session_of_a_dead_process_at_once() {
 async fn the_next_process_reads_a_finished_session_from_the_disk() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let sessions = Sessions::with_format(store.clone(), Words).build();
-    let (teller, source) = told();
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     for word in ["Hel", "lo"] {
-        teller.say(word);
+        handle.send(word);
     }
-    drop(teller);
+    drop(handle);
     let mut reader = session.reader(Position::START).await.unwrap();
     let expected = log(&["info", "Hel", "lo", "complete"]);
     assert_eq!(read_all(&mut reader).await, expected);
     drop((reader, session, sessions));
     store.close().await;
 
-    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id("one")).await.unwrap();
     assert_eq!(session.status(), Status::Ended(Outcome::Complete));
     let mut reader = session.reader(Position::START).await.unwrap();

@@ -38,12 +38,10 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
 type Told = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
 
 /// Begins to wait, and sleeps by the time that this returns.
-async fn waiter(store: &Postgres, id: &SessionId, seen: Seen) -> Told {
-    let (store, id) = (store.clone(), id.clone());
+async fn waiter(store: &Postgres, id: &SessionId, seen: impl Into<Seen>) -> Told {
+    let (store, id, seen) = (store.clone(), id.clone(), seen.into());
     let task = tokio::spawn(async move {
-        let told = store
-            .changed(&id, seen.into(), Duration::from_secs(60))
-            .await;
+        let told = store.changed(&id, seen, Duration::from_secs(60)).await;
         (told, Instant::now())
     });
     sleep(Duration::from_millis(20)).await;

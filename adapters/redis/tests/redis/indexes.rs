@@ -102,7 +102,7 @@ async fn renewed() -> Result<(), Failed> {
     let _: u64 = it.index("ZREM", "open", &[id.as_str()]).await;
     assert_eq!(it.orphans().await?, []);
     let owned = [(id.clone(), epoch)];
-    for lease in [bed::LONG, Duration::ZERO] {
+    for lease in [LeaseChange::Extend(bed::LONG), LeaseChange::GiveBack] {
         for answer in it.store.renew(&owned, lease).await {
             answer?;
         }

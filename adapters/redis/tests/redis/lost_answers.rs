@@ -1,6 +1,6 @@
 //! A write whose answer is lost says so, and is repeated without a second effect.
 
-use std::{collections::HashSet, num::NonZeroUsize, time::Duration};
+use std::{collections::HashSet, num::NonZeroUsize};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{

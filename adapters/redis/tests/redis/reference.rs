@@ -6,8 +6,8 @@ use libtest_mimic::{Failed, Trial};
 use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, Lsn, Outcome, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Created, DeleteMode, Holder, Lease, Memory,
-        RecordPage, Seal, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Created, DeleteMode, Holder, Lease, LeaseChange,
+        Memory, RecordPage, Seal, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token,
     },
 };
 
@@ -45,7 +45,7 @@ enum Call {
         token: u128,
     },
     Renew {
-        lease: Duration,
+        lease: LeaseChange,
     },
     Append {
         first: u64,
@@ -88,7 +88,10 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             token: 10 + u128::from(dice.roll(6)),
         },
         5..=7 => Call::Renew {
-            lease: bed::LONG * u32::try_from(dice.roll(2)).unwrap_or(0),
+            lease: match dice.roll(2) {
+                0 => LeaseChange::GiveBack,
+                _ => LeaseChange::Extend(bed::LONG),
+            },
         },
         8..=13 => Call::Append {
             first: if dice.roll(4) > 0 {

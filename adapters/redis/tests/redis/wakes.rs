@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use tokio::task::JoinHandle;
 use unbroken::{
     log::SessionId,
-    store::{AfterAppend, Seen, SessionState, Store, StoreError, StoreExt, Version},
+    store::{AfterAppend, Seen, SessionState, Store, StoreError, StoreExt},
 };
 use unbroken_redis::{Redis, redis};
 
