@@ -62,7 +62,7 @@ fn sse() -> Box<dyn Encoder> {
 async fn body(session: &Session, encoder: Box<dyn Encoder>, after: u64) -> SessionBody {
     Reply::new(Native::new(), encoder)
         .after(Position::after(Lsn::new(after)))
-        .with(session)
+        .respond(session)
         .await
         .unwrap()
         .into_body()

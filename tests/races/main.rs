@@ -1,7 +1,5 @@
 //! Interleavings that once went wrong, each played by the calls that make it up.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/faulty.rs"]
 mod faulty;
 #[path = "../support/mod.rs"]
@@ -414,7 +412,7 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
     let native = unbroken::dialect::Native::new();
     let enc = native.encoder(&head).unwrap().unwrap();
     let mut body = unbroken::durable::Reply::new(unbroken::dialect::Native::new(), enc)
-        .with(&s)
+        .respond(&s)
         .await
         .unwrap()
         .into_body();

@@ -80,7 +80,7 @@ fn mount(sessions: &Sessions, path: &'static str, dialect: impl Dialect) -> Rout
         // Stored with each session, so that the layer that started it recovers it.
         .service_name(path)
         // The script of the scripted provider, and the model, which clients of OpenAI must name.
-        .open(ClientFields::nothing().field("script").model());
+        .client_fields(ClientFields::nothing().field("script").model());
     unbroken_axum::mount(path, layer.layer(Scripted::default()))
 }
 

@@ -1,12 +1,10 @@
 //! The durable chat that was added to the application.
 
 use axum::Router;
-use futures_core::TryStream;
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 use unbroken::{
-    BoxError,
     access::OnlyTheOwner,
-    chat::{ChatEvent, ChatRequest},
+    chat::{ChatRequest, Provider},
     durable::{ClientFields, DurableLayer},
     log::Owner,
     session::Sessions,
@@ -21,8 +19,7 @@ use crate::{App, auth::User};
 /// beside their messages.
 pub fn routes<P>(sessions: Sessions, app: App, open: ClientFields, provider: P) -> Router
 where
-    P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
-    P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+    P: Provider + Sync,
 {
     // Answers belong to the user that the application's own extractor finds. A rejection of the
     // extractor, here a 401, is sent as it is. For other users the answer looks absent.
@@ -31,7 +28,7 @@ where
     let chat = ServiceBuilder::new()
         // Above this line are HTTP requests, one for each reader. Below it are chat requests, one for
         // each answer, authorised and stored.
-        .layer(DurableLayer::new(sessions, access).open(open))
+        .layer(DurableLayer::new(sessions, access).client_fields(open))
         .map_request(move |request| with_notes(&app, request))
         .service(provider);
     mount("/api/chat", chat)

@@ -57,7 +57,7 @@ async fn main() -> Result<(), BoxError> {
         .recovery(Recovery::restart());
     let model = Model::from_env()?;
     if model.name == "scripted" {
-        durable = durable.open(ClientFields::nothing().field("script")); // lets requests bring a script
+        durable = durable.client_fields(ClientFields::nothing().field("script")); // lets requests bring a script
     }
 
     // HTTP requests enter at the top, and chat requests reach the provider at the bottom. The tool layer

@@ -37,7 +37,7 @@
 //! let limits = Limits::default().running_per_owner(64);
 //! let sessions = Sessions::builder(Memory::new()).limits(limits).build();
 //! DurableLayer::new(sessions, AnyoneWithTheId::new())
-//!     .open(ClientFields::nothing().field("script"))
+//!     .client_fields(ClientFields::nothing().field("script"))
 //! # }
 //! ```
 //!
@@ -65,17 +65,25 @@
 //! # A store that fails
 //!
 //! [`FaultStore`] wraps a store and loses, delays and repeats calls as a network does, when its
-//! [`Faults`] say so. It tests the users of a store.
+//! [`Faults`] say so. It tests the users of a store. [`BrokenStore`] breaks one rule of the contract,
+//! so that a suite can show that it notices. [`delegate_store!`] writes the methods that a decorator
+//! of a store delegates.
 
+mod broken;
+mod delegate;
 mod fault;
 pub mod http;
 mod report;
 pub mod store;
 
 pub use crate::{
+    broken::{BrokenSnapshot, BrokenStore, ContractRule},
     fault::{ClockJump, Fault, FaultStore, Faults, Op, Rates, Rewind},
     report::{Finding, Report, Verdict},
 };
+
+#[doc(hidden)]
+pub use unbroken as __unbroken;
 
 /// Compiles the examples of the README.
 #[cfg(doctest)]

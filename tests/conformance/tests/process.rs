@@ -56,7 +56,7 @@ fn owned(sessions: Sessions) -> DurableLayer {
         let user = head.headers.get("authorization")?.to_str().ok()?;
         Some(Owner::new(user))
     });
-    DurableLayer::new(sessions, access).open(ClientFields::nothing().field("script"))
+    DurableLayer::new(sessions, access).client_fields(ClientFields::nothing().field("script"))
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -59,7 +59,9 @@ pub(crate) fn owned(sessions: &Sessions) -> Chat {
 
 /// The service without owners, whose sessions are open to anyone with the id.
 pub(crate) fn open(sessions: &Sessions) -> Chat {
-    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())).layer(Scripted::default())
+    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()))
+        .service_name("open")
+        .layer(Scripted::default())
 }
 
 /// A service with low limits of silence and bytes.
@@ -78,7 +80,7 @@ pub(crate) fn aged() -> Chat {
 
 fn layer(layer: DurableLayer) -> DurableLayer {
     layer
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
 }
