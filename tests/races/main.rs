@@ -1,7 +1,5 @@
 //! Interleavings that once went wrong, each played by the calls that make it up.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/faulty.rs"]
 mod faulty;
 #[path = "../support/mod.rs"]

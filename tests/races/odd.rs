@@ -17,7 +17,7 @@ use unbroken::{
     },
 };
 
-use crate::delegate::delegate;
+use unbroken_conformance::delegate_store;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Odd {
@@ -28,7 +28,7 @@ pub(crate) struct Odd {
 }
 
 impl Store for Odd {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );

@@ -24,7 +24,6 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
-    delegate::delegate,
     settle,
     support::{
         ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, start,
@@ -209,7 +208,7 @@ struct Forgetful {
 }
 
 impl Store for Forgetful {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
         list, orphans, sweep
     );

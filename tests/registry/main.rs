@@ -1,7 +1,5 @@
 //! What the registry promises: who starts, who attaches, who is counted, what is cleaned up.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 

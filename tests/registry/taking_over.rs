@@ -24,9 +24,7 @@ use unbroken::{
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
 
 use crate::{
-    begin,
-    delegate::delegate,
-    settle,
+    begin, settle,
     support::{
         ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, until,
     },
@@ -213,7 +211,7 @@ struct Claiming {
 }
 
 impl Store for Claiming {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -275,7 +273,7 @@ struct Harmed {
 }
 
 impl Store for Harmed {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -374,7 +372,7 @@ impl fmt::Debug for FailsOver {
 }
 
 impl Store for FailsOver {
-    delegate!(
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
