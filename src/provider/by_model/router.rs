@@ -151,7 +151,7 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt};
 
     use super::*;
-    use crate::chat::provider_fn;
+    use crate::chat::{ChatEvent, provider_fn};
 
     // Answers with its name and the model.
     macro_rules! named {
