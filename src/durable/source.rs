@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, Provider, ProviderError},
+    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, ProviderError},
     log::{ErrorCode, Outcome},
     session::{Limits, Mark, Source},
 };
@@ -98,9 +98,16 @@ where
     }
 }
 
+// The bound of `Provider` but for `Clone`: a source calls its provider once.
 impl<S> Source for ProviderSource<S>
 where
-    S: Provider,
+    S: Service<
+            ChatRequest,
+            Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+            Error: Into<BoxError>,
+            Future: Send,
+        > + Send
+        + 'static,
 {
     fn poll_record(
         self: Pin<&mut Self>,
