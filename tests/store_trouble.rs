@@ -1,4 +1,4 @@
-//! What a registry does when its store doesn't answer, or gives the session to somebody else.
+//! Registries whose store doesn't answer, or gives the session to another server.
 
 #[path = "support/faulty.rs"]
 mod faulty;
@@ -6,34 +6,34 @@ mod support;
 
 use std::time::Duration;
 
-use faulty::{LEASE, on};
-use support::{begin, id, log, lsn, read, read_all, seconds, start, told, until};
+use faulty::{LEASE, builder_on};
+use support::{begin, channel_source, id, log, lsn, read, read_all, seconds, start, until};
 use unbroken::{
     log::{ErrorCode, Outcome, Position, Status},
     session::{Limits, Mark, ReadError, StartError},
-    store::{AbortRequest, Lease, Memory, Seen, Store, StoreError, Version},
+    store::{AbortRequest, Lease, Memory, Seen, Store, StoreError},
 };
 use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 
 #[tokio::test(start_paused = true)]
 async fn an_unacknowledged_first_record_keeps_the_provider_uncalled() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(3)));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let _session = begin(&sessions, &id("one"), source).await;
     seconds(2).await;
-    assert!(!teller.was_polled());
+    assert!(!handle.was_polled());
     seconds(2).await;
-    assert!(teller.was_polled());
+    assert!(handle.was_polled());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_is_not_called_once_the_lease_has_run_out() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     // The first record is acknowledged so late that the lease counts from before it is over.
     store
         .faults()
@@ -41,36 +41,36 @@ async fn a_provider_is_not_called_once_the_lease_has_run_out() {
     for _ in 0..20 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let _session = begin(&sessions, &id("one"), source).await;
     seconds(20).await;
-    assert!(!teller.was_polled());
+    assert!(!handle.was_polled());
     store.faults().heal();
     until("the lease is renewed and the provider called", async || {
-        teller.was_polled()
+        handle.was_polled()
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
+async fn the_effects_of_a_barrier_do_not_begin_before_it_is_stored() {
     for mark in [Mark::Barrier, Mark::Waiting] {
         let store = FaultStore::new(Memory::new());
-        let sessions = on(&store).build();
-        let (teller, source) = told();
+        let sessions = builder_on(&store).build();
+        let (handle, source) = channel_source();
         let session = begin(&sessions, &id("one"), source).await;
         seconds(1).await;
         store
             .faults()
             .next(Op::Append, Fault::PauseAfter(Duration::from_secs(3)));
-        teller.say("before");
-        teller.mark("a tool is to run", mark);
-        teller.say("it ran");
+        handle.send("before");
+        handle.send_as("a tool is to run", mark);
+        handle.send("it ran");
         seconds(2).await;
-        assert_eq!(teller.waiting(), 1, "not asked for what comes of it");
+        assert_eq!(handle.pending(), 1, "not asked for what comes of it");
         seconds(2).await;
-        assert_eq!(teller.waiting(), 0);
-        drop(teller);
+        assert_eq!(handle.pending(), 0);
+        drop(handle);
         let all = ["info", "before", "a tool is to run", "it ran", "complete"];
         let mut reader = session.reader(Position::START).await.unwrap();
         assert_eq!(read_all(&mut reader).await, log(&all));
@@ -78,10 +78,10 @@ async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
+async fn the_effects_of_a_barrier_do_not_begin_without_a_lease() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
-    let (teller, source) = told();
+    let sessions = builder_on(&store).build();
+    let (handle, source) = channel_source();
     let _session = begin(&sessions, &id("one"), source).await;
     seconds(1).await;
     store
@@ -90,13 +90,13 @@ async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
     for _ in 0..20 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
-    teller.mark("a tool is to run", Mark::Barrier);
-    teller.say("it ran");
+    handle.send_as("a tool is to run", Mark::Barrier);
+    handle.send("it ran");
     seconds(20).await;
-    assert_eq!(teller.waiting(), 1);
+    assert_eq!(handle.pending(), 1);
     store.faults().heal();
     until("the lease is renewed and the source asked", async || {
-        teller.waiting() == 0
+        handle.pending() == 0
     })
     .await;
 }
@@ -105,15 +105,15 @@ async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
 async fn a_lost_reply_repeats_the_batch_and_nothing_comes_twice() {
     for fault in [Fault::LoseBefore, Fault::LoseAfter] {
         let store = FaultStore::new(Memory::new());
-        let sessions = on(&store).build();
-        let (teller, source) = told();
+        let sessions = builder_on(&store).build();
+        let (handle, source) = channel_source();
         let session = begin(&sessions, &id("one"), source).await;
         let mut reader = session.reader(Position::START).await.unwrap();
         read(&mut reader, 1).await;
         store.faults().next(Op::Append, fault);
-        teller.say("a");
-        teller.say("b");
-        drop(teller);
+        handle.send("a");
+        handle.send("b");
+        drop(handle);
         let rest = read_all(&mut reader).await;
         assert_eq!(
             [log(&["info"]), rest].concat(),
@@ -123,15 +123,15 @@ async fn a_lost_reply_repeats_the_batch_and_nothing_comes_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
+async fn an_outage_buffers_then_fails_readers_and_loses_nothing() {
     let store = FaultStore::new(Memory::new());
-    let (sessions, id) = (on(&store).build(), id("one"));
-    let (teller, source) = told();
+    let (sessions, id) = (builder_on(&store).build(), id("one"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
     store.faults().outage(true);
-    teller.say("during");
+    handle.send("during");
     let waiting = tokio::time::timeout(Duration::from_secs(4), reader.next()).await;
     assert!(waiting.is_err(), "readers wait while there is hope");
     let told = tokio::time::timeout(Duration::from_secs(4), reader.next()).await;
@@ -143,9 +143,9 @@ async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
         sessions.state(&id).await,
         Err(StoreError::Unavailable { .. })
     ));
-    teller.say("later");
+    handle.send("later");
     store.faults().heal();
-    drop(teller);
+    drop(handle);
     seconds(3).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(
@@ -157,18 +157,18 @@ async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).outage_buffer(100).build();
-    let (teller, source) = told();
+    let sessions = builder_on(&store).outage_buffer(100).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     seconds(1).await;
     store.faults().outage(true);
     for _ in 0..30 {
-        teller.say("0123456789");
+        handle.send("0123456789");
     }
     seconds(1).await;
-    assert_eq!(teller.waiting(), 20, "ten records of ten bytes fit");
+    assert_eq!(handle.pending(), 20, "ten records of ten bytes fit");
     store.faults().heal();
-    drop(teller);
+    drop(handle);
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await.len(), 32);
 }
@@ -177,15 +177,15 @@ async fn an_outage_pulls_the_provider_until_the_buffer_is_full() {
 async fn the_idle_clock_stands_still_during_an_outage() {
     let store = FaultStore::new(Memory::new());
     let limits = Limits::default().idle(Duration::from_secs(10));
-    let sessions = on(&store).limits(limits).outage_buffer(1).build();
-    let (teller, source) = told();
+    let sessions = builder_on(&store).limits(limits).outage_buffer(1).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     seconds(5).await;
-    teller.say("a");
+    handle.send("a");
     tokio::time::sleep(Duration::from_millis(5_200)).await;
     // Pulled at 10.2 seconds, and nothing after it until the store is back.
     store.faults().outage(true);
-    teller.say("b");
+    handle.send("b");
     tokio::time::sleep(Duration::from_millis(2_800)).await;
     store.faults().heal();
     tokio::time::sleep(Duration::from_millis(8_500)).await;
@@ -200,30 +200,30 @@ async fn the_idle_clock_stands_still_during_an_outage() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_the_store_does_not_answer_is_refused_and_starts_nothing() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).build();
+    let sessions = builder_on(&store).build();
     store.faults().outage(true);
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let permit = sessions.permit(None).unwrap();
     let refused = sessions.start(permit, start(&id("one")), source).await;
     assert!(matches!(
         refused,
         Err(StartError::Store(StoreError::Unavailable { .. }))
     ));
-    assert!(teller.is_dropped() && !teller.was_polled());
+    assert!(handle.is_dropped() && !handle.was_polled());
     assert_eq!((sessions.running(), sessions.in_memory_count()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_the_engine_cannot_take_ends_the_session() {
     let store = FaultStore::new(Memory::new().with_max_append(20));
-    let sessions = on(&store).build();
-    let (teller, source) = told();
+    let sessions = builder_on(&store).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
-    teller.say(&"x".repeat(20));
+    handle.send(&"x".repeat(20));
     assert_eq!(read(&mut reader, 1).await.len(), 1);
-    teller.say(&"x".repeat(21));
+    handle.send(&"x".repeat(21));
     assert_eq!(read_all(&mut reader).await, [(3, "eventbytes".to_owned())]);
     assert_eq!(
         session.status(),
@@ -234,20 +234,20 @@ async fn a_batch_that_the_engine_cannot_take_ends_the_session() {
 #[tokio::test(start_paused = true)]
 async fn a_fenced_owner_drops_its_provider_and_its_readers_go_on() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let _ = there.attach(&id).await;
     seconds(15).await;
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&here, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
-    teller.say("shown");
+    handle.send("shown");
     assert_eq!(read(&mut reader, 2).await, log(&["info", "shown"]));
     // The store's clock jumps: the lease is over before its owner has renewed.
     let _follower = there.attach(&id).await.unwrap();
     store.inner().jump(LEASE * 2);
     assert_eq!(read_all(&mut reader).await, [(3, "interrupted".to_owned())]);
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
     assert_eq!(
         session.status(),
         Status::Ended(Outcome::Error(ErrorCode::Interrupted))
@@ -257,22 +257,22 @@ async fn a_fenced_owner_drops_its_provider_and_its_readers_go_on() {
 #[tokio::test(start_paused = true)]
 async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let _ = there.attach(&id).await;
     seconds(15).await;
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&here, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
     store.faults().outage(true);
     seconds(60).await;
     store.faults().outage(false);
-    // The lease has run out, and nobody saw it do so.
+    // The lease has run out, but no server was there to see it.
     seconds(30).await;
     assert_eq!(here.state(&id).await.unwrap().attempts, 0);
-    teller.say("still here");
-    drop(teller);
+    handle.send("still here");
+    drop(handle);
     let mut reader = session.reader(Position::after(lsn(1))).await.unwrap();
     let rest = read_all(&mut reader).await;
     assert_eq!(
@@ -282,21 +282,21 @@ async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
+async fn no_claims_follow_an_outage_that_ends_later_for_the_owner() {
     let store = Memory::new();
     let (near, far) = (
         FaultStore::new(store.clone()),
         FaultStore::new(store.clone()),
     );
-    let (here, there) = (on(&near).build(), on(&far).build());
+    let (here, there) = (builder_on(&near).build(), builder_on(&far).build());
     let _ = there.attach(&id("wakes-the-sweeper")).await;
     let mut running = Vec::new();
     for at in 0..20 {
-        let (teller, source) = told();
+        let (handle, source) = channel_source();
         let id = id(&format!("running-{at}"));
         let session = begin(&here, &id, source).await;
         let followed = there.attach(&id).await.unwrap();
-        running.push((id, teller, session, followed));
+        running.push((id, handle, session, followed));
     }
     seconds(15).await;
     for store in [&near, &far] {
@@ -308,10 +308,10 @@ async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
     seconds(6).await;
     near.faults().outage(false);
     seconds(30).await;
-    for (id, teller, session, followed) in running {
+    for (id, handle, session, followed) in running {
         assert_eq!(here.state(&id).await.unwrap().attempts, 0, "{id}");
-        teller.say("still here");
-        drop((teller, followed));
+        handle.send("still here");
+        drop((handle, followed));
         let mut reader = session.reader(Position::START).await.unwrap();
         let whole = read_all(&mut reader).await;
         assert_eq!(whole, log(&["info", "still here", "complete"]));
@@ -321,9 +321,9 @@ async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_was_given_back_is_claimed_at_once() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
-    let (_teller, source) = told();
+    let (_teller, source) = channel_source();
     let _session = begin(&here, &id, source).await;
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
@@ -341,17 +341,17 @@ async fn a_lease_that_was_given_back_is_claimed_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_claimant_that_finds_an_abort_seals_aborted() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let _ = there.attach(&id).await;
     seconds(15).await;
-    let (_teller, source) = told();
+    let (_teller, source) = channel_source();
     let _session = begin(&here, &id, source).await;
     seconds(1).await;
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
-    // The owner hangs in its next append while somebody else takes over.
+    // The owner hangs in its next append while another server takes over.
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(LEASE * 10));
@@ -369,9 +369,9 @@ async fn a_claimant_that_finds_an_abort_seals_aborted() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_reads_on_when_wakeups_are_lost() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let _session = begin(&here, &id, source).await;
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
@@ -379,26 +379,26 @@ async fn a_follower_reads_on_when_wakeups_are_lost() {
     for _ in 0..10 {
         store.faults().next(Op::Changed, Fault::MissWake);
     }
-    teller.say("unheard");
+    handle.send("unheard");
     let came = tokio::time::timeout(Duration::from_secs(5), read(&mut reader, 1)).await;
     assert_eq!(came.unwrap(), [(2, "unheard".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn evicted_records_are_read_once_for_all_who_need_them() {
+async fn evicted_records_are_read_once_for_all_readers() {
     let store = FaultStore::new(Memory::new());
-    let sessions = on(&store).hot_bytes(10).build();
-    let (teller, source) = told();
+    let sessions = builder_on(&store).hot_bytes(10).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     let mut readers = Vec::new();
     for _ in 0..50 {
         readers.push(session.reader(Position::START).await.unwrap());
     }
     for n in 0..100 {
-        teller.say(&format!("record number {n}"));
+        handle.send(&format!("record number {n}"));
     }
     seconds(1).await;
-    drop(teller);
+    drop(handle);
     // Each read takes a while, so that all readers ask for the same page.
     let mut tasks = Vec::new();
     for mut reader in readers {
@@ -426,8 +426,8 @@ async fn evicted_records_are_read_once_for_all_who_need_them() {
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
     let store = FaultStore::new(Memory::new());
-    let (sessions, id) = (on(&store).build(), id("one"));
-    let (_teller, source) = told();
+    let (sessions, id) = (builder_on(&store).build(), id("one"));
+    let (_teller, source) = channel_source();
     let _session = begin(&sessions, &id, source).await;
     let late = Fault::PauseBefore(Duration::from_millis(400));
     store.faults().next(Op::Renew, late);
@@ -442,16 +442,16 @@ async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its_own() {
+async fn readers_on_another_server_fail_as_soon_as_the_owners_while_the_store_hangs() {
     let store = FaultStore::new(Memory::new());
-    let (here, there) = (on(&store).build(), on(&store).build());
+    let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
-    let (_teller, source) = told();
+    let (_teller, source) = channel_source();
     let _session = begin(&here, &id, source).await;
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
-    // From the next wait on nothing is answered for longer than anybody has patience.
+    // From the next wait on, no call is answered within the outage timeout.
     let silence = Duration::from_secs(60);
     for op in [Op::Changed, Op::Read] {
         for _ in 0..9 {
@@ -465,6 +465,6 @@ async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its
         "{told:?}"
     );
     let took = began.elapsed();
-    // The wait that was under way, one that hangs, and the patience of five seconds.
+    // The wait that was under way, one that hangs, and the outage timeout of five seconds.
     assert!(took < Duration::from_secs(10), "after {took:?}");
 }

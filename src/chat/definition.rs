@@ -3,22 +3,22 @@ use serde_json::Value;
 
 use super::IsomorphicTool;
 
-/// What a model is told of a tool that it may ask for.
+/// A tool as a model sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolDefinition {
-    /// What the model calls it by.
+    /// The name by which the model calls it.
     pub name: String,
-    /// What it does, and when to use it.
+    /// A description of what it does and when to use it.
     #[serde(default)]
     pub description: String,
-    /// A JSON Schema of its arguments; `null` if nothing is known of them.
+    /// A JSON Schema of its arguments; `null` if there is none.
     #[serde(default)]
     pub parameters: Value,
 }
 
 impl ToolDefinition {
-    /// A tool, with a JSON Schema of its arguments.
+    /// Creates a definition with a JSON Schema of the arguments.
     pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
         Self {
             name: name.into(),

@@ -2,14 +2,14 @@ use std::{error::Error, fmt, time::Duration};
 
 use crate::{BoxError, log::ErrorCode};
 
-/// A failure that a provider lets clients hear of.
+/// A failure of a provider, with a message for clients.
 ///
-/// Its message is public: it goes into the terminal `error` event, word for word, so it must not
-/// carry a key, an address or a raw response body. [What the failure was made of](Error::source)
-/// goes to traces only.
+/// The message is public. It goes into the terminal `error` event word for word, so it must not
+/// contain a key, an address or a raw response body. The [source](Error::source) goes to traces
+/// only.
 ///
-/// It is not [recoverable](Self::recoverable) unless it says so. Of any other error that a provider
-/// returns clients hear a fixed text, and that it is recoverable.
+/// The failure is not [recoverable](Self::recoverable) by default. For any other error of a
+/// provider, clients see a fixed text, and it counts as recoverable.
 ///
 /// ```
 /// use unbroken::{chat::ProviderError, log::ErrorCode};
@@ -30,8 +30,8 @@ pub struct ProviderError {
 }
 
 impl ProviderError {
-    /// A failure of code [`ErrorCode::Provider`] that trying again doesn't mend, with a message
-    /// that clients may see.
+    /// Creates a failure with the code [`ErrorCode::Provider`] that is not recoverable. Clients see
+    /// the message.
     pub fn new(public_message: impl Into<String>) -> Self {
         Self {
             message: public_message.into(),
@@ -42,13 +42,12 @@ impl ProviderError {
         }
     }
 
-    /// The answer broke off before its end. Recoverable.
+    /// Creates the failure of an answer that broke off before its end. It is recoverable.
     pub fn cut() -> Self {
         Self::new("the answer was cut off before its end; try again").recoverable(true)
     }
 
-    /// The failure for which clients may hear a message, if there is one in `error` or among what
-    /// it was made of.
+    /// Finds a `ProviderError` in `error` or among its sources.
     pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -60,53 +59,53 @@ impl ProviderError {
         None
     }
 
-    /// Whether the same request may succeed if it is made again. Default `false`.
+    /// Sets whether the same request may succeed if it is repeated. Default `false`.
     pub fn recoverable(mut self, recoverable: bool) -> Self {
         self.recoverable = recoverable;
         self
     }
 
-    /// The same failure, of this kind.
+    /// Sets the code.
     pub fn with_code(mut self, code: ErrorCode) -> Self {
         self.code = code;
         self
     }
 
-    /// The same failure, with how long to wait before trying again. For layers that retry; clients
-    /// hear of it only if the message says so.
+    /// Sets the time to wait before the next try. Layers that retry read it; clients see it only if
+    /// the message states it.
     pub fn with_retry_after(mut self, retry_after: Duration) -> Self {
         self.retry_after = Some(retry_after);
         self
     }
 
-    /// The same failure, with what it was made of. Clients never see that.
+    /// Sets the cause. Clients never see it.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What clients see.
+    /// Returns the message that clients see.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether the same request may succeed if it is made again.
+    /// Returns true if the same request may succeed when it is repeated.
     pub fn is_recoverable(&self) -> bool {
         self.recoverable
     }
 
-    /// The kind of failure.
+    /// Returns the code.
     pub fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// How long to wait before trying again, where the failure said so.
+    /// Returns the time to wait before the next try, if it is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 }
 
-/// The public message.
+/// Writes the public message.
 impl fmt::Display for ProviderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -7,24 +7,24 @@ use super::ToolCall;
 
 /// One message of a conversation.
 ///
-/// Its `Debug` shows how long it is, not what it says: conversations are private, and logs are not.
+/// `Debug` shows its length instead of its content: conversations are private, and logs are not.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Message {
-    /// Who speaks.
+    /// The author of the message.
     pub role: Role,
-    /// What is said. An assistant that only calls tools says nothing; that may be `null` or left out
-    /// on the wire.
+    /// The text. It is empty if an assistant only calls tools; then it may be `null` or absent on
+    /// the wire.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub content: String,
-    /// The tools that an assistant asked for.
+    /// The tools that the assistant asks for.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_is_empty"
     )]
     pub tool_calls: Vec<ToolCall>,
-    /// Which call a tool's message answers.
+    /// The call that a tool's message answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
     /// Fields that this version doesn't know.
@@ -32,23 +32,23 @@ pub struct Message {
     pub extra: Map<String, Value>,
 }
 
-/// Who speaks in a [`Message`].
+/// The author of a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Role {
-    /// The application, to the model.
+    /// The application, with instructions for the model.
     System,
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
-    /// A tool, with what it gave.
+    /// A tool, with its result.
     Tool,
 }
 
 impl Message {
-    /// A message of this role.
+    /// Creates a message of this role.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
@@ -59,22 +59,22 @@ impl Message {
         }
     }
 
-    /// The application tells the model how to behave.
+    /// Creates a message of the application, with instructions for the model.
     pub fn system(content: impl Into<String>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// The person says this.
+    /// Creates a message of the user.
     pub fn user(content: impl Into<String>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// The model said this.
+    /// Creates a message of the model.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    /// A tool gave this for the call `tool_call_id`.
+    /// Creates a message with the result of the call `tool_call_id`.
     pub fn tool(tool_call_id: impl Into<String>, content: impl Into<String>) -> Self {
         Self {
             tool_call_id: Some(tool_call_id.into()),
@@ -82,20 +82,20 @@ impl Message {
         }
     }
 
-    /// A tool failed at the call `tool_call_id`, for this reason.
+    /// Creates a message that tells the model why the call `tool_call_id` failed.
     pub fn tool_failed(tool_call_id: impl Into<String>, reason: &str) -> Self {
         Self::tool(tool_call_id, format!("Error: {reason}"))
     }
 
-    /// The same message, with the tools that the assistant asked for.
-    pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
+    /// Sets the tools that the assistant asks for.
+    pub fn tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
         self.tool_calls = calls.into_iter().collect();
         self
     }
 }
 
 impl Role {
-    /// The word for it on the wire.
+    /// Returns the word for the role on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -132,7 +132,7 @@ mod tests {
     fn a_message_has_the_field_names_that_every_model_knows() {
         let text = serde_json::to_string(&[
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([ToolCall::new("c1", "now", Value::Null)]),
+            Message::assistant("").tool_calls([ToolCall::new("c1", "now", Value::Null)]),
             Message::tool("c1", "noon"),
         ])
         .unwrap();

@@ -1,6 +1,6 @@
-/// Where a value doesn't fit its schema, for whoever made the value.
+/// A value that doesn't fit its schema.
 ///
-/// Says where and what is expected, one flaw after the other; values aren't repeated in it.
+/// Its text lists each place and what is expected there. It doesn't repeat values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{flaws}")]
 pub struct Mismatch {

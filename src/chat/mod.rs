@@ -1,11 +1,11 @@
-//! What is said in a chat: requests, events, and what a provider is.
+//! Requests, events, and the contract of a provider.
 //!
 //! # Providers
 //!
 //! A provider is any [`Service<ChatRequest>`](tower_service::Service) whose response is a
-//! [`TryStream`](futures_core::TryStream) of [`ChatEvent`]s; the errors of both convert into
-//! [`BoxError`](crate::BoxError), so that tower's own layers (timeouts, limits, retries) go around
-//! one. [`provider_fn`] makes one of a closure:
+//! [`TryStream`](futures_core::TryStream) of [`ChatEvent`]s. The errors of both convert into
+//! [`BoxError`](crate::BoxError), so that tower's own layers (timeouts, limits, retries) fit around
+//! it. [`provider_fn`] makes a provider of a closure:
 //!
 //! ```
 //! use futures_util::{StreamExt, stream};
@@ -25,32 +25,39 @@
 //! # }
 //! ```
 //!
+//! [`provider`](crate::provider) has providers that are ready to use, and shows how to write one as
+//! a closure, as a service of your own, and as a layer.
+//!
 //! The contract:
 //!
-//! * **The end.** A stream that ends has said everything: where its last event wasn't terminal, the
-//!   layer above adds `complete`. A provider that knows the usage or the finish reason says
-//!   [`Complete`] itself. Nothing may follow a terminal event.
+//! * **The end.** A stream that ends has delivered the whole answer. If its last event isn't
+//!   terminal, the durable layer adds `complete`. A provider that knows the usage or the finish
+//!   reason sends [`Complete`] itself. Nothing may follow a terminal event.
 //! * **A cut is an error.** A stream whose source broke off ends with an `Err`
 //!   ([`ProviderError::cut`]), never with an end that looks whole.
-//! * **What clients hear of an error** is the public message of a [`ProviderError`], as the service's
-//!   error, the stream's, or behind either as a [source](std::error::Error::source). Any other error
-//!   becomes a fixed text, and goes to a trace.
+//! * **Public errors.** Clients see the message of a [`ProviderError`], which may be the service's
+//!   error, the stream's error, or a [source](std::error::Error::source) of either. Any other error
+//!   becomes a fixed text for clients and a trace for the operator.
 //! * **Cancellation.** Dropping the future or the stream stops the work behind it.
-//! * **Pace.** The stream is pulled; it makes nothing that nobody asked for.
+//! * **Pace.** The stream is pulled. It produces nothing that it isn't polled for.
 //!
-//! What a provider offers the model as tools is [`ChatRequest::tool_definitions`]; what the model asks
-//! for is a [`ToolCalls`] event, each call whole, before [`Complete`]. The calls of earlier turns and
-//! what came of them are among the messages.
+//! [`ChatRequest::tool_definitions`] are the tools that a provider offers to the model. A
+//! [`ToolCalls`] event carries the calls that the model asks for, each call whole, before
+//! [`Complete`]. The calls of earlier turns and their results are among the messages.
+//!
+//! # Differences from a layer over a plain response
 //!
 //! tower's timeout and concurrency limit cover the service's future, which is done when the stream
-//! begins, not the stream behind it.
+//! begins. They don't cover the stream.
 
+pub(crate) mod as_json;
 mod definition;
 mod error;
 mod event;
 mod input;
 mod message;
 mod mismatch;
+mod provider;
 mod provider_fn;
 mod request;
 #[cfg(feature = "tools")]
@@ -62,6 +69,7 @@ mod turns;
 mod usage;
 mod vocabulary;
 
+pub(crate) use self::event::{TEXT_END, TextKind, has_kind, text_content};
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
 pub use self::schema::{InvalidSchema, Schema};
@@ -79,6 +87,7 @@ pub use self::{
     },
     message::{Message, Role},
     mismatch::Mismatch,
+    provider::Provider,
     provider_fn::{ProviderFn, provider_fn},
     request::ChatRequest,
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},

@@ -12,11 +12,11 @@ use tower_service::Service;
 use super::{ChatEvent, ChatRequest};
 use crate::BoxError;
 
-/// Makes a provider of a closure that answers a request with a stream of events.
+/// Makes a provider of a closure that returns a stream of events.
 ///
-/// The provider is always ready, and its call is too; what the closure needs to wait for, its stream
-/// waits for. tower's `Timeout` and `ConcurrencyLimit` cover the call, so here they cover nothing:
-/// use the limits of the registry that the answers run in.
+/// The provider is always ready, and its call completes at once; waiting happens in the stream.
+/// tower's `Timeout` and `ConcurrencyLimit` cover the call, so they have no effect here: use the
+/// [limits](crate::session::Limits) of the registry.
 ///
 /// ```
 /// use futures_util::stream;
@@ -31,10 +31,10 @@ use crate::BoxError;
 /// # provider(echo);
 /// ```
 ///
-/// Where there is something to wait for before the stream, an `async fn` in a `tower::service_fn` is
+/// If the provider has to wait before the stream begins, an `async fn` in a `tower::service_fn` is
 /// a provider too, and tower's layers cover the wait. Its errors are
-/// [`ProviderError`](super::ProviderError)s, or tower's; what clients are to hear of the latter is
-/// mapped:
+/// [`ProviderError`](super::ProviderError)s or those of tower's layers; `map_err` gives the latter
+/// a message for clients:
 ///
 /// ```
 /// use std::time::Duration;

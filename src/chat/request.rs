@@ -8,71 +8,76 @@ use super::{
     EnabledTools, Inputs, IsomorphicClientOutput, IsomorphicTool, Message, Role, ToolDefinition,
     ToolRuns, Transcript,
 };
+use crate::log::{ChatId, Owner, SessionId};
 
-/// What a client asks of a provider.
+/// A request of a client to a provider.
 ///
-/// On the wire and in the store it is the JSON of a chat request; whom it serves
-/// ([`session_id`](Self::session_id), [`owner`](Self::owner), [`extensions`](Self::extensions)) is
-/// added by the layer above and is never part of that.
+/// Its JSON is the native wire format, and the form in which a store keeps it. The layer above adds
+/// [`session_id`](Self::session_id), [`owner`](Self::owner) and [`extensions`](Self::extensions);
+/// they are never part of the JSON.
 ///
-/// Its `Debug` shows counts, not what was said: conversations are private, and logs are not.
+/// `Debug` shows counts instead of contents: conversations are private, and logs are not.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ChatRequest {
     /// The conversation so far, oldest first.
     pub messages: Vec<Message>,
-    /// Tells the model how to behave, before all messages.
+    /// Instructions for the model, before all messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
-    /// Which model is to answer; the provider's own choice if absent.
+    /// The model that is to answer; the provider's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The conversation's name, for the application.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chat_id: Option<String>,
-    /// Which of the server's tools may be used; none if absent.
+    /// The conversation that the request belongs to, for the application.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "super::as_json::chat_id"
+    )]
+    pub chat_id: Option<ChatId>,
+    /// The server's tools that may be used; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled_tools: Option<EnabledTools>,
-    /// Tools that the client brings along.
+    /// Tools that the client brings along and runs itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub isomorphic_tools: Vec<IsomorphicTool>,
-    /// What the client's tools gave for the calls that were handed to it.
+    /// Results of the client's tools, for the calls that were handed to the client.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub isomorphic_client_outputs: Vec<IsomorphicClientOutput>,
     /// Further fields. The durable layer drops those that the application didn't open.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// What the layers above offer the model: the tools that the server runs, and with those the ones
-    /// that the client brought. [`tool_definitions`](Self::tool_definitions) has what a provider is
-    /// to offer.
+    /// Tools that the layers above offer to the model: those that the server runs, and with those
+    /// the client's. A provider offers [`tool_definitions`](Self::tool_definitions).
     #[serde(skip)]
     pub tools: Vec<ToolDefinition>,
-    /// Where answers to questions come from that are asked in the middle of the answer.
+    /// The source of answers to questions that are asked in the middle of the answer.
     #[serde(skip)]
     pub inputs: Inputs,
-    /// The tools that ran for this answer before it was interrupted, over all the times that it was
-    /// begun anew: to be run no second time.
+    /// The tools that ran for this answer before it was interrupted, over all its restarts. They
+    /// must not run a second time.
     #[serde(skip)]
     pub runs: Arc<ToolRuns>,
-    /// The answer so far, where the provider is to go on with it
-    /// ([`Policy::Resume`](crate::durable::Policy::Resume)): what it says is added. Its text stands
-    /// at the end of the messages, too.
+    /// The answer so far, if the provider is to continue it
+    /// ([`RecoveryPolicy::Resume`](crate::durable::RecoveryPolicy::Resume)): new events are added
+    /// to it. Its text also stands at the end of the messages.
     #[serde(skip)]
     pub so_far: Option<Arc<Transcript>>,
     /// The session that the answer is for.
     #[serde(skip)]
-    pub session_id: Option<Arc<str>>,
-    /// Whom the session belongs to, as the application's access policy names them.
+    pub session_id: Option<SessionId>,
+    /// The owner of the session, as the application's access policy names it.
     #[serde(skip)]
-    pub owner: Option<Arc<str>>,
-    /// What the layers above left on the HTTP request. Absent after a restart from the store.
+    pub owner: Option<Owner>,
+    /// Extensions that the layers above left on the HTTP request. Empty after a restart from the
+    /// store.
     #[serde(skip)]
     pub extensions: Extensions,
 }
 
 impl ChatRequest {
-    /// A request with these messages and nothing else.
+    /// Creates a request with these messages and nothing else.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
         Self {
             messages: messages.into_iter().collect(),
@@ -80,13 +85,13 @@ impl ChatRequest {
         }
     }
 
-    /// A request with one message, from the user.
+    /// Creates a request with one message, from the user.
     pub fn from_user(content: impl Into<String>) -> Self {
         Self::new([Message::user(content)])
     }
 
-    /// The tools that a provider offers the model: the ones that a layer put there, and those that
-    /// the client brought, unless a layer has one of that name.
+    /// Returns the tools that a provider offers to the model: those that a layer added, and those
+    /// that the client brought. If both have a tool of the same name, the layer's counts.
     pub fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let mut offered = self.tools.clone();
         for tool in &self.isomorphic_tools {
@@ -97,7 +102,7 @@ impl ChatRequest {
         offered
     }
 
-    /// The last message of the user, if there is one.
+    /// Returns the last message of the user, if there is one.
     pub fn last_user_message(&self) -> Option<&Message> {
         self.messages
             .iter()
@@ -148,7 +153,7 @@ mod tests {
             "script": {"text": "Hello"}
         });
         let request: ChatRequest = serde_json::from_value(wire.clone()).unwrap();
-        assert_eq!(request.chat_id.as_deref(), Some("c"));
+        assert_eq!(request.chat_id, Some("c".into()));
         assert_eq!(request.enabled_tools, Some(EnabledTools::All));
         assert!(request.isomorphic_client_outputs[0].uses_handoff);
         assert_eq!(request.extra["script"]["text"], "Hello");
@@ -158,7 +163,7 @@ mod tests {
     #[test]
     fn whom_it_serves_is_not_part_of_the_wire() {
         let mut request = ChatRequest::from_user("Hi");
-        request.session_id = Some("s".into());
+        request.session_id = Some(SessionId::random());
         request.owner = Some("o".into());
         request.extensions.insert(7_u8);
         assert_eq!(

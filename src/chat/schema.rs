@@ -5,16 +5,16 @@ use serde_json::Value;
 
 use super::Mismatch;
 
-// Whoever gets the rest wrong too hears of it the next time.
+// Further flaws show at the next check.
 const MAX_FLAWS: usize = 5;
-// Of a compiled pattern, in bytes.
+// The largest size of a compiled pattern, in bytes.
 const PATTERN_SIZE: usize = 1024 * 1024;
 
-/// A JSON Schema that was read once, to check values against. Cheap to check with, not to make.
+/// A compiled JSON Schema. Checking is cheap, compiling isn't.
 ///
-/// Draft 2020-12 unless it names another. It fetches nothing: references must stay within it.
-/// Patterns are matched in linear time, so look-around and back-references are refused. That bounds
-/// patterns, not schemas as a whole: don't read those of strangers.
+/// Draft 2020-12 unless the schema names another. Nothing is fetched: references must stay within
+/// the schema. Patterns are matched in linear time, so look-around and back-references are refused.
+/// That bounds patterns, not schemas as a whole: don't compile schemas that strangers send.
 ///
 /// ```
 /// use serde_json::json;
@@ -34,7 +34,7 @@ pub struct Schema {
     validator: Validator,
 }
 
-/// Why a value is not a JSON Schema that we read.
+/// The error of a value that can't be compiled as a JSON Schema.
 #[derive(Debug, thiserror::Error)]
 #[error("not a JSON Schema that can be used here: {reason}")]
 pub struct InvalidSchema {
@@ -42,12 +42,12 @@ pub struct InvalidSchema {
 }
 
 impl Schema {
-    /// Reads a schema.
+    /// Compiles a schema.
     ///
     /// # Errors
     ///
-    /// If it is none, or refers to something outside of it, or has a pattern that can't be matched in
-    /// linear time.
+    /// If the value is no JSON Schema, refers to something outside itself, or has a pattern that
+    /// can't be matched in linear time.
     pub fn new(schema: &Value) -> Result<Self, InvalidSchema> {
         let patterns = PatternOptions::regex()
             .size_limit(PATTERN_SIZE)
@@ -62,11 +62,11 @@ impl Schema {
         Ok(Self { validator })
     }
 
-    /// Whether `value` fits.
+    /// Checks a value.
     ///
     /// # Errors
     ///
-    /// The first few places where it doesn't.
+    /// If the value doesn't fit. The error lists the first few places.
     pub fn check(&self, value: &Value) -> Result<(), Mismatch> {
         let mut flaws = String::new();
         let mut errors = self.validator.iter_errors(value);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mismatch_says_where_and_repeats_no_value() {
+    fn a_mismatch_names_the_place_and_repeats_no_value() {
         let schema = Schema::new(&json!({
             "type": "object",
             "properties": {"name": {"type": "string", "pattern": "^[a-z]+$"}, "age": {"type": "integer"}},
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn not_every_flaw_is_told() {
+    fn a_mismatch_lists_a_bounded_number_of_flaws() {
         let schema = Schema::new(&json!({"items": {"type": "string"}})).unwrap();
         let said = schema.check(&json!([1, 2, 3, 4, 5, 6, 7])).unwrap_err();
         assert!(said.to_string().ends_with("; and more"), "{said}");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_checked_safely_is_refused() {
+    fn schemas_that_can_not_be_checked_safely_are_refused() {
         for bad in [
             json!({"type": "no such type"}),
             json!({"$ref": "http://127.0.0.1:1/schema.json"}),

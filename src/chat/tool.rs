@@ -3,16 +3,15 @@ use serde_json::{Map, Value};
 
 use super::ToolAuthority;
 
-/// A model asks for a tool to be run.
+/// A call of a tool that a model asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCall {
-    /// The model's name for this call; the result carries it too.
+    /// The model's id of this call; the result carries the same id.
     pub id: String,
-    /// Which tool.
+    /// The tool's name.
     pub name: String,
-    /// What to run it with: most often an object. Arguments that were not JSON are the string that
-    /// the model wrote.
+    /// The arguments, usually an object. Arguments that are not JSON are kept as a string.
     #[serde(default)]
     pub arguments: Value,
     /// Fields that this version doesn't know.
@@ -21,7 +20,7 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// A call of the tool `name`.
+    /// Creates a call of the tool `name`.
     pub fn new(id: impl Into<String>, name: impl Into<String>, arguments: Value) -> Self {
         Self {
             id: id.into(),
@@ -31,8 +30,8 @@ impl ToolCall {
         }
     }
 
-    /// A call whose arguments are JSON as the model wrote it. No text at all means no arguments;
-    /// text that isn't JSON stays a string.
+    /// Creates a call from the JSON text of its arguments. Empty text means no arguments. Text that
+    /// isn't JSON is kept as a string.
     pub fn from_text(id: impl Into<String>, name: impl Into<String>, arguments: &str) -> Self {
         let arguments = if arguments.trim().is_empty() {
             Value::Object(Map::new())
@@ -43,18 +42,18 @@ impl ToolCall {
     }
 }
 
-/// Which of the server's tools a request may use.
+/// The server's tools that a request may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnabledTools {
     /// All of them; `true` on the wire.
     All,
-    /// The ones of these names.
+    /// The tools of these names.
     Named(Vec<String>),
 }
 
 impl EnabledTools {
-    /// Whether the tool `name` is among them.
+    /// Returns true if the tool `name` may be used.
     pub fn allow(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -97,19 +96,19 @@ impl<'de> Deserialize<'de> for EnabledTools {
     }
 }
 
-/// A tool that the client brings along: it runs there, the model only hears of it.
+/// A tool that the client brings along and runs. The model sees only its definition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct IsomorphicTool {
-    /// What the model calls it by.
+    /// The name by which the model calls it.
     pub name: String,
-    /// What it does, for the model.
+    /// A description for the model.
     #[serde(default)]
     pub description: String,
     /// A JSON Schema of its arguments.
     #[serde(default)]
     pub parameters: Value,
-    /// Who runs it.
+    /// The side that runs it.
     #[serde(default)]
     pub authority: ToolAuthority,
     /// Fields that this version doesn't know.
@@ -118,7 +117,7 @@ pub struct IsomorphicTool {
 }
 
 impl IsomorphicTool {
-    /// A tool that the client runs, with a JSON Schema of its arguments.
+    /// Creates a tool that the client runs, with a JSON Schema of its arguments.
     pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
         Self {
             name: name.into(),
@@ -130,25 +129,25 @@ impl IsomorphicTool {
     }
 }
 
-/// What a client's tool gave, sent back with the request that goes on from there.
+/// The result of a client's tool, sent with the request that continues the conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct IsomorphicClientOutput {
-    /// Which call it answers.
+    /// The call that it answers.
     pub call_id: String,
-    /// Which tool ran.
+    /// The tool that ran.
     pub tool_name: String,
-    /// What the tool was run with.
+    /// The arguments of the call.
     #[serde(default)]
     pub params: Value,
-    /// What it gave.
+    /// The result.
     #[serde(default)]
     pub client_output: Value,
-    /// What the server had handed over with the call.
+    /// The output that the server handed over with the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_handoff: Option<Value>,
-    /// Whether the server's half of the tool goes on with it.
+    /// True if the server's half of the tool runs with the result.
     #[serde(default)]
     pub uses_handoff: bool,
     /// Fields that this version doesn't know.
@@ -157,7 +156,7 @@ pub struct IsomorphicClientOutput {
 }
 
 impl IsomorphicClientOutput {
-    /// The tool `tool_name` gave `output` for the call `call_id`.
+    /// Creates the result `output` of the tool `tool_name` for the call `call_id`.
     pub fn new(call_id: impl Into<String>, tool_name: impl Into<String>, output: Value) -> Self {
         Self {
             call_id: call_id.into(),

@@ -4,59 +4,59 @@ use serde_json::Value;
 
 use super::{ChatEvent, InputId, InputKind, InputOutcome, IsomorphicHandoff, ToolCall};
 
-/// The tools that ran for an answer, as its log tells, over all the times that it was begun anew.
+/// The tools that ran for an answer, read from its log, over all its restarts.
 ///
-/// A [`Transcript`](super::Transcript) drops what came before a `restarted`; what tools did by then
-/// stays done. So that no tool does it twice, a call that a model makes after a restart is taken as
-/// the same as one from before if its tool and its arguments are equal, each once, in order.
-/// Arguments are compared as JSON values: a model that words them in another way makes another call.
+/// A [`Transcript`](super::Transcript) drops everything before a `restarted` event, but the effects
+/// of tools remain. So that no tool repeats them, a call after a restart counts as a call from
+/// before if the tool and the arguments are equal. Each earlier call is matched once, in order.
+/// Arguments are compared as JSON values: a model that words them differently makes a new call.
 ///
-/// Its `Debug` shows counts, not what was said.
+/// `Debug` shows counts, not contents.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolRuns {
     runs: Vec<ToolRun>,
     // The calls since the last restart.
     asked: HashMap<String, usize>,
-    // The calls that the request itself brought: a restart brings them again under the same names.
+    // The calls that came with the request. A restart brings them again under the same ids.
     brought: HashMap<String, usize>,
     approvals: HashMap<InputId, usize>,
 }
 
-/// One run of a tool, or what a model asked for without its having run yet.
+/// One run of a tool, or a call that hasn't run yet.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ToolRun {
-    /// Which tool.
+    /// The tool's name.
     pub name: String,
-    /// What it was called with; `null` where only its second half ran.
+    /// The arguments of the call; `null` if only the second half ran.
     pub arguments: Value,
-    /// Whether somebody allowed it.
+    /// True if the user allowed it.
     pub approved: bool,
-    /// What came of it, as far as the log knows.
+    /// The outcome, if the log has it.
     pub outcome: Option<ToolOutcome>,
-    // Whether the model has asked for it since the last restart.
+    // True if the model has asked for it since the last restart.
     asked: bool,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ToolOutcome {
-    /// It gave this.
+    /// The tool's result.
     Result(String),
-    /// It failed, with this message.
+    /// The message of a failure.
     Error(String),
-    /// It was handed to the client.
+    /// The call was handed to the client.
     HandedOver(IsomorphicHandoff),
 }
 
 impl ToolRuns {
-    /// None.
+    /// Creates a value without runs.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes one event of the log.
+    /// Adds one event of the log.
     pub fn push(&mut self, event: &ChatEvent) {
         match event {
             ChatEvent::ToolCalls(calls) => {
@@ -84,7 +84,7 @@ impl ToolRuns {
             }
             ChatEvent::InputRequest(request) => {
                 if let (InputKind::Approval, Some(id)) = (&request.kind, &request.call_id)
-                    && let Some(at) = self.of(id)
+                    && let Some(at) = self.find(id)
                 {
                     self.approvals.insert(request.input_id.clone(), at);
                 }
@@ -105,8 +105,9 @@ impl ToolRuns {
         }
     }
 
-    /// The run that a call stands for: the one that it named before, or one of the same tool with
-    /// equal arguments that nobody has asked for since the last restart, or a new one.
+    /// Returns the index of the run that a call stands for: the run that this id named before, or a
+    /// run of the same tool with equal arguments that has not been asked for since the last
+    /// restart, or a new one.
     pub fn ask(&mut self, call: &ToolCall) -> usize {
         if let Some(at) = self.asked.get(&call.id) {
             return *at;
@@ -120,10 +121,10 @@ impl ToolRuns {
         at
     }
 
-    /// The run of a call that the request brought, for its second half; a new one if the log doesn't
-    /// know it.
+    /// Returns the index of the run of a call that came with the request, for its second half. Adds
+    /// a run if the log doesn't have one.
     pub fn begin(&mut self, call_id: &str, name: &str) -> usize {
-        if let Some(at) = self.of(call_id) {
+        if let Some(at) = self.find(call_id) {
             return at;
         }
         let at = self.add(name, Value::Null);
@@ -132,13 +133,13 @@ impl ToolRuns {
         at
     }
 
-    /// The run that a call stands for, if there is one.
-    pub fn of(&self, call_id: &str) -> Option<usize> {
+    /// Returns the index of the run that a call stands for, if there is one.
+    pub fn find(&self, call_id: &str) -> Option<usize> {
         let asked = self.asked.get(call_id);
         asked.or_else(|| self.brought.get(call_id)).copied()
     }
 
-    /// All of them, in the order in which they were first asked for.
+    /// Returns all runs, in the order in which they were first asked for.
     pub fn as_slice(&self) -> &[ToolRun] {
         &self.runs
     }
@@ -154,7 +155,7 @@ impl ToolRuns {
         self.runs.len() - 1
     }
 
-    // The first outcome is the one that the model was told.
+    // The first outcome counts: the model has seen it.
     fn end(&mut self, at: usize, outcome: ToolOutcome) {
         self.runs[at].outcome.get_or_insert(outcome);
     }
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_after_a_restart_is_the_one_from_before_each_once() {
+    fn a_call_after_a_restart_matches_an_equal_earlier_call_once() {
         let mut runs: ToolRuns = [
             ChatEvent::tool_calls([call("1", 5), call("2", 5), call("3", 7)]),
             ChatEvent::tool_result("1", "pay", "first"),
@@ -270,7 +271,7 @@ mod tests {
     #[test]
     fn an_approval_belongs_to_the_run_that_it_was_asked_for() {
         let id = || "q".parse::<InputId>().unwrap();
-        let asked = InputRequest::approval(id(), "Pay?").with_call("1", "pay", json!({}));
+        let asked = InputRequest::approval(id(), "Pay?").tool_call("1", "pay", json!({}));
         let mut runs: ToolRuns = [
             ChatEvent::tool_calls([call("1", 5), call("2", 6)]),
             asked.into(),
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_request_brought_keeps_its_name_over_a_restart() {
+    fn a_call_that_came_with_the_request_keeps_its_id_over_a_restart() {
         let mut runs: ToolRuns = [
             ToolProgress::new("from-before", "map").into(),
             ChatEvent::restarted("again"),

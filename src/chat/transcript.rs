@@ -6,11 +6,10 @@ use super::{
     turns::Turn,
 };
 
-/// The events of an answer, folded into what they come to.
+/// The events of an answer, folded into its current state.
 ///
-/// Folding is the same however the events come in: one by one, or in pieces of any size. A
-/// `restarted` drops everything before it, what follows a terminal event is ignored, and so are
-/// types that this version doesn't know.
+/// The result doesn't depend on how text is split into events. A `restarted` event drops everything
+/// before it. Events after a terminal event, and types that this version doesn't know, are ignored.
 ///
 /// ```
 /// use unbroken::chat::{ChatEvent, Message, Transcript};
@@ -21,7 +20,7 @@ use super::{
 /// assert!(transcript.ending().is_some());
 /// ```
 ///
-/// Its `Debug` shows counts, not what was said.
+/// `Debug` shows counts, not contents.
 #[derive(Clone, Default, PartialEq)]
 pub struct Transcript {
     pub(super) text: String,
@@ -37,30 +36,30 @@ pub struct Transcript {
     ending: Option<AnswerEnding>,
 }
 
-/// Something that somebody was asked.
+/// A question and its outcome.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Input {
-    /// What was asked.
+    /// The question.
     pub request: InputRequest,
-    /// What became of it; `None` while it is open.
+    /// The outcome; `None` while the question is open.
     pub outcome: Option<InputOutcome>,
 }
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum AnswerEnding {
-    /// It is whole.
+    /// The answer is complete.
     Complete(Complete),
-    /// Somebody stopped it.
+    /// The answer was stopped.
     Aborted(Aborted),
-    /// It failed.
+    /// The answer failed.
     Error(ErrorEvent),
 }
 
 impl Transcript {
-    /// Of no events.
+    /// Creates an empty transcript.
     pub fn new() -> Self {
         Self::default()
     }
@@ -78,11 +77,11 @@ impl Transcript {
                 self.end_turn();
             }
             ChatEvent::ToolResult(result) => {
-                self.hear_outcome();
+                self.record_outcome();
                 self.tool_results.push(ToolResult::clone(result));
             }
             ChatEvent::ToolError(error) => {
-                self.hear_outcome();
+                self.record_outcome();
                 self.tool_errors.push(ToolError::clone(error));
             }
             ChatEvent::InputRequest(request) => self.inputs.push(Input {
@@ -96,7 +95,7 @@ impl Transcript {
                 }
             }
             ChatEvent::IsomorphicHandoff(handoff) => {
-                self.hear_outcome();
+                self.record_outcome();
                 self.handoffs.push(IsomorphicHandoff::clone(handoff));
             }
             ChatEvent::ConversationState(event) => {
@@ -105,7 +104,7 @@ impl Transcript {
             ChatEvent::Custom(custom) => self.custom.push(Custom::clone(custom)),
             ChatEvent::Restarted(_) => *self = Self::new(),
             ChatEvent::Complete(complete) => {
-                // A provider that doesn't stream says everything at the end.
+                // A provider that doesn't stream sends the whole text at the end.
                 if let (true, Some(text)) = (self.text.is_empty(), &complete.text) {
                     self.text.clone_from(text);
                 }
@@ -119,48 +118,48 @@ impl Transcript {
         }
     }
 
-    /// The assistant's message: its text, and the tools that it asked for.
+    /// Returns the assistant's message: its text, and the tools that it asked for.
     pub fn message(&self) -> Message {
-        Message::assistant(self.text.clone()).with_tool_calls(self.tool_calls.iter().cloned())
+        Message::assistant(self.text.clone()).tool_calls(self.tool_calls.iter().cloned())
     }
 
-    /// The text so far.
+    /// Returns the text so far.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The thinking so far.
+    /// Returns the thinking so far.
     pub fn thinking(&self) -> &str {
         &self.thinking
     }
 
-    /// The tools that the model asked for, in order.
+    /// Returns the calls that the model asked for, in order.
     pub fn tool_calls(&self) -> &[ToolCall] {
         &self.tool_calls
     }
 
-    /// What tools gave, in order.
+    /// Returns the results of tools, in order.
     pub fn tool_results(&self) -> &[ToolResult] {
         &self.tool_results
     }
 
-    /// The tools that failed, in order.
+    /// Returns the failures of tools, in order.
     pub fn tool_errors(&self) -> &[ToolError] {
         &self.tool_errors
     }
 
-    /// What people were asked, in order.
+    /// Returns the questions, in order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
-    /// What was asked under this id.
+    /// Returns the question with this id.
     pub fn input(&self, id: &InputId) -> Option<&Input> {
         let of = |input: &&Input| input.request.input_id == *id;
         self.inputs.iter().rfind(of)
     }
 
-    /// What is still to be answered, in order; nothing once the answer has ended.
+    /// Returns the questions that are still open, in order; none once the answer has ended.
     ///
     /// ```
     /// use unbroken::chat::{ChatEvent, InputAction, InputId, InputRequest, InputResolved, Transcript};
@@ -181,32 +180,33 @@ impl Transcript {
         open.map(|input| &input.request)
     }
 
-    /// The tools that were handed to the client, in order.
+    /// Returns the calls that were handed to the client, in order.
     pub fn handoffs(&self) -> &[IsomorphicHandoff] {
         &self.handoffs
     }
 
-    /// What the client hands back for the conversation to go on, if it waits for client tools.
+    /// Returns the state that the client sends back to continue the conversation, if it waits for
+    /// client tools.
     pub fn conversation_state(&self) -> Option<&ConversationState> {
         self.state.as_ref()
     }
 
-    /// The application's own events, in order.
+    /// Returns the application's own events, in order.
     pub fn custom(&self) -> &[Custom] {
         &self.custom
     }
 
-    /// How it ended; `None` while it hasn't.
+    /// Returns the end of the answer; `None` while it runs.
     pub fn ending(&self) -> Option<&AnswerEnding> {
         self.ending.as_ref()
     }
 
-    /// What it cost, if it is whole and the provider said so.
+    /// Returns the usage, if the answer is complete and the provider reported it.
     pub fn usage(&self) -> Option<&Usage> {
         self.complete()?.usage.as_ref()
     }
 
-    /// Why the model stopped, if the answer is whole.
+    /// Returns the reason why the model stopped, if the answer is complete.
     pub fn finish_reason(&self) -> Option<&FinishReason> {
         Some(&self.complete()?.finish_reason)
     }
@@ -277,16 +277,16 @@ mod tests {
             1 => "[ab]".prop_map(|id| {
                 InputResolved::new(id.parse().unwrap(), InputOutcome::Decline).into()
             }),
-            1 => Just(ToolProgress::new("a", "t").with_message("soon").into()),
+            1 => Just(ToolProgress::new("a", "t").message("soon").into()),
             1 => Just(ChatEvent::custom("mood", json!("good"))),
             1 => Just(ChatEvent::restarted("again")),
-            1 => Just(Complete::new().with_text("whole").with_usage(Usage::new(1, 2)).into()),
+            1 => Just(Complete::new().text("whole").usage(Usage::new(1, 2)).into()),
             1 => Just(ChatEvent::aborted()),
             1 => Just(ChatEvent::error(ErrorCode::Provider, "no")),
         ]
     }
 
-    // The same event, said in two.
+    // Splits an event in two.
     fn halves(event: &ChatEvent) -> Vec<ChatEvent> {
         let cut = |content: &str| {
             let middle = content.chars().count() / 2;
@@ -322,7 +322,7 @@ mod tests {
         }
 
         #[test]
-        fn what_came_before_a_restart_leaves_no_trace(
+        fn events_before_a_restart_leave_no_trace(
             before in vec(event(), 0..20),
             after in vec(event(), 0..20),
         ) {
@@ -346,8 +346,8 @@ mod tests {
             ChatEvent::tool_result("1", "now", "noon"),
             ChatEvent::text("noon."),
             Complete::new()
-                .with_usage(Usage::new(5, 7))
-                .with_finish_reason(FinishReason::Length)
+                .usage(Usage::new(5, 7))
+                .finish_reason(FinishReason::Length)
                 .into(),
             ChatEvent::text("too late"),
         ]
@@ -355,7 +355,7 @@ mod tests {
         .collect();
         assert_eq!(
             transcript.message(),
-            Message::assistant("It is noon.").with_tool_calls([call])
+            Message::assistant("It is noon.").tool_calls([call])
         );
         assert_eq!(transcript.thinking(), "Hm. Well.");
         assert_eq!(transcript.tool_results()[0].content, "noon");
@@ -387,8 +387,8 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_the_ending_counts_only_where_nothing_was_streamed() {
-        let end = ChatEvent::from(Complete::new().with_text("Hello"));
+    fn the_text_of_the_end_counts_only_if_nothing_was_streamed() {
+        let end = ChatEvent::from(Complete::new().text("Hello"));
         let alone: Transcript = [&end].into_iter().collect();
         assert_eq!(alone.text(), "Hello");
         let streamed: Transcript = [&ChatEvent::text("Hello, streamed"), &end]

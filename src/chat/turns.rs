@@ -1,21 +1,21 @@
-//! The turns of an answer that took tools.
+//! The turns of an answer that used tools.
 
 #[cfg(feature = "tools")]
 use super::ToolCall;
 use super::{Message, Transcript};
 
-// Where a turn ends that asked for tools.
+// The end of a turn that asked for tools, as lengths of the transcript's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
     text: usize,
     thinking: usize,
     calls: usize,
-    // What tools had given by then.
+    // The number of outcomes at that point.
     outcomes: usize,
 }
 
 impl Transcript {
-    // Calls belong to one turn until something is said, or a tool has given something.
+    // Calls belong to one turn until there is new text, thinking or an outcome.
     pub(super) fn end_turn(&mut self) {
         let turn = Turn {
             text: self.text.len(),
@@ -36,9 +36,9 @@ impl Transcript {
         }
     }
 
-    // The first outcome of a turn's calls: all that was said before it belongs to that turn. To be
-    // called before the outcome is taken in.
-    pub(super) fn hear_outcome(&mut self) {
+    // All text before the first outcome of a turn's calls belongs to that turn. Call this before the
+    // outcome is added.
+    pub(super) fn record_outcome(&mut self) {
         let outcomes = self.outcomes();
         if let Some(last) = self.turns.last_mut()
             && last.outcomes == outcomes
@@ -51,8 +51,8 @@ impl Transcript {
         self.tool_results.len() + self.tool_errors.len() + self.handoffs.len()
     }
 
-    /// The answer as the messages of a conversation, for a model to go on from: what the assistant
-    /// said and asked for in each turn, and what tools gave for it, in the order of the calls. A call
+    /// Returns the answer as messages of a conversation, for a model to continue: for each turn the
+    /// assistant's text and calls, then the results of the tools, in the order of the calls. A call
     /// without an outcome has no message of a tool; models refuse such a conversation.
     ///
     /// ```
@@ -71,7 +71,7 @@ impl Transcript {
     /// assert_eq!(
     ///     transcript.messages(),
     ///     [
-    ///         Message::assistant("Let me look. ").with_tool_calls([call]),
+    ///         Message::assistant("Let me look. ").tool_calls([call]),
     ///         Message::tool("1", "noon"),
     ///         Message::assistant("It is noon."),
     ///     ]
@@ -93,21 +93,22 @@ impl Transcript {
         for turn in turns {
             let asked = &self.tool_calls[calls..turn.calls];
             let said = &self.text[text..turn.text];
-            messages.push(Message::assistant(said).with_tool_calls(asked.iter().cloned()));
+            messages.push(Message::assistant(said).tool_calls(asked.iter().cloned()));
             messages.extend(asked.iter().filter_map(|call| self.outcome(&call.id)));
             (text, calls) = (turn.text, turn.calls);
         }
         messages
     }
 
-    /// The messages of the turns whose tools are all done with, and the turn whose tools aren't known
-    /// to be: its text and its calls.
+    /// Returns the messages of the turns whose tools are done, and the text and calls of the turn
+    /// whose tools may not be.
     ///
-    /// That is from the first call on that has no outcome, whatever was said since: a model isn't
-    /// asked for another turn before it was told all outcomes of this one. Where every call has its
-    /// outcome, it is the last turn, unless the model has spoken after it.
+    /// The open turn begins at the first turn with a call that has no outcome, whatever text
+    /// follows: the model gets no further turn before it has all outcomes of this one. If every
+    /// call has its outcome, the open turn is the last one, unless there is text or thinking after
+    /// it.
     #[cfg(feature = "tools")]
-    pub(crate) fn whole_turns(&self) -> (Vec<Message>, Option<(&str, &[ToolCall])>) {
+    pub(crate) fn finished_turns(&self) -> (Vec<Message>, Option<(&str, &[ToolCall])>) {
         let before = |at: usize| match at.checked_sub(1) {
             Some(before) => (self.turns[before].text, self.turns[before].calls),
             None => (0, 0),
@@ -121,7 +122,7 @@ impl Transcript {
             self.turns
                 .len()
                 .checked_sub(1)
-                .filter(|_| self.last_turn().is_silent())
+                .filter(|_| self.last_turn().has_no_text())
         };
         let Some(open) = unknown.or_else(silent) else {
             return (self.messages_of(&self.turns), None);
@@ -134,7 +135,7 @@ impl Transcript {
         )
     }
 
-    /// What was said since tools were last asked for.
+    /// Returns the text and thinking since tools were last asked for.
     #[cfg(feature = "tools")]
     pub(crate) fn last_turn(&self) -> Self {
         let (text, thinking) = self
@@ -148,17 +149,17 @@ impl Transcript {
     }
 
     #[cfg(feature = "tools")]
-    fn is_silent(&self) -> bool {
+    fn has_no_text(&self) -> bool {
         self.text.is_empty() && self.thinking.is_empty()
     }
 
-    /// Whether it says what came of a call.
+    /// Returns true if it has an outcome of the call, a handoff included.
     #[cfg(feature = "tools")]
-    pub(crate) fn knows(&self, call_id: &str) -> bool {
+    pub(crate) fn has_outcome(&self, call_id: &str) -> bool {
         self.outcome(call_id).is_some() || self.handoffs.iter().any(|it| it.call_id == call_id)
     }
 
-    /// What the model is told of a call, if it had an outcome.
+    /// Returns the message with the outcome of a call, if there is one.
     fn outcome(&self, call_id: &str) -> Option<Message> {
         let result = self.tool_results.iter().find(|result| result.id == call_id);
         let error = || self.tool_errors.iter().find(|error| error.id == call_id);
@@ -193,10 +194,10 @@ mod tests {
         assert_eq!(
             transcript.messages(),
             [
-                Message::assistant("One.").with_tool_calls([call("1"), call("2")]),
+                Message::assistant("One.").tool_calls([call("1"), call("2")]),
                 Message::tool("1", "noon"),
                 Message::tool_failed("2", "no clock"),
-                Message::assistant("").with_tool_calls([call("3")]),
+                Message::assistant("").tool_calls([call("3")]),
                 Message::assistant("Two."),
             ]
         );
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_before_the_tools_gave_anything_belongs_to_their_turn() {
+    fn text_before_the_first_outcome_belongs_to_the_turn_of_the_calls() {
         let call = |id: &str| ToolCall::new(id, "now", json!({}));
         let transcript: Transcript = [
             ChatEvent::tool_calls([call("1")]),
@@ -217,7 +218,7 @@ mod tests {
         assert_eq!(
             transcript.messages(),
             [
-                Message::assistant("I look.").with_tool_calls([call("1")]),
+                Message::assistant("I look.").tool_calls([call("1")]),
                 Message::tool("1", "noon"),
                 Message::assistant("It is noon."),
             ]
@@ -226,7 +227,7 @@ mod tests {
 
     #[cfg(feature = "tools")]
     #[test]
-    fn a_turn_is_open_while_a_call_has_no_outcome_whatever_was_said_since() {
+    fn a_turn_is_open_while_a_call_has_no_outcome_whatever_text_follows() {
         let call = |id: &str| ToolCall::new(id, "now", json!({}));
         let log = [
             ChatEvent::tool_calls([call("1")]),
@@ -240,13 +241,13 @@ mod tests {
         let both = [call("1"), call("2")];
         for (stored, text) in [(1, ""), (2, "One. "), (4, "One. Two."), (5, "One. Two.")] {
             let transcript: Transcript = log[..stored].iter().collect();
-            let (messages, open) = transcript.whole_turns();
+            let (messages, open) = transcript.finished_turns();
             assert_eq!(messages, [], "{stored}");
             let calls = &both[..if stored < 3 { 1 } else { 2 }];
             assert_eq!(open, Some((text, calls)), "{stored}");
         }
         let transcript: Transcript = log.iter().collect();
-        let (messages, open) = transcript.whole_turns();
+        let (messages, open) = transcript.finished_turns();
         assert_eq!((messages.len(), open), (4, None));
         assert_eq!(transcript.last_turn().text(), "Three.");
     }

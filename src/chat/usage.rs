@@ -3,7 +3,7 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What an answer cost, in tokens, as the provider counted them.
+/// The tokens that an answer used, as the provider counted them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -11,13 +11,13 @@ pub struct Usage {
     /// Tokens that the model read.
     #[serde(default)]
     pub input_tokens: u64,
-    /// Tokens that the model made, those of its thinking among them.
+    /// Tokens that the model produced, including its thinking.
     #[serde(default)]
     pub output_tokens: u64,
-    /// How many of the input tokens came from the provider's cache.
+    /// Input tokens that came from the provider's cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input_tokens: Option<u64>,
-    /// How many of the output tokens were thinking.
+    /// Output tokens of the model's thinking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
     /// Fields that this version doesn't know.
@@ -26,7 +26,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// So many tokens in and out.
+    /// Creates a usage of so many input and output tokens.
     pub fn new(input_tokens: u64, output_tokens: u64) -> Self {
         Self {
             input_tokens,
@@ -35,13 +35,13 @@ impl Usage {
         }
     }
 
-    /// Tokens in and out together.
+    /// Returns the sum of input and output tokens.
     pub fn total_tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 }
 
-/// What several turns cost together. Of fields that this version doesn't know the last counts.
+/// Adds the usage of another turn. Of fields that this version doesn't know, the last value counts.
 ///
 /// ```
 /// use unbroken::chat::Usage;

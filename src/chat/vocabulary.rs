@@ -1,4 +1,4 @@
-//! Words of the wire that may grow: the ones that we know are variants, any other is kept.
+//! Enumerations of the wire that may grow: known words are variants, any other word is kept.
 
 use super::InputAction;
 
@@ -19,7 +19,7 @@ macro_rules! words {
         }
 
         impl $Name {
-            /// The word on the wire.
+            /// Returns the word on the wire.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$Variant => $word,)+
@@ -65,15 +65,15 @@ macro_rules! words {
 }
 
 words! {
-    /// Why a model stopped.
+    /// The reason why a model stopped.
     #[derive(Default)]
     pub enum FinishReason {
-        /// It had said what it had to say.
+        /// The answer is complete.
         #[default]
         Stop = "stop",
-        /// It reached the most tokens that it may make.
+        /// The answer reached the maximum number of tokens.
         Length = "length",
-        /// It wants tools to be called; in a `complete` event: they were handed to the client.
+        /// The model asks for tools. In a `complete` event: the calls were handed to the client.
         ToolCalls = "tool_calls",
         /// The provider withheld the rest.
         ContentFilter = "content_filter",
@@ -81,7 +81,7 @@ words! {
 }
 
 words! {
-    /// Who runs a tool that both sides know.
+    /// The side that runs a tool that both sides know.
     #[derive(Default)]
     pub enum ToolAuthority {
         /// The client.
@@ -93,25 +93,25 @@ words! {
 }
 
 words! {
-    /// What a question is about.
+    /// The kind of a question.
     pub enum InputKind {
-        /// Whether something may be done.
+        /// Asks for permission.
         Approval = "approval",
-        /// Something that only a person knows.
+        /// Asks for something that only the user knows.
         Question = "question",
     }
 }
 
 words! {
-    /// What became of a question.
+    /// The outcome of a question.
     pub enum InputOutcome {
-        /// Somebody said yes, or answered.
+        /// The user allowed it, or answered.
         Accept = "accept",
-        /// Somebody said no.
+        /// The user refused.
         Decline = "decline",
-        /// Somebody put it away, or whoever asked doesn't want to know any more.
+        /// The user dismissed the question, or it was withdrawn.
         Cancel = "cancel",
-        /// Nobody said anything in time.
+        /// There was no answer in time.
         Timeout = "timeout",
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_we_do_not_know_comes_back_as_it_was() {
+    fn an_unknown_word_is_written_as_it_was_read() {
         let read: FinishReason = serde_json::from_str(r#""insufficient_system_resource""#).unwrap();
         assert_eq!(
             read,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_we_know_is_its_variant() {
+    fn a_known_word_is_its_variant() {
         for word in ["stop", "length", "tool_calls", "content_filter"] {
             let reason = FinishReason::from(word);
             assert!(!matches!(reason, FinishReason::Other(_)), "{word}");

@@ -1,4 +1,4 @@
-//! Bodies of requests.
+//! Reads the bodies of requests.
 
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -8,10 +8,10 @@ use serde_json::error::Category;
 
 use super::{Problem, Refusal};
 
-/// The smallest chat request.
+/// A minimal chat request, for error messages.
 pub(super) const EXAMPLE: &str = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
 
-/// Reads a body. What it is to be, and an example of it, is told to whom it is refused.
+/// Reads a body. A refusal names the expected value, `what`, and shows the example.
 pub(super) fn read<T>(body: &Bytes, what: &str, example: &str) -> Result<T, Refusal>
 where
     T: DeserializeOwned,
@@ -19,7 +19,7 @@ where
     read_or(Problem::WrongShape, body, what, example)
 }
 
-/// The same, with what it is called where the JSON is of another shape.
+/// Reads a body like [`read`], with the problem to report for JSON of another shape.
 pub(super) fn read_or<T>(
     wrong: Problem,
     body: &Bytes,
@@ -30,8 +30,8 @@ where
     T: DeserializeOwned,
 {
     serde_json::from_slice(body).map_err(|error| {
-        // A value of the wrong shape ends the reading before the end of the body, so what follows
-        // may still not be JSON.
+        // A value of the wrong shape stops the parser before the end of the body, and the rest may
+        // not be JSON.
         let json = error.classify() == Category::Data
             && serde_json::from_slice::<IgnoredAny>(body).is_ok();
         if json {
@@ -48,8 +48,8 @@ where
     })
 }
 
+/// Reads a field that some clients send as `null` instead of omitting it.
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
-/// For fields that clients write as `null` instead of leaving them out.
 pub(super) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,21 +1,19 @@
-//! Replay for readers that are far behind: runs of text and of thinking as few events.
+//! Folds runs of text and of thinking into few events, for readers that are far behind.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{
-    Encoder, Progress, SessionView,
-    text_record::{TextKind, piece},
-};
+use super::{Encoder, Progress, SessionView};
+use crate::chat::{TEXT_END, TextKind, text_content};
 use crate::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
-/// The most bytes of an event that runs are folded into; less, if events may not have as many. More
-/// would make a client wait longer for its first event, and save nothing worth it.
-pub(super) const MOST: usize = 32 * 1024;
+/// The maximum size of a folded event, in bytes; a session's limit on events may lower it. A larger
+/// one would delay the client's first event and save little.
+pub(super) const MAX_BYTES: usize = 32 * 1024;
 
-/// Writes folded events until its reader has caught up, and goes on as the encoder inside does.
+/// Writes folded events until its reader has caught up, then leaves records to the inner encoder.
 ///
-/// What it writes for a record also depends on what else is at hand, so only its transcript is that
-/// of the log, not its bytes; and no other reader gets them.
+/// The bytes also depend on how records arrive, so they are not shared with other readers. The
+/// transcript is that of the log.
 #[derive(Debug)]
 pub(super) struct CompactingEncoder {
     encoder: Box<dyn Encoder>,
@@ -27,7 +25,7 @@ impl CompactingEncoder {
     pub(super) fn new(encoder: Box<dyn Encoder>) -> Self {
         Self {
             encoder,
-            runs: RunFolder::new(MOST),
+            runs: RunFolder::new(MAX_BYTES),
             caught_up: false,
         }
     }
@@ -45,7 +43,7 @@ impl Encoder for CompactingEncoder {
     }
 
     fn preamble(&mut self, session: &SessionView<'_>, out: &mut BytesMut) {
-        self.runs.most = session.event_bytes.min(MOST);
+        self.runs.max_bytes = session.event_bytes.min(MAX_BYTES);
         self.encoder.preamble(session, out);
     }
 
@@ -100,11 +98,13 @@ impl Encoder for CompactingEncoder {
     }
 }
 
-/// Records with runs of text and of thinking folded. Each record that comes of a run stands at the
-/// LSN of the last one in it, so that who has it resumes after the whole run.
+/// Folds runs of text and of thinking into single records.
+///
+/// A folded record has the LSN of the last record of its run, so a client that has it resumes after
+/// the run.
 #[derive(Debug)]
 pub(super) struct RunFolder {
-    most: usize,
+    max_bytes: usize,
     run: Option<PendingRun>,
     builder: ChunkBuilder,
 }
@@ -112,53 +112,50 @@ pub(super) struct RunFolder {
 #[derive(Debug)]
 struct PendingRun {
     kind: TextKind,
-    // The record so far, without what closes it.
+    // The record so far, without its `TEXT_END`.
     record: BytesMut,
     last: Lsn,
     epoch: Epoch,
 }
 
-/// What closes the record of a piece.
-const CLOSE: &[u8] = b"\"}";
-
 impl RunFolder {
-    /// Folded into records of at most so many bytes.
-    pub(super) fn new(most: usize) -> Self {
+    /// Creates a folder whose records have at most `max_bytes` bytes.
+    pub(super) fn new(max_bytes: usize) -> Self {
         Self {
-            most,
+            max_bytes,
             run: None,
             builder: ChunkBuilder::new(),
         }
     }
 
-    /// Adds records, and gives those that are known to be whole.
-    pub(super) fn add(&mut self, records: &Chunk, give: &mut impl FnMut(&Chunk)) {
-        // What isn't folded is given as it came: all that stands after this.
-        let mut given = records.first().before();
+    /// Adds records, and emits those that are complete.
+    pub(super) fn add(&mut self, records: &Chunk, emit: &mut impl FnMut(&Chunk)) {
+        // Records after this LSN that aren't folded are emitted as they are.
+        let mut emitted = records.first().before();
         for record in records.records() {
-            let Some((kind, json)) = piece(record.bytes) else {
-                self.end(give);
+            let Some((kind, json)) = text_content(record.bytes) else {
+                self.end(emit);
                 continue;
             };
             let before = record.lsn.before();
-            if given < before {
-                give_between(records, given, before, give);
+            if emitted < before {
+                emit_between(records, emitted, before, emit);
             }
-            given = record.lsn;
-            let said = &json[1..json.len() - 1];
+            emitted = record.lsn;
+            let content = &json[1..json.len() - 1];
             match &mut self.run {
                 Some(run)
                     if run.kind == kind
                         && run.epoch == record.epoch
                         && run.last == before
-                        && run.record.len() + said.len() + CLOSE.len() <= self.most =>
+                        && run.record.len() + content.len() + TEXT_END.len() <= self.max_bytes =>
                 {
-                    run.record.put_slice(said);
+                    run.record.put_slice(content);
                     run.last = record.lsn;
                 }
                 _ => {
-                    self.end(give);
-                    let open = record.bytes.len() - CLOSE.len();
+                    self.end(emit);
+                    let open = record.bytes.len() - TEXT_END.len();
                     self.run = Some(PendingRun {
                         kind,
                         record: record.bytes[..open].into(),
@@ -168,28 +165,28 @@ impl RunFolder {
                 }
             }
         }
-        give_between(records, given, records.last(), give);
+        emit_between(records, emitted, records.last(), emit);
     }
 
-    /// Gives the run that is under way.
-    pub(super) fn end(&mut self, give: &mut impl FnMut(&Chunk)) {
+    /// Emits the pending run.
+    pub(super) fn end(&mut self, emit: &mut impl FnMut(&Chunk)) {
         let Some(run) = self.run.take() else {
             return;
         };
         let buffer = self.builder.buffer();
         buffer.put_slice(&run.record);
-        buffer.put_slice(CLOSE);
+        buffer.put_slice(TEXT_END);
         self.builder.end_record();
         if let Some(record) = self.builder.take(run.last, run.epoch) {
-            give(&record);
+            emit(&record);
         }
     }
 }
 
-fn give_between(records: &Chunk, after: Lsn, up_to: Lsn, give: &mut impl FnMut(&Chunk)) {
+fn emit_between(records: &Chunk, after: Lsn, up_to: Lsn, emit: &mut impl FnMut(&Chunk)) {
     let between = records.after(after).and_then(|rest| rest.up_to(up_to));
     if let Some(between) = between {
-        give(&between);
+        emit(&between);
     }
 }
 
@@ -248,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_between_runs_is_as_it_was() {
+    fn records_between_runs_are_unchanged() {
         let events = [
             ChatEvent::custom("a", 1.into()),
             ChatEvent::custom("b", 2.into()),
@@ -272,12 +269,12 @@ mod tests {
         let two = folded(&[chunk(1, 1, &many)], one + 4);
         assert_eq!(two.len(), 5);
         assert!(two.iter().all(|it| it.bytes() <= one + 4));
-        // Those that are larger by themselves are left as they are.
+        // Records above the bound are left as they are.
         assert_eq!(folded(&[chunk(1, 1, &many)], 1).len(), 10);
     }
 
     #[test]
-    fn nothing_is_kept_back_for_long() {
+    fn a_pending_run_is_written_at_every_pause_and_end() {
         let id: SessionId = "0123456789abcdefghjkmnpqrs".parse().unwrap();
         let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO);
         let uri = format!("/{id}?replay=compact");
@@ -304,7 +301,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_comes_to_the_same_transcript(
+        fn folding_does_not_change_the_transcript(
             kinds in vec((0..4u8, "(\\PC|[\"\\\\\n\u{7}]){0,5}"), 1..40),
             cuts in vec(any::<bool>(), 1..8),
             most in 30..200usize,

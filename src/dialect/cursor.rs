@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use crate::log::{Lsn, Position};
 
-/// A cursor as text: an LSN, and where it is known the tag of the epoch that wrote its record.
+/// A cursor as text: an LSN, and if known the tag of the epoch that wrote its record.
 ///
 /// ```
 /// use unbroken::dialect::Cursor;
@@ -16,7 +16,7 @@ use crate::log::{Lsn, Position};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor(pub Position);
 
-/// A string that is not a [`Cursor`].
+/// An error: a string that is not a [`Cursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a cursor is the LSN of the last event that was received, or the whole SSE id that came with it"
@@ -31,7 +31,7 @@ impl FromStr for Cursor {
             Some((lsn, tag)) => (lsn, Some(tag.parse().map_err(|_| InvalidCursor)?)),
             None => (text, None),
         };
-        // `u64` would take a sign.
+        // `u64` would accept a sign.
         if !lsn.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(InvalidCursor);
         }
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_record_no_tag_means_anything() {
+    fn a_tag_before_the_first_record_is_ignored() {
         assert_eq!("0.0000000".parse(), Ok(Cursor(Position::START)));
     }
 

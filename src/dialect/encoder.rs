@@ -7,89 +7,97 @@ use crate::log::{Chunk, Position};
 
 /// Turns the records of one session into the bytes of one stream.
 ///
-/// One is made for each response, and sees records in order, each once: first those up to the
-/// client's cursor if it [wants them](Self::is_stateful), by [`skip`](Self::skip), then the rest by
-/// [`encode`](Self::encode). What it writes for a record must depend on the record and those before
-/// it only, so that a client that resumes in the middle gets the bytes that it would have got
-/// without the cut.
+/// Each response has its own encoder. It sees records in order, each once: first those up to the
+/// client's cursor by [`skip`](Self::skip), if it is [stateful](Self::is_stateful), then the rest by
+/// [`encode`](Self::encode). The bytes for a record must depend on that record and those before it
+/// only. So a client that resumes in the middle gets the bytes of an uninterrupted stream.
 ///
 /// A record is the JSON of a [`ChatEvent`](crate::chat::ChatEvent), without a raw line break.
 pub trait Encoder: fmt::Debug + Send + Sync + 'static {
-    /// The `Content-Type` of the stream.
+    /// Returns the `Content-Type` of the stream.
     fn content_type(&self) -> &'static str;
 
-    /// Written before everything else.
+    /// Writes the first bytes of the stream, before any record. Default nothing.
     fn preamble(&mut self, session: &SessionView<'_>, out: &mut BytesMut) {
         let _ = (session, out);
     }
 
-    /// Whether it must see, from the first record on, what it doesn't encode.
+    /// Returns true if the encoder must see every record from the first on, encoded or not. Default
+    /// false.
     fn is_stateful(&self) -> bool {
         false
     }
 
-    /// Takes note of records that the client has already, or that another reader's encoder wrote
-    /// for it under the [shared key](Self::shared_key).
+    /// Takes note of records without writing them: the client has them, or another reader's encoder
+    /// wrote them under the [shared key](Self::shared_key).
     fn skip(&mut self, records: &Chunk) {
         let _ = records;
     }
 
-    /// Appends the records to `out`.
+    /// Appends the encoded records to `out`.
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut);
 
-    /// Two encoders with the same key write the same bytes for the same records, if both have seen
-    /// all records before: one of them works for all readers of a live session. `None` if each
-    /// stream is its own.
+    /// Returns the key under which readers of a live session share encoded bytes, or `None` if the
+    /// stream is not shared. Default `None`.
+    ///
+    /// Two encoders with one key write equal bytes for equal records, if both have seen all records
+    /// before.
     fn shared_key(&self) -> Option<&'static str> {
         None
     }
 
-    /// What shows a silent stream to be alive; `None` if there is no such thing.
+    /// Returns the bytes that keep a silent connection open, or `None` if the protocol has none.
     fn heartbeat(&self) -> Option<Bytes>;
 
-    /// Tells that the store is lost. The body fails after it.
+    /// Writes the notice that the store is lost. The body fails after it.
     fn unavailable(&mut self, out: &mut BytesMut);
 
-    /// Written after the terminal event, before the end of the body.
+    /// Writes the last bytes, after the terminal event and before the end of the body. Default
+    /// nothing.
     fn trailer(&mut self, out: &mut BytesMut) {
         let _ = out;
     }
 
-    /// Written at the end of each frame, and once at the beginning of a stream that has nothing to
-    /// say yet: where the reader stands by now. Depends on the moment, so an encoder that writes
-    /// something here has no [shared key](Self::shared_key).
+    /// Writes the position of the reader. Called at the end of each frame, and once at the beginning
+    /// of a stream that has no record yet. Default nothing.
+    ///
+    /// The position depends on the moment, so an encoder that writes it has no
+    /// [shared key](Self::shared_key).
     fn progress(&mut self, progress: &Progress, out: &mut BytesMut) {
         let _ = (progress, out);
     }
 
-    /// Whether a stream may end here, with the trailer and as if it were whole, if nothing more is
-    /// there by now: its client takes what was written for an end, and comes back by itself.
+    /// Returns true if the stream may end here when no further record is there, with the trailer and a
+    /// clean end of body. For protocols whose clients treat the written events as an end and come back
+    /// by themselves. Default false.
     fn may_pause(&self) -> bool {
         false
     }
 
-    /// How long a stream may last; it ends then as if it were whole, without the trailer. Only for
-    /// protocols whose clients ask again by themselves and take something else as the proof of the
-    /// end. `None` for as long as the session.
+    /// Returns the maximum duration of a stream, or `None` for the duration of the session. Default
+    /// `None`.
+    ///
+    /// After it the body ends cleanly and without the trailer. Only for protocols whose clients ask
+    /// again by themselves and don't treat the end of a body as the end of the session.
     fn lifetime(&self) -> Option<Duration> {
         None
     }
 }
 
-/// Where the reader of a stream stands.
+/// The position of a stream's reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// After which record.
+    /// The position of the last record that was written.
     pub at: Position,
-    /// Whether nothing more is there by now.
+    /// True if the reader has all records that exist now.
     pub caught_up: bool,
-    /// Whether nothing more will ever come.
+    /// True if no further record will follow.
     pub ended: bool,
 }
 
 impl Progress {
-    /// After this record, in the middle of the log.
+    /// Creates a progress at this position, in the middle of the log.
     pub fn new(at: Position) -> Self {
         Self {
             at,
@@ -98,13 +106,13 @@ impl Progress {
         }
     }
 
-    /// The same, with whether nothing more is there by now.
+    /// Sets whether the reader has all records that exist now.
     pub fn caught_up(mut self, caught_up: bool) -> Self {
         self.caught_up = caught_up;
         self
     }
 
-    /// The same, with whether nothing more will ever come.
+    /// Sets whether no further record will follow.
     pub fn ended(mut self, ended: bool) -> Self {
         self.ended = ended;
         self

@@ -3,8 +3,7 @@ use crate::{
     log::Chunk,
 };
 
-/// What a session's records come to. Records that aren't events are left out, as clients ignore
-/// what they don't know.
+/// Folds the records of a session into a transcript. Records that aren't events are ignored.
 pub fn transcript(records: &[Chunk]) -> Transcript {
     let mut transcript = Transcript::new();
     for record in records.iter().flat_map(Chunk::records) {

@@ -3,8 +3,8 @@ use std::ops::Range;
 use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
-/// What one record comes to in a dialect: several values of JSON, one after the other. Made once
-/// for a stream, and emptied between two records.
+/// The frames of one record: several JSON values, one after the other. A stream has one buffer,
+/// which is cleared between records.
 #[derive(Debug, Default)]
 pub(super) struct JsonFrames {
     json: BytesMut,
@@ -12,14 +12,14 @@ pub(super) struct JsonFrames {
 }
 
 impl JsonFrames {
-    /// Adds a value.
+    /// Appends a value.
     pub(super) fn push<T: Serialize>(&mut self, value: &T) {
         serde_json::to_writer((&mut self.json).writer(), value)
             .expect("the keys are strings and a BytesMut takes every byte");
         self.ends.push(self.json.len());
     }
 
-    /// The values, in order.
+    /// Returns the values in order.
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (0..self.ends.len()).map(|at| &self.json[self.span(at)])
     }
@@ -29,12 +29,12 @@ impl JsonFrames {
         self.ends.clear();
     }
 
-    /// Begins a value that is written as it comes; [`end`](Self::end) closes it.
+    /// Returns the buffer for a value that the caller writes. [`end`](Self::end) completes it.
     pub(super) fn begin(&mut self) -> &mut BytesMut {
         &mut self.json
     }
 
-    /// Ends the value that was begun.
+    /// Completes the value that [`begin`](Self::begin) started.
     pub(super) fn end(&mut self) {
         self.ends.push(self.json.len());
     }

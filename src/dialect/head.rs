@@ -1,4 +1,4 @@
-//! What dialects have in common of the heads that they read and write.
+//! Request and response heads that the dialects share.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
@@ -8,13 +8,13 @@ use crate::{
     log::{InvalidSessionId, SessionId},
 };
 
-/// The id of a session, in a path or a header.
+/// Parses the id of a session in a path or a header.
 pub(super) fn parse_id(text: &str) -> Result<SessionId, Refusal> {
     text.parse()
         .map_err(|error: InvalidSessionId| Refusal::new(Problem::MalformedId, error.to_string()))
 }
 
-/// There is something at this path, for other methods.
+/// Returns the refusal for a path that exists with other methods.
 pub(super) fn not_allowed(allow: &'static str) -> Refusal {
     Refusal::new(
         Problem::MethodNotAllowed,
@@ -23,7 +23,7 @@ pub(super) fn not_allowed(allow: &'static str) -> Refusal {
     .allow(allow)
 }
 
-/// Whether the body is announced as JSON.
+/// Checks that the `Content-Type` of the request is JSON.
 pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
     let json = head
         .headers
@@ -47,8 +47,8 @@ pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
     }
 }
 
-/// A header's value without the spaces around it, made to be refused where it isn't text. Of two
-/// that differ nobody knows which one is meant.
+/// Returns the value of a header, trimmed. Two different values of one header are refused, and a
+/// value that isn't text becomes one that no parser accepts.
 pub(super) fn header_value(
     head: &Parts,
     name: &HeaderName,
@@ -59,7 +59,7 @@ pub(super) fn header_value(
     if values.any(|other| Some(&other) != first.as_ref()) {
         return Err(Refusal::new(
             problem,
-            format!("the header `{name}` is there twice and says two things; send it once"),
+            format!("the request has two different headers `{name}`; send one"),
         ));
     }
     Ok(first)
@@ -69,7 +69,7 @@ fn text(value: &HeaderValue) -> String {
     value.to_str().unwrap_or("\u{fffd}").trim().to_owned()
 }
 
-/// What every response has: it is nobody's to keep or to guess at.
+/// Sets the headers of every response: no cache stores it, and no browser guesses its type.
 pub(super) fn no_store(headers: &mut HeaderMap) {
     headers.insert(
         header::CACHE_CONTROL,
@@ -81,7 +81,7 @@ pub(super) fn no_store(headers: &mut HeaderMap) {
     );
 }
 
-/// What every response that is about a session has.
+/// Sets the headers of every response about a session.
 pub(super) fn describe(session: &SessionView<'_>, headers: &mut HeaderMap) {
     no_store(headers);
     let id = HeaderValue::from_str(session.id.as_str());

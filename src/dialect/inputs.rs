@@ -1,5 +1,5 @@
-//! `POST /{session}/inputs/{inputId}`: where a question is answered, in each dialect whose clients have
-//! no way of their own to do so.
+//! `POST /{session}/inputs/{inputId}` answers a question, in the dialects whose protocol has no route
+//! for it.
 
 use bytes::Bytes;
 use http::{Method, request::Parts};
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::chat::{InputAnswer, InputId, InvalidInputId};
 
-/// The methods there are.
+/// The methods of the route.
 pub(super) const ALLOW: &str = "POST, OPTIONS";
 const EXAMPLE: &str = r#"{"action":"accept","content":{}}"#;
 
-/// What the head asks for, where the path names this question.
+/// Decodes the head of a request whose path names this question.
 pub(super) fn route(head: &Parts, input: &str) -> Result<Route, Refusal> {
     match head.method {
         Method::POST => {
@@ -26,15 +26,15 @@ pub(super) fn route(head: &Parts, input: &str) -> Result<Route, Refusal> {
     }
 }
 
-/// The session and the question that the path names, as it names them; `None` if it is that of a start.
-pub(super) fn named(head: &Parts) -> Option<(&str, &str)> {
+/// Returns the session and the question that the path names, unparsed; `None` for the path of a start.
+pub(super) fn parse_path(head: &Parts) -> Option<(&str, &str)> {
     let path = head.uri.path();
     path.strip_prefix('/')
         .unwrap_or(path)
         .split_once("/inputs/")
 }
 
-/// What the body of an answer asks for.
+/// Decodes the body of an answer.
 pub(super) fn decode(
     session: impl Into<Target>,
     input: &str,
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_none_is_told_from_what_is_not_json() {
+    fn a_malformed_answer_and_a_body_that_is_not_json_are_different_problems() {
         let problem = |body| read(&Bytes::from_static(body)).unwrap_err().problem;
         for bad in [&b""[..], b"yes", b"{\"action\":7,"] {
             assert_eq!(problem(bad), Problem::NotJson, "{bad:?}");

@@ -7,232 +7,235 @@ use crate::{
     store::StatusFilter,
 };
 
-/// What a request's head came to.
+/// The result of decoding a request's head.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Route {
-    /// It says everything.
+    /// The intent; the body is not needed.
     Known(Intent),
-    /// The body is needed too: read it, then call [`Dialect::decode`](super::Dialect::decode).
+    /// The body is needed too: the layer reads it and calls [`Dialect::decode`](super::Dialect::decode).
     Body,
 }
 
-/// What a client wants.
+/// The intent of a request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Intent {
-    /// Start a session, or attach to it if it exists with the same request.
+    /// Starts a session, or attaches to it if it exists with the same request.
     Start(Box<Start>),
-    /// Read a session as a stream.
+    /// Reads a session as a stream.
     Read(Read),
-    /// Read a session a page at a time.
+    /// Reads a page of a session.
     Page(Page),
-    /// Make a document of a session's whole log, as it stands.
+    /// Reads the full log of a session, for a document.
     FullLog(FullLog),
-    /// Stop a session.
+    /// Aborts a session.
     Abort(Abort),
-    /// Answer what a session asks.
+    /// Answers a question of a session.
     Answer {
-        /// Which one; in a conversation the one that asked, whether it runs or has ended.
+        /// The session; in a conversation the one that asked, running or ended.
         session: Target,
-        /// Which question.
+        /// The question.
         input: InputId,
-        /// What is answered.
+        /// The answer.
         answer: InputAnswer,
     },
-    /// Stop a session if it runs, then forget it.
+    /// Aborts a session if it runs, then deletes it.
     Delete {
-        /// Which one.
+        /// The session.
         id: SessionId,
     },
-    /// Name the caller's sessions.
+    /// Lists the caller's sessions.
     List(List),
-    /// Say what may be asked here. Answered to anybody.
+    /// Names the methods of a path. Needs no authorization.
     Options {
-        /// The methods, as in the header `Allow`.
+        /// The methods, as the header `Allow` lists them.
         allow: &'static str,
     },
 }
 
-/// A session to read as a stream.
+/// A request for the stream of a session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Read {
-    /// Which one.
+    /// The session.
     pub session: Target,
-    /// What the client has.
-    pub after: Position,
-    /// Whether the encoder is given the record at `after` too, and where that is the last one the
-    /// client is not told that it has had everything: a record may come to several frames, of which
-    /// the client has some.
+    /// The start of the read.
+    pub from: ReadFrom,
+    /// True if the encoder gets the record at the position of `from` too. Default false.
+    ///
+    /// For dialects in which a record may have several frames, of which the client has some. A reader
+    /// at the terminal event then gets a stream and not [`ResponseData::AtEnd`](super::ResponseData).
     pub inclusive: bool,
-    /// Whether the client wants only what comes from now on; `after` means nothing then.
-    pub from_now: bool,
-    /// How to write the rest.
+    /// The encoder of the stream.
     pub encoder: Box<dyn Encoder>,
 }
 
-/// A session to read a page of.
+/// The start of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// After a position, up to which the client has the records.
+    After(Position),
+    /// After the last record at the time of the request. The client gets future records only.
+    Now,
+}
+
+/// A request for a page of a session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Page {
-    /// Which one.
+    /// The session.
     pub session: Target,
-    /// What the client has.
-    pub after: Position,
-    /// Whether the client wants only what comes from now on; `after` means nothing then.
-    pub from_now: bool,
-    /// The most events that the page may have.
+    /// The start of the page.
+    pub from: ReadFrom,
+    /// The maximum number of events in the page.
     pub limit: usize,
-    /// Whether the answer comes with the records that the client has, too: what the dialect writes
-    /// of a record depends on them.
-    pub folding: bool,
-    /// How long to wait for the first event, if there is none yet and some may still come.
+    /// True if the response data includes the records that the client has, because the encoding of a
+    /// record depends on them. Default false.
+    pub include_known: bool,
+    /// The maximum time to wait for the first event, if there is none yet. Default zero.
     pub wait: Duration,
-    /// What the dialect wants to see again in the answer.
-    pub memo: RequestContext,
+    /// Data of the dialect, returned to it with the page.
+    pub context: RequestContext,
 }
 
-/// What a dialect remembers of a request until it is answered: conditions, a client's cursor as it
-/// was written.
+/// Data that a dialect keeps from a request until its response, such as conditions, or a cursor as
+/// the client wrote it.
 pub type RequestContext = Option<Arc<dyn Any + Send + Sync>>;
 
-/// A session to make a document of.
+/// A request for a document of a full log.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct FullLog {
-    /// Which one.
+    /// The session.
     pub session: Target,
-    /// Whether to wait until it has ended.
-    pub wait: bool,
+    /// True if the response waits for the end of the session. Default false.
+    pub wait_for_end: bool,
 }
 
-/// A session to stop.
+/// A request to abort a session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Abort {
-    /// Which one.
+    /// The session.
     pub session: Target,
-    /// What the terminal event gives as the reason.
+    /// The reason in the terminal event.
     pub reason: Option<String>,
-    /// Whether the answer is made of the whole log, terminal event included. It waits for that event
-    /// for some seconds then.
-    pub whole: bool,
+    /// True if the response needs the full log, terminal event included. It waits some seconds for
+    /// that event. Default false.
+    pub full_log: bool,
 }
 
-/// Sessions to list. The owner is the caller, always.
+/// A request for a list of sessions. The list has sessions of the caller only.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct List {
-    /// Only this conversation's.
+    /// The conversation to filter by.
     pub chat: Option<ChatId>,
-    /// Only those that stand so.
+    /// The status to filter by.
     pub status: Option<StatusFilter>,
-    /// After the page that gave this.
+    /// The token of the previous page.
     pub after: Option<String>,
-    /// The most sessions of a page; `None` for the store's own page size.
+    /// The maximum number of sessions in a page; `None` for the default of the store.
     pub limit: Option<NonZeroUsize>,
 }
 
+impl From<Position> for ReadFrom {
+    fn from(position: Position) -> Self {
+        Self::After(position)
+    }
+}
+
 impl Read {
-    /// What comes after a position.
-    pub fn new(session: impl Into<Target>, after: Position, encoder: Box<dyn Encoder>) -> Self {
+    /// Creates a request for the records after a position, or with [`ReadFrom::Now`] for future ones.
+    pub fn new(
+        session: impl Into<Target>,
+        from: impl Into<ReadFrom>,
+        encoder: Box<dyn Encoder>,
+    ) -> Self {
         Self {
             session: session.into(),
-            after,
+            from: from.into(),
             inclusive: false,
-            from_now: false,
             encoder,
         }
     }
 
-    /// The same, and the record at the position.
+    /// Includes the record at the position; see the [field](Self::inclusive).
     pub fn inclusive(mut self) -> Self {
         self.inclusive = true;
-        self
-    }
-
-    /// Only what comes from now on.
-    pub fn from_now(mut self) -> Self {
-        self.from_now = true;
         self
     }
 }
 
 impl Page {
-    /// Up to `limit` events after a position, without waiting.
-    pub fn new(session: impl Into<Target>, after: Position, limit: usize) -> Self {
+    /// Creates a request for up to `limit` events after a position, or with [`ReadFrom::Now`] for future
+    /// ones, without waiting.
+    pub fn new(session: impl Into<Target>, from: impl Into<ReadFrom>, limit: usize) -> Self {
         Self {
             session: session.into(),
-            after,
-            from_now: false,
+            from: from.into(),
             limit,
-            folding: false,
+            include_known: false,
             wait: Duration::ZERO,
-            memo: None,
+            context: None,
         }
     }
 
-    /// Only what comes from now on.
-    pub fn from_now(mut self) -> Self {
-        self.from_now = true;
+    /// Sets whether the response data includes the records that the client has.
+    pub fn include_known(mut self, include_known: bool) -> Self {
+        self.include_known = include_known;
         self
     }
 
-    /// The same, and whether the answer comes with the records that the client has.
-    pub fn folding(mut self, folding: bool) -> Self {
-        self.folding = folding;
+    /// Sets the data that the dialect gets back with the page.
+    pub fn context(mut self, context: impl Any + Send + Sync) -> Self {
+        self.context = Some(Arc::new(context));
         self
     }
 
-    /// The same, and the answer comes with this.
-    pub fn remembering(mut self, memo: impl Any + Send + Sync) -> Self {
-        self.memo = Some(Arc::new(memo));
-        self
-    }
-
-    /// The same, but waiting this long for the first one.
-    pub fn waiting(mut self, wait: Duration) -> Self {
+    /// Sets the maximum time to wait for the first event.
+    pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 }
 
 impl FullLog {
-    /// What the log holds by now.
+    /// Creates a request for the log as it is now.
     pub fn new(session: impl Into<Target>) -> Self {
         Self {
             session: session.into(),
-            wait: false,
+            wait_for_end: false,
         }
     }
 
-    /// All of it, once the session has ended.
-    pub fn waiting(mut self) -> Self {
-        self.wait = true;
+    /// Waits for the end of the session.
+    pub fn wait_for_end(mut self) -> Self {
+        self.wait_for_end = true;
         self
     }
 }
 
 impl Abort {
-    /// Stops it, for no reason that is given.
+    /// Creates a request without a reason.
     pub fn new(session: impl Into<Target>) -> Self {
         Self {
             session: session.into(),
             reason: None,
-            whole: false,
+            full_log: false,
         }
     }
 
-    /// The same, for this reason.
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
+    /// Sets the reason.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 
-    /// The same, answered with the whole log.
-    pub fn answering_whole(mut self) -> Self {
-        self.whole = true;
+    /// Requests the full log in the response.
+    pub fn full_log(mut self) -> Self {
+        self.full_log = true;
         self
     }
 }

@@ -2,72 +2,71 @@ use sha2::{Digest as _, Sha256};
 
 use crate::log::{Owner, SessionId};
 
-/// Names sessions by what their clients repeat, for clients that make no session ids.
+/// A key that names sessions, for clients that make no session ids but repeat their requests.
 ///
-/// The id is a hash of the owner, these parts, and a counter that moves on where the key may be
-/// used [again](KeyReuse). Whoever knows all of these knows the id: where that can be strangers, let
-/// the access policy go by owners.
+/// The id of a session is a hash of the owner, the parts of the key, and a counter that advances when
+/// the key may be [reused](KeyReuse). The id can be computed from these. If strangers may know them,
+/// use an access policy that checks owners.
 ///
 /// ```
 /// use unbroken::dialect::{KeyReuse, SessionKey};
 ///
-/// // `Idempotency-SessionKey: 7f3a`
+/// // `Idempotency-Key: 7f3a`
 /// let key = SessionKey::new(["idempotency", "7f3a"]).prefix("resp_");
-/// // What `useChat` sends when the user asks for another answer.
-/// let key = SessionKey::new(["chat-1", "regenerate-message", "message-4"]).again(KeyReuse::OnceEnded);
+/// // The request that `useChat` sends for another answer.
+/// let key = SessionKey::new(["chat-1", "regenerate-message", "message-4"]).reuse(KeyReuse::AfterEnd);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionKey {
     hash: [u8; 32],
     prefix: &'static str,
-    again: KeyReuse,
+    reuse: KeyReuse,
 }
 
-/// When a key that was used makes another session.
+/// The condition under which a used key starts another session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum KeyReuse {
-    /// Never: a repetition attaches to the session, however it stands.
+    /// Never: a repeated request attaches to the session, in any status.
     #[default]
     Never,
-    /// Where the session failed or was stopped, or is no longer kept: what was answered is not paid for
-    /// twice while it is there.
+    /// If the session failed or was aborted, or is no longer retained. A complete answer is not paid for
+    /// twice while it is retained.
     UnlessComplete,
-    /// Once the session has ended.
-    OnceEnded,
+    /// If the session has ended.
+    AfterEnd,
 }
 
 impl SessionKey {
-    /// A key of these parts. Each counts with its length, so that nothing can move from one part
-    /// into the next.
+    /// Creates a key of these parts. Each part is hashed with its length, so the boundaries between
+    /// parts count.
     pub fn new<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
         Self {
             hash: hash(parts),
             prefix: "",
-            again: KeyReuse::Never,
+            reuse: KeyReuse::Never,
         }
     }
 
-    /// The same, and the ids begin with this. At most 32 of the characters that a session id may
-    /// have, the first one alphanumeric.
+    /// Sets the prefix of the ids: at most 32 characters of a session id, the first one alphanumeric.
+    /// Default empty.
     pub fn prefix(mut self, prefix: &'static str) -> Self {
         self.prefix = prefix;
         self
     }
 
-    /// The same, and when it makes another session.
-    pub fn again(mut self, again: KeyReuse) -> Self {
-        self.again = again;
+    /// Sets when the key starts another session. Default [`KeyReuse::Never`].
+    pub fn reuse(mut self, reuse: KeyReuse) -> Self {
+        self.reuse = reuse;
         self
     }
 
-    /// When it makes another session.
-    pub(crate) fn when_again(&self) -> KeyReuse {
-        self.again
+    /// Returns when the key starts another session.
+    pub(crate) fn key_reuse(&self) -> KeyReuse {
+        self.reuse
     }
 
-    /// The id of the session that this key names for the `count`th time, counted from 0, in these
-    /// hands.
+    /// Returns the id of the `count`th session of this key, counted from 0, for this service and owner.
     pub(crate) fn id(&self, service: &str, owner: Option<&Owner>, count: u32) -> SessionId {
         let owner: [&[u8]; 2] = match owner {
             None => [b"nobody", b""],
@@ -87,7 +86,7 @@ impl SessionKey {
     }
 }
 
-/// A SHA-256 over parts, each with its length, so that nothing can move from one part into the next.
+/// Returns the SHA-256 of the parts, each with its length, so that their boundaries count.
 pub(crate) fn hash<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_the_same_for_the_same_hands_and_no_others() {
+    fn a_key_names_another_session_for_each_service_owner_and_count() {
         let (ann, bob) = (Owner::new("ann"), Owner::new("bob"));
         let key = SessionKey::new(["a", "b"]);
         let ids = [
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_stands_before_it() {
+    fn an_id_begins_with_the_prefix() {
         let id = SessionKey::new(["a"]).prefix("resp_").id("chat", None, 0);
         assert!(id.as_str().starts_with("resp_"));
         assert_eq!(id.as_str().parse().as_ref(), Ok(&id));

@@ -1,41 +1,61 @@
-//! How a family of clients speaks: routes, request bodies, the encoding of events, the cursor.
-//!
-//! A [`Dialect`] turns a request into an [`Intent`], and what came of it into bytes. It does no I/O:
-//! the durable layer reads bodies, asks the access policy, talks to the sessions, and drives the
-//! [`Encoder`]. One dialect per layer; [`Native`] is the one that needs no option. Several layers can
-//! share the same sessions, so what one dialect started another can watch.
+//! Dialects: the routes, request bodies, event encodings and cursors of families of clients.
 //!
 //! ```
 //! use http::Request;
-//! use unbroken::dialect::{Dialect, Intent, Native, Route};
+//! use unbroken::dialect::{Cursor, Dialect, Intent, Native, ReadFrom, Route};
 //!
 //! let (head, ()) = Request::get("/0123456789abcdefghjkmnpqrs?after=7").body(())?.into_parts();
 //! let Ok(Route::Known(Intent::Read(read))) = Native::new().route(&head) else { panic!() };
-//! assert_eq!(read.after.lsn.get(), 7);
-//! # Ok::<_, http::Error>(())
+//! let Cursor(after) = "7".parse()?;
+//! assert_eq!(read.from, ReadFrom::After(after));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # A dialect of one's own
+//! A [`Dialect`] turns a request into an [`Intent`], and the result into a response. It does no I/O:
+//! the durable layer reads bodies, asks the access policy, calls the sessions, and drives the
+//! [`Encoder`].
 //!
-//! Implement [`Dialect`] and [`Encoder`], and hand the dialect to
-//! [`DurableLayer::dialect`](crate::durable::DurableLayer::dialect). What a dialect decides:
+//! A layer has one dialect; the default is [`Native`]. Several layers over the same sessions, each with
+//! a [name](crate::durable::DurableLayer::service_name) of its own, let one kind of client read the
+//! sessions that another kind started.
 //!
-//! * **Routes.** A request becomes an [`Intent`]. Sessions are named by ids, by a [`SessionKey`] where
-//!   clients make no ids but repeat their requests, or by the conversation of which one
+//! | dialect | clients | feature |
+//! |---|---|---|
+//! | [`Native`] | `fetch`, `EventSource`, `curl` | |
+#![cfg_attr(
+    feature = "ai-sdk",
+    doc = "| [`AiSdk`] | `useChat` of the AI SDK | `ai-sdk` |"
+)]
+#![cfg_attr(
+    feature = "ag-ui",
+    doc = "| [`AgUi`] | TanStack AI, `@ag-ui/client`, CopilotKit | `ag-ui` |"
+)]
+#![cfg_attr(
+    feature = "openai-responses",
+    doc = "| [`OpenAiResponses`] | OpenAI's SDKs | `openai-responses` |"
+)]
+#![cfg_attr(
+    feature = "durable-streams",
+    doc = "| [`DurableStreams`] | `@durable-streams/client` | `durable-streams` |"
+)]
+//!
+//! # Writing a dialect
+//!
+//! Implement [`Dialect`] and [`Encoder`], and pass the dialect to
+//! [`DurableLayer::dialect`](crate::durable::DurableLayer::dialect). A dialect decides:
+//!
+//! * **Routes.** A request becomes an [`Intent`]. The target is a session id, a [`SessionKey`] where
+//!   clients make no ids but repeat their requests, or a conversation whose session
 //!   [runs](Target::Chat).
-//! * **The cursor.** An LSN, or anything that the client counts: an encoder that reads from the start
-//!   and leaves out the first so many of its frames turns any count into a position.
-//! * **Frames.** An encoder folds over the log: what it writes for a record depends on that record and
-//!   those before it, never on where this reader began, on the time, or on chance. So a resume gives
-//!   the bytes that the cut took, and readers of a live session can share one encoding.
-//! * **Restarts.** Clients that can't drop what they have are told so by
-//!   [`can_restart`](Dialect::can_restart): their sessions are never restarted.
+//! * **The cursor.** A cursor is an LSN, or a count of frames. For a count, the encoder reads the log
+//!   from its start and omits the first frames.
+//! * **Frames.** An encoder folds over the log. The bytes for a record depend on that record and those
+//!   before it, and never on where the reader began, on the time, or on chance. So a resumed stream
+//!   has the bytes that the client missed, and readers of a live session share one encoding.
+//! * **Restarts.** A dialect whose clients can't drop events returns false from
+//!   [`can_restart`](Dialect::can_restart). Its sessions are never restarted.
 //!
-//! One dialect per layer; several layers over the same sessions, each with a
-//! [name](crate::durable::DurableLayer::service_name) of its own, let one kind of client watch what
-//! another started.
-//!
-//! All of one, for people with a terminal:
+//! A complete dialect, `tests/dialects/plain_text.rs` in the repository, for clients in a terminal:
 //!
 //! ```
 #![doc = include_str!("../../tests/dialects/plain_text.rs")]
@@ -71,7 +91,6 @@ mod refusal;
 mod response;
 mod start;
 mod target;
-mod text_record;
 
 use std::fmt;
 
@@ -84,7 +103,7 @@ pub use self::{
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
-    intent::{Abort, FullLog, Intent, List, Page, Read, RequestContext, Route},
+    intent::{Abort, FullLog, Intent, List, Page, Read, ReadFrom, RequestContext, Route},
     key::{KeyReuse, SessionKey},
     native::Native,
     refusal::{Problem, Refusal},
@@ -102,37 +121,41 @@ pub use self::openai_responses::OpenAiResponses;
 
 pub(crate) use self::key::hash;
 
-/// How a family of clients speaks.
+/// The protocol of a family of clients.
 ///
-/// Paths are relative to the mount point: a framework that nests a service strips its prefix.
+/// Paths are relative to the mount point: a framework that nests a service strips its prefix. The
+/// [module](self) tells how to write one.
 pub trait Dialect: fmt::Debug + Send + Sync + 'static {
-    /// Goes into the digest of a request: two dialects never mean the same request. Constant, and
-    /// not to be changed while sessions that it started are kept.
+    /// Returns the name of the dialect, a constant.
+    ///
+    /// The digest of a request covers it, so two dialects never mean the same request. Don't change it
+    /// while sessions that the dialect started are retained.
     fn name(&self) -> &'static str;
 
-    /// What the request's head asks for: method, path, query and headers.
+    /// Decodes the head of a request: method, path, query and headers.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`], which comes back to [`refuse`](Self::refuse).
+    /// A [`Refusal`], which [`refuse`](Self::refuse) then writes as a response.
     fn route(&self, head: &Parts) -> Result<Route, Refusal>;
 
-    /// What the request asks for, now that its body is here. Only called after
-    /// [`Route::Body`].
+    /// Decodes the body of a request. Called after [`Route::Body`] only.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`], which comes back to [`refuse`](Self::refuse).
+    /// A [`Refusal`], which [`refuse`](Self::refuse) then writes as a response.
     fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal>;
 
-    /// The response to a request that is refused.
+    /// Returns the response to a refused request.
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes>;
 
-    /// The response to a request that was granted. Where the answer is a stream, the body that is
-    /// returned here is ignored: the encoder's follows.
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes>;
+    /// Returns the response to a granted request.
+    ///
+    /// For [`ResponseData::Stream`] the encoder writes the body; the one returned here is ignored.
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes>;
 
-    /// Whether clients understand that everything before a `restarted` event is to be dropped.
-    /// Sessions of a dialect that can't say so are never restarted.
+    /// Returns true if clients drop everything before a `restarted` event.
+    ///
+    /// Sessions of a dialect that returns false are never restarted.
     fn can_restart(&self) -> bool;
 }

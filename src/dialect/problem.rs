@@ -12,7 +12,7 @@ struct ProblemDocument<'a> {
     detail: &'a str,
 }
 
-/// A refusal as `application/problem+json` (RFC 9457).
+/// Writes a refusal as `application/problem+json` (RFC 9457).
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let problem = refusal.problem;
     let document = ProblemDocument {
@@ -31,7 +31,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         HeaderValue::from_static("application/problem+json"),
     );
     if let Some(after) = refusal.retry_after {
-        // Whole seconds, rounded up: a client that comes back too early is refused again.
+        // Whole seconds, rounded up: an early retry would be refused again.
         let seconds = after.as_millis().div_ceil(1000);
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
         headers.insert(header::RETRY_AFTER, seconds.into());
@@ -50,7 +50,7 @@ mod tests {
     use crate::dialect::Problem;
 
     #[test]
-    fn a_refusal_has_all_that_rfc_9457_wants() {
+    fn a_refusal_is_a_problem_document_of_rfc_9457() {
         let refusal = Refusal::new(Problem::OverLimit, "wait \"a bit\"")
             .retry_after(Duration::from_millis(1200));
         let response = refuse(&refusal);

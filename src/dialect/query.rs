@@ -1,11 +1,11 @@
-//! The query of a request, as forms write it.
+//! The query of a request, in the encoding of forms.
 
 use std::borrow::Cow;
 
 use http::request::Parts;
 use percent_encoding::percent_decode;
 
-/// The first value of `name` in the query, decoded.
+/// Returns the first value of `name` in the query, decoded.
 pub(super) fn query(head: &Parts, name: &str) -> Option<String> {
     head.uri
         .query()?

@@ -2,22 +2,22 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
-/// A request that is refused: what for, and what to do about it.
+/// The refusal of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// The kind.
+    /// The kind of problem.
     pub problem: Problem,
-    /// What to do about it, for people.
+    /// Instructions for the reader: the cause, and the change that helps.
     pub detail: Cow<'static, str>,
-    /// When it is worth trying again.
+    /// The time after which a retry may succeed.
     pub retry_after: Option<Duration>,
-    /// The methods that there are, for [`Problem::MethodNotAllowed`].
+    /// The methods of the path, for [`Problem::MethodNotAllowed`].
     pub allow: Option<&'static str>,
 }
 
 impl Refusal {
-    /// A refusal of this kind, with what to do about it.
+    /// Creates a refusal of this kind with its instructions.
     pub fn new(problem: Problem, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             problem,
@@ -27,13 +27,13 @@ impl Refusal {
         }
     }
 
-    /// The same, to be tried again after this time.
+    /// Sets the time after which a retry may succeed.
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// The same, with the methods that there are.
+    /// Sets the methods of the path.
     pub fn allow(mut self, methods: &'static str) -> Self {
         self.allow = Some(methods);
         self
@@ -42,7 +42,7 @@ impl Refusal {
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $Variant:ident = $status:ident $name:literal $title:literal,)+) => {
-        /// The kinds of refusals. Their names are stable: clients may go by them.
+        /// The kind of a refusal. Its URN is stable, so clients may match on it.
         ///
         #[doc = "| type | status | title |\n|---|---|---|"]
         $(#[doc = concat!("| `urn:unbroken:", $name, "` | ", stringify!($status), " | ", $title, " |")])+
@@ -56,21 +56,21 @@ macro_rules! problems {
             /// Every kind.
             pub const ALL: &[Self] = &[$(Self::$Variant),+];
 
-            /// The status that says it.
+            /// Returns the HTTP status.
             pub const fn status(self) -> StatusCode {
                 match self {
                     $(Self::$Variant => StatusCode::$status,)+
                 }
             }
 
-            /// The URN that names it, as `type` of `application/problem+json`.
+            /// Returns the URN, the `type` in `application/problem+json`.
             pub const fn urn(self) -> &'static str {
                 match self {
                     $(Self::$Variant => concat!("urn:unbroken:", $name),)+
                 }
             }
 
-            /// The same in a few words, always the same ones.
+            /// Returns a short, constant summary, the `title` in `application/problem+json`.
             pub const fn title(self) -> &'static str {
                 match self {
                     $(Self::$Variant => $title,)+
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_a_name_of_its_own_and_a_refusing_status() {
+    fn every_problem_has_a_unique_urn_and_an_error_status() {
         let names: HashSet<_> = Problem::ALL.iter().map(|it| it.urn()).collect();
         assert_eq!(names.len(), Problem::ALL.len());
         for problem in Problem::ALL {

@@ -6,114 +6,114 @@ use crate::{
     store::Listing,
 };
 
-/// What came of a request that was granted.
+/// The data for the response to a granted request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ResponseData<'a> {
-    /// The session's stream follows, in this encoder's bytes.
+    /// The stream of a session. The encoder writes the body.
     Stream {
         /// The session.
         session: SessionView<'a>,
-        /// What will write the body.
+        /// The encoder of the body.
         encoder: &'a dyn Encoder,
-        /// After which record it begins.
+        /// The position after which the stream begins.
         after: Position,
-        /// Whether this request is the one that started it.
+        /// True if this request started the session.
         started: bool,
-        /// The questions of the session that this request has answered: it may have been
-        /// [one that does](super::Start::answering).
+        /// The questions of the session that this request answered by
+        /// [`Start::answers`](super::Start::answers).
         answered: &'a [InputId],
     },
-    /// The cursor is the terminal event: nothing follows, now or later.
+    /// The cursor is the terminal event, so no record follows.
     AtEnd {
         /// The session.
         session: SessionView<'a>,
-        /// Where it ends.
+        /// The position of the terminal event.
         at: Position,
-        /// What would have written the stream.
+        /// The encoder that the stream would have had.
         encoder: &'a dyn Encoder,
     },
-    /// Nothing of the conversation runs.
+    /// No session of the conversation runs.
     Idle,
-    /// The session is there, and the client didn't want its stream.
+    /// The session exists, and the client asked for a document and not for the stream.
     Document {
         /// The session.
         session: SessionView<'a>,
-        /// Whether this request is the one that started it.
+        /// True if this request started the session.
         started: bool,
     },
-    /// A page of the session.
+    /// A page of a session.
     Page {
         /// The session.
         session: SessionView<'a>,
-        /// What stands before them, if the [page](super::Page) folds.
+        /// The records before the page, if the [request](super::Page::include_known) asked for them.
         known: &'a [Chunk],
-        /// Its records, in order, without a gap; maybe none.
+        /// The records of the page in order, without a gap; may be empty.
         records: &'a [Chunk],
-        /// Where the next page goes on.
+        /// The position after which the next page begins.
         next: Position,
-        /// What the dialect wanted to see again.
-        memo: &'a RequestContext,
+        /// The data of the dialect from the request.
+        context: &'a RequestContext,
     },
-    /// The session with its whole log: up to the terminal event, where that was waited for.
-    Whole {
+    /// The full log of a session: up to the terminal event, if the request waited for it.
+    FullLog {
         /// The session.
         session: SessionView<'a>,
-        /// Its records, in order, without a gap. [`transcript`](super::transcript) folds them.
+        /// The records in order, without a gap. [`transcript`](super::transcript) folds them.
         records: &'a [Chunk],
-        /// Whether this request is the one that started it.
+        /// True if this request started the session.
         started: bool,
     },
-    /// The wish to stop the session is stored.
+    /// The abort of a session is stored.
     Aborted {
         /// The session.
         session: SessionView<'a>,
-        /// Whether it had ended before.
+        /// True if the session had ended before.
         already: bool,
-        /// Its records, if the request wanted them.
+        /// The records, if the [request](super::Abort::full_log) asked for them.
         records: Option<&'a [Chunk]>,
     },
-    /// What somebody answered is stored for the session.
+    /// The answer to a question is stored.
     Answered {
         /// The session.
         session: SessionView<'a>,
         /// The question.
         input: &'a InputId,
     },
-    /// The session is forgotten.
+    /// A session is deleted.
     Deleted {
-        /// Which one it was.
+        /// The id that the session had.
         id: &'a SessionId,
     },
-    /// Sessions of the caller.
+    /// A list of sessions of the caller.
     Listed(&'a Listing),
-    /// What may be asked, as in the header `Allow`.
+    /// The methods of a path.
     Options {
-        /// The methods.
+        /// The methods, as the header `Allow` lists them.
         allow: &'static str,
     },
 }
 
-/// A session, as far as a response's head speaks of it.
+/// The facts about a session that a response head may contain.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SessionView<'a> {
-    /// Its id.
+    /// The id.
     pub id: &'a SessionId,
-    /// The conversation that it belongs to.
+    /// The conversation, if the session belongs to one.
     pub chat: Option<&'a ChatId>,
-    /// How it stands.
+    /// The status.
     pub status: Status,
-    /// Its last LSN.
+    /// The last LSN.
     pub tail: Lsn,
-    /// The most bytes that one event may have.
+    /// The maximum size of an event, in bytes.
     pub event_bytes: usize,
-    /// The path under which the service is mounted, where it is known; without a slash at its end.
+    /// The path where the service is mounted, if known; without a trailing slash.
     pub mount: Option<&'a str>,
 }
 
 impl<'a> SessionView<'a> {
-    /// A session of no conversation, mounted nobody knows where.
+    /// Creates a view without a conversation or a mount path, with the default limit on events.
     pub fn new(id: &'a SessionId, status: Status, tail: Lsn) -> Self {
         Self {
             id,
@@ -125,20 +125,20 @@ impl<'a> SessionView<'a> {
         }
     }
 
-    /// The same, of this conversation.
-    pub fn of_chat(mut self, chat: Option<&'a ChatId>) -> Self {
+    /// Sets the conversation.
+    pub fn chat(mut self, chat: Option<&'a ChatId>) -> Self {
         self.chat = chat;
         self
     }
 
-    /// The same, whose events may have as many bytes.
+    /// Sets the maximum size of an event, in bytes.
     pub fn event_bytes(mut self, bytes: usize) -> Self {
         self.event_bytes = bytes;
         self
     }
 
-    /// The same, mounted there.
-    pub fn mounted(mut self, mount: Option<&'a str>) -> Self {
+    /// Sets the mount path.
+    pub fn mount(mut self, mount: Option<&'a str>) -> Self {
         self.mount = mount;
         self
     }

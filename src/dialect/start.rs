@@ -6,185 +6,190 @@ use crate::{
     log::{ChatId, SessionId},
 };
 
-/// A session to start.
+/// A request to start a session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Start {
-    /// What it is called.
+    /// The rule that names the session.
     pub naming: SessionNaming,
-    /// What the provider is asked.
+    /// The request to the provider.
     pub request: ChatRequest,
-    /// The conversation that it belongs to.
+    /// The conversation, if the session belongs to one.
     pub chat: Option<ChatId>,
-    /// How to answer.
-    pub answering: ResponseMode,
-    /// What another start must have in common with this one to be the same; the raw body, if it
-    /// isn't said.
-    pub same: Option<Vec<u8>>,
-    /// What becomes of a session of the same conversation that still runs.
-    pub rival: Concurrency,
-    /// What it says to questions of a session of the same conversation. If one that runs asked any of
-    /// them, it is answered, and read on instead; if one that has ended asked them and was answered so,
-    /// the request is a repetition, and that session is read.
+    /// The form of the response.
+    pub response_mode: ResponseMode,
+    /// The bytes that identify the request: two starts are the same request if these are equal. `None`
+    /// for the raw body.
+    pub identity: Option<Vec<u8>>,
+    /// The rule for another session of the conversation that runs.
+    pub concurrency: Concurrency,
+    /// Answers to questions of a session of the conversation.
+    ///
+    /// If a running session asked one of the questions, it gets the answers, and the request reads that
+    /// session instead of starting one. If an ended session asked them and got the same answers, the
+    /// request is a repetition, and reads that session.
     pub answers: Option<GivenAnswers>,
-    /// Stored in the first record, as fields of `session_info`: what encoders of this session must
-    /// know of the request that started it.
+    /// Facts of the request that the encoders of the session need. They are stored in the first
+    /// record, as fields of `session_info`.
     pub notes: Map<String, Value>,
-    /// What stands in their place where they are longer than an event may be.
+    /// Replacements for the notes of these names, used if all notes together exceed the limit on
+    /// events.
     pub lean_notes: Map<String, Value>,
 }
 
-/// GivenAnswers that come with what may as well be a new message, from clients that know no other way.
+/// Answers to questions that arrive in the form of a start, from clients whose protocol has no other
+/// way.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct GivenAnswers {
-    /// What is said to which question.
+    /// The questions with their answers.
     pub given: Vec<(InputId, InputAnswer)>,
-    /// The questions that the client knows of, those among them. It has what was said up to the last
-    /// one, so the stream goes on after that.
+    /// The questions that the client has received, the answered ones included. The stream continues
+    /// after the last of them.
     pub known: Vec<InputId>,
-    /// The session that the client takes them to be of, if it knows: it is looked at as well.
+    /// The session that asked, if the client names it; it is searched beside the conversation.
     pub session: Option<SessionId>,
 }
 
-/// What a session is called that is to start.
+/// The rule that names a new session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SessionNaming {
-    /// By an id of ours.
-    Ours,
-    /// By an id of ours that begins with this: at most 32 of the characters that a session id may
-    /// have, the first one alphanumeric.
+    /// A generated id.
+    Generated,
+    /// A generated id with this prefix: at most 32 characters of a session id, the first one
+    /// alphanumeric.
     Prefixed(&'static str),
-    /// By the client's id. If it exists with the same request, the start attaches to it.
+    /// The id that the client made. If it exists with the same request, the start attaches to it.
     Client(SessionId),
-    /// By what a key comes to, for clients that make no ids but repeat their requests.
+    /// The id of a key, for clients that make no ids but repeat their requests.
     Key(SessionKey),
 }
 
-/// How to answer a start.
+/// The form of the response to a start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ResponseMode {
-    /// By the stream of events.
+    /// The stream of events.
     Stream(Box<dyn Encoder>),
-    /// By a document that names the session, at once.
+    /// A document that names the session, at once.
     Document,
-    /// By a document made of the log so far, once it has a record.
-    SoFar,
-    /// By a document made of the whole log, once the session has ended. The one answer that waits
-    /// for the provider; a client that doesn't wait for it stops nothing.
-    Whole,
+    /// A document of the log as it is, once it has a record.
+    CurrentLog,
+    /// A document of the full log, once the session has ended. The only response that waits for the
+    /// provider; a client that disconnects meanwhile doesn't abort the session.
+    FullLog,
 }
 
-/// What a start does about another session of its conversation, and of its owner, that runs.
+/// The rule for another session of the same conversation and owner that runs.
 ///
-/// It goes by the store's list, which isn't a lock: of two starts at the same moment both may find
-/// nothing, and run side by side.
+/// The check reads the list of the store, which isn't a lock: of two starts at the same moment, both may
+/// find nothing and run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Concurrency {
-    /// Lets it run.
+    /// Both sessions run.
     #[default]
-    Ignore,
-    /// Is refused, with [`Problem::ChatBusy`](super::Problem::ChatBusy).
+    Allow,
+    /// The start is refused with [`Problem::ChatBusy`](super::Problem::ChatBusy).
     Refuse,
-    /// Stops it, and starts.
+    /// The running session is aborted, and the new one starts.
     Supersede,
 }
 
 impl Start {
-    /// A session under an id of ours, in the conversation that the request names.
-    pub fn new(request: ChatRequest, answering: ResponseMode) -> Self {
+    /// Creates a start under a generated id, in the conversation that the request names.
+    pub fn new(request: ChatRequest, response_mode: ResponseMode) -> Self {
         Self {
-            naming: SessionNaming::Ours,
-            chat: request.chat_id.as_deref().map(ChatId::new),
+            naming: SessionNaming::Generated,
+            chat: request.chat_id.clone(),
             request,
-            answering,
-            same: None,
-            rival: Concurrency::Ignore,
+            response_mode,
+            identity: None,
+            concurrency: Concurrency::Allow,
             answers: None,
             notes: Map::new(),
             lean_notes: Map::new(),
         }
     }
 
-    /// The same, under the client's id if there is one.
-    pub fn under(mut self, id: Option<SessionId>) -> Self {
-        self.naming = id.map_or(SessionNaming::Ours, SessionNaming::Client);
+    /// Uses the id that the client made; with `None`, a generated one.
+    pub fn session_id(mut self, id: Option<SessionId>) -> Self {
+        self.naming = id.map_or(SessionNaming::Generated, SessionNaming::Client);
         self
     }
 
-    /// The same, under an id of ours that begins with this.
-    pub fn prefixed(mut self, prefix: &'static str) -> Self {
+    /// Uses a generated id with this prefix.
+    pub fn id_prefix(mut self, prefix: &'static str) -> Self {
         self.naming = SessionNaming::Prefixed(prefix);
         self
     }
 
-    /// The same, under the id that this key comes to.
-    pub fn keyed(mut self, key: SessionKey) -> Self {
+    /// Uses the id of this key.
+    pub fn key(mut self, key: SessionKey) -> Self {
         self.naming = SessionNaming::Key(key);
         self
     }
 
-    /// The same, and another start is the same request if this says the same.
-    pub fn same_if(mut self, same: impl Into<Vec<u8>>) -> Self {
-        self.same = Some(same.into());
+    /// Sets the bytes that identify the request.
+    pub fn identity(mut self, identity: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some(identity.into());
         self
     }
 
-    /// The same, with what becomes of another session of the conversation that runs.
-    pub fn rival(mut self, rival: Concurrency) -> Self {
-        self.rival = rival;
+    /// Sets the rule for another session of the conversation that runs. Default
+    /// [`Concurrency::Allow`].
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
         self
     }
 
-    /// The same, unless a session of the conversation has asked what this answers.
-    pub fn answering(mut self, answers: GivenAnswers) -> Self {
+    /// Sets answers to questions of a session of the conversation; see the [field](Self::answers).
+    pub fn answers(mut self, answers: GivenAnswers) -> Self {
         self.answers = Some(answers);
         self
     }
 
-    /// The same, with a note in the first record.
+    /// Adds a note to the first record.
     pub fn note(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.notes.insert(name.into(), value.into());
         self
     }
 
-    /// The same, with a note in the first record, or with less where all of them are longer than an
-    /// event may be.
+    /// Adds a note to the first record, with a shorter value for the case that all notes together
+    /// exceed the limit on events.
     pub fn note_or(
         mut self,
         name: impl Into<String>,
         value: impl Into<Value>,
-        less: impl Into<Value>,
+        shorter: impl Into<Value>,
     ) -> Self {
         let name = name.into();
-        self.lean_notes.insert(name.clone(), less.into());
+        self.lean_notes.insert(name.clone(), shorter.into());
         self.note(name, value)
     }
 }
 
 impl GivenAnswers {
-    /// None, of a client that knows of no question.
+    /// Creates an empty set of answers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, and the client knows of this question.
-    pub fn knowing(mut self, input: InputId) -> Self {
+    /// Adds a question that the client has received and doesn't answer.
+    pub fn known(mut self, input: InputId) -> Self {
         self.known.push(input);
         self
     }
 
-    /// The same, of a client that takes this session to have asked.
-    pub fn of(mut self, session: SessionId) -> Self {
+    /// Sets the session that asked.
+    pub fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
         self
     }
 
-    /// The same, with what it says to it.
-    pub fn give(mut self, input: InputId, answer: InputAnswer) -> Self {
+    /// Adds an answer to a question.
+    pub fn answer(mut self, input: InputId, answer: InputAnswer) -> Self {
         self.known.push(input.clone());
         self.given.push((input, answer));
         self

@@ -1,19 +1,20 @@
 use super::SessionKey;
 use crate::log::{ChatId, SessionId};
 
-/// Which session a client means.
+/// The session that a request means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target {
-    /// The one of this id.
+    /// The session with this id.
     Id(SessionId),
-    /// The one that was started with this key, which makes [no other](super::Again::Never).
+    /// The session of this key. Its reuse must be [`KeyReuse::Never`](super::KeyReuse::Never).
     Key(SessionKey),
-    /// The one of this conversation that runs; the newest, if several do. Only those that belong to
-    /// the caller count: where the policy has no owners, whoever knows the conversation's name has
-    /// its sessions.
+    /// The running session of this conversation; the newest, if several run.
+    ///
+    /// Only sessions of the caller count. Under a policy without owners, the name of a conversation
+    /// gives access to its sessions.
     Chat(ChatId),
-    /// The one of this id; if there is none, the one of the conversation that runs.
+    /// The session with this id; if there is none, the running session of the conversation.
     IdOrChat(SessionId, ChatId),
 }
 

@@ -1,18 +1,91 @@
-//! Providers: what answers, by feature.
+//! Providers: services that answer a chat request with a stream of events.
 //!
 //! | feature | provider |
 //! |---|---|
 //! | `openai` | `OpenAi`: any server that speaks `OpenAI`'s Chat Completions |
 //! | `ollama` | `Ollama`: Ollama's own protocol |
-//! | `scripted` | `Scripted`: says a given text at a given pace, with given faults; for tests and demos |
-//! | | [`by_model()`]: one of several, by the model's name |
+//! | `scripted` | `Scripted`: answers with a given text at a given pace and with given faults; for tests and demos |
+//! | | [`by_model()`]: one of several providers, selected by the model's name |
 //!
-//! What a provider is, and how to write one, stands in [`chat`](crate::chat#providers);
-//! [`provider_fn`](crate::chat::provider_fn) makes one of a closure.
+//! # Writing a provider
+//!
+//! A provider is a tower service; [`chat`](crate::chat#providers) has the contract. There are three
+//! ways to write one.
+//!
+//! **A closure.** [`provider_fn`](crate::chat::provider_fn) makes a provider of a closure that
+//! returns a stream:
+//!
+//! ```
+//! use futures_util::stream;
+//! use unbroken::chat::{ChatEvent, ChatRequest, ProviderError, provider_fn};
+//!
+//! let hello = provider_fn(|_: ChatRequest| {
+//!     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello."))])
+//! });
+//! # fn provider<S>(_: S) where S: tower_service::Service<ChatRequest> + Clone + Send + Sync {}
+//! # provider(hello);
+//! ```
+//!
+//! **A service.** A type of your own can hold a client, wait before its stream begins, and refuse a
+//! request:
+//!
+//! ```
+//! use std::{future::{Ready, ready}, task::{Context, Poll}};
+//!
+//! use futures_util::stream;
+//! use tower_service::Service;
+//! use unbroken::chat::{ChatEvent, ChatRequest, ProviderError};
+//!
+//! /// Repeats the user's last message, word by word.
+//! #[derive(Clone)]
+//! struct Echo;
+//!
+//! impl Service<ChatRequest> for Echo {
+//!     type Response = stream::Iter<std::vec::IntoIter<Result<ChatEvent, ProviderError>>>;
+//!     type Error = ProviderError;
+//!     type Future = Ready<Result<Self::Response, Self::Error>>;
+//!
+//!     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+//!         Poll::Ready(Ok(()))
+//!     }
+//!
+//!     fn call(&mut self, request: ChatRequest) -> Self::Future {
+//!         let Some(message) = request.last_user_message() else {
+//!             return ready(Err(ProviderError::new("there is no message to repeat")));
+//!         };
+//!         let words = message.content.split_inclusive(' ');
+//!         let events: Vec<_> = words.map(|word| Ok(ChatEvent::text(word))).collect();
+//!         ready(Ok(stream::iter(events)))
+//!     }
+//! }
+//! # fn provider<S>(_: S) where S: tower_service::Service<ChatRequest> + Clone + Send + Sync {}
+//! # provider(Echo);
+//! ```
+//!
+//! **A layer.** A layer changes the requests or the answers of another provider. tower's
+//! `map_request`, `map_response` and `map_err` are enough for most:
+//!
+//! ```
+//! use futures_util::stream;
+//! use tower::ServiceBuilder;
+//! use unbroken::chat::{ChatEvent, ChatRequest, ProviderError, provider_fn};
+//!
+//! # let inner = provider_fn(|_: ChatRequest| {
+//! #     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello."))])
+//! # });
+//! let brief = ServiceBuilder::new()
+//!     .map_request(|mut request: ChatRequest| {
+//!         request.system_prompt = Some("Be brief.".into());
+//!         request
+//!     })
+//!     .service(inner);
+//! # fn provider<S>(_: S) where S: tower_service::Service<ChatRequest> + Clone + Send + Sync {}
+//! # provider(brief);
+//! ```
 //!
 //! # Layers in between
 //!
-//! Any tower middleware fits around a provider, between several, and between one and
+//! Any tower middleware fits around a provider, between several, and between a provider and
 //! [`DurableLayer`](crate::durable::DurableLayer):
 //!
 //! ```
@@ -22,11 +95,11 @@
 //! use tower_layer::Layer;
 //! use unbroken::{access::AnyoneWithTheId, chat::{ChatRequest, ProviderError}, log::ErrorCode, durable::{DurableLayer, ClientFields}, provider::by_model, session::Sessions};
 //!
-//! /// So many tries more, where a failure before the first event may be mended by one.
+//! /// Repeats a request whose recoverable failure came before the first event.
 //! #[derive(Clone)]
-//! struct Again(u32);
+//! struct RetryTimes(u32);
 //!
-//! impl<A> Policy<ChatRequest, A, BoxError> for Again {
+//! impl<A> Policy<ChatRequest, A, BoxError> for RetryTimes {
 //!     type Future = Ready<()>;
 //!
 //!     fn retry(
@@ -45,12 +118,12 @@
 //!     }
 //! }
 //!
-//! /// What clients hear of the layers' own errors, which they would otherwise hear nothing of.
+//! /// Gives the layers' own errors a message for clients.
 //! fn public(error: BoxError) -> BoxError {
 //!     let public = if error.is::<Elapsed>() {
 //!         ProviderError::new("the model took too long; try again").with_code(ErrorCode::Timeout)
 //!     } else if error.is::<Overloaded>() {
-//!         ProviderError::new("too many are asking at once; try again in a minute")
+//!         ProviderError::new("too many requests at once; try again in a minute")
 //!     } else {
 //!         return error;
 //!     };
@@ -61,26 +134,26 @@
 //! let models = by_model().model("large", large).model("small", small);
 //! let provider = ServiceBuilder::new()
 //!     .map_err(public)
-//!     .load_shed() // who comes when 64 are waiting for their first event is told so …
+//!     .load_shed() // fails at once if 64 requests wait for their first event
 //!     .concurrency_limit(64)
-//!     .retry(Again(1))
-//!     .timeout(Duration::from_secs(30)) // of each try
+//!     .retry(RetryTimes(1))
+//!     .timeout(Duration::from_secs(30)) // for each try
 //!     .service(models);
 //! let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
-//!     .open(ClientFields::nothing().model())
+//!     .client_fields(ClientFields::nothing().model())
 //!     .layer(provider);
 //! # fn mounts<S>(_: S) where S: Clone + Send + Sync + 'static {}
 //! # mounts(chat);
 //! ```
 //!
-//! … in the session's terminal event. Without `load_shed` a start that finds the limit reached is
-//! refused with 503, and there is no session.
+//! The errors of these layers appear in the session's terminal event. Without `load_shed`, a start that
+//! finds the limit reached is refused with 503, and there is no session.
 //!
-//! The trap: a layer that knows nothing of streams covers the service's future and not the stream
-//! behind it. Of the providers here that ask a server, that is the time until the first event, as
-//! their module `http` has it; of a [`provider_fn`](crate::chat::provider_fn) it is no time
-//! at all. How many answers run, how long, and how long they may be silent is for the
-//! [`Limits`](crate::session::Limits) of the registry to say, which cover streams.
+//! A layer that doesn't know streams covers the service's future, and not the stream. For the
+//! providers here that call a server, the future takes until the first event, as their module
+//! `http` explains; for a [`provider_fn`](crate::chat::provider_fn) it takes no time at all. The
+//! [`Limits`](crate::session::Limits) of the registry cover streams: the number of answers that
+//! run, their duration, and the time without an event.
 
 pub mod by_model;
 #[cfg(any(feature = "openai", feature = "ollama"))]
@@ -109,23 +182,9 @@ pub use self::openai::OpenAi;
 pub use self::scripted::Scripted;
 
 const _: () = {
-    use futures_core::TryStream;
-    use tower_service::Service;
+    use crate::chat::Provider;
 
-    use crate::{
-        BoxError,
-        chat::{ChatEvent, ChatRequest},
-    };
-
-    const fn provider<P>()
-    where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
-    {
-    }
+    const fn provider<P: Provider + Sync>() {}
 
     provider::<ByModel>();
     #[cfg(feature = "ollama")]

@@ -3,7 +3,10 @@ use std::{sync::Arc, time::Duration};
 use super::{Format, Limits, Retention, Sessions, options::SessionsOptions, registry::Registry};
 use crate::store::Store;
 
-/// Builds [`Sessions`]. Needs no running runtime: tasks are spawned by the first start or attach.
+/// Builds [`Sessions`].
+///
+/// [`Sessions::builder`] returns one for chat sessions. Building needs no runtime: the first start
+/// or attach spawns the background tasks. A duration of more than 30 years counts as 30 years.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,83 +29,91 @@ pub struct SessionsBuilder {
 }
 
 impl SessionsBuilder {
-    pub(super) fn new(store: Arc<dyn Store>, format: Arc<dyn Format>) -> Self {
+    /// Creates a builder for sessions that live in `store` and end with records of `format`.
+    ///
+    /// Use [`Sessions::builder`] for chat sessions.
+    pub fn new(store: impl Store, format: impl Format) -> Self {
         Self {
-            store,
-            format,
+            store: Arc::new(store),
+            format: Arc::new(format),
             options: SessionsOptions::default(),
         }
     }
 
-    /// What one session may take, and how many may run.
+    /// Sets the limits of one session, and of how many run at once.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
     }
 
-    /// For how long a finished session is kept. Default 5 minutes.
+    /// Sets for how long a finished session is kept. Default: 5 minutes.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.options.retention = retention;
         self
     }
 
-    /// For how long this server owns a session without renewing; after that another one may claim
-    /// it. Default 10 seconds; at least 100 ms.
+    /// Sets for how long this server owns a session without renewing its lease. Another server may
+    /// claim the session after that. Default: 10 seconds; at least 100 ms.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.options.lease = lease.max(Duration::from_millis(100));
         self
     }
 
-    /// For how long the id of a session that is gone answers "gone" and can't be used again.
-    /// Default 24 hours.
+    /// Sets for how long the id of a deleted or expired session stays reserved. Until then it
+    /// answers "gone". Default: 24 hours.
     pub fn tombstone(mut self, tombstone: Duration) -> Self {
         self.options.tombstone = tombstone;
         self
     }
 
-    /// The bytes of one session that are kept at hand for its readers while it runs. Default 1 MiB.
-    /// Readers that are further behind read from the store.
+    /// Sets how many bytes of a running session stay in memory for its readers. Readers that are
+    /// further behind read from the store. Default: 1 MiB.
     pub fn hot_bytes(mut self, bytes: usize) -> Self {
         self.options.hot_bytes = bytes;
         self
     }
 
-    /// The same for all sessions together. Default 256 MiB.
-    pub fn hot_bytes_in_all(mut self, bytes: usize) -> Self {
-        self.options.hot_bytes_in_all = bytes;
+    /// Sets how many bytes of all sessions together stay in memory for readers. Default: 256 MiB.
+    pub fn total_hot_bytes(mut self, bytes: usize) -> Self {
+        self.options.total_hot_bytes = bytes;
         self
     }
 
-    /// The bytes of a session that may wait for the store to acknowledge them; then the source is
-    /// no longer pulled. Default 1 MiB.
+    /// Sets how many bytes of a session may wait for the store's acknowledgement. Its source is not
+    /// polled while the buffer is full. Default: 1 MiB.
     pub fn outage_buffer(mut self, bytes: usize) -> Self {
         self.options.outage_buffer = bytes;
         self
     }
 
-    /// For how long the store may be silent before readers are told that it is lost. Default 10
-    /// seconds. Writers go on trying.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.options.patience = patience;
+    /// Sets for how long the store may leave calls unanswered before readers fail with
+    /// [`ReadError::Unavailable`](super::ReadError::Unavailable). Writers keep retrying. Default: 10
+    /// seconds.
+    pub fn outage_timeout(mut self, timeout: Duration) -> Self {
+        self.options.outage_timeout = timeout;
         self
     }
 
-    /// For how long a session of another server is followed after its last reader here has gone.
-    /// Default 5 seconds.
-    pub fn linger(mut self, linger: Duration) -> Self {
-        self.options.linger = linger;
+    /// Sets for how long this server follows another server's session after its last reader here
+    /// has left. Default: 5 seconds.
+    pub fn follower_linger(mut self, linger: Duration) -> Self {
+        self.options.follower_linger = linger;
         self
     }
 
-    /// How many orphans this server claims at a time. Default 16.
-    pub fn claims(mut self, claims: usize) -> Self {
-        self.options.claims = claims;
+    /// Sets how many orphans this server claims at a time. Default: 16.
+    pub fn max_claims(mut self, claims: usize) -> Self {
+        self.options.max_claims = claims;
         self
     }
 
-    /// The sessions. A duration of more than 30 years is taken as 30 years.
+    /// Builds the sessions.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system gives no randomness.
     pub fn build(self) -> Sessions {
-        let options = self.options.within_reason();
-        Sessions::from_shared(Registry::new(self.store, self.format, options))
+        let options = self.options.clamp_durations();
+        Sessions::from_registry(Registry::new(self.store, self.format, options))
     }
 }

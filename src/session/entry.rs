@@ -18,17 +18,17 @@ use crate::{
     store::{RecordPage, SessionMeta, StoreError},
 };
 
-/// What one server knows of one session: its hot log, who feeds it, and who uses it.
+/// One session in the memory of one server: its hot log, its ownership and its clients.
 pub(super) struct SessionEntry {
     pub(super) id: SessionId,
     pub(super) log: HotLog,
     info: OnceLock<Arc<SessionMeta>>,
-    /// Handles and readers. Changes from 0 only under the registry's lock.
+    // Handles and readers. Changes from 0 only under the registry's lock.
     clients: AtomicUsize,
-    /// A task (writer or follower) publishes into the hot log. Set and read under the registry's
-    /// lock where it decides whether the entry may go.
+    /// True while a task (writer or follower) publishes into the hot log. Set and read under the
+    /// registry's lock where it decides whether the entry is dropped.
     pub(super) fed: AtomicBool,
-    /// Some reader was given the terminal record.
+    /// True once a reader was given the terminal record.
     pub(super) delivered: AtomicBool,
     owned: Mutex<Option<Ownership>>,
     opened: watch::Sender<Option<Result<(), StoreError>>>,
@@ -37,11 +37,11 @@ pub(super) struct SessionEntry {
 
 type SharedRead = Weak<OnceCell<RecordPage>>;
 
-/// The right to write, as this server sees it.
+/// The right to write a session, by this server's clock.
 #[derive(Debug, Clone)]
 pub(super) struct Ownership {
     pub(super) epoch: Epoch,
-    /// Counted from before the renewal was sent.
+    /// The end of the lease, counted from before the renewal was sent.
     pub(super) lease_until: Instant,
     pub(super) commands: mpsc::UnboundedSender<WriterCommand>,
 }
@@ -61,7 +61,8 @@ impl SessionEntry {
         }
     }
 
-    /// The session exists, or could not be made to; whoever waits for that goes on.
+    /// Records that the session exists, or why it doesn't, and wakes the callers of
+    /// [`opened`](Self::opened).
     pub(super) fn open(&self, result: Result<Arc<SessionMeta>, StoreError>) {
         let result = result.map(|info| {
             let _ = self.info.set(info);
@@ -69,7 +70,8 @@ impl SessionEntry {
         self.opened.send_replace(Some(result));
     }
 
-    /// Whoever waits is let go: the task that should have opened it is gone.
+    /// Fails the callers of [`opened`](Self::opened) if the task that should have opened the entry
+    /// is gone.
     pub(super) fn open_if_unset(&self) {
         self.opened.send_if_modified(|opened| {
             let unset = opened.is_none();
@@ -82,7 +84,11 @@ impl SessionEntry {
         });
     }
 
-    /// Waits until it is known whether the session exists. Cancel safe.
+    /// Waits until the entry is open. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the session doesn't exist, or could not be created.
     pub(super) async fn opened(&self) -> Result<(), StoreError> {
         let mut opened = self.opened.subscribe();
         let result = match opened.wait_for(Option::is_some).await {
@@ -92,7 +98,7 @@ impl SessionEntry {
         result.unwrap_or(Err(StoreError::NotFound))
     }
 
-    /// What the session is; set once it is open.
+    /// Returns the session's metadata, once the entry is open.
     pub(super) fn info(&self) -> Option<&Arc<SessionMeta>> {
         self.info.get()
     }
@@ -101,20 +107,20 @@ impl SessionEntry {
         self.clients.load(SeqCst)
     }
 
-    pub(super) fn enter(&self) {
+    pub(super) fn add_client(&self) {
         self.clients.fetch_add(1, SeqCst);
     }
 
-    /// Whether that was the last one.
-    pub(super) fn leave(&self) -> bool {
+    /// Returns true if that was the last client.
+    pub(super) fn remove_client(&self) -> bool {
         self.clients.fetch_sub(1, SeqCst) == 1
     }
 
-    pub(super) fn own(&self, owned: Ownership) {
+    pub(super) fn set_owned(&self, owned: Ownership) {
         *self.owned.lock().expect("nothing panics under this lock") = Some(owned);
     }
 
-    pub(super) fn disown(&self) {
+    pub(super) fn clear_owned(&self) {
         *self.owned.lock().expect("nothing panics under this lock") = None;
     }
 
@@ -125,7 +131,7 @@ impl SessionEntry {
             .clone()
     }
 
-    /// This server may write, and nobody else, by its own clock.
+    /// Returns true while this server's lease runs, by its own clock.
     pub(super) fn is_owned(&self) -> bool {
         self.owned()
             .is_some_and(|owned| Instant::now() < owned.lease_until)
@@ -141,12 +147,12 @@ impl SessionEntry {
 
     pub(super) fn command(&self, command: WriterCommand) {
         if let Some(owned) = self.owned() {
-            // A writer that is gone has done what there was to do.
+            // A writer that has ended needs no command.
             let _ = owned.commands.send(command);
         }
     }
 
-    /// The cell in which one read after `at` is shared by all who need it now.
+    /// Returns the cell that shares one read after `at` among the readers that need it now.
     pub(super) fn shared_read(&self, at: Position) -> Arc<OnceCell<RecordPage>> {
         let mut reads = self.reads.lock().expect("nothing panics under this lock");
         let key = (at.lsn, at.tag);

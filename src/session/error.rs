@@ -5,37 +5,37 @@ use crate::{
     store::{StoreError, Tombstone},
 };
 
-/// Why a reader can't go on, or can't begin.
+/// An error that ends a reader, or prevents one from being opened.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// There is no such session.
     #[error("there is no session with this id")]
     NotFound,
-    /// It was deleted or has expired.
+    /// The session was deleted or has expired.
     #[error("the session was deleted or has expired")]
     Gone(Tombstone),
-    /// The log doesn't hold the record that the reader stands at.
+    /// The log doesn't hold the record at the reader's position.
     #[error("the log ends at LSN {tail} and does not hold what was read; read from the start")]
     Rewound {
-        /// Where it ends.
+        /// The last LSN of the log.
         tail: Lsn,
     },
-    /// The next record can't be read.
+    /// The next record is damaged or missing.
     #[error("the record at LSN {lsn} is corrupt")]
     Corrupt {
-        /// Which one.
+        /// The LSN of the record.
         lsn: Lsn,
     },
-    /// The session has a format that this version doesn't know.
+    /// The session has a format that this version of the library doesn't know.
     #[error("the session has format {format}, which this version does not know")]
     Unsupported {
-        /// Its format.
+        /// The number of the format.
         format: u16,
     },
-    /// The store has not answered for longer than [`SessionsBuilder::patience`].
+    /// The store hasn't answered for longer than [`SessionsBuilder::outage_timeout`].
     ///
-    /// [`SessionsBuilder::patience`]: super::SessionsBuilder::patience
+    /// [`SessionsBuilder::outage_timeout`]: super::SessionsBuilder::outage_timeout
     #[error("the store is unavailable; read on from the last LSN later")]
     Unavailable,
     /// This server is shutting down; another one can serve the rest.
@@ -56,20 +56,20 @@ impl From<StoreError> for ReadError {
     }
 }
 
-/// Why a session was not started.
+/// An error that prevents a session from being started.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The id is taken, by another owner's session or for another request.
+    /// A session with this id exists for another owner or another request.
     #[error("a session with this id exists for another request; use another id")]
     InUse,
-    /// What was under the id is gone, and not coming back.
+    /// The session with this id was deleted or has expired, and its tombstone still stands.
     #[error("the session under this id was deleted or has expired; use another id")]
     Gone(Tombstone),
     /// The first record passes [`Limits::event_bytes`](field@super::Limits::event_bytes).
-    #[error("the first record has more bytes than one may have")]
+    #[error("the first record is larger than a record may be; shorten the request")]
     TooLarge,
-    /// The store did not take it.
+    /// The store refused the session or didn't answer.
     #[error(transparent)]
     Store(StoreError),
 }
@@ -83,14 +83,15 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// Why a session may not be started now.
+/// A limit that prevents a session from being started now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Busy {
-    /// As many run as this server takes.
-    #[error("this server runs as many sessions as it takes; try again later")]
+    /// [`Limits::running`](field@super::Limits::running) sessions run on this server.
+    #[error("this server runs as many sessions as it may; try again later")]
     Running,
-    /// As many run as one owner may have.
+    /// [`Limits::running_per_owner`](field@super::Limits::running_per_owner) sessions of this owner
+    /// run on this server.
     #[error("as many of your sessions run as you may have; stop one, or wait until one is done")]
     RunningPerOwner,
     /// The server is shutting down.
@@ -99,7 +100,7 @@ pub enum Busy {
 }
 
 impl Busy {
-    /// When it is worth trying again.
+    /// Returns the pause after which a client should try again.
     pub const fn retry_after(self) -> Duration {
         match self {
             Self::Running | Self::RunningPerOwner => Duration::from_secs(5),

@@ -1,6 +1,6 @@
-//! Who publishes into a hot log: the session's writer, or a follower of another server's writer, by
-//! turns. A fenced writer becomes a follower, and a follower that takes an orphan over its writer;
-//! the readers go on through both.
+//! The task that publishes into a hot log, as the session's writer or as a follower of another
+//! server's writer. A fenced writer becomes a follower, and a follower that takes over an orphan
+//! becomes its writer. Readers continue through both changes.
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::log::{Epoch, Outcome};
 
-/// What the task that feeds an entry does now.
+/// The current role of the task that feeds an entry.
 pub(super) enum FeedRole {
     Write(Box<WriterRole>),
     Follow,
@@ -31,19 +31,27 @@ pub(super) struct WriterRole {
 impl WriterRole {
     fn of(feeding: &FeedGuard, taken: ContinuedSession) -> Self {
         let (shared, entry) = (feeding.shared.clone(), feeding.entry.clone());
-        let on = taken.on;
-        let writer = Writer::new(shared, entry, taken.epoch, taken.commands, on.source);
+        let continuation = taken.continuation;
+        let writer = Writer::new(
+            shared,
+            entry,
+            taken.epoch,
+            taken.commands,
+            continuation.source,
+        );
         Self {
-            writer: writer.answering(on.inbox).after(taken.written, taken.age),
+            writer: writer
+                .with_inbox(continuation.inbox)
+                .resuming(taken.usage, taken.age),
             epoch: taken.epoch,
-            first: on.first,
+            first: continuation.first,
             permit: taken.permit,
-            on_sealed: on.on_sealed,
+            on_sealed: continuation.on_sealed,
         }
     }
 }
 
-/// Feeds the entry until the session has ended, or nobody here has to do with it any more.
+/// Feeds the entry until the session has ended, or this server doesn't need it any more.
 pub(super) async fn feed(feeding: &FeedGuard, mut role: FeedRole) {
     loop {
         role = match role {
@@ -71,8 +79,8 @@ async fn write(feeding: &FeedGuard, writing: WriterRole) -> Option<FeedRole> {
         on_sealed,
     } = writing;
     let end = writer.run(first.as_deref()).await;
-    entry.disown();
-    // A shutdown waits for the permits of those who have something to hand over.
+    entry.clear_owned();
+    // A shutdown waits for the permits of writers that still have a lease to give back.
     let permit = matches!(end, WriterEnd::Released).then_some(permit);
     let next = match end {
         WriterEnd::Sealed(outcome) => {

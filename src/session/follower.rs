@@ -1,5 +1,5 @@
-//! A follower: tails the store into a hot log, for the readers of a session that another server
-//! writes. One a session and server, however many readers there are.
+//! A follower tails the store into a hot log, for the readers of a session that another server
+//! writes. Each server has one per session, for any number of readers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,31 +19,32 @@ use crate::{
 
 /// The most bytes that one read asks for.
 const PAGE_BYTES: usize = 256 * 1024;
-/// How long a wait for news lasts; the store may end it sooner.
+/// The longest wait for a change; the store may end it sooner.
 const WAIT: Duration = Duration::from_secs(2);
-/// A wait that ends sooner than this without news was woken for nothing, and the next one pauses.
+/// A wait that ends sooner than this without a change was spurious, and the next one pauses.
 const SPURIOUS: Duration = Duration::from_millis(10);
-/// The first of those pauses; each is twice as long as the last.
-const PACE: Duration = Duration::from_millis(10);
-const LONGEST_PACE: Duration = Duration::from_secs(1);
+/// The first pause after a spurious wake-up; each is twice as long as the last.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause after a spurious wake-up.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How following ended.
+/// The reason why following ended.
 pub(super) enum FollowEnd {
-    /// The session is sealed, can't be read any more, or nobody has read for a while.
+    /// The session is sealed, can't be read any more, or had no reader for a while.
     Over,
-    /// Its writer died, and this server carries it on.
+    /// The session was an orphan, and this server continues it.
     TakenOver(Box<ContinuedSession>),
 }
 
-/// Follows until there is no more to follow, or nobody else to do it for.
+/// Follows a session until it ends, has no more readers, or is taken over.
 pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) -> FollowEnd {
     let mut retry = Retry::default();
-    let mut pace = PACE;
+    let mut pause = MIN_PAUSE;
     let mut last_used = Instant::now();
     loop {
         retry.ready().await;
         let mut asked = Instant::now();
-        match step(shared, entry, &mut pace, &mut asked).await {
+        match step(shared, entry, &mut pause, &mut asked).await {
             Ok(FollowStep::Sealed) => return FollowEnd::Over,
             Ok(FollowStep::Released) => {
                 entry.log.fail(ReadError::ShutDown);
@@ -53,7 +54,7 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
             Ok(FollowStep::Followed) => retry.reset(),
             Err(error) if error.is_unavailable() => {
                 retry.failed_since(asked);
-                if retry.outage() >= Some(shared.options.patience) {
+                if retry.outage() >= Some(shared.options.outage_timeout) {
                     entry.log.fail(ReadError::Unavailable);
                     return FollowEnd::Over;
                 }
@@ -69,7 +70,7 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
         }
         if entry.clients() > 0 {
             last_used = Instant::now();
-        } else if last_used.elapsed() >= shared.options.linger && shared.retire(entry) {
+        } else if last_used.elapsed() >= shared.options.follower_linger && shared.retire(entry) {
             return FollowEnd::Over;
         }
     }
@@ -85,25 +86,25 @@ enum FollowStep {
 async fn step(
     shared: &Arc<Registry>,
     entry: &Arc<SessionEntry>,
-    pace: &mut Duration,
-    // When the store was asked what it last was.
+    pause: &mut Duration,
+    // When the latest call of the store began.
     asked: &mut Instant,
 ) -> Result<FollowStep, StoreError> {
     let end = entry.log.end();
-    // A follower that begins in the middle reads the last record too, to learn who wrote it: only
-    // a tagged position can be judged.
+    // A follower that begins in the middle reads the last record too, to learn its epoch: the store
+    // can check only a tagged position.
     let from = match end.tag {
         Some(_) => end,
         _ => Position::after(end.lsn.before()),
     };
     let read = shared.store.read(&entry.id, from, PAGE_BYTES);
-    let RecordPage { chunks, state } = within(shared.options.patience, read).await?;
+    let RecordPage { chunks, state } = within(shared.options.outage_timeout, read).await?;
     if state.tail < end.lsn {
         return Err(StoreError::Rewound { tail: state.tail });
     }
     let reached = chunks.last().map_or(end.lsn, crate::log::Chunk::last);
-    // Only the page that reaches the tail may say how the session stands: a reader that has the
-    // last record of a sealed log is done.
+    // Only the page that reaches the tail carries the status: a reader of a sealed log is done at
+    // the last record that it has.
     let caught_up = reached == state.tail;
     let empty = chunks.is_empty();
     let status = if caught_up {
@@ -111,16 +112,16 @@ async fn step(
     } else {
         Status::Streaming
     };
-    // What readers were told of an outage no longer holds.
+    // Publishing also clears an outage that readers were failed with.
     let is_back = entry.log.failure().is_some() && !shared.is_releasing();
-    let news = !empty || status != entry.log.status() || is_back;
-    if news && !entry.log.publish(chunks, status) {
+    let has_changed = !empty || status != entry.log.status() || is_back;
+    if has_changed && !entry.log.publish(chunks, status) {
         return Err(StoreError::Corrupt {
             lsn: entry.log.tail().next(),
         });
     }
     if !caught_up && empty {
-        // There should be more, and there isn't: what we have is not what the store has.
+        // An empty page before the tail: the store doesn't hold what was published here.
         return Err(StoreError::Rewound { tail: state.tail });
     }
     if !caught_up {
@@ -131,29 +132,28 @@ async fn step(
     }
     if shared.may_claim(state.lease) {
         match take_over(shared, entry, &state).await {
-            Ok(TakeOver::Over(taken)) => return Ok(FollowStep::TakenOver(taken)),
+            Ok(TakeOver::Continued(taken)) => return Ok(FollowStep::TakenOver(taken)),
             Ok(TakeOver::Released) => return Ok(FollowStep::Released),
-            Ok(TakeOver::Not) => {}
-            // Readers go on; the next round tries again.
+            Ok(TakeOver::Declined) => {}
+            // Readers continue, and the next step tries again.
             Err(error) => tracing::debug!(%error, "an orphan was not recovered this time"),
         }
     }
     let seen = Seen::Reader(state.version());
     let wait = match state.lease {
-        // When it is over, it may be for us to go on.
-        Lease::Held(lease) => WAIT.min(lease).max(PACE),
+        // When the lease is over, this server may have to take over.
+        Lease::Held(lease) => WAIT.min(lease).max(MIN_PAUSE),
         _ => WAIT,
     };
     let changed = shared.store.changed(&entry.id, seen, wait);
     let began = Instant::now();
     *asked = began;
-    let now = within(wait + shared.options.patience, changed).await?;
+    let now = within(wait + shared.options.outage_timeout, changed).await?;
     if seen.is_behind(&now.version()) || began.elapsed() >= SPURIOUS {
-        *pace = PACE;
+        *pause = MIN_PAUSE;
     } else {
-        // The store may wake us for nothing, but not as often as it likes.
-        tokio::time::sleep(*pace).await;
-        *pace = LONGEST_PACE.min(*pace * 2);
+        tokio::time::sleep(*pause).await;
+        *pause = MAX_PAUSE.min(*pause * 2);
     }
     Ok(FollowStep::Followed)
 }

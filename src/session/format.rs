@@ -4,12 +4,15 @@ use bytes::Bytes;
 
 use crate::log::Ending;
 
-/// How records are written, as far as the registry must know: the terminal records that it writes
-/// itself.
+/// The encoding of the terminal records that the registry writes itself.
+///
+/// All other records come from the [`Source`](super::Source) as bytes. `ChatFormat` in
+/// [`durable`](crate::durable) is the format of chat sessions.
 pub trait Format: fmt::Debug + Send + Sync + 'static {
-    /// Stored with every session; a library that doesn't know the number leaves the session alone.
+    /// Returns the format's number, which is stored with every session. A registry doesn't claim
+    /// sessions of another number.
     fn number(&self) -> u16;
 
-    /// The terminal record for an ending.
+    /// Encodes the terminal record of an ending.
     fn ending(&self, ending: &Ending) -> Bytes;
 }

@@ -6,8 +6,8 @@ use crate::{
     store::SessionMeta,
 };
 
-/// A handle on a session. It counts as a user of the session until it is dropped, and so does each
-/// of its readers.
+/// A handle on one session. The handle and each of its readers count as clients of the session
+/// until they are dropped.
 #[derive(Debug, Clone)]
 pub struct Session {
     client: EntryGuard,
@@ -18,16 +18,16 @@ impl Session {
         Self { client }
     }
 
-    /// Its id.
+    /// Returns the session's id.
     pub fn id(&self) -> &SessionId {
         &self.client.entry.id
     }
 
-    /// What it is.
-    ///
-    /// # Panics
-    ///
-    /// Never: a handle exists only once this is known.
+    /// Returns the session's owner, chat, service, digest and format.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "a handle exists only once this is known"
+    )]
     pub fn info(&self) -> &Arc<SessionMeta> {
         self.client
             .entry
@@ -35,29 +35,32 @@ impl Session {
             .expect("a handle is made after its session was opened")
     }
 
-    /// Where it stands, as this server knows.
+    /// Returns the status, as far as this server knows it.
     pub fn status(&self) -> Status {
         self.client.entry.log.status()
     }
 
-    /// The last LSN, as this server knows.
+    /// Returns the last LSN, as far as this server knows it.
     pub fn tail(&self) -> Lsn {
         self.client.entry.log.tail()
     }
 
-    /// How many handles and readers the session has on this server, this one included.
+    /// Returns the number of handles and readers of the session on this server, this one included.
     pub fn clients(&self) -> usize {
         self.client.entry.clients()
     }
 
-    /// A reader of what follows a position. The store judges the position, unless this server owns
-    /// the session and has the record at hand. Cancel safe.
+    /// Opens a reader of the records that follow a position.
+    ///
+    /// The store checks the position, unless this server owns the session and has the record in
+    /// memory. Cancel safe.
     ///
     /// # Errors
     ///
-    /// [`ReadError::Rewound`] if the log doesn't hold the record at the position,
-    /// [`ReadError::Corrupt`] if the record after it can't be read, [`ReadError::Gone`],
-    /// [`ReadError::Unavailable`].
+    /// * [`ReadError::Rewound`] if the log doesn't hold the record at the position.
+    /// * [`ReadError::Corrupt`] if the record after it can't be read.
+    /// * [`ReadError::Gone`] if the session was deleted or has expired.
+    /// * [`ReadError::Unavailable`] if the store doesn't answer.
     pub async fn reader(&self, after: Position) -> Result<Reader, ReadError> {
         Reader::open(self.client.clone(), after).await
     }

@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::store::StoredAnswer;
 
-/// Where the answers to what a source asks arrive, on whatever server they were
-/// [given](super::Sessions::answer). Cheap to clone; all clones are the same.
+/// The inbox through which a source receives the answers to its questions.
 ///
-/// Make one, give it to whoever asks, and hand it in with the [`SessionSpec`](super::SessionSpec), or the
-/// [`Continuation`](super::Continuation), of the session. An answer that was given to a former owner of the
-/// session arrives here, too.
+/// Create one, give a clone to the source, and hand it in with the
+/// [`SessionSpec`](super::SessionSpec) or the [`Continuation`](super::Continuation) of the session.
+/// Answers arrive from whichever server [took](super::Sessions::answer) them, and also those that a
+/// former owner of the session took. Clones are cheap and share one inbox.
 #[derive(Clone)]
 pub struct Inbox {
     inner: Arc<InboxInner>,
@@ -25,19 +25,19 @@ pub struct Inbox {
 struct InboxInner {
     arrived: watch::Sender<InboxState>,
     close: mpsc::UnboundedSender<Arc<str>>,
-    // What the session's writer is to close.
+    // The names that the session's writer must close.
     to_close: Mutex<mpsc::UnboundedReceiver<Arc<str>>>,
 }
 
 #[derive(Default)]
 struct InboxState {
     answers: HashMap<Arc<str>, Option<Bytes>>,
-    // The session has ended, or is another server's: nothing arrives here any more.
+    // The session has ended, or another server owns it: no more answers arrive.
     over: bool,
 }
 
 impl Inbox {
-    /// Without any answer yet.
+    /// Creates an empty inbox.
     pub fn new() -> Self {
         let (close, to_close) = mpsc::unbounded_channel();
         Self {
@@ -49,12 +49,12 @@ impl Inbox {
         }
     }
 
-    /// Waits for the answer under this name; `None` if it was [closed](Self::close) instead, here or
-    /// by a former owner of the session, or if this server is done with the session before there is
-    /// one.
+    /// Waits for the answer under this name.
     ///
-    /// Level-triggered and cancel-safe: one that has arrived before is given at once, and again to
-    /// whoever asks again.
+    /// Returns `None` if the name was [closed](Self::close), here or by a former owner of the
+    /// session, and if this server is done with the session before an answer arrives.
+    ///
+    /// An answer stays in the inbox: a later call with the same name returns it at once. Cancel safe.
     pub async fn recv(&self, name: &str) -> Option<Bytes> {
         let mut arrived = self.inner.arrived.subscribe();
         let settled = |all: &InboxState| all.over || all.answers.contains_key(name);
@@ -65,26 +65,32 @@ impl Inbox {
         pending().await
     }
 
-    /// From then on no answer is taken under this name, on any server: [`Answered::Taken`] is what
-    /// becomes of it. One that was stored before is given, though it may not have arrived yet;
-    /// `None` if there is none, or if this server is done with the session.
+    /// Closes a name: no server stores an answer under it any more, and a late one gets
+    /// [`AnswerOutcome::Taken`].
     ///
-    /// Waits for the store, for the lease if that ran out, and in a session that hasn't begun for its
-    /// beginning. Dropping the future doesn't take it back.
+    /// Returns the answer that was stored before, even if it has not arrived yet. Returns `None` if
+    /// there is none, or if this server is done with the session.
     ///
-    /// [`Answered::Taken`]: crate::store::AnswerOutcome::Taken
+    /// Waits for the store, for a new lease if this server's has run out, and for the start of a
+    /// session that hasn't started.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future doesn't undo the request.
+    ///
+    /// [`AnswerOutcome::Taken`]: crate::store::AnswerOutcome::Taken
     pub async fn close(&self, name: &str) -> Option<Bytes> {
         // The receiver is in `self`, so it isn't gone.
         let _ = self.inner.close.send(name.into());
         self.recv(name).await
     }
 
-    /// Nothing arrives here any more.
+    /// Ends the inbox: no more answers arrive.
     pub(super) fn end(&self) {
         self.inner.arrived.send_modify(|all| all.over = true);
     }
 
-    /// The next name that is to be closed.
+    /// Polls for the next name to close.
     pub(super) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Arc<str>> {
         let to_close = self.inner.to_close.lock();
         let mut to_close = to_close.unwrap_or_else(PoisonError::into_inner);
@@ -95,11 +101,12 @@ impl Inbox {
         }
     }
 
+    /// Returns true if there is an answer under this name, or it is closed.
     pub(super) fn has(&self, name: &str) -> bool {
         self.inner.arrived.borrow().answers.contains_key(name)
     }
 
-    /// These have arrived. The first answer under a name counts.
+    /// Adds answers. The first answer under a name counts.
     pub(super) fn deliver(&self, answers: Vec<StoredAnswer>) {
         self.inner.arrived.send_if_modified(|all| {
             let before = all.answers.len();
@@ -130,7 +137,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_is_told_and_so_is_who_comes_later() {
+    async fn an_answer_reaches_a_waiting_call_and_a_later_one() {
         let inbox = Inbox::new();
         let given = async {
             tokio::task::yield_now().await;
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_closed_has_no_answer() {
+    async fn a_closed_name_has_no_answer() {
         let inbox = Inbox::new();
         let owner = async {
             let name = std::future::poll_fn(|cx| inbox.poll_close(cx)).await;
@@ -161,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_a_session_that_is_over() {
+    async fn the_end_of_the_session_ends_a_wait_and_keeps_the_answers() {
         let inbox = Inbox::new();
         inbox.deliver(vec![StoredAnswer::new("in time", "yes")]);
         let end = async {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// What one session may take, and how many may run at once. Each limit is inclusive: what is equal
+/// The limits of one session, and of how many run at once. Each limit is inclusive: a value equal
 /// to it passes.
 ///
 /// ```
@@ -13,22 +13,22 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Sessions running on this server. Default 1,024.
+    /// The most sessions that run on this server. Default: 1,024.
     pub running: usize,
-    /// Sessions running on this server for one owner. Default 16. Sessions without an owner count
-    /// only among all.
+    /// The most sessions that run on this server for one owner. Default: 16. Sessions without an
+    /// owner count only against [`running`](field@Self::running).
     pub running_per_owner: usize,
-    /// Bytes of one record. Default 256 KiB.
+    /// The most bytes of one record. Default: 256 KiB.
     pub event_bytes: usize,
-    /// Bytes of all records of a session. Default 16 MiB. The terminal record isn't counted: there
-    /// is always room for it.
+    /// The most bytes of all records of a session. Default: 16 MiB. The terminal record isn't
+    /// counted, so that there is always room for it.
     pub session_bytes: u64,
-    /// Records of a session. Default 200,000. The terminal record isn't counted.
+    /// The most records of a session. Default: 200,000. The terminal record isn't counted.
     pub session_events: u64,
-    /// How long the source may be silent. Default 5 minutes. Doesn't run while the session waits
-    /// for a person or a client tool, nor while the store is unavailable.
+    /// The longest silence of the source. Default: 5 minutes. The clock stops while the session
+    /// waits for a person or a client tool, and while the store is unavailable.
     pub idle: Duration,
-    /// How long a session may run in all, what it waits for people included. Default 1 hour.
+    /// The longest time that a session runs, waiting included. Default: 1 hour.
     pub age: Duration,
 }
 

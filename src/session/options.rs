@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::{Limits, Retention};
 
-/// What the [builder](super::SessionsBuilder) says of a registry; its methods have the meanings.
+/// The options of a registry. The methods of [`SessionsBuilder`](super::SessionsBuilder) document
+/// each.
 #[derive(Debug, Clone)]
 pub(super) struct SessionsOptions {
     pub(super) limits: Limits,
@@ -10,11 +11,11 @@ pub(super) struct SessionsOptions {
     pub(super) lease: Duration,
     pub(super) tombstone: Duration,
     pub(super) hot_bytes: usize,
-    pub(super) hot_bytes_in_all: usize,
+    pub(super) total_hot_bytes: usize,
     pub(super) outage_buffer: usize,
-    pub(super) patience: Duration,
-    pub(super) linger: Duration,
-    pub(super) claims: usize,
+    pub(super) outage_timeout: Duration,
+    pub(super) follower_linger: Duration,
+    pub(super) max_claims: usize,
 }
 
 impl Default for SessionsOptions {
@@ -25,18 +26,18 @@ impl Default for SessionsOptions {
             lease: Duration::from_secs(10),
             tombstone: Duration::from_secs(24 * 60 * 60),
             hot_bytes: 1024 * 1024,
-            hot_bytes_in_all: 256 * 1024 * 1024,
+            total_hot_bytes: 256 * 1024 * 1024,
             outage_buffer: 1024 * 1024,
-            patience: Duration::from_secs(10),
-            linger: Duration::from_secs(5),
-            claims: 16,
+            outage_timeout: Duration::from_secs(10),
+            follower_linger: Duration::from_secs(5),
+            max_claims: 16,
         }
     }
 }
 
 impl SessionsOptions {
-    /// Times that can be added to the clock without passing its end.
-    pub(super) fn within_reason(mut self) -> Self {
+    /// Caps every duration, so that adding it to the clock can't overflow.
+    pub(super) fn clamp_durations(mut self) -> Self {
         const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
         for time in [
             &mut self.limits.idle,
@@ -44,8 +45,8 @@ impl SessionsOptions {
             &mut self.retention.keep,
             &mut self.lease,
             &mut self.tombstone,
-            &mut self.patience,
-            &mut self.linger,
+            &mut self.outage_timeout,
+            &mut self.follower_linger,
         ] {
             *time = LONGEST.min(*time);
         }

@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc};
 use super::{Busy, registry::Registry};
 use crate::log::Owner;
 
-/// The right to start one session, counted among those that run until it is dropped. Given back by
-/// itself if nothing is started.
+/// The right to start one session. It counts as a running session until it is dropped, and is given
+/// back when the start fails or attaches.
 #[must_use = "the session counts as running until the permit is dropped"]
 pub struct Permit {
     shared: Arc<Registry>,
@@ -16,7 +16,7 @@ impl Permit {
         if shared.is_closing() {
             return Err(Busy::ShuttingDown);
         }
-        shared.running.enter(owner, &shared.options.limits)?;
+        shared.running.add(owner, &shared.options.limits)?;
         Ok(Self {
             shared: shared.clone(),
             owner: owner.cloned(),
@@ -26,7 +26,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.running.leave(self.owner.as_ref());
+        self.shared.running.remove(self.owner.as_ref());
     }
 }
 

@@ -20,16 +20,18 @@ use crate::{
 /// The most bytes that one read of the store asks for.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// One cursor over one session. Readers pull, each at its own pace; one that doesn't costs a
-/// bounded amount of memory and harms nobody.
+/// A cursor over one session.
+///
+/// Readers pull, each at its own pace. A reader that stops pulling costs a bounded amount of memory,
+/// and slows neither the writer nor other readers.
 pub struct Reader {
     client: EntryGuard,
     slot: usize,
     at: Position,
-    // Read from the store, not given yet.
+    // Read from the store, not delivered yet.
     cold: VecDeque<Chunk>,
     fetch: Option<BoxFuture<'static, Result<Vec<Chunk>, StoreError>>>,
-    // What the store said when the position was judged; a follower's log may lag behind it.
+    // From the store, when it checked the position; a follower's log may lag behind it.
     tail: Lsn,
     status: Status,
     done: bool,
@@ -38,10 +40,10 @@ pub struct Reader {
 impl Reader {
     pub(super) async fn open(client: EntryGuard, after: Position) -> Result<Self, ReadError> {
         let entry = &client.entry;
-        let at_hand = after.lsn == Lsn::ZERO || entry.log.holds(after);
+        let in_memory = after.lsn == Lsn::ZERO || entry.log.holds(after);
         let mut cold = VecDeque::new();
         let (mut tail, mut status) = (entry.log.tail(), entry.log.status());
-        if !(entry.is_owned() && at_hand) {
+        if !(entry.is_owned() && in_memory) {
             let page = client
                 .shared
                 .store
@@ -62,22 +64,22 @@ impl Reader {
         })
     }
 
-    /// The session's id.
+    /// Returns the session's id.
     pub fn id(&self) -> &SessionId {
         &self.client.entry.id
     }
 
-    /// After which record the reader stands.
+    /// Returns the position of the last record that was read.
     pub fn position(&self) -> Position {
         self.at
     }
 
-    /// The last LSN of the log, as this server knows.
+    /// Returns the last LSN of the log, as far as this server knows it.
     pub fn tail(&self) -> Lsn {
         self.tail.max(self.client.entry.log.tail())
     }
 
-    /// Where the session stands, as this server knows.
+    /// Returns the session's status, as far as this server knows it.
     pub fn status(&self) -> Status {
         match self.status.outcome() {
             Some(_) => self.status,
@@ -85,22 +87,24 @@ impl Reader {
         }
     }
 
-    /// Whether the terminal record has been read.
+    /// Returns true once the terminal record has been read.
     pub fn at_end(&self) -> bool {
         self.status().outcome().is_some() && self.at.lsn == self.tail()
     }
 
-    /// Whether all that is published has been read; more may come.
+    /// Returns true if all published records have been read; more may follow.
     pub fn is_caught_up(&self) -> bool {
         self.at.lsn == self.tail()
     }
 
-    /// The next records. `None` comes only after the terminal record was given, and counts as
-    /// having been read to the end. After an error there is nothing more.
+    /// Polls for the next records.
+    ///
+    /// `None` follows only the terminal record; with it, the session counts as read to its end.
+    /// After an error the reader gives nothing more.
     ///
     /// # Errors
     ///
-    /// [`ReadError`]; then the terminal record was not given.
+    /// [`ReadError`] if the reader can't continue; the terminal record was not read then.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch, ReadError>>> {
         loop {
             if self.done {
@@ -114,7 +118,7 @@ impl Reader {
                 if let Some(rest) = chunk.after(head.last()) {
                     self.cold.push_front(rest);
                 }
-                return self.give(Batch::new(head, None));
+                return self.deliver(Batch::new(head, None));
             }
             if let Some(fetch) = &mut self.fetch {
                 let fetched = std::task::ready!(fetch.as_mut().poll(cx));
@@ -126,20 +130,20 @@ impl Reader {
                 continue;
             }
             if self.status.outcome().is_some() && self.at_end() {
-                // By the store's word, even if the follower here is still behind.
+                // The store said so, even if the follower here is still behind.
                 self.done = true;
                 self.client.entry.delivered.store(true, SeqCst);
                 continue;
             }
             if self.at.lsn < self.tail && self.client.entry.log.tail() <= self.at.lsn {
-                // The follower is still behind what the store showed us.
+                // The follower is still behind what the store said.
                 self.fetch();
                 continue;
             }
             match self.client.entry.log.next(self.at, self.slot, cx) {
-                // Where the epoch changes, the store says whether what we have was before it.
-                NextBatch::Batch(batch) if self.is_strange(&batch) => self.fetch(),
-                NextBatch::Batch(batch) => return self.give(batch),
+                // Where the epoch changes, the store checks that the position precedes the change.
+                NextBatch::Batch(batch) if self.is_inconsistent(&batch) => self.fetch(),
+                NextBatch::Batch(batch) => return self.deliver(batch),
                 NextBatch::Evicted => self.fetch(),
                 NextBatch::Wait => return Poll::Pending,
                 NextBatch::End => {
@@ -151,19 +155,19 @@ impl Reader {
         }
     }
 
-    /// The next records, as [`poll_next`](Self::poll_next). Cancel safe.
+    /// Waits for the next records. Behaves as [`poll_next`](Self::poll_next). Cancel safe.
     ///
     /// # Errors
     ///
-    /// [`ReadError`].
+    /// [`ReadError`] if the reader can't continue; the terminal record was not read then.
     pub async fn next(&mut self) -> Option<Result<Batch, ReadError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn give(&mut self, batch: Batch) -> Poll<Option<Result<Batch, ReadError>>> {
+    fn deliver(&mut self, batch: Batch) -> Poll<Option<Result<Batch, ReadError>>> {
         let chunk = batch.chunk();
         if chunk.first() != self.at.lsn.next() {
-            // A store that leaves records out must not have them spliced over.
+            // The store left records out. A reader never skips a gap.
             return self.fail(ReadError::Corrupt {
                 lsn: self.at.lsn.next(),
             });
@@ -172,7 +176,9 @@ impl Reader {
         Poll::Ready(Some(Ok(batch)))
     }
 
-    fn is_strange(&self, batch: &Batch) -> bool {
+    /// Returns true if the batch has another epoch than the position, and the hot log doesn't hold
+    /// the record at the position.
+    fn is_inconsistent(&self, batch: &Batch) -> bool {
         let epoch = batch.chunk().epoch().tag();
         self.at.lsn > Lsn::ZERO
             && self.at.tag.is_some_and(|tag| tag != epoch)
@@ -193,7 +199,7 @@ impl Reader {
     }
 }
 
-/// Reads what follows a position from the store, once for all readers that need it now.
+/// Reads the records after a position from the store, once for all readers that need them now.
 async fn fetch(
     shared: &Registry,
     entry: &SessionEntry,
@@ -205,7 +211,7 @@ async fn fetch(
         let read = || async {
             let _permit = shared.reads.acquire().await;
             let read = shared.store.read(&entry.id, at, PAGE_BYTES);
-            within(shared.options.patience, read).await
+            within(shared.options.outage_timeout, read).await
         };
         match cell.get_or_try_init(read).await {
             Ok(page) if page.chunks.is_empty() => {
@@ -215,7 +221,8 @@ async fn fetch(
             }
             Ok(page) => return Ok(page.chunks.clone()),
             Err(error)
-                if error.is_unavailable() && retry.outage() < Some(shared.options.patience) =>
+                if error.is_unavailable()
+                    && retry.outage() < Some(shared.options.outage_timeout) =>
             {
                 retry.failed();
                 retry.ready().await;

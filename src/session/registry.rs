@@ -7,28 +7,29 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, RwLock, Semaphore},
+    sync::{Notify, RwLock, Semaphore, mpsc},
     time::Instant,
 };
 
 use super::{
     Format,
-    entry::SessionEntry,
+    entry::{Ownership, SessionEntry},
     hot::{Budget, HotLog},
     options::SessionsOptions,
     recovery::RecoveryHandlers,
-    running::RunningSessions,
+    running_sessions::RunningSessions,
     store_health::StoreHealth,
+    writer::WriterCommand,
 };
 use crate::{
-    log::{Lsn, SessionId, Status},
+    log::{Epoch, Lsn, SessionId, Status},
     store::{Holder, Lease, SessionState, Store},
 };
 
-/// How many reads of what was evicted run at a time, over all sessions.
+/// The most reads of evicted records that run at a time, over all sessions.
 const READS: usize = 64;
 
-/// What the handles, readers and tasks of one registry share.
+/// The state that the handles, readers and tasks of one registry share.
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) store: Arc<dyn Store>,
@@ -39,11 +40,11 @@ pub(super) struct Registry {
     pub(super) claims: Semaphore,
     pub(super) reads: Semaphore,
     pub(super) holder: Holder,
-    /// Written while leases are renewed, read while one is given back: a renewal that lands after that
-    /// would hold for a lease what nobody has.
+    /// Locked for writing while leases are renewed, and for reading while one is given back. A
+    /// renewal that arrived after the latter would hold a session that has no writer.
     pub(super) renewing: RwLock<()>,
-    pub(super) reach: StoreHealth,
-    /// Wakes the sweeper before its time.
+    pub(super) store_health: StoreHealth,
+    /// Wakes the sweeper early.
     pub(super) due: Arc<Notify>,
     budget: Arc<Budget>,
     entries: Mutex<EntryTable>,
@@ -55,7 +56,7 @@ pub(super) struct Registry {
 #[derive(Debug, Default)]
 struct EntryTable {
     by_id: HashMap<SessionId, Arc<SessionEntry>>,
-    // Released sessions that nobody came back to, and when they go.
+    // Released sessions without clients, and when each is deleted.
     releases: HashMap<SessionId, Instant>,
 }
 
@@ -70,13 +71,13 @@ impl Registry {
             format,
             running: RunningSessions::default(),
             recovery_handlers: RecoveryHandlers::default(),
-            claims: Semaphore::new(options.claims),
+            claims: Semaphore::new(options.max_claims),
             reads: Semaphore::new(READS),
             renewing: RwLock::new(()),
             holder: Holder(getrandom::u64().expect("the operating system gives randomness")),
-            reach: StoreHealth::default(),
+            store_health: StoreHealth::default(),
             due: Arc::new(Notify::new()),
-            budget: Arc::new(Budget::new(options.hot_bytes_in_all)),
+            budget: Arc::new(Budget::new(options.total_hot_bytes)),
             entries: Mutex::default(),
             sweeping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -85,18 +86,18 @@ impl Registry {
         }
     }
 
-    /// Whether no sweeper runs; then the caller is to spawn one.
-    pub(super) fn begins(&self) -> bool {
+    /// Marks the sweeper as running. Returns true if it wasn't; then the caller must spawn it.
+    pub(super) fn start_sweeper(&self) -> bool {
         !self.sweeping.swap(true, SeqCst)
     }
 
-    /// The sweeper has ended, in whatever way; the next start or attach spawns another.
-    pub(super) fn swept(&self) {
+    /// Marks the sweeper as ended, so that the next start or attach spawns another.
+    pub(super) fn sweeper_ended(&self) {
         self.sweeping.store(false, SeqCst);
     }
 
-    /// The session's entry, entered; and whether it is new, so that the caller has to open it and
-    /// see that it is fed.
+    /// Returns the session's entry with one more client, and true if the entry is new. Then the
+    /// caller must open and feed it.
     pub(super) fn enter_or_insert(self: &Arc<Self>, id: &SessionId) -> (EntryGuard, bool) {
         let mut entries = self.lock();
         let (entry, new) = if let Some(entry) = entries.by_id.get(id) {
@@ -114,7 +115,7 @@ impl Registry {
             (entry, true)
         };
         entries.releases.remove(id);
-        entry.enter();
+        entry.add_client();
         (
             EntryGuard {
                 shared: self.clone(),
@@ -124,25 +125,25 @@ impl Registry {
         )
     }
 
-    /// The session's entry, entered, if this server has one.
+    /// Returns the session's entry with one more client, if this server has one.
     pub(super) fn enter(self: &Arc<Self>, id: &SessionId) -> Option<EntryGuard> {
         let mut entries = self.lock();
         let entry = entries.by_id.get(id)?.clone();
         entries.releases.remove(id);
-        entry.enter();
+        entry.add_client();
         Some(EntryGuard {
             shared: self.clone(),
             entry,
         })
     }
 
-    /// The session's entry, if this server has one.
+    /// Returns the session's entry, if this server has one.
     pub(super) fn entry(&self, id: &SessionId) -> Option<Arc<SessionEntry>> {
         self.lock().by_id.get(id).cloned()
     }
 
-    /// The entry is no longer fed, or its last client left: drops it unless it is still needed.
-    fn settle(&self, entry: &Arc<SessionEntry>) {
+    /// Drops an entry that is no longer fed, or whose last client left, unless it is still needed.
+    fn release_entry(&self, entry: &Arc<SessionEntry>) {
         let mut entries = self.lock();
         if entry.fed.load(SeqCst) {
             return;
@@ -151,8 +152,8 @@ impl Registry {
         if sealed && entry.clients() > 0 {
             return;
         }
-        let ours = |e: &Arc<SessionEntry>| Arc::ptr_eq(e, entry);
-        if !entries.by_id.get(&entry.id).is_some_and(ours) {
+        let is_current = |e: &Arc<SessionEntry>| Arc::ptr_eq(e, entry);
+        if !entries.by_id.get(&entry.id).is_some_and(is_current) {
             return;
         }
         match self.options.retention.released {
@@ -161,14 +162,15 @@ impl Registry {
                 entries.releases.insert(entry.id.clone(), at);
                 self.due.notify_one();
             }
-            // An entry that can't go on makes way for a new one, whoever still holds it.
+            // An entry that can't continue makes way for a new one, even if it has clients.
             _ => {
                 entries.by_id.remove(&entry.id);
             }
         }
     }
 
-    /// Takes an entry that nobody uses out of the registry; whoever comes later gets a new one.
+    /// Removes an entry without clients; a later attach makes a new one. Returns false if the entry
+    /// has clients.
     pub(super) fn retire(&self, entry: &Arc<SessionEntry>) -> bool {
         let mut entries = self.lock();
         if entry.clients() > 0 {
@@ -184,8 +186,8 @@ impl Registry {
         true
     }
 
-    /// Takes the released sessions whose time has come and which nobody uses again.
-    pub(super) fn released(&self) -> Vec<SessionId> {
+    /// Takes the released sessions that are due for deletion.
+    pub(super) fn take_released(&self) -> Vec<SessionId> {
         let mut entries = self.lock();
         let now = Instant::now();
         entries
@@ -195,15 +197,15 @@ impl Registry {
             .collect()
     }
 
-    /// When the next released session goes.
+    /// Returns when the next released session is due for deletion.
     pub(super) fn next_release(&self) -> Option<Instant> {
         self.lock().releases.values().min().copied()
     }
 
-    /// A released session was deleted, or will be asked for again at `again`.
-    pub(super) fn release_done(&self, id: &SessionId, again: Option<Instant>) {
+    /// Removes the entry of a released session that was deleted, or schedules its deletion again.
+    pub(super) fn release_done(&self, id: &SessionId, retry_at: Option<Instant>) {
         let mut entries = self.lock();
-        match again {
+        match retry_at {
             Some(at) => drop(entries.releases.insert(id.clone(), at)),
             None => {
                 if entries
@@ -217,31 +219,52 @@ impl Registry {
         }
     }
 
-    /// Every entry there is now.
+    /// Returns all entries.
     pub(super) fn entries(&self) -> Vec<Arc<SessionEntry>> {
         self.lock().by_id.values().cloned().collect()
     }
 
-    /// Whether this server may claim an unsealed session with this lease.
+    /// Returns true if this server may claim an unsealed session with this lease.
     ///
-    /// After an outage every lease has run out, and their owners come back with us: they get the
-    /// length of one lease to renew.
+    /// After an outage every lease has run out, and the owners reach the store again when this
+    /// server does. They get the length of one lease to renew.
     pub(super) fn may_claim(&self, lease: Lease) -> bool {
         match lease {
             Lease::Held(_) => false,
             Lease::Free => true,
             Lease::Expired => {
                 let lease = self.options.lease;
-                self.reach.lasts(lease) >= Some(lease)
+                self.store_health.reachable_for(lease) >= Some(lease)
             }
         }
     }
 
-    /// Whether an orphan that stands so may be carried on here rather than ended.
-    pub(super) fn can_carry_on(&self, orphan: &SessionState) -> bool {
+    /// Returns true if a handler here may continue this orphan.
+    pub(super) fn can_recover(&self, orphan: &SessionState) -> bool {
         self.recovery_handlers.of(orphan).is_some()
     }
 
+    /// Makes this server the owner of a session, with a lease that counts from `leased_at`. Returns
+    /// the commands for its writer.
+    pub(super) fn take_ownership(
+        &self,
+        entry: &SessionEntry,
+        epoch: Epoch,
+        leased_at: Instant,
+    ) -> mpsc::UnboundedReceiver<WriterCommand> {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        entry.set_owned(Ownership {
+            epoch,
+            lease_until: leased_at + self.options.lease,
+            commands,
+        });
+        if self.is_releasing() {
+            entry.command(WriterCommand::Release);
+        }
+        receiver
+    }
+
+    /// Starts no more sessions from now on.
     pub(super) fn close(&self) {
         self.closing.store(true, SeqCst);
     }
@@ -250,7 +273,7 @@ impl Registry {
         self.closing.load(SeqCst)
     }
 
-    /// From now on nothing is carried on: who has a session gives it back.
+    /// Gives sessions back from now on, and continues no orphan.
     pub(super) fn release(&self) {
         self.releasing.store(true, SeqCst);
         self.recovery_handlers.clear();
@@ -267,12 +290,12 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        // The sweeper holds no strong reference: it sees that it is over.
+        // The sweeper holds a weak reference. It wakes, and ends.
         self.due.notify_one();
     }
 }
 
-/// Counts one user of an entry, until it is dropped.
+/// One client of an entry. It is counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct EntryGuard {
     pub(super) shared: Arc<Registry>,
@@ -281,7 +304,7 @@ pub(super) struct EntryGuard {
 
 impl Clone for EntryGuard {
     fn clone(&self) -> Self {
-        self.entry.enter();
+        self.entry.add_client();
         Self {
             shared: self.shared.clone(),
             entry: self.entry.clone(),
@@ -291,13 +314,14 @@ impl Clone for EntryGuard {
 
 impl Drop for EntryGuard {
     fn drop(&mut self) {
-        if self.entry.leave() {
-            self.shared.settle(&self.entry);
+        if self.entry.remove_client() {
+            self.shared.release_entry(&self.entry);
         }
     }
 }
 
-/// Held by the task that feeds an entry: whichever way the task ends, the entry knows.
+/// The guard of the task that feeds an entry. Dropped with the task, it marks the entry as no
+/// longer fed.
 #[derive(Debug)]
 pub(super) struct FeedGuard {
     pub(super) shared: Arc<Registry>,
@@ -305,7 +329,7 @@ pub(super) struct FeedGuard {
 }
 
 impl FeedGuard {
-    /// The session exists and stands so.
+    /// Opens the entry of a session that exists, in this state.
     pub(super) fn open(&self, state: SessionState) {
         self.entry.log.begin(state.tail, state.status);
         self.entry.open(Ok(state.info));
@@ -314,12 +338,12 @@ impl FeedGuard {
 
 impl Drop for FeedGuard {
     fn drop(&mut self) {
-        self.entry.disown();
+        self.entry.clear_owned();
         self.entry.open_if_unset();
         if self.entry.log.outcome().is_none() && self.entry.log.failure().is_none() {
             self.entry.log.fail(super::ReadError::Unavailable);
         }
         self.entry.fed.store(false, SeqCst);
-        self.shared.settle(&self.entry);
+        self.shared.release_entry(&self.entry);
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// For how long a finished session is kept.
+/// The rule for how long a finished session is kept.
 ///
 /// ```
 /// use std::time::Duration;
@@ -13,10 +13,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retention {
-    /// The longest that a finished session is kept after its end. Default 5 minutes.
+    /// The longest time that a finished session is kept after its end. Default: 5 minutes.
     pub keep: Duration,
-    /// If set, it is deleted this long after a reader was given the terminal record and none is
-    /// left. A reader that was cut before does not count.
+    /// The time after which a released session is deleted; `None` keeps it for
+    /// [`keep`](field@Self::keep). A session is released once a reader received the terminal record
+    /// and no client is left. A reader that was cut before the terminal record doesn't count.
     pub released: Option<Duration>,
 }
 
@@ -24,7 +25,7 @@ impl Retention {
     const KEEP: Duration = Duration::from_secs(5 * 60);
     const GRACE: Duration = Duration::from_secs(60);
 
-    /// Kept for this long after the end.
+    /// Keeps a session for `keep` after its end.
     pub const fn for_duration(keep: Duration) -> Self {
         Self {
             keep,
@@ -32,8 +33,7 @@ impl Retention {
         }
     }
 
-    /// Deleted 60 seconds after a reader was given the terminal record and none is left, and after
-    /// 5 minutes in any case.
+    /// Deletes a session 60 seconds after its release, and 5 minutes after its end in any case.
     pub const fn until_released() -> Self {
         Self {
             keep: Self::KEEP,
@@ -41,13 +41,14 @@ impl Retention {
         }
     }
 
-    /// Sets how long it is kept once it is released; makes it [`until_released`](Self::until_released).
+    /// Sets for how long a session is kept after its release. Turns
+    /// [`for_duration`](Self::for_duration) into [`until_released`](Self::until_released).
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.released = Some(grace);
         self
     }
 
-    /// Sets the longest that it is kept.
+    /// Sets the longest time that a session is kept after its end.
     pub const fn at_most(mut self, keep: Duration) -> Self {
         self.keep = keep;
         self

@@ -7,16 +7,16 @@ use bytes::BytesMut;
 
 use crate::log::Outcome;
 
-/// What a writer pulls the records of a session from.
+/// A stream of the records of one session, which its writer polls.
 ///
-/// It isn't polled before the session's first record is acknowledged, and it is dropped as soon as
-/// the session ends in another way than by its own word: aborted, timed out, over a limit, fenced.
-/// A panic in it is caught and ends the session.
+/// The source isn't polled before the session's first record is acknowledged. The writer drops it
+/// as soon as the session ends for another reason: an abort, a timeout, a limit, or a new owner on
+/// another server. A panic in the source is caught and ends the session.
 pub trait Source: Send + 'static {
-    /// Writes the next record to the end of `out`, and says what it was.
+    /// Appends the next record to `out`, and returns its kind.
     ///
-    /// `None` is the end of the stream; a session that ends so is complete. Nothing may be written
-    /// to `out` unless a mark is returned. Not polled again after `None` or [`Mark::Terminal`].
+    /// `None` ends the stream and completes the session. Write to `out` only if the call returns a
+    /// mark. The source isn't polled again after `None` or [`Mark::Terminal`].
     fn poll_record(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -24,17 +24,16 @@ pub trait Source: Send + 'static {
     ) -> Poll<Option<Mark>>;
 }
 
-/// What a record was.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// One of many.
+    /// An event without further meaning for the registry.
     Event,
-    /// An event that must be stored before anything comes of it: the source isn't polled again until
-    /// it, and all before it, is acknowledged. The lease runs then, too.
+    /// An event that must be stored before its effects begin. The source isn't polled again until
+    /// this record and all before it are acknowledged and the lease runs.
     Barrier,
-    /// An event after which a person or a client tool is still asked something: the session waits,
-    /// and the silence of its source doesn't count. It must be stored as well before the source is
-    /// polled again.
+    /// A barrier after which a question to a person or a client tool is open. The session has the
+    /// status `waiting`, and [`Limits::idle`](field@super::Limits::idle) doesn't run.
     Waiting,
     /// The terminal event.
     Terminal(Outcome),

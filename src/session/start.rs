@@ -5,31 +5,33 @@ use bytes::Bytes;
 use super::{Inbox, Session};
 use crate::log::{ChatId, Digest, Outcome, Owner, ServiceName, SessionId};
 
-/// What a session is started from. The source of its records comes beside it.
+/// The description of a session to start. Its [`Source`](super::Source) is a separate argument of
+/// [`Sessions::start`](super::Sessions::start).
 #[non_exhaustive]
 pub struct SessionSpec {
-    /// Its id.
+    /// The id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The owner, if it has one.
     pub owner: Option<Owner>,
-    /// Which conversation it belongs to.
+    /// The conversation that it belongs to.
     pub chat: Option<ChatId>,
-    /// What starts it.
+    /// The name under which a [`RecoveryHandler`](super::RecoveryHandler) for it is registered.
     pub service: ServiceName,
-    /// Stored for whoever starts it again.
+    /// The request, stored for the recovery handler.
     pub request: Bytes,
-    /// Two starts with the same id, owner and digest are one.
+    /// The digest of the request. Two starts with equal id, owner and digest are one.
     pub digest: Digest,
-    /// The first record. The source isn't polled before it is acknowledged.
+    /// The first record. The source isn't polled before the store has acknowledged it.
     pub first: Bytes,
-    /// Where the source finds what is answered to it, if it asks.
+    /// The inbox from which the source receives answers, if it asks anything.
     pub inbox: Option<Inbox>,
-    /// Called once the seal is acknowledged to this server; not at all if another one seals.
+    /// A hook that runs once the seal is acknowledged to this server. It doesn't run if another
+    /// server seals.
     pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
 
 impl SessionSpec {
-    /// A start without owner and chat.
+    /// Creates a description without owner, chat and stored request.
     pub fn new(id: SessionId, service: ServiceName, digest: Digest, first: Bytes) -> Self {
         Self {
             id,
@@ -56,20 +58,20 @@ impl SessionSpec {
         self
     }
 
-    /// Sets what is stored for whoever starts it again.
+    /// Sets the request that is stored for the recovery handler.
     pub fn request(mut self, request: Bytes) -> Self {
         self.request = request;
         self
     }
 
-    /// Sets where the source finds what is answered to it.
+    /// Sets the inbox from which the source receives answers.
     pub fn inbox(mut self, inbox: Inbox) -> Self {
         self.inbox = Some(inbox);
         self
     }
 
-    /// Sets what is called once the seal is acknowledged. It is called on the writer's task: it
-    /// must not block.
+    /// Sets a hook that runs once the seal is acknowledged. It runs on the writer's task and must
+    /// not block.
     pub fn on_sealed(mut self, hook: impl FnOnce(Outcome) + Send + 'static) -> Self {
         self.on_sealed = Some(Box::new(hook));
         self
@@ -87,11 +89,11 @@ impl fmt::Debug for SessionSpec {
     }
 }
 
-/// What came of a start.
+/// The result of a start.
 #[derive(Debug)]
 pub struct Started {
-    /// The session.
+    /// A handle on the session.
     pub session: Session,
-    /// Whether it is new; if not, it was there with the same owner and request.
+    /// True if the start created the session; false if it existed with the same owner and digest.
     pub created: bool,
 }

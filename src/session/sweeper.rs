@@ -1,5 +1,5 @@
-//! The one task that a registry keeps: renews leases, looks for orphans, holds what is read,
-//! deletes what was released, and has the store sweep what expired.
+//! The one background task of a registry. It renews leases, recovers orphans, holds sessions that
+//! are read, deletes released ones, and lets the store sweep expired ones.
 
 use std::{
     collections::HashSet,
@@ -22,51 +22,52 @@ use crate::{
     store::{DeleteMode, LeaseChange, Listed, StoreError},
 };
 
-/// The longest pause between two sweeps.
+/// The longest pause between two rounds.
 const TICK: Duration = Duration::from_secs(1);
-/// How much one sweep takes of orphans, and of what expired.
+/// The most orphans that one round claims.
 const ORPHANS: usize = 64;
-/// So many orphans that nothing comes of are passed over, to see those behind them.
-const PASSED: usize = 1024;
+/// The most unclaimable orphans that one round skips, to see those behind them.
+const MAX_SKIPPED: usize = 1024;
+/// The most expired sessions that one round deletes.
 const EXPIRED: usize = 1024;
-/// How many calls of the store that go with one session each are made at once.
-const AT_ONCE: usize = 32;
-/// For how long a session that is read is held at a time.
+/// The most calls of the store that run at once where each session needs one.
+const CONCURRENT_CALLS: usize = 32;
+/// The time for which a session that is read is held at once.
 const HOLD: Duration = Duration::from_secs(30);
-/// When a release is tried again that another server's readers stand against, or the store.
-const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// The pause before a deletion is retried that the store refused, or that another server's readers
+/// prevent.
+const RELEASE_RETRY: Duration = Duration::from_secs(1);
 
-/// Sweeps until the registry is gone.
+/// Sweeps until the registry is dropped.
 ///
-/// Loops side by side, so that what takes long in one keeps no lease from being renewed, and no
-/// orphan from being found.
+/// The loops run concurrently, so that a slow call in one delays no renewal and no recovery.
 pub(super) async fn sweep(registry: Weak<Registry>, due: Arc<Notify>) {
     let _sweeping = SweeperGuard(registry.clone());
     tokio::join!(
-        renewals(&registry),
-        findings(&registry),
-        holds(&registry),
-        releases(&registry, &due),
+        renew_leases(&registry),
+        recover_orphans(&registry),
+        extend_holds(&registry),
+        delete_released(&registry, &due),
     );
 }
 
-/// Tells the registry when the sweeper ends, even by a panic of the store's.
+/// Marks the sweeper as ended when it is dropped, also by a panic of the store.
 struct SweeperGuard(Weak<Registry>);
 
 impl Drop for SweeperGuard {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.swept();
+            shared.sweeper_ended();
         }
     }
 }
 
-async fn renewals(registry: &Weak<Registry>) {
+async fn renew_leases(registry: &Weak<Registry>) {
     while let Some(shared) = registry.upgrade() {
         let lease = shared.options.lease;
         let renewed = tokio::time::timeout(lease / 3, renew(&shared)).await;
         drop(shared);
-        // A lease that the store did not renew runs on: there is time for some more tries.
+        // A lease that the store did not renew still runs: there is time for some more attempts.
         let pause = if renewed.unwrap_or(false) {
             lease / 4
         } else {
@@ -76,14 +77,14 @@ async fn renewals(registry: &Weak<Registry>) {
     }
 }
 
-async fn findings(registry: &Weak<Registry>) {
-    let mut listed = HashSet::new();
-    let mut passed = 0;
+async fn recover_orphans(registry: &Weak<Registry>) {
+    let mut seen_before = HashSet::new();
+    let mut skipped = 0;
     while let Some(shared) = registry.upgrade() {
         let lease = shared.options.lease;
-        let found = orphans(&shared, &mut listed, &mut passed);
+        let found = claim_orphans(&shared, &mut seen_before, &mut skipped);
         if tokio::time::timeout(lease / 3, found).await.is_err() {
-            shared.reach.lost();
+            shared.store_health.record_unreachable();
         }
         let _ = tokio::time::timeout(lease / 3, shared.store.sweep(EXPIRED)).await;
         drop(shared);
@@ -91,7 +92,7 @@ async fn findings(registry: &Weak<Registry>) {
     }
 }
 
-async fn holds(registry: &Weak<Registry>) {
+async fn extend_holds(registry: &Weak<Registry>) {
     let mut held: Option<Instant> = None;
     while let Some(shared) = registry.upgrade() {
         if held.is_none_or(|held| held.elapsed() >= HOLD / 3) {
@@ -103,7 +104,7 @@ async fn holds(registry: &Weak<Registry>) {
     }
 }
 
-async fn releases(registry: &Weak<Registry>, due: &Notify) {
+async fn delete_released(registry: &Weak<Registry>, due: &Notify) {
     while let Some(shared) = registry.upgrade() {
         release(&shared).await;
         let look = Instant::now() + TICK;
@@ -113,26 +114,26 @@ async fn releases(registry: &Weak<Registry>, due: &Notify) {
     }
 }
 
-/// Deletes what was released and nobody came back to.
+/// Deletes the released sessions that are due.
 async fn release(shared: &Arc<Registry>) {
-    side_by_side(shared.released(), |id| {
+    run_concurrently(shared.take_released(), |id| {
         let shared = shared.clone();
         async move {
             let deleted = shared
                 .store
                 .delete(&id, DeleteMode::Released(shared.holder));
             let deleted = within(shared.options.lease / 3, deleted).await;
-            let again = match deleted {
+            let retry_at = match deleted {
                 Ok(()) | Err(StoreError::NotFound | StoreError::Gone(_)) => None,
-                Err(_) => Some(Instant::now() + TRY_AGAIN),
+                Err(_) => Some(Instant::now() + RELEASE_RETRY),
             };
-            shared.release_done(&id, again);
+            shared.release_done(&id, retry_at);
         }
     })
     .await;
 }
 
-/// Renews what has used up a third of its lease. Says whether the store answered for all.
+/// Renews the leases of which a third is used up. Returns true if the store answered for all.
 async fn renew(shared: &Arc<Registry>) -> bool {
     let _turn = shared.renewing.write().await;
     let lease = shared.options.lease;
@@ -159,43 +160,51 @@ async fn renew(shared: &Arc<Registry>) -> bool {
                     entry.command(WriterCommand::Abort(abort));
                 }
             }
-            // Unless the session was claimed here anew meanwhile.
+            // Unless this server has claimed the session again meanwhile.
             Err(StoreError::Fenced) if entry.owned().is_some_and(|it| it.epoch == *epoch) => {
                 entry.command(WriterCommand::Fenced);
             }
             Err(error) if error.is_unavailable() => answered = false,
-            // The writer's next append says what happened.
+            // The writer's next append gets the same error.
             Err(_) => {}
         }
     }
     answered
 }
 
-/// Claims what nobody works on. Of the orphans that there were the last time, `passed` may be passed
-/// over: this server can't read them, has no room for them, or is at it.
-async fn orphans(shared: &Arc<Registry>, listed: &mut HashSet<SessionId>, passed: &mut usize) {
-    let orphans = match shared.store.orphans(ORPHANS + *passed).await {
+/// Claims orphans. Skips up to `skipped` of those that the last round has seen: this server can't
+/// read them, has no room for them, or is about to claim them.
+async fn claim_orphans(
+    shared: &Arc<Registry>,
+    seen_before: &mut HashSet<SessionId>,
+    skipped: &mut usize,
+) {
+    let orphans = match shared.store.orphans(ORPHANS + *skipped).await {
         Ok(orphans) => orphans,
-        Err(error) if error.is_unavailable() => return shared.reach.lost(),
+        Err(error) if error.is_unavailable() => return shared.store_health.record_unreachable(),
         Err(_) => return,
     };
-    shared.reach.reached(shared.options.lease);
+    shared.store_health.record_reachable(shared.options.lease);
     let is_foreign = |orphan: &&Listed| orphan.state.info.format != shared.format.number();
-    let nothing_comes = |orphan: &&Listed| is_foreign(orphan) || listed.contains(&orphan.id);
-    *passed = orphans.iter().filter(nothing_comes).count().min(PASSED);
-    *listed = orphans.iter().map(|orphan| orphan.id.clone()).collect();
+    let is_unclaimable = |orphan: &&Listed| is_foreign(orphan) || seen_before.contains(&orphan.id);
+    *skipped = orphans
+        .iter()
+        .filter(is_unclaimable)
+        .count()
+        .min(MAX_SKIPPED);
+    *seen_before = orphans.iter().map(|orphan| orphan.id.clone()).collect();
     if shared.is_closing() {
         return;
     }
     for orphan in orphans {
-        // Our own writer is alive: the next renewal brings its lease back, if nobody was faster.
-        let ours = shared
+        // A session with a writer here is no orphan: the next renewal restores its lease.
+        let is_owned = shared
             .entry(&orphan.id)
             .is_some_and(|entry| entry.owned().is_some());
-        if !ours && !is_foreign(&&orphan) && shared.may_claim(orphan.state.lease) {
+        if !is_owned && !is_foreign(&&orphan) && shared.may_claim(orphan.state.lease) {
             let shared = shared.clone();
-            if shared.can_carry_on(&orphan.state) {
-                take_up(shared, orphan);
+            if shared.can_recover(&orphan.state) {
+                recover_orphan(shared, orphan);
             } else {
                 tokio::spawn(async move {
                     recovery::seal(&shared, &orphan.id, orphan.state).await;
@@ -205,8 +214,8 @@ async fn orphans(shared: &Arc<Registry>, listed: &mut HashSet<SessionId>, passed
     }
 }
 
-/// Follows an orphan, unless somebody does here; who follows it takes it over.
-fn take_up(shared: Arc<Registry>, orphan: Listed) {
+/// Follows an orphan, unless this server does already. The follower takes it over.
+fn recover_orphan(shared: Arc<Registry>, orphan: Listed) {
     let (client, new) = shared.enter_or_insert(&orphan.id);
     if new {
         let feeding = FeedGuard {
@@ -218,29 +227,30 @@ fn take_up(shared: Arc<Registry>, orphan: Listed) {
     }
 }
 
+/// Holds the sessions that have clients here, so that no other server deletes them.
 async fn hold(shared: &Arc<Registry>) {
     let read = shared.entries().into_iter().filter(|entry| {
         let needed = shared.options.retention.released.is_some() || entry.owned().is_none();
         entry.clients() > 0 && needed
     });
-    side_by_side(read, |entry| {
+    run_concurrently(read, |entry| {
         let shared = shared.clone();
         async move {
-            // A session that is gone all the same fails its readers by itself.
+            // If the session is gone nevertheless, its readers fail.
             let _ = shared.store.hold(&entry.id, shared.holder, HOLD).await;
         }
     })
     .await;
 }
 
-/// Does this for each, so many at once.
-async fn side_by_side<T, F>(each: impl IntoIterator<Item = T>, work: impl Fn(T) -> F)
+/// Runs `work` for each item, at most [`CONCURRENT_CALLS`] at once.
+async fn run_concurrently<T, F>(each: impl IntoIterator<Item = T>, work: impl Fn(T) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut at_work = JoinSet::new();
     for one in each {
-        if at_work.len() >= AT_ONCE {
+        if at_work.len() >= CONCURRENT_CALLS {
             at_work.join_next().await;
         }
         at_work.spawn(work(one));

@@ -4,40 +4,42 @@ use bytes::Bytes;
 
 use super::SessionState;
 
-/// What somebody answered to a session's owner, from any server.
+/// An answer to a question of a session's owner, stored by any server.
 ///
-/// To the store both are opaque: who asks makes the names, and knows what the bytes mean.
+/// Name and content are opaque to the store. The owner chooses the name of a question and reads the
+/// content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredAnswer {
-    /// What it answers: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME) bytes.
+    /// The name of the question: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME)
+    /// bytes.
     pub name: Arc<str>,
-    /// The content; `None` if the owner [closed](Self::closed) the question instead.
+    /// The content; `None` if the owner [closed](Self::closed) the question.
     pub content: Option<Bytes>,
 }
 
-/// What came of an answer.
+/// The result of [`Store::answer`](super::Store::answer).
 #[derive(Debug, Clone)]
 pub enum AnswerOutcome {
-    /// It is stored for the session's owner, which stands so.
+    /// The answer is stored; this is the session's state after it.
     Stored(SessionState),
-    /// Another answer came first under this name, and stays; or the owner has
-    /// [closed](StoredAnswer::closed) it.
+    /// Another answer was stored first under this name and remains, or the owner has
+    /// [closed](StoredAnswer::closed) the question.
     Taken,
 }
 
 impl StoredAnswer {
-    /// The most bytes of a name.
+    /// The largest number of bytes of a name.
     pub const MAX_NAME: usize = 128;
-    /// The most answers that a session holds.
+    /// The largest number of answers that a session holds.
     pub const MAX_COUNT: usize = 256;
-    /// The most bytes of all answers of a session, names and contents together.
+    /// The largest number of bytes of all answers of a session, names and contents together.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    /// Creates an answer.
+    /// Creates an answer under this name.
     ///
     /// # Panics
     ///
-    /// If `content` is empty.
+    /// Panics if `content` is empty.
     pub fn new(name: impl Into<Arc<str>>, content: impl Into<Bytes>) -> Self {
         let content = content.into();
         assert!(!content.is_empty(), "an answer has a content");
@@ -47,8 +49,8 @@ impl StoredAnswer {
         }
     }
 
-    /// Creates the entry that stands where an answer would: the owner takes none under this name any
-    /// more.
+    /// Creates the entry by which an owner closes a question. A later answer under this name gets
+    /// [`AnswerOutcome::Taken`].
     pub fn closed(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -56,7 +58,7 @@ impl StoredAnswer {
         }
     }
 
-    /// Reads the content that a store kept as [`encoded`](Self::encoded) bytes.
+    /// Creates the answer from the name and the [`encoded`](Self::encoded) content that a store kept.
     pub fn decode(name: impl Into<Arc<str>>, encoded: impl Into<Bytes>) -> Self {
         Self {
             name: name.into(),
@@ -69,12 +71,13 @@ impl StoredAnswer {
         self.content.as_deref().unwrap_or_default()
     }
 
-    /// What it counts of [`MAX_BYTES`](Self::MAX_BYTES).
+    /// Returns the bytes that the answer counts towards [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn bytes(&self) -> usize {
         self.name.len() + self.encoded().len()
     }
 
-    /// Whether a session takes it that holds so many answers, of so many bytes together.
+    /// Returns true if a session with `count` answers of `bytes` bytes together has room for this
+    /// one.
     pub fn fits(&self, count: usize, bytes: usize) -> bool {
         self.name.len() <= Self::MAX_NAME
             && count < Self::MAX_COUNT
@@ -89,9 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_takes_what_is_equal_and_refuses_one_more() {
-        let of =
-            |name: usize, content: usize| StoredAnswer::new("n".repeat(name), vec![0; content]);
+    fn each_limit_admits_its_own_value_and_refuses_one_more() {
+        let of = |name: usize, content: usize| StoredAnswer {
+            name: "n".repeat(name).into(),
+            content: Some(vec![0; content].into()),
+        };
         assert!(of(StoredAnswer::MAX_NAME, 0).fits(0, 0));
         assert!(!of(StoredAnswer::MAX_NAME + 1, 0).fits(0, 0));
         assert!(of(1, 1).fits(StoredAnswer::MAX_COUNT - 1, 0));

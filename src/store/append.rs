@@ -3,29 +3,30 @@ use std::time::Duration;
 use super::AbortRequest;
 use crate::log::Outcome;
 
-/// How the session stands after an append.
+/// The status of a session after an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterAppend {
-    /// More is to come.
+    /// The session runs, and more records follow.
     Streaming,
-    /// A person or a client tool is asked, and the session goes on when the answer is there.
+    /// The session waits for the answer of a person or of a client tool.
     Waiting,
-    /// The last record of the append is the terminal event; nothing follows it.
+    /// The session ends: the last record of the append is the terminal event, and nothing follows
+    /// it.
     Seal(Seal),
 }
 
 /// The end of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seal {
-    /// How it ended.
+    /// The way in which the session ended.
     pub outcome: Outcome,
-    /// For how long it is kept from now, by the store's clock.
+    /// The retention: how long the session is kept from now on, by the store's clock.
     pub keep: Duration,
 }
 
-/// What an append tells its writer.
+/// The result of [`Store::append`](super::Store::append).
 #[derive(Debug, Clone, Default)]
 pub struct Appended {
-    /// Somebody wants the session stopped.
+    /// The abort request, if one is stored.
     pub abort: Option<AbortRequest>,
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, DeleteMode,
     Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
-    SessionState, Store, StoreError, StoredAnswer, Token, Version,
+    SessionState, Store, StoreError, StoredAnswer, Token,
 };
 use crate::log::{Chunk, Epoch, Position, SessionId};
 
@@ -44,9 +44,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        (**self).append(id, chunk, then)
+        (**self).append(id, chunk, after)
     }
 
     fn read<'a>(

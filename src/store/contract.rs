@@ -3,44 +3,46 @@ use std::{fmt, time::Duration};
 use super::{
     AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
     Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
-    StoreError, StoredAnswer, Token, Version,
+    StoreError, StoredAnswer, Token,
 };
 use crate::{
     BoxFuture,
     log::{Chunk, Epoch, Position, SessionId},
 };
 
-/// Keeps the logs of sessions. The module's documentation has the contract that holds for all
-/// methods; each method has its own rules.
+/// A store for the logs of sessions.
 ///
-/// On an id whose session was deleted or has expired, every method that takes one answers
-/// [`StoreError::Gone`] while the tombstone lasts, and [`StoreError::NotFound`] after that and for
-/// an id that never was.
+/// The [module](super#the-contract) has the rules that hold for all methods, among them what a
+/// dropped future means; each method adds its own.
+///
+/// Every method that takes an id returns [`StoreError::Gone`] for a session that was deleted or has
+/// expired, as long as its tombstone lasts. After that, and for an id that was never used, it returns
+/// [`StoreError::NotFound`].
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// What an acknowledged record survives. Constant.
+    /// Returns the failures that an acknowledged record survives. It is constant.
     fn durability(&self) -> Durability;
 
-    /// Makes a session under an id that nobody has, with an empty log, owned by the caller until
-    /// `new.lease` is over.
+    /// Creates a session with an empty log under an unused id. The caller owns it until `new.lease`
+    /// is over.
     ///
-    /// Under an id that is taken, the answer is [`Created::Exists`] and nothing changes. Repeated
-    /// with the same token, the first answer's epoch comes again, for as long as nobody else has
+    /// If the id is in use, it returns [`Created::Exists`] and changes nothing. Repeated with the
+    /// token of the first call, it returns the epoch of the first call, until another caller has
     /// claimed the session.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Gone`] under a tombstone, [`StoreError::Unavailable`].
+    /// [`StoreError::Gone`] while the id has a tombstone, [`StoreError::Unavailable`].
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
         new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>>;
 
-    /// Takes over a session that is unsealed, whose lease is [over](super::Lease::is_over), and
-    /// that is still at the epoch `seen`: makes a new epoch and counts the attempt.
+    /// Takes over an unsealed session whose lease is [over](super::Lease::is_over) and that is still
+    /// at the epoch `seen`: makes a new epoch and counts the attempt.
     ///
-    /// Repeated with the same token, the same epoch comes again, for as long as nobody else has
-    /// claimed the session and it is not sealed.
+    /// Repeated with the token of the first call, it returns the epoch of the first call, until
+    /// another caller has claimed the session or it is sealed.
     ///
     /// # Errors
     ///
@@ -55,50 +57,58 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>>;
 
-    /// Extends leases, or gives them back: of each session that is still at its epoch. After
-    /// [`LeaseChange::GiveBack`] any server may claim the session at once; a later append by the same
-    /// epoch succeeds while none has, but doesn't take the lease again.
+    /// Extends the leases of sessions, or gives the sessions back, if they are still at their epochs.
     ///
-    /// One answer for each entry, in order: the state, or [`StoreError::Fenced`],
-    /// [`StoreError::Sealed`], [`StoreError::Gone`], [`StoreError::NotFound`],
-    /// [`StoreError::Unavailable`]. A lease that has run out but was not claimed is extended.
+    /// [`LeaseChange::Extend`] sets a new lease from now on, also if the former one had run out. After
+    /// [`LeaseChange::GiveBack`] any server may claim the session at once. A later append by this
+    /// epoch succeeds until the session is claimed, but does not take the lease again.
+    ///
+    /// Returns one result for each entry, in order.
+    ///
+    /// # Errors
+    ///
+    /// For each entry: [`StoreError::Fenced`], [`StoreError::Sealed`], [`StoreError::Gone`],
+    /// [`StoreError::NotFound`], [`StoreError::Unavailable`].
     fn renew<'a>(
         &'a self,
         owned: &'a [(SessionId, Epoch)],
         lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>>;
 
-    /// Adds the chunk's records to the log and says how the session stands after them. Extends the
-    /// lease to its full length. Tells of an abort that is stored.
+    /// Appends the records of a chunk to the log and sets the status of the session. Extends the
+    /// lease to its full length. Returns the abort request, if one is stored.
     ///
-    /// Checked in this order:
+    /// The store checks in this order:
     ///
-    /// 1. gone or never there: [`StoreError::Gone`], [`StoreError::NotFound`];
-    /// 2. a duplicate (the tail is the chunk's last LSN and the record there is by the chunk's
-    ///    epoch): success, and nothing changes;
-    /// 3. [`StoreError::Fenced`] if the session is at another epoch;
-    /// 4. [`StoreError::Sealed`];
-    /// 5. [`StoreError::Rewound`] if the chunk begins beyond the LSN after the tail (the store lost
-    ///    records that it had acknowledged), [`StoreError::Conflict`] if it begins before;
-    /// 6. [`StoreError::TooLarge`] for a chunk that the engine can't take.
+    /// 1. the session is gone or was never there: [`StoreError::Gone`], [`StoreError::NotFound`];
+    /// 2. the append is a duplicate (the tail is the chunk's last LSN, and the record there is by
+    ///    the chunk's epoch): success, and nothing changes;
+    /// 3. the session is at another epoch: [`StoreError::Fenced`];
+    /// 4. the session has ended: [`StoreError::Sealed`];
+    /// 5. the chunk begins after the LSN that follows the tail, because the store lost records that
+    ///    it had acknowledged: [`StoreError::Rewound`]; it begins before that LSN:
+    ///    [`StoreError::Conflict`];
+    /// 6. the chunk is too large for the engine: [`StoreError::TooLarge`].
     ///
     /// # Errors
     ///
-    /// Those, and [`StoreError::Unavailable`].
+    /// The errors of the list, and [`StoreError::Unavailable`].
     fn append<'a>(
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>>;
 
-    /// The records after a position, as many as fit into `max_bytes` but at least one if there is
-    /// any, with the state from the same snapshot. Never past the stable tail.
+    /// Reads the records after a position, and the state from the same snapshot.
+    ///
+    /// A page has as many records as fit into `max_bytes`, but at least one if there is any. No record
+    /// lies past the stable tail.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Rewound`] if the position's record is absent, or carries a tag and is by
-    /// another epoch; [`StoreError::Corrupt`] if the first record after it can't be read;
+    /// [`StoreError::Rewound`] if the position's record is absent, or the position has a tag and its
+    /// record is by another epoch; [`StoreError::Corrupt`] if the first record after it can't be read;
     /// [`StoreError::Unsupported`], [`StoreError::Unavailable`].
     fn read<'a>(
         &'a self,
@@ -107,12 +117,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<RecordPage, StoreError>>;
 
-    /// Waits until the session has moved on from `seen`: a longer tail, a seal, an abort, an answer,
-    /// another epoch, waiting or no longer so, or deletion (which answers [`StoreError::Gone`]).
+    /// Waits until the session has changed since `seen`, and returns its state. Changes are a longer
+    /// tail, a seal, an abort, an answer, another epoch, a change between streaming and waiting, and
+    /// deletion, which returns [`StoreError::Gone`].
     ///
-    /// Level-triggered: subscribe, re-read, then sleep. May return without a change. Returns after
-    /// `within` or 2 seconds at the latest, whichever is shorter, and at once if the engine's
-    /// subscription drops. Rests on a push from the engine, not on a poll.
+    /// The wait is level-triggered: subscribe, read again, then sleep. It may return without a
+    /// change. It returns after `within` or 2 seconds, whichever is shorter, and at once if the
+    /// engine's subscription drops. It relies on a push from the engine, not on polling.
     ///
     /// # Errors
     ///
@@ -124,8 +135,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>>;
 
-    /// Stores that somebody wants the session stopped; its owner, or whoever claims it, seals it as
-    /// aborted. The first abort's reason stays. On a sealed session nothing changes.
+    /// Stores a request to stop the session. The owner, or a later claimant, seals the session as
+    /// aborted.
+    ///
+    /// The reason of the first request remains. A sealed session does not change.
     ///
     /// # Errors
     ///
@@ -136,29 +149,31 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         abort: AbortRequest,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>>;
 
-    /// Leaves an answer where the session's owner, or whoever claims it, finds it with
-    /// [`answers`](Self::answers). Whoever [waits](Self::changed) is woken, the owner too. The lease
-    /// doesn't matter.
+    /// Stores an answer, which the owner or a later claimant reads with [`answers`](Self::answers).
     ///
-    /// Checked in this order:
+    /// It wakes every [wait](Self::changed), also that of the owner. It does not depend on the lease.
     ///
-    /// 1. gone or never there: [`StoreError::Gone`], [`StoreError::NotFound`];
-    /// 2. an answer under this name is there: [`AnswerOutcome::Stored`] if it has the same content, for
-    ///    then this is a repetition, else [`AnswerOutcome::Taken`]; nothing changes;
-    /// 3. [`StoreError::Sealed`];
-    /// 4. [`StoreError::Full`] if it doesn't [fit](StoredAnswer::fits).
+    /// The store checks in this order:
+    ///
+    /// 1. the session is gone or was never there: [`StoreError::Gone`], [`StoreError::NotFound`];
+    /// 2. an answer with this name is stored: [`AnswerOutcome::Stored`] if its content is equal, which
+    ///    makes this call a repetition, else [`AnswerOutcome::Taken`]; nothing changes;
+    /// 3. the session has ended: [`StoreError::Sealed`];
+    /// 4. the answer does not [fit](StoredAnswer::fits): [`StoreError::Full`].
     ///
     /// # Errors
     ///
-    /// Those, and [`StoreError::Unavailable`].
+    /// The errors of the list, and [`StoreError::Unavailable`].
     fn answer<'a>(
         &'a self,
         id: &'a SessionId,
         answer: StoredAnswer,
     ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>>;
 
-    /// The session's answers but for the first `after` ones, in the order in which they were stored.
-    /// [`SessionState::answers`] says how many there are. They go with the seal: then there are none.
+    /// Returns the answers of the session without the first `after`, in the order in which they were
+    /// stored.
+    ///
+    /// [`SessionState::answers`] is their number. The seal discards them.
     ///
     /// # Errors
     ///
@@ -169,8 +184,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         after: usize,
     ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>>;
 
-    /// Keeps a session for at least `keep` from now: a server with readers holds. Only ever
-    /// lengthens the retention. A hold of a session that isn't sealed yet counts at its seal.
+    /// Keeps a session for at least `keep` from now on. A server with readers holds the session.
+    ///
+    /// A hold never shortens the retention. A hold of an unsealed session takes effect at its seal.
     ///
     /// # Errors
     ///
@@ -182,8 +198,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Forgets the session but for its tombstone. Safe to repeat: a session that is gone already is
-    /// a success.
+    /// Deletes the session and leaves its tombstone. A session that is already gone is a success.
     ///
     /// # Errors
     ///
@@ -195,21 +210,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Sessions that match, newest first. May lag behind the writes.
+    /// Lists the sessions that match a filter, newest first. It may lag behind the writes.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>>;
 
-    /// Up to `limit` unsealed sessions whose lease is over. May lag: [`claim`](Self::claim) decides.
+    /// Lists up to `limit` unsealed sessions whose lease is over. It may lag behind the writes;
+    /// [`claim`](Self::claim) decides.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>>;
 
-    /// Removes up to `limit` sessions and tombstones that have expired, and says how many went.
+    /// Removes up to `limit` sessions and tombstones that have expired, and returns their number.
     ///
     /// # Errors
     ///
@@ -217,13 +233,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>>;
 }
 
-/// What follows from the methods of every [`Store`].
+/// Further methods of every [`Store`], built on those of the trait.
 pub trait StoreExt: Store {
-    /// Where the session stands now.
+    /// Returns the present state of a session.
     ///
     /// # Errors
     ///
-    /// As [`Store::changed`].
+    /// The errors of [`Store::changed`].
     fn state<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         self.changed(id, Seen::Nothing, Duration::ZERO)
     }

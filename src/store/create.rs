@@ -5,32 +5,33 @@ use bytes::Bytes;
 use super::{SessionMeta, SessionState};
 use crate::log::Epoch;
 
-/// What a session is created from.
+/// The data from which [`Store::create`](super::Store::create) makes a session.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// What stays the same for the session's whole machine.
+    /// The part of the session that never changes.
     pub info: Arc<SessionMeta>,
-    /// What can start the session again: given to whoever claims it.
+    /// The request that can start the session again. A claimant gets it in [`Claimed`].
     pub request: Bytes,
-    /// Makes the call repeatable.
+    /// The token by which the store recognises a repetition of the call.
     pub token: Token,
-    /// For how long the creator owns it.
+    /// The length of the creator's lease.
     pub lease: Duration,
-    /// For how long its tombstone stands once it is gone.
+    /// The time for which the tombstone is kept once the session is deleted or has expired.
     pub tombstone: Duration,
 }
 
-/// Tells a repeated `create` or `claim` from another caller's. Make a new one for each intent, and
-/// keep it while retrying.
+/// A token that tells a repeated `create` or `claim` from that of another caller.
+///
+/// Make a new token for each operation, and keep it for its retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(pub u128);
 
 impl Token {
-    /// A new one, with 128 random bits.
+    /// Creates a token of 128 random bits.
     ///
     /// # Panics
     ///
-    /// If the operating system has no randomness to give.
+    /// Panics if the operating system has no source of randomness.
     pub fn random() -> Self {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).expect("the operating system gives randomness");
@@ -38,21 +39,21 @@ impl Token {
     }
 }
 
-/// What came of a `create`.
+/// The result of [`Store::create`](super::Store::create).
 #[derive(Debug, Clone)]
 pub enum Created {
     /// The caller owns a new session at this epoch.
     Created(Epoch),
-    /// The id is taken by this session.
+    /// Another session has this id; this is its state.
     Exists(SessionState),
 }
 
-/// What a claimant gets.
+/// The result of [`Store::claim`](super::Store::claim).
 #[derive(Debug, Clone)]
 pub struct Claimed {
-    /// The new epoch, which is the caller's.
+    /// The new epoch, owned by the caller.
     pub epoch: Epoch,
-    /// The state after the claim; `attempts` counts it.
+    /// The state after the claim. Its `attempts` include this claim.
     pub state: SessionState,
     /// The request that the session was created with.
     pub request: Bytes,

@@ -3,40 +3,42 @@ use std::num::NonZeroUsize;
 use super::SessionState;
 use crate::log::{ChatId, Owner, SessionId};
 
-/// Which sessions to list.
+/// A selection of sessions for [`Store::list`](super::Store::list). All conditions must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only this owner's.
+    /// Selects the sessions of this owner; `None` selects those of all owners.
     pub owner: Option<Owner>,
-    /// Only this conversation's.
+    /// Selects the sessions of this conversation; `None` selects those of all.
     pub chat: Option<ChatId>,
-    /// Only those that stand so.
+    /// Selects the sessions with this status; `None` selects those with any.
     pub status: Option<StatusFilter>,
-    /// After the page that gave this in [`Listing::next`]. Clients send it, so it can be anything:
-    /// where the store can't read it, the page is empty and the last one.
+    /// The [`Listing::next`] of the page before; `None` for the first page.
+    ///
+    /// Clients send it, so it may hold any text. If the store can't read it, the page is empty and
+    /// the last one.
     pub after: Option<String>,
-    /// The most sessions of a page; `None` for the store's own page size.
+    /// The largest number of sessions in a page; `None` leaves the number to the store.
     pub limit: Option<NonZeroUsize>,
 }
 
-/// Which statuses to list.
+/// A status to select sessions by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusFilter {
-    /// Streaming.
+    /// Sessions that are running.
     Streaming,
-    /// Waiting.
+    /// Sessions that wait for an answer.
     Waiting,
-    /// Ended as complete.
+    /// Sessions that are complete.
     Complete,
-    /// Ended as aborted.
+    /// Sessions that were aborted.
     Aborted,
-    /// Ended by an error.
+    /// Sessions that ended with an error of any code.
     Error,
 }
 
 impl StatusFilter {
-    /// The filter with this word, as on the wire.
+    /// Returns the filter with this word on the wire, or `None` if there is no such word.
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word {
             "streaming" => Self::Streaming,
@@ -48,7 +50,7 @@ impl StatusFilter {
         })
     }
 
-    /// The word, as on the wire.
+    /// Returns the word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Streaming => "streaming",
@@ -63,9 +65,9 @@ impl StatusFilter {
 /// A session in a list.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Its id.
+    /// The id of the session.
     pub id: SessionId,
-    /// Where it stands, or stood a moment ago.
+    /// The state of the session, which may lag behind the writes.
     pub state: SessionState,
 }
 
@@ -74,7 +76,9 @@ pub struct Listed {
 pub struct Listing {
     /// The sessions, newest first.
     pub sessions: Vec<Listed>,
-    /// What to ask the next page with; `None` on the last one. Opaque: each store makes its own,
-    /// of at most 512 bytes of visible ASCII, so that it can stand in a query.
+    /// The value of [`Filter::after`] for the next page; `None` on the last page.
+    ///
+    /// It is opaque. Each store makes its own, of at most 512 bytes of visible ASCII, so that it
+    /// fits into a query.
     pub next: Option<String>,
 }

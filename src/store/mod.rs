@@ -1,28 +1,98 @@
-//! Where logs live: the [`Store`] trait and its contract.
+//! Stores for logs: the [`Store`] trait, its contract, and a store in memory.
 //!
-//! A store keeps, for each session, what it is ([`SessionMeta`]), where it stands ([`SessionState`]) and its
-//! records. It is the only judge of who may write: an append carries its [`Epoch`], and the store
-//! compares it inside its own atomic write.
+//! A store keeps for each session its [`SessionMeta`], which never changes, its [`SessionState`] and
+//! its records. Only the store decides which server may write: an append carries its
+//! [`Epoch`](crate::log::Epoch), and the store compares it inside its own atomic write.
 //!
-//! # The contract
+//! # Using a store
+//!
+//! An application opens a store and hands it to [`Sessions`](crate::session::Sessions), which makes
+//! all calls:
+//!
+//! | store | crate | an acknowledged record survives |
+//! |---|---|---|
+//! | [`Memory`] | this one | nothing: it ends with the process |
+//! | `Disk` | `unbroken-disk` | the end of the process, a power cut |
+//! | `Redis` | `unbroken-redis` | as much as the server is configured for |
+//! | `Postgres` | `unbroken-postgres` | as much as the server is configured for |
+//!
+//! Tools and tests call the methods of [`Store`] and [`StoreExt`] themselves:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), unbroken::store::StoreError> {
+//! use std::{sync::Arc, time::Duration};
+//!
+//! use unbroken::{
+//!     log::{ChunkBuilder, Digest, Lsn, Outcome, Position, SessionId},
+//!     store::{AfterAppend, Created, Memory, NewSession, Seal, SessionMeta, Store, Token},
+//! };
+//!
+//! let store = Memory::new();
+//! let id = SessionId::random();
+//! let new = NewSession {
+//!     info: Arc::new(SessionMeta {
+//!         owner: None,
+//!         chat: None,
+//!         service: "my-service".into(),
+//!         digest: Digest([0; 32]),
+//!         format: SessionMeta::LATEST_FORMAT,
+//!     }),
+//!     request: "the request".into(),
+//!     token: Token::random(),
+//!     lease: Duration::from_secs(15),
+//!     tombstone: Duration::from_secs(24 * 60 * 60),
+//! };
+//! let Created::Created(epoch) = store.create(&id, new).await? else {
+//!     panic!("the id is in use");
+//! };
+//!
+//! let mut records = ChunkBuilder::new();
+//! records.push(b"the only record");
+//! let chunk = records.take(Lsn::new(1), epoch).expect("it is not empty");
+//! let seal = Seal { outcome: Outcome::Complete, keep: Duration::from_secs(60) };
+//! store.append(&id, chunk, AfterAppend::Seal(seal)).await?;
+//!
+//! let page = store.read(&id, Position::START, 64 << 10).await?;
+//! assert_eq!(page.chunks[0].records().next().unwrap().bytes, b"the only record");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Implementing a store
+//!
+//! A store implements the methods of [`Store`] by the contract below.
+//!
+//! * A store that keeps the state of each session in the process builds on [`machine`], which decides
+//!   by the rules of the contract, and on [`table`], which finds sessions and wakes waiting tasks.
+//! * A store over a database keeps the fields of [`SessionState`] in its own form, and makes the checks
+//!   in its transactions.
+//! * The crate `unbroken-conformance` has the suite that states the contract case by case, for every
+//!   store to run.
+//! * A wrapper around another store should deny `clippy::missing_trait_methods`, so that no method
+//!   bypasses it.
+//!
+//! The data types that cross the trait ([`NewSession`], [`SessionMeta`], [`SessionState`],
+//! [`RecordPage`], [`Appended`], [`Claimed`], [`Created`], [`Seal`], [`AbortRequest`], [`AfterAppend`],
+//! [`AnswerOutcome`], [`DeleteMode`], [`Filter`], [`Lease`], [`LeaseChange`], [`Listed`], [`Listing`], [`Seen`],
+//! [`StoredAnswer`], [`Tombstone`]) are exhaustive on purpose, with public fields and without `#[non_exhaustive]`: a
+//! store has to keep, fill in or distinguish each field and variant. A new one is a breaking change,
+//! so that a store that would lose it does not compile.
+//!
+//! ## The contract
 //!
 //! * **Dropped futures.** A future that is dropped before it is done means "maybe applied", and so
-//!   does [`StoreError::Unavailable`] with `maybe_applied`. Every write can be repeated: `create`
-//!   and `claim` carry a [`Token`], an append is known by its epoch and LSN, the rest is idempotent.
-//!   A repetition that changes nothing doesn't extend the lease either: a caller counts its lease
-//!   from before its first attempt.
-//! * **Atomic, linearizable.** Each write happens wholly or not at all, and all writes to one
-//!   session have one order that every later read agrees with.
-//! * **The store's clock.** Only durations cross the trait. Leases, retention and tombstones run by
-//!   the store's own clock, so servers need not agree on the time.
-//! * **Stable tails.** What a read shows is as stable as the store's [`Durability`] says.
-//! * **Expiry is exact.** A sealed session whose retention is over answers as deleted, whether or
-//!   not [`Store::sweep`] has come by; a tombstone that ran out answers [`StoreError::NotFound`].
-//!
-//! The feature `testing` has the suite that states this contract case by case; other people's
-//! stores can run it too.
-//!
-//! [`Epoch`]: crate::log::Epoch
+//!   does [`StoreError::Unavailable`] with `maybe_applied`. Every write can be repeated: `create` and
+//!   `claim` carry a [`Token`], an append is recognised by its epoch and LSN, and all other writes are
+//!   idempotent. A repetition that changes nothing does not extend the lease either, so a caller counts
+//!   its lease from before its first attempt.
+//! * **Atomic and linearizable.** Each write happens wholly or not at all. All writes to one session
+//!   have one order, and every later read agrees with it.
+//! * **The store's clock.** Only durations cross the trait. Leases, retention and tombstones run by the
+//!   store's own clock, so servers need not agree on the time.
+//! * **Stable tails.** A read shows only records that are as stable as the store's [`Durability`].
+//! * **Exact expiry.** A sealed session whose retention is over counts as deleted, even before
+//!   [`Store::sweep`] removes it. An id whose tombstone is over gets [`StoreError::NotFound`].
 
 mod answer;
 mod append;

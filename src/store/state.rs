@@ -2,58 +2,60 @@ use std::{sync::Arc, time::Duration};
 
 use crate::log::{ChatId, Chunk, Digest, Epoch, Lsn, Owner, ServiceName, Status};
 
-/// What an acknowledged record survives.
+/// The failures that an acknowledged record survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing beyond the process that holds it.
+    /// None: records end with the process that holds them.
     Process,
-    /// The end of the process, and a power cut of its host.
+    /// The end of the process, and a power cut of the host.
     Host,
     /// The loss of the host.
     Replicated,
 }
 
-/// What stays the same for a session's whole machine.
+/// The part of a session that never changes after its creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionMeta {
-    /// Whose it is, where the access policy has owners.
+    /// The owner; `None` if the access policy names none.
     pub owner: Option<Owner>,
-    /// Which conversation it belongs to.
+    /// The conversation that the session belongs to, if any.
     pub chat: Option<ChatId>,
-    /// What started it, and can start it again.
+    /// The name of the layer that started the session and can start it again.
     pub service: ServiceName,
-    /// Of the request that started it.
+    /// The digest of the request that started the session.
     pub digest: Digest,
-    /// How its records are written. An older library answers `Unsupported` to one it doesn't know.
+    /// The format of the records. A library that does not know it returns
+    /// [`StoreError::Unsupported`](super::StoreError::Unsupported).
     pub format: u16,
 }
 
 impl SessionMeta {
-    /// The newest format that this library knows; it reads and claims no session of a newer one.
+    /// The latest format that this library knows. It reads and claims no session of a later one.
     pub const LATEST_FORMAT: u16 = 1;
 }
 
-/// Where a session stands.
+/// The state of a session at one moment.
 #[derive(Debug, Clone)]
 pub struct SessionState {
-    /// What it is.
+    /// The part of the session that never changes.
     pub info: Arc<SessionMeta>,
-    /// How long ago it was created, by the store's clock.
+    /// The time since the session's creation, by the store's clock.
     pub age: Duration,
-    /// Who owns it, or did last.
+    /// The epoch of the owner, or of the last owner.
     pub epoch: Epoch,
-    /// How many times it was claimed.
+    /// The number of claims so far.
     pub attempts: u32,
-    /// The last LSN; if the status is an outcome, that of the terminal event.
+    /// The last LSN. Of a session that has ended, the LSN of the terminal event.
     pub tail: Lsn,
-    /// As clients see it.
+    /// The status, as clients see it.
     pub status: Status,
-    /// Somebody wants it stopped.
+    /// The abort request, if one is stored.
     pub abort: Option<AbortRequest>,
-    /// For how long its owner may write without renewing.
+    /// The lease of the owner.
     pub lease: Lease,
-    /// How many [answers](super::Store::answer) its owner can read; none once it is sealed.
+    /// The number of [answers](super::Store::answer) that the owner can read; 0 once the session is
+    /// sealed.
     pub answers: u32,
 }
 
@@ -71,21 +73,21 @@ impl SessionState {
     }
 }
 
-/// The right to write.
+/// The right of an owner to write, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lease {
-    /// Runs for this much longer.
+    /// The lease runs for this much longer.
     Held(Duration),
-    /// Has run out: its owner died or hangs.
+    /// The lease has run out: the owner died or hangs.
     Expired,
-    /// Was given back, or the session is sealed: nobody owns it.
+    /// The lease was given back, or the session is sealed.
     Free,
 }
 
 /// A change of a lease by its owner, for [`Store::renew`](super::Store::renew).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseChange {
-    /// The lease runs for this long from now.
+    /// The lease runs for this long from now on. Zero gives the session back.
     Extend(Duration),
     /// The lease ends, and any server may claim the session at once.
     GiveBack,
@@ -102,13 +104,13 @@ impl LeaseChange {
 }
 
 impl Lease {
-    /// Whether an unsealed session with this lease may be claimed.
+    /// Returns true if an unsealed session with this lease may be claimed.
     pub const fn is_over(self) -> bool {
         !matches!(self, Self::Held(_))
     }
 }
 
-/// A point in the history of a session's state; see [`SessionState::version`].
+/// A version of a session's state; see [`SessionState::version`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     epoch: Epoch,
@@ -121,17 +123,18 @@ pub struct Version {
 /// The state that a waiter has seen, for [`Store::changed`](super::Store::changed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// No state yet: the wait ends at once.
+    /// No state: the wait ends at once.
     Nothing,
-    /// This version: the wait ends with any change.
+    /// A version that a reader has seen: any change ends the wait.
     Reader(Version),
-    /// This version, by the session's owner: records and the change between streaming and waiting
+    /// A version that the owner has seen: appends, and the change between streaming and waiting,
     /// don't end the wait.
     Owner(Version),
 }
 
 impl Seen {
-    /// Returns the view of an owner at `epoch` of a session without an abort and without answers.
+    /// Creates the view that an owner at `epoch` has of a session without an abort and without
+    /// answers.
     pub const fn by_owner(epoch: Epoch) -> Self {
         Self::Owner(Version {
             epoch,
@@ -147,7 +150,7 @@ impl Seen {
         matches!(self, Self::Owner(_))
     }
 
-    /// Returns true if a session at the version `now` has moved on from this.
+    /// Returns true if a session whose version is `now` has changed since.
     pub fn is_behind(&self, now: &Version) -> bool {
         match self {
             Self::Nothing => true,
@@ -168,40 +171,40 @@ impl From<Version> for Seen {
     }
 }
 
-/// A wish that the session be stopped.
+/// A request to stop a session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AbortRequest {
-    /// What the terminal event gives as the reason.
+    /// The reason, which the terminal event repeats.
     pub reason: Option<Arc<str>>,
 }
 
-/// Records after a position, and the state from the same snapshot.
+/// Records after a position, and the state of the session from the same snapshot.
 #[derive(Debug, Clone)]
 pub struct RecordPage {
     /// The records, in order, without a gap. A new chunk begins where the epoch changes, or sooner.
     pub chunks: Vec<Chunk>,
-    /// Where the session stands; its tail may lie beyond the page.
+    /// The state of the session. Its tail may lie beyond the page.
     pub state: SessionState,
 }
 
-/// What is left of a session that is gone.
+/// The remains of a session that was deleted or has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tombstone {
-    /// Whose it was.
+    /// The owner of the session, if it had one.
     pub owner: Option<Owner>,
-    /// Of the request that started it.
+    /// The digest of the request that started the session.
     pub digest: Digest,
 }
 
-/// A server among those that share a store.
+/// The id of a server among those that share a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Holder(pub u64);
 
-/// How to delete.
+/// The condition of a [`Store::delete`](super::Store::delete).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteMode {
-    /// Whoever reads it.
+    /// Deletes the session even while servers hold it for readers.
     Now,
-    /// Only if no other server than this one holds it.
+    /// Deletes the session only if no server but this one holds it.
     Released(Holder),
 }

@@ -18,9 +18,10 @@ use crate::{
         Custom, Input, InputAction, InputAnswer, InputId, InputKind, InputOutcome, InputRequest,
         InputResolved, Inputs, ToolProgress,
     },
+    log::{ChatId, Owner, SessionId},
 };
 
-/// One call of a tool: for whom it runs, and how it talks to people meanwhile.
+/// One call of a tool: its arguments, the session that it serves, and its way to ask the user.
 ///
 /// Cheap to clone.
 #[derive(Clone)]
@@ -29,30 +30,30 @@ pub struct Call {
 }
 
 struct CallInner {
-    about: CallInfo,
-    outbox: EventSender,
-    place: Arc<CallSlot>,
+    info: CallInfo,
+    events: EventSender,
+    slot: Arc<CallSlot>,
     clock: CallClock,
-    // The questions of this call that the log has from before the session was taken over.
+    // The questions of this call from before the session was taken over.
     asked: Vec<Input>,
     asks: AtomicUsize,
 }
 
-/// What a call is, and whom it serves.
+/// The identity of a call, and the scope that it runs in.
 #[derive(Clone)]
 pub(super) struct CallInfo {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: Value,
     pub(super) key: String,
-    pub(super) serves: Arc<CallScope>,
+    pub(super) scope: Arc<CallScope>,
 }
 
-/// Whom the tools of one answer serve.
+/// The scope that the tools of one answer share.
 pub(super) struct CallScope {
-    pub(super) session_id: Option<Arc<str>>,
-    pub(super) owner: Option<Arc<str>>,
-    pub(super) chat_id: Option<String>,
+    pub(super) session_id: Option<SessionId>,
+    pub(super) owner: Option<Owner>,
+    pub(super) chat_id: Option<ChatId>,
     pub(super) extensions: Extensions,
     pub(super) inputs: Inputs,
     pub(super) input_timeout: Duration,
@@ -60,17 +61,17 @@ pub(super) struct CallScope {
 
 impl Call {
     pub(super) fn new(
-        about: CallInfo,
-        outbox: EventSender,
-        place: Arc<CallSlot>,
+        info: CallInfo,
+        events: EventSender,
+        slot: Arc<CallSlot>,
         timeout: Duration,
         asked: Vec<Input>,
     ) -> Self {
         Self {
             inner: Arc::new(CallInner {
-                about,
-                outbox,
-                place,
+                info,
+                events,
+                slot,
                 clock: CallClock::new(timeout),
                 asked,
                 asks: AtomicUsize::new(0),
@@ -78,94 +79,97 @@ impl Call {
         }
     }
 
-    /// Its id, as in `tool_calls`. Within a session no other call has it.
+    /// Returns the id of the call, as in `tool_calls`. It is unique within a session.
     pub fn id(&self) -> &str {
-        &self.inner.about.id
+        &self.inner.info.id
     }
 
-    /// The tool's name.
+    /// Returns the tool's name.
     pub fn tool(&self) -> &str {
-        &self.inner.about.name
+        &self.inner.info.name
     }
 
-    /// What the model called it with.
+    /// Returns the arguments.
     pub fn arguments(&self) -> &Value {
-        &self.inner.about.arguments
+        &self.inner.info.arguments
     }
 
-    /// Names what this call does, for services that do a thing once for each key: the same when the
-    /// call is made again after a crash, another for any other call. Without a session it is of use
-    /// only within this answer.
+    /// Returns a key for services that act once per key. It is the same when the call is repeated
+    /// after a crash, and differs for any other call. Without a session it is unique only within
+    /// this answer.
     pub fn idempotency_key(&self) -> &str {
-        &self.inner.about.key
+        &self.inner.info.key
     }
 
-    /// The session that the answer is for.
-    pub fn session_id(&self) -> Option<&str> {
-        self.inner.about.serves.session_id.as_deref()
+    /// Returns the session that the answer is for.
+    pub fn session_id(&self) -> Option<&SessionId> {
+        self.inner.info.scope.session_id.as_ref()
     }
 
-    /// Whom the session belongs to, as the application's access policy names them.
-    pub fn owner(&self) -> Option<&str> {
-        self.inner.about.serves.owner.as_deref()
+    /// Returns the owner of the session, as the application's access policy names it.
+    pub fn owner(&self) -> Option<&Owner> {
+        self.inner.info.scope.owner.as_ref()
     }
 
-    /// The conversation's name, as the client gave it.
-    pub fn chat_id(&self) -> Option<&str> {
-        self.inner.about.serves.chat_id.as_deref()
+    /// Returns the conversation, as the client names it.
+    pub fn chat_id(&self) -> Option<&ChatId> {
+        self.inner.info.scope.chat_id.as_ref()
     }
 
-    /// What the layers above left on the HTTP request. Absent after a restart from the store.
+    /// Returns the extensions that the layers above left on the HTTP request. Empty after a restart
+    /// from the store.
     pub fn extensions(&self) -> &Extensions {
-        &self.inner.about.serves.extensions
+        &self.inner.info.scope.extensions
     }
 
-    /// Tells clients what the tool does now. Left out where nobody takes it fast enough.
+    /// Reports the current step to clients. The report is dropped if the stream isn't read fast
+    /// enough.
     pub fn progress(&self, message: impl Into<String>) {
-        let progress = ToolProgress::new(self.id(), self.tool()).with_message(message);
-        self.inner.outbox.try_say(progress);
+        let progress = ToolProgress::new(self.id(), self.tool()).message(message);
+        self.inner.events.try_send(progress);
     }
 
-    /// Tells clients how much is done, of how much in all where that is known, in units of the
-    /// tool's own. Left out where nobody takes it fast enough, and where it is no number.
+    /// Reports the amount that is done, and the total amount if it is known, in the tool's own
+    /// units. The report is dropped if the stream isn't read fast enough, or if `done` is not
+    /// finite.
     pub fn progress_of(&self, done: f64, total: Option<f64>) {
         let total = total.filter(|total| total.is_finite());
         if done.is_finite() {
-            let progress = ToolProgress::new(self.id(), self.tool()).with_progress(done, total);
-            self.inner.outbox.try_say(progress);
+            let progress = ToolProgress::new(self.id(), self.tool()).progress(done, total);
+            self.inner.events.try_send(progress);
         }
     }
 
-    /// Puts an event of the application's own into the log. Left out once the answer has ended.
+    /// Adds an event of the application to the log. It is dropped once the answer has ended.
     pub async fn custom(&self, event: Custom) {
-        let _ = self.inner.outbox.say(event).await;
+        let _ = self.inner.events.send(event).await;
     }
 
-    /// Asks a person whether something may be done. The timeout of the call stands still meanwhile,
-    /// and others [run](super::ToolLayer::parallel) in its place.
+    /// Asks the user for permission. The timeout of the call is paused meanwhile, and other calls
+    /// may [run](super::ToolLayer::parallel) in its slot.
     ///
     /// # Errors
     ///
-    /// Unless they accept. Once the answer has ended nobody can.
+    /// Unless the user accepts. Always once the answer has ended.
     pub async fn approve(&self, message: impl Into<String>) -> Result<(), Unanswered> {
         let asked = |id| InputRequest::approval(id, message.into());
-        self.aside(asked, None, None).await.map(|_| ())
+        self.ask_outside_slot(asked, None, None).await.map(|_| ())
     }
 
-    /// Asks a person something. The answer fits the question's schema. The timeout of the call stands
-    /// still meanwhile, and others [run](super::ToolLayer::parallel) in its place; what the tool does
-    /// beside its question nobody stops.
+    /// Asks the user a question. The answer fits the question's schema. The timeout of the call is
+    /// paused meanwhile, and other calls may [run](super::ToolLayer::parallel) in its slot. Work
+    /// that the tool does beside its question is not stopped.
     ///
-    /// If the server dies and another makes the call again, the questions that were asked by then
-    /// aren't asked again: their answers are given to the same questions in the same order. At one that
-    /// is still open then, the call keeps its place: others wait for it.
+    /// If the server dies and another repeats the call, questions from before are not asked again:
+    /// their answers are returned for the same questions in the same order. While such a question
+    /// is still open, the call keeps its slot.
     ///
-    /// Dropping the future doesn't take the question back: people see it, and may answer it, until the
-    /// tool is done. To wait for less long, say so in the question.
+    /// Dropping the future doesn't withdraw the question: the user may still answer it, until the
+    /// tool is done. To wait for a shorter time, set the question's timeout.
     ///
     /// # Errors
     ///
-    /// Unless they answer.
+    /// Unless the user answers.
     pub async fn ask(&self, question: Question) -> Result<Value, Unanswered> {
         let Question {
             message,
@@ -173,14 +177,15 @@ impl Call {
             timeout,
         } = question;
         let asked = |id| InputRequest::question(id, message);
-        self.aside(asked, schema, timeout).await
+        self.ask_outside_slot(asked, schema, timeout).await
     }
 
-    /// Asks a person for a `T`.
+    /// Asks the user for a `T`.
     ///
     /// # Errors
     ///
-    /// [`Unanswered`] unless they answer; an error of serde's if `T` refuses what fits its schema.
+    /// [`Unanswered`] unless the user answers; an error of serde's if `T` refuses a value that fits
+    /// its schema.
     pub async fn ask_for<T>(&self, message: impl Into<String>) -> Result<T, BoxError>
     where
         T: DeserializeOwned + schemars::JsonSchema,
@@ -193,25 +198,26 @@ impl Call {
         &self.inner.clock
     }
 
-    pub(super) fn place(&self) -> &CallSlot {
-        &self.inner.place
+    pub(super) fn slot(&self) -> &CallSlot {
+        &self.inner.slot
     }
 
-    /// Asks for the approval of a call that has no place yet.
+    /// Asks for the approval of a call that has no slot yet.
     pub(super) async fn may_begin(&self, message: String) -> Result<(), Unanswered> {
         let asked = |id| InputRequest::approval(id, message);
         self.wait(asked, None, None, false).await.map(|_| ())
     }
 
-    /// Asks in the middle of a run: the place is somebody else's until there is an answer, and a place.
-    async fn aside(
+    /// Asks while the call runs: it gives its slot up until there is an answer, and then waits for
+    /// a slot.
+    async fn ask_outside_slot(
         &self,
         asked: impl FnOnce(InputId) -> InputRequest,
         schema: Option<Value>,
         timeout: Option<Duration>,
     ) -> Result<Value, Unanswered> {
         let _pause = self.inner.clock.pause();
-        let asks = self.inner.place.ask();
+        let asks = self.inner.slot.ask();
         let answer = self.wait(asked, schema, timeout, true).await;
         if asks.end().await {
             answer
@@ -220,10 +226,11 @@ impl Call {
         }
     }
 
-    /// Says that it begins, and returns when the log has that; false if it is not to begin.
+    /// Sends the begin of the call, and waits until it is in the log. Returns false if the call
+    /// must not begin.
     pub(super) async fn begin(&self) -> bool {
         let begun = ToolProgress::new(self.id(), self.tool());
-        self.inner.outbox.say(begun).await
+        self.inner.events.send(begun).await
     }
 
     async fn wait(
@@ -237,13 +244,13 @@ impl Call {
             id,
             name,
             arguments,
-            serves,
+            scope,
             ..
-        } = &self.inner.about;
-        let timeout = timeout.unwrap_or(serves.input_timeout);
-        let mut request = asked(InputId::random()).with_call(id, name, arguments.clone());
+        } = &self.inner.info;
+        let timeout = timeout.unwrap_or(scope.input_timeout);
+        let mut request = asked(InputId::random()).tool_call(id, name, arguments.clone());
         request.schema = schema;
-        request.timeout_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        request.timeout = Some(timeout);
 
         let nth = self.inner.asks.fetch_add(1, Ordering::Relaxed);
         let before = self.inner.asked.get(nth);
@@ -255,25 +262,25 @@ impl Call {
                     Some(InputOutcome::Accept) if request.kind == InputKind::Approval => {
                         return Ok(Value::Null);
                     }
-                    // Without a word about it the place of a call that has begun is kept.
-                    None if !begun => self.inner.place.leave(),
+                    // A call that has begun keeps its slot: no event would tell that it is free.
+                    None if !begun => self.inner.slot.release(),
                     Some(InputOutcome::Accept) | None => {}
                     Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
                     Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
                     Some(_) => return Err(Unanswered::Cancelled),
                 }
             }
-            None if self.inner.outbox.say(request.clone()).await => {}
+            None if self.inner.events.send(request.clone()).await => {}
             None => return Err(Unanswered::Cancelled),
         }
         let resolved = before.is_some_and(|before| before.outcome.is_some());
 
-        let inputs = &serves.inputs;
+        let inputs = &scope.inputs;
         let answer = inputs.answer_within(&request.input_id, timeout).await;
         let (outcome, answer) = judge(&request, answer);
         if !resolved {
             let resolved = InputResolved::new(request.input_id, outcome);
-            if !self.inner.outbox.say(resolved).await {
+            if !self.inner.events.send(resolved).await {
                 return Err(Unanswered::Cancelled);
             }
         }
@@ -281,8 +288,7 @@ impl Call {
     }
 }
 
-// What the answer comes to. Whoever took it in has checked it, but may have done so without the
-// schema.
+// Checks the answer again: the layer that received it may have done so without the schema.
 fn judge(
     request: &InputRequest,
     answer: Option<InputAnswer>,
@@ -303,7 +309,7 @@ fn judge(
     }
 }
 
-// Whether it is the same question, but for its id and its patience.
+// Ids and timeouts may differ.
 fn is_same(before: &InputRequest, now: &InputRequest) -> bool {
     before.kind == now.kind && before.message == now.message && before.schema == now.schema
 }

@@ -6,142 +6,138 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-/// The places of a turn: so many calls run at once, and the others come in the order in which they
-/// asked.
-///
-/// Whoever polls gives the places away, and one that became free only once the event that says so was
-/// taken. So nothing begins on a server that may no longer own the session: it isn't polled on.
+/// The slot of one call. The call holds no slot while it waits for the user.
 pub(super) struct CallSlots {
     most: usize,
     running: HashSet<usize>,
     done: HashSet<usize>,
     queue: VecDeque<(usize, oneshot::Sender<()>)>,
-    moves: mpsc::UnboundedReceiver<SlotRequest>,
-    desk: mpsc::UnboundedSender<SlotRequest>,
+    received: mpsc::UnboundedReceiver<SlotRequest>,
+    requests: mpsc::UnboundedSender<SlotRequest>,
 }
 
 enum SlotRequest {
-    Queues(usize, oneshot::Sender<()>),
-    Leaves(usize),
+    Acquire(usize, oneshot::Sender<()>),
+    Release(usize),
 }
 
-/// Resolves when the call may run; an error if nobody gives places away any more, because the answer
-/// has ended. Dropped, it gives up its turn.
+/// Resolves when the call may run, with an error if the answer has ended. Dropping it withdraws the
+/// request.
 pub(super) type SlotReady = oneshot::Receiver<()>;
 
-/// One call's place. It has none while a person is asked.
+/// One call's slot. It has none while a person is asked.
 pub(super) struct CallSlot {
     at: usize,
-    desk: mpsc::UnboundedSender<SlotRequest>,
-    // How many questions are open: a tool may ask several at once. Moves are made under the lock, so
-    // that they come in the order in which they were decided on.
+    requests: mpsc::UnboundedSender<SlotRequest>,
+    // The number of open questions: a tool may ask several at once. Requests are sent under the lock,
+    // so that their order is the order of the decisions.
     questions: Mutex<usize>,
 }
 
-/// While it is there, somebody is asked.
+/// Marks that a question of the call is open.
 pub(super) struct AskGuard<'a>(&'a CallSlot);
 
 impl CallSlots {
     pub(super) fn new(most: usize) -> Self {
-        let (desk, moves) = mpsc::unbounded_channel();
+        let (requests, received) = mpsc::unbounded_channel();
         Self {
             most,
             running: HashSet::new(),
             done: HashSet::new(),
             queue: VecDeque::new(),
-            moves,
-            desk,
+            received,
+            requests,
         }
     }
 
-    /// For the call with this number.
-    pub(super) fn place(&self, at: usize) -> Arc<CallSlot> {
+    /// Creates the slot of the call with this number.
+    pub(super) fn slot(&self, at: usize) -> Arc<CallSlot> {
         Arc::new(CallSlot {
             at,
-            desk: self.desk.clone(),
+            requests: self.requests.clone(),
             questions: Mutex::new(0),
         })
     }
 
-    /// A turn behind all who have asked by now.
-    pub(super) fn queue(&mut self, at: usize) -> SlotReady {
-        let (turn, comes) = oneshot::channel();
-        self.queue.push_back((at, turn));
-        comes
+    /// Requests a slot, behind all requests so far.
+    pub(super) fn acquire(&mut self, at: usize) -> SlotReady {
+        let (grant, granted) = oneshot::channel();
+        self.queue.push_back((at, grant));
+        granted
     }
 
-    /// This call waits for a person.
-    pub(super) fn leave(&mut self, at: usize) {
+    /// Frees the slot of a call that waits for the user.
+    pub(super) fn release(&mut self, at: usize) {
         self.running.remove(&at);
     }
 
-    /// This call has ended. Who asks behind its back may go on once that is known in the log, as all
-    /// others may.
+    /// Frees the slot of a call that has ended. Its open requests are granted at once, without a
+    /// slot, when that event is taken.
     pub(super) fn done(&mut self, at: usize) {
-        self.leave(at);
+        self.release(at);
         self.done.insert(at);
     }
 
-    /// Gives away what is free, and wakes the task of `cx` when there is more to do.
+    /// Grants the free slots, and wakes the task of `cx` when there is more to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(moved)) = self.moves.poll_recv(cx) {
-            match moved {
-                SlotRequest::Leaves(at) => self.leave(at),
-                // It had its place all the time, or needs none any more.
-                SlotRequest::Queues(at, turn)
+        while let Poll::Ready(Some(request)) = self.received.poll_recv(cx) {
+            match request {
+                SlotRequest::Release(at) => self.release(at),
+                // It still holds its slot, or needs none any more.
+                SlotRequest::Acquire(at, grant)
                     if self.running.contains(&at) || self.done.contains(&at) =>
                 {
-                    let _ = turn.send(());
+                    let _ = grant.send(());
                 }
-                SlotRequest::Queues(at, turn) => self.queue.push_back((at, turn)),
+                SlotRequest::Acquire(at, grant) => self.queue.push_back((at, grant)),
             }
         }
-        self.let_go(|at, done| done.contains(&at));
+        self.grant(|at, done| done.contains(&at));
         while self.running.len() < self.most
-            && let Some((at, turn)) = self.queue.pop_front()
+            && let Some((at, grant)) = self.queue.pop_front()
         {
-            if turn.send(()).is_ok() {
+            if grant.send(()).is_ok() {
                 self.running.insert(at);
-                // A call has one place, however often it asked for it.
-                self.let_go(|other, _| other == at);
+                // A call holds one slot, for all its requests.
+                self.grant(|other, _| other == at);
             }
         }
     }
 
-    /// Answers the turns of these calls, which need no place, or have one.
-    fn let_go(&mut self, which: impl Fn(usize, &HashSet<usize>) -> bool) {
+    /// Grants the requests of these calls, which need no slot, or hold one.
+    fn grant(&mut self, which: impl Fn(usize, &HashSet<usize>) -> bool) {
         if self.queue.iter().any(|(at, _)| which(*at, &self.done)) {
             let queue = std::mem::take(&mut self.queue).into_iter();
             let (these, others): (VecDeque<_>, VecDeque<_>) =
                 queue.partition(|(at, _)| which(*at, &self.done));
             self.queue = others;
-            for (_, turn) in these {
-                let _ = turn.send(());
+            for (_, grant) in these {
+                let _ = grant.send(());
             }
         }
     }
 }
 
 impl CallSlot {
-    /// A turn behind all who have asked by now.
-    pub(super) fn queue(&self) -> SlotReady {
-        let (turn, comes) = oneshot::channel();
-        let _ = self.desk.send(SlotRequest::Queues(self.at, turn));
-        comes
+    /// Requests a slot, behind all requests so far.
+    pub(super) fn acquire(&self) -> SlotReady {
+        let (grant, granted) = oneshot::channel();
+        let _ = self.requests.send(SlotRequest::Acquire(self.at, grant));
+        granted
     }
 
-    /// Somebody is asked. The place is free once the question is [heard](CallSlots::leave).
+    /// Opens a question. The slot is free once the question's event is [taken](CallSlots::release).
     pub(super) fn ask(&self) -> AskGuard<'_> {
         *self.questions() += 1;
         AskGuard(self)
     }
 
-    /// Gives up the place of a call that did nothing with it yet.
+    /// Frees the slot of a call that has done nothing with it yet.
     ///
-    /// Nothing is heard of that, so it is for the moment after the place was given only: later the
-    /// server may no longer own the session.
-    pub(super) fn leave(&self) {
-        let _ = self.desk.send(SlotRequest::Leaves(self.at));
+    /// No event tells of that, so call it only right after the slot was granted: later the server
+    /// may no longer own the session.
+    pub(super) fn release(&self) {
+        let _ = self.requests.send(SlotRequest::Release(self.at));
     }
 
     fn questions(&self) -> MutexGuard<'_, usize> {
@@ -152,26 +148,26 @@ impl CallSlot {
 }
 
 impl AskGuard<'_> {
-    /// Nobody is asked any more: waits for a place, unless another question is open. False if the
-    /// answer has ended. A call that drops this instead goes on without a place.
-    #[must_use = "nothing may come of it once the answer has ended"]
+    /// Closes the question, and waits for a slot unless another question is open. Returns false if
+    /// the answer has ended. A call that drops the guard instead continues without a slot.
+    #[must_use = "no effect may follow once the answer has ended"]
     pub(super) async fn end(self) -> bool {
-        let place = self.0;
-        let turn = {
-            let mut questions = place.questions();
+        let slot = self.0;
+        let slot_ready = {
+            let mut questions = slot.questions();
             *questions -= 1;
             std::mem::forget(self);
             if *questions > 0 {
                 return true;
             }
-            place.queue()
+            slot.acquire()
         };
-        let given = turn.await.is_ok();
-        let questions = place.questions();
+        let granted = slot_ready.await.is_ok();
+        let questions = slot.questions();
         if *questions > 0 {
-            place.leave(); // another question came up meanwhile
+            slot.release(); // another question was opened meanwhile
         }
-        given
+        granted
     }
 }
 

@@ -6,11 +6,11 @@ use crate::{
     chat::{ToolAuthority, ToolDefinition},
 };
 
-/// Makes a tool that the client runs: the server tells the model of it, checks the arguments, and
-/// hands the call over. What the client gives for it is what the model is told.
+/// Makes a tool that the client runs. The server offers it to the model, checks the arguments, and
+/// hands the call over. The client's result goes to the model.
 ///
-/// Clients may bring tools of their own along with a request; this one is for what the application's
-/// own page always has. Everything after the handoff is the client's word.
+/// Clients may also bring tools of their own with a request. `client_tool` is for tools that the
+/// application's own page always has. The client's result isn't trusted.
 ///
 /// ```
 /// use serde_json::json;
@@ -44,7 +44,7 @@ impl Tool for ClientTool {
         self.definition.clone()
     }
 
-    fn terms(&self) -> ToolOptions {
+    fn options(&self) -> ToolOptions {
         ToolOptions::new()
             .idempotent()
             .authority(ToolAuthority::Client)

@@ -5,7 +5,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Counts the time that a call takes, without the time in which somebody is asked.
+/// A clock that counts the time of a call, without the time spent waiting for the user.
 #[derive(Debug)]
 pub(super) struct CallClock {
     state: watch::Sender<ClockState>,
@@ -14,17 +14,17 @@ pub(super) struct CallClock {
 #[derive(Debug, Clone, Copy)]
 struct ClockState {
     left: Duration,
-    // Whether it runs, and since when.
+    // `None` while it is paused.
     since: Option<Instant>,
     pauses: usize,
 }
 
-/// The clock stands still while there is one of these.
+/// Pauses the clock until it is dropped.
 #[derive(Debug)]
 pub(super) struct PauseGuard<'a>(&'a CallClock);
 
 impl CallClock {
-    /// A clock that is not running yet.
+    /// Creates a clock that hasn't started.
     pub(super) fn new(left: Duration) -> Self {
         Self {
             state: watch::Sender::new(ClockState {
@@ -36,7 +36,7 @@ impl CallClock {
     }
 
     pub(super) fn start(&self) {
-        self.state.send_modify(ClockState::go_on);
+        self.state.send_modify(ClockState::resume);
     }
 
     pub(super) fn pause(&self) -> PauseGuard<'_> {
@@ -49,7 +49,7 @@ impl CallClock {
         let mut state = self.state.subscribe();
         loop {
             let ClockState { left, since, .. } = *state.borrow_and_update();
-            // A time that no clock will ever show never comes.
+            // A deadline that overflows is never reached.
             let over = async {
                 match since.and_then(|since| since.checked_add(left)) {
                     Some(at) => sleep_until(at).await,
@@ -73,7 +73,7 @@ impl ClockState {
         }
     }
 
-    fn go_on(&mut self) {
+    fn resume(&mut self) {
         self.pauses -= 1;
         if self.pauses == 0 {
             self.since = Some(Instant::now());
@@ -83,7 +83,7 @@ impl ClockState {
 
 impl Drop for PauseGuard<'_> {
     fn drop(&mut self) {
-        self.0.state.send_modify(ClockState::go_on);
+        self.0.state.send_modify(ClockState::resume);
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn it_stands_still_before_its_start_and_during_every_pause() {
+    async fn the_clock_stands_still_before_its_start_and_during_every_pause() {
         let clock = CallClock::new(10 * SECOND);
         assert!(timeout(100 * SECOND, clock.is_over()).await.is_err());
         clock.start();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_already_hears_of_a_pause() {
+    async fn a_pause_extends_a_wait_that_has_begun() {
         let clock = CallClock::new(10 * SECOND);
         clock.start();
         let began = Instant::now();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_time_is_too_long() {
+    async fn the_longest_duration_never_ends() {
         let clock = CallClock::new(Duration::MAX);
         clock.start();
         assert!(timeout(100 * SECOND, clock.is_over()).await.is_err());

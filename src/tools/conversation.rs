@@ -6,8 +6,8 @@ use std::{
 
 use super::{
     call::CallScope,
+    config::ToolConfig,
     follow_up::{self, FollowUpPosition},
-    layer::ToolConfig,
     offer::{Offer, Offers},
     running_calls::{CallRecord, RunningCalls},
 };
@@ -19,48 +19,49 @@ use crate::{
     log::ErrorCode,
 };
 
-/// Where an answer stands: what the model is asked next, and which tools run. No provider.
+/// The state of an answer with tools: the next request to the model, and the running tools. It
+/// holds no provider.
 pub(super) struct Conversation {
     pub(super) config: Arc<ToolConfig>,
-    // What the model is asked next.
+    // The next request to the model.
     pub(super) request: ChatRequest,
     pub(super) offers: Offers,
-    pub(super) serves: Arc<CallScope>,
+    pub(super) scope: Arc<CallScope>,
     pub(super) runs: ToolRuns,
-    // How many runs the log had when this server came to it.
+    // The number of runs in the log when this server began.
     pub(super) known: usize,
-    // The answer that this one goes on with.
+    // The interrupted answer that this one continues.
     pub(super) before: Option<Arc<Transcript>>,
-    // What is to be said of the turn that it broke off in.
+    // The turn in which that answer was interrupted.
     partial: Option<Arc<Transcript>>,
     stage: ConversationStage,
     turns: usize,
     text: String,
     pub(super) calls: Vec<ToolCall>,
-    spoke: bool,
+    emitted_text: bool,
     ids: Option<HashSet<String>>,
     usage: Option<Usage>,
     closing: VecDeque<ChatEvent>,
 }
 
 enum ConversationStage {
-    /// The model speaks.
+    /// The model answers.
     Model,
-    /// The request's own tools come to their second half.
+    /// The second halves of the request's own tools run.
     FollowUp(RunningCalls, FollowUpPosition),
     /// The tools of a turn run.
     Tools(RunningCalls),
-    /// The client goes on.
+    /// The client continues.
     HandedOver,
 }
 
-/// What becomes of an event of the model.
+/// The handling of an event of the model.
 pub(super) enum EventAction {
-    /// It is passed on.
+    /// Pass it on.
     Pass,
-    /// The model has spoken, and asked for tools.
-    Turn,
-    /// It was the last; what is to be said is among the closing words.
+    /// The turn has ended with calls: run the tools.
+    RunTools,
+    /// It was the last event: send the closing events.
     Close,
 }
 
@@ -74,11 +75,11 @@ impl Conversation {
             && !before.text().is_empty()
             && request.messages.last() == Some(&Message::assistant(before.text()))
         {
-            // Written anew below, turn by turn.
+            // Added again below, turn by turn.
             request.messages.pop();
         }
         let mut this = Self {
-            serves: Arc::new(CallScope {
+            scope: Arc::new(CallScope {
                 session_id: request.session_id.clone(),
                 owner: request.owner.clone(),
                 chat_id: request.chat_id.clone(),
@@ -88,7 +89,7 @@ impl Conversation {
             }),
             known: runs.as_slice().len(),
             runs: ToolRuns::clone(&runs),
-            spoke: before.as_ref().is_some_and(|it| !it.text().is_empty()),
+            emitted_text: before.as_ref().is_some_and(|it| !it.text().is_empty()),
             config,
             request,
             offers,
@@ -103,22 +104,22 @@ impl Conversation {
             closing: VecDeque::new(),
         };
         if outputs.is_empty() {
-            this.go_on();
+            this.resume();
         } else {
-            let place = follow_up::place(&mut this.request.messages, &mut outputs);
-            let running = this.follow_up(outputs, &place);
-            this.stage = ConversationStage::FollowUp(running, place);
+            let position = follow_up::locate(&mut this.request.messages, &mut outputs);
+            let running = this.follow_up(outputs, &position);
+            this.stage = ConversationStage::FollowUp(running, position);
         }
         this
     }
 
-    /// Whether tools run before the model is asked.
+    /// Returns true if tools run before the model is called.
     pub(super) fn runs_tools(&self) -> bool {
         !matches!(self.stage, ConversationStage::Model)
     }
 
-    /// What the model is asked.
-    pub(super) fn turn(&mut self) -> ChatRequest {
+    /// Returns the next request to the model.
+    pub(super) fn next_request(&mut self) -> ChatRequest {
         self.turns += 1;
         let mut request = self.request.clone();
         if let Some(partial) = self.partial.take() {
@@ -130,22 +131,22 @@ impl Conversation {
         request
     }
 
-    /// Takes in a piece of the model's text.
+    /// Adds a piece of the model's text.
     #[inline]
-    pub(super) fn hear(&mut self, text: &Text) {
+    pub(super) fn push_text(&mut self, text: &Text) {
         self.text.push_str(&text.content);
     }
 
-    /// Takes in another event of the model.
-    pub(super) fn take(&mut self, event: &mut ChatEvent) -> EventAction {
+    /// Adds another event of the model.
+    pub(super) fn push(&mut self, event: &mut ChatEvent) -> EventAction {
         match event {
             ChatEvent::Text(text) => {
-                self.hear(text);
+                self.push_text(text);
                 EventAction::Pass
             }
             ChatEvent::ToolCalls(calls) => {
                 for call in &mut calls.calls {
-                    self.name(call);
+                    self.assign_id(call);
                 }
                 self.calls.extend_from_slice(&calls.calls);
                 EventAction::Pass
@@ -155,20 +156,20 @@ impl Conversation {
         }
     }
 
-    /// Whether the model has asked for tools in this turn.
+    /// Returns true if the model has asked for tools in this turn.
     pub(super) fn has_calls(&self) -> bool {
         !self.calls.is_empty()
     }
 
-    /// The model's stream ended without a word about it.
+    /// Handles a stream of the model that ended without a terminal event.
     pub(super) fn end(&mut self) {
         if let Some(usage) = self.usage.take() {
-            let complete = Complete::new().with_usage(usage);
+            let complete = Complete::new().usage(usage);
             self.closing.push_back(complete.into());
         }
     }
 
-    /// The next of the closing words.
+    /// Returns the next closing event.
     pub(super) fn closing(&mut self) -> Option<ChatEvent> {
         self.closing.pop_front()
     }
@@ -181,14 +182,16 @@ impl Conversation {
         if let Some(usage) = complete.usage.take() {
             *self.usage.get_or_insert_default() += usage;
         }
-        // A model that doesn't stream says everything at the end of its turn.
-        let whole = complete.text.take_if(|_| self.spoke || self.has_calls());
+        // A model that doesn't stream sends the whole text at the end of its turn.
+        let whole = complete
+            .text
+            .take_if(|_| self.emitted_text || self.has_calls());
         if let Some(text) = whole.filter(|text| self.text.is_empty() && !text.is_empty()) {
             self.text.clone_from(&text);
             self.closing.push_back(ChatEvent::text(text));
         }
         if self.has_calls() {
-            return EventAction::Turn;
+            return EventAction::RunTools;
         }
         complete.usage = self.usage.take();
         if self.closing.is_empty() {
@@ -198,8 +201,8 @@ impl Conversation {
         EventAction::Close
     }
 
-    /// Gives a call an id of its own: some servers give none, or the same in every turn.
-    fn name(&mut self, call: &mut ToolCall) {
+    /// Makes the id of a call unique: some servers send none, or repeat one in every turn.
+    fn assign_id(&mut self, call: &mut ToolCall) {
         let ids = self.ids.get_or_insert_with(|| {
             let messages = &self.request.messages;
             let asked = messages.iter().flat_map(|it| it.tool_calls.iter());
@@ -217,15 +220,15 @@ impl Conversation {
         ids.insert(call.id.clone());
     }
 
-    /// The model has spoken: the tools that it asked for are run.
+    /// Starts the tools of the turn.
     ///
     /// # Errors
     ///
-    /// If it has been asked as often as it may be.
+    /// If the model has been called the maximum number of times.
     pub(super) fn begin_tools(&mut self) -> Result<(), ProviderError> {
         let all_the_clients = || {
             let mut offers = self.calls.iter().map(|call| self.offers.get(&call.name));
-            offers.all(|offer| offer.is_some_and(Offer::is_the_clients))
+            offers.all(|offer| offer.is_some_and(Offer::is_client_tool))
         };
         if !all_the_clients() {
             self.may_ask()?;
@@ -234,11 +237,11 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether the model may be asked once more.
+    /// Checks that the model may be called once more.
     ///
     /// # Errors
     ///
-    /// If it has been asked as often as it may be.
+    /// If it has been called the maximum number of times.
     pub(super) fn may_ask(&self) -> Result<(), ProviderError> {
         let most = self.config.max_iterations;
         if self.turns < most {
@@ -250,7 +253,7 @@ impl Conversation {
         Err(error.with_code(ErrorCode::Limit))
     }
 
-    /// The next event of the tools; `None` once all of them are done.
+    /// Returns the next event of the tools; `None` once all of them are done.
     pub(super) fn poll_tools(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
         loop {
             if let Some(event) = self.closing.pop_front() {
@@ -268,10 +271,10 @@ impl Conversation {
                 return Poll::Ready(Some(event));
             }
             match std::mem::replace(&mut self.stage, ConversationStage::Model) {
-                ConversationStage::FollowUp(running, place) => {
-                    self.followed_up(running.into_slots(), &place)
+                ConversationStage::FollowUp(running, position) => {
+                    self.finish_follow_up(running.into_calls(), &position)
                 }
-                ConversationStage::Tools(running) => self.turn_is_over(running.into_slots()),
+                ConversationStage::Tools(running) => self.finish_turn(running.into_calls()),
                 stage @ (ConversationStage::Model | ConversationStage::HandedOver) => {
                     self.stage = stage
                 }
@@ -279,50 +282,52 @@ impl Conversation {
         }
     }
 
-    /// All tools of a turn have their outcome.
-    fn turn_is_over(&mut self, slots: Vec<CallRecord>) {
+    /// Adds the turn and the results of its tools to the request.
+    fn finish_turn(&mut self, calls_run: Vec<CallRecord>) {
         let text = std::mem::take(&mut self.text);
         let calls = std::mem::take(&mut self.calls);
-        self.spoke |= !text.is_empty();
-        if slots.iter().any(|slot| slot.handed_over) {
-            return self.hand_over(text, calls, &slots);
+        self.emitted_text |= !text.is_empty();
+        if calls_run.iter().any(|call| call.handed_over) {
+            return self.hand_over(text, calls, &calls_run);
         }
-        let turn = Message::assistant(text).with_tool_calls(calls);
+        let turn = Message::assistant(text).tool_calls(calls);
         self.request.messages.push(turn);
-        let results = slots.into_iter().filter_map(|slot| slot.message);
+        let results = calls_run.into_iter().filter_map(|call| call.message);
         self.request.messages.extend(results);
     }
 
-    fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, slots: &[CallRecord]) {
+    fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, calls_run: &[CallRecord]) {
         self.stage = ConversationStage::HandedOver;
-        // What the application tells the model is not for clients, and they may not send it.
+        // System messages are not for clients, and clients may not send them.
         let messages = self.request.messages.iter();
         let messages = messages.filter(|message| message.role != Role::System);
         let mut state = ConversationState::new(messages.cloned());
         state.assistant_content = text;
         state.tool_calls = calls;
-        state.server_tool_results = slots.iter().filter_map(CallRecord::result).collect();
+        state.server_tool_results = calls_run.iter().filter_map(CallRecord::result).collect();
         let before = self.before.as_ref();
         if before.is_none_or(|before| before.conversation_state().is_none()) {
             self.closing.push_back(ChatEvent::conversation_state(state));
         }
-        let mut complete = Complete::new().with_finish_reason(FinishReason::ToolCalls);
+        let mut complete = Complete::new().finish_reason(FinishReason::ToolCalls);
         complete.usage = self.usage.take();
         self.closing.push_back(complete.into());
     }
 
-    fn followed_up(&mut self, slots: Vec<CallRecord>, place: &FollowUpPosition) {
-        let results = slots.into_iter().filter_map(|slot| slot.message);
-        self.request.messages.splice(place.at..place.at, results);
-        self.go_on();
+    fn finish_follow_up(&mut self, calls_run: Vec<CallRecord>, position: &FollowUpPosition) {
+        let results = calls_run.into_iter().filter_map(|call| call.message);
+        self.request
+            .messages
+            .splice(position.at..position.at, results);
+        self.resume();
     }
 
-    /// Goes on with the answer that was interrupted, if one was.
-    fn go_on(&mut self) {
+    /// Continues the answer that was interrupted, if one was.
+    fn resume(&mut self) {
         let Some(before) = self.before.clone() else {
             return;
         };
-        let (turns, open) = before.whole_turns();
+        let (turns, open) = before.finished_turns();
         self.turns = turns
             .iter()
             .filter(|turn| turn.role == Role::Assistant)

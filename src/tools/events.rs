@@ -2,21 +2,21 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::chat::ChatEvent;
 
-// How many events of tools may wait to be taken.
-const ROOM: usize = 32;
+// The maximum number of events of tools that wait for the stream.
+const CAPACITY: usize = 32;
 
-/// Where the tools of a turn put their events; the stream takes them from there.
+/// Creates the channel from the tools of a turn to the stream.
 pub(super) fn event_channel() -> (EventSender, mpsc::Receiver<ToolEvent>) {
-    let (say, said) = mpsc::channel(ROOM);
-    (EventSender { say }, said)
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    (EventSender { sender }, receiver)
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct EventSender {
-    say: mpsc::Sender<ToolEvent>,
+    sender: mpsc::Sender<ToolEvent>,
 }
 
-/// An event of a tool, and whom to tell when it is safe in the log.
+/// An event of a tool. `taken` completes once it is safe in the log.
 #[derive(Debug)]
 pub(super) struct ToolEvent {
     pub(super) event: ChatEvent,
@@ -24,20 +24,20 @@ pub(super) struct ToolEvent {
 }
 
 impl EventSender {
-    /// Says it, and waits until whoever takes events has come back for more: then it is stored, if
-    /// it is one that [must be](ChatEvent::precedes_effects). False if nobody takes it any more.
-    #[must_use = "nothing may come of what nobody has heard"]
-    pub(super) async fn say(&self, event: impl Into<ChatEvent>) -> bool {
+    /// Sends an event, and waits until the stream is polled again: then the event is stored, if it
+    /// is a [barrier](ChatEvent::is_barrier). Returns false if the answer has ended.
+    #[must_use = "no effect may follow from an event that was not stored"]
+    pub(super) async fn send(&self, event: impl Into<ChatEvent>) -> bool {
         let (taken, when_taken) = oneshot::channel();
         let event = event.into();
-        self.say.send(ToolEvent { event, taken }).await.is_ok() && when_taken.await.is_ok()
+        self.sender.send(ToolEvent { event, taken }).await.is_ok() && when_taken.await.is_ok()
     }
 
-    /// Says it if there is room.
-    pub(super) fn try_say(&self, event: impl Into<ChatEvent>) {
+    /// Sends an event if there is room.
+    pub(super) fn try_send(&self, event: impl Into<ChatEvent>) {
         let (taken, _) = oneshot::channel();
         let event = event.into();
-        // There will be another.
-        let _ = self.say.try_send(ToolEvent { event, taken });
+        // Progress may be lost: newer progress replaces it.
+        let _ = self.sender.try_send(ToolEvent { event, taken });
     }
 }

@@ -3,10 +3,10 @@ use std::error::Error;
 use super::Unanswered;
 use crate::BoxError;
 
-/// A failure of a tool that the model and the clients may hear of.
+/// A failure of a tool, with a message for the model and the clients.
 ///
-/// Its message goes into the log word for word, so it must not carry a secret or an address. What it
-/// was made of goes to a trace only. What is longer than [`ToolFailure::MAX_BYTES`] is cut.
+/// The message goes into the log word for word, so it must not contain a secret or an address. The
+/// source goes to traces only. A message longer than [`ToolFailure::MAX_BYTES`] is cut.
 ///
 /// ```
 /// use unbroken::tools::ToolFailure;
@@ -21,14 +21,14 @@ pub struct ToolFailure {
     source: Option<BoxError>,
 }
 
-/// What is said of an error that isn't meant for others.
+/// The message of every other error.
 const PRIVATE: &str = "the tool failed";
 
 impl ToolFailure {
-    /// The most bytes that anybody is told of a failure, as UTF-8: 8 KiB.
+    /// The maximum length of a message in bytes of UTF-8: 8 KiB.
     pub const MAX_BYTES: usize = 8 * 1024;
 
-    /// A failure with a message for the model, which clients see too.
+    /// Creates a failure with a message for the model and the clients.
     pub fn new(public_message: impl Into<String>) -> Self {
         Self {
             message: public_message.into(),
@@ -36,13 +36,13 @@ impl ToolFailure {
         }
     }
 
-    /// The same failure, with what it was made of.
+    /// Sets the cause.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// What of a message is told.
+    /// Cuts a message that is too long.
     pub(super) fn cut(mut message: String) -> String {
         const MORE: &str = "…";
         if message.len() > Self::MAX_BYTES {
@@ -56,7 +56,7 @@ impl ToolFailure {
         message
     }
 
-    /// What may be said of `error`.
+    /// Returns the public message of `error`.
     pub(super) fn public(error: &(dyn Error + 'static)) -> String {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_cut_where_it_is_too_long() {
+    fn a_message_that_is_too_long_is_cut() {
         let fits = "ä".repeat(ToolFailure::MAX_BYTES / 2);
         assert_eq!(ToolFailure::cut(fits.clone()), fits);
         let cut = ToolFailure::cut(format!("{fits}ä"));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_meant_for_others_is_told() {
+    fn only_public_messages_are_passed_on() {
         #[derive(Debug, thiserror::Error)]
         #[error("a layer's own words")]
         struct LayerFailure(#[source] BoxError);

@@ -1,24 +1,24 @@
-//! What a client's tools gave, in the request that goes on from there.
+//! The results of a client's tools, in the request that continues the conversation.
 
 use std::collections::HashSet;
 
 use crate::chat::{IsomorphicClientOutput, Message, Role, ToolCall};
 
-/// Where the results of a follow-up belong among its messages.
+/// The position of a follow-up's results among its messages.
 #[derive(Debug, PartialEq)]
 pub(super) struct FollowUpPosition {
-    /// Before which message.
+    /// The index of the message before which they go.
     pub(super) at: usize,
-    /// Calls beside those that nobody says anything of.
-    pub(super) silent: Vec<ToolCall>,
+    /// The other calls of the turn that have no result.
+    pub(super) unanswered: Vec<ToolCall>,
 }
 
-/// Finds the turn that asked for what the client did, or writes it down where the client left it out.
+/// Finds the turn whose calls the client answers, or adds it if the client left it out.
 ///
 /// Clients send the turn as the [conversation's state](crate::chat::ConversationState) has it: the
-/// assistant's message with its calls, then what the server's tools gave. Of two outputs for one call
-/// the first counts.
-pub(super) fn place(
+/// assistant's message with its calls, then the results of the server's tools. Of two outputs for
+/// one call the first counts.
+pub(super) fn locate(
     messages: &mut Vec<Message>,
     outputs: &mut Vec<IsomorphicClientOutput>,
 ) -> FollowUpPosition {
@@ -41,7 +41,7 @@ pub(super) fn place(
     let answers = after.iter().take_while(|it| it.role == Role::Tool);
     let answered: HashSet<String> = answers.filter_map(|it| it.tool_call_id.clone()).collect();
     let at = turn + 1 + after.iter().take_while(|it| it.role == Role::Tool).count();
-    // What the server has answered isn't the client's to answer.
+    // The server's results count before the client's.
     outputs.retain(|output| !answered.contains(&output.call_id));
     let calls = &mut messages[turn].tool_calls;
     for output in &*outputs {
@@ -50,12 +50,12 @@ pub(super) fn place(
             calls.push(call);
         }
     }
-    let silent = calls
+    let unanswered = calls
         .iter()
         .filter(|call| !seen.contains(&call.id) && !answered.contains(&call.id))
         .cloned()
         .collect();
-    FollowUpPosition { at, silent }
+    FollowUpPosition { at, unanswered }
 }
 
 #[cfg(test)]
@@ -78,39 +78,39 @@ mod tests {
     fn results_belong_after_those_of_the_servers_tools() {
         let mut messages = vec![
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([call("1"), call("2"), call("3")]),
+            Message::assistant("").tool_calls([call("1"), call("2"), call("3")]),
             Message::tool("1", "noon"),
             Message::user("and hurry"),
         ];
         let before = messages.clone();
         let mut outputs = vec![output("2"), output("1"), output("2")];
-        let place = place(&mut messages, &mut outputs);
-        assert_eq!(place.at, 3);
-        assert_eq!(place.silent, [call("3")]);
+        let position = locate(&mut messages, &mut outputs);
+        assert_eq!(position.at, 3);
+        assert_eq!(position.unanswered, [call("3")]);
         assert_eq!(
             outputs.len(),
             1,
-            "one for each call, and none for what is answered"
+            "one for each call, and none for a call with a result"
         );
         assert_eq!(messages, before);
     }
 
     #[test]
-    fn a_turn_that_the_client_left_out_is_made_up() {
+    fn a_turn_that_the_client_left_out_is_added() {
         let mut messages = vec![Message::user("Hi")];
         let mut outputs = vec![output("1"), output("2")];
-        let place = place(&mut messages, &mut outputs);
-        assert_eq!((place.at, place.silent.len()), (2, 0));
-        let turn = Message::assistant("").with_tool_calls([call("1"), call("2")]);
+        let position = locate(&mut messages, &mut outputs);
+        assert_eq!((position.at, position.unanswered.len()), (2, 0));
+        let turn = Message::assistant("").tool_calls([call("1"), call("2")]);
         assert_eq!(messages, [Message::user("Hi"), turn]);
     }
 
     #[test]
-    fn an_output_that_the_turn_does_not_know_is_added_to_it() {
-        let mut messages = vec![Message::assistant("").with_tool_calls([call("1")])];
+    fn an_output_without_a_call_adds_the_call_to_the_turn() {
+        let mut messages = vec![Message::assistant("").tool_calls([call("1")])];
         let mut outputs = vec![output("1"), output("2")];
-        let place = place(&mut messages, &mut outputs);
-        assert_eq!((place.at, place.silent.len()), (1, 0));
+        let position = locate(&mut messages, &mut outputs);
+        assert_eq!((position.at, position.unanswered.len()), (1, 0));
         assert_eq!(messages[0].tool_calls, [call("1"), call("2")]);
     }
 }

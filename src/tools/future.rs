@@ -11,7 +11,8 @@ use super::{ToolStream, conversation::Conversation};
 use crate::chat::ChatRequest;
 
 pin_project! {
-    /// Waits for the provider's answer to begin; not at all where tools have to run before that.
+    /// A future that waits for the provider's stream, or completes at once if tools have to run
+    /// first.
     pub struct ToolFuture<S>
     where
         S: Service<ChatRequest>,

@@ -10,13 +10,12 @@ use crate::{
     chat::{IsomorphicClientOutput, ToolDefinition},
 };
 
-/// Makes a tool of two halves with the client between: what `first` gives is handed over, the client
-/// does its part, and `second` makes of that what the model is told.
+/// Makes a tool of two halves with the client in between: the output of `first` is handed to the
+/// client, the client does its part, and `second` makes the result for the model.
 ///
-/// `second` runs for another request, maybe on another server. All that it gets went through the
-/// client: what `first` gave comes back as
-/// [`cached_handoff`](IsomorphicClientOutput::cached_handoff), and is as little to be trusted as the
-/// rest.
+/// `second` runs with another request, perhaps on another server. All its input comes from the
+/// client and isn't trusted, including the output of `first`, which returns as
+/// [`cached_handoff`](IsomorphicClientOutput::cached_handoff).
 ///
 /// ```
 /// use serde::Deserialize;
@@ -53,26 +52,26 @@ where
 {
     HandoffFn {
         definition: ToolDefinition::new(name, description, schema_of::<A>()),
-        terms: ToolOptions::new().concludes(),
+        options: ToolOptions::new().concludes(),
         first,
         second,
         arguments: PhantomData,
     }
 }
 
-/// The tool that [`handoff_fn`] makes. Neither half is idempotent, unless it is told so.
+/// The tool that [`handoff_fn`] makes. By default neither half is idempotent.
 pub struct HandoffFn<F, G, A> {
     definition: ToolDefinition,
-    terms: ToolOptions,
+    options: ToolOptions,
     first: F,
     second: G,
     arguments: PhantomData<fn(A)>,
 }
 
 impl<F, G, A> HandoffFn<F, G, A> {
-    /// Running either half twice is the same as running it once.
+    /// Marks both halves as safe to run twice.
     pub fn idempotent(mut self) -> Self {
-        self.terms.idempotent = true;
+        self.options.idempotent = true;
         self
     }
 }
@@ -91,8 +90,8 @@ where
         self.definition.clone()
     }
 
-    fn terms(&self) -> ToolOptions {
-        self.terms.clone()
+    fn options(&self) -> ToolOptions {
+        self.options.clone()
     }
 
     fn call(&self, arguments: Value, call: Call) -> BoxFuture<'_, Result<Output, BoxError>> {
@@ -121,7 +120,7 @@ impl<F, G, A> fmt::Debug for HandoffFn<F, G, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HandoffFn")
             .field("name", &self.definition.name)
-            .field("terms", &self.terms)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     chat::{IsomorphicClientOutput, IsomorphicHandoff},
 };
 
-/// What the model is told where a server died while a tool ran that must not run twice.
+/// The message for the model about a tool that must not run twice and that was interrupted by the
+/// end of a server.
 const UNKNOWN: &str = "the server stopped while this ran: whether it took effect is unknown. It was \
     not run again; find out before you ask for it once more";
 
@@ -19,22 +20,22 @@ pub(super) struct ToolJob {
     pub(super) entry: Arc<ToolEntry>,
     pub(super) call: Call,
     pub(super) timeout: Duration,
-    // Another server has begun it, as far as the log knows.
+    // True if the log has the call from another server.
     pub(super) interrupted: bool,
     pub(super) part: JobPart,
 }
 
 pub(super) enum JobPart {
-    /// All of it, or the half before the client's.
-    First {
-        // Somebody has allowed it, the log says.
+    /// The whole call, or the half before the client's.
+    Call {
+        // True if the log has the approval.
         approved: bool,
     },
     /// The half after the client's.
-    Second(IsomorphicClientOutput),
+    Conclusion(IsomorphicClientOutput),
 }
 
-/// What came of a call.
+/// The outcome of a call.
 pub(super) enum CallOutcome {
     Given(String),
     Failed(String),
@@ -42,14 +43,14 @@ pub(super) enum CallOutcome {
 }
 
 impl ToolJob {
-    /// Runs when it is its turn. What waits for an approval isn't in anybody's way: its turn comes
-    /// after that.
-    pub(super) async fn run(self, turn: SlotReady) -> CallOutcome {
+    /// Runs the call when its slot is granted. A call that waits for an approval holds no slot: it
+    /// requests one after that.
+    pub(super) async fn run(self, slot_ready: SlotReady) -> CallOutcome {
         let span = tracing::info_span!("tool", name = self.call.tool());
-        self.go(turn).instrument(span).await
+        self.run_in_span(slot_ready).instrument(span).await
     }
 
-    async fn go(self, turn: SlotReady) -> CallOutcome {
+    async fn run_in_span(self, slot_ready: SlotReady) -> CallOutcome {
         let Self {
             entry,
             call,
@@ -57,33 +58,33 @@ impl ToolJob {
             interrupted,
             part,
         } = self;
-        let never_again = interrupted && !entry.terms.idempotent;
-        // Whether anybody allowed what the client has done a half of is only the client's word.
+        let must_not_repeat = interrupted && !entry.options.idempotent;
+        // An approval of the first half is not known to the second, except from the client.
         let approval = entry.tool.approval(call.arguments());
-        // What waits for an approval has not begun.
+        // A call that waits for an approval has not begun.
         let may_have_begun = match part {
-            JobPart::First { approved } => approved || approval.is_none(),
-            JobPart::Second(_) => true,
+            JobPart::Call { approved } => approved || approval.is_none(),
+            JobPart::Conclusion(_) => true,
         };
-        if never_again && may_have_begun {
+        if must_not_repeat && may_have_begun {
             return CallOutcome::Failed(UNKNOWN.into());
         }
-        let turn = match approval {
-            None => turn,
+        let slot_ready = match approval {
+            None => slot_ready,
             Some(message) => {
-                drop(turn); // for others
+                drop(slot_ready); // lets others run
                 if let Err(unanswered) = call.may_begin(message).await {
                     return CallOutcome::Failed(unanswered.to_string());
                 }
-                call.place().queue()
+                call.slot().acquire()
             }
         };
-        if turn.await.is_err() {
+        if slot_ready.await.is_err() {
             return CallOutcome::Failed(ENDED.into());
         }
         let handed_back = match part {
-            JobPart::First { .. } => None,
-            JobPart::Second(output) => {
+            JobPart::Call { .. } => None,
+            JobPart::Conclusion(output) => {
                 if !(interrupted || call.begin().await) {
                     return CallOutcome::Failed(ENDED.into());
                 }
@@ -120,9 +121,9 @@ fn outcome(
         }
         Ok(Output::HandOver(output)) => CallOutcome::HandedOver(
             IsomorphicHandoff::new(call.id(), call.tool(), call.arguments().clone())
-                .with_server_output(output)
-                .with_authority(entry.terms.authority.clone())
-                .with_uses_handoff(entry.terms.concludes),
+                .server_output(output)
+                .authority(entry.options.authority.clone())
+                .uses_handoff(entry.options.concludes),
         ),
         Err(error) => {
             tracing::warn!(error = &*error as &dyn std::error::Error, "a tool failed");

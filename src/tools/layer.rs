@@ -2,32 +2,20 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{ToolService, Tools};
+use super::{ToolService, Tools, config::ToolConfig};
 
-/// Runs the tools that a model asks for, between the model and whoever reads the answer. The
-/// [module](super) has the rest.
+/// A layer that runs the tools that a model asks for. The [module](super) has an example.
 ///
-/// Put all tools into one layer: of two around each other, the inner one answers every call, and says
-/// of the outer one's tools that there are none.
+/// Put all tools into one layer. Of two nested layers, the inner one answers every call, and treats
+/// the outer one's tools as unknown.
 #[derive(Debug, Clone)]
-#[must_use = "put it around a provider"]
+#[must_use = "a layer does nothing until it wraps a provider"]
 pub struct ToolLayer {
     config: ToolConfig,
 }
 
-/// What the services of a layer share.
-#[derive(Debug, Clone)]
-pub(super) struct ToolConfig {
-    pub(super) tools: Tools,
-    pub(super) max_iterations: usize,
-    pub(super) parallel: usize,
-    pub(super) timeout: Duration,
-    pub(super) input_timeout: Duration,
-    pub(super) result_bytes: usize,
-}
-
 impl ToolLayer {
-    /// Runs these tools, for requests that enable them.
+    /// Creates a layer that runs these tools for requests that enable them.
     pub fn new(tools: Tools) -> Self {
         Self {
             config: ToolConfig {
@@ -41,46 +29,50 @@ impl ToolLayer {
         }
     }
 
-    /// How often the model may be asked for one answer. Default 10. If it asks for tools the last
-    /// time too, they are not run, and the answer ends with an error of the code `limit`; tools that
-    /// the client runs are handed over all the same.
+    /// Sets the maximum number of calls of the model for one answer. Default 10.
+    ///
+    /// If the last of them asks for tools too, the tools don't run, and the answer ends with an
+    /// error of the code `limit`. A turn that asks only for tools of the client is still handed
+    /// over.
     pub fn max_iterations(mut self, most: usize) -> Self {
         self.config.max_iterations = most;
         self
     }
 
-    /// How many calls of one answer run at once; others wait for their turn, in the order in which
-    /// the model asked for them. Default 8, at least 1.
+    /// Sets the maximum number of calls of one answer that run at once. Default 8, at least 1.
+    /// Other calls wait, in the order of the model's calls.
     ///
-    /// A call that waits for a person doesn't run: others do meanwhile, and it goes on when there is a
-    /// place again. So all approvals of a turn are asked for at once. What a tool does beside a
-    /// question of its own, or after it has dropped the question's future, isn't counted.
+    /// A call that waits for the user doesn't count: others run meanwhile, and it resumes when a
+    /// slot is free. So all approvals of a turn are asked for at once. Work that a tool does while
+    /// its own question is open, or after it dropped the question's future, isn't counted.
     pub fn parallel(mut self, most: usize) -> Self {
         self.config.parallel = most.max(1);
         self
     }
 
-    /// How long one call may take, without the time in which somebody is asked. Default 60 s.
+    /// Sets the time limit of one call, without the time spent waiting for the user. Default 60 s.
     ///
-    /// A session that is silent for longer than its
-    /// [`idle`](field@crate::session::Limits::idle) limit ends; a tool that takes longer than that
-    /// must tell of its [progress](super::Call::progress).
+    /// A session without events for longer than its [`idle`](field@crate::session::Limits::idle)
+    /// limit ends. A tool that takes longer than that must report
+    /// [progress](super::Call::progress).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.config.timeout = timeout;
         self
     }
 
-    /// How long somebody may take for an approval or a question. Default 10 minutes. The session's
-    /// [`age`](field@crate::session::Limits::age) goes on meanwhile.
+    /// Sets the time to wait for an approval or an answer of the user. Default 10 minutes. The
+    /// session's [`age`](field@crate::session::Limits::age) keeps counting meanwhile.
     pub fn input_timeout(mut self, timeout: Duration) -> Self {
         self.config.input_timeout = timeout;
         self
     }
 
-    /// The most bytes of JSON that one result may have, or what one call hands over to the client; a
-    /// larger one is an error that the model is told of. Default 128 KiB. Keep it under the
-    /// [`event_bytes`](field@crate::session::Limits::event_bytes) of the sessions, or the session
-    /// ends.
+    /// Sets the maximum size of a result, or of the output that a call hands to the client, in
+    /// bytes of JSON. Default 128 KiB.
+    ///
+    /// A larger result becomes an error that the model receives. Keep the limit below the
+    /// [`event_bytes`](field@crate::session::Limits::event_bytes) of the sessions; an event above
+    /// that ends the session.
     pub fn result_bytes(mut self, most: usize) -> Self {
         self.config.result_bytes = most;
         self

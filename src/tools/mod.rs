@@ -1,4 +1,5 @@
-//! Runs the tools that a model asks for, and gives it what comes of them, until it answers.
+//! A layer that runs the tools a model asks for, and returns their results to the model until it
+//! answers.
 //!
 //! ```
 //! use futures_util::{StreamExt, stream};
@@ -12,107 +13,115 @@
 //!
 //! #[derive(Deserialize, schemars::JsonSchema)]
 //! struct City {
-//!     /// As people there call it.
+//!     /// The name in the local language.
 //!     name: String,
 //! }
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), unbroken::BoxError> {
-//! let weather = tool_fn("weather", "The weather in a city.", |city: City, _: Call| async move {
-//!     match city.name.as_str() {
-//!         "Oslo" => Ok("snow"),
-//!         other => Err(ToolFailure::new(format!("{other} has no weather")).into()),
-//!     }
-//! });
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), unbroken::BoxError> {
+//!     let weather = tool_fn("weather", "The weather in a city.", |city: City, _: Call| async move {
+//!         match city.name.as_str() {
+//!             "Oslo" => Ok("snow"),
+//!             other => Err(ToolFailure::new(format!("{other} has no weather")).into()),
+//!         }
+//!     });
 //!
-//! // A model that asks for the tool once, and then says what it gave.
-//! let model = provider_fn(|request: ChatRequest| {
-//!     let event = match request.messages.last() {
-//!         Some(last) if last.role == Role::Tool => ChatEvent::text(format!("There is {}.", last.content)),
-//!         _ => ChatEvent::tool_calls([ToolCall::new("1", "weather", json!({"name": "Oslo"}))]),
-//!     };
-//!     stream::iter([Ok::<_, ProviderError>(event)])
-//! });
-//! let provider = ServiceBuilder::new()
-//!     // .layer(DurableLayer::new(sessions, access)) goes around it
-//!     .layer(ToolLayer::new(Tools::new().with(weather.idempotent())))
-//!     .service(model);
+//!     // A model that asks for the tool once, and then answers with its result.
+//!     let model = provider_fn(|request: ChatRequest| {
+//!         let event = match request.messages.last() {
+//!             Some(last) if last.role == Role::Tool => {
+//!                 ChatEvent::text(format!("There is {}.", last.content))
+//!             }
+//!             _ => ChatEvent::tool_calls([ToolCall::new("1", "weather", json!({"name": "Oslo"}))]),
+//!         };
+//!         stream::iter([Ok::<_, ProviderError>(event)])
+//!     });
+//!     let provider = ServiceBuilder::new()
+//!         // .layer(DurableLayer::new(sessions, access)) goes around it
+//!         .layer(ToolLayer::new(Tools::new().with(weather.idempotent())))
+//!         .service(model);
 //!
-//! let mut request = ChatRequest::from_user("How is the weather in Oslo?");
-//! request.enabled_tools = Some(EnabledTools::All);
-//! let answer: Vec<_> = provider.oneshot(request).await?.collect().await;
-//! let answer: Vec<_> = answer.into_iter().collect::<Result<_, _>>()?;
-//! assert_eq!(answer[1], ChatEvent::tool_result("1", "weather", "snow"));
-//! assert_eq!(answer[2], ChatEvent::text("There is snow."));
-//! # Ok(())
-//! # }
+//!     let mut request = ChatRequest::from_user("How is the weather in Oslo?");
+//!     request.enabled_tools = Some(EnabledTools::All);
+//!     let answer: Vec<_> = provider.oneshot(request).await?.collect().await;
+//!     let answer: Vec<_> = answer.into_iter().collect::<Result<_, _>>()?;
+//!     assert_eq!(answer[1], ChatEvent::tool_result("1", "weather", "snow"));
+//!     assert_eq!(answer[2], ChatEvent::text("There is snow."));
+//!     Ok(())
+//! }
 //! ```
 //!
-//! # What happens to a call
+//! [`tool_fn`] makes a tool of an async function, and [`Tool`] is the trait behind it. The example
+//! needs the crates `serde` (with its feature `derive`), `schemars` 1, `serde_json`, `tower` (with
+//! `util`), `futures-util` and `tokio` beside this one.
+//!
+//! # The life of a call
 //!
 //! The model may ask for the layer's tools that the request enables
-//! ([`enabled_tools`](field@crate::chat::ChatRequest::enabled_tools); none if absent), and for those
-//! that the client brought. Calls of one turn run beside each other, each on a task of its own, once
-//! the model has ended its turn. What they give enters the answer as it comes; the model gets it in
-//! the order of the calls.
+//! ([`enabled_tools`](field@crate::chat::ChatRequest::enabled_tools); none if absent), and for
+//! those that the client brought. The calls of a turn start when the model has ended the turn. They
+//! run concurrently, each on a task of its own. Their results enter the answer in the order in
+//! which they arrive; the model gets them in the order of the calls.
 //!
-//! An unknown tool, arguments that don't fit the schema, a failure, a panic, a timeout, a result that
-//! is too large: each is a [`ToolError`](crate::chat::ToolError), of which the model is told, and the
-//! answer goes on. Dropping the answer's stream aborts what runs.
+//! An unknown tool, arguments that don't fit the schema, a failure, a panic, a timeout, a result
+//! that is too large: each becomes a [`ToolError`](crate::chat::ToolError) that the model receives,
+//! and the answer continues. Dropping the answer's stream aborts the running tools.
 //!
-//! What several turns cost is summed up in the `complete` event; after a server died, only of the turns
-//! since. Two calls never have one id within a
-//! session: where a model gives the same twice, the second is renamed.
+//! The `complete` event has the summed usage of all turns. After a server died, it has that of the
+//! turns since. Ids of calls are unique within a session: if a model uses one twice, the second
+//! call is renamed.
 //!
-//! # Asking people
+//! # Questions to the user
 //!
-//! A tool may need an approval before it runs ([`ToolFn::approved`]), and may ask something in the
-//! middle of its run ([`Call::ask`]). That is an `input_request` event, and the answer waits, for as
-//! long as it may, for what comes through [`ChatRequest::inputs`](field@crate::chat::ChatRequest::inputs);
-//! then there is an `input_resolved`. Unless somebody accepts, the tool doesn't run, or gets
-//! [`Unanswered`].
+//! A tool may need an approval before it runs ([`ToolFn::approved`]), and may ask a question while
+//! it runs ([`Call::ask`]). Each is an `input_request` event. The session waits for the answer at
+//! [`ChatRequest::inputs`](field@crate::chat::ChatRequest::inputs), up to a timeout, and then there
+//! is an `input_resolved` event. If the user doesn't accept, the tool doesn't run, or its question
+//! returns [`Unanswered`].
 //!
 //! # Tools of the client
 //!
-//! The client runs those that it brought with the request, and those that the application made with
-//! [`client_tool`]; [`handoff_fn`] makes one of two halves with the client between. Each such call is
-//! an `isomorphic_handoff` event. When the turn's other tools are done, the answer ends: a
-//! `conversation_state`, and a `complete` with the finish reason `tool_calls`. The client sends a
-//! request whose messages are those of the state, then the assistant's message with its calls, then
-//! the results of the server's tools, and what its own tools gave as `isomorphicClientOutputs`. There
-//! the second halves run, and the model goes on. Where the chat is too long for one record, the state
-//! has no messages, and the client sends its own instead.
+//! The client runs the tools that it brought with the request, and those that the application made
+//! with [`client_tool`]. [`handoff_fn`] makes a tool of two halves with the client in between. Each
+//! such call is an `isomorphic_handoff` event. When the turn's other tools are done, the answer
+//! ends with a `conversation_state` event and a `complete` event with the finish reason
+//! `tool_calls`. The client then sends a request with the messages of the state, the assistant's
+//! message with its calls, the results of the server's tools, and the results of its own tools as
+//! `isomorphicClientOutputs`. The second halves run with that request, and the model continues. If
+//! the chat is too long for one record, the state has no messages, and the client sends its own.
 //!
-//! All that a client sends is the client's word. A second half checks what it gets; the schema of a
-//! tool that a client brought is passed to the model and never read here.
+//! Nothing that a client sends is trusted. A second half must check its input. The schema of a tool
+//! that a client brought is passed to the model and never read here.
 //!
-//! # When the server dies
+//! # After a server died
 //!
-//! No tool runs before its call is in the log, and none after an approval before the approval is. So a
-//! server that [takes the session over](crate::durable::Recovery) knows what may have run. Under the
-//! policies `resume` and `restart`:
+//! No tool runs before its call is in the log, and none that needs an approval runs before the
+//! approval is in the log. So a server that [takes the session over](crate::durable::Recovery)
+//! knows which tools may have run. Under the policies `resume` and `restart`:
 //!
-//! * What the log has of results is used again.
-//! * A call without a result is made again if the tool is idempotent.
-//! * If it isn't, the model is told that the outcome is unknown. It is not made again.
-//! * A call that waited for its approval still waits, under `resume`; under `restart` it is asked for
-//!   anew.
+//! * Results that are in the log are used again.
+//! * A call without a result is repeated if the tool is idempotent.
+//! * If the tool is not idempotent, the call is not repeated, and the model is told that its
+//!   outcome is unknown.
+//! * A call that waits for its approval still waits under `resume`; under `restart` the approval is
+//!   asked for again.
 //!
-//! After a restart the model speaks anew, and a call is taken as one from before if tool and arguments
-//! are equal ([`ToolRuns`](crate::chat::ToolRuns)). A model may word them in another way; where a tool
-//! must not run twice at any cost, recover by `resume`, or give
-//! [`Call::idempotency_key`] to a service that heeds it.
+//! After a restart the model answers again, and a call counts as one from before if tool and
+//! arguments are equal ([`ToolRuns`](crate::chat::ToolRuns)). The model may word the arguments
+//! differently. For a tool that must never run twice, recover by `resume`, or pass
+//! [`Call::idempotency_key`] to a service that honours it.
 //!
 //! # Differences from a tower layer around the tool
 //!
 //! [`ToolLayer::timeout`] covers one call of one tool. tower's `Timeout` around the provider covers
-//! the time until its stream begins, here of the first turn only; put it inside, between this layer
-//! and the provider, and it covers that of every turn.
+//! the time until its stream begins, here of the first turn only. Between this layer and the
+//! provider it covers that time of every turn.
 
 mod call;
 mod call_slots;
 mod client_tool;
 mod clock;
+mod config;
 mod conversation;
 mod events;
 mod failure;

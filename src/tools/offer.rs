@@ -6,23 +6,23 @@ use std::{
 use super::tools::{self, Tools};
 use crate::chat::{ChatRequest, ToolAuthority};
 
-/// The tools that one request's model may ask for, by name.
+/// The tools that the model of one request may ask for, by name.
 pub(super) struct Offers {
     by_name: HashMap<String, Offer>,
 }
 
-/// Whose tool it is.
+/// The side that defines a tool.
 #[derive(Clone)]
 pub(super) enum Offer {
-    /// One of the layer's.
-    Ours(Arc<tools::ToolEntry>),
-    /// One that the client brought.
-    Theirs(ToolAuthority),
+    /// A tool of the layer.
+    Server(Arc<tools::ToolEntry>),
+    /// A tool that the client brought.
+    Client(ToolAuthority),
 }
 
 impl Offers {
-    /// Of the layer's tools those that the request enables, and those that it brings, unless one of
-    /// the former has the name. They become the request's tools.
+    /// Collects the layer's tools that the request enables, and those that the client brought. If
+    /// both have a tool of the same name, the layer's counts. The tools become the request's.
     pub(super) fn of(tools: &Tools, request: &mut ChatRequest) -> Self {
         let mut by_name = HashMap::new();
         let enabled = request.enabled_tools.as_ref();
@@ -30,13 +30,13 @@ impl Offers {
             let name = &entry.definition.name;
             if enabled.is_some_and(|enabled| enabled.allow(name)) {
                 request.tools.push(entry.definition.clone());
-                by_name.insert(name.clone(), Offer::Ours(Arc::clone(entry)));
+                by_name.insert(name.clone(), Offer::Server(Arc::clone(entry)));
             }
         }
         for tool in std::mem::take(&mut request.isomorphic_tools) {
             if let Entry::Vacant(vacant) = by_name.entry(tool.name.clone()) {
                 request.tools.push((&tool).into());
-                vacant.insert(Offer::Theirs(tool.authority));
+                vacant.insert(Offer::Client(tool.authority));
             }
         }
         Self { by_name }
@@ -46,7 +46,7 @@ impl Offers {
         self.by_name.get(name)
     }
 
-    /// What the model is told that asked for something else.
+    /// Returns the message for the model about a tool that doesn't exist.
     pub(super) fn unknown(&self, name: &str) -> String {
         let mut names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
         names.sort_unstable();
@@ -59,11 +59,11 @@ impl Offers {
 }
 
 impl Offer {
-    /// Whether all that the server does is to hand it over.
-    pub(super) fn is_the_clients(&self) -> bool {
+    /// Returns true if the server only hands the call over.
+    pub(super) fn is_client_tool(&self) -> bool {
         match self {
-            Self::Ours(entry) => entry.terms.authority == ToolAuthority::Client,
-            Self::Theirs(_) => true,
+            Self::Server(entry) => entry.options.authority == ToolAuthority::Client,
+            Self::Client(_) => true,
         }
     }
 }

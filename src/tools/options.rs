@@ -2,26 +2,27 @@ use std::time::Duration;
 
 use crate::chat::ToolAuthority;
 
-/// How a [`Tool`](super::Tool) is to be run.
+/// Options of a [`Tool`](super::Tool).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolOptions {
-    /// Whether running it twice is the same as running it once. Only such a tool is run again for a
-    /// call whose server died. Default `false`.
+    /// True if running the tool twice has the same effect as running it once. Only such a tool runs
+    /// again for a call whose server died. Default `false`.
     pub idempotent: bool,
-    /// How long one call may take, without the time in which somebody is asked. The layer's
+    /// The time limit of one call, without the time spent waiting for the user. The layer's
     /// [`timeout`](super::ToolLayer::timeout) if `None`.
     pub timeout: Option<Duration>,
-    /// Who runs it, as clients are told where it is handed over. Default: the server, which may hand
-    /// over half way.
+    /// The side that runs the tool, as clients see it in a handoff. Default: the server, which may
+    /// hand over half way.
     pub authority: ToolAuthority,
-    /// Whether the server goes on with what the client gives for it:
-    /// [`Tool::conclude`](super::Tool::conclude). Default `false`.
+    /// True if the server runs [`Tool::conclude`](super::Tool::conclude) with the client's result.
+    /// Default `false`.
     pub concludes: bool,
 }
 
 impl ToolOptions {
-    /// Not idempotent, run by the server, in one go, within the layer's timeout.
+    /// Creates the defaults: not idempotent, run by the server without a second half, with the
+    /// layer's timeout.
     pub fn new() -> Self {
         Self {
             idempotent: false,
@@ -31,25 +32,25 @@ impl ToolOptions {
         }
     }
 
-    /// The same, of a tool that may run twice.
+    /// Marks the tool as safe to run twice.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
     }
 
-    /// The same, with a timeout of its own.
+    /// Sets the time limit of one call.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The same, run by somebody else.
+    /// Sets the side that runs the tool.
     pub fn authority(mut self, authority: ToolAuthority) -> Self {
         self.authority = authority;
         self
     }
 
-    /// The same, of a tool that has a second half.
+    /// Marks the tool as having a second half.
     pub fn concludes(mut self) -> Self {
         self.concludes = true;
         self

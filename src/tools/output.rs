@@ -1,23 +1,23 @@
 use serde::Serialize;
 use serde_json::Value;
 
-/// What a tool gives.
+/// The output of a tool.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Output {
-    /// This, for the model.
+    /// A result for the model.
     Content(String),
-    /// The client is to go on, with this. The answer ends, and the request that brings what the
-    /// client gives goes on from there.
+    /// An output for the client, which continues the call. The answer ends, and the request that
+    /// brings the client's result continues it.
     HandOver(Value),
 }
 
 impl Output {
-    /// A text as it is, anything else as JSON.
+    /// Creates a result from a value: a string as it is, anything else as JSON.
     ///
     /// # Errors
     ///
-    /// If it can't be written as JSON: a map whose keys aren't strings, say.
+    /// If the value can't be written as JSON, such as a map whose keys aren't strings.
     pub fn json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
         serde_json::to_value(value).map(Self::from)
     }

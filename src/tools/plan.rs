@@ -1,4 +1,5 @@
-//! What is to be done about each call: it is known, impossible, the client's, or to be run.
+//! Decides for each call: its outcome is known, it can't run, the client runs it, or the server
+//! does.
 
 use std::sync::Arc;
 
@@ -14,14 +15,17 @@ use super::{
     running_calls::RunningCalls,
     tools::ToolEntry,
 };
-use crate::chat::{IsomorphicClientOutput, IsomorphicHandoff, ToolCall, ToolOutcome, Transcript};
+use crate::{
+    chat::{IsomorphicClientOutput, IsomorphicHandoff, ToolCall, ToolOutcome, Transcript},
+    log::SessionId,
+};
 
 impl Conversation {
-    /// The tools of this turn. `before` is the log of a turn that was interrupted.
+    /// Plans the tools of this turn. `before` is the log of a turn that was interrupted.
     pub(super) fn tools(&mut self, before: Option<&Transcript>) -> RunningCalls {
         let mut running = self.running(before);
         for call in std::mem::take(&mut self.calls) {
-            let in_log = before.is_some_and(|before| before.knows(&call.id));
+            let in_log = before.is_some_and(|before| before.has_outcome(&call.id));
             self.plan(&call, in_log, &mut running);
             self.calls.push(call);
         }
@@ -31,7 +35,7 @@ impl Conversation {
     fn running(&self, before: Option<&Transcript>) -> RunningCalls {
         let mut running = RunningCalls::new(self.config.parallel, self.config.result_bytes);
         for open in before.iter().flat_map(|before| before.open_inputs()) {
-            running.is_open(open);
+            running.add_open_question(open);
         }
         running
     }
@@ -40,22 +44,22 @@ impl Conversation {
         let at = self.runs.ask(call);
         let run = &self.runs.as_slice()[at];
         let outcome = match (&run.outcome, self.offers.get(&call.name)) {
-            (Some(outcome), _) => known(outcome, &call.id),
+            (Some(outcome), _) => known_outcome(outcome, &call.id),
             (None, None) => CallOutcome::Failed(self.offers.unknown(&call.name)),
-            (None, Some(Offer::Theirs(authority))) => CallOutcome::HandedOver(
+            (None, Some(Offer::Client(authority))) => CallOutcome::HandedOver(
                 IsomorphicHandoff::new(&call.id, &call.name, call.arguments.clone())
-                    .with_authority(authority.clone()),
+                    .authority(authority.clone()),
             ),
-            (None, Some(Offer::Ours(entry))) => {
+            (None, Some(Offer::Server(entry))) => {
                 let Err(mismatch) = entry.schema.check(&call.arguments) else {
                     let approved = run.approved;
-                    let job = self.job(entry, call, at, JobPart::First { approved }, running);
+                    let job = self.job(entry, call, at, JobPart::Call { approved }, running);
                     return running.add(job);
                 };
                 CallOutcome::Failed(format!("the arguments don't fit: {mismatch}"))
             }
         };
-        running.known(&call.id, &call.name, outcome, in_log);
+        running.add_known(&call.id, &call.name, outcome, in_log);
     }
 
     fn job(
@@ -66,29 +70,33 @@ impl Conversation {
         part: JobPart,
         running: &RunningCalls,
     ) -> ToolJob {
-        let session = self.request.session_id.as_deref().unwrap_or_default();
+        let session = self
+            .request
+            .session_id
+            .as_ref()
+            .map_or("", SessionId::as_str);
         let key = match part {
-            JobPart::First { .. } => format!("{session}/{run}"),
-            // Whose run it is of these the log doesn't know by number, but by name.
-            JobPart::Second(_) => format!("{session}/{}", call.id),
+            JobPart::Call { .. } => format!("{session}/{run}"),
+            // The log has no run number for these, only the id of the call.
+            JobPart::Conclusion(_) => format!("{session}/{}", call.id),
         };
-        let about = CallInfo {
+        let info = CallInfo {
             id: call.id.clone(),
             name: call.name.clone(),
             arguments: call.arguments.clone(),
             key,
-            serves: Arc::clone(&self.serves),
+            scope: Arc::clone(&self.scope),
         };
         let asked = self.before.iter().flat_map(|before| before.inputs());
         let of_this = asked.filter(|input| input.request.call_id.as_ref() == Some(&call.id));
-        let timeout = entry.terms.timeout.unwrap_or(self.config.timeout);
-        let outbox = running.outbox();
+        let timeout = entry.options.timeout.unwrap_or(self.config.timeout);
+        let events = running.events();
         ToolJob {
             entry: Arc::clone(entry),
             call: Call::new(
-                about,
-                outbox,
-                running.place(),
+                info,
+                events,
+                running.slot(),
                 timeout,
                 of_this.cloned().collect(),
             ),
@@ -102,22 +110,22 @@ impl Conversation {
     pub(super) fn follow_up(
         &mut self,
         outputs: Vec<IsomorphicClientOutput>,
-        place: &FollowUpPosition,
+        position: &FollowUpPosition,
     ) -> RunningCalls {
         let before = self.before.clone();
         let before = before.as_deref();
         let mut running = self.running(before);
         for output in outputs {
             let (id, name) = (output.call_id.clone(), output.tool_name.clone());
-            let in_log = before.is_some_and(|before| before.knows(&id));
+            let in_log = before.is_some_and(|before| before.has_outcome(&id));
             let at = self.runs.begin(&id, &name);
             let run = &self.runs.as_slice()[at];
             let concludes = match self.offers.get(&name) {
-                Some(Offer::Ours(entry)) if entry.terms.concludes => Some(entry),
+                Some(Offer::Server(entry)) if entry.options.concludes => Some(entry),
                 _ => None,
             };
             let outcome = match (&run.outcome, concludes) {
-                (Some(outcome), _) => known(outcome, &id),
+                (Some(outcome), _) => known_outcome(outcome, &id),
                 (None, None) => CallOutcome::Given(match output.client_output {
                     Value::String(text) => text,
                     other => other.to_string(),
@@ -125,7 +133,7 @@ impl Conversation {
                 (None, Some(entry)) => {
                     let Err(mismatch) = entry.schema.check(&output.params) else {
                         let call = ToolCall::new(id, name, output.params.clone());
-                        let part = JobPart::Second(output);
+                        let part = JobPart::Conclusion(output);
                         let job = self.job(entry, &call, at, part, &running);
                         running.add(job);
                         continue;
@@ -133,21 +141,21 @@ impl Conversation {
                     CallOutcome::Failed(format!("the params don't fit: {mismatch}"))
                 }
             };
-            running.known(&id, &name, outcome, in_log);
+            running.add_known(&id, &name, outcome, in_log);
         }
-        for call in &place.silent {
+        for call in &position.unanswered {
             let at = self.runs.begin(&call.id, &call.name);
             let in_log = self.runs.as_slice()[at].outcome.is_some()
-                && before.is_some_and(|before| before.knows(&call.id));
+                && before.is_some_and(|before| before.has_outcome(&call.id));
             let nothing = CallOutcome::Failed("the client gave nothing for this call".into());
-            running.known(&call.id, &call.name, nothing, in_log);
+            running.add_known(&call.id, &call.name, nothing, in_log);
         }
         running
     }
 }
 
-// What the log says of a call, said of the call that stands for it now.
-fn known(outcome: &ToolOutcome, id: &str) -> CallOutcome {
+// Translates the outcome in the log to the id of the call that stands for it now.
+fn known_outcome(outcome: &ToolOutcome, id: &str) -> CallOutcome {
     match outcome {
         ToolOutcome::Result(content) => CallOutcome::Given(content.clone()),
         ToolOutcome::Error(message) => CallOutcome::Failed(message.clone()),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::schema_of;
 
-/// Something that a tool asks a person: [`Call::ask`](super::Call::ask).
+/// A question of a tool to the user: [`Call::ask`](super::Call::ask).
 ///
 /// ```
 /// use std::time::Duration;
@@ -13,38 +13,38 @@ use super::schema_of;
 /// use unbroken::tools::Question;
 ///
 /// let question = Question::new("Which seat?")
-///     .with_schema(json!({"type": "string", "pattern": "^[0-9]+[A-F]$"}))
-///     .with_timeout(Duration::from_secs(60));
+///     .schema(json!({"type": "string", "pattern": "^[0-9]+[A-F]$"}))
+///     .timeout(Duration::from_secs(60));
 /// # let _ = question;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Question {
-    /// What people read.
+    /// The text that the user reads.
     pub message: String,
-    /// A JSON Schema of the answer; anything will do if absent.
+    /// A JSON Schema of the answer; any answer fits if absent.
     pub schema: Option<Value>,
-    /// How long to wait; the layer's [`input_timeout`](super::ToolLayer::input_timeout) if `None`.
+    /// The time to wait; the layer's [`input_timeout`](super::ToolLayer::input_timeout) if `None`.
     pub timeout: Option<Duration>,
 }
 
-/// Why there is no answer to a question. As the error of a tool it tells the model so.
+/// The reason why a question has no answer. As the error of a tool, its text goes to the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unanswered {
-    /// Somebody said no.
+    /// The user refused.
     #[error("the user declined")]
     Declined,
-    /// Somebody put the question away.
+    /// The user dismissed the question, or the answer has ended.
     #[error("the user put the question away without an answer")]
     Cancelled,
-    /// Nobody said anything in time.
+    /// There was no answer in time.
     #[error("the user gave no answer in time")]
     TimedOut,
 }
 
 impl Question {
-    /// A question that anything is an answer to.
+    /// Creates a question that any answer fits.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -53,22 +53,22 @@ impl Question {
         }
     }
 
-    /// A question whose answer is a `T`.
+    /// Creates a question whose answer is a `T`.
     pub fn of<T>(message: impl Into<String>) -> Self
     where
         T: DeserializeOwned + schemars::JsonSchema,
     {
-        Self::new(message).with_schema(schema_of::<T>())
+        Self::new(message).schema(schema_of::<T>())
     }
 
-    /// The same, with a JSON Schema of the answer.
-    pub fn with_schema(mut self, schema: Value) -> Self {
+    /// Sets a JSON Schema of the answer.
+    pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    /// The same, with how long to wait.
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+    /// Sets the time to wait.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }

@@ -20,100 +20,101 @@ use crate::chat::{
     ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
 };
 
-/// The calls of one turn, each on a task of its own, of which so many run at once.
+/// The calls of one turn, each on a task of its own. A limited number runs at once.
 ///
-/// Dropped, it aborts them.
+/// Dropping it aborts them.
 pub(super) struct RunningCalls {
-    slots: Vec<CallRecord>,
+    calls: Vec<CallRecord>,
     planned: Vec<(usize, ToolJob, SlotReady)>,
     tasks: JoinSet<CallOutcome>,
-    at: HashMap<Id, usize>,
-    places: CallSlots,
+    call_of_task: HashMap<Id, usize>,
+    slots: CallSlots,
     result_bytes: usize,
-    outbox: EventSender,
-    said: mpsc::Receiver<ToolEvent>,
-    // Whether an end is looked for first, or what is said: neither may keep the other from its turn.
+    events: EventSender,
+    received: mpsc::Receiver<ToolEvent>,
+    // Alternates between ends and events, so that neither starves the other.
     ends_first: bool,
-    // Whose event was taken last: it may go on once we are asked for more.
+    // Of the event that was taken last: its tool continues at the next poll.
     taken: Option<oneshot::Sender<()>>,
     ready: VecDeque<ReadyEvent>,
-    // The questions that are open, and whose they are.
-    open: Vec<(InputId, String)>,
+    // The open questions, each with the id of its call.
+    open_questions: Vec<(InputId, String)>,
 }
 
-// An event, and whom to tell when it is safe.
+// An event, with the sender to notify when it is safe.
 type ReadyEvent = (ChatEvent, Option<oneshot::Sender<()>>);
 
-/// One call, and what came of it.
+/// One call and its outcome.
 pub(super) struct CallRecord {
     pub(super) id: String,
     pub(super) name: String,
-    /// What the model is told; `None` while there is nothing, and where the client goes on.
+    /// The message for the model; `None` while there is none, and for a call that was handed over.
     pub(super) message: Option<Message>,
     pub(super) handed_over: bool,
 }
 
 impl RunningCalls {
     pub(super) fn new(parallel: usize, result_bytes: usize) -> Self {
-        let (outbox, said) = event_channel();
+        let (events, received) = event_channel();
         Self {
-            slots: Vec::new(),
+            calls: Vec::new(),
             planned: Vec::new(),
             tasks: JoinSet::new(),
-            at: HashMap::new(),
-            places: CallSlots::new(parallel),
+            call_of_task: HashMap::new(),
+            slots: CallSlots::new(parallel),
             result_bytes,
-            outbox,
-            said,
+            events,
+            received,
             ends_first: false,
             taken: None,
             ready: VecDeque::new(),
-            open: Vec::new(),
+            open_questions: Vec::new(),
         }
     }
 
-    pub(super) fn outbox(&self) -> EventSender {
-        self.outbox.clone()
+    pub(super) fn events(&self) -> EventSender {
+        self.events.clone()
     }
 
-    /// For the call that is [added](Self::add) next.
-    pub(super) fn place(&self) -> Arc<CallSlot> {
-        self.places.place(self.slots.len())
+    /// Creates the slot of the call that is [added](Self::add) next.
+    pub(super) fn slot(&self) -> Arc<CallSlot> {
+        self.slots.slot(self.calls.len())
     }
 
-    /// A question of a call that is in the log and open.
-    pub(super) fn is_open(&mut self, request: &InputRequest) {
+    /// Adds an open question of a call that is in the log.
+    pub(super) fn add_open_question(&mut self, request: &InputRequest) {
         if let Some(call) = &request.call_id {
-            self.open.push((request.input_id.clone(), call.clone()));
+            self.open_questions
+                .push((request.input_id.clone(), call.clone()));
         }
     }
 
-    /// A call whose outcome is known.
-    pub(super) fn known(&mut self, id: &str, name: &str, outcome: CallOutcome, in_log: bool) {
-        let at = self.slot(id, name);
-        self.end(at, outcome, in_log);
+    /// Adds a call whose outcome is known.
+    pub(super) fn add_known(&mut self, id: &str, name: &str, outcome: CallOutcome, in_log: bool) {
+        let at = self.push(id, name);
+        self.finish(at, outcome, in_log);
     }
 
-    /// A call that has to be made.
+    /// Adds a call that has to run.
     pub(super) fn add(&mut self, job: ToolJob) {
-        let at = self.slot(job.call.id(), job.call.tool());
-        let turn = self.places.queue(at);
-        self.planned.push((at, job, turn));
+        let at = self.push(job.call.id(), job.call.tool());
+        let slot_ready = self.slots.acquire(at);
+        self.planned.push((at, job, slot_ready));
     }
 
-    fn slot(&mut self, id: &str, name: &str) -> usize {
-        self.slots.push(CallRecord {
+    fn push(&mut self, id: &str, name: &str) -> usize {
+        self.calls.push(CallRecord {
             id: id.to_owned(),
             name: name.to_owned(),
             message: None,
             handed_over: false,
         });
-        self.slots.len() - 1
+        self.calls.len() - 1
     }
 
-    /// The next event; `None` once every call has its outcome.
+    /// Returns the next event; `None` once every call has its outcome.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
-        // Whoever takes events has come back, so the one before is safe.
+        // The stream is polled again, so the event before is safe.
         if let Some(taken) = self.taken.take() {
             let _ = taken.send(());
         }
@@ -122,35 +123,35 @@ impl RunningCalls {
                 self.taken = taken;
                 return Poll::Ready(Some(event));
             }
-            for (at, job, turn) in self.planned.drain(..) {
-                let task = self.tasks.spawn(job.run(turn).in_current_span());
-                self.at.insert(task.id(), at);
+            for (at, job, slot_ready) in self.planned.drain(..) {
+                let task = self.tasks.spawn(job.run(slot_ready).in_current_span());
+                self.call_of_task.insert(task.id(), at);
             }
-            self.places.poll(cx);
+            self.slots.poll(cx);
             self.ends_first = !self.ends_first;
             if self.ends_first
                 && let Poll::Ready(Some(done)) = self.tasks.poll_join_next_with_id(cx)
             {
-                self.done(done);
+                self.finish_task(done);
                 continue;
             }
-            if let Poll::Ready(Some(said)) = self.said.poll_recv(cx) {
-                self.hear(said);
+            if let Poll::Ready(Some(event)) = self.received.poll_recv(cx) {
+                self.receive(event);
                 continue;
             }
             match ready!(self.tasks.poll_join_next_with_id(cx)) {
-                Some(done) => self.done(done),
+                Some(done) => self.finish_task(done),
                 None => return Poll::Ready(None),
             }
         }
     }
 
-    /// All calls, in their order.
-    pub(super) fn into_slots(self) -> Vec<CallRecord> {
-        self.slots
+    /// Returns all calls, in their order.
+    pub(super) fn into_calls(self) -> Vec<CallRecord> {
+        self.calls
     }
 
-    fn done(&mut self, done: Result<(Id, CallOutcome), JoinError>) {
+    fn finish_task(&mut self, done: Result<(Id, CallOutcome), JoinError>) {
         let (id, outcome) = match done {
             Ok(done) => done,
             Err(error) => {
@@ -158,35 +159,39 @@ impl RunningCalls {
                 (error.id(), CallOutcome::Failed("the tool failed".into()))
             }
         };
-        // What it said before its end comes before its end. What others say meanwhile can wait.
-        for _ in 0..self.said.len() {
-            if let Ok(said) = self.said.try_recv() {
-                self.hear(said);
+        // Its events go before its end. Events that others send meanwhile can wait.
+        for _ in 0..self.received.len() {
+            if let Ok(event) = self.received.try_recv() {
+                self.receive(event);
             }
         }
-        let at = self.at.remove(&id).expect("every task was given a call");
-        self.places.done(at);
-        self.end(at, outcome, false);
+        let at = self
+            .call_of_task
+            .remove(&id)
+            .expect("every task was given a call");
+        self.slots.done(at);
+        self.finish(at, outcome, false);
     }
 
-    fn hear(&mut self, said: ToolEvent) {
-        match &said.event {
+    fn receive(&mut self, event: ToolEvent) {
+        match &event.event {
             ChatEvent::InputRequest(request) => {
-                self.is_open(request);
-                let asks = |slot: &CallRecord| Some(&slot.id) == request.call_id.as_ref();
-                if let Some(at) = self.slots.iter().position(asks) {
-                    self.places.leave(at);
+                self.add_open_question(request);
+                let asks = |call: &CallRecord| Some(&call.id) == request.call_id.as_ref();
+                if let Some(at) = self.calls.iter().position(asks) {
+                    self.slots.release(at);
                 }
             }
             ChatEvent::InputResolved(resolved) => {
-                self.open.retain(|(id, _)| *id != resolved.input_id);
+                self.open_questions
+                    .retain(|(id, _)| *id != resolved.input_id);
             }
             _ => {}
         }
-        self.ready.push_back((said.event, Some(said.taken)));
+        self.ready.push_back((event.event, Some(event.taken)));
     }
 
-    fn end(&mut self, at: usize, mut outcome: CallOutcome, in_log: bool) {
+    fn finish(&mut self, at: usize, mut outcome: CallOutcome, in_log: bool) {
         let bytes = match &outcome {
             CallOutcome::Given(content) => json_bytes(content),
             CallOutcome::HandedOver(handoff) => json_bytes(&handoff.server_output),
@@ -195,24 +200,24 @@ impl RunningCalls {
         if bytes > self.result_bytes {
             outcome = CallOutcome::Failed("the result is larger than this server takes".into());
         }
-        let slot = &mut self.slots[at];
-        // Nobody waits for these any more.
-        for (id, _) in self.open.extract_if(.., |(_, call)| *call == slot.id) {
+        let call = &mut self.calls[at];
+        // Its open questions are withdrawn.
+        for (id, _) in self.open_questions.extract_if(.., |(_, id)| *id == call.id) {
             let resolved = InputResolved::new(id, InputOutcome::Cancel);
             self.ready.push_back((resolved.into(), None));
         }
         let event = match outcome {
             CallOutcome::Given(content) => {
-                slot.message = Some(Message::tool(&slot.id, &content));
-                ChatEvent::tool_result(&slot.id, &slot.name, content)
+                call.message = Some(Message::tool(&call.id, &content));
+                ChatEvent::tool_result(&call.id, &call.name, content)
             }
             CallOutcome::Failed(message) => {
                 let message = ToolFailure::cut(message);
-                slot.message = Some(Message::tool_failed(&slot.id, &message));
-                ChatEvent::tool_error(&slot.id, &slot.name, message)
+                call.message = Some(Message::tool_failed(&call.id, &message));
+                ChatEvent::tool_error(&call.id, &call.name, message)
             }
             CallOutcome::HandedOver(handoff) => {
-                slot.handed_over = true;
+                call.handed_over = true;
                 handoff.into()
             }
         };
@@ -223,7 +228,7 @@ impl RunningCalls {
 }
 
 impl CallRecord {
-    /// What a client is to hand back of it.
+    /// Returns the result that a client sends back.
     pub(super) fn result(&self) -> Option<ToolResult> {
         let message = self.message.as_ref()?;
         Some(ToolResult::new(&self.id, &self.name, &message.content))
@@ -269,11 +274,11 @@ mod tests {
     struct Nothing {}
 
     #[tokio::test]
-    async fn who_talks_without_pause_keeps_nobody_from_its_turn() {
+    async fn a_tool_that_sends_without_pause_does_not_starve_other_calls() {
         let mut running = RunningCalls::new(1, 100);
         let tool = tool_fn("quick", "", |_: Nothing, _: Call| async { Ok("done") });
         let tools = Tools::new().with(tool);
-        let serves = Arc::new(CallScope {
+        let scope = Arc::new(CallScope {
             session_id: None,
             owner: None,
             chat_id: None,
@@ -282,33 +287,33 @@ mod tests {
             input_timeout: Duration::MAX,
         });
         for id in ["1", "2"] {
-            let about = CallInfo {
+            let info = CallInfo {
                 id: id.into(),
                 name: "quick".into(),
                 arguments: json!({}),
                 key: id.into(),
-                serves: Arc::clone(&serves),
+                scope: Arc::clone(&scope),
             };
             running.add(ToolJob {
                 entry: Arc::clone(tools.entries().next().unwrap()),
                 call: Call::new(
-                    about,
-                    running.outbox(),
-                    running.place(),
+                    info,
+                    running.events(),
+                    running.slot(),
                     Duration::MAX,
                     Vec::new(),
                 ),
                 timeout: Duration::MAX,
                 interrupted: false,
-                part: JobPart::First { approved: false },
+                part: JobPart::Call { approved: false },
             });
         }
-        let outbox = running.outbox();
+        let events = running.events();
         let mut results = 0;
         for _ in 0..1000 {
-            // As much as there is room for.
+            // More than the channel holds.
             for _ in 0..100 {
-                outbox.try_say(ToolProgress::new("0", "talks").with_message("on it"));
+                events.try_send(ToolProgress::new("0", "talks").message("on it"));
             }
             let event = poll_fn(|cx| running.poll(cx)).await.unwrap();
             results += usize::from(event.kind() == "tool_result");
@@ -317,6 +322,6 @@ mod tests {
             }
             tokio::task::yield_now().await;
         }
-        panic!("{results} of 2 calls had their turn");
+        panic!("{results} of 2 calls ended");
     }
 }

@@ -1,7 +1,7 @@
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::Value;
 
-/// The JSON Schema of a type, without what models have no use for and some servers refuse.
+/// Returns the JSON Schema of a type, without fields that models don't use and some servers refuse.
 pub(super) fn schema_of<T>() -> Value
 where
     T: JsonSchema,

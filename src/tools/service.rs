@@ -4,14 +4,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_core::TryStream;
 use tower_service::Service;
 
-use super::{ToolFuture, conversation::Conversation, layer::ToolConfig};
-use crate::{
-    BoxError,
-    chat::{ChatEvent, ChatRequest},
-};
+use super::{ToolFuture, config::ToolConfig, conversation::Conversation};
+use crate::chat::{ChatRequest, Provider};
 
 /// The provider that [`ToolLayer`](super::ToolLayer) makes of another.
 #[derive(Debug, Clone)]
@@ -26,14 +22,11 @@ impl<S> ToolService<S> {
     }
 }
 
-/// Ready when the provider within is. That one is asked again for each round of tools; what it needs
-/// to be ready then, the stream waits for.
+/// Ready when the inner provider is. The inner provider is called again for each turn; the stream
+/// waits until it is ready.
 impl<S> Service<ChatRequest> for ToolService<S>
 where
-    S: Service<ChatRequest> + Clone,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent>,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Provider,
 {
     type Response = super::ToolStream<S>;
     type Error = S::Error;
@@ -44,11 +37,11 @@ where
     }
 
     fn call(&mut self, request: ChatRequest) -> ToolFuture<S> {
-        // The one that was polled is ready, its clone may not be.
+        // Only the polled service is ready, not its clone.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         let mut conversation = Conversation::new(Arc::clone(&self.config), request);
-        let call = (!conversation.runs_tools()).then(|| inner.call(conversation.turn()));
+        let call = (!conversation.runs_tools()).then(|| inner.call(conversation.next_request()));
         ToolFuture::new(inner, conversation, call)
     }
 }

@@ -11,13 +11,14 @@ use tower_service::Service;
 use super::conversation::{Conversation, EventAction};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest},
+    chat::{ChatEvent, ChatRequest, Provider},
 };
 
 pin_project! {
-    /// An answer with the tools that it took: turn after turn of the model, and the tools between.
+    /// The stream of an answer with tools: the turns of the model, and the events of tools between
+    /// them.
     ///
-    /// Dropping it drops the provider's stream, and every tool that runs.
+    /// Dropping it drops the provider's stream, and aborts the running tools.
     pub struct ToolStream<S>
     where
         S: Service<ChatRequest>,
@@ -32,13 +33,12 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum ToolStreamState<F, T> {
-        // Tools run.
         Tools,
-        // The provider is to be asked once it is ready.
+        // The provider is called once it is ready.
         Asking,
         Calling { #[pin] future: F },
         Streaming { #[pin] stream: T },
-        // What is left to say comes from us.
+        // The layer's own last events follow.
         Closing,
         Over,
     }
@@ -66,10 +66,7 @@ where
 
 impl<S> Stream for ToolStream<S>
 where
-    S: Service<ChatRequest>,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent>,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Provider,
 {
     type Item = Result<ChatEvent, BoxError>;
 
@@ -79,19 +76,19 @@ where
         let error = loop {
             match state.as_mut().project() {
                 StateProjection::Streaming { stream } => match ready!(stream.try_poll_next(cx)) {
-                    // Nearly all there is: nothing is done with it but to remember it.
+                    // The hot path: text is only appended.
                     Some(Ok(ChatEvent::Text(text))) => {
-                        conversation.hear(&text);
+                        conversation.push_text(&text);
                         return Poll::Ready(Some(Ok(ChatEvent::Text(text))));
                     }
-                    // Nothing follows these, and no tool runs after them.
+                    // Terminal: no tool runs after these.
                     Some(Ok(event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
                         state.set(ToolStreamState::Over);
                         return Poll::Ready(Some(Ok(event)));
                     }
-                    Some(Ok(mut event)) => match conversation.take(&mut event) {
+                    Some(Ok(mut event)) => match conversation.push(&mut event) {
                         EventAction::Pass => return Poll::Ready(Some(Ok(event))),
-                        EventAction::Turn => match conversation.begin_tools() {
+                        EventAction::RunTools => match conversation.begin_tools() {
                             Ok(()) => state.set(ToolStreamState::Tools),
                             Err(error) => break error.into(),
                         },
@@ -117,7 +114,7 @@ where
                 },
                 StateProjection::Asking => match ready!(this.inner.poll_ready(cx)) {
                     Ok(()) => {
-                        let future = this.inner.call(conversation.turn());
+                        let future = this.inner.call(conversation.next_request());
                         state.set(ToolStreamState::Calling { future });
                     }
                     Err(error) => break error.into(),

@@ -6,44 +6,45 @@ use crate::{
     chat::{IsomorphicClientOutput, ToolDefinition},
 };
 
-/// Something that a model may ask for. [`tool_fn`](super::tool_fn) makes one of an async function.
+/// A tool that a model may ask for. [`tool_fn`](super::tool_fn) makes one of an async function.
 ///
-/// [`definition`](Self::definition) and [`terms`](Self::terms) are asked for once, when the tool is
-/// put among the [`Tools`](super::Tools).
+/// [`definition`](Self::definition) and [`options`](Self::options) are read once, when the tool is
+/// added to the [`Tools`](super::Tools).
 ///
-/// The futures run on tasks of their own; they are dropped when the session ends in another way, or
-/// the timeout is over. A panic counts as a failure. What the model and the clients are told of a
-/// failure is the message of a [`ToolFailure`](super::ToolFailure), wherever that stands among the
-/// [sources](std::error::Error::source) of the error; a fixed text for any other, which goes to a
-/// trace.
+/// Calls run on tasks of their own. Their futures are dropped when the session ends, or when the
+/// timeout is over. A panic counts as a failure. Of a failure, the model and the clients get the
+/// message of a [`ToolFailure`](super::ToolFailure), which may be the error or one of its
+/// [sources](std::error::Error::source). Any other error becomes a fixed text, and a trace.
 pub trait Tool: Send + Sync + 'static {
-    /// What the model is told of it: its name (1 to 64 of `A-Z a-z 0-9 _ -`), what it does, and the
-    /// JSON Schema that its arguments are checked against before a call.
+    /// Returns the definition for the model: a name (1 to 64 of `A-Z a-z 0-9 _ -`), a description,
+    /// and a JSON Schema. Arguments are checked against the schema before a call.
     fn definition(&self) -> ToolDefinition;
 
-    /// How it is to be run.
-    fn terms(&self) -> ToolOptions {
+    /// Returns the options. The default is [`ToolOptions::new`].
+    fn options(&self) -> ToolOptions {
         ToolOptions::new()
     }
 
-    /// What somebody is asked before it runs with these arguments, if anything. It doesn't run unless
-    /// they accept.
+    /// Returns the question that the user must accept before a call with these arguments, or
+    /// `None`.
     ///
-    /// Of a tool with a second half it is asked before each half: that somebody allowed the first is
-    /// only the client's word by then.
+    /// A tool with a second half asks before each half: by then, only the client claims that the
+    /// first half was allowed.
     fn approval(&self, arguments: &Value) -> Option<String> {
         let _ = arguments;
         None
     }
 
-    /// Runs it. The arguments fit the schema.
+    /// Runs the tool. The arguments fit the schema.
     fn call(&self, arguments: Value, call: Call) -> BoxFuture<'_, Result<Output, BoxError>>;
 
-    /// Runs its second half, if its terms say that it has one, with what the client gave for a call
-    /// that was handed over. The parameters fit the schema; everything else is the client's word,
-    /// what the first half handed over too.
+    /// Runs the second half, with the client's result of a call that was handed over. Only tools
+    /// whose options say [`concludes`](ToolOptions::concludes) have one.
     ///
-    /// Without a second half, what the client gave is what the model is told.
+    /// The parameters fit the schema. Everything else comes from the client and isn't trusted,
+    /// including the output of the first half.
+    ///
+    /// Without a second half, the client's result goes to the model as it is.
     fn conclude(
         &self,
         output: IsomorphicClientOutput,

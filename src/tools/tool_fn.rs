@@ -7,12 +7,14 @@ use serde_json::Value;
 use super::{Call, Output, Tool, ToolFailure, ToolOptions, schema_of};
 use crate::{BoxError, BoxFuture, chat::ToolDefinition};
 
-/// Makes a tool of an async function from arguments that derive `Deserialize` and
-/// [`schemars::JsonSchema`] to anything that can be serialised: a text goes to the model as it is,
-/// anything else as JSON.
+/// Makes a tool of an async function.
 ///
-/// The doc comments of the arguments' fields tell the model what they are. The error is a
-/// [`BoxError`], so that `?` works on any other; the model is told what a [`ToolFailure`] says.
+/// The function takes arguments that implement `Deserialize` and [`schemars::JsonSchema`], and
+/// returns a value that implements `Serialize`: a string goes to the model as it is, anything else
+/// as JSON.
+///
+/// The doc comments of the arguments' fields become descriptions for the model. The error is a
+/// [`BoxError`], so that `?` works on any error; the model gets the message of a [`ToolFailure`].
 ///
 /// ```
 /// use serde::Deserialize;
@@ -45,17 +47,17 @@ where
 {
     ToolFn {
         definition: ToolDefinition::new(name, description, schema_of::<A>()),
-        terms: ToolOptions::new(),
+        options: ToolOptions::new(),
         approval: None,
         run,
         arguments: PhantomData,
     }
 }
 
-/// The tool that [`tool_fn`] makes. It is not idempotent and asks nobody, unless it is told to.
+/// The tool that [`tool_fn`] makes. By default it is not idempotent and needs no approval.
 pub struct ToolFn<F, A> {
     definition: ToolDefinition,
-    terms: ToolOptions,
+    options: ToolOptions,
     approval: Option<Approval>,
     run: F,
     arguments: PhantomData<fn(A)>,
@@ -64,26 +66,25 @@ pub struct ToolFn<F, A> {
 type Approval = Arc<dyn Fn(&Value) -> Option<String> + Send + Sync>;
 
 impl<F, A> ToolFn<F, A> {
-    /// Running it twice is the same as running it once, so that it may be run again for a call whose
-    /// server died.
+    /// Marks the tool as safe to run twice, so that it may run again for a call whose server died.
     pub fn idempotent(mut self) -> Self {
-        self.terms.idempotent = true;
+        self.options.idempotent = true;
         self
     }
 
-    /// How long one call may take, without the time in which somebody is asked.
+    /// Sets the time limit of one call, without the time spent waiting for the user.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.terms.timeout = Some(timeout);
+        self.options.timeout = Some(timeout);
         self
     }
 
-    /// Somebody is asked this before each call, and must accept.
+    /// Requires an approval before each call, asked for with this message.
     pub fn approved(self, message: impl Into<String>) -> Self {
         let message = message.into();
         self.approved_if(move |_| Some(message.clone()))
     }
 
-    /// Somebody is asked this before a call with such arguments, and must accept; nothing if `None`.
+    /// Requires an approval before calls for which the closure returns a message.
     pub fn approved_if<P>(mut self, message: P) -> Self
     where
         P: Fn(&Value) -> Option<String> + Send + Sync + 'static,
@@ -104,8 +105,8 @@ where
         self.definition.clone()
     }
 
-    fn terms(&self) -> ToolOptions {
-        self.terms.clone()
+    fn options(&self) -> ToolOptions {
+        self.options.clone()
     }
 
     fn approval(&self, arguments: &Value) -> Option<String> {
@@ -127,7 +128,7 @@ impl<F, A> fmt::Debug for ToolFn<F, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolFn")
             .field("name", &self.definition.name)
-            .field("terms", &self.terms)
+            .field("options", &self.options)
             .field("asks", &self.approval.is_some())
             .field("arguments", &format_args!("{}", type_name::<A>()))
             .finish_non_exhaustive()

@@ -9,52 +9,52 @@ pub struct Tools {
     entries: Arc<Vec<Arc<ToolEntry>>>,
 }
 
-/// A tool, with what was asked of it once.
+/// A tool with its definition and options, read once.
 pub(super) struct ToolEntry {
     pub(super) definition: ToolDefinition,
-    pub(super) terms: ToolOptions,
+    pub(super) options: ToolOptions,
     pub(super) schema: Schema,
     pub(super) tool: Box<dyn Tool>,
 }
 
-/// Why a tool can't be used.
+/// The error of a tool that can't be added.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTool {
-    /// A name that models don't take.
+    /// Models don't accept the name.
     #[error("a tool's name is 1 to 64 of A-Z a-z 0-9 _ -, which {name:?} is not")]
     Name {
-        /// The name.
+        /// The tool's name.
         name: String,
     },
-    /// There is one of that name.
+    /// Another tool has the name.
     #[error("there is a tool {name:?} already")]
     Taken {
-        /// The name.
+        /// The tool's name.
         name: String,
     },
-    /// Its parameters are no JSON Schema that arguments can be checked against.
+    /// The parameters are no JSON Schema that arguments can be checked against.
     #[error("the parameters of the tool {name:?} can't be used")]
     Parameters {
         /// The tool's name.
         name: String,
-        /// What is wrong with them.
+        /// The cause.
         #[source]
         source: InvalidSchema,
     },
 }
 
 impl Tools {
-    /// None yet.
+    /// Creates an empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, and this one.
+    /// Adds a tool, for chains.
     ///
     /// # Panics
     ///
-    /// If [`insert`](Self::insert) would return an error, with that error.
+    /// If [`insert`](Self::insert) returns an error, with its text.
     #[must_use]
     #[track_caller]
     pub fn with(mut self, tool: impl Tool) -> Self {
@@ -64,12 +64,13 @@ impl Tools {
         self
     }
 
-    /// Adds a tool whose definition comes from elsewhere.
+    /// Adds a tool. Unlike [`with`](Self::with) it returns an error, for definitions that come from
+    /// elsewhere.
     ///
     /// # Errors
     ///
-    /// If models don't take its name, another tool has it, or its parameters are no JSON Schema that
-    /// can be checked.
+    /// If models don't accept the name, if another tool has it, or if the parameters are no JSON
+    /// Schema that can be checked.
     pub fn insert(&mut self, tool: impl Tool) -> Result<(), InvalidTool> {
         let mut definition = tool.definition();
         let name = definition.name.clone();
@@ -85,7 +86,7 @@ impl Tools {
         let schema = Schema::new(&definition.parameters)
             .map_err(|source| InvalidTool::Parameters { name, source })?;
         let entry = ToolEntry {
-            terms: tool.terms(),
+            options: tool.options(),
             definition,
             schema,
             tool: Box::new(tool),
@@ -94,7 +95,7 @@ impl Tools {
         Ok(())
     }
 
-    /// Their names, in the order in which they came: what a client may be told in
+    /// Returns the names of the tools in the order of their insertion, for
     /// [`Capabilities`](crate::chat::Capabilities).
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries
@@ -131,7 +132,7 @@ mod tests {
     use crate::tools::client_tool;
 
     #[test]
-    fn a_tool_that_models_or_we_can_not_use_is_refused() {
+    fn a_tool_that_can_not_be_used_is_refused() {
         let mut tools = Tools::new();
         tools.insert(client_tool("map", "", json!({}))).unwrap();
         let mut refused =
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "there is a tool")]
-    fn two_of_one_name_are_a_mistake() {
+    fn a_second_tool_of_the_same_name_panics() {
         let tool = || client_tool("map", "", json!({}));
         let _ = Tools::new().with(tool()).with(tool());
     }

@@ -5,8 +5,8 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Gates that answers wait at until a script opens them, so that a script says what happens while an
-/// answer runs, and no clock does.
+/// Gates at which answers wait until a script opens them. A script so controls the course of an answer
+/// without a clock.
 #[derive(Clone, Default)]
 pub(crate) struct Gates {
     gates: Arc<Mutex<HashMap<String, watch::Sender<bool>>>>,
@@ -27,6 +27,6 @@ impl Gates {
         opened
             .wait_for(|opened| *opened)
             .await
-            .expect("a gate stays");
+            .expect("a gate is never dropped");
     }
 }

@@ -1,10 +1,10 @@
-//! The client packages of other people, headless, against a server with all dialects mounted; and one
+//! Third-party client packages, headless, against a server with all dialects mounted; and one client
 //! written by hand (`handoff.mjs`).
 //!
-//! A script a family of clients (`ai.mjs`, …), a trial a scenario. A script runs once, with all its
-//! scenarios side by side, when the first of them is wanted. Where Node, Python or the packages are
-//! absent (`npm ci` in this folder; for Python an environment in `target/clients-python`; for a
-//! browser Chromium), the trials are reported as ignored, with the reason; on a CI machine (`CI` is set) that is a failure.
+//! Each family of clients has a script (`ai.mjs`, …), and each scenario is a trial. A script runs once,
+//! at its first trial, with all its scenarios in parallel. If Node, Python or the packages are missing
+//! (`npm ci` in this folder; for Python an environment in `target/clients-python`; for a browser
+//! Chromium), the trials are ignored with the reason. On a CI machine (`CI` is set) they fail.
 
 #[cfg(feature = "durable-streams")]
 mod facade;
@@ -19,7 +19,7 @@ use std::{env, process::ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// The scripts. Each lists its scenarios with `--list`, and runs those that it is given.
+/// The scripts. Each lists its scenarios with `--list`, and runs the scenarios in its arguments.
 const SCRIPTS: &[&str] = &[
     #[cfg(feature = "ag-ui")]
     "ag_ui",

@@ -17,13 +17,13 @@ use unbroken::{
 
 use crate::gate::Gates;
 
-/// The scripted provider, which also
+/// The scripted provider with further fields of a request.
 ///
-/// * says `events` word for word, and waits for what is said to those that ask; one that is
-///   `unanswered` waits at its `answered` only,
-/// * waits at a `gate: { name, at }`, before so many events, until `POST /gate/{name}` opens it,
-/// * answers what a tool gave: a script that asks for a tool asks once,
-/// * looks for all these in `forwardedProps` too, where clients of AG-UI put what is theirs.
+/// * `events` are sent unchanged. At a question the provider waits for its answer; at one with
+///   `unanswered` it waits only at the event `answered`.
+/// * `gate: { name, at }` makes it wait before event number `at` until `POST /gate/{name}` opens the gate.
+/// * After an output of a tool it answers with that output, so a script calls its tool once.
+/// * All these fields may be in `forwardedProps` too, where AG-UI's clients put them.
 #[derive(Clone)]
 pub(crate) struct Scripts {
     scripted: Scripted,
@@ -75,17 +75,17 @@ impl Service<ChatRequest> for Scripts {
             request.extra.extend(props);
         }
         let last = request.messages.last();
-        if let Some(given) = last.filter(|message| message.role == Role::Tool) {
+        if let Some(output) = last.filter(|message| message.role == Role::Tool) {
             let delay = request.extra.get("script").and_then(|it| it.get("delayMs"));
             let script = json!({
-                "text": format!("The tool gave {}, and that is all there is to say.", given.content),
+                "text": format!("The tool gave {}, and that is all there is to say.", output.content),
                 "delayMs": delay.cloned().unwrap_or_else(|| 5.into()),
             });
             request.extra.insert("script".into(), script);
         }
         let gate = request.extra.remove("gate").map(Gate::deserialize);
         let events = match request.extra.remove("events") {
-            Some(Value::Array(events)) => Ok(said(events, request.inputs)),
+            Some(Value::Array(events)) => Ok(scripted_events(events, request.inputs)),
             _ => self
                 .scripted
                 .call(request)
@@ -99,36 +99,35 @@ impl Service<ChatRequest> for Scripts {
     }
 }
 
-/// The events, one after the other. One that asks for an approval waits for what is said to it, and
-/// nothing follows a no but that the call failed.
-fn said(events: Vec<Value>, inputs: Inputs) -> Events {
-    let said = stream::iter(events).then(move |event| {
+/// Returns the events in order. At a question the stream waits for the answer; a refused call fails.
+fn scripted_events(events: Vec<Value>, inputs: Inputs) -> Events {
+    let scripted = stream::iter(events).then(move |event| {
         let inputs = inputs.clone();
         async move {
             if event["type"] == "answered" {
                 let id = InputId::deserialize(&event["inputId"]);
                 let id = id.map_err(|error| ProviderError::new(error.to_string()))?;
                 let call = event["callId"].as_str().unwrap_or_default().to_owned();
-                return Ok(answered(id, call, inputs));
+                return Ok(resolution(id, call, inputs));
             }
             let waits = event["unanswered"] != true;
             let event = ChatEvent::deserialize(event);
             let event = event.map_err(|error| ProviderError::new(error.to_string()))?;
-            let answered = match &event {
+            let resolution = match &event {
                 ChatEvent::InputRequest(request) if waits => {
                     let call = request.call_id.clone().unwrap_or_default();
-                    answered(request.input_id.clone(), call, inputs)
+                    resolution(request.input_id.clone(), call, inputs)
                 }
                 _ => stream::empty().boxed(),
             };
-            Ok(stream::iter([Ok(event)]).chain(answered).boxed())
+            Ok(stream::iter([Ok(event)]).chain(resolution).boxed())
         }
     });
-    said.try_flatten().boxed()
+    scripted.try_flatten().boxed()
 }
 
-fn answered(id: InputId, call: String, inputs: Inputs) -> Events {
-    let answered = stream::once(async move {
+fn resolution(id: InputId, call: String, inputs: Inputs) -> Events {
+    let events = stream::once(async move {
         let answer = inputs.answer(&id).await.expect("nothing is closed");
         let mut events = vec![InputResolved::new(id, answer.action).into()];
         if answer.action != InputAction::Accept {
@@ -136,5 +135,5 @@ fn answered(id: InputId, call: String, inputs: Inputs) -> Events {
         }
         stream::iter(events.into_iter().map(Ok))
     });
-    answered.flatten().boxed()
+    events.flatten().boxed()
 }

@@ -11,14 +11,14 @@ use serde::Deserialize;
 
 use crate::server;
 
-/// The one that needs a browser.
+/// The script that needs a browser.
 const BROWSER: &str = "event_source";
 
 fn chromium() -> PathBuf {
     env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from)
 }
 
-/// What runs a script, and what it needs to be there.
+/// The command of a script, with the files that it needs.
 struct Runner {
     program: PathBuf,
     file: PathBuf,
@@ -50,7 +50,7 @@ impl Runner {
                 "install Chromium, and run `npm ci` in tests/clients and in tests/browser first";
         }
         Self {
-            // ai 7 asks for Node 22: one comes with the packages.
+            // `ai` 7 needs Node 22, which is among the packages.
             program: modules.join("node/bin/node"),
             file: folder().join(name).with_extension("mjs"),
             needs,
@@ -65,7 +65,7 @@ impl Runner {
     }
 }
 
-/// Why a script can't run here.
+/// Returns the instruction to install the missing files of a script, or `None` if it can run.
 pub(crate) fn missing(name: &str) -> Option<String> {
     let runner = Runner::of(name);
     let there = runner.program.exists() && runner.needs.iter().all(|needed| needed.exists());
@@ -93,11 +93,11 @@ pub(crate) struct Run {
 }
 
 struct Outcomes {
-    of: HashMap<String, Option<String>>,
-    said: String,
+    errors: HashMap<String, Option<String>>,
+    stderr: String,
 }
 
-/// A line that a script writes for each scenario.
+/// The line that a script writes for a scenario.
 #[derive(Deserialize)]
 struct Line {
     scenario: String,
@@ -114,10 +114,10 @@ impl Run {
 
     pub(crate) fn outcome(&self, scenario: &str) -> Result<(), Failed> {
         let outcomes = self.outcomes.get_or_init(|| run(self.name));
-        match outcomes.of.get(scenario) {
+        match outcomes.errors.get(scenario) {
             Some(None) => Ok(()),
             Some(Some(error)) => Err(Failed::from(error)),
-            None => Err(Failed::from(format!("it was not run\n{}", outcomes.said))),
+            None => Err(Failed::from(format!("it was not run\n{}", outcomes.stderr))),
         }
     }
 }
@@ -133,8 +133,8 @@ fn run(name: &str) -> Outcomes {
         Ok(output) => output,
         Err(error) => {
             return Outcomes {
-                of: HashMap::new(),
-                said: error.to_string(),
+                errors: HashMap::new(),
+                stderr: error.to_string(),
             };
         }
     };
@@ -143,12 +143,12 @@ fn run(name: &str) -> Outcomes {
         .lines()
         .filter_map(|line| serde_json::from_str::<Line>(line).ok());
     Outcomes {
-        of: lines.map(|line| (line.scenario, line.error)).collect(),
-        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        errors: lines.map(|line| (line.scenario, line.error)).collect(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
 
-/// Where an environment of Python has its packages; the folder is named by the version.
+/// Returns the folder of the packages in a Python environment, whose name contains the version.
 fn packages(environment: &Path) -> PathBuf {
     let lib = environment.join("lib");
     let versions = fs::read_dir(&lib).into_iter().flatten().flatten();
@@ -156,7 +156,7 @@ fn packages(environment: &Path) -> PathBuf {
     version.unwrap_or(lib).join("site-packages")
 }
 
-/// The folder that cargo builds into.
+/// Returns the target folder of cargo.
 fn target() -> PathBuf {
     let inside = Path::new(env!("CARGO_TARGET_TMPDIR"));
     inside

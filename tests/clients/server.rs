@@ -13,7 +13,7 @@ use unbroken::{
 
 use crate::{gate::Gates, provider::Scripts};
 
-/// A server on a port of its own, with each dialect at its path. It ends with this.
+/// A server on a port of its own, with each dialect at its path. It stops when this is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     _runtime: Runtime,
@@ -39,7 +39,7 @@ async fn serve() -> SocketAddr {
     addr
 }
 
-/// All dialects over the same sessions: what one kind of client started, another can watch.
+/// Returns an app with all dialects over one registry.
 fn app() -> Router {
     let sessions = Sessions::in_memory();
     let gates = Gates::default();
@@ -48,7 +48,7 @@ fn app() -> Router {
         DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
             .service_name(name)
             .public_path(&format!("/{name}"))
-            .open(
+            .client_fields(
                 ClientFields::nothing()
                     .field("script")
                     .field("events")
@@ -73,7 +73,7 @@ fn app() -> Router {
         use unbroken::dialect::{AiSdk, Concurrency};
 
         let dialect = AiSdk::new().any_content_type(true);
-        let superseding = dialect.clone().rival(Concurrency::Supersede);
+        let superseding = dialect.clone().concurrency(Concurrency::Supersede);
         app.nest_service("/ai", layer("ai").dialect(dialect).layer(scripts.clone()))
             .nest_service(
                 "/ai-superseding",
@@ -112,7 +112,7 @@ fn app() -> Router {
             .dialect(unbroken::dialect::OpenAiResponses::new().model("scripted"))
             .layer(scripts.clone()),
     );
-    // Pages come from elsewhere: the browser's own is behind a proxy.
+    // The pages have another origin.
     app.layer(
         CorsLayer::new()
             .allow_origin(Any)

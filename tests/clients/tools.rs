@@ -10,12 +10,12 @@ use unbroken::{
     tools::{Call, ToolFailure, Tools, handoff_fn, tool_fn},
 };
 
-/// How often tools ran, by what they were called with, which they tell.
+/// Counts the runs of each tool by its arguments. The tools report the count.
 #[derive(Clone, Default)]
-struct Times(Arc<Mutex<HashMap<String, usize>>>);
+struct CallCounts(Arc<Mutex<HashMap<String, usize>>>);
 
-impl Times {
-    fn one_more(&self, what: &str) -> usize {
+impl CallCounts {
+    fn count(&self, what: &str) -> usize {
         let mut times = self.0.lock().unwrap();
         let times = times.entry(what.to_owned()).or_default();
         *times += 1;
@@ -33,23 +33,24 @@ struct Flight {
     flight: String,
 }
 
-/// `lookup` runs on the server; `seat` does so in two halves, with the client between.
+/// Returns the tool `lookup`, which runs on the server, and `seat`, whose two server halves have the
+/// client between them.
 pub(crate) fn tools() -> Tools {
-    let (looks, halves) = (Times::default(), Times::default());
+    let (lookups, halves) = (CallCounts::default(), CallCounts::default());
     let lookup = move |Lookup { key }: Lookup, _: Call| {
-        let times = looks.one_more(&key);
+        let times = lookups.count(&key);
         async move { Ok(json!({"key": key, "times": times})) }
     };
     let firsts = halves.clone();
     let offer = move |Flight { flight }: Flight, _: Call| {
-        let times = firsts.one_more(&format!("first {flight}"));
+        let times = firsts.count(&format!("first {flight}"));
         async move { Ok(json!({"flight": flight, "free": ["1A", "2C"], "times": times})) }
     };
     let book = move |given: IsomorphicClientOutput, _: Call| {
         let flight = given.params["flight"].as_str().unwrap_or_default();
-        let times = halves.one_more(&format!("second {flight}"));
+        let times = halves.count(&format!("second {flight}"));
         async move {
-            // All of this is the client's word, the seats that the first half offered too.
+            // All of this comes from the client, including the seats that the first half offered.
             let offered = given.cached_handoff.unwrap_or_default();
             let free = offered["free"].as_array().cloned().unwrap_or_default();
             match given.client_output {

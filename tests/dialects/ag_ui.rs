@@ -14,19 +14,19 @@ pub(crate) fn whole() -> Box<dyn Encoder> {
     read("")
 }
 
-/// For TanStack's client.
+/// Returns the encoder for TanStack's client.
 pub(crate) fn message_first() -> Box<dyn Encoder> {
     join("-1")
 }
 
-/// Goes on after the id of the last event.
-pub(crate) fn after(had: &[u8]) -> Box<dyn Encoder> {
-    read(&last_id(had).unwrap_or_default())
+/// Returns the encoder of a client that resumes after the id of its last event.
+pub(crate) fn after(received: &[u8]) -> Box<dyn Encoder> {
+    read(&last_id(received).unwrap_or_default())
 }
 
-/// The same, for TanStack's client.
-pub(crate) fn message_first_after(had: &[u8]) -> Box<dyn Encoder> {
-    join(&last_id(had).unwrap_or("-1".to_owned()))
+/// Returns the encoder of a TanStack client that resumes after the id of its last event.
+pub(crate) fn message_first_after(received: &[u8]) -> Box<dyn Encoder> {
+    join(&last_id(received).unwrap_or("-1".to_owned()))
 }
 
 fn read(id: &str) -> Box<dyn Encoder> {
@@ -46,10 +46,10 @@ fn encoder(request: Request<()>) -> Box<dyn Encoder> {
     }
 }
 
-fn last_id(had: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(had).unwrap();
+fn last_id(received: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(received).unwrap();
     let last = text.lines().rfind(|line| line.starts_with("id: "))?;
-    // Who has the end is told so once more, which is not what is compared here.
+    // A client that has the end gets it again; the comparison leaves that out.
     let ended = text.contains(r#""type":"RUN_FINISHED""#) || text.contains(r#""type":"RUN_ERROR""#);
     let id = if ended {
         "999999.0000000"
@@ -73,7 +73,7 @@ fn encoded(encoder: Box<dyn Encoder>, log: &[ChatEvent]) -> Vec<(String, Value)>
     text.split_terminator("\n\n").map(frame).collect()
 }
 
-/// What `@ag-ui/client` holds a stream to.
+/// The rules of `@ag-ui/client` for a stream.
 struct Rules {
     open: HashSet<(&'static str, String)>,
     closed: HashSet<(&'static str, String)>,
@@ -155,14 +155,14 @@ fn check(events: &[(String, Value)], log: &[ChatEvent]) {
 
 proptest! {
     #[test]
-    fn every_log_keeps_ag_uis_rules_and_says_what_was_said(log in logs::log()) {
+    fn the_events_of_every_log_keep_ag_uis_rules_and_have_its_text(log in logs::log()) {
         check(&encoded(whole(), &log), &log);
         let for_tanstack = encoded(message_first(), &log);
         check(&for_tanstack, &log);
-        // There a message always begins before anything is said in it.
+        // A message begins before its thinking.
         let kinds = for_tanstack.iter().map(|(_, event)| event["type"].as_str().unwrap());
-        let said = |kind: &&str| matches!(*kind, "TEXT_MESSAGE_START" | "REASONING_START");
-        let first = kinds.clone().find(said);
+        let starts = |kind: &&str| matches!(*kind, "TEXT_MESSAGE_START" | "REASONING_START");
+        let first = kinds.clone().find(starts);
         prop_assert_ne!(first, Some("REASONING_START"));
     }
 }
@@ -184,7 +184,7 @@ mod over_http {
 
     fn chat() -> DurableService<Scripted> {
         let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new());
-        let script = Script::say("All is well.").with_delay(std::time::Duration::ZERO);
+        let script = Script::say("All is well.").delay(std::time::Duration::ZERO);
         layer.dialect(AgUi::new()).layer(Scripted::new(script))
     }
 
@@ -224,14 +224,14 @@ mod over_http {
     }
 
     #[tokio::test]
-    async fn a_cursor_of_a_log_that_was_lost_is_refused_and_never_spliced() {
+    async fn a_cursor_of_a_lost_log_is_refused_and_never_spliced() {
         let chat = chat();
         let all = text(ask(&chat, None, "Hi").await).await;
         let ids: Vec<_> = all
             .lines()
             .filter_map(|it| it.strip_prefix("id: "))
             .collect();
-        // A record that comes to several events: the client has the first one of them.
+        // A record with several events, of which the client has the first.
         let part = ids.iter().find(|id| id.matches('.').count() == 2).unwrap();
         let rest = text(ask(&chat, Some(part), "Hi").await).await;
         assert!(all.ends_with(&rest), "{rest}");
@@ -246,7 +246,7 @@ mod over_http {
     }
 
     #[tokio::test]
-    async fn who_has_had_the_end_is_told_of_it_once_more() {
+    async fn a_client_that_has_the_end_gets_it_once_more() {
         let chat = chat();
         let all = text(ask(&chat, None, "Hi").await).await;
         let last = all.trim_end().rsplit("\n\n").next().unwrap();

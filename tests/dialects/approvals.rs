@@ -1,4 +1,4 @@
-//! What people say to approvals and questions over the AI SDK's dialect.
+//! Answers to approvals and questions over the AI SDK's dialect.
 
 use axum::body::{Body, to_bytes};
 use futures_util::stream;
@@ -19,17 +19,17 @@ use unbroken::{
 
 type Chat = BoxCloneSyncService<Request<Body>, Response<SessionBody>, std::convert::Infallible>;
 
-/// The same sessions in two dialects, of a model that pays twice.
+/// Returns a chat in two dialects over one registry. Its model calls the tool `pay` twice.
 fn chats() -> (Chat, Chat) {
     chats_in(&Sessions::in_memory())
 }
 
 fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
     let model = provider_fn(|request: ChatRequest| {
-        let told = request.messages.iter().any(|it| it.role == Role::Tool);
+        let has_outputs = request.messages.iter().any(|it| it.role == Role::Tool);
         let pay = |id| ToolCall::new(id, "pay", json!({}));
         let event = match &*request.messages[0].content {
-            _ if told => ChatEvent::text("Done."),
+            _ if has_outputs => ChatEvent::text("Done."),
             "Sit" => ChatEvent::tool_calls([ToolCall::new("a", "seat", json!({}))]),
             _ => ChatEvent::tool_calls([pay("a"), pay("b")]),
         };
@@ -71,7 +71,7 @@ async fn text(response: Response<SessionBody>) -> String {
     String::from_utf8(bytes.unwrap().to_vec()).unwrap()
 }
 
-/// The log so far.
+/// Returns the current log.
 async fn events(native: &Chat, session: &str) -> String {
     let request = Request::get(format!("/{session}")).header("accept", "application/json");
     let request = request.body(Body::empty()).unwrap();
@@ -89,8 +89,8 @@ fn chunks(stream: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Asks, and gives the session's id and the ids of both approvals.
-async fn asked(sdk: &Chat) -> (String, Vec<String>) {
+/// Starts a session, and returns its id and the ids of both approvals.
+async fn start(sdk: &Chat) -> (String, Vec<String>) {
     let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]});
     let ask = json!({"id": "chat", "messages": [user], "trigger": "submit-message"});
     let first = chunks(&text(send(sdk, "POST", "/", &ask).await).await);
@@ -104,7 +104,7 @@ async fn asked(sdk: &Chat) -> (String, Vec<String>) {
     (first[0]["messageId"].as_str().unwrap().to_owned(), asked)
 }
 
-/// The message as the client has it once somebody has said yes to both.
+/// Returns the request of a client that has approved both calls.
 fn approved(session: &str, approvals: &[String]) -> Value {
     let part = |(call, id): (&str, &String)| {
         json!({
@@ -121,12 +121,12 @@ fn approved(session: &str, approvals: &[String]) -> Value {
 #[tokio::test]
 async fn an_answer_to_two_approvals_resumes_after_any_chunk() {
     let (sdk, native) = chats();
-    let (session, approvals) = asked(&sdk).await;
-    // Elsewhere somebody was faster with one of them: it has run while the other one is open.
+    let (session, approvals) = start(&sdk).await;
+    // Another client approved one call before: it has run while the other approval is open.
     let yes = json!({"action": "accept"});
     let path = format!("/{session}/inputs/{}", approvals[0]);
-    let said = send(&native, "POST", &path, &yes).await;
-    assert_eq!(said.status(), StatusCode::ACCEPTED);
+    let response = send(&native, "POST", &path, &yes).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
     while !events(&native, &session).await.contains("tool_result") {
         tokio::task::yield_now().await;
     }
@@ -135,13 +135,13 @@ async fn an_answer_to_two_approvals_resumes_after_any_chunk() {
     let run = run.to_str().unwrap().to_owned();
     let whole = text(response).await;
     let all = frames(&whole);
-    let given = chunks(&whole);
-    let paid = given
+    let received = chunks(&whole);
+    let paid = received
         .iter()
         .filter(|it| it["type"] == "tool-output-available");
     assert_eq!(paid.count(), 2, "{whole}");
-    let ends = given.iter().filter(|it| it["type"] == "finish").count();
-    assert_eq!(ends, 1, "nobody is asked any more: {whole}");
+    let ends = received.iter().filter(|it| it["type"] == "finish").count();
+    assert_eq!(ends, 1, "no approval is open: {whole}");
     for had in 0..all.len() {
         let path = format!("/{run}/stream?startIndex={had}");
         let rest = text(send(&sdk, "GET", &path, &Value::Null).await).await;
@@ -150,30 +150,30 @@ async fn an_answer_to_two_approvals_resumes_after_any_chunk() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_though_another_one_beside_it_came_too_late() {
+async fn an_answer_counts_if_another_in_the_same_request_is_too_late() {
     let (sdk, native) = chats();
-    let (session, approvals) = asked(&sdk).await;
+    let (session, approvals) = start(&sdk).await;
     let no = json!({"action": "decline"});
     let answer = |at: usize| format!("/{session}/inputs/{}", approvals[at]);
-    let said = send(&native, "POST", &answer(0), &no).await;
-    assert_eq!(said.status(), StatusCode::ACCEPTED);
-    // The client knows nothing of that.
+    let response = send(&native, "POST", &answer(0), &no).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    // This client has not received that answer.
     let response = send(&sdk, "POST", "/", &approved(&session, &approvals)).await;
     assert_eq!(response.status(), StatusCode::OK);
-    let given = chunks(&text(response).await);
-    let count = |kind: &str| given.iter().filter(|it| it["type"] == kind).count();
-    assert_eq!(count("tool-output-available"), 1, "{given:?}");
-    assert_eq!(count("tool-output-error"), 1, "{given:?}");
+    let received = chunks(&text(response).await);
+    let count = |kind: &str| received.iter().filter(|it| it["type"] == kind).count();
+    assert_eq!(count("tool-output-available"), 1, "{received:?}");
+    assert_eq!(count("tool-output-error"), 1, "{received:?}");
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_too_late_as_a_whole_is_refused() {
+async fn a_request_whose_answers_are_all_too_late_is_refused() {
     let (sdk, native) = chats();
-    let (session, approvals) = asked(&sdk).await;
+    let (session, approvals) = start(&sdk).await;
     let no = json!({"action": "decline"});
     let answer = |at: usize| format!("/{session}/inputs/{}", approvals[at]);
-    let said = send(&native, "POST", &answer(0), &no).await;
-    assert_eq!(said.status(), StatusCode::ACCEPTED);
+    let response = send(&native, "POST", &answer(0), &no).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
     let mut late = approved(&session, &approvals);
     let parts = late["messages"][0]["parts"].as_array_mut().unwrap();
     parts[2]["state"] = json!("approval-requested");
@@ -187,10 +187,10 @@ async fn an_answer_that_comes_too_late_as_a_whole_is_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_is_taken_however_long_the_message_is_that_brings_it() {
+async fn an_answer_in_a_very_long_message_is_accepted() {
     let limits = Limits::default().event_bytes(4096);
     let (sdk, _) = chats_in(&Sessions::builder(Memory::new()).limits(limits).build());
-    let (session, approvals) = asked(&sdk).await;
+    let (session, approvals) = start(&sdk).await;
     let mut long = approved(&session, &approvals);
     let parts = long["messages"][0]["parts"].as_array_mut().unwrap();
     for at in 0..50 {
@@ -206,13 +206,13 @@ async fn an_answer_is_taken_however_long_the_message_is_that_brings_it() {
 }
 
 #[tokio::test]
-async fn a_resume_names_what_the_session_asked_and_nothing_else() {
+async fn a_run_name_holds_only_questions_of_the_session() {
     let (sdk, _) = chats();
-    let (session, approvals) = asked(&sdk).await;
+    let (session, approvals) = start(&sdk).await;
     let mut padded = approved(&session, &approvals);
     let parts = padded["messages"][0]["parts"].as_array_mut().unwrap();
     for at in 0..100 {
-        // Of an answer that is long over, or made up: a header has no room for them.
+        // Approvals of an ended answer, or invented ones, would not fit into a header.
         let id = format!("{at:0>100}");
         parts.push(json!({
             "type": "tool-pay", "toolCallId": id, "state": "approval-responded", "input": {},
@@ -237,11 +237,13 @@ async fn a_question_is_answered_beside_the_stream() {
         let frame = stream.frame().await.unwrap().unwrap();
         seen += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
     }
-    let given = chunks(&seen);
-    let asked = given.iter().find(|it| it["type"] == "data-input-request");
+    let received = chunks(&seen);
+    let asked = received
+        .iter()
+        .find(|it| it["type"] == "data-input-request");
     let asked = asked.unwrap();
     assert_eq!(asked["data"]["message"], "Which seat?");
-    let session = given[0]["messageId"].as_str().unwrap();
+    let session = received[0]["messageId"].as_str().unwrap();
     let input = asked["id"].as_str().unwrap();
     let path = format!("/chat/inputs/{input}");
     for nothing in [
@@ -254,7 +256,7 @@ async fn a_question_is_answered_beside_the_stream() {
         assert!(text(refused).await.contains("no-such-input"));
     }
 
-    // What began in the chat meanwhile doesn't hide it.
+    // A newer session of the chat doesn't hide the one that asked.
     let newer = json!({
         "messages": [{"role": "user", "content": "Sit"}],
         "chatId": "chat",
@@ -267,11 +269,11 @@ async fn a_question_is_answered_beside_the_stream() {
     let refused = send(&sdk, "POST", &path, &unfit).await;
     assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let answer = json!({"action": "accept", "content": "12A"});
-    let taken = send(&sdk, "POST", &path, &answer).await;
-    assert_eq!(taken.status(), StatusCode::ACCEPTED);
-    let taken: Value = serde_json::from_str(&text(taken).await).unwrap();
-    assert_eq!(taken["id"], session);
-    // The session by its own name, and by that of the stream that the Workflow transport reads.
+    let accepted = send(&sdk, "POST", &path, &answer).await;
+    assert_eq!(accepted.status(), StatusCode::ACCEPTED);
+    let accepted: Value = serde_json::from_str(&text(accepted).await).unwrap();
+    assert_eq!(accepted["id"], session);
+    // The session by its id, and by the run name of the Workflow transport.
     for name in [session.to_owned(), format!("{session}~0")] {
         let path = format!("/{name}/inputs/{input}");
         let late = send(&sdk, "POST", &path, &json!({"action": "decline"})).await;
@@ -282,8 +284,8 @@ async fn a_question_is_answered_beside_the_stream() {
     let rest = chunks(std::str::from_utf8(&rest).unwrap());
     let resolved = rest.iter().find(|it| it["type"] == "data-input-resolved");
     assert_eq!(resolved.unwrap()["id"], asked["id"]);
-    let gave = rest.iter().find(|it| it["type"] == "tool-output-available");
-    assert_eq!(gave.unwrap()["output"], "12A", "{rest:?}");
+    let output = rest.iter().find(|it| it["type"] == "tool-output-available");
+    assert_eq!(output.unwrap()["output"], "12A", "{rest:?}");
     assert!(rest.iter().any(|it| it["delta"] == "Done."), "{rest:?}");
 
     let cancel = json!({"action": "cancel"});

@@ -27,7 +27,7 @@ use unbroken::{
 
 type Chat = BoxCloneSyncService<Request<Body>, Response<SessionBody>, Infallible>;
 
-/// A chat of people who say in a header who they are.
+/// Returns a chat whose users are named in a header.
 fn chat() -> Chat {
     chat_in(Sessions::in_memory(), AiSdk::new())
 }
@@ -43,7 +43,7 @@ fn layer_in(sessions: Sessions, dialect: AiSdk) -> DurableLayer {
     };
     DurableLayer::new(sessions, OnlyTheOwner::new(who))
         .dialect(dialect)
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
 }
 
 async fn ask(
@@ -92,7 +92,7 @@ async fn text(response: Response<SessionBody>) -> String {
 }
 
 #[tokio::test]
-async fn a_chat_of_the_same_name_is_somebody_elses() {
+async fn chats_of_one_id_are_separate_for_each_owner() {
     let chat = chat();
     let anns = id(&post(&chat, "ann", &message("m1", &slow())).await);
     for (method, uri) in [("GET", "/chat-1/stream"), ("POST", "/chat-1/stop")] {
@@ -108,7 +108,7 @@ async fn a_chat_of_the_same_name_is_somebody_elses() {
     )
     .await;
     assert_eq!(by_id.status(), StatusCode::NOT_FOUND);
-    // The same message of the same chat, and neither a conflict nor hers.
+    // Bob's equal message is no conflict, and starts a session of his own.
     let bobs = post(&chat, "bob", &message("m1", &slow())).await;
     assert_ne!(id(&bobs), anns);
     let resumed = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
@@ -116,15 +116,15 @@ async fn a_chat_of_the_same_name_is_somebody_elses() {
 }
 
 #[tokio::test]
-async fn what_is_whole_is_not_paid_for_twice_and_what_failed_is_tried_again() {
+async fn a_complete_answer_is_not_paid_for_twice_and_a_failed_one_is_retried() {
     let chat = chat();
     let whole = message("m1", &quick());
     let first = post(&chat, "ann", &whole).await;
     let first_id = id(&first);
-    let said = text(first).await;
+    let stream = text(first).await;
     let again = post(&chat, "ann", &whole).await;
     assert_eq!(id(&again), first_id);
-    assert_eq!(text(again).await, said);
+    assert_eq!(text(again).await, stream);
 
     let mut regenerated = whole.clone();
     regenerated["trigger"] = "regenerate-message".into();
@@ -148,7 +148,7 @@ async fn what_is_whole_is_not_paid_for_twice_and_what_failed_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_message_after_a_stop_need_not_wait_for_the_end() {
+async fn a_message_after_a_stop_does_not_wait_for_the_end() {
     let chat = chat();
     let running = id(&post(&chat, "ann", &message("m1", &slow())).await);
     let busy = post(&chat, "ann", &message("m2", &quick())).await;
@@ -158,7 +158,7 @@ async fn a_message_after_a_stop_need_not_wait_for_the_end() {
     let next = post(&chat, "ann", &message("m2", &quick())).await;
     assert_ne!(id(&next), running);
     assert!(text(next).await.contains("\"finishReason\":\"stop\""));
-    // The one that was stopped is answered anew, too.
+    // The stopped message starts another session too.
     let again = post(&chat, "ann", &message("m1", &quick())).await;
     assert_ne!(id(&again), running);
 }
@@ -167,56 +167,59 @@ fn with_limits(limits: Limits) -> Sessions {
     Sessions::builder(Memory::new()).limits(limits).build()
 }
 
-/// A message that supersedes, of another chat than the others.
-fn elsewhere(id: &str) -> Value {
+/// Returns a message of another chat.
+fn in_other_chat(id: &str) -> Value {
     let mut body = message(id, &slow());
     body["id"] = "chat-2".into();
     body
 }
 
 #[tokio::test]
-async fn a_message_takes_the_room_of_the_answer_that_it_supersedes_and_of_no_other() {
+async fn a_superseding_message_frees_the_capacity_of_its_own_chat_only() {
     let sessions = with_limits(Limits::default().running_per_owner(1));
-    let chat = chat_in(sessions, AiSdk::new().rival(Concurrency::Supersede));
+    let chat = chat_in(sessions, AiSdk::new().concurrency(Concurrency::Supersede));
     let first = post(&chat, "ann", &message("m1", &slow())).await;
-    // Two of the same at once.
+    // Two equal messages at once.
     let again = message("m2", &slow());
     let (second, same) = tokio::join!(post(&chat, "ann", &again), post(&chat, "ann", &again));
     assert_ne!(id(&second), id(&first));
     assert_eq!(id(&same), id(&second));
     assert!(text(first).await.contains("superseded"));
-    let third = post(&chat, "ann", &elsewhere("m3")).await;
+    let third = post(&chat, "ann", &in_other_chat("m3")).await;
     assert_eq!(third.status(), StatusCode::TOO_MANY_REQUESTS);
     let runs = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
     assert_eq!(id(&runs), id(&second));
 }
 
 #[tokio::test]
-async fn a_message_that_finds_no_room_stops_nothing_in_vain() {
+async fn a_message_over_the_limit_aborts_nothing() {
     let store = Memory::new();
     let limits = Limits::default().running_per_owner(1);
     let server = || {
         let sessions = Sessions::builder(store.clone()).limits(limits.clone());
-        chat_in(sessions.build(), AiSdk::new().rival(Concurrency::Supersede))
+        chat_in(
+            sessions.build(),
+            AiSdk::new().concurrency(Concurrency::Supersede),
+        )
     };
     let (here, there) = (server(), server());
     let first = id(&post(&here, "ann", &message("m1", &slow())).await);
-    id(&post(&there, "ann", &elsewhere("m2")).await);
-    // What runs elsewhere makes no room there.
+    id(&post(&there, "ann", &in_other_chat("m2")).await);
+    // A session of another server frees no capacity on this one.
     let refused = post(&there, "ann", &message("m3", &slow())).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     let runs = ask(&here, "ann", "GET", "/chat-1/stream", &Value::Null).await;
     assert_eq!(id(&runs), first);
 }
 
-/// A provider that takes requests, until it doesn't.
+/// A provider whose readiness the test sets.
 #[derive(Clone)]
-struct Moody {
+struct GatedProvider {
     provider: Scripted,
     ready: Arc<AtomicBool>,
 }
 
-impl Service<ChatRequest> for Moody {
+impl Service<ChatRequest> for GatedProvider {
     type Response = <Scripted as Service<ChatRequest>>::Response;
     type Error = <Scripted as Service<ChatRequest>>::Error;
     type Future = <Scripted as Service<ChatRequest>>::Future;
@@ -235,14 +238,14 @@ impl Service<ChatRequest> for Moody {
 }
 
 #[tokio::test]
-async fn a_message_that_no_provider_takes_stops_nothing() {
+async fn a_message_without_a_ready_provider_aborts_nothing() {
     let ready = Arc::new(AtomicBool::new(true));
-    let provider = Moody {
+    let provider = GatedProvider {
         provider: Scripted::default(),
         ready: ready.clone(),
     };
     let sessions = with_limits(Limits::default().running_per_owner(1));
-    let layer = layer_in(sessions, AiSdk::new().rival(Concurrency::Supersede))
+    let layer = layer_in(sessions, AiSdk::new().concurrency(Concurrency::Supersede))
         .ready_timeout(Duration::from_millis(20));
     let chat = BoxCloneSyncService::new(layer.layer(provider));
     let first = id(&post(&chat, "ann", &message("m1", &slow())).await);
@@ -253,32 +256,32 @@ async fn a_message_that_no_provider_takes_stops_nothing() {
     assert_eq!(id(&runs), first);
 }
 
-/// A message that goes on in one with this name and these words.
-fn going_on(name: usize, words: usize) -> Value {
+/// Returns a request that continues a message with an id and a text of these lengths.
+fn continuing(id: usize, text: usize) -> Value {
     let mut body = message("m1", &quick());
-    let text = json!({ "type": "text", "text": "w".repeat(words) });
-    let before = json!({ "id": "m".repeat(name), "role": "assistant", "parts": [text] });
+    let text = json!({ "type": "text", "text": "w".repeat(text) });
+    let before = json!({ "id": "m".repeat(id), "role": "assistant", "parts": [text] });
     body["messages"].as_array_mut().unwrap().push(before);
     body
 }
 
 #[tokio::test]
-async fn a_message_whose_name_is_longer_than_an_event_is_413_and_its_words_may_be() {
+async fn a_message_id_larger_than_an_event_is_413_and_a_larger_text_is_accepted() {
     let chat = chat_in(
         with_limits(Limits::default().event_bytes(4096)),
         AiSdk::new(),
     );
-    for (name, words) in [(3000, 0), (10, 5000), (3000, 5000)] {
-        let fits = post(&chat, "ann", &going_on(name, words)).await;
-        assert_eq!(fits.status(), StatusCode::OK, "{name}, {words}");
+    for (id_bytes, text_bytes) in [(3000, 0), (10, 5000), (3000, 5000)] {
+        let fits = post(&chat, "ann", &continuing(id_bytes, text_bytes)).await;
+        assert_eq!(fits.status(), StatusCode::OK, "{id_bytes}, {text_bytes}");
         text(fits).await;
     }
-    let not = post(&chat, "ann", &going_on(5000, 0)).await;
-    assert_eq!(not.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let refused = post(&chat, "ann", &continuing(5000, 0)).await;
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
 #[tokio::test]
-async fn a_call_that_was_denied_is_shown_so_to_who_comes_later() {
+async fn a_later_reader_sees_a_denied_call_as_denied() {
     let chat = chat();
     let mut body = message("m1", &slow());
     let part =

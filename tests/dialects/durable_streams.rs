@@ -20,10 +20,10 @@ fn layer(sessions: &Sessions, name: &'static str) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         .service_name(name)
         .public_path(&format!("/{name}"))
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
 }
 
-/// The same sessions as streams, and natively.
+/// Returns a chat over Durable Streams and one in the native dialect, over one registry.
 fn both() -> (Chat, Chat) {
     let sessions = Sessions::in_memory();
     let streams = layer(&sessions, "streams").dialect(DurableStreams::new());
@@ -62,7 +62,7 @@ async fn elements(response: Response<SessionBody>) -> Vec<Value> {
     serde_json::from_str(&text(response).await).unwrap()
 }
 
-fn said<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| value.to_str().unwrap())
 }
 
@@ -72,11 +72,11 @@ fn request(script: &Value) -> Value {
     json!({ "messages": [{ "role": "user", "content": "Hi" }], "script": script })
 }
 
-/// Starts a session, and gives where its stream is.
+/// Starts a session, and returns the path of its stream.
 async fn start(chat: &Chat, script: &Value) -> String {
     let started = ask(chat, "POST", "/", &[JSON], &request(script)).await;
     assert_eq!(started.status(), StatusCode::CREATED);
-    let location = said(started.headers(), "location").unwrap().to_owned();
+    let location = value(started.headers(), "location").unwrap().to_owned();
     let document: Value = serde_json::from_str(&text(started).await).unwrap();
     assert_eq!(document["streamUrl"], location);
     let id = location.strip_prefix("/streams").unwrap().to_owned();
@@ -84,7 +84,7 @@ async fn start(chat: &Chat, script: &Value) -> String {
     id
 }
 
-/// The same, once it has ended.
+/// Starts a session, and returns the path of its stream once it has ended.
 async fn finished(chat: &Chat) -> String {
     let stream = start(chat, &json!({ "text": "One two three.", "delayMs": 0 })).await;
     let live = get(chat, &format!("{stream}?offset=-1&live=sse")).await;
@@ -109,60 +109,60 @@ async fn a_stream_holds_the_events_of_the_log_and_closes_with_the_last_one() {
 
     let all = get(&chat, &stream).await;
     let headers = all.headers().clone();
-    assert_eq!(said(&headers, "content-type"), Some("application/json"));
-    assert_eq!(said(&headers, "stream-up-to-date"), Some("true"));
-    assert_eq!(said(&headers, "stream-closed"), Some("true"));
+    assert_eq!(value(&headers, "content-type"), Some("application/json"));
+    assert_eq!(value(&headers, "stream-up-to-date"), Some("true"));
+    assert_eq!(value(&headers, "stream-closed"), Some("true"));
     let elements = elements(all).await;
     let logged: Vec<_> = events.iter().map(|event| event["event"].clone()).collect();
     assert_eq!(elements, logged);
     assert_eq!(elements.last().unwrap()["type"], "complete");
 
-    let end = said(&headers, "stream-next-offset").unwrap();
+    let end = value(&headers, "stream-next-offset").unwrap();
     let rest = get(&chat, &format!("{stream}?offset={end}")).await;
     assert_eq!(rest.status(), StatusCode::OK);
-    assert_eq!(said(rest.headers(), "stream-next-offset"), Some(end));
-    assert_eq!(said(rest.headers(), "stream-closed"), Some("true"));
+    assert_eq!(value(rest.headers(), "stream-next-offset"), Some(end));
+    assert_eq!(value(rest.headers(), "stream-closed"), Some("true"));
     assert_eq!(text(rest).await, "[]");
 }
 
 #[tokio::test]
-async fn what_is_too_long_for_one_answer_comes_in_several() {
+async fn a_log_too_long_for_one_response_is_read_in_several() {
     let (chat, _) = both();
     let stream = start(&chat, &json!({ "tokens": 12_000, "delayMs": 0 })).await;
     let live = get(&chat, &format!("{stream}?offset=-1&live=sse")).await;
     text(live).await;
     let first = get(&chat, &stream).await;
     let headers = first.headers().clone();
-    assert_eq!(said(&headers, "stream-up-to-date"), None);
-    assert_eq!(said(&headers, "stream-closed"), None);
-    let offset = said(&headers, "stream-next-offset").unwrap();
+    assert_eq!(value(&headers, "stream-up-to-date"), None);
+    assert_eq!(value(&headers, "stream-closed"), None);
+    let offset = value(&headers, "stream-next-offset").unwrap();
     let rest = get(&chat, &format!("{stream}?offset={offset}")).await;
-    assert_eq!(said(rest.headers(), "stream-up-to-date"), Some("true"));
-    assert_eq!(said(rest.headers(), "stream-closed"), Some("true"));
+    assert_eq!(value(rest.headers(), "stream-up-to-date"), Some("true"));
+    assert_eq!(value(rest.headers(), "stream-closed"), Some("true"));
     let (first, rest) = (elements(first).await, elements(rest).await);
     assert_eq!(first.len() + rest.len(), 12_002);
     assert_eq!(rest.last().unwrap()["type"], "complete");
 }
 
 #[tokio::test]
-async fn an_answer_that_didnt_change_is_not_sent_again() {
+async fn an_unchanged_response_is_not_sent_again() {
     let (chat, _) = both();
     let stream = finished(&chat).await;
     let first = get(&chat, &stream).await;
-    let etag = said(first.headers(), "etag").unwrap().to_owned();
+    let etag = value(first.headers(), "etag").unwrap().to_owned();
     assert!(etag.starts_with(&format!("\"{}:", &stream[1..])) && etag.ends_with(":c\""));
-    let same = [("if-none-match", &*etag)];
-    let again = ask(&chat, "GET", &stream, &same, &Value::Null).await;
+    let known = [("if-none-match", &*etag)];
+    let again = ask(&chat, "GET", &stream, &known, &Value::Null).await;
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
-    assert_eq!(said(again.headers(), "etag"), Some(&*etag));
+    assert_eq!(value(again.headers(), "etag"), Some(&*etag));
     assert!(http_body::Body::is_end_stream(again.body()));
     let after = format!("{stream}?offset=3");
-    let other = ask(&chat, "GET", &after, &same, &Value::Null).await;
+    let other = ask(&chat, "GET", &after, &known, &Value::Null).await;
     assert_eq!(other.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn who_wants_what_is_to_come_hasnt_had_what_was() {
+async fn a_read_from_now_does_not_release_the_session() {
     let sessions = Sessions::builder(unbroken::store::Memory::new())
         .retention(unbroken::session::Retention::until_released().grace(Duration::ZERO))
         .build();
@@ -173,14 +173,14 @@ async fn who_wants_what_is_to_come_hasnt_had_what_was() {
     for _ in 0..200 {
         let head = ask(&chat, "HEAD", &stream, &[], &Value::Null).await;
         assert_eq!(head.status(), StatusCode::OK);
-        assert!(said(head.headers(), "stream-next-offset").is_some());
-        if said(head.headers(), "stream-closed").is_some() {
+        assert!(value(head.headers(), "stream-next-offset").is_some());
+        if value(head.headers(), "stream-closed").is_some() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let now = get(&chat, &format!("{stream}?offset=now")).await;
-    assert_eq!(said(now.headers(), "stream-closed"), Some("true"));
+    assert_eq!(value(now.headers(), "stream-closed"), Some("true"));
     assert!(now.headers().get(header::ETAG).is_none());
     assert_eq!(text(now).await, "[]");
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -190,7 +190,7 @@ async fn who_wants_what_is_to_come_hasnt_had_what_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_poll_waits_for_what_comes_and_no_longer() {
+async fn a_long_poll_waits_until_its_limit_or_the_next_element() {
     let (chat, _) = both();
     let slow = json!({ "text": "One two.", "delayMs": 30_000 });
     let stream = start(&chat, &slow).await;
@@ -201,10 +201,10 @@ async fn a_long_poll_waits_for_what_comes_and_no_longer() {
     assert_eq!(nothing.status(), StatusCode::NO_CONTENT);
     assert_eq!(at.elapsed().as_secs(), 20);
     let headers = nothing.headers();
-    assert_eq!(said(headers, "stream-cursor"), Some("42"));
-    assert_eq!(said(headers, "stream-up-to-date"), Some("true"));
-    assert_eq!(said(headers, "stream-closed"), None);
-    let offset = said(headers, "stream-next-offset").unwrap();
+    assert_eq!(value(headers, "stream-cursor"), Some("42"));
+    assert_eq!(value(headers, "stream-up-to-date"), Some("true"));
+    assert_eq!(value(headers, "stream-closed"), None);
+    let offset = value(headers, "stream-next-offset").unwrap();
     let uri = format!("{stream}?offset={offset}&live=long-poll");
     let something = get(&chat, &uri).await;
     assert_eq!(something.status(), StatusCode::OK);
@@ -212,7 +212,7 @@ async fn a_long_poll_waits_for_what_comes_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_ends_after_a_minute_and_its_client_goes_on() {
+async fn a_connection_ends_after_a_minute_and_its_client_resumes() {
     let (chat, _) = both();
     let slow = json!({ "tokens": 20, "delayMs": 9_000 });
     let stream = start(&chat, &slow).await;
@@ -241,16 +241,16 @@ async fn a_connection_ends_after_a_minute_and_its_client_goes_on() {
 }
 
 #[tokio::test]
-async fn a_live_read_of_what_is_over_says_so_at_once() {
+async fn a_live_read_at_the_end_is_closed_at_once() {
     let (chat, _) = both();
     let stream = finished(&chat).await;
     let all = get(&chat, &stream).await;
-    let end = said(all.headers(), "stream-next-offset")
+    let end = value(all.headers(), "stream-next-offset")
         .unwrap()
         .to_owned();
     let sse = get(&chat, &format!("{stream}?offset={end}&live=sse")).await;
     assert_eq!(
-        said(sse.headers(), "content-type"),
+        value(sse.headers(), "content-type"),
         Some("text/event-stream")
     );
     let expected = format!(
@@ -259,11 +259,11 @@ async fn a_live_read_of_what_is_over_says_so_at_once() {
     assert_eq!(text(sse).await, expected);
     let poll = get(&chat, &format!("{stream}?offset={end}&live=long-poll")).await;
     assert_eq!(poll.status(), StatusCode::NO_CONTENT);
-    assert_eq!(said(poll.headers(), "stream-closed"), Some("true"));
+    assert_eq!(value(poll.headers(), "stream-closed"), Some("true"));
 }
 
 #[tokio::test]
-async fn what_is_no_stream_or_no_offset_is_refused() {
+async fn unknown_streams_and_offsets_are_refused() {
     let (chat, _) = both();
     let stream = finished(&chat).await;
     for (uri, status) in [
@@ -280,18 +280,18 @@ async fn what_is_no_stream_or_no_offset_is_refused() {
         let refused = get(&chat, &uri).await;
         assert_eq!(refused.status(), status, "{uri}");
         assert_eq!(
-            said(refused.headers(), "x-content-type-options"),
+            value(refused.headers(), "x-content-type-options"),
             Some("nosniff")
         );
     }
     let write = ask(&chat, "POST", &stream, &[JSON], &json!([1])).await;
     assert_eq!(write.status(), StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(said(write.headers(), "allow"), Some("GET, HEAD, OPTIONS"));
+    assert_eq!(value(write.headers(), "allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 #[cfg(feature = "ai-sdk")]
 #[tokio::test]
-async fn chunks_are_the_same_from_wherever_they_are_read() {
+async fn a_read_from_any_offset_has_the_chunks_of_the_full_stream() {
     let sessions = Sessions::in_memory();
     let chat = layer(&sessions, "streams")
         .dialect(DurableStreams::ui_messages(unbroken::dialect::AiSdk::new()))
@@ -302,7 +302,7 @@ async fn chunks_are_the_same_from_wherever_they_are_read() {
     let request = json!({ "id": "chat-1", "messages": [message], "script": script });
     let started = ask(&chat, "POST", "/", &[JSON], &request).await;
     assert_eq!(started.status(), StatusCode::CREATED);
-    let location = said(started.headers(), "location").unwrap();
+    let location = value(started.headers(), "location").unwrap();
     let stream = location.strip_prefix("/streams").unwrap().to_owned();
     let mut live = get(&chat, &format!("{stream}?offset=-1&live=sse"))
         .await
@@ -310,7 +310,7 @@ async fn chunks_are_the_same_from_wherever_they_are_read() {
     while live.frame().await.is_some() {}
 
     let all = get(&chat, &stream).await;
-    let tail: u64 = said(all.headers(), "x-session-tail")
+    let tail: u64 = value(all.headers(), "x-session-tail")
         .unwrap()
         .parse()
         .unwrap();

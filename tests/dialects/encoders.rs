@@ -5,7 +5,7 @@ use unbroken::{
     log::{Chunk, Lsn, Position, SessionId, Status},
 };
 
-/// The encoder that a dialect gives to who reads a session.
+/// Returns the encoder of a dialect for a read of a session.
 pub(crate) fn reading(dialect: &dyn Dialect, uri: &str, accept: &str) -> Box<dyn Encoder> {
     let request = Request::get(uri).header(ACCEPT, accept).body(());
     let (head, ()) = request.unwrap().into_parts();
@@ -15,7 +15,7 @@ pub(crate) fn reading(dialect: &dyn Dialect, uri: &str, accept: &str) -> Box<dyn
     }
 }
 
-/// A stream under way.
+/// A stream that is being written.
 pub(crate) struct Stream {
     encoder: Box<dyn Encoder>,
     out: BytesMut,
@@ -25,7 +25,7 @@ impl Stream {
     pub(crate) fn new(mut encoder: Box<dyn Encoder>) -> Self {
         let id: SessionId = crate::ID.parse().unwrap();
         let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO);
-        // What stands before everything else comes with each connection.
+        // Every connection has a preamble, so it is not compared.
         encoder.preamble(&view, &mut BytesMut::new());
         Self {
             encoder,
@@ -45,14 +45,14 @@ impl Stream {
         self.encoder.skip(chunk);
     }
 
-    /// Writes a frame of it.
+    /// Writes a frame with these records.
     pub(crate) fn write(&mut self, chunk: &Chunk) {
         self.encoder.encode(chunk, &mut self.out);
         let at = Position::tagged(chunk.last(), chunk.epoch().tag());
         self.encoder.progress(&Progress::new(at), &mut self.out);
     }
 
-    /// What another reader's encoder wrote for all of them.
+    /// Takes over the bytes that the encoder of another reader wrote for these records.
     pub(crate) fn take_over(&mut self, chunk: &Chunk, bytes: &[u8]) {
         self.encoder.skip(chunk);
         self.out.extend_from_slice(bytes);

@@ -9,7 +9,7 @@ use unbroken::{
     log::{Chunk, ChunkBuilder, Epoch, ErrorCode, Lsn},
 };
 
-/// A whole log: `session_info`, anything, and each of the endings.
+/// Generates full logs: `session_info`, any events, and one of the endings.
 pub(crate) fn log() -> impl Strategy<Value = Vec<ChatEvent>> {
     (first(), vec(event(), 0..24), ending()).prop_map(|(first, mut events, ending)| {
         events.insert(0, first);
@@ -40,7 +40,7 @@ fn first() -> impl Strategy<Value = ChatEvent> {
 
 fn event() -> impl Strategy<Value = ChatEvent> {
     let id = "[a-d]";
-    // Few enough that what was asked is also answered.
+    // Few ids, so that questions are also resolved.
     let input = "p{22}|q{22}|r{22}";
     prop_oneof![
         8 => "\\PC{0,8}".prop_map(ChatEvent::text),
@@ -49,13 +49,13 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         3 => vec(id, 1..3).prop_map(|ids| {
             ChatEvent::tool_calls(ids.iter().map(|id| ToolCall::new(id, "now", json!({"in": id}))))
         }),
-        3 => (id, "\\PC{0,8}").prop_map(|(id, said)| ChatEvent::tool_result(id, "now", said)),
+        3 => (id, "\\PC{0,8}").prop_map(|(id, output)| ChatEvent::tool_result(id, "now", output)),
         1 => id.prop_map(|id| ChatEvent::tool_result(id, "now", r#"{"hour": 12}"#)),
         1 => id.prop_map(|id| ChatEvent::tool_error(id, "now", "no clock")),
         1 => id.prop_map(|id| ChatEvent::isomorphic_handoff(id, "map", json!({"zoom": 3}))),
         1 => id.prop_map(|id| IsomorphicHandoff::new(id, "map", json!({}))
-            .with_server_output(json!([1]))
-            .with_uses_handoff(true)
+            .server_output(json!([1]))
+            .uses_handoff(true)
             .into()),
         1 => Just(ChatEvent::conversation_state(ConversationState::new([Message::user("Hi")]))),
         2 => "\\PC{0,8}".prop_map(|data| ChatEvent::custom("mood", json!({"is": data}))),
@@ -66,7 +66,7 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         }),
         3 => (input, id).prop_map(|(input, call)| {
             InputRequest::approval(input.parse().unwrap(), "May I?")
-                .with_call(call, "now", json!({}))
+                .tool_call(call, "now", json!({}))
                 .into()
         }),
         1 => input.prop_map(|input| {
@@ -88,28 +88,24 @@ fn ending() -> impl Strategy<Value = ChatEvent> {
         Just(ChatEvent::complete()),
         Just(
             Complete::new()
-                .with_text("whole")
-                .with_usage(Usage::new(1, 2))
-                .with_finish_reason(FinishReason::ToolCalls)
+                .text("whole")
+                .usage(Usage::new(1, 2))
+                .finish_reason(FinishReason::ToolCalls)
                 .into()
         ),
-        Just(
-            Complete::new()
-                .with_finish_reason(FinishReason::Length)
-                .into()
-        ),
+        Just(Complete::new().finish_reason(FinishReason::Length).into()),
         Just(ChatEvent::aborted()),
-        Just(unbroken::chat::Aborted::new().with_reason("enough").into()),
+        Just(unbroken::chat::Aborted::new().reason("enough").into()),
         Just(
             ErrorEvent::new(ErrorCode::Provider, "The \"model\" failed.")
-                .with_recoverable(true)
+                .recoverable(true)
                 .into()
         ),
         Just(ChatEvent::error(ErrorCode::Internal, "no")),
     ]
 }
 
-/// The events as records, in chunks that end where `cuts` say.
+/// Returns the events as records, in chunks that end where `cuts` is true.
 pub(crate) fn chunks(events: &[ChatEvent], cuts: &[bool]) -> Vec<Chunk> {
     let epoch = Epoch {
         counter: 1,

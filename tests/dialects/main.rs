@@ -1,5 +1,5 @@
-//! What holds for every dialect: a stream that was cut and resumed, anywhere, is the stream that was
-//! not cut. And the dialect that the documentation shows, at work.
+//! Tests of the dialects. A stream that is cut anywhere and resumed equals the uninterrupted stream, in
+//! every dialect. The dialect of the documentation, `plain_text`, is tested over HTTP.
 
 #[cfg(feature = "ag-ui")]
 mod ag_ui;
@@ -34,8 +34,8 @@ use unbroken::dialect::Native;
 
 const ID: &str = "0123456789abcdefghjkmnpqrs";
 
-/// A line a dialect: how it reads a session from the start, and how it goes on after a prefix that
-/// its client has.
+/// Defines a test for each line: an encoder that reads a session from the start, and the cursor by
+/// which a client resumes after a prefix.
 macro_rules! resumes {
     ($($(#[$if:meta])* $name:ident: $encoder:expr, $cursor:expr;)+) => {
         $($(#[$if])* #[test]
@@ -89,7 +89,7 @@ resumes! {
     openai_responses_resume_anywhere: openai_responses::whole, Cursor::Own(openai_responses::after);
 }
 
-/// How many server-sent events these are.
+/// Returns the number of server-sent events.
 #[cfg(feature = "ai-sdk")]
 fn frames(bytes: &[u8]) -> usize {
     bytes.windows(2).filter(|it| it == b"\n\n").count()

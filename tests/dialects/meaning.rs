@@ -1,10 +1,9 @@
-//! What streams mean whose frames may be cut otherwise: the same is said, in as many pieces as it
-//! pleases the server.
+//! The content of streams in a form that doesn't depend on how the server cuts it into frames.
 
 use serde_json::Value;
 use unbroken::chat::{ChatEvent, Transcript};
 
-/// NDJSON: the transcript, and the last LSN.
+/// Returns the transcript and the last LSN of an NDJSON stream.
 pub(crate) fn of_lines(bytes: &[u8]) -> String {
     let lines = bytes
         .split(|&byte| byte == b'\n')
@@ -21,7 +20,7 @@ pub(crate) fn of_lines(bytes: &[u8]) -> String {
     format!("{last} {transcript:?}")
 }
 
-/// Server-sent events of the native dialect: the transcript, and the last cursor.
+/// Returns the transcript and the last cursor of native server-sent events.
 pub(crate) fn of_events(bytes: &[u8]) -> String {
     let mut last = String::new();
     let mut transcript = Transcript::new();
@@ -41,15 +40,15 @@ fn push(transcript: &mut Transcript, event: &Value) {
     }
 }
 
-/// Chunks of the AI SDK: with the pieces of a part as one, wherever they were cut.
+/// Returns the chunks of the AI SDK, with the deltas of each part joined.
 #[cfg(feature = "ai-sdk")]
 pub(crate) fn of_chunks(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let chunks = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    let mut said: Vec<Value> = Vec::new();
+    let mut joined: Vec<Value> = Vec::new();
     for chunk in chunks.filter(|chunk| *chunk != "[DONE]") {
         let chunk: Value = serde_json::from_str(chunk).unwrap();
-        match said.last_mut() {
+        match joined.last_mut() {
             Some(last)
                 if chunk["delta"].is_string()
                     && last["type"] == chunk["type"]
@@ -58,10 +57,10 @@ pub(crate) fn of_chunks(bytes: &[u8]) -> String {
                 let both = format!("{}{}", text_of(&last["delta"]), text_of(&chunk["delta"]));
                 last["delta"] = both.into();
             }
-            _ => said.push(chunk),
+            _ => joined.push(chunk),
         }
     }
-    format!("{said:#?} {}", text.ends_with("data: [DONE]\n\n"))
+    format!("{joined:#?} {}", text.ends_with("data: [DONE]\n\n"))
 }
 
 #[cfg(feature = "ai-sdk")]
@@ -69,7 +68,7 @@ fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// Durable Streams over SSE: the elements. After each `data` stands a `control`, and offsets grow.
+/// Returns the elements of Durable Streams over SSE. A `control` follows each `data`, and offsets grow.
 #[cfg(feature = "durable-streams")]
 pub(crate) fn of_stream(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -77,7 +76,7 @@ pub(crate) fn of_stream(bytes: &[u8]) -> String {
     let mut data = None;
     for event in text.split_terminator("\n\n") {
         if let Some(array) = event.strip_prefix("event: data\ndata:") {
-            assert!(data.is_none(), "two of data in a row: {text}");
+            assert!(data.is_none(), "two `data` events in a row: {text}");
             data = Some(serde_json::from_str::<Vec<Value>>(array).unwrap());
         } else {
             let control = event.strip_prefix("event: control\ndata:").unwrap();
@@ -88,6 +87,6 @@ pub(crate) fn of_stream(bytes: &[u8]) -> String {
             elements.extend(data.take().unwrap_or_default());
         }
     }
-    assert!(data.is_none(), "data without where it ends: {text}");
+    assert!(data.is_none(), "a `data` event without `control`: {text}");
     format!("{elements:#?}")
 }

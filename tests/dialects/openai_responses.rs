@@ -15,9 +15,9 @@ pub(crate) fn whole() -> Box<dyn Encoder> {
     from("")
 }
 
-/// Goes on after the number of the last event.
-pub(crate) fn after(had: &[u8]) -> Box<dyn Encoder> {
-    match events(had).last() {
+/// Returns the encoder of a client that resumes after the number of its last event.
+pub(crate) fn after(received: &[u8]) -> Box<dyn Encoder> {
+    match events(received).last() {
         None => whole(),
         Some(last) => from(&format!("&starting_after={}", last["sequence_number"])),
     }
@@ -47,8 +47,8 @@ fn encoded(log: &[ChatEvent]) -> Vec<Value> {
     events(&stream.finish())
 }
 
-/// What an SDK makes of a stream: items that are added once, in order, and are done with what their
-/// deltas said.
+/// The items that an SDK builds from a stream. Each is added once, in order, and ends with the text of
+/// its deltas.
 #[derive(Default)]
 struct Snapshot {
     items: Vec<(Value, String, bool)>,
@@ -72,17 +72,17 @@ impl Snapshot {
             return;
         }
         let Some(at) = at else { return };
-        let (item, said, done) = &mut self.items[at];
+        let (item, text, done) = &mut self.items[at];
         assert!(!*done, "{event}");
         if let Some(id) = event.get("item_id") {
             assert_eq!(id, &item["id"]);
         }
         match kind {
             "response.output_text.delta" | "response.reasoning_text.delta" => {
-                said.push_str(event["delta"].as_str().unwrap());
+                text.push_str(event["delta"].as_str().unwrap());
             }
             "response.output_text.done" | "response.reasoning_text.done" => {
-                assert_eq!(event["text"].as_str(), Some(&**said));
+                assert_eq!(event["text"].as_str(), Some(&**text));
             }
             "response.output_item.done" => {
                 assert_eq!(event["item"]["type"], item["type"]);
@@ -104,7 +104,7 @@ fn text(output: &[Value], kind: &str) -> String {
 
 proptest! {
     #[test]
-    fn every_log_is_a_stream_that_an_sdk_can_put_together(log in logs::log()) {
+    fn an_sdk_can_build_the_response_from_the_stream_of_every_log(log in logs::log()) {
         let events = encoded(&log);
         let mut snapshot = Snapshot::default();
         for (number, event) in events.iter().enumerate() {
@@ -142,7 +142,7 @@ mod over_http {
 
     fn responses() -> Responses {
         let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new());
-        let script = Script::say("All is well.").with_delay(std::time::Duration::ZERO);
+        let script = Script::say("All is well.").delay(std::time::Duration::ZERO);
         let dialect = OpenAiResponses::new().model("assistant");
         layer.dialect(dialect).layer(Scripted::new(script))
     }

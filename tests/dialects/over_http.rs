@@ -14,11 +14,11 @@ use crate::plain_text::PlainText;
 
 type Chat = DurableService<Scripted>;
 
-/// The same sessions, for people with a terminal and for everybody else.
+/// Returns a chat in plain text and one in the native dialect, over one registry.
 fn both() -> (Chat, Chat) {
     let sessions = Sessions::in_memory();
     let layer = || DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
-    let provider = Scripted::new(Script::count(3).with_delay(std::time::Duration::ZERO));
+    let provider = Scripted::new(Script::count(3).delay(std::time::Duration::ZERO));
     let plain = layer().service_name("plain").dialect(PlainText);
     let native = layer().dialect(Native::new());
     (plain.layer(provider.clone()), native.layer(provider))
@@ -43,11 +43,11 @@ fn id(response: &Response<SessionBody>) -> String {
 }
 
 #[tokio::test]
-async fn a_dialect_of_ones_own_answers_resumes_and_ends() {
+async fn a_custom_dialect_starts_resumes_and_ends() {
     let (plain, _) = both();
-    let asked = ask(&plain, "POST", "/", "Count!").await;
-    let id = id(&asked);
-    let all = text(asked).await;
+    let started = ask(&plain, "POST", "/", "Count!").await;
+    let id = id(&started);
+    let all = text(started).await;
     assert_eq!(all, "2 1 \n3 2 \n4 3 \n5 (the end)\n");
     let rest = ask(&plain, "GET", &format!("/{id}?after=3"), "").await;
     assert_eq!(text(rest).await, "4 3 \n5 (the end)\n");
@@ -61,14 +61,14 @@ async fn a_dialect_of_ones_own_answers_resumes_and_ends() {
 }
 
 #[tokio::test]
-async fn what_one_dialect_started_another_reads() {
+async fn one_dialect_reads_the_sessions_of_another() {
     let (plain, native) = both();
-    let asked = ask(&plain, "POST", "/", "Count!").await;
-    let id = id(&asked);
-    let lines = text(asked).await;
+    let started = ask(&plain, "POST", "/", "Count!").await;
+    let id = id(&started);
+    let lines = text(started).await;
     let events = text(ask(&native, "GET", &format!("/{id}"), "").await).await;
-    let said = |text: &str| text.matches("\"type\":\"text\"").count();
-    assert_eq!(said(&events), lines.lines().count() - 1);
+    let count = |text: &str| text.matches("\"type\":\"text\"").count();
+    assert_eq!(count(&events), lines.lines().count() - 1);
     assert!(
         events.trim_end().ends_with("\"finishReason\":\"stop\"}}"),
         "{events}"

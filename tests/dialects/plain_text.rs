@@ -10,13 +10,13 @@ use unbroken::{
     log::{Chunk, SessionId},
 };
 
-/// Answers as lines of text, for people with a terminal: a number, a space, and a piece of the
-/// answer. Who was cut asks for what comes after the number of the last line.
+/// A dialect for a terminal: each line of the response is a number, a space and a piece of the
+/// answer. A client whose connection broke reads on after the number of its last line.
 ///
 /// | request | meaning |
 /// |---|---|
-/// | `POST /` | ask; the body is the question |
-/// | `GET /{id}?after=7` | read on |
+/// | `POST /` | start; the body is the question |
+/// | `GET /{id}?after=7` | resume |
 /// | `DELETE /{id}` | stop |
 #[derive(Debug, Clone, Copy)]
 pub struct PlainText;
@@ -53,8 +53,8 @@ impl Dialect for PlainText {
     fn decode(&self, _: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
         let question = String::from_utf8_lossy(body);
         let request = ChatRequest::from_user(question.trim());
-        let answering = ResponseMode::Stream(Box::new(Lines));
-        Ok(Intent::Start(Box::new(Start::new(request, answering))))
+        let mode = ResponseMode::Stream(Box::new(Lines));
+        Ok(Intent::Start(Box::new(Start::new(request, mode))))
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
@@ -63,8 +63,8 @@ impl Dialect for PlainText {
         response
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
             // The encoder writes the body.
             ResponseData::Stream { session, .. } => {
                 let mut response = text(String::new());
@@ -75,7 +75,7 @@ impl Dialect for PlainText {
             }
             ResponseData::Aborted { already: false, .. } => text("stopping\n".into()),
             ResponseData::Aborted { .. } => text("it had ended\n".into()),
-            // The cursor is the last line there will ever be.
+            // The cursor is the terminal event: no line follows.
             _ => {
                 let mut nothing = Response::default();
                 *nothing.status_mut() = StatusCode::NO_CONTENT;
@@ -84,14 +84,14 @@ impl Dialect for PlainText {
         }
     }
 
-    // A line can't be taken back.
+    // A client can't drop lines that it has shown.
     fn can_restart(&self) -> bool {
         false
     }
 }
 
-/// Writes records as lines. What it writes for one depends on nothing else, so a resume in the
-/// middle needs no [fold](Encoder::is_stateful), and readers may share what it wrote.
+/// Writes records as lines. A line depends on its own record only, so the encoder is
+/// [not stateful](Encoder::is_stateful), and readers share its bytes.
 #[derive(Debug)]
 struct Lines;
 
@@ -102,15 +102,15 @@ impl Encoder for Lines {
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
         for record in records.records() {
-            let said = match serde_json::from_slice(record.bytes) {
+            let line = match serde_json::from_slice(record.bytes) {
                 Ok(ChatEvent::Text(text)) => text.content.escape_debug().to_string(),
                 Ok(ChatEvent::Complete(_)) => "(the end)".to_owned(),
                 Ok(ChatEvent::Aborted(_)) => "(stopped)".to_owned(),
                 Ok(ChatEvent::Error(error)) => format!("(failed: {})", error.message),
-                // What a dialect can't say, it leaves out.
+                // Events without a line are left out.
                 _ => continue,
             };
-            out.extend_from_slice(format!("{} {said}\n", record.lsn).as_bytes());
+            out.extend_from_slice(format!("{} {line}\n", record.lsn).as_bytes());
         }
     }
 
@@ -122,7 +122,7 @@ impl Encoder for Lines {
         None
     }
 
-    // The body fails after this: that says it.
+    // The body fails after this, which is notice enough.
     fn unavailable(&mut self, _: &mut BytesMut) {}
 }
 

@@ -7,13 +7,12 @@ use unbroken::{
 
 use crate::{encoders::Stream, logs};
 
-/// What a client resumes from.
+/// The cursor from which a client resumes.
 pub(crate) enum Cursor {
-    /// The LSN of the last record that it has: the encoder is shown what is up to there, if it wants
-    /// to see that.
+    /// The LSN of the client's last record. A stateful encoder sees the records up to it.
     Lsn,
-    /// Something of the client's own, such as how many frames it has: this makes of the bytes that
-    /// it has the encoder of the stream that follows, which reads from the start.
+    /// A cursor of the client's own, such as a count of frames. The function makes the encoder of the
+    /// resumed stream from the bytes that the client has; it reads from the start.
     #[cfg_attr(
         not(any(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses")),
         expect(dead_code, reason = "no dialect counts")
@@ -21,13 +20,13 @@ pub(crate) enum Cursor {
     Own(fn(&[u8]) -> Box<dyn Encoder>),
 }
 
-/// For every LSN of generated logs, in any chunks: what a client has that was cut there, and what it
-/// gets when it resumes, is what it would have got without the cut.
+/// Checks for every LSN of generated logs, in any chunks, that a stream cut there and resumed equals the
+/// uninterrupted stream.
 pub(crate) fn check(encoder: &dyn Fn() -> Box<dyn Encoder>, cursor: &Cursor) {
     check_as(encoder, cursor, text);
 }
 
-/// The same of what the bytes mean, for dialects in which frames of another cut mean the same.
+/// Checks like [`check`] and compares by `text`, for dialects whose frames depend on how records arrive.
 pub(crate) fn check_as(
     encoder: &dyn Fn() -> Box<dyn Encoder>,
     cursor: &Cursor,
@@ -70,8 +69,8 @@ fn read(encoder: Box<dyn Encoder>, chunks: &[Chunk]) -> BytesMut {
     stream.finish()
 }
 
-/// What a reader gets that writes every other chunk itself, and is given the others as they were
-/// written for another one.
+/// Returns the stream of a reader that encodes every other chunk itself, and takes over the bytes of
+/// another reader for the rest.
 fn shared(encoder: &dyn Fn() -> Box<dyn Encoder>, chunks: &[Chunk]) -> BytesMut {
     let mut reader = Stream::new(encoder());
     if !reader.is_shared() {

@@ -1,5 +1,4 @@
-//! Tools of the server's and of the client's in one answer, through the dialects whose clients bring
-//! some along.
+//! Server tools and client tools in one answer, in the dialects whose clients have tools.
 
 use axum::body::{Body, to_bytes};
 use futures_util::stream;
@@ -19,22 +18,22 @@ use unbroken::{
 type Chat =
     BoxCloneSyncService<Request<Body>, http::Response<SessionBody>, std::convert::Infallible>;
 
-/// A model that asks for a tool of each side, and then says what they gave.
+/// Returns a chat whose model calls a server tool and a client tool, and then answers with their outputs.
 fn chat(dialect: impl Dialect) -> Chat {
     let model = provider_fn(|request: ChatRequest| {
-        let gave: Vec<_> = request
+        let outputs: Vec<_> = request
             .messages
             .iter()
             .filter(|message| message.role == Role::Tool)
             .map(|message| message.content.as_str())
             .collect();
-        let event = if gave.is_empty() {
+        let event = if outputs.is_empty() {
             ChatEvent::tool_calls([
                 ToolCall::new("a", "now", json!({})),
                 ToolCall::new("b", "map", json!({"zoom": 3})),
             ])
         } else {
-            ChatEvent::text(gave.join(" and "))
+            ChatEvent::text(outputs.join(" and "))
         };
         stream::iter([Ok::<_, ProviderError>(event)])
     });
@@ -60,7 +59,7 @@ async fn post(chat: &Chat, path: &str, body: &Value) -> String {
 }
 
 #[tokio::test]
-async fn ag_uis_clients_run_their_own_and_see_what_ran_here() {
+async fn ag_uis_clients_run_their_tools_and_see_server_tools() {
     let chat = chat(AgUi::new().enabled_tools(EnabledTools::All));
     let mut messages = vec![json!({"id": "1", "role": "user", "content": "Hi"})];
     let run = |number: u32, messages: &[Value]| {
@@ -98,7 +97,7 @@ async fn ag_uis_clients_run_their_own_and_see_what_ran_here() {
 }
 
 #[tokio::test]
-async fn openais_clients_run_their_own_and_see_what_ran_here() {
+async fn openais_clients_run_their_tools_and_see_server_tools() {
     let dialect = OpenAiResponses::new().model("assistant");
     let chat = chat(dialect.enabled_tools(EnabledTools::All));
     let mut input = vec![json!({"role": "user", "content": "Hi"})];
@@ -134,8 +133,8 @@ async fn openais_clients_run_their_own_and_see_what_ran_here() {
     input.push(json!({"type": "function_call_output", "call_id": "b", "output": "a map"}));
     let second: Value =
         serde_json::from_str(&post(&chat, "/responses", &body(&input)).await).unwrap();
-    let said = second["output"][0]["content"][0]["text"].as_str().unwrap();
-    let mut gave: Vec<_> = said.split(" and ").collect();
-    gave.sort_unstable();
-    assert_eq!(gave, ["a map", "noon"]);
+    let text = second["output"][0]["content"][0]["text"].as_str().unwrap();
+    let mut outputs: Vec<_> = text.split(" and ").collect();
+    outputs.sort_unstable();
+    assert_eq!(outputs, ["a map", "noon"]);
 }

@@ -1,23 +1,23 @@
-//! What is cleaned up, and what is not.
+//! Deletion of finished and released sessions.
 
 use std::time::Duration;
 
-use crate::support::{id, log, lsn, read, read_all, start, told, until};
+use crate::support::{channel_source, id, log, lsn, read, read_all, start, until};
 use unbroken::{
     log::{Position, Status},
     session::{Retention, StartError},
     store::StoreError,
 };
 
-use crate::{begin, builder, frugal, is_gone, settle};
+use crate::{begin, builder, is_gone, sessions_released_at_once, settle};
 
 #[tokio::test(start_paused = true)]
-async fn finished_and_last_released_is_cleaned_up() {
-    let (sessions, id) = (frugal(), id("one"));
-    let (teller, source) = told();
+async fn a_finished_session_is_deleted_after_its_last_release() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
-    drop((teller, session));
+    drop((handle, session));
     read_all(&mut reader).await;
     settle().await;
     assert!(!is_gone(&sessions, &id).await, "a reader is left");
@@ -28,11 +28,11 @@ async fn finished_and_last_released_is_cleaned_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn still_streaming_and_released_is_not_cleaned_up() {
-    let (sessions, id) = (frugal(), id("one"));
-    let (teller, source) = told();
+async fn a_streaming_session_is_not_deleted_after_its_release() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    teller.say("hello");
+    handle.send("hello");
     drop(session);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(sessions.state(&id).await.unwrap().status, Status::Streaming);
@@ -42,11 +42,11 @@ async fn still_streaming_and_released_is_not_cleaned_up() {
 #[tokio::test(start_paused = true)]
 async fn the_writer_outlives_all_clients() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     drop(begin(&sessions, &id, source).await);
     settle().await;
-    teller.say("after everybody left");
-    drop(teller);
+    handle.send("after everybody left");
+    drop(handle);
     settle().await;
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
@@ -55,14 +55,14 @@ async fn the_writer_outlives_all_clients() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cleaned_up_after_the_reconnected_client_is_done() {
-    let (sessions, id) = (frugal(), id("one"));
-    let (teller, source) = told();
+async fn a_session_is_deleted_after_a_reconnected_client_is_done() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
     drop((reader, session));
-    drop(teller);
+    drop(handle);
     settle().await;
     assert!(!is_gone(&sessions, &id).await);
     let session = sessions.attach(&id).await.unwrap();
@@ -75,15 +75,15 @@ async fn cleaned_up_after_the_reconnected_client_is_done() {
 
 #[tokio::test(start_paused = true)]
 async fn many_clients_are_counted_and_cleanup_waits_for_all() {
-    let (sessions, id) = (frugal(), id("one"));
-    let (teller, source) = told();
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut readers = Vec::new();
     for _ in 0..50 {
         readers.push(session.reader(Position::START).await.unwrap());
     }
     assert_eq!(session.clients(), 51);
-    drop((teller, session));
+    drop((handle, session));
     for reader in &mut readers {
         assert_eq!(read_all(reader).await.len(), 2);
     }
@@ -94,13 +94,13 @@ async fn many_clients_are_counted_and_cleanup_waits_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_was_cut_before_the_terminal_record_does_not_let_it_go() {
-    let (sessions, id) = (frugal(), id("one"));
-    let (teller, source) = told();
+async fn a_reader_that_was_cut_before_the_terminal_record_releases_nothing() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
-    drop(teller);
+    drop(handle);
     until("the seal", async || session.status().outcome().is_some()).await;
     drop((reader, session));
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -116,9 +116,9 @@ async fn a_released_session_waits_out_its_grace_and_a_return_stops_it() {
         .retention(Retention::until_released().grace(Duration::from_secs(10)))
         .build();
     let id = id("one");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    drop(teller);
+    drop(handle);
     let mut reader = session.reader(Position::START).await.unwrap();
     read_all(&mut reader).await;
     drop((reader, session));
@@ -142,8 +142,8 @@ async fn a_finished_session_is_kept_for_its_retention_then_gone() {
         .retention(Retention::for_duration(Duration::from_secs(30)))
         .build();
     let id = id("one");
-    let (teller, source) = told();
-    drop((teller, begin(&sessions, &id, source).await));
+    let (handle, source) = channel_source();
+    drop((handle, begin(&sessions, &id, source).await));
     tokio::time::sleep(Duration::from_secs(29)).await;
     assert!(sessions.attach(&id).await.is_ok());
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -152,7 +152,7 @@ async fn a_finished_session_is_kept_for_its_retention_then_gone() {
         sessions.attach(&id).await,
         Err(StoreError::Gone(_))
     ));
-    let (late, source) = told();
+    let (late, source) = channel_source();
     let permit = sessions.permit(None).unwrap();
     let retry = sessions.start(permit, start(&id), source).await;
     assert!(matches!(retry, Err(StartError::Gone(_))));
@@ -160,32 +160,32 @@ async fn a_finished_session_is_kept_for_its_retention_then_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_session_that_nobody_reads_leaves_nothing_here() {
+async fn a_finished_session_without_readers_leaves_nothing_in_memory() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
-    drop((teller, begin(&sessions, &id, source).await));
+    let (handle, source) = channel_source();
+    drop((handle, begin(&sessions, &id, source).await));
     settle().await;
     assert_eq!((sessions.in_memory_count(), sessions.running()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_flow_connect_read_disconnect_reconnect_finish_clean_up() {
-    let (sessions, id) = (frugal(), id("flow"));
-    let (teller, source) = told();
+    let (sessions, id) = (sessions_released_at_once(), id("flow"));
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     drop(session);
-    teller.say("one");
+    handle.send("one");
     let mut seen = read(&mut reader, 2).await;
     let position = reader.position();
     drop(reader);
-    teller.say("two");
+    handle.send("two");
     settle().await;
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(position).await.unwrap();
     drop(session);
-    teller.say("three");
-    drop(teller);
+    handle.send("three");
+    drop(handle);
     seen.extend(read_all(&mut reader).await);
     assert_eq!(seen, log(&["info", "one", "two", "three", "complete"]));
     drop(reader);

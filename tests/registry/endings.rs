@@ -1,8 +1,8 @@
-//! How sessions end.
+//! Endings of sessions.
 
 use std::time::Duration;
 
-use crate::support::{id, log, read, read_all, start, told};
+use crate::support::{channel_source, id, log, read, read_all, start};
 use unbroken::{
     log::{ErrorCode, Outcome, Owner, Position, Status},
     session::{Limits, Mark, StartError},
@@ -14,17 +14,17 @@ use crate::{begin, builder, settle};
 #[tokio::test(start_paused = true)]
 async fn the_same_id_for_another_request_or_owner_is_refused() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (_teller, source) = told();
+    let (_teller, source) = channel_source();
     let _session = begin(&sessions, &id, source).await;
     let mut other = start(&id);
     other.digest = unbroken::log::Digest([8; 32]);
-    let somebody = start(&id).owner(Some(Owner::new("somebody")));
-    for start in [other, somebody] {
-        let (teller, source) = told();
+    let owned = start(&id).owner(Some(Owner::new("owner")));
+    for start in [other, owned] {
+        let (handle, source) = channel_source();
         let permit = sessions.permit(None).unwrap();
         let refused = sessions.start(permit, start, source).await;
         assert!(matches!(refused, Err(StartError::InUse)), "{refused:?}");
-        assert!(!teller.was_polled());
+        assert!(!handle.was_polled());
     }
     assert_eq!(sessions.running(), 1);
 }
@@ -32,9 +32,12 @@ async fn the_same_id_for_another_request_or_owner_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_the_provider_sets_the_status() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    teller.fail("it broke", Outcome::Error(ErrorCode::Provider));
+    handle.send_as(
+        "it broke",
+        Mark::Terminal(Outcome::Error(ErrorCode::Provider)),
+    );
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "it broke"]));
     let status = Status::Ended(Outcome::Error(ErrorCode::Provider));
@@ -45,10 +48,10 @@ async fn a_failure_of_the_provider_sets_the_status() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_provider_ends_the_session() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    teller.say("a");
-    teller.panic();
+    handle.send("a");
+    handle.panic();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "a", "panicked"]));
     assert_eq!(
@@ -62,11 +65,11 @@ async fn a_panic_of_the_provider_ends_the_session() {
 async fn silence_ends_a_session_at_its_idle_limit_and_not_before() {
     let limits = Limits::default().idle(Duration::from_secs(10));
     let (sessions, id) = (builder().limits(limits).build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_secs(9)).await;
-        teller.say("still here");
+        handle.send("still here");
     }
     settle().await;
     assert_eq!(session.status(), Status::Streaming);
@@ -75,19 +78,19 @@ async fn silence_ends_a_session_at_its_idle_limit_and_not_before() {
         session.status(),
         Status::Ended(Outcome::Error(ErrorCode::Timeout))
     );
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_waits_for_a_person_is_not_idle() {
     let limits = Limits::default().idle(Duration::from_secs(10));
     let (sessions, id) = (builder().limits(limits).build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(session.status(), Status::Waiting);
-    teller.say("thank you");
+    handle.send("thank you");
     settle().await;
     assert_eq!(session.status(), Status::Streaming);
 }
@@ -96,12 +99,12 @@ async fn a_session_that_waits_for_a_person_is_not_idle() {
 async fn a_session_ends_at_its_age_however_busy() {
     let limits = Limits::default().age(Duration::from_secs(60));
     let (sessions, id) = (builder().limits(limits).build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     for second in 0..58 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(session.status(), Status::Streaming, "after {second} s");
-        teller.say("busy");
+        handle.send("busy");
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(
@@ -120,10 +123,10 @@ async fn an_event_over_the_limit_ends_the_session_with_a_terminal_record() {
             builder().limits(Limits::default().event_bytes(10)).build(),
             id("one"),
         );
-        let (teller, source) = told();
+        let (handle, source) = channel_source();
         let session = begin(&sessions, &id, source).await;
-        teller.say(&"x".repeat(size));
-        drop(teller);
+        handle.send(&"x".repeat(size));
+        drop(handle);
         let mut reader = session.reader(Position::START).await.unwrap();
         read_all(&mut reader).await;
         assert_eq!(session.status(), Status::Ended(outcome));
@@ -133,10 +136,10 @@ async fn an_event_over_the_limit_ends_the_session_with_a_terminal_record() {
 #[tokio::test(start_paused = true)]
 async fn an_abort_drops_the_provider_and_seals() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
-    teller.say("a");
+    handle.send("a");
     read(&mut reader, 2).await;
     let abort = || AbortRequest {
         reason: Some("enough".into()),
@@ -151,7 +154,7 @@ async fn an_abort_drops_the_provider_and_seals() {
         read_all(&mut reader).await,
         [(3, "aborted: enough".to_owned())]
     );
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
     let again = sessions.abort(&id, abort()).await.unwrap();
     assert_eq!(again.status, Status::Ended(Outcome::Aborted));
 }

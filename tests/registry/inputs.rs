@@ -1,4 +1,4 @@
-//! What is answered to a session's source, wherever it runs.
+//! Answers to a session's source, from any server.
 
 use std::{
     sync::{
@@ -10,31 +10,33 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Position, ServiceName, SessionId, Status},
+    log::{ChunkBuilder, Position, ServiceName, SessionId, Status},
     session::{
         Continuation, Inbox, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions,
         SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AfterAppend, AnswerOutcome, BoxFuture, Lease, Memory, Store, StoreError, StoreExt,
+        StoredAnswer,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op};
+use unbroken_conformance::{Fault, FaultStore, Op, delegate_store};
 
 use crate::{
     settle,
-    support::{Told, Words, id, log, lsn, read, read_all, seconds, start, told, until},
+    support::{
+        ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, start,
+        until,
+    },
     take_over::{LEASE, orphan},
 };
 
 fn builder(store: &Memory) -> SessionsBuilder {
-    Sessions::with_format(store.clone(), Words).lease(LEASE)
+    SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE)
 }
 
-/// Starts a session whose source finds its answers here.
-async fn begin(sessions: &Sessions, id: &SessionId, source: Told, inbox: &Inbox) {
+/// Starts a session whose source receives its answers from this inbox.
+async fn begin(sessions: &Sessions, id: &SessionId, source: ChannelSource, inbox: &Inbox) {
     let permit = sessions.permit(None).unwrap();
     let start = start(id).inbox(inbox.clone());
     let started = sessions.start(permit, start, source).await.unwrap();
@@ -51,19 +53,19 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
     let store = Memory::new();
     let (here, there) = (builder(&store).build(), builder(&store).build());
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     settle().await;
     for (server, name) in [(&there, "a"), (&here, "b"), (&there, "c")] {
         let began = Instant::now();
         let (answer, ()) = tokio::join!(inbox.recv(name), give(server, &id, name));
         assert_eq!(answer.unwrap(), "yes");
-        // The store tells; nobody asks it now and then.
+        // The store notifies the owner; polling would take longer.
         let took = began.elapsed();
         assert!(took < Duration::from_millis(100), "{name} after {took:?}");
     }
-    drop(teller);
+    drop(handle);
     until("it is sealed", async || {
         store.state(&id).await.unwrap().status.outcome().is_some()
     })
@@ -73,61 +75,61 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_session_waits_for_people_is_not_idle_but_counts_for_its_age() {
+async fn time_spent_waiting_for_people_is_not_idle_but_counts_for_the_age() {
     let store = Memory::new();
     let limits = Limits::default()
         .idle(Duration::from_secs(60))
         .age(Duration::from_secs(1000));
     let sessions = builder(&store).limits(limits).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     seconds(900).await;
     let state = store.state(&id).await.unwrap();
     assert_eq!(state.status, Status::Waiting);
     assert!(matches!(state.lease, Lease::Held(_)), "{:?}", state.lease);
     give(&sessions, &id, "a").await;
-    teller.say("on");
+    handle.send("on");
     settle().await;
     assert_eq!(store.state(&id).await.unwrap().status, Status::Streaming);
-    teller.mark("and now?", Mark::Waiting);
+    handle.send_as("and now?", Mark::Waiting);
     settle().await;
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::after(lsn(4))).await.unwrap();
     assert_eq!(read_all(&mut reader).await, [(5, "age".to_owned())]);
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_answered_may_be_silent_only_for_so_long() {
+async fn the_idle_clock_runs_again_after_an_answer() {
     let store = Memory::new();
     let limits = Limits::default().idle(Duration::from_secs(60));
     let sessions = builder(&store).limits(limits).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     seconds(600).await;
-    teller.say("on");
+    handle.send("on");
     seconds(59).await;
-    assert!(!teller.is_dropped());
+    assert!(!handle.is_dropped());
     seconds(2).await;
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
+async fn a_closed_name_takes_no_answer_and_an_answer_taken_before_counts() {
     let store = Memory::new();
     let (here, there) = (builder(&store).build(), builder(&store).build());
     let (id, inbox) = (id("one"), Inbox::new());
     let early = inbox.clone();
     let early = tokio::spawn(async move { early.close("early").await });
     settle().await;
-    assert!(!early.is_finished(), "nobody can know it yet");
-    let (teller, source) = told();
+    assert!(!early.is_finished(), "the session hasn't started");
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     assert_eq!(early.await.unwrap(), None);
     // The second one is under way when the name is closed.
     let (closed, ()) = tokio::join!(inbox.close("b"), give(&there, &id, "b"));
@@ -141,29 +143,29 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_an_answer_to_a_session_that_is_over() {
+async fn the_end_of_a_session_ends_the_wait_for_an_answer() {
     let sessions = builder(&Memory::new()).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     let waits = inbox.clone();
     let waits = tokio::spawn(async move { waits.recv("a").await });
     settle().await;
     assert!(!waits.is_finished());
-    drop(teller);
+    drop(handle);
     assert_eq!(waits.await.unwrap(), None);
     assert_eq!(inbox.close("b").await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_full_session_can_not_close_takes_no_answer_either() {
+async fn a_name_that_a_full_session_can_not_close_takes_no_answer_either() {
     let store = Memory::new();
     let sessions = builder(&store).build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&sessions, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     for name in 0..StoredAnswer::MAX_COUNT {
         give(&sessions, &id, &name.to_string()).await;
     }
@@ -175,14 +177,14 @@ async fn what_a_full_session_can_not_close_takes_no_answer_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_have_lost_the_session_closes_nothing() {
+async fn a_server_whose_lease_ran_out_closes_no_name() {
     let store = FaultStore::new(Memory::new());
-    let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE);
     let here = sessions.build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     settle().await;
     for _ in 0..1000 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
@@ -190,21 +192,21 @@ async fn who_may_have_lost_the_session_closes_nothing() {
     tokio::time::sleep(LEASE * 2).await;
     let closed = timeout(LEASE, inbox.close("a")).await;
     assert!(closed.is_err(), "{closed:?}");
-    // Its new owner, if there were one, would still wait for it.
+    // A new owner, if there were one, would still wait for it.
     let answered = store.answer(&id, StoredAnswer::new("a", "yes")).await;
     assert!(matches!(answered.unwrap(), AnswerOutcome::Stored(_)));
     store.faults().heal();
     assert_eq!(inbox.close("a").await.unwrap(), "yes");
 }
 
-/// Loses an answer, and with another one has as many as before.
+/// A store that shows a lost answer in the place of a later one.
 #[derive(Debug)]
-struct Forgetful {
+struct ForgetfulStore {
     inner: Memory,
     forgot: AtomicBool,
 }
 
-impl Store for Forgetful {
+impl Store for ForgetfulStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
         list, orphans, sweep
@@ -228,18 +230,18 @@ impl Store for Forgetful {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed() {
+async fn an_answer_in_the_place_of_a_lost_one_is_found_when_its_name_is_closed() {
     let inner = Memory::new();
-    let store = Arc::new(Forgetful {
+    let store = Arc::new(ForgetfulStore {
         inner: inner.clone(),
         forgot: AtomicBool::new(false),
     });
-    let sessions = Sessions::with_format(store.clone(), Words).lease(LEASE);
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE);
     let here = sessions.build();
     let (id, inbox) = (id("one"), Inbox::new());
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
-    teller.mark("may I?", Mark::Waiting);
+    handle.send_as("may I?", Mark::Waiting);
     for name in ["early", "late"] {
         give(&here, &id, name).await;
     }
@@ -249,19 +251,19 @@ async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed(
     assert_eq!(closed.unwrap().unwrap(), "yes");
 }
 
-/// Carries on with this source, once.
-struct Goes(Mutex<Option<(Told, Inbox)>>);
+/// A handler that continues with this source, once.
+struct ContinueOnce(Mutex<Option<(ChannelSource, Inbox)>>);
 
-impl RecoveryHandler for Goes {
-    fn carry_on(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+impl RecoveryHandler for ContinueOnce {
+    fn recover(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         let taken = self.0.lock().unwrap().take();
-        let on = taken.map(|(source, inbox)| Continuation::with(source).inbox(inbox));
+        let on = taken.map(|(source, inbox)| Continuation::new(source).inbox(inbox));
         Box::pin(std::future::ready(Ok(on)))
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answered() {
+async fn a_new_owner_of_a_waiting_session_waits_on_and_receives_the_answers() {
     let store = Memory::new();
     let (id, epoch) = orphan(&store, "one", &["info"]).await;
     let mut asks = ChunkBuilder::new();
@@ -275,24 +277,24 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     let limits = Limits::default().idle(Duration::from_secs(60));
     let survivor = builder(&store).limits(limits).build();
     let inbox = Inbox::new();
-    let (teller, source) = told();
-    let goes = Goes(Mutex::new(Some((source, inbox.clone()))));
-    survivor.carry_on(ServiceName::new("test"), goes);
+    let (handle, source) = channel_source();
+    let handler = ContinueOnce(Mutex::new(Some((source, inbox.clone()))));
+    survivor.on_recovery(ServiceName::new("test"), handler);
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "may I?"]));
     assert_eq!(inbox.recv("early").await.unwrap(), "yes");
-    // Nothing was said since, and it still isn't idle.
+    // The source is silent since, and still not idle.
     seconds(600).await;
     assert_eq!(session.status(), Status::Waiting);
     let other: Arc<Sessions> = Arc::new(builder(&store).build());
     give(&other, &id, "late").await;
     let late = timeout(Duration::from_secs(1), inbox.recv("late")).await;
     assert_eq!(late.unwrap().unwrap(), "yes");
-    // The former owner had given this one up.
+    // The former owner has closed this name.
     assert_eq!(inbox.recv("given up").await, None);
-    teller.say("on");
-    drop(teller);
+    handle.send("on");
+    drop(handle);
     let rest = [(3, "on".to_owned()), (4, "complete".to_owned())];
     assert_eq!(read_all(&mut reader).await, rest);
 }

@@ -1,8 +1,9 @@
-//! What the registry promises: who starts, who attaches, who is counted, what is cleaned up.
+//! The promises of the registry: starts, attaches, counts, endings, recovery and deletion.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod claims;
 mod clean_up;
 mod endings;
 mod inputs;
@@ -10,11 +11,10 @@ mod reading;
 mod servers;
 mod start;
 mod take_over;
-mod taking_over;
 
 use std::time::Duration;
 
-use support::Words;
+use support::TextFormat;
 use unbroken::{
     log::SessionId,
     session::{Retention, Sessions, SessionsBuilder},
@@ -22,11 +22,11 @@ use unbroken::{
 };
 
 pub(crate) fn builder() -> SessionsBuilder {
-    Sessions::with_format(Memory::new(), Words)
+    SessionsBuilder::new(Memory::new(), TextFormat)
 }
 
-/// Sessions that are forgotten as soon as a reader had it all and none is left.
-pub(crate) fn frugal() -> Sessions {
+/// Builds sessions that are deleted as soon as one is read to its end and has no client left.
+pub(crate) fn sessions_released_at_once() -> Sessions {
     builder()
         .retention(Retention::until_released().grace(Duration::ZERO))
         .build()

@@ -1,11 +1,11 @@
-//! What readers get.
+//! Readers of one server.
 
 use std::time::Duration;
 
-use crate::support::{Words, id, log, lsn, read, read_all, told};
+use crate::support::{TextFormat, channel_source, id, log, lsn, read, read_all};
 use unbroken::{
     log::{Position, Status},
-    session::{ReadError, Sessions},
+    session::{ReadError, SessionsBuilder},
     store::{Memory, StoreError},
 };
 use unbroken_conformance::{Fault, FaultStore, Op};
@@ -15,19 +15,19 @@ use crate::{begin, builder, is_gone, settle};
 #[tokio::test(start_paused = true)]
 async fn a_reconnect_reads_on_from_the_last_lsn() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    teller.say("a");
+    handle.send("a");
     let mut reader = session.reader(Position::START).await.unwrap();
     let before = read(&mut reader, 2).await;
     let position = reader.position();
     drop((reader, session));
-    teller.say("b");
+    handle.send("b");
     settle().await;
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(position).await.unwrap();
-    teller.say("c");
-    drop(teller);
+    handle.send("c");
+    drop(handle);
     let after = read_all(&mut reader).await;
     assert_eq!(
         [before, after].concat(),
@@ -38,12 +38,12 @@ async fn a_reconnect_reads_on_from_the_last_lsn() {
 #[tokio::test(start_paused = true)]
 async fn a_delete_gives_readers_their_ending_then_forgets() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     sessions.delete(&id).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "aborted"]));
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
     assert!(is_gone(&sessions, &id).await);
     sessions.delete(&id).await.unwrap();
     let nothing = sessions.delete(&crate::support::id("nothing")).await;
@@ -51,11 +51,11 @@ async fn a_delete_gives_readers_their_ending_then_forgets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_deleted_is_gone_although_its_writer_was_not_told_that_it_sealed() {
+async fn a_deleted_session_is_gone_although_its_writer_has_not_seen_the_seal() {
     let store = FaultStore::new(Memory::new());
     let faults = store.faults().clone();
-    let (sessions, id) = (Sessions::with_format(store, Words).build(), id("one"));
-    let (_teller, source) = told();
+    let (sessions, id) = (SessionsBuilder::new(store, TextFormat).build(), id("one"));
+    let (_teller, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
     settle().await;
@@ -74,9 +74,9 @@ async fn what_is_deleted_is_gone_although_its_writer_was_not_told_that_it_sealed
 #[tokio::test(start_paused = true)]
 async fn a_cursor_past_the_tail_or_of_another_epoch_is_refused() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    teller.say("a");
+    handle.send("a");
     settle().await;
     let ahead = session.reader(Position::after(lsn(3))).await;
     assert!(matches!(ahead, Err(ReadError::Rewound { tail }) if tail == lsn(2)));
@@ -90,19 +90,19 @@ async fn a_cursor_past_the_tail_or_of_another_epoch_is_refused() {
 async fn a_reader_that_fell_behind_the_hot_log_reads_from_the_store() {
     let sessions = builder().hot_bytes(100).build();
     let id = id("one");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut slow = session.reader(Position::START).await.unwrap();
     let mut expected = vec!["info".to_owned()];
     for n in 0..500 {
         let text = format!("record {n}");
-        teller.say(&text);
+        handle.send(&text);
         expected.push(text);
         if n % 50 == 0 {
             settle().await;
         }
     }
-    drop(teller);
+    drop(handle);
     settle().await;
     expected.push("complete".to_owned());
     let all: Vec<_> = read_all(&mut slow).await;
@@ -112,13 +112,13 @@ async fn a_reader_that_fell_behind_the_hot_log_reads_from_the_store() {
 #[tokio::test(start_paused = true)]
 async fn a_lone_event_is_shown_at_once() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::after(lsn(0))).await.unwrap();
     read(&mut reader, 1).await;
     settle().await;
     let before = tokio::time::Instant::now();
-    teller.say("a");
+    handle.send("a");
     read(&mut reader, 1).await;
     assert!(before.elapsed() <= Duration::from_millis(5));
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{Words, id, log, read, read_all, told};
+use crate::support::{TextFormat, channel_source, id, log, read, read_all};
 use unbroken::{
     log::{Outcome, Position, Status},
-    session::{Busy, ReadError, Sessions},
+    session::{Busy, ReadError, SessionsBuilder},
     store::{AbortRequest, Memory},
 };
 
@@ -14,34 +14,34 @@ use crate::{begin, builder, settle};
 #[tokio::test(start_paused = true)]
 async fn an_abort_from_another_server_reaches_a_silent_provider() {
     let store = Memory::new();
-    let here = Sessions::with_format(store.clone(), Words).build();
-    let there = Sessions::with_format(store, Words).build();
+    let here = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let there = SessionsBuilder::new(store, TextFormat).build();
     let id = id("one");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&here, &id, source).await;
     settle().await;
     there.abort(&id, AbortRequest::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
     assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_on_another_server_follows_live() {
     let store = Memory::new();
-    let here = Sessions::with_format(store.clone(), Words).build();
-    let there = Sessions::with_format(store, Words).build();
+    let here = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let there = SessionsBuilder::new(store, TextFormat).build();
     let id = id("one");
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let _session = begin(&here, &id, source).await;
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
     for n in 0..10 {
-        teller.say(&n.to_string());
+        handle.send(&n.to_string());
         assert_eq!(read(&mut reader, 1).await, [(n + 2, n.to_string())]);
     }
-    drop(teller);
+    drop(handle);
     assert_eq!(read_all(&mut reader).await, [(12, "complete".to_owned())]);
     drop((reader, followed));
     settle().await;
@@ -51,11 +51,11 @@ async fn a_reader_on_another_server_follows_live() {
 #[tokio::test(start_paused = true)]
 async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
     let store = Memory::new();
-    let survivor = Sessions::with_format(store.clone(), Words).build();
+    let survivor = SessionsBuilder::new(store.clone(), TextFormat).build();
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
     let id = id("one");
     // Its runtime goes, and with it the writer, as if the server had been killed.
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let create = unbroken::store::NewSession {
         info: std::sync::Arc::new(unbroken::store::SessionMeta {
             owner: None,
@@ -72,7 +72,7 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
     unbroken::store::Store::create(&store, &id, create)
         .await
         .unwrap();
-    drop((teller, source));
+    drop((handle, source));
     let session = match survivor.attach(&id).await {
         Ok(session) => session,
         Err(error) => panic!("{error}"),
@@ -90,9 +90,9 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_sessions_finish_and_fails_the_others_at_the_deadline() {
     let sessions = builder().build();
-    let (quick, source) = told();
+    let (quick, source) = channel_source();
     let fast = begin(&sessions, &id("fast"), source).await;
-    let (hanging, source) = told();
+    let (hanging, source) = channel_source();
     let slow = begin(&sessions, &id("slow"), source).await;
     let mut fast_reader = fast.reader(Position::START).await.unwrap();
     let mut slow_reader = slow.reader(Position::START).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_shutdown_lets_sessions_finish_and_fails_the_others_at_the_deadline() 
     });
     settle().await;
     assert_eq!(sessions.permit(None).unwrap_err(), Busy::ShuttingDown);
-    quick.say("bye");
+    quick.send("bye");
     drop(quick);
     assert_eq!(
         read_all(&mut fast_reader).await,

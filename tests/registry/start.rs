@@ -1,11 +1,11 @@
-//! Who starts, who attaches, who is counted.
+//! Starts, attaches, and the limits on running sessions.
 
 use std::{
     pin::Pin,
     task::{Context, Poll},
 };
 
-use crate::support::{id, log, read, read_all, start, told};
+use crate::support::{channel_source, id, log, read, read_all, start};
 use bytes::BytesMut;
 use unbroken::{
     log::{Owner, Position, Status},
@@ -18,7 +18,7 @@ use crate::{begin, builder, settle};
 #[tokio::test(start_paused = true)]
 async fn the_first_start_creates() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (_teller, source) = told();
+    let (_teller, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     assert_eq!(session.status(), Status::Streaming);
     assert_eq!(session.id(), &id);
@@ -28,9 +28,9 @@ async fn the_first_start_creates() {
 #[tokio::test(start_paused = true)]
 async fn a_second_start_attaches_and_its_source_is_never_used() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (_first, source) = told();
+    let (_first, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
-    let (second, source) = told();
+    let (second, source) = channel_source();
     let permit = sessions.permit(None).unwrap();
     let again = sessions.start(permit, start(&id), source).await.unwrap();
     assert!(!again.created);
@@ -42,12 +42,12 @@ async fn a_second_start_attaches_and_its_source_is_never_used() {
 #[tokio::test(start_paused = true)]
 async fn a_second_attach_shares_and_counts() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let first = begin(&sessions, &id, source).await;
     let second = sessions.attach(&id).await.unwrap();
     assert_eq!((first.clients(), second.clients()), (2, 2));
-    teller.say("hello");
-    drop(teller);
+    handle.send("hello");
+    drop(handle);
     let (mut a, mut b) = (
         first.reader(Position::START).await.unwrap(),
         second.reader(Position::START).await.unwrap(),
@@ -63,11 +63,11 @@ async fn a_second_attach_shares_and_counts() {
 #[tokio::test(start_paused = true)]
 async fn many_starts_at_once_call_one_source() {
     let (sessions, id) = (builder().build(), id("race"));
-    let mut tellers = Vec::new();
+    let mut handles = Vec::new();
     let mut starts = Vec::new();
     for _ in 0..20 {
-        let (teller, source) = told();
-        tellers.push(teller);
+        let (handle, source) = channel_source();
+        handles.push(handle);
         let (sessions, id) = (sessions.clone(), id.clone());
         starts.push(tokio::spawn(async move {
             let permit = sessions.permit(None).unwrap();
@@ -83,37 +83,37 @@ async fn many_starts_at_once_call_one_source() {
     }
     settle().await;
     assert_eq!(created, 1);
-    assert_eq!(tellers.iter().filter(|t| t.was_polled()).count(), 1);
+    assert_eq!(handles.iter().filter(|t| t.was_polled()).count(), 1);
     assert_eq!(sessions.running(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_nobody_waits_for_happens_all_the_same() {
+async fn a_start_whose_caller_is_dropped_still_happens() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let permit = sessions.permit(None).unwrap();
     let mut starting = Box::pin(sessions.start(permit, start(&id), source));
     let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(starting.as_mut().poll(cx)));
     assert!(polled.await.is_pending());
     drop(starting);
     settle().await;
-    assert!(teller.was_polled());
+    assert!(handle.was_polled());
     assert!(sessions.attach(&id).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_source_is_polled_only_once_the_first_record_is_acknowledged() {
     let (sessions, id) = (builder().build(), id("one"));
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     assert!(
-        !teller.was_polled(),
+        !handle.was_polled(),
         "the head leaves before the source is asked"
     );
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
     settle().await;
-    assert!(teller.was_polled());
+    assert!(handle.was_polled());
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ async fn permits_hold_both_limits_and_are_given_back() {
     let sessions = builder()
         .limits(Limits::default().running(3).running_per_owner(2))
         .build();
-    let owner = Owner::new("somebody");
+    let owner = Owner::new("owner");
     let a = sessions.permit(Some(&owner)).unwrap();
     let _b = sessions.permit(Some(&owner)).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Orphans that another server carries on.
+//! Orphans that another server continues.
 
 use std::{
     sync::{
@@ -12,7 +12,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use unbroken::{
     log::{Chunk, Digest, Epoch, Outcome, Position, ServiceName, SessionId, Status},
-    session::{Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions},
+    session::{
+        Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions, SessionsBuilder,
+    },
     store::{
         AbortRequest, AfterAppend, BoxFuture, Created, LeaseChange, Memory, NewSession,
         SessionMeta, Store, StoreExt, Token,
@@ -21,23 +23,23 @@ use unbroken::{
 
 use crate::{
     begin, settle,
-    support::{Told, Words, id, log, read, read_all, seconds, told, until},
+    support::{ChannelSource, TextFormat, channel_source, id, log, read, read_all, seconds, until},
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
-/// What a restarter does with an orphan.
+/// The decision of a handler about an orphan.
 type Decide = dyn Fn(&Orphan) -> Option<Continuation> + Send + Sync;
 
-/// Remembers what it was asked, and how the log read.
+/// A handler that counts its calls and records the logs that it read.
 #[derive(Clone)]
-struct Recovers {
+struct TestHandler {
     decide: Arc<Decide>,
     asked: Arc<AtomicUsize>,
     logs: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
-impl Recovers {
+impl TestHandler {
     fn by(decide: impl Fn(&Orphan) -> Option<Continuation> + Send + Sync + 'static) -> Self {
         Self {
             decide: Arc::new(decide),
@@ -46,10 +48,10 @@ impl Recovers {
         }
     }
 
-    /// With this source, the first time.
-    fn with(source: Told) -> Self {
+    /// Continues with this source, the first time.
+    fn with(source: ChannelSource) -> Self {
         let source = Mutex::new(Some(source));
-        Self::by(move |_| source.lock().unwrap().take().map(Continuation::with))
+        Self::by(move |_| source.lock().unwrap().take().map(Continuation::new))
     }
 
     fn asked(&self) -> usize {
@@ -57,8 +59,8 @@ impl Recovers {
     }
 }
 
-impl RecoveryHandler for Recovers {
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+impl RecoveryHandler for TestHandler {
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             self.asked.fetch_add(1, SeqCst);
             let log = orphan.read().await?;
@@ -70,20 +72,20 @@ impl RecoveryHandler for Recovers {
     }
 }
 
-fn server(store: &Memory, restarter: &Recovers) -> Sessions {
-    let sessions = Sessions::with_format(store.clone(), Words)
+fn server(store: &Memory, handler: &TestHandler) -> Sessions {
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
         .build();
-    sessions.carry_on(ServiceName::new("test"), restarter.clone());
+    sessions.on_recovery(ServiceName::new("test"), handler.clone());
     sessions
 }
 
-/// A session whose writer has died after these records.
+/// Creates a session whose writer has died after these records.
 pub(crate) async fn orphan(store: &Memory, name: &str, records: &[&str]) -> (SessionId, Epoch) {
     orphan_of("test", store, name, records).await
 }
 
-/// The same, of a service.
+/// Creates an orphan of this service.
 async fn orphan_of(
     service: &str,
     store: &Memory,
@@ -120,17 +122,17 @@ async fn orphan_of(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_goes_on_in_the_same_log_and_its_readers_with_it() {
+async fn an_orphan_continues_in_the_same_log_and_so_do_its_readers() {
     let store = Memory::new();
-    let (teller, source) = told();
-    let restarter = Recovers::with(source);
-    let survivor = server(&store, &restarter);
+    let (handle, source) = channel_source();
+    let handler = TestHandler::with(source);
+    let survivor = server(&store, &handler);
     let (id, _) = orphan(&store, "one", &["info", "half"]).await;
     let before = Instant::now();
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "half"]));
-    teller.say("other half");
+    handle.send("other half");
     assert_eq!(read(&mut reader, 1).await, [(3, "other half".to_owned())]);
     let took = before.elapsed();
     assert!(
@@ -138,9 +140,9 @@ async fn an_orphan_goes_on_in_the_same_log_and_its_readers_with_it() {
         "{took:?}"
     );
     assert_eq!(survivor.running(), 1);
-    drop(teller);
+    drop(handle);
     assert_eq!(read_all(&mut reader).await, [(4, "complete".to_owned())]);
-    assert_eq!(restarter.logs.lock().unwrap()[..], [["info", "half"]]);
+    assert_eq!(handler.logs.lock().unwrap()[..], [["info", "half"]]);
     let state = store.state(&id).await.unwrap();
     assert_eq!(
         (state.attempts, state.status),
@@ -151,19 +153,19 @@ async fn an_orphan_goes_on_in_the_same_log_and_its_readers_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
+async fn an_orphan_without_readers_is_found_and_continued() {
     let store = Memory::new();
-    let restarter = Recovers::by(|orphan| {
+    let handler = TestHandler::by(|orphan| {
         assert_eq!(orphan.request, "the request");
         assert_eq!((orphan.tail.get(), orphan.attempt), (0, 1));
-        let (teller, source) = told();
-        teller.say("an answer");
-        Some(Continuation::with(source).first("info"))
+        let (handle, source) = channel_source();
+        handle.send("an answer");
+        Some(Continuation::new(source).first("info"))
     });
-    let survivor = server(&store, &restarter);
+    let survivor = server(&store, &handler);
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
     let (id, _) = orphan(&store, "one", &[]).await;
-    until("it is carried on", async || {
+    until("it is continued", async || {
         store.state(&id).await.unwrap().status == Status::Ended(Outcome::Complete)
     })
     .await;
@@ -176,69 +178,69 @@ async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
     drop((reader, session));
     seconds(10).await;
     assert_eq!(survivor.in_memory_count(), 0);
-    assert_eq!(restarter.asked(), 1);
+    assert_eq!(handler.asked(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_carried_on_is_interrupted_also_by_a_panic() {
+async fn an_orphan_is_interrupted_if_its_handler_declines_or_panics() {
     for decide in [(|_| None) as fn(&Orphan) -> Option<Continuation>, |_| {
         panic!("as the test wanted")
     }] {
         let store = Memory::new();
-        let restarter = Recovers::by(decide);
-        let survivor = server(&store, &restarter);
+        let handler = TestHandler::by(decide);
+        let survivor = server(&store, &handler);
         let (id, _) = orphan(&store, "one", &["info"]).await;
         let session = survivor.attach(&id).await.unwrap();
         let mut reader = session.reader(Position::START).await.unwrap();
         assert_eq!(read_all(&mut reader).await, log(&["info", "interrupted"]));
-        assert_eq!(restarter.asked(), 1);
+        assert_eq!(handler.asked(), 1);
         assert_eq!(survivor.running(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_that_somebody_wanted_stopped_is_aborted_and_nobody_is_asked() {
+async fn an_orphan_with_a_stored_abort_is_aborted_without_asking_the_handler() {
     let store = Memory::new();
-    let restarter = Recovers::by(|_| None);
-    let survivor = server(&store, &restarter);
+    let handler = TestHandler::by(|_| None);
+    let survivor = server(&store, &handler);
     let (id, _) = orphan(&store, "one", &["info"]).await;
     store.abort(&id, AbortRequest::default()).await.unwrap();
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read_all(&mut reader).await, log(&["info", "aborted"]));
-    assert_eq!(restarter.asked(), 0);
+    assert_eq!(handler.asked(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abort_reaches_an_orphan_that_is_carried_on_in_silence() {
+async fn an_abort_reaches_a_continued_orphan_whose_source_is_silent() {
     let store = Memory::new();
-    let (teller, source) = told();
-    let survivor = server(&store, &Recovers::with(source));
+    let (handle, source) = channel_source();
+    let survivor = server(&store, &TestHandler::with(source));
     let (id, _) = orphan(&store, "one", &["info"]).await;
     let session = survivor.attach(&id).await.unwrap();
-    until("it is carried on", async || teller.was_polled()).await;
-    // By another server: the wish is in the store.
+    until("it is continued", async || handle.was_polled()).await;
+    // By another server: the request is in the store.
     store.abort(&id, AbortRequest::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
     assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
+async fn an_owner_that_lost_its_session_follows_and_its_readers_continue() {
     let store = Memory::new();
-    let (second, source) = told();
-    let restarter = Recovers::with(source);
-    let there = server(&store, &restarter);
-    let here = Sessions::with_format(store.clone(), Words)
+    let (second, source) = channel_source();
+    let handler = TestHandler::with(source);
+    let there = server(&store, &handler);
+    let here = SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
         .build();
     let _ = there.attach(&id("wakes-the-sweeper")).await;
-    let (first, source) = told();
+    let (first, source) = channel_source();
     let id = id("one");
     let session = begin(&here, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
-    first.say("mine");
+    first.send("mine");
     assert_eq!(read(&mut reader, 2).await, log(&["info", "mine"]));
     // As if it had hung for longer than its lease.
     let epoch = store.state(&id).await.unwrap().epoch;
@@ -246,8 +248,8 @@ async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
         .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
         .await;
     until("the other server has it", async || second.was_polled()).await;
-    first.say("too late");
-    second.say("theirs");
+    first.send("too late");
+    second.send("theirs");
     assert_eq!(read(&mut reader, 1).await, [(3, "theirs".to_owned())]);
     assert!(first.is_dropped());
     drop(second);
@@ -256,38 +258,38 @@ async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
+async fn a_session_continues_elsewhere_after_each_of_two_shutdowns() {
     let store = Memory::new();
-    let tellers: Arc<Mutex<Vec<_>>> = Arc::default();
-    let restarter = Recovers::by({
-        let tellers = tellers.clone();
+    let handles: Arc<Mutex<Vec<_>>> = Arc::default();
+    let handler = TestHandler::by({
+        let handles = handles.clone();
         move |_| {
-            let (teller, source) = told();
-            tellers.lock().unwrap().push(teller);
-            Some(Continuation::with(source))
+            let (handle, source) = channel_source();
+            handles.lock().unwrap().push(handle);
+            Some(Continuation::new(source))
         }
     });
-    let first = server(&store, &restarter);
-    let (teller, source) = told();
+    let first = server(&store, &handler);
+    let (handle, source) = channel_source();
     let id = id("one");
     let session = begin(&first, &id, source).await;
-    teller.say("one");
+    handle.send("one");
     settle().await;
     let mut servers = vec![first];
     for (n, text) in [(1, "two"), (2, "three")] {
-        let next = server(&store, &restarter);
+        let next = server(&store, &handler);
         let _ = next.attach(&id).await.unwrap();
-        // Its lease is given back: the next one need not wait for its end.
+        // The lease is given back: the next server needn't wait for its end.
         let before = Instant::now();
         servers[n - 1].shutdown(Duration::ZERO).await;
-        until("it is carried on", async || restarter.asked() == n).await;
+        until("it is continued", async || handler.asked() == n).await;
         assert!(before.elapsed() < Duration::from_secs(3));
-        tellers.lock().unwrap()[n - 1].say(text);
+        handles.lock().unwrap()[n - 1].send(text);
         settle().await;
         servers.push(next);
     }
-    drop((teller, session));
-    tellers.lock().unwrap().clear();
+    drop((handle, session));
+    handles.lock().unwrap().clear();
     let session = servers[2].attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let whole = log(&["info", "one", "two", "three", "complete"]);
@@ -295,42 +297,42 @@ async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_as_many_run_as_may_an_orphan_waits_for_room() {
+async fn an_orphan_waits_for_room_on_a_full_server() {
     let store = Memory::new();
-    let (carried, source) = told();
-    let restarter = Recovers::with(source);
-    let full = Sessions::with_format(store.clone(), Words)
+    let (carried, source) = channel_source();
+    let handler = TestHandler::with(source);
+    let full = SessionsBuilder::new(store.clone(), TextFormat)
         .limits(Limits::default().running(1))
         .lease(LEASE)
         .build();
-    full.carry_on(ServiceName::new("test"), restarter.clone());
-    let (teller, source) = told();
+    full.on_recovery(ServiceName::new("test"), handler.clone());
+    let (handle, source) = channel_source();
     let _session = begin(&full, &id("running"), source).await;
     let (id, _) = orphan(&store, "one", &["info"]).await;
     seconds(30).await;
-    assert_eq!(restarter.asked(), 0);
+    assert_eq!(handler.asked(), 0);
     assert!(store.state(&id).await.unwrap().status.outcome().is_none());
-    drop(teller);
-    until("it is carried on", async || carried.was_polled()).await;
+    drop(handle);
+    until("it is continued", async || carried.was_polled()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn orphans_that_wait_for_room_hide_no_others() {
     let store = Memory::new();
-    let full = Sessions::with_format(store.clone(), Words)
+    let full = SessionsBuilder::new(store.clone(), TextFormat)
         .limits(Limits::default().running(1))
         .lease(LEASE)
         .build();
-    full.carry_on(ServiceName::new("test"), Recovers::by(|_| None));
-    let (_teller, source) = told();
+    full.on_recovery(ServiceName::new("test"), TestHandler::by(|_| None));
+    let (_teller, source) = channel_source();
     let _session = begin(&full, &id("running"), source).await;
     for number in 0..200 {
         orphan(&store, &format!("waits-{number}"), &["info"]).await;
     }
     seconds(1).await;
-    let (nobodys, _) = orphan_of("nobody's", &store, "ended", &["info"]).await;
+    let (unclaimed, _) = orphan_of("unknown", &store, "ended", &["info"]).await;
     until("it is ended", async || {
-        let state = store.state(&nobodys).await.unwrap();
+        let state = store.state(&unclaimed).await.unwrap();
         state.status.outcome().is_some()
     })
     .await;
@@ -339,14 +341,14 @@ async fn orphans_that_wait_for_room_hide_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_was_carried_on_is_as_old_as_it_is() {
+async fn a_continued_session_keeps_its_age() {
     let store = Memory::new();
-    let (teller, source) = told();
-    let aging = Sessions::with_format(store.clone(), Words)
+    let (handle, source) = channel_source();
+    let aging = SessionsBuilder::new(store.clone(), TextFormat)
         .limits(Limits::default().age(Duration::from_secs(60)))
         .lease(LEASE)
         .build();
-    aging.carry_on(ServiceName::new("test"), Recovers::with(source));
+    aging.on_recovery(ServiceName::new("test"), TestHandler::with(source));
     let before = Instant::now();
     let (id, _) = orphan(&store, "one", &["info"]).await;
     let session = aging.attach(&id).await.unwrap();
@@ -354,28 +356,28 @@ async fn a_session_that_was_carried_on_is_as_old_as_it_is() {
     assert_eq!(read_all(&mut reader).await, log(&["info", "age"]));
     let took = before.elapsed();
     assert!((60..63).contains(&took.as_secs()), "{took:?}");
-    assert!(teller.is_dropped());
+    assert!(handle.is_dropped());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_source_says_is_the_end_of_an_orphan_too() {
+async fn a_terminal_record_of_the_source_ends_a_continued_orphan() {
     let store = Memory::new();
-    let (teller, source) = told();
+    let (handle, source) = channel_source();
     let sealed = Arc::new(Mutex::new(None));
     let told_of = sealed.clone();
     let source = Mutex::new(Some(source));
-    let restarter = Recovers::by(move |_| {
+    let handler = TestHandler::by(move |_| {
         let told_of = told_of.clone();
         let source = source.lock().unwrap().take()?;
-        Some(Continuation::with(source).on_sealed(move |outcome| {
+        Some(Continuation::new(source).on_sealed(move |outcome| {
             *told_of.lock().unwrap() = Some(outcome);
         }))
     });
-    let survivor = server(&store, &restarter);
+    let survivor = server(&store, &handler);
     let (id, _) = orphan(&store, "one", &["info"]).await;
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
-    teller.mark("the end", Mark::Terminal(Outcome::Aborted));
+    handle.send_as("the end", Mark::Terminal(Outcome::Aborted));
     assert_eq!(read_all(&mut reader).await, log(&["info", "the end"]));
     settle().await;
     assert_eq!(*sealed.lock().unwrap(), Some(Outcome::Aborted));
@@ -405,7 +407,7 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
     }
     seconds(1).await;
     let (ours, _) = orphan(&store, "ours", &["info"]).await;
-    let survivor = Sessions::with_format(store.clone(), Words)
+    let survivor = SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
         .build();
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;

@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
     log::{ErrorCode, Outcome, Position, SessionId, Status},
     session::{
-        Continuation, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions, Source,
+        Continuation, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions,
+        SessionsBuilder, Source,
     },
     store::{self, AbortRequest, AnswerOutcome, BoxFuture, Memory, StoreError},
 };
@@ -28,7 +29,7 @@ use crate::{
     check::Story,
     client::{self, Seen},
     plan::{Dice, Ending, Kind, Script},
-    support::{Words, id, start},
+    support::{TextFormat, id, start},
     trouble::Trouble,
 };
 
@@ -136,10 +137,10 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     let store = FaultStore::new(Audit::new(memory));
     let retention = Duration::from_secs(if dice.one_in(4) { 20 } else { 600 });
     let server = || {
-        Sessions::with_format(Hearing::new(store.clone(), broken), Words)
+        SessionsBuilder::new(Hearing::new(store.clone(), broken), TextFormat)
             .lease(LEASE)
-            .patience(Duration::from_secs(3))
-            .linger(Duration::from_secs(1))
+            .outage_timeout(Duration::from_secs(3))
+            .follower_linger(Duration::from_secs(1))
             .hot_bytes(64)
             .retention(Retention::for_duration(retention))
             .build()
@@ -155,7 +156,7 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     });
     if world.resumes {
         for server in &world.servers {
-            server.carry_on("test".into(), Resumes(Arc::downgrade(&world), dice.fork()));
+            server.on_recovery("test".into(), Resumes(Arc::downgrade(&world), dice.fork()));
         }
     }
     // Both servers have known the store for a while.
@@ -388,7 +389,7 @@ async fn abort(world: Arc<World>, id: SessionId, mut dice: Dice) {
 struct Resumes(Weak<World>, Dice);
 
 impl RecoveryHandler for Resumes {
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let said = orphan.read().await?;
             let said = said.iter().map(|chunk| chunk.len() as u64);
@@ -410,7 +411,7 @@ impl RecoveryHandler for Resumes {
                 answer.ask();
             }
             let inbox = answer.inbox.clone();
-            let on = Continuation::with(answer).inbox(inbox);
+            let on = Continuation::new(answer).inbox(inbox);
             Ok(Some(if orphan.tail.get() == 0 {
                 on.first("info")
             } else {

@@ -1,19 +1,16 @@
-//! A registry on a store whose faults the test decides.
+//! A registry on a store with injected faults.
 
 use std::time::Duration;
 
-use unbroken::{
-    session::{Sessions, SessionsBuilder},
-    store::Memory,
-};
+use unbroken::{session::SessionsBuilder, store::Memory};
 use unbroken_conformance::FaultStore;
 
-use crate::support::Words;
+use crate::support::TextFormat;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
-pub(crate) fn on(store: &FaultStore<Memory>) -> SessionsBuilder {
-    Sessions::with_format(store.clone(), Words)
+pub(crate) fn builder_on(store: &FaultStore<Memory>) -> SessionsBuilder {
+    SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
-        .patience(Duration::from_secs(5))
+        .outage_timeout(Duration::from_secs(5))
 }

@@ -1,11 +1,11 @@
-//! What the tests of the registry share: a source that a test feeds, and a format of plain words.
+//! Helpers of the registry's tests: a source that a test feeds, and a format of plain text.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll},
 };
@@ -13,21 +13,21 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use unbroken::{
-    log::{Digest, Ending, Lsn, Outcome, ServiceName, SessionId},
+    log::{Digest, Ending, Lsn, ServiceName, SessionId},
     session::{Format, Mark, Reader, Session, SessionSpec, Sessions, Source},
 };
 
-/// Writes endings as words: `complete`, `aborted`, `interrupted`, …
+/// Writes endings as text: `complete`, `aborted`, `interrupted`, …
 #[derive(Debug)]
-pub(crate) struct Words;
+pub(crate) struct TextFormat;
 
-impl Format for Words {
+impl Format for TextFormat {
     fn number(&self) -> u16 {
         1
     }
 
     fn ending(&self, ending: &Ending) -> Bytes {
-        let word = match ending {
+        let text = match ending {
             Ending::Complete => "complete".to_owned(),
             Ending::Aborted { reason } => match reason {
                 Some(reason) => format!("aborted: {reason}"),
@@ -35,107 +35,102 @@ impl Format for Words {
             },
             other => format!("{other:?}").to_lowercase(),
         };
-        word.into()
+        text.into()
     }
 }
 
-/// A source that says what the test tells it.
-pub(crate) struct Told {
-    said: mpsc::UnboundedReceiver<Say>,
-    dropped: Arc<AtomicUsize>,
-    polled: Arc<AtomicUsize>,
-    waiting: Arc<AtomicUsize>,
+/// A source whose records come from a test, through its [`SourceHandle`].
+pub(crate) struct ChannelSource {
+    steps: mpsc::UnboundedReceiver<SourceStep>,
+    counts: Arc<SourceCounts>,
 }
 
-/// Tells a [`Told`] what to say. Dropped, the source comes to its end.
+/// The sending half of a [`ChannelSource`]. Once all clones are dropped, the source ends.
 #[derive(Clone)]
-pub(crate) struct Teller {
-    say: mpsc::UnboundedSender<Say>,
-    dropped: Arc<AtomicUsize>,
-    polled: Arc<AtomicUsize>,
-    waiting: Arc<AtomicUsize>,
+pub(crate) struct SourceHandle {
+    steps: mpsc::UnboundedSender<SourceStep>,
+    counts: Arc<SourceCounts>,
 }
 
-pub(crate) enum Say {
+enum SourceStep {
     Record(Vec<u8>, Mark),
     Panic,
 }
 
-pub(crate) fn told() -> (Teller, Told) {
-    let (say, said) = mpsc::unbounded_channel();
-    let (dropped, polled, waiting) = (Arc::default(), Arc::default(), Arc::default());
-    let teller = Teller {
-        say,
-        dropped: Arc::clone(&dropped),
-        polled: Arc::clone(&polled),
-        waiting: Arc::clone(&waiting),
-    };
-    let told = Told {
-        said,
-        dropped,
-        polled,
-        waiting,
-    };
-    (teller, told)
+#[derive(Default)]
+struct SourceCounts {
+    dropped: AtomicBool,
+    polled: AtomicBool,
+    pending: AtomicUsize,
 }
 
-impl Teller {
-    pub(crate) fn say(&self, text: &str) {
-        self.mark(text, Mark::Event);
+pub(crate) fn channel_source() -> (SourceHandle, ChannelSource) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let counts = Arc::<SourceCounts>::default();
+    let handle = SourceHandle {
+        steps: sender,
+        counts: counts.clone(),
+    };
+    let source = ChannelSource {
+        steps: receiver,
+        counts,
+    };
+    (handle, source)
+}
+
+impl SourceHandle {
+    pub(crate) fn send(&self, text: &str) {
+        self.send_as(text, Mark::Event);
     }
 
-    pub(crate) fn mark(&self, text: &str, mark: Mark) {
-        self.waiting.fetch_add(1, SeqCst);
-        let _ = self.say.send(Say::Record(text.into(), mark));
+    pub(crate) fn send_as(&self, text: &str, mark: Mark) {
+        self.counts.pending.fetch_add(1, SeqCst);
+        let _ = self.steps.send(SourceStep::Record(text.into(), mark));
     }
 
-    pub(crate) fn fail(&self, text: &str, outcome: Outcome) {
-        self.mark(text, Mark::Terminal(outcome));
-    }
-
+    /// Makes the source panic.
     pub(crate) fn panic(&self) {
-        let _ = self.say.send(Say::Panic);
+        let _ = self.steps.send(SourceStep::Panic);
     }
 
-    /// How many sayings were not pulled yet.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(SeqCst)
+    /// Returns how many records the source has not given yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.counts.pending.load(SeqCst)
     }
 
-    /// Whether the source was dropped.
+    /// Returns true once the source was dropped.
     pub(crate) fn is_dropped(&self) -> bool {
-        self.dropped.load(SeqCst) > 0
+        self.counts.dropped.load(SeqCst)
     }
 
-    /// Whether the source was ever polled.
+    /// Returns true once the source was polled.
     pub(crate) fn was_polled(&self) -> bool {
-        self.polled.load(SeqCst) > 0
+        self.counts.polled.load(SeqCst)
     }
 }
 
-impl Source for Told {
+impl Source for ChannelSource {
     fn poll_record(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         out: &mut BytesMut,
     ) -> Poll<Option<Mark>> {
-        self.polled.fetch_add(1, SeqCst);
-        self.said.poll_recv(cx).map(|said| match said? {
-            Say::Record(record, mark) => {
-                let _ = self
-                    .waiting
-                    .fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1));
+        self.counts.polled.store(true, SeqCst);
+        match std::task::ready!(self.steps.poll_recv(cx)) {
+            Some(SourceStep::Record(record, mark)) => {
+                self.counts.pending.fetch_sub(1, SeqCst);
                 out.extend_from_slice(&record);
-                Some(mark)
+                Poll::Ready(Some(mark))
             }
-            Say::Panic => panic!("as the test wanted"),
-        })
+            Some(SourceStep::Panic) => panic!("as the test wanted"),
+            None => Poll::Ready(None),
+        }
     }
 }
 
-impl Drop for Told {
+impl Drop for ChannelSource {
     fn drop(&mut self) {
-        self.dropped.fetch_add(1, SeqCst);
+        self.counts.dropped.store(true, SeqCst);
     }
 }
 
@@ -155,7 +150,7 @@ pub(crate) fn start(id: &SessionId) -> SessionSpec {
 }
 
 /// Starts a new session.
-pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: Told) -> Session {
+pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: ChannelSource) -> Session {
     let permit = sessions.permit(None).expect("there is room");
     let started = sessions.start(permit, start(id), source).await;
     let started = started.expect("the session starts");
@@ -167,25 +162,25 @@ pub(crate) async fn seconds(count: u64) {
     tokio::time::sleep(std::time::Duration::from_secs(count)).await;
 }
 
-/// Everything that a reader gives until it ends, as text.
+/// Reads to the end, as text.
 pub(crate) async fn read_all(reader: &mut Reader) -> Vec<(u64, String)> {
     let mut all = Vec::new();
     while let Some(batch) = reader.next().await {
-        push(&mut all, &batch.expect("the reader goes on"));
+        push(&mut all, &batch.expect("the reader continues"));
     }
     all
 }
 
-/// The next `count` records, one read at a time; it may read more.
+/// Reads the next `count` records or more, one batch at a time.
 pub(crate) async fn read(reader: &mut Reader, count: usize) -> Vec<(u64, String)> {
-    let mut some = Vec::new();
-    while some.len() < count {
+    let mut records = Vec::new();
+    while records.len() < count {
         match reader.next().await {
-            Some(batch) => push(&mut some, &batch.expect("the reader goes on")),
+            Some(batch) => push(&mut records, &batch.expect("the reader continues")),
             None => break,
         }
     }
-    some
+    records
 }
 
 fn push(all: &mut Vec<(u64, String)>, batch: &unbroken::session::Batch) {
@@ -195,22 +190,22 @@ fn push(all: &mut Vec<(u64, String)>, batch: &unbroken::session::Batch) {
     }
 }
 
-/// What a log should hold: these texts, from the first LSN on.
+/// Numbers the texts that a log should hold, from the first LSN on.
 pub(crate) fn log(texts: &[&str]) -> Vec<(u64, String)> {
     (1..)
         .zip(texts.iter().map(|text| (*text).to_owned()))
         .collect()
 }
 
-/// Waits, in virtual time, until something is so.
-pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+/// Waits, in virtual time, until the condition holds.
+pub(crate) async fn until(condition: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..10_000 {
-        if so().await {
+        if holds().await {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    panic!("never came: {what}");
+    panic!("timed out waiting for: {condition}");
 }
 
 pub(crate) fn lsn(number: u64) -> Lsn {

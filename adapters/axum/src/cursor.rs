@@ -7,13 +7,13 @@ use crate::Rejection;
 /// Extracts the cursor that a client resumes from: `Last-Event-ID`, else `X-Last-LSN`, else the
 /// query's `after`, else its `lastLsn`, else the start.
 ///
-/// Rejects with 400 what isn't a cursor. Whether the log holds its record is found out by whoever
-/// opens a reader there.
+/// Rejects with 400 what isn't a cursor. The extractor does not look into the log: a reader that is
+/// opened at the cursor finds out if the log holds its record.
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
 /// use unbroken::{log::Owner, session::Sessions, store::StoreError};
-/// use unbroken_axum::{RequestCursor, Rejection, SessionId};
+/// use unbroken_axum::{Rejection, RequestCursor, RequestSessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 /// #     type Rejection = http::StatusCode;
@@ -24,11 +24,11 @@ use crate::Rejection;
 /// #     }
 /// # }
 ///
-/// // `User` is an extractor of the application's.
+/// // `User` is an extractor of the application.
 /// async fn missed(
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,
-///     SessionId(id): SessionId,
+///     RequestSessionId(id): RequestSessionId,
 ///     RequestCursor(after): RequestCursor,
 /// ) -> Result<String, Rejection> {
 ///     let state = sessions.state(&id).await?;

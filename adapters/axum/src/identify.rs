@@ -8,23 +8,23 @@ use axum::{
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use unbroken::{
-    access::{Identified, Identify},
-    log::Owner,
+    access::{Identified, Identify, IntoOwner},
     store::BoxFuture,
 };
 
-use crate::mount::tell_mount;
+use crate::mount::set_mount_path;
 
 /// Names the owner of a session by an extractor, for
-/// [`OnlyTheOwner`](unbroken::access::OnlyTheOwner) and other policies. The extractor's own rejection,
-/// a 401 say, goes out as it is.
+/// [`OnlyTheOwner`](unbroken::access::OnlyTheOwner) and other policies.
 ///
-/// The function may give an `Owner` or an `Option<Owner>`. For an extractor that needs the
-/// application's state, see [`with_state`](IdentifyWith::with_state).
+/// The function returns an `Owner`, a `String`, a `&str`, or an `Option` of one of these; see
+/// [`IntoOwner`]. A request for which it returns `None` has no owner. A rejection of the extractor, a
+/// 401 for example, is sent to the client unchanged. For an extractor that needs the state of the
+/// application, see [`with_state`](IdentifyWith::with_state).
 ///
 /// ```
 /// use axum::{extract::FromRequestParts, http::{StatusCode, request::Parts}};
-/// use unbroken::{access::OnlyTheOwner, log::Owner};
+/// use unbroken::access::OnlyTheOwner;
 /// use unbroken_axum::identify_with;
 ///
 /// struct User {
@@ -41,12 +41,12 @@ use crate::mount::tell_mount;
 ///     }
 /// }
 ///
-/// let access = OnlyTheOwner::new(identify_with(|user: User| Owner::new(user.id.to_string())));
+/// let access = OnlyTheOwner::new(identify_with(|user: User| user.id.to_string()));
 /// ```
 pub fn identify_with<E, F, O>(owner: F) -> IdentifyWith<E, F>
 where
     F: Fn(E) -> O,
-    O: Into<Option<Owner>>,
+    O: IntoOwner,
 {
     IdentifyWith {
         owner,
@@ -55,7 +55,7 @@ where
     }
 }
 
-/// Names owners by the extractor `E`; [`identify_with`] makes it.
+/// Names owners by the extractor `E`; created by [`identify_with`].
 pub struct IdentifyWith<E, F, S = ()> {
     owner: F,
     state: S,
@@ -63,7 +63,7 @@ pub struct IdentifyWith<E, F, S = ()> {
 }
 
 impl<E, F, S> IdentifyWith<E, F, S> {
-    /// The same, with the state that the extractor needs.
+    /// Sets the state that the extractor needs.
     pub fn with_state<T>(self, state: T) -> IdentifyWith<E, F, T> {
         IdentifyWith {
             owner: self.owner,
@@ -78,22 +78,22 @@ where
     E: FromRequestParts<S> + 'static,
     F: Fn(E) -> O + Send + Sync + 'static,
     S: Send + Sync + 'static,
-    O: Into<Option<Owner>>,
+    O: IntoOwner,
 {
     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
         Box::pin(async move {
-            tell_mount(head);
+            set_mount_path(head);
             let rejection = match E::from_request_parts(head, &self.state).await {
-                Ok(extracted) => return Ok((self.owner)(extracted).into()),
+                Ok(extracted) => return Ok((self.owner)(extracted).into_owner()),
                 Err(rejection) => rejection.into_response(),
             };
-            Err(whole(rejection).await)
+            Err(collect(rejection).await)
         })
     }
 }
 
-/// The response with its body in memory.
-async fn whole(response: Response) -> http::Response<Bytes> {
+/// Reads the body of the response into memory.
+async fn collect(response: Response) -> http::Response<Bytes> {
     let (head, body) = response.into_parts();
     let Ok(bytes) = to_bytes(body, usize::MAX).await else {
         let mut response = http::Response::new(Bytes::new());

@@ -1,20 +1,19 @@
 //! [`unbroken`] for axum.
 //!
-//! A durable service mounts as it is, with axum's own `nest_service`. This crate adds what axum users
-//! expect beyond that:
+//! A durable service mounts unchanged, with axum's own `nest_service`. This crate adds:
 //!
-//! * [`mount`] nests a service so that its `Location` and `Content-Location` headers know the whole
+//! * [`mount`] nests a service so that its `Location` and `Content-Location` headers have the whole
 //!   path;
 //! * [`identify_with`] names a session's owner by any extractor, and keeps its rejection;
-//! * [`RequestSessionId`], [`RequestCursor`] and [`Resume`] are extractors for handlers of one's own, with
-//!   [`Rejection`]s as `application/problem+json`;
-//! * [`SessionResponse`] is what such a handler answers with.
+//! * [`RequestSessionId`], [`RequestCursor`] and [`Resume`] are extractors for the application's own
+//!   handlers, with [`Rejection`]s as `application/problem+json`;
+//! * [`SessionResponse`] is the response of such a handler.
 //!
 //! ```
 //! use axum::Router;
 //! use futures_util::stream;
 //! use tower_layer::Layer;
-//! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, log::Owner, session::Sessions};
+//! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, session::Sessions};
 //! # #[derive(Clone)] struct User(String);
 //! # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 //! #     type Rejection = http::StatusCode;
@@ -28,14 +27,14 @@
 //! let provider = provider_fn(|_request| {
 //!     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
 //! });
-//! // `User` is an extractor of the application's, with a rejection of its own.
-//! let access = OnlyTheOwner::new(unbroken_axum::identify_with(|user: User| Owner::new(user.0)));
+//! // `User` is an extractor of the application, with a rejection of its own.
+//! let access = OnlyTheOwner::new(unbroken_axum::identify_with(|user: User| user.0));
 //! let chat = DurableLayer::new(Sessions::in_memory(), access).layer(provider);
 //! let app: Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
 //!
-//! `axum::serve` leaves its sockets as they come, and by default they hold a token back until the
-//! client has acknowledged the one before. Turn that off:
+//! `axum::serve` does not set `TCP_NODELAY` on its sockets, so a token may wait until the client has
+//! acknowledged the token before it. Set the option:
 //!
 //! ```no_run
 //! use axum::serve::ListenerExt;

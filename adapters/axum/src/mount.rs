@@ -12,10 +12,10 @@ use http::request::Parts;
 use tower_service::Service;
 use unbroken::durable::MountPath;
 
-/// A router with a service below `path`, which tells the service under which path clients find it,
-/// however deep the router is nested.
+/// Creates a router with a service below `path`.
 ///
-/// Where a proxy rewrites paths, name the public one with
+/// The service learns the path under which clients find it, however deep the router is nested. Where
+/// a proxy rewrites paths, name the public path with
 /// [`DurableLayer::public_path`](unbroken::durable::DurableLayer::public_path) instead.
 ///
 /// ```
@@ -37,7 +37,7 @@ use unbroken::durable::MountPath;
 ///
 /// # Panics
 ///
-/// If `path` is not a path that axum can nest at. `/` is one here.
+/// Panics if `path` is not a path that axum can nest at. `/` is allowed here.
 pub fn mount<T, S>(path: &str, service: T) -> Router<S>
 where
     T: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// A service that knows where it is mounted, by the path that axum took away; [`mount`] makes it.
+/// A service that learns its mount path from the path that axum removed; created by [`mount`].
 #[derive(Debug, Clone)]
 pub struct Mounted<T> {
     service: T,
@@ -72,24 +72,24 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> T::Future {
         let (mut head, body) = request.into_parts();
-        tell_mount(&mut head);
+        set_mount_path(&mut head);
         self.service.call(http::Request::from_parts(head, body))
     }
 }
 
-/// Notes where the service is mounted, unless it is known.
-pub(crate) fn tell_mount(head: &mut Parts) {
+/// Adds the mount path to the extensions, unless they have one.
+pub(crate) fn set_mount_path(head: &mut Parts) {
     if head.extensions.get::<MountPath>().is_some() {
         return;
     }
     let Some(OriginalUri(original)) = head.extensions.get() else {
         return;
     };
-    // axum gives the service `/` also where the original has no slash at its end.
-    let (whole, below) = (original.path(), head.uri.path());
+    // axum gives the service `/` also where the original path has no slash at its end.
+    let (full, below) = (original.path(), head.uri.path());
     let mount = match below {
-        "/" => Some(whole.trim_end_matches('/')),
-        below => whole.strip_suffix(below),
+        "/" => Some(full.trim_end_matches('/')),
+        below => full.strip_suffix(below),
     };
     if let Some(mount) = mount.map(MountPath::new) {
         head.extensions.insert(mount);
@@ -100,17 +100,17 @@ pub(crate) fn tell_mount(head: &mut Parts) {
 mod tests {
     use super::*;
 
-    fn told(original: &str, below: &str) -> Option<String> {
+    fn mount_path(original: &str, below: &str) -> Option<String> {
         let (mut head, ()) = http::Request::get(below).body(()).unwrap().into_parts();
         head.extensions
             .insert(OriginalUri(original.parse().unwrap()));
-        tell_mount(&mut head);
+        set_mount_path(&mut head);
         let mount = head.extensions.get::<MountPath>()?;
         Some(mount.as_str().to_owned())
     }
 
     #[test]
-    fn the_mount_is_what_axum_took_away() {
+    fn the_mount_path_is_what_axum_removed() {
         for (original, below, mount) in [
             ("/api/chat", "/", "/api/chat"),
             ("/api/chat/", "/", "/api/chat"),
@@ -119,8 +119,16 @@ mod tests {
             ("/abc", "/abc", ""),
             ("/", "/", ""),
         ] {
-            assert_eq!(told(original, below).as_deref(), Some(mount), "{original}");
+            assert_eq!(
+                mount_path(original, below).as_deref(),
+                Some(mount),
+                "{original}"
+            );
         }
-        assert_eq!(told("/other", "/abc"), None, "a path that was rewritten");
+        assert_eq!(
+            mount_path("/other", "/abc"),
+            None,
+            "a path that was rewritten"
+        );
     }
 }

@@ -8,17 +8,17 @@ use unbroken::{
     store::StoreError,
 };
 
-/// A [`Refusal`] as axum's response, `application/problem+json`.
+/// A [`Refusal`] as a response of axum, `application/problem+json`.
 ///
-/// The errors of [`Sessions`](unbroken::session::Sessions) turn into it, so that a handler can use
-/// `?`. Each says what to do, and nothing that strangers shouldn't know; refuse a session that isn't
-/// the caller's as [`StoreError::NotFound`], so that absent and forbidden look the same. (Of one that
-/// is gone, [`StoreError::Gone`] has the owner.)
+/// The errors of [`Sessions`](unbroken::session::Sessions) convert into it, so that a handler can use
+/// `?`. Each says what to do, and reveals nothing about sessions of other owners. Refuse a session
+/// that isn't the caller's as [`StoreError::NotFound`], so that absent and forbidden sessions look
+/// alike. Of a session that is gone, [`StoreError::Gone`] has the owner.
 ///
 /// ```
 /// use axum::{extract::State, http::StatusCode};
 /// use unbroken::{log::Owner, session::Sessions, store::{AbortRequest, StoreError}};
-/// use unbroken_axum::{Rejection, SessionId};
+/// use unbroken_axum::{Rejection, RequestSessionId};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 /// #     type Rejection = StatusCode;
@@ -29,11 +29,11 @@ use unbroken::{
 /// #     }
 /// # }
 ///
-/// // `User` is an extractor of the application's.
+/// // `User` is an extractor of the application.
 /// async fn stop(
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,
-///     SessionId(id): SessionId,
+///     RequestSessionId(id): RequestSessionId,
 /// ) -> Result<StatusCode, Rejection> {
 ///     let state = sessions.state(&id).await?;
 ///     if state.info.owner.as_ref() != Some(&user) {

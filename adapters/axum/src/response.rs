@@ -4,12 +4,13 @@ use axum::{
 };
 use unbroken::durable::SessionBody;
 
-/// The stream of a session as a handler's answer, made by [`Resume::of`](crate::Resume::of).
+/// The response of a handler that streams a session; created by
+/// [`Resume::respond`](crate::Resume::respond).
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
 /// use unbroken::{log::Owner, session::Sessions, store::StoreError};
-/// use unbroken_axum::{Rejection, Resume, SessionId, SessionResponse};
+/// use unbroken_axum::{Rejection, RequestSessionId, Resume, SessionResponse};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 /// #     type Rejection = http::StatusCode;
@@ -20,18 +21,18 @@ use unbroken::durable::SessionBody;
 /// #     }
 /// # }
 ///
-/// // `User` is an extractor of the application's.
+/// // `User` is an extractor of the application.
 /// async fn read(
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,
-///     SessionId(id): SessionId,
+///     RequestSessionId(id): RequestSessionId,
 ///     resume: Resume,
 /// ) -> Result<SessionResponse, Rejection> {
 ///     let session = sessions.attach(&id).await?;
 ///     if session.info().owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
-///     resume.of(&session).await
+///     resume.respond(&session).await
 /// }
 ///
 /// let app: Router = Router::new()
@@ -45,12 +46,12 @@ pub struct SessionResponse {
 }
 
 impl SessionResponse {
-    /// A response that [`Reply::with`](unbroken::durable::Reply::with) made.
+    /// Creates a response from one of [`Reply::respond`](unbroken::durable::Reply::respond).
     pub fn new(response: http::Response<SessionBody>) -> Self {
         Self { response }
     }
 
-    /// The response itself.
+    /// Returns the plain response.
     pub fn into_inner(self) -> http::Response<SessionBody> {
         self.response
     }

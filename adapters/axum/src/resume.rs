@@ -9,20 +9,19 @@ use unbroken::{
 
 use crate::{Rejection, SessionResponse};
 
-/// Extracts how a client wants to read a session, the encoding that it accepts and its cursor, and
-/// makes the response of a session.
+/// Extracts the encoding that a client accepts and its cursor, and makes the response of a session.
 ///
 /// Rejects with 406 a client that accepts neither NDJSON nor SSE, and with 400 a malformed cursor.
 ///
-/// A handler of one's own names the owner, and [digests](unbroken::durable::digest_of) what it was
-/// asked: a retry under the same id, owner and digest attaches to the session that is there. With a
-/// digest that is always the same, one question would be answered with another one's session.
+/// A handler that starts sessions names the owner, and [digests](unbroken::durable::digest_of) its
+/// input. A retry under the same id, owner and digest attaches to the existing session. A constant
+/// digest would answer one question with the session of another.
 ///
 /// ```
 /// use axum::{Json, Router, extract::State, routing::post};
 /// use futures_util::stream;
-/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, session::{self, Sessions, Start}, log::Owner};
-/// use unbroken_axum::{Rejection, Resume, SessionId, SessionResponse};
+/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{SessionSpec, Sessions}};
+/// use unbroken_axum::{Rejection, RequestSessionId, Resume, SessionResponse};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
 /// #     type Rejection = http::StatusCode;
@@ -33,11 +32,11 @@ use crate::{Rejection, SessionResponse};
 /// #     }
 /// # }
 ///
-/// // `User` is an extractor of the application's.
+/// // `User` is an extractor of the application.
 /// async fn ask(
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,
-///     id: Option<SessionId>,
+///     id: Option<RequestSessionId>,
 ///     resume: Resume,
 ///     Json(question): Json<String>,
 /// ) -> Result<SessionResponse, Rejection> {
@@ -46,12 +45,12 @@ use crate::{Rejection, SessionResponse};
 ///     });
 ///     let permit = sessions.permit(Some(&user))?;
 ///     let info = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-///     let id = id.map_or_else(log::SessionId::random, |SessionId(id)| id);
+///     let id = id.map_or_else(SessionId::random, |RequestSessionId(id)| id);
 ///     let digest = digest_of(["ask", user.as_str(), &question]);
-///     let start = Start::new(id, "ask".into(), digest, info).owner(Some(user));
+///     let spec = SessionSpec::new(id, "ask".into(), digest, info).owner(Some(user));
 ///     let source = ProviderSource::new(provider, ChatRequest::from_user(question));
-///     let started = sessions.start(permit, start, source).await?;
-///     resume.of(&started.session).await
+///     let started = sessions.start(permit, spec, source).await?;
+///     resume.respond(&started.session).await
 /// }
 ///
 /// let app: Router = Router::new()
@@ -65,31 +64,32 @@ pub struct Resume {
 }
 
 impl Resume {
-    /// What the client has.
+    /// Returns the position of the last record that the client has.
     pub fn after(&self) -> Position {
         self.after
     }
 
-    /// What is changed about the response, such as its [heartbeat](Reply::heartbeat) or where
-    /// sessions are [found](Self::found_below).
+    /// Changes the settings of the response, such as its [heartbeat](Reply::heartbeat).
     pub fn map_reply(mut self, change: impl FnOnce(Reply) -> Reply) -> Self {
         self.reply = change(self.reply);
         self
     }
 
-    /// Below which path `GET {path}/{id}` reads a session, for `Content-Location`.
-    pub fn found_below(self, path: &str) -> Self {
+    /// Sets the path below which `GET {path}/{id}` reads a session, for `Content-Location`.
+    pub fn mount_path(self, path: &str) -> Self {
         let mount = MountPath::new(path);
-        self.map_reply(|reply| reply.mounted(Some(mount)))
+        self.map_reply(|reply| reply.mount_path(Some(mount)))
     }
 
-    /// The response of a session that was started or attached to. Cancel safe.
+    /// Creates the response of a session that was started or attached to.
+    ///
+    /// Cancel safe.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`], if the log doesn't hold what the cursor stands at, or can't be read.
-    pub async fn of(self, session: &Session) -> Result<SessionResponse, Rejection> {
-        let response = self.reply.after(self.after).with(session).await?;
+    /// Returns a [`Rejection`] if the log doesn't hold the record at the cursor, or can't be read.
+    pub async fn respond(self, session: &Session) -> Result<SessionResponse, Rejection> {
+        let response = self.reply.after(self.after).respond(session).await?;
         Ok(SessionResponse::new(response))
     }
 }

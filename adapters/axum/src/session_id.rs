@@ -5,17 +5,17 @@ use axum::{
 use http::request::Parts;
 use unbroken::{
     dialect::{Native, Problem, Refusal},
-    log, session,
+    log,
 };
 
 use crate::Rejection;
 
-/// Extracts the id of the session that a request means: the path parameter `id` or `session_id`,
-/// else the header `X-Session-Id`, else the query's `sessionId`.
+/// Extracts the session id of a request: the path parameter `id` or `session_id`, else the header
+/// `X-Session-Id`, else the query's `sessionId`.
 ///
-/// Rejects with 400 what isn't an id, and its absence; `Option<RequestSessionId>` takes absence for `None`.
-/// Whether there is such a session, and whose, is for the handler to find out: no policy stands
-/// before it.
+/// Rejects with 400 what isn't an id, and its absence; `Option<RequestSessionId>` is `None` where
+/// there is none. No access policy runs before the handler: the handler looks for the session and
+/// checks its owner.
 ///
 /// ```
 /// use axum::{Json, Router, extract::State, routing::get};
@@ -32,7 +32,7 @@ use crate::Rejection;
 /// #     }
 /// # }
 ///
-/// // `User` is an extractor of the application's.
+/// // `User` is an extractor of the application.
 /// async fn status(
 ///     State(sessions): State<Sessions>,
 ///     User(user): User,

@@ -1,4 +1,4 @@
-//! What handlers of the application's own, and mounted services, give axum's clients.
+//! Handlers of an application and mounted services, as clients see them.
 
 use axum::{
     Json, Router,
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use tower_layer::Layer;
 use unbroken::{
-    access::{AnyoneWithTheId, OnlyTheOwner},
+    access::{AnyoneWithTheId, Identify, OnlyTheOwner},
     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
     durable::{DurableLayer, ProviderSource, digest_of},
     log::{self, Owner},
@@ -44,12 +44,13 @@ async fn ask(
         .to_json()
         .freeze();
     let digest = digest_of(["ask", &question]);
-    let start = SessionSpec::new(id, "ask".into(), digest, info);
+    let spec = SessionSpec::new(id, "ask".into(), digest, info);
     let source = ProviderSource::new(provider!(), ChatRequest::from_user(question));
-    let started = sessions
-        .start(sessions.permit(None)?, start, source)
-        .await?;
-    resume.found_below("/answers").of(&started.session).await
+    let started = sessions.start(sessions.permit(None)?, spec, source).await?;
+    resume
+        .mount_path("/answers")
+        .respond(&started.session)
+        .await
 }
 
 async fn read(
@@ -57,7 +58,7 @@ async fn read(
     RequestSessionId(id): RequestSessionId,
     resume: Resume,
 ) -> Result<SessionResponse, Rejection> {
-    resume.of(&sessions.attach(&id).await?).await
+    resume.respond(&sessions.attach(&id).await?).await
 }
 
 async fn cursor(RequestCursor(after): RequestCursor) -> String {
@@ -131,11 +132,11 @@ async fn rejections_are_problems() {
         problem(other).await,
         (409, "urn:unbroken:id-in-use".to_owned())
     );
-    let nobody = format!("/answers/{ID}-2");
+    let absent = format!("/answers/{ID}-2");
     let past = format!("/answers/{ID}?after=9");
     for (path, status, name) in [
         ("/answers/short", 400, "malformed-id"),
-        (&nobody, 404, "not-found"),
+        (&absent, 404, "not-found"),
         (&past, 400, "cursor-past-tail"),
         ("/cursor?after=x", 400, "malformed-cursor"),
     ] {
@@ -183,7 +184,7 @@ async fn the_id_of_a_session_is_in_the_path_or_else_in_the_header_or_query() {
 }
 
 #[tokio::test]
-async fn a_mounted_service_knows_its_path_however_deep() {
+async fn a_mounted_service_knows_its_path_at_any_depth() {
     let service = || {
         let access = AnyoneWithTheId::new();
         DurableLayer::new(Sessions::in_memory(), access).layer(provider!())
@@ -239,7 +240,7 @@ async fn an_extractor_names_the_owner_and_its_rejection_stands() {
     let identify = identify_with(|User(name)| Owner::new(name)).with_state("secret-");
     let sessions = Sessions::in_memory();
     let chat = DurableLayer::new(sessions.clone(), OnlyTheOwner::new(identify)).layer(provider!());
-    // Also without `mount`, the path is known.
+    // The path is known without `mount`, too.
     let app: Router = Router::new().nest_service("/chat", chat);
     let start = || {
         Request::post("/chat")
@@ -265,4 +266,22 @@ async fn an_extractor_names_the_owner_and_its_rejection_stands() {
     );
     let state = sessions.state(&ID.parse().unwrap()).await.unwrap();
     assert_eq!(state.info.owner, Some(Owner::new("ann")));
+}
+
+#[tokio::test]
+async fn each_type_that_becomes_an_owner_names_one() {
+    async fn owner(identify: impl Identify) -> Option<Owner> {
+        let (mut head, ()) = Request::get("/").body(()).unwrap().into_parts();
+        identify.identify(&mut head).await.unwrap()
+    }
+    let ann = Some(Owner::new("ann"));
+    assert_eq!(owner(identify_with(|(): ()| Owner::new("ann"))).await, ann);
+    assert_eq!(owner(identify_with(|(): ()| "ann".to_owned())).await, ann);
+    assert_eq!(owner(identify_with(|(): ()| "ann")).await, ann);
+    assert_eq!(owner(identify_with(|(): ()| Some("ann"))).await, ann);
+    let option = |(): ()| Some("ann".to_owned());
+    assert_eq!(owner(identify_with(option)).await, ann);
+    let option = |(): ()| Some(Owner::new("ann"));
+    assert_eq!(owner(identify_with(option)).await, ann);
+    assert_eq!(owner(identify_with(|(): ()| None::<Owner>)).await, None);
 }

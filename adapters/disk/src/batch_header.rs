@@ -1,19 +1,21 @@
-//! What is written and synced at once: a head, and the frames of many sessions.
+//! The header of a batch, which is written and synced at once: the header, and the frames of many
+//! sessions.
 //!
-//! `salt of the store | sequence number | time | length of the frames | crc32c of the head`
+//! `salt of the store | sequence number | time | length of the frames | crc32c of the header`
 //!
-//! The salt is random, so that nothing that a session holds can be taken for a head.
+//! The salt is random, so that no data of a session can be mistaken for a header.
 
 use std::time::Duration;
 
 use bytes::{Buf, BufMut};
 
-/// The head of a batch.
+/// The header of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchHeader {
     pub(crate) sequence: u64,
-    /// By the store's clock.
+    /// The time of the write by the store's clock.
     pub(crate) time: Duration,
+    /// The length of the frames in bytes.
     pub(crate) len: u32,
 }
 
@@ -30,22 +32,22 @@ impl BatchHeader {
         to[Self::LEN - 4..Self::LEN].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    /// The head that begins here.
+    /// Reads the header at the beginning of `from`, if there is one.
     pub(crate) fn read(salt: u64, from: &[u8]) -> Option<Self> {
         let mut from = from.get(..Self::LEN)?;
         let checksum = crc32c::crc32c(&from[..Self::LEN - 4]);
         if from.get_u64_le() != salt {
             return None;
         }
-        let head = Self {
+        let header = Self {
             sequence: from.get_u64_le(),
             time: Duration::from_nanos(from.get_u64_le()),
             len: from.get_u32_le(),
         };
-        (from.get_u32_le() == checksum).then_some(head)
+        (from.get_u32_le() == checksum).then_some(header)
     }
 
-    /// Where the next head begins, from here on.
+    /// Returns the offset of the next header at or after `from`.
     pub(crate) fn find(salt: u64, bytes: &[u8], from: usize) -> Option<usize> {
         let first = salt.to_le_bytes()[0];
         let mut at = from;

@@ -1,29 +1,29 @@
 use std::{io, path::PathBuf};
 
-/// Why a [`Disk`](super::Disk) store could not be opened.
+/// The error of [`Disk::open`](crate::Disk::open).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiskOpenError {
-    /// Somebody has it open: another process, or this one.
+    /// The store is open in another process, or in this one.
     #[error("{} is open already; close that store, or stop the process that has it", path.display())]
     Locked {
         /// The store's directory.
         path: PathBuf,
     },
-    /// It was written by a later version of this library.
+    /// The store was written by a later version of this library.
     #[error("{} has layout {layout}, which this version does not know; upgrade the server", path.display())]
     Unsupported {
         /// The store's directory.
         path: PathBuf,
-        /// What it says of itself.
+        /// The content of the store's file `layout`.
         layout: String,
     },
-    /// The directory or a file in it can't be made, read or written.
+    /// The directory, or a file in it, can't be created, read or written.
     #[error("{} can't be opened as a store; check that it is a directory that this process may write to, on a disk that is well and has room", path.display())]
     Io {
         /// The store's directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

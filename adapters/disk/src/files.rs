@@ -1,4 +1,4 @@
-//! Reading and writing at a place in a file, which each kind of system has by another name.
+//! Reads and writes at an offset of a file, on Unix and on Windows.
 
 use std::{fs::File, io, path::Path};
 
@@ -38,9 +38,9 @@ pub(crate) fn read(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result
     Ok(())
 }
 
-/// Makes the names in a directory stable.
+/// Makes the file names of a directory stable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    // A directory can't be opened as a file on Windows, whose file systems log names by themselves.
+    // Windows can't open a directory as a file, and its file systems journal names.
     if cfg!(unix) {
         File::open(path)?.sync_all()?;
     }

@@ -1,11 +1,10 @@
-//! What is written of one session at one time, with a checksum over all of it.
+//! Frames: each holds a part of one session, with a checksum over all of it.
 //!
-//! `crc32c | length of what follows | kind | number of the session | …`
+//! `crc32c | length of the rest | kind | number of the session | …`
 
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
-
 use unbroken::{
     log::{ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Owner, ServiceName, SessionId},
     store::{
@@ -14,22 +13,24 @@ use unbroken::{
     },
 };
 
-/// What a frame says.
+use crate::location::Extent;
+
+/// The content of a frame.
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
-    /// All but the records.
+    /// The whole session without its records.
     Base(SessionFrame<'a>),
-    /// Where the session stands.
+    /// The state of the session.
     State(RawState<'a>),
-    /// RawRecords, and where the session stands after them.
+    /// Records, and the state of the session after them.
     Append(RawRecords<'a>, RawState<'a>),
-    /// RawRecords that were written before, all in one place.
+    /// Records that were written before, merged into one frame.
     Run(RawRecords<'a>),
-    /// What somebody answered.
+    /// An answer.
     Answer(StoredAnswer),
 }
 
-/// What a session is made of.
+/// The content of a base frame.
 #[derive(Debug)]
 pub(crate) struct SessionFrame<'a> {
     pub(crate) id: SessionId,
@@ -39,11 +40,11 @@ pub(crate) struct SessionFrame<'a> {
     pub(crate) machine: RawState<'a>,
 }
 
-/// A state that is not read yet.
+/// An encoded state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawState<'a>(&'a [u8]);
 
-/// RawRecords that are not read yet.
+/// Encoded records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RawRecords<'a> {
     pub(crate) first: Lsn,
@@ -90,14 +91,15 @@ impl RawRecords<'_> {
     }
 }
 
-/// How long the frame is that begins here, if this much of it can be believed.
+/// Returns the length of the frame at the beginning of `from`, if its length field is plausible.
 pub(crate) fn length(from: &[u8]) -> Option<usize> {
     let mut from = from.get(CHECKSUM..)?;
     let len = CHECKSUM + LENGTH + usize::try_from(from.try_get_u32_le().ok()?).ok()?;
     (len >= SHORTEST).then_some(len)
 }
 
-/// The frame that begins here, whole and unharmed, and whose it is.
+/// Reads the frame at the beginning of `from` and the number of its session, if the frame is whole and
+/// its checksum matches.
 pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     let whole = from.get(..length(from)?)?;
     let (mut checksum, sealed) = whole.split_at(CHECKSUM);
@@ -131,7 +133,19 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     Some((number, frame))
 }
 
-/// Writes a frame, and says how long it is.
+/// Reads the records of an extent of this session from its frame, if the frame has them.
+pub(crate) fn read_extent(frame: &[u8], number: u64, extent: &Extent) -> Option<Chunk> {
+    let (owner, frame) = read(frame)?;
+    let (Frame::Append(records, _) | Frame::Run(records)) = frame else {
+        return None;
+    };
+    let matches = owner == number && records.first == extent.first && records.count == extent.count;
+    records
+        .chunk()
+        .filter(|chunk| matches && chunk.last() == extent.last())
+}
+
+/// Appends a frame to `to`, and returns its length.
 pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 {
     let start = to.len();
     to.put_bytes(0, CHECKSUM + LENGTH);
@@ -172,7 +186,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
     len
 }
 
-/// What to write.
+/// The content of a frame to write.
 pub(crate) enum FrameBody<'a> {
     Base {
         id: &'a SessionId,
@@ -182,7 +196,7 @@ pub(crate) enum FrameBody<'a> {
     },
     State(&'a SessionMachine),
     Append(&'a Chunk, &'a SessionMachine),
-    /// These follow one another in one epoch.
+    /// Chunks that follow one another in one epoch.
     Run(&'a [Chunk]),
     Answer(&'a StoredAnswer),
 }
@@ -227,8 +241,8 @@ fn records<'a>(from: &mut &'a [u8]) -> Option<RawRecords<'a>> {
 }
 
 fn put_answers(to: &mut Vec<u8>, answers: &AnswerLog) {
-    to.put_u32_le(as_u32(answers.len()));
-    for answer in answers.iter() {
+    to.put_u32_le(as_u32(answers.as_slice().len()));
+    for answer in answers.as_slice() {
         put_answer(to, answer);
     }
 }
@@ -277,7 +291,7 @@ fn put_name(to: &mut Vec<u8>, name: Option<&str>) {
     put_bytes(to, name.unwrap_or_default().as_bytes());
 }
 
-/// What `put_name` wrote: `Err` if that is something else.
+/// Reads what `put_name` wrote; `Err` if the bytes are something else.
 fn name<T: for<'a> From<&'a str>>(from: &mut &[u8]) -> Result<Option<T>, ()> {
     let is = from.try_get_u8().map_err(drop)? == 1;
     let name = string(from).ok_or(())?;

@@ -14,23 +14,25 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{
-    DiskOpenError, DiskOptions,
-    compactor::{Compactor, LiveBytes},
-    files,
-    recover::RecoveredLog,
-    segments::{SegmentFiles, Segments},
-    session::DiskSession,
-    write_batch::WriteBatch,
-    writer::{BatchAccess, DiskWriter, WriteJob},
-};
 use unbroken::store::{
     BoxFuture, StoreError,
     table::{SessionTable, StoreClock},
 };
 
-/// Keeps sessions in files of its own, in one directory of this host. A clone is a handle to the
-/// same sessions.
+use crate::{
+    compactor::Compactor,
+    error::DiskOpenError,
+    files,
+    live_bytes::LiveBytes,
+    options::DiskOptions,
+    recover::RecoveredLog,
+    segments::{self, SegmentFiles, Segments},
+    session::DiskSession,
+    write_batch::WriteBatch,
+    writer::{BatchAccess, DiskWriter, WriteJob},
+};
+
+/// A store in files of its own, in one directory of this host. Clones share one store.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -50,34 +52,35 @@ use unbroken::store::{
 /// # }
 /// ```
 ///
-/// All sessions share files that only grow at the end, and an fsync is shared by all that wait for
-/// one. The directory takes at most about twice what is alive and three files of
-/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk; an idle session
-/// costs some 1.3 KB of memory, whatever it holds.
+/// All sessions share files that only grow at the end, and all waiting writes share one fsync. The
+/// directory takes at most about twice the live bytes, plus three files of
+/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk; the memory of an
+/// idle session does not depend on its records.
 ///
-/// # What can go wrong
+/// # Failures
 ///
-/// * **A crash, a power cut.** Only the last batch can be half there, and nobody was told of it. It
-///   is dropped when the store is opened.
-/// * **A failed write or fsync.** What is on the disk is unknown from then on, so nothing is
-///   acknowledged any more: every write answers [`StoreError::Unavailable`] with `maybe_applied`,
-///   and reads show what was stable before, until the store is closed and opened again. That
-///   includes a disk that is full.
-/// * **Harm to a file.** A record that can't be read answers [`StoreError::Corrupt`]; whoever has
-///   the records around it reads on. Harm to the last records can't be told from a crash: a shorter
-///   log is left, in which positions beyond are [`StoreError::Rewound`]. Harm to what describes a
-///   session, before its records, loses the session.
-/// * **The host's clock is set.** It is asked only when the store is opened, and never believed
-///   below the last time that was written. Expiry is off by as much as the clock was, nothing else.
+/// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged.
+///   It is dropped when the store is opened.
+/// * **A failed write or fsync, also for lack of space.** The content of the disk is unknown from then
+///   on, so the store acknowledges nothing any more: every write returns [`StoreError::Unavailable`]
+///   with `maybe_applied`, and reads show the records that were stable before. Close the store and
+///   open it again.
+/// * **A corrupt file.** A read of a damaged record returns [`StoreError::Corrupt`]; records before and
+///   after it can be read. Damage to the last records can't be told from a crash: the log is shorter,
+///   and positions beyond its end get [`StoreError::Rewound`]. Damage to the description of a session,
+///   which is stored before its records, loses the session.
+/// * **A change of the host's clock.** The clock is read only when the store is opened, and its time
+///   counts only if it is later than the last time in the files. Expiry is off by as much as the clock
+///   was, and nothing else changes.
 #[derive(Clone)]
 pub struct Disk {
     pub(crate) table: SessionTable<DiskSession>,
     pub(crate) opened: Arc<SegmentFiles>,
     path: Arc<Path>,
-    door: Arc<JobSender>,
+    jobs: Arc<JobSender>,
 }
 
-/// The way to the writer.
+/// The sender of jobs to the writer thread.
 #[derive(Debug)]
 struct JobSender {
     // `None` once the store is closed.
@@ -86,43 +89,45 @@ struct JobSender {
 }
 
 impl Disk {
-    /// Opens the store in this directory, which is made if it isn't there, for this process alone.
+    /// Opens the store in this directory for this process alone, and creates the directory if
+    /// necessary.
     ///
-    /// Reads every file in it. Sessions that were running when the store was last open are nobody's:
-    /// they can be claimed at once. Cancel safe: a store that was opened for nobody closes again.
+    /// It reads every file in the directory. No session has a lease afterwards, so sessions that were
+    /// running when the store was last open can be claimed at once. Cancel safe: if the future is
+    /// dropped, the store closes again.
     ///
     /// # Errors
     ///
-    /// [`DiskOpenError::Locked`] if it is open elsewhere, [`DiskOpenError::Unsupported`],
+    /// [`DiskOpenError::Locked`] if the store is open elsewhere, [`DiskOpenError::Unsupported`],
     /// [`DiskOpenError::Io`].
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn open(path: impl AsRef<Path>, options: DiskOptions) -> Result<Self, DiskOpenError> {
         let path = path.as_ref().to_owned();
-        let open = spawn_blocking(move || Self::open_now(&path, &options.within_reason()));
+        let open = spawn_blocking(move || Self::open_now(&path, &options.clamped()));
         open.await.expect("nothing panics while a store is opened")
     }
 
-    /// Closes the store, for all its handles: what was asked for is done first, whatever is asked
-    /// after that answers [`StoreError::Unavailable`]. Returns when it may be opened again.
+    /// Closes the store for all its handles, and returns once it may be opened again.
     ///
-    /// A store whose last handle is dropped closes too, a moment later. Cancel safe.
+    /// Earlier writes are completed first; later ones return [`StoreError::Unavailable`]. A store whose
+    /// last handle is dropped closes by itself soon after. Cancel safe.
     pub async fn close(&self) {
-        drop(self.door.lock().take());
-        let mut closed = self.door.closed.clone();
-        // Nothing is ever sent: it ends with the thread.
+        drop(self.jobs.lock().take());
+        let mut closed = self.jobs.closed.clone();
+        // No value is ever sent: the channel closes when the thread ends.
         while closed.changed().await.is_ok() {}
     }
 
-    /// The clock that its sessions live by: the host's at the time of opening, and from then on the
-    /// monotonic one.
+    /// Returns the clock that decides the expiry of sessions. It shows the host's wall-clock time at the
+    /// opening of the store, and follows the monotonic clock from then on.
     pub fn clock(&self) -> &StoreClock {
         self.table.clock()
     }
 
-    /// The store's directory.
+    /// Returns the store's directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -148,14 +153,14 @@ impl Disk {
         let wall = options.wall_clock.unwrap_or_else(SystemTime::now);
         let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let table = SessionTable::new(StoreClock::at(wall.max(found.time)));
-        let live = LiveBytes::default();
-        shelve(&table, found, &live);
+        let live_bytes = LiveBytes::default();
+        insert_recovered(&table, found, &live_bytes);
         let opened = segments.opened.clone();
         let writer = DiskWriter {
             table: table.clone(),
             segments,
             max_append: options.max_append_bytes,
-            tidy: Compactor::new(live, options.segment_bytes.into()),
+            compactor: Compactor::new(live_bytes, options.segment_bytes.into()),
             now: table.now(),
             lost: None,
         };
@@ -173,14 +178,14 @@ impl Disk {
             table,
             opened,
             path: path.into(),
-            door: Arc::new(JobSender {
+            jobs: Arc::new(JobSender {
                 jobs: Mutex::new(Some(jobs)),
                 closed,
             }),
         })
     }
 
-    /// Has the writer do this, and waits until it is stable.
+    /// Runs an operation on the writer thread, and waits until it is stable.
     pub(crate) fn write<T>(
         &self,
         run: impl FnOnce(&mut WriteBatch) -> Result<T, StoreError> + Send + 'static,
@@ -189,14 +194,14 @@ impl Disk {
         T: Send + 'static,
     {
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
+            let (reply, result) = oneshot::channel();
             let job = WriteJob {
                 now: self.table.now(),
-                run: Box::new(move |outlook| match outlook {
-                    BatchAccess::Work(work) => {
-                        let done = run(work);
+                run: Box::new(move |access| match access {
+                    BatchAccess::Open(batch) => {
+                        let result = run(batch);
                         Some(Box::new(move |error: Option<&StoreError>| {
-                            let _ = reply.send(error.map_or(done, |error| Err(error.clone())));
+                            let _ = reply.send(error.map_or(result, |error| Err(error.clone())));
                         }))
                     }
                     BatchAccess::Lost(error) => {
@@ -205,9 +210,9 @@ impl Disk {
                     }
                 }),
             };
-            self.door.send(job)?;
-            let gone = |_| StoreError::unavailable(true, StoreClosed);
-            answer.await.map_err(gone)?
+            self.jobs.send(job)?;
+            let closed = |_| StoreError::unavailable(true, StoreClosed);
+            result.await.map_err(closed)?
         })
     }
 }
@@ -230,7 +235,7 @@ impl JobSender {
 #[error("the store is closed; open it again")]
 struct StoreClosed;
 
-/// The right to the directory, until it is dropped or the process ends.
+/// Locks the directory until the file is dropped or the process ends.
 fn lock(path: &Path) -> Result<File, DiskOpenError> {
     let failed = |source| DiskOpenError::Io {
         path: path.to_owned(),
@@ -253,7 +258,7 @@ fn lock(path: &Path) -> Result<File, DiskOpenError> {
 
 const LAYOUT: &str = "unbroken 1";
 
-/// The salt of the store, which a new one is given.
+/// Reads the salt of the store from the file `layout`, or creates both for a new store.
 fn layout(path: &Path) -> Result<u64, DiskOpenError> {
     let failed = |source| DiskOpenError::Io {
         path: path.to_owned(),
@@ -273,43 +278,47 @@ fn layout(path: &Path) -> Result<u64, DiskOpenError> {
                 })
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if !super::segments::list(path).map_err(failed)?.is_empty() {
+            if !segments::list(path).map_err(failed)?.is_empty() {
                 return Err(failed(io::Error::new(
                     io::ErrorKind::NotFound,
                     "there are logs but no file named layout; put it back",
                 )));
             }
             let salt = getrandom::u64().map_err(|error| failed(io::Error::other(error)))?;
-            // Its first byte is not zero: that is what lies behind the end of a log.
+            // The first byte is not zero, unlike the reserved space after the end of a log.
             let salt = salt | 1;
-            begin(path, &file, salt).map_err(failed)?;
+            write_layout(path, &file, salt).map_err(failed)?;
             Ok(salt)
         }
         Err(error) => Err(failed(error)),
     }
 }
 
-fn begin(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
-    let draft = path.join("layout.new");
-    fs::write(&draft, format!("{LAYOUT} {salt:016x}\n"))?;
-    File::open(&draft)?.sync_all()?;
-    fs::rename(draft, file)?;
+fn write_layout(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
+    let temporary = path.join("layout.new");
+    fs::write(&temporary, format!("{LAYOUT} {salt:016x}\n"))?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(temporary, file)?;
     files::sync_directory(path)
 }
 
-/// Puts what was found where it can be found.
-fn shelve(table: &SessionTable<DiskSession>, found: RecoveredLog, live: &LiveBytes) {
+/// Adds the recovered sessions to the table.
+fn insert_recovered(
+    table: &SessionTable<DiskSession>,
+    found: RecoveredLog,
+    live_bytes: &LiveBytes,
+) {
     let now = table.now();
-    for (number, (id, mut kept)) in found.sessions {
-        if kept.machine.check_present(now).is_err() {
-            kept.clear();
+    for (number, (id, mut session)) in found.sessions {
+        if session.machine.check_present(now).is_err() {
+            session.discard();
         }
-        live.changed(0, kept.live());
-        let due = kept.machine.due(now);
+        live_bytes.update(0, session.live_bytes());
+        let due = session.machine.due(now);
         let mut index = table.index();
-        index.insert_as(number, &id, kept);
+        index.insert_numbered(number, &id, session);
         if let Some(due) = due {
-            index.ended(number, due);
+            index.set_due(number, due);
         }
     }
 }

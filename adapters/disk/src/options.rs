@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::{DiskIo, SystemIo};
+use crate::io::{DiskIo, SystemIo};
 
-/// How a [`Disk`](super::Disk) store is kept.
+/// Options of a [`Disk`](crate::Disk) store.
 ///
 /// ```
 /// use unbroken_disk::DiskOptions;
@@ -13,10 +13,13 @@ use super::{DiskIo, SystemIo};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DiskOptions {
-    /// After how many bytes a new file is begun; what is deleted gives its space back by whole
-    /// files. Between 64 KiB and 1 GiB. Default 64 MiB.
+    /// The size of a log file in bytes, between 64 KiB and 1 GiB. Default 64 MiB.
+    ///
+    /// Deleted sessions give their space back by whole files. Values outside the range are clamped.
     pub segment_bytes: u32,
-    /// The most bytes that one append may have; at most 1 GiB. Default 16 MiB.
+    /// The largest number of bytes of one append, at most 1 GiB. Default 16 MiB.
+    ///
+    /// A larger append gets [`StoreError::TooLarge`](unbroken::store::StoreError::TooLarge).
     pub max_append_bytes: usize,
     pub(crate) wall_clock: Option<SystemTime>,
     pub(crate) io: Arc<dyn DiskIo>,
@@ -38,19 +41,19 @@ impl DiskOptions {
         self
     }
 
-    /// Sets the time of the host's clock at the moment of opening, instead of asking for it.
+    /// Sets the wall-clock time at the moment of opening. Default: the host's clock.
     pub fn wall_clock(mut self, now: SystemTime) -> Self {
         self.wall_clock = Some(now);
         self
     }
 
-    /// Sets the calls by which log files are written and synced. Default [`SystemIo`].
+    /// Sets the calls that write and sync log files. Default [`SystemIo`].
     pub fn io(mut self, io: impl DiskIo) -> Self {
         self.io = Arc::new(io);
         self
     }
 
-    pub(crate) fn within_reason(mut self) -> Self {
+    pub(crate) fn clamped(mut self) -> Self {
         self.segment_bytes = self.segment_bytes.clamp(SEGMENT_MIN, MAX);
         self.max_append_bytes = self.max_append_bytes.min(MAX as usize);
         self

@@ -1,9 +1,5 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{
-    compactor::Compactor,
-    session::{DiskSession, FrameChange},
-};
 use unbroken::{
     log::SessionId,
     store::{
@@ -12,28 +8,31 @@ use unbroken::{
     },
 };
 
-/// A session as it will be.
+use crate::{live_bytes::LiveBytes, location::FrameChange, session::DiskSession};
+
+/// The sessions with many small extents.
+pub(crate) type CompactionQueue = VecDeque<Arc<TableEntry<DiskSession>>>;
+
+/// A session as it will be once its batch is stable.
 pub(crate) struct PendingSession {
     pub(crate) id: SessionId,
     pub(crate) number: u64,
-    /// `None` if it is new.
+    /// The entry of the session; `None` if the session is new.
     pub(crate) entry: Option<Arc<TableEntry<DiskSession>>>,
     pub(crate) machine: SessionMachine,
     pub(crate) changes: Vec<FrameChange>,
     pub(crate) wake: WakeScope,
-    /// Whether it was sealed or deleted.
+    /// True if the session was sealed or deleted.
     pub(crate) ended: bool,
 }
 
+/// The tasks to wake once a change is stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WakeScope {
-    Nobody,
+    None,
     Readers,
     All,
 }
-
-/// Stands for the file that a batch will be written to.
-pub(crate) const PENDING: u32 = u32::MAX;
 
 impl PendingSession {
     pub(crate) fn new(
@@ -48,54 +47,58 @@ impl PendingSession {
             entry,
             machine,
             changes: Vec::new(),
-            wake: WakeScope::Nobody,
+            wake: WakeScope::None,
             ended: false,
         }
     }
 
-    /// Lets everybody see it. What was written lies in this file, from this place on.
-    pub(crate) fn show(
+    /// Makes the session visible. Its batch was written at this segment and offset. A session that
+    /// needs compaction is added to `queue`.
+    pub(crate) fn publish(
         self,
-        sessions: &SessionTable<DiskSession>,
+        table: &SessionTable<DiskSession>,
         now: Duration,
-        tidy: &mut Compactor,
+        live_bytes: &LiveBytes,
+        queue: &mut CompactionQueue,
         (segment, start): (u32, u32),
     ) {
         let changes = self.changes.into_iter().map(|mut change| {
-            change.settle(segment, start);
+            change.relocate(segment, start);
             change
         });
         let due = self.machine.due(now).filter(|_| self.ended);
         let entry = if let Some(entry) = self.entry {
-            let mut kept = entry.lock();
-            let before = kept.live();
-            kept.machine = self.machine;
-            changes.for_each(|change| kept.apply(change));
-            tidy.live.changed(before, kept.live());
-            if !kept.queued && kept.is_untidy() {
-                kept.queued = true;
-                tidy.queue(entry.clone());
+            let mut session = entry.lock();
+            let before = session.live_bytes();
+            session.machine = self.machine;
+            changes.for_each(|change| session.apply(change));
+            live_bytes.update(before, session.live_bytes());
+            if !session.queued && session.needs_compaction() {
+                session.queued = true;
+                queue.push_back(entry.clone());
             }
-            drop(kept);
+            drop(session);
             entry
         } else {
             let mut changes = changes;
             let Some(FrameChange::Base(base)) = changes.next() else {
                 return;
             };
-            let mut kept = DiskSession::new(self.machine, base);
-            changes.for_each(|change| kept.apply(change));
-            if let Ok(former) = sessions.entry(&self.id) {
-                tidy.live.changed(former.lock().live(), 0);
+            let mut session = DiskSession::new(self.machine, base);
+            changes.for_each(|change| session.apply(change));
+            if let Ok(former) = table.entry(&self.id) {
+                live_bytes.update(former.lock().live_bytes(), 0);
             }
-            tidy.live.changed(0, kept.live());
-            sessions.index().insert_as(self.number, &self.id, kept)
+            live_bytes.update(0, session.live_bytes());
+            table
+                .index()
+                .insert_numbered(self.number, &self.id, session)
         };
         if let Some(due) = due {
-            sessions.index().ended(entry.number, due);
+            table.index().set_due(entry.number, due);
         }
         match self.wake {
-            WakeScope::Nobody => {}
+            WakeScope::None => {}
             WakeScope::Readers => entry.wake_readers(),
             WakeScope::All => entry.wake_all(),
         }

@@ -1,22 +1,23 @@
 use std::{fs::File, sync::Arc};
 
 use tokio::task::spawn_blocking;
-
-use super::{Disk, recover, segments, session::Extent};
 use unbroken::{
     log::{Chunk, Position, SessionId},
     store::{RecordPage, SessionState, StoreError},
 };
 
-/// What a page is read from.
+use crate::{frame, handle::Disk, location::Extent, segments};
+
+/// The extents and the state from which a page is read.
 struct ReadPlan {
     number: u64,
-    // Each with its file, so that a file that is removed meanwhile can be read all the same.
+    // Each with its open file, which stays readable if it is removed meanwhile.
     pieces: Vec<(Extent, Option<Arc<File>>)>,
     state: SessionState,
 }
 
 impl Disk {
+    /// Reads a page, off the runtime's workers if it needs the disk.
     pub(crate) async fn page(
         &self,
         id: &SessionId,
@@ -40,12 +41,13 @@ impl Disk {
         max_bytes: usize,
     ) -> Result<ReadPlan, StoreError> {
         let entry = self.table.entry(id)?;
-        let (kept, now) = (entry.lock(), self.table.now());
-        kept.machine
-            .check_read(after, |lsn| kept.tag_at(lsn), now)?;
+        let (session, now) = (entry.lock(), self.table.now());
+        session
+            .machine
+            .check_read(after, |lsn| session.tag_at(lsn), now)?;
         let mut bytes = 0;
-        let enough = kept.after(after.lsn).iter().take_while(|extent| {
-            // The first may lie before the position for the most part.
+        let enough = session.after(after.lsn).iter().take_while(|extent| {
+            // The records of the first extent may lie before the position.
             let needed = bytes <= max_bytes;
             if extent.first > after.lsn {
                 bytes = bytes.saturating_add(extent.bytes as usize);
@@ -55,9 +57,9 @@ impl Disk {
         Ok(ReadPlan {
             number: entry.number,
             pieces: enough
-                .map(|extent| (*extent, self.opened.file(extent.place.segment)))
+                .map(|extent| (*extent, self.opened.file(extent.location.segment)))
                 .collect(),
-            state: kept.machine.state(now),
+            state: session.machine.state(now),
         })
     }
 }
@@ -68,23 +70,23 @@ impl ReadPlan {
         let mut last = after.lsn;
         let mut left = max_bytes;
         for (extent, file) in &self.pieces {
-            let found = if extent.first > last.next() {
+            let chunk = if extent.first > last.next() {
                 None
             } else {
                 self.chunk(extent, file.as_deref())?
             };
-            let Some(rest) = found.as_ref().and_then(|chunk| chunk.after(last)) else {
+            let Some(rest) = chunk.as_ref().and_then(|chunk| chunk.after(last)) else {
                 break;
             };
             let head = rest.head(left);
             if head.bytes() > left && !chunks.is_empty() {
                 break;
             }
-            let whole = head.len() == rest.len();
+            let is_whole = head.len() == rest.len();
             left = left.saturating_sub(head.bytes());
             last = head.last();
             chunks.push(head);
-            if !whole {
+            if !is_whole {
                 break;
             }
         }
@@ -98,14 +100,14 @@ impl ReadPlan {
         })
     }
 
-    /// The records of an extent; `None` if they are harmed.
+    /// Reads the records of an extent; returns `None` if they are corrupt.
     fn chunk(&self, extent: &Extent, file: Option<&File>) -> Result<Option<Chunk>, StoreError> {
         let Some(file) = file else {
             return Ok(None);
         };
-        match segments::read(file, extent.place) {
-            Ok(bytes) => Ok(recover::records(&bytes, self.number, extent)),
-            // The file is shorter than it was.
+        match segments::read(file, extent.location) {
+            Ok(bytes) => Ok(frame::read_extent(&bytes, self.number, extent)),
+            // The file was truncated.
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(StoreError::unavailable(false, error)),
         }

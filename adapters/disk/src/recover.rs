@@ -1,4 +1,4 @@
-//! Finds out from the files what was stored.
+//! Recovery: reads the log files when a store is opened.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,32 +7,34 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use unbroken::log::SessionId;
+
+use crate::{
     batch_header::BatchHeader,
     frame::{self, Frame, RawRecords, RawState, SessionFrame},
+    location::{Extent, FrameChange, FrameLocation},
     segments::{self, WritePosition},
-    session::{DiskSession, Extent, FrameChange, FrameLocation},
+    session::DiskSession,
 };
-use unbroken::log::{Chunk, SessionId};
 
-/// What was found.
+/// The sessions and the end of the log, as found in the files.
 #[derive(Debug, Default)]
 pub(crate) struct RecoveredLog {
-    /// By their numbers.
+    /// The sessions by their numbers.
     pub(crate) sessions: BTreeMap<u64, (SessionId, DiskSession)>,
-    /// How much of each file is in use.
+    /// The used bytes of each file.
     pub(crate) sizes: BTreeMap<u32, u64>,
     pub(crate) end: WritePosition,
-    /// The latest time that the store knew.
+    /// The latest time in the log, by the store's clock.
     pub(crate) time: Duration,
-    // Under which number each id stands now.
+    // The number of the session that has each id now.
     ids: HashMap<SessionId, u64>,
-    // RawRecords that came before their session's base, which was moved to a later place.
-    early: HashMap<u64, Vec<FrameChange>>,
+    // Records that come before the base of their session, because it was written again later.
+    before_base: HashMap<u64, Vec<FrameChange>>,
 }
 
 impl RecoveredLog {
-    /// Reads every file in the directory.
+    /// Reads every log file of the directory.
     pub(crate) fn read(directory: &Path, salt: u64) -> io::Result<Self> {
         let mut found = Self::default();
         let files = segments::list(directory)?;
@@ -46,33 +48,33 @@ impl RecoveredLog {
         Ok(found)
     }
 
-    /// Reads a file; says where what it holds ends.
+    /// Reads a file, and returns the offset at which its content ends.
     ///
-    /// Every batch but the last one was synced before the next was written, so only the last one of
-    /// the newest file can be half there, and then nobody was told of it. Anything else that can't
-    /// be read is harm done later: what is unharmed around it counts.
+    /// Every batch was synced before the next one was written. So only the last batch of the newest
+    /// file can be incomplete, and then it was never acknowledged. Other unreadable data was damaged
+    /// later; the frames around it count.
     fn segment(&mut self, salt: u64, segment: u32, bytes: &[u8], newest: bool) -> u64 {
         let (mut at, mut end) = (0, 0);
         while at < bytes.len() {
-            let head = BatchHeader::read(salt, &bytes[at..]);
+            let header = BatchHeader::read(salt, &bytes[at..]);
             let begin = at + BatchHeader::LEN;
-            let whole = head.and_then(|head| {
-                let until = begin.checked_add(usize::try_from(head.len).ok()?)?;
+            let whole = header.and_then(|header| {
+                let until = begin.checked_add(usize::try_from(header.len).ok()?)?;
                 let frames = bytes.get(begin..until)?;
                 is_whole(frames).then_some(until)
             });
-            if let Some(head) = head {
-                self.time = self.time.max(head.time);
+            if let Some(header) = header {
+                self.time = self.time.max(header.time);
             }
-            if let (Some(head), Some(until)) = (head, whole) {
+            if let (Some(header), Some(until)) = (header, whole) {
                 self.frames(segment, bytes, begin..until);
-                self.end.sequence = self.end.sequence.max(head.sequence);
+                self.end.sequence = self.end.sequence.max(header.sequence);
                 (at, end) = (until, until);
                 continue;
             }
             let next = BatchHeader::find(salt, bytes, at + 1);
             match next {
-                None if newest || head.is_none() => {
+                None if newest || header.is_none() => {
                     let left = bytes[at..].iter().rposition(|&byte| byte != 0);
                     if let Some(left) = left {
                         tracing::warn!(
@@ -98,7 +100,7 @@ impl RecoveredLog {
         end as u64
     }
 
-    /// Takes what is unharmed of these frames.
+    /// Takes the intact frames of this range.
     fn frames(&mut self, segment: u32, bytes: &[u8], range: std::ops::Range<usize>) {
         let mut at = range.start;
         while let Some(len) = frame::length(&bytes[at..range.end]) {
@@ -108,102 +110,89 @@ impl RecoveredLog {
             if let (Some((number, frame)), Ok(from), Ok(size)) =
                 (frame::read(whole), u32::try_from(at), u32::try_from(len))
             {
-                let place = FrameLocation {
+                let location = FrameLocation {
                     segment,
                     at: from,
                     len: size,
                 };
-                self.take(number, &frame, place);
+                self.take(number, &frame, location);
             }
             at += len;
         }
     }
 
-    fn take(&mut self, number: u64, frame: &Frame<'_>, place: FrameLocation) {
+    fn take(&mut self, number: u64, frame: &Frame<'_>, location: FrameLocation) {
         match frame {
-            Frame::Base(base) => self.base(number, base, place),
-            Frame::State(state) => self.state(number, *state, FrameChange::State(place)),
+            Frame::Base(base) => self.base(number, base, location),
+            Frame::State(state) => self.state(number, *state, FrameChange::State(location)),
             Frame::Append(records, state) => {
-                let change = FrameChange::Append(extent(records, place), records.epoch);
+                let change = FrameChange::Append(extent(records, location), records.epoch);
                 self.state(number, *state, change);
             }
             Frame::Run(records) => {
-                let change = FrameChange::Run(extent(records, place), records.epoch);
+                let change = FrameChange::Run(extent(records, location), records.epoch);
                 match self.sessions.get_mut(&number) {
-                    Some((_, kept)) => kept.apply(change),
-                    None => self.early.entry(number).or_default().push(change),
+                    Some((_, session)) => session.apply(change),
+                    None => self.before_base.entry(number).or_default().push(change),
                 }
             }
             Frame::Answer(answer) => {
-                // What comes before the base is in the base.
-                if let Some((_, kept)) = self.sessions.get_mut(&number) {
-                    let mut answers = kept.machine.answers().clone();
+                // A later base contains the answers before it.
+                if let Some((_, session)) = self.sessions.get_mut(&number) {
+                    let mut answers = session.machine.answers().clone();
                     answers.push(answer.clone());
-                    kept.machine = kept.machine.clone().with_answers(answers);
-                    kept.apply(FrameChange::Answer(place));
+                    session.machine = session.machine.clone().with_answers(answers);
+                    session.apply(FrameChange::Answer(location));
                 }
             }
         }
     }
 
-    fn base(&mut self, number: u64, base: &SessionFrame<'_>, place: FrameLocation) {
+    fn base(&mut self, number: u64, base: &SessionFrame<'_>, location: FrameLocation) {
         let Some(machine) = base.machine.machine(base.info.clone()) else {
             return;
         };
         let machine = machine.with_answers(base.answers.clone());
-        if let Some((_, kept)) = self.sessions.get_mut(&number) {
-            kept.machine = machine;
-            kept.apply(FrameChange::Base(place));
+        if let Some((_, session)) = self.sessions.get_mut(&number) {
+            session.machine = machine;
+            session.apply(FrameChange::Base(location));
             return;
         }
         let former = self.ids.insert(base.id.clone(), number);
         if let Some(former) = former {
             self.sessions.remove(&former);
         }
-        let mut kept = DiskSession::new(machine, place);
-        for change in self.early.remove(&number).into_iter().flatten() {
-            kept.apply(change);
+        let mut session = DiskSession::new(machine, location);
+        for change in self.before_base.remove(&number).into_iter().flatten() {
+            session.apply(change);
         }
-        // It is later than the states that came with those.
-        kept.apply(FrameChange::Base(place));
-        self.sessions.insert(number, (base.id.clone(), kept));
+        // The base is later than the states that came with those records.
+        session.apply(FrameChange::Base(location));
+        self.sessions.insert(number, (base.id.clone(), session));
     }
 
     fn state(&mut self, number: u64, state: RawState<'_>, change: FrameChange) {
-        let Some((_, kept)) = self.sessions.get_mut(&number) else {
+        let Some((_, session)) = self.sessions.get_mut(&number) else {
             if matches!(change, FrameChange::Append(..)) {
-                self.early.entry(number).or_default().push(change);
+                self.before_base.entry(number).or_default().push(change);
             }
             return;
         };
-        if let Some(machine) = state.machine(kept.machine.info().clone()) {
-            kept.machine = machine.with_answers(kept.machine.answers().clone());
-            kept.apply(change);
+        if let Some(machine) = state.machine(session.machine.info().clone()) {
+            session.machine = machine.with_answers(session.machine.answers().clone());
+            session.apply(change);
         }
     }
 }
 
-/// Where these records are.
-pub(crate) fn extent(records: &RawRecords<'_>, place: FrameLocation) -> Extent {
+/// Returns the extent of these records.
+fn extent(records: &RawRecords<'_>, location: FrameLocation) -> Extent {
     Extent {
         first: records.first,
         count: records.count,
         bytes: u32::try_from(records.bytes()).expect("a frame has less than 4 GiB"),
-        place,
+        location,
     }
-}
-
-/// The records of this extent, if this frame has them.
-pub(crate) fn records(frame: &[u8], number: u64, extent: &Extent) -> Option<Chunk> {
-    let (of, frame) = frame::read(frame)?;
-    let records = match frame {
-        Frame::Append(records, _) | Frame::Run(records) => records,
-        Frame::Base(_) | Frame::State(_) | Frame::Answer(_) => return None,
-    };
-    let its = of == number && records.first == extent.first && records.count == extent.count;
-    records
-        .chunk()
-        .filter(|chunk| its && chunk.last() == extent.last())
 }
 
 fn is_whole(mut frames: &[u8]) -> bool {
@@ -234,7 +223,7 @@ mod tests {
     const SALT: u64 = 0x1234_5678_9abc_def0;
     const NOW: Duration = Duration::from_secs(1);
 
-    /// Batches of frames as they would lie in a file.
+    /// The content of a log file: batches of frames.
     #[derive(Default)]
     struct TestLog {
         bytes: Vec<u8>,
@@ -242,23 +231,23 @@ mod tests {
     }
 
     impl TestLog {
-        /// Adds a batch; says where its frames begin.
+        /// Adds a batch, and returns the offsets of its frames.
         fn batch(&mut self, bodies: &[FrameBody<'_>]) -> Vec<usize> {
             let start = self.bytes.len();
             self.bytes.resize(start + BatchHeader::LEN, 0);
-            let mut places = Vec::new();
+            let mut offsets = Vec::new();
             for body in bodies {
-                places.push(self.bytes.len());
+                offsets.push(self.bytes.len());
                 frame::write(&mut self.bytes, 1, body);
             }
             self.sequence += 1;
-            let head = BatchHeader {
+            let header = BatchHeader {
                 sequence: self.sequence,
                 time: NOW,
                 len: u32::try_from(self.bytes.len() - start - BatchHeader::LEN).unwrap(),
             };
-            head.write(SALT, &mut self.bytes[start..]);
-            places
+            header.write(SALT, &mut self.bytes[start..]);
+            offsets
         }
 
         fn found(&self, newest: bool) -> (RecoveredLog, u64) {
@@ -268,7 +257,8 @@ mod tests {
         }
     }
 
-    /// A session, its first record, and its second with an abort right behind, in two batches.
+    /// Returns a log of two batches (a session and its first record; its second record and an abort),
+    /// the end of the first batch and the offset of the second record.
     fn log() -> (TestLog, usize, usize) {
         let info = Arc::new(SessionMeta {
             owner: None,
@@ -314,11 +304,11 @@ mod tests {
         };
         log.batch(&[base, FrameBody::Append(&first, &after_first)]);
         let end = log.bytes.len();
-        let places = log.batch(&[
+        let offsets = log.batch(&[
             FrameBody::Append(&second, &after_second),
             FrameBody::State(&machine),
         ]);
-        (log, end, places[0])
+        (log, end, offsets[0])
     }
 
     fn only(found: &RecoveredLog) -> &DiskSession {
@@ -335,34 +325,34 @@ mod tests {
 
         log.bytes[append + frame::SHORTEST] ^= 1;
         let (found, until) = log.found(true);
-        let kept = only(&found);
+        let session = only(&found);
         assert_eq!(until, end as u64);
         assert_eq!(
-            kept.machine.tail(),
+            session.machine.tail(),
             Lsn::new(1),
             "the state behind it counted"
         );
-        assert_eq!(kept.machine.state(NOW).abort, None);
+        assert_eq!(session.machine.state(NOW).abort, None);
     }
 
     #[test]
-    fn a_batch_that_was_synced_counts_but_for_what_is_harmed() {
+    fn a_synced_batch_counts_except_for_its_corrupt_frames() {
         let (mut log, _, append) = log();
         log.bytes[append + frame::SHORTEST] ^= 1;
         let (found, until) = log.found(false);
-        let kept = only(&found);
+        let session = only(&found);
         assert_eq!(until, log.bytes.len() as u64);
-        assert_eq!(kept.machine.tail(), Lsn::new(2));
-        assert_eq!(kept.extents.len(), 1, "the harmed record is missing");
+        assert_eq!(session.machine.tail(), Lsn::new(2));
+        assert_eq!(session.extents.len(), 1, "the corrupt record is missing");
     }
 
     #[test]
-    fn records_count_that_lie_before_a_base_that_was_moved() {
+    fn records_before_a_moved_base_count() {
         let (log, end, _) = log();
-        // As if the file with the first batch were gone, and its base had been moved behind.
+        // As if the file of the first batch was removed after its base was written again.
         let (found, _) = log.found(true);
-        let kept = only(&found);
-        let info = kept.machine.info().clone();
+        let session = only(&found);
+        let info = session.machine.info().clone();
         let id = found.sessions[&1].0.clone();
         let mut moved = TestLog {
             bytes: log.bytes[end..].to_vec(),
@@ -372,14 +362,14 @@ mod tests {
             id: &id,
             info: &info,
             request: &Bytes::new(),
-            machine: &kept.machine,
+            machine: &session.machine,
         }]);
         let (found, _) = moved.found(true);
-        let kept = only(&found);
-        assert_eq!(kept.extents.len(), 1);
-        assert_eq!(kept.extents[0].first, Lsn::new(2));
-        assert_eq!(kept.latest, kept.base);
-        let epoch: Option<Epoch> = Some(kept.machine.state(NOW).epoch);
-        assert_eq!(kept.tag_at(Lsn::new(2)), epoch.map(Epoch::tag));
+        let session = only(&found);
+        assert_eq!(session.extents.len(), 1);
+        assert_eq!(session.extents[0].first, Lsn::new(2));
+        assert_eq!(session.latest, session.base);
+        let epoch: Option<Epoch> = Some(session.machine.state(NOW).epoch);
+        assert_eq!(session.tag_at(Lsn::new(2)), epoch.map(Epoch::tag));
     }
 }

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use super::{DiskIo, batch_header::BatchHeader, files, session::FrameLocation};
+use crate::{batch_header::BatchHeader, files, io::DiskIo, location::FrameLocation};
 
-/// The files that batches are written to, one after the other. Only the newest grows; only the
-/// oldest is removed.
+/// The log files, to which batches are written one after the other. Only the newest grows, and only
+/// the oldest is removed.
 #[derive(Debug)]
 pub(crate) struct Segments {
     pub(crate) opened: Arc<SegmentFiles>,
@@ -24,11 +24,11 @@ pub(crate) struct Segments {
     end: u64,
 }
 
-/// The files, open for reading.
+/// The log files, open for reading.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentFiles(Mutex<BTreeMap<u32, Arc<File>>>);
 
-/// Where the writing goes on.
+/// The position at which writing continues.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WritePosition {
     pub(crate) segment: u32,
@@ -45,21 +45,21 @@ impl SegmentFiles {
         self.lock().get(&segment).cloned()
     }
 
-    /// The bytes of a frame, as they are on the disk.
-    pub(crate) fn read(&self, place: FrameLocation) -> io::Result<Vec<u8>> {
-        let file = self.file(place.segment).ok_or(io::ErrorKind::NotFound)?;
-        read(&file, place)
+    /// Reads the bytes of a frame from the disk.
+    pub(crate) fn read(&self, location: FrameLocation) -> io::Result<Vec<u8>> {
+        let file = self.file(location.segment).ok_or(io::ErrorKind::NotFound)?;
+        read(&file, location)
     }
 }
 
-/// The bytes of a frame, as they are in this file.
-pub(crate) fn read(file: &File, place: FrameLocation) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; place.len as usize];
-    files::read(file, &mut bytes, place.at.into())?;
+/// Reads the bytes of a frame from this file.
+pub(crate) fn read(file: &File, location: FrameLocation) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; location.len as usize];
+    files::read(file, &mut bytes, location.at.into())?;
     Ok(bytes)
 }
 
-/// The files that there are, oldest first.
+/// Lists the log files of a directory with their numbers, oldest first.
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -81,7 +81,7 @@ fn path(directory: &Path, segment: u32) -> PathBuf {
 }
 
 impl Segments {
-    /// Goes on after what was found. What lies beyond that in the newest file is cut off.
+    /// Opens the files to continue at `end`, and cuts off what lies beyond it in the newest file.
     pub(crate) fn resume(
         directory: &Path,
         io: Arc<dyn DiskIo>,
@@ -107,7 +107,7 @@ impl Segments {
                 .write(segment == end.segment)
                 .open(path(directory, segment))?;
             if segment == end.segment {
-                distrust(&file, end.at)?;
+                rewrite_prefix(&file, end.at)?;
                 file.set_len(end.at)?;
                 file.set_len(end.at.max(segment_bytes.into()))?;
                 file.sync_all()?;
@@ -120,9 +120,10 @@ impl Segments {
         Ok(all)
     }
 
-    /// Writes a batch, whose head is still empty, and makes it stable. Says where.
+    /// Fills in the empty header of a batch, writes the batch and makes it stable. Returns its segment
+    /// and offset.
     ///
-    /// After an error nothing may be written any more.
+    /// After an error, nothing may be written any more.
     pub(crate) fn write(&mut self, batch: &mut [u8], time: Duration) -> io::Result<(u32, u32)> {
         let len = batch.len() as u64;
         if self.end > 0 && self.end + len > self.segment_bytes {
@@ -130,12 +131,12 @@ impl Segments {
             self.begin(self.newest + 1)?;
         }
         self.sequence += 1;
-        let head = BatchHeader {
+        let header = BatchHeader {
             sequence: self.sequence,
             time,
             len: u32::try_from(batch.len() - BatchHeader::LEN).map_err(io::Error::other)?,
         };
-        head.write(self.salt, batch);
+        header.write(self.salt, batch);
         let start = u32::try_from(self.end).map_err(io::Error::other)?;
         let file = self
             .opened
@@ -148,7 +149,7 @@ impl Segments {
         Ok((self.newest, start))
     }
 
-    /// Gives back what was reserved in the newest file.
+    /// Gives back the reserved space of the newest file.
     pub(crate) fn finish(&self) -> io::Result<()> {
         let file = self
             .opened
@@ -164,7 +165,7 @@ impl Segments {
             .write(true)
             .create_new(true)
             .open(path(&self.directory, segment))?;
-        // Reserved at once, so that an fsync has no new length to write.
+        // Reserved in advance, so that an fsync has no new length to write.
         file.set_len(self.segment_bytes)?;
         file.sync_all()?;
         files::sync_directory(&self.directory)?;
@@ -174,13 +175,13 @@ impl Segments {
         Ok(())
     }
 
-    /// The oldest file, if it is not the newest too.
+    /// Returns the oldest segment, unless it is also the newest.
     pub(crate) fn oldest(&self) -> Option<u32> {
         let (&oldest, _) = self.sizes.first_key_value()?;
         (oldest < self.newest).then_some(oldest)
     }
 
-    /// Removes the oldest file.
+    /// Removes a segment and its file.
     pub(crate) fn remove(&mut self, segment: u32) -> io::Result<()> {
         fs::remove_file(path(&self.directory, segment))?;
         self.opened.lock().remove(&segment);
@@ -193,10 +194,11 @@ impl Segments {
     }
 }
 
-/// Writes again what is there. After an fsync that failed, the system may show bytes that never
-/// reached the disk and that it will not write any more; a store that was closed over that takes
-/// them for acknowledged when it is opened again.
-fn distrust(file: &File, until: u64) -> io::Result<()> {
+/// Writes the bytes of a file up to `until` once more.
+///
+/// After a failed fsync, the system may show bytes that never reached the disk and that it will not
+/// write any more. A store that is opened after such a failure would take them for stable.
+fn rewrite_prefix(file: &File, until: u64) -> io::Result<()> {
     const PART: u64 = 1 << 20;
     let mut at = 0;
     while at < until {

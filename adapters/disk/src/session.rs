@@ -3,93 +3,38 @@ use unbroken::{
     store::{machine::SessionMachine, table::HasMachine},
 };
 
-/// What is kept in memory of a session: where it stands, and where on the disk its records are.
+use crate::location::{Extent, FrameChange, FrameLocation};
+
+/// The data of a session in memory: its state, and the locations of its records on the disk.
 #[derive(Debug)]
 pub(crate) struct DiskSession {
     pub(crate) machine: SessionMachine,
-    /// Where its last base is.
+    /// The location of the last base.
     pub(crate) base: FrameLocation,
-    /// Where its last state is; may be within `base` or an extent.
+    /// The location of the last state, which may be within `base` or an extent.
     pub(crate) latest: FrameLocation,
-    /// In order.
+    /// The records, in order.
     pub(crate) extents: Vec<Extent>,
-    /// Where the answers are that came after the base.
+    // The answers that were written after the base.
     answers: Vec<FrameLocation>,
-    // From which LSN on each epoch wrote.
+    // Each epoch with the first LSN that it wrote.
     epochs: Vec<(Lsn, Epoch)>,
-    // Up to which LSN the records were put together.
-    tidy: Lsn,
-    // How many bytes of the files are still needed.
-    live: u64,
-    /// Whether it waits to be put together.
+    // The LSN up to which the records were merged.
+    compacted_to: Lsn,
+    // The bytes of the files that are still needed.
+    live_bytes: u64,
+    /// True while the session waits in the compactor's queue.
     pub(crate) queued: bool,
-    /// Whether the records were dropped because the session is gone.
-    pub(crate) cleared: bool,
+    /// True once the records were dropped because the session is gone.
+    pub(crate) discarded: bool,
 }
 
-/// Where a frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FrameLocation {
-    pub(crate) segment: u32,
-    pub(crate) at: u32,
-    pub(crate) len: u32,
-}
-
-/// A frame with records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub(crate) first: Lsn,
-    pub(crate) count: u32,
-    /// Of the records alone.
-    pub(crate) bytes: u32,
-    pub(crate) place: FrameLocation,
-}
-
-/// What a frame that was written changes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum FrameChange {
-    Base(FrameLocation),
-    State(FrameLocation),
-    Append(Extent, Epoch),
-    Run(Extent, Epoch),
-    Answer(FrameLocation),
-    /// The session is gone, and its records with it.
-    Clear,
-}
-
-/// Extents that are larger are left as they are.
-const SMALL: u32 = 32 << 10;
-/// So many small extents, or small ones of so many bytes, are put together.
-const MANY: usize = 256;
-const MUCH: u32 = 256 << 10;
-/// A sealed session is put together if it lies in more small extents than this.
-const FEW: usize = 8;
-
-impl Extent {
-    pub(crate) fn last(&self) -> Lsn {
-        self.first.plus(u64::from(self.count) - 1)
-    }
-}
-
-impl FrameLocation {
-    /// The same, in a file of which only the writer knows yet.
-    pub(crate) fn settle(&mut self, segment: u32, start: u32) {
-        self.segment = segment;
-        self.at += start;
-    }
-}
-
-impl FrameChange {
-    pub(crate) fn settle(&mut self, segment: u32, start: u32) {
-        match self {
-            Self::Base(place) | Self::State(place) | Self::Answer(place) => {
-                place.settle(segment, start);
-            }
-            Self::Append(extent, _) | Self::Run(extent, _) => extent.place.settle(segment, start),
-            Self::Clear => {}
-        }
-    }
-}
+/// The number of extents that a running session adds before they are merged.
+const MAX_RECENT: usize = 256;
+/// The bytes of small extents that a running session adds before they are merged.
+const MAX_SMALL_BYTES: u32 = 256 << 10;
+/// The number of small extents that a sealed session may have without being merged.
+const MAX_SMALL_SEALED: usize = 8;
 
 impl DiskSession {
     pub(crate) fn new(machine: SessionMachine, base: FrameLocation) -> Self {
@@ -100,79 +45,80 @@ impl DiskSession {
             extents: Vec::new(),
             answers: Vec::new(),
             epochs: Vec::new(),
-            tidy: Lsn::ZERO,
-            live: base.len.into(),
+            compacted_to: Lsn::ZERO,
+            live_bytes: base.len.into(),
             queued: false,
-            cleared: false,
+            discarded: false,
         }
     }
 
     pub(crate) fn apply(&mut self, change: FrameChange) {
         match change {
-            FrameChange::Base(place) => {
-                self.live = self.live - u64::from(self.base.len) + u64::from(place.len);
-                (self.base, self.latest) = (place, place);
-                // It has them all.
-                self.forget_answers();
+            FrameChange::Base(location) => {
+                self.live_bytes =
+                    self.live_bytes - u64::from(self.base.len) + u64::from(location.len);
+                (self.base, self.latest) = (location, location);
+                // The base contains all answers.
+                self.discard_answers();
             }
-            FrameChange::State(place) => self.latest = place,
+            FrameChange::State(location) => self.latest = location,
             FrameChange::Append(extent, epoch) => {
-                self.latest = extent.place;
-                self.put(extent, epoch);
+                self.latest = extent.location;
+                self.insert_extent(extent, epoch);
                 if self.machine.is_sealed() {
-                    self.forget_answers();
+                    self.discard_answers();
                 }
             }
             FrameChange::Run(extent, epoch) => {
-                self.tidy = self.tidy.max(extent.last());
-                self.put(extent, epoch);
+                self.compacted_to = self.compacted_to.max(extent.last());
+                self.insert_extent(extent, epoch);
             }
-            FrameChange::Answer(place) => {
-                self.live += u64::from(place.len);
-                self.answers.push(place);
+            FrameChange::Answer(location) => {
+                self.live_bytes += u64::from(location.len);
+                self.answers.push(location);
             }
-            FrameChange::Clear => self.clear(),
+            FrameChange::Discard => self.discard(),
         }
     }
 
-    /// Drops what a tombstone doesn't need.
-    pub(crate) fn clear(&mut self) {
-        self.live = self.base.len.into();
+    /// Drops the data that a tombstone does not need.
+    pub(crate) fn discard(&mut self) {
+        self.live_bytes = self.base.len.into();
         self.extents = Vec::new();
         self.answers = Vec::new();
         self.epochs = Vec::new();
-        self.cleared = true;
+        self.discarded = true;
     }
 
-    /// Nobody needs the frames of the answers any more.
-    fn forget_answers(&mut self) {
-        for place in std::mem::take(&mut self.answers) {
-            self.live -= u64::from(place.len);
+    /// Drops the locations of the answers, whose frames are no longer needed.
+    fn discard_answers(&mut self) {
+        for location in std::mem::take(&mut self.answers) {
+            self.live_bytes -= u64::from(location.len);
         }
     }
 
-    /// Puts an extent in, instead of those that it covers.
-    fn put(&mut self, extent: Extent, epoch: Epoch) {
+    /// Inserts an extent, and removes those that it covers.
+    fn insert_extent(&mut self, extent: Extent, epoch: Epoch) {
         let from = self.extents.partition_point(|e| e.first < extent.first);
         let covered = self.extents[from..].partition_point(|e| e.last() <= extent.last());
-        let row = from..from + covered;
-        for former in &self.extents[row.clone()] {
-            self.live -= u64::from(former.place.len);
+        let covered = from..from + covered;
+        for former in &self.extents[covered.clone()] {
+            self.live_bytes -= u64::from(former.location.len);
         }
-        self.live += u64::from(extent.place.len);
-        self.extents.splice(row, [extent]);
+        self.live_bytes += u64::from(extent.location.len);
+        self.extents.splice(covered, [extent]);
         let at = self
             .epochs
             .partition_point(|&(first, _)| first <= extent.first);
-        let goes_on = at > 0 && self.epochs[at - 1].1 == epoch;
+        let continues = at > 0 && self.epochs[at - 1].1 == epoch;
         match self.epochs.get_mut(at) {
-            _ if goes_on => {}
+            _ if continues => {}
             Some((first, next)) if *next == epoch => *first = extent.first,
             _ => self.epochs.insert(at, (extent.first, epoch)),
         }
     }
 
-    /// The tag of the epoch that wrote the record there, if there is one.
+    /// Returns the tag of the epoch that wrote the record at `lsn`, if there is that record.
     pub(crate) fn tag_at(&self, lsn: Lsn) -> Option<EpochTag> {
         if lsn > self.machine.tail() {
             return None;
@@ -181,67 +127,64 @@ impl DiskSession {
         Some(self.epochs.get(at.checked_sub(1)?)?.1.tag())
     }
 
-    /// The extents that have what follows this LSN.
+    /// Returns the extents with the records after `lsn`.
     pub(crate) fn after(&self, lsn: Lsn) -> &[Extent] {
         &self.extents[self.extents.partition_point(|e| e.last() <= lsn)..]
     }
 
-    /// How many bytes of the files are still needed.
-    pub(crate) fn live(&self) -> u64 {
-        self.live
+    /// Returns the bytes of the files that are still needed.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
-    /// From now on what is there counts as put together.
-    pub(crate) fn tidied(&mut self) {
-        self.tidy = self.machine.tail();
+    /// Notes that all records up to the tail were merged.
+    pub(crate) fn mark_compacted(&mut self) {
+        self.compacted_to = self.machine.tail();
     }
 
-    /// Whether there is enough to put together.
-    pub(crate) fn is_untidy(&self) -> bool {
+    /// Returns true if there are enough small extents to merge.
+    pub(crate) fn needs_compaction(&self) -> bool {
         if self.machine.is_sealed() {
             let small = self.extents.iter().filter(|e| e.is_small());
-            return self.tidy < self.machine.tail() && small.count() > FEW;
+            return self.compacted_to < self.machine.tail() && small.count() > MAX_SMALL_SEALED;
         }
-        let loose = self.after(self.tidy);
-        loose.len() >= MANY || (loose.len() > 1 && self.loose_bytes() >= MUCH)
+        let recent = self.after(self.compacted_to);
+        recent.len() >= MAX_RECENT || (recent.len() > 1 && self.small_bytes() >= MAX_SMALL_BYTES)
     }
 
-    fn loose_bytes(&self) -> u32 {
-        let loose = self.after(self.tidy).iter().filter(|e| e.is_small());
-        loose.map(|e| e.bytes).fold(0, u32::saturating_add)
+    fn small_bytes(&self) -> u32 {
+        let small = self
+            .after(self.compacted_to)
+            .iter()
+            .filter(|e| e.is_small());
+        small.map(|e| e.bytes).fold(0, u32::saturating_add)
     }
 
-    /// Small extents that follow one another, the longest such rows.
-    pub(crate) fn rows(&self) -> Vec<Vec<Extent>> {
+    /// Returns the longest runs of small extents that follow one another.
+    pub(crate) fn small_runs(&self) -> Vec<Vec<Extent>> {
         let from = if self.machine.is_sealed() {
             Lsn::ZERO
         } else {
-            self.tidy
+            self.compacted_to
         };
-        let rows = self
+        let runs = self
             .after(from)
             .chunk_by(|a, b| a.is_small() && b.is_small() && a.last().next() == b.first);
-        rows.filter(|row| row.len() > 1)
+        runs.filter(|run| run.len() > 1)
             .map(<[Extent]>::to_vec)
             .collect()
     }
 
-    /// Whether anything that is needed lies there.
-    pub(crate) fn is_in(&self, segment: u32) -> bool {
-        let state = self.base_is_in(segment) || self.latest.segment == segment;
-        state || self.extents.iter().any(|e| e.place.segment == segment)
+    /// Returns true if the session needs a frame of this segment.
+    pub(crate) fn uses_segment(&self, segment: u32) -> bool {
+        let state = self.base_uses_segment(segment) || self.latest.segment == segment;
+        state || self.extents.iter().any(|e| e.location.segment == segment)
     }
 
-    /// Whether the base lies there, or an answer that it would have if it were written again.
-    pub(crate) fn base_is_in(&self, segment: u32) -> bool {
+    /// Returns true if the base, or an answer that a new base would contain, lies in this segment.
+    pub(crate) fn base_uses_segment(&self, segment: u32) -> bool {
         let mut all = self.answers.iter().chain([&self.base]);
-        all.any(|place| place.segment == segment)
-    }
-}
-
-impl Extent {
-    fn is_small(&self) -> bool {
-        self.bytes < SMALL
+        all.any(|location| location.segment == segment)
     }
 }
 

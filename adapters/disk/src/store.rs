@@ -1,6 +1,5 @@
 use std::{sync::Arc, time::Duration};
 
-use super::Disk;
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
     store::{
@@ -9,6 +8,8 @@ use unbroken::{
         RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
+
+use crate::handle::Disk;
 
 impl Store for Disk {
     fn durability(&self) -> Durability {
@@ -21,7 +22,7 @@ impl Store for Disk {
         new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.create(&id, &new))
+        self.write(move |batch| batch.create(&id, &new))
     }
 
     fn claim<'a>(
@@ -32,7 +33,7 @@ impl Store for Disk {
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.claim(&id, seen, token, lease))
+        self.write(move |batch| batch.claim(&id, seen, token, lease))
     }
 
     fn renew<'a>(
@@ -41,10 +42,10 @@ impl Store for Disk {
         lease: LeaseChange,
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         let sessions: Arc<[_]> = owned.into();
-        let renewed = self.write(move |work| {
+        let renewed = self.write(move |batch| {
             let renewed = sessions.iter();
             Ok(renewed
-                .map(|(id, epoch)| work.renew(id, *epoch, lease))
+                .map(|(id, epoch)| batch.renew(id, *epoch, lease))
                 .collect())
         });
         Box::pin(async move {
@@ -58,10 +59,10 @@ impl Store for Disk {
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.append(&id, &chunk, then))
+        self.write(move |batch| batch.append(&id, &chunk, after))
     }
 
     fn read<'a>(
@@ -88,7 +89,7 @@ impl Store for Disk {
         abort: AbortRequest,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.abort(&id, abort))
+        self.write(move |batch| batch.abort(&id, abort))
     }
 
     fn answer<'a>(
@@ -97,7 +98,7 @@ impl Store for Disk {
         answer: StoredAnswer,
     ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.answer(&id, &answer))
+        self.write(move |batch| batch.answer(&id, &answer))
     }
 
     fn answers<'a>(
@@ -107,8 +108,8 @@ impl Store for Disk {
     ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
         Box::pin(async move {
             let entry = self.table.entry(id)?;
-            let kept = entry.lock();
-            kept.machine.answers_after(after, self.table.now())
+            let session = entry.lock();
+            session.machine.answers_after(after, self.table.now())
         })
     }
 
@@ -119,7 +120,7 @@ impl Store for Disk {
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.hold(&id, by, keep))
+        self.write(move |batch| batch.hold(&id, by, keep))
     }
 
     fn delete<'a>(
@@ -128,7 +129,7 @@ impl Store for Disk {
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
-        self.write(move |work| work.delete(&id, how))
+        self.write(move |batch| batch.delete(&id, how))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
@@ -140,6 +141,6 @@ impl Store for Disk {
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        self.write(move |work| Ok(work.sweep(limit)))
+        self.write(move |batch| Ok(batch.sweep(limit)))
     }
 }

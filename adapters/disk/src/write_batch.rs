@@ -5,16 +5,6 @@ use std::{
 };
 
 use bytes::Bytes;
-
-use super::{
-    batch_header::BatchHeader,
-    compactor::{Compactor, LiveBytes},
-    frame::{self, Frame, FrameBody},
-    pending::{PENDING, PendingSession, WakeScope},
-    recover,
-    segments::SegmentFiles,
-    session::{DiskSession, Extent, FrameChange, FrameLocation},
-};
 use unbroken::{
     log::{Chunk, Epoch, Lsn, SessionId},
     store::{
@@ -25,17 +15,28 @@ use unbroken::{
     },
 };
 
-/// A batch in the making: what it changes, unseen by anybody, and the frames that say so.
+use crate::{
+    batch_header::BatchHeader,
+    frame::{self, Frame, FrameBody},
+    live_bytes::LiveBytes,
+    location::{Extent, FrameChange, FrameLocation, PENDING},
+    pending::{CompactionQueue, PendingSession, WakeScope},
+    segments::SegmentFiles,
+    session::DiskSession,
+};
+
+/// A batch that is being collected: the changed sessions, which are not visible yet, and the frames
+/// that describe the changes.
 pub(crate) struct WriteBatch {
     pub(crate) now: Duration,
     table: SessionTable<DiskSession>,
     opened: Arc<SegmentFiles>,
-    live: LiveBytes,
+    live_bytes: LiveBytes,
     max_append: usize,
-    drafts: Vec<PendingSession>,
+    sessions: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
-    last: u64,
-    // The head's place, and the frames.
+    last_number: u64,
+    // An empty header, and the frames.
     buffer: Vec<u8>,
 }
 
@@ -43,19 +44,19 @@ impl WriteBatch {
     pub(crate) fn new(
         table: SessionTable<DiskSession>,
         opened: Arc<SegmentFiles>,
-        live: LiveBytes,
+        live_bytes: LiveBytes,
         max_append: usize,
     ) -> Self {
-        let last = table.index().last();
+        let last_number = table.index().last_number();
         Self {
             now: Duration::ZERO,
             table,
             opened,
-            live,
+            live_bytes,
             max_append,
-            drafts: Vec::new(),
+            sessions: Vec::new(),
             by_id: HashMap::new(),
-            last,
+            last_number,
             buffer: vec![0; BatchHeader::LEN],
         }
     }
@@ -77,17 +78,17 @@ impl WriteBatch {
         id: &SessionId,
         new: &NewSession,
     ) -> Result<Created, StoreError> {
-        if let Ok(at) = self.draft(id) {
-            match self.drafts[at].machine.create(new.token, self.now) {
+        if let Ok(at) = self.pending(id) {
+            match self.sessions[at].machine.create(new.token, self.now) {
                 Err(StoreError::NotFound) => {}
                 taken => return taken,
             }
         }
         let machine = SessionMachine::new(new, self.now);
         let epoch = machine.state(self.now).epoch;
-        self.last += 1;
-        self.add(PendingSession::new(id, self.last, None, machine));
-        self.write_base(self.drafts.len() - 1, &new.request);
+        self.last_number += 1;
+        self.add(PendingSession::new(id, self.last_number, None, machine));
+        self.write_base(self.sessions.len() - 1, &new.request);
         Ok(Created::Created(epoch))
     }
 
@@ -98,17 +99,17 @@ impl WriteBatch {
         token: Token,
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
-        let at = self.draft(id)?;
+        let at = self.pending(id)?;
         let request = self.request(at);
-        let draft = &mut self.drafts[at];
-        let before = draft.machine.clone();
-        let epoch = draft.machine.claim(seen, token, lease, self.now)?;
+        let pending = &mut self.sessions[at];
+        let before = pending.machine.clone();
+        let epoch = pending.machine.claim(seen, token, lease, self.now)?;
         let Some(request) = request else {
-            draft.machine = before;
+            pending.machine = before;
             return Err(StoreError::Corrupt { lsn: Lsn::ZERO });
         };
-        let state = draft.machine.state(self.now);
-        draft.wake = WakeScope::All;
+        let state = pending.machine.state(self.now);
+        pending.wake = WakeScope::All;
         self.write_state(at);
         Ok(Claimed {
             epoch,
@@ -123,9 +124,9 @@ impl WriteBatch {
         epoch: Epoch,
         lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
-        // Nothing to write: whoever opens the store again finds no lease.
-        let at = self.draft(id)?;
-        let machine = &mut self.drafts[at].machine;
+        // A lease is not written, since it ends with the process.
+        let at = self.pending(id)?;
+        let machine = &mut self.sessions[at].machine;
         machine.renew(epoch, lease, self.now)?;
         Ok(machine.state(self.now))
     }
@@ -134,27 +135,28 @@ impl WriteBatch {
         &mut self,
         id: &SessionId,
         chunk: &Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        let written = draft
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        let effect = pending
             .machine
-            .append(chunk, then, self.max_append, self.now)?;
-        if !written.fresh {
-            return Ok(written.answer);
+            .append(chunk, after, self.max_append, self.now)?;
+        if !effect.is_new {
+            return Ok(effect.appended);
         }
-        draft.ended |= draft.machine.is_sealed();
-        draft.wake = draft.wake.max(if draft.ended {
+        pending.ended |= pending.machine.is_sealed();
+        pending.wake = pending.wake.max(if pending.ended {
             WakeScope::All
         } else {
             WakeScope::Readers
         });
-        let body = FrameBody::Append(chunk, &draft.machine);
-        let place = put(&mut self.buffer, draft.number, &body);
-        let change = FrameChange::Append(extent(std::slice::from_ref(chunk), place), chunk.epoch());
-        draft.changes.push(change);
-        Ok(written.answer)
+        let body = FrameBody::Append(chunk, &pending.machine);
+        let location = put_frame(&mut self.buffer, pending.number, &body);
+        let change =
+            FrameChange::Append(extent(std::slice::from_ref(chunk), location), chunk.epoch());
+        pending.changes.push(change);
+        Ok(effect.appended)
     }
 
     pub(crate) fn abort(
@@ -162,10 +164,10 @@ impl WriteBatch {
         id: &SessionId,
         abort: AbortRequest,
     ) -> Result<SessionState, StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        let state = draft.machine.abort(abort, self.now)?;
-        draft.wake = WakeScope::All;
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        let state = pending.machine.abort(abort, self.now)?;
+        pending.wake = WakeScope::All;
         self.write_state(at);
         Ok(state)
     }
@@ -175,19 +177,19 @@ impl WriteBatch {
         id: &SessionId,
         answer: &StoredAnswer,
     ) -> Result<AnswerOutcome, StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        match draft.machine.answer(answer.clone(), self.now)? {
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        match pending.machine.answer(answer.clone(), self.now)? {
             AnswerEffect::Taken => return Ok(AnswerOutcome::Taken),
             AnswerEffect::AlreadyStored => {}
             AnswerEffect::Added => {
-                draft.wake = WakeScope::All;
+                pending.wake = WakeScope::All;
                 let body = FrameBody::Answer(answer);
-                let place = put(&mut self.buffer, draft.number, &body);
-                draft.changes.push(FrameChange::Answer(place));
+                let location = put_frame(&mut self.buffer, pending.number, &body);
+                pending.changes.push(FrameChange::Answer(location));
             }
         }
-        Ok(AnswerOutcome::Stored(draft.machine.state(self.now)))
+        Ok(AnswerOutcome::Stored(pending.machine.state(self.now)))
     }
 
     pub(crate) fn hold(
@@ -196,26 +198,27 @@ impl WriteBatch {
         by: Holder,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        let at = self.draft(id)?;
-        self.drafts[at].machine.hold(by, keep, self.now)?;
+        let at = self.pending(id)?;
+        self.sessions[at].machine.hold(by, keep, self.now)?;
         self.write_state(at);
         Ok(())
     }
 
     pub(crate) fn delete(&mut self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
-        let at = self.draft(id)?;
-        let draft = &mut self.drafts[at];
-        if !draft.machine.delete(how, self.now)? {
+        let at = self.pending(id)?;
+        let pending = &mut self.sessions[at];
+        if !pending.machine.delete(how, self.now)? {
             return Ok(());
         }
-        draft.wake = WakeScope::All;
-        draft.ended = true;
+        pending.wake = WakeScope::All;
+        pending.ended = true;
         self.write_state(at);
-        self.drafts[at].changes.push(FrameChange::Clear);
+        self.sessions[at].changes.push(FrameChange::Discard);
         Ok(())
     }
 
-    /// Nothing to write: time alone has ended them, and has when the store is opened again.
+    /// Drops expired sessions and tombstones. Nothing is written: they count as expired too when the
+    /// store is opened again.
     pub(crate) fn sweep(&mut self, limit: usize) -> usize {
         let mut swept = 0;
         let mut later = Vec::new();
@@ -227,36 +230,36 @@ impl WriteBatch {
                 later.push(entry.number);
                 continue;
             }
-            let mut kept = entry.lock();
-            let before = kept.live();
-            let gone = match kept.machine.check_present(self.now) {
+            let mut session = entry.lock();
+            let before = session.live_bytes();
+            let gone = match session.machine.check_present(self.now) {
                 Ok(()) => false,
                 Err(StoreError::Gone(_)) => {
-                    swept += usize::from(!kept.cleared);
-                    kept.clear();
+                    swept += usize::from(!session.discarded);
+                    session.discard();
                     false
                 }
                 Err(_) => true,
             };
-            let after = if gone { 0 } else { kept.live() };
-            let due = kept.machine.due(self.now);
-            drop(kept);
-            self.live.changed(before, after);
+            let after = if gone { 0 } else { session.live_bytes() };
+            let due = session.machine.due(self.now);
+            drop(session);
+            self.live_bytes.update(before, after);
             if gone {
                 self.table.index().remove(entry.number);
                 swept += 1;
             } else if let Some(due) = due.filter(|due| *due > self.now) {
-                self.table.index().ended(entry.number, due);
+                self.table.index().set_due(entry.number, due);
             }
         }
         for number in later {
-            self.table.index().ended(number, self.now);
+            self.table.index().set_due(number, self.now);
         }
         swept
     }
 
-    /// The session under this id, as it will be.
-    pub(crate) fn draft(&mut self, id: &SessionId) -> Result<usize, StoreError> {
+    /// Returns the index of the session with this id in the batch, and adds it if necessary.
+    pub(crate) fn pending(&mut self, id: &SessionId) -> Result<usize, StoreError> {
         if let Some(&at) = self.by_id.get(id) {
             return Ok(at);
         }
@@ -265,51 +268,51 @@ impl WriteBatch {
         Ok(self.add(PendingSession::new(id, entry.number, Some(entry), machine)))
     }
 
-    fn add(&mut self, draft: PendingSession) -> usize {
-        let at = self.drafts.len();
-        self.by_id.insert(draft.id.clone(), at);
-        self.drafts.push(draft);
+    fn add(&mut self, pending: PendingSession) -> usize {
+        let at = self.sessions.len();
+        self.by_id.insert(pending.id.clone(), at);
+        self.sessions.push(pending);
         at
     }
 
-    pub(crate) fn at(&self, draft: usize) -> &PendingSession {
-        &self.drafts[draft]
+    pub(crate) fn at(&self, pending: usize) -> &PendingSession {
+        &self.sessions[pending]
     }
 
     pub(crate) fn write_state(&mut self, at: usize) {
-        let draft = &mut self.drafts[at];
-        let place = put(
+        let pending = &mut self.sessions[at];
+        let location = put_frame(
             &mut self.buffer,
-            draft.number,
-            &FrameBody::State(&draft.machine),
+            pending.number,
+            &FrameBody::State(&pending.machine),
         );
-        draft.changes.push(FrameChange::State(place));
+        pending.changes.push(FrameChange::State(location));
     }
 
     fn write_base(&mut self, at: usize, request: &Bytes) {
-        let draft = &mut self.drafts[at];
+        let pending = &mut self.sessions[at];
         let body = FrameBody::Base {
-            id: &draft.id,
-            info: draft.machine.info(),
+            id: &pending.id,
+            info: pending.machine.info(),
             request,
-            machine: &draft.machine,
+            machine: &pending.machine,
         };
-        let place = put(&mut self.buffer, draft.number, &body);
-        draft.changes.push(FrameChange::Base(place));
+        let location = put_frame(&mut self.buffer, pending.number, &body);
+        pending.changes.push(FrameChange::Base(location));
     }
 
-    /// Writes these records again, in one place. They follow one another in one epoch.
+    /// Writes records once more in one frame. The chunks follow one another in one epoch.
     pub(crate) fn write_run(&mut self, at: usize, chunks: &[Chunk]) {
-        let draft = &mut self.drafts[at];
-        let place = put(&mut self.buffer, draft.number, &FrameBody::Run(chunks));
-        let change = FrameChange::Run(extent(chunks, place), chunks[0].epoch());
-        draft.changes.push(change);
+        let pending = &mut self.sessions[at];
+        let location = put_frame(&mut self.buffer, pending.number, &FrameBody::Run(chunks));
+        let change = FrameChange::Run(extent(chunks, location), chunks[0].epoch());
+        pending.changes.push(change);
     }
 
-    /// Writes again what else there is of the session; says whether it could.
+    /// Writes the base of a session once more. Returns false if its request can't be read.
     pub(crate) fn move_base(&mut self, at: usize) -> bool {
-        let needed = !self.drafts[at].machine.is_sealed()
-            && self.drafts[at].machine.check_present(self.now).is_ok();
+        let needed = !self.sessions[at].machine.is_sealed()
+            && self.sessions[at].machine.check_present(self.now).is_ok();
         let request = if needed {
             self.request(at)
         } else {
@@ -321,66 +324,72 @@ impl WriteBatch {
         request.is_some()
     }
 
-    /// The request that the session was created with, if it can be read.
+    /// Returns the request that the session was created with, if it can be read.
     fn request(&self, at: usize) -> Option<Bytes> {
-        let draft = &self.drafts[at];
-        let bases = draft
+        let pending = &self.sessions[at];
+        let bases = pending
             .changes
             .iter()
             .rev()
             .filter_map(|change| match change {
-                FrameChange::Base(place) => Some(*place),
+                FrameChange::Base(location) => Some(*location),
                 _ => None,
             });
-        let kept = draft.entry.iter().map(|entry| entry.lock().base);
-        let place = bases.chain(kept).next()?;
-        let bytes = if place.segment == PENDING {
-            self.buffer[place.at as usize..][..place.len as usize].to_vec()
+        let session = pending.entry.iter().map(|entry| entry.lock().base);
+        let location = bases.chain(session).next()?;
+        let bytes = if location.segment == PENDING {
+            self.buffer[location.at as usize..][..location.len as usize].to_vec()
         } else {
-            self.opened.read(place).ok()?
+            self.opened.read(location).ok()?
         };
         match frame::read(&bytes)? {
-            (number, Frame::Base(base)) if number == draft.number => {
+            (number, Frame::Base(base)) if number == pending.number => {
                 Some(Bytes::copy_from_slice(base.request))
             }
             _ => None,
         }
     }
 
-    /// The records of an extent, if they can be read.
+    /// Returns the records of an extent, if they can be read.
     pub(crate) fn chunk(&self, number: u64, extent: &Extent) -> Option<Chunk> {
-        let bytes = self.opened.read(extent.place).ok()?;
-        recover::records(&bytes, number, extent)
+        let bytes = self.opened.read(extent.location).ok()?;
+        frame::read_extent(&bytes, number, extent)
     }
 
-    /// Sessions of which anything that is needed lies in this file.
+    /// Returns the sessions that need a frame of this segment.
     pub(crate) fn sessions_in(&self, segment: u32) -> VecDeque<Arc<TableEntry<DiskSession>>> {
         const BATCH: usize = 1024;
         let mut found = VecDeque::new();
         let mut from = u64::MAX;
         loop {
-            let batch = self.table.index().older(from, BATCH);
+            let batch = self.table.index().older_than(from, BATCH);
             let Some(last) = batch.last() else {
                 return found;
             };
             from = last.number;
-            let there = batch
+            let users = batch
                 .into_iter()
-                .filter(|entry| entry.lock().is_in(segment));
-            found.extend(there);
+                .filter(|entry| entry.lock().uses_segment(segment));
+            found.extend(users);
         }
     }
 
-    /// Lets everybody see what is stable now.
-    pub(crate) fn show(self, tidy: &mut Compactor, segment: u32, start: u32) {
-        for draft in self.drafts {
-            draft.show(&self.table, self.now, tidy, (segment, start));
+    /// Makes the changes visible. The batch was written at this segment and offset.
+    pub(crate) fn publish(self, queue: &mut CompactionQueue, segment: u32, start: u32) {
+        for pending in self.sessions {
+            pending.publish(
+                &self.table,
+                self.now,
+                &self.live_bytes,
+                queue,
+                (segment, start),
+            );
         }
     }
 }
 
-/// Writes a frame into the batch.
-fn put(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
+/// Appends a frame to the buffer of a batch.
+fn put_frame(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation {
     let at = u32::try_from(buffer.len()).expect("a batch has less than 4 GiB");
     FrameLocation {
         segment: PENDING,
@@ -389,7 +398,7 @@ fn put(buffer: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> FrameLocation
     }
 }
 
-fn extent(chunks: &[Chunk], place: FrameLocation) -> Extent {
+fn extent(chunks: &[Chunk], location: FrameLocation) -> Extent {
     let (mut count, mut bytes) = (0, 0);
     for chunk in chunks {
         count += chunk.len();
@@ -400,6 +409,6 @@ fn extent(chunks: &[Chunk], place: FrameLocation) -> Extent {
         first: chunks[0].first(),
         count: u32::try_from(count).expect(fits),
         bytes: u32::try_from(bytes).expect(fits),
-        place,
+        location,
     }
 }

@@ -1,55 +1,56 @@
-//! The one thread that writes.
+//! The thread that writes all batches.
 
 use std::{
     sync::mpsc::{Receiver, TryRecvError},
     time::Duration,
 };
 
-use super::{
-    compactor::Compactor, segments::Segments, session::DiskSession, write_batch::WriteBatch,
-};
 use unbroken::{
     BoxError,
     store::{StoreError, table::SessionTable},
 };
 
-/// Something to do at this time of the store's clock.
+use crate::{
+    compactor::Compactor, segments::Segments, session::DiskSession, write_batch::WriteBatch,
+};
+
+/// An operation for the writer, and the time of the request by the store's clock.
 pub(crate) struct WriteJob {
     pub(crate) now: Duration,
     pub(crate) run: Box<dyn FnOnce(BatchAccess<'_>) -> Option<Completion> + Send>,
 }
 
-/// What a job finds.
+/// The batch of a job, or the error that prevents one.
 pub(crate) enum BatchAccess<'a> {
-    /// WriteBatch that will be made stable before it is answered.
-    Work(&'a mut WriteBatch),
-    /// Nothing can be written any more.
+    /// A batch, which is made stable before the job completes.
+    Open(&'a mut WriteBatch),
+    /// The writer can't write any more.
     Lost(&'a StoreError),
 }
 
-/// Tells who asked: of the error, or that what was done is stable.
+/// Completes a job once its batch is stable, or with the error of the write.
 pub(crate) type Completion = Box<dyn FnOnce(Option<&StoreError>) + Send>;
 
-/// What the thread owns.
+/// The state of the writer thread.
 pub(crate) struct DiskWriter {
     pub(crate) table: SessionTable<DiskSession>,
     pub(crate) segments: Segments,
     pub(crate) max_append: usize,
-    pub(crate) tidy: Compactor,
-    // The latest that any job has told.
+    pub(crate) compactor: Compactor,
+    // The latest time of a job.
     pub(crate) now: Duration,
     pub(crate) lost: Option<StoreError>,
 }
 
-/// A batch is closed once it has so many bytes, or so many jobs.
-const BYTES: usize = 4 << 20;
-const JOBS: usize = 4096;
+/// The number of bytes, or of jobs, that completes a batch.
+const MAX_BYTES: usize = 4 << 20;
+const MAX_JOBS: usize = 4096;
 
 impl DiskWriter {
-    /// Works until nobody is left who could ask for anything.
+    /// Runs until every sender of jobs is dropped.
     pub(crate) fn run(mut self, jobs: &Receiver<WriteJob>) {
         loop {
-            let first = if self.lost.is_none() && self.tidy.is_due(&self.segments) {
+            let first = if self.lost.is_none() && self.compactor.is_due(&self.segments) {
                 match jobs.try_recv() {
                     Ok(job) => Some(job),
                     Err(TryRecvError::Empty) => None,
@@ -61,32 +62,33 @@ impl DiskWriter {
                     Err(_) => break,
                 }
             };
-            self.batch(first, jobs);
+            self.run_batch(first, jobs);
         }
         if self.lost.is_none() {
             let _ = self.segments.finish();
         }
     }
 
-    /// Does what waits, makes it stable with one fsync, and only then shows and answers it.
-    fn batch(&mut self, first: Option<WriteJob>, jobs: &Receiver<WriteJob>) {
-        let mut work = WriteBatch::new(
+    /// Runs the waiting jobs, makes their batch stable with one fsync, and then publishes it and
+    /// completes the jobs.
+    fn run_batch(&mut self, first: Option<WriteJob>, jobs: &Receiver<WriteJob>) {
+        let mut batch = WriteBatch::new(
             self.table.clone(),
             self.segments.opened.clone(),
-            self.tidy.live.clone(),
+            self.compactor.live_bytes.clone(),
             self.max_append,
         );
-        let mut answers = Vec::new();
+        let mut completions = Vec::new();
         let mut next = first;
         while let Some(job) = next {
             self.now = self.now.max(job.now);
-            work.now = self.now;
-            let outlook = match &self.lost {
-                None => BatchAccess::Work(&mut work),
+            batch.now = self.now;
+            let access = match &self.lost {
+                None => BatchAccess::Open(&mut batch),
                 Some(error) => BatchAccess::Lost(error),
             };
-            answers.extend((job.run)(outlook));
-            next = if answers.len() < JOBS && work.bytes() < BYTES {
+            completions.extend((job.run)(access));
+            next = if completions.len() < MAX_JOBS && batch.bytes() < MAX_BYTES {
                 jobs.try_recv().ok()
             } else {
                 None
@@ -95,30 +97,30 @@ impl DiskWriter {
         if self.lost.is_some() {
             return;
         }
-        work.now = self.now;
-        self.tidy.step(&mut work, &self.segments);
-        if let Err(error) = self.settle(work) {
+        batch.now = self.now;
+        self.compactor.step(&mut batch, &self.segments);
+        if let Err(error) = self.commit(batch) {
             let lost = StoreError::unavailable(true, error);
-            tracing::error!(error = %lost, "the store can't write any more; it has to be opened again");
-            for answer in answers {
-                answer(Some(&lost));
+            tracing::error!(error = %lost, "the store can't write any more; close it and open it again");
+            for completion in completions {
+                completion(Some(&lost));
             }
             self.lost = Some(lost);
             return;
         }
-        for answer in answers {
-            answer(None);
+        for completion in completions {
+            completion(None);
         }
     }
 
-    fn settle(&mut self, mut work: WriteBatch) -> Result<(), BoxError> {
-        let (segment, start) = if work.is_empty() && !self.tidy.wants_time() {
+    fn commit(&mut self, mut batch: WriteBatch) -> Result<(), BoxError> {
+        let (segment, start) = if batch.is_empty() && !self.compactor.wants_time() {
             (0, 0)
         } else {
-            self.segments.write(work.buffer(), self.now)?
+            self.segments.write(batch.buffer(), self.now)?
         };
-        work.show(&mut self.tidy, segment, start);
-        self.tidy.remove(&mut self.segments);
+        batch.publish(&mut self.compactor.queue, segment, start);
+        self.compactor.remove(&mut self.segments);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::Listener;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts clients while there is room for them, whatever the operating system says.
+/// Accepts clients while fewer than the limit are connected, and retries after errors.
 #[derive(Debug)]
 pub(crate) struct Acceptor<L> {
     listener: L,
@@ -18,8 +18,8 @@ pub(crate) struct Acceptor<L> {
     pause: Option<AcceptPause>,
 }
 
-/// After an error that the next client would meet, too. Until a point in time, so that who asks anew
-/// waits for what is left of it.
+/// A pause after an error that isn't of a single client. It ends at a point in time, so that a call
+/// which replaces a cancelled one waits for the rest of it.
 #[derive(Debug, Clone, Copy)]
 struct AcceptPause {
     length: Duration,
@@ -35,7 +35,7 @@ impl<L: Listener> Acceptor<L> {
         }
     }
 
-    /// Awaits the next client, and its place. Cancel safe.
+    /// Waits for the next client and for a free slot. Cancel safe.
     pub(crate) async fn next(&mut self) -> (L::Handshake, L::Peer, OwnedSemaphorePermit) {
         let slot = self.slots.clone().acquire_owned().await;
         let slot = slot.expect("the semaphore is never closed");
@@ -62,7 +62,7 @@ impl<L: Listener> Acceptor<L> {
     }
 }
 
-/// Whether the next client may fare better at once.
+/// Returns true if the error is of a single client, so that the next can be accepted at once.
 fn is_of_one_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives these errors, then a client.
+    /// A listener that returns these errors, then a client.
     struct FailingListener(Vec<io::Error>);
 
     impl Listener for FailingListener {
@@ -116,12 +116,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_ends_however_often_it_is_asked_anew() {
+    async fn a_pause_ends_although_calls_are_cancelled() {
         let emfile = || io::Error::from_raw_os_error(24);
         let errors = (0..10).map(|_| emfile()).collect();
         let mut acceptor = Acceptor::new(FailingListener(errors), Arc::new(Semaphore::new(1)));
         let began = Instant::now();
-        // As a server does whose connections end all the time.
+        // A server cancels the call each time that a connection ends.
         while tokio::time::timeout(FIRST_PAUSE / 2, acceptor.next())
             .await
             .is_err()
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_is_gone_already_delays_nobody() {
+    async fn a_client_that_has_disconnected_delays_no_other() {
         let gone = || io::Error::from(io::ErrorKind::ConnectionAborted);
         assert_eq!(
             accepted_after((0..100).map(|_| gone())).await,

@@ -12,18 +12,19 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// How many requests a connection is answering, and since when it is none.
+/// The number of requests that a connection is answering, and since when there is none. Clones share
+/// it.
 #[derive(Debug, Clone)]
 pub(crate) struct Activity(Arc<Mutex<ActivityState>>);
 
-/// What a connection does.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ActivityState {
-    /// There was no request yet.
+    /// No request has come yet.
     Fresh,
-    /// It answers so many.
+    /// This many requests are being answered.
     Busy(usize),
-    /// It has answered all that there were.
+    /// All requests have been answered, since this time.
     Idle(Instant),
 }
 
@@ -32,7 +33,7 @@ impl Activity {
         Self(Arc::new(Mutex::new(ActivityState::Fresh)))
     }
 
-    pub(crate) fn now(&self) -> ActivityState {
+    pub(crate) fn state(&self) -> ActivityState {
         *self.lock()
     }
 
@@ -50,7 +51,7 @@ impl Activity {
     }
 }
 
-/// One request that is being answered, until this is dropped.
+/// A request that is being answered, until this is dropped.
 #[derive(Debug)]
 struct ActiveRequest(Activity);
 
@@ -64,7 +65,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// A tower service as hyper calls it, whose requests count.
+/// An adapter of a tower service for hyper that counts its requests.
 #[derive(Debug, Clone)]
 pub(crate) struct CountedService<S> {
     service: TowerToHyperService<S>,

@@ -27,17 +27,16 @@ use crate::{
     write_timeout::WriteTimeout,
 };
 
-/// The least that hyper takes for a buffer.
-const LEAST_BUFFER: usize = 8 * 1024;
-/// How soon after it was seen busy a connection is looked at again, at the earliest.
-const AGAIN: Duration = Duration::from_millis(100);
+/// The smallest buffer that hyper accepts, in bytes.
+const MIN_BUFFER: usize = 8 * 1024;
+/// The shortest time between two checks of a busy connection.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Serves one connection, over HTTP/1.1 or HTTP/2 as its first bytes say, within those of the
-/// [`ServerLimits`] that are about one connection. For a loop of one's own; [`serve`](crate::serve) has
-/// one.
+/// Serves one connection, within those [`ServerLimits`] that apply to one connection.
 ///
-/// Must be called on a tokio runtime with time. HTTP/2 answers run on tasks of their own, which
-/// end with the connection.
+/// Its first bytes decide between HTTP/1.1 and HTTP/2. This is for applications with an accept loop of
+/// their own; [`serve`](crate::serve) has one. HTTP/2 responses run on separate tasks, which end with
+/// the connection.
 ///
 /// ```
 /// use tokio::net::TcpListener;
@@ -70,6 +69,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// # let _ = ended;
 /// # Ok(()) }
 /// ```
+///
+/// # Panics
+///
+/// Panics outside of a tokio runtime with time enabled.
 pub fn serve_connection<I, S, B>(io: I, service: S, limits: &ServerLimits) -> Connection
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -81,7 +84,7 @@ where
     B::Error: Into<BoxError>,
 {
     let activity = Activity::new();
-    let io = TokioIo::new(WriteTimeout::new(io, limits.unread));
+    let io = TokioIo::new(WriteTimeout::new(io, limits.write_timeout));
     let service = CountedService::new(service, activity.clone());
     let connection = builder(limits).serve_connection(io, service).into_owned();
     let began = Instant::now();
@@ -89,10 +92,13 @@ where
         hyper: Box::pin(connection),
         activity,
         began,
-        timer: Box::pin(sleep_until(after(began, limits.head.min(limits.idle)))),
-        idle: limits.idle,
-        head: limits.head,
-        leaving: false,
+        timer: Box::pin(sleep_until(after(
+            began,
+            limits.head_timeout.min(limits.idle_timeout),
+        ))),
+        idle_timeout: limits.idle_timeout,
+        head_timeout: limits.head_timeout,
+        closing: false,
     }
 }
 
@@ -102,90 +108,92 @@ fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounded(limits.head))
+        .header_read_timeout(bounded(limits.head_timeout))
         .max_headers(limits.head_fields)
-        // What bounds a head bounds both of hyper's buffers.
-        .max_buf_size(limits.head_bytes.max(LEAST_BUFFER));
+        // The limit of a head is also the limit of both buffers of hyper.
+        .max_buf_size(limits.head_bytes.max(MIN_BUFFER));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(bounded(limits.ping))
+        .keep_alive_interval(bounded(limits.ping_interval))
         .keep_alive_timeout(bounded(limits.ping_timeout))
         .max_concurrent_streams(limits.streams)
-        // Its own limit is exclusive.
+        // The limit of hyper is exclusive.
         .max_header_list_size(
             u32::try_from(limits.head_bytes.saturating_add(1)).unwrap_or(u32::MAX),
         )
-        .max_send_buf_size(limits.buffer.clamp(1, u32::MAX as usize));
+        .max_send_buf_size(limits.stream_buffer.clamp(1, u32::MAX as usize));
     builder
 }
 
-/// Awaits the end of a connection; [`serve_connection`] makes it.
+/// A future of the end of a connection; created by [`serve_connection`].
 ///
-/// Dropped, the connection is cut and its answers with it; sessions go on.
+/// Dropping it cuts the connection and its responses. Sessions continue.
 #[must_use = "a connection is served only while it is polled"]
 pub struct Connection {
     hyper: Pin<Box<dyn HyperConnection>>,
     activity: Activity,
     began: Instant,
-    // May run out early, never late.
+    // May fire early, never late.
     timer: Pin<Box<Sleep>>,
-    idle: Duration,
-    head: Duration,
-    // Asked to go since it was idle.
-    leaving: bool,
+    idle_timeout: Duration,
+    head_timeout: Duration,
+    // True once it was shut down for being idle.
+    closing: bool,
 }
 
-/// How a connection ended that didn't end well. Nothing that a server must act on: sessions go on.
+/// An error that ended a connection. A server need not act on it: sessions continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// There was no whole request in time: see [`ServerLimits::head`].
+    /// The client sent no complete request in time: see [`ServerLimits::head_timeout`].
     #[error("the client sent no request in time")]
     NoRequest,
-    /// It had been idle for too long, and didn't go when it was asked to: see [`ServerLimits::idle`].
+    /// The connection was idle for too long, and the client didn't close it on request: see
+    /// [`ServerLimits::idle_timeout`].
     #[error("the client kept an idle connection open")]
     Idle,
-    /// The client is gone, broke the protocol, took nothing of an answer, or an answer was cut.
+    /// The client disconnected, broke the protocol or read nothing of a response, or a response was
+    /// cut.
     #[error("the connection broke off")]
     Http(#[source] BoxError),
 }
 
 impl Connection {
-    /// Asks the client to go: no further request is taken over HTTP/1.1, and over HTTP/2 the client
-    /// is told to open no more streams. What is being answered goes on. Keep on polling until it is
-    /// over.
+    /// Starts a graceful shutdown: over HTTP/1.1 the connection takes no further request, over HTTP/2
+    /// it tells the client to open no more streams.
     ///
-    /// A connection without a request ends at once; over HTTP/2, once the client has answered.
+    /// Running responses continue. Keep polling the connection until it ends. A connection without a
+    /// request ends at once; over HTTP/2, once the client has answered.
     pub fn graceful_shutdown(&mut self) {
         self.hyper.as_mut().graceful_shutdown();
     }
 
-    /// Looks at the clock, for what hyper doesn't bound.
+    /// Checks the limits that hyper doesn't have.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let head = after(self.began, self.head);
-            // However short that limit is, a busy connection isn't woken all the time for it.
-            let again = self.idle.max(AGAIN);
-            let next = match self.activity.now() {
+            let head = after(self.began, self.head_timeout);
+            // A busy connection isn't woken all the time, however short the limit is.
+            let interval = self.idle_timeout.max(MIN_CHECK_INTERVAL);
+            let next = match self.activity.state() {
                 ActivityState::Fresh if head <= now => {
                     return Poll::Ready(ConnectionError::NoRequest);
                 }
-                // A request may come and be answered meanwhile.
-                ActivityState::Fresh => head.min(after(now, again)),
-                ActivityState::Idle(_) if self.leaving => {
+                // A request may come and be answered in the meantime.
+                ActivityState::Fresh => head.min(after(now, interval)),
+                ActivityState::Idle(_) if self.closing => {
                     return Poll::Ready(ConnectionError::Idle);
                 }
-                ActivityState::Idle(since) if after(since, self.idle) <= now => {
-                    self.leaving = true;
+                ActivityState::Idle(since) if after(since, self.idle_timeout) <= now => {
+                    self.closing = true;
                     self.graceful_shutdown();
-                    // What it does about that, it does when it is polled.
+                    // The shutdown takes effect at the next poll.
                     cx.waker().wake_by_ref();
-                    after(now, self.head)
+                    after(now, self.head_timeout)
                 }
-                ActivityState::Idle(since) => after(since, self.idle),
-                ActivityState::Busy(_) => after(now, again),
+                ActivityState::Idle(since) => after(since, self.idle_timeout),
+                ActivityState::Busy(_) => after(now, interval),
             };
             self.timer.as_mut().reset(next);
         }
@@ -204,7 +212,7 @@ impl Future for Connection {
     }
 }
 
-/// hyper's connection, without its parameters.
+/// A connection of hyper, without its type parameters.
 trait HyperConnection: Future<Output = Result<(), BoxError>> + Send {
     fn graceful_shutdown(self: Pin<&mut Self>);
 }

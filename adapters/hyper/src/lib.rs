@@ -1,14 +1,13 @@
-//! [`unbroken`] for plain hyper: a server with limits and a graceful end.
+//! [`unbroken`] for plain hyper: a server with limits and a graceful shutdown.
 //!
-//! A durable service is a tower service, and hyper serves it as it is. What hyper leaves to its users
-//! is here:
+//! A durable service is a tower service, and hyper serves it unchanged. This crate adds:
 //!
-//! * [`serve`] accepts clients, over HTTP/1.1 and HTTP/2 on one port, and ends in an order that cuts
-//!   no answer without its rule;
-//! * [`ServerLimits`] bound what a client can take;
-//! * [`mount`] puts a service below a path, beside another one;
-//! * [`Listener`] is where TLS comes in, and [`Peer`] who a request is from;
-//! * [`serve_connection`] is for those who have a loop of their own.
+//! * [`serve`] accepts clients, over HTTP/1.1 and HTTP/2 on one port, and shuts down in a defined
+//!   order;
+//! * [`ServerLimits`] bound the resources of a client;
+//! * [`mount`] puts a service below a path, beside another service;
+//! * [`Listener`] is the trait to implement for TLS, and [`Peer`] the address of a request's client;
+//! * [`serve_connection`] serves one connection of another accept loop.
 //!
 //! ```
 //! use std::time::Duration;
@@ -41,15 +40,15 @@
 //!
 //! # Without this crate
 //!
-//! `hyper_util::service::TowerToHyperService` makes of a durable service what hyper serves; nothing
-//! else needs converting. Four things then are yours to see to:
+//! `hyper_util::service::TowerToHyperService` converts a durable service into one of hyper; nothing
+//! else needs converting. The application then provides four things:
 //!
-//! * a timer: without one hyper's builders have no timeouts, and panic where one is asked for;
-//! * `TCP_NODELAY`, or events wait for acknowledgements;
+//! * a timer: without one hyper's builders have no timeouts, and panic where a timeout is set;
+//! * `TCP_NODELAY`: without it events wait for acknowledgements;
 //! * [`DurableLayer::public_path`](unbroken::durable::DurableLayer::public_path) or a
-//!   [`MountPath`](unbroken::durable::MountPath), or responses have no `Location`;
-//! * at the end, [`Sessions::shutdown`](unbroken::session::Sessions::shutdown) beside
-//!   `graceful_shutdown` of the connections, or these wait for the longest answer.
+//!   [`MountPath`](unbroken::durable::MountPath): without them responses have no `Location`;
+//! * on shutdown, [`Sessions::shutdown`](unbroken::session::Sessions::shutdown) beside
+//!   `graceful_shutdown` of the connections: without it these wait for the longest answer.
 //!
 //! ```
 //! use hyper_util::{

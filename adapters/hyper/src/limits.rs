@@ -2,69 +2,83 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a server gives its clients. Each limit is inclusive: what is equal to it passes. A time of
-/// `Duration::MAX` is none.
+/// The limits of a server and its clients.
+///
+/// Each limit is inclusive. A time of `Duration::MAX` is no limit.
 ///
 /// ```
 /// use std::time::Duration;
 /// use unbroken_hyper::ServerLimits;
 ///
-/// let limits = ServerLimits::default().connections(500).unread(Duration::from_secs(20));
+/// let limits = ServerLimits::default().connections(500).write_timeout(Duration::from_secs(20));
 /// assert_eq!(limits.streams, 100);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// Connections at once, at least 1. Default 10,000. Further ones aren't accepted: they wait in
-    /// the kernel's backlog until one of these has ended. Each takes a file descriptor, so let the
-    /// process open some more files than this.
+    /// The most connections at once, at least 1. Default 10,000.
+    ///
+    /// Further ones aren't accepted: they wait in the backlog of the kernel until a connection has
+    /// ended. Each takes a file descriptor, so the process must be allowed to open some more files
+    /// than this.
     pub connections: usize,
-    /// Bytes of a request's head. Default 16 KiB. Over HTTP/1.1, where the request line counts, at
-    /// least 8 KiB are used, and a larger head is answered with 431 and the end of the connection;
-    /// hyper looks only before it reads on, so that a head of up to twice as much may pass if it
-    /// arrives at once. Over HTTP/2 it counts as that protocol does, which is 32 bytes a field more
-    /// than what is in it, and a larger one is answered with 431 or a reset.
+    /// The most bytes of a request's head. Default 16 KiB.
+    ///
+    /// Over HTTP/1.1, where the request line counts, the limit is at least 8 KiB. A larger head is
+    /// answered with 431 and the end of the connection. hyper checks the limit only before it reads
+    /// more, so a head of up to twice the limit may pass if it arrives at once. Over HTTP/2 the size is
+    /// counted as that protocol does, with 32 bytes more for each field, and a larger head is answered
+    /// with 431 or a reset.
     pub head_bytes: usize,
-    /// Fields of a request's head over HTTP/1.1. Default 100. More are answered with 431. Over HTTP/2
-    /// [`head_bytes`](field@Self::head_bytes) is the bound: at most 512 fields fit into the default.
+    /// The most fields of a request's head over HTTP/1.1. Default 100.
+    ///
+    /// A head with more fields is answered with 431. Over HTTP/2
+    /// [`head_bytes`](field@Self::head_bytes) is the bound: at most 512 fields fit into its default.
     pub head_fields: usize,
-    /// How long a client may take with a request's head. Default 30 seconds. Before the first request
-    /// it runs from the moment of acceptance, or from the end of a TLS handshake, which may take as
-    /// long. Over
-    /// HTTP/1.1 it then runs from the end of the answer before, so that an idle connection is closed after
-    /// this or after [`idle`](field@Self::idle), whichever is shorter.
-    pub head: Duration,
-    /// How long a connection stays without a request that is being answered. Default 5 minutes. It is
-    /// closed as in a graceful shutdown, so that a request which is on its way is still served. A
-    /// client that doesn't go along with that has [`head`](field@Self::head) left. That it is
-    /// over may be noticed 100 ms late.
-    pub idle: Duration,
-    /// Requests at once on one HTTP/2 connection. Default 100. Clients are told and hold further ones
-    /// back; a stream that they open nevertheless is refused.
+    /// The time within which a client must send a request's head. Default 30 seconds.
+    ///
+    /// For the first request it starts with the connection, or with the end of a TLS handshake, which
+    /// may take as long. Over HTTP/1.1 it then starts with the end of the previous response, so an idle
+    /// connection is closed after this time or [`idle_timeout`](field@Self::idle_timeout), whichever
+    /// is shorter.
+    pub head_timeout: Duration,
+    /// The time that a connection may stay without a request that is being answered. Default 5
+    /// minutes.
+    ///
+    /// The connection is closed by a graceful shutdown, so that a request on its way is still
+    /// served. A client that doesn't close it has [`head_timeout`](field@Self::head_timeout) left. The
+    /// end of the time may be noticed 100 ms late.
+    pub idle_timeout: Duration,
+    /// The most requests at once on one HTTP/2 connection. Default 100.
+    ///
+    /// Clients learn the limit and hold further requests back; a stream beyond the limit is refused.
     pub streams: u32,
-    /// How often an HTTP/2 client is asked whether it is there. Default 30 seconds.
-    pub ping: Duration,
-    /// How long an HTTP/2 client may take to answer that, before its connection is closed. Default 20
-    /// seconds.
+    /// The time between two pings of an HTTP/2 client. Default 30 seconds.
+    pub ping_interval: Duration,
+    /// The time within which an HTTP/2 client must answer a ping, before its connection is closed.
+    /// Default 20 seconds.
     pub ping_timeout: Duration,
-    /// How long a client may take nothing of what is being written to it, before its connection is
-    /// closed. Default 60 seconds. Silence counts for nothing: the time runs only while bytes wait,
-    /// and begins anew with each byte that is taken. What the kernel buffers has been taken; what a TLS
-    /// stream buffers has been taken once all of it has.
+    /// The time that a client may read nothing of what is being written to it, before its connection
+    /// is closed. Default 60 seconds.
     ///
-    /// A session goes on without its reader.
+    /// The time runs only while bytes are waiting, and starts again with each byte that is taken; a
+    /// stream without events has no limit. Bytes in the buffer of the kernel count as taken; those in
+    /// the buffer of a TLS stream once all of it was taken. The session continues without its reader.
     ///
-    /// This is about sockets. An HTTP/2 client can also stall one stream by flow control and read the
-    /// others; such a stream costs [`buffer`](field@Self::buffer) bytes and no time of the session,
-    /// and lasts while the client answers [pings](field@Self::ping).
-    pub unread: Duration,
-    /// Bytes of an answer that are held for an HTTP/2 client which doesn't take them, of each stream.
-    /// Default 128 KiB. Over HTTP/1.1 it is as much as [`head_bytes`](field@Self::head_bytes) instead.
-    /// The last frame of a body may pass it by its own length, which is up to 64 KiB.
-    pub buffer: usize,
-    /// How long connections may take to send what is left, at the end of a shutdown, before they are
-    /// cut. Default 5 seconds.
-    pub flush: Duration,
+    /// The limit applies to sockets. An HTTP/2 client can also stall one stream by flow control and
+    /// read the others. Such a stream takes [`stream_buffer`](field@Self::stream_buffer) bytes, does
+    /// not delay the session, and lasts while the client answers
+    /// [pings](field@Self::ping_interval).
+    pub write_timeout: Duration,
+    /// The most bytes of a response that are held for an HTTP/2 client which doesn't read them, for
+    /// each stream. Default 128 KiB.
+    ///
+    /// Over HTTP/1.1 the limit is [`head_bytes`](field@Self::head_bytes) instead. The last frame of a
+    /// body may exceed the limit by its own length, which is up to 64 KiB.
+    pub stream_buffer: usize,
+    /// The time within which connections must send the rest of their responses, at the end of a
+    /// shutdown, before they are cut. Default 5 seconds.
+    pub flush_timeout: Duration,
 }
 
 impl Default for ServerLimits {
@@ -73,22 +87,22 @@ impl Default for ServerLimits {
             connections: 10_000,
             head_bytes: 16 * 1024,
             head_fields: 100,
-            head: Duration::from_secs(30),
-            idle: Duration::from_secs(5 * 60),
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(5 * 60),
             streams: 100,
-            ping: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(20),
-            unread: Duration::from_secs(60),
-            buffer: 128 * 1024,
-            flush: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(60),
+            stream_buffer: 128 * 1024,
+            flush_timeout: Duration::from_secs(5),
         }
     }
 }
 
-/// Longer than a process lives, and short enough for every clock.
+/// Longer than any process runs, and short enough for every clock.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// What can be added to a point in time: clocks panic past their end.
+/// Bounds a time so that it can be added to a point in time: clocks panic on overflow.
 pub(crate) fn bounded(time: Duration) -> Duration {
     time.min(FOREVER)
 }
@@ -112,7 +126,7 @@ macro_rules! setters {
 }
 
 setters! {
-    connections: usize, head_bytes: usize, head_fields: usize, head: Duration, idle: Duration,
-    streams: u32, ping: Duration, ping_timeout: Duration, unread: Duration, buffer: usize,
-    flush: Duration
+    connections: usize, head_bytes: usize, head_fields: usize, head_timeout: Duration, idle_timeout: Duration,
+    streams: u32, ping_interval: Duration, ping_timeout: Duration, write_timeout: Duration, stream_buffer: usize,
+    flush_timeout: Duration
 }

@@ -9,16 +9,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Where connections come from: tokio's `TcpListener` and `UnixListener`, or one's own.
+/// A source of connections: tokio's `TcpListener` and `UnixListener`, or an implementation of the
+/// application.
 ///
-/// Errors of [`accept`](Self::accept) don't end a server: those of a single connection are passed
-/// over, and after any other (no file descriptor is left, say) it waits for some 10 ms to 1 s and
-/// tries again.
+/// Errors of [`accept`](Self::accept) don't end a server. The server ignores those of a single
+/// connection. After any other error (no file descriptor is left, for example) it waits for 10 ms to
+/// 1 s and tries again.
 ///
-/// What takes a client's cooperation, such as a TLS handshake, belongs into the
-/// [`Handshake`](Self::Handshake): that runs on the connection's own task, within
-/// [`ServerLimits::head`](crate::ServerLimits::head), and keeps nobody else waiting. Tell clients of TLS about
-/// HTTP/2 with ALPN (`h2` and `http/1.1`); here the first bytes decide.
+/// Work that needs the client, such as a TLS handshake, belongs into the
+/// [`Handshake`](Self::Handshake): that runs on the task of the connection, within
+/// [`ServerLimits::head_timeout`](crate::ServerLimits::head_timeout), and does not delay other clients.
+/// Offer HTTP/2 to clients of TLS with ALPN (`h2` and `http/1.1`); the server decides by the first
+/// bytes.
 ///
 /// ```
 /// use std::{io, net::SocketAddr};
@@ -53,22 +55,24 @@ use tokio::{
 /// }
 /// ```
 pub trait Listener: Send + 'static {
-    /// A connection.
+    /// The connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    /// Awaits the connection.
+    /// The future of the connection.
     type Handshake: Future<Output = io::Result<Self::Io>> + Send + 'static;
-    /// Who is at the other end. Requests carry it as [`Peer`](crate::Peer).
+    /// The address of the client, which requests carry as [`Peer`](crate::Peer).
     type Peer: Clone + Send + Sync + 'static;
 
-    /// Awaits the next client. Must be cancel safe: a future that is dropped has lost no client.
+    /// Waits for the next client.
+    ///
+    /// Must be cancel safe: dropping the future must not lose a client.
     ///
     /// # Errors
     ///
-    /// Those of the operating system; the server goes on.
+    /// Returns the errors of the operating system; the server continues.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Handshake, Self::Peer)>> + Send;
 }
 
-/// Sets `TCP_NODELAY`, so that no event waits for the acknowledgement of the one before.
+/// Sets `TCP_NODELAY`, so that no event waits for the acknowledgement of the event before it.
 impl Listener for TcpListener {
     type Io = TcpStream;
     type Handshake = Ready<io::Result<TcpStream>>;
@@ -76,13 +80,13 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(Self::Handshake, SocketAddr)> {
         let (stream, peer) = TcpListener::accept(self).await?;
-        // Fails where the client has gone already, which will be noticed soon enough.
+        // Fails if the client has disconnected, which the first read reports.
         let _ = stream.set_nodelay(true);
         Ok((ready(Ok(stream)), peer))
     }
 }
 
-/// The socket's file stays behind when the server ends: who made it removes it.
+/// The file of the socket remains when the server ends; the application removes it.
 #[cfg(unix)]
 impl Listener for tokio::net::UnixListener {
     type Io = tokio::net::UnixStream;

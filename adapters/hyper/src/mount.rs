@@ -15,11 +15,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 use unbroken::{BoxError, durable::MountPath};
 
-/// A service below `path`: it sees the rest of the path, and is told by a [`MountPath`] where
-/// clients find it. What is not below `path` is answered with 404, or by [another](Mount::or)
-/// service.
+/// Mounts a service below `path`.
 ///
-/// Plain hyper has no router, and this isn't one either: it is for a chat beside a page.
+/// The service sees the rest of the path, and learns its mount path by a [`MountPath`] in the
+/// extensions. Other requests are answered with 404, or by [another](Mount::or) service.
+///
+/// This is not a router: it serves a chat beside a page.
 ///
 /// ```
 /// use unbroken_hyper::mount;
@@ -47,9 +48,12 @@ use unbroken::{BoxError, durable::MountPath};
 ///
 /// # Panics
 ///
-/// If `path` doesn't begin with a slash.
+/// Panics if `path` doesn't begin with a slash.
 pub fn mount<S>(path: &str, service: S) -> Mount<S, NotFound> {
-    assert!(path.starts_with('/'), "a mount begins with a slash: {path}");
+    assert!(
+        path.starts_with('/'),
+        "the path of a mount must begin with a slash: {path}"
+    );
     Mount {
         path: MountPath::new(path),
         service,
@@ -57,7 +61,7 @@ pub fn mount<S>(path: &str, service: S) -> Mount<S, NotFound> {
     }
 }
 
-/// A service below a path, and another one for the rest; [`mount`] makes it.
+/// A service below a path, and another one for all other paths; created by [`mount`].
 #[derive(Debug, Clone)]
 pub struct Mount<S, F> {
     path: MountPath,
@@ -65,12 +69,14 @@ pub struct Mount<S, F> {
     other: F,
 }
 
-/// Answers everything with 404 and nothing.
+/// A service that answers every request with 404 and an empty body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NotFound;
 
 impl<S, F> Mount<S, F> {
-    /// What answers requests that aren't below the path, instead of 404; another mount, for example.
+    /// Sets the service that answers requests which aren't below the path, instead of 404.
+    ///
+    /// It may be another mount.
     pub fn or<G>(self, other: G) -> Mount<S, G> {
         Mount {
             path: self.path,
@@ -114,7 +120,7 @@ where
     }
 }
 
-/// The URI as the service below the mount sees it, if it is below.
+/// Returns the URI that the mounted service sees, or `None` if the request is not below the mount.
 fn below(mount: &str, uri: &Uri) -> Option<Uri> {
     let rest = uri.path().strip_prefix(mount)?;
     let path = match rest {
@@ -148,7 +154,7 @@ impl<B> Service<Request<B>> for NotFound {
 }
 
 pin_project! {
-    /// Awaits the head of a response of one service or the other.
+    /// A future of the response of either service.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct MountFuture<S, F> {
@@ -158,7 +164,7 @@ pin_project! {
 }
 
 pin_project! {
-    #[project = WhichProjection]
+    #[project = MountFutureProjection]
     #[derive(Debug)]
     enum MountFutureState<S, F> {
         Service { #[pin] response: S },
@@ -177,10 +183,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.project().response.project() {
-            WhichProjection::Service { response } => ready!(response.poll(cx))
+            MountFutureProjection::Service { response } => ready!(response.poll(cx))
                 .map(|response| response.map(Either::Left))
                 .map_err(Into::into),
-            WhichProjection::Other { response } => ready!(response.poll(cx))
+            MountFutureProjection::Other { response } => ready!(response.poll(cx))
                 .map(|response| response.map(Either::Right))
                 .map_err(Into::into),
         })
@@ -192,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_sees_what_is_below_its_path() {
+    fn a_service_sees_the_path_below_its_mount() {
         for (mount, uri, seen) in [
             ("/api/chat", "/api/chat", Some("/")),
             ("/api/chat", "/api/chat?after=1", Some("/?after=1")),

@@ -3,10 +3,10 @@ use std::task::{Context, Poll};
 use http::Request;
 use tower_service::Service;
 
-/// Who is at the other end of the connection, in the extensions of each request that
-/// [`serve`](crate::serve) takes in: a `Peer<SocketAddr>` over TCP.
+/// The address of the client, in the extensions of each request of [`serve`](crate::serve): a
+/// `Peer<SocketAddr>` over TCP.
 ///
-/// Behind a proxy that is the proxy.
+/// Behind a proxy it is the address of the proxy.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use tower_service::Service;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Peer<A>(pub A);
 
-/// A service whose requests know their peer.
+/// A service that adds the peer to the extensions of its requests.
 #[derive(Debug, Clone)]
 pub(crate) struct WithPeer<S, A> {
     pub(crate) service: S,

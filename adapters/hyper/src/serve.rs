@@ -14,13 +14,13 @@ use unbroken::{BoxError, session::Sessions};
 
 use crate::{Listener, ServerLimits, server};
 
-/// Serves clients over HTTP/1.1 and HTTP/2, whichever they speak, until it is asked to stop.
+/// Serves clients over HTTP/1.1 and HTTP/2 until the shutdown signal.
 ///
-/// Await what this gives. Any tower service will do whose body is an `http_body::Body`: a durable
-/// service as it is (at the root), or [mounted](crate::mount) beside others. A service that panics
-/// or fails costs its connection, over HTTP/2 its stream, and nothing else.
+/// The returned [`Serve`] runs once it is awaited. It serves any tower service whose body is an
+/// `http_body::Body`: a durable service at the root, or [mounted](crate::mount) beside others. A
+/// service that panics or fails ends its connection, over HTTP/2 its stream, and nothing else.
 ///
-/// Clients of HTTP/2 without TLS must know beforehand that it is spoken here ("prior knowledge").
+/// Clients of HTTP/2 without TLS must begin with it ("prior knowledge").
 ///
 /// ```
 /// use std::time::Duration;
@@ -57,7 +57,7 @@ pub fn serve<L, S>(listener: L, service: S) -> Serve<L, S> {
     }
 }
 
-/// A server that is about to start; [`serve`] makes it.
+/// A server that starts once it is awaited; created by [`serve`].
 #[must_use = "a server serves once it is awaited"]
 pub struct Serve<L, S> {
     pub(crate) listener: L,
@@ -70,23 +70,23 @@ pub struct Serve<L, S> {
 type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl<L, S> Serve<L, S> {
-    /// How long a server without a [hand-over](Self::hand_over) waits for its connections once it is
-    /// asked to stop: 30 seconds.
+    /// The time that a server without a [hand-over](Self::hand_over) waits for its connections after
+    /// the shutdown signal: 30 seconds.
     pub const DEADLINE: Duration = Duration::from_secs(30);
 
-    /// Stops once `signal` resolves, in this order:
+    /// Sets the shutdown signal. Once it resolves, the server stops in this order:
     ///
-    /// 1. The listener is dropped: whoever connects is refused.
-    /// 2. Connections without a request end, and the others after what they are answering.
+    /// 1. It drops the listener: new connections are refused.
+    /// 2. Connections without a request end; the others end after their responses.
     /// 3. The sessions are [handed over](Self::hand_over), or connections have
     ///    [30 seconds](Self::DEADLINE).
-    /// 4. What is left of the answers may leave, within [`ServerLimits::flush`].
-    /// 5. What is still there is cut. A client knows that from an end: over HTTP/1.1 the last chunk
-    ///    is missing, over HTTP/2 the connection breaks off in mid-stream.
+    /// 4. Connections send the rest of their responses, within [`ServerLimits::flush_timeout`].
+    /// 5. The remaining connections are cut. A client can tell a cut from an end: over HTTP/1.1 the
+    ///    last chunk is missing, over HTTP/2 the connection breaks off in mid-stream.
     ///
-    /// The server is over as soon as there is no connection left and the sessions have ended or been
-    /// handed over, hence at the latest by deadline and flush, and 2 seconds more where a store
-    /// hangs.
+    /// The server has ended as soon as no connection is left and the sessions have ended or been
+    /// handed over: at the latest after the deadline and the flush timeout, and 2 seconds more if a
+    /// store hangs.
     pub fn with_graceful_shutdown<F>(mut self, signal: F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -95,19 +95,20 @@ impl<L, S> Serve<L, S> {
         self
     }
 
-    /// At its end the server [shuts these sessions down](Sessions::shutdown): running ones may
-    /// finish until `deadline` after the signal, then their leases are given back and their bodies
-    /// fail by the rules, so that clients resume elsewhere.
+    /// Adds a registry of sessions that the server [shuts down](Sessions::shutdown) at its end.
     ///
-    /// Without it an answer that outlasts the [deadline](Self::DEADLINE) is cut with its connection,
-    /// and its session runs on for as long as the process does. An application with several
-    /// `Sessions` hands over each of them; the longest deadline counts for the connections.
+    /// Running sessions may finish until `deadline` after the signal. Then their leases are given
+    /// back and their bodies fail, so that clients resume on another server.
+    ///
+    /// Without this, a response that outlasts the [deadline](Self::DEADLINE) is cut with its
+    /// connection, and its session continues until the process ends. An application with several
+    /// `Sessions` calls this for each of them; the longest deadline counts for the connections.
     pub fn hand_over(mut self, sessions: Sessions, deadline: Duration) -> Self {
         self.hand_over.push((sessions, deadline));
         self
     }
 
-    /// What clients may take. Default [`ServerLimits::default`].
+    /// Sets the limits of clients. Default [`ServerLimits::default`].
     pub fn limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
@@ -134,10 +135,9 @@ where
     }
 }
 
-/// Awaits the end of a server.
+/// A future of the end of a server.
 ///
-/// Dropped, the server ends as it is: the listener is closed and every connection is cut. Sessions
-/// go on.
+/// Dropping it closes the listener and cuts every connection. Sessions continue.
 #[must_use = "a server serves only while it is polled"]
 pub struct Serving {
     server: Pin<Box<dyn Future<Output = ()> + Send>>,

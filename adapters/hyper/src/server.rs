@@ -16,7 +16,7 @@ use crate::{
     peer::WithPeer, serve_connection,
 };
 
-/// Serves until the signal, then ends in the order that [`Serve::with_graceful_shutdown`] promises.
+/// Serves until the signal, then stops in the order that [`Serve::with_graceful_shutdown`] documents.
 pub(crate) async fn run<L, S, B>(server: Serve<L, S>)
 where
     L: Listener,
@@ -45,7 +45,7 @@ where
             biased;
             () = &mut signal => break,
             Some(ended) = connections.join_next() => {
-                note(ended);
+                log_end(ended);
                 continue;
             }
             accepted = acceptor.next() => accepted,
@@ -63,25 +63,28 @@ where
         ));
     }
     drop((acceptor, service, stopped));
-    let asked = Instant::now();
+    let stopped_at = Instant::now();
     stop.send_replace(());
 
     let deadline = hand_over.iter().map(|(_, deadline)| *deadline).max();
     let deadline = deadline.unwrap_or(Serve::<L, S>::DEADLINE);
-    // Without a reader a session goes on, so this isn't over when the connections are.
+    // A session continues without a reader, so this may outlast the connections.
     let mut handing_over: JoinSet<()> = hand_over
         .into_iter()
         .map(|(sessions, deadline)| async move { sessions.shutdown(deadline).await })
         .collect();
     while handing_over.join_next().await.is_some() {}
-    let last = after(Instant::now().max(after(asked, deadline)), limits.flush);
-    let drained = async {
+    let last = after(
+        Instant::now().max(after(stopped_at, deadline)),
+        limits.flush_timeout,
+    );
+    let drain = async {
         while let Some(ended) = connections.join_next().await {
-            note(ended);
+            log_end(ended);
         }
     };
-    if timeout_at(last, drained).await.is_err() {
-        tracing::info!(left = connections.len(), "cutting connections");
+    if timeout_at(last, drain).await.is_err() {
+        tracing::info!(remaining = connections.len(), "cutting connections");
     }
     connections.shutdown().await;
 }
@@ -105,7 +108,7 @@ where
     let io = tokio::select! {
         biased;
         _ = stop.changed() => return Ok(()),
-        shaken = timeout(limits.head, handshake) => shaken
+        done = timeout(limits.head_timeout, handshake) => done
             .map_err(|_| ConnectionError::NoRequest)?
             .map_err(|error| ConnectionError::Http(error.into()))?,
     };
@@ -118,7 +121,7 @@ where
     connection.await
 }
 
-fn note(ended: Result<Result<(), ConnectionError>, JoinError>) {
+fn log_end(ended: Result<Result<(), ConnectionError>, JoinError>) {
     match ended {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {

@@ -10,27 +10,27 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A connection that fails once nothing of what is being written to it was taken for so long.
+/// A connection that fails once a write has made no progress for the timeout.
 ///
-/// Writing and flushing wait apart: a socket is flushed at any time, which is no sign of a reader,
-/// while a stream that buffers (TLS) takes writes at any time.
+/// Writing and flushing have separate timers: a socket can always be flushed, whether the client reads
+/// or not, while a stream that buffers (TLS) can always be written to.
 #[derive(Debug)]
 pub(crate) struct WriteTimeout<I> {
     io: I,
-    patience: Duration,
+    timeout: Duration,
     writing: WriteTimer,
     flushing: WriteTimer,
 }
 
-/// Runs while something waits.
+/// A timer that runs while a write or a flush is pending.
 #[derive(Debug, Default)]
 struct WriteTimer(Option<Pin<Box<Sleep>>>);
 
 impl<I> WriteTimeout<I> {
-    pub(crate) fn new(io: I, patience: Duration) -> Self {
+    pub(crate) fn new(io: I, timeout: Duration) -> Self {
         Self {
             io,
-            patience,
+            timeout,
             writing: WriteTimer::default(),
             flushing: WriteTimer::default(),
         }
@@ -38,22 +38,22 @@ impl<I> WriteTimeout<I> {
 }
 
 impl WriteTimer {
-    /// What the connection said, or that it has said nothing for too long.
-    fn judge<T>(
+    /// Returns the result of the connection, or an error once it was pending for too long.
+    fn check<T>(
         &mut self,
         cx: &mut Context<'_>,
-        patience: Duration,
-        said: Poll<io::Result<T>>,
+        timeout: Duration,
+        result: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if said.is_ready() {
+        if result.is_ready() {
             self.0 = None;
-            return said;
+            return result;
         }
-        let timer = self.0.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timer = self.0.get_or_insert_with(|| Box::pin(sleep(timeout)));
         std::task::ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            "the client took nothing of what was written to it",
+            "the client read nothing of what was written to it",
         )))
     }
 }
@@ -76,7 +76,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.writing.judge(cx, this.patience, written)
+        this.writing.check(cx, this.timeout, written)
     }
 
     fn poll_write_vectored(
@@ -86,7 +86,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.writing.judge(cx, this.patience, written)
+        this.writing.check(cx, this.timeout, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -96,13 +96,13 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
-        this.flushing.judge(cx, this.patience, flushed)
+        this.flushing.check(cx, this.timeout, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let shut = Pin::new(&mut this.io).poll_shutdown(cx);
-        this.flushing.judge(cx, this.patience, shut)
+        this.flushing.check(cx, this.timeout, shut)
     }
 }
 
@@ -115,33 +115,33 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_that_nobody_takes_fails_in_time() {
+    async fn a_write_that_is_never_read_fails_after_the_timeout() {
         let (server, _client) = duplex(8);
-        let mut server = WriteTimeout::new(server, PATIENCE);
+        let mut server = WriteTimeout::new(server, TIMEOUT);
         let began = Instant::now();
         let error = server.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        assert_eq!(began.elapsed().as_secs(), TIMEOUT.as_secs());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_and_a_long_silence_are_no_failures() {
+    async fn a_slow_reader_and_a_long_pause_are_no_failures() {
         let (server, mut client) = duplex(8);
-        let mut server = WriteTimeout::new(server, PATIENCE);
+        let mut server = WriteTimeout::new(server, TIMEOUT);
         let reader = tokio::spawn(async move {
             let mut read = Vec::new();
             let mut byte = [0];
             while client.read(&mut byte).await.unwrap() > 0 {
                 read.push(byte[0]);
-                tokio::time::sleep(PATIENCE * 9 / 10).await;
+                tokio::time::sleep(TIMEOUT * 9 / 10).await;
             }
             read
         });
         server.write_all(b"more than fits").await.unwrap();
-        tokio::time::sleep(10 * PATIENCE).await;
+        tokio::time::sleep(10 * TIMEOUT).await;
         server.write_all(b" at once").await.unwrap();
         server.shutdown().await.unwrap();
         drop(server);

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-/// How long to wait before the next attempt to connect: doubles from 20 ms to 1 s, and a random part
-/// of it is left out, so that many servers don't come back at once.
+/// The wait before the next attempt to connect.
+///
+/// It doubles from 20 ms to 1 s, less a random part, so that many servers don't reconnect at once.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -19,11 +20,11 @@ impl Backoff {
         self.next = FIRST;
     }
 
-    /// Between a half and the whole of the present step.
+    /// Returns a wait between half of the present step and all of it.
     pub(crate) fn next(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(LAST);
-        // Without randomness the whole step will do.
+        // Without randomness the whole step is used.
         let random = getrandom::u32().unwrap_or(u32::MAX);
         let half = step / 2;
         half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))

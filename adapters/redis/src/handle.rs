@@ -12,9 +12,9 @@ use crate::{
     wake::{Channels, SubscribeConfig, SubscriptionTask},
 };
 
-/// Keeps sessions in Redis. A clone is a handle to the same connections.
+/// A store that keeps sessions in Redis. Clones share the connections.
 ///
-/// The [crate's documentation](crate) says what a deployment has to see to.
+/// The [documentation of the crate](crate) lists the requirements of a deployment.
 #[derive(Clone)]
 pub struct Redis {
     pub(crate) inner: Arc<RedisInner>,
@@ -24,46 +24,47 @@ pub(crate) struct RedisInner {
     pub(crate) link: CommandConnection,
     pub(crate) keys: KeyNames,
     pub(crate) scripts: LuaScripts,
-    pub(crate) bells: Arc<Channels>,
+    pub(crate) channels: Arc<Channels>,
     pub(crate) options: RedisOptions,
     pub(crate) durability: Durability,
-    // For whoever looks at a trace; without credentials.
+    // For traces; without credentials.
     server: String,
     _listener: SubscriptionTask,
 }
 
 impl Redis {
-    /// Connects to the server at this URL: `redis://user:password@host:port/db`, or `rediss://` for
-    /// TLS, with the feature `tls`.
+    /// Connects to the server at a URL: `redis://user:password@host:port/db`, or `rediss://` for TLS,
+    /// with the feature `tls`.
     ///
     /// # Errors
     ///
-    /// [`RedisOpenError`]: the server does not answer, or is not one to keep logs on.
+    /// Returns a [`RedisOpenError`] if the server does not answer, or is not safe for logs.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn open(url: &str, options: RedisOptions) -> Result<Self, RedisOpenError> {
         let client = Client::open(connection(url)?).map_err(RedisOpenError::Url)?;
         Self::with_client(client, options).await
     }
 
-    /// Connects as the application's own client says, certificates and all. Makes two connections of
-    /// its own with it: one for commands, one (RESP3) for wake-ups.
+    /// Connects with a client of the application, which may have certificates of its own.
+    ///
+    /// The store makes two connections with it: one for commands, one (RESP3) for wake-ups.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// Returns the errors of [`open`](Self::open).
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn with_client(
         client: Client,
         options: RedisOptions,
     ) -> Result<Self, RedisOpenError> {
         #[cfg(feature = "tls")]
-        choose_crypto();
+        install_crypto_provider();
         let listener = resp3(&client)?;
         let server = client.get_connection_info().addr().to_string();
         let (connect, response) = (options.connect_timeout, options.response_timeout);
@@ -72,16 +73,18 @@ impl Redis {
         Self::with_link(link, vec![listener], server, options).await
     }
 
-    /// Connects to a cluster; one of its servers is enough, more are for when that one is down. All
-    /// have the credentials of the first.
+    /// Connects to a cluster by the URLs of some of its servers.
+    ///
+    /// One URL is enough; more are tried if that server is down. The credentials of the first are used
+    /// for all.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// Returns the errors of [`open`](Self::open).
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics outside of a tokio runtime.
     #[cfg(feature = "cluster")]
     #[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
     pub async fn open_cluster<U: AsRef<str>>(
@@ -89,7 +92,7 @@ impl Redis {
         options: RedisOptions,
     ) -> Result<Self, RedisOpenError> {
         #[cfg(feature = "tls")]
-        choose_crypto();
+        install_crypto_provider();
         let nodes = urls.into_iter().map(|url| connection(url.as_ref()));
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let clients = nodes.iter().cloned().map(Client::open);
@@ -104,18 +107,18 @@ impl Redis {
         Self::with_cluster(connection, clients.map_err(RedisOpenError::Url)?, options).await
     }
 
-    /// Uses the application's own connection to a cluster. The subscriptions go to one of these
-    /// servers of it, the next one when that is down.
+    /// Uses a connection of the application to a cluster.
     ///
-    /// The connection's own timeouts hold, not those of the options; it must not read from replicas.
+    /// The store subscribes at one of `servers`, and at the next if that is down. The timeouts of the
+    /// connection apply, not those of the options. The connection must not read from replicas.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// Returns the errors of [`open`](Self::open).
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime.
+    /// Panics outside of a tokio runtime.
     #[cfg(feature = "cluster")]
     #[cfg_attr(docsrs, doc(cfg(feature = "cluster")))]
     pub async fn with_cluster(
@@ -142,8 +145,8 @@ impl Redis {
             return Err(RedisOpenError::NoServer);
         }
         let durability = ServerSettings::check(&link, &options).await?;
-        let bells = Arc::new(Channels::new(options.linger));
-        let tap = SubscribeConfig {
+        let channels = Arc::new(Channels::new(options.linger));
+        let config = SubscribeConfig {
             clients: listeners,
             connect: options.connect_timeout,
             response: options.response_timeout,
@@ -152,8 +155,8 @@ impl Redis {
             link,
             keys: KeyNames::new(&options.prefix),
             scripts: LuaScripts::new(),
-            _listener: SubscriptionTask::new(tap, bells.clone()),
-            bells,
+            _listener: SubscriptionTask::new(config, channels.clone()),
+            channels,
             options,
             durability,
             server,
@@ -168,15 +171,15 @@ fn connection(url: &str) -> Result<ConnectionInfo, RedisOpenError> {
     url.into_connection_info().map_err(RedisOpenError::Url)
 }
 
-/// rustls wants one crypto library to be chosen for the process; what the application chose stays.
+/// Installs a crypto provider of rustls for the process, unless the application has installed one.
 #[cfg(feature = "tls")]
-fn choose_crypto() {
+fn install_crypto_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     }
 }
 
-/// The same client, speaking RESP3: only there may messages and answers share a connection.
+/// Returns a copy of the client that speaks RESP3, where messages and replies may share a connection.
 fn resp3(client: &Client) -> Result<Client, RedisOpenError> {
     let info = client.get_connection_info().clone();
     let redis = info.redis_settings().clone();

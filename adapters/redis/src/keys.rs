@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use unbroken::log::{ChatId, Owner, SessionId};
 
-/// What everything is called in Redis.
+/// The names of all keys and channels in Redis.
 ///
 /// All keys of a session carry its id as their hash tag, so that they lie in one slot of a cluster.
 #[derive(Debug, Clone)]
@@ -13,15 +13,15 @@ pub(crate) struct KeyNames {
 /// An index: a sorted set of session ids.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum IndexName<'a> {
-    /// All sessions, by when they were created.
+    /// All sessions, by time of creation.
     All,
-    /// An owner's, by when they were created.
+    /// The sessions of an owner, by time of creation.
     Owner(&'a Owner),
-    /// A conversation's, by when they were created.
+    /// The sessions of a chat, by time of creation.
     Chat(&'a ChatId),
-    /// Those that are not sealed, by when their lease is over.
+    /// The sessions that are not sealed, by the end of their lease.
     Open,
-    /// Those that are sealed, by when their retention is over.
+    /// The sealed sessions, by the end of their retention.
     Due,
 }
 
@@ -32,44 +32,44 @@ impl KeyNames {
         }
     }
 
-    /// Where the session stands: a hash.
+    /// Returns the key of the session's state: a hash.
     pub(crate) fn session(&self, id: &SessionId) -> String {
-        self.of(id, "session")
+        self.key(id, "session")
     }
 
-    /// What the session is; what is left of it once it is gone.
+    /// Returns the key of the session's metadata, which outlives it as its tombstone.
     pub(crate) fn info(&self, id: &SessionId) -> String {
-        self.of(id, "info")
+        self.key(id, "info")
     }
 
-    /// What can start it again, until it is sealed.
+    /// Returns the key of the request, which is kept until the seal.
     pub(crate) fn request(&self, id: &SessionId) -> String {
-        self.of(id, "request")
+        self.key(id, "request")
     }
 
-    /// Its records: a stream.
+    /// Returns the key of the records: a stream.
     pub(crate) fn log(&self, id: &SessionId) -> String {
-        self.of(id, "log")
+        self.key(id, "log")
     }
 
-    /// Who holds it until when: a sorted set.
+    /// Returns the key of the holders, by the end of their holds: a sorted set.
     pub(crate) fn holds(&self, id: &SessionId) -> String {
-        self.of(id, "holds")
+        self.key(id, "holds")
     }
 
-    /// What was answered, until it is sealed: a hash.
+    /// Returns the key of the answers, which are kept until the seal: a hash.
     pub(crate) fn answers(&self, id: &SessionId) -> String {
-        self.of(id, "answers")
+        self.key(id, "answers")
     }
 
-    /// The channel that tells of every change.
+    /// Returns the channel of every change.
     pub(crate) fn records(&self, id: &SessionId) -> String {
-        self.of(id, "records")
+        self.key(id, "records")
     }
 
-    /// The channel that tells of the changes that an owner waits for.
+    /// Returns the channel of the changes that an owner waits for.
     pub(crate) fn turns(&self, id: &SessionId) -> String {
-        self.of(id, "turns")
+        self.key(id, "turns")
     }
 
     pub(crate) fn index(&self, index: IndexName<'_>) -> String {
@@ -83,8 +83,8 @@ impl KeyNames {
         }
     }
 
-    fn of(&self, id: &SessionId, what: &str) -> String {
-        format!("{}{{{id}}}:{what}", self.prefix)
+    fn key(&self, id: &SessionId, kind: &str) -> String {
+        format!("{}{{{id}}}:{kind}", self.prefix)
     }
 }
 

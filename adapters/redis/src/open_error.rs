@@ -1,15 +1,15 @@
 use redis::RedisError;
 
-/// Why a store was not opened.
+/// An error of opening a [`Redis`](crate::Redis) store.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisOpenError {
-    /// The URL can't be used.
+    /// The URL is malformed, or needs a feature that is off.
     #[error(
-        "this is no URL of a Redis server (redis://user:password@host:port/db; rediss:// for TLS, with the feature `tls`)"
+        "the URL is not one of a Redis server; write redis://user:password@host:port/db, or rediss:// for TLS with the feature `tls`"
     )]
     Url(#[source] RedisError),
-    /// The server did not answer, or does not let us in.
+    /// The server did not answer, or refused the credentials.
     #[error("the Redis server did not answer; check its address, its credentials and that it runs")]
     Unreachable(#[source] RedisError),
     /// The server may drop logs when its memory is full.
@@ -17,15 +17,15 @@ pub enum RedisOpenError {
         "Redis may drop logs when its memory is full (maxmemory-policy is {policy}); set maxmemory-policy to noeviction, or use a server of its own"
     )]
     Evicts {
-        /// Its `maxmemory-policy`.
+        /// The `maxmemory-policy` of the server.
         policy: String,
     },
-    /// The server doesn't say whether it may drop logs.
+    /// The server hides its eviction policy.
     #[error(
-        "Redis does not let us see its maxmemory-policy; make sure that it is noeviction, then open with Options::trust_eviction"
+        "Redis hides its maxmemory-policy; make sure that it is noeviction, then open with RedisOptions::allow_eviction"
     )]
     EvictionUnknown,
-    /// The user may not publish, so that nobody would be woken.
+    /// The user has no permission to publish, so that no reader would be woken.
     #[error(
         "Redis does not let this user publish under the prefix; the documentation of unbroken-redis lists the permissions that are needed"
     )]
@@ -33,7 +33,7 @@ pub enum RedisOpenError {
     /// The server is too old.
     #[error("Redis {version} is too old; 6.2 is the oldest that works")]
     TooOld {
-        /// Its version.
+        /// The version of the server.
         version: String,
     },
     /// The server is a node of a cluster.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use unbroken::store::Durability;
 
-/// How a [`Redis`](crate::Redis) store works.
+/// The options of a [`Redis`](crate::Redis) store.
 ///
 /// ```
 /// use unbroken_redis::RedisOptions;
@@ -13,29 +13,37 @@ use unbroken::store::Durability;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisOptions {
-    /// What all keys and channels begin with. Default `unbroken:`. Applications that share a server
-    /// each take their own.
+    /// The prefix of all keys and channels. Default `unbroken:`.
+    ///
+    /// Applications that share a server need a prefix each.
     pub prefix: String,
-    /// How long connecting may take. Default 2 seconds.
+    /// The time within which a connection must be made. Default 2 seconds.
     pub connect_timeout: Duration,
-    /// How long a command may take. Default 3 seconds. One that takes longer is answered with
-    /// `Unavailable`, and its connection is replaced.
+    /// The time within which a command must be answered. Default 3 seconds.
+    ///
+    /// A command that takes longer fails with `Unavailable`, and its connection is replaced.
     pub response_timeout: Duration,
-    /// The most bytes that one append may have. Default 4 MiB. A script stops all else on its
-    /// server while its arguments are copied; Redis itself ends at `proto-max-bulk-len`, 512 MiB.
+    /// The most bytes of one append. Default 4 MiB.
+    ///
+    /// The server does nothing else while it copies the arguments of a script. The limit of Redis
+    /// itself is `proto-max-bulk-len`, 512 MiB.
     pub max_append: usize,
-    /// For how long a session stays subscribed to after the last waiter has left. Default 5 seconds.
+    /// The time for which a session stays subscribed to after its last waiter has left. Default 5
+    /// seconds.
     pub linger: Duration,
-    /// What an acknowledged record survives, where that is known better than from the server's
-    /// settings: say [`Durability::Host`] for a managed server that logs every write but hides its
-    /// configuration. Default: what the settings say.
+    /// The durability of acknowledged records. Default `None`: derived from the settings of the
+    /// server.
+    ///
+    /// Set [`Durability::Host`] for a managed server that logs every write but hides its
+    /// configuration.
     pub durability: Option<Durability>,
-    /// Opens a server that may evict logs, or that hides whether it may. Default no.
-    pub trust_eviction: bool,
+    /// True if a server is accepted that may evict logs, or that hides its eviction policy. Default
+    /// false.
+    pub allow_eviction: bool,
 }
 
 impl RedisOptions {
-    /// The defaults.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
     }
@@ -76,9 +84,9 @@ impl RedisOptions {
         self
     }
 
-    /// Sets [`trust_eviction`](field@Self::trust_eviction).
-    pub fn trust_eviction(mut self) -> Self {
-        self.trust_eviction = true;
+    /// Sets [`allow_eviction`](field@Self::allow_eviction).
+    pub fn allow_eviction(mut self, allow: bool) -> Self {
+        self.allow_eviction = allow;
         self
     }
 }
@@ -92,7 +100,7 @@ impl Default for RedisOptions {
             max_append: 4 << 20,
             linger: Duration::from_secs(5),
             durability: None,
-            trust_eviction: false,
+            allow_eviction: false,
         }
     }
 }

@@ -1,22 +1,22 @@
 use redis::Value;
 use unbroken::store::StoreError;
 
-/// What a script answered, taken apart value by value.
+/// The reply of a script, read value by value.
 #[derive(Debug)]
 pub(crate) struct ScriptReply {
     values: std::vec::IntoIter<Value>,
 }
 
-/// The server answered something that none of our scripts says.
+/// An error of a reply that no script of this version makes.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error(
-    "Redis holds or answered something that this version can't read; was the key written by something else?"
+    "Redis holds or returned a value that this version can't read; check that no other program writes under the prefix"
 )]
 pub(crate) struct DecodeError;
 
 impl From<DecodeError> for StoreError {
-    fn from(unreadable: DecodeError) -> Self {
-        Self::unavailable(true, unreadable)
+    fn from(error: DecodeError) -> Self {
+        Self::unavailable(true, error)
     }
 }
 
@@ -53,12 +53,12 @@ impl ScriptReply {
         String::from_utf8(self.bytes()?).map_err(|_| DecodeError)
     }
 
-    /// A number, in whatever form.
+    /// Reads a number, whether it comes as a number or as text.
     pub(crate) fn number<T: std::str::FromStr>(&mut self) -> Result<T, DecodeError> {
         self.text()?.parse().map_err(|_| DecodeError)
     }
 
-    /// An array in the array.
+    /// Reads a nested array.
     pub(crate) fn inner(&mut self) -> Result<Self, DecodeError> {
         match self.next()? {
             Value::Array(values) => Ok(Self::new(values)),

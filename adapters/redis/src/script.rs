@@ -5,7 +5,7 @@ use crate::{
     reply::ScriptReply,
 };
 
-/// A Lua script: called by its digest, sent whole where the server doesn't know it.
+/// A Lua script, called by its digest, and sent whole where the server doesn't have it.
 pub(crate) struct LuaScript {
     source: &'static str,
     digest: String,
@@ -45,7 +45,7 @@ impl LuaCall<'_> {
             Err(CommandError::Refused(error))
                 if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
             {
-                // A restart or SCRIPT FLUSH has lost it; this brings it back as well.
+                // A restart or SCRIPT FLUSH has lost the script; EVAL also stores it again.
                 link.send(&self.command("EVAL", self.script.source)).await
             }
             other => other,
@@ -71,7 +71,7 @@ impl LuaCall<'_> {
 
 macro_rules! scripts {
     ($($name:ident: $source:expr;)*) => {
-        /// Every script.
+        /// All scripts.
         pub(crate) struct LuaScripts {
             $(pub(crate) $name: LuaScript,)*
         }
@@ -86,7 +86,7 @@ macro_rules! scripts {
     };
 }
 
-/// A script of one session.
+/// Reads the source of a script on one session.
 macro_rules! session {
     ($file:literal) => {
         concat!(

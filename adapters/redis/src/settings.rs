@@ -8,7 +8,7 @@ use crate::{
     link::{CommandConnection, CommandError},
 };
 
-/// What a server says of itself, as far as it matters to logs.
+/// The settings of a server that matter to logs.
 #[derive(Debug, Default)]
 pub(crate) struct ServerSettings {
     info: HashMap<String, String>,
@@ -16,15 +16,14 @@ pub(crate) struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Asks every server that takes writes, and judges them all: gives the least of what they
-    /// promise.
+    /// Checks every server that takes writes, and returns the weakest of their durabilities.
     pub(crate) async fn check(
         link: &CommandConnection,
         options: &RedisOptions,
     ) -> Result<Durability, RedisOpenError> {
-        let servers = Self::ask(link).await?;
+        let servers = Self::read(link).await?;
         for server in &servers {
-            server.judge(link, options)?;
+            server.check_server(link, options)?;
         }
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(format!("{}opened", options.prefix)).arg("");
@@ -49,16 +48,16 @@ impl ServerSettings {
             .unwrap_or(least.unwrap_or(Durability::Process)))
     }
 
-    async fn ask(link: &CommandConnection) -> Result<Vec<Self>, RedisOpenError> {
+    async fn read(link: &CommandConnection) -> Result<Vec<Self>, RedisOpenError> {
         let mut answers = Vec::new();
-        // Some managed servers let clients see one section and no more.
+        // Some managed servers allow only this section.
         for section in [None, Some("memory")] {
             match link.send_to_all(redis::cmd("INFO").arg(section)).await {
                 Ok(sections) => {
                     answers = sections;
                     break;
                 }
-                // Not for us to see.
+                // The user lacks the permission.
                 Err(CommandError::Refused(error) | CommandError::Lost(error))
                     if error.code().is_some_and(|code| code != "NOAUTH") => {}
                 Err(
@@ -76,7 +75,7 @@ impl ServerSettings {
         let mut servers: Vec<_> = answers.iter().map(Self::from_info).collect();
         for name in ["appendonly", "appendfsync"] {
             let mut config = redis::cmd("CONFIG");
-            // Forbidden on many managed servers: then nothing is known.
+            // Many managed servers forbid this; the settings are unknown then.
             let answers = link.send_to_all(config.arg("GET").arg(name)).await;
             for (server, answer) in servers.iter_mut().zip(answers.unwrap_or_default()) {
                 let found: HashMap<String, String> =
@@ -98,7 +97,7 @@ impl ServerSettings {
         }
     }
 
-    fn judge(
+    fn check_server(
         &self,
         link: &CommandConnection,
         options: &RedisOptions,
@@ -113,7 +112,7 @@ impl ServerSettings {
         if matches!(link, CommandConnection::Single(_)) && info("cluster_enabled") == Some("1") {
             return Err(RedisOpenError::IsCluster);
         }
-        if options.trust_eviction {
+        if options.allow_eviction {
             return Ok(());
         }
         match (info("maxmemory"), info("maxmemory_policy")) {

@@ -50,7 +50,7 @@ impl Store for Redis {
                 .filter(|(_, answer)| answer.is_ok())
                 .map(|((id, _), _)| id.clone())
                 .collect();
-            self.note_owned(&renewed, lease.length()).await;
+            self.index_lease(&renewed, lease.length()).await;
             answers
         })
     }

@@ -3,13 +3,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use unbroken::{
     log::SessionId,
-    store::{Seen, SessionState, StoreError, Version},
+    store::{Seen, SessionState, StoreError},
 };
 
 use crate::Redis;
 
-/// No wait is longer: whoever waits looks again, should a message have been lost.
-const CAP: Duration = Duration::from_secs(2);
+/// The longest wait. A waiter then reads the session again, in case a message was lost.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 impl Redis {
     pub(crate) async fn wait(
@@ -18,9 +18,9 @@ impl Redis {
         seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
-        let deadline = Instant::now() + within.min(CAP);
+        let deadline = Instant::now() + within.min(MAX_WAIT);
         if within.is_zero() {
-            return Ok(self.look_readable(id).await?.state);
+            return Ok(self.look_supported(id).await?.state);
         }
         let keys = &self.inner.keys;
         let channel = if seen.is_owner() {
@@ -28,26 +28,28 @@ impl Redis {
         } else {
             keys.records(id)
         };
-        let mut watch = self.inner.bells.watch(channel);
+        let mut watch = self.inner.channels.watch(channel);
         if !watch.listen() {
-            // What has moved on already needn't wait for the subscription.
-            let state = self.look_readable(id).await?.state;
+            // A change that has happened need not wait for the subscription.
+            let state = self.look_supported(id).await?.state;
             if seen.is_behind(&state.version()) {
                 return Ok(state);
             }
             watch.subscribed(deadline).await;
         }
         loop {
-            // Before the look: what is published in between rings.
-            let live = watch.listen();
-            let look = self.look_readable(id).await?;
-            let moved = seen.is_behind(&look.state.version());
-            if moved || !live || Instant::now() >= deadline {
+            // Before the state is read: a message that comes in between ends the wait.
+            let subscribed = watch.listen();
+            let look = self.look_supported(id).await?;
+            let changed = seen.is_behind(&look.state.version());
+            if changed || !subscribed || Instant::now() >= deadline {
                 return Ok(look.state);
             }
-            let expires = look.left.and_then(|left| Instant::now().checked_add(left));
+            let expires = look
+                .expires_in
+                .and_then(|left| Instant::now().checked_add(left));
             let until = expires.map_or(deadline, |expires| expires.min(deadline));
-            watch.rung(until).await;
+            watch.published(until).await;
         }
     }
 }

@@ -4,11 +4,11 @@ use warp::Filter;
 
 use crate::{Refused, head::head};
 
-/// A filter that extracts the cursor that a client resumes from: `Last-Event-ID`, else `X-Last-LSN`,
-/// else the query's `after`, else its `lastLsn`, else the start.
+/// Creates a filter that extracts the cursor that a client resumes from: `Last-Event-ID`, else
+/// `X-Last-LSN`, else the query's `after`, else its `lastLsn`, else the start.
 ///
-/// Rejects with 400 what isn't a cursor. Whether the log holds its record is found out by whoever
-/// opens a reader there.
+/// Rejects with 400 what isn't a cursor. The filter does not look into the log: a reader that is
+/// opened at the cursor finds out if the log holds its record.
 ///
 /// ```
 /// use unbroken::{log::{Owner, Position, SessionId}, session::Sessions, store::StoreError};
@@ -32,7 +32,7 @@ use crate::{Refused, head::head};
 ///     Ok(format!("{} events", state.tail.get().saturating_sub(after.lsn.get())))
 /// }
 ///
-/// // `user()` is a filter of the application's.
+/// // `user()` is a filter of the application.
 /// let sessions = Sessions::in_memory();
 /// let missed = warp::any()
 ///     .map(move || sessions.clone())

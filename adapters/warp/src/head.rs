@@ -3,7 +3,8 @@ use std::convert::Infallible;
 use http::{HeaderMap, Method, Request, Uri, request::Parts, uri::PathAndQuery};
 use warp::{Filter, path::FullPath};
 
-/// The head of the request, as far as warp shows it: method, path, query and headers.
+/// Creates a filter that extracts the parts of a request's head that warp shows: method, path, query
+/// and headers.
 pub(crate) fn head() -> impl Filter<Extract = (Parts,), Error = Infallible> + Copy {
     let query = warp::query::raw()
         .map(Some)
@@ -24,12 +25,12 @@ pub(crate) fn head() -> impl Filter<Extract = (Parts,), Error = Infallible> + Co
         )
 }
 
-/// The URI of a path and a query that were parts of one before.
+/// Builds a URI of a path and a query that were parts of one before.
 pub(crate) fn uri(path: &str, query: Option<&str>) -> Uri {
     let text = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    // What it is made of was parsed once; `/` is what is left of a CONNECT.
+    // Both were parsed before. Of a CONNECT nothing but `/` is left.
     PathAndQuery::try_from(text).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }

@@ -2,19 +2,20 @@ use std::{any::type_name, fmt, future::ready, marker::PhantomData};
 
 use http::request::Parts;
 use unbroken::{
-    access::{Identified, Identify},
-    log::Owner,
+    access::{Identified, Identify, IntoOwner},
     store::BoxFuture,
 };
 
-/// Names the owner of a session by what the filter of [`mount_with`](crate::mount_with) found out,
-/// for [`OnlyTheOwner`](unbroken::access::OnlyTheOwner) and other policies.
+/// Names the owner of a session by the value that the filter of [`mount_with`](crate::mount_with)
+/// extracted, for [`OnlyTheOwner`](unbroken::access::OnlyTheOwner) and other policies.
 ///
-/// The function may give an `Owner` or an `Option<Owner>`. Where nothing of this type was found out,
-/// as behind [`mount`](crate::mount), the request has no name, and may do nothing.
+/// The function returns an `Owner`, a `String`, a `&str`, or an `Option` of one of these; see
+/// [`IntoOwner`]. A request for which it returns `None` has no owner. Neither has a request without a
+/// value of this type, as behind [`mount`](crate::mount); [`OnlyTheOwner`](unbroken::access::OnlyTheOwner)
+/// refuses such a request with 403.
 ///
 /// ```
-/// use unbroken::{access::OnlyTheOwner, log::Owner};
+/// use unbroken::access::OnlyTheOwner;
 /// use unbroken_warp::{identify_with, mount_with};
 /// use warp::{Filter, Rejection, reject::Reject};
 /// # use futures_util::stream;
@@ -45,40 +46,40 @@ use unbroken::{
 ///     })
 /// }
 ///
-/// let access = OnlyTheOwner::new(identify_with(|user: User| Owner::new(user.id.to_string())));
+/// let access = OnlyTheOwner::new(identify_with(|user: User| user.id.to_string()));
 /// let chat = DurableLayer::new(sessions, access).layer(provider);
 /// let app = warp::path!("api" / "chat" / ..).and(mount_with(chat, user()));
 /// # let _ = app;
 /// ```
 ///
-/// Where the request's head is all that it takes, a closure over
-/// [`Parts`] is an [`Identify`] by itself; one that answers unnamed requests implements it.
+/// Where the head of the request is enough, a closure over [`Parts`] is an [`Identify`] by itself. To
+/// answer requests without an owner, implement [`Identify`].
 pub fn identify_with<X, F, O>(owner: F) -> IdentifyByExtension<X, F>
 where
     F: Fn(X) -> O,
-    O: Into<Option<Owner>>,
+    O: IntoOwner,
 {
     IdentifyByExtension {
         owner,
-        found: PhantomData,
+        extension: PhantomData,
     }
 }
 
-/// Names owners by the extension `X`; [`identify_with`] makes it.
+/// Names owners by the extension `X`; created by [`identify_with`].
 pub struct IdentifyByExtension<X, F> {
     owner: F,
-    found: PhantomData<fn(X)>,
+    extension: PhantomData<fn(X)>,
 }
 
 impl<X, F, O> Identify for IdentifyByExtension<X, F>
 where
     X: Clone + Send + Sync + 'static,
     F: Fn(X) -> O + Send + Sync + 'static,
-    O: Into<Option<Owner>>,
+    O: IntoOwner,
 {
     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
-        let found = head.extensions.get::<X>().cloned();
-        let owner = found.and_then(|it| (self.owner)(it).into());
+        let extension = head.extensions.get::<X>().cloned();
+        let owner = extension.and_then(|it| (self.owner)(it).into_owner());
         Box::pin(ready(Ok(owner)))
     }
 }
@@ -87,7 +88,7 @@ impl<X, F: Clone> Clone for IdentifyByExtension<X, F> {
     fn clone(&self) -> Self {
         Self {
             owner: self.owner.clone(),
-            found: PhantomData,
+            extension: PhantomData,
         }
     }
 }

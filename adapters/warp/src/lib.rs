@@ -1,19 +1,18 @@
 //! [`unbroken`] for warp.
 //!
-//! A durable service is a `tower` service, and warp has filters. This crate turns the one into the
-//! other, and adds what warp users expect beyond that:
+//! A durable service is a `tower` service, and warp has filters. This crate converts the one into the
+//! other:
 //!
-//! * [`mount`] serves a service below a path, and [`mount_with`] one that is to know what another
-//!   filter found out;
-//! * [`identify_with`] names a session's owner by what such a filter found out;
-//! * [`session_id`], [`cursor`] and [`resume`] are filters for routes of one's own, with
-//!   [`Refused`]s as `application/problem+json` by way of [`recover`];
-//! * [`SessionReply`] is what such a route answers with.
+//! * [`mount`] serves a service below a path, and [`mount_with`] hands it the value of another filter;
+//! * [`identify_with`] names a session's owner by such a value;
+//! * [`session_id`], [`cursor`] and [`resume`] are filters for the application's own routes, with
+//!   [`Refused`]s that [`recover`] answers as `application/problem+json`;
+//! * [`SessionReply`] is the reply of such a route.
 //!
 //! ```
 //! use futures_util::stream;
 //! use tower_layer::Layer;
-//! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, log::Owner, session::Sessions};
+//! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, session::Sessions};
 //! use warp::Filter;
 //! # #[derive(Clone)] struct User(String);
 //! # fn user() -> impl Filter<Extract = (User,), Error = warp::Rejection> + Copy {
@@ -23,8 +22,8 @@
 //! let provider = provider_fn(|_request| {
 //!     stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))])
 //! });
-//! // `user()` is a filter of the application's, with rejections of its own.
-//! let access = OnlyTheOwner::new(unbroken_warp::identify_with(|user: User| Owner::new(user.0)));
+//! // `user()` is a filter of the application, with rejections of its own.
+//! let access = OnlyTheOwner::new(unbroken_warp::identify_with(|user: User| user.0));
 //! let chat = DurableLayer::new(Sessions::in_memory(), access).layer(provider);
 //! let app = warp::path!("api" / "chat" / ..).and(unbroken_warp::mount_with(chat, user()));
 //! # let _ = async { warp::serve(app).run(([127, 0, 0, 1], 3000)).await };
@@ -34,13 +33,12 @@
 //!
 //! `warp::serve` (warp's feature `server`) speaks HTTP/1.1, and HTTP/2 to clients that begin with it
 //! ("prior knowledge"); it has no TLS. Where it isn't enough, `warp::service` makes a `tower` service
-//! of the whole application for a server of one's own. `warp::serve` logs it as an error when a client
-//! goes away in the middle of a stream; nothing is wrong then. It has no time limits for clients: put
-//! it behind a proxy that has.
+//! of the whole application for another server. `warp::serve` logs an error when a client disconnects
+//! in the middle of a stream; the session is not affected. It has no time limits for clients: put it
+//! behind a proxy that has.
 //!
-//! It leaves its sockets as they come, and by default they hold a token back until the client has
-//! acknowledged the one before. On Linux a socket that listens hands `TCP_NODELAY` on to those that
-//! it accepts:
+//! It does not set `TCP_NODELAY` on its sockets, so a token may wait until the client has acknowledged
+//! the token before it. On Linux the sockets that a listener accepts inherit the option:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
@@ -58,8 +56,8 @@
 //! ```
 //!
 //! Its graceful shutdown waits for every body. Await
-//! [`Sessions::shutdown`](unbroken::session::Sessions::shutdown) in the future that is handed to
-//! `graceful`, which ends them.
+//! [`Sessions::shutdown`](unbroken::session::Sessions::shutdown), which ends the bodies, in the future
+//! that is passed to `graceful`.
 
 mod cursor;
 mod head;

@@ -6,14 +6,14 @@ use tower_service::Service;
 use unbroken::{BoxError, durable::MountPath};
 use warp::{Filter, Rejection, path::Tail};
 
-use crate::{RequestBody, head, response_body::streamed};
+use crate::{RequestBody, head, response_body::into_streaming};
 
-/// A filter that serves whatever is left of the path by a service, and tells the service under which
-/// path clients find it.
+/// Creates a filter that serves the rest of the path by a service.
 ///
-/// It answers every request that it gets, whatever its method: put what else is there before it, or
-/// beside it with `or`. Bodies are streamed in and out; a body that fails ends the connection without
-/// its last chunk, over HTTP/2 it resets the stream.
+/// The service learns the path under which clients find it. The filter answers every request that
+/// reaches it, whatever the method: put other routes before it, or beside it with `or`. Bodies are
+/// streamed in both directions. A body that fails ends the connection without its last chunk; over
+/// HTTP/2 it resets the stream.
 ///
 /// ```
 /// use warp::Filter;
@@ -33,21 +33,20 @@ use crate::{RequestBody, head, response_body::streamed};
 /// # let _ = async { warp::serve(app).run(([127, 0, 0, 1], 3000)).await };
 /// ```
 ///
-/// Mind the `/ ..` at the end: without it warp expects the path to end there. Without any path
-/// before it, the service is mounted at the root. Where a proxy rewrites paths, name the public one
+/// The `/ ..` at the end is needed: without it warp expects the path to end there. Without a path
+/// before it, the service is mounted at the root. Where a proxy rewrites paths, name the public path
 /// with [`DurableLayer::public_path`](unbroken::durable::DurableLayer::public_path).
 ///
-/// # What gets through
+/// # Parts of the request
 ///
-/// Method, path and query as they were sent (nothing is decoded), headers, and the body's data.
-/// warp's filters show neither the HTTP version, which the service sees as HTTP/1.1, nor the scheme
-/// and authority of the URI, nor trailers, nor extensions, but for those that one asks for by their
-/// type: [`mount_with`] hands them on.
+/// The service gets the method, the path and the query as they were sent (nothing is decoded), the
+/// headers, and the body's data. warp's filters show neither the HTTP version, which the service sees
+/// as HTTP/1.1, nor the scheme and authority of the URI, nor trailers, nor extensions. An extension
+/// that a filter extracts by its type is passed on by [`mount_with`].
 ///
 /// # Rejections
 ///
-/// A filter before this one that takes the body (`warp::body::json()`, say) leaves none: warp
-/// answers 500 then.
+/// If a filter before this one takes the body (`warp::body::json()`, for example), warp answers 500.
 pub fn mount<T, B>(
     service: T,
 ) -> impl Filter<Extract = (warp::reply::Response,), Error = Rejection> + Clone + Send + Sync
@@ -61,12 +60,12 @@ where
     mount_with(service, warp::any().map(|| ()))
 }
 
-/// The same as [`mount`], for a service that is to know what another filter found out: it finds it in
-/// the extensions of its requests.
+/// Mounts a service as [`mount`] does, and puts the value that `filter` extracts into the extensions
+/// of its requests.
 ///
-/// The filter runs for every request. Its rejection stands, so that an application's own 401 is
-/// made where its others are. That goes for `OPTIONS` too: wrap the route in `warp::cors()` for
-/// browsers that ask without credentials.
+/// The filter runs for every request. Its rejection is kept, so that the application makes this 401
+/// where it makes its others. That includes `OPTIONS`: wrap the route in `warp::cors()` for browsers
+/// that send it without credentials.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -90,7 +89,7 @@ where
 /// # let _ = warp::path!("api" / "chat" / ..).and(chat);
 /// ```
 ///
-/// [`identify_with`](crate::identify_with) names owners this way.
+/// [`identify_with`](crate::identify_with) names owners by such a value.
 pub fn mount_with<T, B, F, X>(
     service: T,
     filter: F,
@@ -105,30 +104,30 @@ where
     F::Error: Into<Rejection>,
     X: Clone + Send + Sync + 'static,
 {
-    // The body last: where the filter rejects, it is left to the next route.
+    // The body is the last: where the filter rejects, the next route still has it.
     filter
         .boxed()
         .and(head::head())
         .and(warp::path::tail())
         .and(warp::body::stream())
-        .then(move |found: X, mut head: Parts, tail: Tail, body| {
+        .then(move |extension: X, mut head: Parts, tail: Tail, body| {
             let mut service = service.clone();
-            below(&mut head, tail.as_str());
-            head.extensions.insert(found);
+            strip_mount(&mut head, tail.as_str());
+            head.extensions.insert(extension);
             let body = RequestBody::new(body, &head.headers);
             let request = Request::from_parts(head, body);
             async move {
                 let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
                 let Ok(response) = service.call(request).await;
-                streamed(response)
+                into_streaming(response)
             }
         })
 }
 
-/// Leaves of the path what is below the mount, and notes the rest.
-fn below(head: &mut Parts, tail: &str) {
-    let whole = head.uri.path();
-    let mount = MountPath::new(whole.strip_suffix(tail).unwrap_or_default());
+/// Removes the mount from the path, and adds it to the extensions.
+fn strip_mount(head: &mut Parts, tail: &str) {
+    let full = head.uri.path();
+    let mount = MountPath::new(full.strip_suffix(tail).unwrap_or_default());
     head.uri = head::uri(&format!("/{tail}"), head.uri.query());
     head.extensions.insert(mount);
 }
@@ -138,8 +137,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mount_is_what_the_filters_before_took_away() {
-        for (whole, tail, below_it, mount) in [
+    fn the_mount_path_is_what_the_filters_before_removed() {
+        for (full, tail, below, mount) in [
             ("/api/chat", "", "/", "/api/chat"),
             ("/api/chat/", "", "/", "/api/chat"),
             ("/api/chat/?x=1&x=%2F", "", "/?x=1&x=%2F", "/api/chat"),
@@ -154,11 +153,11 @@ mod tests {
             ("/abc?", "abc", "/abc?", ""),
             ("/", "", "/", ""),
         ] {
-            let (mut head, ()) = Request::get(whole).body(()).unwrap().into_parts();
-            below(&mut head, tail);
-            assert_eq!(head.uri.to_string(), below_it, "{whole}");
-            let told: &MountPath = head.extensions.get().unwrap();
-            assert_eq!(told.as_str(), mount, "{whole}");
+            let (mut head, ()) = Request::get(full).body(()).unwrap().into_parts();
+            strip_mount(&mut head, tail);
+            assert_eq!(head.uri.to_string(), below, "{full}");
+            let path: &MountPath = head.extensions.get().unwrap();
+            assert_eq!(path.as_str(), mount, "{full}");
         }
     }
 }

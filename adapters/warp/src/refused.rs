@@ -5,15 +5,15 @@ use unbroken::{
 };
 use warp::{Reply, reject::Reject, reply::Response};
 
-/// A [`Refusal`] as warp's rejection, and as a reply: `application/problem+json`.
+/// A [`Refusal`] as a rejection of warp, and as a reply: `application/problem+json`.
 ///
-/// The errors of [`Sessions`](unbroken::session::Sessions) turn into it, so that a route can use `?`.
-/// Each says what to do, and nothing that strangers shouldn't know; refuse a session that isn't the
-/// caller's as [`StoreError::NotFound`], so that absent and forbidden look the same. (Of one that is
-/// gone, [`StoreError::Gone`] has the owner.)
+/// The errors of [`Sessions`](unbroken::session::Sessions) convert into it, so that a route can use
+/// `?`. Each says what to do, and reveals nothing about sessions of other owners. Refuse a session
+/// that isn't the caller's as [`StoreError::NotFound`], so that absent and forbidden sessions look
+/// alike. Of a session that is gone, [`StoreError::Gone`] has the owner.
 ///
-/// As it is a reply too, a route ends with `then`: what was refused is answered. (With `and_then` it
-/// would be a rejection, and warp would ask the routes after this one for a better answer.)
+/// As it is a reply too, a route ends with `then`, and the refusal is its answer. With `and_then` it
+/// would be a rejection, and warp would try the routes after this one.
 ///
 /// ```
 /// use unbroken::{log::{Owner, SessionId}, session::Sessions, store::{AbortRequest, StoreError}};
@@ -37,7 +37,7 @@ use warp::{Reply, reject::Reject, reply::Response};
 ///     Ok(StatusCode::ACCEPTED)
 /// }
 ///
-/// // `user()` is a filter of the application's.
+/// // `user()` is a filter of the application.
 /// let sessions = Sessions::in_memory();
 /// let stop = warp::any()
 ///     .map(move || sessions.clone())
@@ -53,13 +53,12 @@ use warp::{Reply, reject::Reject, reply::Response};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub Refusal);
 
-/// Answers what this crate's filters rejected, and hands on every other rejection as it is: for
+/// Answers the rejections of this crate's filters, and returns every other rejection unchanged: for
 /// `Filter::recover`.
 ///
-/// Where a rejection has several causes, because several routes rejected the request, this crate's
-/// goes before the others. A rejection that isn't recovered is a plain 500, and until then warp asks
-/// the routes that follow: recover before an `or` with a route that answers everything, such as a
-/// page.
+/// Where several routes rejected the request, a rejection of this crate takes precedence. A rejection
+/// that isn't recovered becomes a plain 500, and before that warp tries the routes that follow:
+/// recover before an `or` with a route that answers everything, such as a page.
 ///
 /// ```
 /// use unbroken::log::Position;
@@ -74,7 +73,7 @@ pub struct Refused(pub Refusal);
 ///
 /// # Errors
 ///
-/// The rejection, if it isn't this crate's.
+/// Returns the rejection if it isn't one of this crate.
 pub async fn recover(rejection: warp::Rejection) -> Result<Response, warp::Rejection> {
     match rejection.find::<Refused>() {
         Some(ours) => Ok(ours.clone().into_response()),

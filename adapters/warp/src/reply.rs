@@ -1,9 +1,10 @@
 use unbroken::durable::SessionBody;
 use warp::{Reply, reply::Response};
 
-use crate::response_body::streamed;
+use crate::response_body::into_streaming;
 
-/// The stream of a session as a route's answer, made by [`ResumeRequest::of`](crate::ResumeRequest::of).
+/// The reply of a route that streams a session; created by
+/// [`ResumeRequest::respond`](crate::ResumeRequest::respond).
 ///
 /// ```
 /// use unbroken::{log::{Owner, SessionId}, session::Sessions, store::StoreError};
@@ -24,10 +25,10 @@ use crate::response_body::streamed;
 ///     if session.info().owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
-///     resume.of(&session).await
+///     resume.respond(&session).await
 /// }
 ///
-/// // GET /answers/{id}; `user()` is a filter of the application's.
+/// // GET /answers/{id}; `user()` is a filter of the application.
 /// let sessions = Sessions::in_memory();
 /// let read = warp::any()
 ///     .map(move || sessions.clone())
@@ -48,12 +49,12 @@ pub struct SessionReply {
 }
 
 impl SessionReply {
-    /// A response that [`Reply::with`](unbroken::durable::Reply::with) made.
+    /// Creates a reply from a response of [`Reply::respond`](unbroken::durable::Reply::respond).
     pub fn new(response: http::Response<SessionBody>) -> Self {
         Self { response }
     }
 
-    /// The response itself.
+    /// Returns the plain response.
     pub fn into_inner(self) -> http::Response<SessionBody> {
         self.response
     }
@@ -61,6 +62,6 @@ impl SessionReply {
 
 impl Reply for SessionReply {
     fn into_response(self) -> Response {
-        streamed(self.response)
+        into_streaming(self.response)
     }
 }

@@ -9,13 +9,15 @@ use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 
-/// The body of a request as a mounted service gets it: read from the connection as the service asks
-/// for it, never collected. Trailers are not in it, as warp doesn't show them.
+/// The body of a request to a mounted service.
+///
+/// It is read from the connection as the service polls it, never collected. It has no trailers, as
+/// warp doesn't show them.
 pub struct RequestBody {
     stream: Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>,
-    /// What is to come of a body that announced its length.
-    left: Option<u64>,
-    over: bool,
+    /// Bytes to come, of a body that announced its length.
+    remaining: Option<u64>,
+    ended: bool,
 }
 
 impl RequestBody {
@@ -23,11 +25,11 @@ impl RequestBody {
         stream: impl Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
         headers: &HeaderMap,
     ) -> Self {
-        let whole = |data: Result<B, _>| data.map(|mut it| it.copy_to_bytes(it.remaining()));
+        let contiguous = |data: Result<B, _>| data.map(|mut it| it.copy_to_bytes(it.remaining()));
         Self {
-            stream: Box::pin(stream.map(whole)),
-            left: announced(headers),
-            over: false,
+            stream: Box::pin(stream.map(contiguous)),
+            remaining: content_length(headers),
+            ended: false,
         }
     }
 }
@@ -43,23 +45,24 @@ impl Body for RequestBody {
         self.stream.as_mut().poll_next(cx).map(|next| {
             match &next {
                 Some(Ok(data)) => {
-                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    let read = data.len() as u64;
+                    self.remaining = self.remaining.map(|bytes| bytes.saturating_sub(read));
                 }
                 Some(Err(_)) => {}
-                None => self.over = true,
+                None => self.ended = true,
             }
             next.map(|data| data.map(Frame::data))
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over || self.left == Some(0)
+        self.ended || self.remaining == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.left {
-            _ if self.over => SizeHint::with_exact(0),
-            Some(left) => SizeHint::with_exact(left),
+        match self.remaining {
+            _ if self.ended => SizeHint::with_exact(0),
+            Some(bytes) => SizeHint::with_exact(bytes),
             None => SizeHint::default(),
         }
     }
@@ -68,14 +71,14 @@ impl Body for RequestBody {
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBody")
-            .field("left", &self.left)
-            .field("over", &self.over)
+            .field("remaining", &self.remaining)
+            .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
-    // Beside a transfer encoding the length means nothing (RFC 9112, 6.3).
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    // A transfer encoding overrides the length (RFC 9112, 6.3).
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return None;
     }

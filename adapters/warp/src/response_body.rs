@@ -12,18 +12,18 @@ use sync_wrapper::SyncWrapper;
 use unbroken::BoxError;
 use warp::Reply as _;
 
-/// The response with its body as warp's: streamed, not collected.
-pub(crate) fn streamed<B>(response: Response<B>) -> warp::reply::Response
+/// Converts the response into one of warp, whose body is streamed, not collected.
+pub(crate) fn into_streaming<B>(response: Response<B>) -> warp::reply::Response
 where
     B: Body + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let (mut head, body) = response.into_parts();
-    // A stream of warp's never says that it is empty, and HTTP/2 resets a HEAD or 204 that doesn't.
+    // A stream of warp never reports that it is empty, and HTTP/2 then resets a HEAD or a 204.
     if body.is_end_stream() {
         return Response::from_parts(head, Bytes::new()).into_response();
     }
-    // Neither does it say how long it is.
+    // Neither does it report its length.
     if let Some(length) = body.size_hint().exact() {
         head.headers
             .entry(header::CONTENT_LENGTH)
@@ -35,7 +35,7 @@ where
 }
 
 pin_project! {
-    /// The data of a body; `Sync`, as warp wants it.
+    /// The data of a body; `Sync`, as warp requires.
     struct DataStream<B> {
         #[pin]
         body: SyncWrapper<B>,

@@ -9,18 +9,17 @@ use warp::Filter;
 
 use crate::{Refused, SessionReply, head::head};
 
-/// A filter that extracts how a client wants to read a session: the encoding that it accepts and its
-/// cursor.
+/// Creates a filter that extracts the encoding that a client accepts and its cursor.
 ///
 /// Rejects with 406 a client that accepts neither NDJSON nor SSE, and with 400 a malformed cursor.
 ///
-/// A route of one's own names the owner, and [digests](unbroken::durable::digest_of) what it was
-/// asked: a retry under the same id, owner and digest attaches to the session that is there. With a
-/// digest that is always the same, one question would be answered with another one's session.
+/// A route that starts sessions names the owner, and [digests](unbroken::durable::digest_of) its
+/// input. A retry under the same id, owner and digest attaches to the existing session. A constant
+/// digest would answer one question with the session of another.
 ///
 /// ```
 /// use futures_util::stream;
-/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{Sessions, Start}};
+/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{SessionSpec, Sessions}};
 /// use unbroken_warp::{Refused, ResumeRequest, SessionReply, optional_session_id, recover, resume};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);
@@ -42,13 +41,13 @@ use crate::{Refused, SessionReply, head::head};
 ///     let info = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
 ///     let id = id.unwrap_or_else(SessionId::random);
 ///     let digest = digest_of(["ask", user.as_str(), &question]);
-///     let start = Start::new(id, "ask".into(), digest, info).owner(Some(user));
+///     let spec = SessionSpec::new(id, "ask".into(), digest, info).owner(Some(user));
 ///     let source = ProviderSource::new(provider, ChatRequest::from_user(question));
-///     let started = sessions.start(permit, start, source).await?;
-///     resume.of(&started.session).await
+///     let started = sessions.start(permit, spec, source).await?;
+///     resume.respond(&started.session).await
 /// }
 ///
-/// // `user()` is a filter of the application's.
+/// // `user()` is a filter of the application.
 /// let sessions = Sessions::in_memory();
 /// let ask = warp::any()
 ///     .map(move || sessions.clone())
@@ -65,11 +64,11 @@ use crate::{Refused, SessionReply, head::head};
 /// ```
 pub fn resume() -> impl Filter<Extract = (ResumeRequest,), Error = warp::Rejection> + Copy {
     head().and_then(async |head: Parts| {
-        ResumeRequest::asked(&head).map_err(|refusal| warp::Rejection::from(Refused(refusal)))
+        ResumeRequest::parse_head(&head).map_err(|refusal| warp::Rejection::from(Refused(refusal)))
     })
 }
 
-/// How a client wants to read a session, and what makes the reply; [`resume`] extracts it.
+/// The encoding and the cursor of a client that reads a session; extracted by [`resume`].
 #[derive(Debug)]
 pub struct ResumeRequest {
     reply: Reply,
@@ -78,40 +77,40 @@ pub struct ResumeRequest {
 }
 
 impl ResumeRequest {
-    /// What the client has.
+    /// Returns the position of the last record that the client has.
     pub fn after(&self) -> Position {
         self.after
     }
 
-    /// What is changed about the response, such as its [heartbeat](Reply::heartbeat) or where
-    /// sessions are [found](Self::found_below).
+    /// Changes the settings of the response, such as its [heartbeat](Reply::heartbeat).
     pub fn map_reply(mut self, change: impl FnOnce(Reply) -> Reply) -> Self {
         self.reply = change(self.reply);
         self
     }
 
-    /// Below which path `GET {path}/{id}` reads a session, for `Content-Location`.
-    pub fn found_below(self, path: &str) -> Self {
+    /// Sets the path below which `GET {path}/{id}` reads a session, for `Content-Location`.
+    pub fn mount_path(self, path: &str) -> Self {
         let mount = MountPath::new(path);
-        self.map_reply(|reply| reply.mounted(Some(mount)))
+        self.map_reply(|reply| reply.mount_path(Some(mount)))
     }
 
-    /// The reply of a session that was started or attached to; without a body if the request was a
-    /// HEAD. Cancel safe.
+    /// Creates the reply of a session that was started or attached to.
+    ///
+    /// The reply to a HEAD has no body. Cancel safe.
     ///
     /// # Errors
     ///
-    /// A [`Refused`], if the log doesn't hold what the cursor stands at, or can't be read.
-    pub async fn of(self, session: &Session) -> Result<SessionReply, Refused> {
-        let mut response = self.reply.after(self.after).with(session).await?;
+    /// Returns a [`Refused`] if the log doesn't hold the record at the cursor, or can't be read.
+    pub async fn respond(self, session: &Session) -> Result<SessionReply, Refused> {
+        let mut response = self.reply.after(self.after).respond(session).await?;
         if self.bodyless {
-            // warp leaves the body on, and HTTP/2 resets the stream then.
+            // warp would send the body, and HTTP/2 would reset the stream.
             *response.body_mut() = SessionBody::empty();
         }
         Ok(SessionReply::new(response))
     }
 
-    fn asked(head: &Parts) -> Result<Self, Refusal> {
+    fn parse_head(head: &Parts) -> Result<Self, Refusal> {
         let native = Native::new();
         let encoder = native.encoder(head)?.ok_or_else(|| {
             Refusal::new(

@@ -7,14 +7,15 @@ use warp::Filter;
 
 use crate::{Refused, head::head};
 
-/// A filter that extracts the id of the session that a request means: the next segment of the path if
-/// there is one, else the header `X-Session-Id`, else the query's `sessionId`.
+/// Creates a filter that extracts the session id of a request: the next segment of the path if there
+/// is one, else the header `X-Session-Id`, else the query's `sessionId`.
 ///
-/// Rejects with 400 what isn't an id, and its absence; see [`optional_session_id`]. Whether there is
-/// such a session, and whose, is for the route to find out: no policy stands before it.
+/// Rejects with 400 what isn't an id, and its absence; see [`optional_session_id`]. No access policy
+/// runs before the route: the route looks for the session and checks its owner.
 ///
-/// Like `warp::path::param` it takes the segment away: put it where the id stands. After
-/// `warp::path!("ask")`, which is the whole path, there is no segment, and headers and query say it.
+/// Like `warp::path::param` it consumes the segment: put it at the place of the id. After
+/// `warp::path!("ask")`, which matches the whole path, there is no segment, and the id is taken from
+/// the header or the query.
 ///
 /// ```
 /// use serde_json::{Value, json};
@@ -38,7 +39,7 @@ use crate::{Refused, head::head};
 ///     Ok(reply::json(&json!({"status": state.status.as_str(), "tail": state.tail.get()})))
 /// }
 ///
-/// // GET /answers/{id}/status; `user()` is a filter of the application's.
+/// // GET /answers/{id}/status; `user()` is a filter of the application.
 /// let sessions = Sessions::in_memory();
 /// let status = warp::any()
 ///     .map(move || sessions.clone())
@@ -61,7 +62,7 @@ pub fn session_id() -> impl Filter<Extract = (SessionId,), Error = warp::Rejecti
     })
 }
 
-/// The same as [`session_id`], but takes absence for `None`.
+/// Creates a filter like [`session_id`] that extracts `None` where a request has no session id.
 pub fn optional_session_id()
 -> impl Filter<Extract = (Option<SessionId>,), Error = warp::Rejection> + Copy {
     let segment = warp::path::param()
@@ -71,12 +72,12 @@ pub fn optional_session_id()
     segment
         .and(head())
         .and_then(async |segment: Option<String>, head: Parts| {
-            named(segment.as_deref(), &head)
+            parse_session_id(segment.as_deref(), &head)
                 .map_err(|refusal| warp::Rejection::from(Refused(refusal)))
         })
 }
 
-fn named(segment: Option<&str>, head: &Parts) -> Result<Option<SessionId>, Refusal> {
+fn parse_session_id(segment: Option<&str>, head: &Parts) -> Result<Option<SessionId>, Refusal> {
     let Some(segment) = segment else {
         return Native::new().session_id(head);
     };

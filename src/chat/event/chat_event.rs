@@ -7,14 +7,15 @@ use super::{
 };
 use crate::{chat::ToolCall, log::ErrorCode};
 
-/// One event of an answer: what a provider says, what a log keeps, what a client reads.
+/// One event of an answer, as a provider produces it, a log stores it and a client reads it.
 ///
-/// Its JSON is an object with its `type`, the same in the store and on the wire. Fields that this
-/// version doesn't know are kept in the event's `extra`, and events of unknown types whole, in
-/// [`ChatEvent::Unknown`]: what came in goes out again. A name of the event's own must not be put
-/// into its `extra`: it would stand twice in the JSON.
+/// Its JSON is an object with a `type`, the same in the store and on the wire. Fields that this
+/// version doesn't know are kept in the event's `extra`; events of unknown types are kept whole, in
+/// [`ChatEvent::Unknown`]. Both are written as they were read. Don't put one of the event's own
+/// field names into `extra`: it would stand twice in the JSON.
 ///
-/// What is rare and large is boxed: text goes through every layer, and is as small as it can be.
+/// Variants that are rare and large are boxed, so that text, which passes through every layer,
+/// stays small.
 ///
 /// ```
 /// use unbroken::chat::{ChatEvent, Complete, Usage};
@@ -22,14 +23,14 @@ use crate::{chat::ToolCall, log::ErrorCode};
 /// let event = ChatEvent::text("Hel");
 /// assert_eq!(serde_json::to_string(&event)?, r#"{"type":"text","content":"Hel"}"#);
 ///
-/// let end = ChatEvent::from(Complete::new().with_usage(Usage::new(3, 14)));
+/// let end = ChatEvent::from(Complete::new().usage(Usage::new(3, 14)));
 /// assert!(end.is_terminal());
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ChatEvent {
-    /// `session_info`: what a client may expect; always the first.
+    /// `session_info`: the capabilities of the session; always the first event.
     SessionInfo(Box<SessionInfo>),
     /// `text`: a piece of the answer.
     Text(Text),
@@ -37,56 +38,56 @@ pub enum ChatEvent {
     Thinking(Thinking),
     /// `tool_calls`: the model asks for tools.
     ToolCalls(ToolCalls),
-    /// `tool_result`: a tool gave something.
+    /// `tool_result`: the result of a tool.
     ToolResult(Box<ToolResult>),
     /// `tool_error`: a tool failed; not terminal.
     ToolError(Box<ToolError>),
-    /// `tool_progress`: a tool runs.
+    /// `tool_progress`: the progress of a tool.
     ToolProgress(Box<ToolProgress>),
-    /// `input_request`: somebody is asked.
+    /// `input_request`: a question to the user.
     InputRequest(Box<InputRequest>),
     /// `input_resolved`: a question is no longer open.
     InputResolved(InputResolved),
-    /// `isomorphic_handoff`: a tool that the client has to run.
+    /// `isomorphic_handoff`: a call that the client has to run.
     IsomorphicHandoff(Box<IsomorphicHandoff>),
-    /// `conversation_state`: where a conversation stands that waits for client tools.
+    /// `conversation_state`: the state of a conversation that waits for client tools.
     ConversationState(Box<ConversationStateEvent>),
-    /// `restarted`: drop everything before it.
+    /// `restarted`: drops everything before it.
     Restarted(Restarted),
-    /// `custom`: the application's own.
+    /// `custom`: an event of the application.
     Custom(Box<Custom>),
-    /// `complete`: the answer is whole; terminal.
+    /// `complete`: the answer is complete; terminal.
     Complete(Box<Complete>),
-    /// `aborted`: somebody stopped it; terminal.
+    /// `aborted`: the answer was stopped; terminal.
     Aborted(Aborted),
-    /// `error`: it failed; terminal.
+    /// `error`: the answer failed; terminal.
     Error(ErrorEvent),
     /// A type that this version doesn't know; clients ignore it.
     Unknown(Unknown),
 }
 
 impl ChatEvent {
-    /// What a session can do; [`SessionInfo`] has the rest.
+    /// Creates a `session_info` event. [`SessionInfo`] has further fields.
     pub fn session_info(capabilities: Capabilities) -> Self {
         SessionInfo::new(capabilities).into()
     }
 
-    /// A piece of the answer.
+    /// Creates a `text` event.
     pub fn text(content: impl Into<String>) -> Self {
         Text::new(content).into()
     }
 
-    /// A piece of the model's thinking.
+    /// Creates a `thinking` event.
     pub fn thinking(content: impl Into<String>) -> Self {
         Thinking::new(content).into()
     }
 
-    /// The model asks for tools.
+    /// Creates a `tool_calls` event.
     pub fn tool_calls(calls: impl IntoIterator<Item = ToolCall>) -> Self {
         ToolCalls::new(calls).into()
     }
 
-    /// The tool `name` gave `content` for the call `id`.
+    /// Creates the event of a result of the tool `name` for the call `id`.
     pub fn tool_result(
         id: impl Into<String>,
         name: impl Into<String>,
@@ -95,7 +96,7 @@ impl ChatEvent {
         ToolResult::new(id, name, content).into()
     }
 
-    /// The tool `name` failed at the call `id`.
+    /// Creates the event of a failure of the tool `name` at the call `id`.
     pub fn tool_error(
         id: impl Into<String>,
         name: impl Into<String>,
@@ -104,7 +105,7 @@ impl ChatEvent {
         ToolError::new(id, name, message).into()
     }
 
-    /// The client is to run a tool; [`IsomorphicHandoff`] has the rest.
+    /// Creates the event that hands a call to the client. [`IsomorphicHandoff`] has further fields.
     pub fn isomorphic_handoff(
         call_id: impl Into<String>,
         tool_name: impl Into<String>,
@@ -113,53 +114,56 @@ impl ChatEvent {
         IsomorphicHandoff::new(call_id, tool_name, params).into()
     }
 
-    /// Where a conversation stands that waits for client tools.
+    /// Creates a `conversation_state` event.
     pub fn conversation_state(state: ConversationState) -> Self {
         ConversationStateEvent::new(state).into()
     }
 
-    /// Drop everything before it.
+    /// Creates a `restarted` event.
     pub fn restarted(reason: impl Into<String>) -> Self {
         Restarted::new(reason).into()
     }
 
-    /// Something of the application's own.
+    /// Creates an event of the application.
     pub fn custom(name: impl Into<String>, data: Value) -> Self {
         Custom::new(name, data).into()
     }
 
-    /// The answer is whole; [`Complete`] has the rest.
+    /// Creates a `complete` event. [`Complete`] has further fields.
     pub fn complete() -> Self {
         Complete::new().into()
     }
 
-    /// Somebody stopped it; [`Aborted`] has the rest.
+    /// Creates an `aborted` event. [`Aborted`] has further fields.
     pub fn aborted() -> Self {
         Aborted::new().into()
     }
 
-    /// It failed in a way that trying again doesn't mend; [`ErrorEvent`] has the rest.
+    /// Creates an `error` event that is not recoverable. [`ErrorEvent`] has further fields.
     pub fn error(code: ErrorCode, public_message: impl Into<String>) -> Self {
         ErrorEvent::new(code, public_message).into()
     }
 
-    /// Whether what follows from it has effects beyond the log: a tool runs once its call is there,
-    /// once somebody has allowed it, or once another has made room for it, because it is done or waits
-    /// for a person; the model is asked again once it can be told what the tools gave. Nothing of the
-    /// kind may begin before the event is stored, or a server that takes the session over doesn't know
-    /// of it; nor where it can't be stored, since another server may have the session by then.
+    /// Returns true if effects beyond the log follow from the event.
     ///
-    /// That is `tool_calls`, `input_request`, `input_resolved`, `tool_result`, `tool_error`,
-    /// `isomorphic_handoff`, and the `tool_progress` that says nothing but that a tool has begun.
+    /// A tool runs once its call is stored, once the user has allowed it, or once another tool
+    /// frees its slot, by ending or by waiting for the user. The model is called again once the
+    /// results of the tools are stored. No such effect may begin before the event is stored: a
+    /// server that takes the session over would not know of it. Nor may it begin if the event can't
+    /// be stored, since another server may own the session by then.
+    ///
+    /// Barriers are `tool_calls`, `input_request`, `input_resolved`, `tool_result`, `tool_error`,
+    /// `isomorphic_handoff`, and a `tool_progress` without message and number, which marks the
+    /// begin of a tool.
     ///
     /// ```
     /// use unbroken::chat::{ChatEvent, InputId, InputRequest};
     ///
     /// let asks = InputRequest::question(InputId::random(), "Which seat?");
-    /// assert!(ChatEvent::from(asks).precedes_effects());
-    /// assert!(!ChatEvent::text("12A").precedes_effects());
+    /// assert!(ChatEvent::from(asks).is_barrier());
+    /// assert!(!ChatEvent::text("12A").is_barrier());
     /// ```
-    pub const fn precedes_effects(&self) -> bool {
+    pub const fn is_barrier(&self) -> bool {
         match self {
             Self::ToolCalls(_)
             | Self::InputRequest(_)
@@ -174,7 +178,7 @@ impl ChatEvent {
         }
     }
 
-    /// Whether nothing may follow it.
+    /// Returns true if nothing may follow the event.
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::Complete(_) | Self::Aborted(_) | Self::Error(_))
     }

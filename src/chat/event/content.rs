@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Text {
-    /// The piece, to be put after those before it.
+    /// The text to append.
     pub content: String,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
@@ -16,20 +16,20 @@ pub struct Text {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Thinking {
-    /// The piece, to be put after those before it.
+    /// The text to append.
     pub content: String,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// Something of the application's own: `custom`.
+/// An event of the application: `custom`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Custom {
-    /// What it is, for the application.
+    /// The name of the event, for the application.
     pub name: String,
-    /// What it says.
+    /// The data of the event.
     #[serde(default)]
     pub data: Value,
     /// Fields that this version doesn't know.
@@ -41,16 +41,16 @@ pub struct Custom {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Unknown {
-    /// Its `type`.
+    /// The `type`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Everything else.
+    /// All other fields.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl Text {
-    /// This piece.
+    /// Creates a piece of text.
     pub fn new(content: impl Into<String>) -> Self {
         Self {
             content: content.into(),
@@ -60,7 +60,7 @@ impl Text {
 }
 
 impl Thinking {
-    /// This piece.
+    /// Creates a piece of thinking.
     pub fn new(content: impl Into<String>) -> Self {
         Self {
             content: content.into(),
@@ -70,7 +70,7 @@ impl Thinking {
 }
 
 impl Custom {
-    /// Something called `name`.
+    /// Creates an event called `name`.
     pub fn new(name: impl Into<String>, data: Value) -> Self {
         Self {
             name: name.into(),

@@ -6,18 +6,18 @@ use crate::{
     log::ErrorCode,
 };
 
-/// The answer is whole: `complete`. Terminal.
+/// The end of a complete answer: `complete`. Terminal.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Complete {
-    /// The whole text, where it is not too long.
+    /// The whole text, if it is not too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// What it cost, where the provider said so.
+    /// The tokens used, if the provider reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// Why the model stopped.
+    /// The reason why the model stopped.
     #[serde(default)]
     pub finish_reason: FinishReason,
     /// Fields that this version doesn't know.
@@ -25,11 +25,11 @@ pub struct Complete {
     pub extra: Map<String, Value>,
 }
 
-/// Somebody stopped the answer: `aborted`. Terminal.
+/// The end of an answer that was stopped: `aborted`. Terminal.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Aborted {
-    /// Why, for people.
+    /// The reason, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Fields that this version doesn't know.
@@ -37,13 +37,13 @@ pub struct Aborted {
     pub extra: Map<String, Value>,
 }
 
-/// The answer failed: `error`. Terminal.
+/// The end of an answer that failed: `error`. Terminal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ErrorEvent {
-    /// What went wrong, for people; never a secret, an address or a provider's raw response.
+    /// A description for people; never a secret, an address or a provider's raw response.
     pub message: String,
-    /// Whether the same request may succeed if it is made again.
+    /// True if the same request may succeed when it is repeated.
     #[serde(default)]
     pub recoverable: bool,
     /// The kind of failure.
@@ -54,45 +54,45 @@ pub struct ErrorEvent {
 }
 
 impl Complete {
-    /// The model stopped by itself.
+    /// Creates the end of an answer with the finish reason [`FinishReason::Stop`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, with the whole text.
-    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+    /// Sets the whole text.
+    pub fn text(mut self, text: impl Into<String>) -> Self {
         self.text = Some(text.into());
         self
     }
 
-    /// The same, with what it cost.
-    pub fn with_usage(mut self, usage: Usage) -> Self {
+    /// Sets the usage.
+    pub fn usage(mut self, usage: Usage) -> Self {
         self.usage = Some(usage);
         self
     }
 
-    /// The same, with why the model stopped.
-    pub fn with_finish_reason(mut self, reason: FinishReason) -> Self {
+    /// Sets the reason why the model stopped.
+    pub fn finish_reason(mut self, reason: FinishReason) -> Self {
         self.finish_reason = reason;
         self
     }
 }
 
 impl Aborted {
-    /// For no reason that was given.
+    /// Creates an end without a reason.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, with a reason.
-    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+    /// Sets the reason.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 }
 
 impl ErrorEvent {
-    /// A failure of this kind that trying again doesn't mend. Clients see the message.
+    /// Creates a failure that is not recoverable. Clients see the message.
     pub fn new(code: ErrorCode, public_message: impl Into<String>) -> Self {
         Self {
             message: public_message.into(),
@@ -102,16 +102,16 @@ impl ErrorEvent {
         }
     }
 
-    /// The same, with whether the same request may succeed if it is made again.
-    pub fn with_recoverable(mut self, recoverable: bool) -> Self {
+    /// Sets whether the same request may succeed when it is repeated.
+    pub fn recoverable(mut self, recoverable: bool) -> Self {
         self.recoverable = recoverable;
         self
     }
 }
 
-/// What clients may hear of the failure.
+/// Takes the public part of the failure.
 impl From<&ProviderError> for ErrorEvent {
     fn from(error: &ProviderError) -> Self {
-        Self::new(error.code(), error.message()).with_recoverable(error.is_recoverable())
+        Self::new(error.code(), error.message()).recoverable(error.is_recoverable())
     }
 }

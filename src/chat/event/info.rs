@@ -1,14 +1,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What a client may expect of a session: `session_info`. Always the first event of a log.
+/// The capabilities of a session: `session_info`. Always the first event of a log.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SessionInfo {
-    /// What the session can do.
+    /// The session's capabilities.
     #[serde(default)]
     pub capabilities: Capabilities,
-    /// Whom the model plays, as the application names it; `null` if nobody in particular.
+    /// The persona of the model, as the application names it; `null` if there is none.
     #[serde(default)]
     pub persona: Option<Value>,
     /// Fields that this version doesn't know.
@@ -16,14 +16,14 @@ pub struct SessionInfo {
     pub extra: Map<String, Value>,
 }
 
-/// What a session can do.
+/// The capabilities of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Whether thinking may be among its events.
+    /// True if its events may include thinking.
     pub thinking: bool,
-    /// Whether its answer comes piece by piece.
+    /// True if its answer comes piece by piece.
     pub streaming: bool,
     /// The names of the tools that may be called.
     pub tools: Vec<String>,
@@ -32,11 +32,11 @@ pub struct Capabilities {
     pub extra: Map<String, Value>,
 }
 
-/// Drop everything before this event: `restarted`.
+/// An event that drops everything before it: `restarted`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Restarted {
-    /// Why, for people.
+    /// The reason, for people.
     #[serde(default)]
     pub reason: String,
     /// Fields that this version doesn't know.
@@ -45,7 +45,7 @@ pub struct Restarted {
 }
 
 impl SessionInfo {
-    /// What the session can do, and nobody in particular to speak as.
+    /// Creates the event, without a persona.
     pub fn new(capabilities: Capabilities) -> Self {
         Self {
             capabilities,
@@ -53,15 +53,15 @@ impl SessionInfo {
         }
     }
 
-    /// The same, with a persona.
-    pub fn with_persona(mut self, persona: impl Into<Value>) -> Self {
+    /// Sets the persona.
+    pub fn persona(mut self, persona: impl Into<Value>) -> Self {
         self.persona = Some(persona.into());
         self
     }
 }
 
 impl Capabilities {
-    /// Streams, may think, has no tools.
+    /// Creates capabilities with streaming and thinking, without tools.
     pub fn new() -> Self {
         Self {
             thinking: true,
@@ -71,14 +71,14 @@ impl Capabilities {
         }
     }
 
-    /// The same, with or without thinking.
-    pub fn with_thinking(mut self, thinking: bool) -> Self {
+    /// Sets whether events may include thinking.
+    pub fn thinking(mut self, thinking: bool) -> Self {
         self.thinking = thinking;
         self
     }
 
-    /// The same, with these tools.
-    pub fn with_tools<T>(mut self, tools: impl IntoIterator<Item = T>) -> Self
+    /// Sets the names of the tools that may be called.
+    pub fn tools<T>(mut self, tools: impl IntoIterator<Item = T>) -> Self
     where
         T: Into<String>,
     {
@@ -94,7 +94,7 @@ impl Default for Capabilities {
 }
 
 impl Restarted {
-    /// For this reason.
+    /// Creates the event, with a reason for people.
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),

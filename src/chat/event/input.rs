@@ -1,48 +1,55 @@
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::chat::{InputAnswer, InputId, InputKind, InputOutcome, Mismatch};
 
-/// Somebody is asked, and the answer waits for what they say: `input_request`.
+/// A question to the user, on whose answer the session waits: `input_request`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct InputRequest {
-    /// Names the question; the answer goes to `POST /{id}/inputs/{inputId}`.
+    /// The id of the question. Its answer goes to `POST /{id}/inputs/{inputId}`.
     pub input_id: InputId,
-    /// Whether something is to be allowed, or told.
+    /// The kind of the question: an approval, or a request for information.
     pub kind: InputKind,
-    /// What people read.
+    /// The text that the user reads.
     pub message: String,
-    /// A JSON Schema of what an acceptance must bring as its content; anything will do if absent.
+    /// A JSON Schema for the content of an acceptance; any content fits if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// The call of a tool that asks.
+    /// The call that asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
-    /// The tool that asks, or that is to be allowed to run.
+    /// The tool that asks, or that needs the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_name: Option<String>,
-    /// What it is called with.
+    /// The arguments of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Value>,
-    /// How long the answer is waited for, in milliseconds from when it was asked. A server that
-    /// takes the session over waits that long anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
+    /// The time to wait for an answer, counted from the question; in whole milliseconds, as
+    /// `timeoutMs`, on the wire. A server that takes the session over waits that long again.
+    #[serde(
+        rename = "timeoutMs",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::chat::as_json::millis"
+    )]
+    pub timeout: Option<Duration>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// A question is no longer open: `input_resolved`. What was said is not in the log.
+/// The outcome of a question: `input_resolved`. The content of the answer is not in the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct InputResolved {
-    /// Which question.
+    /// The id of the question.
     pub input_id: InputId,
-    /// What became of it.
+    /// The outcome.
     pub action: InputOutcome,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
@@ -50,12 +57,12 @@ pub struct InputResolved {
 }
 
 impl InputRequest {
-    /// Whether somebody allows something.
+    /// Creates a question that asks for permission.
     pub fn approval(input_id: InputId, message: impl Into<String>) -> Self {
         Self::new(input_id, InputKind::Approval, message)
     }
 
-    /// Something that somebody is to tell.
+    /// Creates a question that asks for information.
     pub fn question(input_id: InputId, message: impl Into<String>) -> Self {
         Self::new(input_id, InputKind::Question, message)
     }
@@ -69,19 +76,19 @@ impl InputRequest {
             call_id: None,
             tool_name: None,
             params: None,
-            timeout_ms: None,
+            timeout: None,
             extra: Map::new(),
         }
     }
 
-    /// The same, with a JSON Schema of the content.
-    pub fn with_schema(mut self, schema: Value) -> Self {
+    /// Sets a JSON Schema for the content of the answer.
+    pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    /// The same, asked for this call of a tool.
-    pub fn with_call(
+    /// Sets the call of a tool that the question belongs to.
+    pub fn tool_call(
         mut self,
         call_id: impl Into<String>,
         tool_name: impl Into<String>,
@@ -93,19 +100,20 @@ impl InputRequest {
         self
     }
 
-    /// The same, waited for this long, in milliseconds.
-    pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
-        self.timeout_ms = Some(timeout_ms);
+    /// Sets the time to wait for an answer.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
-    /// Whether this is an answer to it: an acceptance must bring content that fits the schema. A
-    /// schema that is none itself lets everything pass, and so does any schema where the feature
-    /// `tools` is off: whoever asked looks at the answer again.
+    /// Checks an answer: the content of an acceptance must fit the schema.
+    ///
+    /// Every content fits if the schema itself is invalid, or if the feature `tools` is off. The
+    /// tool that asked checks the answer again.
     ///
     /// # Errors
     ///
-    /// Says where the content doesn't fit.
+    /// If the content doesn't fit. The error lists the places.
     pub fn check(&self, answer: &InputAnswer) -> Result<(), Mismatch> {
         #[cfg(feature = "tools")]
         if let (crate::chat::InputAction::Accept, Some(schema)) = (answer.action, &self.schema)
@@ -119,7 +127,7 @@ impl InputRequest {
 }
 
 impl InputResolved {
-    /// This became of the question.
+    /// Creates the outcome of a question.
     pub fn new(input_id: InputId, action: impl Into<InputOutcome>) -> Self {
         Self {
             input_id,

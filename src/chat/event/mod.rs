@@ -1,10 +1,11 @@
-//! What happens in a session, event by event.
+//! The events of an answer.
 
 mod chat_event;
 mod content;
 mod end;
 mod info;
 mod input;
+mod text_record;
 mod tools;
 mod wire;
 
@@ -19,3 +20,5 @@ pub use self::{
         ToolProgress, ToolResult,
     },
 };
+
+pub(crate) use self::text_record::{TEXT_END, TextKind, has_kind, text_content};

@@ -3,66 +3,66 @@ use serde_json::{Map, Value};
 
 use crate::chat::{Message, ToolAuthority, ToolCall};
 
-/// The model asks for tools: `tool_calls`.
+/// The calls that the model asks for: `tool_calls`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCalls {
-    /// What it asks for, each call whole.
+    /// The calls, each whole.
     pub calls: Vec<ToolCall>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// A tool gave something: `tool_result`.
+/// The result of a tool: `tool_result`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolResult {
-    /// Which call it answers.
+    /// The call that it answers.
     pub id: String,
-    /// Which tool ran.
+    /// The tool that ran.
     #[serde(default)]
     pub name: String,
-    /// What it gave. Anything but a string is JSON in here.
+    /// The result. Anything but a string is written as JSON text.
     pub content: String,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// A tool failed: `tool_error`. The model is told, and the session goes on.
+/// A failure of a tool: `tool_error`. The model gets the message, and the session goes on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolError {
-    /// Which call it answers.
+    /// The call that it answers.
     pub id: String,
-    /// Which tool ran.
+    /// The tool that ran.
     #[serde(default)]
     pub name: String,
-    /// What went wrong, for the model and for clients.
+    /// A description for the model and for clients.
     pub message: String,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// A tool runs, and says how far it is: `tool_progress`. With neither a message nor a number it says
-/// that it has begun.
+/// The progress of a tool: `tool_progress`. Without message and number it marks the begin of the
+/// tool.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolProgress {
-    /// Which call runs.
+    /// The call that runs.
     pub id: String,
-    /// Which tool.
+    /// The tool that runs.
     #[serde(default)]
     pub name: String,
-    /// What it does now, for people.
+    /// The current step, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// How much of it is done, in units of its own.
+    /// The amount that is done, in the tool's own units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
-    /// How much there is in all, where that is known.
+    /// The total amount, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
     /// Fields that this version doesn't know.
@@ -70,25 +70,25 @@ pub struct ToolProgress {
     pub extra: Map<String, Value>,
 }
 
-/// A tool that the client has to run: `isomorphic_handoff`.
+/// A call that the client has to run: `isomorphic_handoff`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct IsomorphicHandoff {
-    /// Which call it answers.
+    /// The id of the call.
     pub call_id: String,
-    /// Which tool.
+    /// The tool to run.
     pub tool_name: String,
-    /// What to run it with.
+    /// The arguments.
     #[serde(default)]
     pub params: Value,
-    /// What the server's half of the tool gave.
+    /// The output of the server's half of the tool.
     #[serde(default)]
     pub server_output: Value,
-    /// Who has the last word.
+    /// The side whose result counts.
     #[serde(default)]
     pub authority: ToolAuthority,
-    /// Whether the server's half of the tool goes on with what the client gives.
+    /// True if the server's half of the tool continues with the client's result.
     #[serde(default)]
     pub uses_handoff: bool,
     /// Fields that this version doesn't know.
@@ -96,36 +96,36 @@ pub struct IsomorphicHandoff {
     pub extra: Map<String, Value>,
 }
 
-/// Where a conversation stands that waits for client tools: `conversation_state`.
+/// The state of a conversation that waits for client tools: `conversation_state`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConversationStateEvent {
-    /// Where it stands.
+    /// The state.
     pub conversation_state: ConversationState,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
-/// What a client hands back, with the outputs of its tools, for the conversation to go on.
+/// The state that a client sends back, with the results of its tools, to continue the conversation.
 ///
-/// In a long chat the messages may not fit into one record
-/// ([`event_bytes`](field@crate::session::Limits::event_bytes)). They are left out there, and the
-/// client hands back its own instead: those that it sent, and what the answer's events said in the
-/// turns before this one ([`Transcript::messages`](crate::chat::Transcript::messages)).
+/// The messages of a long chat may not fit into one record
+/// ([`event_bytes`](field@crate::session::Limits::event_bytes)). Then they are left out, and the
+/// client sends its own: the messages that it sent before, and those of the answer's earlier turns
+/// ([`Transcript::messages`](crate::chat::Transcript::messages)).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ConversationState {
-    /// The messages up to here. Absent in the JSON if there are none, or they were left out.
+    /// The messages so far. Absent in the JSON if there are none, or if they were left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
-    /// What the assistant has said in this turn.
+    /// The assistant's text in this turn.
     pub assistant_content: String,
-    /// The calls that it made in this turn.
+    /// The assistant's calls in this turn.
     pub tool_calls: Vec<ToolCall>,
-    /// What the server's tools gave for some of them.
+    /// The results of the server's tools in this turn.
     pub server_tool_results: Vec<ToolResult>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
@@ -133,7 +133,7 @@ pub struct ConversationState {
 }
 
 impl ToolCalls {
-    /// These calls.
+    /// Creates the event from calls.
     pub fn new(calls: impl IntoIterator<Item = ToolCall>) -> Self {
         Self {
             calls: calls.into_iter().collect(),
@@ -143,7 +143,7 @@ impl ToolCalls {
 }
 
 impl ToolResult {
-    /// The tool `name` gave `content` for the call `id`.
+    /// Creates the result of the tool `name` for the call `id`.
     pub fn new(id: impl Into<String>, name: impl Into<String>, content: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -155,7 +155,7 @@ impl ToolResult {
 }
 
 impl ToolError {
-    /// The tool `name` failed at the call `id`.
+    /// Creates the failure of the tool `name` at the call `id`.
     pub fn new(id: impl Into<String>, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -167,7 +167,7 @@ impl ToolError {
 }
 
 impl ToolProgress {
-    /// The tool `name` runs for the call `id`.
+    /// Creates an event that marks the begin of the tool `name` for the call `id`.
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -176,14 +176,14 @@ impl ToolProgress {
         }
     }
 
-    /// The same, with what it does now.
-    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+    /// Sets the current step.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    /// The same, with how much is done, of how much in all.
-    pub fn with_progress(mut self, progress: f64, total: Option<f64>) -> Self {
+    /// Sets the amount that is done, and the total amount if it is known.
+    pub fn progress(mut self, progress: f64, total: Option<f64>) -> Self {
         self.progress = Some(progress);
         self.total = total;
         self
@@ -191,7 +191,8 @@ impl ToolProgress {
 }
 
 impl IsomorphicHandoff {
-    /// The client is to run the tool `tool_name` for the call `call_id`.
+    /// Creates the handoff of the call `call_id` of the tool `tool_name`, with the client's
+    /// authority.
     pub fn new(call_id: impl Into<String>, tool_name: impl Into<String>, params: Value) -> Self {
         Self {
             call_id: call_id.into(),
@@ -201,27 +202,27 @@ impl IsomorphicHandoff {
         }
     }
 
-    /// The same, with what the server's half of the tool gave.
-    pub fn with_server_output(mut self, output: Value) -> Self {
+    /// Sets the output of the server's half of the tool.
+    pub fn server_output(mut self, output: Value) -> Self {
         self.server_output = output;
         self
     }
 
-    /// The same, with another authority than the client.
-    pub fn with_authority(mut self, authority: ToolAuthority) -> Self {
+    /// Sets the side whose result counts.
+    pub fn authority(mut self, authority: ToolAuthority) -> Self {
         self.authority = authority;
         self
     }
 
-    /// The same, with whether the server goes on with what the client gives.
-    pub fn with_uses_handoff(mut self, uses_handoff: bool) -> Self {
+    /// Sets whether the server's half continues with the client's result.
+    pub fn uses_handoff(mut self, uses_handoff: bool) -> Self {
         self.uses_handoff = uses_handoff;
         self
     }
 }
 
 impl ConversationStateEvent {
-    /// It stands here.
+    /// Creates a state with these messages.
     pub fn new(conversation_state: ConversationState) -> Self {
         Self {
             conversation_state,

@@ -1,6 +1,6 @@
 //! The JSON of an event.
 //!
-//! Text and thinking are nearly all there is, so they are written without the machinery that keeps
+//! Nearly all events are text and thinking, so these are written without the code that keeps
 //! unknown fields.
 
 use std::fmt;
@@ -12,13 +12,13 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{ChatEvent, Unknown};
+use super::{ChatEvent, Unknown, text_record::TextKind};
 
-// What all events but text, thinking and the unknown serialise as: the tag, then the struct.
+// All events but text, thinking and unknown ones serialise as the tag, then the struct.
 macro_rules! types {
     ($($Variant:ident($Struct:ident) = $kind:literal,)+) => {
         impl ChatEvent {
-            /// Its `type` on the wire.
+            /// Returns the `type` on the wire.
             pub fn kind(&self) -> &str {
                 match self {
                     $(Self::$Variant(_) => $kind,)+
@@ -99,21 +99,21 @@ types! {
 }
 
 impl ChatEvent {
-    /// Appends its JSON to `out`. Never holds a raw line break, so it is one line of NDJSON and one
-    /// `data:` line of SSE.
+    /// Appends the JSON of the event to `out`. It contains no raw line break, so it is one line of
+    /// NDJSON and one `data:` line of SSE.
     pub fn write_json(&self, out: &mut BytesMut) {
         match self {
             Self::Text(text) if text.extra.is_empty() => {
-                write_content(out, br#"{"type":"text","content":"#, &text.content);
+                write_content(out, TextKind::Text, &text.content);
             }
             Self::Thinking(thinking) if thinking.extra.is_empty() => {
-                write_content(out, br#"{"type":"thinking","content":"#, &thinking.content);
+                write_content(out, TextKind::Thinking, &thinking.content);
             }
             other => write_value(out, other),
         }
     }
 
-    /// Its JSON.
+    /// Returns the JSON of the event.
     pub fn to_json(&self) -> BytesMut {
         let mut out = BytesMut::with_capacity(128);
         self.write_json(&mut out);
@@ -121,7 +121,8 @@ impl ChatEvent {
     }
 }
 
-fn write_content(out: &mut BytesMut, head: &[u8], content: &str) {
+fn write_content(out: &mut BytesMut, kind: TextKind, content: &str) {
+    let head = kind.head();
     out.reserve(head.len() + content.len() + 3);
     out.extend_from_slice(head);
     write_value(out, content);
@@ -210,13 +211,13 @@ mod tests {
         state.server_tool_results = vec![ToolResult::new("0", "now", "noon")];
         vec![
             (
-                SessionInfo::new(Capabilities::new().with_tools(["now"]))
-                    .with_persona("Ada")
+                SessionInfo::new(Capabilities::new().tools(["now"]))
+                    .persona("Ada")
                     .into(),
                 r#"{"type":"session_info","capabilities":{"thinking":true,"streaming":true,"tools":["now"]},"persona":"Ada"}"#,
             ),
             (
-                ChatEvent::session_info(Capabilities::new().with_thinking(false)),
+                ChatEvent::session_info(Capabilities::new().thinking(false)),
                 r#"{"type":"session_info","capabilities":{"thinking":false,"streaming":true,"tools":[]},"persona":null}"#,
             ),
             (ChatEvent::text("Hel"), r#"{"type":"text","content":"Hel"}"#),
@@ -238,9 +239,9 @@ mod tests {
             ),
             (
                 IsomorphicHandoff::new("1", "map", json!({"x": 1}))
-                    .with_server_output(json!([2]))
-                    .with_authority(ToolAuthority::Server)
-                    .with_uses_handoff(true)
+                    .server_output(json!([2]))
+                    .authority(ToolAuthority::Server)
+                    .uses_handoff(true)
                     .into(),
                 r#"{"type":"isomorphic_handoff","callId":"1","toolName":"map","params":{"x":1},"serverOutput":[2],"authority":"server","usesHandoff":true}"#,
             ),
@@ -262,20 +263,20 @@ mod tests {
             ),
             (
                 Complete::new()
-                    .with_text("Hello")
-                    .with_usage(Usage::new(3, 4))
-                    .with_finish_reason(FinishReason::Length)
+                    .text("Hello")
+                    .usage(Usage::new(3, 4))
+                    .finish_reason(FinishReason::Length)
                     .into(),
                 r#"{"type":"complete","text":"Hello","usage":{"inputTokens":3,"outputTokens":4},"finishReason":"length"}"#,
             ),
             (ChatEvent::aborted(), r#"{"type":"aborted"}"#),
             (
-                Aborted::new().with_reason("enough").into(),
+                Aborted::new().reason("enough").into(),
                 r#"{"type":"aborted","reason":"enough"}"#,
             ),
             (
                 ErrorEvent::new(ErrorCode::Limit, "too long")
-                    .with_recoverable(true)
+                    .recoverable(true)
                     .into(),
                 r#"{"type":"error","message":"too long","recoverable":true,"code":"limit"}"#,
             ),
@@ -286,8 +287,8 @@ mod tests {
         vec![
             (
                 ToolProgress::new("1", "add")
-                    .with_message("adding")
-                    .with_progress(1.0, Some(2.0))
+                    .message("adding")
+                    .progress(1.0, Some(2.0))
                     .into(),
                 r#"{"type":"tool_progress","id":"1","name":"add","message":"adding","progress":1.0,"total":2.0}"#,
             ),
@@ -297,14 +298,14 @@ mod tests {
             ),
             (
                 InputRequest::approval("a.1".parse().unwrap(), "Pay?")
-                    .with_call("1", "pay", json!({"sum": 7}))
-                    .with_timeout_ms(60_000)
+                    .tool_call("1", "pay", json!({"sum": 7}))
+                    .timeout(std::time::Duration::from_secs(60))
                     .into(),
                 r#"{"type":"input_request","inputId":"a.1","kind":"approval","message":"Pay?","callId":"1","toolName":"pay","params":{"sum":7},"timeoutMs":60000}"#,
             ),
             (
                 InputRequest::question("q".parse().unwrap(), "When?")
-                    .with_schema(json!({"type": "string"}))
+                    .schema(json!({"type": "string"}))
                     .into(),
                 r#"{"type":"input_request","inputId":"q","kind":"question","message":"When?","schema":{"type":"string"}}"#,
             ),

@@ -1,14 +1,14 @@
 use serde::{Deserialize, Serialize};
 
-/// What somebody did with a question.
+/// The user's reaction to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum InputAction {
-    /// Said yes, or answered.
+    /// Allows it, or answers.
     Accept,
-    /// Said no.
+    /// Refuses.
     Decline,
-    /// Put it away without saying anything.
+    /// Dismisses the question without an answer.
     Cancel,
 }

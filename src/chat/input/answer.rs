@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::InputAction;
 
-/// What somebody answered: the body of the request that brings it.
+/// An answer to a question, and the body of the request that carries it.
 ///
-/// The words are those of MCP's elicitation: `{"action":"accept","content":{…}}`. Its `Debug`
-/// doesn't show the content.
+/// The words are those of MCP's elicitation: `{"action":"accept","content":{…}}`. `Debug` doesn't
+/// show the content.
 ///
 /// ```
 /// use unbroken::chat::{InputAction, InputAnswer};
@@ -21,15 +21,15 @@ use super::InputAction;
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct InputAnswer {
-    /// What they did.
+    /// The user's reaction.
     pub action: InputAction,
-    /// What they said; only of meaning where they accepted. `null` if nothing.
+    /// The content of an acceptance; `null` if there is none. It has no meaning for other actions.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub content: Value,
 }
 
 impl InputAnswer {
-    /// Yes, with this content.
+    /// Creates an acceptance with this content.
     pub fn accept(content: Value) -> Self {
         Self {
             action: InputAction::Accept,
@@ -37,7 +37,7 @@ impl InputAnswer {
         }
     }
 
-    /// No.
+    /// Creates a refusal.
     pub fn decline() -> Self {
         Self {
             action: InputAction::Decline,
@@ -45,7 +45,7 @@ impl InputAnswer {
         }
     }
 
-    /// Neither.
+    /// Creates the answer of a user who dismisses the question.
     pub fn cancel() -> Self {
         Self {
             action: InputAction::Cancel,

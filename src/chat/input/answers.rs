@@ -5,8 +5,8 @@ use tokio::sync::watch;
 use super::{InputAnswer, InputId, InputSource, Inputs};
 use crate::BoxFuture;
 
-/// InputAnswers in the memory of this process: for tests, and for applications that take them in by
-/// themselves.
+/// A source of answers in the memory of this process, for tests and for applications that receive
+/// answers themselves.
 ///
 /// ```
 /// use unbroken::chat::{InputAnswers, InputAnswer, InputId};
@@ -15,42 +15,42 @@ use crate::BoxFuture;
 /// let answers = InputAnswers::new();
 /// let (inputs, id) = (answers.inputs(), InputId::random());
 ///
-/// answers.give(id.clone(), InputAnswer::decline()).unwrap();
+/// answers.submit(id.clone(), InputAnswer::decline()).unwrap();
 /// assert_eq!(inputs.answer(&id).await, Some(InputAnswer::decline()));
-/// assert!(answers.give(id, InputAnswer::cancel()).is_err(), "the first answer counts");
+/// assert!(answers.submit(id, InputAnswer::cancel()).is_err(), "the first answer counts");
 /// # }
 /// ```
 #[derive(Clone)]
 pub struct InputAnswers {
-    // Without an answer where it comes too late.
+    // `None` marks a closed question.
     given: Arc<watch::Sender<HashMap<InputId, Option<InputAnswer>>>>,
 }
 
-/// Somebody answered before, and that answer counts; or nobody waits for one any more.
+/// The error of an answer that comes after the first, or after the question was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this was answered before, or given up; the first answer counts")]
+#[error("the question was answered before, or is closed; the first answer counts")]
 #[non_exhaustive]
 pub struct AlreadyAnswered;
 
 impl InputAnswers {
-    /// Without any answer yet.
+    /// Creates a source without answers.
     pub fn new() -> Self {
         Self {
             given: Arc::new(watch::Sender::new(HashMap::new())),
         }
     }
 
-    /// Where the answers are waited for.
+    /// Returns the inputs at which the answers are awaited.
     pub fn inputs(&self) -> Inputs {
         Inputs::new(self.clone())
     }
 
-    /// Gives an answer, asked for already or not.
+    /// Submits an answer. The question may be asked later.
     ///
     /// # Errors
     ///
-    /// If this was answered before, or [closed](Inputs::close).
-    pub fn give(&self, id: InputId, answer: InputAnswer) -> Result<(), AlreadyAnswered> {
+    /// If the question was answered before, or [closed](Inputs::close).
+    pub fn submit(&self, id: InputId, answer: InputAnswer) -> Result<(), AlreadyAnswered> {
         if self.put(id, Some(answer)) {
             Ok(())
         } else {
@@ -58,7 +58,7 @@ impl InputAnswers {
         }
     }
 
-    /// Whether it was the first.
+    /// Stores the first answer, and returns false for any other.
     fn put(&self, id: InputId, answer: Option<InputAnswer>) -> bool {
         self.given.send_if_modified(|given| {
             let vacant = !given.contains_key(&id);
@@ -111,35 +111,37 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_gets_the_answer_and_so_does_who_asks_later() {
+    async fn an_answer_reaches_waits_before_and_after_it() {
         let answers = InputAnswers::new();
         let (inputs, id) = (answers.inputs(), InputId::random());
         let yes = InputAnswer::accept(json!({"name": "Ada"}));
         let given = async {
             tokio::task::yield_now().await;
-            answers.give(id.clone(), yes.clone()).unwrap();
+            answers.submit(id.clone(), yes.clone()).unwrap();
         };
         let (first, ()) = tokio::join!(inputs.answer(&id), given);
         assert_eq!(first.as_ref(), Some(&yes));
         assert_eq!(inputs.answer(&id).await.as_ref(), Some(&yes));
         assert_eq!(
-            answers.give(id.clone(), InputAnswer::cancel()),
+            answers.submit(id.clone(), InputAnswer::cancel()),
             Err(AlreadyAnswered)
         );
         assert_eq!(inputs.answer(&id).await, Some(yes));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_only_for_so_long_still_gets_what_came_by_then() {
+    async fn a_wait_with_a_limit_returns_an_answer_from_before_it() {
         let answers = InputAnswers::new();
         let (inputs, early, late) = (answers.inputs(), InputId::random(), InputId::random());
-        answers.give(early.clone(), InputAnswer::decline()).unwrap();
+        answers
+            .submit(early.clone(), InputAnswer::decline())
+            .unwrap();
         let second = Duration::from_secs(1);
         let answer = inputs.answer_within(&early, second).await;
         assert_eq!(answer, Some(InputAnswer::decline()));
         assert_eq!(inputs.close(&early).await, Some(InputAnswer::decline()));
         assert_eq!(inputs.answer_within(&late, second).await, None);
-        let given = answers.give(late.clone(), InputAnswer::decline());
+        let given = answers.submit(late.clone(), InputAnswer::decline());
         assert_eq!(given, Err(AlreadyAnswered));
         assert_eq!(inputs.answer(&late).await, None);
     }
@@ -148,7 +150,7 @@ mod tests {
     async fn an_answer_is_for_its_own_question_only() {
         let answers = InputAnswers::new();
         answers
-            .give(InputId::random(), InputAnswer::decline())
+            .submit(InputId::random(), InputAnswer::decline())
             .unwrap();
         let (inputs, other) = (answers.inputs(), InputId::random());
         let waited = tokio::time::timeout(Duration::from_secs(1), inputs.answer(&other));

@@ -2,8 +2,8 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Names one question within a session: 1 to 128 characters of `A-Z a-z 0-9 . _ ~ -`, the first one
-/// alphanumeric.
+/// An id of one question within a session: 1 to 128 characters of `A-Z a-z 0-9 . _ ~ -`, the first
+/// one alphanumeric.
 ///
 /// ```
 /// use unbroken::chat::InputId;
@@ -15,34 +15,34 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InputId(Arc<str>);
 
-/// Why a string is not an [`InputId`].
+/// The error of a string that is no [`InputId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidInputId {
-    /// Empty, or longer than [`InputId::MAX_LEN`].
+    /// The string is empty, or longer than [`InputId::MAX_LEN`].
     #[error("an input id has 1 to 128 characters; this one has {0}")]
     Length(usize),
-    /// A character that may not stand where it stands.
+    /// A character is not allowed at its position.
     #[error("an input id is made of A-Z a-z 0-9 . _ ~ - and starts with a letter or digit")]
     Character,
 }
 
 impl InputId {
-    /// The most characters of an id.
+    /// The maximum number of characters.
     pub const MAX_LEN: usize = 128;
 
-    /// A new id with 128 bits from the operating system's source of randomness.
+    /// Creates an id with 128 bits from the operating system's source of randomness.
     ///
     /// # Panics
     ///
-    /// If the operating system has no randomness to give.
+    /// If the operating system provides no randomness.
     pub fn random() -> Self {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).expect("the operating system gives randomness");
         Self(format!("{:032x}", u128::from_be_bytes(bits)).into())
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_none_is_not_read() {
+    fn an_invalid_id_is_not_read() {
         let read = |text| serde_json::from_str::<InputId>(text);
         assert_eq!(read(r#""a.b""#).unwrap().as_str(), "a.b");
         assert!(read(r#""a/b""#).unwrap_err().to_string().contains("A-Z"));

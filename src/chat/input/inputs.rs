@@ -5,42 +5,46 @@ use tokio::time::{Instant, timeout_at};
 use super::{InputAnswer, InputId};
 use crate::BoxFuture;
 
-/// Where answers to questions come from: [`ChatRequest::inputs`](field@crate::chat::ChatRequest::inputs).
+/// A handle to the answers of a session's questions:
+/// [`ChatRequest::inputs`](field@crate::chat::ChatRequest::inputs).
 ///
-/// Cheap to clone. The default never answers; a question there waits until whoever asked gives up.
+/// Cheap to clone. The default has no source: a wait there ends only when it is dropped or its time
+/// is over.
 #[derive(Clone, Default)]
 pub struct Inputs {
     source: Option<Arc<dyn InputSource>>,
 }
 
-/// What gives the answers: kept by whoever takes them in.
+/// A source of answers, implemented by the layer that receives them.
 pub trait InputSource: Send + Sync + 'static {
-    /// Waits for the answer to the question `id` of this session; `None` if it was
-    /// [closed](Self::close) instead, or if the session is over.
+    /// Waits for the answer to the question `id` of this session. Returns `None` if the question
+    /// was [closed](Self::close), or if the session is over.
     ///
-    /// Level-triggered: an answer that was given before the question was asked, or before the server
-    /// that asks took the session over, counts too, and asking again for the same id gives the same
-    /// answer. Dropping the future at any point loses nothing.
+    /// Level-triggered: an answer from before the question was asked, or from before this server
+    /// took the session over, counts too. Waiting again for the same id returns the same answer.
+    /// Cancel-safe: dropping the future loses nothing.
     fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>>;
 
-    /// Takes no answer to the question `id` from then on: whoever brings one is told that it comes
-    /// too late. Gives the answer that was taken before, if there is one.
+    /// Closes the question `id`: later answers are refused. Returns the answer from before, if
+    /// there is one.
     ///
-    /// Dropping the future doesn't take it back.
+    /// Dropping the future doesn't reopen the question.
     fn close<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>>;
 }
 
 impl Inputs {
-    /// Answers come from here.
+    /// Creates inputs with this source.
     pub fn new(source: impl InputSource) -> Self {
         Self {
             source: Some(Arc::new(source)),
         }
     }
 
-    /// Waits for the answer to the question `id`, for as long as it takes; `None` if it was
-    /// [closed](Self::close) before, perhaps by a former owner of the session, or if there can be none
-    /// since the session is over. Cancel-safe: whoever asks again gets the same answer.
+    /// Waits for the answer to the question `id` without a limit of time. Returns `None` if the
+    /// question was [closed](Self::close), perhaps by a former owner of the session, or if the
+    /// session is over.
+    ///
+    /// Cancel-safe: waiting again returns the same answer.
     pub async fn answer(&self, id: &InputId) -> Option<InputAnswer> {
         match &self.source {
             Some(source) => source.answer(id).await,
@@ -48,9 +52,10 @@ impl Inputs {
         }
     }
 
-    /// Takes no answer to the question `id` from then on. Gives the one that was taken before, if
-    /// there is one: it counts, since whoever gave it was told so. Dropping the future doesn't take
-    /// it back.
+    /// Closes the question `id`: later answers are refused. Returns the answer from before, if
+    /// there is one; it counts, since its client was told so.
+    ///
+    /// Dropping the future doesn't reopen the question.
     pub async fn close(&self, id: &InputId) -> Option<InputAnswer> {
         match &self.source {
             Some(source) => source.close(id).await,
@@ -58,19 +63,20 @@ impl Inputs {
         }
     }
 
-    /// Waits for the answer to the question `id` for so long, and then [closes](Self::close) it:
-    /// every answer that was taken counts, also one that was in the very last moment. Dropping the
-    /// future before its time leaves the question open.
+    /// Waits for the answer to the question `id` for at most `wait`, then [closes](Self::close) the
+    /// question. An answer from the last moment still counts.
+    ///
+    /// Dropping the future before that leaves the question open.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use unbroken::chat::{Answers, InputAnswer, InputId};
+    /// use unbroken::chat::{InputAnswers, InputAnswer, InputId};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-    /// let (answers, id) = (Answers::new(), InputId::random());
+    /// let (answers, id) = (InputAnswers::new(), InputId::random());
     /// let waited = answers.inputs().answer_within(&id, Duration::from_secs(60)).await;
     /// assert!(waited.is_none());
-    /// assert!(answers.give(id, InputAnswer::decline()).is_err(), "too late");
+    /// assert!(answers.submit(id, InputAnswer::decline()).is_err(), "too late");
     /// # }
     /// ```
     pub async fn answer_within(&self, id: &InputId, wait: Duration) -> Option<InputAnswer> {

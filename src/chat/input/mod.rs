@@ -1,9 +1,10 @@
-//! What people are asked in the middle of an answer, and what they say.
+//! Questions in the middle of an answer, and their answers.
 //!
-//! Whoever asks says so in the log, as an [`InputRequest`](super::InputRequest), and then waits for
-//! the answer at the [`Inputs`] that came with the request. Whoever takes answers in (the durable
-//! layer, over HTTP) gives them to the [`InputSource`] behind it. What was asked and is still open
-//! is in the log: [`Transcript::open_inputs`](super::Transcript::open_inputs).
+//! A tool or provider that asks puts the question into the log, as an
+//! [`InputRequest`](super::InputRequest), and waits for the answer at the [`Inputs`] of the
+//! request. The layer that receives answers (the durable layer, over HTTP) passes them to the
+//! [`InputSource`] behind it. The open questions are in the log:
+//! [`Transcript::open_inputs`](super::Transcript::open_inputs).
 
 mod action;
 mod answer;

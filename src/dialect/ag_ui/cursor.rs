@@ -5,15 +5,14 @@ use crate::{
     log::Position,
 };
 
-/// The `id` of an SSE event: the record that it stands for, and where the record comes to several
-/// events, how many of them a client has that has this one. The last of them says nothing of that:
-/// `12.0000k3f.1`, `12.0000k3f.2`, `12.0000k3f`.
+/// The `id` of an SSE event: the position of its record, and the number of the event if the record has
+/// several. The last event of a record has no number: `12.0000k3f.1`, `12.0000k3f.2`, `12.0000k3f`.
 ///
-/// TanStack's client drops an event whose id it has seen, so each has one of its own.
+/// TanStack's client drops an event whose id it has seen, so ids are unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EventId {
     pub(super) at: Position,
-    /// How many events of the record at `at` there are up to here; `None` for all of them.
+    /// The number of events of the record at `at` up to this one; `None` for all of them.
     pub(super) events: Option<usize>,
 }
 
@@ -31,7 +30,7 @@ impl FromStr for EventId {
 }
 
 fn count(text: &str) -> Result<usize, InvalidCursor> {
-    // `usize` would take a sign.
+    // `usize` would accept a sign.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| InvalidCursor)
     } else {
@@ -45,7 +44,7 @@ mod tests {
     use crate::log::{Epoch, Lsn};
 
     #[test]
-    fn every_form_is_read() {
+    fn every_form_of_an_id_is_parsed() {
         let tag = Epoch::first().tag();
         let at = Position::tagged(Lsn::new(7), tag);
         let read = |text: &str| text.parse::<EventId>();
@@ -57,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_id_is_refused() {
+    fn a_malformed_id_is_refused() {
         for bad in [
             "",
             "x",

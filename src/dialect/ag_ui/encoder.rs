@@ -10,18 +10,18 @@ use crate::{
 
 pub(super) const SSE: &str = "text/event-stream";
 
-/// Server-sent events: an `id:` that is never used twice, and one event of AG-UI as `data:`.
+/// Writes server-sent events: a unique `id:`, and an event of AG-UI as `data:`.
 #[derive(Debug)]
 pub(super) struct AgUiEncoder {
     fold: AgUiFold,
     frames: JsonFrames,
     message_first: bool,
-    /// What the client has of a record, the first one that is encoded.
+    /// The last event that the client has.
     had: Option<EventId>,
 }
 
 impl AgUiEncoder {
-    /// From the first event on.
+    /// Creates an encoder that writes every event.
     pub(super) fn new() -> Self {
         Self {
             fold: AgUiFold::new("", "", false),
@@ -31,20 +31,20 @@ impl AgUiEncoder {
         }
     }
 
-    /// For TanStack's client, which needs a message to begin before its thinking does: of a run that
-    /// it joins it loses the text otherwise.
+    /// Sets whether a message begins before its thinking, which TanStack's client needs: it loses the
+    /// text of a run that it joins otherwise.
     pub(super) fn for_tanstack(mut self, tanstack: bool) -> Self {
         self.message_first = tanstack;
         self
     }
 
-    /// After the event with this id.
+    /// Omits the events up to the one with this id.
     pub(super) fn after(mut self, id: Option<EventId>) -> Self {
         self.had = id;
         self
     }
 
-    /// How many of the record's events the client has.
+    /// Returns the number of the record's events that the client has.
     fn had(&mut self, lsn: Lsn) -> usize {
         match self.had {
             Some(id) if lsn < id.at.lsn => usize::MAX,
@@ -56,12 +56,12 @@ impl AgUiEncoder {
         }
     }
 
-    /// Writes the events of a record that the client doesn't have; `tag` is that of its epoch.
+    /// Writes the events of a record that the client doesn't have. `tag` is the tag of its epoch.
     fn write(&mut self, lsn: Lsn, tag: &str, out: &mut BytesMut) {
         let (had, all) = (self.had(lsn), self.frames.iter().len());
         let resumed = self.had.is_some_and(|id| id.at.lsn == lsn);
         for (json, number) in self.frames.iter().zip(1..).skip(had) {
-            // An `EventId`; nearly every event has one.
+            // The format of `EventId`.
             let written = if number == all {
                 writeln!(out, "id: {lsn}.{tag}")
             } else {
@@ -71,8 +71,8 @@ impl AgUiEncoder {
             data(json, out);
         }
         if resumed && had >= all && self.fold.ended() {
-            // The client lost its connection after the end and before the end of the body, and
-            // doesn't take it for over. It drops what has an id that it knows.
+            // The client lost its connection between the terminal event and the end of the body, and
+            // doesn't treat the run as ended. It drops events with known ids, so this one has none.
             if let Some(json) = self.frames.iter().last() {
                 data(json, out);
             }
@@ -158,14 +158,14 @@ mod tests {
     fn begun(mut encoder: AgUiEncoder) -> AgUiEncoder {
         let id: SessionId = RUN.parse().unwrap();
         let chat = crate::log::ChatId::new("thread-1");
-        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO).of_chat(Some(&chat));
+        let view = SessionView::new(&id, Status::Streaming, Lsn::ZERO).chat(Some(&chat));
         let mut preamble = BytesMut::new();
         encoder.preamble(&view, &mut preamble);
         assert!(preamble.is_empty());
         encoder
     }
 
-    /// The ids and what came with them.
+    /// Returns the events with their ids.
     fn frames(out: &[u8]) -> Vec<(Option<String>, Value)> {
         let text = std::str::from_utf8(out).unwrap();
         text.split_terminator("\n\n")
@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_one_run_of_messages() {
-        let complete = Complete::new().with_usage(Usage::new(3, 4));
-        let said = [
+    fn an_answer_is_one_run_with_messages() {
+        let complete = Complete::new().usage(Usage::new(3, 4));
+        let log = [
             first(),
             ChatEvent::thinking("Hm"),
             ChatEvent::thinking(" …"),
@@ -222,12 +222,12 @@ mod tests {
                 "metadata": {"tanstack": {"finishReason": "stop"}},
             }),
         ];
-        assert_eq!(events(&said), expected);
+        assert_eq!(events(&log), expected);
     }
 
     #[test]
-    fn tools_that_ran_here_have_results_and_the_clients_are_handed_over() {
-        let said = [
+    fn server_tools_have_results_and_client_tools_are_handed_over() {
+        let log = [
             first(),
             ChatEvent::text("Let me see."),
             ChatEvent::tool_calls([
@@ -237,10 +237,10 @@ mod tests {
             ChatEvent::tool_error("a", "now", "no clock"),
             ChatEvent::isomorphic_handoff("b", "map", json!({})),
             Complete::new()
-                .with_finish_reason(FinishReason::ToolCalls)
+                .finish_reason(FinishReason::ToolCalls)
                 .into(),
         ];
-        let events = events(&said);
+        let events = events(&log);
         let message = format!("{RUN}-1");
         let of = |kind: &str| {
             let of = |event: &&Value| event["type"] == kind;
@@ -279,11 +279,11 @@ mod tests {
                 .pop()
                 .unwrap()
         };
-        let stopped = end(crate::chat::Aborted::new().with_reason("enough").into());
+        let stopped = end(crate::chat::Aborted::new().reason("enough").into());
         assert_eq!(stopped["type"], "RUN_FINISHED");
         assert_eq!(stopped["outcome"], json!({"type": "cancelled"}));
         assert_eq!(stopped["metadata"]["unbroken"]["reason"], "enough");
-        let failed = ErrorEvent::new(ErrorCode::Provider, "no").with_recoverable(true);
+        let failed = ErrorEvent::new(ErrorCode::Provider, "no").recoverable(true);
         assert_eq!(
             end(failed.into()),
             json!({
@@ -297,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_said_at_the_end_is_a_message_too() {
-        let whole: ChatEvent = Complete::new().with_text("All of it.").into();
+    fn text_that_was_not_streamed_is_a_message() {
+        let whole: ChatEvent = Complete::new().text("All of it.").into();
         let kinds = |events: Vec<Value>| {
             let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
             events.iter().map(kind).collect::<Vec<_>>()
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_a_client_has_is_never_sent_again_wherever_it_was_cut() {
+    fn a_resume_after_any_event_repeats_none() {
         let chunk = chunk(&[
             first(),
             ChatEvent::thinking("Hm"),
@@ -343,7 +343,7 @@ mod tests {
             if at + 1 < all.len() {
                 assert_eq!(rest, all[at + 1..], "after {id:?}");
             } else {
-                // So that the client sees that it is over, under no id that it would drop.
+                // The client sees the end again, without an id, which it would drop.
                 assert_eq!(rest, [(None, all[at].1.clone())]);
             }
         }

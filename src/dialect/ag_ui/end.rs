@@ -11,12 +11,12 @@ use crate::{
 
 impl AgUiFold {
     pub(super) fn complete(&mut self, complete: &Complete, out: &mut JsonFrames) {
-        // A provider that doesn't stream says everything at the end.
+        // A provider that doesn't stream gives the text at the end.
         if let (false, Some(text)) = (self.has_text, &complete.text) {
             self.text(&json(text), out);
         }
         self.close(out);
-        // Nobody ran these, and nobody handed them over: there is no layer for tools.
+        // Without a tool layer, calls are neither run nor handed over before the end.
         for call in std::mem::take(&mut self.calls) {
             self.hand_over(&call, &Value::Null, out);
         }
@@ -66,7 +66,7 @@ impl AgUiFold {
             message: &error.message,
             code: error.code.as_str(),
             metadata: Metadata {
-                // Without it TanStack's client takes the error for one of all its runs.
+                // Without the run, TanStack's client applies the error to all its runs.
                 tanstack: Some(TanstackMetadata {
                     run_id: Some(&self.run),
                     thread_id: Some(&self.thread),

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::chat::Usage;
 
-/// An event as AG-UI writes it. The pieces of text and thinking are written by hand.
+/// An event of AG-UI. Those of text and thinking are written without serde; see `AgUiFold::content`.
 #[derive(Debug, Serialize)]
 #[serde(
     tag = "type",
@@ -76,7 +76,7 @@ pub(super) enum AgUiEvent<'a> {
     },
 }
 
-/// How a run ended, where that takes more words than none.
+/// The outcome of a run, if it is not a plain success.
 #[derive(Debug, Serialize)]
 #[serde(
     tag = "type",
@@ -88,7 +88,7 @@ pub(super) enum RunOutcome<'a> {
     Cancelled,
 }
 
-/// What AG-UI has no field for: TanStack's, which its client reads, and ours.
+/// Metadata for which AG-UI has no field: that of TanStack's client, and that of this library.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,7 +118,7 @@ pub(super) struct UnbrokenMetadata<'a> {
     pub(super) recoverable: Option<bool>,
 }
 
-/// What a run cost.
+/// The token usage of a run.
 #[expect(clippy::struct_field_names, reason = "AG-UI named them")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,38 +5,35 @@ use serde_json::Value;
 
 use super::event::AgUiEvent;
 use crate::{
-    chat::{ChatEvent, ToolCall},
-    dialect::{
-        frames::JsonFrames,
-        text_record::{TextKind, piece},
-    },
+    chat::{ChatEvent, TextKind, ToolCall, text_content},
+    dialect::frames::JsonFrames,
 };
 
-/// A log, folded into AG-UI's events: what stands open, and which ids were given away.
+/// Folds a log into AG-UI's events.
 ///
-/// The events of a record depend on it and on those before it only. Nothing may be open when a run
-/// finishes, so what opens a part closes the one before it.
+/// The events of a record depend on that record and those before it only. A run must finish with all
+/// blocks closed, so a new block closes the one before it.
 #[derive(Debug)]
 pub(super) struct AgUiFold {
     pub(super) run: String,
     pub(super) thread: String,
     pub(super) stage: RunStage,
     open: OpenBlock,
-    /// The id of the part that is open.
+    /// The id of the open block.
     id: String,
-    /// Whether a message begins with its thinking, not with its text.
+    /// True if a message begins before its thinking, and not with its text.
     message_first: bool,
-    /// A message that has begun, of which there is only thinking so far.
-    begun: Option<String>,
-    /// How many ids were given away.
+    /// The id of a started message that has thinking and no text yet.
+    started_message: Option<String>,
+    /// The number of ids so far.
     ids: u64,
-    /// The assistant's message that tool calls belong to, until one of them has its result.
+    /// The message that tool calls belong to, until one of them has its result.
     pub(super) parent: Option<String>,
-    /// Calls that were told of.
-    pub(super) told: HashSet<String>,
-    /// Calls of which it isn't known yet who runs them.
+    /// The ids of the calls that were written.
+    pub(super) written_calls: HashSet<String>,
+    /// Calls without an outcome, which the client or a server tool may run.
     pub(super) calls: Vec<ToolCall>,
-    /// Calls that the client is to run.
+    /// The ids of the calls that the client is to run.
     pub(super) pending: Vec<String>,
     pub(super) has_text: bool,
 }
@@ -64,25 +61,25 @@ impl AgUiFold {
             open: OpenBlock::Nothing,
             id: String::new(),
             message_first,
-            begun: None,
+            started_message: None,
             ids: 0,
             parent: None,
-            told: HashSet::new(),
+            written_calls: HashSet::new(),
             calls: Vec::new(),
             pending: Vec::new(),
             has_text: false,
         }
     }
 
-    /// Whether the run has ended.
+    /// Returns true if the run has ended.
     pub(super) fn ended(&self) -> bool {
         self.stage == RunStage::Over
     }
 
-    /// The events that a record comes to.
+    /// Writes the events of a record.
     pub(super) fn push(&mut self, record: &[u8], out: &mut JsonFrames) {
         self.start(out);
-        match piece(record) {
+        match text_content(record) {
             Some((TextKind::Text, content)) => self.text(content, out),
             Some((TextKind::Thinking, content)) => self.thinking(content, out),
             None => {
@@ -134,23 +131,23 @@ impl AgUiFold {
             ChatEvent::Complete(complete) => self.complete(&complete, out),
             ChatEvent::Aborted(aborted) => self.aborted(&aborted, out),
             ChatEvent::Error(error) => self.error(&error, out),
-            // The client has the conversation, and with it all that it needs to go on.
+            // The client has the conversation already.
             ChatEvent::SessionInfo(_) | ChatEvent::ConversationState(_) | ChatEvent::Unknown(_) => {
             }
         }
     }
 
-    /// A piece of the answer, as a string of JSON.
+    /// Writes text. `content` is a JSON string.
     pub(super) fn text(&mut self, content: &[u8], out: &mut JsonFrames) {
         if content == EMPTY {
             return;
         }
         self.has_text = true;
         if self.open != OpenBlock::Text {
-            self.close_part(out);
+            self.close_block(out);
             self.open = OpenBlock::Text;
-            self.id = match self.begun.take() {
-                Some(begun) => begun,
+            self.id = match self.started_message.take() {
+                Some(started) => started,
                 None => self.begin_message(out),
             };
         }
@@ -161,7 +158,7 @@ impl AgUiFold {
         );
     }
 
-    /// A piece of the thinking, as a string of JSON.
+    /// Writes thinking. `content` is a JSON string.
     fn thinking(&mut self, content: &[u8], out: &mut JsonFrames) {
         if content == EMPTY {
             return;
@@ -170,7 +167,7 @@ impl AgUiFold {
             self.close(out);
             self.open = OpenBlock::Thinking;
             if self.message_first {
-                self.begun = Some(self.begin_message(out));
+                self.started_message = Some(self.begin_message(out));
             }
             self.id = self.next_id();
             let message_id = &self.id;
@@ -187,8 +184,8 @@ impl AgUiFold {
         );
     }
 
-    /// Nearly all events are one of these two, so they are put together by hand. Nothing in an id
-    /// has to be escaped.
+    /// Writes a content event without serde, because nearly all events are of the two kinds. Ids have no
+    /// characters to escape.
     fn content(&self, head: &[u8], content: &[u8], out: &mut JsonFrames) {
         let frame = out.begin();
         for piece in [head, self.id.as_bytes(), br#"","delta":"#, content, b"}"] {
@@ -207,15 +204,15 @@ impl AgUiFold {
         id
     }
 
-    /// Nothing is open any more.
+    /// Closes the open block and the started message.
     pub(super) fn close(&mut self, out: &mut JsonFrames) {
-        self.close_part(out);
-        if let Some(message_id) = &self.begun.take() {
+        self.close_block(out);
+        if let Some(message_id) = &self.started_message.take() {
             out.push(&AgUiEvent::TextMessageEnd { message_id });
         }
     }
 
-    fn close_part(&mut self, out: &mut JsonFrames) {
+    fn close_block(&mut self, out: &mut JsonFrames) {
         let message_id = &self.id;
         match self.open {
             OpenBlock::Nothing => {}
@@ -228,17 +225,17 @@ impl AgUiFold {
         self.open = OpenBlock::Nothing;
     }
 
-    /// Runs are part of a conversation, so the ids of their messages begin with theirs.
+    /// Returns a new message id. It begins with the run id, to be unique in the conversation.
     pub(super) fn next_id(&mut self) -> String {
         self.ids += 1;
         format!("{}-{}", self.run, self.ids)
     }
 }
 
-/// The empty string, of which there is nothing to say.
+/// The empty JSON string, which is left out.
 const EMPTY: &[u8] = br#""""#;
 
-/// An event that AG-UI has no like of, under its own name.
+/// Writes an event that AG-UI doesn't have as a `CUSTOM` event of its own name.
 fn custom(event: &ChatEvent, out: &mut JsonFrames) {
     let mut value = serde_json::to_value(event).unwrap_or_default();
     if let Value::Object(fields) = &mut value {

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::dialect::{SessionView, head::no_store};
 
-/// What TanStack's client asks for when it begins with nothing. The messages are the application's.
+/// The state that TanStack's client requests when a page opens. The application owns the messages, so
+/// the list is empty.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Hydration<'a> {
@@ -19,7 +20,7 @@ struct ActiveRun<'a> {
     run_id: &'a str,
 }
 
-/// Which run of a conversation is under way.
+/// Returns the response that names the running run of a conversation.
 pub(super) fn hydrate(running: Option<&SessionView<'_>>) -> Response<Bytes> {
     let hydration = Hydration {
         messages: [],

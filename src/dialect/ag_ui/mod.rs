@@ -1,4 +1,4 @@
-//! AG-UI: TanStack AI, `@ag-ui/client`, CopilotKit and others that speak it.
+//! The dialect of AG-UI, for TanStack AI, `@ag-ui/client`, CopilotKit and other clients of the protocol.
 //!
 //! ```
 //! use tower_layer::Layer;
@@ -9,32 +9,46 @@
 //! #     provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
 //!
 //! let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
-//!     head.extensions.get::<Owner>().cloned() // where the application's sign-in left it
+//!     head.extensions.get::<Owner>().cloned() // set by the application's sign-in
 //! });
 //! let chat = DurableLayer::new(Sessions::in_memory(), access)
 //!     .dialect(AgUi::new())
 //!     .layer(provider);
 //! ```
 //!
-//! A client that was built with `fetchServerSentEvents("/api/chat")` or `new HttpAgent({ url })`
-//! needs nothing else. A session is a run, and its id is the run's.
+//! # Clients
+//!
+//! A client made with `fetchServerSentEvents("/api/chat")` or `new HttpAgent({ url })` needs no other
+//! setting. A session is a run, and its id is the run id.
+//!
+//! **Access policy.** Run ids can be guessed: those of TanStack are a clock and 31 random bits. Under a
+//! policy that accepts any caller with the id, strangers can read runs. Use a policy that checks owners
+//! ([`OnlyTheOwner`](crate::access::OnlyTheOwner)).
+//!
+//! A request with `X-Run-Id` or `offset` comes from TanStack's client. For it a message begins before
+//! its thinking, because otherwise the client loses the text of a run that it joins. For other clients
+//! thinking is a message of its own, before that of the answer.
+//!
+//! # Routes
 //!
 //! | request | meaning | answers |
 //! |---|---|---|
-//! | `POST /` | start; the body is a `RunAgentInput`; `X-Run-Id`, else `runId`, names the session | 200 and the stream; 409 |
-//! | `POST /` with `Last-Event-ID` | reconnect; the body starts nothing | 200, 404 |
-//! | `GET /?offset=-1&runId=` | join a run, after `Last-Event-ID` if that is there | 200, 404 |
-//! | `GET /{runId}` | the same | 200, 404 |
-//! | `GET /?threadId=` | which run of a conversation is under way, for `persistence: true` | 200 and `{messages: [], activeRun, interrupts: null}` |
-//! | `POST /{runId}/abort` | stop, for everyone: a client's own `stop()` only closes its connection | 202, 200 |
-//! | `POST /{runId}/inputs/{inputId}` | answer what a `CUSTOM` event `input_request` asked, as in the [native dialect](super::native); the run goes on | 202 |
-//! | `DELETE /{runId}` | stop if it runs, then forget | 204 |
+//! | `POST /` | start; the body is a `RunAgentInput`; `X-Run-Id`, else `runId`, is the session id | 200 and the stream; 409 |
+//! | `POST /` with `Last-Event-ID` | reconnect; no session is started | 200, 404 |
+//! | `GET /?offset=-1&runId=` | join a run, after `Last-Event-ID` if present | 200, 404 |
+//! | `GET /{runId}` | join a run | 200, 404 |
+//! | `GET /?threadId=` | the running run of a conversation, for `persistence: true` | 200 and `{messages: [], activeRun, interrupts: null}` |
+//! | `POST /{runId}/abort` | abort, for all readers; the client's own `stop()` only closes its connection | 202, 200 |
+//! | `POST /{runId}/inputs/{inputId}` | answer the question of a `CUSTOM` event `input_request`, as in the [native dialect](super::native); the run goes on | 202 |
+//! | `DELETE /{runId}` | abort if it runs, then delete | 204 |
 //!
-//! Of the input, messages, tools and the thread's id are understood. `system` and `developer`
+//! Of the input, the dialect reads messages, tools and the thread id. `system` and `developer`
 //! messages are refused unless the application [opens](crate::durable::ClientFields::system_role) them;
-//! `state`, `context`, `forwardedProps`, `resume` and what else there may be are dropped unless it
-//! opens [fields](crate::durable::ClientFields::field) of these names. Parts of a message that aren't text
-//! are refused.
+//! `state`, `context`, `forwardedProps`, `resume` and other fields are dropped unless it opens
+//! [fields](crate::durable::ClientFields::field) of these names. Parts of a message that aren't text
+//! are refused. Outputs of a client's tools arrive as messages of the role `tool` in the next request.
+//!
+//! # Events
 //!
 //! | event of the log | event of AG-UI |
 //! |---|---|
@@ -43,31 +57,21 @@
 //! | `thinking` | `REASONING_START`, `REASONING_MESSAGE_START`, `…_CONTENT`, `…_END`, `REASONING_END` |
 //! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END` |
 //! | `tool_result`, `tool_error` | `TOOL_CALL_RESULT` |
-//! | `isomorphic_handoff`, and at the end `tool_calls` that nobody ran here | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end its call is among `outcome.pendingToolCallIds` |
-//! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names: an interrupt of AG-UI's would end the run |
+//! | `isomorphic_handoff`, and at the end `tool_calls` that no tool layer ran | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end the call is in `outcome.pendingToolCallIds` |
+//! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |
 //! | `complete` | `RUN_FINISHED` |
 //! | `aborted` | `RUN_FINISHED` with the outcome `cancelled` |
 //! | `error` | `RUN_ERROR` |
 //!
-//! Who sends `X-Run-Id`, or joins with an `offset`, is TanStack's client. For it a message begins
-//! before the thinking that leads to it: it loses the text of a run that it joins otherwise. Other
-//! clients see thinking as a message of its own, before the answer's.
-//!
-//! What a client's tools gave comes as messages of the role `tool`, in the request that goes on.
-//!
 //! # Deployment caveats
 //!
-//! **Run ids can be guessed.** TanStack's are a clock and 31 random bits, so whoever may read any
-//! session whose id they know, may read strangers'. Let the access policy go by owners
-//! ([`OnlyTheOwner`](crate::access::OnlyTheOwner)), not by who knows the id.
+//! **Answers are not restarted.** AG-UI has no event that tells a client to drop earlier ones, so
+//! sessions that this dialect started are never [restarted](crate::durable::RecoveryPolicy::Restart); resuming
+//! is possible. A reader of a session of another dialect gets a `CUSTOM` event `restarted`, and then
+//! the new answer in messages of its own.
 //!
-//! **Answers are not restarted.** AG-UI can't say that everything before is to be dropped, so
-//! sessions that were started here are never [restarted](crate::durable::Policy::Restart); resuming
-//! is fine. A client that watches a session of another dialect hears a `CUSTOM` event `restarted`,
-//! and then the answer from its beginning in messages of their own.
-//!
-//! **Pages of another origin** send `X-Run-Id`; it is among the headers of
+//! **Pages of another origin** send `X-Run-Id`, which is among the headers of
 //! [`headers::ALLOW`](crate::headers::ALLOW).
 
 mod cursor;
@@ -86,21 +90,21 @@ use http::{Response, request::Parts};
 use super::{Dialect, Intent, Native, Refusal, ResponseData, Route};
 use crate::chat::EnabledTools;
 
-/// The dialect of AG-UI. The [module](self) has its routes.
+/// The dialect of AG-UI. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct AgUi {
     enabled_tools: Option<EnabledTools>,
 }
 
 impl AgUi {
-    /// The dialect, without the server's tools.
+    /// Creates the dialect, without the server's tools.
     pub fn new() -> Self {
         Self {
             enabled_tools: None,
         }
     }
 
-    /// Which of the server's tools runs may use: AG-UI's clients don't say. Default none.
+    /// Sets the server's tools that runs may use; AG-UI's clients don't name any. Default none.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
         self.enabled_tools = Some(tools);
         self
@@ -130,12 +134,11 @@ impl Dialect for AgUi {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
-            ResponseData::Whole { session, .. } => hydrate::hydrate(Some(session)),
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
+            ResponseData::FullLog { session, .. } => hydrate::hydrate(Some(session)),
             ResponseData::Idle => hydrate::hydrate(None),
-            // Heads and small documents are the same in every dialect of ours.
-            answer => Native::new().answer(answer),
+            data => Native::new().respond(data),
         }
     }
 

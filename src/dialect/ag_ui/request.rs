@@ -7,7 +7,8 @@ use crate::{
     dialect::{Problem, Refusal, body},
 };
 
-/// AG-UI's `RunAgentInput`, as far as the library knows it. The rest is for the application to open.
+/// AG-UI's `RunAgentInput`. Fields that the library doesn't know are in `extra`, for the application to
+/// open.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RunAgentInput {
@@ -85,7 +86,7 @@ impl RunAgentInput {
         body::read(bytes, "AG-UI's RunAgentInput", EXAMPLE)
     }
 
-    /// What the provider is asked.
+    /// Returns the request to the provider.
     pub(super) fn into_request(self) -> Result<ChatRequest, Refusal> {
         let messages = self
             .messages
@@ -96,7 +97,7 @@ impl RunAgentInput {
             return Err(wrong("there is no message to answer"));
         }
         let mut request = ChatRequest::new(messages);
-        request.chat_id = self.thread_id;
+        request.chat_id = self.thread_id.map(Into::into);
         request.isomorphic_tools = self.tools.into_iter().map(WireTool::into_tool).collect();
         request.extra = self.extra;
         Ok(request)
@@ -107,7 +108,7 @@ const EXAMPLE: &str =
     r#"{"threadId":"…","runId":"…","messages":[{"id":"1","role":"user","content":"Hi"}]}"#;
 
 impl WireMessage {
-    /// The message; `None` where it is not for the model, or says nothing.
+    /// Returns the message, or `None` if it is empty or not for the model.
     fn into_message(self) -> Result<Option<Message>, Refusal> {
         let role = match self.role {
             WireRole::User => Role::User,
@@ -125,7 +126,7 @@ impl WireMessage {
             text = error;
         }
         let calls = self.tool_calls.into_iter().map(WireToolCall::into_call);
-        let mut message = Message::new(role, text).with_tool_calls(calls);
+        let mut message = Message::new(role, text).tool_calls(calls);
         match role {
             Role::Tool if self.tool_call_id.is_none() => {
                 return Err(wrong("a message of the role `tool` has no `toolCallId`"));
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_with_tools_comes_to_messages() {
+    fn a_conversation_with_tools_becomes_messages() {
         let asked = request(&json!({
             "threadId": "t", "runId": "r", "state": {}, "context": [], "forwardedProps": {"a": 1},
             "messages": [
@@ -212,20 +213,20 @@ mod tests {
             asked.messages,
             [
                 Message::user("When?"),
-                Message::assistant("").with_tool_calls([call]),
+                Message::assistant("").tool_calls([call]),
                 Message::tool("c", "no clock"),
                 Message::user("Try again"),
             ]
         );
-        assert_eq!(asked.chat_id.as_deref(), Some("t"));
+        assert_eq!(asked.chat_id, Some("t".into()));
         assert_eq!(asked.isomorphic_tools[0].name, "map");
-        // Dropped unless the application opens them.
+        // These are dropped unless the application opens them.
         let extra: Vec<_> = asked.extra.keys().map(String::as_str).collect();
         assert_eq!(extra, ["context", "forwardedProps", "state"]);
     }
 
     #[test]
-    fn what_the_model_can_not_be_given_is_refused() {
+    fn content_that_the_model_can_not_get_is_refused() {
         let image = json!({"type": "image", "source": {"type": "url", "value": "https://a/b.png"}});
         for messages in [
             json!([]),

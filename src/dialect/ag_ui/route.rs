@@ -17,7 +17,7 @@ const ROOT: &str = "GET, HEAD, POST, OPTIONS";
 const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
 const ABORT: &str = "POST, OPTIONS";
 
-/// What the head asks for.
+/// Decodes the head of a request.
 pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
@@ -25,7 +25,7 @@ pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
         (None | Some(""), None, _) => return root(head),
         (Some(id), None, _) => session(head, id)?,
         (Some(id), Some("abort"), None) => abort(head, id)?,
-        // There is nothing of AG-UI's own for answers while a run goes on.
+        // AG-UI has no route for answers to a running run.
         (Some(id), Some("inputs"), Some(input)) if segments.next().is_none() => {
             if head.method == Method::POST {
                 parse_id(id)?;
@@ -46,7 +46,7 @@ pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
 fn root(head: &Parts) -> Result<Route, Refusal> {
     match head.method {
         Method::POST => match (run_id(head)?, last_event_id(head)?) {
-            // The client repeats its request, of which everything is known.
+            // A reconnect repeats the whole request; its body is not needed.
             (Some(id), Some(after)) => Ok(Route::Known(read(id, Some(after), true))),
             _ => content_type(head).map(|()| Route::Body),
         },
@@ -56,14 +56,14 @@ fn root(head: &Parts) -> Result<Route, Refusal> {
     }
 }
 
-/// A run that is named in the query, or what runs in a conversation.
+/// Decodes a read of the run in the query, or of the running run of a conversation.
 fn join(head: &Parts) -> Result<Intent, Refusal> {
     if let Some(id) = query(head, "runId") {
         let after = match last_event_id(head)? {
             None => offset(head)?,
             after => after,
         };
-        // A query that others have no reason for.
+        // Only TanStack's client sends this parameter.
         let tanstack = query(head, "offset").is_some();
         return Ok(read(parse_id(&id)?, after, tanstack));
     }
@@ -93,9 +93,9 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     }
 }
 
-/// What a body asks for.
+/// Decodes the body of a request.
 pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if let Some((id, input)) = inputs::named(head) {
+    if let Some((id, input)) = inputs::parse_path(head) {
         return inputs::decode(parse_id(id)?, input, body);
     }
     let input = RunAgentInput::read(body)?;
@@ -106,7 +106,7 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
         (Some(header), Some(body)) if header != body => {
             return Err(Refusal::new(
                 Problem::MalformedId,
-                "the header X-Run-EventId and `runId` name two runs; send the same in both",
+                "the header X-Run-Id and `runId` name two runs; send the same in both",
             ));
         }
         (header, body) => header.or(body),
@@ -115,13 +115,13 @@ pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Inten
         (Some(id), Some(after)) => Ok(read(id, Some(after), tanstack)),
         (None, Some(_)) => Err(Refusal::new(
             Problem::MalformedId,
-            "to reconnect, send X-Run-EventId beside Last-Event-ID; to start, leave Last-Event-ID out",
+            "to reconnect, send X-Run-Id beside Last-Event-ID; to start, leave Last-Event-ID out",
         )),
         (id, None) => {
             let mut request = input.into_request()?;
             request.enabled_tools.clone_from(&dialect.enabled_tools);
             let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
-            let start = Start::new(request, ResponseMode::Stream(encoder)).under(id);
+            let start = Start::new(request, ResponseMode::Stream(encoder)).session_id(id);
             Ok(Intent::Start(Box::new(start)))
         }
     }
@@ -149,7 +149,7 @@ fn last_event_id(head: &Parts) -> Result<Option<EventId>, Refusal> {
         .map_or(Ok(None), |text| parse_cursor(&text))
 }
 
-/// `-1` is the start; anything else is an id that an event came with.
+/// Returns the parameter `offset`: `-1` is the start, any other value is the id of an event.
 fn offset(head: &Parts) -> Result<Option<EventId>, Refusal> {
     match query(head, "offset").as_deref() {
         None | Some("-1") => Ok(None),
@@ -161,7 +161,7 @@ fn parse_cursor(text: &str) -> Result<Option<EventId>, Refusal> {
     let id: EventId = text.parse().map_err(|error: InvalidCursor| {
         Refusal::new(Problem::MalformedCursor, error.to_string())
     })?;
-    // Before the first record nothing was sent.
+    // The client of a cursor before the first record has no event.
     Ok((id.at != Position::START).then_some(id))
 }
 
@@ -170,7 +170,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::Target;
+    use crate::dialect::{ReadFrom, Target};
 
     const RUN: &str = "run-1764133345123-k3j5x9";
 
@@ -184,8 +184,8 @@ mod tests {
 
     fn reads(route: Result<Route, Refusal>) -> (String, u64) {
         match route {
-            Ok(Route::Known(Intent::Read(read))) => match read.session {
-                Target::Id(id) => (id.to_string(), read.after.lsn.get()),
+            Ok(Route::Known(Intent::Read(read))) => match (read.session, read.from) {
+                (Target::Id(id), ReadFrom::After(after)) => (id.to_string(), after.lsn.get()),
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
@@ -221,18 +221,18 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_in_a_conversation_can_be_asked() {
+    fn the_running_run_of_a_conversation_can_be_requested() {
         match at("GET", "/?threadId=support%2042", &[]) {
             Ok(Route::Known(Intent::FullLog(whole))) => {
                 assert_eq!(whole.session, Target::Chat(ChatId::new("support 42")));
-                assert!(!whole.wait);
+                assert!(!whole.wait_for_end);
             }
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn what_names_no_run_is_refused() {
+    fn a_request_without_a_run_is_refused() {
         assert_eq!(problem("GET", "/", &[]), Problem::MalformedParameter);
         assert_eq!(problem("GET", "/?runId=run-1", &[]), Problem::MalformedId);
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::{
 
 impl AgUiFold {
     pub(super) fn call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
-        if !self.told.insert(call.id.clone()) {
+        if !self.written_calls.insert(call.id.clone()) {
             return;
         }
         self.close(out);
@@ -34,7 +34,7 @@ impl AgUiFold {
     }
 
     pub(super) fn result(&mut self, result: &ToolResult, out: &mut JsonFrames) {
-        self.answer(&result.id, &result.content, None, out);
+        self.output(&result.id, &result.content, None, out);
     }
 
     pub(super) fn failure(&mut self, error: &ToolError, out: &mut JsonFrames) {
@@ -42,10 +42,10 @@ impl AgUiFold {
             state: Some("output-error"),
             ..TanstackMetadata::default()
         };
-        self.answer(&error.id, &error.message, Some(failed), out);
+        self.output(&error.id, &error.message, Some(failed), out);
     }
 
-    fn answer(
+    fn output(
         &mut self,
         tool_call_id: &str,
         content: &str,
@@ -74,8 +74,8 @@ impl AgUiFold {
         self.hand_over(&call, &handoff.server_output, out);
     }
 
-    /// TanStack's client runs a tool when it hears this name; others go by the calls that the end
-    /// names as pending.
+    /// Hands a call over to the client. TanStack's client runs a tool on this `CUSTOM` event; other
+    /// clients run the pending calls of the end.
     pub(super) fn hand_over(
         &mut self,
         call: &ToolCall,
@@ -100,7 +100,7 @@ impl AgUiFold {
     }
 }
 
-/// Arguments as the model would have written them.
+/// Returns the arguments as the text that a model writes.
 fn arguments(arguments: &Value) -> String {
     match arguments {
         Value::String(text) => text.clone(),

@@ -2,39 +2,39 @@ use std::collections::{HashMap, HashSet};
 
 use crate::chat::{InputId, InputOutcome, InputResolved};
 
-/// Which approvals are open, and which calls still run beside them.
+/// The open approvals of a message, and the calls that still run.
 ///
-/// The SDK's clients send what a person says only once they have read the stream to its end, and only
-/// if every other call of the step has its outcome by then, or waits for a person as well. So a
-/// stream with an open approval ends as soon as that holds, and not before.
+/// The SDK's clients send the response to an approval only after the stream has ended, and only if
+/// every other call of the step has its outcome or waits for an approval. So a stream with an open
+/// approval ends as soon as that holds, and not before.
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
-    /// Of which call each question is, answered or not.
+    /// The call of each approval, by the id of the question; answered ones included.
     asked: HashMap<String, String>,
     open: HashSet<String>,
-    /// Questions that the client has answered, though the log may not say so yet.
+    /// Questions that the client has answered; the log may not have the answer yet.
     answered: HashSet<InputId>,
-    /// The calls of which something is still to come without a person's or the client's doing.
+    /// The calls whose outcome waits neither for an approval nor for the client.
     running: HashSet<String>,
 }
 
 impl Approvals {
-    /// For a client that has answered these questions.
+    /// Adds questions that the client has answered.
     pub(super) fn answered(&mut self, inputs: impl IntoIterator<Item = InputId>) {
         self.answered.extend(inputs);
     }
 
-    /// It has answered others, of the same names.
+    /// Drops the answers, which belong to questions of another session with the same ids.
     pub(super) fn forget_answers(&mut self) {
         self.answered.clear();
     }
 
-    /// A call is made.
+    /// Adds a call.
     pub(super) fn call(&mut self, call: &str) {
         self.running.insert(call.to_owned());
     }
 
-    /// A call has its outcome, or is the client's from here on.
+    /// Removes a call that has its outcome or was handed to the client.
     pub(super) fn settle(&mut self, call: &str) {
         self.running.remove(call);
         let asked = &self.asked;
@@ -42,7 +42,7 @@ impl Approvals {
             .retain(|input| asked.get(input).is_none_or(|of| of != call));
     }
 
-    /// A call waits for a person.
+    /// Adds the approval of a call.
     pub(super) fn ask(&mut self, input: &str, call: &str) {
         self.asked.insert(input.to_owned(), call.to_owned());
         if self.answered.contains(input) {
@@ -53,7 +53,7 @@ impl Approvals {
         }
     }
 
-    /// A question is no longer open. Whether it was an approval.
+    /// Closes a question. Returns true if it was an approval.
     pub(super) fn resolve(&mut self, resolved: &InputResolved) -> bool {
         let Some(call) = self.asked.get(resolved.input_id.as_str()) else {
             return false;
@@ -65,19 +65,19 @@ impl Approvals {
         true
     }
 
-    /// Nobody waits any longer: all begins anew, or is over.
+    /// Removes all approvals and calls, at a restart or at the end.
     pub(super) fn clear(&mut self) {
         self.open.clear();
         self.running.clear();
     }
 
-    /// Whether a person is asked.
+    /// Returns true if an approval is open.
     pub(super) fn is_open(&self) -> bool {
         !self.open.is_empty()
     }
 
-    /// Whether a person is asked, and nothing else is under way.
-    pub(super) fn waits(&self) -> bool {
+    /// Returns true if an approval is open and no call runs.
+    pub(super) fn is_waiting(&self) -> bool {
         self.is_open() && self.running.is_empty()
     }
 }

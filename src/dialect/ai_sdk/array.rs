@@ -7,26 +7,26 @@ use super::{
 };
 use crate::{dialect::durable_streams::JsonArray, log::Chunk};
 
-/// A log as the chunks of a UI message stream, each a value of JSON.
+/// Encodes a log as the chunks of a UI message stream, each a JSON value.
 #[derive(Debug)]
 pub(in crate::dialect) struct MessageChunks {
     fold: UiMessageFold,
 }
 
 impl MessageChunks {
-    /// With what the message held before this session, if the client has nothing of it.
+    /// Creates an encoder; `whole_message` adds the parts that the message had before this session.
     pub(in crate::dialect) fn new(whole_message: bool) -> Self {
         let fold = UiMessageFold::new();
         Self {
             fold: if whole_message {
-                fold.with_earlier()
+                fold.with_previous_parts()
             } else {
                 fold
             },
         }
     }
 
-    /// Names the session.
+    /// Sets the id of the session.
     pub(in crate::dialect) fn name(&mut self, session: &str) {
         self.fold.name(session);
     }
@@ -38,7 +38,7 @@ impl MessageChunks {
         }
     }
 
-    /// Writes what the records come to.
+    /// Writes the chunks of the records.
     pub(in crate::dialect) fn write(
         &mut self,
         records: &Chunk,
@@ -52,7 +52,7 @@ impl MessageChunks {
     }
 }
 
-/// Chunks as elements of an array.
+/// Writes chunks as elements of an array.
 struct ArraySink<'a> {
     array: &'a mut JsonArray,
     out: &'a mut BytesMut,

@@ -75,10 +75,10 @@ pub(super) enum UiChunk<'a> {
     Finish {
         finish_reason: &'static str,
     },
-    /// A part that is a chunk as it is.
+    /// A part whose JSON is also its chunk.
     #[serde(untagged)]
     Part(&'a Map<String, Value>),
-    /// Something of the application's own; its name follows `data-`.
+    /// Data of the application; its name follows `data-`.
     #[serde(untagged)]
     Data(UiData<'a>),
 }
@@ -105,20 +105,20 @@ impl<'a> UiData<'a> {
         }
     }
 
-    /// The same; what comes with the same id replaces it.
-    pub(super) fn under(mut self, id: Option<&'a str>) -> Self {
+    /// Sets the id. Later data with the same id replaces this one.
+    pub(super) fn id(mut self, id: Option<&'a str>) -> Self {
         self.id = id;
         self
     }
 
-    /// The same; not kept in the message.
+    /// Sets whether the client leaves the data out of the message.
     pub(super) fn transient(mut self, transient: bool) -> Self {
         self.transient = transient;
         self
     }
 }
 
-/// Writes a chunk that ends in a piece of text, which is JSON already.
+/// Writes a delta chunk. `json` is the delta as a JSON string.
 pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
     out.reserve(64 + json.len());
     for part in [
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_have_the_names_of_the_sdk() {
+    fn chunks_have_the_field_names_of_the_sdk() {
         let text = |chunk: &UiChunk<'_>| serde_json::to_string(chunk).unwrap();
         assert_eq!(
             text(&UiChunk::Start { message_id: "m" }),
@@ -160,7 +160,7 @@ mod tests {
             text(&UiChunk::Abort { reason: None }),
             r#"{"type":"abort"}"#
         );
-        let data = UiData::new("mood", &input).under(Some("x")).transient(true);
+        let data = UiData::new("mood", &input).id(Some("x")).transient(true);
         assert_eq!(
             text(&UiChunk::Data(data)),
             r#"{"type":"data-mood","id":"x","data":{},"transient":true}"#

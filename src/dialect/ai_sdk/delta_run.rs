@@ -1,16 +1,16 @@
 use bytes::{BufMut, BytesMut};
 
 use super::encoder::delta;
-use crate::dialect::compact::MOST;
+use crate::dialect::compact::MAX_BYTES;
 
-/// Pieces of one part that go out as one.
+/// Deltas of one part that are written as one.
 #[derive(Debug)]
 pub(super) struct DeltaRun {
     kind: &'static str,
     id: String,
-    // A JSON string without the quote that ends it; empty if nothing waits.
+    // A JSON string without its closing quote; empty if no delta is pending.
     json: BytesMut,
-    most: usize,
+    max_bytes: usize,
 }
 
 impl DeltaRun {
@@ -19,19 +19,19 @@ impl DeltaRun {
             kind: "",
             id: String::new(),
             json: BytesMut::new(),
-            most: MOST,
+            max_bytes: MAX_BYTES,
         }
     }
 
-    /// Of at most so many bytes.
-    pub(super) fn bounded(&mut self, bytes: usize) {
-        self.most = bytes.min(MOST);
+    /// Sets the maximum size of a written delta, in bytes; at most [`MAX_BYTES`].
+    pub(super) fn set_max_bytes(&mut self, bytes: usize) {
+        self.max_bytes = bytes.min(MAX_BYTES);
     }
 
-    /// Adds a piece, which is JSON with its quotes. What it can't be added to is written.
+    /// Adds a delta, a JSON string with its quotes. Pending deltas of another part are written first.
     pub(super) fn add(&mut self, kind: &'static str, id: &str, json: &[u8], out: &mut BytesMut) {
-        let same = self.kind == kind && self.id == id;
-        if !same || self.json.len() + json.len() > self.most {
+        let same_part = self.kind == kind && self.id == id;
+        if !same_part || self.json.len() + json.len() > self.max_bytes {
             self.end(out);
         }
         if self.json.is_empty() {
@@ -42,7 +42,7 @@ impl DeltaRun {
         self.json.put_slice(&json[1..json.len() - 1]);
     }
 
-    /// Writes what waits.
+    /// Writes the pending delta.
     pub(super) fn end(&mut self, out: &mut BytesMut) {
         if !self.json.is_empty() {
             self.json.put_u8(b'"');
@@ -56,9 +56,9 @@ impl DeltaRun {
 mod tests {
     use super::*;
 
-    fn said(pieces: &[(&'static str, &str, &str)], most: usize) -> String {
+    fn written(pieces: &[(&'static str, &str, &str)], max_bytes: usize) -> String {
         let (mut run, mut out) = (DeltaRun::new(), BytesMut::new());
-        run.bounded(most);
+        run.set_max_bytes(max_bytes);
         for (kind, id, json) in pieces {
             run.add(kind, id, json.as_bytes(), &mut out);
         }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_one_part_are_one_and_no_others() {
+    fn only_deltas_of_one_part_are_joined() {
         let pieces = [
             ("text-delta", "t1", r#""a\n""#),
             ("text-delta", "t1", r#""b""#),
@@ -82,13 +82,13 @@ mod tests {
             r#"data: {"type":"reasoning-delta","id":"t2","delta":"d"}"#,
             "\n\n",
         );
-        assert_eq!(said(&pieces, 1000), expected);
+        assert_eq!(written(&pieces, 1000), expected);
     }
 
     #[test]
-    fn a_run_is_no_longer_than_it_may_be() {
+    fn a_run_is_bounded() {
         let pieces = [("text-delta", "t1", r#""abcd""#); 3];
-        assert_eq!(said(&pieces, 12).matches("data: ").count(), 2);
-        assert_eq!(said(&pieces, 1).matches("data: ").count(), 3);
+        assert_eq!(written(&pieces, 12).matches("data: ").count(), 2);
+        assert_eq!(written(&pieces, 1).matches("data: ").count(), 3);
     }
 }

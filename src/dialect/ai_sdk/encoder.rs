@@ -11,59 +11,59 @@ use crate::{
     log::Chunk,
 };
 
-/// Writes a log as a UI message stream: `data: {chunk}` and an empty line, and `[DONE]` at the end.
+/// Encodes a log as a UI message stream: `data: {chunk}` and an empty line, and `[DONE]` at the end.
 #[derive(Debug)]
 pub(super) struct UiMessageEncoder {
     fold: UiMessageFold,
-    /// How many chunks the client has.
-    has: u64,
-    earlier: bool,
-    /// While the client catches up, if it doesn't count chunks.
+    /// The number of chunks that the client has, and that are still to be skipped.
+    to_skip: u64,
+    previous_parts: bool,
+    /// The pending deltas while the client catches up, if it doesn't count chunks.
     run: Option<DeltaRun>,
-    /// The client has answered questions of the message, which goes on in this stream.
-    answers: bool,
-    /// And it has begun.
-    began: bool,
+    /// True if the client has answered questions of the message that this stream continues.
+    has_answered: bool,
+    /// True once a record was encoded.
+    started: bool,
 }
 
 impl UiMessageEncoder {
-    /// From the first chunk on.
+    /// Creates an encoder that writes every chunk.
     pub(super) fn new() -> Self {
         Self::after(0)
     }
 
-    /// The same, for a client that has nothing of the message yet.
-    pub(super) fn with_earlier(mut self) -> Self {
-        self.fold = self.fold.with_earlier();
-        self.earlier = true;
+    /// Adds the parts that the message had before this session.
+    pub(super) fn with_previous_parts(mut self) -> Self {
+        self.fold = self.fold.with_previous_parts();
+        self.previous_parts = true;
         self
     }
 
-    /// The same, with few chunks for many events until the client has caught up. Where the client
-    /// is cut it begins anew: nobody counts them.
+    /// Joins deltas until the client has caught up. For clients that don't count chunks and read from
+    /// the start each time.
     pub(super) fn compact(mut self) -> Self {
         self.run = Some(DeltaRun::new());
         self
     }
 
-    /// The same, for a client that has answered these questions, if it has answered any: the stream
-    /// doesn't end where they are asked, nor before it is known what came of them.
-    pub(super) fn answering(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
+    /// Sets the questions that the client has answered, if any. The stream ends neither where they are
+    /// asked nor before they are resolved.
+    pub(super) fn answered(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
         let mut inputs = inputs.into_iter().peekable();
-        self.answers = inputs.peek().is_some();
+        self.has_answered = inputs.peek().is_some();
         self.fold.answered(inputs);
         self
     }
 
-    /// After as many chunks.
-    pub(super) fn after(has: u64) -> Self {
+    /// Creates an encoder that omits the first chunks.
+    pub(super) fn after(chunks: u64) -> Self {
         Self {
             fold: UiMessageFold::new(),
-            has,
-            earlier: false,
+            to_skip: chunks,
+            previous_parts: false,
             run: None,
-            answers: false,
-            began: false,
+            has_answered: false,
+            started: false,
         }
     }
 }
@@ -83,7 +83,7 @@ impl Encoder for UiMessageEncoder {
 
     fn preamble(&mut self, session: &SessionView<'_>, _: &mut BytesMut) {
         if let Some(run) = &mut self.run {
-            run.bounded(session.event_bytes);
+            run.set_max_bytes(session.event_bytes);
         }
         self.fold.name(session.id.as_str());
     }
@@ -99,12 +99,12 @@ impl Encoder for UiMessageEncoder {
     }
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
-        if self.answers && !std::mem::replace(&mut self.began, true) {
-            self.answers = self.fold.begin_anew();
+        if self.has_answered && !std::mem::replace(&mut self.started, true) {
+            self.has_answered = self.fold.restart();
         }
         let mut frames = SseSink {
             out,
-            has: &mut self.has,
+            to_skip: &mut self.to_skip,
             run: self.run.as_mut(),
         };
         for record in records.records() {
@@ -113,12 +113,12 @@ impl Encoder for UiMessageEncoder {
     }
 
     fn shared_key(&self) -> Option<&'static str> {
-        // Who has some chunks already must write up to there by itself, and so must who catches up.
-        // Who answers stops elsewhere than others.
-        if self.run.is_some() || self.answers {
+        // A stream that omits or joins chunks has its own bytes, and one of a client that has
+        // answered ends at another record.
+        if self.run.is_some() || self.has_answered {
             return None;
         }
-        match (self.has, self.earlier) {
+        match (self.to_skip, self.previous_parts) {
             (0, false) => Some("ai-sdk"),
             (0, true) => Some("ai-sdk-earlier"),
             _ => None,
@@ -129,7 +129,7 @@ impl Encoder for UiMessageEncoder {
         Some(Bytes::from_static(b": \n\n"))
     }
 
-    // A chunk would count. The body fails after this, and that says it.
+    // A comment, because the client counts chunks.
     fn unavailable(&mut self, out: &mut BytesMut) {
         self.end_run(out);
         out.put_slice(b": unavailable\n\n");
@@ -152,7 +152,7 @@ impl Encoder for UiMessageEncoder {
     }
 }
 
-/// For chunks that the client has by its cursor, or by another's encoder.
+/// Discards chunks: the client has them.
 pub(super) struct NullSink;
 
 impl ChunkSink for NullSink {
@@ -160,14 +160,14 @@ impl ChunkSink for NullSink {
     fn delta(&mut self, _: &'static str, _: &str, _: &[u8]) {}
 }
 
-/// Chunks as server-sent events, without those that the client has.
+/// Writes chunks as server-sent events, without those that the client has.
 struct SseSink<'a> {
     out: &'a mut BytesMut,
-    has: &'a mut u64,
+    to_skip: &'a mut u64,
     run: Option<&'a mut DeltaRun>,
 }
 
-/// A piece of text as a server-sent event.
+/// Writes a delta as a server-sent event.
 pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
     out.put_slice(b"data: ");
     chunk::delta(kind, id, json, out);
@@ -175,10 +175,10 @@ pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
 }
 
 impl SseSink<'_> {
-    /// Where the next chunk goes, if it is wanted.
+    /// Returns the buffer for the next chunk, or `None` if the client has it.
     fn next(&mut self) -> Option<&mut BytesMut> {
-        if *self.has > 0 {
-            *self.has -= 1;
+        if *self.to_skip > 0 {
+            *self.to_skip -= 1;
             return None;
         }
         Some(self.out)
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_opened_and_closed_and_never_share_a_name() {
+    fn parts_are_opened_and_closed_and_have_unique_ids() {
         let chunks = chunks(&[
             ChatEvent::session_info(crate::chat::Capabilities::new()),
             ChatEvent::thinking("Hm."),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_model_says_of_a_result_is_a_step_of_its_own() {
+    fn text_after_a_tool_result_begins_a_new_step() {
         let call = ToolCall::new("c1", "now", json!({"zone": "UTC"}));
         let chunks = chunks(&[
             ChatEvent::tool_calls([call]),
@@ -307,14 +307,14 @@ mod tests {
     fn an_open_approval_ends_the_stream_once_nothing_else_runs() {
         let approval = |input: &InputId, call: &str| -> ChatEvent {
             InputRequest::approval(input.clone(), "May I?")
-                .with_call(call, "pay", json!({}))
+                .tool_call(call, "pay", json!({}))
                 .into()
         };
         let call = |id: &str| ToolCall::new(id, "pay", json!({}));
         let (one, two) = (InputId::random(), InputId::random());
         let mut stream = UiMessageEncoder::new();
         let mut first = Lsn::new(1);
-        let mut rests = |event: ChatEvent| {
+        let mut pauses = |event: ChatEvent| {
             let mut batch = ChunkBuilder::new();
             batch.push(&event.to_json());
             let chunk = batch
@@ -334,70 +334,70 @@ mod tests {
             assert_eq!(ends, stream.may_pause(), "{text}");
             ends
         };
-        assert!(!rests(ChatEvent::tool_calls([
+        assert!(!pauses(ChatEvent::tool_calls([
             call("1"),
             call("2"),
             call("3")
         ])));
         assert!(
-            !rests(approval(&one, "1")),
-            "the client would not send it yet"
+            !pauses(approval(&one, "1")),
+            "the client would not send its response yet"
         );
-        assert!(!rests(approval(&two, "2")));
-        assert!(rests(ChatEvent::tool_result("3", "pay", "paid")));
-        // Whatever comes while one is open.
-        assert!(rests(ChatEvent::custom("mood", json!("good"))));
-        assert!(rests(ChatEvent::text("Well?")));
+        assert!(!pauses(approval(&two, "2")));
+        assert!(pauses(ChatEvent::tool_result("3", "pay", "paid")));
+        // After every record while an approval is open.
+        assert!(pauses(ChatEvent::custom("mood", json!("good"))));
+        assert!(pauses(ChatEvent::text("Well?")));
         assert!(
-            !rests(InputResolved::new(one, InputAction::Accept).into()),
+            !pauses(InputResolved::new(one, InputAction::Accept).into()),
             "it runs now"
         );
-        assert!(rests(ChatEvent::tool_result("1", "pay", "paid")));
+        assert!(pauses(ChatEvent::tool_result("1", "pay", "paid")));
         assert!(
-            !rests(InputResolved::new(two, InputAction::Decline).into()),
-            "no more to ask"
+            !pauses(InputResolved::new(two, InputAction::Decline).into()),
+            "no approval is open"
         );
-        assert!(!rests(ChatEvent::tool_error("2", "pay", "not allowed")));
-        assert!(!rests(ChatEvent::text("Done.")));
+        assert!(!pauses(ChatEvent::tool_error("2", "pay", "not allowed")));
+        assert!(!pauses(ChatEvent::text("Done.")));
     }
 
     #[test]
-    fn what_was_answered_to_another_session_is_asked_again_here() {
+    fn an_answer_to_another_session_does_not_close_an_approval() {
         let input = InputId::random();
         let approval = InputRequest::approval(input.clone(), "May I?");
         let events = [
             ChatEvent::tool_calls([ToolCall::new("1", "pay", json!({}))]),
-            approval.with_call("1", "pay", json!({})).into(),
+            approval.tool_call("1", "pay", json!({})).into(),
         ];
         let mut batch = ChunkBuilder::new();
         for event in &events {
             batch.push(&event.to_json());
         }
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
-        let given = || UiMessageEncoder::new().answering([input.clone()]);
-        // From its beginning on: it is the first that this client hears of the session.
-        let mut anew = given();
-        anew.encode(&records, &mut BytesMut::new());
-        assert!(anew.may_pause());
-        // After what the client has answered.
-        let mut on = given();
-        on.skip(&records);
+        let encoder = || UiMessageEncoder::new().answered([input.clone()]);
+        // From the start: the client has nothing of this session, so it has answered nothing of it.
+        let mut new_reader = encoder();
+        new_reader.encode(&records, &mut BytesMut::new());
+        assert!(new_reader.may_pause());
+        // After the approval that the client has answered.
+        let mut resumed = encoder();
+        resumed.skip(&records);
         let mut batch = ChunkBuilder::new();
         batch.push(&ChatEvent::custom("mood", json!("good")).to_json());
         let next = batch.take(Lsn::new(3), Epoch::first()).unwrap();
-        on.encode(&next, &mut BytesMut::new());
-        assert!(!on.may_pause());
+        resumed.encode(&next, &mut BytesMut::new());
+        assert!(!resumed.may_pause());
     }
 
     #[test]
-    fn what_was_called_and_is_the_clients_holds_no_approval_back() {
+    fn a_call_of_a_client_tool_does_not_delay_an_approval() {
         let approval = InputRequest::approval(InputId::random(), "May I?");
         let call = |id: &str| ToolCall::new(id, "map", json!({}));
         let types = types(&[
             ChatEvent::tool_calls([call("1"), call("2")]),
             crate::chat::IsomorphicHandoff::new("1", "map", json!({})).into(),
-            approval.with_call("2", "map", json!({})).into(),
-            // And what is said now stays in the step that asks.
+            approval.tool_call("2", "map", json!({})).into(),
+            // Later output stays in the step of the approval.
             crate::chat::ToolProgress::new("1", "map").into(),
             ChatEvent::tool_result("1", "map", "there"),
             ChatEvent::text("Hm."),
@@ -424,7 +424,7 @@ mod tests {
             types(&[text, error])[4..],
             ["text-end", "finish-step", "error", "finish"]
         );
-        let handed = Complete::new().with_finish_reason(FinishReason::ToolCalls);
+        let handed = Complete::new().finish_reason(FinishReason::ToolCalls);
         assert_eq!(
             chunks(&[handed.into()])[3],
             json!({"type": "finish", "finishReason": "tool-calls"})
@@ -432,8 +432,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_streamed_is_said_at_the_end() {
-        let whole = ChatEvent::from(Complete::new().with_text("Hello"));
+    fn text_that_was_not_streamed_is_written_at_the_end() {
+        let whole = ChatEvent::from(Complete::new().text("Hello"));
         assert_eq!(
             types(std::slice::from_ref(&whole))[2..5],
             ["text-start", "text-delta", "text-end"]
@@ -444,8 +444,8 @@ mod tests {
     #[test]
     fn a_handoff_comes_before_the_call_that_uses_it() {
         let handoff = crate::chat::IsomorphicHandoff::new("c1", "map", json!({"zoom": 3}))
-            .with_server_output(json!([1]))
-            .with_uses_handoff(true);
+            .server_output(json!([1]))
+            .uses_handoff(true);
         let chunks = chunks(&[handoff.into()]);
         assert_eq!(chunks[2]["type"], "data-handoff");
         assert_eq!(chunks[2]["id"], "c1");

@@ -11,53 +11,52 @@ use super::{
 use crate::{
     chat::{
         ChatEvent, Complete, Custom, ErrorEvent, FinishReason, InputId, InputKind, InputRequest,
-        IsomorphicHandoff, SessionInfo, ToolCall, ToolProgress,
+        IsomorphicHandoff, SessionInfo, TextKind, ToolCall, ToolProgress, text_content,
     },
-    dialect::text_record::{TextKind, piece},
     log::Record,
 };
 
-/// What chunks are written into.
+/// A receiver of chunks.
 pub(super) trait ChunkSink {
-    /// One chunk.
+    /// Receives a chunk.
     fn chunk(&mut self, chunk: &UiChunk<'_>);
 
-    /// A chunk that ends in a piece of text, which is JSON already, quotes included.
+    /// Receives a delta chunk. `json` is the delta as a JSON string, quotes included.
     fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]);
 }
 
-/// The events of a log as the chunks of a UI message stream.
+/// Folds the events of a log into the chunks of a UI message stream.
 ///
-/// Which chunks a record comes to depends on the records before it only.
+/// The chunks of a record depend on that record and those before it only.
 #[derive(Debug)]
 pub(super) struct UiMessageFold {
     message_id: String,
     stage: MessageStage,
     open: Option<OpenPart>,
-    /// Tools have given something in this step: what the model says next is another one.
-    answered: bool,
-    /// The calls that the client knows of; what comes of any other is an error there.
+    /// True if tools have given outputs in this step. The next output of the model begins a new step.
+    has_outputs: bool,
+    /// The calls that the client has received. It treats an output of another call as an error.
     calls: HashSet<String>,
-    said: bool,
+    has_text: bool,
     approvals: Approvals,
-    /// Whether what the message held before this session is said too.
-    earlier: bool,
+    /// True if the parts that the message had before this session are written too.
+    previous_parts: bool,
 }
 
-/// How far the message is.
+/// The progress of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MessageStage {
-    /// Nothing of it is said.
+    /// No chunk is written.
     New,
-    /// It has its name, and no step.
+    /// The message is started, and has no step.
     Started,
     /// A step is open.
     Running,
-    /// The client waits for a person: it was told that this is an end.
+    /// The client waits for an approval; a `finish` chunk is written.
     Paused,
 }
 
-/// A part that more may be added to.
+/// A part that may get more deltas.
 #[derive(Debug)]
 struct OpenPart {
     kind: TextKind,
@@ -65,35 +64,35 @@ struct OpenPart {
 }
 
 impl UiMessageFold {
-    /// Of a session whose message is called by the session's own id, unless its first record has
-    /// another name for it.
+    /// Creates a fold. The id of the message is that of the session, unless the first record has
+    /// another one.
     pub(super) fn new() -> Self {
         Self {
             message_id: String::new(),
             stage: MessageStage::New,
             open: None,
-            answered: false,
+            has_outputs: false,
             calls: HashSet::new(),
-            said: false,
+            has_text: false,
             approvals: Approvals::default(),
-            earlier: false,
+            previous_parts: false,
         }
     }
 
-    /// The same, for a client that has nothing of the message, not even what it held before.
-    pub(super) fn with_earlier(mut self) -> Self {
-        self.earlier = true;
+    /// Writes the parts that the message had before this session, for a client that has nothing of it.
+    pub(super) fn with_previous_parts(mut self) -> Self {
+        self.previous_parts = true;
         self
     }
 
-    /// The same, for a client that has answered these questions.
+    /// Sets the questions that the client has answered.
     pub(super) fn answered(&mut self, inputs: impl IntoIterator<Item = InputId>) {
         self.approvals.answered(inputs);
     }
 
-    /// A stream of its own begins, for a client that has the message up to here. False if there is
-    /// nothing up to here: then it has answered nothing of this session.
-    pub(super) fn begin_anew(&mut self) -> bool {
+    /// Begins another stream, for a client that has the message up to here. Returns false if no chunk
+    /// was written yet: the client then has answered nothing of this session.
+    pub(super) fn restart(&mut self) -> bool {
         match self.stage {
             MessageStage::New => self.approvals.forget_answers(),
             MessageStage::Running => self.stage = MessageStage::Paused,
@@ -102,12 +101,12 @@ impl UiMessageFold {
         self.stage != MessageStage::New
     }
 
-    /// Whether the client waits for a person.
+    /// Returns true if the client waits for an approval.
     pub(super) fn is_paused(&self) -> bool {
         self.stage == MessageStage::Paused
     }
 
-    /// Names the message.
+    /// Sets the id of the message.
     pub(super) fn name(&mut self, message_id: &str) {
         message_id.clone_into(&mut self.message_id);
     }
@@ -119,9 +118,9 @@ impl UiMessageFold {
     }
 
     fn add(&mut self, record: &Record<'_>, sink: &mut impl ChunkSink) {
-        if let Some((kind, json)) = piece(record.bytes) {
+        if let Some((kind, json)) = text_content(record.bytes) {
             self.begin(sink);
-            self.say(kind, record, sink);
+            self.open_part(kind, record, sink);
             if let Some(open) = &self.open {
                 sink.delta(delta(kind), &open.id, json);
             }
@@ -142,12 +141,12 @@ impl UiMessageFold {
             ChatEvent::ToolError(error) => self.failed(&error.id, &error.message, sink),
             ChatEvent::ToolProgress(progress) => tool_progress(progress, sink),
             ChatEvent::InputRequest(request) => self.ask(request, sink),
-            // What came of an approval, the call itself says.
+            // The call has the outcome of its approval.
             ChatEvent::InputResolved(resolved) if self.approvals.resolve(resolved) => {}
             ChatEvent::InputResolved(resolved) => {
                 let data = json!({ "action": resolved.action });
                 let data = UiData::new("input-resolved", &data);
-                sink.chunk(&UiChunk::Data(data.under(Some(resolved.input_id.as_str()))));
+                sink.chunk(&UiChunk::Data(data.id(Some(resolved.input_id.as_str()))));
             }
             ChatEvent::IsomorphicHandoff(handoff) => self.handoff(handoff, sink),
             ChatEvent::Restarted(restarted) => {
@@ -155,8 +154,8 @@ impl UiMessageFold {
                 self.approvals.clear();
                 let data = json!({ "reason": restarted.reason });
                 sink.chunk(&UiChunk::Data(UiData::new("restarted", &data)));
-                self.answered = true;
-                self.said = false;
+                self.has_outputs = true;
+                self.has_text = false;
             }
             ChatEvent::Custom(event) => custom(event, sink),
             ChatEvent::Complete(complete) => self.complete(complete, record, sink),
@@ -178,7 +177,7 @@ impl UiMessageFold {
             self.message_id = message_id;
         }
         self.calls.extend(notes.calls);
-        if self.earlier && self.stage == MessageStage::New {
+        if self.previous_parts && self.stage == MessageStage::New {
             self.start(sink);
             replay::replay(&notes.parts, sink);
         }
@@ -199,7 +198,7 @@ impl UiMessageFold {
                 sink.chunk(&UiChunk::StartStep);
             }
             MessageStage::Started => sink.chunk(&UiChunk::StartStep),
-            // In the step that asked: what comes of its calls belongs there.
+            // In the step of the approval, to which the outputs of its calls belong.
             MessageStage::Paused => self.start(sink),
         }
         self.stage = MessageStage::Running;
@@ -222,10 +221,10 @@ impl UiMessageFold {
         }
     }
 
-    /// The client sends what the person says once it believes the answer to be over. Whatever comes
-    /// while an approval is open, each time it is over again.
+    /// Ends the message for the client if an approval is open, because the client sends its response
+    /// only then. Called after every record.
     fn pause(&mut self, sink: &mut impl ChunkSink) {
-        if self.stage == MessageStage::Running && self.approvals.waits() {
+        if self.stage == MessageStage::Running && self.approvals.is_waiting() {
             self.close(sink);
             sink.chunk(&UiChunk::FinishStep);
             finish("tool-calls", sink);
@@ -233,20 +232,20 @@ impl UiMessageFold {
         }
     }
 
-    /// The model goes on: another step, if tools have answered it. Not while an approval is open: the
-    /// client looks for it in the last step.
+    /// Begins a new step if tools have given outputs. Not while an approval is open, because the client
+    /// looks for it in the last step.
     fn step(&mut self, sink: &mut impl ChunkSink) {
-        if self.answered && !self.approvals.is_open() {
-            self.answered = false;
+        if self.has_outputs && !self.approvals.is_open() {
+            self.has_outputs = false;
             self.close(sink);
             sink.chunk(&UiChunk::FinishStep);
             sink.chunk(&UiChunk::StartStep);
         }
     }
 
-    /// Makes the open part one of this kind.
-    fn say(&mut self, kind: TextKind, record: &Record<'_>, sink: &mut impl ChunkSink) {
-        self.said |= kind == TextKind::Text;
+    /// Opens a part of this kind, unless one is open.
+    fn open_part(&mut self, kind: TextKind, record: &Record<'_>, sink: &mut impl ChunkSink) {
+        self.has_text |= kind == TextKind::Text;
         self.step(sink);
         if self.open.as_ref().is_some_and(|open| open.kind == kind) {
             return;
@@ -272,7 +271,7 @@ impl UiMessageFold {
         }
     }
 
-    /// Nothing more comes, and nobody is asked any longer.
+    /// Closes the open part and all approvals.
     fn end(&mut self, sink: &mut impl ChunkSink) {
         self.close(sink);
         self.approvals.clear();
@@ -285,7 +284,7 @@ impl UiMessageFold {
         record: &Record<'_>,
         sink: &mut impl ChunkSink,
     ) {
-        self.say(kind, record, sink);
+        self.open_part(kind, record, sink);
         if let Some(OpenPart { id, .. }) = &self.open {
             sink.chunk(&match kind {
                 TextKind::Text => UiChunk::TextDelta { id, delta },
@@ -304,7 +303,7 @@ impl UiMessageFold {
     }
 
     fn call(&mut self, id: &str, name: &str, input: &Value, sink: &mut impl ChunkSink) {
-        // The client would run it twice.
+        // A client would run a call twice.
         if self.calls.insert(id.to_owned()) {
             sink.chunk(&UiChunk::ToolInputAvailable {
                 tool_call_id: id,
@@ -318,22 +317,20 @@ impl UiMessageFold {
         self.close(sink);
         let (id, name) = (&*handoff.call_id, &*handoff.tool_name);
         if handoff.uses_handoff || !handoff.server_output.is_null() {
-            // Before the call: the client runs the tool as soon as it hears of it.
+            // Before the call, because the client runs the tool as soon as it gets the call.
             let data = json!({
                 "toolName": name,
                 "serverOutput": handoff.server_output,
                 "usesHandoff": handoff.uses_handoff,
             });
-            sink.chunk(&UiChunk::Data(
-                UiData::new("handoff", &data).under(Some(id)),
-            ));
+            sink.chunk(&UiChunk::Data(UiData::new("handoff", &data).id(Some(id))));
         }
         self.call(id, name, &handoff.params, sink);
         self.approvals.settle(id);
     }
 
     fn result(&mut self, id: &str, content: &str, sink: &mut impl ChunkSink) {
-        if self.known(id, sink) {
+        if self.end_call(id, sink) {
             let output = output(content);
             sink.chunk(&UiChunk::ToolOutputAvailable {
                 tool_call_id: id,
@@ -343,7 +340,7 @@ impl UiMessageFold {
     }
 
     fn failed(&mut self, id: &str, error_text: &str, sink: &mut impl ChunkSink) {
-        if self.known(id, sink) {
+        if self.end_call(id, sink) {
             sink.chunk(&UiChunk::ToolOutputError {
                 tool_call_id: id,
                 error_text,
@@ -351,16 +348,16 @@ impl UiMessageFold {
         }
     }
 
-    fn known(&mut self, id: &str, sink: &mut impl ChunkSink) -> bool {
+    fn end_call(&mut self, id: &str, sink: &mut impl ChunkSink) -> bool {
         self.close(sink);
         self.approvals.settle(id);
-        self.answered = true;
+        self.has_outputs = true;
         self.calls.contains(id)
     }
 
     fn complete(&mut self, complete: &Complete, record: &Record<'_>, sink: &mut impl ChunkSink) {
-        // A provider that doesn't stream says everything at the end.
-        if let (false, Some(text)) = (self.said, &complete.text) {
+        // A provider that doesn't stream gives the text at the end.
+        if let (false, Some(text)) = (self.has_text, &complete.text) {
             self.piece(TextKind::Text, text, record, sink);
         }
         self.end(sink);
@@ -383,7 +380,7 @@ impl UiMessageFold {
         sink.chunk(&UiChunk::Error {
             error_text: &error.message,
         });
-        // The Workflow transport takes nothing else for an end.
+        // The Workflow transport treats no other chunk as the end.
         finish("error", sink);
     }
 }
@@ -399,7 +396,7 @@ fn finish(finish_reason: &'static str, sink: &mut impl ChunkSink) {
     sink.chunk(&UiChunk::Finish { finish_reason });
 }
 
-/// What a tool gave: a string, or the object or list that was put into one.
+/// Returns the output of a tool: an object or list if the string holds one, else the string.
 pub(super) fn output(content: &str) -> Value {
     match serde_json::from_str(content) {
         Ok(value @ (Value::Object(_) | Value::Array(_))) => value,
@@ -414,7 +411,7 @@ fn tool_progress(progress: &ToolProgress, sink: &mut impl ChunkSink) {
         "progress": progress.progress,
         "total": progress.total,
     });
-    let data = UiData::new("tool-progress", &data).under(Some(&progress.id));
+    let data = UiData::new("tool-progress", &data).id(Some(&progress.id));
     sink.chunk(&UiChunk::Data(data.transient(true)));
 }
 
@@ -425,13 +422,13 @@ fn input_request(request: &InputRequest, sink: &mut impl ChunkSink) {
     if let Some(data) = data.as_object_mut() {
         data.remove("inputId");
     }
-    let data = UiData::new("input-request", &data).under(Some(request.input_id.as_str()));
+    let data = UiData::new("input-request", &data).id(Some(request.input_id.as_str()));
     sink.chunk(&UiChunk::Data(data));
 }
 
 fn custom(event: &Custom, sink: &mut impl ChunkSink) {
     let id = event.extra.get("id").and_then(Value::as_str);
     let transient = event.extra.get("transient").and_then(Value::as_bool);
-    let data = UiData::new(&event.name, &event.data).under(id);
+    let data = UiData::new(&event.name, &event.data).id(id);
     sink.chunk(&UiChunk::Data(data.transient(transient.unwrap_or(false))));
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use super::{fold, parts};
 use crate::chat::{Message, Role, Transcript};
 
-/// A message as the AI SDK's clients keep it: what an application stores, and hands to `useChat` when
-/// a page is opened.
+/// A message in the format of the AI SDK's clients. An application stores it, and passes it to `useChat`
+/// when a page is opened.
 ///
 /// ```
 /// use unbroken::{
@@ -13,7 +13,7 @@ use crate::chat::{Message, Role, Transcript};
 ///     dialect::ai_sdk::UiMessage,
 /// };
 ///
-/// // In `DurableLayer::on_end`, `ended.id` names the message that clients have seen.
+/// // In `DurableLayer::on_end`, `ended.id` is the id of the message in the clients.
 /// let transcript: Transcript = [&ChatEvent::text("Hello")].into_iter().collect();
 /// let message = UiMessage::from_transcript("0123456789abcdefghjkmnpqrs", &transcript);
 /// assert_eq!(message.messages(), [Message::assistant("Hello")]);
@@ -21,21 +21,21 @@ use crate::chat::{Message, Role, Transcript};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct UiMessage {
-    /// What clients know it by.
+    /// The id of the message.
     #[serde(default)]
     pub id: String,
-    /// Who speaks.
+    /// The role of the author.
     pub role: Role,
-    /// What is said, asked and given, in the SDK's own words.
+    /// The parts: text, reasoning, tool calls with their outputs, files and data, as the SDK's JSON.
     #[serde(default)]
     pub parts: Vec<Map<String, Value>>,
-    /// The application's own.
+    /// Metadata of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
 
 impl UiMessage {
-    /// A message that says this.
+    /// Creates a message with one text part.
     pub fn new(id: impl Into<String>, role: Role, text: impl Into<String>) -> Self {
         Self {
             id: id.into(),
@@ -45,8 +45,8 @@ impl UiMessage {
         }
     }
 
-    /// The message that an answer comes to: its thinking, its tools with what they gave, the
-    /// application's own events, and its text.
+    /// Creates the message of an answer: its thinking, its tool calls with their outputs, its custom
+    /// events, and its text.
     pub fn from_transcript(id: impl Into<String>, transcript: &Transcript) -> Self {
         let mut parts = vec![part(json!({ "type": "step-start" }))];
         if !transcript.thinking().is_empty() {
@@ -55,7 +55,7 @@ impl UiMessage {
                 json!({ "type": "reasoning", "text": text, "state": "done" }),
             ));
         }
-        let mut answered = false;
+        let mut has_outputs = false;
         for call in transcript.tool_calls() {
             let mut tool = json!({
                 "type": format!("tool-{}", call.name),
@@ -68,11 +68,11 @@ impl UiMessage {
             if let Some(result) = results.find(|result| result.id == call.id) {
                 tool["state"] = "output-available".into();
                 tool["output"] = fold::output(&result.content);
-                answered = true;
+                has_outputs = true;
             } else if let Some(error) = errors.find(|error| error.id == call.id) {
                 tool["state"] = "output-error".into();
                 tool["errorText"] = error.message.as_str().into();
-                answered = true;
+                has_outputs = true;
             }
             parts.push(part(tool));
         }
@@ -84,7 +84,7 @@ impl UiMessage {
             parts.push(part(data));
         }
         if !transcript.text().is_empty() {
-            if answered {
+            if has_outputs {
                 parts.push(part(json!({ "type": "step-start" })));
             }
             let text = transcript.text();
@@ -100,7 +100,7 @@ impl UiMessage {
         }
     }
 
-    /// What it says to a model: itself, and what its tools gave.
+    /// Returns the message for a model: itself, and the outputs of its tools as further messages.
     pub fn messages(&self) -> Vec<Message> {
         parts::messages(self)
     }
@@ -119,7 +119,7 @@ mod tests {
     use crate::chat::{ChatEvent, ToolCall};
 
     #[test]
-    fn an_answer_comes_back_as_the_messages_that_it_was() {
+    fn the_message_of_an_answer_gives_the_messages_of_the_answer() {
         let call = ToolCall::new("c1", "now", json!({"zone": "UTC"}));
         let other = ToolCall::new("c2", "now", json!({}));
         let transcript: Transcript = [
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(
             message.messages(),
             [
-                Message::assistant("").with_tool_calls([call, other]),
+                Message::assistant("").tool_calls([call, other]),
                 Message::tool("c1", r#"{"hour":12}"#),
                 Message::tool("c2", "no clock"),
                 Message::assistant("Noon."),

@@ -1,15 +1,4 @@
-//! The dialect of the AI SDK: what `useChat` of `ai` 7 and 6 speaks, over its `DefaultChatTransport`
-//! and over the `WorkflowChatTransport`.
-//!
-//! | request | meaning | answers |
-//! |---|---|---|
-//! | `POST /` | start; the body is what the transport sends: `{id, messages, trigger, messageId}` | 200 and the stream; 409 while another answer of the chat runs |
-//! | `GET /{chatId}/stream` | resume: the running answer of the chat, from its start; what was said so far in few chunks | 200; 204 if nothing runs |
-//! | `GET /{runId}/stream?startIndex=N` | go on after so many chunks; `runId` came with `x-workflow-run-id` | 200 |
-//! | `POST /{chatId}/stop` | stop, for everybody who watches; safe to repeat | 202 once stored, 200 if it had ended, 204 if nothing runs |
-//! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of the chat's, `{action, content}` as in the native protocol | 202; 409 if it is no longer open |
-//!
-//! The stream is the SDK's own: server-sent events with a chunk each, and `[DONE]` at the end.
+//! The dialect of the AI SDK, for `useChat`.
 //!
 //! ```
 //! # use futures_util::stream;
@@ -24,29 +13,47 @@
 //! let app: Router = Router::new().nest_service("/api/chat", chat);
 //! ```
 //!
-//! In the page, `useChat({ id, resume: true })` is all that a reload needs. The SDK's `stop()` only
-//! closes its connection; what stops the answer is `fetch('/api/chat/' + id + '/stop', { method:
-//! 'POST' })`.
+//! # Clients
 //!
-//! A resume finds what runs. An answer that ended while the client was away is the application's to
-//! show: [`UiMessage::from_transcript`], in [`DurableLayer::on_end`], makes the message to store, and
-//! `useChat` is given the stored messages when the page is opened. (The `WorkflowChatTransport` goes by
-//! the run, and reads one that has ended to its end.)
+//! `useChat` of `ai` 7 and 6, over its `DefaultChatTransport` and over the `WorkflowChatTransport`.
+//!
+//! In the page, `useChat({ id, resume: true })` is enough for a reload. The SDK's `stop()` only closes
+//! its connection; to abort the answer, send `fetch('/api/chat/' + id + '/stop', { method: 'POST' })`.
+//!
+//! A resume finds the running answer. An answer that ended while the client was away comes from the
+//! application: in [`DurableLayer::on_end`], [`UiMessage::from_transcript`] makes the message to store,
+//! and the page passes the stored messages to `useChat`. (The `WorkflowChatTransport` resumes by the
+//! run, and reads one that has ended to its end.)
 //!
 //! [`DurableLayer::on_end`]: crate::durable::DurableLayer::on_end
 //!
-//! # Names
+//! **Access policy.** Clients name chats, and a chat id gives access to its answers unless the policy
+//! names owners. Use [`OnlyTheOwner`](crate::access::OnlyTheOwner); under a policy without owners, make
+//! chat ids long and random.
 //!
-//! The client names chats and messages, not sessions. A session's id is a hash of its owner, the
-//! chat, and the message that it answers: the same POST again attaches to the answer that runs, and
-//! is not paid for twice once that is whole, for as long as the answer is kept. After a failure, and by
-//! `regenerate`, it starts anew.
-//! Where the access policy has no owners, whoever knows a chat's id has its answers: make chat ids
-//! long and random then, or better, let the policy name owners.
+//! # Routes
 //!
-//! The `WorkflowChatTransport` sends no id of a chat. Have it send one, or its sessions have no chat:
-//! the same POST again is then another session, and there is nothing to find or to stop by the chat.
-//! An approval that comes without one still reaches the session that asked in its first message.
+//! | request | meaning | answers |
+//! |---|---|---|
+//! | `POST /` | start; the body is `{id, messages, trigger, messageId}`, as the transport sends it | 200 and the stream; 409 while another answer of the chat runs |
+//! | `GET /{chatId}/stream` | resume: the running answer of the chat from its start, the past part in few chunks | 200; 204 if nothing runs |
+//! | `GET /{runId}/stream?startIndex=N` | resume after N chunks; `runId` came with `x-workflow-run-id` | 200 |
+//! | `POST /{chatId}/stop` | abort the answer, for all its readers; safe to repeat | 202 once stored, 200 if it had ended, 204 if nothing runs |
+//! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of the chat, with `{action, content}` as in the native dialect | 202; 409 if it is no longer open |
+//!
+//! The stream is a UI message stream of the SDK: server-sent events with a chunk each, and `[DONE]` at
+//! the end.
+//!
+//! # Session ids
+//!
+//! The client names chats and messages, not sessions. The id of a session is a hash of its owner, the
+//! chat, and the message that it answers. A repeated POST attaches to the running answer. A complete
+//! answer is not paid for twice while it is retained. After a failure, an abort or a `regenerate`, the
+//! POST starts another session.
+//!
+//! The `WorkflowChatTransport` sends no chat id. Configure it to send one. Without one a session has no
+//! chat: a repeated POST starts another session, and no route finds or stops it by the chat. An
+//! approval without a chat id still reaches the session that asked in its first message.
 //!
 //! ```js
 //! new WorkflowChatTransport({
@@ -58,35 +65,36 @@
 //! })
 //! ```
 //!
-//! # What is said how
+//! # Chunks
 //!
 //! | event | chunks |
 //! |---|---|
-//! | `text`, `thinking` | parts of their own, opened and closed where they begin and end |
-//! | `tool_calls`, `isomorphic_handoff` | `tool-input-available`; a handoff with something to hand over is a `data-handoff` too |
-//! | `tool_result`, `tool_error` | `tool-output-available`, `tool-output-error`; what the model says next is a step of its own |
+//! | `text`, `thinking` | a part for each run, with its `start`, `delta` and `end` chunks |
+//! | `tool_calls`, `isomorphic_handoff` | `tool-input-available`; a handoff with a server output is a `data-handoff` too |
+//! | `tool_result`, `tool_error` | `tool-output-available`, `tool-output-error`; the next output of the model begins a new step |
 //! | `tool_progress` | `data-tool-progress`, transient |
-//! | `input_request` | the approval of a call: `tool-approval-request`, and a `finish` once no other call of the turn runs; anything else: `data-input-request`, with the question's id |
-//! | `input_resolved` | of an approval nothing: the call says it; of anything else `data-input-resolved` with the same id |
+//! | `input_request` | for the approval of a call `tool-approval-request`, and a `finish` once no other call of the turn runs; otherwise `data-input-request` with the id of the question |
+//! | `input_resolved` | for an approval nothing, because the call has its outcome; otherwise `data-input-resolved` with the same id |
 //! | `custom` | `data-{name}`, with its `id` and `transient` where it has them |
-//! | `restarted` | `data-restarted`, and a step of its own: what was said before it stays |
-//! | `complete`, `aborted`, `error` | `finish`, after `abort` or `error` where it is one of these |
+//! | `restarted` | `data-restarted`, and a new step; earlier chunks stay |
+//! | `complete`, `aborted`, `error` | `finish`; before it `abort` or `error` for these two |
 //!
-//! Chunks can't be taken back, so what this dialect starts is never restarted
-//! ([`Policy::Restart`](crate::durable::Policy::Restart)).
+//! A client can't drop chunks, so sessions of this dialect are never restarted
+//! ([`RecoveryPolicy::Restart`](crate::durable::RecoveryPolicy::Restart)).
 //!
 //! # Tools
 //!
-//! Which of the server's tools may be called is for the server to say here:
-//! [`AiSdk::enabled_tools`]. What the client's own tools gave comes back as another POST; its answer
-//! goes on in the message that asked. So does what a person says to a `tool-approval-request`: the
-//! session waits for it, while the client's stream ends; the POST that brings it reads on.
+//! The SDK's clients don't name the server's tools that a request may use;
+//! [`AiSdk::enabled_tools`] sets them. Outputs of the client's own tools arrive with another POST, and
+//! the answer continues in the message that called the tools. Responses to a `tool-approval-request`
+//! arrive the same way: the session waits while the client's stream ends, and the POST with the
+//! response reads on.
 //!
-//! A question that a tool asks in the middle of its run is a `data-input-request`: the stream goes on,
-//! and so does the tool once somebody has answered.
+//! A question of a running tool is a `data-input-request`. The stream goes on, and the tool continues
+//! once the question is answered.
 //!
-//! Here `id` is the chat's; a `WorkflowChatTransport` that sends none names the run instead, by what
-//! came with `x-workflow-run-id`.
+//! In the following request `id` is that of the chat. A `WorkflowChatTransport` without a chat id uses
+//! the run of `x-workflow-run-id` instead.
 //!
 //! ```js
 //! fetch(`/api/chat/${id}/inputs/${part.id}`, {
@@ -119,50 +127,50 @@ pub use self::{message::UiMessage, response::RUN_ID};
 use super::{Concurrency, Dialect, Intent, Native, Refusal, ResponseData, Route};
 use crate::chat::EnabledTools;
 
-/// The dialect of the AI SDK. The [module](self) has its routes.
+/// The dialect of the AI SDK. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct AiSdk {
-    rival: Concurrency,
+    concurrency: Concurrency,
     tools: Option<EnabledTools>,
     any_content_type: bool,
 }
 
 impl AiSdk {
-    /// The dialect as the SDK's own servers speak it.
+    /// Creates the dialect with its defaults.
     pub fn new() -> Self {
         Self {
-            rival: Concurrency::Refuse,
+            concurrency: Concurrency::Refuse,
             tools: None,
             any_content_type: false,
         }
     }
 
-    /// What a new message does about an answer of the same chat that still runs. Default
-    /// [`Concurrency::Refuse`]: 409.
-    pub fn rival(mut self, rival: Concurrency) -> Self {
-        self.rival = rival;
+    /// Sets the rule for a new message while another answer of the chat runs. Default
+    /// [`Concurrency::Refuse`], which responds 409.
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.concurrency = concurrency;
         self
     }
 
-    /// Which of the server's tools may be called where a request doesn't say: the SDK's clients
-    /// don't. Default none.
+    /// Sets the server's tools that requests may use unless they name some; the SDK's clients name
+    /// none. Default none.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
         self.tools = Some(tools);
         self
     }
 
-    /// What the body of `POST /` asks for.
+    /// Decodes the body of `POST /`.
     #[cfg(feature = "durable-streams")]
     pub(super) fn start(&self, body: &Bytes) -> Result<super::Start, Refusal> {
         request::decode(self, body)
     }
 
-    /// Whether bodies are read whatever their `Content-Type` says. The `WorkflowChatTransport` says
-    /// `text/plain` unless its `prepareSendMessagesRequest` sets the header.
+    /// Sets whether bodies of any `Content-Type` are accepted. Default false.
     ///
-    /// Default no: a page of another origin may send such a request with the user's cookies and
-    /// without asking first. Where cookies say who is there, set the header in the client instead,
-    /// or have the cookie be `SameSite`.
+    /// The `WorkflowChatTransport` sends `text/plain` unless its `prepareSendMessagesRequest` sets the
+    /// header. A page of another origin can send such a request with the user's cookies and without a
+    /// CORS preflight. If cookies identify users, set the header in the client instead, or make the
+    /// cookies `SameSite`.
     pub fn any_content_type(mut self, any: bool) -> Self {
         self.any_content_type = any;
         self
@@ -192,17 +200,17 @@ impl Dialect for AiSdk {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
             ResponseData::Answered { .. } => {
-                let mut response = Native::new().answer(answer);
-                // There is no document of the session here, in whatever representation.
+                let mut response = Native::new().respond(data);
+                // This dialect has no document of a session.
                 for name in [header::CONTENT_LOCATION, header::VARY] {
                     response.headers_mut().remove(name);
                 }
                 response
             }
-            answer => response::answer(answer),
+            data => response::respond(data),
         }
     }
 

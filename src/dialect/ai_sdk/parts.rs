@@ -1,4 +1,4 @@
-//! The parts of a UI message, as what a model is told.
+//! Turns the parts of a UI message into messages for a model.
 
 use serde_json::{Map, Value};
 
@@ -12,55 +12,55 @@ type UiPart = Map<String, Value>;
 
 const DENIED: &str = "The user did not allow this.";
 
-/// A call of a tool in a message, and what came of it.
+/// A tool call in a message, with its outcome.
 struct ToolPart {
     call: ToolCall,
     outcome: Option<String>,
 }
 
-/// What a message says to a model. Thinking is not said again, and a call of which nothing came is
-/// left out: no model takes one without its result.
+/// Returns the messages for a model. Thinking is left out, and so are calls without an outcome, because
+/// models refuse a call without its result.
 pub(super) fn messages(message: &UiMessage) -> Vec<Message> {
-    written(message, &[])
+    convert(message, &[])
 }
 
-/// The same of the last message of a request, and what it brings for tools that the server began:
-/// those are for the layer that runs tools to finish.
+/// Returns the messages of the last message of a request, and the client outputs for tools that the
+/// server began. The tool layer finishes those.
 pub(super) fn last(message: &UiMessage) -> (Vec<Message>, Vec<IsomorphicClientOutput>) {
     let outputs: Vec<_> = message
         .parts
         .iter()
-        .filter_map(|part| handed_back(message, part))
+        .filter_map(|part| client_output(message, part))
         .collect();
-    (written(message, &outputs), outputs)
+    (convert(message, &outputs), outputs)
 }
 
-fn written(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Message> {
+fn convert(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Message> {
     if message.role != Role::Assistant {
         return vec![Message::new(message.role, text(&message.parts))];
     }
     let mut messages = Vec::new();
     let steps = message.parts.split(|part| kind(part) == "step-start");
     for step in steps.filter(|step| !step.is_empty()) {
-        let handed = |called: &ToolPart| outputs.iter().any(|it| it.call_id == called.call.id);
-        let called: Vec<_> = step
+        let is_output = |tool: &ToolPart| outputs.iter().any(|it| it.call_id == tool.call.id);
+        let tools: Vec<_> = step
             .iter()
-            .filter_map(called)
+            .filter_map(tool_part)
             .filter(|it| it.outcome.is_some())
             .collect();
-        let said = text(step);
-        if said.is_empty() && called.is_empty() {
+        let text = text(step);
+        if text.is_empty() && tools.is_empty() {
             continue;
         }
-        let calls = called.iter().map(|it| it.call.clone());
-        messages.push(Message::assistant(said).with_tool_calls(calls));
-        let answered = called.into_iter().filter(|it| !handed(it));
-        messages.extend(answered.filter_map(|it| Some(Message::tool(it.call.id, it.outcome?))));
+        let calls = tools.iter().map(|it| it.call.clone());
+        messages.push(Message::assistant(text).tool_calls(calls));
+        let finished = tools.into_iter().filter(|it| !is_output(it));
+        messages.extend(finished.filter_map(|it| Some(Message::tool(it.call.id, it.outcome?))));
     }
     messages
 }
 
-/// What the person said to calls that waited for them, and which of those there are.
+/// Returns the responses to the approvals in a message, and the ids of all its approvals.
 pub(super) fn answers(message: &UiMessage) -> GivenAnswers {
     let mut answers = GivenAnswers::new();
     for part in &message.parts {
@@ -70,21 +70,21 @@ pub(super) fn answers(message: &UiMessage) -> GivenAnswers {
         let Ok(input) = string(approval, "id").parse::<InputId>() else {
             continue;
         };
-        let said = approval.get("approved").and_then(Value::as_bool);
-        let waits = string(part, "state") == "approval-responded";
-        answers = match said.filter(|_| waits) {
-            Some(true) => answers.give(input, InputAnswer::accept(Value::Null)),
-            Some(false) => answers.give(input, InputAnswer::decline()),
-            None => answers.knowing(input),
+        let approved = approval.get("approved").and_then(Value::as_bool);
+        let is_response = string(part, "state") == "approval-responded";
+        answers = match approved.filter(|_| is_response) {
+            Some(true) => answers.answer(input, InputAnswer::accept(Value::Null)),
+            Some(false) => answers.answer(input, InputAnswer::decline()),
+            None => answers.known(input),
         };
     }
     answers
 }
 
-/// The ids of all calls in a message.
+/// Returns the ids of all calls in a message.
 pub(super) fn call_ids(message: &UiMessage) -> Vec<String> {
-    let calls = message.parts.iter().filter_map(called);
-    calls.map(|called| called.call.id).collect()
+    let tools = message.parts.iter().filter_map(tool_part);
+    tools.map(|tool| tool.call.id).collect()
 }
 
 pub(super) fn kind(part: &UiPart) -> &str {
@@ -95,29 +95,29 @@ pub(super) fn string<'a>(part: &'a UiPart, name: &str) -> &'a str {
     part.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The text of all text parts, and where the files are.
+/// Returns the text of all text parts, and the links of the files.
 fn text(parts: &[UiPart]) -> String {
-    let said = parts.iter().filter_map(|part| match kind(part) {
+    let texts = parts.iter().filter_map(|part| match kind(part) {
         "text" => Some(string(part, "text").to_owned()),
         "file" => file(part),
         _ => None,
     });
-    let said: Vec<_> = said.filter(|said| !said.is_empty()).collect();
-    said.join("\n")
+    let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
+    texts.join("\n")
 }
 
-/// A file that lies at an address. One that is written into the address is no text for a model.
+/// Returns a link to a file at an HTTP address. Files in `data:` URLs are left out.
 fn file(part: &UiPart) -> Option<String> {
     let url = string(part, "url");
     let (name, media_type) = (string(part, "filename"), string(part, "mediaType"));
-    let at_an_address = ["https://", "http://"].iter().any(|it| url.starts_with(it));
-    at_an_address.then(|| match name {
+    let is_http = ["https://", "http://"].iter().any(|it| url.starts_with(it));
+    is_http.then(|| match name {
         "" => format!("[{media_type}]({url})"),
         name => format!("[{name} ({media_type})]({url})"),
     })
 }
 
-fn called(part: &UiPart) -> Option<ToolPart> {
+fn tool_part(part: &UiPart) -> Option<ToolPart> {
     let name = match kind(part) {
         "dynamic-tool" => string(part, "toolName"),
         kind => kind.strip_prefix("tool-")?,
@@ -145,7 +145,7 @@ fn called(part: &UiPart) -> Option<ToolPart> {
     })
 }
 
-/// A value as the content of a message: a string as it is, any other as JSON.
+/// Returns a value as the content of a message: a string as it is, any other value as JSON.
 fn content(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -153,26 +153,26 @@ fn content(value: &Value) -> String {
     }
 }
 
-/// What the client gave for a call whose server half goes on with it: what that half handed over
-/// stands in a part beside.
-fn handed_back(message: &UiMessage, part: &UiPart) -> Option<IsomorphicClientOutput> {
-    let called = called(part)?;
+/// Returns the client's output for a call that the server half of a tool continues. The handoff of that
+/// half is in a part of its own.
+fn client_output(message: &UiMessage, part: &UiPart) -> Option<IsomorphicClientOutput> {
+    let tool = tool_part(part)?;
     if string(part, "state") != "output-available" {
         return None;
     }
     let mut others = message.parts.iter();
     let handoff = others
-        .find(|it| kind(it) == "data-handoff" && string(it, "id") == called.call.id)?
+        .find(|it| kind(it) == "data-handoff" && string(it, "id") == tool.call.id)?
         .get("data")?;
     if handoff.get("usesHandoff") != Some(&Value::Bool(true)) {
         return None;
     }
     let output = part.get("output").cloned().unwrap_or_default();
-    let mut back = IsomorphicClientOutput::new(called.call.id, called.call.name, output);
-    back.params = called.call.arguments;
-    back.cached_handoff = handoff.get("serverOutput").cloned();
-    back.uses_handoff = true;
-    Some(back)
+    let mut client = IsomorphicClientOutput::new(tool.call.id, tool.call.name, output);
+    client.params = tool.call.arguments;
+    client.cached_handoff = handoff.get("serverOutput").cloned();
+    client.uses_handoff = true;
+    Some(client)
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn text_and_files_are_told_and_the_rest_is_not() {
+    fn a_user_message_has_text_and_links_and_nothing_else() {
         let user = message(json!({"id": "m", "role": "user", "parts": [
             {"type": "file", "url": "https://example.com/a.png", "mediaType": "image/png",
              "filename": "a.png"},
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_told_step_by_step() {
+    fn an_answer_becomes_messages_step_by_step() {
         let answer = message(json!({"id": "m", "role": "assistant", "parts": [
             {"type": "step-start"},
             {"type": "reasoning", "text": "Hm."},
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(
             messages(&answer),
             [
-                Message::assistant("Let me look.").with_tool_calls([
+                Message::assistant("Let me look.").tool_calls([
                     call("1", "now", json!({"zone": "UTC"})),
                     call("2", "map", json!({})),
                     call("3", "pay", json!({})),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_half_done_tool_waits_for_is_handed_back_to_it() {
+    fn the_client_output_of_a_handoff_goes_to_the_tool() {
         let answer = message(json!({"id": "m", "role": "assistant", "parts": [
             {"type": "data-handoff", "id": "1",
              "data": {"serverOutput": ["a"], "usesHandoff": true}},

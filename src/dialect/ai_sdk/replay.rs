@@ -1,5 +1,5 @@
-//! What a message held before the session that goes on in it, as chunks: a client that comes new to a
-//! message drops what it had of it.
+//! Replays the parts that a message had before the session that continues it: a client that begins to
+//! read a message drops what it had of it.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::{
     parts::{kind, string},
 };
 
-/// The parts, as the chunks that make them.
+/// Writes the chunks that make the parts.
 pub(super) fn replay(parts: &[Map<String, Value>], sink: &mut impl ChunkSink) {
     let mut in_step = false;
     for (at, part) in parts.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(super) fn replay(parts: &[Map<String, Value>], sink: &mut impl ChunkSink) {
                     (kind.strip_prefix("data-"), part.get("data"))
                 {
                     let id = part.get("id").and_then(Value::as_str);
-                    sink.chunk(&UiChunk::Data(UiData::new(name, data).under(id)));
+                    sink.chunk(&UiChunk::Data(UiData::new(name, data).id(id)));
                 }
             }
         }
@@ -52,7 +52,7 @@ pub(super) fn replay(parts: &[Map<String, Value>], sink: &mut impl ChunkSink) {
     }
 }
 
-/// A call, by its pieces: one that comes whole would be run again by who hears of it.
+/// Writes a call as deltas, because the client would run one that arrives whole.
 fn tool(part: &Map<String, Value>, name: &str, dynamic: bool, sink: &mut impl ChunkSink) {
     let tool_call_id = string(part, "toolCallId");
     sink.chunk(&UiChunk::ToolInputStart {

@@ -9,12 +9,13 @@ use crate::{
 };
 
 const EXAMPLE: &str = r#"{"id":"chat-1","messages":[{"id":"m1","role":"user","parts":[{"type":"text","text":"Hi"}]}]}"#;
-/// How many bytes of a message are kept for clients that come to it while more is being said. One
-/// that is longer shows them only what is new, until the application loads it again.
-const EARLIER_BYTES: usize = 64 * 1024;
+/// The maximum size of the previous parts of a message, in bytes, that are stored for readers that begin
+/// while the answer runs. With a longer message they get only the new parts until the application loads
+/// it again.
+const PREVIOUS_PARTS_BYTES: usize = 64 * 1024;
 const REGENERATE: &str = "regenerate-message";
 
-/// What a transport sends.
+/// The body that a transport sends.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TransportBody {
@@ -29,15 +30,15 @@ struct TransportBody {
     rest: Map<String, Value>,
 }
 
-/// What encoders must know of the request, kept in the first record as `aiSdk`.
+/// Facts of the request that encoders need, stored in the first record as `aiSdk`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct MessageNotes {
-    /// The message that the answer goes on in.
+    /// The message that the answer continues.
     pub(super) message_id: Option<String>,
-    /// The calls in it.
+    /// The calls in the message.
     pub(super) calls: Vec<String>,
-    /// What it held by then.
+    /// The parts of the message at the start of the session.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) parts: Vec<Map<String, Value>>,
 }
@@ -45,7 +46,7 @@ pub(super) struct MessageNotes {
 impl MessageNotes {
     const NAME: &'static str = "aiSdk";
 
-    /// Those of a session, if it has any.
+    /// Returns the notes of a session; the default if it has none.
     pub(super) fn of(info: &SessionInfo) -> Self {
         let notes = info.extra.get(Self::NAME);
         notes
@@ -54,7 +55,7 @@ impl MessageNotes {
     }
 }
 
-/// What the body of `POST /` asks for.
+/// Decodes the body of `POST /`.
 pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     let wire: TransportBody = body::read(body, "a request of the AI SDK", EXAMPLE)?;
     let Some((last, before)) = wire.messages.split_last() else {
@@ -68,44 +69,44 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     if let Some(tools) = &dialect.tools {
         request.enabled_tools.get_or_insert_with(|| tools.clone());
     }
-    if wire.id.is_some() {
-        request.chat_id.clone_from(&wire.id);
+    if let Some(id) = &wire.id {
+        request.chat_id = Some(id.as_str().into());
     }
     let trigger = wire.trigger.as_deref().unwrap_or_default();
-    let goes_on = last.role == Role::Assistant && trigger != REGENERATE;
+    let continues = last.role == Role::Assistant && trigger != REGENERATE;
     let mut answers = GivenAnswers::new();
     let mut encoder = UiMessageEncoder::new();
-    if goes_on {
+    if continues {
         answers = parts::answers(last);
         let given = answers.given.iter().map(|(input, _)| input.clone());
-        encoder = encoder.answering(given);
-        // A message that an assistant began with is called by its session.
+        encoder = encoder.answered(given);
+        // The id of a message that a session began is the id of the session.
         if let Ok(session) = last.id.parse() {
-            answers = answers.of(session);
+            answers = answers.session(session);
         }
     }
-    let answering = ResponseMode::Stream(Box::new(encoder));
-    let mut start = Start::new(request, answering).rival(dialect.rival);
+    let mode = ResponseMode::Stream(Box::new(encoder));
+    let mut start = Start::new(request, mode).concurrency(dialect.concurrency);
     if let Some(chat) = &wire.id {
-        let named = (chat, trigger, &wire.message_id, last);
-        let named = serde_json::to_vec(&named).map_err(|error| wrong(&error.to_string()))?;
-        let again = if trigger == REGENERATE {
-            KeyReuse::OnceEnded
+        let identity = (chat, trigger, &wire.message_id, last);
+        let identity = serde_json::to_vec(&identity).map_err(|error| wrong(&error.to_string()))?;
+        let reuse = if trigger == REGENERATE {
+            KeyReuse::AfterEnd
         } else {
             KeyReuse::UnlessComplete
         };
         start = start
-            .keyed(SessionKey::new([&named]).again(again))
-            .same_if(named);
+            .key(SessionKey::new([&identity]).reuse(reuse))
+            .identity(identity);
     }
-    if goes_on {
+    if continues {
         let notes = MessageNotes {
             message_id: Some(last.id.clone()).filter(|id| !id.is_empty()),
             calls: parts::call_ids(last),
-            parts: kept(&last.parts),
+            parts: storable(&last.parts),
         };
         if !answers.given.is_empty() {
-            start = start.answering(answers);
+            start = start.answers(answers);
         }
         let json = |notes: &MessageNotes| {
             let json = serde_json::to_value(notes);
@@ -122,18 +123,18 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     Ok(start)
 }
 
-/// The parts of a message, if they aren't too long to stand in a record.
-fn kept(parts: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
+/// Returns the parts of a message, or none if they are too large for a record.
+fn storable(parts: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
     let bytes = serde_json::to_vec(parts).map_or(usize::MAX, |json| json.len());
-    if bytes <= EARLIER_BYTES {
+    if bytes <= PREVIOUS_PARTS_BYTES {
         parts.to_vec()
     } else {
         Vec::new()
     }
 }
 
-/// What else stands beside the messages is what a chat request may have: who opens a field opens
-/// it for all dialects.
+/// Reads the other fields of the body as those of a chat request, so that a field that the application
+/// opens is open in all dialects.
 fn request(mut rest: Map<String, Value>) -> Result<ChatRequest, Refusal> {
     rest.insert("messages".to_owned(), Value::Array(Vec::new()));
     serde_json::from_value(Value::Object(rest)).map_err(|error| wrong(&error.to_string()))
@@ -159,7 +160,7 @@ mod tests {
         decode(&dialect, &value.to_string().into()).unwrap()
     }
 
-    fn asked() -> Value {
+    fn body() -> Value {
         json!({
             "id": "chat-1", "trigger": "submit-message", "model": "m", "script": {"tokens": 3},
             "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}],
@@ -174,20 +175,20 @@ mod tests {
     }
 
     #[test]
-    fn a_request_of_the_sdk_is_a_chat_request() {
-        let start = start(&asked());
+    fn a_request_of_the_sdk_becomes_a_chat_request() {
+        let start = start(&body());
         assert_eq!(start.request.messages, [Message::user("Hi")]);
         assert_eq!(start.request.model.as_deref(), Some("m"));
         assert_eq!(start.request.enabled_tools, Some(EnabledTools::All));
         assert_eq!(start.request.extra["script"]["tokens"], 3);
         assert_eq!(start.chat.as_ref().map(ChatId::as_str), Some("chat-1"));
-        assert_eq!(start.rival, Concurrency::Refuse);
+        assert_eq!(start.concurrency, Concurrency::Refuse);
         assert!(start.notes.is_empty());
     }
 
     #[test]
-    fn the_same_message_of_the_same_chat_has_the_same_key() {
-        let asked = asked();
+    fn equal_messages_of_one_chat_have_equal_keys() {
+        let asked = body();
         let mut other_body = asked.clone();
         other_body["script"]["tokens"] = 4.into();
         assert_eq!(key(&asked), key(&other_body));
@@ -204,17 +205,17 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_in_a_message_keeps_its_name_and_calls() {
-        let mut asked = asked();
+    fn an_answer_that_continues_a_message_keeps_its_id_and_calls() {
+        let mut asked = body();
         asked["messages"].as_array_mut().unwrap().push(json!({
             "id": "answer-1", "role": "assistant", "parts": [{
                 "type": "tool-map", "toolCallId": "c1", "state": "output-available",
                 "input": {}, "output": "here",
             }],
         }));
-        let goes_on = start(&asked);
+        let continuing = start(&asked);
         assert_eq!(
-            goes_on.notes["aiSdk"],
+            continuing.notes["aiSdk"],
             json!({
                 "messageId": "answer-1",
                 "calls": ["c1"],
@@ -226,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_chat_there_is_nothing_to_name_a_session_by() {
-        let mut asked = asked();
+    fn a_request_without_a_chat_gets_a_generated_id() {
+        let mut asked = body();
         asked.as_object_mut().unwrap().remove("id");
         let start = start(&asked);
         assert!(
-            matches!(start.naming, SessionNaming::Ours),
+            matches!(start.naming, SessionNaming::Generated),
             "{:?}",
             start.naming
         );
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn a_malformed_request_is_refused() {
         for (body, problem) in [
             ("{", Problem::NotJson),
             ("[]", Problem::WrongShape),

@@ -7,18 +7,18 @@ use crate::dialect::{
     head::{describe, no_store},
 };
 
-/// Says that it is a stream of the SDK's.
+/// Marks the response as a UI message stream of the SDK.
 const UI_MESSAGE_STREAM: HeaderName = HeaderName::from_static("x-vercel-ai-ui-message-stream");
-/// On a response: what the `WorkflowChatTransport` resumes by. For pages of another origin, a CORS
-/// layer must expose it beside [`headers::EXPOSE`](crate::headers::EXPOSE).
+/// The response header with the run, by which the `WorkflowChatTransport` resumes. For pages of another
+/// origin, a CORS layer must expose it beside [`headers::EXPOSE`](crate::headers::EXPOSE).
 pub const RUN_ID: HeaderName = HeaderName::from_static("x-workflow-run-id");
-/// Where it believes the stream to end, when it asked for some chunks from the end. It got all of
-/// them, so this is before the first.
+/// The index of the last chunk before the stream, for a transport that asked for some chunks from the
+/// end. It gets all chunks, so the index is -1.
 const TAIL_INDEX: HeaderName = HeaderName::from_static("x-workflow-stream-tail-index");
 
-/// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
-    match answer {
+/// Returns the response to a granted request. The encoder writes the body of a stream.
+pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
+    match data {
         ResponseData::Stream {
             session,
             encoder,
@@ -52,7 +52,7 @@ pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
             response.headers_mut().insert(header::ALLOW, allow);
             response
         }
-        // Nothing runs: what else there is, this dialect doesn't ask for.
+        // `Idle`; this dialect requests nothing else.
         _ => nothing(),
     }
 }

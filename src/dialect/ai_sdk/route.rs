@@ -18,7 +18,7 @@ const ROOT: &str = "POST, OPTIONS";
 const STREAM: &str = "GET, HEAD, OPTIONS";
 const STOP: &str = "POST, OPTIONS";
 
-/// What the head asks for.
+/// Decodes the head of a request.
 pub(super) fn route(dialect: &AiSdk, head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
@@ -57,12 +57,12 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
             let encoder = UiMessageEncoder::after(index.unwrap_or(0));
             Ok(Intent::Read(match (RunName::parse(name), index) {
                 (Some(run), _) => {
-                    let encoder = encoder.answering(run.answered);
+                    let encoder = encoder.answered(run.answered);
                     Read::new(run.id, Position::after(run.after), Box::new(encoder))
                 }
                 (None, index) => {
-                    let encoder = encoder.with_earlier();
-                    // Who doesn't count now won't count later: it starts at the beginning each time.
+                    let encoder = encoder.with_previous_parts();
+                    // A client without an index never counts chunks, and reads from the start.
                     let encoder = match index {
                         None => encoder.compact(),
                         Some(_) => encoder,
@@ -84,15 +84,15 @@ fn stop(head: &Parts, name: &str) -> Result<Intent, Refusal> {
     }
 }
 
-/// What a body asks for.
+/// Decodes the body of a request.
 pub(super) fn decode(dialect: &AiSdk, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    match inputs::named(head) {
+    match inputs::parse_path(head) {
         Some((name, input)) => inputs::decode(running(name), input, body),
         None => request::decode(dialect, body).map(|start| Intent::Start(Box::new(start))),
     }
 }
 
-/// A run of the Workflow transport's, or what runs in a chat.
+/// Returns the session of a run name, or the running session of a chat.
 fn running(name: &str) -> Target {
     match RunName::parse(name) {
         Some(run) => run.id.into(),
@@ -100,9 +100,11 @@ fn running(name: &str) -> Target {
     }
 }
 
-/// What the Workflow transport resumes by: a session, where in it the answer to the POST began, from
-/// which that counts, and the questions that the POST answered. A client that has only the chat gets,
-/// and counts, what the message held before as well.
+/// Returns the run name, by which the Workflow transport resumes: the session, the position where the
+/// response to the POST began, and the questions that the POST answered.
+///
+/// The transport counts chunks from that position. A client that has only the chat id also gets and
+/// counts the previous parts of the message.
 pub(super) fn run_id(id: &SessionId, after: Lsn, answered: &[InputId]) -> String {
     let answered: Vec<_> = answered.iter().map(InputId::as_str).collect();
     if answered.is_empty() {
@@ -122,11 +124,11 @@ struct RunName {
 impl RunName {
     fn parse(name: &str) -> Option<Self> {
         let name = percent_decode_str(name).decode_utf8_lossy();
-        let (place, answered) = match name.split_once('!') {
-            Some((place, answered)) => (place, answered.split(',').map(str::parse).collect()),
+        let (position, answered) = match name.split_once('!') {
+            Some((position, answered)) => (position, answered.split(',').map(str::parse).collect()),
             None => (&*name, Ok(Vec::new())),
         };
-        let (id, after) = place.rsplit_once('~')?;
+        let (id, after) = position.rsplit_once('~')?;
         Some(Self {
             id: id.parse().ok()?,
             after: Lsn::new(after.parse().ok()?),
@@ -135,7 +137,7 @@ impl RunName {
     }
 }
 
-/// A chat, or the session itself.
+/// Returns the target of a path segment: a chat, or the id of a session.
 fn target(name: &str) -> Target {
     let name = percent_decode_str(name).decode_utf8_lossy();
     let chat = ChatId::new(&*name);
@@ -145,10 +147,10 @@ fn target(name: &str) -> Target {
     }
 }
 
-/// How many chunks the client has, if it counts them.
+/// Returns the number of chunks that the client has, if it counts them.
 ///
-/// A negative number means as many from the end, which nobody knows before the log is read: those
-/// get all, which the transport takes as well (see `x-workflow-stream-tail-index`).
+/// A negative number counts from the end, which is unknown before the log is read. Such a client gets
+/// all chunks, which the transport accepts (see `x-workflow-stream-tail-index`).
 fn start_index(head: &Parts) -> Result<Option<u64>, Refusal> {
     let Some(text) = query(head, "startIndex") else {
         return Ok(None);
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_is_named_as_the_client_names_it() {
+    fn a_chat_id_in_the_path_is_decoded() {
         assert_eq!(read("/chat-1/stream"), Target::Chat("chat-1".into()));
         assert_eq!(read("/a%2Fb%20c/stream"), Target::Chat("a/b c".into()));
         let id = "0123456789abcdefghjkmnpqrs";
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_a_session_and_where_its_stream_began() {
+    fn a_run_name_holds_a_session_and_the_start_of_its_stream() {
         let id = "0123456789abcdefghjkm~pqrs".parse::<SessionId>().unwrap();
         for answered in [&[][..], &["one"], &["one", "t.w~o"]] {
             let run = RunName {
@@ -207,7 +209,7 @@ mod tests {
                 read(&format!("/{run_id}/stream?startIndex=3")),
                 Target::Id(id.clone())
             );
-            // As clients write it into a path.
+            // Clients percent-encode it in a path.
             assert_eq!(RunName::parse(&run_id.replace(',', "%2C")), Some(run));
         }
         for chat in ["a-chat~7", "0123456789abcdefghjkm~7!", "what!", "what!~7"] {
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_number_of_chunks_is_refused() {
+    fn an_index_that_is_not_a_number_is_refused() {
         for uri in [
             "/c/stream?startIndex=",
             "/c/stream?startIndex=x",

@@ -1,6 +1,6 @@
 use bytes::{BufMut, BytesMut};
 
-/// A JSON array under way. It is opened by its first element.
+/// A JSON array that is being written. The first element opens it.
 #[derive(Debug)]
 pub(in crate::dialect) struct JsonArray {
     opening: &'static str,
@@ -9,7 +9,7 @@ pub(in crate::dialect) struct JsonArray {
 }
 
 impl JsonArray {
-    /// One that begins and ends with these, brackets included.
+    /// Creates an array with these texts at its beginning and end, brackets included.
     pub(super) const fn new(opening: &'static str, closing: &'static str) -> Self {
         Self {
             opening,
@@ -18,7 +18,7 @@ impl JsonArray {
         }
     }
 
-    /// Where the next element goes.
+    /// Writes the text before the next element.
     pub(in crate::dialect) fn element(&mut self, out: &mut BytesMut) {
         if self.is_open {
             out.put_u8(b',');
@@ -28,7 +28,7 @@ impl JsonArray {
         }
     }
 
-    /// Ends it, if it has an element.
+    /// Ends the array if it has an element.
     pub(super) fn close(&mut self, out: &mut BytesMut) {
         if self.is_open {
             out.put_slice(self.closing.as_bytes());

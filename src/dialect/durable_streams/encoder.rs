@@ -8,8 +8,8 @@ use crate::{
     log::{Chunk, Position},
 };
 
-/// Server-sent events: all that a frame holds as one `data` event, and a `control` event that says
-/// where it ends. A client takes up what it was given only at the latter.
+/// Writes server-sent events: the elements of a frame as one `data` event, and a `control` event with
+/// the offset after it. A client uses the elements only once it has the `control` event.
 #[derive(Debug)]
 pub(super) struct DurableStreamEncoder {
     items: StreamItems,
@@ -21,7 +21,7 @@ pub(super) struct DurableStreamEncoder {
 }
 
 impl DurableStreamEncoder {
-    /// For a client that had this cursor.
+    /// Creates an encoder. `cursor` is the next cursor of the client.
     pub(super) fn new(items: StreamItems, cursor: u64, lifetime: Duration) -> Self {
         Self {
             items,
@@ -76,7 +76,7 @@ impl Encoder for DurableStreamEncoder {
 
     fn trailer(&mut self, out: &mut BytesMut) {
         self.array.close(out);
-        // Whoever was given nothing knows where it stands.
+        // A client without records knows its offset already.
         if !self.closed && self.at != Position::START {
             self.closed = true;
             let end = Progress::new(self.at).caught_up(true).ended(true);
@@ -89,7 +89,7 @@ impl Encoder for DurableStreamEncoder {
     }
 }
 
-/// Where the client stands now. None of it needs to be escaped.
+/// Writes a `control` event with the offset of the client. Nothing in it has to be escaped.
 pub(super) fn control(progress: Progress, cursor: u64, out: &mut BytesMut) {
     let (offset, everything) = (OffsetDisplay(progress.at), "a BytesMut takes everything");
     write!(
@@ -98,7 +98,7 @@ pub(super) fn control(progress: Progress, cursor: u64, out: &mut BytesMut) {
     )
     .expect(everything);
     if !progress.ended {
-        // Nobody comes back to a closed stream.
+        // No client reconnects to a closed stream.
         write!(out, ",\"streamCursor\":\"{cursor}\"").expect(everything);
     }
     if progress.caught_up {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_one_array_and_where_it_ends() {
+    fn a_frame_is_one_array_and_the_offset_after_it() {
         let (mut stream, mut out) = (stream(), BytesMut::new());
         stream.encode(&chunk(1, &["{}", "1"]), &mut out);
         let last = chunk(3, &["[2]"]);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_said_once() {
+    fn the_end_is_written_once() {
         let (mut stream, mut out) = (stream(), BytesMut::new());
         let last = chunk(1, &["{}"]);
         stream.encode(&last, &mut out);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_told_before_the_end_is_told_with_it() {
+    fn the_trailer_writes_the_pending_elements_and_the_end() {
         let (mut stream, mut out) = (stream(), BytesMut::new());
         stream.encode(&chunk(1, &["{}"]), &mut out);
         stream.trailer(&mut out);

@@ -5,7 +5,7 @@ use super::array::JsonArray;
 use crate::dialect::ai_sdk::MessageChunks;
 use crate::log::Chunk;
 
-/// What a log comes to as the elements of a stream: a fold over its records.
+/// Folds a log into the elements of a stream.
 #[derive(Debug)]
 pub(super) struct StreamItems {
     kind: ItemKind,
@@ -13,7 +13,7 @@ pub(super) struct StreamItems {
 
 #[derive(Debug)]
 enum ItemKind {
-    /// Each record is one, as it is stored.
+    /// Each record is an element, as it is stored.
     Events,
     #[cfg(feature = "ai-sdk")]
     UiMessageChunks(Box<MessageChunks>),
@@ -26,7 +26,7 @@ impl StreamItems {
         }
     }
 
-    /// With what the message held before this session, if the client has nothing of it.
+    /// Creates a fold into chunks. `whole_message` adds the parts that the message had before this session.
     #[cfg(feature = "ai-sdk")]
     pub(super) fn ui_message_chunks(whole_message: bool) -> Self {
         let chunks = MessageChunks::new(whole_message);
@@ -35,15 +35,15 @@ impl StreamItems {
         }
     }
 
-    /// Whether it must see the records that aren't written.
+    /// Returns true if the fold must see the records that aren't written.
     pub(super) fn is_stateful(&self) -> bool {
         !matches!(self.kind, ItemKind::Events)
     }
 
-    /// Names the session.
+    /// Sets the id of the session.
     #[cfg_attr(
         not(feature = "ai-sdk"),
-        expect(clippy::unused_self, reason = "events are called by no name")
+        expect(clippy::unused_self, reason = "events don't contain the id")
     )]
     pub(super) fn name(&mut self, session: &str) {
         #[cfg(feature = "ai-sdk")]
@@ -57,7 +57,7 @@ impl StreamItems {
     /// Takes note of records that the client has.
     #[cfg_attr(
         not(feature = "ai-sdk"),
-        expect(clippy::unused_self, reason = "each event stands for itself")
+        expect(clippy::unused_self, reason = "events don't depend on earlier ones")
     )]
     pub(super) fn skip(&mut self, records: &Chunk) {
         #[cfg(feature = "ai-sdk")]
@@ -68,7 +68,7 @@ impl StreamItems {
         let _ = records;
     }
 
-    /// Writes what the records come to.
+    /// Writes the elements of the records.
     pub(super) fn write(&mut self, records: &Chunk, array: &mut JsonArray, out: &mut BytesMut) {
         match &mut self.kind {
             ItemKind::Events => {

@@ -1,6 +1,4 @@
-//! Durable Streams, read side: a session as a read-only stream of JSON, for `@durable-streams/client`
-//! and whatever else speaks the protocol; with the feature `ai-sdk` also for its transport for
-//! `useChat`.
+//! The dialect of Durable Streams, read side: a session as a read-only stream of JSON.
 //!
 //! ```
 //! use tower_layer::Layer;
@@ -25,52 +23,63 @@
 //! for await (const event of answer.jsonStream()) …
 //! ```
 //!
+//! # Clients
+//!
+//! `@durable-streams/client` and other clients of the protocol; with the feature `ai-sdk` also the
+//! protocol's [transport for `useChat`](#usechat).
+//!
+//! **Access policy.** As for the [native dialect](super::native): clients name sessions by generated ids
+//! or ids of their own. In the mode for `useChat` they name chats, as for the dialect of the
+//! AI SDK, so use a policy that checks owners ([`OnlyTheOwner`](crate::access::OnlyTheOwner)).
+//!
+//! # Routes
+//!
 //! | request | meaning | answers |
 //! |---|---|---|
-//! | `POST /` | start; the body is a [chat request](crate::chat::ChatRequest), `X-Session-Id` may name it | 201, `Location`, and `{"streamUrl"}` |
-//! | `GET /{id}?offset=` | what stands after the offset, as far as it goes: a JSON array; without an offset, or with `-1`, from the start; `now` for what is still to come | 200; 304 |
-//! | `GET /{id}?offset=&live=long-poll` | the same, and where nothing is there yet it waits | 200; 204 if nothing came |
-//! | `GET /{id}?offset=&live=sse` | the same, and goes on: `data` events with an array each, a `control` event after each | 200 |
-//! | `HEAD /{id}` | where the stream ends by now | 200 |
-//! | anything else on `/{id}` | sessions are written by their providers only | 405 |
+//! | `POST /` | start; the body is a [chat request](crate::chat::ChatRequest), `X-Session-Id` may be its id | 201, `Location`, and `{"streamUrl"}` |
+//! | `GET /{id}?offset=` | the elements after the offset that exist now, as a JSON array; without an offset, or with `-1`, from the start; with `now` none | 200; 304 |
+//! | `GET /{id}?offset=&live=long-poll` | the elements after the offset; waits if there is none yet | 200; 204 after the wait |
+//! | `GET /{id}?offset=&live=sse` | a stream of `data` events with an array each, and a `control` event after each | 200 |
+//! | `HEAD /{id}` | the current end of the stream | 200 |
+//! | other methods on `/{id}` | refused, because only providers write sessions | 405 |
 //!
-//! # What is read
+//! # Elements and offsets
 //!
-//! An element of the arrays is an event as the native dialect has it, without its LSN. The terminal
-//! event is the last element; `Stream-Closed` comes with it. A stream that is closed without one
-//! there is none of. After `restarted` only what follows it counts.
+//! An element is an event as in the native dialect, without its LSN. The terminal event is the last
+//! element, and `Stream-Closed` comes with it. Every closed stream has one. After a `restarted` event,
+//! clients drop the elements before it.
 //!
-//! An offset is an LSN in 20 digits and the tag of its epoch: opaque to clients, and greater than
-//! those before it as a string too. One whose record is no longer there is refused with 409.
+//! An offset is an LSN in 20 digits and the tag of its epoch. It is opaque to clients, and offsets are
+//! ordered as strings. An offset whose record no longer exists is refused with 409.
 //!
-//! What is read is somebody's chat, so no shared cache may keep it: an answer up to a fixed offset is
-//! `private` and asked for again by its `ETag`, everything else is `no-store`. `Stream-Cursor`, which
-//! is there to keep requests apart in shared caches, is a counter.
+//! Shared caches may not store a chat. A response up to a fixed offset is `private` and revalidated by
+//! its `ETag`; every other response is `no-store`. `Stream-Cursor`, with which the protocol separates
+//! requests in shared caches, is a counter.
 //!
-//! An SSE connection ends after a minute, in mid-stream: clients come back with the last offset by
-//! themselves. What tells that a stream is over is `streamClosed`, not the end of a connection.
+//! An SSE connection ends after a minute, in mid-stream, and clients reconnect with the last offset. The
+//! end of the stream is `streamClosed`, not the end of a connection.
 //!
 //! # `useChat`
 //!
 //! With `DurableStreams::ui_messages` the elements are the chunks of the AI SDK's UI message
-//! stream, and `POST /` takes what `createDurableChatTransport` of `@durable-streams/aisdk-transport`
-//! sends:
+//! stream, and `POST /` accepts the body of `createDurableChatTransport` from
+//! `@durable-streams/aisdk-transport`:
 //!
 //! | request | meaning | answers |
 //! |---|---|---|
-//! | `POST /` | start; see the dialect [`ai_sdk`](super::ai_sdk), whose names and rules hold | 201, `Location` |
+//! | `POST /` | start; the session ids and rules are those of the dialect [`ai_sdk`](super::ai_sdk) | 201, `Location` |
 //! | `GET /{chatId}/stream` | the running answer of the chat, after a reload | 200, `Location`; 204 if nothing runs |
-//! | `POST /{chatId}/stop` | stop, for everybody who watches | 202; 200 if it had ended; 204 if nothing runs |
+//! | `POST /{chatId}/stop` | abort, for all readers | 202; 200 if it had ended; 204 if nothing runs |
 //!
-//! The transport gives its chat no end before the session has one, so a person can't answer an
-//! approval through it: use the dialect of the AI SDK for tools that ask.
+//! This transport ends a message only with its session, so users can't respond to an approval through
+//! it. For tools with approvals use the dialect of the AI SDK.
 
-mod answer;
 mod array;
 mod encoder;
 mod items;
 mod offset;
 mod request;
+mod response;
 mod route;
 
 use std::time::Duration;
@@ -83,7 +92,7 @@ pub(super) use self::array::JsonArray;
 use self::items::StreamItems;
 use super::{Dialect, Intent, Refusal, ResponseData, Route};
 
-/// The dialect of Durable Streams. The [module](self) has its routes.
+/// The dialect of Durable Streams. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct DurableStreams {
     elements: ElementKind,
@@ -91,7 +100,7 @@ pub struct DurableStreams {
     connection: Duration,
 }
 
-/// What the elements of a stream are.
+/// The kind of a stream's elements.
 #[derive(Debug, Clone)]
 enum ElementKind {
     Events,
@@ -100,14 +109,13 @@ enum ElementKind {
 }
 
 impl DurableStreams {
-    /// The dialect whose streams are made of events as they are stored.
+    /// Creates the dialect whose elements are events as they are stored.
     pub fn new() -> Self {
         Self::of(ElementKind::Events)
     }
 
-    /// The dialect whose streams are made of the AI SDK's chunks, for its `useChat` over
-    /// `@durable-streams/aisdk-transport`. What the AI SDK's own dialect is told about tools and
-    /// rivals holds here too.
+    /// Creates the dialect whose elements are chunks of the AI SDK, for `useChat` over
+    /// `@durable-streams/aisdk-transport`. The tools and the concurrency of `sdk` apply.
     #[cfg(feature = "ai-sdk")]
     #[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
     pub fn ui_messages(sdk: super::AiSdk) -> Self {
@@ -122,13 +130,13 @@ impl DurableStreams {
         }
     }
 
-    /// How long a long poll waits before it says that nothing came. Default 20 seconds.
+    /// Sets the maximum time that a long poll waits. Default 20 seconds.
     pub fn long_poll(mut self, wait: Duration) -> Self {
         self.long_poll = wait;
         self
     }
 
-    /// How long an SSE connection lasts before its client has to come back. Default a minute.
+    /// Sets the maximum duration of an SSE connection. Default one minute.
     pub fn connection(mut self, lifetime: Duration) -> Self {
         self.connection = lifetime;
         self
@@ -171,14 +179,14 @@ impl Dialect for DurableStreams {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
-        answer::refuse(refusal)
+        response::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        answer::answer(self, answer)
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        response::respond(self, data)
     }
 
-    // Chunks can't be taken back.
+    // A client can't drop chunks.
     fn can_restart(&self) -> bool {
         matches!(self.elements, ElementKind::Events)
     }

@@ -8,16 +8,16 @@ use crate::{
     log::Position,
 };
 
-/// Where a read begins, as clients say it.
+/// The offset at which a read begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offset {
-    /// After this record.
+    /// After a record.
     At(Position),
-    /// At the end of the stream.
+    /// At the current end of the stream.
     Now,
 }
 
-/// A position as an offset: the LSN in 20 digits, so that offsets can be compared as strings, and
+/// Displays a position as an offset: the LSN in 20 digits, so that offsets are ordered as strings, and
 /// the tag of its epoch.
 pub(super) struct OffsetDisplay(pub(super) Position);
 
@@ -32,10 +32,10 @@ impl fmt::Display for OffsetDisplay {
 }
 
 impl Offset {
-    /// The parameter `offset`, if it is there.
+    /// Parses the parameter `offset`, if present.
     ///
-    /// It is read as it stands, without what forms make of it: no offset has a space, and a
-    /// stream that is read from the wrong place is worse than one that is refused.
+    /// A `+` is not decoded as a space, unlike in forms, because no offset has a space, and a refusal is
+    /// better than a stream from a wrong position.
     pub(super) fn of(head: &Parts) -> Result<Option<Self>, Refusal> {
         let query = head.uri.query().unwrap_or_default();
         let mut offsets = query
@@ -47,7 +47,9 @@ impl Offset {
             return Ok(None);
         };
         if offsets.next().is_some() {
-            return Err(malformed("`offset` is there twice; send it once"));
+            return Err(malformed(
+                "the request has two parameters `offset`; send one",
+            ));
         }
         let offset = percent_decode_str(offset).decode_utf8_lossy();
         match &*offset {
@@ -80,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn every_position_is_parsed_back() {
         let tagged = Position::tagged(Lsn::new(12), Epoch::first().tag());
         for position in [
             Position::START,
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentinels_and_no_offset() {
+    fn start_now_and_no_offset_are_parsed() {
         assert_eq!(of("/"), Ok(None));
         assert_eq!(of("/?offsets=1"), Ok(None));
         assert_eq!(of("/?offset=-1"), Ok(Some(Offset::At(Position::START))));
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_offset_is_refused() {
+    fn a_malformed_offset_is_refused() {
         for query in [
             "offset",
             "offset=",

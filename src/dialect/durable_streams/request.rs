@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What the body of `POST /` asks for. The answer names the stream; who wants it reads it.
+/// Decodes the body of `POST /`. The response names the stream, for the client to read.
 pub(super) fn decode(
     dialect: &DurableStreams,
     head: &Parts,
@@ -26,12 +26,12 @@ pub(super) fn decode(
                 ));
             }
             let id = Native::new().session_id(head)?;
-            Ok(Start::new(request, ResponseMode::Document).under(id))
+            Ok(Start::new(request, ResponseMode::Document).session_id(id))
         }
         #[cfg(feature = "ai-sdk")]
         ElementKind::UiMessageChunks(sdk) => {
             let mut start = sdk.start(body)?;
-            start.answering = ResponseMode::Document;
+            start.response_mode = ResponseMode::Document;
             Ok(start)
         }
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::dialect::Dialect as _;
 use crate::{
     dialect::{
-        Intent, Page, Problem, Read, Refusal, Route,
+        Intent, Page, Problem, Read, ReadFrom, Refusal, Route,
         head::{content_type, parse_id},
         query::query,
     },
@@ -19,14 +19,14 @@ use crate::{
 const ROOT: &str = "POST, OPTIONS";
 const STREAM: &str = "GET, HEAD, OPTIONS";
 
-/// The most elements of an answer that isn't a stream; its bytes are bounded too.
+/// The maximum number of elements in a response that isn't a stream. Its bytes are bounded too.
 const PAGE_LIMIT: usize = 10_000;
 
-/// What the answer to a page must know of what was asked.
+/// The facts of a read request that its response needs.
 #[derive(Debug)]
 pub(super) struct ReadContext {
     pub(super) kind: ReadKind,
-    /// Whether the client has nothing of the message yet.
+    /// True if the client has nothing of the message yet.
     pub(super) whole_message: bool,
     /// The next cursor.
     pub(super) cursor: u64,
@@ -34,28 +34,28 @@ pub(super) struct ReadContext {
 
 #[derive(Debug)]
 pub(super) enum ReadKind {
-    /// What is there, from an offset that stays what it is.
+    /// A read of the existing elements, from a fixed offset.
     CatchUp {
         from: Position,
         if_none_match: Option<String>,
     },
-    /// Nothing of what is there.
+    /// A read from the current end.
     Now,
     LongPoll,
     Head,
-    /// Where the stream is.
+    /// A request for the URL of the stream.
     #[cfg(feature = "ai-sdk")]
     Reconnect,
 }
 
-/// What the head asks for.
+/// Decodes the head of a request.
 pub(super) fn route(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let path = path.strip_prefix('/').unwrap_or(path);
     match path.split_once('/') {
         None if path.is_empty() => root(head),
         None => stream(dialect, head, path).map(Route::Known),
-        Some(_) => beneath(dialect, head),
+        Some(_) => chat(dialect, head),
     }
 }
 
@@ -67,12 +67,15 @@ fn root(head: &Parts) -> Result<Route, Refusal> {
     }
 }
 
-/// What clients of the AI SDK ask of a chat.
+/// Decodes the head of a request for a chat, by clients of the AI SDK.
 #[cfg_attr(
     not(feature = "ai-sdk"),
-    expect(unused_variables, reason = "only the AI SDK's clients have such paths")
+    expect(
+        unused_variables,
+        reason = "only clients of the AI SDK use these paths"
+    )
 )]
-fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
+fn chat(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
     match &dialect.elements {
         ElementKind::Events => Err(Refusal::new(
             Problem::NoSuchRoute,
@@ -81,8 +84,8 @@ fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
         #[cfg(feature = "ai-sdk")]
         ElementKind::UiMessageChunks(sdk) => match sdk.route(head)? {
             Route::Known(Intent::Read(read)) => {
-                let asked = ReadContext::new(ReadKind::Reconnect);
-                let page = Page::new(read.session, Position::START, 0).remembering(asked);
+                let context = ReadContext::new(ReadKind::Reconnect);
+                let page = Page::new(read.session, Position::START, 0).context(context);
                 Ok(Route::Known(Intent::Page(page)))
             }
             route => Ok(route),
@@ -93,10 +96,8 @@ fn beneath(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
 fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
         Method::HEAD => {
-            let page = Page::new(parse_id(id)?, Position::START, 0).from_now();
-            Ok(Intent::Page(
-                page.remembering(ReadContext::new(ReadKind::Head)),
-            ))
+            let page = Page::new(parse_id(id)?, ReadFrom::Now, 0);
+            Ok(Intent::Page(page.context(ReadContext::new(ReadKind::Head))))
         }
         Method::GET => {
             let id = parse_id(id)?;
@@ -108,11 +109,11 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
                 }
                 (Some("sse"), Some(offset)) => Ok(Intent::Read(sse(dialect, head, id, offset)?)),
                 (Some("long-poll" | "sse"), None) => Err(malformed(
-                    "a live read says where it begins: `offset=-1` for the start, `now` for the end",
+                    "a live read needs an offset: `offset=-1` for the start, `now` for the end",
                 )),
                 (Some(_), _) => Err(Refusal::new(
                     Problem::MalformedParameter,
-                    "`live` is `long-poll` or `sse`; leave it out for what is there by now",
+                    "`live` is `long-poll` or `sse`; leave it out to read the existing elements",
                 )),
             }
         }
@@ -122,25 +123,23 @@ fn stream(dialect: &DurableStreams, head: &Parts, id: &str) -> Result<Intent, Re
 }
 
 fn catch_up(dialect: &DurableStreams, head: &Parts, id: SessionId, offset: Option<Offset>) -> Page {
-    let mut asked = ReadContext::of(head);
+    let mut context = ReadContext::of(head);
     let page = match offset.unwrap_or(Offset::At(Position::START)) {
         Offset::Now => {
-            return Page::new(id, Position::START, 0)
-                .from_now()
-                .remembering(asked);
+            return Page::new(id, ReadFrom::Now, 0).context(context);
         }
         Offset::At(from) => {
             let if_none_match = head.headers.get(header::IF_NONE_MATCH);
             let if_none_match = if_none_match.and_then(|value| value.to_str().ok());
-            asked.kind = ReadKind::CatchUp {
+            context.kind = ReadKind::CatchUp {
                 from,
                 if_none_match: if_none_match.map(str::to_owned),
             };
             Page::new(id, from, PAGE_LIMIT)
         }
     };
-    page.folding(dialect.items(false).is_stateful())
-        .remembering(asked)
+    page.include_known(dialect.items(false).is_stateful())
+        .context(context)
 }
 
 fn long_poll(
@@ -149,17 +148,17 @@ fn long_poll(
     id: SessionId,
     offset: Offset,
 ) -> Result<Page, Refusal> {
-    let mut asked = ReadContext::of(head);
-    asked.kind = ReadKind::LongPoll;
-    asked.cursor = cursor(head)?;
+    let mut context = ReadContext::of(head);
+    context.kind = ReadKind::LongPoll;
+    context.cursor = cursor(head)?;
     let page = match offset {
         Offset::At(position) => Page::new(id, position, PAGE_LIMIT),
-        Offset::Now => Page::new(id, Position::START, PAGE_LIMIT).from_now(),
+        Offset::Now => Page::new(id, ReadFrom::Now, PAGE_LIMIT),
     };
     let page = page
-        .folding(dialect.items(false).is_stateful())
-        .waiting(dialect.long_poll);
-    Ok(page.remembering(asked))
+        .include_known(dialect.items(false).is_stateful())
+        .wait(dialect.long_poll);
+    Ok(page.context(context))
 }
 
 fn sse(
@@ -172,11 +171,11 @@ fn sse(
     let encoder = DurableStreamEncoder::new(items, cursor(head)?, dialect.connection);
     Ok(match offset {
         Offset::At(position) => Read::new(id, position, Box::new(encoder)),
-        Offset::Now => Read::new(id, Position::START, Box::new(encoder)).from_now(),
+        Offset::Now => Read::new(id, ReadFrom::Now, Box::new(encoder)),
     })
 }
 
-/// The cursor after the one that the client has.
+/// Returns the cursor after the one of the client.
 fn cursor(head: &Parts) -> Result<u64, Refusal> {
     match query(head, "cursor") {
         None => Ok(1),
@@ -222,7 +221,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::Target;
+    use crate::{dialect::Target, log::Lsn};
 
     const ID: &str = "0123456789abcdefghjkmnpqrs";
 
@@ -245,18 +244,20 @@ mod tests {
     }
 
     #[test]
-    fn a_read_begins_where_it_is_told() {
-        assert_eq!(page("").after, Position::START);
-        assert_eq!(page("?offset=-1").after, Position::START);
-        assert_eq!(page("?offset=7").after.lsn.get(), 7);
-        assert!(page("?offset=now").from_now);
+    fn a_read_begins_at_its_offset() {
+        const START: ReadFrom = ReadFrom::After(Position::START);
+        assert_eq!(page("").from, START);
+        assert_eq!(page("?offset=-1").from, START);
+        let seven = ReadFrom::After(Position::after(Lsn::new(7)));
+        assert_eq!(page("?offset=7").from, seven);
+        assert_eq!(page("?offset=now").from, ReadFrom::Now);
         assert_eq!(page("?offset=7").wait, Duration::ZERO);
         let wait = page("?offset=7&live=long-poll").wait;
         assert_eq!(wait, Duration::from_secs(20));
         match at("GET", &format!("/{ID}?offset=7&live=sse")) {
             Ok(Route::Known(Intent::Read(read))) => {
                 assert_eq!(read.session, Target::Id(ID.parse().unwrap()));
-                assert_eq!(read.after.lsn.get(), 7);
+                assert_eq!(read.from, seven);
                 assert_eq!(read.encoder.lifetime(), Some(Duration::from_secs(60)));
             }
             other => panic!("{other:?}"),
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_read_must_say_where_it_begins() {
+    fn a_live_read_needs_an_offset() {
         for query in ["live=sse", "live=long-poll", "live=sse&offset="] {
             let uri = format!("/{ID}?{query}");
             assert_eq!(problem("GET", &uri), Problem::MalformedCursor, "{query}");
@@ -290,7 +291,7 @@ mod tests {
 
     #[cfg(feature = "ai-sdk")]
     #[test]
-    fn a_chat_is_asked_where_its_stream_is() {
+    fn a_reconnect_requests_the_url_of_the_stream() {
         let (head, ()) = Request::get("/chat-1/stream")
             .body(())
             .unwrap()

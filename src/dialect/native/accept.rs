@@ -1,17 +1,17 @@
-//! Which representation a client wants (RFC 9110, 12.5.1).
+//! Negotiates the representation from the header `Accept` (RFC 9110, 12.5.1).
 
 use http::{HeaderMap, header};
 
 /// A representation of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Representation {
-    /// As a stream.
+    /// A stream.
     Streaming(StreamFormat),
-    /// As a document.
+    /// A document.
     Json,
 }
 
-/// How a stream is written.
+/// The format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamFormat {
     Ndjson,
@@ -28,7 +28,7 @@ const NDJSON_FIRST: [(&str, Representation); 3] = [
     (JSON, Representation::Json),
 ];
 
-/// The best representation under the headers `Accept`; `None` if there is none.
+/// Returns the best representation under the headers `Accept`, or `None` if there is none.
 pub(super) fn negotiate(headers: &HeaderMap) -> Option<Representation> {
     let ranges: Vec<MediaRange<'_>> = headers
         .get_all(header::ACCEPT)
@@ -55,12 +55,12 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Option<Representation> {
     best.map(|(_, representation)| representation)
 }
 
-/// What the most specific range that covers `mime` says of it, in thousandths.
+/// Returns the quality, in thousandths, from the most specific range that covers `mime`.
 fn quality(ranges: &[MediaRange<'_>], mime: &str) -> u16 {
     ranges
         .iter()
         .filter_map(|range| Some((range.covers(mime)?, range.quality)))
-        // The last one of equals would win: of two that say the same, take the better.
+        // Of two ranges of equal specificity, the better quality counts.
         .max()
         .map_or(0, |(_, quality)| quality)
 }
@@ -91,7 +91,7 @@ impl<'a> MediaRange<'a> {
         self.covers(mime) == Some(2)
     }
 
-    /// How specifically it covers `mime`, if it does.
+    /// Returns how specifically the range covers `mime`: 2 is exact; `None` if it doesn't.
     fn covers(&self, mime: &str) -> Option<u8> {
         let (kind, subtype) = mime.split_once('/')?;
         match (self.kind, self.subtype) {
@@ -103,7 +103,7 @@ impl<'a> MediaRange<'a> {
     }
 }
 
-/// A quality value; what is not one counts as not wanted.
+/// Parses a quality value; an invalid one counts as 0.
 fn thousandths(value: &str) -> u16 {
     match value.parse::<f32>() {
         #[expect(
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_wish_it_is_ndjson() {
+    fn without_a_preference_it_is_ndjson() {
         assert_eq!(negotiate(&HeaderMap::new()), Some(Streaming(Ndjson)));
         for any in ["*/*", "", "application/*", "*/*;q=0.1", "*/*, text/html"] {
             assert_eq!(of(any), Some(Streaming(Ndjson)), "{any}");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_quality_wins_and_ties_have_an_order() {
+    fn the_highest_quality_wins_and_ties_are_ordered() {
         for (accept, representation) in [
             ("application/x-ndjson", Streaming(Ndjson)),
             ("text/event-stream", Streaming(Sse)),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_only_for_those_who_name_no_streaming_type() {
+    fn json_is_chosen_only_if_no_streaming_type_is_named() {
         assert_eq!(
             of("application/json, text/event-stream;q=0.1"),
             Some(Streaming(Sse))
@@ -176,12 +176,12 @@ mod tests {
         assert_eq!(
             of("application/json, application/x-ndjson;q=0"),
             Some(Json),
-            "what is not wanted is not named"
+            "a type of quality 0 is not named"
         );
     }
 
     #[test]
-    fn nothing_that_there_is() {
+    fn other_types_have_no_representation() {
         for none in [
             "text/html",
             "*/*;q=0",

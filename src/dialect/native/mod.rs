@@ -1,40 +1,66 @@
 //! The native dialect: a session as NDJSON, as server-sent events, or as JSON pages.
 //!
+//! ```
+//! use tower_layer::Layer;
+//! use unbroken::{access::AnyoneWithTheId, durable::DurableLayer, session::Sessions};
+//! # use futures_util::stream;
+//! # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
+//! # let provider =
+//! #     provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
+//!
+//! // The default dialect of a layer.
+//! let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).layer(provider);
+//! let app: axum::Router = axum::Router::new().nest_service("/chat", chat);
+//! ```
+//!
+//! Any HTTP client can use it: `fetch` for NDJSON, `EventSource` for server-sent events, `curl` for
+//! both. Generated ids have 128 random bits, so [`AnyoneWithTheId`](crate::access::AnyoneWithTheId) is
+//! enough where knowing an id gives access; clients that make ids must make them random. Where users
+//! sign in, use [`OnlyTheOwner`](crate::access::OnlyTheOwner).
+//!
+//! # Routes
+//!
 //! | request | meaning | answers |
 //! |---|---|---|
 //! | `POST /` | start; the body is a [chat request](crate::chat::ChatRequest) | 200 and the stream, or 201 and JSON |
-//! | `POST /` with `X-Session-Id` | start under this id, or attach if it exists with the same request | the same; 409 |
+//! | `POST /` with `X-Session-Id` | start under this id, or attach if it exists with the same request | as `POST /`; 409 |
 //! | `POST /` with `X-Session-Id` and `X-Last-LSN` | reconnect; the body is not read | as `GET /{id}` |
 //! | `GET /{id}` | read after `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else from the start | 200; 204 at the terminal event |
-//! | `GET /{id}` as JSON | a page; `?limit=` (1,000 unless told; more than 10,000 is taken as 10,000) and `?wait=` (seconds, at most 25) | 200 |
+//! | `GET /{id}` as JSON | a page; `?limit=` (default 1,000; the maximum is 10,000) and `?wait=` (seconds, default 0, maximum 25) | 200 |
 //! | `HEAD` | as `GET` | without a body |
-//! | `POST /{id}/abort` | stop; safe to repeat | 202 once stored, 200 if it had ended |
+//! | `POST /{id}/abort` | abort; safe to repeat | 202 once stored, 200 if it had ended |
 //! | `POST /{id}/inputs/{inputId}` | answer an `input_request`: `{"action":"accept","content":{…}}`, or `decline`, or `cancel`; safe to repeat until the session ends | 202 once stored; 409 if it is no longer open; 422 if it doesn't fit |
-//! | `DELETE /{id}` | stop if it runs, then forget; safe to repeat | 204 |
+//! | `DELETE /{id}` | abort if it runs, then delete; safe to repeat | 204 |
 //! | `GET /` | the caller's sessions; `?chat=`, `?status=`, `?limit=`, `?after=` | 200 |
-//! | `OPTIONS` | what may be asked | 204 with `Allow` |
+//! | `OPTIONS` | the methods of the path | 204 with `Allow` |
 //!
-//! Of a chat request, fields that the library doesn't know are dropped silently, and known ones that
-//! aren't open (`model`, `systemPrompt`, messages of the role `system`) are refused, unless the
-//! application [opens](crate::durable::ClientFields) them.
+//! On `POST /`, `?sessionId=` and `?lastLsn=` replace the two headers; the headers take precedence.
 //!
-//! `?sessionId=` and `?lastLsn=` stand in for the two headers on `POST /`; the headers win.
+//! # Fields of a request
 //!
-//! With `?replay=compact` on a stream or a page, runs of text and of thinking come folded into few
-//! events, each with the LSN of its last part, until the reader has caught up: less to send and to
-//! parse, and the same transcript. A cursor is a cursor with and without it.
+//! Unknown fields of a chat request are dropped. Known fields that are closed to clients (`model`,
+//! `systemPrompt`, messages of the role `system`) are refused, unless the application
+//! [opens](crate::durable::ClientFields) them.
 //!
-//! Which representation: without `Accept`, or with `*/*`, NDJSON; else the one with the highest
-//! quality, NDJSON before SSE before JSON among equals, and JSON only where no streaming type is
-//! named.
+//! # Compact replay
 //!
-//! Refusals are `application/problem+json` (RFC 9457); [`Problem`](super::Problem) has the list.
+//! With `?replay=compact` on a stream or a page, runs of text and of thinking are folded into few
+//! events until the reader has caught up. Each folded event has the LSN of its last part. The
+//! transcript is unchanged, and cursors are valid with and without the parameter.
+//!
+//! # Representations
+//!
+//! Without `Accept`, or with `*/*`, the representation is NDJSON. Otherwise the highest quality
+//! decides; among equals NDJSON comes before SSE, and SSE before JSON. JSON is chosen only if no
+//! streaming type is named.
+//!
+//! Refusals are `application/problem+json` (RFC 9457); [`Problem`](super::Problem) lists them.
 
 mod accept;
-mod answer;
 mod ndjson;
 mod parameters;
 mod request;
+mod response;
 mod route;
 mod splice;
 mod sse;
@@ -53,28 +79,31 @@ use crate::{
     log::{Position, SessionId},
 };
 
-/// The native dialect. The [module](self) has its routes.
+/// The native dialect. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct Native {
     ndjson_heartbeat: bool,
 }
 
 impl Native {
-    /// The dialect as the protocol has it.
+    /// Creates the dialect with its defaults.
     pub fn new() -> Self {
         Self {
             ndjson_heartbeat: true,
         }
     }
 
-    /// Whether a silent NDJSON stream gets empty lines. Turn it off for clients that parse every
-    /// line; what lies between may then take the connection for idle. SSE keeps its comments.
+    /// Sets whether a silent NDJSON stream gets empty lines as a heartbeat. Default true.
+    ///
+    /// Turn it off for clients that parse every line. Proxies may then close a silent connection as
+    /// idle. Server-sent events keep their comments.
     pub fn ndjson_heartbeat(mut self, on: bool) -> Self {
         self.ndjson_heartbeat = on;
         self
     }
 
-    /// What writes the stream that the header `Accept` asks for; `None` if it asks for JSON.
+    /// Returns the encoder for the stream that the header `Accept` asks for, or `None` if it asks for
+    /// JSON.
     ///
     /// # Errors
     ///
@@ -87,9 +116,10 @@ impl Native {
         })
     }
 
-    /// The client's cursor: `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else `?lastLsn=`.
+    /// Returns the client's cursor: `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else
+    /// `?lastLsn=`.
     ///
-    /// An empty one counts as absent, but on a POST, where only `Last-Event-ID` may be empty.
+    /// An empty value counts as absent. On a POST only an empty `Last-Event-ID` does.
     ///
     /// # Errors
     ///
@@ -102,7 +132,7 @@ impl Native {
         }
     }
 
-    /// The session that the client means, where the path doesn't say: `X-Session-Id`, else
+    /// Returns the session that the request names outside its path: `X-Session-Id`, else
     /// `?sessionId=`.
     ///
     /// # Errors
@@ -152,8 +182,8 @@ impl Dialect for Native {
         super::problem::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        answer::answer(answer)
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        response::respond(data)
     }
 
     fn can_restart(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{dialect::Encoder, log::Chunk};
 
-/// One line an event: `{"lsn":1,"event":{…}}`. The stored bytes are spliced in, unread.
+/// Writes one line for each event: `{"lsn":1,"event":{…}}`. The stored bytes are copied unparsed.
 #[derive(Debug)]
 pub(super) struct NativeNdjson {
     heartbeat: bool,

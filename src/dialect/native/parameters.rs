@@ -1,4 +1,4 @@
-//! What a request's headers and query say, beside `Accept`.
+//! The parameters of a request in its headers and query.
 
 use http::{HeaderName, Method, request::Parts};
 
@@ -13,11 +13,10 @@ use crate::{
     log::{Position, SessionId},
 };
 
-/// The most bytes of a list's token. What is longer is no store's, and not worth asking one.
+/// The maximum size of a list token, in bytes. No store makes longer ones.
 const LIST_TOKEN_MAX: usize = 512;
 
 pub(super) fn representation(head: &Parts) -> Result<Representation, Refusal> {
-    // An EventSource says what it wants; a browser that merely visits the address doesn't.
     accept::negotiate(&head.headers).ok_or_else(|| {
         Refusal::new(
             Problem::NotAcceptable,
@@ -33,10 +32,11 @@ pub(super) fn session_id(head: &Parts) -> Result<Option<SessionId>, Refusal> {
         .transpose()
 }
 
-/// The cursor in the first of these headers that is there and says something, else in the query.
+/// Returns the cursor in the first of these headers that is present and not empty, else the one in
+/// the query.
 ///
-/// On a POST an empty cursor is malformed: what was meant to reconnect must not start a session.
-/// Only `Last-Event-ID` may be empty there too, for an event source that has no id yet.
+/// On a POST an empty cursor is malformed: a failed reconnect must not start a session. Only
+/// `Last-Event-ID` may be empty there, for an event source that has no id yet.
 pub(super) fn cursor(
     head: &Parts,
     names: &[HeaderName],
@@ -65,7 +65,7 @@ fn parse_cursor(text: &str) -> Result<Position, Refusal> {
         .map_err(|error: InvalidCursor| Refusal::new(Problem::MalformedCursor, error.to_string()))
 }
 
-/// Whether runs of text are to come folded.
+/// Returns true if the request asks for a compact replay.
 pub(super) fn compact(head: &Parts) -> Result<bool, Refusal> {
     match query(head, "replay").as_deref() {
         None => Ok(false),
@@ -77,7 +77,7 @@ pub(super) fn compact(head: &Parts) -> Result<bool, Refusal> {
     }
 }
 
-/// Where a list goes on. Each store makes tokens of its own, so only what can't be one is refused.
+/// Returns the token of a list. Tokens are up to the store, so only impossible ones are refused.
 pub(super) fn list_token(head: &Parts) -> Result<Option<String>, Refusal> {
     query(head, "after")
         .map(|text| {

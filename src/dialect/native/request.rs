@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// What the body of `POST /`, or of an answer, asks for.
+/// Decodes the body of `POST /` or of an answer.
 pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if let Some((id, input)) = inputs::named(head) {
+    if let Some((id, input)) = inputs::parse_path(head) {
         return inputs::decode(parse_id(id)?, input, body);
     }
     let request = chat_request(body)?;
@@ -23,7 +23,7 @@ pub(super) fn decode(native: &Native, head: &Parts, body: &Bytes) -> Result<Inte
 
 fn chat_request(bytes: &Bytes) -> Result<ChatRequest, Refusal> {
     let request: ChatRequest = body::read(bytes, "a chat request", EXAMPLE)?;
-    // A client that hands in what its tools gave may leave the conversation to the server.
+    // A request with outputs of client tools may leave the conversation to the server.
     if request.messages.is_empty() && request.isomorphic_client_outputs.is_empty() {
         return Err(Refusal::new(
             Problem::WrongShape,
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_told_from_json_of_the_wrong_shape() {
+    fn invalid_json_and_json_of_the_wrong_shape_are_different_problems() {
         for bad in [
             &b""[..],
             b"{",
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_client_tools_are_enough_to_answer() {
+    fn a_request_with_client_tool_outputs_needs_no_message() {
         let body =
             br#"{"messages":[],"isomorphicClientOutputs":[{"callId":"1","toolName":"map"}]}"#;
         let request = chat_request(&Bytes::from_static(body)).unwrap();

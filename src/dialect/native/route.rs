@@ -21,14 +21,14 @@ const ROOT: &str = "GET, HEAD, POST, OPTIONS";
 const SESSION: &str = "GET, HEAD, DELETE, OPTIONS";
 const ABORT: &str = "POST, OPTIONS";
 
-/// What the answer to a page must know of what was asked: runs of text are folded.
+/// The context of a page whose runs of text are to be folded.
 pub(super) struct CompactContext;
 
 const PAGE_LIMIT: usize = 1_000;
 const PAGE_LIMIT_MAX: usize = 10_000;
 const WAIT_MAX: Duration = Duration::from_secs(25);
 
-/// What the head asks for.
+/// Decodes the head of a request.
 pub(super) fn route(native: &Native, head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
@@ -61,9 +61,7 @@ fn root(native: &Native, head: &Parts) -> Result<Route, Refusal> {
             let cursor = parameters::cursor(head, &[LAST_LSN], "lastLsn")?;
             let wanted = parameters::representation(head)?;
             match (id, cursor) {
-                (Some(id), Some(after)) => {
-                    reading(native, head, wanted, id, after).map(Route::Known)
-                }
+                (Some(id), Some(after)) => read(native, head, wanted, id, after).map(Route::Known),
                 (None, Some(_)) => Err(Refusal::new(
                     Problem::MalformedId,
                     "to reconnect, send X-Session-Id beside X-Last-LSN; to start, send neither",
@@ -82,7 +80,7 @@ fn session(native: &Native, head: &Parts, id: &str) -> Result<Intent, Refusal> {
         Method::GET | Method::HEAD => {
             let id = parse_id(id)?;
             let after = parameters::cursor(head, &[LAST_EVENT_ID, LAST_LSN], "after")?;
-            reading(
+            read(
                 native,
                 head,
                 parameters::representation(head)?,
@@ -104,18 +102,18 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     }
 }
 
-/// How a start is to be answered, and under which id; its body is here.
+/// Decodes the head of a start whose body is decoded already.
 pub(super) fn start(native: &Native, head: &Parts, request: ChatRequest) -> Result<Start, Refusal> {
-    let answering = match parameters::representation(head)? {
+    let mode = match parameters::representation(head)? {
         Representation::Streaming(streaming) => {
             ResponseMode::Stream(native.streaming(head, streaming)?)
         }
         Representation::Json => ResponseMode::Document,
     };
-    Ok(Start::new(request, answering).under(parameters::session_id(head)?))
+    Ok(Start::new(request, mode).session_id(parameters::session_id(head)?))
 }
 
-fn reading(
+fn read(
     native: &Native,
     head: &Parts,
     wanted: Representation,
@@ -131,9 +129,9 @@ fn reading(
                 .map_or(PAGE_LIMIT, |limit| limit.clamp(1, PAGE_LIMIT_MAX));
             let wait = parameters::number(head, "wait", "whole seconds, up to 25")?
                 .map_or(Duration::ZERO, |wait| Duration::from_secs(wait as u64));
-            let page = Page::new(id, after, limit).waiting(wait.min(WAIT_MAX));
+            let page = Page::new(id, after, limit).wait(wait.min(WAIT_MAX));
             Intent::Page(if parameters::compact(head)? {
-                page.remembering(CompactContext)
+                page.context(CompactContext)
             } else {
                 page
             })
@@ -166,7 +164,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::Target;
+    use crate::dialect::{ReadFrom, Target};
 
     const ID: &str = "0123456789abcdefghjkmnpqrs";
 
@@ -189,9 +187,16 @@ mod tests {
         }
     }
 
+    fn lsn_of(read: &Read) -> u64 {
+        match read.from {
+            ReadFrom::After(position) => position.lsn.get(),
+            ReadFrom::Now => panic!("{read:?}"),
+        }
+    }
+
     fn cursor(uri: &str, headers: &[(&str, &str)]) -> u64 {
         match at("GET", uri, headers) {
-            Ok(Route::Known(Intent::Read(read))) => read.after.lsn.get(),
+            Ok(Route::Known(Intent::Read(read))) => lsn_of(&read),
             other => panic!("{other:?}"),
         }
     }
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_comes_from_the_event_source_then_the_header_then_the_query() {
+    fn a_cursor_is_taken_from_last_event_id_then_the_header_then_the_query() {
         let uri = format!("/{ID}?after=3");
         let (event_source, lsn) = (("last-event-id", "1"), ("x-last-lsn", "2"));
         assert_eq!(cursor(&uri, &[lsn, event_source]), 1);
@@ -212,22 +217,22 @@ mod tests {
     }
 
     #[test]
-    fn on_a_post_headers_win_over_their_query_twins() {
+    fn on_a_post_headers_take_precedence_over_the_query() {
         let other = "another-session-of-mine-0001";
         let uri = format!("/?sessionId={ID}&lastLsn=5");
         let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &[]) else {
             panic!()
         };
-        assert_eq!((id_of(&read), read.after.lsn.get()), (ID, 5));
+        assert_eq!((id_of(&read), lsn_of(&read)), (ID, 5));
         let headers = [("x-session-id", other), ("x-last-lsn", "6")];
         let Ok(Route::Known(Intent::Read(read))) = at("POST", &uri, &headers) else {
             panic!()
         };
-        assert_eq!((id_of(&read), read.after.lsn.get()), (other, 6));
+        assert_eq!((id_of(&read), lsn_of(&read)), (other, 6));
     }
 
     #[test]
-    fn a_cursor_without_a_session_reconnects_to_nothing() {
+    fn a_cursor_without_a_session_is_refused() {
         assert_eq!(
             problem("POST", "/", &[("x-last-lsn", "6")]),
             Problem::MalformedId
@@ -235,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_cursor_on_a_post_is_none_and_starts_nothing() {
+    fn an_empty_cursor_on_a_post_is_refused_and_starts_nothing() {
         let uri = format!("/?sessionId={ID}");
         let json = ("content-type", "application/json");
         for (uri, headers) in [
@@ -254,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_there_twice_may_not_say_two_things() {
+    fn two_different_values_of_one_header_are_refused() {
         let other = "another-session-of-mine-0001";
         let id = [("x-session-id", ID), ("x-session-id", other)];
         assert_eq!(problem("POST", "/", &id), Problem::MalformedId);
@@ -273,11 +278,11 @@ mod tests {
         let Ok(Route::Known(Intent::Read(read))) = at("POST", "/", &same) else {
             panic!()
         };
-        assert_eq!((id_of(&read), read.after.lsn.get()), (ID, 3));
+        assert_eq!((id_of(&read), lsn_of(&read)), (ID, 3));
     }
 
     #[test]
-    fn a_list_goes_on_from_what_could_be_a_stores_token() {
+    fn a_list_accepts_every_token_that_a_store_could_make() {
         let after = |value: &str| match at("GET", &format!("/?after={value}"), &[]) {
             Ok(Route::Known(Intent::List(list))) => Ok(list.after),
             Ok(other) => panic!("{other:?}"),
@@ -294,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_its_bounds() {
+    fn the_limit_and_wait_of_a_page_are_bounded() {
         let page = |query: &str| {
             let uri = format!("/{ID}?{query}");
             match at("GET", &uri, &[("accept", "application/json")]) {
@@ -312,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_body_may_be() {
+    fn a_body_must_be_json() {
         for json in [
             "application/json",
             "Application/JSON; charset=utf-8",

@@ -2,7 +2,7 @@ use bytes::BytesMut;
 
 use crate::log::Chunk;
 
-/// What an encoding puts around each record: fixed text, and the LSN within it.
+/// The bytes of an encoding around each record: fixed text, with the LSN in it.
 pub(super) struct RecordSplice<'a> {
     /// Before the LSN.
     pub(super) open: &'a [u8],
@@ -12,8 +12,8 @@ pub(super) struct RecordSplice<'a> {
     pub(super) close: &'a [u8],
 }
 
-/// Appends the records, unread. Between two of them stands one run of bytes in which only the LSN
-/// changes, so a record costs two copies.
+/// Appends the records unparsed. The bytes between two records differ only in the LSN, so a record
+/// costs two copies.
 pub(super) fn splice(records: &Chunk, around: &RecordSplice<'_>, out: &mut BytesMut) {
     let mut joint = SpliceJoint::new(around, records.first().get());
     out.reserve(records.bytes() + records.len() * (joint.bytes().len() + 1) + around.close.len());
@@ -31,7 +31,7 @@ pub(super) fn splice(records: &Chunk, around: &RecordSplice<'_>, out: &mut Bytes
 struct SpliceJoint {
     bytes: [u8; Self::MAX],
     len: usize,
-    // Where the LSN's digits stand.
+    // The range of the LSN's digits.
     start: usize,
     end: usize,
 }
@@ -73,7 +73,7 @@ impl SpliceJoint {
             }
             *digit = b'0';
         }
-        // It has one digit more now.
+        // The LSN has one more digit now.
         self.bytes.copy_within(self.start..self.len, self.start + 1);
         self.bytes[self.start] = b'1';
         self.end += 1;
@@ -87,7 +87,7 @@ mod tests {
     use crate::log::{ChunkBuilder, Epoch, Lsn};
 
     #[test]
-    fn lsns_count_as_numbers_do() {
+    fn lsns_are_incremented_as_decimal_numbers() {
         let around = RecordSplice {
             open: b"<",
             middle: b":",

@@ -9,8 +9,8 @@ use crate::{
     log::Chunk,
 };
 
-/// Server-sent events: `id: 1.k3f…`, `data: {…}`, an empty line. No `event:`, so that `onmessage`
-/// sees everything.
+/// Writes server-sent events: `id: 1.k3f…`, `data: {…}`, an empty line. Without `event:`, so that
+/// `onmessage` gets all of them.
 #[derive(Debug)]
 pub(super) struct NativeSse;
 
@@ -30,7 +30,7 @@ impl Encoder for NativeSse {
     }
 
     fn encode(&mut self, records: &Chunk, out: &mut BytesMut) {
-        // A chunk is of one epoch, so all its records have the same tag.
+        // A chunk has one epoch, so all its records have one tag.
         let middle = format!(".{}\ndata: ", records.epoch().tag());
         let event = RecordSplice {
             open: b"id: ",
@@ -62,7 +62,7 @@ mod tests {
     };
 
     #[test]
-    fn an_event_has_its_cursor_as_its_id() {
+    fn the_id_of_an_event_is_its_cursor() {
         let epoch = Epoch::first();
         let mut batch = ChunkBuilder::new();
         batch.push(b"{}");

@@ -6,17 +6,17 @@ use crate::{
     log::Chunk,
 };
 
-/// Server-sent events: the type of a response's event as `event:`, the event as `data:`.
+/// Writes server-sent events: the type of a response event as `event:`, the event as `data:`.
 #[derive(Debug)]
 pub(super) struct ResponsesEncoder {
     fold: ResponseFold,
     frames: JsonFrames,
-    /// The number of the first event that the client doesn't have.
+    /// The number of the first event that is written.
     from: u64,
 }
 
 impl ResponsesEncoder {
-    /// From the event with this number on.
+    /// Creates an encoder that begins with the event of this number.
     pub(super) fn from(number: u64) -> Self {
         Self {
             fold: ResponseFold::new(""),
@@ -25,7 +25,7 @@ impl ResponsesEncoder {
         }
     }
 
-    /// Folds a record; the number of its first event.
+    /// Folds a record, and returns the number of its first event.
     fn push(&mut self, record: &[u8]) -> u64 {
         let first = self.fold.events();
         self.frames.clear();
@@ -82,7 +82,7 @@ data: {"type":"error","code":"server_error","message":"The log can't be reached 
     }
 }
 
-/// Every event begins with its type, which is a word.
+/// Writes an event. Its JSON begins with its type, which has no characters to escape.
 fn write(json: &[u8], out: &mut BytesMut) {
     const HEAD: &[u8] = br#"{"type":""#;
     let kind = json.strip_prefix(HEAD).unwrap_or_default();
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_a_response_with_a_message() {
-        let complete = Complete::new().with_usage(Usage::new(3, 4));
+        let complete = Complete::new().usage(Usage::new(3, 4));
         let events = encoded(
             0,
             &[
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_tools_are_function_calls_and_the_servers_are_not() {
+    fn client_tools_are_function_calls_and_server_tools_are_not() {
         let events = encoded(
             0,
             &[
@@ -218,7 +218,7 @@ mod tests {
                 ChatEvent::tool_result("a", "now", "noon"),
                 ChatEvent::isomorphic_handoff("b", "map", json!({"zoom": 3})),
                 Complete::new()
-                    .with_finish_reason(FinishReason::ToolCalls)
+                    .finish_reason(FinishReason::ToolCalls)
                     .into(),
             ],
         );
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn each_ending_is_an_event_that_the_sdks_know() {
+    fn each_ending_is_an_event_of_the_sdks() {
         let end = |event: ChatEvent| {
             let last = encoded(0, &[first(), ChatEvent::text("a"), event])
                 .pop()
@@ -269,7 +269,7 @@ mod tests {
                 "response.failed", "failed", {"code": "server_error", "message": "too slow"}, null
             ])
         );
-        let cut = Complete::new().with_finish_reason(FinishReason::Length);
+        let cut = Complete::new().finish_reason(FinishReason::Length);
         assert_eq!(
             end(cut.into()),
             json!(["response.incomplete", "incomplete", null, {"reason": "max_output_tokens"}])
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_had_so_many_events_gets_the_others() {
+    fn a_stream_begins_after_any_event() {
         let log = [
             first(),
             ChatEvent::thinking("Hm"),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::dialect::{Problem, Refusal, head::no_store};
 
-/// What the SDKs go by before they repeat a request.
+/// The header that tells the SDKs whether to repeat a request.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ struct ErrorObject<'a> {
     code: String,
 }
 
-/// A refusal the way OpenAI refuses.
+/// Writes a refusal as an error document of OpenAI's API.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let problem = refusal.problem;
     let status = problem.status();
@@ -41,11 +41,11 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    if repeats(problem) && !helps(problem) {
+    if is_repeated(problem) && !may_succeed(problem) {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if let Some(after) = refusal.retry_after {
-        // Whole seconds, rounded up: a client that comes back too early is refused again.
+        // Whole seconds, rounded up: an early retry would be refused again.
         let seconds = after.as_millis().div_ceil(1000);
         let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
         headers.insert(header::RETRY_AFTER, seconds.into());
@@ -56,14 +56,14 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     response
 }
 
-/// Whether the SDKs repeat a request that was refused so, unless they are told not to.
-fn repeats(problem: Problem) -> bool {
+/// Returns true if the SDKs repeat a request that was refused with this problem, by default.
+fn is_repeated(problem: Problem) -> bool {
     let status = problem.status();
     status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 429)
 }
 
-/// Whether the same request may succeed before long.
-fn helps(problem: Problem) -> bool {
+/// Returns true if a repetition may succeed soon.
+fn may_succeed(problem: Problem) -> bool {
     matches!(
         problem,
         Problem::BodyTooSlow
@@ -83,7 +83,7 @@ fn kind(problem: Problem) -> &'static str {
     }
 }
 
-/// The problem's name, as OpenAI writes names.
+/// Returns the name of the problem in the format of OpenAI's codes.
 fn code(problem: Problem) -> String {
     let urn = problem.urn();
     let name = urn.rsplit_once(':').map_or(urn, |(_, name)| name);
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_an_error_of_openais() {
+    fn a_refusal_is_an_error_document_of_openai() {
         let refusal = Refusal::new(Problem::OverLimit, "wait \"a bit\"")
             .retry_after(Duration::from_millis(1200));
         let response = refuse(&refusal);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_succeed_before_long_is_repeated() {
+    fn the_sdks_repeat_only_requests_that_may_succeed() {
         for &problem in Problem::ALL {
             let response = refuse(&Refusal::new(problem, "no"));
             let told = response.headers().contains_key(SHOULD_RETRY);

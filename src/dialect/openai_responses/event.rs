@@ -11,7 +11,7 @@ pub(super) struct ResponseEvent<'a> {
     pub(super) r#type: &'static str,
     pub(super) sequence_number: u64,
     #[serde(flatten)]
-    pub(super) what: EventBody<'a>,
+    pub(super) body: EventBody<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,7 +35,7 @@ pub(super) enum EventBody<'a> {
         output_index: usize,
         content_index: usize,
         text: &'a str,
-        // Where thinking has none, nobody minds.
+        // Thinking has no such field; the SDKs ignore it.
         logprobs: [(); 0],
     },
     Arguments {

@@ -9,33 +9,29 @@ use super::{
     response::{ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
-    chat::{ChatEvent, Complete, ToolCall, Usage},
-    dialect::{
-        frames::JsonFrames,
-        text_record::{TextKind, piece},
-    },
+    chat::{ChatEvent, Complete, TextKind, ToolCall, Usage, text_content},
+    dialect::frames::JsonFrames,
     log::Chunk,
 };
 
-/// A log, folded into a response and the events of its stream.
+/// Folds a log into a response and the events of its stream.
 ///
-/// Each event has a number, which is its place in the stream; so all records are counted, whether
-/// the client has their events or not.
+/// The number of an event is its position in the stream, so the fold must see every record.
 #[derive(Debug)]
 pub(super) struct ResponseFold {
     id: String,
-    made: ResponseIdentity,
+    identity: ResponseIdentity,
     started: bool,
     pub(super) number: u64,
     pub(super) items: Vec<OutputItem>,
-    /// The items before this one belong to an answer that began anew.
+    /// The index of the first item after the last restart.
     valid_from: usize,
     open: OpenItem,
-    /// Calls of which it isn't known yet who runs them.
+    /// Calls without an outcome, which the client or a server tool may run.
     pub(super) calls: Vec<ToolCall>,
-    /// Calls that came out as items.
-    pub(super) told: HashSet<String>,
-    standing: ResponseState,
+    /// The ids of the calls that are items.
+    pub(super) written_calls: HashSet<String>,
+    state: ResponseState,
     usage: Option<Usage>,
     has_text: bool,
 }
@@ -51,21 +47,21 @@ impl ResponseFold {
     pub(super) fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            made: ResponseIdentity::default(),
+            identity: ResponseIdentity::default(),
             started: false,
             number: 0,
             items: Vec::new(),
             valid_from: 0,
             open: OpenItem::Nothing,
             calls: Vec::new(),
-            told: HashSet::new(),
-            standing: ResponseState::InProgress,
+            written_calls: HashSet::new(),
+            state: ResponseState::InProgress,
             usage: None,
             has_text: false,
         }
     }
 
-    /// The response that a whole log comes to.
+    /// Returns the response object of a log, as JSON.
     pub(super) fn document(id: &str, records: &[Chunk]) -> Bytes {
         let mut fold = Self::new(id);
         let mut frames = JsonFrames::default();
@@ -78,16 +74,16 @@ impl ResponseFold {
             .into()
     }
 
-    /// How many events there are by now.
+    /// Returns the number of events so far.
     pub(super) fn events(&self) -> u64 {
         self.number
     }
 
-    /// The events that a record comes to.
+    /// Writes the events of a record.
     pub(super) fn push(&mut self, record: &[u8], out: &mut JsonFrames) {
-        match piece(record) {
-            Some((TextKind::Text, content)) => self.piece(OpenItem::Text, content, out),
-            Some((TextKind::Thinking, content)) => self.piece(OpenItem::Thinking, content, out),
+        match text_content(record) {
+            Some((TextKind::Text, content)) => self.delta(OpenItem::Text, content, out),
+            Some((TextKind::Thinking, content)) => self.delta(OpenItem::Thinking, content, out),
             None => {
                 if let Ok(event) = serde_json::from_slice::<ChatEvent>(record) {
                     self.event(&event, out);
@@ -98,31 +94,31 @@ impl ResponseFold {
 
     fn event(&mut self, event: &ChatEvent, out: &mut JsonFrames) {
         if let ChatEvent::SessionInfo(info) = event {
-            self.made = ResponseIdentity::of(&info.extra);
+            self.identity = ResponseIdentity::of(&info.extra);
         }
         self.start(out);
         match event {
-            ChatEvent::Text(text) => self.say(OpenItem::Text, &text.content, out),
-            ChatEvent::Thinking(thinking) => self.say(OpenItem::Thinking, &thinking.content, out),
+            ChatEvent::Text(text) => self.text(OpenItem::Text, &text.content, out),
+            ChatEvent::Thinking(thinking) => self.text(OpenItem::Thinking, &thinking.content, out),
             ChatEvent::ToolCalls(more) => self.calls.extend_from_slice(&more.calls),
             ChatEvent::ToolResult(result) => {
-                self.ran(&result.id, &result.name, Ok(&result.content), out);
+                self.server_call(&result.id, &result.name, Ok(&result.content), out);
             }
             ChatEvent::ToolError(error) => {
-                self.ran(&error.id, &error.name, Err(&error.message), out);
+                self.server_call(&error.id, &error.name, Err(&error.message), out);
             }
             ChatEvent::IsomorphicHandoff(handoff) => self.handoff(handoff, out),
             ChatEvent::Restarted(_) => {
                 self.close(ItemStatus::Incomplete, out);
                 self.calls.clear();
-                self.told.clear();
+                self.written_calls.clear();
                 self.valid_from = self.items.len();
                 self.has_text = false;
             }
             ChatEvent::Complete(complete) => self.complete(complete, out),
             ChatEvent::Aborted(_) => self.end(ResponseState::Cancelled, out),
             ChatEvent::Error(error) => self.end(ResponseState::failed(error), out),
-            // The SDKs refuse events that they don't know.
+            // The SDKs refuse unknown events.
             _ => {}
         }
     }
@@ -135,15 +131,15 @@ impl ResponseFold {
         }
     }
 
-    /// A piece of an item that says something, as a string of JSON.
-    fn piece(&mut self, part: OpenItem, json: &[u8], out: &mut JsonFrames) {
+    /// Adds a delta to an item. `json` is a JSON string.
+    fn delta(&mut self, part: OpenItem, json: &[u8], out: &mut JsonFrames) {
         self.start(out);
         if let Ok(JsonStr(text)) = serde_json::from_slice(json) {
             self.add(part, &text, json, out);
         }
     }
 
-    fn say(&mut self, part: OpenItem, text: &str, out: &mut JsonFrames) {
+    fn text(&mut self, part: OpenItem, text: &str, out: &mut JsonFrames) {
         let json = serde_json::to_vec(text).expect("a string is JSON");
         self.add(part, text, &json, out);
     }
@@ -158,9 +154,9 @@ impl ResponseFold {
         }
         let at = self.items.len() - 1;
         let item = &mut self.items[at];
-        item.say(text);
-        // Nearly all events are one of these two, so they are put together by hand. Nothing in an
-        // id has to be escaped.
+        item.push_str(text);
+        // Written without serde, because nearly all events are of these two kinds. Ids have no
+        // characters to escape.
         let (head, tail): (&[u8], &[u8]) = match part {
             OpenItem::Thinking => (
                 br#"{"type":"response.reasoning_text.delta","item_id":""#,
@@ -194,11 +190,11 @@ impl ResponseFold {
             _ => OutputItem::message(self.item_id("msg")),
         };
         self.items.push(item);
-        self.tell_item("response.output_item.added", out);
+        self.write_item("response.output_item.added", out);
         if let Some(item) = self.items.last_mut() {
             item.open();
         }
-        self.tell_part("response.content_part.added", out);
+        self.write_part("response.content_part.added", out);
     }
 
     pub(super) fn close(&mut self, status: ItemStatus, out: &mut JsonFrames) {
@@ -212,85 +208,84 @@ impl ResponseFold {
             item.end(status);
         }
         if let Some((output_index, item, part)) = last_part(&self.items) {
-            let what = EventBody::TextDone {
+            let body = EventBody::TextDone {
                 item_id: item.id(),
                 output_index,
                 content_index: 0,
-                text: part.said(),
+                text: part.text(),
                 logprobs: [],
             };
-            tell(done, what, &mut self.number, out);
+            write(done, body, &mut self.number, out);
         }
-        self.tell_part("response.content_part.done", out);
-        self.tell_item("response.output_item.done", out);
+        self.write_part("response.content_part.done", out);
+        self.write_item("response.output_item.done", out);
     }
 
     fn complete(&mut self, complete: &Complete, out: &mut JsonFrames) {
-        // A provider that doesn't stream says everything at the end.
+        // A provider that doesn't stream gives the text at the end.
         if let (false, Some(text)) = (self.has_text, &complete.text) {
-            self.say(OpenItem::Text, text, out);
+            self.text(OpenItem::Text, text, out);
         }
         self.usage.clone_from(&complete.usage);
-        // Nobody ran these, and nobody handed them over: there is no layer for tools.
+        // Without a tool layer, calls are neither run nor handed over before the end.
         for call in std::mem::take(&mut self.calls) {
             self.function_call(&call, out);
         }
         self.end(ResponseState::complete(complete), out);
     }
 
-    fn end(&mut self, standing: ResponseState, out: &mut JsonFrames) {
-        let whole = standing == ResponseState::Completed;
-        let status = if whole {
+    fn end(&mut self, state: ResponseState, out: &mut JsonFrames) {
+        let status = if state == ResponseState::Completed {
             ItemStatus::Completed
         } else {
             ItemStatus::Incomplete
         };
         self.close(status, out);
-        self.standing = standing;
-        self.lifecycle(self.standing.event(), out);
+        self.state = state;
+        self.lifecycle(self.state.event(), out);
     }
 
     fn response(&self) -> ResponseObject<'_> {
         ResponseObject::new(
             &self.id,
-            &self.made,
-            &self.standing,
+            &self.identity,
+            &self.state,
             &self.items[self.valid_from..],
             self.usage.as_ref(),
         )
     }
 
     fn lifecycle(&mut self, kind: &'static str, out: &mut JsonFrames) {
-        let what = EventBody::Response {
+        let body = EventBody::Response {
             response: self.response(),
         };
         let mut number = self.number;
-        tell(kind, what, &mut number, out);
+        write(kind, body, &mut number, out);
         self.number = number;
     }
 
-    /// Tells of the last item.
-    pub(super) fn tell_item(&mut self, kind: &'static str, out: &mut JsonFrames) {
+    /// Writes an event about the last item.
+    pub(super) fn write_item(&mut self, kind: &'static str, out: &mut JsonFrames) {
         if let Some((output_index, item)) = self.items.iter().enumerate().next_back() {
-            let what = EventBody::Item { output_index, item };
-            tell(kind, what, &mut self.number, out);
+            let body = EventBody::Item { output_index, item };
+            write(kind, body, &mut self.number, out);
         }
     }
 
-    /// Tells of the last item's part.
-    fn tell_part(&mut self, kind: &'static str, out: &mut JsonFrames) {
+    /// Writes an event about the part of the last item.
+    fn write_part(&mut self, kind: &'static str, out: &mut JsonFrames) {
         if let Some((output_index, item, part)) = last_part(&self.items) {
-            let what = EventBody::Part {
+            let body = EventBody::Part {
                 item_id: item.id(),
                 output_index,
                 content_index: 0,
                 part,
             };
-            tell(kind, what, &mut self.number, out);
+            write(kind, body, &mut self.number, out);
         }
     }
 
-    /// Unique beside those of other responses of a conversation.
+    /// Returns a new item id. It contains the response id, to be unique in the conversation.
     pub(super) fn item_id(&self, kind: &str) -> String {
         format!("{kind}_{}_{}", self.id, self.items.len())
     }
@@ -303,20 +298,20 @@ fn last_part(items: &[OutputItem]) -> Option<(usize, &OutputItem, &OutputPart)> 
     Some((at, item, item.part()?))
 }
 
-pub(super) fn tell(
+pub(super) fn write(
     kind: &'static str,
-    what: EventBody<'_>,
+    body: EventBody<'_>,
     number: &mut u64,
     out: &mut JsonFrames,
 ) {
     out.push(&ResponseEvent {
         r#type: kind,
         sequence_number: *number,
-        what,
+        body,
     });
     *number += 1;
 }
 
-/// A string of JSON, borrowed where nothing in it is escaped.
+/// A JSON string, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct JsonStr<'a>(#[serde(borrow)] Cow<'a, str>);

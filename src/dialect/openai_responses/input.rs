@@ -15,7 +15,7 @@ pub(super) enum ResponseInput {
     Other(IgnoredAny),
 }
 
-/// An item that a conversation may have; those of a response's `output` too.
+/// An item of a conversation, including the items of a response's `output`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum InputItem {
@@ -87,7 +87,7 @@ impl ResponseInput {
     }
 }
 
-/// A message needs no `type`.
+/// Reads an item. A message needs no `type`.
 fn read(mut item: Value, at: usize) -> Result<InputItem, Refusal> {
     if let Value::Object(fields) = &mut item
         && fields.contains_key("role")
@@ -125,14 +125,14 @@ fn add(messages: &mut Vec<Message>, item: InputItem) -> Result<(), String> {
             error,
         } => {
             call(messages, ToolCall::from_text(&*id, name, &arguments));
-            let gave = match (output, error) {
+            let output = match (output, error) {
                 (Some(output), _) => output,
                 (None, Some(Value::String(error))) => error,
                 (None, error) => error.unwrap_or_default().to_string(),
             };
-            messages.push(Message::tool(id, gave));
+            messages.push(Message::tool(id, output));
         }
-        // What the model thought is not for it to read.
+        // Models don't get their earlier thinking.
         InputItem::Reasoning {} => {}
         InputItem::Unknown => {
             return Err("items of this type can't be given to the model here".to_owned());
@@ -141,11 +141,11 @@ fn add(messages: &mut Vec<Message>, item: InputItem) -> Result<(), String> {
     Ok(())
 }
 
-/// The calls that follow what the assistant said belong to it.
+/// Adds a call to the message of the assistant before it, or to a new one.
 fn call(messages: &mut Vec<Message>, call: ToolCall) {
     match messages.last_mut() {
         Some(last) if last.role == Role::Assistant => last.tool_calls.push(call),
-        _ => messages.push(Message::assistant("").with_tool_calls([call])),
+        _ => messages.push(Message::assistant("").tool_calls([call])),
     }
 }
 
@@ -185,12 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_the_users() {
+    fn a_text_is_a_message_of_the_user() {
         assert_eq!(messages(json!("Hi")).unwrap(), [Message::user("Hi")]);
     }
 
     #[test]
-    fn the_items_of_a_response_can_be_handed_back() {
+    fn the_items_of_a_response_can_be_sent_back() {
         let text = |text: &str| json!([{"type": "output_text", "text": text, "annotations": []}]);
         let read = messages(json!([
             {"role": "user", "content": [{"type": "input_text", "text": "When?"}]},
@@ -211,10 +211,10 @@ mod tests {
             read,
             [
                 Message::user("When?"),
-                Message::assistant("Let me see.").with_tool_calls([now]),
+                Message::assistant("Let me see.").tool_calls([now]),
                 Message::tool("mcp_1", "noon"),
                 Message::assistant("")
-                    .with_tool_calls([map("b", json!({"zoom": 3})), map("c", json!({}))]),
+                    .tool_calls([map("b", json!({"zoom": 3})), map("c", json!({}))]),
                 Message::tool("b", "shown"),
                 Message::tool("c", "shown too"),
                 Message::system("Be brief."),
@@ -223,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_model_can_not_be_given_is_refused_by_its_place() {
-        for (bad, place) in [
+    fn an_item_that_the_model_can_not_get_is_refused_with_its_index() {
+        for (bad, index) in [
             (
                 json!([{"role": "user", "content": "Hi"}, {"type": "web_search_call"}]),
                 "[1]",
@@ -239,7 +239,7 @@ mod tests {
         ] {
             let refusal = messages(bad).unwrap_err();
             assert_eq!(refusal.problem, Problem::WrongShape);
-            assert!(refusal.detail.contains(place), "{}", refusal.detail);
+            assert!(refusal.detail.contains(index), "{}", refusal.detail);
         }
     }
 }

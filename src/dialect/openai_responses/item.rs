@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-/// One thing of a response's `output`.
+/// An item of a response's `output`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum OutputItem {
@@ -18,7 +18,7 @@ pub(super) enum OutputItem {
         summary: [(); 0],
         content: Vec<OutputPart>,
     },
-    /// A tool that the client is to run.
+    /// A call that the client is to run.
     FunctionCall {
         id: String,
         status: ItemStatus,
@@ -26,7 +26,7 @@ pub(super) enum OutputItem {
         name: String,
         arguments: String,
     },
-    /// A tool that ran here. The name is OpenAI's for tools that the server runs.
+    /// A call that ran on the server, under OpenAI's name for such calls.
     McpCall {
         id: String,
         status: ItemStatus,
@@ -47,7 +47,7 @@ pub(super) enum ItemStatus {
     Failed,
 }
 
-/// A part of what an item says.
+/// A part of the content of an item.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum OutputPart {
@@ -89,8 +89,8 @@ impl OutputItem {
         }
     }
 
-    /// Adds to what it says.
-    pub(super) fn say(&mut self, more: &str) {
+    /// Appends to the text of the last part.
+    pub(super) fn push_str(&mut self, more: &str) {
         if let Self::Message { content, .. } | Self::Reasoning { content, .. } = self
             && let Some(OutputPart::OutputText { text, .. } | OutputPart::ReasoningText { text }) =
                 content.last_mut()
@@ -99,11 +99,11 @@ impl OutputItem {
         }
     }
 
-    /// Opens the one part that a message or a reasoning has.
+    /// Adds the single part of a message or a reasoning.
     pub(super) fn open(&mut self) {
         match self {
-            Self::Message { content, .. } => content.push(OutputPart::text()),
-            Self::Reasoning { content, .. } => content.push(OutputPart::reasoning()),
+            Self::Message { content, .. } => content.push(OutputPart::output_text()),
+            Self::Reasoning { content, .. } => content.push(OutputPart::reasoning_text()),
             Self::FunctionCall { .. } | Self::McpCall { .. } => {}
         }
     }
@@ -126,7 +126,7 @@ impl OutputItem {
 }
 
 impl OutputPart {
-    fn text() -> Self {
+    fn output_text() -> Self {
         Self::OutputText {
             text: String::new(),
             annotations: [],
@@ -134,13 +134,13 @@ impl OutputPart {
         }
     }
 
-    fn reasoning() -> Self {
+    fn reasoning_text() -> Self {
         Self::ReasoningText {
             text: String::new(),
         }
     }
 
-    pub(super) fn said(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         match self {
             Self::OutputText { text, .. } | Self::ReasoningText { text } => text,
         }

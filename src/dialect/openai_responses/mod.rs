@@ -1,4 +1,4 @@
-//! The Responses API of OpenAI, for the official SDKs and whatever else speaks it.
+//! The dialect of OpenAI's Responses API, for the official SDKs and other clients of the API.
 //!
 //! ```
 //! use tower_layer::Layer;
@@ -23,32 +23,45 @@
 //! stream = client.responses.retrieve(id, stream=True, starting_after=17)
 //! ```
 //!
+//! # Clients
+//!
+//! OpenAI's SDKs, with their `base_url` set to the mount path.
+//!
+//! **Access policy.** The ids are generated and have 128 random bits, or are a hash of the
+//! `Idempotency-Key` and the owner. [`AnyoneWithTheId`](crate::access::AnyoneWithTheId) is enough if
+//! those keys are random. To check the API key of the SDK, use a policy that identifies owners, such as
+//! [`OnlyTheOwner`](crate::access::OnlyTheOwner).
+//!
+//! # Routes
+//!
 //! | request | meaning | answers |
 //! |---|---|---|
 //! | `POST /responses` with `stream` | start | 200 and the stream |
 //! | `POST /responses` with `background` | start | 200 and the response, in progress |
 //! | `POST /responses` with neither | start, and wait for the end | 200 and the response |
-//! | `GET /responses/{id}` | the response as it stands | 200 |
-//! | `GET /responses/{id}?stream=true` | its stream; `&starting_after=` for what comes after an event | 200 |
-//! | `POST /responses/{id}/cancel` | stop, for everyone; safe to repeat | 200 and the response |
-//! | `DELETE /responses/{id}` | stop if it runs, then forget | 200 |
+//! | `GET /responses/{id}` | the response in its current state | 200 |
+//! | `GET /responses/{id}?stream=true` | its stream; with `&starting_after=` only the events after a number | 200 |
+//! | `POST /responses/{id}/cancel` | abort, for all readers; safe to repeat | 200 and the response |
+//! | `DELETE /responses/{id}` | abort if it runs, then delete | 200 |
 //!
-//! What a request asks for decides how it is answered, not its `Accept`, which the SDKs always set to
-//! JSON. A response goes on when nobody listens, with `background` and without.
+//! The body and the query select the form of the response, not the header `Accept`, which the SDKs
+//! always set to JSON. A response continues after its client disconnects, with `background` and without.
 //!
 //! # Requests
 //!
-//! `input` is a text or items: messages, function calls and what they gave, the items of an earlier
-//! response's `output`. `instructions` are the system prompt, and `model` is the model, so both are
-//! refused unless the application [opens](crate::durable::ClientFields) them; but a name that the dialect is
-//! [called](OpenAiResponses::called) by stands for the application's own model and is always welcome.
-//! Messages of the roles `system` and `developer` have to be opened too, and so have further fields,
-//! which are dropped otherwise. `tools` are functions of the client's.
-//! `previous_response_id`, `conversation` and `prompt` are refused: the application owns its
-//! conversations.
+//! * `input` is a text, or items: messages, function calls and their outputs, and the items of an
+//!   earlier response's `output`.
+//! * `instructions` is the system prompt, and `model` the model. Both are refused unless the application
+//!   [opens](crate::durable::ClientFields) them. A [name of the application's model](OpenAiResponses::model)
+//!   is always accepted.
+//! * Messages of the roles `system` and `developer` are refused unless the application opens them.
+//! * `tools` are functions of the client.
+//! * `previous_response_id`, `conversation` and `prompt` are refused, because the application owns its
+//!   conversations.
+//! * Other fields are dropped unless the application opens them.
 //!
-//! With the header `Idempotency-Key` a repeated request attaches to what the first one started, as
-//! the SDKs repeat a request whose connection broke. Without one it starts a second response.
+//! With the header `Idempotency-Key` a repeated request attaches to the response of the first one. The
+//! SDKs repeat a request whose connection broke. Without the header it starts a second response.
 //!
 //! # Responses
 //!
@@ -57,26 +70,26 @@
 //! | `session_info` | `response.created`, `response.in_progress` |
 //! | `text` | an item `message`, and `response.output_text.delta` |
 //! | `thinking` | an item `reasoning`, and `response.reasoning_text.delta` |
-//! | `isomorphic_handoff`, and `tool_calls` that nobody runs here | an item `function_call` |
-//! | `tool_result`, `tool_error` | an item `mcp_call`: a tool that ran here |
-//! | `complete` | `response.completed`; `response.incomplete` where the model was cut short |
-//! | `aborted` | `response.incomplete` with the status `cancelled`: the SDKs know no event of that name |
+//! | `isomorphic_handoff`, and `tool_calls` that no tool layer runs | an item `function_call` |
+//! | `tool_result`, `tool_error` | an item `mcp_call`, for a tool that ran on the server |
+//! | `complete` | `response.completed`; `response.incomplete` if the output was cut short |
+//! | `aborted` | `response.incomplete` with the status `cancelled`, because the SDKs have no event of that name |
 //! | `error` | `response.failed` |
-//! | anything else | nothing: the SDKs refuse events that they don't know |
+//! | other events | nothing, because the SDKs refuse unknown events |
 //!
-//! While somebody is asked (`input_request`), a stream is silent and a request waits; the answer to the
-//! question comes by another dialect's route.
+//! While a question is open (`input_request`), a stream is silent and a waiting request waits. The
+//! question is answered by a route of another dialect.
 //!
-//! Each event has a `sequence_number`, the same one in every replay. A request that waits for the
-//! end gets 200 for a response that failed or was cancelled, too: its `status` and `error` say so.
+//! Each event has a `sequence_number`, which is equal in every replay. A request that waits for the end
+//! gets 200 for a failed or cancelled response too, with its `status` and `error`.
 //!
 //! # Deployment caveats
 //!
-//! **Answers are not restarted**, as a client can't be told to drop what it had;
-//! [resuming](crate::durable::Policy::Resume) is fine.
+//! **Answers are not restarted**, because the API has no event that tells a client to drop earlier
+//! ones; [resuming](crate::durable::RecoveryPolicy::Resume) is possible.
 //!
-//! **A stream holds the text of its answer**, because its last events repeat it. A slow reader of a
-//! long answer costs its length.
+//! **A stream holds the text of its answer in memory**, because its last events repeat it. A slow reader
+//! of a long answer costs that much memory.
 
 mod encoder;
 mod error;
@@ -101,7 +114,7 @@ use super::{
 };
 use crate::{chat::EnabledTools, log::Chunk};
 
-/// The dialect of OpenAI's Responses API. The [module](self) has its routes.
+/// The dialect of OpenAI's Responses API. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct OpenAiResponses {
     names: BTreeSet<Cow<'static, str>>,
@@ -109,7 +122,7 @@ pub struct OpenAiResponses {
 }
 
 impl OpenAiResponses {
-    /// The dialect, called by no name and without the server's tools.
+    /// Creates the dialect, without model names and without the server's tools.
     pub fn new() -> Self {
         Self {
             names: BTreeSet::new(),
@@ -117,20 +130,22 @@ impl OpenAiResponses {
         }
     }
 
-    /// A name of the application's own model. A request for it says nothing to the provider; one for
-    /// any other is refused unless the layer [opens](crate::durable::ClientFields::model) the model.
+    /// Adds a name of the application's own model.
+    ///
+    /// The provider gets a request for this name without a model. Any other name is refused unless the
+    /// layer [opens](crate::durable::ClientFields::model) the model.
     pub fn model(mut self, model: impl Into<Cow<'static, str>>) -> Self {
         self.names.insert(model.into());
         self
     }
 
-    /// Which of the server's tools responses may use: the SDKs' users don't say. Default none.
+    /// Sets the server's tools that responses may use; clients don't name any. Default none.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
         self.enabled_tools = Some(tools);
         self
     }
 
-    fn answers_to(&self, model: &str) -> bool {
+    fn is_own_model(&self, model: &str) -> bool {
         self.names.contains(model)
     }
 }
@@ -158,9 +173,9 @@ impl Dialect for OpenAiResponses {
         error::refuse(refusal)
     }
 
-    fn answer(&self, answer: &ResponseData<'_>) -> Response<Bytes> {
-        match answer {
-            ResponseData::Whole {
+    fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes> {
+        match data {
+            ResponseData::FullLog {
                 session, records, ..
             }
             | ResponseData::Aborted {
@@ -181,8 +196,7 @@ impl Dialect for OpenAiResponses {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
                 response
             }
-            // What isn't OpenAI's own is answered as everywhere.
-            answer => Native::new().answer(answer),
+            data => Native::new().respond(data),
         }
     }
 

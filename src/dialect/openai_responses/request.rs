@@ -8,8 +8,8 @@ use crate::{
     dialect::{Refusal, body},
 };
 
-/// The body of `POST /responses`, as far as the library knows it. The rest is for the application to
-/// open.
+/// The body of `POST /responses`. Fields that the library doesn't know are in `extra`, for the application
+/// to open.
 #[derive(Debug, Deserialize)]
 pub(super) struct CreateResponse {
     #[serde(default)]
@@ -52,14 +52,14 @@ impl CreateResponse {
         body::read(bytes, "a request for a response", EXAMPLE)
     }
 
-    /// What the provider is asked.
+    /// Returns the request to the provider.
     pub(super) fn into_request(self) -> Result<ChatRequest, Refusal> {
-        let elsewhere = [
+        let stored = [
             ("previous_response_id", &self.previous_response_id),
             ("conversation", &self.conversation),
             ("prompt", &self.prompt),
         ];
-        if let Some((name, _)) = elsewhere.iter().find(|(_, value)| value.is_some()) {
+        if let Some((name, _)) = stored.iter().find(|(_, value)| value.is_some()) {
             return Err(wrong(&format!(
                 "`{name}` names what this server doesn't keep; send the whole conversation as \
                  `input`"
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_comes_to_what_the_provider_is_asked() {
+    fn a_body_becomes_a_request_to_the_provider() {
         let asked = read(&json!({
             "model": "gpt", "input": "Hi", "instructions": "Be brief.", "temperature": 2,
             "stream": true, "background": null,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_here_or_does_not_run_here_is_refused() {
+    fn stored_conversations_and_hosted_tools_are_refused() {
         for (field, value) in [
             ("previous_response_id", json!("resp_1")),
             ("conversation", json!("conv_1")),

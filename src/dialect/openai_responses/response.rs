@@ -4,20 +4,20 @@ use serde_json::{Map, Value};
 use super::item::OutputItem;
 use crate::chat::{Complete, ErrorEvent, FinishReason, Usage};
 
-/// What a response is called and when it was made: known from its first record on.
+/// The constant facts of a response, stored in its first record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ResponseIdentity {
-    /// In seconds since 1970; 0 if another dialect started the session.
+    /// The time of the start, in seconds since 1970; 0 if another dialect started the session.
     pub(super) created_at: u64,
     pub(super) model: Option<String>,
     pub(super) background: bool,
 }
 
 impl ResponseIdentity {
-    /// The note in `session_info` that holds it.
+    /// The name of the note in `session_info`.
     pub(super) const NOTE: &'static str = "response";
-    /// What a response is made by that names no model.
+    /// The model name of a response whose request named none.
     const MODEL: &'static str = "default";
 
     pub(super) fn of(notes: &Map<String, Value>) -> Self {
@@ -28,7 +28,7 @@ impl ResponseIdentity {
     }
 }
 
-/// How a response stands.
+/// The state of a response.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ResponseState {
     InProgress,
@@ -51,8 +51,8 @@ impl ResponseState {
         Self::Failed(error.message.clone())
     }
 
-    /// The event that tells of it. There is none for what was cancelled, and the SDKs refuse events
-    /// that they don't know.
+    /// Returns the event of the state. A cancelled response is `response.incomplete`, because the SDKs
+    /// have no event of that name and refuse unknown ones.
     pub(super) fn event(&self) -> &'static str {
         match self {
             Self::InProgress => "response.in_progress",
@@ -146,35 +146,35 @@ struct OutputDetails {
 impl<'a> ResponseObject<'a> {
     pub(super) fn new(
         id: &'a str,
-        made: &'a ResponseIdentity,
-        standing: &'a ResponseState,
+        identity: &'a ResponseIdentity,
+        state: &'a ResponseState,
         output: &'a [OutputItem],
         usage: Option<&Usage>,
     ) -> Self {
-        let error = match standing {
-            // The SDK's type knows a list of codes, of which this is the one for all of ours.
+        let error = match state {
+            // The SDK's type has a list of codes; this one fits all errors of this library.
             ResponseState::Failed(message) => Some(ResponseFailure {
                 code: "server_error",
                 message,
             }),
             _ => None,
         };
-        let incomplete_details = match standing {
+        let incomplete_details = match state {
             ResponseState::Incomplete(reason) => Some(IncompleteDetails { reason }),
             _ => None,
         };
         Self {
             id,
             object: "response",
-            created_at: made.created_at,
-            status: standing.status(),
-            background: made.background,
+            created_at: identity.created_at,
+            status: state.status(),
+            background: identity.background,
             error,
             incomplete_details,
             instructions: None,
             max_output_tokens: None,
             metadata: EmptyObject {},
-            model: made.model.as_deref().unwrap_or(ResponseIdentity::MODEL),
+            model: identity.model.as_deref().unwrap_or(ResponseIdentity::MODEL),
             output,
             parallel_tool_calls: true,
             previous_response_id: None,

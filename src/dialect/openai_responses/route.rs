@@ -20,21 +20,21 @@ const CANCEL: &str = "POST, OPTIONS";
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// How ids of responses begin.
+/// The prefix of response ids.
 const PREFIX: &str = "resp_";
 
-/// What the head asks for.
+/// Decodes the head of a request.
 pub(super) fn route(head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
     if segments.next() != Some("responses") {
-        return Err(nowhere());
+        return Err(no_such_route());
     }
     let intent = match (segments.next(), segments.next(), segments.next()) {
         (None | Some(""), None, _) => return create(head),
         (Some(id), None, _) => response(head, id)?,
         (Some(id), Some("cancel"), None) => cancel(head, id)?,
-        _ => return Err(nowhere()),
+        _ => return Err(no_such_route()),
     };
     Ok(Route::Known(intent))
 }
@@ -85,37 +85,37 @@ fn retrieve(head: &Parts, id: SessionId) -> Result<Intent, Refusal> {
 
 fn cancel(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).answering_whole())),
+        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).full_log())),
         Method::OPTIONS => Ok(Intent::Options { allow: CANCEL }),
         _ => Err(not_allowed(CANCEL)),
     }
 }
 
-/// What the body of `POST /responses` asks for.
+/// Decodes the body of `POST /responses`.
 pub(super) fn decode(
     dialect: &OpenAiResponses,
     head: &Parts,
     create: CreateResponse,
 ) -> Result<Intent, Refusal> {
     let key = header_value(head, &IDEMPOTENCY_KEY, Problem::MalformedId)?;
-    let made = ResponseIdentity {
+    let identity = ResponseIdentity {
         created_at: now(),
         model: create.model.clone(),
         background: create.background,
     };
-    let answering = match (create.stream, create.background) {
+    let mode = match (create.stream, create.background) {
         (true, _) => ResponseMode::Stream(Box::new(ResponsesEncoder::from(0))),
-        (false, true) => ResponseMode::SoFar,
-        (false, false) => ResponseMode::Whole,
+        (false, true) => ResponseMode::CurrentLog,
+        (false, false) => ResponseMode::FullLog,
     };
     let mut request = create.into_request()?;
-    request.model = request.model.filter(|model| !dialect.answers_to(model));
+    request.model = request.model.filter(|model| !dialect.is_own_model(model));
     request.enabled_tools.clone_from(&dialect.enabled_tools);
-    let note = serde_json::to_value(&made).unwrap_or_default();
-    let start = Start::new(request, answering).note(ResponseIdentity::NOTE, note);
+    let note = serde_json::to_value(&identity).unwrap_or_default();
+    let start = Start::new(request, mode).note(ResponseIdentity::NOTE, note);
     let start = match key.filter(|key| !key.is_empty()) {
-        Some(key) => start.keyed(SessionKey::new(["idempotency-key", &key]).prefix(PREFIX)),
-        None => start.prefixed(PREFIX),
+        Some(key) => start.key(SessionKey::new(["idempotency-key", &key]).prefix(PREFIX)),
+        None => start.id_prefix(PREFIX),
     };
     Ok(Intent::Start(Box::new(start)))
 }
@@ -130,7 +130,7 @@ fn malformed(detail: &'static str) -> Refusal {
     Refusal::new(Problem::MalformedParameter, detail)
 }
 
-fn nowhere() -> Refusal {
+fn no_such_route() -> Refusal {
     Refusal::new(
         Problem::NoSuchRoute,
         "the paths are /responses, /responses/{id} and /responses/{id}/cancel, below the path where \
@@ -172,10 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_of_a_response() {
+    fn every_route_of_a_response_has_its_intent() {
         let target = Target::Id(ID.parse().unwrap());
         match known("GET", &format!("/responses/{ID}")) {
-            Intent::FullLog(whole) => assert!(whole.session == target && !whole.wait),
+            Intent::FullLog(whole) => assert!(whole.session == target && !whole.wait_for_end),
             other => panic!("{other:?}"),
         }
         match known(
@@ -186,7 +186,7 @@ mod tests {
             other => panic!("{other:?}"),
         }
         match known("POST", &format!("/responses/{ID}/cancel")) {
-            Intent::Abort(abort) => assert!(abort.session == target && abort.whole),
+            Intent::Abort(abort) => assert!(abort.session == target && abort.full_log),
             other => panic!("{other:?}"),
         }
         assert!(matches!(
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_refused() {
+    fn unknown_paths_ids_and_parameters_are_refused() {
         let problem = |method, uri: &str| route(&head(method, uri, &[])).unwrap_err().problem;
         assert_eq!(problem("GET", "/"), Problem::NoSuchRoute);
         assert_eq!(problem("POST", "/chat/completions"), Problem::NoSuchRoute);
@@ -213,25 +213,22 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_how_it_is_answered() {
+    fn the_body_selects_the_response_mode() {
         let dialect = OpenAiResponses::new();
-        let answering = |body| start(&dialect, &[], body).answering;
+        let mode = |body| start(&dialect, &[], body).response_mode;
         assert!(matches!(
-            answering(r#"{"input":"Hi","stream":true,"background":true}"#),
+            mode(r#"{"input":"Hi","stream":true,"background":true}"#),
             ResponseMode::Stream(_)
         ));
         assert!(matches!(
-            answering(r#"{"input":"Hi","background":true}"#),
-            ResponseMode::SoFar
+            mode(r#"{"input":"Hi","background":true}"#),
+            ResponseMode::CurrentLog
         ));
-        assert!(matches!(
-            answering(r#"{"input":"Hi"}"#),
-            ResponseMode::Whole
-        ));
+        assert!(matches!(mode(r#"{"input":"Hi"}"#), ResponseMode::FullLog));
     }
 
     #[test]
-    fn a_key_makes_a_repeated_request_the_same_one() {
+    fn an_idempotency_key_names_the_session() {
         let dialect = OpenAiResponses::new();
         let naming =
             |headers: &[(&str, &str)]| start(&dialect, headers, r#"{"input":"Hi"}"#).naming;
@@ -245,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_applications_own_model_is_asked_for_by_name() {
+    fn the_name_of_the_applications_model_is_not_passed_on() {
         let dialect = OpenAiResponses::new().model("assistant");
         let model = |body| start(&dialect, &[], body).request.model;
         assert_eq!(model(r#"{"model":"assistant","input":"Hi"}"#), None);

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::{
     event::EventBody,
-    fold::{ResponseFold, tell},
+    fold::{ResponseFold, write},
     item::{ItemStatus, OutputItem},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl ResponseFold {
-    /// The client is to run a tool.
+    /// Writes a call that the client is to run.
     pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut JsonFrames) {
         let call = self.take_call(&handoff.call_id).unwrap_or_else(|| {
             ToolCall::new(
@@ -24,7 +24,7 @@ impl ResponseFold {
     }
 
     pub(super) fn function_call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
-        if !self.told.insert(call.id.clone()) {
+        if !self.written_calls.insert(call.id.clone()) {
             return;
         }
         self.close(ItemStatus::Completed, out);
@@ -37,7 +37,7 @@ impl ResponseFold {
             arguments,
         };
         self.items.push(item(ItemStatus::InProgress, String::new()));
-        self.tell_item("response.output_item.added", out);
+        self.write_item("response.output_item.added", out);
         let output_index = self.items.len() - 1;
         let delta = EventBody::Arguments {
             item_id: &id,
@@ -45,7 +45,7 @@ impl ResponseFold {
             delta: &arguments,
         };
         let kind = "response.function_call_arguments.delta";
-        tell(kind, delta, &mut self.number, out);
+        write(kind, delta, &mut self.number, out);
         let done = EventBody::ArgumentsDone {
             item_id: &id,
             output_index,
@@ -53,23 +53,23 @@ impl ResponseFold {
             arguments: &arguments,
         };
         let kind = "response.function_call_arguments.done";
-        tell(kind, done, &mut self.number, out);
+        write(kind, done, &mut self.number, out);
         self.items[output_index] = item(ItemStatus::Completed, arguments);
-        self.tell_item("response.output_item.done", out);
+        self.write_item("response.output_item.done", out);
     }
 
-    /// A tool ran here.
-    pub(super) fn ran(
+    /// Writes a call that ran on the server.
+    pub(super) fn server_call(
         &mut self,
         id: &str,
         name: &str,
-        gave: Result<&str, &str>,
+        outcome: Result<&str, &str>,
         out: &mut JsonFrames,
     ) {
         let call = self
             .take_call(id)
             .unwrap_or_else(|| ToolCall::new(id, name, Value::Null));
-        if !self.told.insert(call.id.clone()) {
+        if !self.written_calls.insert(call.id.clone()) {
             return;
         }
         self.close(ItemStatus::Completed, out);
@@ -85,13 +85,13 @@ impl ResponseFold {
             error: error.map(str::to_owned),
         };
         self.items.push(item(ItemStatus::InProgress, None, None));
-        self.tell_item("response.output_item.added", out);
+        self.write_item("response.output_item.added", out);
         let at = self.items.len() - 1;
-        self.items[at] = match gave {
+        self.items[at] = match outcome {
             Ok(output) => item(ItemStatus::Completed, Some(output), None),
             Err(error) => item(ItemStatus::Failed, None, Some(error)),
         };
-        self.tell_item("response.output_item.done", out);
+        self.write_item("response.output_item.done", out);
     }
 
     fn take_call(&mut self, id: &str) -> Option<ToolCall> {
@@ -100,7 +100,7 @@ impl ResponseFold {
     }
 }
 
-/// Arguments as the model would have written them.
+/// Returns the arguments as the text that a model writes.
 fn arguments(call: &ToolCall) -> String {
     match &call.arguments {
         Value::String(text) => text.clone(),

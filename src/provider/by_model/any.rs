@@ -6,19 +6,18 @@ use std::{
 };
 
 use futures_core::{Stream, TryStream};
-use tower_service::Service;
 
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ProviderError},
+    chat::{ChatEvent, ChatRequest, Provider, ProviderError},
 };
 
-/// The answer of a provider of any type.
+/// The stream of a provider of any type.
 pub struct AnyStream {
     inner: Pin<Box<dyn Stream<Item = Result<ChatEvent, BoxError>> + Send>>,
 }
 
-/// Waits for the picked provider: until it is ready, and until its answer begins.
+/// A future that waits until the selected provider is ready and its stream begins.
 ///
 /// Dropping it drops the request.
 pub struct AnyFuture {
@@ -32,11 +31,7 @@ pub(super) trait AnyProvider: Send + Sync {
 
 impl<P> AnyProvider for P
 where
-    P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-    P::Error: Into<BoxError>,
-    P::Future: Send,
-    P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-    <P::Response as TryStream>::Error: Into<BoxError>,
+    P: Provider + Sync,
 {
     fn ask(&self, request: ChatRequest) -> AnyFuture {
         let mut provider = self.clone();
@@ -95,7 +90,7 @@ impl fmt::Debug for AnyStream {
 }
 
 pin_project_lite::pin_project! {
-    // With the errors of any provider.
+    // Converts the errors of any provider.
     struct BoxedStream<A> {
         #[pin]
         answer: A,

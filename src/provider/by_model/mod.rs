@@ -1,4 +1,4 @@
-//! One provider of several, picked by the model's name.
+//! A provider that selects one of several by the model's name.
 //!
 //! ```
 //! use futures_util::{StreamExt, stream};
@@ -36,16 +36,16 @@
 //! # }
 //! ```
 //!
-//! The names that clients use go through [`DurableLayer`](crate::durable::DurableLayer) only where
-//! it was told so ([`ClientFields::model`](crate::durable::ClientFields::model)); otherwise a request names no model,
-//! or the one that a layer in between put in.
+//! [`DurableLayer`](crate::durable::DurableLayer) passes a client's model name on only if
+//! [`ClientFields::model`](crate::durable::ClientFields::model) allows it. Otherwise a request
+//! names no model, or the model that a layer in between sets.
 //!
 //! # Readiness
 //!
-//! Which provider will be asked is known only with the request, so the router itself is always
-//! ready, and waits for the picked provider inside its future. A limit on how many may be asked at
-//! once that is to refuse before the session exists therefore goes around the router; one that
-//! stands around a single provider makes the session wait, or, with `load_shed`, fail.
+//! The provider is known only with the request. So the router itself is always ready, and waits for
+//! the selected provider inside its future. To refuse requests above a limit before the session
+//! exists, put the limit around the router. A limit around a single provider makes the session wait
+//! or, with `load_shed`, fail.
 
 mod any;
 mod router;

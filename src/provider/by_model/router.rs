@@ -4,33 +4,31 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_core::TryStream;
 use tower_service::Service;
 
 use super::any::{AnyFuture, AnyProvider, AnyStream};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ProviderError},
+    chat::{ChatRequest, Provider, ProviderError},
 };
 
-// What a client wrote is not repeated to it at any length.
+// A client's text is repeated up to this number of characters.
 const MAX_SHOWN: usize = 64;
 
-/// Makes a router over providers, to which [models](ByModel::model) are added.
+/// Creates a router without providers. [`ByModel::model`] adds one.
 pub fn by_model() -> ByModel {
     ByModel::default()
 }
 
-/// A provider that hands each request to the one that has its model. The [module](super) has an
-/// example, and the trap.
+/// A provider that passes each request to the provider of its model. The [module](super) has an
+/// example, and a note on readiness.
 ///
-/// The first model that it was given also answers requests that name none. A name that was given
-/// twice means what it was given last.
+/// The first model also answers requests that name none. If a name is added twice, the last
+/// provider counts.
 ///
 /// # Errors
 ///
-/// A model that nobody has is a [`ProviderError`] that names those there are; trying again doesn't
-/// mend it.
+/// An unknown model is a [`ProviderError`] that lists the models. It is not recoverable.
 #[derive(Clone, Default)]
 pub struct ByModel {
     routes: Arc<[ModelRoute]>,
@@ -40,26 +38,22 @@ pub struct ByModel {
 #[derive(Clone)]
 struct ModelRoute {
     name: Arc<str>,
-    // What the provider calls it.
+    // The provider's name of it.
     model: Arc<str>,
     provider: Arc<dyn AnyProvider>,
 }
 
 impl ByModel {
-    /// Requests for the model `name` go to `provider`, which knows it by the same name.
+    /// Passes requests for the model `name` to `provider`, under the same name.
     pub fn model<P>(self, name: impl Into<Arc<str>>, provider: P) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         let name = name.into();
         self.alias(Arc::clone(&name), name, provider)
     }
 
-    /// Requests for the model `name` go to `provider`, which knows it as `model`.
+    /// Passes requests for the model `name` to `provider`, under the name `model`.
     pub fn alias<P>(
         mut self,
         name: impl Into<Arc<str>>,
@@ -67,11 +61,7 @@ impl ByModel {
         provider: P,
     ) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         let route = ModelRoute {
             name: name.into(),
@@ -87,21 +77,17 @@ impl ByModel {
         self
     }
 
-    /// Requests for any other model go to `provider`, with the name that they came with; and those
-    /// that name none, where no model was given.
+    /// Passes requests for any other model to `provider`, with the name unchanged. If no model was
+    /// added, it also gets requests that name none.
     pub fn fallback<P>(mut self, provider: P) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         self.fallback = Some(Arc::new(provider));
         self
     }
 
-    /// The names of its models, in the order in which they were given.
+    /// Returns the names of the models in the order of their addition.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.routes.iter().map(|route| &*route.name)
     }
@@ -165,9 +151,9 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt};
 
     use super::*;
-    use crate::chat::provider_fn;
+    use crate::chat::{ChatEvent, provider_fn};
 
-    // Says who was asked, and for which model.
+    // Answers with its name and the model.
     macro_rules! named {
         ($name:literal) => {
             provider_fn(|request: ChatRequest| {
@@ -191,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_model_picks_the_provider_and_is_told_to_it() {
+    async fn the_model_selects_the_provider_and_is_passed_to_it() {
         for (asked, event) in [
             (Some("a"), ChatEvent::custom("first", json!("a"))),
             (Some("b"), ChatEvent::custom("second", json!("b-2025"))),
@@ -206,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_that_nobody_has_is_said_so() {
+    async fn the_error_of_an_unknown_model_lists_the_models() {
         let said = async |models: &ByModel, model| {
             let error = ask(models, model).await.unwrap_err();
             let error = ProviderError::find(&*error).expect("public");

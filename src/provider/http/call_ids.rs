@@ -2,11 +2,10 @@ use std::collections::HashSet;
 
 use crate::chat::Message;
 
-/// Gives calls that the server named badly a name of their own.
+/// Replaces the ids of calls that the server left empty or used before.
 ///
-/// The model's later words refer to a call by its id, and so do logs: no two calls of a conversation
-/// may share one. A call without an id, or with that of an earlier call, is numbered behind those
-/// that the conversation already has.
+/// Models and logs refer to a call by its id, so no two calls of a conversation may share one. Such
+/// a call gets a number after those that the conversation has.
 #[derive(Debug, Clone)]
 pub(crate) struct CallIds {
     given: usize,
@@ -14,7 +13,7 @@ pub(crate) struct CallIds {
 }
 
 impl CallIds {
-    /// For the answer to these messages.
+    /// Creates the ids for an answer to these messages.
     pub(crate) fn after(messages: &[Message]) -> Self {
         let calls = messages.iter().flat_map(|message| &message.tool_calls);
         Self {
@@ -23,7 +22,7 @@ impl CallIds {
         }
     }
 
-    /// The id of the next call, which the server named so.
+    /// Returns the id of the next call, given the server's id.
     pub(crate) fn next(&mut self, named: String) -> String {
         self.given += 1;
         let mut id = named;
@@ -45,11 +44,11 @@ mod tests {
     use crate::chat::ToolCall;
 
     #[test]
-    fn calls_without_a_name_are_numbered_through_the_conversation() {
+    fn calls_without_an_id_are_numbered_through_the_conversation() {
         let call = |id: &str| ToolCall::new(id, "t", Value::Null);
         let before = [
             Message::user("Hi"),
-            Message::assistant("").with_tool_calls([call("call_1"), call("x")]),
+            Message::assistant("").tool_calls([call("call_1"), call("x")]),
         ];
         let mut ids = CallIds::after(&before);
         assert_eq!(ids.next(String::new()), "call_3");
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_server_took_is_not_given_again() {
+    fn an_id_of_the_server_is_not_used_again() {
         let mut ids = CallIds::after(&[]);
         assert_eq!(ids.next("call_2".into()), "call_2");
         assert_eq!(ids.next(String::new()), "call_3");

@@ -2,19 +2,22 @@ use std::collections::VecDeque;
 
 use crate::chat::{ChatEvent, ProviderError};
 
-/// Makes events of the bytes of one response. No I/O and no clock.
+/// Decodes the bytes of one response into events. No I/O and no clock.
 ///
-/// What comes out doesn't depend on where the bytes are split. After an error, or once it
-/// [is done](Self::is_done), it is given nothing more.
+/// The events don't depend on the boundaries between `push`es. After an error, or once it [is
+/// done](Self::is_done), it gets no more bytes.
 pub(crate) trait Decode: Send + Sync {
-    /// Takes the next bytes. Says whether the server said something with them, which a comment or
-    /// half a line is not.
+    /// Takes the next bytes. Returns true if they complete a message of the server; a comment or
+    /// half a line doesn't.
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError>;
 
-    /// Whether the server said that this was all.
+    /// Returns true if the server marked the answer as complete.
     fn is_done(&self) -> bool;
 
-    /// Nothing more comes: gives what is still to be said, `complete` last, or says that the answer
-    /// was cut.
+    /// Ends the stream of bytes. Appends the events that are left, `complete` last.
+    ///
+    /// # Errors
+    ///
+    /// If the answer was cut.
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError>;
 }

@@ -1,7 +1,7 @@
-//! What went wrong with the server, in words that clients may hear.
+//! Errors of the server, with messages for clients.
 //!
-//! The server's own words never come out: they may hold keys, names of deployments, or other
-//! people's data. Its short code is kept for traces.
+//! The server's own texts are dropped: they may hold keys, names of deployments, or other people's
+//! data. Its short code is kept for traces.
 
 use std::{fmt, time::Duration};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, error::Category};
 
 use crate::{chat::ProviderError, log::ErrorCode};
 
-/// No connection, or it broke before the response.
+/// Creates the error of a connection that failed or broke before the response.
 pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
     let timeout = error.is_timeout();
     let error = ProviderError::new("the model's server can't be reached; try again later")
@@ -23,17 +23,17 @@ pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
     }
 }
 
-/// Nothing came for too long.
-pub(super) fn silent() -> ProviderError {
+/// Creates the error of a server that was silent for too long.
+pub(super) fn timed_out() -> ProviderError {
     ProviderError::new("the model has been silent for too long; try again")
         .with_code(ErrorCode::Timeout)
         .recoverable(true)
 }
 
-/// Something came that is no part of an answer.
-// An error of serde's own quotes what it read, which may be private.
+/// Creates the error of data that is no part of an answer.
+// serde's own error quotes the data, which may be private.
 #[allow(clippy::needless_pass_by_value)] // for `map_err`
-pub(crate) fn garbled(error: serde_json::Error) -> ProviderError {
+pub(crate) fn unreadable(error: serde_json::Error) -> ProviderError {
     ProviderError::new("the model's server sent something that can't be understood; try again")
         .recoverable(true)
         .with_source(UnreadableAnswer {
@@ -42,13 +42,13 @@ pub(crate) fn garbled(error: serde_json::Error) -> ProviderError {
         })
 }
 
-/// Something came that is too long.
+/// Creates the error of data that is too long.
 pub(crate) fn too_long() -> ProviderError {
     ProviderError::new("the model's server sent more at once than is allowed")
         .with_code(ErrorCode::Limit)
 }
 
-/// The server said no: by a status, by an error inside the stream, or both.
+/// Creates the error of a refusal: by a status, by an error inside the stream, or both.
 pub(crate) fn refused(
     status: Option<StatusCode>,
     code: Option<ErrorName>,
@@ -61,7 +61,7 @@ pub(crate) fn refused(
         .or_else(|| by_status(status?))
         .unwrap_or(("the model's server reported an error; try again", true));
     let message = match retry_after.filter(|_| recoverable) {
-        // Who comes back sooner is refused again.
+        // An earlier try would be refused again.
         Some(wait) => format!("{message}, in {} s", wait.as_millis().div_ceil(1000)),
         None => message.to_owned(),
     };
@@ -115,7 +115,7 @@ fn by_status(status: StatusCode) -> Option<(&'static str, bool)> {
     })
 }
 
-/// The server's short names for an error, by which no words of its own come out.
+/// The server's short names of an error. Its texts are not kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ErrorName {
     word: Option<String>,
@@ -166,7 +166,7 @@ pub(super) fn code_of_body(body: &[u8]) -> Option<ErrorName> {
     code_of_error(body.get("error").unwrap_or(&body))
 }
 
-/// The code in an error: an object, or the sentence that some servers send instead.
+/// Returns the code in an error, which is an object, or a sentence from some servers.
 pub(crate) fn code_of_error(error: &Value) -> Option<ErrorName> {
     if let Value::String(sentence) = error {
         return code_of_sentence(sentence);
@@ -178,7 +178,7 @@ pub(crate) fn code_of_error(error: &Value) -> Option<ErrorName> {
     (code != ErrorName::default()).then_some(code)
 }
 
-// Ollama has sentences only.
+// Ollama sends sentences only.
 fn code_of_sentence(sentence: &str) -> Option<ErrorName> {
     let word = if sentence.contains("does not support tools") {
         "no_tools"
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_long_as_is_said_is_not_too_early() {
+    fn the_wait_in_the_message_is_rounded_up() {
         for (millis, said) in [(300, "in 1 s"), (1000, "in 1 s"), (1001, "in 2 s")] {
             let wait = Duration::from_millis(millis);
             let error = refused(Some(StatusCode::TOO_MANY_REQUESTS), None, Some(wait));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_many_servers_are_understood_by_their_codes() {
+    fn errors_of_many_servers_are_recognised_by_their_codes() {
         for (error, message, recoverable) in [
             (
                 json!({"message": "M", "type": "invalid_request_error", "code": "context_length_exceeded"}),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_looks_like_a_code_is_kept() {
+    fn only_short_lower_case_codes_are_kept() {
         for secret in ["sk-123", "Not a code", &"x".repeat(41)] {
             let found = of(&json!({"code": secret, "type": secret, "message": secret}));
             assert!(!format!("{found:?}").contains(secret), "{found:?}");

@@ -1,4 +1,4 @@
-//! Tools as servers want to hear of them.
+//! Tools in the form that servers expect.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chat::{ChatRequest, ToolDefinition};
 
-/// The tools that the model may ask for.
+/// Returns the tools that the model may ask for.
 pub(crate) fn functions(request: &ChatRequest) -> Vec<Value> {
     request
         .tool_definitions()
@@ -27,9 +27,9 @@ fn function(tool: ToolDefinition) -> Value {
     json!({"type": "function", "function": function})
 }
 
-/// A call's arguments as an object. The templates of many models go through its members, and their
-/// servers refuse a conversation that holds anything else, such as the half JSON that a small model
-/// once wrote.
+/// Returns a call's arguments as an object. The templates of many models iterate over its members,
+/// and servers refuse a conversation with anything else, such as the incomplete JSON of a small
+/// model.
 pub(crate) fn object(arguments: &Value) -> Cow<'_, Value> {
     match arguments {
         Value::Object(_) => Cow::Borrowed(arguments),

@@ -14,25 +14,26 @@ use crate::chat::ProviderError;
 // An error response is only read for its code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
-// Some servers say it more finely here.
+// Some servers send a more exact value here.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// Waits for the first event of the answer, or for its end; asks again where the
-/// [module](super) says so.
+/// A future that waits for the first event of the answer, or for its end. It retries as the
+/// [module](super) describes.
 ///
 /// Dropping it drops the request.
 pub struct AnswerFuture {
     inner: Pin<Box<dyn Future<Output = Result<AnswerStream, ProviderError>> + Send>>,
 }
 
-impl AnswerFuture {
-    pub(super) fn new(
-        upstream: Arc<Upstream>,
-        body: Bytes,
+impl Upstream {
+    /// Sends a request. Each try has its own decoder.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        body: Vec<u8>,
         decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            inner: Box::pin(respond(upstream, body, decoder)),
+    ) -> AnswerFuture {
+        AnswerFuture {
+            inner: Box::pin(respond(Arc::clone(self), body.into(), decoder)),
         }
     }
 }
@@ -62,7 +63,7 @@ async fn respond(
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        // Without chance all come back together, which is still better than not at all.
+        // Without randomness all clients retry together, which is better than no retry.
         let chance = getrandom::u32().unwrap_or(0);
         let Some(wait) = retries.after(&error, chance) else {
             return Err(error);
@@ -72,7 +73,7 @@ async fn respond(
     }
 }
 
-// One request, up to the first event of its answer.
+// Sends one request and waits for the first event of its answer.
 async fn begin(
     upstream: &Upstream,
     body: Bytes,
@@ -81,7 +82,7 @@ async fn begin(
     let deadline = Instant::now() + upstream.idle_timeout();
     let response = timeout_at(deadline, upstream.post(body).send())
         .await
-        .map_err(|_| failure::silent())?
+        .map_err(|_| failure::timed_out())?
         .map_err(failure::unreachable)?;
     if !response.status().is_success() {
         return Err(refused(response).await);
@@ -104,7 +105,7 @@ async fn refused(response: Response) -> ProviderError {
     failure::refused(Some(status), code, retry_after)
 }
 
-// The form with a date is left aside: it needs two clocks that agree.
+// The form with a date is ignored: it needs two clocks that agree.
 fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return None;

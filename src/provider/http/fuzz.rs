@@ -1,7 +1,7 @@
-//! Decoders under bytes that no server sends on purpose.
+//! Fuzzes decoders with changed recordings of servers.
 //!
-//! What servers were recorded to say is changed at random, byte by byte and value by value, for 2 s,
-//! or for as many as `UNBROKEN_FUZZ_SECONDS` says. `UNBROKEN_FUZZ_SEED` repeats a run that failed.
+//! The recordings are changed at random, byte by byte and value by value, for 2 s, or for as many
+//! seconds as `UNBROKEN_FUZZ_SECONDS` says. `UNBROKEN_FUZZ_SEED` repeats a run that failed.
 
 use std::{
     collections::VecDeque,
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use super::Decode;
 use crate::chat::{ChatEvent, ProviderError};
 
-// It has a capital letter, which no code that an error keeps may have.
+// It has a capital letter, which the codes that an error keeps don't have.
 const SECRET: &str = "Sekret";
 const MAX_INPUT: usize = 16 * 1024;
 
 type DecodeOutcome = (Vec<ChatEvent>, Result<(), String>);
 
-/// Feeds `decoder`, given how long its lines may be, with what comes of `seeds`.
+/// Feeds changed `seeds` to decoders. `decoder` makes one with a maximum length of its lines.
 pub(crate) fn fuzz(seeds: &[&[u8]], decoder: impl Fn(usize) -> Box<dyn Decode>) {
     let seconds = number("UNBROKEN_FUZZ_SECONDS").unwrap_or(2);
     let seed = number("UNBROKEN_FUZZ_SEED").unwrap_or_else(|| getrandom::u64().unwrap());
@@ -41,7 +41,7 @@ pub(crate) fn fuzz(seeds: &[&[u8]], decoder: impl Fn(usize) -> Box<dyn Decode>) 
         assert_eq!(
             at_once,
             in_pieces,
-            "it matters where bytes are split: {}",
+            "the result depends on where bytes are split: {}",
             place()
         );
         let terminal = at_once.0.iter().filter(|event| event.is_terminal()).count();
@@ -174,7 +174,7 @@ fn other_value(chance: &mut SeededRandom) -> Value {
     }
 }
 
-// Words that mean something to one decoder or the other.
+// Words that have a meaning for one of the decoders.
 fn word(chance: &mut SeededRandom) -> &'static str {
     const WORDS: [&str; 24] = [
         "error",
@@ -249,7 +249,7 @@ fn change_bytes(input: &mut Vec<u8>, seeds: &[&[u8]], chance: &mut SeededRandom)
     }
 }
 
-/// Random numbers that a seed repeats: `SplitMix64`.
+/// Random numbers from a seed: `SplitMix64`.
 struct SeededRandom(u64);
 
 impl SeededRandom {

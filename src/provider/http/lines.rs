@@ -1,12 +1,12 @@
 use super::failure;
 use crate::chat::ProviderError;
 
-/// Splits bytes into lines, which end with CR, LF or CRLF. A line has a bound, and is refused before
-/// it is whole if it passes that.
+/// Splits bytes into lines, which end with CR, LF or CRLF. A line above the limit is refused before
+/// it is whole.
 #[derive(Debug)]
 pub(crate) struct Lines {
     max: usize,
-    begun: Vec<u8>,
+    partial: Vec<u8>,
     after_cr: bool,
 }
 
@@ -14,12 +14,12 @@ impl Lines {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
-            begun: Vec::new(),
+            partial: Vec::new(),
             after_cr: false,
         }
     }
 
-    /// Hands each line that `bytes` make whole to `take`, without its end.
+    /// Passes each line that `bytes` complete to `take`, without its end.
     pub(crate) fn push(
         &mut self,
         mut bytes: &[u8],
@@ -36,31 +36,31 @@ impl Lines {
             self.after_cr = false;
             let end = bytes.iter().position(ends_line);
             let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-            if self.begun.len() + line.len() > self.max {
+            if self.partial.len() + line.len() > self.max {
                 return Err(failure::too_long());
             }
             let Some((end, rest)) = rest.split_first() else {
-                self.begun.extend_from_slice(line);
+                self.partial.extend_from_slice(line);
                 break;
             };
             self.after_cr = *end == b'\r';
             bytes = rest;
-            if self.begun.is_empty() {
+            if self.partial.is_empty() {
                 take(line)?;
             } else {
-                self.begun.extend_from_slice(line);
-                let taken = take(&self.begun);
-                self.begun.clear();
+                self.partial.extend_from_slice(line);
+                let taken = take(&self.partial);
+                self.partial.clear();
                 taken?;
             }
         }
         Ok(())
     }
 
-    /// What stands after the last line's end.
+    /// Returns the bytes after the end of the last line.
     #[cfg(any(test, feature = "ollama"))]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.begun)
+        std::mem::take(&mut self.partial)
     }
 }
 

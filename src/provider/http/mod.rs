@@ -1,30 +1,30 @@
-//! What the providers that ask a server over HTTP have in common: how they fail, how often they ask,
-//! how long they wait.
+//! Behaviour that the providers over HTTP share: errors, retries and timeouts.
 //!
-//! # When it fails
+//! # Errors
 //!
-//! Errors are [`ProviderError`](crate::chat::ProviderError)s whose public messages say what clients
-//! can do, never what the server said: no response body, address or key. An answer that breaks off
-//! before its server said that it is whole is [cut](crate::chat::ProviderError::cut), however clean
-//! the end of its body looks. Silence, before the response or between two events, ends in
+//! Errors are [`ProviderError`](crate::chat::ProviderError)s. Their public messages tell clients
+//! what to do; they contain no response body, address or key. An answer that ends before its server
+//! marked it as complete is a [cut](crate::chat::ProviderError::cut), even if its body ends
+//! cleanly. Silence, before the response or between two events, ends with
 //! [`ErrorCode::Timeout`](crate::log::ErrorCode::Timeout). Comments that a proxy sends to keep a
-//! connection open don't break the silence. Redirects are not followed.
+//! connection open don't count as events. Redirects are not followed.
 //!
 //! # When it is tried again
 //!
-//! The service's [future](AnswerFuture) is done when the first event is here, not when the
-//! response begins. What fails before that, and may succeed if it is asked again, is asked again: a
-//! server that can't be reached, is overloaded, or fails; a response that is cut or says that it
-//! failed. Two times unless the builder's `retries` says otherwise, after 0.5 s and 1 s, less up to
-//! half of it by chance. A `Retry-After` of up to 30 s is waited for; who asks for more is not
-//! asked again. Nor is who was silent for too long: he may have worked, and what he did is paid for.
-//! From the first event on nothing is ever asked twice. Tool calls are one event, and whole: an answer
-//! of nothing else that is cut in their midst is asked for again.
+//! The service's [future](AnswerFuture) completes with the first event, not with the head of the
+//! response. A failure before that is retried if it may be temporary: a server that can't be
+//! reached, is overloaded, or fails; a response that is cut or reports a failure. There are two
+//! retries unless the builder's `retries` says otherwise, after 0.5 s and 1 s, each reduced at
+//! random by up to half. A `Retry-After` of up to 30 s is honoured; with a longer one the request
+//! isn't retried. Nor is it after a timeout: the server may have worked, and its work is paid for.
+//! After the first event nothing is retried. Tool calls are a single event, sent when they are
+//! whole: an answer that consists only of tool calls is retried if it is cut before that.
 //!
-//! So tower's layers around such a provider cover the time until the first event: a `Timeout` how
-//! long it takes, a `ConcurrencyLimit` how many wait for theirs, a `Retry` what failed before it.
+//! So tower's layers around such a provider cover the time until the first event: a `Timeout`
+//! limits that time, a `ConcurrencyLimit` the requests in that state, and a `Retry` repeats
+//! failures before it.
 //!
-//! Dropping the future or the stream closes the connection, by which servers know to stop.
+//! Dropping the future or the stream closes the connection, which tells the server to stop.
 
 mod call_ids;
 mod config_error;
@@ -43,7 +43,7 @@ mod upstream;
 pub(crate) use self::{
     call_ids::CallIds,
     decode::Decode,
-    failure::{code_of_error, garbled, refused, too_long},
+    failure::{code_of_error, refused, too_long, unreadable},
     functions::{functions, object},
     lines::Lines,
     options::{HttpOptions, setters, variable},

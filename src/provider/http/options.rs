@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 
-/// What can be said about any provider over HTTP.
+/// Options of any provider over HTTP.
 #[derive(Clone)]
 pub(crate) struct HttpOptions {
     pub(crate) base_url: String,
@@ -32,7 +32,7 @@ impl HttpOptions {
     }
 }
 
-/// An environment variable. One that is set to nothing is as good as unset.
+/// Reads an environment variable. An empty one counts as unset.
 pub(crate) fn variable(
     read: impl Fn(&'static str) -> Result<String, VarError>,
     name: &'static str,
@@ -44,46 +44,46 @@ pub(crate) fn variable(
     }
 }
 
-/// The methods that set [`HttpOptions`] on a builder that has them in its field `options`.
+/// Defines the methods that set [`HttpOptions`] on a builder with a field `options`.
 macro_rules! setters {
     ($Builder:ident) => {
         impl $Builder {
-            /// The key, sent as a bearer token. Servers on one's own machine often want none.
+            /// Sets the key, which is sent as a bearer token. Local servers often need none.
             pub fn api_key(mut self, key: impl Into<String>) -> Self {
                 self.options.key = Some(key.into());
                 self
             }
 
-            /// The model that answers where the request names none.
+            /// Sets the model that answers if the request names none.
             pub fn model(mut self, model: impl Into<String>) -> Self {
                 self.options.model = Some(model.into());
                 self
             }
 
-            /// How long connecting may take. 10 s unless set.
+            /// Sets the time limit of connecting. Default 10 s.
             pub fn connect_timeout(mut self, timeout: Duration) -> Self {
                 self.options.connect_timeout = timeout;
                 self
             }
 
-            /// How long the server may say nothing, before its response and between two events. 2
-            /// minutes unless set: models that think in secret, or are loaded first, are silent for
-            /// long.
+            /// Sets the maximum silence of the server, before its response and between two events.
+            /// Default 2 minutes: models that think without output, or have to be loaded first, are
+            /// silent for long.
             pub fn idle_timeout(mut self, timeout: Duration) -> Self {
                 self.options.idle_timeout = timeout;
                 self
             }
 
-            /// How many bytes one event of the server may have, and the tool calls of a turn
-            /// together. 1 MiB unless set.
+            /// Sets the maximum size in bytes of one event of the server, and of the tool calls of
+            /// a turn together. Default 1 MiB.
             pub fn max_event_bytes(mut self, max: usize) -> Self {
                 self.options.max_event_bytes = max;
                 self
             }
 
-            /// How often a request that failed before its first event is made again, where that may
-            /// help; [`http`](crate::provider::http#when-it-is-tried-again) has the rest. 2 unless
-            /// set.
+            /// Sets the maximum number of retries of a request that failed before its first event.
+            /// Default 2. [`http`](crate::provider::http#when-it-is-tried-again) describes which
+            /// failures are retried.
             pub fn retries(mut self, retries: u32) -> Self {
                 self.options.retries = retries;
                 self

@@ -4,10 +4,10 @@ use crate::{chat::ProviderError, log::ErrorCode};
 
 const SHORTEST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(8);
-// A client waits meanwhile; for longer it can wait by itself.
+// The client waits meanwhile; it can wait longer by itself.
 const LONGEST_ASKED: Duration = Duration::from_secs(30);
 
-/// How often a request is made again, and after how long. No I/O and no clock.
+/// Counts the retries of a request, and computes the time before each. No I/O and no clock.
 #[derive(Debug)]
 pub(super) struct Retries {
     left: u32,
@@ -22,10 +22,10 @@ impl Retries {
         }
     }
 
-    /// How long to wait after this failure, if it is worth another try. `chance`, anywhere in its
-    /// range, keeps clients that failed together from coming back together.
+    /// Returns the time to wait after this failure, if it is worth a retry. `chance` is a random
+    /// number that keeps clients that failed together from retrying together.
     pub(super) fn after(&mut self, error: &ProviderError, chance: u32) -> Option<Duration> {
-        // Who was silent may have worked for us all the while.
+        // A silent server may have worked on the request.
         let worth_it = error.is_recoverable() && error.code() == ErrorCode::Provider;
         if !worth_it || self.left == 0 {
             return None;
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_a_bound_and_are_counted() {
+    fn waits_double_up_to_a_limit_and_their_number_is_limited() {
         assert_eq!(
             waits(7, &overloaded(), 0),
             [500, 1000, 2000, 4000, 8000, 8000, 8000]
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_waited_for_unless_it_is_too_long() {
+    fn the_wait_that_the_server_asks_for_is_kept_unless_it_is_too_long() {
         let after = |secs| overloaded().with_retry_after(Duration::from_secs(secs));
         assert_eq!(waits(2, &after(3), 0), [3000, 3000]);
         assert_eq!(waits(2, &after(3), u32::MAX), [3250, 3500]);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_trying_again_does_not_mend_is_not_tried_again() {
+    fn a_failure_that_is_not_recoverable_or_a_timeout_is_not_retried() {
         assert!(waits(2, &ProviderError::new("no"), 0).is_empty());
         let silent = overloaded().with_code(ErrorCode::Timeout);
         assert!(waits(2, &silent, 0).is_empty());

@@ -14,19 +14,19 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{Decode, failure};
 use crate::chat::{ChatEvent, ProviderError};
 
-/// The answer of a provider that asks a server over HTTP.
+/// The stream of a provider over HTTP.
 ///
-/// Dropping it closes the connection to the server, unless the answer has come to its end.
+/// Dropping it closes the connection to the server, unless the answer has ended.
 pub struct AnswerStream {
-    // Gone when there is nothing more to read.
+    // `None` once there is nothing more to read.
     body: Option<reqwest::Body>,
     decoder: Box<dyn Decode>,
     ready: VecDeque<ChatEvent>,
-    // Told once `ready` is empty.
+    // Returned once `ready` is empty.
     failure: Option<ProviderError>,
     idle_timeout: Duration,
     silence: Pin<Box<Sleep>>,
-    // The clock of the silence starts when there is first nothing to read.
+    // The time of the silence starts when there is first nothing to read.
     silent: bool,
 }
 
@@ -47,7 +47,7 @@ impl AnswerStream {
         }
     }
 
-    /// Waits until there is something to say: an event, or a failure before any.
+    /// Waits for the first event, or for a failure before it.
     pub(super) async fn begin(&mut self) -> Result<(), ProviderError> {
         poll_fn(|cx| self.poll_fill(cx)).await;
         match self.failure.take_if(|_| self.ready.is_empty()) {
@@ -74,7 +74,7 @@ impl AnswerStream {
                 Poll::Ready(None) => self.end(|cut| cut),
                 Poll::Pending => {
                     ready!(self.poll_silence(cx));
-                    self.end(|_| failure::silent());
+                    self.end(|_| failure::timed_out());
                 }
             }
         }
@@ -83,8 +83,8 @@ impl AnswerStream {
 
     fn take(&mut self, data: &[u8]) {
         match self.decoder.push(data, &mut self.ready) {
-            Ok(heard) => {
-                self.silent &= !heard;
+            Ok(received) => {
+                self.silent &= !received;
                 if self.decoder.is_done() {
                     self.end(|cut| cut);
                 }
@@ -96,7 +96,7 @@ impl AnswerStream {
         }
     }
 
-    // Nothing more will be read; `why` is what to say of it if the answer isn't whole.
+    // Ends reading; `why` completes the error of an answer that isn't whole.
     fn end(&mut self, why: impl FnOnce(ProviderError) -> ProviderError) {
         self.body = None;
         self.failure = self.decoder.end(&mut self.ready).map_err(why).err();

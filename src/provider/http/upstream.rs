@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{
@@ -7,9 +7,9 @@ use reqwest::{
     redirect,
 };
 
-use super::{AnswerFuture, ConfigError, Decode, HttpOptions};
+use super::{ConfigError, HttpOptions};
 
-/// The server that is asked: where it is, and how it is waited for.
+/// A server to call: its address, credentials and timeouts.
 pub(crate) struct Upstream {
     client: Client,
     url: Url,
@@ -20,11 +20,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// At `path` under the base URL.
+    /// Creates an upstream at `path` under the base URL.
     ///
     /// # Errors
     ///
-    /// When the options are malformed.
+    /// If the options are malformed.
     pub(crate) fn new(
         options: &HttpOptions,
         path: &[&str],
@@ -54,15 +54,6 @@ impl Upstream {
             idle_timeout: options.idle_timeout,
             retries: options.retries,
         })
-    }
-
-    /// Asks it. Each try has a decoder of its own.
-    pub(crate) fn ask(
-        self: &Arc<Self>,
-        body: Vec<u8>,
-        decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
-    ) -> AnswerFuture {
-        AnswerFuture::new(Arc::clone(self), body.into(), decoder)
     }
 
     pub(super) fn post(&self, body: Bytes) -> RequestBuilder {

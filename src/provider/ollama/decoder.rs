@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::wire::{OllamaCall, OllamaLine};
 use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, Usage},
-    provider::http::{CallIds, Decode, Lines, code_of_error, garbled, refused, too_long},
+    provider::http::{CallIds, Decode, Lines, code_of_error, refused, too_long, unreadable},
 };
 
-// Models ask for a handful of tools at once.
+// Models ask for a few tools at once.
 const MAX_CALLS: usize = 256;
 
 /// Decodes a body of JSON lines. No I/O and no clock.
@@ -44,15 +44,15 @@ impl OllamaDecoder {
 
 impl Decode for OllamaDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
-        let mut heard = false;
+        let mut received = false;
         let turn = &mut self.turn;
         let pushed = self.lines.push(bytes, |line| {
-            heard |= turn.take(line, out)?;
+            received |= turn.take(line, out)?;
             Ok(())
         });
         match pushed {
             Err(error) if !self.is_done() => Err(error),
-            _ => Ok(heard), // what follows the end is nobody's concern
+            _ => Ok(received), // bytes after the end are ignored
         }
     }
 
@@ -61,7 +61,7 @@ impl Decode for OllamaDecoder {
     }
 
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
-        // The last line may lack its end. Half a line is no line, and no error of its own.
+        // The last line may lack its end. An incomplete line is ignored.
         let rest = self.lines.rest();
         if serde_json::from_slice::<OllamaLine>(&rest).is_ok() {
             self.turn.take(&rest, out)?;
@@ -76,13 +76,13 @@ impl Decode for OllamaDecoder {
 }
 
 impl OllamaTurn {
-    // Says whether something was said.
+    // Returns true if the line is a message.
     fn take(&mut self, line: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
         let text = line.trim_ascii();
         if text.is_empty() || self.end.is_some() {
             return Ok(false);
         }
-        let line: OllamaLine = serde_json::from_slice(text).map_err(garbled)?;
+        let line: OllamaLine = serde_json::from_slice(text).map_err(unreadable)?;
         if let Some(error) = &line.error {
             return Err(refused(None, code_of_error(error), None));
         }
@@ -102,7 +102,7 @@ impl OllamaTurn {
         }
         if line.done == Some(true) {
             let reason = match line.done_reason.as_deref() {
-                // `load` and `unload`: it was asked nothing.
+                // `load` and `unload` answer requests without messages.
                 None | Some("" | "stop" | "load" | "unload") => FinishReason::Stop,
                 Some(reason) => FinishReason::from(reason),
             };
@@ -110,10 +110,10 @@ impl OllamaTurn {
                 FinishReason::Stop if !self.calls.is_empty() => FinishReason::ToolCalls,
                 reason => reason,
             };
-            let mut complete = Complete::new().with_finish_reason(reason);
+            let mut complete = Complete::new().finish_reason(reason);
             complete.usage = match (line.prompt_eval_count, line.eval_count) {
                 (None, None) => None,
-                // Without the first the whole prompt was still in its cache.
+                // The first is absent if the whole prompt was in the cache.
                 (input, output) => Some(Usage::new(input.unwrap_or(0), output.unwrap_or(0))),
             };
             self.end = Some(complete);
@@ -138,7 +138,7 @@ mod tests {
     use crate::provider::http::fuzz::fuzz;
 
     #[test]
-    fn no_bytes_confuse_it() {
+    fn any_bytes_give_an_answer_or_an_error() {
         const SEEDS: [&[u8]; 2] = [
             include_bytes!("../../../tests/providers/recorded/ollama-thinking.ndjson"),
             include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),

@@ -15,28 +15,29 @@
 //! # }
 //! ```
 //!
-//! Against `/v1` of the same server, which [`OpenAi`](super::OpenAi) speaks, it has Ollama's options
-//! (`num_ctx` above all: a conversation that is longer than the context is silently cut at its
-//! front), `think` and `keep_alive`.
+//! Compared with `/v1` of the same server, which [`OpenAi`](super::OpenAi) speaks, it has Ollama's
+//! options, `think` and `keep_alive`. The most important option is `num_ctx`: Ollama cuts a
+//! conversation that is longer than the context at its front, without an error.
 //!
-//! # What goes in
+//! # The request
 //!
-//! The request's `systemPrompt` as the first message, its `model` instead of the provider's own, its
-//! tools as functions, and its messages with the calls and results of tools.
+//! The request's `systemPrompt` becomes the first message, its `model` replaces the provider's own,
+//! its tools become functions, and its messages include calls and results of tools.
 //!
-//! # What comes out
+//! # The answer
 //!
-//! Text, thinking, the tool calls of the turn as one `tool_calls` event, and `complete` with usage
-//! and finish reason. Calls without an id, which older versions make, get one. The answer is whole
-//! where the server said `done`.
+//! The answer has text, thinking, the tool calls of the turn as one `tool_calls` event, and
+//! `complete` with usage and finish reason. Calls without an id, as older versions send them, get
+//! one. The answer is complete when the server sends `done`.
 //!
-//! How it fails, and when it is tried again, stands in [`http`](super::http). A model that isn't
-//! there, or that can't do what is asked of it (tools, thinking), is said so.
+//! [`http`](super::http) describes errors and retries. A model that doesn't exist, or doesn't
+//! support tools or thinking, is an error that says so.
 
-mod build;
+mod builder;
+mod config;
 mod decoder;
 mod request;
 mod service;
 mod wire;
 
-pub use self::{build::OllamaBuilder, service::Ollama};
+pub use self::{builder::OllamaBuilder, service::Ollama};

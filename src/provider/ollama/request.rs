@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::service::OllamaConfig;
+use super::config::OllamaConfig;
 use crate::{
     chat::{ChatRequest, Message, ToolCall},
     provider::http::{functions, object},
@@ -22,7 +22,7 @@ pub(super) fn body(config: &OllamaConfig, request: &ChatRequest) -> Vec<u8> {
     if let Some(prompt) = &request.system_prompt {
         messages.push(json!({"role": "system", "content": prompt}));
     }
-    // Ollama knows a tool's message by the tool's name.
+    // Ollama identifies a tool's message by the tool's name.
     let mut names = HashMap::new();
     for message in &request.messages {
         for call in &message.tool_calls {

@@ -1,51 +1,27 @@
 use std::{
-    env, fmt,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{OllamaBuilder, decoder::OllamaDecoder, request};
+use super::{config::OllamaConfig, decoder::OllamaDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
-    provider::http::{AnswerFuture, AnswerStream, CallIds, ConfigError, Upstream},
+    provider::http::{AnswerFuture, AnswerStream, CallIds, Upstream},
 };
 
-/// A provider that asks an Ollama server. The [module](super) has the rest.
+/// A provider that calls a server of Ollama. The [module](super) has an example.
 ///
-/// Cheap to clone; clones share their connections. Its `Debug` shows neither key nor address.
+/// Cheap to clone; clones share their connections. `Debug` shows neither key nor address.
 #[derive(Clone)]
 pub struct Ollama {
     upstream: Arc<Upstream>,
     config: Arc<OllamaConfig>,
 }
 
-pub(super) struct OllamaConfig {
-    pub(super) model: String,
-    pub(super) fields: Map<String, Value>,
-    pub(super) options: Map<String, Value>,
-    pub(super) max_event_bytes: usize,
-}
-
 impl Ollama {
-    /// Takes `OLLAMA_HOST` (as Ollama's own client does: an address with or without scheme and port;
-    /// `127.0.0.1:11434` unless set), `OLLAMA_API_KEY` (which only Ollama's cloud needs) and
-    /// `OLLAMA_MODEL` from the environment.
-    ///
-    /// # Errors
-    ///
-    /// When something is missing or malformed; the error says what, and never shows the key.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        OllamaBuilder::from_vars(env::var)?.build()
-    }
-
-    /// Builds one.
-    pub fn builder() -> OllamaBuilder {
-        OllamaBuilder::new()
-    }
-
     pub(super) fn new(upstream: Upstream, config: OllamaConfig) -> Self {
         Self {
             upstream: Arc::new(upstream),

@@ -1,4 +1,4 @@
-//! What Ollama sends, a line each, as far as it is of use.
+//! The lines that Ollama sends, with the fields that are used.
 
 use serde::Deserialize;
 use serde_json::Value;

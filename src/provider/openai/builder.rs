@@ -1,13 +1,17 @@
-use std::{env::VarError, fmt, time::Duration};
+use std::{
+    env::{self, VarError},
+    fmt,
+    time::Duration,
+};
 
 use serde_json::Value;
 
-use super::{OpenAi, service::OpenAiConfig};
+use super::{OpenAi, config::OpenAiConfig};
 use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
-/// Builds an [`OpenAi`]. Its `Debug` doesn't show the key.
+/// A builder of an [`OpenAi`]. `Debug` doesn't show the key.
 #[derive(Clone)]
 #[must_use]
 pub struct OpenAiBuilder {
@@ -16,6 +20,27 @@ pub struct OpenAiBuilder {
 }
 
 setters!(OpenAiBuilder);
+
+impl OpenAi {
+    /// Creates a provider from the environment: `OPENAI_BASE_URL` (OpenAI's own server unless set),
+    /// `OPENAI_API_KEY` (which other servers may not need) and `OPENAI_MODEL`.
+    ///
+    /// # Errors
+    ///
+    /// If a value is missing or malformed. The error never shows the key.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        OpenAiBuilder::from_vars(env::var)?.build()
+    }
+
+    /// Builds the provider. It doesn't connect yet.
+    ///
+    /// # Errors
+    ///
+    /// If a value is missing or malformed. The error never shows the key.
+    pub fn builder() -> OpenAiBuilder {
+        OpenAiBuilder::new()
+    }
+}
 
 impl OpenAiBuilder {
     pub(super) fn new() -> Self {
@@ -37,22 +62,23 @@ impl OpenAiBuilder {
         Ok(builder)
     }
 
-    /// Where the server is, up to the part before `/chat/completions`. OpenAI's own unless named.
+    /// Sets the address of the server, up to the part before `/chat/completions`. Default: OpenAI's
+    /// own.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.options.base_url = base_url.into();
         self
     }
 
-    /// A further field of the request's body, such as `temperature`, `max_completion_tokens` or
-    /// `reasoning_effort`. What this provider writes by itself wins over it; tools are added to its
-    /// `tools`.
+    /// Sets a further field of the request's body, such as `temperature`, `max_completion_tokens`
+    /// or `reasoning_effort`. Fields that this provider writes itself take precedence; its tools
+    /// are added to `tools`.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.options.fields.insert(name.into(), value.into());
         self
     }
 
-    /// Whether to ask for the usage (`stream_options`); on unless turned off, for servers that
-    /// refuse to be asked.
+    /// Sets whether to ask for the usage (`stream_options`). Default true; turn it off for servers
+    /// that refuse the field.
     pub fn usage(mut self, usage: bool) -> Self {
         self.usage = usage;
         self
@@ -102,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn the_error_names_the_missing_value() {
         assert!(local().build().is_ok());
         let error = OpenAi::builder().api_key("k").build().unwrap_err();
         assert!(matches!(error, ConfigError::NoModel { .. }));
@@ -128,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_taken_where_they_are_set_to_something() {
+    fn empty_variables_count_as_unset() {
         let from = |vars: &'static [(&str, &str)]| {
             OpenAiBuilder::from_vars(|name| {
                 let found = vars.iter().find(|(key, _)| *key == name);

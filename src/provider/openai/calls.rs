@@ -4,18 +4,19 @@ use crate::{
     provider::http::{CallIds, too_long},
 };
 
-// Models ask for a handful of tools at once.
+// Models ask for a few tools at once.
 const MAX_CALLS: usize = 256;
 
-/// The tool calls of one answer, put together from their pieces.
+/// The tool calls of one answer, assembled from their pieces.
 ///
-/// Servers name a piece's call by its index, by its id, by both, or, badly, by neither. So a piece
-/// goes on with the last call of its index, or the last of all where it has none, unless it must be
-/// a call of its own: it has another id; or it brings a name again, while the call's arguments are
-/// whole and it brings more, or while it stands beside a piece of that call in the same event.
+/// Servers mark the call of a piece by its index, by its id, by both, or, badly, by neither. A
+/// piece continues the last call of its index, or the last call of all if it has no index. It
+/// begins a new call if it has another id, or if it repeats a name and either the call's arguments
+/// are whole and the piece has more, or the piece is in the same event as another piece of that
+/// call.
 #[derive(Debug)]
 pub(super) struct Calls {
-    begun: Vec<PartialCall>,
+    calls: Vec<PartialCall>,
     ids: CallIds,
     bytes: usize,
     max_bytes: usize,
@@ -28,14 +29,14 @@ struct PartialCall {
     name: String,
     arguments: String,
     json: JsonDepth,
-    // That of the event which the last piece was in.
+    // The number of the event of the last piece.
     event: u64,
 }
 
 impl Calls {
     pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
         Self {
-            begun: Vec::new(),
+            calls: Vec::new(),
             ids,
             bytes: 0,
             max_bytes,
@@ -43,7 +44,7 @@ impl Calls {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.begun.is_empty()
+        self.calls.is_empty()
     }
 
     /// Takes one piece, of the event of this number.
@@ -62,10 +63,10 @@ impl Calls {
         }
         let last = match delta.index {
             Some(_) => self
-                .begun
+                .calls
                 .iter()
                 .rposition(|call| call.index == delta.index),
-            None => self.begun.len().checked_sub(1),
+            None => self.calls.len().checked_sub(1),
         };
         let goes_on = |call: &PartialCall| {
             if !id.is_empty() && !call.id.is_empty() {
@@ -76,18 +77,18 @@ impl Calls {
             let beside = call.event == event && !call.json.is_open();
             !(named_again && (whole || beside))
         };
-        let at = match last.filter(|at| goes_on(&self.begun[*at])) {
+        let at = match last.filter(|at| goes_on(&self.calls[*at])) {
             Some(at) => at,
-            None if self.begun.len() == MAX_CALLS => return Err(too_long()),
+            None if self.calls.len() == MAX_CALLS => return Err(too_long()),
             None => {
-                self.begun.push(PartialCall {
+                self.calls.push(PartialCall {
                     index: delta.index,
                     ..PartialCall::default()
                 });
-                self.begun.len() - 1
+                self.calls.len() - 1
             }
         };
-        let call = &mut self.begun[at];
+        let call = &mut self.calls[at];
         if !id.is_empty() {
             call.id = id;
         }
@@ -101,23 +102,23 @@ impl Calls {
         Ok(())
     }
 
-    /// All of them, each whole.
+    /// Returns all calls, each whole.
     pub(super) fn finish(&mut self) -> Vec<ToolCall> {
-        self.begun
+        self.calls
             .drain(..)
             .map(|call| ToolCall::from_text(self.ids.next(call.id), call.name, &call.arguments))
             .collect()
     }
 }
 
-/// How deep a JSON text is nested after its last character, which tells without reading it again
-/// and again whether an object is whole.
+/// The depth of a JSON text after its last character. It tells whether an object is whole without
+/// parsing it again.
 #[derive(Debug, Default)]
 struct JsonDepth {
     depth: u32,
     in_string: bool,
     escaped: bool,
-    begun: bool,
+    started: bool,
 }
 
 impl JsonDepth {
@@ -136,7 +137,7 @@ impl JsonDepth {
                 b'"' => self.in_string = true,
                 b'{' | b'[' => {
                     self.depth = self.depth.saturating_add(1);
-                    self.begun = true;
+                    self.started = true;
                 }
                 b'}' | b']' => self.depth = self.depth.saturating_sub(1),
                 _ => {}
@@ -145,7 +146,7 @@ impl JsonDepth {
     }
 
     fn is_whole(&self) -> bool {
-        self.begun && !self.is_open()
+        self.started && !self.is_open()
     }
 
     fn is_open(&self) -> bool {
@@ -234,7 +235,7 @@ mod tests {
             for events in [&together[..], &apart[..]] {
                 assert_eq!(arguments(events), [json!({}), json!({"a": "}"})]);
             }
-            // A name that is repeated is no new call while the arguments go on, or have ended.
+            // A repeated name is no new call while the arguments continue, or after they have ended.
             let repeated = [r#"{"a":"}""#, "}", ""].map(|text| json!([call(text)]));
             assert_eq!(arguments(&repeated), [json!({"a": "}"})]);
         }

@@ -8,8 +8,9 @@ use crate::{
 
 /// Decodes a body of server-sent events, each with a chunk of the answer.
 ///
-/// The rules are those of the [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation),
-/// with a bound: an event that passes it is refused before it is whole.
+/// The rules are those of the [HTML
+/// standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation),
+/// with a limit: an event above it is refused before it is whole.
 #[derive(Debug)]
 pub(super) struct OpenAiDecoder {
     lines: Lines,
@@ -17,7 +18,7 @@ pub(super) struct OpenAiDecoder {
     turn: OpenAiTurn,
 }
 
-// The event whose lines are coming in.
+// The event that is being read.
 #[derive(Debug)]
 struct SseEvent {
     data: Vec<u8>,
@@ -43,18 +44,18 @@ impl OpenAiDecoder {
 
 impl Decode for OpenAiDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
-        let mut heard = false;
+        let mut received = false;
         let (event, turn) = (&mut self.event, &mut self.turn);
         let pushed = self.lines.push(bytes, |line| {
             if event.take(line)? && !turn.is_done() {
-                heard = true;
+                received = true;
                 turn.take(&event.data, out)?;
             }
             Ok(())
         });
         match pushed {
             Err(error) if !self.turn.is_done() => Err(error),
-            _ => Ok(heard), // what follows the end is nobody's concern
+            _ => Ok(received), // bytes after the end are ignored
         }
     }
 
@@ -62,14 +63,14 @@ impl Decode for OpenAiDecoder {
         self.turn.is_done()
     }
 
-    // An event that is not followed by an empty line is not whole, and not heeded.
+    // An event without an empty line after it is not whole, and is ignored.
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
         self.turn.end(out)
     }
 }
 
 impl SseEvent {
-    /// Takes a line; says whether with it an event is whole, whose data then stands in `data`.
+    /// Takes a line. Returns true if it completes an event, whose data is then in `data`.
     fn take(&mut self, mut line: &[u8]) -> Result<bool, ProviderError> {
         if std::mem::take(&mut self.first_line) {
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
@@ -94,7 +95,7 @@ impl SseEvent {
     }
 }
 
-// What a line of the field `data` says; others, and comments, are of no use here.
+// Returns the value of a `data` line. Other fields and comments are ignored.
 fn data(line: &[u8]) -> Option<&[u8]> {
     match line.strip_prefix(b"data")? {
         [] => Some(&[]),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_read_as_the_standard_has_it() {
+    fn events_are_read_by_the_rules_of_the_standard() {
         let text = concat!(
             "\u{feff}data: a\n",
             "data:b\r\n",
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_confuse_it() {
+    fn any_bytes_give_an_answer_or_an_error() {
         const SEEDS: [&[u8]; 6] = [
             include_bytes!("../../../tests/providers/recorded/openai-text.sse"),
             include_bytes!("../../../tests/providers/recorded/openai-tools.sse"),

@@ -1,4 +1,4 @@
-//! A provider for any server that speaks OpenAI's Chat Completions, streaming: OpenAI, OpenRouter,
+//! A provider for servers that speak OpenAI's Chat Completions with streaming: OpenAI, OpenRouter,
 //! vLLM, llama.cpp, LM Studio, Ollama under `/v1`, and many more.
 //!
 //! ```no_run
@@ -15,27 +15,28 @@
 //! # }
 //! ```
 //!
-//! # What goes in
+//! # The request
 //!
-//! The request's `systemPrompt` as the first message, its `model` instead of the provider's own, its
-//! tools as functions, and its messages with the calls and results of tools. Arguments go back as
-//! the JSON of an object, whatever the model once wrote: the templates of local models choke on
+//! The request's `systemPrompt` becomes the first message, its `model` replaces the provider's own,
+//! its tools become functions, and its messages include calls and results of tools. Arguments are
+//! sent as the JSON of an object, whatever the model wrote: the templates of local models fail on
 //! anything else.
 //!
-//! # What comes out
+//! # The answer
 //!
-//! Text, reasoning (`reasoning_content` or `reasoning`) as thinking, the tool calls of the turn put
-//! together into one `tool_calls` event, and `complete` with usage and finish reason. Calls are told
-//! apart by index and id, or by their arguments where the server gives every call the same or none;
-//! a call without an id gets one.
+//! The answer has text, reasoning (`reasoning_content` or `reasoning`) as thinking, the tool calls
+//! of the turn combined into one `tool_calls` event, and `complete` with usage and finish reason.
+//! Calls are told apart by index and id, or by their arguments if the server sends the same index
+//! and id for every call, or none. A call without an id gets one.
 //!
-//! The answer is whole where there was a finish reason or `[DONE]`; the usage comes after the first,
-//! so a connection that breaks between the two costs the usage, not the answer.
+//! The answer is complete with a finish reason or `[DONE]`. The usage comes after the finish
+//! reason, so a connection that breaks between the two loses the usage, not the answer.
 //!
-//! How it fails, and when it is tried again, stands in [`http`](super::http).
+//! [`http`](super::http) describes errors and retries.
 
 mod builder;
 mod calls;
+mod config;
 mod decoder;
 mod request;
 mod service;

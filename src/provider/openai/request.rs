@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::service::OpenAiConfig;
+use super::config::OpenAiConfig;
 use crate::{
     chat::{ChatRequest, Message, ToolCall},
     provider::http::{functions, object},
@@ -35,7 +35,7 @@ pub(super) fn body(config: &OpenAiConfig, request: &ChatRequest) -> Vec<u8> {
 fn message(message: &Message) -> Value {
     let mut out = Map::new();
     out.insert("role".into(), message.role.as_str().into());
-    // Some servers refuse an empty text beside tool calls.
+    // Some servers refuse an empty text with tool calls.
     let content = Some(message.content.as_str())
         .filter(|content| !content.is_empty() || message.tool_calls.is_empty());
     out.insert("content".into(), content.into());

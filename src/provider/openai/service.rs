@@ -1,50 +1,27 @@
 use std::{
-    env, fmt,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::{OpenAiBuilder, decoder::OpenAiDecoder, request};
+use super::{config::OpenAiConfig, decoder::OpenAiDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
-    provider::http::{AnswerFuture, AnswerStream, CallIds, ConfigError, Upstream},
+    provider::http::{AnswerFuture, AnswerStream, CallIds, Upstream},
 };
 
-/// A provider that asks an OpenAI-compatible server. The [module](super) has the rest.
+/// A provider that calls an OpenAI-compatible server. The [module](super) has an example.
 ///
-/// Cheap to clone; clones share their connections. Its `Debug` shows neither key nor address.
+/// Cheap to clone; clones share their connections. `Debug` shows neither key nor address.
 #[derive(Clone)]
 pub struct OpenAi {
     upstream: Arc<Upstream>,
     config: Arc<OpenAiConfig>,
 }
 
-pub(super) struct OpenAiConfig {
-    pub(super) model: String,
-    pub(super) fields: Map<String, Value>,
-    pub(super) usage: bool,
-    pub(super) max_event_bytes: usize,
-}
-
 impl OpenAi {
-    /// Takes `OPENAI_BASE_URL` (OpenAI's own server unless set), `OPENAI_API_KEY` (which other
-    /// servers may not need) and `OPENAI_MODEL` from the environment.
-    ///
-    /// # Errors
-    ///
-    /// When something is missing or malformed; the error says what, and never shows the key.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        OpenAiBuilder::from_vars(env::var)?.build()
-    }
-
-    /// Builds one.
-    pub fn builder() -> OpenAiBuilder {
-        OpenAiBuilder::new()
-    }
-
     pub(super) fn new(upstream: Upstream, config: OpenAiConfig) -> Self {
         Self {
             upstream: Arc::new(upstream),

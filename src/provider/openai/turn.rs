@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, Usage},
-    provider::http::{CallIds, code_of_error, garbled, refused},
+    provider::http::{CallIds, code_of_error, refused, unreadable},
 };
 
-/// What the server has said so far of one answer. No I/O and no clock.
+/// The state of one answer of the server. No I/O and no clock.
 #[derive(Debug)]
 pub(super) struct OpenAiTurn {
     calls: Calls,
@@ -30,7 +30,7 @@ impl OpenAiTurn {
         }
     }
 
-    /// Whether the server said that this was all.
+    /// Returns true if the server sent `[DONE]`.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
@@ -50,7 +50,7 @@ impl OpenAiTurn {
             return Ok(());
         }
         self.events += 1;
-        let chunk: CompletionChunk = serde_json::from_slice(data).map_err(garbled)?;
+        let chunk: CompletionChunk = serde_json::from_slice(data).map_err(unreadable)?;
         if let Some(error) = &chunk.error {
             return Err(refused(None, code_of_error(error), None));
         }
@@ -62,7 +62,7 @@ impl OpenAiTurn {
             self.usage = Some(counts.into());
         }
         for choice in chunk.choices.into_iter().flatten() {
-            // We ask for one; a server that gives more has them interleaved.
+            // The request asks for one choice; servers that send more interleave them.
             if choice.index.is_some_and(|index| index != 0) {
                 continue;
             }
@@ -76,21 +76,24 @@ impl OpenAiTurn {
         Ok(())
     }
 
-    /// The stream is over, `[DONE]` or not: gives what is still to be said, or says that the answer
-    /// was cut.
+    /// Ends the stream, with or without `[DONE]`. Appends the events that are left.
+    ///
+    /// # Errors
+    ///
+    /// If the answer was cut.
     pub(super) fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
         if self.finish.is_none() && !self.done {
             return Err(ProviderError::cut());
         }
         let mut reason = self.finish.take().unwrap_or_default();
         if !self.calls.is_empty() {
-            // Some servers say `stop` all the same.
+            // Some servers send `stop` here.
             if reason == FinishReason::Stop {
                 reason = FinishReason::ToolCalls;
             }
             out.push_back(ChatEvent::tool_calls(self.calls.finish()));
         }
-        let mut complete = Complete::new().with_finish_reason(reason);
+        let mut complete = Complete::new().finish_reason(reason);
         complete.usage = self.usage.take();
         out.push_back(complete.into());
         Ok(())
@@ -98,7 +101,7 @@ impl OpenAiTurn {
 
     fn delta(&mut self, delta: Delta, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
         let said = |text: &String| !text.is_empty();
-        // Where a server sends both names of the reasoning, they say the same.
+        // A server that sends both fields sends the same text in both.
         let thinking = delta.reasoning_content.filter(said);
         if let Some(thinking) = thinking.or(delta.reasoning.filter(said)) {
             out.push_back(ChatEvent::thinking(thinking));

@@ -1,6 +1,6 @@
-//! What a Chat Completions server sends, as far as it is of use.
+//! The data that a Chat Completions server sends, with the fields that are used.
 //!
-//! Servers leave fields out, or send them as `null`; both mean the same here.
+//! Servers leave fields out, or send them as `null`; both have the same meaning here.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub(super) struct FunctionDelta {
     pub(super) arguments: Option<Arguments>,
 }
 
-/// A piece of the arguments' text; or, against the protocol, all of them as they are.
+/// A piece of the arguments' text; or, against the protocol, the whole arguments as a JSON value.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Arguments {

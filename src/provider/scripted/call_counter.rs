@@ -6,10 +6,10 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-// CallNames that are counted at once; the oldest is forgotten for a new one.
+// The maximum number of names; the oldest is dropped for a new one.
 const MAX_NAMES: usize = 4096;
 
-/// What a provider was asked to do, by the names that scripts gave to their calls.
+/// Counts the calls of a provider by the names that scripts give them.
 #[derive(Clone, Default)]
 pub(super) struct CallCounter {
     counts: Arc<Mutex<CallNames>>,
@@ -21,14 +21,14 @@ struct CallNames {
     oldest_first: VecDeque<Arc<str>>,
 }
 
-/// What is known under a name.
+/// The counts and holds of a name.
 struct NamedCalls {
     counts: CallCounts,
-    // A permit lets one call past one hold.
+    // A permit lets one call pass one hold.
     releases: Arc<Semaphore>,
 }
 
-/// What was counted under a name.
+/// The counts of a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct CallCounts {
     calls: u64,
@@ -36,15 +36,15 @@ pub(super) struct CallCounts {
     tokens: u64,
 }
 
-/// One call that is counted, for as long as its stream is there.
+/// One counted call, for as long as its stream exists.
 pub(super) struct CountedCall {
-    tally: CallCounter,
+    counter: CallCounter,
     name: Arc<str>,
     releases: Arc<Semaphore>,
 }
 
 impl CallCounter {
-    /// CallCounts a call under this name.
+    /// Counts a call under this name.
     pub(super) fn call(&self, name: &str) -> CountedCall {
         let mut names = self.names();
         let (name, known) = names.known(name);
@@ -53,7 +53,7 @@ impl CallCounter {
         let releases = known.releases.clone();
         drop(names);
         CountedCall {
-            tally: self.clone(),
+            counter: self.clone(),
             name,
             releases,
         }
@@ -65,7 +65,7 @@ impl CallCounter {
         known.map(|known| known.counts).unwrap_or_default()
     }
 
-    /// Lets one call of this name past one hold, now or when it gets there.
+    /// Lets one call of this name pass one hold, now or when it gets there.
     pub(super) fn release(&self, name: &str) {
         self.names().known(name).1.releases.add_permits(1);
     }
@@ -76,7 +76,7 @@ impl CallCounter {
 }
 
 impl CallNames {
-    /// What is known under this name; the oldest name is forgotten for a new one.
+    /// Returns the entry of this name, and adds it if it is new.
     fn known(&mut self, name: &str) -> (Arc<str>, &mut NamedCalls) {
         let name: Arc<str> = name.into();
         if !self.known.contains_key(&name) {
@@ -99,7 +99,7 @@ impl CallNames {
 }
 
 impl CountedCall {
-    /// Resolves once a release lets this call past a hold.
+    /// Resolves once a release lets this call pass a hold.
     pub(super) fn released(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let releases = self.releases.clone();
         async move {
@@ -109,14 +109,14 @@ impl CountedCall {
         }
     }
 
-    /// CallCounts a token.
+    /// Counts a token.
     pub(super) fn token(&self) {
         self.with(|counts| counts.tokens += 1);
     }
 
     fn with(&self, count: impl FnOnce(&mut CallCounts)) {
-        // Absent if it was forgotten.
-        if let Some(known) = self.tally.names().known.get_mut(&self.name) {
+        // Absent if the name was dropped.
+        if let Some(known) = self.counter.names().known.get_mut(&self.name) {
             count(&mut known.counts);
         }
     }
@@ -153,21 +153,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_name_is_forgotten_for_a_new_one() {
-        let tally = CallCounter::default();
-        let first = tally.call("0");
+    fn the_oldest_name_is_dropped_for_a_new_one() {
+        let counter = CallCounter::default();
+        let first = counter.call("0");
         for name in 1..MAX_NAMES {
-            drop(tally.call(&name.to_string()));
+            drop(counter.call(&name.to_string()));
         }
         assert_eq!(
-            tally.of("0").to_string(),
+            counter.of("0").to_string(),
             r#"{"calls":1,"running":1,"tokens":0}"#
         );
-        drop(tally.call("one more"));
-        assert_eq!(tally.of("0"), CallCounts::default());
-        assert_eq!(tally.of("one more").calls, 1);
+        drop(counter.call("one more"));
+        assert_eq!(counter.of("0"), CallCounts::default());
+        assert_eq!(counter.of("one more").calls, 1);
         first.token();
         drop(first);
-        assert_eq!(tally.of("0"), CallCounts::default());
+        assert_eq!(counter.of("0"), CallCounts::default());
     }
 }

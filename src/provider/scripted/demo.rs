@@ -1,23 +1,23 @@
-//! What is said and done where no script says anything.
+//! The answer of a provider without a script.
 
-use super::requested_calls::wishes;
+use super::requested_calls::requested_calls;
 use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolDefinition};
 
-// A question that is longer is not repeated whole.
+// The number of characters up to which a question is repeated.
 const MAX_QUOTE: usize = 120;
 
 pub(super) const THINKING: &str = "There is no model behind this server. The honest thing is to say \
     so, and to show what a stream looks like.";
 
-/// One turn of a model that is none.
+/// One turn of the demo.
 pub(super) struct DemoTurn {
     pub(super) text: String,
     pub(super) tool_calls: Vec<ToolCall>,
 }
 
 impl DemoTurn {
-    /// Asks for the tools that the question names, and then says what they gave; else says something
-    /// that mentions the question.
+    /// Asks for the tools that the question names, and answers with their results; otherwise
+    /// answers with a text that mentions the question.
     pub(super) fn of(request: &ChatRequest) -> Self {
         let question = request.last_user_message();
         let question = question.map_or("", |message| message.content.trim());
@@ -32,7 +32,7 @@ impl DemoTurn {
             };
         }
         let tools = request.tool_definitions();
-        let tool_calls = wishes(question, &tools);
+        let tool_calls = requested_calls(question, &tools);
         let text = if tool_calls.is_empty() {
             answer(question, &tools)
         } else {
@@ -48,7 +48,7 @@ impl DemoTurn {
     }
 }
 
-/// An answer that mentions the question.
+/// Returns an answer that mentions the question.
 fn answer(question: &str, tools: &[ToolDefinition]) -> String {
     let opening = if question.is_empty() {
         "You asked nothing in particular.".to_owned()
@@ -78,7 +78,7 @@ fn answer(question: &str, tools: &[ToolDefinition]) -> String {
     )
 }
 
-/// What the tools gave that were asked for since the user spoke.
+/// Returns an answer with the results of the tools since the user's last message.
 fn results(since: &[&Message]) -> String {
     let calls: Vec<_> = since.iter().flat_map(|it| &it.tool_calls).collect();
     let results = since.iter().filter(|message| message.role == Role::Tool);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_how_to_have_it_use_tools_and_what_they_gave() {
+    fn the_answer_offers_the_tools_and_repeats_their_results() {
         let ask = |question: &str| {
             let mut request = ChatRequest::from_user(question);
             request.tools = vec![ToolDefinition::new("weather", "", json!({}))];
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(demo.tool_calls[0].name, "weather");
         request
             .messages
-            .push(Message::assistant("").with_tool_calls(demo.tool_calls));
+            .push(Message::assistant("").tool_calls(demo.tool_calls));
         request.messages.push(Message::tool("call_1", "snow"));
         let demo = DemoTurn::of(&request);
         assert!(demo.text.contains("- `weather`: snow\n"), "{}", demo.text);

@@ -3,7 +3,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use super::script::Ask;
@@ -15,14 +14,14 @@ use crate::{
     },
 };
 
-/// Asks one question after the other, and says what comes of each.
+/// Asks one question after the other, and sends the outcome of each.
 pub(super) struct AskSequence {
     asks: VecDeque<Ask>,
-    // What was asked before another server went on with the answer.
+    // Questions that were asked before another server took the answer over.
     open: Vec<InputId>,
     inputs: Inputs,
     waiting: Option<BoxFuture<'static, Option<InputAnswer>>>,
-    // What is still to be said of the last question.
+    // The event after the resolution of the last question.
     comes: Option<ChatEvent>,
 }
 
@@ -44,7 +43,7 @@ impl AskSequence {
         }
     }
 
-    /// The next event; `None` once nothing is left to ask.
+    /// Returns the next event; `None` once all questions are done.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChatEvent>> {
         if let Some(event) = self.comes.take() {
             return Poll::Ready(Some(event));
@@ -78,12 +77,12 @@ impl AskSequence {
 fn asked(ask: &Ask) -> InputRequest {
     let mut asked = InputRequest::question(ask.id.clone(), &ask.message);
     asked.schema.clone_from(&ask.schema);
-    asked.timeout_ms = ask.timeout_ms;
+    asked.timeout = ask.timeout;
     asked
 }
 
 fn wait(inputs: Inputs, ask: &Ask) -> BoxFuture<'static, Option<InputAnswer>> {
-    let (id, limit) = (ask.id.clone(), ask.timeout_ms.map(Duration::from_millis));
+    let (id, limit) = (ask.id.clone(), ask.timeout);
     Box::pin(async move {
         match limit {
             Some(limit) => inputs.answer_within(&id, limit).await,

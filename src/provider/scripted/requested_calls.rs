@@ -1,13 +1,13 @@
-//! The tools that a question names, and what to call them with.
+//! The tools that a question names, and their arguments.
 
 use serde_json::{Map, Value};
 
 use crate::chat::{ToolCall, ToolDefinition};
 
-/// Calls of those of these tools that `question` names: all words of the tool's name are in it. The
-/// first gets the JSON object that the question ends with, if it does; the others get what their
-/// schemas have as examples.
-pub(super) fn wishes(question: &str, tools: &[ToolDefinition]) -> Vec<ToolCall> {
+/// Returns calls of the tools that `question` names: it contains all words of the tool's name. The
+/// first call gets the JSON object at the end of the question, if there is one. The others get the
+/// examples of their schemas.
+pub(super) fn requested_calls(question: &str, tools: &[ToolDefinition]) -> Vec<ToolCall> {
     let (words, mut brought) = match question.split_once('{') {
         Some((words, rest)) => (words, serde_json::from_str(&format!("{{{rest}")).ok()),
         None => (question, None),
@@ -27,8 +27,8 @@ pub(super) fn wishes(question: &str, tools: &[ToolDefinition]) -> Vec<ToolCall> 
     named.map(call).collect()
 }
 
-/// Something that fits a simple schema: its first example, else its default, else what its type
-/// suggests. References aren't followed.
+/// Returns a value that fits a simple schema: its first example, else its default, else a value of
+/// its type. References aren't followed.
 fn example(schema: &Value) -> Value {
     let list = |key: &str| schema[key].get(0);
     let given = list("examples").or_else(|| schema.get("default"));
@@ -79,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn a_tool_is_called_if_all_words_of_its_name_are_there() {
+    fn a_tool_is_called_if_the_question_has_all_words_of_its_name() {
         let named = |question| {
-            let calls = wishes(question, &tools());
+            let calls = requested_calls(question, &tools());
             calls.into_iter().map(|call| call.name).collect::<Vec<_>>()
         };
         assert_eq!(named("Send Ada a MAIL!"), ["send_mail"]);
@@ -96,15 +96,15 @@ mod tests {
 
     #[test]
     fn arguments_are_the_questions_or_the_examples_of_the_schema() {
-        let calls = wishes("send mail", &tools());
+        let calls = requested_calls("send mail", &tools());
         assert_eq!(
             calls[0].arguments,
             json!({"to": "ada@example.org", "copies": 2})
         );
-        let calls = wishes(r#"send_mail, and weather {"to": "{bob}"}"#, &tools());
+        let calls = requested_calls(r#"send_mail, and weather {"to": "{bob}"}"#, &tools());
         assert_eq!(calls[0].arguments, json!({"to": "{bob}"}));
         assert_eq!((&*calls[1].id, &calls[1].arguments), ("call_2", &json!({})));
-        let calls = wishes("weather {as it is}", &tools());
+        let calls = requested_calls("weather {as it is}", &tools());
         assert_eq!(calls[0].arguments, json!({}));
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chat::{ChatRequest, InputId, ProviderError, ToolCall};
+use crate::chat::{ChatRequest, InputId, ProviderError, ToolCall, as_json::millis};
 
 const MAX_TOKENS: u32 = 10_000_000;
 const MAX_STAMPS: u32 = 10_000;
@@ -12,80 +12,87 @@ const MAX_ROUNDS: usize = 100;
 const MAX_HOLDS: usize = 100;
 const MAX_DELAY: Duration = Duration::from_secs(600);
 
-/// What to say, how fast, and what goes wrong.
+/// A script: the text, the pace and the faults of an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Script {
-    /// What to say; an answer that mentions the question if absent.
+    /// The text; an answer that mentions the question if absent.
     pub say: Option<Say>,
-    /// How long to wait before each token; 40 ms if absent.
+    /// The time before each token; 40 ms if absent.
     pub delay: Option<Duration>,
-    /// What to think before the text.
+    /// The thinking before the text.
     pub thinking: Option<String>,
     /// The tools to ask for after the text.
     pub tool_calls: Vec<ToolCall>,
-    /// What to do after each round of tools, instead: the first after one round, and so on; the last
-    /// for all that come after.
+    /// The scripts of later turns: the first for the turn after one round of tools, and so on; the
+    /// last for all turns after that.
     pub then: Vec<Script>,
-    /// What to ask people after the text, one after the other.
+    /// The questions to the user after the text, one after the other.
     pub asks: Vec<Ask>,
-    /// After how many tokens, those of the thinking included, to wait until a call that says
-    /// [`Say::Release`] for the name of [`tally`](Self::tally) lets it go on; in any order, and each
-    /// once.
+    /// Numbers of tokens, those of the thinking included. After each, the call waits until another
+    /// call with [`Say::Release`] of the name in [`tally`](field@Self::tally) lets it continue. In
+    /// any order, each used once.
     pub holds: Vec<usize>,
-    /// What goes wrong.
+    /// The fault.
     pub fault: Option<ScriptFault>,
     /// The name under which the call is counted; not counted if absent. At most 128 bytes.
     pub tally: Option<String>,
 }
 
-/// What a [`Script`] says.
+/// The text of a [`Script`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Say {
     /// This text, word by word.
     Text(String),
-    /// So many tokens, each a number and a space.
+    /// This number of tokens, each a number and a space.
     Count(u32),
-    /// So many tokens, each the time at which it is said, in microseconds since 1970, and a space.
+    /// This number of tokens, each the time at which it is sent, in microseconds since 1970, and a
+    /// space.
     Stamps(u32),
-    /// What was counted under this name, as JSON.
+    /// The counts under this name, as JSON.
     Tally(String),
-    /// What the tools of the last round gave, word by word, with a space between.
+    /// The results of the last round of tools, word by word, with a space between them.
     Results,
-    /// `released`, and lets one call that is counted under this name past one of its
-    /// [holds](Script::holds): now, or when it gets there.
+    /// The text `released`. One call that is counted under this name may pass one of its
+    /// [holds](field@Script::holds), now or when it gets there.
     Release(String),
 }
 
-/// A question in the middle of an answer. What comes of it is said: the answer as JSON, or `timeout`.
+/// A question in the middle of an answer. The text of its outcome follows: the answer as JSON, or
+/// `timeout`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Ask {
-    /// Names the question.
+    /// The id of the question.
     pub id: InputId,
-    /// What people read.
+    /// The text that the user reads.
     #[serde(default)]
     pub message: String,
-    /// A JSON Schema of what an acceptance must bring.
+    /// A JSON Schema for the content of an acceptance.
     pub schema: Option<Value>,
-    /// How long to wait, in milliseconds; for ever if absent.
-    pub timeout_ms: Option<u64>,
+    /// The time to wait; without limit if absent. In whole milliseconds, as `timeoutMs`, in JSON.
+    #[serde(
+        rename = "timeoutMs",
+        default,
+        deserialize_with = "millis::deserialize"
+    )]
+    pub timeout: Option<Duration>,
 }
 
-/// Something that goes wrong.
+/// A fault and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ScriptFault {
-    /// After how many tokens, those of the thinking included.
+    /// The number of tokens before the fault, those of the thinking included.
     pub at: usize,
-    /// What.
+    /// The kind of the fault.
     pub kind: FaultKind,
 }
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -94,14 +101,14 @@ pub enum FaultKind {
     Error,
     /// Polling the stream panics.
     Panic,
-    /// Nothing comes any more.
+    /// There is no further event.
     Hang,
-    /// The stream fails as one whose connection broke off.
+    /// The stream fails like one whose connection broke off.
     Cut,
 }
 
 impl Script {
-    /// Says this text.
+    /// Creates a script with this text.
     pub fn say(text: impl Into<String>) -> Self {
         Self {
             say: Some(Say::Text(text.into())),
@@ -109,7 +116,7 @@ impl Script {
         }
     }
 
-    /// Says so many tokens: `1 2 3 …`.
+    /// Creates a script with this number of tokens: `1 2 3 …`.
     pub fn count(tokens: u32) -> Self {
         Self {
             say: Some(Say::Count(tokens)),
@@ -117,7 +124,7 @@ impl Script {
         }
     }
 
-    /// Says what the tools of the last round gave.
+    /// Creates a script whose text is the results of the last round of tools.
     pub fn results() -> Self {
         Self {
             say: Some(Say::Results),
@@ -125,57 +132,57 @@ impl Script {
         }
     }
 
-    /// The same, with so long a wait before each token. Zero is as fast as the stream is pulled.
-    pub fn with_delay(mut self, delay: Duration) -> Self {
+    /// Sets the time before each token. With zero, a token is ready whenever the stream is polled.
+    pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
     }
 
-    /// The same, with this thinking before the text.
-    pub fn with_thinking(mut self, thinking: impl Into<String>) -> Self {
+    /// Sets the thinking before the text.
+    pub fn thinking(mut self, thinking: impl Into<String>) -> Self {
         self.thinking = Some(thinking.into());
         self
     }
 
-    /// The same, asking for these tools after the text.
-    pub fn with_tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
+    /// Sets the tools to ask for after the text.
+    pub fn tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
         self.tool_calls = calls.into_iter().collect();
         self
     }
 
-    /// The same, and after the next round of tools this.
+    /// Adds a script for the turn after the next round of tools.
     pub fn then(mut self, script: Self) -> Self {
         self.then.push(script);
         self
     }
 
-    /// The same, asking this after the text, and after what was to be asked by now.
-    pub fn with_ask(mut self, ask: Ask) -> Self {
+    /// Adds a question to the user after the text.
+    pub fn ask(mut self, ask: Ask) -> Self {
         self.asks.push(ask);
         self
     }
 
-    /// The same, waiting after so many tokens until it is let go on. It needs a name to be
-    /// [counted](Self::with_tally) under.
-    pub fn with_hold(mut self, at: usize) -> Self {
+    /// Adds a hold after this number of tokens. It needs a name under which the call is
+    /// [counted](Self::tally()).
+    pub fn hold(mut self, at: usize) -> Self {
         self.holds.push(at);
         self
     }
 
-    /// The same, counted under this name, of at most 128 bytes.
-    pub fn with_tally(mut self, name: impl Into<String>) -> Self {
+    /// Sets the name under which the call is counted, of at most 128 bytes.
+    pub fn tally(mut self, name: impl Into<String>) -> Self {
         self.tally = Some(name.into());
         self
     }
 
-    /// The same, with something that goes wrong.
-    pub fn with_fault(mut self, fault: ScriptFault) -> Self {
+    /// Sets the fault.
+    pub fn fault(mut self, fault: ScriptFault) -> Self {
         self.fault = Some(fault);
         self
     }
 
-    /// What is to be done after so many rounds of tools. Pace and tally are those of the beginning
-    /// unless it has its own.
+    /// Returns the script for the turn after so many rounds of tools. It has the delay and tally of
+    /// the first script unless it has its own.
     pub(super) fn after(mut self, rounds: usize) -> Self {
         let Some(at) = rounds.min(self.then.len()).checked_sub(1) else {
             return self;
@@ -186,8 +193,8 @@ impl Script {
         script
     }
 
-    /// The script that a request brings, if it brings one. What it leaves out of text and pace is
-    /// `own`'s.
+    /// Returns the script in a request, if there is one. Text and delay that it leaves out are
+    /// those of `own`.
     pub(super) fn of(request: &ChatRequest, own: &Self) -> Result<Option<Self>, ProviderError> {
         let Some(value) = request.extra.get("script") else {
             return Ok(None);
@@ -203,37 +210,37 @@ impl Script {
 }
 
 impl Ask {
-    /// Asks for anything, for as long as it takes.
+    /// Creates a question that any content fits, without a time limit.
     pub fn new(id: InputId, message: impl Into<String>) -> Self {
         Self {
             id,
             message: message.into(),
             schema: None,
-            timeout_ms: None,
+            timeout: None,
         }
     }
 
-    /// The same, for something that fits this JSON Schema.
-    pub fn with_schema(mut self, schema: Value) -> Self {
+    /// Sets a JSON Schema for the content of an acceptance.
+    pub fn schema(mut self, schema: Value) -> Self {
         self.schema = Some(schema);
         self
     }
 
-    /// The same, waiting for so many milliseconds.
-    pub fn with_timeout_ms(mut self, timeout_ms: u64) -> Self {
-        self.timeout_ms = Some(timeout_ms);
+    /// Sets the time to wait.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 }
 
 impl ScriptFault {
-    /// This goes wrong after so many tokens.
+    /// Creates a fault after this number of tokens.
     pub fn new(at: usize, kind: FaultKind) -> Self {
         Self { at, kind }
     }
 }
 
-/// A script as a request brings it; the module's documentation has the table.
+/// A script in a request, as the module's table describes it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ScriptWire {
@@ -269,7 +276,7 @@ struct ScriptCallWire {
 impl ScriptWire {
     fn check(self) -> Result<Script, ProviderError> {
         let text = self.text.map(Say::Text);
-        let wishes = [
+        let choices = [
             text,
             self.tokens.map(Say::Count),
             self.stamps.map(Say::Stamps),
@@ -277,9 +284,9 @@ impl ScriptWire {
             self.results.filter(|wanted| *wanted).map(|_| Say::Results),
             self.release.map(Say::Release),
         ];
-        let mut wishes = wishes.into_iter().flatten();
-        let say = wishes.next();
-        if wishes.next().is_some() {
+        let mut choices = choices.into_iter().flatten();
+        let say = choices.next();
+        if choices.next().is_some() {
             let one = "give one of `text`, `tokens`, `stamps`, `tell`, `results` and `release`";
             return Err(bad(one));
         }
@@ -333,7 +340,7 @@ impl ScriptWire {
     }
 }
 
-/// A script that can't be followed, and why.
+/// Creates the error of an invalid script.
 pub(super) fn bad(why: &str) -> ProviderError {
     ProviderError::new(format!("the field `script` can't be followed: {why}"))
 }

@@ -9,26 +9,27 @@ use tower_service::Service;
 use super::{Script, ScriptedStream, call_counter::CallCounter, demo};
 use crate::chat::{ChatRequest, ProviderError};
 
-/// The scripted provider. [`Default`] is the demo; the [module](super) has the rest.
+/// A provider that follows a script. Its [`Default`] is the demo. The [module](super) describes
+/// scripts.
 #[derive(Debug, Clone)]
 pub struct Scripted {
     script: Arc<Script>,
-    tally: CallCounter,
+    counter: CallCounter,
 }
 
 impl Scripted {
-    /// Follows this script, unless a request brings its own.
+    /// Creates a provider that follows this script, unless a request brings its own.
     pub fn new(script: Script) -> Self {
         Self {
             script: Arc::new(script),
-            tally: CallCounter::default(),
+            counter: CallCounter::default(),
         }
     }
 }
 
 impl Default for Scripted {
     fn default() -> Self {
-        Self::new(Script::default().with_thinking(demo::THINKING))
+        Self::new(Script::default().thinking(demo::THINKING))
     }
 }
 
@@ -44,7 +45,7 @@ impl Service<ChatRequest> for Scripted {
     fn call(&mut self, request: ChatRequest) -> Self::Future {
         let stream = Script::of(&request, &self.script).and_then(|brought| {
             let script = brought.unwrap_or_else(|| Script::clone(&self.script));
-            ScriptedStream::new(script, &request, &self.tally)
+            ScriptedStream::new(script, &request, &self.counter)
         });
         ready(stream)
     }

@@ -25,16 +25,16 @@ type HoldFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 const DEFAULT_DELAY: Duration = Duration::from_millis(40);
 
-/// The answer of [`Scripted`](super::Scripted).
+/// The stream of [`Scripted`](super::Scripted).
 ///
-/// It counts time from when it is polled, on the clock of the tokio runtime that polls it.
+/// Time counts from the first poll, on the clock of the tokio runtime that polls it.
 pub struct ScriptedStream {
     thinking: Tokens,
     text: Tokens,
     asking: AskSequence,
     tool_calls: Vec<ToolCall>,
     delay: Duration,
-    // Those to come, the last first.
+    // The holds that are left, the last first.
     holds: Vec<usize>,
     held: Option<HoldFuture>,
     fault: Option<ScriptFault>,
@@ -60,10 +60,10 @@ impl ScriptedStream {
     pub(super) fn new(
         script: Script,
         request: &ChatRequest,
-        tally: &CallCounter,
+        counter: &CallCounter,
     ) -> Result<Self, ProviderError> {
         let rounds = rounds(request);
-        // Without a word about what comes after them, tools are asked for once.
+        // Without scripts for later turns, tools are asked for once.
         let once = script.then.is_empty();
         let mut script = script.after(rounds);
         let say = script.say.unwrap_or_else(|| {
@@ -72,7 +72,7 @@ impl ScriptedStream {
                 script.tool_calls = demo.tool_calls;
             }
             if rounds > 0 {
-                script.thinking = None; // it has thought
+                script.thinking = None; // it came before the first round
             }
             Say::Text(demo.text)
         });
@@ -82,7 +82,7 @@ impl ScriptedStream {
             Say::Text(text) => Tokens::words(text),
             Say::Count(count) => Tokens::numbers(count),
             Say::Stamps(count) => Tokens::stamps(count),
-            Say::Tally(name) => Tokens::one(tally.of(&name).to_string()),
+            Say::Tally(name) => Tokens::one(counter.of(&name).to_string()),
             Say::Results => Tokens::words(results(request)),
             Say::Release(name) => {
                 release = Some(name);
@@ -123,7 +123,7 @@ impl ScriptedStream {
             script.tool_calls
         };
         if let Some(name) = release {
-            tally.release(&name);
+            counter.release(&name);
         }
         let words = request
             .messages
@@ -142,7 +142,7 @@ impl ScriptedStream {
             input_tokens: words.sum(),
             timer: None,
             waiting: false,
-            counted: script.tally.map(|name| tally.call(&name)),
+            counted: script.tally.map(|name| counter.call(&name)),
             state: ScriptState::Speaking,
         })
     }
@@ -166,7 +166,7 @@ impl ScriptedStream {
         Poll::Ready(())
     }
 
-    /// Waits where the script wants it to.
+    /// Waits at the script's holds.
     fn poll_holds(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.holds.last() == Some(&self.said)
             && let Some(counted) = &self.counted
@@ -183,7 +183,7 @@ impl ScriptedStream {
 
     fn poll_fault(&mut self, kind: FaultKind) -> Poll<Option<Result<ChatEvent, ProviderError>>> {
         if kind == FaultKind::Hang {
-            // Nobody will wake this task: that is the fault.
+            // Nothing wakes this task: that is the fault.
             return Poll::Pending;
         }
         self.state = ScriptState::Done;
@@ -207,13 +207,13 @@ impl ScriptedStream {
             FinishReason::ToolCalls
         };
         Complete::new()
-            .with_usage(Usage::new(self.input_tokens, self.said as u64))
-            .with_finish_reason(reason)
+            .usage(Usage::new(self.input_tokens, self.said as u64))
+            .finish_reason(reason)
             .into()
     }
 }
 
-/// How often tools were asked for since the user last spoke.
+/// Returns the number of rounds of tools since the user's last message.
 fn rounds(request: &ChatRequest) -> usize {
     let since = request.messages.iter().rev();
     let since = since.take_while(|message| message.role != Role::User);

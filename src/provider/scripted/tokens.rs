@@ -3,16 +3,16 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// What to say, token by token.
+/// The tokens of a text.
 #[derive(Debug, Clone)]
 pub(super) enum Tokens {
-    /// The words of a text; `from` is where the next one begins.
+    /// The words of a text; `from` is the start of the next one.
     Words { text: String, from: usize },
     /// The numbers 1 to `last`.
     Numbers { next: u32, last: u32 },
-    /// So many times of day.
+    /// The current time, a number of times.
     Stamps { left: u32 },
-    /// This text, whole.
+    /// One token with this text.
     One(Option<String>),
 }
 
@@ -39,7 +39,7 @@ impl Tokens {
         Self::One(Some(text))
     }
 
-    /// Whether none is left.
+    /// Returns true if no token is left.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Words { text, from } => *from == text.len(),
@@ -49,7 +49,7 @@ impl Tokens {
         }
     }
 
-    /// Leaves out the tokens that make up so many bytes, and says how many those were.
+    /// Skips the tokens of so many bytes, and returns their number.
     pub(super) fn skip_bytes(&mut self, mut bytes: usize) -> usize {
         let mut skipped = 0;
         while bytes > 0
@@ -61,7 +61,7 @@ impl Tokens {
         skipped
     }
 
-    /// How many are left.
+    /// Returns the number of tokens that are left.
     pub(super) fn left(&self) -> usize {
         match self {
             Self::Words { text, from } => {
@@ -113,8 +113,8 @@ impl Iterator for Tokens {
     }
 }
 
-// The length of the first word of `text`, with the white space after it (and before it, at the very
-// start).
+// Returns the length of the first word of `text`, with the white space after it, and at the start of
+// the text also before it.
 fn word(text: &str) -> usize {
     let mut in_space = false;
     let mut in_word = false;

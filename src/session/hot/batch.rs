@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Budget;
 use crate::log::Chunk;
 
-/// Records that a reader was given: what was published together, or a part of it.
+/// Consecutive records that a reader gives at once.
 #[derive(Debug, Clone)]
 pub struct Batch {
     chunk: Chunk,
@@ -13,15 +13,15 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The records.
+    /// Returns the records.
     pub fn chunk(&self) -> &Chunk {
         &self.chunk
     }
 
-    /// The batch in the encoding that `key` names, made by `encode` unless another reader of this
-    /// live batch has made it already.
+    /// Returns the batch in the encoding that `key` names. Calls `encode`, unless another reader of
+    /// this live batch has encoded it already.
     ///
-    /// For one key, `encode` must give the same bytes for the same chunk of the same session.
+    /// For one key, `encode` must return equal bytes for equal chunks of one session.
     pub fn encoded(&self, key: &'static str, encode: impl FnOnce(&Chunk) -> Bytes) -> Bytes {
         match &self.shared {
             Some(shared) => shared.get(key, || encode(&self.chunk)),
@@ -29,7 +29,7 @@ impl Batch {
         }
     }
 
-    /// Whether other readers may want this batch's encodings too.
+    /// Returns true if other readers may need the encodings of this batch too.
     pub fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
@@ -61,7 +61,7 @@ impl Encodings {
     }
 
     fn get(&self, key: &'static str, encode: impl FnOnce() -> Bytes) -> Bytes {
-        // An encoder that panicked has kept nothing half made.
+        // The cache is consistent even if an encoder has panicked.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, encoding)) = made.encodings.iter().find(|(k, _)| *k == key) {
             return encoding.clone();
@@ -74,7 +74,7 @@ impl Encodings {
         encoding
     }
 
-    /// Drops the encodings; later ones aren't kept.
+    /// Drops the encodings. Later ones aren't kept.
     pub(super) fn close(&self) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.closed = true;

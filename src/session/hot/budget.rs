@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// How many bytes all hot logs together hold, and may hold.
+/// The bytes that all hot logs together hold, and their limit.
 #[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicUsize,

@@ -10,11 +10,11 @@ use crate::{
     session::ReadError,
 };
 
-/// The most bytes of records that a reader is given at once: a frame has 64 KiB, and an encoding
-/// adds to them.
+/// The most bytes of records in one batch of a reader. A frame has 64 KiB, and an encoding is larger
+/// than its records.
 pub(crate) const BATCH_BYTES: usize = 32 * 1024;
 
-/// The published tail of one session's log, and those who wait for more.
+/// The published tail of one session's log, and the wakers of its waiting readers.
 #[derive(Debug)]
 pub(crate) struct HotLog {
     inner: Mutex<HotLogInner>,
@@ -27,10 +27,10 @@ struct HotLogInner {
     chunks: VecDeque<HotChunk>,
     bytes: usize,
     tail: Lsn,
-    // Who wrote the record at the tail, once that is known; stays when the record is evicted.
+    // The epoch of the record at the tail, once known. It stays when the record is evicted.
     tail_tag: Option<EpochTag>,
     status: Status,
-    // Readers that have been given all there is get this instead of waiting.
+    // The error that readers at the tail get instead of waiting.
     failed: Option<ReadError>,
     wakers: Wakers,
 }
@@ -41,21 +41,21 @@ struct HotChunk {
     encodings: Arc<Encodings>,
 }
 
-/// What a reader at some position gets.
+/// The answer to a reader at some position.
 #[derive(Debug)]
 pub(crate) enum NextBatch {
     Batch(Batch),
-    /// What comes next is no longer here, but in the store.
+    /// The next record was evicted; the store has it.
     Evicted,
-    /// Nothing yet; the waker is registered.
+    /// There is no next record yet; the waker is registered.
     Wait,
-    /// The position is the terminal record.
+    /// The position is at the terminal record.
     End,
     Failed(ReadError),
 }
 
 impl HotLog {
-    /// A log of which `tail` records are in the store and none is here.
+    /// Creates the hot log of a session with `tail` records in the store, and none of them here.
     pub(crate) fn new(tail: Lsn, status: Status, max_bytes: usize, budget: Arc<Budget>) -> Self {
         Self {
             inner: Mutex::new(HotLogInner {
@@ -72,7 +72,7 @@ impl HotLog {
         }
     }
 
-    /// Says where the log stands in the store, before anything is published here.
+    /// Sets the tail and the status as stored, before anything is published here.
     pub(crate) fn begin(&self, tail: Lsn, status: Status) {
         let mut inner = self.lock();
         inner.tail = tail;
@@ -80,13 +80,12 @@ impl HotLog {
         inner.status = status;
     }
 
-    /// Adds what became stable, and wakes the readers once. `status` is how the session stands
-    /// after it.
+    /// Adds stable chunks, and wakes the readers once. `status` is the session's status after them.
     ///
-    /// What is here already is passed over, so that a follower may read a page twice. Says whether
-    /// the chunks join on: if not, the readers fail where the gap is.
+    /// Records that are here already are skipped, so a follower may read a page twice. Returns false
+    /// if the chunks leave a gap; the readers fail at the gap then.
     pub(crate) fn publish(&self, chunks: impl IntoIterator<Item = Chunk>, status: Status) -> bool {
-        let (woken, whole) = {
+        let (woken, contiguous) = {
             let mut inner = self.lock();
             inner.failed = None;
             let mut gap = None;
@@ -98,7 +97,7 @@ impl HotLog {
                     continue;
                 };
                 if chunk.first() != inner.tail.next() {
-                    // A store that leaves records out must not have them spliced over.
+                    // The store left records out. A gap is never skipped.
                     gap = Some(inner.tail.next());
                     break;
                 }
@@ -122,10 +121,10 @@ impl HotLog {
             (inner.wakers.take(), gap.is_none())
         };
         wake(woken);
-        whole
+        contiguous
     }
 
-    /// Readers that have read what there is fail with this, until something is published.
+    /// Fails the readers at the tail with this error, until the next publication.
     pub(crate) fn fail(&self, error: ReadError) {
         let woken = {
             let mut inner = self.lock();
@@ -135,7 +134,7 @@ impl HotLog {
         wake(woken);
     }
 
-    /// What a reader after `at` gets; if that is [`NextBatch::Wait`], `cx` is woken for more.
+    /// Returns the next batch after `at`. With [`NextBatch::Wait`], `cx` is woken for more.
     pub(crate) fn next(&self, at: Position, slot: usize, cx: &Context<'_>) -> NextBatch {
         let mut inner = self.lock();
         if at.lsn < inner.tail {
@@ -163,9 +162,9 @@ impl HotLog {
         let other = inner
             .tail_tag
             .zip(at.tag)
-            .is_some_and(|(ours, theirs)| ours != theirs);
-        // A reader that the store let in may be ahead of a follower: then it waits. Ahead of an
-        // ending, or at a record that another epoch wrote, it has read what the store lost.
+            .is_some_and(|(tail, reader)| tail != reader);
+        // A reader whose position the store has checked may be ahead of a follower; then it waits.
+        // Past the end, or at a record of another epoch, it has read records that the store lost.
         if (at.lsn == inner.tail && at.lsn > Lsn::ZERO && other) || (at.lsn > inner.tail && ended) {
             return NextBatch::Failed(ReadError::Rewound { tail: inner.tail });
         }
@@ -179,7 +178,7 @@ impl HotLog {
         NextBatch::Wait
     }
 
-    /// Whether the record at a position is here, and by the epoch that the position says.
+    /// Returns true if the record at a position is here and has the epoch of the position.
     pub(crate) fn holds(&self, at: Position) -> bool {
         let inner = self.lock();
         let found = inner
@@ -192,7 +191,7 @@ impl HotLog {
             .is_some_and(|record| at.tag.is_none_or(|tag| record.epoch.tag() == tag))
     }
 
-    /// The position of the last record that was published, tagged once its epoch is known.
+    /// Returns the position of the last published record, tagged once its epoch is known.
     pub(crate) fn end(&self) -> Position {
         let inner = self.lock();
         Position {
@@ -225,8 +224,8 @@ impl HotLog {
         self.lock().wakers.close(slot);
     }
 
-    /// Lets go of the oldest chunks until the bounds hold. The newest stays as long as it is
-    /// within this log's own bound: a reader that keeps up should not have to go to the store.
+    /// Evicts the oldest chunks until the bounds hold. The newest stays while it is within this
+    /// log's own bound, so that a reader that keeps up needn't read from the store.
     fn evict(&self, inner: &mut HotLogInner) {
         while inner.bytes > self.max_bytes || (inner.chunks.len() > 1 && self.budget.is_over()) {
             let Some(oldest) = inner.chunks.pop_front() else {
@@ -243,9 +242,9 @@ impl HotLog {
 }
 
 impl HotLogInner {
-    /// The chunk that holds what follows an LSN, if it is here, or else the oldest one after it.
+    /// Returns the chunk that holds the record after an LSN, or else the oldest chunk after it.
     fn following(&self, lsn: Lsn) -> Option<&HotChunk> {
-        // Most readers stand just before the newest chunk.
+        // Most readers are just before the newest chunk.
         let newest = self.chunks.back()?;
         if newest.chunk.first().before() <= lsn {
             return Some(newest);
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_published_before_is_passed_over() {
+    fn records_that_were_published_before_are_skipped() {
         let log = log(1000, 1000);
         let slot = log.open_slot();
         log.publish([chunk(1, 3, 1)], Status::Streaming);
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_of_all_evicts_from_who_publishes_and_is_given_back() {
+    fn the_bound_of_all_evicts_from_the_log_that_publishes_and_is_given_back() {
         let budget = Arc::new(Budget::new(100));
         let log = |b: &Arc<Budget>| HotLog::new(Lsn::ZERO, Status::Streaming, 1000, b.clone());
         let (one, other) = (log(&budget), log(&budget));
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_comes_only_after_the_last_record_and_a_failure_after_what_is_there() {
+    fn the_end_comes_only_after_the_last_record_and_a_failure_after_all_records() {
         let log = log(1000, 1000);
         let slot = log.open_slot();
         log.publish([chunk(1, 1, 1)], Status::Streaming);

@@ -1,8 +1,7 @@
-//! The hot log: what a running session published lately, in memory, for its readers to share.
+//! The hot log: the latest records of a running session, in memory, shared by its readers.
 //!
-//! Batches are immutable chunks, and each wakes its readers once. What passes the bounds is
-//! evicted, oldest first, and read back from the store by whoever still needs it, in one read for
-//! all of them.
+//! It consists of immutable chunks, and each publication wakes the readers once. Beyond its bounds
+//! the oldest chunks are evicted. Readers that still need them share one read from the store.
 
 mod batch;
 mod budget;

@@ -1,6 +1,6 @@
 use std::task::Waker;
 
-/// The wakers of those who wait, by slot, so that one who polls again replaces its own.
+/// The wakers of waiting readers, by slot, so that a reader that polls again replaces its own.
 #[derive(Debug, Default)]
 pub(super) struct Wakers {
     slots: Vec<Option<Waker>>,
@@ -33,7 +33,8 @@ impl Wakers {
         }
     }
 
-    /// Those who wait, to be woken once the lock is released: a waker may run code that takes it.
+    /// Takes the wakers. The caller must release the lock before it wakes them, since a waker may run
+    /// code that takes the lock.
     pub(super) fn take(&mut self) -> Vec<Waker> {
         if self.waiting == 0 {
             return Vec::new();
@@ -42,7 +43,7 @@ impl Wakers {
         self.slots.iter_mut().filter_map(Option::take).collect()
     }
 
-    /// How many slots are open.
+    /// Returns the number of open slots.
     pub(super) fn open_slots(&self) -> usize {
         self.slots.len() - self.free.len()
     }

@@ -11,19 +11,19 @@ use crate::{
     store::{BoxFuture, Claimed, LeaseChange, SessionState, StoreError, Token},
 };
 
-/// How long it may take to give a lease back; half of that goes to renewals that are under way.
+/// The longest time that giving back a lease takes. Up to half of it waits for renewals under way.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
 /// An orphan that this server has claimed.
 pub(super) struct ClaimedOrphan<'a> {
     pub(super) claimed: Claimed,
-    /// From when on its lease counts.
+    /// The time from which its lease counts.
     pub(super) at: Instant,
-    /// Counts among the claims that are under way.
+    /// A permit among the claims under way.
     pub(super) slot: SemaphorePermit<'a>,
 }
 
-/// Claims a session as it was seen; `None` if as many claims are under way as may be.
+/// Claims a session, if it is still as seen. Returns `None` if too many claims are under way.
 pub(super) async fn claim<'a>(
     shared: &'a Arc<Registry>,
     id: &SessionId,
@@ -38,24 +38,25 @@ pub(super) async fn claim<'a>(
         return Ok(None);
     };
     let (token, lease) = (Token::random(), shared.options.lease);
-    // Counted from the first attempt: where that one was applied, a later one extended nothing.
+    // Counted from the first attempt: if that one was applied, a repetition has extended nothing.
     let at = Instant::now();
     let claim = || shared.store.claim(id, seen.epoch, token, lease);
     let claimed = repeat(shared, claim).await?;
     Ok(Some(ClaimedOrphan { claimed, at, slot }))
 }
 
-/// Lets anybody claim the session at once. It is to be disowned by then.
+/// Gives back the lease of a session, so that any server can claim it at once. The caller must have
+/// cleared the ownership before.
 pub(in crate::session) async fn give_back(shared: &Registry, id: &SessionId, epoch: Epoch) {
     let lease = [(id.clone(), epoch)];
-    // A renewal that hangs is not waited for until there is no time left.
+    // A renewal that hangs must leave time for the call below.
     let _turn = tokio::time::timeout(GIVE_BACK / 2, shared.renewing.read()).await;
     let given_back = shared.store.renew(&lease, LeaseChange::GiveBack);
-    // If the store doesn't answer, the lease runs out.
+    // If the store doesn't answer, the lease runs out by itself.
     let _ = tokio::time::timeout(GIVE_BACK, given_back).await;
 }
 
-/// Makes a call again, unchanged, while the store doesn't answer it, for one lease at the most.
+/// Repeats a call unchanged while the store doesn't answer it, for one lease at most.
 pub(super) async fn repeat<'a, T>(
     shared: &Registry,
     mut call: impl FnMut() -> BoxFuture<'a, Result<T, StoreError>>,

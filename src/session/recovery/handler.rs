@@ -1,9 +1,10 @@
 use std::{
+    any::Any,
     collections::HashMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 
 use bytes::Bytes;
@@ -14,56 +15,64 @@ use crate::{
     store::{BoxFuture, SessionMeta, SessionState},
 };
 
-/// Carries on the sessions of a service whose server died, or lets them end.
+/// A handler that decides how the sessions of a service continue after their server died.
 ///
-/// Registered with [`Sessions::carry_on`](crate::session::Sessions::carry_on) under the service's
-/// name, on every server that is to do so; a durable layer registers one for its provider. It must
-/// hold no [`Sessions`](crate::session::Sessions), or neither is freed before a
-/// [shutdown](crate::session::Sessions::shutdown), which lets it go.
+/// Register it with [`Sessions::on_recovery`] under the name of the service, on every server that
+/// may recover its sessions. A durable layer registers one for its provider. The handler must not
+/// hold a [`Sessions`], or neither is freed before a [shutdown], which drops the
+/// handler.
+///
+/// [`Sessions`]: crate::session::Sessions
+/// [`Sessions::on_recovery`]: crate::session::Sessions::on_recovery
+/// [shutdown]: crate::session::Sessions::shutdown
 pub trait RecoveryHandler: Send + Sync + 'static {
-    /// Whether an orphan that stands so, before it is claimed, may be carried on at all. One that
-    /// may not is ended at once, also where as many sessions run as may. Default: it may.
-    fn considers(&self, orphan: &SessionState) -> bool {
+    /// Returns true if an orphan in this state may continue. Called before the orphan is claimed;
+    /// one that may not continue is sealed at once, even if this server has no room for another
+    /// session. Default: true.
+    fn accepts(&self, orphan: &SessionState) -> bool {
         let _ = orphan;
         true
     }
 
-    /// Decides what becomes of an orphan that this server has just claimed; `None` ends it as
-    /// interrupted. A panic does, too, and so does not to decide for as long as a source may be
-    /// [silent](crate::session::Limits::idle). An abort or a shutdown meanwhile drops the future.
+    /// Decides how an orphan continues that this server has just claimed. `None` seals it as
+    /// interrupted. So does a panic, and a future that takes longer than a source may be
+    /// [silent](field@crate::session::Limits::idle). An abort or a shutdown drops the future.
     ///
-    /// An orphan whose [tail](Orphan::tail) is zero was never begun, so nothing was paid for it yet.
+    /// The source of an orphan whose [tail](field@Orphan::tail) is zero was never polled, so its
+    /// provider was not called.
     ///
     /// # Errors
     ///
-    /// Whatever [`Orphan::read`] answered: then it is nobody's again, and claimed anew a lease later.
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>>;
+    /// An error of [`Orphan::read`]. The claim is dropped then, and the orphan can be claimed again
+    /// one lease later.
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>>;
 }
 
-/// A session whose writer died, in the hands of another server.
+/// A session whose writer died, claimed by this server.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Orphan {
-    /// The session, so far. Its log is read with [`read`](Self::read).
+    /// A handle on the session. [`read`](Self::read) reads its log.
     pub session: Session,
-    /// What it was started from, as stored.
+    /// The stored request of its start.
     pub request: Bytes,
     /// The last LSN.
     pub tail: crate::log::Lsn,
-    /// How many times it was claimed, this time included.
+    /// The number of claims so far, this one included.
     pub attempt: u32,
 }
 
-/// How an orphan goes on.
+/// The continuation of an orphan.
 #[non_exhaustive]
 pub struct Continuation {
-    /// A record that goes into the log first; the source isn't polled before it is acknowledged.
+    /// A record to append first. The source isn't polled before the store has acknowledged it.
     pub first: Option<Bytes>,
-    /// What gives the records after that.
+    /// The source of the following records.
     pub source: Pin<Box<dyn Source>>,
-    /// Where the source finds what is answered to it, if it asks.
+    /// The inbox from which the source receives answers, if it asks anything.
     pub inbox: Option<Inbox>,
-    /// Called once the seal is acknowledged to this server; not at all if another one seals.
+    /// A hook that runs once the seal is acknowledged to this server. It doesn't run if another
+    /// server seals.
     pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
 
@@ -77,21 +86,21 @@ impl Orphan {
         }
     }
 
-    /// Its id.
+    /// Returns the session's id.
     pub fn id(&self) -> &SessionId {
         self.session.id()
     }
 
-    /// What it is.
+    /// Returns the session's owner, chat, service, digest and format.
     pub fn info(&self) -> &Arc<SessionMeta> {
         self.session.info()
     }
 
-    /// The log so far, in order.
+    /// Reads the log so far, in order.
     ///
     /// # Errors
     ///
-    /// [`ReadError`], if it can't be read.
+    /// [`ReadError`] if the log can't be read.
     pub async fn read(&self) -> Result<Vec<Chunk>, ReadError> {
         let mut reader = self.session.reader(Position::START).await?;
         let mut chunks = Vec::new();
@@ -106,8 +115,8 @@ impl Orphan {
 }
 
 impl Continuation {
-    /// With what this source gives.
-    pub fn with(source: impl Source) -> Self {
+    /// Creates a continuation with the records of this source.
+    pub fn new(source: impl Source) -> Self {
         Self {
             first: None,
             source: Box::pin(source),
@@ -116,20 +125,20 @@ impl Continuation {
         }
     }
 
-    /// After this record.
+    /// Sets a record to append before those of the source.
     pub fn first(mut self, record: impl Into<Bytes>) -> Self {
         self.first = Some(record.into());
         self
     }
 
-    /// Sets where the source finds what is answered to it.
+    /// Sets the inbox from which the source receives answers.
     pub fn inbox(mut self, inbox: Inbox) -> Self {
         self.inbox = Some(inbox);
         self
     }
 
-    /// Sets what is called once the seal is acknowledged. It is called on the writer's task: it
-    /// must not block.
+    /// Sets a hook that runs once the seal is acknowledged. It runs on the writer's task and must
+    /// not block.
     pub fn on_sealed(mut self, hook: impl FnOnce(Outcome) + Send + 'static) -> Self {
         self.on_sealed = Some(Box::new(hook));
         self
@@ -144,29 +153,91 @@ impl fmt::Debug for Continuation {
     }
 }
 
-/// What can carry on whose sessions.
+/// The registered recovery handlers, by service.
 #[derive(Default)]
 pub(in crate::session) struct RecoveryHandlers {
-    by_service: Mutex<HashMap<ServiceName, Arc<dyn RecoveryHandler>>>,
+    by_service: Mutex<HashMap<ServiceName, RegisteredHandler>>,
+}
+
+struct RegisteredHandler {
+    handler: Arc<dyn RecoveryHandler>,
+    // `None` of a handler that the application registered.
+    origin: Option<HandlerOrigin>,
+}
+
+/// The layer that registers a recovery handler.
+pub(crate) struct HandlerOrigin {
+    description: String,
+    layer: Weak<dyn Any + Send + Sync>,
+}
+
+impl HandlerOrigin {
+    /// Identifies a layer by the address of its options, and as long as these are in use.
+    pub(crate) fn new<T: Any + Send + Sync>(description: String, layer: &Arc<T>) -> Self {
+        let layer: Weak<T> = Arc::downgrade(layer);
+        Self { description, layer }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.layer.ptr_eq(&other.layer) && self.description == other.description
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.layer.strong_count() > 0
+    }
 }
 
 impl RecoveryHandlers {
     pub(in crate::session) fn register(
         &self,
         service: ServiceName,
-        restarter: Arc<dyn RecoveryHandler>,
+        handler: Arc<dyn RecoveryHandler>,
     ) {
         let mut recovery_handlers = self
             .by_service
             .lock()
             .expect("nothing panics under this lock");
-        // The former one is dropped outside the lock: its drop is somebody else's code.
-        let former = recovery_handlers.insert(service, restarter);
+        let registered = RegisteredHandler {
+            handler,
+            origin: None,
+        };
+        // The former one is dropped outside the lock, because its drop may run code of the
+        // application.
+        let former = recovery_handlers.insert(service, registered);
         drop(recovery_handlers);
         drop(former);
     }
 
-    /// Lets go of all of them.
+    /// Registers the handler of a layer, unless another layer that is in use, or the application, has
+    /// the name. Describes the former handler then.
+    pub(in crate::session) fn register_layer(
+        &self,
+        service: ServiceName,
+        handler: Arc<dyn RecoveryHandler>,
+        origin: HandlerOrigin,
+    ) -> Result<(), String> {
+        let mut recovery_handlers = self
+            .by_service
+            .lock()
+            .expect("nothing panics under this lock");
+        match recovery_handlers.get(&service).map(|former| &former.origin) {
+            Some(None) => return Err("a handler of the application's own".into()),
+            Some(Some(former)) if former.is_in_use() && !former.is_same(&origin) => {
+                return Err(former.description.clone());
+            }
+            _ => {}
+        }
+        let registered = RegisteredHandler {
+            handler,
+            origin: Some(origin),
+        };
+        let former = recovery_handlers.insert(service, registered);
+        drop(recovery_handlers);
+        drop(former);
+        Ok(())
+    }
+
+    /// Drops all handlers.
     pub(in crate::session) fn clear(&self) {
         let mut recovery_handlers = self
             .by_service
@@ -177,20 +248,20 @@ impl RecoveryHandlers {
         drop(former);
     }
 
-    /// What may carry on an orphan that stands so.
+    /// Returns the handler that may continue an orphan in this state.
     pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn RecoveryHandler>> {
         if orphan.abort.is_some() {
             return None;
         }
-        let restarter = {
+        let handler = {
             let recovery_handlers = self
                 .by_service
                 .lock()
                 .expect("nothing panics under this lock");
-            recovery_handlers.get(&orphan.info.service)?.clone()
+            recovery_handlers.get(&orphan.info.service)?.handler.clone()
         };
-        let considers = catch_unwind(AssertUnwindSafe(|| restarter.considers(orphan)));
-        considers.unwrap_or(false).then_some(restarter)
+        let accepts = catch_unwind(AssertUnwindSafe(|| handler.accepts(orphan)));
+        accepts.unwrap_or(false).then_some(handler)
     }
 }
 

@@ -1,14 +1,15 @@
-//! What becomes of an orphan: a session whose writer died or hangs.
+//! The recovery of orphans: sessions whose writer died or hangs.
 //!
-//! Whoever claims it ends it or carries it on. It ends as aborted if somebody wanted that, and as
-//! interrupted where nothing here can start it again. What can, a layer has registered under the
-//! name that is stored with the session; it decides for each orphan.
+//! The server that claims an orphan seals or continues it. It seals it as aborted if an abort is
+//! stored, and as interrupted if no handler is registered under the name of its service. Otherwise
+//! the handler decides.
 
 mod claim;
 mod handler;
 mod seal;
 mod take_over;
 
+pub(crate) use self::handler::HandlerOrigin;
 pub use self::handler::{Continuation, Orphan, RecoveryHandler};
 pub(super) use self::{
     claim::give_back,

@@ -7,8 +7,8 @@ use crate::{
     store::{AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
 
-/// Claims the session as it was seen, and seals it. Does nothing if somebody else is faster, and
-/// gives up on a store that doesn't answer: the next sweep finds the orphan again.
+/// Claims a session, if it is still as seen, and seals it. Gives up if another server is faster or
+/// the store doesn't answer: the next sweep finds the orphan again.
 pub(in crate::session) async fn seal(shared: &Arc<Registry>, id: &SessionId, seen: SessionState) {
     let sealed = async {
         match claim(shared, id, &seen).await? {
@@ -21,7 +21,7 @@ pub(in crate::session) async fn seal(shared: &Arc<Registry>, id: &SessionId, see
     }
 }
 
-/// Seals what was claimed: as aborted if somebody wanted that, else as interrupted.
+/// Seals a claimed session: as aborted if an abort is stored, else as interrupted.
 pub(super) async fn seal_claimed(
     shared: &Arc<Registry>,
     id: &SessionId,

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     Continuation, Orphan, RecoveryHandler,
@@ -11,7 +11,7 @@ use crate::{
     log::{Epoch, Position, Status},
     session::{
         Permit, Session,
-        entry::{Ownership, SessionEntry},
+        entry::SessionEntry,
         registry::Registry,
         writer::{LogUsage, WriterCommand},
     },
@@ -21,52 +21,54 @@ use crate::{
 /// The most bytes that one read asks for.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// What came of an orphan.
+/// The result of an attempt to take over an orphan.
 pub(in crate::session) enum TakeOver {
-    /// This server carries it on.
-    Over(Box<ContinuedSession>),
-    /// It is sealed, or somebody else was faster.
-    Not,
-    /// It was given back: this server shuts down.
+    /// This server continues the session.
+    Continued(Box<ContinuedSession>),
+    /// There is nothing to continue here: the session is sealed, another server has it, or this
+    /// one has no room.
+    Declined,
+    /// The lease was given back, because this server shuts down.
     Released,
 }
 
-/// An orphan that this server carries on: what its writer needs.
+/// An orphan that this server continues, with what its writer needs.
 pub(in crate::session) struct ContinuedSession {
     pub(in crate::session) permit: Permit,
     pub(in crate::session) epoch: Epoch,
-    pub(in crate::session) written: LogUsage,
+    pub(in crate::session) usage: LogUsage,
     pub(in crate::session) age: Duration,
     pub(in crate::session) commands: mpsc::UnboundedReceiver<WriterCommand>,
-    pub(in crate::session) on: Continuation,
+    pub(in crate::session) continuation: Continuation,
 }
 
-/// Claims the session that this entry follows, as it was seen, and seals it or says how it goes on.
+/// Claims the session that this entry follows, if it is still as seen. Then seals it, or returns
+/// how it continues.
 ///
 /// # Errors
 ///
-/// If the store doesn't answer, or the session is gone.
+/// [`StoreError`] if the store doesn't answer, or the session is gone.
 pub(in crate::session) async fn take_over(
     shared: &Arc<Registry>,
     entry: &Arc<SessionEntry>,
     seen: &SessionState,
 ) -> Result<TakeOver, StoreError> {
     if shared.is_closing() {
-        return Ok(TakeOver::Not);
+        return Ok(TakeOver::Declined);
     }
-    let restarter = shared.recovery_handlers.of(seen);
-    let permit = match &restarter {
+    let handler = shared.recovery_handlers.of(seen);
+    let permit = match &handler {
         None => None,
-        // As many run here as may: another server may have room, or we later.
+        // No room here. Another server may have some, or this one later.
         Some(_) => match Permit::new(shared, seen.info.owner.as_ref()) {
             Ok(permit) => Some(permit),
-            Err(_) => return Ok(TakeOver::Not),
+            Err(_) => return Ok(TakeOver::Declined),
         },
     };
     let claim = match claim(shared, &entry.id, seen).await {
         Ok(Some(claim)) => claim,
-        // Somebody else was faster, or its owner is back.
-        Ok(None) | Err(StoreError::Held | StoreError::Sealed) => return Ok(TakeOver::Not),
+        // Another server was faster, or the owner is back.
+        Ok(None) | Err(StoreError::Held | StoreError::Sealed) => return Ok(TakeOver::Declined),
         Err(error) => return Err(error),
     };
     let ClaimedOrphan {
@@ -74,151 +76,133 @@ pub(in crate::session) async fn take_over(
         at,
         slot,
     } = claim;
-    if let (Some(restarter), Some(permit), None) = (restarter, permit, &claimed.state.abort) {
-        // From here on the permits bound how many there are.
+    if let (Some(handler), Some(permit), None) = (handler, permit, &claimed.state.abort) {
+        // From here on the permit counts the session.
         drop(slot);
-        let mut commands = own(shared, entry, claimed.epoch, at);
-        let verdict = judge(shared, entry, &claimed, restarter, &mut commands).await;
-        if let RecoveryDecision::GoesOn(on, written) = verdict {
-            tracing::info!(attempt = claimed.state.attempts, "an orphan is carried on");
-            return Ok(TakeOver::Over(Box::new(ContinuedSession {
+        let mut commands = shared.take_ownership(entry, claimed.epoch, at);
+        let decision = decide_or_interrupt(shared, entry, &claimed, handler, &mut commands).await;
+        if let RecoveryDecision::Continue(continuation, usage) = decision {
+            tracing::info!(attempt = claimed.state.attempts, "an orphan is continued");
+            return Ok(TakeOver::Continued(Box::new(ContinuedSession {
                 permit,
                 epoch: claimed.epoch,
-                written,
+                usage,
                 age: claimed.state.age,
                 commands,
-                on,
+                continuation,
             })));
         }
-        entry.disown();
-        match verdict {
-            RecoveryDecision::Ends(abort) => claimed.state.abort = abort,
+        entry.clear_owned();
+        match decision {
+            RecoveryDecision::Seal(abort) => claimed.state.abort = abort,
             RecoveryDecision::Released => {
                 give_back(shared, &entry.id, claimed.epoch).await;
                 return Ok(TakeOver::Released);
             }
-            RecoveryDecision::Unknown(error) => return Err(error),
-            RecoveryDecision::Lost | RecoveryDecision::GoesOn(..) => return Ok(TakeOver::Not),
+            RecoveryDecision::Unavailable(error) => return Err(error),
+            RecoveryDecision::Lost | RecoveryDecision::Continue(..) => {
+                return Ok(TakeOver::Declined);
+            }
         }
     }
     seal_claimed(shared, &entry.id, &claimed).await?;
-    Ok(TakeOver::Not)
+    Ok(TakeOver::Declined)
 }
 
-/// What becomes of what was claimed.
+/// The decision about a claimed orphan.
 enum RecoveryDecision {
-    GoesOn(Continuation, LogUsage),
-    /// As aborted, if somebody wants that.
-    Ends(Option<AbortRequest>),
-    /// This server shuts down.
+    Continue(Continuation, LogUsage),
+    /// Seal it, as aborted if there is an abort request.
+    Seal(Option<AbortRequest>),
+    /// Give it back: this server shuts down.
     Released,
-    /// Another server has it.
+    /// Leave it: another server has claimed it.
     Lost,
-    /// The store doesn't answer.
-    Unknown(StoreError),
+    /// Leave it: the store doesn't answer.
+    Unavailable(StoreError),
 }
 
-/// Has the restarter decide, unless something else does meanwhile. Who never decides is waited for
-/// as long as a source may be silent.
-async fn judge(
+/// Lets the handler decide, unless a command decides first. The handler has as much time as a source
+/// may be silent.
+async fn decide_or_interrupt(
     shared: &Arc<Registry>,
     entry: &Arc<SessionEntry>,
     claimed: &Claimed,
-    restarter: Arc<dyn RecoveryHandler>,
+    handler: Arc<dyn RecoveryHandler>,
     commands: &mut mpsc::UnboundedReceiver<WriterCommand>,
 ) -> RecoveryDecision {
     let limits = &shared.options.limits;
     let decided = tokio::time::timeout(
         limits.idle.min(limits.age),
-        decide(shared, entry, claimed, restarter),
+        decide(shared, entry, claimed, handler),
     );
     let decided = tokio::select! {
         biased;
-        verdict = told(commands) => return verdict,
+        decision = interrupted_by(commands) => return decision,
         decided = decided => decided,
     };
     match decided {
-        Ok(Ok(Some((on, written)))) => RecoveryDecision::GoesOn(on, written),
-        Ok(Ok(None)) => RecoveryDecision::Ends(None),
-        Ok(Err(error)) if error.is_unavailable() => RecoveryDecision::Unknown(error),
+        Ok(Ok(Some((continuation, usage)))) => RecoveryDecision::Continue(continuation, usage),
+        Ok(Ok(None)) => RecoveryDecision::Seal(None),
+        Ok(Err(error)) if error.is_unavailable() => RecoveryDecision::Unavailable(error),
         Ok(Err(error)) => {
             tracing::error!(%error, "the log of an orphan can't be read");
-            RecoveryDecision::Ends(None)
+            RecoveryDecision::Seal(None)
         }
         Err(_) => {
-            tracing::error!("nobody decided in time how an orphan goes on");
-            RecoveryDecision::Ends(None)
+            tracing::error!("the recovery handler did not decide in time how an orphan continues");
+            RecoveryDecision::Seal(None)
         }
     }
 }
 
-/// What somebody else has decided. Pending for as long as nobody has.
-async fn told(commands: &mut mpsc::UnboundedReceiver<WriterCommand>) -> RecoveryDecision {
+/// Waits for a command that ends the decision.
+async fn interrupted_by(commands: &mut mpsc::UnboundedReceiver<WriterCommand>) -> RecoveryDecision {
     while let Some(command) = commands.recv().await {
         match command {
-            WriterCommand::Abort(abort) => return RecoveryDecision::Ends(Some(abort)),
+            WriterCommand::Abort(abort) => return RecoveryDecision::Seal(Some(abort)),
             WriterCommand::Fenced => return RecoveryDecision::Lost,
             WriterCommand::Release => return RecoveryDecision::Released,
-            // The writer to come finds them in the store.
+            // The writer will read them from the store.
             WriterCommand::Answered(_) => {}
         }
     }
     std::future::pending().await
 }
 
-/// From here on the lease is renewed, and commands are kept for the writer to come.
-fn own(
-    shared: &Registry,
-    entry: &SessionEntry,
-    epoch: Epoch,
-    at: Instant,
-) -> mpsc::UnboundedReceiver<WriterCommand> {
-    let (commands, received) = mpsc::unbounded_channel();
-    entry.own(Ownership {
-        epoch,
-        lease_until: at + shared.options.lease,
-        commands,
-    });
-    if shared.is_releasing() {
-        entry.command(WriterCommand::Release);
-    }
-    received
-}
-
-/// Has the restarter decide, once the hot log has all that the former owner wrote.
+/// Publishes all that the former owner wrote, then asks the handler.
 async fn decide(
     shared: &Arc<Registry>,
     entry: &Arc<SessionEntry>,
     claimed: &Claimed,
-    restarter: Arc<dyn RecoveryHandler>,
+    handler: Arc<dyn RecoveryHandler>,
 ) -> Result<Option<(Continuation, LogUsage)>, StoreError> {
     let Claimed { state, request, .. } = claimed;
     catch_up(shared, entry, state).await?;
     let gone = || StoreError::unavailable(false, "the session is no longer followed here");
     let client = shared.enter(&entry.id).ok_or_else(gone)?;
     let orphan = Orphan::new(Session::new(client), request.clone(), state);
-    // A task of its own, so that a panic of somebody else's code stays in it; a set, so that it ends
-    // if nobody waits for it any more.
+    // A task of its own contains a panic of the handler; the set aborts it if this future is dropped.
     let mut decision = JoinSet::new();
     decision.spawn(tracing::Instrument::in_current_span(async move {
-        restarter.carry_on(orphan).await
+        handler.recover(orphan).await
     }));
-    let on = match decision.join_next().await {
-        Some(Ok(Ok(Some(on)))) => on,
+    let continuation = match decision.join_next().await {
+        Some(Ok(Ok(Some(continuation)))) => continuation,
         Some(Ok(Ok(None))) => return Ok(None),
         Some(Ok(Err(error))) => return Err(StoreError::unavailable(false, error)),
         Some(Err(error)) if error.is_panic() => {
-            tracing::error!(%error, "what should carry on an orphan panicked");
+            tracing::error!(%error, "the recovery handler of an orphan panicked");
             return Ok(None);
         }
         // The runtime ends.
         Some(Err(_)) | None => return Err(gone()),
     };
-    let written = written(shared, entry, state).await?;
-    Ok(Some((on, written)))
+    let usage = measure_log(shared, entry, state).await?;
+    Ok(Some((continuation, usage)))
 }
 
-/// Publishes what the former owner wrote before it was fenced.
+/// Publishes to the hot log what the former owner wrote before it was fenced.
 async fn catch_up(
     shared: &Registry,
     entry: &SessionEntry,
@@ -226,7 +210,7 @@ async fn catch_up(
 ) -> Result<(), StoreError> {
     let tail = state.tail;
     if entry.log.tail() > tail {
-        // The store has lost what readers here were shown: nothing may follow that.
+        // The store has lost records that readers here have seen. Nothing may follow those.
         return Err(StoreError::Rewound { tail });
     }
     while entry.log.tail() < tail {
@@ -249,8 +233,8 @@ async fn catch_up(
     Ok(())
 }
 
-/// What counts against the limits of the session.
-async fn written(
+/// Measures the log, for the limits of the session.
+async fn measure_log(
     shared: &Registry,
     entry: &SessionEntry,
     state: &SessionState,

@@ -11,22 +11,22 @@ use crate::{
 
 use super::Retry;
 
-/// Fetches what is answered to a session's source from the store, as often as there is more of it,
-/// and closes what the source waits for no longer.
+/// Fetches the answers to a session's source from the store into its inbox, and closes the names for
+/// which the source doesn't wait any more.
 pub(super) struct AnswerCollector {
     inbox: Inbox,
-    // How many were fetched, and how many there are as far as we know.
+    // How many answers were fetched, and how many the store is known to hold.
     fetched: usize,
-    there: usize,
+    available: usize,
     fetching: Option<BoxFuture<'static, Result<Vec<StoredAnswer>, StoreError>>>,
     retry: Retry,
     closing: Option<PendingClose>,
-    // An answer is in the store that nobody told of.
-    untold: bool,
-    closings: Retry,
+    // The store holds an answer of which this server was not notified.
+    refetch: bool,
+    close_retry: Retry,
 }
 
-/// A name under which no answer is taken any more, once the store knows it.
+/// A name to close, and the call of the store that closes it.
 struct PendingClose {
     name: Arc<str>,
     sent: Option<BoxFuture<'static, Result<AnswerOutcome, StoreError>>>,
@@ -37,25 +37,25 @@ impl AnswerCollector {
         Self {
             inbox,
             fetched: 0,
-            there: 0,
+            available: 0,
             fetching: None,
             retry: Retry::default(),
             closing: None,
-            untold: false,
-            closings: Retry::default(),
+            refetch: false,
+            close_retry: Retry::default(),
         }
     }
 
-    /// There are so many by now.
-    pub(super) fn there_are(&mut self, count: usize) {
+    /// Sets how many answers the store holds.
+    pub(super) fn set_available(&mut self, count: usize) {
         if count < self.fetched {
-            // The store has lost some: what comes now may stand in their place.
+            // The store has lost some; later answers may have taken their places.
             self.fetched = 0;
         }
-        self.there = count;
+        self.available = count;
     }
 
-    /// Delivers what there is, and closes what is to be closed.
+    /// Delivers the answers, and closes the names that are to be closed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Registry, entry: &SessionEntry) {
         loop {
             self.poll_answers(cx, shared, entry);
@@ -65,7 +65,7 @@ impl AnswerCollector {
         }
     }
 
-    /// Ready if there is something to fetch.
+    /// Ready if there are answers to fetch.
     fn poll_closings(
         &mut self,
         cx: &mut Context<'_>,
@@ -82,14 +82,14 @@ impl AnswerCollector {
             };
             if self.inbox.has(&closing.name) {
                 self.closing = None;
-                self.closings.reset();
+                self.close_retry.reset();
                 continue;
             }
             if closing.sent.is_none() {
-                std::task::ready!(self.closings.poll_ready(cx));
+                std::task::ready!(self.close_retry.poll_ready(cx));
                 if !entry.is_owned() {
-                    // Perhaps somebody else's by now, who still waits for the answer.
-                    self.closings.failed();
+                    // Another server may own the session by now, and still wait for the answer.
+                    self.close_retry.failed();
                     continue;
                 }
             }
@@ -102,15 +102,15 @@ impl AnswerCollector {
             closing.sent = None;
             match answer {
                 Ok(AnswerOutcome::Taken) => {
-                    // All are read again: a store that has lost some may have put it in the place
-                    // of one that is known here. And if it isn't found the name is closed anew.
-                    self.untold = true;
+                    // All answers are read again: in a store that has lost some, this one may have
+                    // the place of one that was fetched. If it isn't found, the name is closed again.
+                    self.refetch = true;
                     self.fetched = 0;
                     self.fetching = None;
-                    self.closings.failed();
+                    self.close_retry.failed();
                     return Poll::Ready(());
                 }
-                Err(error) if error.is_unavailable() => self.closings.failed(),
+                Err(error) if error.is_unavailable() => self.close_retry.failed(),
                 // A session that is full, or has ended, takes no answer either.
                 Ok(AnswerOutcome::Stored(_)) | Err(_) => {
                     let closed = StoredAnswer::closed(Arc::clone(&closing.name));
@@ -121,7 +121,7 @@ impl AnswerCollector {
     }
 
     fn poll_answers(&mut self, cx: &mut Context<'_>, shared: &Registry, entry: &SessionEntry) {
-        while self.fetching.is_some() || self.untold || self.fetched < self.there {
+        while self.fetching.is_some() || self.refetch || self.fetched < self.available {
             if self.fetching.is_none() && self.retry.poll_ready(cx).is_pending() {
                 return;
             }
@@ -135,24 +135,24 @@ impl AnswerCollector {
             self.fetching = None;
             match answer {
                 Ok(answers) => {
-                    self.untold = false;
+                    self.refetch = false;
                     self.fetched += answers.len();
                     self.inbox.deliver(answers);
-                    if self.fetched >= self.there {
+                    if self.fetched >= self.available {
                         self.retry.reset();
-                        self.there = self.fetched;
+                        self.available = self.fetched;
                     } else {
-                        // The store has lost what it told of. It may be given again, and then nobody
-                        // is told: what is waited for is as many.
+                        // The store has lost an answer of which it had notified. If the answer is
+                        // given again, the count doesn't grow, and no notification comes.
                         self.retry.failed();
                     }
                 }
                 Err(error) if error.is_unavailable() => self.retry.failed(),
-                // The append, or the watch, will say what has become of the session.
+                // The append or the watch gets the same error.
                 Err(error) => {
                     tracing::debug!(%error, "the answers to a session can't be read");
-                    self.there = self.fetched;
-                    self.untold = false;
+                    self.available = self.fetched;
+                    self.refetch = false;
                 }
             }
         }

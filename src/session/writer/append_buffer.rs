@@ -13,10 +13,10 @@ const BATCH_RECORDS: usize = 1024;
 /// The bytes at which a batch is closed; a reader's batch has as many at the most.
 const BATCH_BYTES: usize = 16 * 1024;
 
-/// What a writer has written and not yet seen acknowledged.
+/// The records that a writer has written and the store has not acknowledged.
 ///
-/// Records are collected into an open batch. A batch that is frozen never changes: it is sent, and
-/// sent again, until the store answers definitely, and nothing overtakes it.
+/// Records are collected into an open batch. A frozen batch never changes: it is sent until the
+/// store answers definitely, and no other batch overtakes it.
 #[derive(Debug)]
 pub(super) struct AppendBuffer {
     epoch: Epoch,
@@ -30,24 +30,24 @@ pub(super) struct AppendBuffer {
     bytes: u64,
     waiting: bool,
     ended: Option<Outcome>,
-    // The store would not take a record, and the log ends for it.
+    // The store refused a record, and the log ends because of it.
     refused: bool,
     limits: Limits,
     keep: Duration,
 }
 
-/// What is in the log of a session that was taken over.
+/// The size of the log of a session that was taken over.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session) struct LogUsage {
     pub(in crate::session) tail: Lsn,
-    /// Of all records together.
+    /// The bytes of all records together.
     pub(in crate::session) bytes: u64,
-    /// Somebody was asked, and hadn't answered yet.
+    /// True if a question was open.
     pub(in crate::session) waiting: bool,
 }
 
 impl AppendBuffer {
-    /// The pen of an owner whose log is empty. A session is kept for `keep` after its end.
+    /// Creates the buffer of a new session, which is kept for `keep` after its end.
     pub(super) fn new(epoch: Epoch, limits: Limits, keep: Duration) -> Self {
         Self {
             epoch,
@@ -65,27 +65,27 @@ impl AppendBuffer {
         }
     }
 
-    /// The same pen, of an owner who goes on after what somebody else has written.
-    pub(super) fn after(self, written: LogUsage) -> Self {
+    /// Continues after the log of a former owner.
+    pub(super) fn resuming(self, usage: LogUsage) -> Self {
         Self {
-            next: written.tail.next(),
-            records: written.tail.get(),
-            bytes: written.bytes,
-            waiting: written.waiting,
+            next: usage.tail.next(),
+            records: usage.tail.get(),
+            bytes: usage.bytes,
+            waiting: usage.waiting,
             ..self
         }
     }
 
-    /// Where the next record is written.
-    pub(super) fn paper(&mut self) -> &mut BytesMut {
+    /// Returns the buffer for the next record.
+    pub(super) fn record_buffer(&mut self) -> &mut BytesMut {
         self.open.buffer()
     }
 
-    /// Takes the record that was written as part of the log.
+    /// Adds the record that was written to the log.
     ///
     /// # Errors
     ///
-    /// The ending that it calls for, if it passes a limit; then it isn't part of the log.
+    /// The ending for a record that passes a limit. The record isn't added then.
     pub(super) fn accept(&mut self, mark: Mark) -> Result<(), Ending> {
         debug_assert!(self.ended.is_none(), "nothing follows the terminal record");
         let size = self.open.end_record();
@@ -115,7 +115,7 @@ impl AppendBuffer {
         Ok(())
     }
 
-    /// Writes the terminal record of an ending, unless there is one already.
+    /// Writes the terminal record of an ending, unless one is written already.
     pub(super) fn end(&mut self, ending: &Ending, format: &dyn Format) {
         if self.ended.is_some() {
             return;
@@ -125,7 +125,7 @@ impl AppendBuffer {
         self.ended = Some(ending.outcome());
     }
 
-    /// Closes the open batch, if it has records.
+    /// Freezes the open batch, if it has records.
     pub(super) fn freeze(&mut self) {
         let then = match self.ended {
             Some(outcome) => AfterAppend::Seal(Seal {
@@ -142,22 +142,22 @@ impl AppendBuffer {
         }
     }
 
-    /// What is to be sent, or sent again.
+    /// Returns the batch to send, or to send again.
     pub(super) fn front(&self) -> Option<&(Chunk, AfterAppend)> {
         self.frozen.front()
     }
 
-    /// The front was acknowledged.
+    /// Removes the front batch, which the store has acknowledged.
     pub(super) fn acknowledged(&mut self) -> Option<(Chunk, AfterAppend)> {
         let front = self.frozen.pop_front()?;
         self.frozen_bytes -= front.0.bytes();
         Some(front)
     }
 
-    /// The store will never take the front as it is. Several records are sent in two parts then; a
-    /// single one is dropped with all that follows, and the log ends in its place.
+    /// Replaces the front batch, which the store refuses as too large. Several records are split into
+    /// two batches. A single one is dropped with all that follows, and the log ends in its place.
     ///
-    /// False if there is nothing more to try: not even the ending is taken.
+    /// Returns false if the store refuses even the terminal record.
     #[must_use]
     pub(super) fn refused(&mut self, format: &dyn Format) -> bool {
         let Some((chunk, then)) = self.frozen.pop_front() else {
@@ -183,22 +183,22 @@ impl AppendBuffer {
         true
     }
 
-    /// Whether the open batch should be closed before more is written.
+    /// Returns true if the open batch should be frozen before more is written.
     pub(super) fn is_full(&self) -> bool {
         self.open.len() >= BATCH_RECORDS || self.open.bytes() >= BATCH_BYTES
     }
 
-    /// How many bytes are not acknowledged.
+    /// Returns how many bytes are not acknowledged.
     pub(super) fn unacknowledged(&self) -> usize {
         self.frozen_bytes + self.open.bytes()
     }
 
-    /// Whether the terminal record is written.
+    /// Returns true once the terminal record is written.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
 
-    /// Whether the session waits for a person or a client tool.
+    /// Returns true if the session waits for a person or a client tool.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting
     }
@@ -228,29 +228,29 @@ mod tests {
         }
     }
 
-    fn pen(limits: Limits) -> AppendBuffer {
+    fn buffer(limits: Limits) -> AppendBuffer {
         AppendBuffer::new(Epoch::first(), limits, Duration::ZERO)
     }
 
-    fn write(pen: &mut AppendBuffer, size: usize, mark: Mark) -> Result<(), Ending> {
-        pen.paper().extend_from_slice(&vec![b'x'; size]);
-        pen.accept(mark)
+    fn write(buffer: &mut AppendBuffer, size: usize, mark: Mark) -> Result<(), Ending> {
+        buffer.record_buffer().extend_from_slice(&vec![b'x'; size]);
+        buffer.accept(mark)
     }
 
     #[test]
     fn each_limit_takes_what_is_equal_and_refuses_one_more() {
-        let event = || pen(Limits::default().event_bytes(10));
+        let event = || buffer(Limits::default().event_bytes(10));
         assert_eq!(write(&mut event(), 10, Mark::Event), Ok(()));
         assert_eq!(
             write(&mut event(), 11, Mark::Event),
             Err(Ending::EventBytes)
         );
 
-        let mut bytes = pen(Limits::default().session_bytes(10));
+        let mut bytes = buffer(Limits::default().session_bytes(10));
         assert_eq!(write(&mut bytes, 10, Mark::Event), Ok(()));
         assert_eq!(write(&mut bytes, 1, Mark::Event), Err(Ending::SessionBytes));
 
-        let mut events = pen(Limits::default().session_events(2));
+        let mut events = buffer(Limits::default().session_events(2));
         assert_eq!(write(&mut events, 1, Mark::Event), Ok(()));
         assert_eq!(write(&mut events, 1, Mark::Event), Ok(()));
         assert_eq!(
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn there_is_room_for_the_terminal_record_past_the_limits() {
-        let mut full = pen(Limits::default().session_events(1).session_bytes(1));
+        let mut full = buffer(Limits::default().session_events(1).session_bytes(1));
         write(&mut full, 1, Mark::Event).unwrap();
         write(&mut full, 5, Mark::Terminal(Outcome::Complete)).unwrap();
         full.freeze();
@@ -272,55 +272,55 @@ mod tests {
 
     #[test]
     fn a_frozen_batch_stays_as_it_is_while_more_is_written() {
-        let mut pen = pen(Limits::default());
-        write(&mut pen, 1, Mark::Event).unwrap();
-        pen.freeze();
-        let sent = pen.front().cloned().unwrap();
-        write(&mut pen, 2, Mark::Event).unwrap();
-        pen.end(&Ending::Idle, &TestFormat);
-        pen.freeze();
-        assert_eq!(pen.front(), Some(&sent));
-        assert_eq!(pen.acknowledged(), Some(sent));
-        let (rest, then) = pen.acknowledged().unwrap();
+        let mut buffer = buffer(Limits::default());
+        write(&mut buffer, 1, Mark::Event).unwrap();
+        buffer.freeze();
+        let sent = buffer.front().cloned().unwrap();
+        write(&mut buffer, 2, Mark::Event).unwrap();
+        buffer.end(&Ending::Idle, &TestFormat);
+        buffer.freeze();
+        assert_eq!(buffer.front(), Some(&sent));
+        assert_eq!(buffer.acknowledged(), Some(sent));
+        let (rest, then) = buffer.acknowledged().unwrap();
         assert_eq!((rest.first(), rest.len()), (Lsn::new(2), 2));
         assert!(matches!(then, AfterAppend::Seal(_)));
-        assert_eq!(pen.unacknowledged(), 0);
+        assert_eq!(buffer.unacknowledged(), 0);
     }
 
     #[test]
-    fn a_batch_that_the_store_never_takes_ends_the_log_in_its_place() {
-        let mut pen = pen(Limits::default());
-        write(&mut pen, 1, Mark::Event).unwrap();
-        pen.freeze();
-        pen.acknowledged();
-        write(&mut pen, 9, Mark::Event).unwrap();
-        pen.freeze();
-        write(&mut pen, 9, Mark::Event).unwrap();
-        assert!(pen.refused(&TestFormat));
-        let (chunk, then) = pen.acknowledged().unwrap();
+    fn a_record_that_the_store_refuses_ends_the_log_in_its_place() {
+        let mut buffer = buffer(Limits::default());
+        write(&mut buffer, 1, Mark::Event).unwrap();
+        buffer.freeze();
+        buffer.acknowledged();
+        write(&mut buffer, 9, Mark::Event).unwrap();
+        buffer.freeze();
+        write(&mut buffer, 9, Mark::Event).unwrap();
+        assert!(buffer.refused(&TestFormat));
+        let (chunk, then) = buffer.acknowledged().unwrap();
         assert_eq!((chunk.first(), chunk.len()), (Lsn::new(2), 1));
         assert!(matches!(then, AfterAppend::Seal(_)));
-        assert_eq!(pen.front(), None);
+        assert_eq!(buffer.front(), None);
     }
 
     #[test]
     fn a_batch_that_is_too_large_only_as_a_whole_is_sent_in_parts() {
-        let mut pen = pen(Limits::default());
+        let mut buffer = buffer(Limits::default());
         for _ in 0..5 {
-            write(&mut pen, 4, Mark::Event).unwrap();
+            write(&mut buffer, 4, Mark::Event).unwrap();
         }
-        pen.end(&Ending::Complete, &TestFormat);
-        pen.freeze();
+        buffer.end(&Ending::Complete, &TestFormat);
+        buffer.freeze();
         let mut parts = Vec::new();
-        while let Some((chunk, _)) = pen.front() {
+        while let Some((chunk, _)) = buffer.front() {
             if chunk.bytes() > 8 {
-                assert!(pen.refused(&TestFormat));
+                assert!(buffer.refused(&TestFormat));
             } else {
-                parts.extend(pen.acknowledged());
+                parts.extend(buffer.acknowledged());
             }
         }
         let records: usize = parts.iter().map(|(chunk, _)| chunk.len()).sum();
-        assert_eq!((records, pen.unacknowledged()), (6, 0));
+        assert_eq!((records, buffer.unacknowledged()), (6, 0));
         assert!(matches!(parts.last(), Some((_, AfterAppend::Seal(_)))));
         assert!(
             parts
@@ -330,36 +330,33 @@ mod tests {
     }
 
     #[test]
-    fn an_ending_that_the_store_never_takes_is_not_tried_for_ever() {
-        let mut pen = pen(Limits::default());
-        pen.end(&Ending::Complete, &TestFormat);
-        pen.freeze();
+    fn a_terminal_record_that_the_store_refuses_is_not_retried_for_ever() {
+        let mut buffer = buffer(Limits::default());
+        buffer.end(&Ending::Complete, &TestFormat);
+        buffer.freeze();
         assert!(
-            pen.refused(&TestFormat),
+            buffer.refused(&TestFormat),
             "the shorter ending of a limit may fit"
         );
-        assert!(!pen.refused(&TestFormat));
+        assert!(!buffer.refused(&TestFormat));
     }
 
     #[test]
-    fn who_takes_over_goes_on_after_the_tail_and_within_what_is_left_of_the_limits() {
-        let written = LogUsage {
+    fn a_new_owner_continues_after_the_tail_and_within_the_rest_of_the_limits() {
+        let usage = LogUsage {
             tail: Lsn::new(3),
             bytes: 6,
             waiting: true,
         };
         let limits = || Limits::default().session_events(4).session_bytes(10);
-        let mut events = pen(limits()).after(written);
-        assert!(
-            events.is_waiting(),
-            "who was asked may take as long as before"
-        );
+        let mut events = buffer(limits()).resuming(usage);
+        assert!(events.is_waiting(), "an open question stays open");
         write(&mut events, 1, Mark::Event).unwrap();
         let over = write(&mut events, 1, Mark::Event);
         assert_eq!(over, Err(Ending::SessionEvents));
         events.freeze();
         assert_eq!(events.front().unwrap().0.first(), Lsn::new(4));
-        let mut bytes = pen(limits()).after(written);
+        let mut bytes = buffer(limits()).resuming(usage);
         let over = write(&mut bytes, 5, Mark::Event);
         assert_eq!(over, Err(Ending::SessionBytes));
     }
@@ -386,24 +383,24 @@ mod tests {
         fn every_schedule_gives_consecutive_lsns_and_one_seal_at_the_end(
             steps in prop::collection::vec(step(), 0..60),
         ) {
-            let mut pen = pen(Limits::default().event_bytes(30).session_bytes(200));
+            let mut buffer = buffer(Limits::default().event_bytes(30).session_bytes(200));
             let mut log = Vec::new();
             for step in steps {
                 match step {
-                    BufferStep::Write(size) if !pen.has_ended() => {
-                        if let Err(ending) = write(&mut pen, size, Mark::Event) {
-                            pen.end(&ending, &TestFormat);
+                    BufferStep::Write(size) if !buffer.has_ended() => {
+                        if let Err(ending) = write(&mut buffer, size, Mark::Event) {
+                            buffer.end(&ending, &TestFormat);
                         }
                     }
                     BufferStep::Write(_) => {}
-                    BufferStep::Freeze => pen.freeze(),
-                    BufferStep::Acknowledge => log.extend(pen.acknowledged()),
-                    BufferStep::End => pen.end(&Ending::Complete, &TestFormat),
+                    BufferStep::Freeze => buffer.freeze(),
+                    BufferStep::Acknowledge => log.extend(buffer.acknowledged()),
+                    BufferStep::End => buffer.end(&Ending::Complete, &TestFormat),
                 }
             }
-            pen.end(&Ending::Complete, &TestFormat);
-            pen.freeze();
-            log.extend(std::iter::from_fn(|| pen.acknowledged()));
+            buffer.end(&Ending::Complete, &TestFormat);
+            buffer.freeze();
+            log.extend(std::iter::from_fn(|| buffer.acknowledged()));
             let lsns: Vec<u64> = log
                 .iter()
                 .flat_map(|(chunk, _)| chunk.records().map(|r| r.lsn.get()))
@@ -412,7 +409,7 @@ mod tests {
             let seals = log.iter().filter(|(_, then)| matches!(then, AfterAppend::Seal(_))).count();
             prop_assert_eq!(seals, 1);
             prop_assert!(matches!(log.last(), Some((_, AfterAppend::Seal(_)))));
-            prop_assert_eq!(pen.unacknowledged(), 0);
+            prop_assert_eq!(buffer.unacknowledged(), 0);
         }
     }
 }

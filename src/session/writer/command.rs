@@ -3,28 +3,28 @@ use crate::{
     store::{AbortRequest, StoreError},
 };
 
-/// What a writer is told from outside.
+/// A command to a writer.
 #[derive(Debug)]
 pub(in crate::session) enum WriterCommand {
-    /// The wish is stored: end the session.
+    /// Seal the session as aborted. The request is stored.
     Abort(AbortRequest),
-    /// So many answers are stored for the session.
+    /// Fetch the answers: so many are stored for the session.
     Answered(u32),
-    /// Another server has the session now.
+    /// Stop: another server has claimed the session.
     Fenced,
-    /// The server shuts down: stop, and give the lease back.
+    /// Stop, so that the lease can be given back: the server shuts down.
     Release,
 }
 
-/// How a writer ended.
+/// The way in which a writer ended.
 #[derive(Debug)]
 pub(in crate::session) enum WriterEnd {
     /// The session is sealed.
     Sealed(Outcome),
-    /// Another server writes the session now.
+    /// Another server has claimed the session.
     Fenced,
-    /// The session is no more.
+    /// The session is gone, or the writer gave up on the store.
     Gone(StoreError),
-    /// It stopped in the middle, because it was told to.
+    /// The writer stopped before the end, on [`WriterCommand::Release`].
     Released,
 }

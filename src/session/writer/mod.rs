@@ -1,15 +1,15 @@
 //! The one background task that pulls a session's source and appends.
 //!
-//! [`Pen`] is the part without I/O or clock: what is written, what may be written, what is sent
-//! next. [`Writer`] is the shell that polls the source, the store and the timers around it.
+//! `AppendBuffer` is the part without I/O or clock: the records that are written, the limits, and
+//! the batch to send next. [`Writer`] is the shell that polls the source, the store and the timers.
 
 mod answers;
 mod append_buffer;
 mod command;
 mod renewal;
 mod retry;
+mod store_watch;
 mod task;
-mod watch;
 
 pub(super) use self::{
     append_buffer::LogUsage,

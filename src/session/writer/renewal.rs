@@ -9,8 +9,8 @@ use crate::{
     store::{BoxFuture, LeaseChange, SessionState, StoreError},
 };
 
-/// Renews the lease where a writer can't go on without one: before the source is polled for the
-/// first time, and after a record that something comes of. Otherwise the appends renew it.
+/// Renews the lease where a writer can't continue without one: before the first poll of the source,
+/// and after a barrier. Otherwise the appends renew it.
 #[derive(Default)]
 pub(super) struct LeaseRenewal {
     sent: Option<PendingRenewal>,
@@ -23,7 +23,8 @@ struct PendingRenewal {
 }
 
 impl LeaseRenewal {
-    /// Ready once the lease runs, or with the store's refusal; an outage of the store is sat out.
+    /// Ready once the lease runs, or with the store's refusal. Retries during an outage of the
+    /// store.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -48,7 +49,7 @@ impl LeaseRenewal {
                 }
             });
             let answer = std::task::ready!(sent.answer.as_mut().poll(cx));
-            // From when it was asked: the store may have answered long ago.
+            // Counted from the call: the store may have applied it long before this poll.
             let until = sent.at + lease;
             self.sent = None;
             match answer {

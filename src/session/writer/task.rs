@@ -19,7 +19,7 @@ use super::{
     command::{WriterCommand, WriterEnd},
     renewal::LeaseRenewal,
     retry::Retry,
-    watch::StoreWatch,
+    store_watch::StoreWatch,
 };
 use crate::{
     log::{Ending, Epoch, Status},
@@ -27,35 +27,36 @@ use crate::{
     store::{AbortRequest, AfterAppend, Appended, BoxFuture, StoreError},
 };
 
-/// A record that is ready is not held back for longer than this while more of them come.
+/// The longest time that a ready record is held back while more follow.
 const HOLD: Duration = Duration::from_millis(2);
 
-/// Pulls one source and appends what it gives, until the session ends in one way or another.
+/// The writer of one session: polls its source and appends the records, until the session ends.
 ///
-/// One append is in flight at a time. While it is, and while the store doesn't answer, the source
-/// is pulled on until the buffer is full.
+/// One append is in flight at a time. Meanwhile, and during an outage of the store, the writer goes
+/// on polling the source until the buffer is full.
 pub(in crate::session) struct Writer {
     shared: Arc<Registry>,
     entry: Arc<SessionEntry>,
     source: Option<Pin<Box<dyn Source>>>,
-    // The source was polled: whatever it costs is being paid.
+    // The source was polled, so that its provider may have been called.
     begun: bool,
-    // The source may be polled only once all that it gave is acknowledged.
-    settling: bool,
-    pen: AppendBuffer,
+    // The source may be polled only once all its records are acknowledged.
+    at_barrier: bool,
+    buffer: AppendBuffer,
     commands: mpsc::UnboundedReceiver<WriterCommand>,
     append: Option<PendingAppend>,
     // When the batch in front was sent for the first time.
     first_sent: Option<Instant>,
-    // When an append that hangs is next of interest.
-    late: Option<Pin<Box<Sleep>>>,
+    // When to look again at an append that hangs.
+    late_timer: Option<Pin<Box<Sleep>>>,
     renewal: LeaseRenewal,
     watch: StoreWatch,
-    // What is answered to the source, if it asks.
+    // Fetches the answers to the source, if it has an inbox.
     answers: Option<AnswerCollector>,
     retry: Retry,
     releasing: bool,
-    heard: Instant,
+    // When the source last gave a record, or was not polled.
+    last_event: Instant,
     started: Instant,
     timer: Pin<Box<Sleep>>,
 }
@@ -66,7 +67,7 @@ struct PendingAppend {
 }
 
 impl Writer {
-    /// The writer of a session that was just created.
+    /// Creates the writer of a new session.
     pub(in crate::session) fn new(
         shared: Arc<Registry>,
         entry: Arc<SessionEntry>,
@@ -78,20 +79,20 @@ impl Writer {
         let now = Instant::now();
         let until = options.limits.idle.min(options.limits.age);
         Self {
-            pen: AppendBuffer::new(epoch, options.limits.clone(), options.retention.keep),
+            buffer: AppendBuffer::new(epoch, options.limits.clone(), options.retention.keep),
             source: Some(source),
             begun: false,
-            settling: false,
+            at_barrier: false,
             commands,
             append: None,
             first_sent: None,
-            late: None,
+            late_timer: None,
             renewal: LeaseRenewal::default(),
             watch: StoreWatch::new(epoch),
             answers: None,
             retry: Retry::default(),
             releasing: false,
-            heard: now,
+            last_event: now,
             started: now,
             timer: Box::pin(tokio::time::sleep_until(now + until)),
             shared,
@@ -99,29 +100,29 @@ impl Writer {
         }
     }
 
-    /// The same writer, of a source that finds here what is answered to it.
-    pub(in crate::session) fn answering(mut self, inbox: Option<Inbox>) -> Self {
+    /// Sets the inbox of the source.
+    pub(in crate::session) fn with_inbox(mut self, inbox: Option<Inbox>) -> Self {
         self.answers = inbox.map(AnswerCollector::new);
         self
     }
 
-    /// The same writer, of a session that is this old and was taken over after what is written.
-    pub(in crate::session) fn after(mut self, written: LogUsage, age: Duration) -> Self {
-        self.pen = self.pen.after(written);
+    /// Continues a session of this age after the log of its former owner.
+    pub(in crate::session) fn resuming(mut self, usage: LogUsage, age: Duration) -> Self {
+        self.buffer = self.buffer.resuming(usage);
         self.started = self.started.checked_sub(age).unwrap_or(self.started);
         let limits = &self.shared.options.limits;
-        let until = (self.heard + limits.idle).min(self.started + limits.age);
+        let until = (self.last_event + limits.idle).min(self.started + limits.age);
         self.timer.as_mut().reset(until);
-        // Before the next record is stored there may be an abort, or an answer.
+        // An abort or an answer may come before the next append.
         self.watch.start(&self.shared, &self.entry);
         self
     }
 
-    /// Writes the first record, if there is one, then whatever the source gives, to the end.
+    /// Writes the first record, if there is one, then all records of the source.
     pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> WriterEnd {
         if let Some(first) = first {
-            self.pen.paper().extend_from_slice(first);
-            if let Err(ending) = self.pen.accept(Mark::Event) {
+            self.buffer.record_buffer().extend_from_slice(first);
+            if let Err(ending) = self.buffer.accept(Mark::Event) {
                 self.end(&ending);
             }
         }
@@ -146,11 +147,11 @@ impl Writer {
             match self.poll_append(cx) {
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
                 _ if more => {
-                    // The source has more at once. Let the readers run first.
+                    // The source may have more at once. The readers run first.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                // Acknowledged: there may be room again, or the next batch to send.
+                // Acknowledged: there may be room in the buffer, or a batch to send.
                 Poll::Ready(None) => {}
                 Poll::Pending if self.releasing && self.append.is_none() => {
                     return Poll::Ready(WriterEnd::Released);
@@ -175,16 +176,16 @@ impl Writer {
         Poll::Pending
     }
 
-    /// Hears what other servers do to the session.
+    /// Handles the changes that other servers make to the session.
     fn poll_watch(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
         loop {
-            let heard = std::task::ready!(self.watch.poll(cx, &self.shared, &self.entry));
-            match heard {
-                Ok(state) if state.epoch != self.pen.epoch() => {
+            let changed = std::task::ready!(self.watch.poll(cx, &self.shared, &self.entry));
+            match changed {
+                Ok(state) if state.epoch != self.buffer.epoch() => {
                     return Poll::Ready(WriterEnd::Fenced);
                 }
-                // Sealed, and not by us: never so in a store that keeps to its contract.
-                Ok(state) if state.status.outcome().is_some() && !self.pen.has_ended() => {
+                // Sealed, and not by this writer. A store that keeps its contract prevents this.
+                Ok(state) if state.status.outcome().is_some() && !self.buffer.has_ended() => {
                     return Poll::Ready(WriterEnd::Fenced);
                 }
                 Ok(state) => {
@@ -192,7 +193,7 @@ impl Writer {
                         self.abort(abort.clone());
                     }
                     self.answered(state.answers);
-                    if self.pen.has_ended() {
+                    if self.buffer.has_ended() {
                         self.watch.stop();
                     }
                 }
@@ -204,21 +205,21 @@ impl Writer {
         }
     }
 
-    /// Ends the session if the source has been silent, or at work, for too long.
+    /// Ends the session if its source has been silent, or has run, for too long.
     fn poll_timer(&mut self, cx: &mut Context<'_>) {
         let limits = &self.shared.options.limits;
-        while !self.pen.has_ended() && self.timer.as_mut().poll(cx).is_ready() {
+        while !self.buffer.has_ended() && self.timer.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            // The idle clock stands still while we don't listen, and while a person is asked.
-            if self.pen.is_waiting()
+            // The idle clock stops while the source isn't polled, and while a question is open.
+            if self.buffer.is_waiting()
                 || self.retry.outage().is_some()
                 || self.is_full()
-                || self.settling
+                || self.at_barrier
                 || !self.begun
             {
-                self.heard = now;
+                self.last_event = now;
             }
-            let (idle, age) = (self.heard + limits.idle, self.started + limits.age);
+            let (idle, age) = (self.last_event + limits.idle, self.started + limits.age);
             if now >= age {
                 return self.end(&Ending::Age);
             } else if now >= idle {
@@ -228,7 +229,7 @@ impl Writer {
         }
     }
 
-    /// Pulls the source for what is ready, and says whether it may have more at once.
+    /// Polls the source for all records that are ready. Returns true if it may have more at once.
     fn pull(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.may_pull(cx) {
             return false;
@@ -236,25 +237,25 @@ impl Writer {
         let began = Instant::now();
         loop {
             if self.is_full() {
-                // Who is not listened to is not silent.
-                self.heard = Instant::now();
+                // A source that isn't polled isn't idle.
+                self.last_event = Instant::now();
                 return false;
             }
             let Some(source) = &mut self.source else {
                 return false;
             };
-            let paper = self.pen.paper();
-            let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, paper)));
+            let record = self.buffer.record_buffer();
+            let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, record)));
             match polled {
                 Ok(Poll::Pending) => return false,
                 Ok(Poll::Ready(Some(mark))) => {
-                    self.heard = Instant::now();
-                    if let Err(ending) = self.pen.accept(mark) {
+                    self.last_event = Instant::now();
+                    if let Err(ending) = self.buffer.accept(mark) {
                         self.end(&ending);
-                    } else if self.pen.has_ended() {
+                    } else if self.buffer.has_ended() {
                         self.drop_source();
                     } else if matches!(mark, Mark::Barrier | Mark::Waiting) {
-                        self.settling = true;
+                        self.at_barrier = true;
                         return false;
                     }
                 }
@@ -264,67 +265,66 @@ impl Writer {
                     self.end(&Ending::Panicked);
                 }
             }
-            if self.pen.is_full() || self.heard - began >= HOLD {
-                self.pen.freeze();
+            if self.buffer.is_full() || self.last_event - began >= HOLD {
+                self.buffer.freeze();
                 return true;
             }
         }
     }
 
-    /// As much is unacknowledged as may be.
+    /// Returns true if as many bytes are unacknowledged as may be.
     fn is_full(&self) -> bool {
-        self.pen.unacknowledged() >= self.shared.options.outage_buffer
+        self.buffer.unacknowledged() >= self.shared.options.outage_buffer
     }
 
-    /// The source is polled only once the first record is acknowledged, and for the first time only
-    /// while the lease runs: from then on somebody pays for it. The same holds after a record from
-    /// which something comes that the log must know of.
+    /// Returns true if the source may be polled. The first poll, which may call the provider, and
+    /// the first one after a barrier need a running lease and an acknowledgement of all records.
     fn may_pull(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.settling {
-            // Who is not listened to is not silent.
-            self.heard = Instant::now();
-            let owned = self.pen.unacknowledged() == 0
+        if self.at_barrier {
+            // A source that isn't polled isn't idle.
+            self.last_event = Instant::now();
+            let owned = self.buffer.unacknowledged() == 0
                 && (self.entry.is_owned() || self.poll_renewal(cx).is_ready());
-            self.settling = !owned;
+            self.at_barrier = !owned;
             return owned;
         }
         if self.begun {
             return true;
         }
-        if self.source.is_none() || self.pen.unacknowledged() > 0 {
+        if self.source.is_none() || self.buffer.unacknowledged() > 0 {
             return false;
         }
         if !self.entry.is_owned() && self.poll_renewal(cx).is_pending() {
             return false;
         }
         self.begun = true;
-        self.heard = Instant::now();
+        self.last_event = Instant::now();
         true
     }
 
     fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let epoch = self.pen.epoch();
+        let epoch = self.buffer.epoch();
         let renewed = self.renewal.poll(cx, &self.shared, &self.entry, epoch);
         if std::task::ready!(renewed).is_ok() {
             return Poll::Ready(());
         }
-        // The append or the watch will say what happened to the session.
+        // The append or the watch gets the same error.
         self.end(&Ending::Interrupted);
         Poll::Pending
     }
 
-    /// Sends the front of what is written, and publishes what is acknowledged. Ready with an end,
-    /// or with none if a batch was acknowledged.
+    /// Sends the front batch, and publishes it once it is acknowledged. Ready with the writer's end,
+    /// or with `None` if a batch was acknowledged.
     fn poll_append(&mut self, cx: &mut Context<'_>) -> Poll<Option<WriterEnd>> {
         if self.append.is_none() {
             if self.releasing {
                 return Poll::Pending;
             }
             std::task::ready!(self.retry.poll_ready(cx));
-            if self.pen.front().is_none() {
-                self.pen.freeze();
+            if self.buffer.front().is_none() {
+                self.buffer.freeze();
             }
-            let Some((chunk, then)) = self.pen.front().cloned() else {
+            let Some((chunk, then)) = self.buffer.front().cloned() else {
                 return Poll::Pending;
             };
             let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
@@ -339,20 +339,23 @@ impl Writer {
             return Poll::Pending;
         };
         let Poll::Ready(answer) = sent.answer.as_mut().poll(cx) else {
-            return self.poll_late(cx);
+            return self.poll_late_append(cx);
         };
         self.append = None;
-        self.late = None;
+        self.late_timer = None;
         match answer {
             Ok(appended) => Poll::Ready(self.acknowledged(appended)),
             Err(StoreError::Unavailable { .. }) => self.unanswered(),
             Err(error @ StoreError::TooLarge { .. }) => {
-                let tried_as_a_whole = self.pen.front().is_some_and(|(chunk, _)| chunk.len() > 1);
+                let tried_as_a_whole = self
+                    .buffer
+                    .front()
+                    .is_some_and(|(chunk, _)| chunk.len() > 1);
                 if !tried_as_a_whole {
                     self.drop_source();
                 }
                 self.first_sent = None;
-                Poll::Ready(if self.pen.refused(&*self.shared.format) {
+                Poll::Ready(if self.buffer.refused(&*self.shared.format) {
                     None
                 } else {
                     Some(WriterEnd::Gone(error))
@@ -362,26 +365,26 @@ impl Writer {
                 Poll::Ready(Some(WriterEnd::Gone(error)))
             }
             Err(error) => {
-                tracing::warn!(%error, "the store refused an append: somebody else owns the session");
+                tracing::warn!(%error, "the store refused an append: another server owns the session");
                 Poll::Ready(Some(WriterEnd::Fenced))
             }
         }
     }
 
-    /// An append that the store neither takes nor refuses: readers are told, and one day it is given
-    /// up. It is not sent again before it is answered.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<WriterEnd>> {
+    /// Handles an append that hangs: fails the readers after the outage timeout, and gives up after
+    /// the session's age. The append isn't sent again before it is answered.
+    fn poll_late_append(&mut self, cx: &mut Context<'_>) -> Poll<Option<WriterEnd>> {
         let Some(sent) = &self.append else {
             return Poll::Pending;
         };
-        let patience = self.shared.options.patience;
+        let timeout = self.shared.options.outage_timeout;
         let late = self
-            .late
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(sent.at + patience)));
+            .late_timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(sent.at + timeout)));
         while late.as_mut().poll(cx).is_ready() {
-            let end = self.started + self.shared.options.limits.age + patience;
+            let end = self.started + self.shared.options.limits.age + timeout;
             if Instant::now() >= end {
-                return Poll::Ready(Some(given_up()));
+                return Poll::Ready(Some(gave_up_on_store()));
             }
             self.entry.log.fail(ReadError::Unavailable);
             late.as_mut().reset(end);
@@ -391,16 +394,16 @@ impl Writer {
 
     fn acknowledged(&mut self, appended: Appended) -> Option<WriterEnd> {
         if self.retry.outage().is_some() {
-            // Who was not listened to was not silent.
-            self.heard = Instant::now();
+            // A source that isn't polled isn't idle.
+            self.last_event = Instant::now();
         }
         self.retry.reset();
-        // Counted from the first attempt: where that one was applied, a later one extended nothing.
+        // Counted from the first attempt: if that one was applied, a repetition has extended nothing.
         if let Some(sent) = self.first_sent.take() {
             let until = sent + self.shared.options.lease;
-            self.entry.extend_lease(self.pen.epoch(), until);
+            self.entry.extend_lease(self.buffer.epoch(), until);
         }
-        let (chunk, then) = self.pen.acknowledged()?;
+        let (chunk, then) = self.buffer.acknowledged()?;
         let status = match then {
             AfterAppend::Streaming => Status::Streaming,
             AfterAppend::Waiting => Status::Waiting,
@@ -412,28 +415,30 @@ impl Writer {
         }
         if let Some(abort) = appended.abort {
             self.abort(abort);
-        } else if !self.watch.is_on() && !self.pen.has_ended() {
+        } else if !self.watch.is_active() && !self.buffer.has_ended() {
             self.watch.start(&self.shared, &self.entry);
         }
         None
     }
 
-    /// Keeps what was sent, to send it again unchanged.
+    /// Handles an append that the store did not answer. The batch is sent again unchanged.
     fn unanswered(&mut self) -> Poll<Option<WriterEnd>> {
         self.retry.failed();
-        if self.retry.outage() >= Some(self.shared.options.patience) {
+        if self.retry.outage() >= Some(self.shared.options.outage_timeout) {
             self.entry.log.fail(ReadError::Unavailable);
         }
-        if self.started.elapsed() > self.shared.options.limits.age + self.shared.options.patience {
-            // Whoever reaches the store again finds an orphan.
-            return Poll::Ready(Some(given_up()));
+        if self.started.elapsed()
+            > self.shared.options.limits.age + self.shared.options.outage_timeout
+        {
+            // The first server that reaches the store again finds an orphan.
+            return Poll::Ready(Some(gave_up_on_store()));
         }
         Poll::Ready(None)
     }
 
     fn answered(&mut self, count: u32) {
         if let Some(answers) = &mut self.answers {
-            answers.there_are(count as usize);
+            answers.set_available(count as usize);
         }
     }
 
@@ -445,10 +450,10 @@ impl Writer {
 
     fn end(&mut self, ending: &Ending) {
         self.drop_source();
-        self.pen.end(ending, &*self.shared.format);
+        self.buffer.end(ending, &*self.shared.format);
     }
 
-    /// Drops the source, whose `Drop` is somebody else's code too.
+    /// Drops the source, and catches a panic of its `Drop`.
     fn drop_source(&mut self) {
         if let Some(source) = self.source.take()
             && catch_unwind(AssertUnwindSafe(|| drop(source))).is_err()
@@ -458,7 +463,7 @@ impl Writer {
     }
 }
 
-fn given_up() -> WriterEnd {
+fn gave_up_on_store() -> WriterEnd {
     WriterEnd::Gone(StoreError::unavailable(
         true,
         "the store did not answer for as long as a session may run",
@@ -469,7 +474,7 @@ impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("entry", &self.entry)
-            .field("pen", &self.pen)
+            .field("buffer", &self.buffer)
             .finish_non_exhaustive()
     }
 }

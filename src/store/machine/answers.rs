@@ -2,37 +2,39 @@ use std::sync::Arc;
 
 use crate::store::{StoreError, StoredAnswer};
 
-/// What was answered to the session's owner, in order. Cheap to clone.
+/// The answers that a session holds for its owner, in the order in which they were stored.
+///
+/// A clone shares the list until one of the two changes.
 #[derive(Debug, Clone, Default)]
 pub struct AnswerLog {
     list: Arc<Vec<StoredAnswer>>,
     bytes: usize,
 }
 
-/// What an answer comes to.
+/// The effect of [`SessionMachine::answer`](super::SessionMachine::answer).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerEffect {
-    /// It is added.
+    /// The answer was added, and the store has to keep it.
     Added,
-    /// It is there already.
+    /// An equal answer was stored before; nothing changed.
     AlreadyStored,
-    /// Another one is there under its name.
+    /// Another answer was stored before under this name; nothing changed.
     Taken,
 }
 
 impl AnswerLog {
-    /// Takes an answer, or nothing at all if there is an error.
-    pub(super) fn take(
+    /// Adds an answer by the rules of the contract.
+    pub(super) fn add(
         &mut self,
         answer: StoredAnswer,
         sealed: bool,
     ) -> Result<AnswerEffect, StoreError> {
-        let there = self.list.iter().position(|it| it.name == answer.name);
-        if let Some(there) = there {
-            if self.list[there].content == answer.content {
-                return Ok(AnswerEffect::AlreadyStored);
-            }
-            return Ok(AnswerEffect::Taken);
+        if let Some(stored) = self.list.iter().find(|stored| stored.name == answer.name) {
+            return Ok(if stored.content == answer.content {
+                AnswerEffect::AlreadyStored
+            } else {
+                AnswerEffect::Taken
+            });
         }
         if sealed {
             return Err(StoreError::Sealed);
@@ -44,23 +46,19 @@ impl AnswerLog {
         Ok(AnswerEffect::Added)
     }
 
-    /// Adds one that was judged before.
+    /// Appends an answer without a check, for a store that reads answers back.
     pub fn push(&mut self, answer: StoredAnswer) {
         self.bytes += answer.bytes();
         Arc::make_mut(&mut self.list).push(answer);
     }
 
-    /// All but the first so many.
+    /// Returns the answers without the first `count`.
     pub(super) fn after(&self, count: usize) -> Vec<StoredAnswer> {
         self.list.get(count..).unwrap_or_default().to_vec()
     }
 
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Each, in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, StoredAnswer> {
-        self.list.iter()
+    /// Returns the answers, in order.
+    pub fn as_slice(&self) -> &[StoredAnswer] {
+        &self.list
     }
 }

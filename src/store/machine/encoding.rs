@@ -1,4 +1,4 @@
-//! How the state of a session is written where it survives the process.
+//! The binary encoding of a session's state, for stores that outlive the process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,15 +14,17 @@ use crate::{
     },
 };
 
-/// The bytes are not the state of a session.
+/// The error for bytes that are not the state of a session.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("these bytes are not the state of a session")]
 #[non_exhaustive]
 pub struct InvalidEncoding;
 
 impl SessionMachine {
-    /// Writes all but [`SessionMeta`], the answers, which are written once and not with every state, and the
-    /// lease: whoever had that is gone when this is read again.
+    /// Appends the encoded state to `to`.
+    ///
+    /// Left out are the [`SessionMeta`] and the answers, which a store writes once and not with every
+    /// state, and the lease, since its owner is gone when the state is read again.
     pub fn encode(&self, to: &mut Vec<u8>) {
         put_time(to, self.created);
         to.put_u128_le(self.token.0);
@@ -34,27 +36,32 @@ impl SessionMachine {
         match &self.abort {
             None => to.put_u8(0),
             Some(AbortRequest { reason: None }) => to.put_u8(1),
-            Some(AbortRequest { reason: Some(why) }) => {
+            Some(AbortRequest {
+                reason: Some(reason),
+            }) => {
                 to.put_u8(2);
-                put_bytes(to, why.as_bytes());
+                put_bytes(to, reason.as_bytes());
             }
         }
-        let kept = &self.retention;
-        put_time(to, kept.keep_until);
-        put_time(to, kept.tombstone);
-        put_time(to, kept.deleted.unwrap_or(Duration::MAX));
-        to.put_u16_le(u16::try_from(kept.holds.len()).unwrap_or(u16::MAX));
-        for (holder, until) in kept.holds.iter().take(usize::from(u16::MAX)) {
+        let retention = &self.retention;
+        put_time(to, retention.keep_until);
+        put_time(to, retention.tombstone);
+        put_time(to, retention.deleted.unwrap_or(Duration::MAX));
+        to.put_u16_le(u16::try_from(retention.holds.len()).unwrap_or(u16::MAX));
+        for (holder, until) in retention.holds.iter().take(usize::from(u16::MAX)) {
             to.put_u64_le(holder.0);
             put_time(to, *until);
         }
     }
 
-    /// Reads what [`store`](Self::store) wrote. Nobody owns the session, and nothing is answered.
+    /// Reads a state that [`encode`](Self::encode) wrote from the beginning of `from`, and advances
+    /// `from` past it.
+    ///
+    /// The session has no lease and no answers; see [`with_answers`](Self::with_answers).
     ///
     /// # Errors
     ///
-    /// If that is something else.
+    /// [`InvalidEncoding`] if the bytes are something else.
     pub fn decode(from: &mut &[u8], info: Arc<SessionMeta>) -> Result<Self, InvalidEncoding> {
         Ok(Self {
             info,
@@ -69,14 +76,15 @@ impl SessionMachine {
                 0 => None,
                 1 => Some(AbortRequest { reason: None }),
                 2 => {
-                    let why = std::str::from_utf8(bytes(from)?).map_err(|_| InvalidEncoding)?;
-                    let reason = Some(why.into());
-                    Some(AbortRequest { reason })
+                    let reason = std::str::from_utf8(bytes(from)?).map_err(|_| InvalidEncoding)?;
+                    Some(AbortRequest {
+                        reason: Some(reason.into()),
+                    })
                 }
                 _ => return Err(InvalidEncoding),
             },
             answers: AnswerLog::default(),
-            held: LeaseTerm::new(Duration::ZERO, Duration::ZERO),
+            lease: LeaseTerm::new(Duration::ZERO, Duration::ZERO),
             retention: retention(from)?,
         })
     }
@@ -100,7 +108,7 @@ const STREAMING: u8 = 0;
 const WAITING: u8 = 1;
 const COMPLETE: u8 = 2;
 const ABORTED: u8 = 3;
-// The numbers after this one are those of the codes, in the order of `stored_code`.
+// The number of an error is this one plus the index of its code in `CODES`.
 const ERROR: u8 = 4;
 
 const CODES: [ErrorCode; 5] = [
@@ -157,7 +165,7 @@ fn epoch(from: &mut &[u8]) -> Result<Epoch, InvalidEncoding> {
     })
 }
 
-/// In nanoseconds; what is longer than 584 years stays that long.
+/// Writes a time in nanoseconds. A time past 584 years becomes that limit.
 fn put_time(to: &mut Vec<u8>, time: Duration) {
     to.put_u64_le(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
 }
@@ -192,7 +200,7 @@ mod tests {
         store::{AfterAppend, DeleteMode, NewSession, Seal},
     };
 
-    fn lives() -> Vec<SessionMachine> {
+    fn machines() -> Vec<SessionMachine> {
         let info = Arc::new(SessionMeta {
             owner: None,
             chat: None,
@@ -208,26 +216,26 @@ mod tests {
             tombstone: Duration::from_secs(9),
         };
         let now = Duration::from_secs(1000);
-        let fresh = SessionMachine::new(&new, now);
+        let new_machine = SessionMachine::new(&new, now);
         let outcomes = [Outcome::Complete, Outcome::Aborted];
         let errors = ErrorCode::ALL.map(Outcome::Error);
-        let mut lives: Vec<SessionMachine> = outcomes
+        let mut machines: Vec<SessionMachine> = outcomes
             .into_iter()
             .chain(errors)
             .map(|outcome| {
                 let mut batch = crate::log::ChunkBuilder::new();
                 batch.push(b"a");
-                let epoch = fresh.state(now).epoch;
+                let epoch = new_machine.state(now).epoch;
                 let chunk = batch.take(Lsn::new(1), epoch).unwrap();
                 let keep = Duration::from_secs(3);
-                let mut machine = fresh.clone();
+                let mut machine = new_machine.clone();
                 machine
                     .append(&chunk, AfterAppend::Seal(Seal { outcome, keep }), 9, now)
                     .unwrap();
                 machine
             })
             .collect();
-        let mut aborted = fresh.clone();
+        let mut aborted = new_machine.clone();
         let reason = Some("enough".into());
         aborted.abort(AbortRequest { reason }, now).unwrap();
         aborted
@@ -236,13 +244,13 @@ mod tests {
         aborted.hold(Holder(4), Duration::MAX, now).unwrap();
         let mut deleted = aborted.clone();
         deleted.delete(DeleteMode::Now, now).unwrap();
-        lives.extend([fresh, aborted, deleted]);
-        lives
+        machines.extend([new_machine, aborted, deleted]);
+        machines
     }
 
     #[test]
-    fn a_state_is_read_as_it_was_written_but_for_its_lease() {
-        for machine in lives() {
+    fn a_decoded_state_equals_the_encoded_one_except_for_its_lease() {
+        for machine in machines() {
             let mut written = Vec::new();
             machine.encode(&mut written);
             let mut from = &written[..];
@@ -259,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_cut_is_none() {
-        for machine in lives() {
+    fn a_truncated_state_is_refused() {
+        for machine in machines() {
             let mut written = Vec::new();
             machine.encode(&mut written);
             for len in 0..written.len() {

@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use crate::store::Lease;
 
-/// The right to write, for a while.
+/// The owner's right to write: its length, and the time at which it ends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LeaseTerm {
-    // Zero once it was given back: then appends don't take it again.
+    // Zero once the lease was given back, so that an append does not take it again.
     length: Duration,
     until: Duration,
 }
 
 impl LeaseTerm {
-    /// For so long from now; a length of zero is a lease that was given back.
+    /// Creates a lease of this length from now on; a zero length is a lease that was given back.
     pub(super) fn new(length: Duration, now: Duration) -> Self {
         Self {
             length,
@@ -19,11 +19,12 @@ impl LeaseTerm {
         }
     }
 
-    /// Its full length again, from now.
+    /// Extends the lease to its full length from now on.
     pub(super) fn extend(&mut self, now: Duration) {
         *self = Self::new(self.length, now);
     }
 
+    /// Returns the lease as it is at the time `now`.
     pub(super) fn at(&self, now: Duration) -> Lease {
         if self.length.is_zero() {
             return Lease::Free;

@@ -2,22 +2,23 @@ use std::time::Duration;
 
 use crate::store::{DeleteMode, Holder};
 
-/// For how long a session is kept, and what stands where it was.
+/// The retention of a session: holds, expiry and tombstone.
 #[derive(Debug, Clone)]
 pub(super) struct RetentionState {
-    // Counts only once the session is sealed.
+    // Has an effect only once the session is sealed.
     pub(super) keep_until: Duration,
-    // Servers whose readers hold it, each until when; at most one entry a server.
+    // The servers that hold the session, each with the end of its hold; at most one entry a server.
     pub(super) holds: Vec<(Holder, Duration)>,
     pub(super) tombstone: Duration,
     pub(super) deleted: Option<Duration>,
 }
 
-/// Whether there is a session.
+/// The remains of a session at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Presence {
+    /// The session is there.
     Present,
-    /// Only its tombstone is left.
+    /// Only the tombstone is left.
     Tombstone,
     /// Nothing is left.
     Nothing,
@@ -47,7 +48,7 @@ impl RetentionState {
         }
     }
 
-    /// When a sweep next finds something to remove.
+    /// Returns the time at which a sweep next finds something to remove.
     pub(super) fn due(&self, sealed: bool, now: Duration) -> Option<Duration> {
         self.gone_at(sealed).map(|gone| {
             if gone > now {
@@ -62,29 +63,30 @@ impl RetentionState {
         self.deleted.or(sealed.then_some(self.keep_until))
     }
 
-    /// Keeps it at least until then.
+    /// Keeps the session at least until then.
     pub(super) fn keep(&mut self, until: Duration) {
         self.keep_until = self.keep_until.max(until);
     }
 
     pub(super) fn hold(&mut self, by: Holder, keep: Duration, now: Duration) {
         let until = now.saturating_add(keep);
-        self.holds.retain(|&(who, held)| who == by || held > now);
-        match self.holds.iter_mut().find(|(who, _)| *who == by) {
-            Some((_, held)) => *held = until.max(*held),
+        self.holds
+            .retain(|&(holder, end)| holder == by || end > now);
+        match self.holds.iter_mut().find(|(holder, _)| *holder == by) {
+            Some((_, end)) => *end = until.max(*end),
             None => self.holds.push((by, until)),
         }
         self.keep(until);
     }
 
-    /// Whether this way of deleting has to wait for another server.
+    /// Returns true if another server's hold prevents this deletion.
     pub(super) fn is_held(&self, how: DeleteMode, now: Duration) -> bool {
         match how {
             DeleteMode::Now => false,
             DeleteMode::Released(by) => self
                 .holds
                 .iter()
-                .any(|&(who, held)| who != by && held > now),
+                .any(|&(holder, end)| holder != by && end > now),
         }
     }
 

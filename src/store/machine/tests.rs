@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName},
     store::{
-        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, NewSession, Seal,
-        SessionMeta, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, LeaseChange, NewSession,
+        Seal, SessionMeta, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -55,12 +55,12 @@ impl SessionMachine {
         first: u64,
         len: usize,
         epoch: Epoch,
-        then: AfterAppend,
+        after: AfterAppend,
         now: u64,
     ) -> &'static str {
-        match self.append(&chunk(first, len, epoch), then, 5, secs(now)) {
-            Ok(written) if written.fresh => "added",
-            Ok(_) => "there",
+        match self.append(&chunk(first, len, epoch), after, 5, secs(now)) {
+            Ok(effect) if effect.is_new => "added",
+            Ok(_) => "duplicate",
             Err(error) => word(&error),
         }
     }
@@ -86,12 +86,13 @@ fn word(error: &StoreError) -> &'static str {
 
 #[test]
 fn an_append_is_checked_in_the_order_of_the_contract() {
-    let stranger = Epoch::first();
-    // The tail is 3, written by ours. Columns: first, count, ours, then open, sealed, deleted.
+    let other_epoch = Epoch::first();
+    // The tail is 3, written by the session's epoch. Columns: first LSN, number of records, true if
+    // by that epoch, and the result for an open, a sealed and a deleted session.
     let table = [
         (4, 1, true, "added", "sealed", "gone"),
-        (1, 3, true, "there", "there", "gone"),
-        (3, 1, true, "there", "there", "gone"),
+        (1, 3, true, "duplicate", "duplicate", "gone"),
+        (3, 1, true, "duplicate", "duplicate", "gone"),
         (3, 1, false, "fenced", "fenced", "gone"),
         (4, 1, false, "fenced", "fenced", "gone"),
         (9, 1, false, "fenced", "fenced", "gone"),
@@ -116,15 +117,15 @@ fn an_append_is_checked_in_the_order_of_the_contract() {
             if expected == deleted {
                 machine.delete(DeleteMode::Now, secs(1)).unwrap();
             }
-            let by = if ours { epoch } else { stranger };
-            let is = machine.push(first, len, by, AfterAppend::Streaming, 1);
-            assert_eq!(is, expected, "append at {first} of {len}, ours: {ours}");
+            let by = if ours { epoch } else { other_epoch };
+            let result = machine.push(first, len, by, AfterAppend::Streaming, 1);
+            assert_eq!(result, expected, "append at {first} of {len}, ours: {ours}");
         }
     }
 }
 
 #[test]
-fn a_lease_is_over_at_its_last_moment_and_not_before() {
+fn a_lease_is_over_exactly_at_its_end() {
     let mut machine = machine();
     let seen = machine.epoch();
     let mut claim = |nanos: u64| {
@@ -136,32 +137,34 @@ fn a_lease_is_over_at_its_last_moment_and_not_before() {
 }
 
 #[test]
-fn retention_and_tombstone_end_at_their_last_moment() {
+fn retention_and_tombstone_end_exactly_at_their_end() {
     let mut machine = machine();
     let epoch = machine.epoch();
     machine.push(1, 1, epoch, seal(20), 5);
     let table = [
-        (5, "here"),
-        (24, "here"),
+        (5, "present"),
+        (24, "present"),
         (25, "gone"),
         (25 + TOMBSTONE - 1, "gone"),
         (25 + TOMBSTONE, "not found"),
     ];
     for (now, expected) in table {
-        let is = machine
+        let result = machine
             .check_present(secs(now))
-            .map_or_else(|e| word(&e), |()| "here");
-        assert_eq!(is, expected, "at {now}");
+            .map_or_else(|e| word(&e), |()| "present");
+        assert_eq!(result, expected, "at {now}");
     }
     assert_eq!(machine.due(secs(5)), Some(secs(25)));
     assert_eq!(machine.due(secs(25)), Some(secs(25 + TOMBSTONE)));
 }
 
 #[test]
-fn a_lease_that_was_given_back_is_not_taken_by_a_late_append() {
+fn a_late_append_does_not_take_a_returned_lease_again() {
     let mut machine = machine();
     let epoch = machine.epoch();
-    machine.renew(epoch, Duration::ZERO, secs(1)).unwrap();
+    machine
+        .renew(epoch, LeaseChange::GiveBack, secs(1))
+        .unwrap();
     assert_eq!(
         machine.push(1, 1, epoch, AfterAppend::Streaming, 2),
         "added"
@@ -171,7 +174,7 @@ fn a_lease_that_was_given_back_is_not_taken_by_a_late_append() {
 }
 
 #[test]
-fn tokens_are_known_until_somebody_else_claims() {
+fn a_token_is_recognised_until_another_claim() {
     let mut machine = machine();
     let first = machine.epoch();
     let created = |machine: &SessionMachine, token| {
@@ -191,10 +194,11 @@ fn tokens_are_known_until_somebody_else_claims() {
 }
 
 #[test]
-fn times_past_the_end_of_time_do_no_harm() {
+fn times_saturate_at_their_maximum() {
     let mut machine = machine();
     let epoch = machine.epoch();
-    machine.renew(epoch, Duration::MAX, secs(5)).unwrap();
+    let forever = LeaseChange::Extend(Duration::MAX);
+    machine.renew(epoch, forever, secs(5)).unwrap();
     machine.hold(Holder(1), Duration::MAX, secs(5)).unwrap();
     assert!(!machine.state(secs(u64::MAX / 2)).lease.is_over());
     assert_eq!(machine.push(1, 1, epoch, seal(u64::MAX), 6), "added");
@@ -202,10 +206,10 @@ fn times_past_the_end_of_time_do_no_harm() {
     assert!(machine.due(secs(7)).is_some());
 }
 
-/// What anybody may do to a session at any time. Epochs and LSNs are near the right ones.
+/// One operation on a session. Epochs and LSNs are near the right ones.
 #[derive(Debug, Clone)]
 enum Operation {
-    Pass(u64),
+    Advance(u64),
     Claim {
         stale: bool,
         token: u128,
@@ -233,9 +237,9 @@ enum Operation {
     Delete,
 }
 
-fn acts() -> impl Strategy<Value = Vec<Operation>> {
-    let act = prop_oneof![
-        4 => (0..15u64).prop_map(Operation::Pass),
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        4 => (0..15u64).prop_map(Operation::Advance),
         4 => (any::<bool>(), 2..6u128).prop_map(|(stale, token)| Operation::Claim { stale, token }),
         2 => (any::<bool>(), 0..15u64).prop_map(|(stale, lease)| Operation::Renew { stale, lease }),
         8 => (any::<bool>(), -2..=2i64, 1..4usize, 0..8u8)
@@ -246,26 +250,26 @@ fn acts() -> impl Strategy<Value = Vec<Operation>> {
         1 => (0..3u64).prop_map(Operation::Release),
         1 => Just(Operation::Delete),
     ];
-    vec(act, 1..60)
+    vec(operation, 1..60)
 }
 
 proptest! {
     #[test]
-    fn no_order_of_events_breaks_a_session(acts in acts()) {
+    fn no_order_of_operations_breaks_the_invariants(operations in operations()) {
         let mut machine = machine();
         let (mut now, mut stale) = (Duration::ZERO, machine.epoch());
         let mut seals = 0;
-        // Not before this moment may the session be gone, unless it is deleted.
-        let (mut kept, mut deleted) = (Duration::ZERO, false);
-        for act in acts {
+        // The session must not expire before `kept_until`.
+        let (mut kept_until, mut deleted) = (Duration::ZERO, false);
+        for operation in operations {
             let before = machine.state(now);
-            let here = machine.check_present(now).is_ok();
+            let present = machine.check_present(now).is_ok();
             let epoch = |is_stale| if is_stale { stale } else { before.epoch };
-            match act {
-                Operation::Pass(time) => now += secs(time),
+            match operation {
+                Operation::Advance(time) => now += secs(time),
                 Operation::Claim { stale: old, token } => {
                     if let Ok(new) = machine.claim(epoch(old), Token(token), secs(LEASE), now) {
-                        prop_assert!(here && before.status.outcome().is_none());
+                        prop_assert!(present && before.status.outcome().is_none());
                         if new != before.epoch {
                             prop_assert!(before.lease.is_over(), "claimed while held");
                             prop_assert_eq!(epoch(old), before.epoch);
@@ -276,7 +280,7 @@ proptest! {
                     }
                 }
                 Operation::Renew { stale: old, lease } => {
-                    if machine.renew(epoch(old), secs(lease), now).is_ok() {
+                    if machine.renew(epoch(old), LeaseChange::Extend(secs(lease)), now).is_ok() {
                         prop_assert_eq!(epoch(old), before.epoch);
                         prop_assert_eq!(machine.state(now).lease.is_over(), lease == 0);
                     }
@@ -286,15 +290,15 @@ proptest! {
                     let chunk = chunk(first, len, epoch(old));
                     let then = match then { 0 => seal(20), 1 => AfterAppend::Waiting, _ => AfterAppend::Streaming };
                     match machine.append(&chunk, then, usize::MAX, now) {
-                        Ok(written) if written.fresh => {
-                            prop_assert!(here && before.status.outcome().is_none());
+                        Ok(effect) if effect.is_new => {
+                            prop_assert!(present && before.status.outcome().is_none());
                             prop_assert_eq!(chunk.epoch(), before.epoch);
                             prop_assert_eq!(chunk.first(), before.tail.next());
                             prop_assert_eq!(machine.state(now).tail, chunk.last());
-                            prop_assert_eq!(&written.answer.abort, &before.abort);
+                            prop_assert_eq!(&effect.appended.abort, &before.abort);
                             if matches!(then, AfterAppend::Seal(_)) {
                                 seals += 1;
-                                kept = kept.max(now + secs(20));
+                                kept_until = kept_until.max(now + secs(20));
                             }
                         }
                         _ => prop_assert_eq!(machine.state(now).version(), before.version()),
@@ -302,35 +306,35 @@ proptest! {
                 }
                 Operation::Abort => {
                     let abort = AbortRequest { reason: Some(format!("{now:?}").into()) };
-                    let open = here && before.status.outcome().is_none();
+                    let open = present && before.status.outcome().is_none();
                     drop(machine.abort(abort, now));
                     let after = machine.state(now).abort;
                     prop_assert_eq!(after.is_some(), before.abort.is_some() || open);
                     prop_assert!(before.abort.is_none() || before.abort == after);
                 }
                 Operation::Answer { name, content } => {
-                    let known = machine.answers_after(0, now);
+                    let stored = machine.answers_after(0, now);
                     let answer = StoredAnswer::new(name.to_string(), vec![content]);
-                    let there = known.iter().flatten().find(|it| it.name == answer.name).cloned();
+                    let earlier = stored.iter().flatten().find(|it| it.name == answer.name).cloned();
                     match machine.answer(answer.clone(), now) {
                         Ok(AnswerEffect::Added) => {
-                            prop_assert!(here && before.status.outcome().is_none());
-                            prop_assert!(there.is_none());
-                            let mut all = known.unwrap();
+                            prop_assert!(present && before.status.outcome().is_none());
+                            prop_assert!(earlier.is_none());
+                            let mut all = stored.unwrap();
                             all.push(answer);
                             prop_assert_eq!(machine.answers_after(0, now).unwrap(), all);
                         }
-                        Ok(AnswerEffect::AlreadyStored) => prop_assert_eq!(there, Some(answer)),
-                        Ok(AnswerEffect::Taken) => prop_assert!(there.is_some_and(|it| it != answer)),
+                        Ok(AnswerEffect::AlreadyStored) => prop_assert_eq!(earlier, Some(answer)),
+                        Ok(AnswerEffect::Taken) => prop_assert!(earlier.is_some_and(|it| it != answer)),
                         Err(StoreError::Sealed) => {
                             prop_assert!(before.status.outcome().is_some());
                         }
-                        Err(_) => prop_assert!(!here),
+                        Err(_) => prop_assert!(!present),
                     }
                 }
                 Operation::Hold { by, keep } => {
                     if machine.hold(Holder(by), secs(keep), now).is_ok() {
-                        kept = kept.max(now + secs(keep));
+                        kept_until = kept_until.max(now + secs(keep));
                     }
                 }
                 Operation::Release(by) => {
@@ -343,9 +347,9 @@ proptest! {
             prop_assert!(before.status.outcome().is_none() || after.status == before.status);
             prop_assert!(after.answers == 0 || after.status.outcome().is_none());
             prop_assert!(seals <= 1);
-            prop_assert!(here || machine.check_present(now).is_err(), "it came back");
-            let should = !deleted && (seals == 0 || now < kept);
-            prop_assert_eq!(machine.check_present(now).is_ok(), should, "at {:?}", now);
+            prop_assert!(present || machine.check_present(now).is_err(), "the session is present again");
+            let expected = !deleted && (seals == 0 || now < kept_until);
+            prop_assert_eq!(machine.check_present(now).is_ok(), expected, "at {:?}", now);
         }
     }
 }

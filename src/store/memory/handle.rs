@@ -3,7 +3,10 @@ use std::fmt;
 use super::session::MemorySession;
 use crate::store::table::{SessionTable, StoreClock};
 
-/// Keeps sessions in the memory of the process. A clone is a handle to the same sessions.
+/// A store in the memory of the process. Clones share one store.
+///
+/// Sessions end with the process. A session that has ended takes up its records, four bytes for each
+/// of them, and a few hundred bytes; it has no task and no timer.
 ///
 /// ```
 /// use unbroken::store::{Durability, Memory, Store};
@@ -25,10 +28,8 @@ impl Memory {
             max_append: usize::MAX,
         }
     }
-}
 
-impl Memory {
-    /// Creates an empty store that lives by this clock.
+    /// Creates an empty store with this clock.
     pub fn with_clock(clock: StoreClock) -> Self {
         Self {
             table: SessionTable::new(clock),
@@ -36,12 +37,12 @@ impl Memory {
         }
     }
 
-    /// The clock that its sessions live by.
+    /// Returns the clock that decides the expiry of leases and sessions.
     pub fn clock(&self) -> &StoreClock {
         self.table.clock()
     }
 
-    /// Limits the bytes of one append through this handle; a larger one is
+    /// Sets the largest number of bytes of one append through this handle. A larger append gets
     /// [`StoreError::TooLarge`](crate::store::StoreError::TooLarge). Unlimited by default.
     pub fn with_max_append(mut self, bytes: usize) -> Self {
         self.max_append = bytes;

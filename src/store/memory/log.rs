@@ -2,10 +2,9 @@ use crate::log::{Chunk, ChunkBuilder, EpochTag, Lsn, Position};
 
 /// The records of one session.
 ///
-/// An append is kept as it came, without a copy. What lies next to each other in one epoch is put
-/// together later: small pieces into middling ones, those into big ones, so that a record is copied
-/// a few times at most however small the appends are, and a finished log has few pieces, none of
-/// which keeps a larger buffer alive.
+/// An append is added without a copy. Adjacent pieces of one epoch are merged later: small pieces
+/// into medium ones, and those into large ones. A record is copied a few times at most, however small
+/// the appends are. A finished log has few pieces, and none of them keeps a larger buffer alive.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RecordLog {
     pieces: Vec<LogPiece>,
@@ -14,51 +13,54 @@ pub(super) struct RecordLog {
 #[derive(Debug, Clone)]
 struct LogPiece {
     chunk: Chunk,
-    // Whether its buffer holds nothing but its records.
-    tight: bool,
+    // True if the buffer holds only the records of the chunk.
+    exact: bool,
 }
 
-const MIDDLING: usize = 4 << 10;
-const BIG: usize = 64 << 10;
-// So many small pieces are put together even if they are small together.
-const MANY: usize = 64;
+const MEDIUM: usize = 4 << 10;
+const LARGE: usize = 64 << 10;
+// The number of small pieces that are merged even if they have few bytes.
+const MAX_SMALL: usize = 64;
 
 impl RecordLog {
+    /// Adds the records of an append.
     pub(super) fn push(&mut self, chunk: Chunk) {
         if self
             .pieces
             .last()
             .is_some_and(|last| last.chunk.epoch() != chunk.epoch())
         {
-            self.settle();
+            self.compact();
         }
         self.pieces.push(LogPiece {
             chunk,
-            tight: false,
+            exact: false,
         });
-        let (from, bytes) = self.run_below(MIDDLING);
-        if bytes >= MIDDLING || self.pieces.len() - from >= MANY {
+        let (from, bytes) = self.run_below(MEDIUM);
+        if bytes >= MEDIUM || self.pieces.len() - from >= MAX_SMALL {
             self.merge(from);
         }
-        let (from, bytes) = self.run_below(BIG);
-        if bytes >= BIG {
+        let (from, bytes) = self.run_below(LARGE);
+        if bytes >= LARGE {
             self.merge(from);
         }
     }
 
-    /// Puts together whatever still lies in small pieces or large buffers: nothing follows.
-    pub(super) fn settle(&mut self) {
+    /// Merges the last small pieces and copies records out of larger buffers, once no record follows
+    /// in this epoch.
+    pub(super) fn compact(&mut self) {
         for piece in &mut self.pieces {
-            if !piece.tight && piece.chunk.bytes() >= BIG {
+            if !piece.exact && piece.chunk.bytes() >= LARGE {
                 *piece = merged(std::slice::from_ref(piece));
             }
         }
-        let (from, _) = self.run_below(BIG);
+        let (from, _) = self.run_below(LARGE);
         self.merge(from);
         self.pieces.shrink_to_fit();
     }
 
-    /// Where the last pieces begin that are smaller than this and of one epoch, and their bytes.
+    /// Returns the index of the first of the last pieces that are smaller than `size` and of one
+    /// epoch, and their bytes.
     fn run_below(&self, size: usize) -> (usize, usize) {
         let mut from = self.pieces.len();
         let mut bytes = 0;
@@ -73,9 +75,10 @@ impl RecordLog {
         (from, bytes)
     }
 
+    /// Merges the pieces from this index on.
     fn merge(&mut self, from: usize) {
         let run = &self.pieces[from..];
-        if run.is_empty() || (run.len() == 1 && run[0].tight) {
+        if run.is_empty() || (run.len() == 1 && run[0].exact) {
             return;
         }
         let piece = merged(run);
@@ -83,14 +86,14 @@ impl RecordLog {
         self.pieces.push(piece);
     }
 
-    /// The tag of the epoch that wrote the record there, if there is one.
+    /// Returns the tag of the epoch that wrote the record at `lsn`, if there is that record.
     pub(super) fn tag_at(&self, lsn: Lsn) -> Option<EpochTag> {
         let at = self.first_after(lsn.before());
         let chunk = &self.pieces.get(at)?.chunk;
         chunk.record(lsn).map(|record| record.epoch.tag())
     }
 
-    /// The records after a position that fit into so many bytes, at least one if there is any.
+    /// Returns the records after a position that fit into `max_bytes`, at least one if there is any.
     pub(super) fn read(&self, after: Position, max_bytes: usize) -> Vec<Chunk> {
         let lsn = after.lsn;
         let mut left = max_bytes;
@@ -103,24 +106,24 @@ impl RecordLog {
             if head.bytes() > left && !page.is_empty() {
                 break;
             }
-            let whole = head.len() == rest.len();
+            let is_whole = head.len() == rest.len();
             left = left.saturating_sub(head.bytes());
             page.push(head);
-            if !whole {
+            if !is_whole {
                 break;
             }
         }
         page
     }
 
-    /// Which piece has the record after this one.
+    /// Returns the index of the piece that has the record after `lsn`.
     fn first_after(&self, lsn: Lsn) -> usize {
         self.pieces
             .partition_point(|piece| piece.chunk.last() <= lsn)
     }
 }
 
-/// These pieces, which follow one another in one epoch, in one buffer of just their size.
+/// Copies adjacent pieces of one epoch into one buffer of exactly their size.
 fn merged(run: &[LogPiece]) -> LogPiece {
     let mut all = ChunkBuilder::new();
     all.buffer()
@@ -135,7 +138,7 @@ fn merged(run: &[LogPiece]) -> LogPiece {
         chunk: all
             .take(first.first(), first.epoch())
             .unwrap_or_else(|| first.clone()),
-        tight: true,
+        exact: true,
     }
 }
 
@@ -148,7 +151,7 @@ mod tests {
         Epoch { counter, bits: 0 }
     }
 
-    /// A log of so many appends of one record each, and what the records are.
+    /// Returns a log of `appends` appends, each of one record of `size` bytes.
     fn log(appends: u64, size: usize) -> RecordLog {
         let mut log = RecordLog::default();
         for lsn in 1..=appends {
@@ -179,22 +182,22 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_put_together_as_they_come_and_nothing_is_lost() {
+    fn pieces_are_merged_without_loss() {
         for (appends, size) in [(500, 0), (5000, 10), (2000, 60), (100, 5000), (3, 70_000)] {
             let mut log = log(appends, size);
             check(&log, appends, size);
             let bytes = usize::try_from(appends).unwrap() * size;
-            let most = MANY + BIG / MIDDLING + bytes / BIG;
-            assert!(log.pieces.len() <= most, "{} pieces", log.pieces.len());
-            log.settle();
+            let max = MAX_SMALL + LARGE / MEDIUM + bytes / LARGE;
+            assert!(log.pieces.len() <= max, "{} pieces", log.pieces.len());
+            log.compact();
             check(&log, appends, size);
-            assert!(log.pieces.len() <= 1 + bytes / BIG);
-            assert!(log.pieces.iter().all(|piece| piece.tight));
+            assert!(log.pieces.len() <= 1 + bytes / LARGE);
+            assert!(log.pieces.iter().all(|piece| piece.exact));
         }
     }
 
     #[test]
-    fn a_new_append_is_kept_without_a_copy() {
+    fn a_new_append_is_stored_without_a_copy() {
         let mut log = log(3, 60);
         let chunk = one(4, 60, 1);
         let at = chunk.records().next().unwrap().bytes.as_ptr();
@@ -204,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn epochs_are_never_mixed() {
+    fn pieces_of_two_epochs_are_never_merged() {
         let mut log = log(10, 60);
         for lsn in 11..=20 {
             log.push(one(lsn, 60, 2));
         }
-        log.settle();
+        log.compact();
         check(&log, 20, 60);
         assert_eq!(log.pieces.len(), 2);
         assert_eq!(log.tag_at(Lsn::new(10)), Some(epoch(1).tag()));

@@ -1,8 +1,4 @@
-//! The store that lives in the process.
-//!
-//! Nothing survives the process; in exchange a wake-up costs no more than a function call. A
-//! session that has ended costs its records, four bytes for each, and a few hundred bytes; no task and no
-//! timer.
+//! The store in the memory of the process.
 
 mod handle;
 mod log;
@@ -11,5 +7,4 @@ mod snapshot;
 mod store;
 mod sweep;
 
-pub use self::handle::Memory;
-pub use self::snapshot::MemorySnapshot;
+pub use self::{handle::Memory, snapshot::MemorySnapshot};

@@ -3,23 +3,23 @@ use bytes::Bytes;
 use super::log::RecordLog;
 use crate::store::{machine::SessionMachine, table::HasMachine};
 
-/// What is kept of a session.
+/// The data of one session.
 #[derive(Debug, Clone)]
 pub(super) struct MemorySession {
     pub(super) machine: SessionMachine,
-    // Empty once the session is sealed: nobody will claim it.
+    // Empty once the session is sealed, since it can't be claimed any more.
     pub(super) request: Bytes,
     pub(super) log: RecordLog,
-    // Whether the log and request were dropped because the session is gone.
-    pub(super) cleared: bool,
+    // True once the log and the request were dropped because the session is gone.
+    pub(super) discarded: bool,
 }
 
 impl MemorySession {
-    /// Drops what a tombstone doesn't need.
-    pub(super) fn clear(&mut self) {
+    /// Drops the data that a tombstone does not need.
+    pub(super) fn discard(&mut self) {
         self.log = RecordLog::default();
         self.request = Bytes::new();
-        self.cleared = true;
+        self.discarded = true;
     }
 }
 

@@ -23,7 +23,7 @@ impl Store for Memory {
         id: &'a SessionId,
         new: NewSession,
     ) -> BoxFuture<'a, Result<Created, StoreError>> {
-        soon(move || self.create_now(id, new))
+        ready(move || self.create_now(id, new))
     }
 
     fn claim<'a>(
@@ -33,7 +33,7 @@ impl Store for Memory {
         token: Token,
         lease: Duration,
     ) -> BoxFuture<'a, Result<Claimed, StoreError>> {
-        soon(move || self.claim_now(id, seen, token, lease))
+        ready(move || self.claim_now(id, seen, token, lease))
     }
 
     fn renew<'a>(
@@ -43,20 +43,20 @@ impl Store for Memory {
     ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
         let renew = move |(id, epoch): &(SessionId, Epoch)| {
             let entry = self.table.entry(id)?;
-            let (mut kept, now) = (entry.lock(), self.table.now());
-            kept.machine.renew(*epoch, lease, now)?;
-            Ok(kept.machine.state(now))
+            let (mut session, now) = (entry.lock(), self.table.now());
+            session.machine.renew(*epoch, lease, now)?;
+            Ok(session.machine.state(now))
         };
-        soon(move || owned.iter().map(renew).collect())
+        ready(move || owned.iter().map(renew).collect())
     }
 
     fn append<'a>(
         &'a self,
         id: &'a SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        soon(move || self.append_now(id, chunk, then))
+        ready(move || self.append_now(id, chunk, after))
     }
 
     fn read<'a>(
@@ -65,14 +65,15 @@ impl Store for Memory {
         after: Position,
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
-        soon(move || {
+        ready(move || {
             let entry = self.table.entry(id)?;
-            let (kept, now) = (entry.lock(), self.table.now());
-            kept.machine
-                .check_read(after, |lsn| kept.log.tag_at(lsn), now)?;
+            let (session, now) = (entry.lock(), self.table.now());
+            session
+                .machine
+                .check_read(after, |lsn| session.log.tag_at(lsn), now)?;
             Ok(RecordPage {
-                chunks: kept.log.read(after, max_bytes),
-                state: kept.machine.state(now),
+                chunks: session.log.read(after, max_bytes),
+                state: session.machine.state(now),
             })
         })
     }
@@ -91,7 +92,7 @@ impl Store for Memory {
         id: &'a SessionId,
         abort: AbortRequest,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        soon(move || {
+        ready(move || {
             let entry = self.table.entry(id)?;
             let state = entry.lock().machine.abort(abort, self.table.now())?;
             entry.wake_all();
@@ -104,7 +105,7 @@ impl Store for Memory {
         id: &'a SessionId,
         answer: StoredAnswer,
     ) -> BoxFuture<'a, Result<AnswerOutcome, StoreError>> {
-        soon(move || self.answer_now(id, answer))
+        ready(move || self.answer_now(id, answer))
     }
 
     fn answers<'a>(
@@ -112,10 +113,10 @@ impl Store for Memory {
         id: &'a SessionId,
         after: usize,
     ) -> BoxFuture<'a, Result<Vec<StoredAnswer>, StoreError>> {
-        soon(move || {
+        ready(move || {
             let entry = self.table.entry(id)?;
-            let kept = entry.lock();
-            kept.machine.answers_after(after, self.table.now())
+            let session = entry.lock();
+            session.machine.answers_after(after, self.table.now())
         })
     }
 
@@ -125,10 +126,10 @@ impl Store for Memory {
         by: Holder,
         keep: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        soon(move || {
+        ready(move || {
             let entry = self.table.entry(id)?;
-            let mut kept = entry.lock();
-            kept.machine.hold(by, keep, self.table.now())
+            let mut session = entry.lock();
+            session.machine.hold(by, keep, self.table.now())
         })
     }
 
@@ -137,24 +138,24 @@ impl Store for Memory {
         id: &'a SessionId,
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        soon(move || self.delete_now(id, how))
+        ready(move || self.delete_now(id, how))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
-        soon(move || Ok(self.table.list(filter)))
+        ready(move || Ok(self.table.list(filter)))
     }
 
     fn orphans(&self, limit: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>> {
-        soon(move || Ok(self.table.orphans(limit)))
+        ready(move || Ok(self.table.orphans(limit)))
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        soon(move || Ok(self.sweep_now(limit)))
+        ready(move || Ok(self.sweep_now(limit)))
     }
 }
 
-/// A future that does it all when it is first polled.
-fn soon<'a, T: 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
+/// Returns a future that does the work at its first poll.
+fn ready<'a, T: 'a>(work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
     Box::pin(async move { work() })
 }
 
@@ -170,13 +171,13 @@ impl Memory {
         }
         let machine = SessionMachine::new(&new, now);
         let epoch = machine.state(now).epoch;
-        let kept = MemorySession {
+        let session = MemorySession {
             machine,
             request: new.request,
             log: RecordLog::default(),
-            cleared: false,
+            discarded: false,
         };
-        index.insert(id, kept);
+        index.insert(id, session);
         Ok(Created::Created(epoch))
     }
 
@@ -189,12 +190,12 @@ impl Memory {
     ) -> Result<Claimed, StoreError> {
         let entry = self.table.entry(id)?;
         let claimed = {
-            let (mut kept, now) = (entry.lock(), self.table.now());
-            let epoch = kept.machine.claim(seen, token, lease, now)?;
+            let (mut session, now) = (entry.lock(), self.table.now());
+            let epoch = session.machine.claim(seen, token, lease, now)?;
             Claimed {
                 epoch,
-                state: kept.machine.state(now),
-                request: kept.request.clone(),
+                state: session.machine.state(now),
+                request: session.request.clone(),
             }
         };
         entry.wake_all();
@@ -205,31 +206,33 @@ impl Memory {
         &self,
         id: &SessionId,
         chunk: Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let entry = self.table.entry(id)?;
-        let (answer, due) = {
-            let (mut kept, now) = (entry.lock(), self.table.now());
-            let written = kept.machine.append(&chunk, then, self.max_append, now)?;
-            if !written.fresh {
-                return Ok(written.answer);
+        let (appended, due) = {
+            let (mut session, now) = (entry.lock(), self.table.now());
+            let effect = session
+                .machine
+                .append(&chunk, after, self.max_append, now)?;
+            if !effect.is_new {
+                return Ok(effect.appended);
             }
-            kept.log.push(chunk);
-            let due = kept.machine.due(now);
+            session.log.push(chunk);
+            let due = session.machine.due(now);
             if due.is_some() {
-                kept.log.settle();
-                kept.request = Bytes::new();
+                session.log.compact();
+                session.request = Bytes::new();
             }
-            (written.answer, due)
+            (effect.appended, due)
         };
         match due {
             None => entry.wake_readers(),
             Some(_) => entry.wake_all(),
         }
         if let Some(due) = due {
-            self.table.index().ended(entry.number, due);
+            self.table.index().set_due(entry.number, due);
         }
-        Ok(answer)
+        Ok(appended)
     }
 
     fn answer_now(
@@ -238,14 +241,17 @@ impl Memory {
         answer: StoredAnswer,
     ) -> Result<AnswerOutcome, StoreError> {
         let entry = self.table.entry(id)?;
-        let (judged, state) = {
-            let (mut kept, now) = (entry.lock(), self.table.now());
-            (kept.machine.answer(answer, now)?, kept.machine.state(now))
+        let (effect, state) = {
+            let (mut session, now) = (entry.lock(), self.table.now());
+            (
+                session.machine.answer(answer, now)?,
+                session.machine.state(now),
+            )
         };
-        if judged == AnswerEffect::Added {
+        if effect == AnswerEffect::Added {
             entry.wake_all();
         }
-        Ok(match judged {
+        Ok(match effect {
             AnswerEffect::Added | AnswerEffect::AlreadyStored => AnswerOutcome::Stored(state),
             AnswerEffect::Taken => AnswerOutcome::Taken,
         })
@@ -254,16 +260,16 @@ impl Memory {
     fn delete_now(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
         let entry = self.table.entry(id)?;
         let due = {
-            let (mut kept, now) = (entry.lock(), self.table.now());
-            if !kept.machine.delete(how, now)? {
+            let (mut session, now) = (entry.lock(), self.table.now());
+            if !session.machine.delete(how, now)? {
                 return Ok(());
             }
-            kept.clear();
-            kept.machine.due(now)
+            session.discard();
+            session.machine.due(now)
         };
         entry.wake_all();
         if let Some(due) = due {
-            self.table.index().ended(entry.number, due);
+            self.table.index().set_due(entry.number, due);
         }
         Ok(())
     }

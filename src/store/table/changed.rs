@@ -10,37 +10,44 @@ use crate::{
     },
 };
 
-/// No wait is longer: whoever waits looks again, should a wake-up have been lost.
-const CAP: Duration = Duration::from_secs(2);
+/// The longest wait, so that a waiter reads again even if a wake-up was lost.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-impl<K: HasMachine> SessionTable<K> {
+impl<S: HasMachine> SessionTable<S> {
+    /// Waits for a change as [`Store::changed`](crate::store::Store::changed) does.
+    ///
+    /// It needs a tokio runtime with time. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`], [`StoreError::NotFound`], [`StoreError::Unsupported`].
     pub async fn changed(
         &self,
         id: &SessionId,
         seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
-        let limit = within.min(CAP);
+        let limit = within.min(MAX_WAIT);
         let deadline = Instant::now().checked_add(limit);
         loop {
             let entry = self.entry(id)?;
-            let changes = entry.changes(seen.is_owner());
-            // Made before the look: what changes in between completes it.
-            let change = pin!(changes.notified());
+            let notify = entry.notify(seen.is_owner());
+            // Created before the state is read, so that a change in between completes it.
+            let notified = pin!(notify.notified());
             let now = self.now();
             let (state, due) = {
-                let kept = entry.lock();
-                (kept.machine().observe(now)?, kept.machine().due(now))
+                let session = entry.lock();
+                (session.machine().observe(now)?, session.machine().due(now))
             };
-            let moved = seen.is_behind(&state.version());
+            let changed = seen.is_behind(&state.version());
             let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if moved || limit.is_zero() || over {
+            if changed || limit.is_zero() || over {
                 return Ok(state);
             }
             let expires = due.and_then(|due| Instant::now().checked_add(due.saturating_sub(now)));
             match deadline.into_iter().chain(expires).min() {
-                Some(until) => drop(timeout_at(until, change).await),
-                None => change.await,
+                Some(until) => drop(timeout_at(until, notified).await),
+                None => notified.await,
             }
         }
     }

@@ -9,40 +9,42 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The clock of a store that lives in the process: tokio's, so that a paused runtime drives it, and
-/// whatever it was set forward by. Clones are the same clock.
+/// The clock of a store that keeps its state in the process.
+///
+/// It is tokio's clock, so that a runtime with paused time drives it, plus the time by which it was set
+/// forward. Clones share one clock.
 #[derive(Clone)]
 pub struct StoreClock {
     origin: Instant,
-    // What it showed then.
-    shown: Duration,
-    // Nanoseconds; some 584 years fit.
+    // The time at `origin`.
+    start: Duration,
+    // In nanoseconds, up to 584 years.
     ahead: Arc<AtomicU64>,
 }
 
 impl StoreClock {
-    /// A clock that starts now.
+    /// Creates a clock that shows zero now.
     pub fn new() -> Self {
         Self::at(Duration::ZERO)
     }
 
-    /// A clock that shows this now.
-    pub fn at(shown: Duration) -> Self {
+    /// Creates a clock that shows this time now.
+    pub fn at(start: Duration) -> Self {
         Self {
             origin: Instant::now(),
-            shown,
+            start,
             ahead: Arc::default(),
         }
     }
 
-    /// What it shows.
+    /// Returns the time.
     pub fn now(&self) -> Duration {
         let ahead = Duration::from_nanos(self.ahead.load(Ordering::SeqCst));
         let passed = self.origin.elapsed().saturating_add(ahead);
-        self.shown.saturating_add(passed)
+        self.start.saturating_add(passed)
     }
 
-    /// Sets it forward, as if the host's clock had been. Nobody is woken.
+    /// Sets the clock forward, as if the host's clock had been set. It wakes no waiting task.
     pub fn jump(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         self.ahead.fetch_add(by, Ordering::SeqCst);

@@ -4,57 +4,69 @@ use tokio::sync::Notify;
 
 use crate::{log::SessionId, store::machine::SessionMachine};
 
-/// One session, or its tombstone. `K` is what the store keeps of it.
+/// The entry of one session, or of its tombstone, in a [`SessionTable`](super::SessionTable). `S` is the
+/// store's own data of the session.
 #[derive(Debug)]
-pub struct TableEntry<K> {
+pub struct TableEntry<S> {
+    /// The id of the session.
     pub id: SessionId,
-    // Counts sessions in the order of their creation.
+    /// The number of the session: unique in the table, and higher than those of sessions that were
+    /// created before.
     pub number: u64,
-    // The lock is never held while the index is waited for.
-    kept: Mutex<K>,
-    /// Told of every change.
-    moved: Notify,
-    /// Told of the changes that an owner waits for.
-    turned: Notify,
+    session: Mutex<S>,
+    // Notified of every change.
+    changed: Notify,
+    // Notified of the changes that an owner waits for.
+    changed_for_owner: Notify,
 }
 
-/// Something that has the state of a session in it.
+/// A store's own data of a session, which contains the session's state.
 pub trait HasMachine {
+    /// Returns the state of the session.
     fn machine(&self) -> &SessionMachine;
 }
 
-impl<K> TableEntry<K> {
-    pub(super) fn new(id: SessionId, number: u64, kept: K) -> Self {
+impl<S> TableEntry<S> {
+    pub(super) fn new(id: SessionId, number: u64, session: S) -> Self {
         Self {
             id,
             number,
-            kept: Mutex::new(kept),
-            moved: Notify::new(),
-            turned: Notify::new(),
+            session: Mutex::new(session),
+            changed: Notify::new(),
+            changed_for_owner: Notify::new(),
         }
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, K> {
-        lock(&self.kept)
+    /// Locks the session.
+    ///
+    /// A thread that holds this lock must not lock the [index](super::SessionTable::index): the index
+    /// comes first.
+    pub fn lock(&self) -> MutexGuard<'_, S> {
+        lock(&self.session)
     }
 
-    /// Wakes who waits for records.
+    /// Wakes the readers that wait for a change. Call it after an append that does not seal.
     pub fn wake_readers(&self) {
-        self.moved.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Wakes everybody.
+    /// Wakes the readers and the owner. Call it after a seal, a claim, an abort, an answer or a
+    /// deletion.
     pub fn wake_all(&self) {
-        self.moved.notify_waiters();
-        self.turned.notify_waiters();
+        self.changed.notify_waiters();
+        self.changed_for_owner.notify_waiters();
     }
 
-    pub(super) fn changes(&self, for_owner: bool) -> &Notify {
-        if for_owner { &self.turned } else { &self.moved }
+    pub(super) fn notify(&self, for_owner: bool) -> &Notify {
+        if for_owner {
+            &self.changed_for_owner
+        } else {
+            &self.changed
+        }
     }
 }
 
-/// Locks, whoever panicked: nothing here leaves a value half changed.
+/// Locks a mutex even if it is poisoned, since no code under these locks leaves a value half changed.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,24 +6,25 @@ use std::{
 
 use crate::{log::SessionId, store::table::entry::TableEntry};
 
-/// Finds sessions: by id, by age, by who is unsealed, and by when they are due.
+/// The index of a [`SessionTable`](super::SessionTable): sessions by id, by number, and by the time at
+/// which they expire.
 #[derive(Debug)]
-pub struct TableIndex<K> {
-    ids: HashMap<SessionId, Arc<TableEntry<K>>>,
-    numbers: BTreeMap<u64, IndexEntry<K>>,
+pub struct TableIndex<S> {
+    ids: HashMap<SessionId, Arc<TableEntry<S>>>,
+    numbers: BTreeMap<u64, IndexEntry<S>>,
     unsealed: BTreeSet<u64>,
-    // Only a hint: a session that was held since then is due later. At most one entry each.
+    // A lower bound, since a hold moves the expiry of a session. At most one entry a session.
     due: BTreeSet<(Duration, u64)>,
     last: u64,
 }
 
 #[derive(Debug)]
-struct IndexEntry<K> {
-    entry: Arc<TableEntry<K>>,
+struct IndexEntry<S> {
+    entry: Arc<TableEntry<S>>,
     due: Option<Duration>,
 }
 
-impl<K> TableIndex<K> {
+impl<S> TableIndex<S> {
     pub(super) fn new() -> Self {
         Self {
             ids: HashMap::new(),
@@ -34,36 +35,49 @@ impl<K> TableIndex<K> {
         }
     }
 
-    pub fn entry(&self, id: &SessionId) -> Option<&Arc<TableEntry<K>>> {
+    /// Returns the entry with this id.
+    pub fn entry(&self, id: &SessionId) -> Option<&Arc<TableEntry<S>>> {
         self.ids.get(id)
     }
 
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// The highest number that a session has had.
-    pub fn last(&self) -> u64 {
+    /// Returns true if there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Returns the highest number that a session has had, 0 if there was none.
+    pub fn last_number(&self) -> u64 {
         self.last
     }
 
-    /// Puts a new session in, instead of whatever had its id.
-    pub fn insert(&mut self, id: &SessionId, kept: K) {
-        self.insert_as(self.last + 1, id, kept);
+    /// Adds a session under the next number, and replaces the entry that had its id.
+    pub fn insert(&mut self, id: &SessionId, session: S) {
+        self.insert_numbered(self.last + 1, id, session);
     }
 
-    /// Puts a session in under this number, instead of whatever had its id.
-    pub fn insert_as(&mut self, number: u64, id: &SessionId, kept: K) -> Arc<TableEntry<K>> {
+    /// Adds a session under this number, which no entry may have, and replaces the entry that had its
+    /// id. For a store that reads sessions back, or numbers them itself.
+    pub fn insert_numbered(
+        &mut self,
+        number: u64,
+        id: &SessionId,
+        session: S,
+    ) -> Arc<TableEntry<S>> {
         if let Some(former) = self.ids.get(id) {
             self.remove(former.number);
         }
-        let entry = Arc::new(TableEntry::new(id.clone(), number, kept));
-        self.put_back(entry.clone());
+        let entry = Arc::new(TableEntry::new(id.clone(), number, session));
+        self.reinsert(entry.clone());
         entry
     }
 
-    /// Puts back a session that was removed, under its own number.
-    pub fn put_back(&mut self, entry: Arc<TableEntry<K>>) {
+    /// Adds a removed entry again, under its own number.
+    pub(crate) fn reinsert(&mut self, entry: Arc<TableEntry<S>>) {
         let number = entry.number;
         self.last = self.last.max(number);
         self.ids.insert(entry.id.clone(), entry.clone());
@@ -71,6 +85,7 @@ impl<K> TableIndex<K> {
         self.unsealed.insert(number);
     }
 
+    /// Removes the entry with this number, if there is one.
     pub fn remove(&mut self, number: u64) {
         let Some(IndexEntry { entry, due }) = self.numbers.remove(&number) else {
             return;
@@ -88,8 +103,9 @@ impl<K> TableIndex<K> {
         }
     }
 
-    /// Notes that a session has ended or is gone, and when it is due.
-    pub fn ended(&mut self, number: u64, due: Duration) {
+    /// Notes that a session has ended or was deleted, and the time `due` at which it or its
+    /// tombstone expires; see [`SessionMachine::due`](crate::store::machine::SessionMachine::due).
+    pub fn set_due(&mut self, number: u64, due: Duration) {
         let Some(entry) = self.numbers.get_mut(&number) else {
             return;
         };
@@ -100,9 +116,11 @@ impl<K> TableIndex<K> {
         self.unsealed.remove(&number);
     }
 
-    /// The session that has been due for the longest, if any is. It is due no more until
-    /// [`ended`](Self::ended) says so again.
-    pub fn pop_due(&mut self, now: Duration) -> Option<Arc<TableEntry<K>>> {
+    /// Returns the session whose noted time is the earliest, if it is not after `now`, and forgets that
+    /// time until [`set_due`](Self::set_due) notes a new one.
+    ///
+    /// A hold may have moved the expiry since, so the caller asks the session's machine.
+    pub fn pop_due(&mut self, now: Duration) -> Option<Arc<TableEntry<S>>> {
         let &(due, number) = self.due.first().filter(|(due, _)| *due <= now)?;
         self.due.remove(&(due, number));
         let entry = self.numbers.get_mut(&number)?;
@@ -110,19 +128,19 @@ impl<K> TableIndex<K> {
         Some(entry.entry.clone())
     }
 
-    /// Up to `count` sessions that are older than the one with this number, newest first.
-    pub fn older(&self, than: u64, count: usize) -> Vec<Arc<TableEntry<K>>> {
-        let older = self.numbers.range(..than).rev();
+    /// Returns up to `count` sessions with a lower number than this one, newest first.
+    pub fn older_than(&self, number: u64, count: usize) -> Vec<Arc<TableEntry<S>>> {
+        let older = self.numbers.range(..number).rev();
         older
             .take(count)
             .map(|(_, entry)| entry.entry.clone())
             .collect()
     }
 
-    /// Up to `count` unsealed sessions that are newer than the one with this number, oldest first.
-    pub(super) fn unsealed(&self, from: u64, count: usize) -> Vec<Arc<TableEntry<K>>> {
+    /// Returns up to `count` unsealed sessions with a higher number than this one, oldest first.
+    pub(super) fn unsealed_after(&self, number: u64, count: usize) -> Vec<Arc<TableEntry<S>>> {
         self.unsealed
-            .range(from.saturating_add(1)..)
+            .range(number.saturating_add(1)..)
             .filter_map(|number| self.numbers.get(number))
             .take(count)
             .map(|entry| entry.entry.clone())

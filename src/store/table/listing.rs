@@ -8,30 +8,32 @@ use crate::{
     },
 };
 
-/// So many sessions are taken from the index at once, so that its lock is never held for long.
+/// The number of sessions that are taken from the index at once, which bounds the time under its lock.
 const BATCH: usize = 256;
-/// A page, where the caller has no measure.
+/// The number of sessions in a page if the filter gives none.
 const PAGE: usize = 100;
 
-impl<K: HasMachine> SessionTable<K> {
+impl<S: HasMachine> SessionTable<S> {
+    /// Lists sessions as [`Store::list`](crate::store::Store::list) does. A page has 100 sessions if the
+    /// filter gives no limit.
     pub fn list(&self, filter: &Filter) -> Listing {
         let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let mut page = Listing::default();
         let mut from = match &filter.after {
             None => u64::MAX,
-            // Nothing follows a page that we never gave.
+            // An unreadable value gets an empty page.
             Some(after) => after.parse().unwrap_or(0),
         };
         let mut last = from;
         loop {
-            let batch = self.index().older(from, BATCH);
+            let batch = self.index().older_than(from, BATCH);
             for entry in &batch {
                 from = entry.number;
-                let (kept, now) = (entry.lock(), self.now());
-                if kept.machine().check_present(now).is_err() {
+                let (session, now) = (entry.lock(), self.now());
+                if session.machine().check_present(now).is_err() {
                     continue;
                 }
-                let state = kept.machine().state(now);
+                let state = session.machine().state(now);
                 if !matches(filter, &state) {
                     continue;
                 }
@@ -52,21 +54,22 @@ impl<K: HasMachine> SessionTable<K> {
         page
     }
 
+    /// Lists orphans as [`Store::orphans`](crate::store::Store::orphans) does.
     pub fn orphans(&self, limit: usize) -> Vec<Listed> {
         let mut orphans = Vec::new();
         let mut from = 0;
         loop {
-            let batch = self.index().unsealed(from, BATCH);
+            let batch = self.index().unsealed_after(from, BATCH);
             for entry in &batch {
                 if orphans.len() >= limit {
                     return orphans;
                 }
                 from = entry.number;
-                let (kept, now) = (entry.lock(), self.now());
-                if kept.machine().is_orphan(now) {
+                let (session, now) = (entry.lock(), self.now());
+                if session.machine().is_orphan(now) {
                     orphans.push(Listed {
                         id: entry.id.clone(),
-                        state: kept.machine().state(now),
+                        state: session.machine().state(now),
                     });
                 }
             }

@@ -1,9 +1,89 @@
-//! A table of sessions, for stores that keep the state of each session in the process.
+//! A table of sessions, for authors of stores that keep the state of each session in the process.
 //!
-//! [`SessionTable`] finds sessions by id, lists them, and wakes those who wait for a change. What a
-//! store keeps of a session is its own type; it implements [`HasMachine`]. Each entry has a lock of
-//! its own, and the index is locked only to look up an entry. The memory store and the disk store
-//! are built on this module and on [`machine`](super::machine).
+//! [`SessionTable`] finds sessions by id, lists them, and wakes tasks that wait for a change. The
+//! store's own data of a session implements [`HasMachine`]: it has a
+//! [`SessionMachine`](super::machine::SessionMachine), and usually the records or their location. Each
+//! entry has a lock of its own; the index is locked only to find or to add an entry, and never by a
+//! thread that holds the lock of an entry.
+//!
+//! The memory store of this crate and the disk store of `unbroken-disk` are built on this module. The
+//! shell of such a store, here with `create`, `append` and `read` of the methods of
+//! [`Store`](super::Store):
+//!
+//! ```
+//! use unbroken::{
+//!     log::{Chunk, Lsn, Position, SessionId},
+//!     store::{
+//!         AfterAppend, Appended, Created, NewSession, RecordPage, StoreError,
+//!         machine::SessionMachine,
+//!         table::{HasMachine, SessionTable},
+//!     },
+//! };
+//!
+//! struct Session {
+//!     machine: SessionMachine,
+//!     chunks: Vec<Chunk>,
+//! }
+//!
+//! impl HasMachine for Session {
+//!     fn machine(&self) -> &SessionMachine {
+//!         &self.machine
+//!     }
+//! }
+//!
+//! struct MyStore {
+//!     table: SessionTable<Session>,
+//! }
+//!
+//! impl MyStore {
+//!     fn create(&self, id: &SessionId, new: &NewSession) -> Result<Created, StoreError> {
+//!         let (mut index, now) = (self.table.index(), self.table.now());
+//!         if let Some(entry) = index.entry(id) {
+//!             match entry.lock().machine.create(new.token, now) {
+//!                 Err(StoreError::NotFound) => {} // its tombstone is over: the id is free
+//!                 result => return result,
+//!             }
+//!         }
+//!         let machine = SessionMachine::new(new, now);
+//!         let epoch = machine.state(now).epoch;
+//!         index.insert(id, Session { machine, chunks: Vec::new() });
+//!         Ok(Created::Created(epoch))
+//!     }
+//!
+//!     fn append(
+//!         &self,
+//!         id: &SessionId,
+//!         chunk: Chunk,
+//!         after: AfterAppend,
+//!     ) -> Result<Appended, StoreError> {
+//!         let entry = self.table.entry(id)?;
+//!         let (mut session, now) = (entry.lock(), self.table.now());
+//!         let effect = session.machine.append(&chunk, after, 1 << 20, now)?;
+//!         if effect.is_new {
+//!             session.chunks.push(chunk); // or write it, and return once it is stable
+//!         }
+//!         let due = session.machine.due(now);
+//!         drop(session);
+//!         if let Some(due) = due {
+//!             self.table.index().set_due(entry.number, due); // for `sweep`
+//!             entry.wake_all();
+//!         } else {
+//!             entry.wake_readers();
+//!         }
+//!         Ok(effect.appended)
+//!     }
+//!
+//!     fn read(&self, id: &SessionId, after: Position) -> Result<RecordPage, StoreError> {
+//!         let entry = self.table.entry(id)?;
+//!         let (session, now) = (entry.lock(), self.table.now());
+//!         let record = |lsn: Lsn| session.chunks.iter().find_map(|chunk| chunk.record(lsn));
+//!         let tag_at = |lsn| record(lsn).map(|record| record.epoch.tag());
+//!         session.machine.check_read(after, tag_at, now)?;
+//!         let chunks = session.chunks.iter().filter_map(|chunk| chunk.after(after.lsn));
+//!         Ok(RecordPage { chunks: chunks.collect(), state: session.machine.state(now) })
+//!     }
+//! }
+//! ```
 
 mod changed;
 mod clock;

@@ -16,14 +16,16 @@ use crate::{
     },
 };
 
-/// Sessions, and the clock that they live by. A clone is a handle to the same ones.
-pub struct SessionTable<K> {
+/// A table of sessions, and the clock that decides their expiry. Clones share one table.
+///
+/// `S` is the store's own data of a session.
+pub struct SessionTable<S> {
     clock: StoreClock,
-    index: Arc<Mutex<TableIndex<K>>>,
+    index: Arc<Mutex<TableIndex<S>>>,
 }
 
-impl<K> SessionTable<K> {
-    /// An empty one.
+impl<S> SessionTable<S> {
+    /// Creates an empty table with this clock.
     pub fn new(clock: StoreClock) -> Self {
         Self {
             clock,
@@ -31,25 +33,34 @@ impl<K> SessionTable<K> {
         }
     }
 
-    pub fn index(&self) -> MutexGuard<'_, TableIndex<K>> {
+    /// Locks the index.
+    ///
+    /// A thread must not call this while it holds the lock of an [entry](TableEntry::lock).
+    pub fn index(&self) -> MutexGuard<'_, TableIndex<S>> {
         lock(&self.index)
     }
 
-    /// The clock that the sessions live by.
+    /// Returns the clock.
     pub fn clock(&self) -> &StoreClock {
         &self.clock
     }
 
+    /// Returns the time by the clock.
     pub fn now(&self) -> Duration {
         self.clock.now()
     }
 
-    pub fn entry(&self, id: &SessionId) -> Result<Arc<TableEntry<K>>, StoreError> {
+    /// Returns the entry with this id, which may be a tombstone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if there is none.
+    pub fn entry(&self, id: &SessionId) -> Result<Arc<TableEntry<S>>, StoreError> {
         self.index().entry(id).cloned().ok_or(StoreError::NotFound)
     }
 }
 
-impl<K> Clone for SessionTable<K> {
+impl<S> Clone for SessionTable<S> {
     fn clone(&self) -> Self {
         Self {
             clock: self.clock.clone(),
@@ -58,7 +69,7 @@ impl<K> Clone for SessionTable<K> {
     }
 }
 
-impl<K: HasMachine> fmt::Debug for SessionTable<K> {
+impl<S: HasMachine> fmt::Debug for SessionTable<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionTable")
             .field("sessions", &self.index().len())

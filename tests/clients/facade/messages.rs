@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use unbroken::chat::ChatEvent;
 
-/// What the messages of a stream are.
+/// The kind of the messages of a stream.
 pub(super) struct Kind {
     content_type: HeaderValue,
     form: Form,
@@ -44,7 +44,7 @@ impl Kind {
         mime(&self.content_type) == mime(&other.content_type)
     }
 
-    /// A body as events; an array of JSON is as many messages as it has elements.
+    /// Returns the events of a body. Each element of a JSON array is a message.
     pub(super) fn messages(&self, body: &[u8]) -> Option<Vec<Bytes>> {
         let values = match self.form {
             Form::Json => match serde_json::from_slice(body).ok()? {
@@ -57,8 +57,8 @@ impl Kind {
         Some(values.into_iter().map(event).collect())
     }
 
-    /// An answer of the dialect's, with the messages that are wrapped in it.
-    pub(super) async fn unwrapped(&self, response: Response) -> Response {
+    /// Returns a response of the dialect with its messages unwrapped.
+    pub(super) async fn unwrap_messages(&self, response: Response) -> Response {
         let (mut head, body) = response.into_parts();
         let streams = head.headers.get(header::CONTENT_TYPE);
         let streams = streams.is_some_and(|it| it.as_bytes() == b"text/event-stream");
@@ -88,7 +88,7 @@ impl Kind {
         Response::from_parts(head, body.into())
     }
 
-    /// The same of a stream of events.
+    /// Returns a stream of events with its messages unwrapped.
     fn events(&self, body: Body) -> impl Stream<Item = Result<Bytes, axum::Error>> + use<> {
         let form = self.form;
         let mut left = String::new();
@@ -132,7 +132,7 @@ fn data(form: Form, values: &[Value], out: &mut String) {
     out.push('\n');
 }
 
-/// The messages in an array of events.
+/// Returns the messages in an array of events.
 fn values(array: &[u8]) -> Vec<Value> {
     let events: Vec<Value> = serde_json::from_slice(array).expect("an array of events");
     let messages = events

@@ -1,12 +1,12 @@
-//! Streams that can be written, for Durable Streams' own suite for servers, which writes what it
-//! reads. A stream is a session whose source is what is posted; it is read through the dialect, and
-//! all that is taken off its answers here is how a message is wrapped into an event.
+//! Writable streams, for the server suite of Durable Streams, which writes the streams that it reads.
+//! A stream is a session with the posted messages as its source. It is read through the dialect; this
+//! facade only unwraps the messages from their events.
 //!
 //! | | |
 //! |---|---|
 //! | `PUT` | starts a session |
-//! | `POST` | hands its source another message, or its end |
-//! | `GET`, `HEAD` | what the dialect answers |
+//! | `POST` | adds a message, or the end |
+//! | `GET`, `HEAD` | the response of the dialect |
 
 mod messages;
 mod stream;
@@ -47,7 +47,7 @@ struct Facade {
     streams: Arc<Mutex<HashMap<String, Arc<Stream>>>>,
 }
 
-/// The streams, under `/v1/stream`.
+/// Returns an app with the streams under `/v1/stream`.
 pub(crate) fn app() -> Router {
     let limits = Limits::default().running(100_000);
     let sessions = Sessions::builder(Memory::new()).limits(limits).build();
@@ -162,10 +162,10 @@ impl Facade {
         self.written(&stream, StatusCode::NO_CONTENT).await
     }
 
-    /// Where the stream ends now, by the dialect.
+    /// Returns the current end of the stream, from the dialect.
     async fn written(&self, stream: &Stream, status_code: StatusCode) -> Written {
         let head = Request::head(format!("/{}", stream.id));
-        let head = self.asked(head.body(Body::empty()).unwrap()).await;
+        let head = self.send(head.body(Body::empty()).unwrap()).await;
         let mut response = status(status_code);
         for name in [STREAM_NEXT_OFFSET, STREAM_CLOSED] {
             if let Some(value) = head.headers().get(&name) {
@@ -175,9 +175,9 @@ impl Facade {
         Ok(response)
     }
 
-    async fn asked(&self, request: Request) -> Response {
+    async fn send(&self, request: Request) -> Response {
         let response = self.dialect.clone().oneshot(request).await;
-        response.expect("it refuses by a response").map(Body::new)
+        response.expect("the service has no errors").map(Body::new)
     }
 
     async fn read(&self, name: &str, mut request: Request) -> Response {
@@ -188,10 +188,10 @@ impl Facade {
         let query = request.uri().query();
         let query = query.map_or_else(String::new, |query| format!("?{query}"));
         let uri = format!("/{id}{query}").parse();
-        *request.uri_mut() = uri.expect("an id and the query as it was");
-        let response = self.asked(request).await;
+        *request.uri_mut() = uri.expect("an id and the query of the request");
+        let response = self.send(request).await;
         match stream {
-            Some(stream) => stream.kind.unwrapped(response).await,
+            Some(stream) => stream.kind.unwrap_messages(response).await,
             None => response,
         }
     }
@@ -210,7 +210,7 @@ fn location(request: &Request, name: &str) -> HeaderValue {
 }
 
 async fn body(request: Request) -> Result<Bytes, StatusCode> {
-    // Read to its end, or the client hears of a broken connection.
+    // The body is read to its end, because the client sees a broken connection otherwise.
     let body = to_bytes(request.into_body(), usize::MAX).await;
     let body = body.map_err(|_| StatusCode::BAD_REQUEST)?;
     if body.len() > 100 * 1024 {

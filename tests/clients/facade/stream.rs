@@ -15,7 +15,7 @@ use unbroken::{
 
 use super::messages::Kind;
 
-/// A session that says what is posted.
+/// A session with the posted messages.
 pub(super) struct Stream {
     pub(super) id: SessionId,
     pub(super) kind: Kind,
@@ -25,11 +25,11 @@ pub(super) struct Stream {
 
 struct Tail {
     lsn: Lsn,
-    // None once it is closed.
-    said: Option<mpsc::UnboundedSender<Bytes>>,
+    // `None` once the stream is closed.
+    sender: Option<mpsc::UnboundedSender<Bytes>>,
 }
 
-/// The session of a stream that is called so.
+/// Returns the session id of a stream.
 pub(super) fn id(name: &str) -> SessionId {
     let id = format!("{name}-of-the-suite-0000000");
     id.parse().expect("the suite's names are harmless")
@@ -37,7 +37,7 @@ pub(super) fn id(name: &str) -> SessionId {
 
 impl Stream {
     pub(super) async fn start(sessions: &Sessions, name: &str, kind: Kind) -> Self {
-        let (said, source) = mpsc::unbounded_channel();
+        let (sender, source) = mpsc::unbounded_channel();
         let first: ChatEvent = SessionInfo::new(Capabilities::new()).into();
         let start = SessionSpec::new(
             id(name),
@@ -50,35 +50,35 @@ impl Stream {
         let stream = Self {
             id: id(name),
             kind,
-            session: started.expect("nobody else has the name").session,
+            session: started.expect("the id is free").session,
             tail: Mutex::new(Tail {
                 lsn: Lsn::new(1),
-                said: Some(said),
+                sender: Some(sender),
             }),
         };
         stream.reaches(Lsn::new(1)).await;
         stream
     }
 
-    /// Adds messages, and closes the stream behind them. Whether it was open.
+    /// Adds messages, and closes the stream after them if `close` is set. Returns true if it was open.
     pub(super) async fn append(&self, messages: &[Bytes], close: bool) -> bool {
         let mut tail = self.tail.lock().await;
-        let Some(said) = &tail.said else {
+        let Some(sender) = &tail.sender else {
             return false;
         };
         for message in messages {
-            let _ = said.send(message.clone());
+            let _ = sender.send(message.clone());
         }
         tail.lsn = tail.lsn.plus(messages.len() as u64);
         if close {
-            tail.said = None;
+            tail.sender = None;
             tail.lsn = tail.lsn.next(); // the terminal event
         }
         self.reaches(tail.lsn).await;
         true
     }
 
-    /// Waits until readers are given this record.
+    /// Waits until readers get this record.
     async fn reaches(&self, lsn: Lsn) {
         let mut reader = self.session.reader(Position::START).await;
         let reader = reader.as_mut().expect("it is readable");
@@ -89,7 +89,7 @@ impl Stream {
     }
 }
 
-/// What is posted, as records.
+/// The posted messages as records.
 struct Posted(mpsc::UnboundedReceiver<Bytes>);
 
 impl Source for Posted {
@@ -98,8 +98,8 @@ impl Source for Posted {
         cx: &mut Context<'_>,
         out: &mut BytesMut,
     ) -> Poll<Option<Mark>> {
-        self.0.poll_recv(cx).map(|said| {
-            out.extend_from_slice(&said?);
+        self.0.poll_recv(cx).map(|record| {
+            out.extend_from_slice(&record?);
             Some(Mark::Event)
         })
     }

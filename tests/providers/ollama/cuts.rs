@@ -1,4 +1,4 @@
-//! What Ollama really says, cut at every byte.
+//! Recorded answers of Ollama, cut at every byte.
 
 use serde_json::json;
 use unbroken::{
@@ -25,7 +25,7 @@ fn recordings() -> [Recording; 2] {
                 ChatEvent::thinking("."),
                 ChatEvent::text("Grü"),
                 ChatEvent::text("ße 😀"),
-                Complete::new().with_usage(Usage::new(26, 282)).into(),
+                Complete::new().usage(Usage::new(26, 282)).into(),
             ],
         ),
         of(
@@ -37,8 +37,8 @@ fn recordings() -> [Recording; 2] {
                     ToolCall::new("call_o9xq", "now", json!({})),
                 ]),
                 Complete::new()
-                    .with_finish_reason(FinishReason::ToolCalls)
-                    .with_usage(Usage::new(165, 22))
+                    .finish_reason(FinishReason::ToolCalls)
+                    .usage(Usage::new(165, 22))
                     .into(),
             ],
         ),
@@ -46,7 +46,7 @@ fn recordings() -> [Recording; 2] {
 }
 
 #[tokio::test]
-async fn what_it_says_is_understood() {
+async fn recorded_answers_are_understood() {
     for recording in recordings() {
         let steps = vec![ok(), Step::Chunk(recording.body.to_vec()), Step::End];
         let (events, error) = answer(steps).await;

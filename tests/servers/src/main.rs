@@ -35,7 +35,7 @@ async fn main() -> Result<(), BoxError> {
     let store = stores::open(&arguments).await?;
     let sessions = Sessions::builder(store).lease(arguments.lease).build();
     let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
-        .open(ClientFields::nothing().field("say"))
+        .client_fields(ClientFields::nothing().field("say"))
         .recovery(arguments.recovery()?);
     let chat = durable.layer(provider_fn(move |request| answer(&request, &calls)));
     let mut app: Router = unbroken_axum::mount("/", chat);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio::time::sleep;
-use unbroken::chat::{ChatEvent, ChatRequest, ProviderError};
+use unbroken::{
+    chat::{ChatEvent, ChatRequest, ProviderError},
+    log::SessionId,
+};
 
 use crate::calls::{Call, Calls, micros};
 
@@ -39,7 +42,7 @@ pub(crate) fn answer(
     request: &ChatRequest,
     calls: &Calls,
 ) -> impl Stream<Item = Result<ChatEvent, ProviderError>> + use<> {
-    let id = request.session_id.as_deref().unwrap_or_default();
+    let id = request.session_id.as_ref().map_or("", SessionId::as_str);
     let so_far = request.so_far.as_ref();
     let said = so_far.map_or(Some(0), |so_far| tokens(so_far.text()));
     let call = calls.call(id, said.unwrap_or(0));

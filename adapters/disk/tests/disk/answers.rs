@@ -1,4 +1,4 @@
-//! What was answered stays for the session's owner, wherever it lies, until the session ends.
+//! Answers remain readable for the owner until the session ends, in whichever file they lie.
 
 use unbroken::{
     log::SessionId,
@@ -7,8 +7,8 @@ use unbroken::{
 use unbroken_disk::Disk;
 
 use crate::{
-    bed::{HOUR, chunk, claim, made, open, push, seal},
     directory::Directory,
+    fixture::{HOUR, chunk, claim, create_session, open, push, seal},
 };
 
 async fn answer(store: &Disk, id: &SessionId, name: &str, content: &str) {
@@ -22,16 +22,16 @@ async fn answers(store: &Disk, id: &SessionId) -> Vec<(String, String)> {
     answers.map(|it| (it.name.to_string(), text(it))).collect()
 }
 
-fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+fn pairs(answers: &[(&str, &str)]) -> Vec<(String, String)> {
     let own = |&(name, content): &(&str, &str)| (name.to_owned(), content.to_owned());
-    all.iter().map(own).collect()
+    answers.iter().map(own).collect()
 }
 
-/// Fills and empties files until the first one is gone.
-async fn turn_over(store: &Disk, directory: &Directory) {
+/// Writes and deletes sessions until the first file is removed.
+async fn replace_first_file(store: &Disk, directory: &Directory) {
     let first = directory.logs().remove(0);
     while first.exists() {
-        let (id, epoch) = made(store).await;
+        let (id, epoch) = create_session(store).await;
         push(store, &id, 1, epoch, &[&"x".repeat(30_000)])
             .await
             .unwrap();
@@ -40,10 +40,10 @@ async fn turn_over(store: &Disk, directory: &Directory) {
 }
 
 #[tokio::test]
-async fn answers_are_there_when_the_store_is_opened_again_and_when_their_file_is_gone() {
+async fn answers_survive_reopening_and_the_removal_of_their_file() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     answer(&store, &id, "a", "1").await;
     push(&store, &id, 1, epoch, &["one"]).await.unwrap();
     answer(&store, &id, "b", "2").await;
@@ -54,15 +54,15 @@ async fn answers_are_there_when_the_store_is_opened_again_and_when_their_file_is
     assert_eq!(answers(&store, &id).await, pairs(&all[..2]));
     assert_eq!(store.state(&id).await.unwrap().answers, 2);
     answer(&store, &id, "c", "3").await;
-    turn_over(&store, &directory).await;
+    replace_first_file(&store, &directory).await;
     answer(&store, &id, "d", "4").await;
     assert_eq!(answers(&store, &id).await, pairs(&all));
     store.close().await;
 
     let store = open(&directory).await;
     assert_eq!(answers(&store, &id).await, pairs(&all));
-    turn_over(&store, &directory).await;
-    turn_over(&store, &directory).await;
+    replace_first_file(&store, &directory).await;
+    replace_first_file(&store, &directory).await;
     store.close().await;
 
     let store = open(&directory).await;

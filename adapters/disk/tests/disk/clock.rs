@@ -1,4 +1,4 @@
-//! The host's clock is set while the store is closed.
+//! Changes of the host's clock while the store is closed.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,8 +6,8 @@ use unbroken::store::{Store, StoreError, StoreExt};
 use unbroken_disk::{Disk, DiskOptions};
 
 use crate::{
-    bed::{HOUR, chunk, claim, made, push, seal, texts},
     directory::Directory,
+    fixture::{HOUR, chunk, claim, create_session, push, seal, texts},
 };
 
 async fn open_at(directory: &Directory, now: SystemTime) -> Disk {
@@ -20,18 +20,18 @@ fn is_gone<T>(answer: &Result<T, StoreError>) -> bool {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_set_by_an_hour_moves_expiry_by_that_and_nothing_else() {
+async fn a_clock_that_is_set_by_an_hour_moves_expiry_by_an_hour_and_changes_nothing_else() {
     for back in [true, false] {
         let directory = Directory::new();
         let start = SystemTime::now();
         let store = open_at(&directory, start).await;
-        let (id, epoch) = made(&store).await;
-        let then = seal(2 * HOUR);
+        let (id, epoch) = create_session(&store).await;
+        let after = seal(2 * HOUR);
         store
-            .append(&id, chunk(1, epoch, &["a", "b"]), then)
+            .append(&id, chunk(1, epoch, &["a", "b"]), after)
             .await
             .unwrap();
-        let (running, epoch) = made(&store).await;
+        let (running, epoch) = create_session(&store).await;
         push(&store, &running, 1, epoch, &["c"]).await.unwrap();
         store.close().await;
 
@@ -48,27 +48,27 @@ async fn a_clock_that_is_set_by_an_hour_moves_expiry_by_that_and_nothing_else() 
         let store = open_at(&directory, start).await;
         assert_eq!(texts(&store, &id).await.unwrap(), ["a", "b"]);
         assert_eq!(texts(&store, &running).await.unwrap(), ["c", "d"]);
-        // By now an hour has passed where the clock was set forward, and none where it was set back.
+        // The store's clock has passed an hour if the host's was set forward, and nothing if set back.
         store.clock().jump(if back { 2 * HOUR } else { HOUR });
-        // The moments that the test itself took.
+        // The time that the test itself took.
         store.clock().jump(HOUR / 60);
         assert!(is_gone(&store.state(&id).await));
     }
 }
 
 #[tokio::test]
-async fn what_has_expired_stays_so_when_the_clock_is_set_back() {
+async fn an_expired_session_remains_expired_when_the_clock_is_set_back() {
     let directory = Directory::new();
     let start = SystemTime::now();
     let store = open_at(&directory, start).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     store
         .append(&id, chunk(1, epoch, &["a"]), seal(HOUR / 2))
         .await
         .unwrap();
     store.clock().jump(HOUR);
     assert!(is_gone(&store.state(&id).await));
-    made(&store).await;
+    create_session(&store).await;
     store.close().await;
     let store = open_at(&directory, start - HOUR).await;
     assert!(is_gone(&store.state(&id).await));
@@ -79,7 +79,7 @@ async fn time_passes_while_the_store_is_closed() {
     let directory = Directory::new();
     let start = SystemTime::now();
     let store = open_at(&directory, start).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     store
         .append(&id, chunk(1, epoch, &["a"]), seal(HOUR))
         .await
@@ -90,7 +90,7 @@ async fn time_passes_while_the_store_is_closed() {
     assert_eq!(
         store.sweep(9).await.unwrap(),
         0,
-        "it went as the store was opened"
+        "it was dropped when the store was opened"
     );
     store.clock().jump(2 * HOUR);
     assert!(matches!(store.state(&id).await, Err(StoreError::NotFound)));
@@ -101,13 +101,13 @@ async fn time_passes_while_the_store_is_closed() {
 async fn a_session_is_swept_when_it_expires_and_again_when_its_tombstone_does() {
     let directory = Directory::new();
     let store = open_at(&directory, SystemTime::now()).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     let last = chunk(1, epoch, &["a"]);
     store.append(&id, last, seal(HOUR)).await.unwrap();
     assert_eq!(store.sweep(9).await.unwrap(), 0);
     for left in ["a tombstone", "nothing"] {
         store.clock().jump(HOUR);
-        assert_eq!(store.sweep(9).await.unwrap(), 1, "{left} is to be left");
+        assert_eq!(store.sweep(9).await.unwrap(), 1, "{left} remains");
         assert_eq!(store.sweep(9).await.unwrap(), 0);
     }
     assert!(matches!(store.state(&id).await, Err(StoreError::NotFound)));

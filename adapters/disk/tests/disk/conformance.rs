@@ -12,15 +12,15 @@ use unbroken_disk::{Disk, DiskOptions};
 
 use crate::directory::Directory;
 
-/// A fresh store, whose time passes by leaps of its clock.
-struct Leaping {
+/// An empty store whose clock the suite sets forward.
+struct DiskHarness {
     directory: Directory,
     store: tokio::sync::OnceCell<Disk>,
 }
 
 const MAX_APPEND: usize = 20_000;
 
-impl Leaping {
+impl DiskHarness {
     fn new() -> Self {
         Self {
             directory: Directory::new(),
@@ -39,12 +39,12 @@ impl Leaping {
     }
 }
 
-impl Harness for Leaping {
+impl Harness for DiskHarness {
     fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
         Box::pin(async { Arc::new(self.opened().await.clone()) as Arc<dyn Store> })
     }
 
-    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+    fn advance(&self, time: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.clock().jump(time) })
     }
 
@@ -52,8 +52,8 @@ impl Harness for Leaping {
         Some(MAX_APPEND)
     }
 
-    /// Flips a bit of it in the file that it lies in.
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    /// Flips a bit of the record in its file.
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let before = Position::after(lsn.before());
             let page = self.opened().await.read(id, before, 1).await.unwrap();
@@ -61,9 +61,9 @@ impl Harness for Leaping {
             let mut found = false;
             for log in self.directory.logs() {
                 let mut bytes = fs::read(&log).unwrap();
-                let place = bytes.windows(record.len()).position(|it| it == record);
-                if let Some(place) = place {
-                    bytes[place] ^= 1;
+                let offset = bytes.windows(record.len()).position(|it| it == record);
+                if let Some(offset) = offset {
+                    bytes[offset] ^= 1;
                     fs::write(log, bytes).unwrap();
                     found = true;
                 }
@@ -75,12 +75,12 @@ impl Harness for Leaping {
 
 unbroken_conformance::store_tests!(
     #[tokio::test]
-    Leaping::new()
+    DiskHarness::new()
 );
 
 #[tokio::test]
-async fn a_shared_store_of_unknown_type_keeps_the_whole_contract() {
-    let report = store::suite(Leaping::new()).await;
+async fn a_store_behind_a_trait_object_keeps_the_whole_contract() {
+    let report = store::suite(DiskHarness::new()).await;
     assert!(report.passed(), "{report}");
     for finding in report.findings() {
         assert_eq!(finding.verdict, Verdict::Passed, "{finding}");

@@ -4,7 +4,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// A directory that is gone when its test is done.
+/// A directory that is removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Directory(PathBuf);
 
@@ -25,7 +25,7 @@ impl Directory {
         &self.0
     }
 
-    /// The files with logs, oldest first.
+    /// Lists the log files, oldest first.
     pub(crate) fn logs(&self) -> Vec<PathBuf> {
         let mut logs: Vec<PathBuf> = fs::read_dir(&self.0)
             .unwrap()
@@ -36,7 +36,7 @@ impl Directory {
         logs
     }
 
-    /// A copy of it with these bytes as its only log.
+    /// Copies the directory, with these bytes as its only log.
     pub(crate) fn with_log(&self, log: &[u8]) -> Self {
         let copy = Self::new();
         fs::copy(self.0.join("layout"), copy.0.join("layout")).unwrap();

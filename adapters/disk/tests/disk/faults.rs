@@ -1,22 +1,27 @@
-//! A disk that fails.
+//! Failed writes and fsyncs.
 
 use std::time::Duration;
 
 use crate::faulty_io::FaultyIo;
 use unbroken::{
     log::{Lsn, Position},
-    store::{DeleteMode, Seen, Store, StoreError, StoreExt, Version},
+    store::{DeleteMode, LeaseChange, Seen, Store, StoreError, StoreExt},
 };
 use unbroken_disk::{Disk, DiskOptions};
 
 use crate::{
-    bed::{SECOND, claim, create, made, open, push, texts},
     directory::Directory,
+    fixture::{SECOND, claim, create, create_session, open, push, texts},
 };
 
 fn is_lost<T>(answer: &Result<T, StoreError>) -> bool {
-    let maybe_applied = true;
-    matches!(answer, Err(StoreError::Unavailable { maybe_applied: is, .. }) if *is == maybe_applied)
+    matches!(
+        answer,
+        Err(StoreError::Unavailable {
+            maybe_applied: true,
+            ..
+        })
+    )
 }
 
 #[tokio::test]
@@ -25,7 +30,7 @@ async fn after_a_failed_fsync_nothing_is_acknowledged_or_shown_until_the_store_i
 }
 
 #[tokio::test]
-async fn after_a_failed_write_it_is_the_same() {
+async fn after_a_failed_write_nothing_is_acknowledged_either() {
     after_a_failure(|faults| faults.fail_writes(1)).await;
 }
 
@@ -34,13 +39,13 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
     let faults = FaultyIo::default();
     let options = DiskOptions::default().io(faults.clone());
     let store = Disk::open(directory.path(), options).await.unwrap();
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["a"]).await.unwrap();
     let seen = store.state(&id).await.unwrap().version();
 
     fail(&faults);
     assert!(is_lost(&push(&store, &id, 2, epoch, &["b"]).await));
-    // The disk is well again, but what became of the record is not known.
+    // The disk works again, but the record may or may not be on it.
     for _ in 0..3 {
         assert!(is_lost(&push(&store, &id, 2, epoch, &["b"]).await));
         assert!(is_lost(&push(&store, &id, 2, epoch, &["other"]).await));
@@ -49,7 +54,9 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
         ));
         assert!(is_lost(&store.delete(&id, DeleteMode::Now).await));
         assert!(is_lost(&store.sweep(1).await));
-        let renewed = store.renew(&[(id.clone(), epoch)], SECOND).await;
+        let renewed = store
+            .renew(&[(id.clone(), epoch)], LeaseChange::Extend(SECOND))
+            .await;
         assert!(renewed.iter().all(is_lost));
     }
     assert_eq!(texts(&store, &id).await.unwrap(), ["a"]);
@@ -77,14 +84,14 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
 }
 
 #[tokio::test]
-async fn a_failed_fsync_fails_all_that_it_was_for() {
+async fn a_failed_fsync_fails_every_write_of_its_batch() {
     let directory = Directory::new();
     let faults = FaultyIo::default();
     let options = DiskOptions::default().io(faults.clone());
     let store = Disk::open(directory.path(), options).await.unwrap();
     let mut sessions = Vec::new();
     for _ in 0..20 {
-        sessions.push(made(&store).await);
+        sessions.push(create_session(&store).await);
     }
     faults.fail_syncs(1);
     let tasks: Vec<_> = sessions

@@ -1,4 +1,4 @@
-//! A disk that fails or lies when a test says so.
+//! File calls that fail, or do nothing, at a test's command.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use std::{
 
 use unbroken_disk::{DiskIo, SystemIo};
 
-/// Clones are the same disk.
+/// Faulty file calls. Clones share their faults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FaultyIo(Arc<Switches>);
 
@@ -19,32 +19,32 @@ pub(crate) struct FaultyIo(Arc<Switches>);
 struct Switches {
     writes: AtomicUsize,
     syncs: AtomicUsize,
-    lies: AtomicBool,
+    skip: AtomicBool,
 }
 
 impl FaultyIo {
-    /// The next so many writes fail.
+    /// Makes the next `count` writes fail.
     pub(crate) fn fail_writes(&self, count: usize) {
         self.0.writes.store(count, SeqCst);
     }
 
-    /// The next so many fsyncs fail.
+    /// Makes the next `count` fsyncs fail.
     pub(crate) fn fail_syncs(&self, count: usize) {
         self.0.syncs.store(count, SeqCst);
     }
 
-    /// From now on writes and fsyncs succeed and do nothing, as on a disk that loses its cache when
-    /// the power goes; or they work again.
-    pub(crate) fn lie(&self, lie: bool) {
-        self.0.lies.store(lie, SeqCst);
+    /// Makes writes and fsyncs succeed without effect, as on a disk that loses its cache at a power
+    /// cut, or makes them work again.
+    pub(crate) fn skip(&self, skip: bool) {
+        self.0.skip.store(skip, SeqCst);
     }
 
     fn run(&self, failures: &AtomicUsize, call: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let less = |left: usize| left.checked_sub(1);
-        if failures.fetch_update(SeqCst, SeqCst, less).is_ok() {
+        let decrement = |left: usize| left.checked_sub(1);
+        if failures.fetch_update(SeqCst, SeqCst, decrement).is_ok() {
             return Err(io::Error::other("the test fails this call"));
         }
-        if self.0.lies.load(SeqCst) {
+        if self.0.skip.load(SeqCst) {
             return Ok(());
         }
         call()

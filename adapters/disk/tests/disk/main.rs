@@ -1,19 +1,19 @@
-//! The disk store keeps the contract, and what it acknowledged, whatever happens to its process and
-//! its files.
+//! The disk store keeps the contract, and all acknowledged records, through crashes of its process and
+//! damage to its files.
 
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 
 mod answers;
-mod bed;
 mod clock;
 mod conformance;
+mod corruption;
 mod crash;
-mod crowd;
 mod directory;
 mod faults;
 mod faulty_io;
-mod harm;
+mod fixture;
+mod many_sessions;
 mod open;
 mod registry;
 mod space;

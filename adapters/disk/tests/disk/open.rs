@@ -1,6 +1,6 @@
 //! Closing, opening again, and opening twice.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command};
 
 use unbroken::{
     log::{ErrorCode, Lsn, Outcome, Status},
@@ -12,15 +12,17 @@ use unbroken::{
 use unbroken_disk::{Disk, DiskOpenError, DiskOptions};
 
 use crate::{
-    bed::{HOUR, SECOND, chunk, claim, create, made, new, open, push, seal, texts},
     directory::Directory,
+    fixture::{
+        HOUR, SECOND, chunk, claim, create, create_session, new_session, open, push, seal, texts,
+    },
 };
 
 #[tokio::test]
-async fn what_was_stored_is_there_when_the_store_is_opened_again() {
+async fn a_reopened_store_has_everything_that_was_stored() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (running, epoch) = made(&store).await;
+    let (running, epoch) = create_session(&store).await;
     push(&store, &running, 1, epoch, &["a", "", "c"])
         .await
         .unwrap();
@@ -39,19 +41,19 @@ async fn what_was_stored_is_there_when_the_store_is_opened_again() {
     let abort = AbortRequest { reason };
     store.abort(&running, abort.clone()).await.unwrap();
 
-    let (sealed, epoch) = made(&store).await;
+    let (sealed, epoch) = create_session(&store).await;
     let outcome = Outcome::Error(ErrorCode::Limit);
-    let then = AfterAppend::Seal(Seal {
+    let after = AfterAppend::Seal(Seal {
         outcome,
         keep: HOUR,
     });
     store
-        .append(&sealed, chunk(1, epoch, &["z"]), then)
+        .append(&sealed, chunk(1, epoch, &["z"]), after)
         .await
         .unwrap();
     store.hold(&sealed, Holder(1), 3 * HOUR).await.unwrap();
 
-    let (deleted, _) = made(&store).await;
+    let (deleted, _) = create_session(&store).await;
     store.delete(&deleted, DeleteMode::Now).await.unwrap();
     store.close().await;
 
@@ -61,7 +63,7 @@ async fn what_was_stored_is_there_when_the_store_is_opened_again() {
     assert_eq!((state.epoch, state.attempts), (second, 1));
     assert_eq!(state.status, Status::Waiting);
     assert_eq!(state.abort, Some(abort));
-    assert_eq!(state.info, new().info);
+    assert_eq!(state.info, new_session().info);
     assert_eq!(texts(&store, &sealed).await.unwrap(), ["z"]);
     let state = store.state(&sealed).await.unwrap();
     assert_eq!(state.status, Status::Ended(outcome));
@@ -77,7 +79,7 @@ async fn what_was_stored_is_there_when_the_store_is_opened_again() {
 async fn every_lease_of_a_former_process_is_free_at_once() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["a"]).await.unwrap();
     assert!(matches!(
         store.state(&id).await.unwrap().lease,
@@ -96,10 +98,10 @@ async fn every_lease_of_a_former_process_is_free_at_once() {
 }
 
 #[tokio::test]
-async fn repetitions_are_known_after_the_store_was_opened_again() {
+async fn repetitions_are_recognised_after_reopening() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, new) = (unbroken::log::SessionId::random(), new());
+    let (id, new) = (unbroken::log::SessionId::random(), new_session());
     let Created::Created(epoch) = store.create(&id, new.clone()).await.unwrap() else {
         panic!("the id is taken");
     };
@@ -124,7 +126,7 @@ async fn repetitions_are_known_after_the_store_was_opened_again() {
 async fn an_id_whose_tombstone_ran_out_can_be_used_again() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     store
         .append(&id, chunk(1, epoch, &["old"]), seal(SECOND))
         .await
@@ -139,7 +141,7 @@ async fn an_id_whose_tombstone_ran_out_can_be_used_again() {
 }
 
 #[tokio::test]
-async fn a_store_is_opened_once_and_the_error_names_it() {
+async fn a_store_is_opened_only_once_and_the_error_has_its_path() {
     let directory = Directory::new();
     let store = open(&directory).await;
     let second = Disk::open(directory.path(), DiskOptions::default()).await;
@@ -159,7 +161,7 @@ async fn a_store_is_opened_once_and_the_error_names_it() {
 async fn a_store_that_is_dropped_closes_by_itself() {
     let directory = Directory::new();
     for count in 0..20 {
-        // Whoever opens may be a moment too early.
+        // The store before closes in the background.
         let store = loop {
             match Disk::open(directory.path(), DiskOptions::default()).await {
                 Ok(store) => break store,
@@ -168,12 +170,12 @@ async fn a_store_that_is_dropped_closes_by_itself() {
             }
         };
         assert_eq!(store.orphans(99).await.unwrap().len(), count);
-        made(&store).await;
+        create_session(&store).await;
     }
 }
 
 #[tokio::test]
-async fn another_process_is_kept_out_too() {
+async fn another_process_can_not_open_an_open_store() {
     let directory = Directory::new();
     let _store = open(&directory).await;
     let child = Command::new(std::env::current_exe().unwrap())
@@ -194,7 +196,7 @@ async fn child_that_opens() {
 }
 
 #[tokio::test]
-async fn a_store_of_a_later_version_is_left_alone() {
+async fn a_store_of_a_later_version_is_refused() {
     let directory = Directory::new();
     open(&directory).await.close().await;
     fs::write(directory.path().join("layout"), "unbroken 2 00\n").unwrap();

@@ -5,49 +5,49 @@ use std::time::Duration;
 use tokio::time::timeout;
 use unbroken::{
     log::{Outcome, Position, Status},
-    session::Sessions,
+    session::SessionsBuilder,
 };
 
 use crate::{
-    bed::{made, open, push},
     directory::Directory,
-    support::{Words, begin, id, log, read_all, told},
+    fixture::{create_session, open, push},
+    support::{TextFormat, begin, channel_source, id, log, read_all},
 };
 
 #[tokio::test]
-async fn a_session_whose_process_died_is_sealed_at_once_by_the_next() {
+async fn the_next_process_seals_a_session_of_a_dead_process_at_once() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["info", "Hel"]).await.unwrap();
     store.close().await;
 
-    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
-    // A lease is ten seconds, which nobody needs to wait for here.
+    // Shorter than a lease of ten seconds.
     let all = timeout(Duration::from_secs(5), read_all(&mut reader)).await;
     assert_eq!(all.unwrap(), log(&["info", "Hel", "interrupted"]));
 }
 
 #[tokio::test]
-async fn a_finished_session_is_read_from_the_disk_by_the_next_process() {
+async fn the_next_process_reads_a_finished_session_from_the_disk() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let sessions = Sessions::with_format(store.clone(), Words).build();
-    let (teller, source) = told();
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;
     for word in ["Hel", "lo"] {
-        teller.say(word);
+        handle.send(word);
     }
-    drop(teller);
+    drop(handle);
     let mut reader = session.reader(Position::START).await.unwrap();
     let expected = log(&["info", "Hel", "lo", "complete"]);
     assert_eq!(read_all(&mut reader).await, expected);
     drop((reader, session, sessions));
     store.close().await;
 
-    let sessions = Sessions::with_format(open(&directory).await, Words).build();
+    let sessions = SessionsBuilder::new(open(&directory).await, TextFormat).build();
     let session = sessions.attach(&id("one")).await.unwrap();
     assert_eq!(session.status(), Status::Ended(Outcome::Complete));
     let mut reader = session.reader(Position::START).await.unwrap();

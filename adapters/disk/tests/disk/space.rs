@@ -1,4 +1,4 @@
-//! What is gone gives its space back.
+//! Deleted and expired sessions give their space back.
 
 use std::fs;
 
@@ -9,8 +9,8 @@ use unbroken::{
 use unbroken_disk::Disk;
 
 use crate::{
-    bed::{HOUR, chunk, made, open, push, seal, texts},
     directory::Directory,
+    fixture::{HOUR, chunk, create_session, open, push, seal, texts},
 };
 
 const SESSIONS: usize = 200;
@@ -29,11 +29,11 @@ fn record(id: &SessionId, lsn: u64) -> String {
     format!("{id} {lsn} {}", "y".repeat(1000))
 }
 
-/// 10 MB of sealed sessions, and one that goes on.
+/// Writes 10 MB of sealed sessions.
 async fn filled(store: &Disk) -> Vec<SessionId> {
     let mut sessions = Vec::new();
     for _ in 0..SESSIONS {
-        let (id, epoch) = made(store).await;
+        let (id, epoch) = create_session(store).await;
         for lsn in 1..RECORDS {
             push(store, &id, lsn, epoch, &[&record(&id, lsn)])
                 .await
@@ -46,8 +46,8 @@ async fn filled(store: &Disk) -> Vec<SessionId> {
     sessions
 }
 
-/// Gives the store a few occasions to tidy up.
-async fn settle(store: &Disk) {
+/// Gives the store many occasions to compact its files.
+async fn compact(store: &Disk) {
     for _ in 0..500 {
         store.sweep(1000).await.unwrap();
     }
@@ -61,36 +61,36 @@ async fn check(store: &Disk, sessions: &[SessionId]) {
 }
 
 #[tokio::test]
-async fn what_is_deleted_or_expires_gives_its_space_back_and_the_rest_stays() {
+async fn deleted_and_expired_sessions_give_their_space_back_and_the_rest_remains() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (early, epoch) = made(&store).await;
+    let (early, epoch) = create_session(&store).await;
     push(&store, &early, 1, epoch, &["early"]).await.unwrap();
     let mut sessions = filled(&store).await;
-    settle(&store).await;
+    compact(&store).await;
     let full = size(&directory);
     let bytes = SESSIONS as u64 * RECORDS * 1030;
     assert!(full > bytes && full < 2 * bytes + 4 * SEGMENT, "{full}");
 
-    // Every second one, so that no file is all dead.
-    let mut kept = Vec::new();
+    // Every second one, so that no file is entirely dead.
+    let mut remaining = Vec::new();
     for (at, id) in sessions.drain(..).enumerate() {
         if at % 2 == 0 {
             store.delete(&id, DeleteMode::Now).await.unwrap();
         } else {
-            kept.push(id);
+            remaining.push(id);
         }
     }
-    settle(&store).await;
+    compact(&store).await;
     let half = size(&directory);
     assert!(half < bytes + 4 * SEGMENT, "{half} of {full}");
-    check(&store, &kept).await;
+    check(&store, &remaining).await;
     store.close().await;
 
     let store = open(&directory).await;
-    check(&store, &kept).await;
+    check(&store, &remaining).await;
     store.clock().jump(2 * HOUR);
-    settle(&store).await;
+    compact(&store).await;
     let rest = size(&directory);
     assert!(rest < 4 * SEGMENT, "{rest} of {half} of {full}");
     println!(
@@ -101,16 +101,16 @@ async fn what_is_deleted_or_expires_gives_its_space_back_and_the_rest_stays() {
 
     let store = open(&directory).await;
     assert_eq!(texts(&store, &early).await.unwrap(), ["early"]);
-    let epoch = crate::bed::claim(&store, &early).await;
+    let epoch = crate::fixture::claim(&store, &early).await;
     push(&store, &early, 2, epoch, &["late"]).await.unwrap();
     assert_eq!(texts(&store, &early).await.unwrap(), ["early", "late"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_is_not_disturbed_while_files_are_emptied_and_removed() {
+async fn a_reader_is_not_disturbed_while_files_are_rewritten_and_removed() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (long, epoch) = made(&store).await;
+    let (long, epoch) = create_session(&store).await;
     let expected: Vec<_> = (1..=100).map(|lsn| record(&long, lsn)).collect();
     for (text, lsn) in expected.iter().zip(1..) {
         push(&store, &long, lsn, epoch, &[text]).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_reader_is_not_disturbed_while_files_are_emptied_and_removed() {
         }
     });
     while first.exists() {
-        let (id, epoch) = made(&store).await;
+        let (id, epoch) = create_session(&store).await;
         for lsn in 1..=RECORDS {
             let record = record(&id, lsn);
             push(&store, &id, lsn, epoch, &[&record]).await.unwrap();

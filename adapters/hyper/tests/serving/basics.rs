@@ -1,4 +1,4 @@
-//! Both versions on one port, and what a service is told.
+//! Both versions on one port, mounts, and the peer of a request.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -33,7 +33,7 @@ async fn both_versions_are_answered_at_one_port_while_the_provider_is_silent() {
 }
 
 #[tokio::test]
-async fn a_mounted_chat_knows_where_it_is() {
+async fn a_mounted_chat_knows_its_path() {
     let server = start(ServerLimits::default()).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
@@ -52,7 +52,7 @@ async fn a_mounted_chat_knows_where_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_not_below_the_mount_is_for_another_service() {
+async fn a_request_that_is_not_below_the_mount_goes_to_the_other_service() {
     let (listener, addr) = bind().await;
     let say = |what: &'static str| {
         service_fn(move |request: Request<Incoming>| async move {
@@ -99,7 +99,7 @@ async fn a_request_knows_its_peer() {
 }
 
 #[tokio::test]
-async fn a_service_that_panics_or_fails_harms_nobody_else() {
+async fn a_service_that_panics_or_fails_affects_no_other_connection() {
     let (listener, addr) = bind().await;
     let app = service_fn(|request: Request<Incoming>| async move {
         match request.uri().path() {

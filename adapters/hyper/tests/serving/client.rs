@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Longer than anything here takes; a test that waits for it has failed.
+/// The time after which a test has failed; nothing here takes that long.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +93,13 @@ impl Client {
         })
     }
 
-    /// The answer's head, which must come.
+    /// Sends a request and returns its response, which must come.
     pub(crate) async fn get(&mut self, request: Request<Full<Bytes>>) -> Answer {
         let answer = tokio::time::timeout(SOON, self.send(request)).await;
         answer.expect("the head arrives").unwrap()
     }
 
-    /// Waits until the connection is over.
+    /// Waits until the connection has ended.
     pub(crate) async fn closed(&mut self) {
         let closed = tokio::time::timeout(SOON, &mut self.task).await;
         let _ = closed.expect("the connection ends");
@@ -110,7 +110,7 @@ impl Client {
     }
 }
 
-/// An answer that is being read.
+/// A response that is being read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
@@ -122,7 +122,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) text: String,
-    /// Whether it ended as it should; if not, it was cut.
+    /// True if the body ended properly; false if it was cut.
     pub(crate) clean: bool,
     pub(crate) error: Option<hyper::Error>,
 }
@@ -144,7 +144,7 @@ impl Answer {
         }))
     }
 
-    /// Reads on until what was read holds `text`.
+    /// Reads until the data contains `text`.
     pub(crate) async fn until(&mut self, text: &str) {
         let more = async {
             while !String::from_utf8_lossy(&self.read).contains(text) {
@@ -159,7 +159,7 @@ impl Answer {
         self.whole_within(pause, SOON).await
     }
 
-    /// Reads to an end that may take so long.
+    /// Reads to the end, within a time.
     pub(crate) async fn whole_for(self, time: Duration) -> Whole {
         self.whole_within(Duration::ZERO, time).await
     }
@@ -189,7 +189,7 @@ impl Answer {
 }
 
 impl Whole {
-    /// Whether the last thing in it is a terminal event.
+    /// Returns true if the last record is a terminal event.
     pub(crate) fn is_complete(&self) -> bool {
         let last = self.text.lines().rfind(|line| !line.is_empty());
         last.is_some_and(|line| line.contains(r#""type":"complete""#))

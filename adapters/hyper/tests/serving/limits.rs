@@ -1,4 +1,4 @@
-//! Each limit on both sides.
+//! Each limit, just below and just above it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,20 +18,20 @@ use crate::{
     server::{MOUNT, chat, follow, silence, start, start_with, until},
 };
 
-/// Long enough for what should not happen to happen.
+/// The time after which an unwanted event would have happened.
 const WHILE: Duration = Duration::from_millis(200);
 
-/// Waits until the server has closed this connection; what it said.
+/// Waits until the server has closed this connection, and returns its response.
 pub(crate) async fn closed(mut stream: impl AsyncRead + Unpin) -> String {
     let mut said = Vec::new();
-    // A reset is an end, too.
+    // A reset counts as an end.
     let _ = timeout(SOON, stream.read_to_end(&mut said))
         .await
         .expect("the server closes it");
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// A connection that is served in memory, where a paused clock is enough.
+/// Serves a connection in memory, with a paused clock.
 fn connection(limits: &ServerLimits) -> (DuplexStream, JoinHandle<Result<(), ConnectionError>>) {
     let (client, server) = duplex(64 * 1024);
     let connection = serve_connection(server, chat(&Sessions::in_memory()), limits);
@@ -78,7 +78,7 @@ async fn a_head_past_its_bytes_is_refused() {
     assert!(said.starts_with("HTTP/1.1 431"), "{said}");
 
     let mut client = connect(server.addr, Version::Http2).await;
-    // What HTTP/2 counts: each field's name and value, and 32 bytes.
+    // HTTP/2 counts the name and the value of each field, and 32 bytes.
     let fixed = [
         (":method", "GET"),
         (":scheme", "http"),
@@ -116,9 +116,9 @@ async fn a_head_with_too_many_fields_is_refused() {
 }
 
 #[tokio::test]
-async fn a_client_has_so_long_for_its_head() {
+async fn a_head_must_come_in_time() {
     let head = Duration::from_millis(400);
-    let server = start(ServerLimits::default().head(head)).await;
+    let server = start(ServerLimits::default().head_timeout(head)).await;
     for part in [
         "",
         "GET / HT",
@@ -135,7 +135,7 @@ async fn a_client_has_so_long_for_its_head() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_comes_slowly_is_answered_if_it_comes_in_time() {
     let head = Duration::from_millis(400);
-    let (mut slow, _task) = connection(&ServerLimits::default().head(head));
+    let (mut slow, _task) = connection(&ServerLimits::default().head_timeout(head));
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     sleep(head * 9 / 10).await;
     slow.write_all(b"connection: close\r\n\r\n").await.unwrap();
@@ -145,7 +145,12 @@ async fn a_head_that_comes_slowly_is_answered_if_it_comes_in_time() {
 
 #[tokio::test]
 async fn the_time_for_a_head_is_not_the_time_for_an_answer() {
-    let server = start(ServerLimits::default().head(WHILE).idle(WHILE)).await;
+    let server = start(
+        ServerLimits::default()
+            .head_timeout(WHILE)
+            .idle_timeout(WHILE),
+    )
+    .await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
         let mut answer = client.get(post(MOUNT, &silence())).await;
@@ -159,14 +164,14 @@ async fn the_time_for_a_head_is_not_the_time_for_an_answer() {
 async fn an_idle_connection_is_closed() {
     let idle = Duration::from_millis(300);
     for (version, limits) in [
-        (Version::Http1, ServerLimits::default().idle(idle)),
-        (Version::Http1, ServerLimits::default().head(idle)),
-        (Version::Http2, ServerLimits::default().idle(idle)),
+        (Version::Http1, ServerLimits::default().idle_timeout(idle)),
+        (Version::Http1, ServerLimits::default().head_timeout(idle)),
+        (Version::Http2, ServerLimits::default().idle_timeout(idle)),
     ] {
         let (io, _task) = connection(&limits);
         let mut client = over(io, version).await.unwrap();
         for _ in 0..3 {
-            // In use, it lives on past its time.
+            // A connection in use lives longer than the timeout.
             sleep(idle * 9 / 10).await;
             client.get(get("/")).await.whole().await;
         }
@@ -184,11 +189,11 @@ async fn an_idle_connection_is_closed() {
 async fn the_longest_times_are_no_limits() {
     let max = Duration::MAX;
     let limits = ServerLimits::default()
-        .head(max)
-        .idle(max)
-        .unread(max)
-        .flush(max);
-    let limits = limits.ping(max).ping_timeout(max);
+        .head_timeout(max)
+        .idle_timeout(max)
+        .write_timeout(max)
+        .flush_timeout(max);
+    let limits = limits.ping_interval(max).ping_timeout(max);
     let mut server = start_with(limits, max).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
@@ -205,7 +210,9 @@ async fn the_longest_times_are_no_limits() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_whose_first_request_came_late_is_idle_in_time() {
     let (head, idle) = (Duration::from_secs(30), Duration::from_secs(1));
-    let limits = ServerLimits::default().head(head).idle(idle);
+    let limits = ServerLimits::default()
+        .head_timeout(head)
+        .idle_timeout(idle);
     let (io, _task) = connection(&limits);
     let mut client = over(io, Version::Http2).await.unwrap();
     sleep(2 * idle).await;
@@ -217,7 +224,7 @@ async fn a_connection_whose_first_request_came_late_is_idle_in_time() {
 }
 
 #[tokio::test]
-async fn a_connection_has_so_many_streams() {
+async fn the_streams_of_a_connection_are_limited() {
     let server = start(ServerLimits::default().streams(2)).await;
     let mut client = connect(server.addr, Version::Http2).await;
     client.get(get("/")).await.whole().await; // The settings have arrived.
@@ -232,9 +239,14 @@ async fn a_connection_has_so_many_streams() {
 }
 
 #[tokio::test]
-async fn an_http2_client_that_does_not_answer_pings_is_gone() {
+async fn an_http2_client_that_does_not_answer_pings_is_disconnected() {
     let (ping, patience) = (Duration::from_millis(100), Duration::from_millis(200));
-    let server = start(ServerLimits::default().ping(ping).ping_timeout(patience)).await;
+    let server = start(
+        ServerLimits::default()
+            .ping_interval(ping)
+            .ping_timeout(patience),
+    )
+    .await;
     let body = follow(&json!({"fault": {"at": 0, "kind": "hang"}}));
     let mut alive = connect(server.addr, Version::Http2).await;
     let mut answer = alive.get(post(MOUNT, &body)).await;
@@ -254,7 +266,7 @@ async fn an_http2_client_that_does_not_answer_pings_is_gone() {
     bytes.extend(block);
     let mut mute = TcpStream::connect(server.addr).await.unwrap();
     mute.write_all(&bytes).await.unwrap();
-    // The handle here, the first reader, and that of the mute client.
+    // The handle of the test, the first reader, and the reader of the silent client.
     until(|| session.clients() == 3).await;
     until(|| session.clients() == 2).await;
     closed(mute).await;

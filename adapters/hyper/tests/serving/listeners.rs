@@ -28,7 +28,7 @@ async fn a_unix_socket_serves_both_versions() {
     std::fs::remove_file(path).unwrap();
 }
 
-/// Whose handshake never ends for clients that send nothing.
+/// A listener whose handshake never ends for clients that send nothing.
 struct Slow(TcpListener);
 
 impl Listener for Slow {
@@ -47,10 +47,10 @@ impl Listener for Slow {
 }
 
 #[tokio::test]
-async fn a_handshake_keeps_nobody_waiting_and_is_bounded() {
+async fn a_handshake_delays_no_other_client_and_is_bounded() {
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
-    let limits = ServerLimits::default().head(Duration::from_millis(300));
+    let limits = ServerLimits::default().head_timeout(Duration::from_millis(300));
     let server = serve(Slow(listener), chat(&sessions)).limits(limits);
     let server = tokio::spawn(server.into_future());
     let silent = TcpStream::connect(addr).await.unwrap();

@@ -1,4 +1,4 @@
-//! What `serve` promises, over real sockets.
+//! The promises of `serve`, over real sockets.
 
 mod basics;
 mod client;

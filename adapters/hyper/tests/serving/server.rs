@@ -1,15 +1,13 @@
-//! A server on a free port, whose provider follows the scripts that requests bring.
+//! A server on a free port, whose provider follows the script in each request.
 
 use std::{net::SocketAddr, time::Duration};
 
-use futures_util::TryStream;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tower::{BoxError, Service};
 use tower_layer::Layer as _;
 use unbroken::{
     access::AnyoneWithTheId,
-    chat::{ChatEvent, ChatRequest},
+    chat::Provider,
     durable::{ClientFields, DurableLayer, DurableService},
     provider::scripted::{Script, Scripted},
     session::Sessions,
@@ -29,12 +27,12 @@ pub(crate) struct Server {
 
 pub(crate) fn chat(sessions: &Sessions) -> Mount<DurableService<Scripted>, NotFound> {
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .layer(Scripted::new(Script::say("Hello there.")));
     mount(MOUNT, chat)
 }
 
-/// A server without a hand-over.
+/// Starts a server without a hand-over.
 pub(crate) async fn start(limits: ServerLimits) -> Server {
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
@@ -50,21 +48,20 @@ pub(crate) async fn start(limits: ServerLimits) -> Server {
     }
 }
 
-/// A server that hands over.
+/// Starts a server with a hand-over.
 pub(crate) async fn start_with(limits: ServerLimits, deadline: Duration) -> Server {
     start_of(limits, deadline, Scripted::new(Script::say("Hello there."))).await
 }
 
-/// The same with a provider of the test's.
+/// Starts a server with a hand-over and another provider.
 pub(crate) async fn start_of<P>(limits: ServerLimits, deadline: Duration, provider: P) -> Server
 where
-    P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
-    P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+    P: Provider + Sync,
 {
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .layer(provider);
     let (stop, stopped) = oneshot::channel();
     let server = serve(listener, mount(MOUNT, chat))
@@ -91,12 +88,12 @@ impl Server {
         let _ = self.stop.take().expect("it runs").send(());
     }
 
-    /// Drops the server as it is.
+    /// Drops the server.
     pub(crate) fn kill(&mut self) {
         self.task.abort();
     }
 
-    /// Waits until the server is over.
+    /// Waits until the server has ended.
     pub(crate) async fn ended(&mut self) {
         let ended = tokio::time::timeout(SOON, &mut self.task).await;
         if let Err(error) = ended.expect("an end") {
@@ -115,17 +112,17 @@ impl Drop for Server {
     }
 }
 
-/// A request that brings its script.
+/// Creates a request with a script.
 pub(crate) fn follow(script: &Value) -> Value {
     json!({"messages": [{"role": "user", "content": "Hi"}], "script": script})
 }
 
-/// A request whose provider says nothing, ever.
+/// Creates a request whose provider never emits anything.
 pub(crate) fn silence() -> Value {
     follow(&json!({"fault": {"at": 0, "kind": "hang"}}))
 }
 
-/// Waits until it holds.
+/// Waits until the condition holds.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(SOON, async {
         while !holds() {

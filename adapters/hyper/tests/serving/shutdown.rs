@@ -1,4 +1,4 @@
-//! The end of a server.
+//! The shutdown of a server.
 
 use std::{error::Error as _, net::SocketAddr, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Waits until nobody is let in.
+/// Waits until connections are refused.
 async fn refused(addr: SocketAddr) {
     let refused = async { while TcpStream::connect(addr).await.is_ok() {} };
     timeout(SOON, refused).await.expect("a refusal");
 }
 
 #[tokio::test]
-async fn running_answers_finish_and_nobody_new_is_let_in() {
+async fn running_responses_finish_and_new_connections_are_refused() {
     for version in BOTH {
         let mut server = start_with(ServerLimits::default(), LONG).await;
         let mut client = connect(server.addr, version).await;
@@ -41,7 +41,7 @@ async fn running_answers_finish_and_nobody_new_is_let_in() {
 }
 
 #[tokio::test]
-async fn answers_that_outlast_the_deadline_are_cut_by_the_rule() {
+async fn responses_that_outlast_the_deadline_are_cut_visibly() {
     let deadline = Duration::from_millis(300);
     for version in BOTH {
         let mut server = start_with(ServerLimits::default(), deadline).await;
@@ -90,7 +90,7 @@ async fn idle_connections_end_at_once() {
     }
     let fresh = connect(server.addr, Version::Http2).await;
     let silent = TcpStream::connect(server.addr).await.unwrap();
-    // A session keeps the server from being over.
+    // A running session keeps the server from ending.
     let mut running = connect(server.addr, Version::Http2).await;
     let answer = running.get(post(MOUNT, &silence())).await;
     server.stop();
@@ -121,7 +121,7 @@ async fn without_a_hand_over_connections_have_a_default_deadline() {
     let serving = unbroken_hyper::serve(listener, crate::server::chat(&sessions))
         .with_graceful_shutdown(signal)
         .into_future();
-    serving.await; // Without connections there is nothing to wait for.
+    serving.await; // There are no connections to wait for.
 
     let mut server = start(ServerLimits::default()).await;
     let mut client = connect(server.addr, Version::Http1).await;
@@ -132,7 +132,7 @@ async fn without_a_hand_over_connections_have_a_default_deadline() {
     let whole = timeout(2 * LONG, answer.whole_for(2 * LONG)).await.unwrap();
     assert!(!whole.clean);
     let waited = began.elapsed();
-    let promised = Duration::from_secs(30) + ServerLimits::default().flush;
+    let promised = Duration::from_secs(30) + ServerLimits::default().flush_timeout;
     assert!(
         waited >= promised && waited < promised + LONG / 10,
         "{waited:?}"
@@ -156,12 +156,12 @@ async fn all_sessions_that_are_handed_over_are_shut_down() {
 
 const DEADLINE: Duration = Duration::from_secs(2);
 const FLUSH: Duration = Duration::from_secs(2);
-/// For a store that hangs, and here for a slow machine.
+/// The extra time for a store that hangs, here for a slow machine.
 const GRACE: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_comes_by_the_deadline_whatever_clients_do() {
-    let limits = ServerLimits::default().flush(FLUSH);
+async fn the_server_ends_by_the_deadline_whatever_clients_do() {
+    let limits = ServerLimits::default().flush_timeout(FLUSH);
     let mut server = start_with(limits, DEADLINE).await;
     let mut answers = Vec::new();
     let mut clients = Vec::new();

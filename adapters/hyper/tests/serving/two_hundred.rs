@@ -1,4 +1,4 @@
-//! The end of a server under load.
+//! The shutdown of a server under load.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -21,18 +21,18 @@ use crate::{
     server::{MOUNT, Server, start_of},
 };
 
-/// What is answered, and how the answer is taken.
+/// A kind of response and of its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Ends soon after the signal.
+    /// A response that ends soon after the signal.
     Short,
-    /// Never does.
+    /// A response that never ends.
     Long,
-    /// Ends with the signal, but there is much of it, and its reader takes its time.
+    /// A large response that ends with the signal, with a slow reader.
     Slow,
-    /// The same, and its reader takes nothing until the server is over.
+    /// A large response whose reader reads nothing until the server has ended.
     Stalled,
-    /// As a short one, whose reader is gone.
+    /// A response that ends soon after the signal, whose reader has disconnected.
     Gone,
 }
 
@@ -45,13 +45,14 @@ const KINDS: [Kind; 5] = [
 ];
 
 impl Kind {
-    /// Asks for an answer of this kind.
+    /// Returns the body of a request for a response of this kind.
     fn body(self) -> Value {
         json!({"messages": [{"role": "user", "content": "Hi"}], "chatId": format!("{self:?}")})
     }
 
-    /// What the provider has to say before the signal, and what after, so many milliseconds apart.
-    fn says(self) -> (usize, usize, u64) {
+    /// Returns the number of events before the signal, the number after it, and the milliseconds
+    /// between two of them.
+    fn events(self) -> (usize, usize, u64) {
         match self {
             Self::Short | Self::Gone => (5, 10, 15),
             Self::Long => (5, usize::MAX, 50),
@@ -62,7 +63,7 @@ impl Kind {
 
 type Events = BoxStream<'static, Result<ChatEvent, ProviderError>>;
 
-/// Ends no answer before the signal.
+/// Creates a provider that ends no response before the signal.
 fn provider(
     signal: watch::Receiver<bool>,
 ) -> impl Service<ChatRequest, Response = Events, Error = Infallible, Future: Send>
@@ -71,9 +72,11 @@ fn provider(
 + Sync
 + 'static {
     provider_fn(move |request: ChatRequest| {
-        let wanted = request.chat_id.unwrap_or_default();
-        let kind = KINDS.into_iter().find(|it| format!("{it:?}") == wanted);
-        let (before, after, pause) = kind.expect("a kind").says();
+        let wanted = request.chat_id.expect("a chat");
+        let kind = KINDS
+            .into_iter()
+            .find(|it| format!("{it:?}") == wanted.as_str());
+        let (before, after, pause) = kind.expect("a kind").events();
         let mut signal = signal.clone();
         let asked = async move {
             let _ = signal.wait_for(|asked| *asked).await;
@@ -89,15 +92,15 @@ fn provider(
 
 const DEADLINE: Duration = Duration::from_secs(2);
 const FLUSH: Duration = Duration::from_secs(2);
-/// For a store that hangs, and here for a slow machine.
+/// The extra time for a store that hangs, here for a slow machine.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// 200 running sessions, one half on HTTP/1.1 connections of their own, the other on ten connections
-/// of HTTP/2; the server is brought to an end, which must come in time, and this is how they ended.
+/// Runs 200 sessions, one half on separate HTTP/1.1 connections, the other on ten connections of
+/// HTTP/2. Shuts the server down, which must end in time, and returns the ends of all responses.
 async fn two_hundred(
     end: impl FnOnce(&mut Server, &watch::Sender<bool>),
 ) -> (Server, Vec<(Kind, Whole)>) {
-    let limits = ServerLimits::default().flush(FLUSH);
+    let limits = ServerLimits::default().flush_timeout(FLUSH);
     let (signal, signalled) = watch::channel(false);
     let mut server = start_of(limits, DEADLINE, provider(signalled)).await;
     let mut shared = Vec::new();
@@ -153,7 +156,7 @@ async fn two_hundred(
     (server, ended)
 }
 
-/// What is wrong with how these ended.
+/// Returns a description of the first response that ended wrongly.
 fn disorder(ended: &[(Kind, Whole)]) -> Option<String> {
     for (kind, whole) in ended {
         let lsns = whole.lsns();
@@ -173,7 +176,7 @@ fn disorder(ended: &[(Kind, Whole)]) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_answers_end_in_order() {
+async fn two_hundred_responses_end_in_order() {
     let (server, ended) = two_hundred(|server, signal| {
         server.stop();
         signal.send_replace(true);
@@ -187,7 +190,7 @@ async fn two_hundred_answers_end_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_dropped_is_seen_as_disorder() {
+async fn the_check_of_order_fails_for_a_server_that_is_dropped() {
     let (_server, ended) = two_hundred(|server, _| server.kill()).await;
     assert!(disorder(&ended).is_some());
 }

@@ -1,4 +1,4 @@
-//! Clients that take nothing.
+//! Clients that read nothing.
 
 use std::{
     convert::Infallible,
@@ -37,9 +37,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_millis(400);
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_cut_and_its_session_is_not() {
-    let server = start(ServerLimits::default().unread(PATIENCE)).await;
-    // More than what the kernels buffer.
+async fn a_client_that_reads_nothing_is_cut_and_its_session_continues() {
+    let server = start(ServerLimits::default().write_timeout(PATIENCE)).await;
+    // More than the buffers of the kernel hold.
     let body = follow(&json!({"tokens": 150_000, "delayMs": 0})).to_string();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -64,8 +64,8 @@ async fn a_client_that_takes_nothing_is_cut_and_its_session_is_not() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_little_at_a_time_is_not_cut() {
-    let server = start(ServerLimits::default().unread(PATIENCE)).await;
+async fn a_client_that_reads_slowly_is_not_cut() {
+    let server = start(ServerLimits::default().write_timeout(PATIENCE)).await;
     for version in BOTH {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(64 * 1024).unwrap();
@@ -80,8 +80,8 @@ async fn a_client_that_takes_little_at_a_time_is_not_cut() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_merely_silent_is_not_cut() {
-    let server = start(ServerLimits::default().unread(PATIENCE)).await;
+async fn a_stream_without_events_is_not_cut() {
+    let server = start(ServerLimits::default().write_timeout(PATIENCE)).await;
     for version in BOTH {
         let mut client = connect(server.addr, version).await;
         let mut answer = client.get(post(MOUNT, &silence())).await;
@@ -99,8 +99,8 @@ async fn a_stream_that_is_merely_silent_is_not_cut() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stalls_by_flow_control_holds_up_nobody() {
-    let server = start(ServerLimits::default().unread(PATIENCE)).await;
+async fn a_stream_that_stalls_by_flow_control_delays_no_other() {
+    let server = start(ServerLimits::default().write_timeout(PATIENCE)).await;
     let mut client = connect(server.addr, Version::Http2).await;
     let body = follow(&json!({"tokens": 150_000, "delayMs": 0}));
     let stalled = client.get(post(MOUNT, &body)).await;
@@ -114,14 +114,14 @@ async fn a_stream_that_stalls_by_flow_control_holds_up_nobody() {
     assert_eq!(whole.lsns().len(), 150_002);
 }
 
-/// A request over HTTP/2 of a client that says it can take 1 MiB: the preface, settings, an update of
-/// the connection's window, a head.
+/// A request over HTTP/2 of a client with a window of 1 MiB: the preface, settings, an update of the
+/// connection's window, a head.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
     \0\0\x06\x04\0\0\0\0\0\0\x04\0\x10\0\0\
     \0\0\x04\x08\0\0\0\0\0\0\x10\0\0\
     \0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01x";
 
-/// How many bytes of an endless body are taken for a client that reads nothing.
+/// Returns how many bytes of an endless body the server polls for a client that reads nothing.
 async fn taken(request: &[u8], limits: &ServerLimits) -> usize {
     const FRAME: usize = 16 * 1024;
     let taken = Arc::new(AtomicUsize::new(0));
@@ -143,16 +143,16 @@ async fn taken(request: &[u8], limits: &ServerLimits) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_held_for_a_client_that_takes_nothing_is_bounded() {
+async fn the_buffer_for_a_client_that_reads_nothing_is_bounded() {
     let head_bytes: fn(usize) -> ServerLimits = |bytes| ServerLimits::default().head_bytes(bytes);
-    let buffer: fn(usize) -> ServerLimits = |bytes| ServerLimits::default().buffer(bytes);
+    let buffer: fn(usize) -> ServerLimits = |bytes| ServerLimits::default().stream_buffer(bytes);
     for (request, limits) in [
         (&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], head_bytes),
         (HTTP2, buffer),
     ] {
         for bytes in [16 * 1024, 192 * 1024] {
             let taken = taken(request, &limits(bytes)).await;
-            // What is on its way counts, and the last frame.
+            // The data on its way counts, and the last frame.
             assert!(
                 taken >= bytes && taken <= bytes + 48 * 1024,
                 "{bytes}: {taken}"

@@ -2,7 +2,7 @@ use unbroken::store::StoredAnswer;
 
 use crate::reply::DecodeError;
 
-/// An answer under this name, and its place in the order: what `answer.lua` writes.
+/// Decodes an answer and its place in the order, as `answer.lua` writes them.
 pub(crate) fn decode_answer(
     name: &str,
     stored: &[u8],
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_with_its_place() {
+    fn an_answer_is_decoded_with_its_place() {
         let (place, answer) = decode_answer("a:b", b"12:c:\xff").unwrap();
         assert_eq!((place, &*answer.name), (12, "a:b"));
         assert_eq!(answer.encoded(), b"c:\xff");

@@ -3,8 +3,9 @@ use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 use super::epoch::decode_epochs;
 use crate::reply::{DecodeError, ScriptReply};
 
-/// A chunk as one stream entry: how many records there are, their sizes, their bytes. Numbers are of
-/// seven bits a byte, the low ones first; the high bit says that more follow.
+/// Encodes a chunk as one stream entry: the number of records, their sizes, their bytes.
+///
+/// A number has seven bits in each byte, the low ones first; the high bit marks that more follow.
 pub(crate) fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(chunk.bytes() + 2 * chunk.len() + 4);
     push_number(&mut bytes, chunk.len());
@@ -17,12 +18,12 @@ pub(crate) fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
     bytes
 }
 
-/// What a page of entries is made into.
+/// A decoder of the entries of one session.
 pub(crate) struct EntryDecoder {
     epochs: Vec<Epoch>,
 }
 
-/// What an entry's id says: where it ends, and who wrote it.
+/// The id of an entry: its last LSN, and the epoch that wrote it.
 #[derive(Debug, Clone, Copy)]
 struct StreamEntryId {
     last: Lsn,
@@ -30,14 +31,14 @@ struct StreamEntryId {
 }
 
 impl EntryDecoder {
-    /// Of a session with these epochs.
+    /// Creates a decoder for a session with these encoded epochs.
     pub(crate) fn new(epochs: &[u8]) -> Result<Self, DecodeError> {
         Ok(Self {
             epochs: decode_epochs(epochs)?,
         })
     }
 
-    /// Who wrote the entry with this id.
+    /// Returns the epoch that wrote the entry with this id.
     pub(crate) fn author(&self, id: &[u8]) -> Option<Epoch> {
         self.id(id).map(|id| id.epoch)
     }
@@ -52,10 +53,13 @@ impl EntryDecoder {
         })
     }
 
-    /// The records after a position that fit into so many bytes, at least one if there is any.
+    /// Returns the records after an LSN that fit into `max_bytes`, at least one if there is any.
     ///
-    /// What comes after an entry that can't be read is left out; if it is the first, that is an
-    /// error, which names its LSN.
+    /// The page ends before an entry that can't be decoded.
+    ///
+    /// # Errors
+    ///
+    /// Returns the LSN of the first record if its entry can't be decoded.
     pub(crate) fn page(
         &self,
         mut ids: ScriptReply,
@@ -81,12 +85,12 @@ impl EntryDecoder {
                 break;
             }
         }
-        page.cut();
+        page.end_chunk();
         Ok(page.chunks)
     }
 }
 
-/// A page that is being put together: entries that one epoch wrote become one chunk.
+/// A page under construction: consecutive entries of one epoch become one chunk.
 struct PageBuilder {
     chunks: Vec<Chunk>,
     batch: ChunkBuilder,
@@ -97,7 +101,7 @@ struct PageBuilder {
 }
 
 impl PageBuilder {
-    /// `None` if the entry can't be read or doesn't follow.
+    /// Adds an entry. Returns `None` if it can't be decoded or doesn't follow.
     fn add(&mut self, by: StreamEntryId, mut bytes: &[u8]) -> Option<()> {
         let count = take_number(&mut bytes)?;
         let first = by.last.get().checked_sub(u64::try_from(count).ok()?)? + 1;
@@ -109,7 +113,7 @@ impl PageBuilder {
         for _ in 0..count {
             take_number(&mut rest)?;
         }
-        // First the whole entry is looked at, so that half of a broken one is never given out.
+        // The whole entry is checked first, so that no part of a broken one is returned.
         let mut all = sizes;
         let mut total = 0_usize;
         for _ in 0..count {
@@ -119,7 +123,7 @@ impl PageBuilder {
             return None;
         }
         if self.epoch != Some(by.epoch) {
-            self.cut();
+            self.end_chunk();
             self.epoch = Some(by.epoch);
         }
         for lsn in first..=by.last.get() {
@@ -130,7 +134,7 @@ impl PageBuilder {
             }
             if record.len() > self.left {
                 self.full = true;
-                // A page has one record at least.
+                // A page has at least one record.
                 if !self.chunks.is_empty() || !self.batch.is_empty() {
                     break;
                 }
@@ -146,7 +150,7 @@ impl PageBuilder {
     }
 
     /// Ends the chunk.
-    fn cut(&mut self) {
+    fn end_chunk(&mut self) {
         if let Some(epoch) = self.epoch {
             let count = u64::try_from(self.batch.len()).unwrap_or(u64::MAX);
             let first = Lsn::new(self.last.get() - count + 1);
@@ -187,10 +191,10 @@ mod tests {
     use super::*;
     use crate::codec::encode_epoch;
 
-    /// An entry's id and bytes.
+    /// The id and the bytes of an entry.
     type Stored = (String, Vec<u8>);
 
-    /// Three appends by two epochs, with records of many sizes, as the server would give them.
+    /// Returns three appends by two epochs, with records of many sizes, as the server would send them.
     fn entries() -> (EntryDecoder, Vec<Stored>, Vec<Vec<u8>>) {
         let first = Epoch::first();
         let epochs = [first, first.succeed()];
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_broken_anywhere_is_corrupt_and_what_precedes_it_is_given() {
+    fn an_entry_that_is_broken_anywhere_is_corrupt_and_those_before_it_are_returned() {
         let (entries, stored, _) = entries();
         for broken in 0..stored.len() {
             for end in 0..stored[broken].1.len().min(200) {
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_survive_their_bytes() {
+    fn numbers_are_decoded_as_they_were_encoded() {
         for number in [0, 1, 127, 128, 16_383, 16_384, u32::MAX as usize] {
             let mut bytes = Vec::new();
             push_number(&mut bytes, number);

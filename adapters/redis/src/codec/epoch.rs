@@ -2,7 +2,7 @@ use unbroken::log::Epoch;
 
 use crate::reply::DecodeError;
 
-/// An epoch in 16 bytes: the counter and the random bits, both with the high byte first.
+/// Encodes an epoch in 16 bytes: the counter and the random bits, both big-endian.
 pub(crate) fn encode_epoch(epoch: Epoch) -> [u8; 16] {
     (u128::from(epoch.counter) << 64 | u128::from(epoch.bits)).to_be_bytes()
 }
@@ -15,7 +15,7 @@ pub(crate) fn decode_epoch(bytes: &[u8]) -> Result<Epoch, DecodeError> {
     })
 }
 
-/// All epochs of a session, in order.
+/// Decodes all epochs of a session, in order.
 pub(crate) fn decode_epochs(bytes: &[u8]) -> Result<Vec<Epoch>, DecodeError> {
     bytes.chunks(16).map(decode_epoch).collect()
 }

@@ -7,8 +7,8 @@ use unbroken::{
 
 use crate::reply::DecodeError;
 
-/// The format (two bytes), the digest (32), then owner, chat and service, each as a length (four
-/// bytes, all ones where there is none) and text.
+/// Encodes metadata: the format (two bytes), the digest (32), then owner, chat and service, each as a
+/// length (four bytes, all ones for `None`) and text.
 pub(crate) fn encode_info(info: &SessionMeta) -> Vec<u8> {
     let mut bytes = info.format.to_be_bytes().to_vec();
     bytes.extend(info.digest.0);
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn info_survives_its_bytes() {
+    fn metadata_is_decoded_as_it_was_encoded() {
         for owner in [None, Some("")] {
             for chat in [None, Some("a chat, ünïcode")] {
                 let info = SessionMeta {

@@ -1,4 +1,4 @@
-//! What is stored in which bytes.
+//! The encodings of stored values.
 
 mod answer;
 mod entry;

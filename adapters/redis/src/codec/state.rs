@@ -8,7 +8,7 @@ use unbroken::{
 use super::{decode_epoch, decode_info};
 use crate::reply::{DecodeError, ScriptReply};
 
-/// What `state` in `prelude.lua` gives.
+/// Decodes the result of `state` in `prelude.lua`.
 pub(crate) fn decode_state(mut reply: ScriptReply) -> Result<SessionState, DecodeError> {
     Ok(SessionState {
         info: Arc::new(decode_info(&reply.bytes()?)?),
@@ -29,7 +29,7 @@ pub(crate) fn decode_state(mut reply: ScriptReply) -> Result<SessionState, Decod
     })
 }
 
-/// The word of the wire; for an error its code as well.
+/// Encodes a status as its word, with the code of an error.
 pub(crate) fn encode_status(status: Status) -> String {
     match status {
         Status::Ended(Outcome::Error(code)) => format!("{ERROR}{code}"),
@@ -54,7 +54,7 @@ fn decode_status(word: &str) -> Result<Status, DecodeError> {
     })
 }
 
-/// A sign, and the reason if there is one.
+/// Encodes an abort request as a sign, with the reason if there is one.
 pub(crate) fn encode_abort(abort: &AbortRequest) -> String {
     match &abort.reason {
         None => "-".to_owned(),

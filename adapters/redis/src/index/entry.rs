@@ -3,7 +3,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use unbroken::{log::SessionId, store::StoreError};
 
-use super::{BATCH, late};
+use super::{BATCH, log_deferred};
 use crate::{Redis, codec::micros, keys::IndexName, ops::SessionLook, reply::ScriptReply};
 
 /// An entry of an index.
@@ -11,18 +11,22 @@ use crate::{Redis, codec::micros, keys::IndexName, ops::SessionLook, reply::Scri
 pub(super) struct IndexedSession {
     pub(super) id: SessionId,
     pub(super) score: u64,
-    // How long the moment that it gives has passed, in microseconds.
+    // Microseconds since the time of the score.
     age: u64,
-    // How long it is until then.
+    // Microseconds until the time of the score.
     pub(super) ahead: u64,
 }
 
-/// An entry may be older than its session: it is written first. After so long without one, nobody is
-/// about to create it any more.
+/// The age in microseconds of an entry without a session that is removed. An entry is written before its
+/// session is created.
 const GRACE: u64 = 60_000_000;
 
 impl IndexedSession {
-    /// Whether it leads nowhere, given what a look at its session came to.
+    /// Returns true if the entry has no session, given the error of a look at that.
+    ///
+    /// # Errors
+    ///
+    /// Returns any other error.
     pub(super) fn is_stale(&self, error: StoreError) -> Result<bool, StoreError> {
         match error {
             StoreError::Gone(_) => Ok(true),
@@ -32,9 +36,9 @@ impl IndexedSession {
     }
 }
 
-/// Looking at indexes, and correcting them.
+/// Reads and corrects the indexes.
 impl Redis {
-    /// Entries whose moment has passed, the earliest first.
+    /// Returns entries whose time has passed, the earliest first.
     pub(super) async fn due(
         &self,
         index: IndexName<'_>,
@@ -46,7 +50,7 @@ impl Redis {
         entries(call.arg(skip).arg(count).send(&self.inner.link).await?)
     }
 
-    /// Entries after a cursor, the latest first, and whether these are the last.
+    /// Returns entries after a cursor, the latest first, and true if these are the last.
     pub(super) async fn older(
         &self,
         index: IndexName<'_>,
@@ -58,7 +62,7 @@ impl Redis {
             Some((score, _)) => call.arg(score),
             None => call.arg("+inf"),
         };
-        // One more, for the cursor's own entry is among them.
+        // One more, as the entry of the cursor is among them.
         let reply = call.arg(BATCH + 1).send(&self.inner.link).await?;
         let mut entries = entries(reply)?;
         let all = entries.len() <= BATCH;
@@ -70,7 +74,7 @@ impl Redis {
         Ok((entries, last))
     }
 
-    /// So many of the entries whose moment is the latest.
+    /// Returns the entries with the latest times.
     pub(super) async fn latest(
         &self,
         index: IndexName<'_>,
@@ -92,7 +96,7 @@ impl Redis {
         join_all(looks).await
     }
 
-    /// Corrects an entry, unless it has changed since.
+    /// Corrects an entry, unless it has changed since it was read; removes it if there is no new time.
     pub(super) async fn fix(
         &self,
         index: IndexName<'_>,
@@ -107,7 +111,7 @@ impl Redis {
             None => call.arg(""),
         };
         if let Err(failure) = call.send(&self.inner.link).await {
-            late(&failure.into());
+            log_deferred(&failure.into());
         }
     }
 }
@@ -118,7 +122,7 @@ fn entries(mut reply: ScriptReply) -> Result<Vec<IndexedSession>, StoreError> {
     let mut entries = Vec::new();
     while !found.is_empty() {
         let (id, score) = (found.text()?, found.number::<u64>()?);
-        // What is no id was not put there by us.
+        // This store writes no member that isn't an id.
         if let Ok(id) = id.parse() {
             let (age, ahead) = (now.saturating_sub(score), score.saturating_sub(now));
             entries.push(IndexedSession {

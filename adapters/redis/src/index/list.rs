@@ -5,10 +5,10 @@ use unbroken::{
     store::{Filter, Listed, Listing, SessionState, StatusFilter, StoreError},
 };
 
-use super::MOST;
+use super::MAX_ENTRIES;
 use crate::{Redis, keys::IndexName};
 
-/// A page, where the caller has no measure.
+/// The size of a page where the filter has no limit.
 const PAGE: usize = 100;
 
 impl Redis {
@@ -28,7 +28,7 @@ impl Redis {
             None => None,
             Some(after) => match parse_cursor(after) {
                 Some(cursor) => Some(cursor),
-                // Nothing follows a page that we never gave.
+                // The cursor is not one of this store.
                 None => return Ok(listing),
             },
         };
@@ -61,7 +61,7 @@ impl Redis {
             if whole {
                 return Ok(listing);
             }
-            if looked_at >= MOST {
+            if looked_at >= MAX_ENTRIES {
                 listing.next = last.as_ref().map(print_cursor);
                 return Ok(listing);
             }

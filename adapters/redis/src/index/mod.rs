@@ -1,18 +1,18 @@
-//! Which sessions there are: sorted sets beside the sessions, which may lag. The crate's
-//! documentation says how they come right again.
+//! The indexes: sorted sets of session ids, which may lag behind the sessions. The documentation of
+//! the crate describes how they are corrected.
 
 mod entry;
 mod list;
 mod sweep;
 mod update;
 
-/// So many entries of an index are looked at at once.
+/// The most entries of an index that are looked up at once.
 const BATCH: usize = 128;
-/// So many entries are looked at for one answer. A list that a filter leaves little of comes in more
-/// pages then; orphans and what is due wait for the next call.
-const MOST: usize = 4096;
+/// The most entries that one call looks up. A list of which a filter leaves little then comes in more
+/// pages; further orphans and expired sessions wait for the next call.
+const MAX_ENTRIES: usize = 4096;
 
-/// An index that could not be written to is put right later.
-fn late(error: &unbroken::store::StoreError) {
+/// Logs a failed write to an index, which is corrected later.
+fn log_deferred(error: &unbroken::store::StoreError) {
     tracing::debug!(%error, "an index of sessions lags");
 }

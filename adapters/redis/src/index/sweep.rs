@@ -5,30 +5,31 @@ use unbroken::{
     store::{Lease, Listed, StoreError},
 };
 
-use super::{BATCH, MOST};
+use super::{BATCH, MAX_ENTRIES};
 use crate::{Redis, codec::decode_info, keys::IndexName, ops::SessionLook, reply::ScriptReply};
 
-/// Few leases are longer than this, in microseconds.
-const FAR: u64 = 600_000_000;
+/// The longest plausible lease, in microseconds.
+const MAX_LEASE: u64 = 600_000_000;
 
-/// What nobody works on any more.
+/// Finds orphans, and sweeps.
 impl Redis {
     pub(crate) async fn orphans_now(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
-        self.bring_back().await?;
+        self.reindex_lost().await?;
         let mut orphans = Vec::new();
-        // Those that stay where they are.
+        // Entries that stay in the index.
         let mut passed = 0;
         let mut looked_at = 0;
-        while orphans.len() < limit && looked_at < MOST {
+        while orphans.len() < limit && looked_at < MAX_ENTRIES {
             let batch = self.due(IndexName::Open, passed, BATCH).await?;
             looked_at += batch.len();
-            let whole = batch.len() < BATCH;
+            let last = batch.len() < BATCH;
             for (entry, look) in self.look_at(batch).await {
                 match look {
-                    Ok(SessionLook { state, left }) => {
+                    Ok(SessionLook { state, expires_in }) => {
                         if state.status.outcome().is_some() {
-                            // Its seal did not get as far as the index.
-                            self.note_sealed(&entry.id, left.unwrap_or_default()).await;
+                            // The write of its seal to the index was lost.
+                            self.index_seal(&entry.id, expires_in.unwrap_or_default())
+                                .await;
                         } else if let Lease::Held(left) = state.lease {
                             self.fix(IndexName::Open, &entry, Some(left)).await;
                         } else {
@@ -48,20 +49,20 @@ impl Redis {
                     }
                 }
             }
-            if whole {
+            if last {
                 break;
             }
         }
         Ok(orphans)
     }
 
-    /// Corrects entries that are far ahead: the server's clock was set back since, and appends extend
-    /// a lease without telling the index.
-    async fn bring_back(&self) -> Result<(), StoreError> {
-        // One tells whether there are any.
+    /// Corrects entries that are far ahead, because the clock of the server was set back. Appends extend
+    /// a lease without a write to the index.
+    async fn reindex_lost(&self) -> Result<(), StoreError> {
+        // The first entry shows if there are any.
         for count in [1, BATCH] {
             let mut batch = self.latest(IndexName::Open, count).await?;
-            batch.retain(|entry| entry.ahead > FAR);
+            batch.retain(|entry| entry.ahead > MAX_LEASE);
             if batch.is_empty() {
                 break;
             }
@@ -82,7 +83,7 @@ impl Redis {
     pub(crate) async fn sweep_now(&self, limit: usize) -> Result<usize, StoreError> {
         let mut swept = 0;
         let mut looked_at = 0;
-        while swept < limit && looked_at < MOST {
+        while swept < limit && looked_at < MAX_ENTRIES {
             let count = BATCH.min(limit - swept);
             let batch = self.due(IndexName::Due, 0, count).await?;
             looked_at += batch.len();
@@ -91,15 +92,16 @@ impl Redis {
             }
             for (entry, look) in self.look_at(batch).await {
                 match look {
-                    // Held for longer since.
+                    // The session was held in the meantime.
                     Ok(SessionLook {
-                        left: Some(left), ..
+                        expires_in: Some(left),
+                        ..
                     }) => self.fix(IndexName::Due, &entry, Some(left)).await,
-                    // Not sealed: another session under the same id.
+                    // Not sealed: another session with the same id.
                     Ok(_) => self.fix(IndexName::Due, &entry, None).await,
-                    // The engine has dropped it already; what is left to do is to forget its name.
+                    // The engine has dropped the session; its entries remain.
                     Err(StoreError::Gone(_) | StoreError::NotFound) => {
-                        self.forget(&entry.id).await?;
+                        self.remove_gone(&entry.id).await?;
                         swept += 1;
                     }
                     Err(error) => return Err(error),
@@ -109,14 +111,14 @@ impl Redis {
         Ok(swept)
     }
 
-    /// Takes a session that has expired out of all indexes that can still be known.
-    async fn forget(&self, id: &SessionId) -> Result<(), StoreError> {
+    /// Removes a session that has expired from all indexes that its tombstone names.
+    async fn remove_gone(&self, id: &SessionId) -> Result<(), StoreError> {
         let mut command = redis::cmd("GET");
         let left = command.arg(self.inner.keys.info(id));
         let left = ScriptReply::new(vec![self.inner.link.send(left).await?]).maybe_bytes()?;
         match left.map(|info| decode_info(&info)).transpose()? {
-            Some(info) => self.leave(id, &info, None).await,
-            // The tombstone went first. Owner and chat are forgotten when somebody lists them.
+            Some(info) => self.remove_from_indexes(id, &info, None).await,
+            // The tombstone has expired, too. The next list of the owner or the chat removes the entry.
             None => {
                 for index in [IndexName::All, IndexName::Open, IndexName::Due] {
                     let mut command = redis::cmd("ZREM");

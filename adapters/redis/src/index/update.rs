@@ -6,13 +6,13 @@ use unbroken::{
     store::{SessionMeta, StoreError},
 };
 
-use super::{BATCH, late};
+use super::{BATCH, log_deferred};
 use crate::{Redis, codec::micros, keys::IndexName};
 
-/// Writing to indexes.
+/// Writes to the indexes.
 impl Redis {
-    /// Enters a session that is about to be created.
-    pub(crate) async fn enter(
+    /// Adds a session that is about to be created to its indexes.
+    pub(crate) async fn add_to_indexes(
         &self,
         id: &SessionId,
         info: &SessionMeta,
@@ -25,9 +25,9 @@ impl Redis {
         created.into_iter().chain([open]).collect()
     }
 
-    /// Takes out a session that is gone, or that turned out to be somebody else's: `but` keeps the
-    /// indexes that this one is in.
-    pub(crate) async fn leave(
+    /// Removes a session that is gone, or whose id another session has: `but` keeps the indexes of that
+    /// one.
+    pub(crate) async fn remove_from_indexes(
         &self,
         id: &SessionId,
         info: &SessionMeta,
@@ -46,21 +46,22 @@ impl Redis {
             self.inner.link.send(&command).await
         });
         for failure in join_all(removals).await.into_iter().filter_map(Result::err) {
-            late(&failure.into());
+            log_deferred(&failure.into());
         }
     }
 
-    /// Notes that these are owned for so long. What is lost here is found again at the next renewal.
-    pub(crate) async fn note_owned(&self, ids: &[SessionId], lease: Duration) {
+    /// Updates the lease of these sessions in the index. A write that is lost here is repeated at the
+    /// next renewal.
+    pub(crate) async fn index_lease(&self, ids: &[SessionId], lease: Duration) {
         for ids in ids.chunks(BATCH) {
             if let Err(error) = self.put(IndexName::Open, "", lease, ids).await {
-                late(&error);
+                log_deferred(&error);
             }
         }
     }
 
-    /// Notes that this has ended.
-    pub(crate) async fn note_sealed(&self, id: &SessionId, keep: Duration) {
+    /// Moves a session that was sealed to the index of sealed sessions.
+    pub(crate) async fn index_seal(&self, id: &SessionId, keep: Duration) {
         let due = self
             .put(IndexName::Due, "", keep, std::slice::from_ref(id))
             .await;
@@ -70,17 +71,17 @@ impl Redis {
                 let open = self.inner.keys.index(IndexName::Open);
                 let removed = self.inner.link.send(command.arg(open).arg(id.as_str()));
                 if let Err(failure) = removed.await {
-                    late(&failure.into());
+                    log_deferred(&failure.into());
                 }
             }
-            Err(error) => late(&error),
+            Err(error) => log_deferred(&error),
         }
     }
 
     async fn put(
         &self,
         index: IndexName<'_>,
-        how: &str,
+        condition: &str,
         from_now: Duration,
         ids: &[SessionId],
     ) -> Result<(), StoreError> {
@@ -89,7 +90,10 @@ impl Redis {
         };
         let scripts = &self.inner.scripts;
         let mut call = scripts.index_put.on([self.inner.keys.index(index)]);
-        call = call.arg(how).arg(micros(from_now)).arg(first.as_str());
+        call = call
+            .arg(condition)
+            .arg(micros(from_now))
+            .arg(first.as_str());
         for id in rest {
             call = call.arg(micros(from_now)).arg(id.as_str());
         }
@@ -98,7 +102,7 @@ impl Redis {
     }
 }
 
-/// Where a session is entered by its creation.
+/// Returns the indexes that a new session is added to, but for the index of open ones.
 fn indexes(info: &SessionMeta) -> impl Iterator<Item = IndexName<'_>> {
     let owner = info.owner.as_ref().map(IndexName::Owner);
     let chat = info.chat.as_ref().map(IndexName::Chat);

@@ -9,8 +9,8 @@ use super::CommandError;
 
 /// Sends a command to the server that has its key.
 ///
-/// The client follows redirections, and repeats a command whose connection broke. That does no harm
-/// here: every script can be repeated, a late repetition included.
+/// The client follows redirections, and repeats a command whose connection broke. That is safe, as
+/// every script can be repeated, even late.
 pub(super) async fn send(
     mut connection: ClusterConnection,
     command: &Cmd,
@@ -19,8 +19,8 @@ pub(super) async fn send(
     answer.and_then(Value::extract_error).map_err(failure)
 }
 
-/// An attempt before the last one may have been done and have lost its answer: whatever the last one
-/// says, that can't be known.
+/// Classifies an error. An attempt before the last may have been applied and have lost its answer,
+/// whatever the last one reports.
 fn failure(error: RedisError) -> CommandError {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::NoScript) => CommandError::Refused(error),
@@ -39,7 +39,7 @@ pub(super) async fn send_to_all(
         Ok(Value::Map(answers)) => Ok(answers.into_iter().map(|(_, answer)| answer).collect()),
         Ok(Value::Array(answers)) => Ok(answers),
         Ok(_) => {
-            let odd = "the cluster answered something odd";
+            let odd = "the cluster sent an unexpected reply";
             let error = RedisError::from((ErrorKind::UnexpectedReturnType, odd));
             Err(CommandError::Lost(error))
         }

@@ -9,7 +9,7 @@ use unbroken::store::StoreError;
 
 pub(crate) use self::single::SingleConnection;
 
-/// Where commands go.
+/// The connection to a server or a cluster.
 pub(crate) enum CommandConnection {
     /// One server.
     Single(Box<SingleConnection>),
@@ -18,23 +18,23 @@ pub(crate) enum CommandConnection {
     Cluster(redis::cluster_async::ClusterConnection),
 }
 
-/// Why a command has no answer.
+/// An error of a command.
 #[derive(Debug)]
 pub(crate) enum CommandError {
-    /// There was no connection: it was not sent.
+    /// There was no connection: the command was not sent.
     Unsent(RedisError),
-    /// The server refused it before it did anything.
+    /// The server refused the command before it changed anything.
     Refused(RedisError),
-    /// It was sent, and may have been done.
+    /// The command was sent, and may have been applied.
     Lost(RedisError),
 }
 
 impl CommandError {
-    /// Of a command that was sent.
+    /// Classifies the error of a command that was sent.
     fn of_sent(error: RedisError) -> Self {
         use ServerErrorKind as Kind;
-        // Our scripts' first write is one that the engine refuses in these states; then none
-        // happened. What can also come from further inside a script, such as NOPERM, is not among them.
+        // The engine refuses the first write of a script in these states, so that no write happened.
+        // Errors that can also come from a later write, such as NOPERM, are not among them.
         const REFUSALS: [&str; 5] = ["OOM", "MISCONF", "NOREPLICAS", "NOAUTH", "BUSY"];
         let refused = match error.kind() {
             ErrorKind::Server(kind) => matches!(
@@ -72,7 +72,7 @@ impl From<CommandError> for StoreError {
 }
 
 impl CommandConnection {
-    /// Sends a command, once, and waits for its answer.
+    /// Sends a command and waits for its reply.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, CommandError> {
         match self {
             Self::Single(single) => single.send(command).await,

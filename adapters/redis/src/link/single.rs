@@ -12,10 +12,10 @@ use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 use super::CommandError;
 use crate::backoff::Backoff;
 
-/// One connection to one server, shared by all commands, and made anew when it breaks.
+/// One connection to one server, shared by all commands, and replaced when it breaks.
 ///
-/// Unlike the client's own `ConnectionManager` it tells a command that was never sent from one
-/// whose answer was lost. Neither repeats a command.
+/// Unlike the `ConnectionManager` of the client it distinguishes a command that was never sent from one
+/// whose reply was lost. Neither repeats a command.
 pub(crate) struct SingleConnection {
     client: Client,
     config: AsyncConnectionConfig,
@@ -25,20 +25,21 @@ pub(crate) struct SingleConnection {
 
 #[derive(Clone)]
 struct LiveConnection {
-    // Counts connections.
+    // The number of this connection.
     number: u64,
     connection: MultiplexedConnection,
 }
 
-/// What is known of connecting.
+/// The state of connecting.
 struct ConnectConfig {
     connections: u64,
     backoff: Backoff,
-    // After a failure: not again before then, and why it failed.
+    // After a failure: the time of the next attempt, and the error.
     wait: Option<(Instant, RedisError)>,
 }
 
-/// So many commands may wait for the socket; the client's own 50 are few for thousands of sessions.
+/// The most commands that wait for the socket; the default of the client, 50, is too low for thousands
+/// of sessions.
 const BUFFER: usize = 1024;
 
 impl SingleConnection {
@@ -65,10 +66,10 @@ impl SingleConnection {
         } = self.connected().await.map_err(CommandError::Unsent)?;
         let answer = connection.send_packed_command(command).await;
         answer.and_then(Value::extract_error).map_err(|error| {
-            // A server that doesn't answer may be behind a connection that is dead without a word, and
-            // one that was made a replica is no longer where the address leads.
+            // A server that doesn't answer may be behind a dead connection, and the address of one that
+            // became a replica may lead to its successor.
             if error.is_unrecoverable_error() || error.is_io_error() || is_replica(&error) {
-                self.forget(number);
+                self.disconnect(number);
             }
             CommandError::of_sent(error)
         })
@@ -79,7 +80,7 @@ impl SingleConnection {
             return Ok(live);
         }
         let mut dial = self.dial.lock().await;
-        // Somebody else may have been quicker.
+        // Another command may have connected in the meantime.
         if let Some(live) = self.live() {
             return Ok(live);
         }
@@ -104,7 +105,7 @@ impl SingleConnection {
                 Ok(live)
             }
             Err(error) => {
-                tracing::warn!(%error, "no connection to Redis");
+                tracing::warn!(%error, "can't connect to Redis");
                 dial.wait = Some((Instant::now() + dial.backoff.next(), error.clone()));
                 Err(error)
             }
@@ -115,8 +116,8 @@ impl SingleConnection {
         self.lock().clone()
     }
 
-    /// Has the next command make a new connection, unless there is one already.
-    fn forget(&self, number: u64) {
+    /// Drops the connection with this number, so that the next command makes a new one.
+    fn disconnect(&self, number: u64) {
         let mut live = self.lock();
         if live.as_ref().is_some_and(|live| live.number == number) {
             *live = None;
@@ -128,8 +129,9 @@ impl SingleConnection {
     }
 }
 
-/// Whether the server takes no writes, by its own word or, before Redis 7, by that of the script.
+/// Returns true if the server takes no writes, as its error says or, before Redis 7, that of the
+/// script.
 fn is_replica(error: &RedisError) -> bool {
-    let said = || error.detail().is_some_and(|it| it.contains("-READONLY"));
-    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) || said()
+    let in_script = || error.detail().is_some_and(|it| it.contains("-READONLY"));
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) || in_script()
 }

@@ -9,7 +9,7 @@ use crate::{
     reply::DecodeError,
 };
 
-/// What is answered to the owner of a session.
+/// Stores and reads the answers of a session.
 impl Redis {
     pub(crate) async fn answer_now(
         &self,
@@ -18,23 +18,27 @@ impl Redis {
     ) -> Result<AnswerOutcome, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
-        // What never fits is not worth sending; all else comes before that, and the script says so.
-        let most = if answer.fits(0, 0) {
+        // An answer that can never fit isn't sent. The script still checks the other errors first.
+        let max_count = if answer.fits(0, 0) {
             StoredAnswer::MAX_COUNT
         } else {
             0
         };
-        let content = if most == 0 { &[] } else { answer.encoded() };
+        let content = if max_count == 0 {
+            &[]
+        } else {
+            answer.encoded()
+        };
         let call = scripts
             .answer
             .on([keys.session(id), keys.info(id), keys.answers(id)])
             .arg(answer.name.as_bytes())
             .arg(content)
-            .arg(most)
+            .arg(max_count)
             .arg(StoredAnswer::MAX_BYTES)
             .arg(keys.records(id))
             .arg(keys.turns(id));
-        let (word, mut reply) = self.answer(call).await?;
+        let (word, mut reply) = self.call(call).await?;
         match word.as_str() {
             "ok" => Ok(AnswerOutcome::Stored(decode_state(reply.inner()?)?)),
             "taken" => Ok(AnswerOutcome::Taken),
@@ -52,7 +56,7 @@ impl Redis {
         let call = scripts
             .answers
             .on([keys.session(id), keys.info(id), keys.answers(id)]);
-        let mut all = self.ok(call).await?.inner()?;
+        let mut all = self.call_ok(call).await?.inner()?;
         let mut answers = Vec::new();
         while !all.is_empty() {
             answers.push(decode_answer(&all.text()?, &all.bytes()?)?);

@@ -19,7 +19,7 @@ impl Redis {
     ) -> Result<Appended, StoreError> {
         let max = self.inner.options.max_append;
         let records = if chunk.bytes() > max {
-            // All else comes before that: the script says so without them.
+            // The script checks the other errors first, without the records.
             Vec::new()
         } else {
             encode_chunk(&chunk)
@@ -49,12 +49,12 @@ impl Redis {
             .arg(micros(keep))
             .arg(keys.records(id))
             .arg(keys.turns(id));
-        let abort = match self.ok(call).await {
+        let abort = match self.call_ok(call).await {
             Err(StoreError::TooLarge { .. }) => return Err(StoreError::TooLarge { max }),
             other => other?.maybe_bytes()?,
         };
         if status.outcome().is_some() {
-            self.note_sealed(id, keep).await;
+            self.index_seal(id, keep).await;
         }
         Ok(Appended {
             abort: abort.map(decode_abort).transpose()?,

@@ -11,16 +11,16 @@ use crate::{
 };
 
 impl Redis {
-    /// The answer of a script that has only one way to succeed.
-    pub(crate) async fn ok(&self, call: LuaCall<'_>) -> Result<ScriptReply, StoreError> {
-        match self.answer(call).await? {
+    /// Calls a script that has only one way to succeed, and returns its reply.
+    pub(crate) async fn call_ok(&self, call: LuaCall<'_>) -> Result<ScriptReply, StoreError> {
+        match self.call(call).await? {
             (word, reply) if word == "ok" => Ok(reply),
             _ => Err(DecodeError.into()),
         }
     }
 
-    /// The word that a script answers and what follows it; refusals are errors.
-    pub(crate) async fn answer(
+    /// Calls a script, and returns the first word of its reply and the rest; refusals are errors.
+    pub(crate) async fn call(
         &self,
         call: LuaCall<'_>,
     ) -> Result<(String, ScriptReply), StoreError> {

@@ -13,15 +13,15 @@ use crate::{
     reply::DecodeError,
 };
 
-/// Who owns a session.
+/// Creates and claims sessions, and renews leases.
 impl Redis {
     pub(crate) async fn create_now(
         &self,
         id: &SessionId,
         new: NewSession,
     ) -> Result<Created, StoreError> {
-        // First the indexes: a session that is in none would be lost with its creator.
-        self.enter(id, &new.info, new.lease).await?;
+        // The indexes come first: a session in none would be lost if this server died.
+        self.add_to_indexes(id, &new.info, new.lease).await?;
         let keys = &self.inner.keys;
         let call = self.inner.scripts.create.on([
             keys.session(id),
@@ -39,18 +39,19 @@ impl Redis {
             .arg(micros(new.lease))
             .arg(micros(new.tombstone))
             .arg(new.info.format);
-        match self.answer(call).await {
+        match self.call(call).await {
             Ok((word, mut reply)) => match word.as_str() {
                 "ok" => Ok(Created::Created(decode_epoch(&reply.bytes()?)?)),
                 "exists" => {
                     let state = decode_state(reply.inner()?)?;
-                    self.leave(id, &new.info, Some(&state.info)).await;
+                    self.remove_from_indexes(id, &new.info, Some(&state.info))
+                        .await;
                     Ok(Created::Exists(state))
                 }
                 _ => Err(DecodeError.into()),
             },
             Err(gone @ StoreError::Gone(_)) => {
-                self.leave(id, &new.info, None).await;
+                self.remove_from_indexes(id, &new.info, None).await;
                 Err(gone)
             }
             Err(error) => Err(error),
@@ -76,10 +77,10 @@ impl Redis {
             .arg(SessionMeta::LATEST_FORMAT)
             .arg(keys.records(id))
             .arg(keys.turns(id));
-        let mut reply = self.ok(call).await?;
+        let mut reply = self.call_ok(call).await?;
         let request = reply.maybe_bytes()?.unwrap_or_default();
         let state = decode_state(reply.inner()?)?;
-        self.note_owned(std::slice::from_ref(id), lease).await;
+        self.index_lease(std::slice::from_ref(id), lease).await;
         Ok(Claimed {
             epoch: state.epoch,
             state,
@@ -100,6 +101,6 @@ impl Redis {
             .on([keys.session(id), keys.info(id)])
             .arg(&encode_epoch(epoch)[..])
             .arg(micros(lease.length()));
-        Ok(decode_state(self.ok(call).await?.inner()?)?)
+        Ok(decode_state(self.call_ok(call).await?.inner()?)?)
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     codec::{decode_info, decode_state, encode_abort, micros},
 };
 
-/// How a session ends, and how long that takes.
+/// Aborts, holds and deletes sessions.
 impl Redis {
     pub(crate) async fn abort_now(
         &self,
@@ -25,7 +25,7 @@ impl Redis {
             .arg(encode_abort(&abort))
             .arg(keys.records(id))
             .arg(keys.turns(id));
-        Ok(decode_state(self.ok(call).await?.inner()?)?)
+        Ok(decode_state(self.call_ok(call).await?.inner()?)?)
     }
 
     pub(crate) async fn hold_now(
@@ -46,7 +46,7 @@ impl Redis {
             ])
             .arg(by.0)
             .arg(micros(keep));
-        self.ok(call).await.map(drop)
+        self.call_ok(call).await.map(drop)
     }
 
     pub(crate) async fn delete_now(
@@ -69,8 +69,9 @@ impl Redis {
             DeleteMode::Released(by) => call.arg(by.0),
         };
         let call = call.arg(keys.records(id)).arg(keys.turns(id));
-        let info = self.ok(call).await?.bytes()?;
-        self.leave(id, &decode_info(&info)?, None).await;
+        let info = self.call_ok(call).await?.bytes()?;
+        self.remove_from_indexes(id, &decode_info(&info)?, None)
+            .await;
         Ok(())
     }
 }

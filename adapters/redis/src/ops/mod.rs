@@ -1,4 +1,4 @@
-//! What is done to one session: a script each.
+//! The operations on one session: a script each.
 
 mod answers;
 mod append;

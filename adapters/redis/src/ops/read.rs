@@ -10,18 +10,18 @@ use crate::{
     codec::{EntryDecoder, decode_state},
 };
 
-/// Where a session stands.
+/// The state of a session.
 #[derive(Debug)]
 pub(crate) struct SessionLook {
     pub(crate) state: SessionState,
-    /// How long its retention lasts, once it is sealed.
-    pub(crate) left: Option<Duration>,
+    /// The time until the end of its retention; `None` until the seal.
+    pub(crate) expires_in: Option<Duration>,
 }
 
-/// Past every record that there is, and exact in Lua.
-const MOST_LSN: u64 = (1 << 53) - 1;
-/// So many entries make a page, however small they are: a script stops all else on its server.
-const MOST_ENTRIES: usize = 8192;
+/// An LSN beyond every record, which Lua represents exactly.
+const MAX_LSN: u64 = (1 << 53) - 1;
+/// The most entries of a page, however small they are: the server does nothing else during a script.
+const MAX_PAGE_ENTRIES: usize = 8192;
 
 impl Redis {
     pub(crate) async fn read_now(
@@ -35,13 +35,13 @@ impl Redis {
         let call = scripts
             .read
             .on([keys.session(id), keys.info(id), keys.log(id)])
-            .arg(after.lsn.get().min(MOST_LSN))
+            .arg(after.lsn.get().min(MAX_LSN))
             .arg(u8::from(after.tag.is_some()))
             .arg(max_bytes)
-            .arg(MOST_ENTRIES);
-        let mut reply = self.ok(call).await?;
+            .arg(MAX_PAGE_ENTRIES);
+        let mut reply = self.call_ok(call).await?;
         let state = decode_state(reply.inner()?)?;
-        readable(&state)?;
+        check_format(&state)?;
         let entries = EntryDecoder::new(&reply.bytes()?)?;
         let author = reply.maybe_bytes()?;
         if let Some(tag) = after.tag
@@ -64,31 +64,31 @@ impl Redis {
         Ok(RecordPage { chunks, state })
     }
 
-    /// Where a session stands.
+    /// Reads the state of a session.
     pub(crate) async fn look(&self, id: &SessionId) -> Result<SessionLook, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
         let call = scripts.look.on([keys.session(id), keys.info(id)]);
-        let mut reply = self.ok(call).await?;
+        let mut reply = self.call_ok(call).await?;
         Ok(SessionLook {
             state: decode_state(reply.inner()?)?,
-            // The engine counts whole milliseconds; one more, so that it is over by then.
-            left: match u64::try_from(reply.number::<i64>()?) {
+            // The engine counts whole milliseconds; one more, so that the session has expired by then.
+            expires_in: match u64::try_from(reply.number::<i64>()?) {
                 Ok(millis) => Some(Duration::from_millis(millis + 1)),
                 Err(_) => None,
             },
         })
     }
 
-    /// Where a session stands, if this library knows its format.
-    pub(crate) async fn look_readable(&self, id: &SessionId) -> Result<SessionLook, StoreError> {
+    /// Reads the state of a session whose format this version supports.
+    pub(crate) async fn look_supported(&self, id: &SessionId) -> Result<SessionLook, StoreError> {
         let look = self.look(id).await?;
-        readable(&look.state)?;
+        check_format(&look.state)?;
         Ok(look)
     }
 }
 
-fn readable(state: &SessionState) -> Result<(), StoreError> {
+fn check_format(state: &SessionState) -> Result<(), StoreError> {
     match state.info.format {
         format if format > SessionMeta::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
         _ => Ok(()),

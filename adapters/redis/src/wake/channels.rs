@@ -11,19 +11,19 @@ use tokio::{
 
 use super::ChannelWatch;
 
-/// The channels that somebody waits on, or did a moment ago.
+/// The channels that have waiters, or had some until a moment ago.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    hung: Mutex<ChannelMap>,
-    /// Told when there is a channel to subscribe to.
+    map: Mutex<ChannelMap>,
+    /// Notified when there is a channel to subscribe to.
     pub(super) wanted: Notify,
     linger: Duration,
 }
 
 #[derive(Debug, Default)]
 struct ChannelMap {
-    bells: HashMap<String, Channel>,
-    // Those that are not subscribed to yet; some may be gone again.
+    channels: HashMap<String, Channel>,
+    // Channels that are not subscribed to yet; some may have been removed since.
     wanted: Vec<String>,
 }
 
@@ -31,34 +31,34 @@ struct ChannelMap {
 struct Channel {
     sender: watch::Sender<ChannelState>,
     waiters: usize,
-    // Since when there are no waiters.
+    // The time at which the last waiter left.
     idle: Instant,
 }
 
-/// What a waiter hears.
+/// The state of a channel, as its waiters see it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ChannelState {
-    /// Whether the channel is subscribed to.
-    pub(super) live: bool,
-    /// How often it rang.
-    pub(super) rings: u64,
+    /// True if the channel is subscribed to.
+    pub(super) subscribed: bool,
+    /// The number of messages that came.
+    pub(super) published: u64,
 }
 
 impl Channels {
     pub(crate) fn new(linger: Duration) -> Self {
         Self {
-            hung: Mutex::default(),
+            map: Mutex::default(),
             wanted: Notify::new(),
             linger,
         }
     }
 
-    /// Listens to a channel. It is subscribed to unless it is already.
-    pub(crate) fn watch(self: &Arc<Self>, channel: String) -> ChannelWatch {
-        let mut hung = self.lock();
-        let ChannelMap { bells, wanted } = &mut *hung;
-        let bell = bells.entry(channel.clone()).or_insert_with(|| {
-            wanted.push(channel.clone());
+    /// Adds a waiter to a channel, and asks for a subscription unless there is one.
+    pub(crate) fn watch(self: &Arc<Self>, name: String) -> ChannelWatch {
+        let mut map = self.lock();
+        let ChannelMap { channels, wanted } = &mut *map;
+        let channel = channels.entry(name.clone()).or_insert_with(|| {
+            wanted.push(name.clone());
             self.wanted.notify_one();
             Channel {
                 sender: watch::Sender::new(ChannelState::default()),
@@ -66,66 +66,64 @@ impl Channels {
                 idle: Instant::now(),
             }
         });
-        bell.waiters += 1;
-        ChannelWatch::new(self.clone(), channel, bell.sender.subscribe())
+        channel.waiters += 1;
+        ChannelWatch::new(self.clone(), name, channel.sender.subscribe())
     }
 
-    pub(super) fn leave(&self, channel: &str) {
-        if let Some(bell) = self.lock().bells.get_mut(channel) {
-            bell.waiters -= 1;
-            bell.idle = Instant::now();
+    pub(super) fn unwatch(&self, name: &str) {
+        if let Some(channel) = self.lock().channels.get_mut(name) {
+            channel.waiters -= 1;
+            channel.idle = Instant::now();
         }
     }
 
-    /// Something was published.
-    pub(super) fn ring(&self, channel: &str) {
-        if let Some(bell) = self.lock().bells.get(channel) {
-            bell.sender.send_modify(|heard| heard.rings += 1);
+    /// Wakes the waiters of a channel.
+    pub(super) fn publish(&self, name: &str) {
+        if let Some(channel) = self.lock().channels.get(name) {
+            channel.sender.send_modify(|state| state.published += 1);
         }
     }
 
-    /// Whether there is a channel to subscribe to.
+    /// Returns true if there is a channel to subscribe to.
     pub(super) fn any_wanted(&self) -> bool {
         !self.lock().wanted.is_empty()
     }
 
-    /// Takes the channels that are to be subscribed to.
+    /// Takes the names of the channels to subscribe to.
     pub(super) fn take_wanted(&self) -> Vec<String> {
-        let mut hung = self.lock();
-        let mut wanted = std::mem::take(&mut hung.wanted);
-        wanted.retain(|channel| hung.bells.contains_key(channel));
+        let mut map = self.lock();
+        let mut wanted = std::mem::take(&mut map.wanted);
+        wanted.retain(|name| map.channels.contains_key(name));
         wanted
     }
 
-    /// These are subscribed to now.
-    pub(super) fn subscribed(&self, channels: &[String]) {
-        let hung = self.lock();
-        for bell in channels
-            .iter()
-            .filter_map(|channel| hung.bells.get(channel))
-        {
-            bell.sender.send_modify(|heard| heard.live = true);
+    /// Marks these channels as subscribed to.
+    pub(super) fn set_subscribed(&self, names: &[String]) {
+        let map = self.lock();
+        for channel in names.iter().filter_map(|name| map.channels.get(name)) {
+            channel.sender.send_modify(|state| state.subscribed = true);
         }
     }
 
-    /// None is subscribed to any more: whoever waits looks again.
-    pub(super) fn silence(&self) {
-        let mut hung = self.lock();
-        hung.bells.retain(|_, bell| bell.waiters > 0);
-        for bell in hung.bells.values() {
-            bell.sender
-                .send_if_modified(|heard| std::mem::take(&mut heard.live));
+    /// Marks all channels as no longer subscribed to, and wakes their waiters.
+    pub(super) fn unsubscribe_all(&self) {
+        let mut map = self.lock();
+        map.channels.retain(|_, channel| channel.waiters > 0);
+        for channel in map.channels.values() {
+            channel
+                .sender
+                .send_if_modified(|state| std::mem::take(&mut state.subscribed));
         }
-        hung.wanted = hung.bells.keys().cloned().collect();
+        map.wanted = map.channels.keys().cloned().collect();
     }
 
-    /// Takes out the channels that nobody has waited on for the linger.
+    /// Takes the channels without a waiter for the linger time. Returns those that are subscribed to.
     pub(super) fn take_idle(&self) -> Vec<String> {
         let mut idle = Vec::new();
-        self.lock().bells.retain(|channel, bell| {
-            let keep = bell.waiters > 0 || bell.idle.elapsed() < self.linger;
-            if !keep && bell.sender.borrow().live {
-                idle.push(channel.clone());
+        self.lock().channels.retain(|name, channel| {
+            let keep = channel.waiters > 0 || channel.idle.elapsed() < self.linger;
+            if !keep && channel.sender.borrow().subscribed {
+                idle.push(name.clone());
             }
             keep
         });
@@ -133,6 +131,6 @@ impl Channels {
     }
 
     fn lock(&self) -> MutexGuard<'_, ChannelMap> {
-        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,13 +19,13 @@ use tokio::{
 use super::Channels;
 use crate::backoff::Backoff;
 
-/// The task that keeps the subscriptions. It ends with this handle.
+/// The task that keeps the subscriptions. It ends when this handle is dropped.
 #[derive(Debug)]
 pub(crate) struct SubscriptionTask {
     task: JoinHandle<()>,
 }
 
-/// Where to subscribe: a server, or several of a cluster, where a message reaches all.
+/// The servers to subscribe at: one, or several of a cluster, where a message reaches all.
 #[derive(Clone)]
 pub(crate) struct SubscribeConfig {
     pub(crate) clients: Vec<Client>,
@@ -33,23 +33,23 @@ pub(crate) struct SubscribeConfig {
     pub(crate) response: Duration,
 }
 
-/// One connection, as its messages know it.
+/// The state of one connection, shared with the callback for its messages.
 struct SubscriptionLink {
     serving: AtomicBool,
     lost: Notify,
 }
 
-/// How often idle channels are looked for.
+/// The time between two looks for idle channels.
 const TICK: Duration = Duration::from_secs(1);
-/// Every so many ticks the connection is tried, since a dead one may say nothing.
+/// The number of ticks between two pings, since a dead connection may report nothing.
 const PING: u32 = 3;
-/// So many channels are subscribed to at once.
+/// The most channels of one command.
 const BATCH: usize = 1000;
 
 impl SubscriptionTask {
-    pub(crate) fn new(tap: SubscribeConfig, bells: Arc<Channels>) -> Self {
+    pub(crate) fn new(config: SubscribeConfig, channels: Arc<Channels>) -> Self {
         Self {
-            task: tokio::spawn(listen(tap, bells)),
+            task: tokio::spawn(listen(config, channels)),
         }
     }
 }
@@ -60,91 +60,95 @@ impl Drop for SubscriptionTask {
     }
 }
 
-async fn listen(tap: SubscribeConfig, bells: Arc<Channels>) {
+async fn listen(config: SubscribeConfig, channels: Arc<Channels>) {
     let mut backoff = Backoff::new();
-    for client in tap.clients.iter().cycle() {
-        // Nobody waits: nothing to connect for.
-        while !bells.any_wanted() {
-            bells.wanted.notified().await;
+    for client in config.clients.iter().cycle() {
+        // Without a waiter there is no need for a connection.
+        while !channels.any_wanted() {
+            channels.wanted.notified().await;
         }
-        let line = Arc::new(SubscriptionLink {
+        let link = Arc::new(SubscriptionLink {
             serving: AtomicBool::new(true),
             lost: Notify::new(),
         });
-        match connect(&tap, client, &bells, &line).await {
+        match connect(&config, client, &channels, &link).await {
             Ok(connection) => {
-                let served = serve(connection, &bells, &line, &mut backoff);
+                let served = serve(connection, &channels, &link, &mut backoff);
                 if let Err(error) = served.await {
-                    tracing::warn!(%error, "the subscription to Redis broke");
+                    tracing::warn!(%error, "the subscription to Redis failed");
                 }
             }
             Err(error) => tracing::warn!(%error, "no subscription to Redis"),
         }
-        line.serving.store(false, SeqCst);
-        bells.silence();
+        link.serving.store(false, SeqCst);
+        channels.unsubscribe_all();
         sleep(backoff.next()).await;
     }
 }
 
 async fn connect(
-    tap: &SubscribeConfig,
+    config: &SubscribeConfig,
     client: &Client,
-    bells: &Arc<Channels>,
-    line: &Arc<SubscriptionLink>,
+    channels: &Arc<Channels>,
+    link: &Arc<SubscriptionLink>,
 ) -> Result<MultiplexedConnection, RedisError> {
-    let (bells, line) = (bells.clone(), line.clone());
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(tap.connect))
-        .set_response_timeout(Some(tap.response))
+    let (channels, link) = (channels.clone(), link.clone());
+    let connection_config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(config.connect))
+        .set_response_timeout(Some(config.response))
         .set_push_sender(move |push: PushInfo| {
-            // A connection that was given up has no say in its successor's affairs.
-            if line.serving.load(SeqCst) {
-                heard(&bells, &line, &push);
+            // Messages of a connection that was given up don't reach its successor.
+            if link.serving.load(SeqCst) {
+                on_push(&channels, &link, &push);
             }
             Ok::<_, std::convert::Infallible>(())
         });
     client
-        .get_multiplexed_async_connection_with_config(&config)
+        .get_multiplexed_async_connection_with_config(&connection_config)
         .await
 }
 
-fn heard(bells: &Channels, line: &SubscriptionLink, push: &PushInfo) {
+fn on_push(channels: &Channels, link: &SubscriptionLink, push: &PushInfo) {
     match (&push.kind, push.data.first()) {
         (PushKind::Message, Some(Value::BulkString(channel))) => {
             if let Ok(channel) = std::str::from_utf8(channel) {
-                bells.ring(channel);
+                channels.publish(channel);
             }
         }
-        (PushKind::Disconnection, _) => line.lost.notify_one(),
+        (PushKind::Disconnection, _) => link.lost.notify_one(),
         _ => {}
     }
 }
 
-/// Subscribes and unsubscribes until the connection breaks; gives the reason if there is one.
+/// Subscribes and unsubscribes until the connection breaks.
+///
+/// # Errors
+///
+/// Returns the error of the connection; a plain disconnection is `Ok`.
 async fn serve(
     mut connection: MultiplexedConnection,
-    bells: &Channels,
-    line: &SubscriptionLink,
+    channels: &Channels,
+    link: &SubscriptionLink,
     backoff: &mut Backoff,
 ) -> Result<(), RedisError> {
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut ticks = 0;
     loop {
-        for channels in bells.take_wanted().chunks(BATCH) {
-            connection.subscribe(channels).await?;
-            bells.subscribed(channels);
-            // Not sooner: a server may let us in and refuse every channel.
+        for names in channels.take_wanted().chunks(BATCH) {
+            connection.subscribe(names).await?;
+            channels.set_subscribed(names);
+            // Not sooner: a server may accept the connection and refuse every channel.
             backoff.reset();
         }
         tokio::select! {
-            () = line.lost.notified() => return Ok(()),
-            () = bells.wanted.notified() => {}
+            () = link.lost.notified() => return Ok(()),
+            () = channels.wanted.notified() => {}
             _ = tick.tick() => {
                 ticks += 1;
-                let idle = bells.take_idle();
-                for channels in idle.chunks(BATCH) {
-                    connection.unsubscribe(channels).await?;
+                let idle = channels.take_idle();
+                for names in idle.chunks(BATCH) {
+                    connection.unsubscribe(names).await?;
                 }
                 if ticks % PING == 0 {
                     redis::cmd("PING").exec_async(&mut connection).await?;

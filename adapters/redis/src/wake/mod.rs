@@ -1,7 +1,7 @@
-//! Who is told when a session changes.
+//! Wakes the waiters of a session when it changes.
 //!
-//! Every waiter of this process shares one connection that is subscribed to the channels of the
-//! sessions that somebody waits for. A message only says "look again".
+//! All waiters of a process share one connection, which is subscribed to the channels of the sessions
+//! that have waiters. A message has no content: a waiter reads the session again.
 
 mod channels;
 mod listener;

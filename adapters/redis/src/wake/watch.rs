@@ -7,47 +7,47 @@ use tokio::{
 
 use super::channels::{ChannelState, Channels};
 
-/// Somebody who waits on a channel.
+/// A waiter on a channel.
 #[derive(Debug)]
 pub(crate) struct ChannelWatch {
-    bells: Arc<Channels>,
-    channel: String,
-    heard: Receiver<ChannelState>,
+    channels: Arc<Channels>,
+    name: String,
+    state: Receiver<ChannelState>,
 }
 
 impl ChannelWatch {
     pub(super) fn new(
-        bells: Arc<Channels>,
-        channel: String,
-        heard: Receiver<ChannelState>,
+        channels: Arc<Channels>,
+        name: String,
+        state: Receiver<ChannelState>,
     ) -> Self {
         Self {
-            bells,
-            channel,
-            heard,
+            channels,
+            name,
+            state,
         }
     }
 
-    /// Whether the channel is subscribed to. What is published from now on ends the next
-    /// [`rung`](Self::rung).
+    /// Returns true if the channel is subscribed to. A message that is published after this call ends
+    /// the next [`published`](Self::published).
     pub(crate) fn listen(&mut self) -> bool {
-        self.heard.borrow_and_update().live
+        self.state.borrow_and_update().subscribed
     }
 
     /// Waits until the channel is subscribed to. Cancel safe.
     pub(crate) async fn subscribed(&mut self, deadline: Instant) {
-        let live = self.heard.wait_for(|heard| heard.live);
-        drop(timeout_at(deadline, live).await);
+        let subscribed = self.state.wait_for(|state| state.subscribed);
+        drop(timeout_at(deadline, subscribed).await);
     }
 
-    /// Waits until something is published or the subscription is lost. Cancel safe.
-    pub(crate) async fn rung(&mut self, deadline: Instant) {
-        drop(timeout_at(deadline, self.heard.changed()).await);
+    /// Waits until a message is published or the subscription is lost. Cancel safe.
+    pub(crate) async fn published(&mut self, deadline: Instant) {
+        drop(timeout_at(deadline, self.state.changed()).await);
     }
 }
 
 impl Drop for ChannelWatch {
     fn drop(&mut self) {
-        self.bells.leave(&self.channel);
+        self.channels.unwatch(&self.name);
     }
 }

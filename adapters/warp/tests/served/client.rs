@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
 };
 
-/// Longer than anything here takes; a test that waits for it has failed.
+/// The time after which a test has failed; nothing here takes that long.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
@@ -40,7 +40,7 @@ pub(crate) fn post(path: &str, body: &Value) -> Request<Body> {
         .with("content-type", "application/json")
 }
 
-/// What is yet to be sent of a body without a length; dropped, it ends.
+/// The sender of a body without a length; dropping it ends the body.
 pub(crate) struct Rest(UnboundedSender<Bytes>);
 
 impl Rest {
@@ -49,7 +49,7 @@ impl Rest {
     }
 }
 
-/// The same request with a body whose data is sent one by one.
+/// Creates a request whose body is sent piece by piece.
 pub(crate) fn open_ended(request: Request<Body>) -> (Rest, Request<Body>) {
     let (rest, mut data) = unbounded_channel();
     let frames = stream::poll_fn(move |cx| {
@@ -75,7 +75,7 @@ impl<B> With for Request<B> {
     }
 }
 
-/// An answer that is being read.
+/// A response that is being read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
@@ -88,7 +88,7 @@ pub(crate) struct Answer {
 pub(crate) struct Whole {
     pub(crate) head: http::response::Parts,
     bytes: Bytes,
-    /// Whether it ended as it should; if not, it was cut.
+    /// True if the body ended properly; false if it was cut.
     pub(crate) clean: bool,
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn send(addr: SocketAddr, version: Version, request: Request<Bo
     }
 }
 
-/// The whole answer over HTTP/1.1.
+/// Returns the whole response over HTTP/1.1.
 pub(crate) async fn ask(addr: SocketAddr, request: Request<Body>) -> Whole {
     send(addr, Version::HTTP_11, request).await.whole().await
 }
@@ -136,12 +136,12 @@ impl Answer {
         self.head.status.as_u16()
     }
 
-    /// Whether the head said that there is no body.
+    /// Returns true if the head announces no body.
     pub(crate) fn is_bare(&self) -> bool {
         hyper::body::Body::is_end_stream(&self.body)
     }
 
-    /// Reads on until what was read holds `text`.
+    /// Reads until the data contains `text`.
     pub(crate) async fn until(&mut self, text: &str) -> &str {
         let more = async {
             while !String::from_utf8_lossy(&self.read).contains(text) {
@@ -191,7 +191,7 @@ impl Whole {
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The status and the name of the problem that it is.
+    /// Returns the status and the name of the problem.
     pub(crate) fn problem(&self) -> (u16, String) {
         let content_type = self.header(header::CONTENT_TYPE.as_str());
         assert_eq!(content_type, "application/problem+json", "{}", self.text());

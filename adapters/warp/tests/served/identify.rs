@@ -1,8 +1,13 @@
-//! Owners, named by a filter of the application's.
+//! Owners that a filter of the application names.
 
-use http::StatusCode;
+use http::{Request, StatusCode};
 use tower_layer::Layer as _;
-use unbroken::{access::OnlyTheOwner, durable::DurableLayer, log::Owner, session::Sessions};
+use unbroken::{
+    access::{Identify, OnlyTheOwner},
+    durable::DurableLayer,
+    log::Owner,
+    session::Sessions,
+};
 use unbroken_warp::{identify_with, mount, mount_with};
 use warp::{Filter, Rejection, Reply, reject::Reject, reply};
 
@@ -65,6 +70,27 @@ async fn a_filter_names_the_owner_and_its_rejection_stands() {
     let path = format!("/chat/{ID}");
     let ben = get(&path).with("authorization", "secret-ben");
     assert_eq!(ask(server.addr, ben).await.problem().0, 404);
-    // Where no filter names anybody, nobody may do anything.
+    // Without a filter that names an owner, every action is refused.
     assert_eq!(ask(server.addr, start("/unnamed")).await.problem().0, 403);
+}
+
+#[tokio::test]
+async fn each_type_that_becomes_an_owner_names_one() {
+    async fn owner(identify: impl Identify) -> Option<Owner> {
+        let (mut head, ()) = Request::get("/").body(()).unwrap().into_parts();
+        head.extensions.insert(User("ann".to_owned()));
+        identify.identify(&mut head).await.unwrap()
+    }
+    let ann = Some(Owner::new("ann"));
+    assert_eq!(
+        owner(identify_with(|User(name)| Owner::new(name))).await,
+        ann
+    );
+    assert_eq!(owner(identify_with(|User(name)| name)).await, ann);
+    assert_eq!(owner(identify_with(|_: User| "ann")).await, ann);
+    assert_eq!(owner(identify_with(|_: User| Some("ann"))).await, ann);
+    assert_eq!(owner(identify_with(|User(name)| Some(name))).await, ann);
+    let option = |User(name)| Some(Owner::new(name));
+    assert_eq!(owner(identify_with(option)).await, ann);
+    assert_eq!(owner(identify_with(|_: User| None::<Owner>)).await, None);
 }

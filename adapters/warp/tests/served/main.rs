@@ -1,5 +1,5 @@
-//! What mounted services, and routes of the application's own, give clients of `warp::serve`, over
-//! HTTP/1.1 and over HTTP/2 with prior knowledge.
+//! Mounted services and routes of an application, as clients of `warp::serve` see them, over HTTP/1.1
+//! and over HTTP/2 with prior knowledge.
 
 mod client;
 mod identify;

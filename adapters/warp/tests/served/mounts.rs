@@ -1,4 +1,4 @@
-//! What a mounted service sees of a request, and what its clients get.
+//! The requests that a mounted service sees, and its responses.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_mounted_service_knows_its_path_however_deep() {
+async fn a_mounted_service_knows_its_path_at_any_depth() {
     let chat = || mount(layer(&Sessions::in_memory()).layer(hello()));
     let shallow = serve!(warp::path!("api" / "chat" / ..).and(chat()));
     let deep = warp::path!("of" / String / ..)
@@ -53,7 +53,7 @@ async fn a_mounted_service_knows_its_path_however_deep() {
     assert_eq!(beside.text(), "", "that is warp's");
 }
 
-/// Answers with what it sees.
+/// A service that answers with the parts of its request.
 #[derive(Clone)]
 struct Mirror;
 
@@ -83,7 +83,7 @@ impl Service<Request<RequestBody>> for Mirror {
 }
 
 #[tokio::test]
-async fn the_head_goes_in_as_it_was_sent() {
+async fn a_service_sees_the_head_as_it_was_sent() {
     let mirror = mount_with(Mirror, warp::addr::remote());
     let server = serve!(warp::path!("a" / "b" / ..).and(mirror));
     for version in BOTH {
@@ -106,7 +106,7 @@ async fn the_head_goes_in_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn what_has_no_body_says_so_in_its_head() {
+async fn the_head_of_a_response_without_a_body_says_so() {
     for version in BOTH {
         let sessions = Sessions::in_memory();
         let chat = mount(layer(&sessions).layer(hello()));
@@ -157,7 +157,7 @@ async fn a_document_has_its_length_with_and_without_its_body() {
 }
 
 #[tokio::test]
-async fn refusals_are_the_services_own() {
+async fn refusals_are_those_of_the_service() {
     let chat = mount(layer(&Sessions::in_memory()).layer(hello()));
     let server = serve!(warp::path!("chat" / ..).and(chat));
     let unknown = ask(server.addr, empty("BREW", "/chat")).await;

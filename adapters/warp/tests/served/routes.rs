@@ -1,4 +1,4 @@
-//! Routes of the application's own.
+//! Routes of an application.
 
 use http::{Version, header};
 use unbroken::{
@@ -33,7 +33,10 @@ async fn start(
     let started = sessions
         .start(sessions.permit(None)?, start, source)
         .await?;
-    resume.found_below("/answers").of(&started.session).await
+    resume
+        .mount_path("/answers")
+        .respond(&started.session)
+        .await
 }
 
 async fn read(
@@ -41,7 +44,7 @@ async fn read(
     id: SessionId,
     resume: ResumeRequest,
 ) -> Result<SessionReply, Refused> {
-    resume.of(&sessions.attach(&id).await?).await
+    resume.respond(&sessions.attach(&id).await?).await
 }
 
 async fn app() -> Server {
@@ -117,7 +120,7 @@ async fn rejections_are_problems() {
 }
 
 #[tokio::test]
-async fn what_others_rejected_is_handed_on() {
+async fn rejections_of_other_filters_are_returned_unchanged() {
     let server = app().await;
     let nowhere = ask(server.addr, get("/nowhere")).await;
     assert_eq!((nowhere.status(), nowhere.text()), (404, ""));

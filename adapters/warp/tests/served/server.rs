@@ -1,4 +1,4 @@
-//! A server: `warp::serve` on a free port, and a provider that does what the test says.
+//! A server: `warp::serve` on a free port, with a provider that the test controls.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -60,14 +60,14 @@ pub(crate) fn layer(sessions: &Sessions) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
 }
 
-/// A filter that hands a registry to routes.
+/// Creates a filter that gives routes a registry.
 pub(crate) fn with(
     sessions: Sessions,
 ) -> impl Filter<Extract = (Sessions,), Error = Infallible> + Clone {
     warp::any().map(move || sessions.clone())
 }
 
-/// A provider that says hello.
+/// Creates a provider that answers with a greeting.
 pub(crate) fn hello() -> impl Service<
     ChatRequest,
     Response = BoxStream<'static, Result<ChatEvent, BoxError>>,
@@ -87,7 +87,7 @@ pub(crate) fn hello() -> impl Service<
 #[derive(Clone)]
 pub(crate) struct Calls(Arc<Mutex<mpsc::UnboundedReceiver<Call>>>);
 
-/// One call of a provider, which says what it is told; dropped, it is done.
+/// One call of a provider, which emits the events that the test sends; dropping it ends the stream.
 pub(crate) struct Call(mpsc::UnboundedSender<Result<ChatEvent, BoxError>>);
 
 impl Calls {
@@ -105,7 +105,7 @@ impl Call {
     }
 }
 
-/// A provider that is driven by the test.
+/// Creates a provider that the test controls.
 pub(crate) fn driven() -> (
     impl Service<
         ChatRequest,
@@ -128,7 +128,7 @@ pub(crate) fn driven() -> (
     (provider, Calls(Arc::new(Mutex::new(calls))))
 }
 
-/// A request with a question.
+/// Creates the body of a request with a question.
 pub(crate) fn question() -> Value {
     json!({"messages": [{"role": "user", "content": "Hi"}]})
 }

@@ -1,4 +1,4 @@
-//! Bodies go in and out as they are sent, and a cut shows.
+//! Bodies are streamed in both directions, and a cut body fails.
 
 use std::{
     convert::Infallible,
@@ -45,7 +45,7 @@ async fn the_head_leaves_while_the_provider_is_silent_and_each_event_as_it_comes
 }
 
 #[tokio::test]
-async fn a_body_that_can_not_go_on_fails_at_the_client() {
+async fn a_body_that_can_not_continue_fails_at_the_client() {
     for version in BOTH {
         let sessions = Sessions::in_memory();
         let (server, calls) = chat(&sessions).await;
@@ -70,7 +70,7 @@ async fn a_body_that_is_too_large_is_refused_before_its_end() {
         let answer = answering.await.unwrap();
         assert_eq!(answer.status(), 413, "{version:?}");
 
-        // What is announced is refused before it is sent.
+        // A body whose announced length is too large is refused before it is sent.
         let (rest, request) = open_ended(start().with("content-length", "1001"));
         let answer = send(server.addr, version, request).await;
         assert_eq!(answer.status(), 413, "{version:?}");
@@ -94,7 +94,7 @@ async fn a_body_needs_no_length() {
     }
 }
 
-/// Answers with what it is sent.
+/// A service that answers with the body of its request.
 #[derive(Clone)]
 struct Echo;
 

@@ -8,17 +8,18 @@ use tokio::time::Instant;
 use crate::{
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, Seen, SessionState, StoreError, Version},
+    store::{BoxFuture, Seen, SessionState, StoreError},
 };
 
-/// How long a wait for another server's doings lasts; the store may end it sooner.
+/// The longest wait for a change by another server; the store may end it sooner.
 const WAIT: Duration = Duration::from_secs(2);
-/// How long that wait pauses when the store doesn't answer it.
+/// The pause after a wait that the store did not answer.
 const AFTER_OUTAGE: Duration = Duration::from_millis(500);
-/// The store may wake us for nothing, but not as often as it likes.
-const PACE: Duration = Duration::from_millis(50);
+/// The shortest time between two waits, because the store may return from one without a change.
+const MIN_WAIT: Duration = Duration::from_millis(50);
 
-/// Hears what other servers do to a session that is owned here: aborts, answers, takeovers.
+/// Watches the store for changes that other servers make to a session that this server owns:
+/// aborts, answers, takeovers.
 pub(super) struct StoreWatch {
     epoch: Epoch,
     wait: Option<BoxFuture<'static, Result<SessionState, StoreError>>>,
@@ -27,7 +28,7 @@ pub(super) struct StoreWatch {
 }
 
 impl StoreWatch {
-    /// Hears nothing yet.
+    /// Creates a watch that isn't active yet.
     pub(super) fn new(epoch: Epoch) -> Self {
         Self {
             epoch,
@@ -36,11 +37,11 @@ impl StoreWatch {
         }
     }
 
-    pub(super) fn is_on(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         self.wait.is_some()
     }
 
-    /// Listens from now on. What was done to this epoch by now is heard at once.
+    /// Starts watching. The first poll also reports the changes so far.
     pub(super) fn start(&mut self, shared: &Registry, entry: &SessionEntry) {
         let nothing = Seen::by_owner(self.epoch);
         self.listen(shared, entry, nothing, Duration::ZERO);
@@ -50,8 +51,8 @@ impl StoreWatch {
         self.wait = None;
     }
 
-    /// The session as somebody else left it, or why it is there no longer; an outage of the store is
-    /// sat out. Pending where it doesn't listen.
+    /// Polls for the state of the session after a change, or for the error that tells that it is
+    /// gone. Retries during an outage of the store. Pending while not active.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -62,12 +63,12 @@ impl StoreWatch {
             let Some(wait) = &mut self.wait else {
                 return Poll::Pending;
             };
-            let heard = std::task::ready!(wait.as_mut().poll(cx));
+            let changed = std::task::ready!(wait.as_mut().poll(cx));
             self.wait = None;
-            match heard {
+            match changed {
                 Ok(state) => {
-                    let spurious = self.since.elapsed() < PACE;
-                    let pause = if spurious { PACE } else { Duration::ZERO };
+                    let spurious = self.since.elapsed() < MIN_WAIT;
+                    let pause = if spurious { MIN_WAIT } else { Duration::ZERO };
                     self.listen(shared, entry, Seen::Owner(state.version()), pause);
                     return Poll::Ready(Ok(state));
                 }

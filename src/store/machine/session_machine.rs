@@ -13,36 +13,43 @@ use crate::{
     },
 };
 
-/// One session, from its creation to the end of its tombstone.
+/// The state of one session, from its creation to the end of its tombstone.
+///
+/// The methods follow those of [`Store`](crate::store::Store), whose documentation has the rules. Each
+/// takes the time `now` by the store's clock. A method that returns an error changes nothing.
 #[derive(Debug, Clone)]
 pub struct SessionMachine {
     pub(super) info: Arc<SessionMeta>,
     pub(super) created: Duration,
-    // Of the call that made the epoch.
+    // The token of the call that made the epoch.
     pub(super) token: Token,
     pub(super) epoch: Epoch,
     pub(super) attempts: u32,
     pub(super) tail: Lsn,
-    // Who wrote the record at the tail; means nothing while the log is empty.
+    // The epoch that wrote the record at the tail; unused while the log is empty.
     pub(super) tail_epoch: Epoch,
     pub(super) status: Status,
     pub(super) abort: Option<AbortRequest>,
     pub(super) answers: AnswerLog,
-    pub(super) held: LeaseTerm,
+    pub(super) lease: LeaseTerm,
     pub(super) retention: RetentionState,
 }
 
-/// What an append came to.
+/// The effect of [`SessionMachine::append`].
 #[derive(Debug)]
 pub struct AppendEffect {
-    /// Whether the records are to be added; if not, they are there already.
-    pub fresh: bool,
-    /// What the writer is told.
-    pub answer: Appended,
+    /// True if the store has to add the records; false if the append is a duplicate.
+    pub is_new: bool,
+    /// The result to return to the writer.
+    pub appended: Appended,
 }
 
 impl SessionMachine {
-    /// A new session, which its creator owns.
+    /// Creates a new session, owned by its creator.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operating system has no source of randomness.
     pub fn new(new: &NewSession, now: Duration) -> Self {
         let epoch = Epoch::first();
         Self {
@@ -56,16 +63,18 @@ impl SessionMachine {
             status: Status::Streaming,
             abort: None,
             answers: AnswerLog::default(),
-            held: LeaseTerm::new(new.lease, now),
+            lease: LeaseTerm::new(new.lease, now),
             retention: RetentionState::new(new.tombstone),
         }
     }
 
-    /// What somebody gets who would create a session under this id.
+    /// Returns the result of a `create` under the id of this session: a repetition of the call that
+    /// made it, or a call that finds the id in use.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Gone`] under a tombstone; [`StoreError::NotFound`] if the id is free again.
+    /// [`StoreError::Gone`] while there is a tombstone. [`StoreError::NotFound`] if the id is free
+    /// again, so that the store makes a new session.
     pub fn create(&self, token: Token, now: Duration) -> Result<Created, StoreError> {
         self.check_present(now)?;
         let repeated = token == self.token && self.attempts == 0;
@@ -76,7 +85,11 @@ impl SessionMachine {
         })
     }
 
-    /// Takes over.
+    /// Takes the session over, and returns the new epoch.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::claim`](crate::store::Store::claim).
     pub fn claim(
         &mut self,
         seen: Epoch,
@@ -85,26 +98,28 @@ impl SessionMachine {
         now: Duration,
     ) -> Result<Epoch, StoreError> {
         self.check_present(now)?;
-        self.readable()?;
+        self.check_format()?;
         if self.is_sealed() {
             return Err(StoreError::Sealed);
         }
         if token == self.token && self.attempts > 0 {
             return Ok(self.epoch);
         }
-        let moved = seen != self.epoch;
-        let owned = !self.held.at(now).is_over();
-        if moved || owned {
+        if seen != self.epoch || !self.lease.at(now).is_over() {
             return Err(StoreError::Held);
         }
         self.token = token;
-        self.held = LeaseTerm::new(lease, now);
+        self.lease = LeaseTerm::new(lease, now);
         self.epoch = self.epoch.succeed();
         self.attempts = self.attempts.saturating_add(1);
         Ok(self.epoch)
     }
 
     /// Extends the lease, or gives it back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::renew`](crate::store::Store::renew).
     pub fn renew(
         &mut self,
         epoch: Epoch,
@@ -118,29 +133,36 @@ impl SessionMachine {
         if self.is_sealed() {
             return Err(StoreError::Sealed);
         }
-        self.held = LeaseTerm::new(lease.length(), now);
+        self.lease = LeaseTerm::new(lease.length(), now);
         Ok(())
     }
 
-    /// Takes note of the chunk, or of nothing at all if there is an error. `max_bytes` is what the
-    /// engine can take.
+    /// Moves the tail past a chunk and sets the status. `max_bytes` is the largest number of bytes
+    /// that the engine can append at once.
+    ///
+    /// The store adds the records if [`AppendEffect::is_new`] is true. After a seal it drops the
+    /// request, and notes the time of [`due`](Self::due).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::append`](crate::store::Store::append).
     pub fn append(
         &mut self,
         chunk: &Chunk,
-        then: AfterAppend,
+        after: AfterAppend,
         max_bytes: usize,
         now: Duration,
     ) -> Result<AppendEffect, StoreError> {
         self.check_present(now)?;
         let duplicate = self.tail == chunk.last() && self.tail_epoch == chunk.epoch();
         if duplicate {
-            return Ok(self.written(false));
+            return Ok(self.append_effect(false));
         }
-        self.may_append(chunk, max_bytes)?;
+        self.check_append(chunk, max_bytes)?;
         self.tail = chunk.last();
         self.tail_epoch = chunk.epoch();
-        self.held.extend(now);
-        match then {
+        self.lease.extend(now);
+        match after {
             AfterAppend::Streaming => self.status = Status::Streaming,
             AfterAppend::Waiting => self.status = Status::Waiting,
             AfterAppend::Seal(seal) => {
@@ -149,10 +171,10 @@ impl SessionMachine {
                 self.retention.keep(now.saturating_add(seal.keep));
             }
         }
-        Ok(self.written(true))
+        Ok(self.append_effect(true))
     }
 
-    fn may_append(&self, chunk: &Chunk, max_bytes: usize) -> Result<(), StoreError> {
+    fn check_append(&self, chunk: &Chunk, max_bytes: usize) -> Result<(), StoreError> {
         let (tail, next) = (self.tail, self.tail.next());
         if chunk.epoch() != self.epoch {
             return Err(StoreError::Fenced);
@@ -172,17 +194,21 @@ impl SessionMachine {
         Ok(())
     }
 
-    fn written(&self, fresh: bool) -> AppendEffect {
+    fn append_effect(&self, is_new: bool) -> AppendEffect {
         AppendEffect {
-            fresh,
-            answer: Appended {
+            is_new,
+            appended: Appended {
                 abort: self.abort.clone(),
             },
         }
     }
 
-    /// Whether a reader that stands there can go on. `written_by` is the tag of the epoch that
-    /// wrote the record at the position, if there is that record.
+    /// Checks that a read may go on after this position. `written_by` returns the tag of the epoch
+    /// that wrote the record at an LSN, or `None` if there is no such record.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::read`](crate::store::Store::read), except for `Corrupt` and `Unavailable`.
     pub fn check_read(
         &self,
         after: Position,
@@ -190,14 +216,14 @@ impl SessionMachine {
         now: Duration,
     ) -> Result<(), StoreError> {
         self.check_present(now)?;
-        self.readable()?;
+        self.check_format()?;
         if after.lsn == Lsn::ZERO {
             return Ok(());
         }
         let rewound = match (written_by(after.lsn), after.tag) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(is), Some(was)) => is != was,
+            (Some(stored), Some(seen)) => stored != seen,
         };
         if rewound {
             Err(StoreError::Rewound { tail: self.tail })
@@ -206,14 +232,22 @@ impl SessionMachine {
         }
     }
 
-    /// Where the session stands, for somebody who waits for its next change.
+    /// Returns the state for [`Store::changed`](crate::store::Store::changed).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_present`](Self::check_present), and [`StoreError::Unsupported`].
     pub fn observe(&self, now: Duration) -> Result<SessionState, StoreError> {
         self.check_present(now)?;
-        self.readable()?;
+        self.check_format()?;
         Ok(self.state(now))
     }
 
-    /// Takes note of a wish to stop.
+    /// Notes an abort request, unless there is one or the session has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_present`](Self::check_present).
     pub fn abort(
         &mut self,
         abort: AbortRequest,
@@ -226,7 +260,11 @@ impl SessionMachine {
         Ok(self.state(now))
     }
 
-    /// Takes note of an answer, or of nothing at all if there is an error.
+    /// Adds an answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Store::answer`](crate::store::Store::answer).
     pub fn answer(
         &mut self,
         answer: StoredAnswer,
@@ -234,10 +272,14 @@ impl SessionMachine {
     ) -> Result<AnswerEffect, StoreError> {
         self.check_present(now)?;
         let sealed = self.is_sealed();
-        self.answers.take(answer, sealed)
+        self.answers.add(answer, sealed)
     }
 
-    /// The answers but for the first so many.
+    /// Returns the answers without the first `count`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_present`](Self::check_present).
     pub fn answers_after(
         &self,
         count: usize,
@@ -247,14 +289,22 @@ impl SessionMachine {
         Ok(self.answers.after(count))
     }
 
-    /// Keeps the session for at least so long from now.
+    /// Keeps the session for at least `keep` from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_present`](Self::check_present).
     pub fn hold(&mut self, by: Holder, keep: Duration, now: Duration) -> Result<(), StoreError> {
         self.check_present(now)?;
         self.retention.hold(by, keep, now);
         Ok(())
     }
 
-    /// Ends it all but for the tombstone; says whether anything changed.
+    /// Deletes the session and leaves its tombstone. Returns false if it was gone before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Held`] if another server holds the session, [`StoreError::NotFound`].
     pub fn delete(&mut self, how: DeleteMode, now: Duration) -> Result<bool, StoreError> {
         match self.check_present(now) {
             Err(StoreError::Gone(_)) => return Ok(false),
@@ -268,7 +318,7 @@ impl SessionMachine {
         Ok(true)
     }
 
-    /// Where the session stands, whether or not it is gone.
+    /// Returns the state, also of a session that is gone.
     pub fn state(&self, now: Duration) -> SessionState {
         SessionState {
             info: self.info.clone(),
@@ -281,28 +331,30 @@ impl SessionMachine {
             lease: if self.is_sealed() {
                 Lease::Free
             } else {
-                self.held.at(now)
+                self.lease.at(now)
             },
-            answers: u32::try_from(self.answers.len()).unwrap_or(u32::MAX),
+            answers: u32::try_from(self.answers.as_slice().len()).unwrap_or(u32::MAX),
         }
     }
 
-    /// The last LSN.
+    /// Returns the last LSN of the log.
     pub fn tail(&self) -> Lsn {
         self.tail
     }
 
-    /// What the session is.
+    /// Returns the part of the session that never changes.
     pub fn info(&self) -> &Arc<SessionMeta> {
         &self.info
     }
 
-    /// What was answered.
+    /// Returns the answers that the owner can read.
     pub fn answers(&self) -> &AnswerLog {
         &self.answers
     }
 
-    /// The same session, with what was answered to it, unless it has ended or is gone.
+    /// Replaces the answers, unless the session has ended or was deleted. For a store that
+    /// [decodes](Self::decode) the state.
+    #[must_use]
     pub fn with_answers(mut self, answers: AnswerLog) -> Self {
         if !self.is_sealed() && self.retention.deleted.is_none() {
             self.answers = answers;
@@ -310,23 +362,29 @@ impl SessionMachine {
         self
     }
 
-    /// Whether nothing follows the last record.
+    /// Returns true if the session has ended.
     pub fn is_sealed(&self) -> bool {
         self.status.outcome().is_some()
     }
 
-    /// Whether anybody may claim it.
+    /// Returns true if the session may be claimed.
     pub fn is_orphan(&self, now: Duration) -> bool {
-        !self.is_sealed() && self.held.at(now).is_over() && self.check_present(now).is_ok()
+        !self.is_sealed() && self.lease.at(now).is_over() && self.check_present(now).is_ok()
     }
 
-    /// When time alone next changes whether there is a session or a tombstone; `None` for a
-    /// session that is neither sealed nor deleted.
+    /// Returns the time at which the session, or else its tombstone, expires next. Returns `None`
+    /// for a session that is neither sealed nor deleted.
+    ///
+    /// A hold can move the expiry of a session to a later time.
     pub fn due(&self, now: Duration) -> Option<Duration> {
         self.retention.due(self.is_sealed(), now)
     }
 
-    /// Whether there is a session.
+    /// Checks that the session is neither deleted nor expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`] while there is a tombstone, [`StoreError::NotFound`] after that.
     pub fn check_present(&self, now: Duration) -> Result<(), StoreError> {
         match self.retention.presence(self.is_sealed(), now) {
             Presence::Present => Ok(()),
@@ -338,7 +396,7 @@ impl SessionMachine {
         }
     }
 
-    fn readable(&self) -> Result<(), StoreError> {
+    fn check_format(&self) -> Result<(), StoreError> {
         match self.info.format {
             format if format > SessionMeta::LATEST_FORMAT => {
                 Err(StoreError::Unsupported { format })

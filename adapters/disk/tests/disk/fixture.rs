@@ -20,7 +20,7 @@ pub(crate) async fn open(directory: &Directory) -> Disk {
     Disk::open(directory.path(), options).await.unwrap()
 }
 
-pub(crate) fn new() -> NewSession {
+pub(crate) fn new_session() -> NewSession {
     NewSession {
         info: Arc::new(SessionMeta {
             owner: Some("an owner".into()),
@@ -37,13 +37,13 @@ pub(crate) fn new() -> NewSession {
 }
 
 pub(crate) async fn create(store: &Disk, id: &SessionId) -> Result<Epoch, StoreError> {
-    match store.create(id, new()).await? {
+    match store.create(id, new_session()).await? {
         Created::Created(epoch) => Ok(epoch),
         Created::Exists(state) => panic!("a random id is taken: {state:?}"),
     }
 }
 
-pub(crate) async fn made(store: &Disk) -> (SessionId, Epoch) {
+pub(crate) async fn create_session(store: &Disk) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let epoch = create(store, &id).await.unwrap();
     (id, epoch)
@@ -71,7 +71,7 @@ pub(crate) fn seal(keep: Duration) -> AfterAppend {
     AfterAppend::Seal(Seal { outcome, keep })
 }
 
-/// Whoever had it is gone.
+/// Claims a session whose owner is gone, and checks its request.
 pub(crate) async fn claim(store: &Disk, id: &SessionId) -> Epoch {
     let seen = store.state(id).await.unwrap().epoch;
     let claimed = store.claim(id, seen, Token::random(), 10 * SECOND).await;
@@ -80,7 +80,7 @@ pub(crate) async fn claim(store: &Disk, id: &SessionId) -> Epoch {
     claimed.epoch
 }
 
-/// Every record, read page by page.
+/// Reads every record, page by page.
 pub(crate) async fn texts(store: &Disk, id: &SessionId) -> Result<Vec<String>, StoreError> {
     let mut texts = Vec::new();
     let mut after = Position::START;

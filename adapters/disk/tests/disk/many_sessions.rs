@@ -7,8 +7,8 @@ use unbroken::{
 use unbroken_disk::Disk;
 
 use crate::{
-    bed::{HOUR, chunk, made, open, push, seal, texts},
     directory::Directory,
+    fixture::{HOUR, chunk, create_session, open, push, seal, texts},
 };
 
 const APPENDS: u64 = 20;
@@ -32,12 +32,12 @@ async fn fill(store: Disk, id: SessionId, epoch: Epoch) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_interleaved_sessions_keep_every_record_apart() {
+async fn a_thousand_interleaved_sessions_keep_their_records() {
     let directory = Directory::new();
     let store = open(&directory).await;
     let mut sessions = Vec::new();
     for _ in 0..1000 {
-        sessions.push(made(&store).await);
+        sessions.push(create_session(&store).await);
     }
     let tasks: Vec<_> = sessions
         .iter()
@@ -59,10 +59,10 @@ async fn check(store: &Disk, sessions: &[(SessionId, Epoch)]) {
 }
 
 #[tokio::test]
-async fn a_long_session_of_small_appends_reads_the_same_at_any_time() {
+async fn compaction_of_a_long_session_changes_no_record() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     let mut expected = Vec::new();
     for lsn in 1..=2000 {
         expected.push(text(&id, lsn % 40));

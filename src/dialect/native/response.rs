@@ -8,16 +8,16 @@ use super::{accept::JSON, route::CompactContext};
 use crate::{
     dialect::{
         ResponseData, SessionView,
-        compact::{MOST, RunFolder},
+        compact::{MAX_BYTES, RunFolder},
         head::{describe, no_store},
     },
     log::{ChatId, Chunk, Lsn},
     store::{Listed, Listing},
 };
 
-/// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
-    match answer {
+/// Returns the response to a granted request. The encoder writes the body of a stream.
+pub(super) fn respond(data: &ResponseData<'_>) -> Response<Bytes> {
+    match data {
         ResponseData::Stream {
             session, encoder, ..
         } => with_session(
@@ -30,7 +30,7 @@ pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
             with_session(session, StatusCode::NO_CONTENT, None, Bytes::new())
         }
         ResponseData::Idle | ResponseData::Deleted { .. } => bare(StatusCode::NO_CONTENT),
-        // Who attaches by repeating a start is answered as the first time.
+        // A start that attaches gets the response of the first one.
         ResponseData::Document { session, .. } => {
             let created = StatusCode::CREATED;
             let mut response = with_session(session, created, Some(JSON), document(session));
@@ -43,20 +43,20 @@ pub(super) fn answer(answer: &ResponseData<'_>) -> Response<Bytes> {
             session,
             records,
             next,
-            memo,
+            context,
             ..
         } => {
-            let folded = memo
+            let compacted = context
                 .as_deref()
                 .is_some_and(<dyn Any + Send + Sync>::is::<CompactContext>);
-            let body = if folded {
-                page(session, &compacted(session, records), next.lsn)
+            let body = if compacted {
+                page(session, &fold_runs(session, records), next.lsn)
             } else {
                 page(session, records, next.lsn)
             };
             with_session(session, StatusCode::OK, Some(JSON), body)
         }
-        ResponseData::Whole {
+        ResponseData::FullLog {
             session, records, ..
         } => with_session(
             session,
@@ -180,8 +180,8 @@ fn list(listing: &Listing) -> Bytes {
     })
 }
 
-fn compacted(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
-    let mut runs = RunFolder::new(session.event_bytes.min(MOST));
+fn fold_runs(session: &SessionView<'_>, records: &[Chunk]) -> Vec<Chunk> {
+    let mut runs = RunFolder::new(session.event_bytes.min(MAX_BYTES));
     let mut folded = Vec::new();
     for records in records {
         runs.add(records, &mut |records| folded.push(records.clone()));

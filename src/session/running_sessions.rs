@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 use super::{Busy, Limits};
 use crate::log::Owner;
 
-/// Who runs.
+/// The numbers of running sessions, in all and by owner.
 #[derive(Debug, Default)]
 pub(super) struct RunningSessions {
     counts: Mutex<RunningCounts>,
@@ -19,30 +19,32 @@ struct RunningCounts {
 }
 
 impl RunningSessions {
-    pub(super) fn enter(&self, owner: Option<&Owner>, limits: &Limits) -> Result<(), Busy> {
+    /// Counts one more session, if the limits allow it.
+    pub(super) fn add(&self, owner: Option<&Owner>, limits: &Limits) -> Result<(), Busy> {
         let mut counts = self.counts.lock().expect("nothing panics under this lock");
         if counts.all >= limits.running {
             return Err(Busy::Running);
         }
         if let Some(owner) = owner {
-            let theirs = counts.owners.get(owner).copied().unwrap_or(0);
-            if theirs >= limits.running_per_owner {
+            let owned = counts.owners.get(owner).copied().unwrap_or(0);
+            if owned >= limits.running_per_owner {
                 return Err(Busy::RunningPerOwner);
             }
-            counts.owners.insert(owner.clone(), theirs + 1);
+            counts.owners.insert(owner.clone(), owned + 1);
         }
         counts.all += 1;
         Ok(())
     }
 
-    pub(super) fn leave(&self, owner: Option<&Owner>) {
+    /// Counts one session less.
+    pub(super) fn remove(&self, owner: Option<&Owner>) {
         let mut counts = self.counts.lock().expect("nothing panics under this lock");
         counts.all -= 1;
         if let Some(owner) = owner
-            && let Some(theirs) = counts.owners.get_mut(owner)
+            && let Some(owned) = counts.owners.get_mut(owner)
         {
-            *theirs -= 1;
-            if *theirs == 0 {
+            *owned -= 1;
+            if *owned == 0 {
                 counts.owners.remove(owner);
             }
         }
@@ -51,7 +53,7 @@ impl RunningSessions {
         }
     }
 
-    /// How many run.
+    /// Returns how many sessions run.
     pub(super) fn count(&self) -> usize {
         self.counts
             .lock()
@@ -59,7 +61,7 @@ impl RunningSessions {
             .all
     }
 
-    /// Waits until none runs. Cancel safe.
+    /// Waits until no session runs. Cancel safe.
     pub(super) async fn drained(&self) {
         loop {
             let drained = self.drained.notified();

@@ -22,18 +22,18 @@ use crate::{
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SSE: HeaderValue = HeaderValue::from_static("text/event-stream");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
-/// Pages of other origins may ask for it, but not put it into themselves.
+/// Keeps pages of other origins from embedding the response.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The response to what was granted; a stream's body is the encoder's.
-pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Response<Bytes> {
-    match answer {
+/// Returns the response to a granted request. The encoder writes the body of a stream.
+pub(super) fn respond(dialect: &DurableStreams, data: &ResponseData<'_>) -> Response<Bytes> {
+    match data {
         ResponseData::Stream { session, after, .. } => {
             let mut response = of(session, StatusCode::OK);
             sse_head(*after, response.headers_mut());
             response
         }
-        // Over SSE that is the end of a connection, not the absence of one.
+        // Over SSE this is a short connection, and not a 204.
         ResponseData::AtEnd { session, at, .. } => {
             let mut response = of(session, StatusCode::OK);
             sse_head(*at, response.headers_mut());
@@ -48,13 +48,13 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Res
             known,
             records,
             next,
-            memo,
-        } => match asked(memo) {
+            context,
+        } => match read_context(context) {
             #[cfg(feature = "ai-sdk")]
-            Some(asked) if matches!(asked.kind, ReadKind::Reconnect) => {
-                located(session, StatusCode::OK, "?message=whole")
+            Some(read) if matches!(read.kind, ReadKind::Reconnect) => {
+                stream_url(session, StatusCode::OK, "?message=whole")
             }
-            asked => page(
+            read => page(
                 session,
                 &ReadRange {
                     dialect,
@@ -62,10 +62,10 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Res
                     records,
                     next: *next,
                 },
-                asked,
+                read,
             ),
         },
-        ResponseData::Document { session, .. } => located(session, StatusCode::CREATED, ""),
+        ResponseData::Document { session, .. } => stream_url(session, StatusCode::CREATED, ""),
         ResponseData::Aborted {
             session, already, ..
         } => of(
@@ -82,23 +82,25 @@ pub(super) fn answer(dialect: &DurableStreams, answer: &ResponseData<'_>) -> Res
             response.headers_mut().insert(header::ALLOW, allow);
             response
         }
-        // Nothing runs: what else there is, this dialect doesn't ask for.
+        // `Idle`; this dialect requests nothing else.
         _ => nothing(),
     }
 }
 
-/// The response to what is refused.
+/// Returns the response to a refused request.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     let mut response = problem::refuse(refusal);
-    shielded(response.headers_mut());
+    set_resource_policy(response.headers_mut());
     response
 }
 
-fn asked(memo: &RequestContext) -> Option<&ReadContext> {
-    memo.as_deref().and_then(|memo| memo.downcast_ref())
+fn read_context(context: &RequestContext) -> Option<&ReadContext> {
+    context
+        .as_deref()
+        .and_then(|context| context.downcast_ref())
 }
 
-/// What was read for an answer that isn't a stream.
+/// The records for a response that isn't a stream.
 struct ReadRange<'a> {
     dialect: &'a DurableStreams,
     known: &'a [Chunk],
@@ -108,28 +110,28 @@ struct ReadRange<'a> {
 
 fn page(
     session: &SessionView<'_>,
-    read: &ReadRange<'_>,
-    asked: Option<&ReadContext>,
+    range: &ReadRange<'_>,
+    context: Option<&ReadContext>,
 ) -> Response<Bytes> {
     let mut response = of(session, StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    let at_tail = read.next.lsn >= session.tail;
+    let at_tail = range.next.lsn >= session.tail;
     let closed = at_tail && session.status.outcome().is_some();
-    next_offset(read.next, headers);
+    next_offset(range.next, headers);
     if at_tail {
         headers.insert(STREAM_UP_TO_DATE, TRUE);
     }
     if closed {
         headers.insert(STREAM_CLOSED, TRUE);
     }
-    match asked.map(|asked| &asked.kind) {
+    match context.map(|context| &context.kind) {
         Some(ReadKind::CatchUp {
             from,
             if_none_match,
         }) => {
-            let etag = etag(session, *from, read.next, closed);
-            let same = if_none_match
+            let etag = etag(session, *from, range.next, closed);
+            let unchanged = if_none_match
                 .as_deref()
                 .is_some_and(|tags| matches(tags, &etag));
             let etag = HeaderValue::try_from(etag);
@@ -138,16 +140,16 @@ fn page(
                 header::CACHE_CONTROL,
                 HeaderValue::from_static("private, no-cache, no-transform"),
             );
-            if same {
+            if unchanged {
                 headers.remove(header::CONTENT_TYPE);
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
                 return response;
             }
         }
         Some(ReadKind::LongPoll) => {
-            let cursor = asked.map_or(1, |asked| asked.cursor);
+            let cursor = context.map_or(1, |context| context.cursor);
             headers.insert(STREAM_CURSOR, cursor.into());
-            if read.records.is_empty() {
+            if range.records.is_empty() {
                 headers.remove(header::CONTENT_TYPE);
                 *response.status_mut() = StatusCode::NO_CONTENT;
                 return response;
@@ -156,8 +158,8 @@ fn page(
         Some(ReadKind::Head) => return response,
         _ => {}
     }
-    let whole_message = asked.is_some_and(|asked| asked.whole_message);
-    *response.body_mut() = read.body(session, whole_message);
+    let whole_message = context.is_some_and(|context| context.whole_message);
+    *response.body_mut() = range.body(session, whole_message);
     response
 }
 
@@ -181,7 +183,7 @@ impl ReadRange<'_> {
     }
 }
 
-/// Names what an answer holds, as RFC 9110 writes it.
+/// Returns the `ETag` of a response, in the syntax of RFC 9110.
 fn etag(session: &SessionView<'_>, from: Position, to: Position, closed: bool) -> String {
     let closed = if closed { ":c" } else { "" };
     format!(
@@ -192,7 +194,7 @@ fn etag(session: &SessionView<'_>, from: Position, to: Position, closed: bool) -
     )
 }
 
-/// Whether one of the tags of `If-None-Match` is this one; a proxy may have made it weak.
+/// Returns true if `If-None-Match` has this tag. A proxy may have made it weak.
 fn matches(tags: &str, etag: &str) -> bool {
     tags.split(',')
         .map(str::trim)
@@ -213,8 +215,8 @@ fn next_offset(at: Position, headers: &mut HeaderMap) {
     headers.insert(STREAM_NEXT_OFFSET, offset.expect("digits and a tag"));
 }
 
-/// Where the stream of a session is.
-fn located(session: &SessionView<'_>, status: StatusCode, query: &str) -> Response<Bytes> {
+/// Returns the response that names the URL of a session's stream.
+fn stream_url(session: &SessionView<'_>, status: StatusCode, query: &str) -> Response<Bytes> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct StreamCreated<'a> {
@@ -231,11 +233,11 @@ fn located(session: &SessionView<'_>, status: StatusCode, query: &str) -> Respon
     if let Some(location) = url.as_deref().and_then(|url| url.parse().ok()) {
         headers.insert(header::LOCATION, location);
     }
-    let located = StreamCreated {
+    let document = StreamCreated {
         id: session.id.as_str(),
         stream_url: url,
     };
-    let body = serde_json::to_vec(&located).expect("strings are JSON");
+    let body = serde_json::to_vec(&document).expect("strings are JSON");
     *response.body_mut() = body.into();
     response
 }
@@ -244,7 +246,7 @@ fn of(session: &SessionView<'_>, status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     describe(session, response.headers_mut());
-    shielded(response.headers_mut());
+    set_resource_policy(response.headers_mut());
     response
 }
 
@@ -252,11 +254,11 @@ fn nothing() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     no_store(response.headers_mut());
-    shielded(response.headers_mut());
+    set_resource_policy(response.headers_mut());
     response
 }
 
-fn shielded(headers: &mut HeaderMap) {
+fn set_resource_policy(headers: &mut HeaderMap) {
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
 }
 
@@ -265,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_is_known_among_others_and_weakened() {
+    fn an_etag_matches_in_a_list_and_weakened() {
         assert!(matches("\"a\"", "\"a\""));
         assert!(matches("\"b\", W/\"a\"", "\"a\""));
         assert!(matches("*", "\"a\""));

@@ -1,4 +1,4 @@
-//! Files that were cut or harmed: a valid prefix, or a typed error, and never an altered record.
+//! Truncated and corrupt files give a valid prefix or a typed error, and never an altered record.
 
 use std::{
     fs,
@@ -12,8 +12,8 @@ use unbroken::{
 use unbroken_disk::{Disk, DiskOptions};
 
 use crate::{
-    bed::{claim, made, open, push, texts},
     directory::Directory,
+    fixture::{claim, create_session, open, push, texts},
 };
 
 const RECORDS: [&str; 3] = [
@@ -27,7 +27,7 @@ struct Small {
     directory: Directory,
     id: SessionId,
     log: Vec<u8>,
-    /// Where the last batch begins.
+    /// The offset of the last batch.
     last: usize,
 }
 
@@ -35,7 +35,7 @@ impl Small {
     async fn new() -> Self {
         let directory = Directory::new();
         let store = open(&directory).await;
-        let (id, epoch) = made(&store).await;
+        let (id, epoch) = create_session(&store).await;
         store.close().await;
         let mut last = 0;
         for (record, lsn) in RECORDS.iter().zip(1..) {
@@ -53,7 +53,7 @@ impl Small {
         }
     }
 
-    /// Opens a store that has this for its log; says how many records it shows.
+    /// Opens a store with this log, and returns the number of records that it shows.
     async fn check(&self, log: &[u8]) -> usize {
         let copy = self.directory.with_log(log);
         let store = open(&copy).await;
@@ -70,13 +70,13 @@ impl Small {
     }
 }
 
-/// How long the log is, of a store that is closed.
+/// Returns the length of the log of a closed store.
 fn size(directory: &Directory) -> usize {
     fs::read(&directory.logs()[0]).unwrap().len()
 }
 
 #[tokio::test]
-async fn a_log_that_is_cut_anywhere_shows_a_prefix() {
+async fn a_log_truncated_anywhere_shows_a_prefix() {
     let small = Small::new().await;
     let mut before = 0;
     for len in 0..=small.log.len() {
@@ -110,14 +110,14 @@ async fn a_flipped_bit_never_alters_a_record() {
             shown[count] += 1;
         }
     }
-    println!("flipped bits by how many records were shown: {shown:?}");
-    // A head of a batch that others follow is no loss: what it stands before is still there.
-    let heads = 3 * 32;
-    assert!(shown[3] <= heads, "a flipped bit went unnoticed");
+    println!("flipped bits by the number of records shown: {shown:?}");
+    // A corrupt header of a batch that others follow loses no record.
+    let headers = 3 * 32;
+    assert!(shown[3] <= headers, "a flipped bit went unnoticed");
 }
 
 #[tokio::test]
-async fn a_store_that_lost_its_tail_goes_on_from_there() {
+async fn a_store_that_lost_its_tail_continues_from_there() {
     let small = Small::new().await;
     let copy = small.directory.with_log(&small.log[..small.log.len() - 1]);
     let store = open(&copy).await;
@@ -136,11 +136,11 @@ async fn a_store_that_lost_its_tail_goes_on_from_there() {
     assert_eq!(texts(&store, &small.id).await.unwrap(), expected);
 }
 
-/// Two sessions whose records lie between one another's, and where the second one of the first
-/// session lies.
+/// Writes two sessions with interleaved records, and returns the offset of the second record of the
+/// first session.
 async fn interleaved(directory: &Directory) -> ([SessionId; 2], usize) {
     let store = open(directory).await;
-    let sessions = [made(&store).await, made(&store).await];
+    let sessions = [create_session(&store).await, create_session(&store).await];
     for lsn in 1..=3 {
         for (id, epoch) in &sessions {
             let text = format!("{lsn} of {id}");
@@ -151,57 +151,60 @@ async fn interleaved(directory: &Directory) -> ([SessionId; 2], usize) {
     let ids = sessions.map(|(id, _)| id);
     let text = format!("2 of {}", ids[0]);
     let log = fs::read(&directory.logs()[0]).unwrap();
-    let mut places = log.windows(text.len());
-    let place = places.position(|bytes| bytes == text.as_bytes());
-    (ids, place.unwrap())
+    let mut windows = log.windows(text.len());
+    let offset = windows.position(|bytes| bytes == text.as_bytes());
+    (ids, offset.unwrap())
 }
 
 #[tokio::test]
-async fn a_harmed_record_in_the_middle_is_named_and_harms_nobody_else() {
+async fn a_corrupt_record_in_the_middle_is_reported_and_affects_no_other() {
     let directory = Directory::new();
-    let ([harmed, whole], place) = interleaved(&directory).await;
+    let ([corrupt_id, intact_id], offset) = interleaved(&directory).await;
     let mut log = fs::read(&directory.logs()[0]).unwrap();
-    log[place] ^= 1;
+    log[offset] ^= 1;
     let copy = directory.with_log(&log);
     let store = open(&copy).await;
-    assert_eq!(texts(&store, &whole).await.unwrap().len(), 3);
-    let page = store.read(&harmed, Position::START, 10_000).await.unwrap();
+    assert_eq!(texts(&store, &intact_id).await.unwrap().len(), 3);
+    let page = store
+        .read(&corrupt_id, Position::START, 10_000)
+        .await
+        .unwrap();
     assert_eq!(page.chunks.len(), 1);
     assert_eq!(page.chunks[0].last(), Lsn::new(1));
     assert_eq!(page.state.tail, Lsn::new(3));
     let corrupt = store
-        .read(&harmed, Position::after(Lsn::new(1)), 10_000)
+        .read(&corrupt_id, Position::after(Lsn::new(1)), 10_000)
         .await;
     assert!(matches!(corrupt, Err(StoreError::Corrupt { lsn }) if lsn == Lsn::new(2)));
     let rest = store
-        .read(&harmed, Position::after(Lsn::new(2)), 10_000)
+        .read(&corrupt_id, Position::after(Lsn::new(2)), 10_000)
         .await;
     assert_eq!(rest.unwrap().chunks[0].last(), Lsn::new(3));
 }
 
 #[tokio::test]
-async fn a_record_that_is_harmed_while_the_store_is_open_is_named_too() {
+async fn a_record_corrupted_while_the_store_is_open_is_reported() {
     let directory = Directory::new();
-    let ([harmed, whole], place) = interleaved(&directory).await;
+    let ([corrupt_id, intact_id], offset) = interleaved(&directory).await;
     let store = open(&directory).await;
     let open = fs::OpenOptions::new()
         .write(true)
         .open(&directory.logs()[0]);
     let mut log = open.unwrap();
-    log.seek(SeekFrom::Start(place as u64)).unwrap();
+    log.seek(SeekFrom::Start(offset as u64)).unwrap();
     log.write_all(&[0xff]).unwrap();
     let corrupt = store
-        .read(&harmed, Position::after(Lsn::new(1)), 10_000)
+        .read(&corrupt_id, Position::after(Lsn::new(1)), 10_000)
         .await;
     assert!(matches!(corrupt, Err(StoreError::Corrupt { lsn }) if lsn == Lsn::new(2)));
-    assert_eq!(texts(&store, &whole).await.unwrap().len(), 3);
+    assert_eq!(texts(&store, &intact_id).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn a_page_of_the_last_batch_that_never_reached_the_disk_is_no_harm() {
+async fn a_torn_last_batch_is_dropped() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["a"]).await.unwrap();
     store.close().await;
     let from = size(&directory);
@@ -226,7 +229,7 @@ async fn a_page_of_the_last_batch_that_never_reached_the_disk_is_no_harm() {
 }
 
 #[tokio::test]
-async fn what_lies_in_the_files_of_others_is_not_taken_for_a_store() {
+async fn foreign_files_are_not_taken_for_logs() {
     let directory = Directory::new();
     let opened = Disk::open(directory.path(), DiskOptions::default()).await;
     opened.unwrap().close().await;
@@ -237,7 +240,7 @@ async fn what_lies_in_the_files_of_others_is_not_taken_for_a_store() {
     .unwrap();
     fs::write(directory.path().join("notes.txt"), "words").unwrap();
     let store = open(&directory).await;
-    let (id, epoch) = made(&store).await;
+    let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["a"]).await.unwrap();
     assert_eq!(texts(&store, &id).await.unwrap(), ["a"]);
 }

@@ -1,13 +1,17 @@
-use std::{env::VarError, fmt, time::Duration};
+use std::{
+    env::{self, VarError},
+    fmt,
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 
-use super::{Ollama, service::OllamaConfig};
+use super::{Ollama, config::OllamaConfig};
 use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
 
-/// Builds an [`Ollama`]. Its `Debug` doesn't show the key.
+/// A builder of an [`Ollama`]. `Debug` doesn't show the key.
 #[derive(Clone)]
 #[must_use]
 pub struct OllamaBuilder {
@@ -16,6 +20,28 @@ pub struct OllamaBuilder {
 }
 
 setters!(OllamaBuilder);
+
+impl Ollama {
+    /// Creates a provider from the environment: `OLLAMA_HOST` (read as Ollama's own client does, an
+    /// address with or without scheme and port; `127.0.0.1:11434` unless set), `OLLAMA_API_KEY`
+    /// (which only Ollama's cloud needs) and `OLLAMA_MODEL`.
+    ///
+    /// # Errors
+    ///
+    /// If a value is missing or malformed. The error never shows the key.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        OllamaBuilder::from_vars(env::var)?.build()
+    }
+
+    /// Builds the provider. It doesn't connect yet.
+    ///
+    /// # Errors
+    ///
+    /// If a value is missing or malformed. The error never shows the key.
+    pub fn builder() -> OllamaBuilder {
+        OllamaBuilder::new()
+    }
+}
 
 impl OllamaBuilder {
     pub(super) fn new() -> Self {
@@ -37,21 +63,21 @@ impl OllamaBuilder {
         Ok(builder)
     }
 
-    /// Where the server is, up to the part before `/api/chat`: `http://127.0.0.1:11434` unless
-    /// named.
+    /// Sets the address of the server, up to the part before `/api/chat`. Default
+    /// `http://127.0.0.1:11434`.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.options.base_url = base_url.into();
         self
     }
 
-    /// A further field of the request's body, such as `think`, `format` or `keep_alive`. What this
-    /// provider writes by itself wins over it; tools are added to its `tools`.
+    /// Sets a further field of the request's body, such as `think`, `format` or `keep_alive`.
+    /// Fields that this provider writes itself take precedence; its tools are added to `tools`.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.options.fields.insert(name.into(), value.into());
         self
     }
 
-    /// One of the model's `options`, such as `num_ctx`, `temperature` or `seed`.
+    /// Sets one of the model's `options`, such as `num_ctx`, `temperature` or `seed`.
     pub fn option(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.model_options.insert(name.into(), value.into());
         self
@@ -84,8 +110,8 @@ impl OllamaBuilder {
     }
 }
 
-// `OLLAMA_HOST` is what the server listens on, too: it may lack scheme and port, and may name every
-// interface, which is nowhere to connect to.
+// The server also listens on `OLLAMA_HOST`: it may lack scheme and port, and may be the address of all
+// interfaces, to which no client can connect.
 fn base_url(host: &str) -> String {
     let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
     let (authority, path) = match rest.find('/') {
@@ -135,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_taken_where_they_are_set_to_something() {
+    fn empty_variables_count_as_unset() {
         let builder = OllamaBuilder::from_vars(|name| match name {
             "OLLAMA_MODEL" => Ok(" qwen3\n".to_owned()),
             "OLLAMA_HOST" => Ok("box:1".to_owned()),

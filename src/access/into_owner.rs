@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use crate::log::Owner;
+
+/// A conversion into the owner of a session, or into none.
+///
+/// Implemented for [`Owner`], for the texts that an [`Owner`] is made of, and for `Option`s of
+/// these, where `None` leaves the request without an owner. An application implements it for its own
+/// type of user.
+///
+/// ```
+/// use unbroken::{access::IntoOwner, log::Owner};
+///
+/// struct User {
+///     id: u64,
+/// }
+///
+/// impl IntoOwner for User {
+///     fn into_owner(self) -> Option<Owner> {
+///         self.id.to_string().into_owner()
+///     }
+/// }
+///
+/// assert_eq!(User { id: 7 }.into_owner(), Some(Owner::new("7")));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not become the owner of a session",
+    label = "return an `Owner`, a `String`, a `&str`, or an `Option` of one of these",
+    note = "implement `unbroken::access::IntoOwner` for a type of your own"
+)]
+pub trait IntoOwner {
+    /// Converts this value into an owner.
+    fn into_owner(self) -> Option<Owner>;
+}
+
+impl IntoOwner for Owner {
+    fn into_owner(self) -> Option<Owner> {
+        Some(self)
+    }
+}
+
+impl<T: IntoOwner> IntoOwner for Option<T> {
+    fn into_owner(self) -> Option<Owner> {
+        self.and_then(T::into_owner)
+    }
+}
+
+macro_rules! texts {
+    ($($Text:ty),*) => {
+        $(
+            impl IntoOwner for $Text {
+                fn into_owner(self) -> Option<Owner> {
+                    Some(Owner::new(self))
+                }
+            }
+        )*
+    };
+}
+
+texts! { &str, String, Box<str>, Arc<str> }

@@ -1,0 +1,9 @@
+use serde_json::{Map, Value};
+
+/// The settings of an `Ollama` that its clones share.
+pub(super) struct OllamaConfig {
+    pub(super) model: String,
+    pub(super) fields: Map<String, Value>,
+    pub(super) options: Map<String, Value>,
+    pub(super) max_event_bytes: usize,
+}
