@@ -242,9 +242,11 @@ mod tests {
             .hold(Holder(3), Duration::from_secs(5), now)
             .unwrap();
         aborted.hold(Holder(4), Duration::MAX, now).unwrap();
+        let mut without_reason = new_machine.clone();
+        without_reason.abort(AbortRequest::default(), now).unwrap();
         let mut deleted = aborted.clone();
         deleted.delete(DeleteMode::Now, now).unwrap();
-        machines.extend([new_machine, aborted, deleted]);
+        machines.extend([new_machine, aborted, without_reason, deleted]);
         machines
     }
 

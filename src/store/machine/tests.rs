@@ -194,6 +194,35 @@ fn a_token_is_recognised_until_another_claim() {
 }
 
 #[test]
+fn an_append_extends_the_lease_to_its_full_length() {
+    let mut machine = machine();
+    let epoch = machine.epoch();
+    assert_eq!(
+        machine.push(1, 1, epoch, AfterAppend::Streaming, 6),
+        "added"
+    );
+    let lease = |now| machine.state(secs(now)).lease;
+    assert_eq!(lease(6 + LEASE - 1), Lease::Held(secs(1)));
+    assert_eq!(lease(6 + LEASE), Lease::Expired);
+}
+
+#[test]
+fn the_bytes_of_all_answers_are_bounded_together() {
+    let mut machine = machine();
+    let half = StoredAnswer::MAX_BYTES / 2;
+    let mut answer = |name: &str, bytes| {
+        let answer = StoredAnswer::new(name, vec![0; bytes]);
+        machine.answer(answer, secs(1))
+    };
+    assert_eq!(answer("a", half - 1).unwrap(), AnswerEffect::Added);
+    assert!(matches!(answer("b", half), Err(StoreError::Full)));
+    assert_eq!(answer("b", half - 1).unwrap(), AnswerEffect::Added);
+    assert!(matches!(answer("c", 1), Err(StoreError::Full)));
+    let names = machine.answers().as_slice().iter().map(|it| &*it.name);
+    assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
 fn times_saturate_at_their_maximum() {
     let mut machine = machine();
     let epoch = machine.epoch();
