@@ -223,6 +223,38 @@ fn the_bytes_of_all_answers_are_bounded_together() {
 }
 
 #[test]
+fn a_release_waits_for_other_holders_to_the_end_of_their_holds() {
+    let mut machine = machine();
+    machine.hold(Holder(1), secs(5), secs(0)).unwrap();
+    machine.hold(Holder(2), secs(3), secs(0)).unwrap();
+    let release = |by, now| {
+        let how = DeleteMode::Released(Holder(by));
+        machine.clone().delete(how, now)
+    };
+    let before = secs(3) - Duration::from_nanos(1);
+    assert!(matches!(release(1, before), Err(StoreError::Held)));
+    assert!(matches!(release(1, secs(3)), Ok(true)));
+    assert!(matches!(release(2, secs(3)), Err(StoreError::Held)));
+    assert!(matches!(release(2, secs(5)), Ok(true)));
+}
+
+#[test]
+fn each_server_has_one_hold_which_only_grows_and_goes_when_it_is_over() {
+    let mut machine = machine();
+    let mut holds = |by, keep, now| {
+        machine.hold(Holder(by), secs(keep), secs(now)).unwrap();
+        machine.retention.holds.clone()
+    };
+    holds(1, 2, 0);
+    holds(2, 1, 0);
+    holds(1, 9, 0);
+    let grown = holds(1, 1, 0);
+    assert_eq!(grown, [(Holder(1), secs(9)), (Holder(2), secs(1))]);
+    let later = holds(3, 1, 1);
+    assert_eq!(later, [(Holder(1), secs(9)), (Holder(3), secs(2))]);
+}
+
+#[test]
 fn times_saturate_at_their_maximum() {
     let mut machine = machine();
     let epoch = machine.epoch();
