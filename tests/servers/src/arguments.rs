@@ -1,6 +1,6 @@
 use std::{collections::HashMap, env, path::PathBuf, time::Duration};
 
-use unbroken::{BoxError, durable::Recovery, session::Flaw};
+use unbroken::{BoxError, durable::Recovery};
 
 /// How often a session may be taken over. Tests kill servers more often than people do.
 const ATTEMPTS: u32 = 1000;
@@ -58,15 +58,5 @@ impl Arguments {
             other => return Err(format!("`{other}` is no policy").into()),
         };
         Ok(recovery.attempts(ATTEMPTS))
-    }
-
-    /// The rule of the registry that this server breaks.
-    pub(crate) fn flaw(&self) -> Option<Flaw> {
-        match self.fault.as_str() {
-            "starts-twice" => Some(Flaw::StartsTwice),
-            "ends-early" => Some(Flaw::EndsAtOldTail),
-            "confirms-early" => Some(Flaw::ConfirmsAbortEarly),
-            _ => None,
-        }
     }
 }

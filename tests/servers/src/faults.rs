@@ -1,5 +1,8 @@
 //! Stores that break one rule each. Beside them there are the faults `silent` (a PostgreSQL store
-//! that notifies nobody) and those of the registry.
+//! that sends no notifications), `starts-twice` and `confirms-early` (a
+//! [`BrokenStore`](unbroken_conformance::BrokenStore)), and `ends-early` (a response body that ends).
+
+#![deny(clippy::missing_trait_methods)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,13 +11,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Position, SessionId},
-    store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
-        Store, StoreError, StoreExt, StoredAnswer, Token,
-    },
+    log::{Chunk, ChunkBuilder, SessionId},
+    store::{AfterAppend, Appended, BoxFuture, Seen, SessionState, Store, StoreError, StoreExt},
 };
+use unbroken_conformance::delegate_store;
 
 /// How much later than it says a [`Lying`] store writes.
 const LATER: Duration = Duration::from_millis(150);
@@ -45,7 +45,7 @@ impl Lying {
 }
 
 impl Store for Lying {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );
@@ -75,7 +75,7 @@ impl Unfenced {
 }
 
 impl Store for Unfenced {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );
@@ -117,7 +117,7 @@ impl Deaf {
 }
 
 impl Store for Deaf {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );
@@ -152,7 +152,7 @@ impl Polling {
 }
 
 impl Store for Polling {
-    delegate!(
+    delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );

@@ -6,13 +6,14 @@
 
 mod arguments;
 mod calls;
+mod ends_early;
 mod faults;
 mod provider;
 mod stores;
 
 use std::{io::Read, process};
 
-use axum::Router;
+use axum::{Router, middleware::map_response};
 use http::request::Parts;
 use tokio::net::TcpListener;
 use tower_layer::Layer as _;
@@ -25,22 +26,22 @@ use unbroken::{
     session::Sessions,
 };
 
-use crate::{arguments::Arguments, calls::Calls, provider::answer};
+use crate::{arguments::Arguments, calls::Calls, ends_early::ends_early, provider::answer};
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let arguments = Arguments::of_process()?;
     let calls = Calls::open(&arguments.calls, &arguments.who)?;
     let store = stores::open(&arguments).await?;
-    let mut sessions = Sessions::builder(store).lease(arguments.lease);
-    if let Some(flaw) = arguments.flaw() {
-        sessions = sessions.flaw(flaw);
-    }
-    let durable = DurableLayer::new(sessions.build(), OnlyTheOwner::new(owner))
+    let sessions = Sessions::builder(store).lease(arguments.lease).build();
+    let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
         .client_fields(ClientFields::nothing().field("say"))
         .recovery(arguments.recovery()?);
     let chat = durable.layer(provider_fn(move |request| answer(&request, &calls)));
-    let app: Router = unbroken_axum::mount("/", chat);
+    let mut app: Router = unbroken_axum::mount("/", chat);
+    if arguments.fault == "ends-early" {
+        app = app.layer(map_response(ends_early));
+    }
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
     std::thread::spawn(|| {

@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use unbroken::{BoxError, store::Store};
+use unbroken_conformance::{BrokenStore, ContractRule};
 use unbroken_disk::{Disk, DiskOptions};
 use unbroken_postgres::Postgres;
 use unbroken_redis::Redis;
@@ -22,8 +23,14 @@ pub(crate) async fn open(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxErr
         "unfenced" => Arc::new(Unfenced::new(store)),
         "deaf" => Arc::new(Deaf::new(store)),
         "polls" => Arc::new(Polling::new(store)),
+        "starts-twice" => broken(store, ContractRule::CreateExists),
+        "confirms-early" => broken(store, ContractRule::AbortStored),
         _ => store,
     })
+}
+
+fn broken(store: Arc<dyn Store>, rule: ContractRule) -> Arc<dyn Store> {
+    Arc::new(BrokenStore::new(store).breaking(rule))
 }
 
 async fn open_honest(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> {

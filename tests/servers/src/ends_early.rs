@@ -1,0 +1,37 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::{body::Body, response::Response};
+use futures_util::{Stream, StreamExt, stream::Fuse};
+
+/// Has the body end where the log ended when it was opened: at the first event that it would wait for.
+pub(crate) async fn ends_early(response: Response) -> Response {
+    let (head, body) = response.into_parts();
+    let frames = EarlyEnd {
+        frames: body.into_data_stream().fuse(),
+        begun: false,
+    };
+    Response::from_parts(head, Body::from_stream(frames))
+}
+
+#[derive(Debug)]
+struct EarlyEnd<S> {
+    frames: Fuse<S>,
+    begun: bool,
+}
+
+impl<S: Stream + Unpin> Stream for EarlyEnd<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let frame = self.frames.poll_next_unpin(cx);
+        if self.begun && frame.is_pending() {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(frame);
+        self.begun = true;
+        Poll::Ready(frame)
+    }
+}
