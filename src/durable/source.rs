@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, Provider, ProviderError},
+    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, ProviderError},
     log::{ErrorCode, Outcome},
     session::{Limits, Mark, Source},
 };
@@ -98,9 +98,16 @@ where
     }
 }
 
+// The bound of `Provider` but for `Clone`: a source calls its provider once.
 impl<S> Source for ProviderSource<S>
 where
-    S: Provider,
+    S: Service<
+            ChatRequest,
+            Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+            Error: Into<BoxError>,
+            Future: Send,
+        > + Send
+        + 'static,
 {
     fn poll_record(
         self: Pin<&mut Self>,
@@ -269,7 +276,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{
+        future::poll_fn,
+        sync::{Arc, Mutex},
+    };
 
     use futures_util::stream;
 
@@ -285,9 +295,11 @@ mod tests {
 
     /// Returns the records of a provider with these events, and the mark of each.
     async fn records(events: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
-        let mut events = Some(events);
-        let provider =
-            provider_fn(move |_| stream::iter(events.take().expect("the provider is called once")));
+        let events = Arc::new(Mutex::new(Some(events)));
+        let provider = provider_fn(move |_| {
+            let events = events.lock().unwrap().take();
+            stream::iter(events.expect("the provider is called once"))
+        });
         let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
         let mut records = Vec::new();
         let mut out = BytesMut::new();

@@ -1,5 +1,6 @@
-//! What appends and replays cost, beside what a bare INSERT of the same bytes and a row for each record
-//! would: the figures in the crate's documentation. `cargo bench -p unbroken-postgres`, with `POSTGRES_URL` as the tests have it.
+//! The cost of appends and replays, beside a bare INSERT of the same bytes and a row for each record: the
+//! figures of `docs/postgres.md`. Run with `cargo bench -p unbroken-postgres`; `POSTGRES_URL` is that of
+//! the tests.
 
 use std::{
     env,
@@ -55,7 +56,7 @@ async fn main() {
     client.batch_execute(&drop).await.expect("a clean end");
 }
 
-/// For two seconds, so many sessions at once append batches of this size.
+/// Measures appends of a batch size in a number of sessions at once, for two seconds.
 async fn appends(store: &Postgres, sessions: usize, batch: usize) -> Figures {
     let until = Instant::now() + Duration::from_secs(2);
     let writers: Vec<_> = (0..sessions)
@@ -83,8 +84,8 @@ async fn appends(store: &Postgres, sessions: usize, batch: usize) -> Figures {
     figures
 }
 
-/// The same bytes by an INSERT of one row, which is what the engine itself takes for a commit: a
-/// connection for each session.
+/// Measures an INSERT of the same bytes as one row, the cost of a commit of the engine, with a connection
+/// for each session.
 async fn bare(url: &str, sessions: usize, batch: usize) -> Figures {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a server");
     tokio::spawn(connection);
@@ -124,10 +125,10 @@ async fn bare(url: &str, sessions: usize, batch: usize) -> Figures {
     figures
 }
 
-/// What came of two seconds of appends.
+/// The result of two seconds of appends.
 struct Figures {
     rate: f64,
-    /// The median.
+    /// The median latency.
     wait: Duration,
 }
 
@@ -145,7 +146,7 @@ impl Figures {
     }
 }
 
-/// A log of 100,000 records, read from the start, and from the middle.
+/// Measures reads of a log of 100,000 records, from the start and from the middle.
 async fn replay(store: &Postgres, client: &Client, batch: usize) {
     const RECORDS: u32 = 100_000;
     let records = RECORDS as usize;
@@ -183,7 +184,7 @@ async fn replay(store: &Postgres, client: &Client, batch: usize) {
     );
 }
 
-/// The same with a row for each record, by the statement that one would write.
+/// Measures a table with a row for each record, by a plain statement.
 async fn row_per_record(client: &Client) {
     const BATCHES: u32 = 1563;
     let setup = format!(

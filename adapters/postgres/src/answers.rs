@@ -1,4 +1,4 @@
-//! What is answered to the owner of a session.
+//! Stores and reads the answers of a session.
 
 use tokio_postgres::{Row, types::ToSql};
 use unbroken::{
@@ -11,7 +11,7 @@ use crate::{
     postgres::PostgresInner,
     row::{COLUMNS, SessionRow},
     wake::ChangeKind,
-    write::{LOOKS, busy},
+    write::{MAX_TRIES, contended},
 };
 
 impl PostgresInner {
@@ -24,16 +24,16 @@ impl PostgresInner {
         let most = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
         let (count, bytes) = (most(StoredAnswer::MAX_COUNT), most(StoredAnswer::MAX_BYTES));
         let params: [&(dyn ToSql + Sync); 5] = [&id.as_str(), &name, &content, &count, &bytes];
-        for _ in 0..LOOKS {
-            // What never fits isn't sent; all else comes before that.
+        for _ in 0..MAX_TRIES {
+            // An answer that can never fit isn't sent. The other errors are checked first.
             if answer.fits(0, 0) {
                 let row = self.db.query_opt(&self.sql.answer, &params).await;
                 if let Some(row) = row.map_err(StatementError::of_write)? {
-                    self.tell(id, ChangeKind::Turned);
+                    self.notify(id, ChangeKind::ChangedForOwner);
                     return Ok(AnswerOutcome::Stored(SessionRow::new(&row)?.state()));
                 }
             }
-            let (it, all) = self.answered(id, 0).await?;
+            let (it, all) = self.read_answers(id, 0).await?;
             if let Some(there) = all.iter().find(|there| there.name == answer.name) {
                 return Ok(if there.content == answer.content {
                     AnswerOutcome::Stored(it.state())
@@ -48,7 +48,7 @@ impl PostgresInner {
                 return Err(StoreError::Full);
             }
         }
-        Err(busy())
+        Err(contended())
     }
 
     pub(crate) async fn answers(
@@ -56,11 +56,13 @@ impl PostgresInner {
         id: &SessionId,
         after: usize,
     ) -> Result<Vec<StoredAnswer>, StoreError> {
-        self.answered(id, after).await.map(|(_, answers)| answers)
+        self.read_answers(id, after)
+            .await
+            .map(|(_, answers)| answers)
     }
 
-    /// How the session stands, and its answers but for the first so many.
-    async fn answered(
+    /// Reads the row of a session and its answers, without the first `after`.
+    async fn read_answers(
         &self,
         id: &SessionId,
         after: usize,
@@ -72,7 +74,7 @@ impl PostgresInner {
             .map_err(StatementError::of_read)?
             .ok_or(StoreError::NotFound)?;
         let it = SessionRow::new(&row)?;
-        it.here()?;
+        it.check_exists()?;
         let answers = read(&row).map_err(|error| {
             tracing::error!(%error, "the answers of a session can't be read");
             StoreError::Corrupt { lsn: Lsn::ZERO }
@@ -88,6 +90,6 @@ fn read(row: &Row) -> Result<Vec<StoredAnswer>, Box<dyn std::error::Error + Send
         .unwrap_or_default();
     let pairs = names.into_iter().zip(contents);
     pairs
-        .map(|(name, content)| Ok(StoredAnswer::new(std::str::from_utf8(name)?, content)))
+        .map(|(name, content)| Ok(StoredAnswer::decode(std::str::from_utf8(name)?, content)))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Chunks as rows, and back.
+//! Encodes chunks as rows, and decodes them.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
 use crate::row::{COLUMNS, epoch};
 
-/// The lengths of a chunk's records, as LEB128 numbers: one byte each below 128.
+/// Encodes the lengths of a chunk's records as LEB128 numbers: one byte for each below 128.
 pub(crate) fn lengths(chunk: &Chunk) -> Vec<u8> {
     let mut out = Vec::with_capacity(chunk.len() + chunk.len() / 4);
     for record in chunk.records() {
@@ -25,7 +25,7 @@ pub(crate) fn lengths(chunk: &Chunk) -> Vec<u8> {
     out
 }
 
-/// The bytes of a chunk's records, one after the other.
+/// Returns the bytes of a chunk's records, one after the other.
 pub(crate) fn data(chunk: &Chunk) -> Vec<u8> {
     let mut out = Vec::with_capacity(chunk.bytes());
     for record in chunk.records() {
@@ -34,7 +34,7 @@ pub(crate) fn data(chunk: &Chunk) -> Vec<u8> {
     out
 }
 
-/// ChunkRows of chunks that follow one another.
+/// The rows of chunks that follow one another.
 #[derive(Debug)]
 pub(crate) struct ChunkRows<'a> {
     first: Vec<i64>,
@@ -45,13 +45,13 @@ pub(crate) struct ChunkRows<'a> {
     data: Vec<&'a [u8]>,
 }
 
-/// What of some rows fits on a page.
+/// The records of some rows that fit on a page.
 #[derive(Debug)]
 pub(crate) struct FittingRows {
     pub(crate) chunks: Vec<Chunk>,
-    /// The last record on it; where the page began if there is none.
+    /// The last record on the page; the position where the page began if there is none.
     pub(crate) last: Lsn,
-    /// What there was of the rows didn't fit, or couldn't be read.
+    /// The reason why the page ends before the last row; `None` if it has all rows.
     pub(crate) cut: Option<RowCut>,
 }
 
@@ -61,11 +61,12 @@ pub(crate) enum RowCut {
     Corrupt,
 }
 
-/// A chunk on a page is not much larger than this, so that no reader of a part keeps all alive.
+/// The approximate limit of a chunk on a page in bytes, so that a reader of a part doesn't keep the
+/// whole page in memory.
 const PIECE: usize = 256 << 10;
 
 impl<'a> ChunkRows<'a> {
-    /// From the last columns of a page's row.
+    /// Decodes the last columns of a page's row.
     pub(crate) fn new(row: &'a Row) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let at = COLUMNS + 4;
         Ok(Self {
@@ -82,7 +83,7 @@ impl<'a> ChunkRows<'a> {
         self.first.len()
     }
 
-    /// The records after an LSN that have so many bytes together, but at least one.
+    /// Returns the records after an LSN that fit into `max_bytes`, but at least one.
     pub(crate) fn after(&self, after: Lsn, max_bytes: usize) -> FittingRows {
         let mut page = ChunkMerger {
             pieces: Vec::new(),
@@ -102,7 +103,7 @@ impl<'a> ChunkRows<'a> {
         }
     }
 
-    /// Adds a row's records, and says why not all.
+    /// Adds the records of a row, and returns the reason if not all were added.
     fn add(&self, at: usize, page: &mut ChunkMerger) -> Option<RowCut> {
         let (Ok(first), Ok(last)) = (u64::try_from(self.first[at]), u64::try_from(self.last[at]))
         else {
@@ -126,7 +127,7 @@ impl<'a> ChunkRows<'a> {
     }
 }
 
-/// Whether the lengths are those of the records and the data.
+/// Returns true if the lengths match the number of records and the data.
 fn is_whole(first: u64, last: u64, mut lengths: &[u8], data: &[u8]) -> bool {
     let (mut count, mut bytes) = (0, 0_usize);
     while !lengths.is_empty() {
@@ -151,7 +152,7 @@ fn take_length(lengths: &mut &[u8]) -> Option<usize> {
     None
 }
 
-/// Puts a page together: what lies next to each other in one epoch becomes one chunk.
+/// A page under construction: consecutive records of one epoch become one chunk.
 struct ChunkMerger {
     pieces: Vec<Chunk>,
     open: ChunkBuilder,
@@ -168,7 +169,7 @@ impl ChunkMerger {
         }
     }
 
-    /// Whether there was room.
+    /// Adds a record. Returns false if it didn't fit.
     fn push(&mut self, record: &[u8]) -> bool {
         let is_first = self.open.is_empty() && self.pieces.is_empty();
         if record.len() > self.left && !is_first {

@@ -1,4 +1,4 @@
-//! How connections are made: for the pool, and for the one that listens.
+//! Makes the connections of the pool, and the one that listens.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -9,20 +9,20 @@ use unbroken::store::BoxFuture;
 
 use crate::{PostgresOpenError, PostgresOptions, Tls};
 
-/// A connection whose messages its holder polls; nothing goes on over it otherwise.
+/// A connection that makes progress only while its holder polls the messages.
 pub(crate) struct PolledConnection {
     pub(crate) client: Client,
     pub(crate) messages: Pin<Box<dyn Stream<Item = Result<AsyncMessage, Error>> + Send>>,
 }
 
-/// Makes connections.
+/// A function that makes connections.
 pub(crate) type ConnectFn =
     Arc<dyn Fn() -> BoxFuture<'static, Result<PolledConnection, Error>> + Send + Sync>;
 
-/// A dead peer is noticed after about so long, where the URL doesn't say otherwise.
+/// The keepalive time where the URL has none: a dead peer is noticed after about as long.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-pub(crate) fn configured(url: &str) -> Result<Config, PostgresOpenError> {
+pub(crate) fn parse_url(url: &str) -> Result<Config, PostgresOpenError> {
     let mut config: Config = url.parse().map_err(PostgresOpenError::Url)?;
     if !url.contains("keepalives_idle") {
         config.keepalives_idle(KEEPALIVE);
@@ -30,7 +30,7 @@ pub(crate) fn configured(url: &str) -> Result<Config, PostgresOpenError> {
     Ok(config)
 }
 
-pub(crate) fn dial(mut config: Config, tls: impl Tls) -> ConnectFn {
+pub(crate) fn connect_fn(mut config: Config, tls: impl Tls) -> ConnectFn {
     let name = config.get_application_name().unwrap_or("unbroken");
     config.application_name(format!("{name} (listening)"));
     Arc::new(move || {
@@ -46,25 +46,25 @@ pub(crate) fn dial(mut config: Config, tls: impl Tls) -> ConnectFn {
     })
 }
 
-/// With TLS if the URL requires it. Never otherwise: what a server offers unasked, often with a
-/// certificate that nobody signed, would be refused.
-pub(crate) fn dial_as_url_says(config: &Config) -> Result<ConnectFn, PostgresOpenError> {
+/// Connects with TLS if the URL requires it, and never otherwise: the certificate of a server that only
+/// offers TLS is often self-signed, and would be refused.
+pub(crate) fn connect_by_url(config: &Config) -> Result<ConnectFn, PostgresOpenError> {
     if config.get_ssl_mode() != SslMode::Require {
-        return Ok(dial(plain(config), NoTls));
+        return Ok(connect_fn(without_tls(config), NoTls));
     }
     #[cfg(feature = "tls")]
-    return Ok(dial(config.clone(), crate::tls::system()?));
+    return Ok(connect_fn(config.clone(), crate::tls::system()?));
     #[cfg(not(feature = "tls"))]
     Err(PostgresOpenError::TlsMissing)
 }
 
-/// The same for a pool.
-pub(crate) fn pool_as_url_says(
+/// Creates a pool with TLS if the URL requires it, and never otherwise.
+pub(crate) fn pool_by_url(
     config: &Config,
     options: &PostgresOptions,
 ) -> Result<Pool, PostgresOpenError> {
     if config.get_ssl_mode() != SslMode::Require {
-        return pool(plain(config), NoTls, options);
+        return pool(without_tls(config), NoTls, options);
     }
     #[cfg(feature = "tls")]
     return pool(config.clone(), crate::tls::system()?, options);
@@ -72,7 +72,7 @@ pub(crate) fn pool_as_url_says(
     Err(PostgresOpenError::TlsMissing)
 }
 
-fn plain(config: &Config) -> Config {
+fn without_tls(config: &Config) -> Config {
     let mut config = config.clone();
     config.ssl_mode(SslMode::Disable);
     config
@@ -89,7 +89,7 @@ pub(crate) fn pool(
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(options.connect_timeout);
     }
-    // A pooler may refuse what it doesn't know in a startup packet, and would not keep it.
+    // A pooler may refuse an unknown startup parameter, and would not keep it for the connection.
     if options.prepared {
         let given = config.get_options().unwrap_or_default().to_owned();
         let limit = options.statement_timeout.as_millis().clamp(1, 1 << 30);

@@ -14,24 +14,24 @@ pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 pub(crate) struct StatementRunner {
     pub(crate) pool: Pool,
     pub(crate) prepared: bool,
-    /// After so long without a reply, a call gives up its connection.
-    pub(crate) patience: Duration,
+    /// The time without a reply after which a call gives up its connection.
+    pub(crate) timeout: Duration,
 }
 
-/// Why a statement has no result.
+/// An error of a statement.
 #[derive(Debug)]
 pub(crate) enum StatementError {
-    /// It was not sent.
+    /// The statement was not sent.
     NotSent(Box<dyn Error + Send + Sync>),
-    /// The server said no, and applied nothing.
+    /// The server refused, and applied nothing.
     Refused(tokio_postgres::Error),
-    /// No reply came, or one that leaves it open.
+    /// No reply came, or one that does not tell if the statement was applied.
     Lost(Box<dyn Error + Send + Sync>),
 }
 
-/// So often is a statement tried that loses against others, which is rare: each touches one
-/// session, or takes its locks in order.
-const TRIES: u32 = 8;
+/// The most attempts of a statement that conflicts with others. Conflicts are rare: each statement
+/// touches one session, or takes its locks in order.
+const MAX_TRIES: u32 = 8;
 
 impl StatementRunner {
     pub(crate) async fn query(
@@ -39,11 +39,11 @@ impl StatementRunner {
         statement: &Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, StatementError> {
-        let mut tries = TRIES;
+        let mut tries = MAX_TRIES;
         loop {
             tries -= 1;
             match self.query_once(statement, params).await {
-                Err(StatementError::Refused(error)) if tries > 0 && lost_a_race(&error) => {}
+                Err(StatementError::Refused(error)) if tries > 0 && is_conflict(&error) => {}
                 result => return result,
             }
         }
@@ -64,12 +64,12 @@ impl StatementRunner {
     ) -> Result<Vec<Row>, StatementError> {
         let client = self.pool.get().await;
         let client = client.map_err(|error| StatementError::NotSent(error.into()))?;
-        match timeout(self.patience, self.run(&client, statement, params)).await {
+        match timeout(self.timeout, self.run(&client, statement, params)).await {
             Ok(result) => result,
-            Err(late) => {
-                // The reply may still come, and is nobody's: the connection isn't used again.
+            Err(elapsed) => {
+                // The reply may still come, so the connection isn't used again.
                 drop(Object::take(client));
-                Err(StatementError::Lost(late.into()))
+                Err(StatementError::Lost(elapsed.into()))
             }
         }
     }
@@ -89,12 +89,12 @@ impl StatementRunner {
             let typed: Vec<_> = params.iter().copied().zip(types.iter().cloned()).collect();
             client.query_typed(text, &typed).await
         };
-        result.map_err(judge)
+        result.map_err(classify)
     }
 }
 
 impl StatementError {
-    /// What this means to whoever wanted to write.
+    /// Converts the error of a write.
     pub(crate) fn of_write(self) -> StoreError {
         match self {
             Self::NotSent(source) => StoreError::unavailable(false, source),
@@ -103,7 +103,7 @@ impl StatementError {
         }
     }
 
-    /// What this means to whoever wanted to read.
+    /// Converts the error of a read.
     pub(crate) fn of_read(self) -> StoreError {
         match self {
             Self::Refused(source) => StoreError::unavailable(false, source),
@@ -111,7 +111,7 @@ impl StatementError {
         }
     }
 
-    /// Whether a page or a value of the table itself can't be read.
+    /// Returns true if the server found a page or a value of the table corrupt.
     pub(crate) fn is_corruption(&self) -> bool {
         let code = match self {
             Self::Refused(error) => error.code(),
@@ -121,7 +121,7 @@ impl StatementError {
     }
 }
 
-fn judge(error: tokio_postgres::Error) -> StatementError {
+fn classify(error: tokio_postgres::Error) -> StatementError {
     let code = error.code().map_or("", SqlState::code);
     // A server that ends a connection may do so after a commit that it was about to confirm.
     let open =
@@ -133,7 +133,7 @@ fn judge(error: tokio_postgres::Error) -> StatementError {
     }
 }
 
-fn lost_a_race(error: &tokio_postgres::Error) -> bool {
+fn is_conflict(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::T_R_SERIALIZATION_FAILURE)
         || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)

@@ -3,7 +3,7 @@ use unbroken::store::Durability;
 
 use crate::PostgresOpenError;
 
-/// What the server's settings promise.
+/// Reads the durability from the settings of the server.
 pub(crate) async fn read(pool: &Pool) -> Result<Durability, PostgresOpenError> {
     let unavailable = |error: tokio_postgres::Error| PostgresOpenError::Unavailable(error.into());
     let client = pool.get().await;
@@ -12,13 +12,13 @@ pub(crate) async fn read(pool: &Pool) -> Result<Durability, PostgresOpenError> {
         current_setting('synchronous_standby_names')";
     let rows = client.query_typed(settings, &[]).await;
     let row = rows.map_err(unavailable)?.into_iter().next();
-    let row =
-        row.ok_or_else(|| PostgresOpenError::Unavailable("the settings have no row".into()))?;
+    let row = row
+        .ok_or_else(|| PostgresOpenError::Unavailable("the server returned no settings".into()))?;
     let setting = |at| row.try_get::<_, &str>(at).map_err(unavailable);
-    Ok(judge(setting(0)?, setting(1)?, setting(2)?))
+    Ok(durability(setting(0)?, setting(1)?, setting(2)?))
 }
 
-fn judge(fsync: &str, commit: &str, standbys: &str) -> Durability {
+fn durability(fsync: &str, commit: &str, standbys: &str) -> Durability {
     match commit {
         _ if fsync != "on" => Durability::Process,
         "off" => Durability::Process,
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durability_is_what_the_weakest_setting_allows() {
+    fn the_weakest_setting_decides_the_durability() {
         for (fsync, commit, standbys, is) in [
             ("on", "on", "", Durability::Host),
             ("on", "local", "", Durability::Host),
@@ -44,7 +44,7 @@ mod tests {
             ("off", "on", "*", Durability::Process),
         ] {
             assert_eq!(
-                judge(fsync, commit, standbys),
+                durability(fsync, commit, standbys),
                 is,
                 "{fsync} {commit} {standbys}"
             );

@@ -1,5 +1,4 @@
-//! Sessions in PostgreSQL, which every server can read and take over: a
-//! [`Store`](unbroken::store::Store).
+//! [`unbroken`] on PostgreSQL: a store that any number of servers share.
 //!
 //! ```no_run
 //! use unbroken::session::Sessions;
@@ -12,77 +11,55 @@
 //! # }
 //! ```
 //!
-//! The tables are made in a schema of their own, `unbroken` unless [`PostgresOptions`] say otherwise, by
-//! numbered migrations under an advisory lock, so that servers may start at once. A schema that is
-//! newer than the library is refused: upgrade all servers before one of them migrates. What an
-//! acknowledged record survives is the server's to say; see [`Postgres`].
+//! Numbered migrations create the tables in a separate schema, by default `unbroken`, under an advisory
+//! lock, so that servers may start at once. The store refuses a schema that is newer than the library:
+//! upgrade all servers before one of them migrates. The settings of the server decide the durability of
+//! acknowledged records; see [`Postgres`].
 //!
 //! # Writes
 //!
-//! Each write is one statement, which is a transaction of its own: it acts under the lock of the
-//! session's row if all is as it has to be, and otherwise does nothing, and the row tells why. An
-//! append is one round trip. A call runs on a task: dropped, it still comes to its end, and nothing
-//! is ever cancelled in the server. A server's refusal means that nothing was applied; a connection
-//! that breaks before the reply, or a reply that doesn't come within
-//! [`statement_timeout`](field@PostgresOptions::statement_timeout) and 5 seconds, leaves it open
-//! (`maybe_applied`), and the repetition settles it.
+//! Each write is one statement, which is a transaction of its own. It acts under the lock of the
+//! session's row if its conditions hold; otherwise it does nothing, and the row shows the reason. An
+//! append is one round trip. Each call runs on a task, which completes even if the caller drops the
+//! future, and no statement is cancelled in the server. If the server refuses, nothing was applied. If a
+//! connection breaks before the reply, or no reply comes within
+//! [`statement_timeout`](field@PostgresOptions::statement_timeout) and 5 seconds, the write may have
+//! been applied (`maybe_applied`), and its repetition succeeds either way.
 //!
-//! All times are the database server's, by its wall clock: setting that clock forward ends leases
-//! and retentions early, and so may a failover to a host whose clock is ahead. A lease that ends early
-//! costs a claim, never a second writer; whoever claims counts the session's age by that clock too.
+//! All times are those of the database server's wall clock. Setting that clock forward ends leases and
+//! retentions early; so may a failover to a host whose clock is ahead. A lease that ends early costs a
+//! claim, and never makes a second writer. The age of a session counts by that clock too.
 //!
 //! # Records
 //!
-//! An append is one row: the records' bytes in one value and their lengths in another, keyed by the
-//! session's number and the *last* LSN, so that the first row at or after any LSN is one step in the
-//! index, and a page may begin and end in the middle of a row. Against a row for each record,
-//! measured on one machine of 2 cores with PostgreSQL 15 beside the client, an unoptimised build,
-//! records of 65 bytes (`cargo bench -p unbroken-postgres`; other people were at work there, so take
-//! the ratios rather than the numbers):
+//! An append is one row: the bytes of the records in one value and their lengths in another, with the
+//! number of the session and the *last* LSN as its key. So the first row at or after any LSN is one step
+//! in the index, and a page may begin and end in the middle of a row. `docs/postgres.md` of the
+//! repository has measurements, also against a row for each record.
 //!
-//! | | a row an append, of 64 | of 8 | of 1 | a row a record, 64 an append |
-//! |---|---|---|---|---|
-//! | replay of 100,000 in pages of 256 KiB | 65 ms | 150 ms | 353 ms | 381 ms |
-//! | a page of 4 KiB from anywhere | 0.46 ms | 0.48 ms | 0.55 ms | |
-//! | bytes a record on disk | 90 | 83 | 173 | 158 |
-//!
-//! Appends cost a commit either way: in three runs one session made 1,000 to 2,000 appends of 64 a
-//! second, sixteen made 2,700 to 4,200 (170,000 to 270,000 records), and 2,700 to 8,400 of single
-//! records. With a row for each record one session made 600 to 2,200 appends of 64.
-//!
-//! Beside an `INSERT` of the same bytes as one row, a connection for each session, in the same run on two
-//! cores that were busy with other work:
-//!
-//! | sessions at once, records an append | of the `INSERT`s a second | answered later (p50) |
-//! |---|---|---|
-//! | 1, 64 | 0.88 | 0.3 ms |
-//! | 16, 64 | 0.68 | 3.2 ms |
-//! | 1, 1 | 0.78 | 1.8 ms |
-//! | 16, 1 | 0.58 | 3.9 ms |
-//!
-//! A row of up to half a page stays in the table; a larger one goes to its TOAST table in pieces, not
-//! compressed. The session's row changes with each append, but no index does: 97 of 100 such updates
-//! are heap-only. One append takes at most [`max_append`](field@PostgresOptions::max_append) bytes.
+//! A row of up to half a page stays in the table. A larger one goes to its TOAST table in pieces,
+//! uncompressed. The row of a session changes with each append, but no index does, so nearly all of
+//! these updates are heap-only. One append has at most [`max_append`](field@PostgresOptions::max_append)
+//! bytes.
 //!
 //! # Waking
 //!
-//! A `NOTIFY` takes a lock at commit that is one for the whole database, so none is part of a write.
-//! After its commit a change is told to waits of the same store at once, and to other servers by
-//! the connection that listens: one statement at a time tells of all that changed since the one
-//! before, at a distance of 2 ms. The channels are `<schema>_0` to `<schema>_31`, and a server
-//! listens to those alone that it has waited on. A payload has the session's id, which anybody who
-//! may connect to the database can listen to. From the commit on one server to the end of the wait
-//! on another: p50 0.7 ms, p99 1 ms on an idle machine.
+//! A `NOTIFY` takes a lock of the whole database at commit, so none is part of a write. After its commit
+//! a change wakes the waits of the same store at once. The connection that listens notifies other
+//! servers: one statement at a time, at a distance of 2 ms, sends all changes since the one before. The
+//! channels are `<schema>_0` to `<schema>_31`, and a server listens only to those that it has waited on.
+//! A payload contains the id of the session, and any role that may connect to the database can listen
+//! to it.
 //!
-//! A notification that is lost costs two seconds at most: no wait is longer. When the connection that
-//! listens breaks, all waits return at once, and until it is back (after 50 ms at first, 5 seconds at
-//! most, each with jitter) they look again every 250 ms.
+//! A notification that is lost costs at most two seconds, as no wait is longer. When the connection that
+//! listens breaks, all waits return at once. Until it is back (after 50 ms at first, at most 5 seconds,
+//! each with jitter) waits poll every 250 ms.
 //!
 //! # Behind pgbouncer
 //!
-//! In transaction mode a connection is somebody else's after each statement: it keeps no prepared
-//! statements (before pgbouncer 1.21) and can't listen, which nothing reports: waits would take two
-//! seconds. So:
+//! In transaction mode a connection serves other clients after each statement. It keeps no prepared
+//! statements (before pgbouncer 1.21) and can't listen, which no error reports: waits would take two
+//! seconds. Set these options:
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -97,14 +74,15 @@
 //! # }
 //! ```
 //!
-//! The server is then not told of a [`statement_timeout`](field@PostgresOptions::statement_timeout), because
-//! pgbouncer refuses it in a startup packet; set it for the role. The same goes for session mode,
-//! unless it has `ignore_startup_parameters = options`.
+//! The store then does not send a
+//! [`statement_timeout`](field@PostgresOptions::statement_timeout), because pgbouncer refuses it in a
+//! startup packet; set it for the role. The same applies to session mode, unless pgbouncer has
+//! `ignore_startup_parameters = options`.
 //!
 //! # Features
 //!
 //! * `tls`: rustls, with the system's root certificates, for URLs with `sslmode=require`. Without
-//!   it, [`Postgres::open_with`] takes what other crates make.
+//!   it, [`Postgres::open_with`] takes the connectors of other crates.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answers;

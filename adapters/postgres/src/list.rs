@@ -13,18 +13,18 @@ use crate::{
     sql::Statement,
 };
 
-/// A page, where the caller has no measure.
+/// The size of a page where the filter has no limit.
 const PAGE: usize = 100;
 
-/// How many sessions one statement sweeps.
-const SWEPT: usize = 32;
+/// The most sessions that one statement sweeps.
+const SWEEP_BATCH: usize = 32;
 
 impl PostgresInner {
     pub(crate) async fn list(&self, filter: &Filter) -> Result<Listing, StoreError> {
         let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
         let below = match &filter.after {
             None => i64::MAX,
-            // Nothing follows a page that we never gave.
+            // A cursor that is not one of this store has nothing after it.
             Some(after) => after.parse().unwrap_or(0),
         };
         let owner = filter.owner.as_ref().map(|it| it.as_str().as_bytes());
@@ -39,7 +39,7 @@ impl PostgresInner {
         let mut params: Vec<&(dyn ToSql + Sync)> = vec![&below, &count];
         params.extend(owner.iter().map(|it| it as &(dyn ToSql + Sync)));
         params.extend(chat.iter().map(|it| it as &(dyn ToSql + Sync)));
-        let mut found = self.stored(&statement, &params).await?;
+        let mut found = self.rows(&statement, &params).await?;
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found
@@ -52,15 +52,15 @@ impl PostgresInner {
 
     pub(crate) async fn orphans(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = self.stored(&self.sql.orphans, &[&limit]).await?;
+        let found = self.rows(&self.sql.orphans, &[&limit]).await?;
         Ok(found.into_iter().map(SessionRow::listed).collect())
     }
 
-    /// In statements of few sessions each: one that ran into its time limit would give nothing back.
+    /// Sweeps in statements of few sessions each: a statement that exceeds its time limit frees nothing.
     pub(crate) async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         let mut swept = 0;
         while swept < limit {
-            let most = SWEPT.min(limit - swept);
+            let most = SWEEP_BATCH.min(limit - swept);
             let wanted = i64::try_from(most).unwrap_or(i64::MAX);
             let row = self.db.query_opt(&self.sql.sweep, &[&wanted]).await;
             let row = row.map_err(StatementError::of_write)?;
@@ -74,8 +74,8 @@ impl PostgresInner {
         Ok(swept)
     }
 
-    /// These sessions' rows; one that can't be read is left out, so that the others can be listed.
-    async fn stored(
+    /// Reads rows of sessions. Skips a row that can't be decoded, so that the others can be listed.
+    async fn rows(
         &self,
         statement: &Statement,
         params: Params<'_>,
@@ -88,14 +88,14 @@ impl PostgresInner {
             .collect())
     }
 
-    /// Of the sessions with these ids, those that there are, or were.
+    /// Reads the rows of those ids that are sessions or tombstones.
     pub(crate) async fn look_at(&self, ids: &[&SessionId]) -> Result<Vec<SessionRow>, StoreError> {
         let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
-        self.stored(&self.sql.states, &[&ids]).await
+        self.rows(&self.sql.states, &[&ids]).await
     }
 }
 
-/// What a list's statement adds for a status; `None` for one that no session has.
+/// Returns the SQL condition of a status; `None` for one that no session has.
 fn condition(status: Option<StatusFilter>) -> Option<&'static str> {
     Some(match status {
         None => "",

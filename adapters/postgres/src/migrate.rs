@@ -3,13 +3,13 @@ use tokio_postgres::types::Type;
 
 use crate::{PostgresOpenError, PostgresOptions, sql::fill};
 
-/// Each adds to what the ones before it made; none is ever changed or taken away.
+/// The migrations. New ones are added; none is ever changed or removed.
 const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("migrations/0001.sql")),
     (2, include_str!("migrations/0002.sql")),
 ];
 
-/// Brings the schema up to date, or says why that can't be.
+/// Migrates the schema to the version that this library needs.
 pub(crate) async fn run(pool: &Pool, options: &PostgresOptions) -> Result<(), PostgresOpenError> {
     let client = pool.get().await;
     let mut client = client.map_err(|error| PostgresOpenError::Unavailable(error.into()))?;
@@ -30,16 +30,16 @@ pub(crate) async fn run(pool: &Pool, options: &PostgresOptions) -> Result<(), Po
     migrate(&mut client, &options.schema).await
 }
 
-/// The number of the last migration; 0 if there is none.
+/// Returns the number of the last migration; 0 if there is none.
 async fn found(client: &Object, schema: &str) -> Result<i32, PostgresOpenError> {
-    let there = client
+    let exists = client
         .query_typed(
             "SELECT to_regclass($1) IS NOT NULL",
             &[(&format!("\"{schema}\".migrations"), Type::TEXT)],
         )
         .await
         .map_err(unavailable)?;
-    if !there.first().is_some_and(|row| row.get(0)) {
+    if !exists.first().is_some_and(|row| row.get(0)) {
         return Ok(0);
     }
     let last = fill(schema, "SELECT coalesce(max(number), 0) FROM @S.migrations");
@@ -47,14 +47,14 @@ async fn found(client: &Object, schema: &str) -> Result<i32, PostgresOpenError> 
     Ok(rows.first().map_or(0, |row| row.get(0)))
 }
 
-/// All in one transaction, under a lock that other servers wait for.
+/// Runs all migrations in one transaction, under a lock that other servers wait for.
 async fn migrate(client: &mut Object, schema: &str) -> Result<(), PostgresOpenError> {
     let work = async {
         let transaction = client.build_transaction().start().await?;
         let lock =
             format!("SELECT pg_advisory_xact_lock(hashtextextended('unbroken {schema}', 0))");
         transaction.batch_execute(&lock).await?;
-        // Not `IF NOT EXISTS`: that wants the right to create schemas though there is this one.
+        // Not `IF NOT EXISTS`, which needs the permission to create schemas even if this one exists.
         let absent = transaction
             .query_typed(
                 "SELECT to_regnamespace($1) IS NULL",
@@ -71,13 +71,13 @@ async fn migrate(client: &mut Object, schema: &str) -> Result<(), PostgresOpenEr
             )";
         transaction.batch_execute(&fill(schema, table)).await?;
         for (number, text) in MIGRATIONS {
-            let note = "INSERT INTO @S.migrations (number) VALUES ($1) ON CONFLICT DO NOTHING \
+            let insert = "INSERT INTO @S.migrations (number) VALUES ($1) ON CONFLICT DO NOTHING \
                 RETURNING number";
-            let note = fill(schema, note);
-            let new = transaction
-                .query_typed(&note, &[(number, Type::INT4)])
+            let insert = fill(schema, insert);
+            let inserted = transaction
+                .query_typed(&insert, &[(number, Type::INT4)])
                 .await?;
-            if !new.is_empty() {
+            if !inserted.is_empty() {
                 transaction.batch_execute(&fill(schema, text)).await?;
             }
         }

@@ -4,7 +4,7 @@ use unbroken::store::Durability;
 
 use crate::{Listen, PostgresOpenError};
 
-/// How a [`Postgres`](crate::Postgres) store is opened.
+/// The options of a [`Postgres`](crate::Postgres) store.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,43 +19,49 @@ use crate::{Listen, PostgresOpenError};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PostgresOptions {
-    /// The schema that holds the tables, made if it is absent. 1 to 40 characters of `a-z`, `0-9`
-    /// and `_`, the first one a letter. Default `unbroken`.
+    /// The schema of the tables, created if it is absent. Default `unbroken`.
+    ///
+    /// A name has 1 to 40 characters of `a-z`, `0-9` and `_`, and begins with a letter.
     pub schema: String,
-    /// The most connections of the pool, besides the one that listens. Default 16.
+    /// The most connections of the pool, apart from the one that listens. Default 16.
     pub pool_size: usize,
-    /// How long a call waits for a connection of the pool before it answers `Unavailable`. Default
-    /// 5 seconds. A pool of the application's own has a limit of its own.
+    /// The time for which a call waits for a connection of the pool before it fails with `Unavailable`.
+    /// Default 5 seconds. A pool of the application has its own limit.
     pub pool_wait: Duration,
-    /// How long connecting may take. Default 5 seconds, unless the URL says otherwise.
+    /// The time within which a connection must be made. Default 5 seconds, unless the URL has one.
     pub connect_timeout: Duration,
-    /// How long the server may work on one statement; it then gives the statement up, and nothing
-    /// of it is applied. Default 10 seconds. Without [`prepared`](Self::prepared) statements, or
-    /// with a pool of the application's own, the server isn't told. In any case a call that has had
-    /// no reply 5 seconds after this answers `Unavailable`; what the server then does is not known.
+    /// The time after which the server cancels a statement, which is then not applied. Default 10
+    /// seconds.
+    ///
+    /// The limit is not sent to the server without [`prepared`](Self::prepared) statements, or with a
+    /// pool of the application. In any case a call without a reply 5 seconds after this time fails with
+    /// `Unavailable`, and the statement may be applied.
     pub statement_timeout: Duration,
-    /// Whether statements are prepared and kept with their connection. Default true. False behind a
-    /// pooler that hands out connections by the transaction (pgbouncer's `pool_mode=transaction`):
-    /// each call is then one round trip with an unnamed statement, which the server plans anew.
+    /// True if statements are prepared and kept with their connection. Default true.
+    ///
+    /// Set it to false behind a pooler in transaction mode (pgbouncer's `pool_mode=transaction`). Each
+    /// call is then one round trip with an unnamed statement, which the server plans each time.
     pub prepared: bool,
-    /// How a wait learns of changes on other servers. Default [`Listen::same`].
+    /// The way in which waits learn of changes by other servers. Default [`Listen::store_url`].
     pub listen: Listen,
-    /// Whether other servers are notified of changes. Default true. A store that is the only one on
-    /// its schema can do without, at some gain in throughput.
+    /// True if other servers are notified of changes. Default true.
+    ///
+    /// The only store on a schema needs no notifications, and gains some throughput without.
     pub notify: bool,
-    /// Whether a schema that is absent or old is made or brought up to date. Default true. If
-    /// false, the role needs no right to create anything.
+    /// True if an absent schema is created, and an old one migrated. Default true.
+    ///
+    /// If false, the role needs no permission to create anything.
     pub migrate: bool,
-    /// What an acknowledged record survives, where the server's settings don't tell. Default
-    /// `None`: they tell. See [`Postgres`](crate::Postgres), "Durability".
+    /// The durability of acknowledged records. Default `None`: derived from the settings of the
+    /// server. See [`Postgres`](crate::Postgres), "Durability".
     pub durability: Option<Durability>,
-    /// The most bytes that one append may have. Default 16 MiB; at most 256 MiB.
+    /// The most bytes of one append. Default 16 MiB; at most 256 MiB.
     pub max_append: usize,
 }
 
 impl PostgresOptions {
-    /// The most that [`max_append`](field@Self::max_append) can be.
-    pub const MOST_APPEND: usize = 256 << 20;
+    /// The largest value of [`max_append`](field@Self::max_append), in bytes.
+    pub const MAX_APPEND_LIMIT: usize = 256 << 20;
 
     pub(crate) fn checked(mut self) -> Result<Self, PostgresOpenError> {
         let name = self.schema.as_bytes();
@@ -65,7 +71,7 @@ impl PostgresOptions {
             return Err(PostgresOpenError::SchemaName);
         }
         self.pool_size = self.pool_size.max(1);
-        self.max_append = self.max_append.clamp(1, Self::MOST_APPEND);
+        self.max_append = self.max_append.clamp(1, Self::MAX_APPEND_LIMIT);
         Ok(self)
     }
 }
@@ -79,7 +85,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             prepared: true,
-            listen: Listen::same(),
+            listen: Listen::store_url(),
             notify: true,
             migrate: true,
             durability: None,

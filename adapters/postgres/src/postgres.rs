@@ -9,7 +9,7 @@ use unbroken::{
 
 use crate::{
     PostgresOpenError, PostgresOptions, Tls,
-    connect::{ConnectFn, configured, dial, dial_as_url_says, pool, pool_as_url_says},
+    connect::{ConnectFn, connect_by_url, connect_fn, parse_url, pool, pool_by_url},
     db::StatementRunner,
     durability,
     listen::ListenMode,
@@ -19,7 +19,7 @@ use crate::{
     wake::{ChangeKind, Notifications},
 };
 
-/// Keeps sessions in PostgreSQL, 14 or later. A clone is a handle to the same pool.
+/// A store that keeps sessions in PostgreSQL, 14 or later. Clones share the pool.
 ///
 /// ```no_run
 /// use unbroken::session::Sessions;
@@ -34,23 +34,23 @@ use crate::{
 ///
 /// # Durability
 ///
-/// Read from the server's settings when the store is opened, as they are for its role and database,
-/// unless [`PostgresOptions::durability`](field@PostgresOptions::durability) says otherwise:
+/// It is read from the settings of the server when the store is opened, as they are for its role and
+/// database, unless [`PostgresOptions::durability`](field@PostgresOptions::durability) is set:
 ///
-/// | settings | [`Durability`] | what is lost with the host's power, and with the host |
+/// | settings | [`Durability`] | lost with the power of the host; lost with the host |
 /// |---|---|---|
 /// | `synchronous_standby_names` set, `synchronous_commit` `on` or `remote_apply`, `fsync` on | `Replicated` | nothing; nothing |
-/// | `fsync` on, `synchronous_commit` not `off` | `Host` | nothing; what no replica has yet |
-/// | otherwise | `Process` | up to the last half second, or with `fsync` off perhaps everything; the same |
+/// | `fsync` on, `synchronous_commit` not `off` | `Host` | nothing; the records that no replica has |
+/// | otherwise | `Process` | up to the last half second, or with `fsync` off perhaps everything; as with the power |
 ///
-/// A reader is shown a record only after its commit, which waits for the disk, and for the standby
-/// where there is one. Whoever cancels that wait (`pg_cancel_backend`) makes the server confirm a
-/// commit that no standby has; nothing here ever does.
+/// A reader sees a record only after its commit, which waits for the disk, and for the standby if there
+/// is one. Cancelling that wait (`pg_cancel_backend`) makes the server confirm a commit that no standby
+/// has; this library never does.
 ///
 /// # Deployment caveat
 ///
-/// At log level `debug` of the target `tokio_postgres`, statements are logged with their parameters:
-/// with what was said in a session.
+/// At log level `debug` of the target `tokio_postgres`, statements are logged with their parameters,
+/// which contain the records of sessions.
 #[derive(Clone)]
 pub struct Postgres {
     pub(crate) inner: Arc<PostgresInner>,
@@ -65,45 +65,45 @@ pub(crate) struct PostgresInner {
     schema: String,
 }
 
-/// A reply that the server was told to give up by now isn't waited for much longer.
-const SLACK: Duration = Duration::from_secs(5);
+/// The time for which a call waits for a reply after the statement timeout.
+const REPLY_SLACK: Duration = Duration::from_secs(5);
 
 impl Postgres {
-    /// Opens a store at a URL (`postgres://user:password@host:5432/database?…`, or `key=value`
-    /// pairs), and makes or migrates its schema unless told not to. Several servers may do so at
-    /// once.
+    /// Opens a store at a URL (`postgres://user:password@host:5432/database?…`, or `key=value` pairs).
     ///
-    /// With `sslmode=require` in the URL the connections are TLS, with a certificate that the
-    /// system trusts for that host (feature `tls`); with any other they are not. For TLS of one's
-    /// own, [`open_with`](Self::open_with).
+    /// Creates or migrates the schema, unless the options forbid it. Several servers may do so at once.
+    ///
+    /// With `sslmode=require` in the URL the connections use TLS, and need a certificate that the system
+    /// trusts for the host (feature `tls`). With any other mode they don't use TLS. For another
+    /// connector, see [`open_with`](Self::open_with).
     ///
     /// # Errors
     ///
-    /// See [`PostgresOpenError`].
+    /// Returns a [`PostgresOpenError`].
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self, PostgresOpenError> {
         let options = options.checked()?;
-        let config = configured(url)?;
-        let pool = pool_as_url_says(&config, &options)?;
-        let same = match &options.listen.0 {
-            ListenMode::Same => Some(dial_as_url_says(&config)?),
+        let config = parse_url(url)?;
+        let pool = pool_by_url(&config, &options)?;
+        let store_connection = match &options.listen.0 {
+            ListenMode::StoreUrl => Some(connect_by_url(&config)?),
             _ => None,
         };
-        Self::on(pool, same, options).await
+        Self::start(pool, store_connection, options).await
     }
 
-    /// Opens a store with a configuration and a way to make TLS connections.
+    /// Opens a store with a configuration and a connector for TLS.
     ///
     /// # Errors
     ///
-    /// See [`PostgresOpenError`].
+    /// Returns a [`PostgresOpenError`].
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn open_with(
         config: Config,
         tls: impl Tls,
@@ -111,44 +111,48 @@ impl Postgres {
     ) -> Result<Self, PostgresOpenError> {
         let options = options.checked()?;
         let pool = pool(config.clone(), tls.clone(), &options)?;
-        Self::on(pool, Some(dial(config, tls)), options).await
+        Self::start(pool, Some(connect_fn(config, tls)), options).await
     }
 
-    /// Opens a store on a pool of the application's own. What the options say of pool and
-    /// connections doesn't count then; [`PostgresOptions::listen`](field@PostgresOptions::listen) has to be set.
+    /// Opens a store on a pool of the application.
+    ///
+    /// The options of the pool and its connections have no effect.
+    /// [`PostgresOptions::listen`](field@PostgresOptions::listen) must be set.
     ///
     /// # Errors
     ///
-    /// [`PostgresOpenError::Listen`] if it isn't; see [`PostgresOpenError`].
+    /// Returns [`PostgresOpenError::Listen`] if it isn't, or another [`PostgresOpenError`].
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Panics outside of a tokio runtime.
     pub async fn with_pool(
         pool: Pool,
         options: PostgresOptions,
     ) -> Result<Self, PostgresOpenError> {
-        Self::on(pool, None, options.checked()?).await
+        Self::start(pool, None, options.checked()?).await
     }
 
-    async fn on(
+    async fn start(
         pool: Pool,
-        same: Option<ConnectFn>,
+        store_connection: Option<ConnectFn>,
         options: PostgresOptions,
     ) -> Result<Self, PostgresOpenError> {
         let listen = match &options.listen.0 {
-            ListenMode::Same => ListenMode::Dial(same.ok_or(PostgresOpenError::Listen)?),
+            ListenMode::StoreUrl => {
+                ListenMode::Connection(store_connection.ok_or(PostgresOpenError::Listen)?)
+            }
             other => other.clone(),
         };
         migrate::run(&pool, &options).await?;
         let durability = match options.durability {
-            Some(told) => told,
+            Some(durability) => durability,
             None => durability::read(&pool).await?,
         };
         let db = Arc::new(StatementRunner {
             pool,
             prepared: options.prepared,
-            patience: options.statement_timeout + SLACK,
+            timeout: options.statement_timeout + REPLY_SLACK,
         });
         let sql = Statements::new(&options.schema);
         let wake = Notifications::start(&options, listen, db.clone(), sql.notify.clone());
@@ -164,8 +168,8 @@ impl Postgres {
         })
     }
 
-    /// Does this on a task of its own: it comes to its end though whoever wanted it is gone, so that
-    /// no connection goes back to the pool with a statement half done.
+    /// Runs work on a separate task, which ends although the caller drops the future. So no connection
+    /// returns to the pool in the middle of a statement.
     pub(crate) async fn on_task<T, Fut>(
         &self,
         work: impl FnOnce(Arc<PostgresInner>) -> Fut,
@@ -176,13 +180,13 @@ impl Postgres {
     {
         match tokio::spawn(work(self.inner.clone())).await {
             Ok(answer) => answer,
-            Err(cut) => Err(StoreError::unavailable(true, cut)),
+            Err(error) => Err(StoreError::unavailable(true, error)),
         }
     }
 }
 
 impl PostgresInner {
-    /// The row of a session, whatever has become of it.
+    /// Reads the row of a session or a tombstone.
     pub(crate) async fn look(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let row = self.db.query_opt(&self.sql.state, &[&id.as_str()]).await;
         match row.map_err(crate::db::StatementError::of_read)? {
@@ -191,14 +195,14 @@ impl PostgresInner {
         }
     }
 
-    /// The row of a session that is there.
+    /// Reads the row of a session that exists.
     pub(crate) async fn find(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let stored = self.look(id).await?;
-        stored.here().map(|()| stored)
+        stored.check_exists().map(|()| stored)
     }
 
-    pub(crate) fn tell(&self, id: &SessionId, change: ChangeKind) {
-        self.wake.tell(id, change);
+    pub(crate) fn notify(&self, id: &SessionId, change: ChangeKind) {
+        self.wake.notify(id, change);
     }
 }
 

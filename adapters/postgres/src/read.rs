@@ -47,8 +47,8 @@ impl PostgresInner {
             Err(failure) => return Err(failure.of_read()),
         };
         let stored = SessionRow::new(&row)?;
-        stored.here()?;
-        stored.readable()?;
+        stored.check_exists()?;
+        stored.check_format()?;
         let unreadable = |error| {
             tracing::error!(%error, "the records of a session can't be read");
             StoreError::Corrupt {
@@ -56,18 +56,18 @@ impl PostgresInner {
             }
         };
         let written_by = written_by(&row, after.lsn).map_err(unreadable)?;
-        may_read(&stored, after, written_by)?;
+        check_position(&stored, after, written_by)?;
         let rows = ChunkRows::new(&row).map_err(unreadable)?;
         let page = rows.after(after.lsn, max_bytes);
         let none = page.chunks.is_empty() && after.lsn < stored.tail;
         if none || page.last > stored.tail {
             return Ok(PageAttempt::Corruption);
         }
-        let looked_at: i64 = row
+        let rows_read: i64 = row
             .try_get(COLUMNS + 3)
             .map_err(|error| unreadable(error.into()))?;
-        let all_looked_at = usize::try_from(looked_at).is_ok_and(|count| rows.len() >= count);
-        if page.cut.is_none() && page.last < stored.tail && all_looked_at {
+        let all_read = usize::try_from(rows_read).is_ok_and(|count| rows.len() >= count);
+        if page.cut.is_none() && page.last < stored.tail && all_read {
             return Ok(PageAttempt::MoreRows);
         }
         if page.cut == Some(RowCut::Corrupt) {
@@ -82,13 +82,13 @@ impl PostgresInner {
 
 enum PageAttempt {
     Page(RecordPage),
-    /// More would have fitted than rows were looked at: they are larger elsewhere in the log.
+    /// More records would have fitted than rows were read: records are larger elsewhere in the log.
     MoreRows,
-    /// The first record that was asked for, or one further on, can't be read.
+    /// The first requested record, or a later one, can't be read.
     Corruption,
 }
 
-/// The tag of the epoch that wrote the record there, if there is that record.
+/// Returns the tag of the epoch that wrote a record, if the record exists.
 fn written_by(
     row: &tokio_postgres::Row,
     lsn: Lsn,
@@ -100,7 +100,7 @@ fn written_by(
     Ok(there.then(|| by.tag()))
 }
 
-fn may_read(
+fn check_position(
     stored: &SessionRow,
     after: Position,
     written_by: Option<EpochTag>,

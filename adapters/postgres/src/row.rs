@@ -8,7 +8,7 @@ use unbroken::{
 
 use crate::time::span;
 
-/// A session's row, and the time at which it was looked at.
+/// The row of a session, and the time at which it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionRow {
     pub(crate) number: i64,
@@ -31,17 +31,17 @@ pub(crate) struct SessionRow {
     pub(crate) answers: u32,
 }
 
-/// How many columns a session's row has.
+/// The number of columns of a session's row.
 pub(crate) const COLUMNS: usize = 27;
 
 type RowError = Box<dyn Error + Sync + Send>;
 
 impl SessionRow {
-    /// From the columns that every statement gives in the same order.
+    /// Decodes the columns, which every statement returns in the same order.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`] at LSN 0: it isn't a record that can't be read, but what holds them.
+    /// Returns [`StoreError::Corrupt`] with LSN 0, as the row, not a record, is corrupt.
     pub(crate) fn new(row: &Row) -> Result<Self, StoreError> {
         Self::read(row).map_err(|error| {
             tracing::error!(%error, "the row of a session can't be read");
@@ -81,8 +81,12 @@ impl SessionRow {
         })
     }
 
-    /// Whether there is a session, and not only what is left of one.
-    pub(crate) fn here(&self) -> Result<(), StoreError> {
+    /// Checks that the row is a session, not a tombstone.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StoreError::Gone`] for a tombstone, and [`StoreError::NotFound`] for an expired one.
+    pub(crate) fn check_exists(&self) -> Result<(), StoreError> {
         let sealed = self.is_sealed().then_some(self.keep_until);
         match self.deleted.or(sealed) {
             Some(gone) if gone <= self.now => {
@@ -98,8 +102,12 @@ impl SessionRow {
         }
     }
 
-    /// Whether its records are written in a format that we know.
-    pub(crate) fn readable(&self) -> Result<(), StoreError> {
+    /// Checks that this version supports the format of the session.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StoreError::Unsupported`] if it doesn't.
+    pub(crate) fn check_format(&self) -> Result<(), StoreError> {
         match self.info.format {
             format if format > SessionMeta::LATEST_FORMAT => {
                 Err(StoreError::Unsupported { format })
@@ -112,7 +120,7 @@ impl SessionRow {
         self.status.outcome().is_some()
     }
 
-    /// How long until it expires by itself.
+    /// Returns the time until a sealed session expires.
     pub(crate) fn expires_in(&self) -> Option<Duration> {
         self.is_sealed()
             .then(|| span(self.keep_until.saturating_sub(self.now)))
@@ -148,7 +156,7 @@ impl SessionRow {
     }
 }
 
-/// What an append's row says of an abort.
+/// Decodes the abort request in the row of an append.
 pub(crate) fn abort(row: &Row) -> Option<AbortRequest> {
     let aborted: bool = row.try_get(0).unwrap_or(false);
     let reason: Option<&[u8]> = row.try_get(1).unwrap_or(None);
@@ -164,7 +172,7 @@ pub(crate) fn epoch(counter: i64, bits: i64) -> Epoch {
     }
 }
 
-/// The kind and code of an outcome, as they are stored.
+/// Encodes an outcome as the stored kind and code.
 pub(crate) fn kind_and_code(outcome: Outcome) -> Option<(i16, Option<i16>)> {
     Some(match outcome {
         Outcome::Complete => (0, None),
@@ -185,7 +193,7 @@ fn status(waiting: bool, kind: Option<i16>, code: Option<i16>) -> Result<Status,
         (Some(1), _) => Status::Ended(Outcome::Aborted),
         (Some(2), Some(code)) => {
             let code = ErrorCode::ALL.get(usize::try_from(code)?);
-            Status::Ended(Outcome::Error(*code.ok_or("an unknown code of an error")?))
+            Status::Ended(Outcome::Error(*code.ok_or("an unknown error code")?))
         }
         _ => return Err("an unknown outcome".into()),
     })

@@ -1,5 +1,5 @@
-//! The statements. Each write decides and acts in one statement, under the lock of the session's
-//! row: where two meet, the second looks at what the first left (READ COMMITTED does that).
+//! The statements. Each write decides and acts in one statement, under the lock of the session's row. Of
+//! two concurrent writes the second sees the result of the first (READ COMMITTED).
 
 use tokio_postgres::types::Type;
 
@@ -10,7 +10,7 @@ pub(crate) struct Statement {
     pub(crate) types: Vec<Type>,
 }
 
-/// All statements, with the schema's name filled in.
+/// All statements, with the name of the schema.
 #[derive(Debug)]
 pub(crate) struct Statements {
     schema: String,
@@ -35,19 +35,19 @@ pub(crate) struct Statements {
     pub(crate) notify: Statement,
 }
 
-/// The columns that [`SessionRow`](crate::row::SessionRow) is made from.
+/// The columns of a [`SessionRow`](crate::row::SessionRow).
 const STATE: &str = "s.number, s.id, s.owner, s.chat, s.service, s.digest, s.format, s.created, \
     s.token, s.counter, s.bits, s.attempts, s.tail, s.tail_counter, s.tail_bits, s.waiting, \
     s.kind, s.code, s.aborted, s.abort_reason, s.lease, s.lease_until, s.keep_until, s.deleted, \
     s.tombstone, @NOW, cardinality(s.answers)";
 
-/// Not at the start of the statement but now: it may have waited for a lock.
+/// The present time. The statement may have waited for a lock since its start.
 const NOW: &str = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-/// At the start of the statement: an index can be searched for it.
+/// The time at the start of the statement, which an index can be searched for.
 const THEN: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint";
 
-/// There is a session, not a tombstone.
+/// The row is a session, not a tombstone.
 const HERE: &str = "(s.deleted IS NULL AND (s.kind IS NULL OR s.keep_until > @NOW))";
 
 impl Statements {
@@ -154,8 +154,8 @@ impl Statements {
         }
     }
 
-    /// The list, as its filter wants it: each combination has an index. Parameters: the number to
-    /// begin below, the limit, then owner and chat where they are asked for.
+    /// Returns the statement of a list. Each combination of filters has an index. Parameters: the number
+    /// to begin below, the limit, then owner and chat if the filter has them.
     pub(crate) fn list(&self, owner: bool, chat: bool, status: &str) -> Statement {
         let mut types = vec![Type::INT8, Type::INT8];
         let mut text = "SELECT @STATE FROM @S.sessions s WHERE s.deleted IS NULL \
@@ -179,7 +179,7 @@ impl Statements {
     }
 }
 
-/// The text with the schema's name and the constants filled in.
+/// Fills the name of the schema and the constants into a statement.
 pub(crate) fn fill(schema: &str, text: &str) -> String {
     text.replace("@STATE", STATE)
         .replace("@HERE", HERE)
@@ -199,7 +199,7 @@ WITH t AS (SELECT @NOW AS now), n AS (
 ), r AS (INSERT INTO @S.requests (session, request) SELECT number, $12 FROM n)
 SELECT number FROM n";
 
-/// Removes a tombstone that ran out, with whatever a sweep hasn't.
+/// Removes an expired tombstone, with the rows that a sweep hasn't removed.
 const BURY: &str = "
 WITH d AS (
   DELETE FROM @S.sessions s
@@ -231,8 +231,8 @@ WITH o AS MATERIALIZED (
 UPDATE @S.sessions s SET lease = $4, lease_until = @NOW + $4, lease_mark = @NOW + $4
 FROM o WHERE s.number = o.number RETURNING @STATE";
 
-/// id, counter, bits, the tail before, the tail after, waiting, lengths, data. A mark that is further
-/// ahead than a lease is long is from before the clock was set back.
+/// id, counter, bits, the tail before, the tail after, waiting, lengths, data. A mark that is ahead by
+/// more than the length of a lease was written before the clock was set back.
 const APPEND: &str = "
 WITH l AS (
   UPDATE @S.sessions s SET tail = $5, tail_counter = $2, tail_bits = $3,
@@ -289,7 +289,7 @@ WITH l AS (
 )
 SELECT * FROM l";
 
-/// id, how many are known. The state, and the names and contents of the others.
+/// id, the number of known answers. Returns the state, and the names and contents of the others.
 const ANSWERS: &str = "
 SELECT @STATE, p.*
 FROM @S.sessions s
@@ -299,7 +299,7 @@ CROSS JOIN LATERAL (
 ) p
 WHERE s.id = $1";
 
-/// id, holder, keep. Holds that ran out go with the next.
+/// id, holder, keep. Removes expired holds.
 const HOLD: &str = "
 UPDATE @S.sessions s SET keep_until = greatest(s.keep_until, @NOW + $3),
   due = CASE WHEN s.kind IS NOT NULL THEN greatest(s.keep_until, @NOW + $3) END,
@@ -309,8 +309,8 @@ UPDATE @S.sessions s SET keep_until = greatest(s.keep_until, @NOW + $3),
   ) || jsonb_build_object($2::text, greatest((s.holds ->> $2)::bigint, @NOW + $3))
 WHERE s.id = $1 AND @HERE RETURNING s.number";
 
-/// id; the holder to whom it is released, or null. Holds are in the row itself, so that a hold that
-/// came while this waited for the lock is seen.
+/// id; the holder that released it, or null. Holds are in the row itself, so that the statement sees a
+/// hold that came while it waited for the lock.
 const DELETE: &str = "
 UPDATE @S.sessions s SET deleted = @NOW, due = @NOW + s.tombstone, holds = '{}',
   answers = '{}', answered = 0
@@ -319,16 +319,16 @@ WHERE s.id = $1 AND @HERE AND ($2 IS NULL OR NOT EXISTS (
 ))
 RETURNING s.number";
 
-/// Of the session with this number, all but its row.
+/// Removes everything of the session with this number but its row.
 const CLEAR: &str = "
 WITH r AS (DELETE FROM @S.requests WHERE session = $1
 ), a AS (DELETE FROM @S.answers WHERE session = $1)
 DELETE FROM @S.chunks WHERE session = $1";
 
-/// id, the LSN to read after, bytes, and a factor for how many rows are looked at. The state; who
-/// wrote the record at the position; and rows, as many as there could be at the session's average
-/// size times the factor, cut where they have the bytes. The position's own chunk may be among
-/// them: its records count only from the position on, at most its size less, so it doesn't count.
+/// id, the LSN to read after, bytes, and a factor for the number of rows to read. Returns the state; the
+/// epoch that wrote the record at the position; and rows, as many as fit at the average size of the
+/// session's rows times the factor, up to the bytes. The chunk of the position may be among them. Only
+/// its records after the position are read, so its bytes don't count.
 const READ: &str = "
 SELECT @STATE, w.first, w.counter, w.bits, n.rows, p.*
 FROM @S.sessions s
@@ -360,7 +360,7 @@ SELECT @STATE FROM @S.sessions s
 WHERE s.kind IS NULL AND s.deleted IS NULL AND s.lease_mark <= @THEN AND s.lease_until <= @THEN
 ORDER BY s.lease_mark LIMIT $1";
 
-/// limit. What another sweep is at is left to it.
+/// limit. Skips the sessions that another sweep has locked.
 const SWEEP: &str = "
 WITH d AS MATERIALIZED (
   SELECT s.number, coalesce(s.deleted, s.keep_until) + s.tombstone <= @THEN AS over

@@ -1,17 +1,18 @@
-//! Spans as the database keeps them: whole microseconds.
+//! Converts durations to and from those of the database, in microseconds.
 
 use std::time::Duration;
 
-/// Some 36,000 years: with any time added to it, it still fits.
+/// Some 36,000 years: a sum with any time still fits.
 const LONGEST: u64 = 1 << 60;
 
-/// A span that isn't zero never becomes zero: a lease of zero means something else.
+/// Converts a duration, rounded up: only zero becomes zero, since a lease of zero is one that was given
+/// back.
 pub(crate) fn micros(span: Duration) -> i64 {
     let micros = span.as_nanos().div_ceil(1000);
     i64::try_from(micros.min(LONGEST.into())).unwrap_or(i64::MAX)
 }
 
-/// Nothing, where it is negative.
+/// Converts a number of microseconds; a negative one becomes zero.
 pub(crate) fn span(micros: i64) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

@@ -3,9 +3,9 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-/// A way to make TLS connections that a pool can use: `tokio_postgres::NoTls`, and what the crates
-/// `tokio-postgres-rustls`, `postgres-native-tls` and `postgres-openssl` make. Implemented for all
-/// that qualifies.
+/// A connector for TLS that a pool can use: `tokio_postgres::NoTls`, and those of the crates
+/// `tokio-postgres-rustls`, `postgres-native-tls` and `postgres-openssl`. Implemented for every type
+/// with the bounds.
 pub trait Tls:
     MakeTlsConnect<
         Socket,
@@ -30,8 +30,8 @@ impl<T> Tls for T where
 {
 }
 
-/// TLS that trusts what the system trusts. The crypto provider is named: where a program holds two,
-/// rustls doesn't choose.
+/// Creates a connector with the root certificates of the system. It names the crypto provider, as
+/// rustls does not choose one if the program has two.
 #[cfg(feature = "tls")]
 pub(crate) fn system() -> Result<tokio_postgres_rustls::MakeRustlsConnect, crate::PostgresOpenError>
 {
@@ -44,7 +44,7 @@ pub(crate) fn system() -> Result<tokio_postgres_rustls::MakeRustlsConnect, crate
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let error = found.errors.into_iter().next();
-        let error = error.map_or_else(|| "there are none".into(), Into::into);
+        let error = error.map_or_else(|| "the system has no root certificates".into(), Into::into);
         return Err(crate::PostgresOpenError::Tls(error));
     }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

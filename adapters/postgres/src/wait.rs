@@ -8,10 +8,10 @@ use unbroken::{
 
 use crate::{Postgres, row::SessionRow};
 
-/// No wait is longer: whoever waits looks again, should a notification have been lost.
-const CAP: Duration = Duration::from_secs(2);
+/// The longest wait. A waiter then reads the session again, in case a notification was lost.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// The server's clock and ours may differ by this when a session expires.
+/// The margin for the clocks of the server and this process when a session expires.
 const TICK: Duration = Duration::from_millis(5);
 
 impl Postgres {
@@ -22,22 +22,22 @@ impl Postgres {
         within: Duration,
     ) -> Result<SessionState, StoreError> {
         if within.is_zero() {
-            return self.readable(id).await.map(|stored| stored.state());
+            return self.find_supported(id).await.map(|stored| stored.state());
         }
-        let deadline = Instant::now() + within.min(CAP);
+        let deadline = Instant::now() + within.min(MAX_WAIT);
         let wake = &self.inner.wake;
         let subscription = wake.subscribe(id);
         let mut link = wake.link();
         let mut lost = false;
         loop {
-            // In this order: what changes after the look completes `change` or arrives on the
-            // channel that is listened to by then.
+            // The order matters: a change after the read completes `change`, or arrives on the channel,
+            // which is listened to by then.
             let change = subscription.changes(seen.is_owner()).notified();
             let mut change = pin!(change);
             change.as_mut().enable();
             link.mark_unchanged();
             let listening = wake.listening(id, deadline).await;
-            let stored = self.readable(id).await?;
+            let stored = self.find_supported(id).await?;
             let state = stored.state();
             let now = Instant::now();
             if lost || now >= deadline || seen.is_behind(&state.version()) {
@@ -58,10 +58,10 @@ impl Postgres {
         }
     }
 
-    async fn readable(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
+    async fn find_supported(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let id = id.clone();
         let looking = self.on_task(|inner| async move { inner.find(&id).await });
         let stored = looking.await?;
-        stored.readable().map(|()| stored)
+        stored.check_format().map(|()| stored)
     }
 }

@@ -1,6 +1,6 @@
-//! The writes. Each is one statement that acts only if all is as it has to be; if it did nothing,
-//! the session's row tells why. Should the row say by then that nothing stands in the way, somebody
-//! else was quicker with something that is over now, and it is tried again.
+//! The writes. Each is one statement that acts only if its conditions hold. If it did nothing, the row
+//! of the session shows the reason. If the row then shows none, another write was in the way and is
+//! over, and the statement is tried again.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,11 +22,14 @@ use crate::{
     wake::ChangeKind,
 };
 
-/// So often does a write look again why it did nothing, before it says that it could not be done.
-pub(crate) const LOOKS: u32 = 16;
+/// The most attempts of a write that did nothing for no reason that the row shows.
+pub(crate) const MAX_TRIES: u32 = 16;
 
-pub(crate) fn busy() -> StoreError {
-    StoreError::unavailable(false, "the session changes too quickly")
+pub(crate) fn contended() -> StoreError {
+    StoreError::unavailable(
+        false,
+        "too many concurrent writes to the session; try again",
+    )
 }
 
 impl PostgresInner {
@@ -51,13 +54,13 @@ impl PostgresInner {
             &epoch.counter.cast_signed(),
             &new.request.as_ref(),
         ];
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             let made = self.db.query_opt(&self.sql.create, &params).await;
             if made.map_err(StatementError::of_write)?.is_some() {
                 return Ok(Created::Created(epoch));
             }
             let there = match self.look(id).await {
-                Ok(stored) => stored.here().map(|()| stored),
+                Ok(stored) => stored.check_exists().map(|()| stored),
                 Err(error) => Err(error),
             };
             match there {
@@ -72,7 +75,7 @@ impl PostgresInner {
                 Err(error) => return Err(error),
             }
         }
-        Err(busy())
+        Err(contended())
     }
 
     pub(crate) async fn claim(
@@ -93,14 +96,14 @@ impl PostgresInner {
             &i32::from(SessionMeta::LATEST_FORMAT),
             &new.counter.cast_signed(),
         ];
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             let row = self.db.query_opt(&self.sql.claim, &params).await;
             if let Some(row) = row.map_err(StatementError::of_write)? {
-                self.tell(id, ChangeKind::Turned);
+                self.notify(id, ChangeKind::ChangedForOwner);
                 return self.claimed(SessionRow::new(&row)?).await;
             }
             let it = self.find(id).await?;
-            it.readable()?;
+            it.check_format()?;
             if it.is_sealed() {
                 return Err(StoreError::Sealed);
             }
@@ -111,12 +114,12 @@ impl PostgresInner {
                 return Err(StoreError::Held);
             }
         }
-        Err(busy())
+        Err(contended())
     }
 
     async fn claimed(&self, it: SessionRow) -> Result<Claimed, StoreError> {
         let row = self.db.query_opt(&self.sql.request, &[&it.number]).await;
-        // The claim itself is made: whoever repeats it gets the request.
+        // The claim was made; its repetition returns the request.
         let lost = |source| StoreError::unavailable(true, source);
         let row = row.map_err(|failure| match failure.of_read() {
             StoreError::Unavailable { source, .. } => StoreError::Unavailable {
@@ -142,7 +145,7 @@ impl PostgresInner {
         lease: LeaseChange,
     ) -> Vec<Result<SessionState, StoreError>> {
         let mut answers: Vec<Option<Result<SessionState, StoreError>>> = vec![None; owned.len()];
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             let open = |answers: &[Option<_>]| -> Vec<usize> {
                 (0..owned.len())
                     .filter(|&at| answers[at].is_none())
@@ -163,7 +166,7 @@ impl PostgresInner {
         }
         let answers = answers.into_iter();
         answers
-            .map(|answer| answer.unwrap_or_else(|| Err(busy())))
+            .map(|answer| answer.unwrap_or_else(|| Err(contended())))
             .collect()
     }
 
@@ -204,7 +207,7 @@ impl PostgresInner {
             let (id, epoch) = &owned[at];
             let reason = match found.get(id) {
                 None => Some(StoreError::NotFound),
-                Some(it) => match it.here() {
+                Some(it) => match it.check_exists() {
                     Err(gone) => Some(gone),
                     Ok(()) if it.epoch != *epoch => Some(StoreError::Fenced),
                     Ok(()) if it.is_sealed() => Some(StoreError::Sealed),
@@ -228,16 +231,16 @@ impl PostgresInner {
         } else {
             (chunk::lengths(chunk), chunk::data(chunk))
         };
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             if !too_large && let Some(answer) = self.write(id, chunk, then, &lengths, &data).await?
             {
                 let sealed = matches!(then, AfterAppend::Seal(_));
                 let change = if sealed {
-                    ChangeKind::Turned
+                    ChangeKind::ChangedForOwner
                 } else {
-                    ChangeKind::Moved
+                    ChangeKind::Changed
                 };
-                self.tell(id, change);
+                self.notify(id, change);
                 return Ok(answer);
             }
             let it = self.find(id).await?;
@@ -262,10 +265,10 @@ impl PostgresInner {
                 return Err(StoreError::TooLarge { max });
             }
         }
-        Err(busy())
+        Err(contended())
     }
 
-    /// Writes the chunk if it follows what there is.
+    /// Writes the chunk if it follows the tail.
     async fn write(
         &self,
         id: &SessionId,
@@ -292,7 +295,7 @@ impl PostgresInner {
             }
             AfterAppend::Seal(seal) => {
                 let (kind, code) = row::kind_and_code(seal.outcome).ok_or_else(|| {
-                    StoreError::unavailable(false, "an outcome that this version doesn't know")
+                    StoreError::unavailable(false, "this version can't store the outcome")
                 })?;
                 let keep = micros(seal.keep);
                 let params: [&(dyn ToSql + Sync); 10] = [
@@ -313,11 +316,11 @@ impl PostgresInner {
         abort: &AbortRequest,
     ) -> Result<SessionState, StoreError> {
         let reason = abort.reason.as_ref().map(|it| it.as_bytes());
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &reason];
             let row = self.db.query_opt(&self.sql.abort, &params).await;
             if let Some(row) = row.map_err(StatementError::of_write)? {
-                self.tell(id, ChangeKind::Turned);
+                self.notify(id, ChangeKind::ChangedForOwner);
                 return Ok(SessionRow::new(&row)?.state());
             }
             let it = self.find(id).await?;
@@ -325,7 +328,7 @@ impl PostgresInner {
                 return Ok(it.state());
             }
         }
-        Err(busy())
+        Err(contended())
     }
 
     pub(crate) async fn hold(
@@ -334,7 +337,7 @@ impl PostgresInner {
         by: Holder,
         keep: Duration,
     ) -> Result<(), StoreError> {
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             let params: [&(dyn ToSql + Sync); 3] = [&id.as_str(), &by.0.to_string(), &micros(keep)];
             let row = self.db.query_opt(&self.sql.hold, &params).await;
             if row.map_err(StatementError::of_write)?.is_some() {
@@ -342,7 +345,7 @@ impl PostgresInner {
             }
             self.find(id).await?;
         }
-        Err(busy())
+        Err(contended())
     }
 
     pub(crate) async fn delete(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
@@ -350,26 +353,26 @@ impl PostgresInner {
             DeleteMode::Now => None,
             DeleteMode::Released(by) => Some(by.0.to_string()),
         };
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_TRIES {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &released_to];
             let row = self.db.query_opt(&self.sql.delete, &params).await;
             if let Some(row) = row.map_err(StatementError::of_write)? {
-                self.tell(id, ChangeKind::Turned);
+                self.notify(id, ChangeKind::ChangedForOwner);
                 return self.clear(row.try_get(0).unwrap_or(0)).await;
             }
             let it = self.look(id).await?;
-            match it.here() {
+            match it.check_exists() {
                 Err(StoreError::Gone(_)) => return self.clear(it.number).await,
                 Err(other) => return Err(other),
                 Ok(()) if released_to.is_some() => return Err(StoreError::Held),
                 Ok(()) => {}
             }
         }
-        Err(busy())
+        Err(contended())
     }
 
-    /// In a statement of its own, which sees all that was appended before the deletion. Should it
-    /// not come to that, the deletion's repetition does it, or at the latest a sweep.
+    /// Removes the records of a deleted session, in a separate statement that sees every append before
+    /// the deletion. If it fails, the repetition of the deletion does it, or a sweep.
     async fn clear(&self, number: i64) -> Result<(), StoreError> {
         let cleared = self.db.query(&self.sql.clear, &[&number]).await;
         cleared

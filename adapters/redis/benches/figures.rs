@@ -1,6 +1,5 @@
-//! What appends cost, beside what a bare XADD and a bare script of the same bytes do in the same run: the
-//! figures in the crate's documentation. `cargo bench -p unbroken-redis`, with `REDIS_URL` as the
-//! tests have it.
+//! The cost of appends, beside a bare XADD and a bare script of the same bytes in the same run: the figures
+//! of `docs/redis.md`. Run with `cargo bench -p unbroken-redis`; `REDIS_URL` is that of the tests.
 
 use std::{
     env,
@@ -50,7 +49,7 @@ async fn main() {
     }
 }
 
-/// One append in flight in each session.
+/// Measures appends, one in flight in each session.
 async fn appends(store: &Redis, sessions: usize, batch: usize) -> Figures {
     let mut made = Vec::new();
     for _ in 0..sessions {
@@ -82,14 +81,14 @@ async fn appends(store: &Redis, sessions: usize, batch: usize) -> Figures {
     figures
 }
 
-/// How the engine is asked to add to a stream.
+/// The command that adds to a stream.
 #[derive(Clone, Copy)]
 enum How {
     Command,
     Script,
 }
 
-/// The same over one shared connection, by the engine's own means, one in flight in each stream.
+/// Measures the commands of the engine over one shared connection, one in flight in each stream.
 async fn commands(
     connection: &MultiplexedConnection,
     how: How,
@@ -137,10 +136,10 @@ async fn commands(
     Figures::of(writers.collect()).await
 }
 
-/// What came of a run.
+/// The result of a run.
 struct Figures {
     rate: f64,
-    /// The median.
+    /// The median latency.
     wait: Duration,
 }
 

@@ -48,7 +48,7 @@ impl Harness for Leaping {
         Box::pin(async { Arc::new(store) as Arc<dyn Store> })
     }
 
-    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+    fn advance(&self, time: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.clock.jump(time) })
     }
 
@@ -56,7 +56,7 @@ impl Harness for Leaping {
         Some(MAX_APPEND)
     }
 
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         let store = self.last.lock().unwrap().clone();
         Box::pin(async move { store.map(|store| store.corrupt(id, lsn)).is_some() })
     }

@@ -6,8 +6,8 @@ use unbroken::log::SessionId;
 
 use super::ChangeKind;
 
-/// So many channels share the sessions. A server hears of those alone that it has waiters on. All
-/// versions have to agree.
+/// The number of channels, which the sessions share. A server listens only to those of its waiters. All
+/// versions must have the same number.
 const SHARDS: usize = 32;
 
 /// The connection that listens.
@@ -15,7 +15,7 @@ const SHARDS: usize = 32;
 pub(crate) struct ListenConnection {
     pub(crate) client: Client,
     schema: String,
-    heard: [OnceCell<()>; SHARDS],
+    listening: [OnceCell<()>; SHARDS],
 }
 
 impl ListenConnection {
@@ -23,11 +23,11 @@ impl ListenConnection {
         Self {
             client,
             schema: schema.to_owned(),
-            heard: [const { OnceCell::const_new() }; SHARDS],
+            listening: [const { OnceCell::const_new() }; SHARDS],
         }
     }
 
-    /// Listens to the session's channel, if it doesn't already.
+    /// Listens to the channel of a session, unless it does already. Returns false if that failed.
     pub(crate) async fn listen(&self, id: &SessionId) -> bool {
         let shard = shard(id);
         let listen = || async {
@@ -35,7 +35,7 @@ impl ListenConnection {
             let listen = format!("LISTEN \"{channel}\"");
             self.client.batch_execute(&listen).await
         };
-        self.heard[shard].get_or_try_init(listen).await.is_ok()
+        self.listening[shard].get_or_try_init(listen).await.is_ok()
     }
 }
 
@@ -47,7 +47,7 @@ fn channel(schema: &str, shard: usize) -> String {
     format!("{schema}_{shard}")
 }
 
-/// FNV-1a: the same on every server.
+/// Hashes an id by FNV-1a, which is equal on every server.
 fn shard(id: &SessionId) -> usize {
     let hash = id
         .as_str()
@@ -58,7 +58,7 @@ fn shard(id: &SessionId) -> usize {
     usize::try_from(hash % SHARDS as u64).unwrap_or(0)
 }
 
-/// Tells this store's notifications from others'.
+/// Creates the tag that marks the notifications of this store.
 pub(crate) fn tag() -> String {
     let mut tag = String::new();
     let bits = getrandom::u32().expect("the operating system gives randomness");
@@ -66,22 +66,22 @@ pub(crate) fn tag() -> String {
     tag
 }
 
-/// What a notification says: who made it, what changed, and the session's id.
+/// Encodes a notification: the tag of its store, the kind of the change, and the id of the session.
 pub(crate) fn payload(tag: &str, change: ChangeKind, id: &SessionId) -> String {
     let change = match change {
-        ChangeKind::Moved => 'm',
-        ChangeKind::Turned => 't',
+        ChangeKind::Changed => 'm',
+        ChangeKind::ChangedForOwner => 't',
     };
     format!("{tag}{change}{id}")
 }
 
-/// What another store's notification says; `None` for our own, and for what isn't one.
+/// Decodes a notification of another store; `None` if it is of this store or malformed.
 pub(crate) fn parse<'a>(tag: &str, payload: &'a str) -> Option<(&'a str, ChangeKind)> {
     let (by, rest) = payload.split_at_checked(tag.len())?;
     let (change, id) = rest.split_at_checked(1)?;
     let change = match change {
-        "m" => ChangeKind::Moved,
-        "t" => ChangeKind::Turned,
+        "m" => ChangeKind::Changed,
+        "t" => ChangeKind::ChangedForOwner,
         _ => return None,
     };
     (by != tag).then_some((id, change))
@@ -92,16 +92,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_is_understood_by_others_and_ignored_by_its_maker() {
+    fn a_payload_is_decoded_by_other_stores_and_ignored_by_its_own() {
         let id = SessionId::random();
-        for change in [ChangeKind::Moved, ChangeKind::Turned] {
+        for change in [ChangeKind::Changed, ChangeKind::ChangedForOwner] {
             let payload = payload("01234567", change, &id);
             assert_eq!(parse("76543210", &payload), Some((id.as_str(), change)));
             assert_eq!(parse("01234567", &payload), None);
         }
-        for strange in ["", "0", "01234567", "01234567x", "é1234567m"] {
+        for malformed in ["", "0", "01234567", "01234567x", "é1234567m"] {
             assert_eq!(
-                parse("76543210", strange).filter(|it| !it.0.is_empty()),
+                parse("76543210", malformed).filter(|it| !it.0.is_empty()),
                 None
             );
         }

@@ -16,43 +16,43 @@ use crate::{
     connect::{ConnectFn, PolledConnection},
 };
 
-/// The connection is tried this often: a peer that went silent is noticed.
-const PING: Duration = Duration::from_secs(15);
-const PONG: Duration = Duration::from_secs(5);
+/// The interval of pings, by which a dead peer is noticed.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// Keeps a connection that listens, for as long as the store lives.
+/// Keeps a connection that listens, until the store is dropped.
 pub(crate) async fn run(
-    dial: ConnectFn,
+    connect: ConnectFn,
     options: PostgresOptions,
     tag: String,
-    live: watch::Sender<Option<Arc<ListenConnection>>>,
+    connection: watch::Sender<Option<Arc<ListenConnection>>>,
     waiters: Arc<Waiters>,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = MIN_PAUSE;
     loop {
-        match timeout(options.connect_timeout, dial()).await {
+        match timeout(options.connect_timeout, connect()).await {
             Ok(Ok(PolledConnection { client, messages })) => {
-                pause = FIRST_PAUSE;
-                let connection = Arc::new(ListenConnection::new(client, &options.schema));
-                live.send_replace(Some(connection.clone()));
-                hear(&connection.client, messages, &tag, &waiters).await;
-                // Who waits sees this, and returns.
-                live.send_replace(None);
+                pause = MIN_PAUSE;
+                let listening = Arc::new(ListenConnection::new(client, &options.schema));
+                connection.send_replace(Some(listening.clone()));
+                receive(&listening.client, messages, &tag, &waiters).await;
+                // The waiters see this, and return.
+                connection.send_replace(None);
                 tracing::warn!("the connection that listens was lost");
             }
             Ok(Err(error)) => tracing::warn!(%error, "no connection to listen on"),
-            Err(_) => tracing::warn!("no connection to listen on in time"),
+            Err(_) => tracing::warn!("no connection to listen on within the timeout"),
         }
         sleep(jittered(pause)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
-/// Passes notifications on until the connection ends.
-async fn hear(
+/// Forwards notifications until the connection ends.
+async fn receive(
     client: &Client,
     mut messages: impl futures_util::Stream<Item = Result<AsyncMessage, tokio_postgres::Error>> + Unpin,
     tag: &str,
@@ -77,14 +77,17 @@ async fn hear(
 
 async fn until_silent(client: &Client) {
     loop {
-        sleep(PING).await;
-        if !matches!(timeout(PONG, client.batch_execute("")).await, Ok(Ok(()))) {
+        sleep(PING_INTERVAL).await;
+        if !matches!(
+            timeout(PING_TIMEOUT, client.batch_execute("")).await,
+            Ok(Ok(()))
+        ) {
             return;
         }
     }
 }
 
-/// Between half of it and all of it, so that servers don't come back all at once.
+/// Returns between half of the pause and all of it, so that servers don't reconnect at once.
 fn jittered(pause: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(0);
     pause / 2 + pause.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)

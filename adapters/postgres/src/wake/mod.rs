@@ -1,8 +1,8 @@
-//! Who waits, and how they learn of a change: at once of one made through this store, by `NOTIFY`
-//! of one made through another.
+//! Wakes waiters when a session changes: at once after a change through this store, by `NOTIFY` after a
+//! change through another.
 //!
-//! A `NOTIFY` takes a lock at commit that is one for the whole database, so none is ever part of a
-//! write: changes are collected and told after their commits, by one statement at a time.
+//! A `NOTIFY` takes a lock of the whole database at commit, so none is part of a write: changes are
+//! collected and sent after their commits, by one statement at a time.
 
 mod link;
 mod listener;
@@ -22,8 +22,8 @@ pub(crate) use self::waiters::{ChangeKind, Subscription};
 use self::{link::ListenConnection, notifier::Notifier, waiters::Waiters};
 use crate::{PostgresOptions, db::StatementRunner, listen::ListenMode, sql::Statement};
 
-/// While nothing can be listened to, a wait looks again after so long.
-const LOST: Duration = Duration::from_millis(250);
+/// The interval of polls while there is no connection that listens.
+const LOST_POLL: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(crate) struct Notifications {
@@ -31,7 +31,7 @@ pub(crate) struct Notifications {
     notifier: Option<Arc<Notifier>>,
     live: watch::Receiver<Option<Arc<ListenConnection>>>,
     listens: bool,
-    /// How long a wait sleeps where nothing wakes it.
+    /// The interval of polls of a wait that can't listen.
     pub(crate) poll: Duration,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Notifications {
 impl Notifications {
     pub(crate) fn start(
         options: &PostgresOptions,
-        way: ListenMode,
+        mode: ListenMode,
         db: Arc<StatementRunner>,
         notify: Statement,
     ) -> Self {
@@ -47,19 +47,24 @@ impl Notifications {
         let (sender, live) = watch::channel(None);
         let tag = link::tag();
         let mut tasks = Vec::new();
-        let (listens, poll) = match way {
+        let (listens, poll) = match mode {
             ListenMode::Poll(interval) => (false, interval),
-            ListenMode::Dial(dial) => {
-                let listening =
-                    listener::run(dial, options.clone(), tag.clone(), sender, waiters.clone());
+            ListenMode::Connection(connect) => {
+                let listening = listener::run(
+                    connect,
+                    options.clone(),
+                    tag.clone(),
+                    sender,
+                    waiters.clone(),
+                );
                 tasks.push(tokio::spawn(listening));
-                (true, LOST)
+                (true, LOST_POLL)
             }
-            ListenMode::Same => (false, LOST),
+            ListenMode::StoreUrl => (false, LOST_POLL),
         };
         let notifier = options.notify.then(|| Arc::new(Notifier::default()));
         if let Some(notifier) = &notifier {
-            let telling = notifier::run(
+            let notifying = notifier::run(
                 notifier.clone(),
                 notifier::NotifyRoute {
                     db,
@@ -69,7 +74,7 @@ impl Notifications {
                     tag,
                 },
             );
-            tasks.push(tokio::spawn(telling));
+            tasks.push(tokio::spawn(notifying));
         }
         Self {
             waiters,
@@ -81,8 +86,8 @@ impl Notifications {
         }
     }
 
-    /// Tells everybody, here and elsewhere. Doesn't wait.
-    pub(crate) fn tell(&self, id: &SessionId, change: ChangeKind) {
+    /// Wakes the waiters of this store, and queues a notification for the others. Doesn't block.
+    pub(crate) fn notify(&self, id: &SessionId, change: ChangeKind) {
         self.waiters.wake(id.as_str(), change);
         if let Some(notifier) = &self.notifier {
             notifier.push(id, change);
@@ -93,12 +98,12 @@ impl Notifications {
         self.waiters.subscribe(id)
     }
 
-    /// Whose value changes when the connection that listens is lost.
+    /// Returns a receiver whose value changes when the connection that listens is lost.
     pub(crate) fn link(&self) -> watch::Receiver<Option<Arc<ListenConnection>>> {
         self.live.clone()
     }
 
-    /// Whether changes of this session are listened to from here on.
+    /// Returns true once changes of the session are listened to.
     pub(crate) async fn listening(&self, id: &SessionId, deadline: Instant) -> bool {
         if !self.listens {
             return false;

@@ -20,14 +20,14 @@ use crate::{
     sql::Statement,
 };
 
-/// Changes that other servers have yet to be told of.
+/// The changes that other servers have not been notified of.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     pending: Mutex<HashMap<SessionId, ChangeKind>>,
     more: Notify,
 }
 
-/// How they are told.
+/// The connections and the statement of notifications.
 #[derive(Debug)]
 pub(crate) struct NotifyRoute {
     pub(crate) db: Arc<StatementRunner>,
@@ -37,12 +37,12 @@ pub(crate) struct NotifyRoute {
     pub(crate) tag: String,
 }
 
-/// A statement tells of all that changed since the one before, and they keep this distance: alone,
-/// a change is told at once; of many, each is told a little later and costs much less.
+/// The pause between two statements. Each sends all changes since the one before: a single change is sent
+/// at once, and of many each is sent a little later at a much lower cost.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Whoever isn't told looks again by itself after two seconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of a notification. A waiter that is not notified reads the session after two seconds.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Notifier {
     pub(crate) fn push(&self, id: &SessionId, change: ChangeKind) {
@@ -62,7 +62,7 @@ impl Notifier {
     }
 }
 
-/// Tells of changes for as long as the store lives.
+/// Sends notifications until the store is dropped.
 pub(crate) async fn run(notifier: Arc<Notifier>, route: NotifyRoute) {
     loop {
         notifier.more.notified().await;
@@ -70,8 +70,8 @@ pub(crate) async fn run(notifier: Arc<Notifier>, route: NotifyRoute) {
         if changes.is_empty() {
             continue;
         }
-        if timeout(PATIENCE, route.send(changes)).await.is_err() {
-            tracing::warn!("other servers could not be told of changes in time");
+        if timeout(SEND_TIMEOUT, route.send(changes)).await.is_err() {
+            tracing::warn!("other servers could not be notified of changes within the timeout");
         }
         sleep(PAUSE).await;
     }
@@ -88,7 +88,7 @@ impl NotifyRoute {
             .map(|(id, change)| link::payload(&self.tag, *change, id))
             .collect();
         let live = self.live.borrow().clone();
-        // The connection that listens has the time; where there is none, one of the pool.
+        // The connection that listens is mostly idle; without one, a connection of the pool is used.
         let sent = if let Some(live) = live {
             let arrays = Type::TEXT_ARRAY;
             let params: [(&(dyn ToSql + Sync), Type); 2] =
@@ -100,7 +100,7 @@ impl NotifyRoute {
             self.db.query(&self.statement, params).await.is_ok()
         };
         if !sent {
-            tracing::warn!("other servers could not be told of changes");
+            tracing::warn!("other servers could not be notified of changes");
         }
     }
 }

@@ -6,78 +6,78 @@ use std::{
 use tokio::sync::Notify;
 use unbroken::log::SessionId;
 
-/// The sessions that somebody waits for.
+/// The sessions with waiters.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    cells: Mutex<HashMap<SessionId, Arc<SessionWaiters>>>,
+    sessions: Mutex<HashMap<SessionId, Arc<SessionWaiters>>>,
 }
 
-/// Whom a change concerns.
+/// The waiters that a change concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ChangeKind {
-    /// Who waits for records.
-    Moved,
-    /// Owners too.
-    Turned,
+    /// The waiters for records.
+    Changed,
+    /// All waiters, owners too.
+    ChangedForOwner,
 }
 
-/// Who waits for one session.
+/// The waiters of one session.
 #[derive(Debug, Default)]
 pub(crate) struct SessionWaiters {
-    moved: Notify,
-    turned: Notify,
+    changed: Notify,
+    changed_for_owner: Notify,
 }
 
-/// As long as it lives, its session's changes are told.
+/// A subscription to the changes of a session, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     waiters: Arc<Waiters>,
     id: SessionId,
-    cell: Arc<SessionWaiters>,
+    session: Arc<SessionWaiters>,
 }
 
 impl Waiters {
     pub(crate) fn subscribe(self: &Arc<Self>, id: &SessionId) -> Subscription {
-        let cell = self.lock().entry(id.clone()).or_default().clone();
+        let session = self.lock().entry(id.clone()).or_default().clone();
         Subscription {
             waiters: self.clone(),
             id: id.clone(),
-            cell,
+            session,
         }
     }
 
     pub(crate) fn wake(&self, id: &str, change: ChangeKind) {
-        let cell = self.lock().get(id).cloned();
-        if let Some(cell) = cell {
-            cell.moved.notify_waiters();
-            if change == ChangeKind::Turned {
-                cell.turned.notify_waiters();
+        let session = self.lock().get(id).cloned();
+        if let Some(session) = session {
+            session.changed.notify_waiters();
+            if change == ChangeKind::ChangedForOwner {
+                session.changed_for_owner.notify_waiters();
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<SessionWaiters>>> {
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Subscription {
-    /// Told of what an owner waits for, or of every change.
+    /// Returns the notifier of the changes that an owner waits for, or of every change.
     pub(crate) fn changes(&self, owner: bool) -> &Notify {
         if owner {
-            &self.cell.turned
+            &self.session.changed_for_owner
         } else {
-            &self.cell.moved
+            &self.session.changed
         }
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut cells = self.waiters.lock();
-        // The map's and this one: nobody else can come by while it is locked.
-        if Arc::strong_count(&self.cell) <= 2 {
-            cells.remove(&self.id);
+        let mut sessions = self.waiters.lock();
+        // The references of the map and of this; no other can be made while the map is locked.
+        if Arc::strong_count(&self.session) <= 2 {
+            sessions.remove(&self.id);
         }
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_kept_for_sessions_that_nobody_waits_for() {
+    fn a_session_without_waiters_is_removed() {
         let waiters = Arc::new(Waiters::default());
         let id = SessionId::random();
         let (one, two) = (waiters.subscribe(&id), waiters.subscribe(&id));

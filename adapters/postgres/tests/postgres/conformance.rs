@@ -19,7 +19,7 @@ use crate::{
     tools::{PGBOUNCER, Pgbouncer},
 };
 
-/// Small enough for a test to fill.
+/// The largest append, small enough for a test to exceed.
 const MAX_APPEND: usize = 1 << 20;
 
 pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
@@ -45,10 +45,11 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
     trials
 }
 
-/// How a store learns of changes.
+/// The function that creates the way to listen.
 type Way = fn(&Machine) -> Result<Listen, PostgresOpenError>;
 
-/// In transaction mode, where `LISTEN` doesn't work: once polling, once listening past it.
+/// The ways to listen behind pgbouncer in transaction mode, where `LISTEN` doesn't work: by polling, and
+/// by a connection to the server.
 fn behind_pgbouncer(machine: &Machine) -> Vec<Trial> {
     let listening = |machine: &Machine| Listen::url(&machine.url);
     let polling = |_: &Machine| Ok(Listen::poll(Duration::from_millis(100)));
@@ -72,7 +73,7 @@ fn behind_pgbouncer(machine: &Machine) -> Vec<Trial> {
 
 type Opened = Result<Shared, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A trial for each case; all share a store, which the first opens.
+/// Creates a trial for each case. All share a store, which the first opens.
 pub(crate) fn suite<Fut>(
     machine: &Machine,
     name: &'static str,
@@ -99,7 +100,7 @@ where
     CASES.iter().map(trial).collect()
 }
 
-/// A store, and how to get at its tables.
+/// A store, and access to its tables.
 #[derive(Clone)]
 pub(crate) struct Shared {
     store: Arc<dyn Store>,

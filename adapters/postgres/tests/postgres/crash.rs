@@ -1,4 +1,4 @@
-//! A server that is killed and comes back.
+//! A server that is killed and restarted.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,7 +8,7 @@ use unbroken::store::{AfterAppend, Durability, Store, StoreError, StoreExt};
 use unbroken_postgres::{Postgres, PostgresOptions};
 
 use crate::{
-    bed::{chunk, session, texts},
+    fixture::{chunk, session, texts},
     machine::{Checked, Machine, connect, ignored},
     tools::Server,
 };
@@ -16,7 +16,7 @@ use crate::{
 pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
     match Server::programs() {
         Some(bin) => vec![
-            machine.trial("a_store_comes_back_with_its_server", {
+            machine.trial("a_store_works_again_after_a_restart_of_its_server", {
                 let bin = bin.clone();
                 move |_| comes_back(bin)
             }),
@@ -108,7 +108,7 @@ async fn standby(bin: PathBuf) -> Checked {
                 .await
         }
     });
-    // Far past the time that a statement has: the wait for the standby is not part of it.
+    // Longer than the statement timeout, which does not include the wait for the standby.
     sleep(Duration::from_millis(1500)).await;
     assert!(!append.is_finished());
     assert_eq!(texts(&reader, &id).await?, [""; 0]);

@@ -10,7 +10,7 @@ use unbroken::{
 use unbroken_postgres::{Listen, Postgres};
 
 use crate::{
-    bed::{chunk, maybe_applied, new, session, texts},
+    fixture::{chunk, maybe_applied, new, session, texts},
     machine::{Checked, Machine},
     proxy::Proxy,
 };
@@ -24,7 +24,10 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
         machine.trial("a_claim_whose_reply_was_lost_is_repeated_once", claims),
         machine.trial("a_token_names_one_claim", one_claim),
         machine.trial("without_a_connection_nothing_is_applied", unreachable),
-        machine.trial("an_append_that_is_dropped_is_done_or_not_done", dropped),
+        machine.trial(
+            "an_append_whose_future_is_dropped_is_applied_once_or_not_at_all",
+            dropped,
+        ),
     ]
 }
 
@@ -87,7 +90,7 @@ async fn claims(machine: Machine) -> Checked {
     }
     for time in 1..=TIMES {
         let token = Token::random();
-        // The claim's own reply, or that of the statement after it.
+        // The reply of the claim, or that of the statement after it.
         proxy.lose(1 + usize::from(time % 2 == 0));
         let lost = store.claim(&id, epoch, token, Duration::ZERO).await;
         assert_eq!(maybe_applied(&lost), Some(true));
@@ -123,7 +126,7 @@ async fn unreachable(machine: Machine) -> Checked {
     let (proxy, store) = behind_a_proxy(&machine, true).await?;
     let (id, epoch) = session(&store).await?;
     proxy.close();
-    // The pool may not have seen yet that its connection is cut: that leaves it open once.
+    // The pool may not have noticed the cut connection: one call may then have been applied.
     let first = store.append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming);
     assert!(maybe_applied(&first.await).is_some());
     let again = store.append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming);
@@ -141,7 +144,7 @@ async fn dropped(machine: Machine) -> Checked {
         let append = store.append(&id, chunk.clone(), AfterAppend::Streaming);
         let soon = Duration::from_micros(lsn * 7 % 1500);
         drop(tokio::time::timeout(soon, append).await);
-        // As its writer would: whether or not it was applied, once is enough.
+        // The writer repeats the append, and it is applied once in either case.
         store.append(&id, chunk, AfterAppend::Streaming).await?;
     }
     let all: Vec<_> = (1..=300).map(|lsn| lsn.to_string()).collect();

@@ -15,11 +15,11 @@ use unbroken_postgres::{
     tokio_postgres::{self, Client, NoTls},
 };
 
-/// What the tests run on: a runtime, and a server if there is one. Clones are the same.
+/// The environment of the tests: a runtime, and a server if there is one. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Machine {
     runtime: Arc<Runtime>,
-    /// Where the server is.
+    /// The URL of the server.
     pub(crate) url: String,
     missing: Option<String>,
     schemas: Arc<Mutex<Vec<String>>>,
@@ -56,7 +56,7 @@ impl Machine {
         }
     }
 
-    /// A test that needs the server.
+    /// Creates a test that needs the server.
     pub(crate) fn trial<Fut>(
         &self,
         name: impl Into<String>,
@@ -70,7 +70,7 @@ impl Machine {
             if let Some(reason) = &machine.missing {
                 return ignored(reason);
             }
-            // On a task, so that it is where the store's own tasks are.
+            // On a task, so that it runs beside the tasks of the store.
             let runtime = machine.runtime.clone();
             let test = runtime.spawn(test(machine));
             match runtime.block_on(test) {
@@ -81,7 +81,7 @@ impl Machine {
         })
     }
 
-    /// A schema's name that nobody has; it is dropped in the end.
+    /// Returns a unique name of a schema, which is dropped at the end of the run.
     pub(crate) fn schema(&self) -> String {
         let name = format!(
             "test_{}_{}",
@@ -92,21 +92,21 @@ impl Machine {
         name
     }
 
-    /// PostgresOptions for a schema of the test's own.
+    /// Returns options with a unique schema.
     pub(crate) fn options(&self) -> PostgresOptions {
         PostgresOptions::default()
             .schema(self.schema())
             .pool_size(6)
     }
 
-    /// A store in a schema of its own.
+    /// Opens a store in a unique schema.
     pub(crate) async fn store(&self) -> Postgres {
         Postgres::open(&self.url, self.options())
             .await
             .expect("a store opens")
     }
 
-    /// Keeps this until the last test has ended.
+    /// Keeps a value until the last test has ended.
     pub(crate) fn keep(&self, it: impl Send + 'static) {
         self.kept.lock().unwrap().push(Box::new(it));
     }
@@ -139,7 +139,7 @@ pub(crate) async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> 
     Ok(client)
 }
 
-/// Not run, for this reason.
+/// Creates a test that is ignored for a reason.
 pub(crate) fn ignored(reason: &str) -> Result<Completion, Failed> {
     if env::var_os("CI").is_some() {
         return Err(Failed::from(format!("{reason}, and this is CI")));

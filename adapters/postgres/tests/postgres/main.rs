@@ -2,11 +2,11 @@
 //! `postgres://postgres@127.0.0.1:5432/test`. Without one the tests are reported as ignored, with the
 //! reason; on a CI machine (`CI` is set) that is a failure.
 //!
-//! Each run works in schemas of its own and drops them.
+//! Each run creates its own schemas and drops them.
 
-mod bed;
 mod conformance;
 mod crash;
+mod fixture;
 mod lost_replies;
 mod machine;
 mod opening;
@@ -24,7 +24,7 @@ use machine::Machine;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Most cases wait for time to pass, and little else.
+    // Most cases only wait for time to pass.
     arguments.test_threads.get_or_insert(24);
     let machine = Machine::new();
     let trials: Vec<Trial> = [

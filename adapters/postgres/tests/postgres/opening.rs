@@ -1,4 +1,4 @@
-//! How a store is opened: migrations, refusals, pools of one's own, what is told of it.
+//! Opening a store: migrations, refusals, pools of the application, durability.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use unbroken_postgres::{
 };
 
 use crate::{
-    bed::{chunk, seal, session, texts},
+    fixture::{chunk, seal, session, texts},
     machine::{Checked, Machine},
 };
 
@@ -24,18 +24,15 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
     vec![
         machine.trial("servers_that_open_at_once_migrate_once", at_once),
         machine.trial("a_newer_schema_is_refused", newer),
-        machine.trial(
-            "an_absent_schema_is_refused_where_it_must_not_be_made",
-            absent,
-        ),
-        machine.trial("a_pool_of_ones_own_is_used", own_pool),
+        machine.trial("an_absent_schema_is_refused_without_migration", absent),
+        machine.trial("a_pool_of_the_application_is_used", own_pool),
         machine.trial("no_password_is_shown", no_password),
-        machine.trial("tls_that_is_asked_for_is_not_left_out", tls),
+        machine.trial("tls_that_is_required_is_not_skipped", tls),
         machine.trial("a_record_that_can_not_be_read_is_corrupt", corrupt),
         machine.trial("pages_are_full_however_the_sizes_are_spread", full_pages),
-        machine.trial("any_text_is_a_name", names),
+        machine.trial("names_may_be_any_text", names),
         machine.trial(
-            "an_orphan_is_found_though_the_clock_was_set_back_in_its_life",
+            "an_orphan_is_found_although_the_clock_was_set_back",
             set_back,
         ),
     ]
@@ -99,10 +96,11 @@ async fn own_pool(machine: Machine) -> Checked {
     assert_eq!(texts(&store, &id).await?, ["a"]);
     assert!(pool.status().size > 0);
     assert_eq!(store.durability(), Durability::Host);
-    let told = PostgresOptions::default().durability(Some(Durability::Process));
+    let options = PostgresOptions::default().durability(Some(Durability::Process));
     let store = Postgres::with_pool(
         pool,
-        told.schema(machine.schema())
+        options
+            .schema(machine.schema())
             .listen(Listen::poll(Duration::ZERO)),
     );
     assert_eq!(store.await?.durability(), Durability::Process);
@@ -126,7 +124,7 @@ async fn tls(machine: Machine) -> Checked {
     let url = "host=127.0.0.1 user=postgres sslmode=require";
     let refused = Postgres::open(url, machine.options()).await;
     if cfg!(feature = "tls") {
-        // The certificate of a test machine is nobody's that the system knows, if it has one.
+        // The system does not trust the certificate of a test machine, if it has one.
         assert!(matches!(
             refused,
             Err(PostgresOpenError::Unavailable(_) | PostgresOpenError::Tls(_))
@@ -176,7 +174,7 @@ async fn corrupt(machine: Machine) -> Checked {
 async fn full_pages(machine: Machine) -> Checked {
     let store = machine.store().await;
     let (id, epoch) = session(&store).await?;
-    // Many small ones first, then few large ones: the average misleads at both ends.
+    // Many small records, then few large ones: the average is wrong for both.
     let large = "x".repeat(100_000);
     for lsn in 1..=400 {
         store
@@ -204,7 +202,7 @@ async fn full_pages(machine: Machine) -> Checked {
         let is = page.chunks.last().map_or(after, |chunk| chunk.last().get());
         assert_eq!(is, last, "{max} bytes after {after}");
     }
-    // What of a row lies before the position doesn't count.
+    // The part of a row before the position doesn't count.
     let (id, epoch) = session(&store).await?;
     let some = ["0123456789"; 3];
     for first in [1, 4] {
@@ -217,7 +215,7 @@ async fn full_pages(machine: Machine) -> Checked {
     Ok(())
 }
 
-/// Of a session whose owner appends so often that it never has to renew.
+/// Checks a session whose owner appends so often that it never has to renew.
 async fn set_back(machine: Machine) -> Checked {
     let options = machine.options();
     let store = Postgres::open(&machine.url, options.clone()).await?;
@@ -225,12 +223,12 @@ async fn set_back(machine: Machine) -> Checked {
     let lease = Duration::from_millis(300);
     let new = unbroken::store::NewSession {
         lease,
-        ..crate::bed::new()
+        ..crate::fixture::new()
     };
     let unbroken::store::Created::Created(epoch) = store.create(&id, new).await? else {
         return Err("a random id was taken".into());
     };
-    // As it was written while the clock showed an hour more.
+    // As if the row had been written while the clock was an hour ahead.
     let ahead = "UPDATE @.sessions SET lease_until = lease_until + 3600000000, \
         lease_mark = lease_mark + 3600000000 WHERE id = $1";
     let client = machine.client().await;
@@ -248,7 +246,7 @@ async fn set_back(machine: Machine) -> Checked {
 
 async fn names(machine: Machine) -> Checked {
     let store = machine.store().await;
-    let mut new = crate::bed::new();
+    let mut new = crate::fixture::new();
     let long = format!("\u{0}'\"\\ \u{1f980}{}", "x".repeat(20_000));
     new.info = std::sync::Arc::new(SessionMeta {
         owner: Some(Owner::new(long.as_str())),

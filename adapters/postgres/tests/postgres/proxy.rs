@@ -13,12 +13,12 @@ use tokio::{
 };
 use unbroken_postgres::tokio_postgres::{Config, config::Host};
 
-/// Stands before a server and, when told to, keeps the reply to a statement to itself: it waits until
-/// the server has finished, and then cuts the connection.
+/// A proxy of a server that can lose the reply to a statement: it waits until the server has finished,
+/// and then cuts the connection.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) url: String,
-    // The so many-th statement from now; 0 for none.
+    // The number of statements until a reply is lost; 0 for none.
     countdown: Arc<AtomicUsize>,
     cuts: Arc<AtomicUsize>,
     accepting: AbortHandle,
@@ -45,7 +45,7 @@ impl Proxy {
         let accepting = tokio::spawn({
             let (countdown, cuts) = (countdown.clone(), cuts.clone());
             async move {
-                // Ends with the listener: so do the connections.
+                // The connections end with the listener.
                 let mut links = tokio::task::JoinSet::new();
                 while let Ok((client, _)) = listener.accept().await {
                     let Ok(server) = TcpStream::connect(&to).await else {
@@ -64,17 +64,17 @@ impl Proxy {
         })
     }
 
-    /// The so many-th statement from now on is executed, and its reply lost.
+    /// Loses the reply to the nth statement from now on, which is executed.
     pub(crate) fn lose(&self, statement: usize) {
         self.countdown.store(statement, SeqCst);
     }
 
-    /// How many replies were lost.
+    /// Returns the number of lost replies.
     pub(crate) fn cuts(&self) -> usize {
         self.cuts.load(SeqCst)
     }
 
-    /// From now on nothing can be reached.
+    /// Refuses all connections from now on.
     pub(crate) fn close(&self) {
         self.accepting.abort();
     }
@@ -134,7 +134,7 @@ async fn replies(
         let length = from.read_u32().await?;
         if losing.load(SeqCst) {
             pass(length, &mut from, &mut tokio::io::sink(), None).await?;
-            // Ready for the next: the statement is committed.
+            // The server is ready for the next statement: this one is committed.
             if kind == b'Z' {
                 cuts.fetch_add(1, SeqCst);
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Connections that are encrypted, to a server whose certificate somebody made for himself.
+//! Connections with TLS, to a server with a self-signed certificate.
 
 use std::{
     path::PathBuf,
@@ -20,7 +20,7 @@ use unbroken_postgres::{
 };
 
 use crate::{
-    bed::{chunk, session, texts},
+    fixture::{chunk, session, texts},
     machine::{Checked, Machine, connect, ignored},
     tools::Server,
 };
@@ -60,7 +60,7 @@ async fn trusted(bin: PathBuf) -> Checked {
         .append(&id, chunk(1, epoch, &["a"]), AfterAppend::Streaming)
         .await?;
     assert_eq!(texts(&store, &id).await?, ["a"]);
-    // All its connections are encrypted, and the one that listens tells of what comes.
+    // All connections of the store are encrypted, and the one that listens receives notifications.
     let plain = "SELECT count(*) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) \
         WHERE NOT ssl AND client_addr IS NOT NULL AND pid <> pg_backend_pid()";
     let listening = "SELECT count(*) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) \
@@ -82,13 +82,13 @@ async fn trusted(bin: PathBuf) -> Checked {
             .await
     };
     let began = Instant::now();
-    let (told, appended) = tokio::join!(waiter, append);
+    let (woken, appended) = tokio::join!(waiter, append);
     appended?;
     let took = began.elapsed();
     assert!(took < Duration::from_secs(1), "polled after {took:?}");
-    assert_eq!(told?.tail.get(), 2);
+    assert_eq!(woken?.tail.get(), 2);
 
-    // For another name, or to who trusts only what the system does, it is no certificate.
+    // For another name, or with the certificates of the system alone, it is not trusted.
     let other = Postgres::open_with(
         config("elsewhere"),
         trusts(&certificate)?,

@@ -1,4 +1,4 @@
-//! Throwaway processes: a pgbouncer, a server of one's own.
+//! Temporary processes: a pgbouncer, a server.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
 
-/// A pgbouncer in transaction mode before a server. Ends when dropped.
+/// A pgbouncer in transaction mode before a server. It is stopped on drop.
 #[derive(Debug)]
 pub(crate) struct Pgbouncer {
     child: Child,
@@ -72,7 +72,7 @@ impl Drop for Pgbouncer {
     }
 }
 
-/// A server of one's own. Ends when dropped.
+/// A temporary server. It is stopped on drop.
 #[derive(Debug)]
 pub(crate) struct Server {
     bin: PathBuf,
@@ -81,7 +81,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Where the programs are, if they are.
+    /// Returns the directory of the programs, if they are installed.
     pub(crate) fn programs() -> Option<PathBuf> {
         let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
         let bins = versions.filter_map(|it| Some(it.ok()?.path().join("bin")));
@@ -116,8 +116,7 @@ impl Server {
         self.port
     }
 
-    /// From now on it speaks TLS with who wants it, with a certificate of its own for `localhost`:
-    /// this one, as PEM.
+    /// Turns TLS on, with a self-signed certificate for `localhost`. Returns the certificate as PEM.
     #[cfg(feature = "tls")]
     pub(crate) async fn encrypt(&self) -> Result<Vec<u8>, Error> {
         let certificate = self.data().join("server.crt");
@@ -141,7 +140,7 @@ impl Server {
         Ok(fs::read(certificate)?)
     }
 
-    /// Starts it again after [`kill`](Self::kill), and waits until it answers.
+    /// Starts the server again after [`kill`](Self::kill), and waits until it replies.
     pub(crate) async fn restart(&self) -> Result<(), Error> {
         let options = format!(
             "-p {} -k {} -c listen_addresses=127.0.0.1 -c shared_buffers=16MB",
@@ -152,7 +151,7 @@ impl Server {
         answers(&self.url()).await
     }
 
-    /// Ends it as a crash would.
+    /// Kills the server, as a crash would.
     pub(crate) fn kill(&self) -> Result<(), Error> {
         self.control(&["stop", "-m", "immediate"])
     }
@@ -185,7 +184,8 @@ impl Drop for Server {
     }
 }
 
-/// Both refuse to run as root. Not by way of another program: that would be what a kill hits.
+/// Runs a program as the user `postgres`, as both refuse to run as root. Another program such as `su` in
+/// between would be the target of a kill.
 fn as_postgres(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     if is_root()
@@ -196,7 +196,7 @@ fn as_postgres(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// The ids of the user `postgres`.
+/// Returns the ids of the user `postgres`.
 fn postgres() -> Option<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
     let line = users.lines().find(|line| line.starts_with("postgres:"))?;
@@ -209,7 +209,7 @@ fn is_root() -> bool {
     status.lines().any(|line| line.starts_with("Uid:\t0\t"))
 }
 
-/// A folder that is gone when dropped, and belongs to whom the processes run as.
+/// A directory that belongs to the user of the processes, and is removed on drop.
 #[derive(Debug)]
 struct Folder(PathBuf);
 

@@ -1,4 +1,4 @@
-//! Two stores on one schema, as two servers have them.
+//! Two stores on one schema, as on two servers.
 
 use std::time::{Duration, Instant};
 
@@ -16,33 +16,30 @@ use unbroken_postgres::{
 };
 
 use crate::{
-    bed::{chunk, seal, session},
+    fixture::{chunk, seal, session},
     machine::{Checked, Machine},
 };
 
 pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
     vec![
         machine.trial("two_servers_wake_each_other", each_other),
-        machine.trial("an_append_that_is_dropped_is_told_of", dropped),
+        machine.trial("an_append_whose_future_is_dropped_wakes_others", dropped),
         machine.trial("an_owner_is_not_woken_by_records", owners),
-        machine.trial("a_lost_notification_costs_two_seconds_at_most", unnotified),
-        machine.trial(
-            "who_waits_returns_when_the_listener_is_terminated",
-            terminated,
-        ),
+        machine.trial("a_lost_notification_costs_at_most_two_seconds", unnotified),
+        machine.trial("waits_end_when_the_listener_is_terminated", terminated),
         machine.trial("a_session_that_expires_ends_its_wait", expiry),
     ]
 }
 
-/// What a wait came to, and when.
-type Told = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
+/// The task of a wait, with its result and its end.
+type Wait = tokio::task::JoinHandle<(Result<SessionState, StoreError>, Instant)>;
 
-/// Begins to wait, and sleeps by the time that this returns.
-async fn waiter(store: &Postgres, id: &SessionId, seen: impl Into<Seen>) -> Told {
+/// Starts a wait, which sleeps by the time that this returns.
+async fn waiter(store: &Postgres, id: &SessionId, seen: impl Into<Seen>) -> Wait {
     let (store, id, seen) = (store.clone(), id.clone(), seen.into());
     let task = tokio::spawn(async move {
-        let told = store.changed(&id, seen, Duration::from_secs(60)).await;
-        (told, Instant::now())
+        let state = store.changed(&id, seen, Duration::from_secs(60)).await;
+        (state, Instant::now())
     });
     sleep(Duration::from_millis(20)).await;
     task
@@ -66,18 +63,18 @@ async fn each_other(machine: Machine) -> Checked {
         let (id, epoch) = session(writes).await?;
         for lsn in 1..=100 {
             let seen = waits.state(&id).await?.version();
-            let told = waiter(waits, &id, seen).await;
+            let wait = waiter(waits, &id, seen).await;
             writes
                 .append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming)
                 .await?;
             let committed = Instant::now();
-            let (state, at) = told.await?;
+            let (state, at) = wait.await?;
             assert_eq!(state?.tail.get(), lsn);
             delays.push(quick(at, committed));
         }
         for change in 0..3 {
             let seen = Seen::Owner(waits.state(&id).await?.version());
-            let told = waiter(waits, &id, seen).await;
+            let wait = waiter(waits, &id, seen).await;
             match change {
                 0 => drop(writes.abort(&id, AbortRequest::default()).await?),
                 1 => drop(
@@ -88,7 +85,7 @@ async fn each_other(machine: Machine) -> Checked {
                 _ => writes.delete(&id, DeleteMode::Now).await?,
             }
             let committed = Instant::now();
-            let (_, at) = told.await?;
+            let (_, at) = wait.await?;
             delays.push(quick(at, committed));
         }
     }
@@ -104,10 +101,10 @@ async fn each_other(machine: Machine) -> Checked {
     Ok(())
 }
 
-/// How long it took; a wait that came to its limit took longer.
+/// Returns the delay of a wait, and fails if it came to its limit.
 fn quick(at: Instant, committed: Instant) -> Duration {
     let took = at.saturating_duration_since(committed);
-    assert!(took < Duration::from_secs(1), "told after {took:?}");
+    assert!(took < Duration::from_secs(1), "woken after {took:?}");
     took
 }
 
@@ -116,11 +113,11 @@ async fn dropped(machine: Machine) -> Checked {
     let (id, epoch) = session(&one).await?;
     for lsn in 1..=10 {
         let seen = two.state(&id).await?.version();
-        let told = waiter(&two, &id, seen).await;
+        let wait = waiter(&two, &id, seen).await;
         let append = one.append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming);
         drop(tokio::time::timeout(Duration::ZERO, append).await);
         let dropped = Instant::now();
-        let (state, at) = told.await?;
+        let (state, at) = wait.await?;
         assert_eq!(state?.tail.get(), lsn);
         quick(at, dropped);
     }
@@ -158,12 +155,12 @@ async fn unnotified(machine: Machine) -> Checked {
     sleep(Duration::from_millis(300)).await;
     let (id, epoch) = session(&silent).await?;
     let seen = store.state(&id).await?.version();
-    let told = waiter(&store, &id, seen.into()).await;
+    let wait = waiter(&store, &id, seen).await;
     silent
         .append(&id, chunk(1, epoch, &["x"]), AfterAppend::Streaming)
         .await?;
     let written = Instant::now();
-    let (state, at) = told.await?;
+    let (state, at) = wait.await?;
     assert_eq!(state?.tail.get(), 1);
     let took = at - written;
     assert!(
@@ -202,28 +199,28 @@ async fn terminated(machine: Machine) -> Checked {
         listens(1).await?;
         sleep(Duration::from_millis(50)).await;
         let seen = store.state(&id).await?.version();
-        let told = waiter(&store, &id, seen.into()).await;
+        let wait = waiter(&store, &id, seen).await;
         let kill =
             format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {listener}");
         let killed = Instant::now();
         admin.query(&kill, &[]).await?;
-        let (state, at) = told.await?;
+        let (state, at) = wait.await?;
         assert_eq!(state?.version(), seen);
         let took = at - killed;
         assert!(took < Duration::from_millis(500), "let go after {took:?}");
         listens(1).await?;
         sleep(Duration::from_millis(50)).await;
-        let told = waiter(&store, &id, seen.into()).await;
+        let wait = waiter(&store, &id, seen).await;
         sleep(Duration::from_millis(400)).await;
-        assert!(!told.is_finished(), "it polls though it listens");
+        assert!(!wait.is_finished(), "it polls although it listens");
         other
             .append(&id, chunk(lsn, epoch, &["x"]), AfterAppend::Streaming)
             .await?;
         let written = Instant::now();
-        let (state, at) = told.await?;
+        let (state, at) = wait.await?;
         assert_eq!(state?.tail.get(), lsn);
         let took = at.saturating_duration_since(written);
-        assert!(took < Duration::from_secs(1), "told after {took:?}");
+        assert!(took < Duration::from_secs(1), "woken after {took:?}");
     }
     Ok(())
 }
@@ -238,7 +235,7 @@ async fn expiry(machine: Machine) -> Checked {
     store.append(&id, chunk(1, epoch, &["x"]), then).await?;
     let seen = store.state(&id).await?.version();
     let began = Instant::now();
-    let (state, at) = waiter(&store, &id, seen.into()).await.await?;
+    let (state, at) = waiter(&store, &id, seen).await.await?;
     assert!(matches!(state, Err(StoreError::Gone(_))), "{state:?}");
     assert!(at - began < Duration::from_millis(1500));
     Ok(())

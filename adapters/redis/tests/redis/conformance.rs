@@ -59,15 +59,15 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Stores that live by a real clock.
+/// A harness of stores with a real clock.
 pub(crate) struct Real<F> {
     open: F,
     options: RedisOptions,
-    // Where its server is, or its cluster's; none if records are not to be harmed.
+    // The URL of the server or of the cluster; none if records are not to be corrupted.
     urls: Vec<String>,
 }
 
-/// Both what the harness says and what the stores are opened with.
+/// The largest append, of the harness and of the options.
 const MAX_APPEND: usize = 100_000;
 
 impl<F> Real<F> {
@@ -128,7 +128,7 @@ where
     }
 }
 
-/// On the machine's server, which is left as it was found.
+/// Runs on the server of the machine, and removes its keys.
 async fn on_machine<F, Fut, S>(case: &'static StoreCase, open: F) -> Result<(), Failed>
 where
     F: Fn(RedisOptions) -> Fut + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What a record costs the server, in bytes and in time. Bytes are asserted, time is printed.
+//! The cost of a record on the server: the bytes are asserted, the times printed.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use unbroken_redis::{
 };
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     server::{self, Server},
     trial,
 };
@@ -23,12 +23,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     let missing = missing.as_ref();
     vec![
         trial("a_record_costs_little_more_than_its_bytes", missing, bytes),
-        trial("what_a_session_costs_in_all", missing, session),
-        trial("the_time_of_appends_and_pages", missing, time),
+        trial("the_memory_of_a_session_is_bounded", missing, session),
+        trial("the_times_of_appends_and_pages_are_printed", missing, time),
     ]
 }
 
-/// As long as an event is.
+/// The length of a typical event, in bytes.
 const RECORD: &str = r#"{"type":"text","content":"a token or two of some answer, as is"}"#;
 
 async fn fill(
@@ -40,7 +40,7 @@ async fn fill(
 ) -> Result<(), StoreError> {
     let records = vec![RECORD; usize::try_from(batch).unwrap_or(1)];
     for at in 0..appends {
-        bed::push(store, id, epoch, 1 + at * batch, &records).await?;
+        fixture::push(store, id, epoch, 1 + at * batch, &records).await?;
     }
     Ok(())
 }
@@ -59,11 +59,11 @@ async fn bytes() -> Result<(), Failed> {
         let options = support::options();
         let prefix = options.prefix.clone();
         let store = server.open(options).await;
-        let (id, epoch) = bed::made(&store).await;
+        let (id, epoch) = fixture::created(&store).await;
         let count = 6400;
         fill(&store, &id, epoch, count / batch, batch).await?;
-        let end = bed::chunk(count + 1, epoch, &[RECORD]);
-        store.append(&id, end, bed::sealed()).await?;
+        let end = fixture::chunk(count + 1, epoch, &[RECORD]);
+        store.append(&id, end, fixture::sealed()).await?;
         let key = |what: &str| format!("{prefix}{{{id}}}:{what}");
         let log = memory(&mut admin, &key("log")).await;
         let rest = memory(&mut admin, &key("session")).await
@@ -84,7 +84,7 @@ async fn bytes() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Sessions of many owners, their names in the indexes included.
+/// Measures sessions of many owners, with their entries in the indexes.
 async fn session() -> Result<(), Failed> {
     const COUNT: u32 = 2000;
     let server = Server::start(&[]).await;
@@ -92,12 +92,12 @@ async fn session() -> Result<(), Failed> {
     let store = server.open(support::options()).await;
     let before = used(&mut admin).await?;
     for at in 0..COUNT {
-        let (id, new) = (SessionId::random(), bed::new_of(&format!("owner {at}")));
+        let (id, new) = (SessionId::random(), fixture::new_of(&format!("owner {at}")));
         let Created::Created(epoch) = store.create(&id, new).await? else {
             panic!("a random id was taken");
         };
-        let end = bed::chunk(1, epoch, &["z"]);
-        store.append(&id, end, bed::sealed()).await?;
+        let end = fixture::chunk(1, epoch, &["z"]);
+        store.append(&id, end, fixture::sealed()).await?;
     }
     let each = used(&mut admin).await?.saturating_sub(before) / u64::from(COUNT);
     println!("a finished session of one record, an owner each: {each} bytes in all");
@@ -132,7 +132,7 @@ async fn time() -> Result<(), Failed> {
     let mut admin = support::connect(&server.url()).await;
     let store = server.open(support::options()).await;
     for (appends, batch) in [(2000_u64, 1_u64), (1000, 64)] {
-        let (id, epoch) = bed::made(&store).await;
+        let (id, epoch) = fixture::created(&store).await;
         let (began, before) = (Instant::now(), cpu(&mut admin).await);
         fill(&store, &id, epoch, appends, batch).await?;
         let used = cpu(&mut admin).await - before;

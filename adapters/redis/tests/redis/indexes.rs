@@ -1,5 +1,4 @@
-//! Indexes are written beside the sessions, not with them. What a crash in between leaves is put
-//! right.
+//! Indexes are written apart from the sessions, and are corrected after a crash in between.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use unbroken_redis::{
 };
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     server::{self, Server},
     trial,
 };
@@ -28,24 +27,24 @@ pub(crate) fn trials() -> Vec<Trial> {
     let missing = missing.as_ref();
     vec![
         trial(
-            "an_orphan_that_no_index_had_is_found_after_a_renewal",
+            "an_orphan_without_an_entry_is_found_after_a_renewal",
             missing,
             renewed,
         ),
-        trial("a_seal_that_no_index_heard_of_is_noticed", missing, sealed),
-        trial("entries_that_lead_nowhere_are_removed", missing, dangling),
-        trial("who_is_refused_leaves_no_entry", missing, refused),
+        trial(
+            "a_seal_that_is_not_in_the_index_is_noticed",
+            missing,
+            sealed,
+        ),
+        trial("entries_without_a_session_are_removed", missing, dangling),
+        trial("a_create_that_is_refused_leaves_no_entry", missing, refused),
         trial("a_long_list_comes_in_pages", missing, pages),
         trial(
-            "orphans_are_found_though_the_clock_was_set_back_in_their_life",
+            "orphans_are_found_although_the_clock_was_set_back",
             missing,
             set_back,
         ),
-        trial(
-            "an_expired_session_leaves_nothing_behind",
-            missing,
-            nothing_left,
-        ),
+        trial("an_expired_session_leaves_no_key", missing, nothing_left),
     ]
 }
 
@@ -81,7 +80,7 @@ impl Scene {
     }
 
     async fn orphan(&mut self) -> Result<(SessionId, Epoch), StoreError> {
-        let (id, epoch) = bed::made(&self.store).await;
+        let (id, epoch) = fixture::created(&self.store).await;
         let owned = [(id.clone(), epoch)];
         for answer in self.store.renew(&owned, LeaseChange::GiveBack).await {
             answer?;
@@ -102,7 +101,7 @@ async fn renewed() -> Result<(), Failed> {
     let _: u64 = it.index("ZREM", "open", &[id.as_str()]).await;
     assert_eq!(it.orphans().await?, []);
     let owned = [(id.clone(), epoch)];
-    for lease in [LeaseChange::Extend(bed::LONG), LeaseChange::GiveBack] {
+    for lease in [LeaseChange::Extend(fixture::LONG), LeaseChange::GiveBack] {
         for answer in it.store.renew(&owned, lease).await {
             answer?;
         }
@@ -113,9 +112,9 @@ async fn renewed() -> Result<(), Failed> {
 
 async fn sealed() -> Result<(), Failed> {
     let mut it = scene().await;
-    let (id, epoch) = bed::made(&it.store).await;
+    let (id, epoch) = fixture::created(&it.store).await;
     it.store
-        .append(&id, bed::chunk(1, epoch, &["z"]), bed::sealed())
+        .append(&id, fixture::chunk(1, epoch, &["z"]), fixture::sealed())
         .await?;
     let _: u64 = it.index("ZREM", "due", &[id.as_str()]).await;
     let _: u64 = it.index("ZADD", "open", &["1", id.as_str()]).await;
@@ -143,7 +142,7 @@ async fn dangling() -> Result<(), Failed> {
     for index in ["all", "due"] {
         assert!(it.members(index).await.is_empty(), "{index}");
     }
-    // One that is about to be created stays.
+    // An entry whose session is about to be created stays.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let now = now.as_micros().to_string();
     let _: u64 = it.index("ZADD", "all", &[&now, nobody.as_str()]).await;
@@ -158,7 +157,7 @@ async fn refused() -> Result<(), Failed> {
     let create = |owner: &str| {
         let new = NewSession {
             token: Token::random(),
-            ..bed::new_of(owner)
+            ..fixture::new_of(owner)
         };
         it.store.create(&id, new)
     };
@@ -182,7 +181,7 @@ async fn refused() -> Result<(), Failed> {
 
 async fn nothing_left() -> Result<(), Failed> {
     let mut it = scene().await;
-    let (id, epoch) = (SessionId::random(), bed::new_of("me"));
+    let (id, epoch) = (SessionId::random(), fixture::new_of("me"));
     let new = NewSession {
         tombstone: Duration::from_millis(300),
         ..epoch
@@ -198,7 +197,7 @@ async fn nothing_left() -> Result<(), Failed> {
         keep: Duration::from_millis(200),
     });
     it.store
-        .append(&id, bed::chunk(1, epoch, &["z"]), then)
+        .append(&id, fixture::chunk(1, epoch, &["z"]), then)
         .await?;
     let request = format!("{{{id}}}:request");
     let requests: u64 = it.index("EXISTS", &request, &[]).await;
@@ -211,7 +210,7 @@ async fn nothing_left() -> Result<(), Failed> {
         .query_async(&mut it.admin)
         .await?;
     let keys: Vec<String> = {
-        // The engine drops what has expired when it comes by; a look makes it do so now.
+        // The engine drops an expired key when it scans it; an access makes it do so now.
         let mut left = Vec::new();
         for key in keys {
             let there: u64 = redis::cmd("EXISTS")
@@ -228,21 +227,21 @@ async fn nothing_left() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Of sessions whose owner appends so often that it never has to renew.
+/// Checks sessions whose owner appends so often that it never has to renew.
 async fn set_back() -> Result<(), Failed> {
     let mut it = scene().await;
     let lease = Duration::from_millis(300);
     let mut made = Vec::new();
     for _ in 0..200 {
-        let (id, new) = (SessionId::random(), bed::new_of("somebody"));
+        let (id, new) = (SessionId::random(), fixture::new_of("an owner"));
         let new = NewSession { lease, ..new };
         let Created::Created(epoch) = it.store.create(&id, new).await? else {
             panic!("a random id was taken");
         };
-        bed::push(&it.store, &id, epoch, 1, &["a"]).await?;
+        fixture::push(&it.store, &id, epoch, 1, &["a"]).await?;
         made.push(id);
     }
-    // As the index was written while the clock showed an hour more.
+    // As if the index had been written while the clock was an hour ahead.
     let open = format!("{}open", it.prefix);
     for id in &made {
         let mut ahead = redis::cmd("ZINCRBY");
@@ -251,7 +250,7 @@ async fn set_back() -> Result<(), Failed> {
     }
     tokio::time::sleep(lease * 2).await;
     let mut found = 0;
-    // A part of them each time.
+    // Each call returns a part.
     for _ in 0..3 {
         found = it.store.orphans(1000).await?.len();
     }
@@ -259,15 +258,15 @@ async fn set_back() -> Result<(), Failed> {
     Ok(())
 }
 
-/// More sessions than are looked at at once.
+/// More sessions than one batch looks up.
 async fn pages() -> Result<(), Failed> {
     let it = scene().await;
     let mut made = Vec::new();
     for at in 0..300 {
-        let (id, epoch) = bed::made(&it.store).await;
+        let (id, epoch) = fixture::created(&it.store).await;
         if at % 3 == 0 {
             it.store
-                .append(&id, bed::chunk(1, epoch, &["z"]), bed::sealed())
+                .append(&id, fixture::chunk(1, epoch, &["z"]), fixture::sealed())
                 .await?;
             made.insert(0, id);
         }

@@ -1,4 +1,4 @@
-//! A write whose answer is lost says so, and is repeated without a second effect.
+//! A write whose reply is lost reports it, and is repeated without a second effect.
 
 use std::{collections::HashSet, num::NonZeroUsize};
 
@@ -10,7 +10,7 @@ use unbroken::{
 use unbroken_redis::Redis;
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     proxy::Proxy,
     server::{self, Server},
     trial,
@@ -42,13 +42,13 @@ async fn scene() -> Scene {
     let options = support::options();
     let far = Redis::open(&proxy.url(), options.clone()).await;
     let near = server.open(options).await;
-    // The server knows the scripts from now on: a lost answer is not that it doesn't.
-    let (id, epoch) = bed::made(&near).await;
-    bed::push(&near, &id, epoch, 1, &["a"])
+    // The server has the scripts from now on, so a lost reply is not one of NOSCRIPT.
+    let (id, epoch) = fixture::created(&near).await;
+    fixture::push(&near, &id, epoch, 1, &["a"])
         .await
         .expect("an append");
     renew(&near, &id, epoch).await;
-    near.claim(&id, epoch, Token::random(), bed::LONG)
+    near.claim(&id, epoch, Token::random(), fixture::LONG)
         .await
         .expect("a claim");
     Scene {
@@ -59,7 +59,7 @@ async fn scene() -> Scene {
     }
 }
 
-/// Gives the session back.
+/// Gives the lease back.
 async fn renew(store: &Redis, id: &SessionId, epoch: unbroken::log::Epoch) {
     let answers = store
         .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
@@ -69,21 +69,21 @@ async fn renew(store: &Redis, id: &SessionId, epoch: unbroken::log::Epoch) {
 
 async fn appends() -> Result<(), Failed> {
     let it = scene().await;
-    let (id, epoch) = bed::made(&it.near).await;
+    let (id, epoch) = fixture::created(&it.near).await;
     let mut expected = Vec::new();
     for lsn in 1..=u64::from(TIMES) {
         let record = format!("record number {lsn}.");
         it.proxy.lose_answer_to(record.as_bytes());
-        let lost = bed::push(&it.far, &id, epoch, lsn, &[&record]).await;
+        let lost = fixture::push(&it.far, &id, epoch, lsn, &[&record]).await;
         let error = lost.expect_err("the answer is lost");
-        assert!(bed::is_unavailable(&error, true), "{error:?}");
+        assert!(fixture::is_unavailable(&error, true), "{error:?}");
         assert!(!it.proxy.is_armed(), "something else failed: {error:?}");
         let tail = it.near.state(&id).await?.tail;
         assert_eq!(tail.get(), lsn, "it was applied");
-        bed::push(&it.far, &id, epoch, lsn, &[&record]).await?;
+        fixture::push(&it.far, &id, epoch, lsn, &[&record]).await?;
         expected.push(record);
     }
-    assert_eq!(bed::texts(&it.near, &id).await, expected);
+    assert_eq!(fixture::texts(&it.near, &id).await, expected);
     Ok(())
 }
 
@@ -92,11 +92,11 @@ async fn creates() -> Result<(), Failed> {
     let owner = "the only one";
     let mut ids = HashSet::new();
     for _ in 0..TIMES {
-        let (id, new) = (SessionId::random(), bed::new_of(owner));
+        let (id, new) = (SessionId::random(), fixture::new_of(owner));
         it.proxy.lose_answer_to(&new.token.0.to_be_bytes());
         let lost = it.far.create(&id, new.clone()).await;
         let error = lost.expect_err("the answer is lost");
-        assert!(bed::is_unavailable(&error, true), "{error:?}");
+        assert!(fixture::is_unavailable(&error, true), "{error:?}");
         assert!(!it.proxy.is_armed(), "something else failed: {error:?}");
         let is = it.near.state(&id).await?.epoch;
         match it.far.create(&id, new).await? {
@@ -118,16 +118,16 @@ async fn creates() -> Result<(), Failed> {
 
 async fn claims() -> Result<(), Failed> {
     let it = scene().await;
-    let (id, mut epoch) = bed::made(&it.near).await;
+    let (id, mut epoch) = fixture::created(&it.near).await;
     for attempt in 1..=TIMES {
         renew(&it.near, &id, epoch).await;
         let token = Token::random();
         it.proxy.lose_answer_to(&token.0.to_be_bytes());
-        let lost = it.far.claim(&id, epoch, token, bed::LONG).await;
+        let lost = it.far.claim(&id, epoch, token, fixture::LONG).await;
         let error = lost.expect_err("the answer is lost");
-        assert!(bed::is_unavailable(&error, true), "{error:?}");
+        assert!(fixture::is_unavailable(&error, true), "{error:?}");
         assert!(!it.proxy.is_armed(), "something else failed: {error:?}");
-        let claimed = it.far.claim(&id, epoch, token, bed::LONG).await?;
+        let claimed = it.far.claim(&id, epoch, token, fixture::LONG).await?;
         let state = it.near.state(&id).await?;
         assert_eq!((state.attempts, state.epoch), (attempt, claimed.epoch));
         assert_eq!(claimed.request, "the request");

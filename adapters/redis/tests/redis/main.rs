@@ -1,6 +1,6 @@
-//! The store against real servers: the machine's own (at `REDIS_URL`, or where Redis usually is), and
-//! ones that the tests start for themselves. Where they are absent the tests are reported as
-//! ignored, with the reason; on a CI machine (`CI` is set) that is a failure.
+//! The store against real servers: that of the machine (at `REDIS_URL`, or the default address), and
+//! servers that the tests start. If these are absent, the tests are reported as ignored, with the
+//! reason; on a CI machine (`CI` is set) that is a failure.
 
 mod conformance;
 mod cost;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    // First what keeps the machine busy, then what mostly sleeps and minds how long.
+    // Busy tests come first, then those that mostly sleep and are sensitive to delays.
     let busy = [
         lost_answers::trials(),
         cost::trials(),
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether any failed.
+/// Returns true if a test failed.
 fn run<const N: usize>(trials: [Vec<Trial>; N], threads: usize) -> bool {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(threads);

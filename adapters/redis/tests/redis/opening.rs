@@ -1,4 +1,4 @@
-//! What servers are opened, and what a store says of itself.
+//! The servers that are opened or refused, and the durability that is reported.
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::store::{Durability, Store};
@@ -6,7 +6,7 @@ use unbroken_conformance::{Verdict, store::CASES};
 use unbroken_redis::{Redis, RedisOpenError};
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     server::{self, Server},
     trial,
 };
@@ -50,7 +50,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         missing,
         tls,
     ));
-    trials.push(trial("a_url_that_is_none_is_refused", None, || async {
+    trials.push(trial("a_malformed_url_is_refused", None, || async {
         for url in ["", "http://127.0.0.1", "redis://:secret@host:port"] {
             let refused = Redis::open(url, support::options()).await;
             assert!(
@@ -80,7 +80,7 @@ async fn evicts() -> Result<(), Failed> {
                 assert!(!opens, "{policy} with {memory} was refused");
                 assert_eq!(is, policy);
                 let options = support::options().allow_eviction(true);
-                bed::made(&server.open(options).await).await;
+                fixture::created(&server.open(options).await).await;
             }
             Err(error) => panic!("{error:?}"),
         }
@@ -100,14 +100,14 @@ async fn hidden() -> Result<(), Failed> {
     );
     let opened = Redis::open(&url, support::options().allow_eviction(true)).await?;
     assert_eq!(opened.durability(), Durability::Process);
-    bed::made(&opened).await;
+    fixture::created(&opened).await;
     let options = support::options()
         .allow_eviction(true)
         .durability(Durability::Host);
     let opened = Redis::open(&url, options).await?;
     assert_eq!(opened.durability(), Durability::Host);
 
-    // INFO alone is enough.
+    // INFO is enough.
     let server = Server::start(&["--rename-command", "CONFIG", ""]).await;
     let opened = server.open(support::options()).await;
     assert_eq!(opened.durability(), Durability::Process);
@@ -144,7 +144,7 @@ async fn credentials() -> Result<(), Failed> {
     let server = Server::start(&["--requirepass", "s3cr3t"]).await;
     let url = |password: &str| format!("redis://:{password}@127.0.0.1:{}", server.port);
     let store = Redis::open(&url("s3cr3t"), support::options()).await?;
-    bed::made(&store).await;
+    fixture::created(&store).await;
     let shown = format!("{store:?}");
     assert!(
         shown.contains("127.0.0.1") && !shown.contains("s3cr3t"),
@@ -164,7 +164,7 @@ async fn credentials() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The list in the crate's documentation.
+/// The list in the documentation of the crate.
 const PERMISSIONS: &str = "+eval +evalsha +info +config|get +ping +hello +subscribe \
     +unsubscribe +publish +time +exists +get +set +unlink +pexpireat +pttl +hget +hgetall +hmget +hset +xadd \
     +xrange +zadd +zrem +zscore +zrangebyscore +zrevrangebyscore +zremrangebyscore";
@@ -184,7 +184,7 @@ async fn permissions() -> Result<(), Failed> {
         async move { Redis::open(&url, options).await.expect("the server opens") }
     });
     let cases = CASES.iter().filter(|case| {
-        // One of each operation; all of them would take their time again.
+        // One case of each operation; all cases would take too long.
         [
             "a_returned_lease_can_be_claimed_at_once",
             "a_hold_keeps_a_session",
@@ -217,7 +217,7 @@ async fn tls() -> Result<(), Failed> {
     std::fs::create_dir_all(&folder)?;
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let (key, certificate) = (path("key.pem"), path("cert.pem"));
-    let made = std::process::Command::new("openssl")
+    let created = std::process::Command::new("openssl")
         .args([
             "req",
             "-x509",
@@ -232,9 +232,9 @@ async fn tls() -> Result<(), Failed> {
         .args(["-keyout", &key, "-out", &certificate])
         .output()?;
     assert!(
-        made.status.success(),
+        created.status.success(),
         "{}",
-        String::from_utf8_lossy(&made.stderr)
+        String::from_utf8_lossy(&created.stderr)
     );
     let port = server::free_port().to_string();
     let arguments = [
@@ -252,18 +252,22 @@ async fn tls() -> Result<(), Failed> {
     };
     let client = Client::build_with_tls(url.as_str(), trusted)?;
     let store = Redis::with_client(client, support::options()).await?;
-    let (id, epoch) = bed::made(&store).await;
-    bed::push(&store, &id, epoch, 1, &["a"]).await?;
-    assert_eq!(bed::texts(&store, &id).await, ["a"]);
+    let (id, epoch) = fixture::created(&store).await;
+    fixture::push(&store, &id, epoch, 1, &["a"]).await?;
+    assert_eq!(fixture::texts(&store, &id).await, ["a"]);
     let seen = store.state(&id).await?.version();
     let waiter = store.changed(&id, seen.into(), std::time::Duration::from_secs(60));
     let push = async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        bed::push(&store, &id, epoch, 2, &["b"]).await
+        fixture::push(&store, &id, epoch, 2, &["b"]).await
     };
-    let (told, pushed) = futures_util::future::join(waiter, push).await;
+    let (woken, pushed) = futures_util::future::join(waiter, push).await;
     pushed?;
-    assert_eq!(told?.tail.get(), 2, "the subscription is encrypted as well");
+    assert_eq!(
+        woken?.tail.get(),
+        2,
+        "the subscription is encrypted as well"
+    );
 
     let refused = Redis::open(&url, support::options()).await;
     assert!(

@@ -1,4 +1,4 @@
-//! The server goes away, forgets, or is full.
+//! The server is down, has lost data, or is full.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use unbroken::{
 use unbroken_redis::redis;
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     server::{self, Server},
     trial,
 };
@@ -21,7 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_server_that_comes_back_is_used_again", missing, restart),
         trial(
-            "scripts_that_the_server_forgot_are_sent_again",
+            "scripts_that_the_server_lost_are_sent_again",
             missing,
             flushed,
         ),
@@ -39,8 +39,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 async fn restart() -> Result<(), Failed> {
     let server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]).await;
     let store = server.open(support::options()).await;
-    let (id, epoch) = bed::made(&store).await;
-    bed::push(&store, &id, epoch, 1, &["a"]).await?;
+    let (id, epoch) = fixture::created(&store).await;
+    fixture::push(&store, &id, epoch, 1, &["a"]).await?;
     let seen = store.state(&id).await?.version();
     let waiter = {
         let (store, id) = (store.clone(), id.clone());
@@ -54,30 +54,30 @@ async fn restart() -> Result<(), Failed> {
 
     let killed = Instant::now();
     server.kill();
-    let told = waiter.await?;
+    let woken = waiter.await?;
     assert!(
-        matches!(told, Err(StoreError::Unavailable { .. })),
-        "{told:?}"
+        matches!(woken, Err(StoreError::Unavailable { .. })),
+        "{woken:?}"
     );
     assert!(killed.elapsed() < Duration::from_secs(1));
     for _ in 0..3 {
-        // The first may have been sent on the old connection; the others found none.
-        let lost = bed::push(&store, &id, epoch, 2, &["b"]).await;
+        // The first may have been sent on the old connection; the others had none.
+        let lost = fixture::push(&store, &id, epoch, 2, &["b"]).await;
         assert!(lost.is_err_and(|error| error.is_unavailable()));
     }
-    let lost = bed::push(&store, &id, epoch, 2, &["b"]).await;
+    let lost = fixture::push(&store, &id, epoch, 2, &["b"]).await;
     let error = lost.expect_err("nobody answers");
-    assert!(bed::is_unavailable(&error, false), "{error:?}");
+    assert!(fixture::is_unavailable(&error, false), "{error:?}");
 
     server.run();
     server.answers().await;
     let began = Instant::now();
-    while let Err(error) = bed::push(&store, &id, epoch, 2, &["b"]).await {
+    while let Err(error) = fixture::push(&store, &id, epoch, 2, &["b"]).await {
         assert!(error.is_unavailable(), "{error:?}");
         assert!(began.elapsed() < Duration::from_secs(5), "{error:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(bed::texts(&store, &id).await, ["a", "b"]);
+    assert_eq!(fixture::texts(&store, &id).await, ["a", "b"]);
 
     let seen = store.state(&id).await?.version();
     let waiter = {
@@ -88,7 +88,7 @@ async fn restart() -> Result<(), Failed> {
                 .await
         })
     };
-    bed::push(&store, &id, epoch, 3, &["c"]).await?;
+    fixture::push(&store, &id, epoch, 3, &["c"]).await?;
     assert_eq!(waiter.await??.tail.get(), 3);
     Ok(())
 }
@@ -99,19 +99,19 @@ async fn flushed() -> Result<(), Failed> {
     let mut admin = support::connect(&server.url()).await;
     let mut flush = redis::cmd("SCRIPT");
     flush.arg("FLUSH");
-    let (id, epoch) = bed::made(&store).await;
+    let (id, epoch) = fixture::created(&store).await;
     for lsn in 1..=10 {
         flush.exec_async(&mut admin).await?;
-        bed::push(&store, &id, epoch, lsn, &["x"]).await?;
+        fixture::push(&store, &id, epoch, lsn, &["x"]).await?;
         flush.exec_async(&mut admin).await?;
         assert_eq!(store.state(&id).await?.tail.get(), lsn);
     }
     flush.exec_async(&mut admin).await?;
     store
-        .append(&id, bed::chunk(11, epoch, &["z"]), bed::sealed())
+        .append(&id, fixture::chunk(11, epoch, &["z"]), fixture::sealed())
         .await?;
     flush.exec_async(&mut admin).await?;
-    assert_eq!(bed::texts(&store, &id).await.len(), 11);
+    assert_eq!(fixture::texts(&store, &id).await.len(), 11);
     flush.exec_async(&mut admin).await?;
     store.delete(&id, DeleteMode::Now).await?;
     Ok(())
@@ -120,23 +120,23 @@ async fn flushed() -> Result<(), Failed> {
 async fn full() -> Result<(), Failed> {
     let server = Server::start(&["--maxmemory", "6mb", "--maxmemory-policy", "noeviction"]).await;
     let store = server.open(support::options()).await;
-    let (id, epoch) = bed::made(&store).await;
+    let (id, epoch) = fixture::created(&store).await;
     let record = "x".repeat(500_000);
     let mut lsn = 1;
     let error = loop {
-        match bed::push(&store, &id, epoch, lsn, &[&record]).await {
+        match fixture::push(&store, &id, epoch, lsn, &[&record]).await {
             Ok(()) => lsn += 1,
             Err(error) => break error,
         }
         assert!(lsn < 100, "the server is never full");
     };
-    assert!(bed::is_unavailable(&error, false), "{error:?}");
+    assert!(fixture::is_unavailable(&error, false), "{error:?}");
     let tail = store.state(&id).await?.tail;
     assert_eq!(tail.get(), lsn - 1);
-    assert_eq!(bed::texts(&store, &id).await.len() as u64, lsn - 1);
-    // Room can always be made.
+    assert_eq!(fixture::texts(&store, &id).await.len() as u64, lsn - 1);
+    // A delete works on a full server.
     store.delete(&id, DeleteMode::Now).await?;
-    bed::made(&store).await;
+    fixture::created(&store).await;
     Ok(())
 }
 
@@ -144,39 +144,39 @@ async fn silent() -> Result<(), Failed> {
     let server = Server::start(&[]).await;
     let options = support::options().response_timeout(Duration::from_millis(200));
     let store = server.open(options).await;
-    let (id, epoch) = bed::made(&store).await;
+    let (id, epoch) = fixture::created(&store).await;
     let mut admin = support::connect(&server.url()).await;
     let mut pause = redis::cmd("CLIENT");
     pause.arg("PAUSE").arg(700).exec_async(&mut admin).await?;
     let began = Instant::now();
-    let lost = bed::push(&store, &id, epoch, 1, &["a"]).await;
+    let lost = fixture::push(&store, &id, epoch, 1, &["a"]).await;
     let error = lost.expect_err("the server is silent");
-    assert!(bed::is_unavailable(&error, true), "{error:?}");
+    assert!(fixture::is_unavailable(&error, true), "{error:?}");
     assert!(began.elapsed() < Duration::from_millis(600));
-    while let Err(error) = bed::push(&store, &id, epoch, 1, &["a"]).await {
+    while let Err(error) = fixture::push(&store, &id, epoch, 1, &["a"]).await {
         assert!(error.is_unavailable(), "{error:?}");
         assert!(began.elapsed() < Duration::from_secs(5), "{error:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(bed::texts(&store, &id).await, ["a"]);
+    assert_eq!(fixture::texts(&store, &id).await, ["a"]);
     Ok(())
 }
 
-/// What a failover to a replica that lags does: the server has forgotten the last writes.
+/// A failover to a replica that lags: the server has lost the last writes.
 async fn rewound() -> Result<(), Failed> {
     let server = Server::start(&[]).await;
     let options = support::options();
     let prefix = options.prefix.clone();
     let store = server.open(options).await;
-    let (id, epoch) = bed::made(&store).await;
-    bed::push(&store, &id, epoch, 1, &["a", "b", "c"]).await?;
+    let (id, epoch) = fixture::created(&store).await;
+    fixture::push(&store, &id, epoch, 1, &["a", "b", "c"]).await?;
     let mut admin = support::connect(&server.url()).await;
     let keys = ["session", "log"].map(|what| format!("{prefix}{{{id}}}:{what}"));
     let mut before: Vec<Vec<u8>> = Vec::new();
     for key in &keys {
         before.push(redis::cmd("DUMP").arg(key).query_async(&mut admin).await?);
     }
-    bed::push(&store, &id, epoch, 4, &["d", "e"]).await?;
+    fixture::push(&store, &id, epoch, 4, &["d", "e"]).await?;
     for (key, dump) in keys.iter().zip(&before) {
         let mut restore = redis::cmd("RESTORE");
         restore.arg(key).arg(0).arg(dump).arg("REPLACE");
@@ -186,19 +186,21 @@ async fn rewound() -> Result<(), Failed> {
     let tail = Lsn::new(3);
     let rewound =
         |error: &StoreError| matches!(error, StoreError::Rewound { tail: is } if *is == tail);
-    let late = bed::push(&store, &id, epoch, 6, &["f"]).await;
+    let late = fixture::push(&store, &id, epoch, 6, &["f"]).await;
     assert!(rewound(late.as_ref().unwrap_err()), "{late:?}");
     let at = Position::tagged(Lsn::new(5), epoch.tag());
     let page = store.read(&id, at, 1000).await;
     assert!(rewound(page.as_ref().unwrap_err()), "{page:?}");
 
-    // Somebody else writes other records under the same LSNs.
+    // Another server writes other records with the same LSNs.
     let given = store
         .renew(&[(id.clone(), epoch)], LeaseChange::GiveBack)
         .await;
     assert!(given[0].is_ok(), "{given:?}");
-    let claimed = store.claim(&id, epoch, Token::random(), bed::LONG).await?;
-    bed::push(&store, &id, claimed.epoch, 4, &["D", "E", "F"]).await?;
+    let claimed = store
+        .claim(&id, epoch, Token::random(), fixture::LONG)
+        .await?;
+    fixture::push(&store, &id, claimed.epoch, 4, &["D", "E", "F"]).await?;
     let page = store.read(&id, at, 1000).await;
     assert!(matches!(page, Err(StoreError::Rewound { .. })), "{page:?}");
     let at = Position::tagged(tail, epoch.tag());
@@ -211,9 +213,9 @@ async fn corrupt() -> Result<(), Failed> {
     let options = support::options();
     let prefix = options.prefix.clone();
     let store = server.open(options).await;
-    let (id, epoch) = bed::made(&store).await;
+    let (id, epoch) = fixture::created(&store).await;
     for (lsn, record) in [(1, "a"), (2, "b"), (3, "c")] {
-        bed::push(&store, &id, epoch, lsn, &[record]).await?;
+        fixture::push(&store, &id, epoch, lsn, &[record]).await?;
     }
     let mut admin = support::connect(&server.url()).await;
     let log = format!("{prefix}{{{id}}}:log");

@@ -1,4 +1,4 @@
-//! Whatever is done in whatever order, the answers are those of the store in memory.
+//! Random sequences of calls have the results of the store in memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,18 +12,18 @@ use unbroken::{
 };
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     server::{self, Server},
     trial,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
     let missing = server::missing();
-    let name = "any_order_of_calls_is_answered_as_in_memory";
+    let name = "any_order_of_calls_has_the_results_of_the_memory_store";
     vec![trial(name, missing.as_ref(), any_order)]
 }
 
-/// A sequence of numbers that a seed gives again.
+/// A reproducible sequence of random numbers.
 struct Dice(u64);
 
 impl Dice {
@@ -35,7 +35,7 @@ impl Dice {
     }
 }
 
-/// One call, the same for both stores but for the epochs.
+/// One call, equal for both stores but for the epochs.
 #[derive(Debug, Clone)]
 enum Call {
     Create {
@@ -90,7 +90,7 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
         5..=7 => Call::Renew {
             lease: match dice.roll(2) {
                 0 => LeaseChange::GiveBack,
-                _ => LeaseChange::Extend(bed::LONG),
+                _ => LeaseChange::Extend(fixture::LONG),
             },
         },
         8..=13 => Call::Append {
@@ -102,7 +102,7 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
             count: 1 + dice.roll(4),
             size: usize::try_from(dice.roll(200)).unwrap_or(0),
             then: match dice.roll(12) {
-                0 => bed::sealed(),
+                0 => fixture::sealed(),
                 1 => AfterAppend::Seal(Seal {
                     outcome: Outcome::Aborted,
                     keep: Duration::ZERO,
@@ -129,7 +129,7 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
         },
         18 | 19 => Call::Hold {
             by: dice.roll(2),
-            keep: bed::LONG * u32::try_from(dice.roll(2)).unwrap_or(0),
+            keep: fixture::LONG * u32::try_from(dice.roll(2)).unwrap_or(0),
         },
         _ => Call::Delete {
             how: match dice.roll(4) {
@@ -142,7 +142,7 @@ fn call(dice: &mut Dice, tail: u64) -> Call {
 
 fn show(state: &SessionState) -> String {
     let lease = match state.lease {
-        Lease::Held(left) => format!("held, {}", left > bed::LONG / 2),
+        Lease::Held(left) => format!("held, {}", left > fixture::LONG / 2),
         other => format!("{other:?}"),
     };
     let SessionState {
@@ -165,7 +165,7 @@ fn show_page(page: &RecordPage, max_bytes: usize) -> String {
         .flat_map(Chunk::records)
         .map(|it| (it.lsn, it.epoch.counter, it.bytes.len()))
         .collect();
-    // Where a page ends is the store's own affair, within bounds.
+    // A store chooses the end of a page within bounds.
     let bytes: usize = page.chunks.iter().map(Chunk::bytes).sum();
     assert!(bytes <= max_bytes || records.len() == 1);
     format!("read {:?} {}", records.first(), show(&page.state))
@@ -175,7 +175,7 @@ fn word(error: &StoreError) -> String {
     format!("{error:?}")
 }
 
-/// What a store answers, without what may differ. Notes the epochs that it gives.
+/// Returns the result of a call without the parts that may differ, and records new epochs.
 async fn answer(
     store: &dyn Store,
     id: &SessionId,
@@ -183,7 +183,7 @@ async fn answer(
     at: usize,
     epochs: &mut Vec<Epoch>,
 ) -> String {
-    // A stale one now and then.
+    // Sometimes a stale epoch.
     let epoch = match at % 5 {
         0 => epochs.iter().rev().nth(1).or(epochs.last()),
         _ => epochs.last(),
@@ -194,7 +194,7 @@ async fn answer(
     });
     match call.clone() {
         Call::Create { token } => {
-            let mut new = bed::new_of("somebody");
+            let mut new = fixture::new_of("an owner");
             new.token = Token(token);
             match store.create(id, new).await {
                 Ok(Created::Created(epoch)) => {
@@ -207,7 +207,7 @@ async fn answer(
                 Err(error) => word(&error),
             }
         }
-        Call::Claim { token } => match store.claim(id, epoch, Token(token), bed::LONG).await {
+        Call::Claim { token } => match store.claim(id, epoch, Token(token), fixture::LONG).await {
             Ok(claimed) => {
                 if !epochs.contains(&claimed.epoch) {
                     epochs.push(claimed.epoch);
@@ -280,7 +280,7 @@ async fn answer(
     }
 }
 
-/// All records and who wrote them.
+/// Returns all records and their epochs.
 async fn log(store: &dyn Store, id: &SessionId) -> Vec<(u64, String)> {
     let mut log = Vec::new();
     let mut at = Position::START;
@@ -328,7 +328,7 @@ async fn any_order() -> Result<(), Failed> {
             "seed {seed}"
         );
     }
-    // Every answer has been given, or the comparison says little.
+    // The comparison needs every kind of result.
     for kind in [
         "created", "exists", "claimed", "renewed", "appended", "read", "answered", "taken",
         "answers", "Gone", "Held", "Fenced", "Sealed", "Conflict", "Rewound", "Ok", "Err",

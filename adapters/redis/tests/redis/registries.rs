@@ -32,10 +32,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Says what it is told.
-struct Told(UnboundedReceiver<String>);
+/// A source that emits the texts that the test sends.
+struct SourceFromTest(UnboundedReceiver<String>);
 
-impl Source for Told {
+impl Source for SourceFromTest {
     fn poll_record(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,15 +56,17 @@ async fn sessions(server: &Server, options: unbroken_redis::RedisOptions) -> Ses
 }
 
 async fn begin(sessions: &Sessions, id: &SessionId) -> (UnboundedSender<String>, Session) {
-    let (teller, told) = unbounded_channel();
+    let (sender, receiver) = unbounded_channel();
     let service = ServiceName::new("a service");
     let start = SessionSpec::new(id.clone(), service, Digest([1; 32]), "first".into());
     let permit = sessions.permit(None).expect("none runs");
-    let started = sessions.start(permit, start, Told(told)).await;
-    (teller, started.expect("the session starts").session)
+    let started = sessions
+        .start(permit, start, SourceFromTest(receiver))
+        .await;
+    (sender, started.expect("the session starts").session)
 }
 
-/// Reads so many records, or to the end.
+/// Reads a number of records, or to the end.
 async fn read(reader: &mut Reader, count: usize) -> Result<Vec<String>, Failed> {
     let mut texts = Vec::new();
     while texts.len() < count {
@@ -85,19 +87,19 @@ async fn restart() -> Result<(), Failed> {
         sessions(&server, options).await,
     );
     let id = SessionId::random();
-    let (teller, _session) = begin(&one, &id).await;
+    let (sender, _session) = begin(&one, &id).await;
     let mut reader = other.attach(&id).await?.reader(Position::START).await?;
-    teller.send("a".into())?;
+    sender.send("a".into())?;
     assert_eq!(read(&mut reader, 2).await?, ["first", "a"]);
 
     server.kill();
-    teller.send("b".into())?;
+    sender.send("b".into())?;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    teller.send("c".into())?;
+    sender.send("c".into())?;
     server.run();
     server.answers().await;
     assert_eq!(read(&mut reader, 2).await?, ["b", "c"]);
-    drop(teller);
+    drop(sender);
     assert_eq!(read(&mut reader, usize::MAX).await?.len(), 1, "the ending");
     assert_eq!(reader.status(), Status::Ended(Outcome::Complete));
     Ok(())
@@ -107,25 +109,25 @@ async fn death() -> Result<(), Failed> {
     let server = Server::start(&[]).await;
     let options = support::options();
     let id = SessionId::random();
-    // A runtime that goes with everything in it is a server that dies.
+    // Dropping the runtime is the death of a server.
     let (theirs, their_id, url) = (options.clone(), id.clone(), server.url());
-    let teller = std::thread::spawn(move || {
+    let sender = std::thread::spawn(move || {
         let doomed = support::runtime();
-        let teller = doomed.block_on(async {
+        let sender = doomed.block_on(async {
             let store = unbroken_redis::Redis::open(&url, theirs).await;
             let store = store.expect("the server opens");
             let lease = Duration::from_millis(600);
             let sessions = Sessions::builder(store).lease(lease).build();
-            let (teller, session) = begin(&sessions, &their_id).await;
+            let (sender, session) = begin(&sessions, &their_id).await;
             let mut reader = session.reader(Position::START).await.expect("a reader");
-            teller.send("a".into()).expect("it listens");
+            sender.send("a".into()).expect("it listens");
             read(&mut reader, 2).await.expect("two records");
-            teller
+            sender
         });
         doomed.shutdown_background();
-        teller
+        sender
     });
-    let teller = teller.join().expect("the doomed server starts a session");
+    let sender = sender.join().expect("the doomed server starts a session");
 
     let other = sessions(&server, options).await;
     let mut reader = other.attach(&id).await?.reader(Position::START).await?;
@@ -133,6 +135,6 @@ async fn death() -> Result<(), Failed> {
     assert_eq!(read(&mut reader, usize::MAX).await?.len(), 1, "the ending");
     let interrupted = Outcome::Error(ErrorCode::Interrupted);
     assert_eq!(reader.status(), Status::Ended(interrupted));
-    assert!(teller.send("nobody hears".into()).is_err());
+    assert!(sender.send("nobody hears".into()).is_err());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Who waits is told, by whichever server made the change, and looks again when nobody could tell.
+//! Waiters are woken by a change of any server, and when the subscription is lost.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use unbroken::{
 use unbroken_redis::{Redis, redis};
 
 use crate::support::{
-    self, bed,
+    self, fixture,
     server::{self, Server},
     trial,
 };
@@ -21,22 +21,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     let missing = missing.as_ref();
     vec![
         #[cfg(feature = "cluster")]
-        trial(
-            "a_dead_node_of_a_cluster_is_passed_over",
-            missing,
-            dead_node,
-        ),
+        trial("a_dead_node_of_a_cluster_is_skipped", missing, dead_node),
         trial("two_servers_wake_each_other", missing, two_servers),
         trial(
             "a_lost_subscription_ends_every_wait",
             missing,
             lost_subscription,
         ),
-        trial(
-            "a_session_that_nobody_waits_for_is_unsubscribed",
-            missing,
-            linger,
-        ),
+        trial("a_session_without_waiters_is_unsubscribed", missing, linger),
     ]
 }
 
@@ -51,7 +43,7 @@ fn wait(store: &Redis, id: &SessionId, seen: Seen) -> Waiter {
     })
 }
 
-/// Returns once this session's channels of these kinds are subscribed to, or are not.
+/// Waits until the channels of a session are subscribed to, or until they are not.
 async fn subscribed(server: &Server, id: &SessionId, kinds: &[&str], are: bool) {
     let mut connection = support::connect(&server.url()).await;
     for _ in 0..500 {
@@ -78,21 +70,21 @@ async fn two_servers() -> Result<(), Failed> {
         server.open(options.clone()).await,
         server.open(options).await,
     );
-    let (id, epoch) = bed::made(&writer).await;
+    let (id, epoch) = fixture::created(&writer).await;
     let mut seen = reader.state(&id).await?.version();
     let mut delays = Vec::new();
     for lsn in 1..=ROUNDS {
-        let (reader, told) = (reader.clone(), id.clone());
+        let (reader, session) = (reader.clone(), id.clone());
         let waiter = tokio::spawn(async move {
             let state = reader
-                .changed(&told, seen.into(), Duration::from_secs(60))
+                .changed(&session, seen.into(), Duration::from_secs(60))
                 .await;
             (state, Instant::now())
         });
-        // So that it sleeps by then. Where it doesn't, it returns sooner, never later.
+        // So that the waiter sleeps by then. If it doesn't, it returns sooner, never later.
         tokio::time::sleep(Duration::from_millis(2)).await;
         let began = Instant::now();
-        bed::push(&writer, &id, epoch, lsn, &["x"]).await?;
+        fixture::push(&writer, &id, epoch, lsn, &["x"]).await?;
         let (state, at) = waiter.await?;
         let state = state?;
         assert_eq!(state.tail.get(), lsn);
@@ -112,7 +104,7 @@ async fn two_servers() -> Result<(), Failed> {
 async fn lost_subscription() -> Result<(), Failed> {
     let server = Server::start(&[]).await;
     let store = server.open(support::options()).await;
-    let (id, epoch) = bed::made(&store).await;
+    let (id, epoch) = fixture::created(&store).await;
     let mut admin = support::connect(&server.url()).await;
     for lsn in 1..=3 {
         let seen = store.state(&id).await?.version();
@@ -141,14 +133,14 @@ async fn lost_subscription() -> Result<(), Failed> {
         let took = killed.elapsed();
         assert!(took < Duration::from_secs(1), "they waited for {took:?}");
 
-        // And the next one is told again.
+        // The next waiter is woken again.
         let waiter = wait(&store, &id, seen.into());
         subscribed(&server, &id, &["records"], true).await;
         let began = Instant::now();
-        bed::push(&store, &id, epoch, lsn, &["x"]).await?;
+        fixture::push(&store, &id, epoch, lsn, &["x"]).await?;
         assert_eq!(waiter.await??.tail.get(), lsn);
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(1), "told after {took:?}");
+        assert!(took < Duration::from_secs(1), "woken after {took:?}");
     }
     Ok(())
 }
@@ -157,24 +149,24 @@ async fn linger() -> Result<(), Failed> {
     let server = Server::start(&[]).await;
     let options = support::options().linger(Duration::from_millis(100));
     let store = server.open(options).await;
-    let (id, epoch) = bed::made(&store).await;
+    let (id, epoch) = fixture::created(&store).await;
     let seen = store.state(&id).await?.version();
     let waiter = wait(&store, &id, seen.into());
     subscribed(&server, &id, &["records"], true).await;
-    let chunk = bed::chunk(1, epoch, &["z"]);
+    let chunk = fixture::chunk(1, epoch, &["z"]);
     store.append(&id, chunk, AfterAppend::Streaming).await?;
     waiter.await??;
     subscribed(&server, &id, &["records"], false).await;
-    // It can be waited for anew.
+    // A new waiter subscribes again.
     let seen = store.state(&id).await?.version();
     let waiter = wait(&store, &id, seen.into());
     subscribed(&server, &id, &["records"], true).await;
-    bed::push(&store, &id, epoch, 2, &["y"]).await?;
+    fixture::push(&store, &id, epoch, 2, &["y"]).await?;
     assert_eq!(waiter.await??.tail.get(), 2);
     Ok(())
 }
 
-/// The application's own connection, and a server to subscribe at that is not there.
+/// Opens a store with a connection of the application, and an absent server to subscribe at.
 #[cfg(feature = "cluster")]
 async fn dead_node() -> Result<(), Failed> {
     let urls = support::cluster::shared().urls();
@@ -184,17 +176,17 @@ async fn dead_node() -> Result<(), Failed> {
     let servers = [&nowhere, &urls[1]].map(|url| redis::Client::open(url.as_str()));
     let servers = servers.into_iter().collect::<Result<_, _>>()?;
     let store = Redis::with_cluster(connection, servers, support::options()).await?;
-    // Wherever its slot lies.
+    // Sessions of all slots.
     for _ in 0..5 {
-        let (id, epoch) = bed::made(&store).await;
+        let (id, epoch) = fixture::created(&store).await;
         let seen = store.state(&id).await?.version();
         let waiter = wait(&store, &id, seen.into());
         tokio::time::sleep(Duration::from_millis(200)).await;
         let began = Instant::now();
-        bed::push(&store, &id, epoch, 1, &["x"]).await?;
+        fixture::push(&store, &id, epoch, 1, &["x"]).await?;
         assert_eq!(waiter.await??.tail.get(), 1);
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(1), "told after {took:?}");
+        assert!(took < Duration::from_secs(1), "woken after {took:?}");
     }
     Ok(())
 }

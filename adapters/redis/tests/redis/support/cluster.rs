@@ -21,7 +21,7 @@ pub(crate) fn shared() -> &'static Cluster {
             .collect();
         let created = cli(&["--cluster", "create"], &addresses, &["--cluster-yes"]);
         assert!(created.contains("All 16384 slots covered"), "{created}");
-        // Each server has to hear of the others' slots.
+        // Each server must learn the slots of the others.
         let port = addresses[0]
             .rsplit(':')
             .next()

@@ -1,8 +1,8 @@
-//! Where the tests' servers are, and how a test is made where there may be none.
+//! The servers of the tests, and the trials that need them.
 
-pub(crate) mod bed;
 #[cfg(feature = "cluster")]
 pub(crate) mod cluster;
+pub(crate) mod fixture;
 pub(crate) mod proxy;
 pub(crate) mod server;
 
@@ -14,12 +14,12 @@ use unbroken_redis::{
     redis::{self, AsyncConnectionConfig, Client, aio::MultiplexedConnection},
 };
 
-/// The machine's server.
+/// Returns the URL of the machine's server.
 pub(crate) fn url() -> String {
     env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
 }
 
-/// With a prefix that no other test has.
+/// Returns options with a unique prefix.
 pub(crate) fn options() -> RedisOptions {
     let token = unbroken::store::Token::random().0;
     RedisOptions::new().prefix(format!("unbroken-test-{token:032x}:"))
@@ -31,7 +31,7 @@ pub(crate) async fn open(options: RedisOptions) -> Redis {
         .expect("the server opens")
 }
 
-/// Why the machine has no server, if it has none.
+/// Returns the reason if the machine has no server.
 pub(crate) fn missing_server() -> Option<String> {
     let answer = runtime().block_on(async {
         let client = Client::open(url()).ok()?;
@@ -44,7 +44,7 @@ pub(crate) fn missing_server() -> Option<String> {
         .then(|| format!("no Redis server answers at {}", address(&url())))
 }
 
-/// A URL without its credentials.
+/// Removes the credentials from a URL.
 fn address(url: &str) -> &str {
     url.rsplit('@').next().unwrap_or_default()
 }
@@ -59,7 +59,7 @@ pub(crate) async fn connect(url: &str) -> MultiplexedConnection {
     connected.await.expect("the server answers")
 }
 
-/// Removes what a test left on the machine's server.
+/// Removes the keys of a test from the machine's server.
 pub(crate) async fn clean(prefix: &str) {
     let mut connection = connect(&url()).await;
     let mut cursor = 0_u64;
@@ -87,7 +87,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// A test; ignored with the reason where something is missing, a failure if this is CI.
+/// Creates a test, which is ignored with the reason if something is missing; on CI that is a failure.
 pub(crate) fn trial<F, Fut>(name: impl Into<String>, missing: Option<&String>, test: F) -> Trial
 where
     F: FnOnce() -> Fut + Send + 'static,

@@ -5,14 +5,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Stands between a store and its server, and loses answers.
+/// A proxy between a store and its server that loses replies.
 pub(crate) struct Proxy {
     port: u16,
     marker: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Proxy {
-    /// In front of the server at this address.
+    /// Starts a proxy for the server at an address.
     pub(crate) async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -32,13 +32,12 @@ impl Proxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The next command that holds these bytes is done, but its answer is lost, and its connection
-    /// with it.
+    /// Loses the reply to the next command that contains these bytes, and cuts its connection.
     pub(crate) fn lose_answer_to(&self, marker: &[u8]) {
         *self.marker.lock().unwrap() = Some(marker.to_vec());
     }
 
-    /// Whether an answer is still to be lost.
+    /// Returns true if a reply is still to be lost.
     pub(crate) fn is_armed(&self) -> bool {
         self.marker.lock().unwrap().is_some()
     }
@@ -52,7 +51,7 @@ async fn forward(
     drop(client.set_nodelay(true));
     drop(server.set_nodelay(true));
     let (mut asked, mut said) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    // What was asked on this connection, lest a marker be cut in two.
+    // The commands of this connection so far, as a marker may be split between two reads.
     let mut seen = Vec::new();
     let mut lose = false;
     loop {

@@ -11,7 +11,7 @@ use std::{
 
 use unbroken_redis::{Redis, RedisOptions, redis};
 
-/// A server of our own; it ends with this.
+/// A server that the test started. It is killed on drop.
 pub(crate) struct Server {
     pub(crate) port: u16,
     arguments: Vec<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Server {
     process: Mutex<Option<Child>>,
 }
 
-/// Why there can be none, if so.
+/// Returns the reason if no server can be started.
 pub(crate) fn missing() -> Option<String> {
     let version = Command::new("redis-server").arg("--version").output();
     version
@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Starts it, again if it was killed: with the same files.
+    /// Starts the server, with the same files if it was killed.
     pub(crate) fn run(&self) {
         let mut command = Command::new("redis-server");
         command
@@ -80,7 +80,7 @@ impl Server {
     pub(crate) async fn answers(&self) {
         let client = redis::Client::open(self.url()).expect("the URL is right");
         for _ in 0..500 {
-            // A server that asks for a password answers as well.
+            // The error of a server that requires a password is a reply, too.
             match client.get_multiplexed_async_connection().await {
                 Err(error) if error.is_connection_refusal() => {}
                 _ => return,
@@ -98,8 +98,8 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens on or was given before, below those that the system gives out by
-/// itself; nor does anybody on its cluster port, 10,000 further.
+/// Returns a free port that was not returned before, below those that the system assigns; its cluster
+/// port, 10,000 further, is free too.
 pub(crate) fn free_port() -> u16 {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     let next = NEXT.get_or_init(|| {
@@ -122,7 +122,7 @@ pub(crate) struct Shared {
     urls: Vec<String>,
 }
 
-/// One that answers once a write is on its disk.
+/// Starts a server that syncs each write before it replies.
 pub(crate) fn on_disk() -> &'static Shared {
     static ON_DISK: OnceLock<Shared> = OnceLock::new();
     ON_DISK.get_or_init(|| {
@@ -132,13 +132,13 @@ pub(crate) fn on_disk() -> &'static Shared {
 }
 
 impl Shared {
-    /// A server for each of these.
+    /// Starts a server for each of these configurations.
     pub(crate) fn start(arguments: &[&[&str]]) -> Self {
         let arguments: Vec<Vec<String>> = arguments
             .iter()
             .map(|list| list.iter().map(ToString::to_string).collect())
             .collect();
-        // A runtime of its own: the caller is in another.
+        // A separate runtime, as the caller runs in another.
         let started = std::thread::spawn(move || {
             super::runtime().block_on(async {
                 let mut servers = Vec::new();

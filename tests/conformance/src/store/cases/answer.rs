@@ -20,7 +20,7 @@ async fn store_answer(
 }
 
 fn answer(name: &str, content: &str) -> StoredAnswer {
-    StoredAnswer::new(name, content.to_owned())
+    StoredAnswer::decode(name, content.to_owned())
 }
 
 /// Returns the answers without the given number of first ones.

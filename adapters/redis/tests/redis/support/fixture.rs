@@ -7,10 +7,10 @@ use unbroken::{
     store::{AfterAppend, Created, NewSession, Seal, SessionMeta, Store, StoreError, Token},
 };
 
-/// Long enough for any test.
+/// A lease that outlasts every test.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
-/// What a session of this owner is made from.
+/// Creates the input of a session of an owner.
 pub(crate) fn new_of(owner: &str) -> NewSession {
     NewSession {
         info: Arc::new(SessionMeta {
@@ -27,7 +27,7 @@ pub(crate) fn new_of(owner: &str) -> NewSession {
     }
 }
 
-pub(crate) async fn made(store: &impl Store) -> (SessionId, Epoch) {
+pub(crate) async fn created(store: &impl Store) -> (SessionId, Epoch) {
     let id = SessionId::random();
     match store.create(&id, new_of("somebody")).await {
         Ok(Created::Created(epoch)) => (id, epoch),
@@ -64,7 +64,7 @@ pub(crate) fn sealed() -> AfterAppend {
     })
 }
 
-/// Every record, read in pages.
+/// Reads every record, page by page.
 pub(crate) async fn texts(store: &impl Store, id: &SessionId) -> Vec<String> {
     let mut texts = Vec::new();
     let mut at = Position::START;

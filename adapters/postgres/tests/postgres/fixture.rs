@@ -1,4 +1,4 @@
-//! The usual ways to use a store.
+//! Sessions and calls that several tests need.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ pub(crate) fn seal() -> AfterAppend {
     })
 }
 
-/// All records, read page by page.
+/// Reads all records, page by page.
 pub(crate) async fn texts(store: &impl Store, id: &SessionId) -> Result<Vec<String>, StoreError> {
     let mut texts = Vec::new();
     loop {
@@ -63,7 +63,7 @@ pub(crate) async fn texts(store: &impl Store, id: &SessionId) -> Result<Vec<Stri
     }
 }
 
-/// Whether the write may have happened, of an error that leaves it open.
+/// Returns `maybe_applied` of an error `Unavailable`.
 pub(crate) fn maybe_applied<T>(answer: &Result<T, StoreError>) -> Option<bool> {
     match answer {
         Err(StoreError::Unavailable { maybe_applied, .. }) => Some(*maybe_applied),
