@@ -1,5 +1,5 @@
-//! The fault of a broken schedule, always from outside: a rule of the store, what one server hears of it, or
-//! a client.
+//! The fault of a broken schedule, always from outside: a rule of the store, what one server hears
+//! of it, or a client.
 
 #![deny(clippy::missing_trait_methods)]
 

@@ -33,7 +33,7 @@ use crate::{
     trouble::Trouble,
 };
 
-/// The name of the question to people.
+/// The question to people.
 const QUESTION: &str = "may I?";
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// The time that the world goes on once all faults are over: a lease for each server to be sure of the
