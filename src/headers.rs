@@ -1,35 +1,35 @@
-//! The names of the headers that clients and servers exchange, and what CORS and compression layers
-//! around a session must know of them.
+//! The headers that clients and servers exchange, for CORS and compression layers around a session.
 //!
 //! A page from another origin may send [`ALLOW`] and read [`EXPOSE`]; with tower-http that is
 //! `CorsLayer::new().allow_headers(ALLOW).expose_headers(EXPOSE)`.
 //!
-//! A compression layer may hold events back and ignores `no-transform`: keep it off with
-//! `CompressionLayer::new().compress_when(unbroken::headers::may_compress)`.
+//! A compression layer may hold events back, and tower-http's ignores `no-transform`. Exempt the streams
+//! with `CompressionLayer::new().compress_when(unbroken::headers::may_compress)`.
 
 use http::{Extensions, HeaderMap, HeaderName, Response, StatusCode, Version, header};
 
-/// Names the session: on a request the one that the client means, on a response the one that it got.
+/// The id of the session: on a request the one that the client means, on a response the one that it
+/// got.
 pub const SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
-/// On a response: how the session stood when the head left.
+/// The status of the session when the head was sent, on a response.
 pub const SESSION_STATUS: HeaderName = HeaderName::from_static("x-session-status");
-/// On a response: the last LSN when the head left.
+/// The last LSN when the head was sent, on a response.
 pub const SESSION_TAIL: HeaderName = HeaderName::from_static("x-session-tail");
-/// On a request: the cursor to read on from.
+/// The cursor after which to read, on a request.
 pub const LAST_LSN: HeaderName = HeaderName::from_static("x-last-lsn");
-/// On a request: the cursor as an `EventSource` sends it. It wins over [`LAST_LSN`].
+/// The cursor as an `EventSource` sends it, on a request. It takes precedence over [`LAST_LSN`].
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// On a request: the run that a client of AG-UI means, which is its session.
+/// The run of an AG-UI client, which is its session, on a request.
 pub const RUN_ID: HeaderName = HeaderName::from_static("x-run-id");
-/// On a response to a client of Durable Streams: where to read on.
+/// The offset after the last record, on a response of the Durable Streams protocol.
 pub const STREAM_NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
-/// The same: nothing more is there by now.
+/// Present if the response reaches the current tail, on a response of the Durable Streams protocol.
 pub const STREAM_UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
-/// The same: nothing more will ever come.
+/// Present if the stream has ended, on a response of the Durable Streams protocol.
 pub const STREAM_CLOSED: HeaderName = HeaderName::from_static("stream-closed");
-/// The same: what to send along the next time.
+/// The cursor to send with the next request, on a response of the Durable Streams protocol.
 pub const STREAM_CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
-/// Tells a proxy such as nginx not to hold the body back.
+/// Tells a proxy such as nginx not to buffer the body.
 pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The request headers that a CORS layer must allow. Add `AUTHORIZATION` if your clients send tokens.
@@ -59,7 +59,8 @@ pub const EXPOSE: [HeaderName; 12] = [
     STREAM_UP_TO_DATE,
 ];
 
-/// Whether this is the stream of a session, which nothing on the way may hold back or rewrite.
+/// Returns true if the response is the stream of a session, which no layer or proxy may buffer or
+/// rewrite.
 ///
 /// ```
 /// use http::{Response, header::CONTENT_TYPE};
@@ -77,8 +78,9 @@ pub fn is_session_stream<B>(response: &Response<B>) -> bool {
     is_stream(response.headers())
 }
 
-/// Whether a compression layer may touch this response: a predicate in the form that tower-http's
-/// `compress_when` takes.
+/// Returns true if a compression layer may compress the response: all but the streams of sessions.
+///
+/// It has the signature of a predicate for tower-http's `compress_when`.
 pub fn may_compress(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     !is_stream(headers)
 }
@@ -104,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_kept_from_compression_and_documents_are_not() {
+    fn documents_may_be_compressed_and_streams_may_not() {
         for (content_type, stream) in [
             ("application/x-ndjson", true),
             ("text/event-stream", true),

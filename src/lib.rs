@@ -1,18 +1,17 @@
 //! An LLM answer that outlives its connection.
 //!
 //! `unbroken` is a tower middleware. It wraps any chat-provider service, writes every event of the
-//! answer to an append-only log with a log sequence number (LSN), and serves that log as a
-//! streaming [`http_body::Body`]. The writer runs in the background and survives every disconnect;
-//! any number of readers resume from their last LSN.
+//! answer to an append-only log under a log sequence number (LSN), and serves that log as a
+//! streaming [`http_body::Body`]. The writer runs in the background and survives every disconnect.
+//! Any number of readers resume, each after the last LSN that it has.
 //!
 //! ```
 //! use futures_util::stream;
 //! use tower::ServiceBuilder;
 //! use unbroken::{
+//!     DurableLayer, Sessions,
 //!     access::AnyoneWithTheId,
 //!     chat::{ChatEvent, ProviderError, provider_fn},
-//!     durable::DurableLayer,
-//!     session::Sessions,
 //!     store::Memory,
 //! };
 //!
@@ -25,32 +24,44 @@
 //! let app: axum::Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
 //!
-//! # Where to look
+//! # Modules
 //!
-//! | module | what it is for |
+//! | module | contents |
 //! |---|---|
-//! | [`durable`] | the layer: HTTP in, a durable stream out |
-//! | [`access`] | who may start, read, stop, delete and list |
-//! | [`chat`] | requests, events, transcripts, and what a provider is |
-//! | [`provider`] | providers: `OpenAi`, `Ollama`, `Scripted`, and a router by model; layers between |
-//! | [`session`] | the registry [`Sessions`](session::Sessions), for handlers of one's own |
-//! | [`store`] | where logs live, and the contract for other people's stores |
-//! | [`dialect`] | how clients speak; [`dialect::native`] has the routes |
-//! | [`headers`] | names for a CORS layer, and what a compression layer must leave alone |
-//! | `tools` | the layer that runs tools, and asks people |
-//! | `testing` | conformance suites, and a store that fails on purpose |
+//! | [`durable`] | the layer that makes a durable HTTP service of a provider |
+//! | [`access`] | policies, which authorise starts, reads, aborts, deletes and lists |
+//! | [`chat`] | requests, events, transcripts, and the contract of a provider |
+//! | [`provider`] | providers: `OpenAi`, `Ollama`, `Scripted`, and a router by model |
+//! | [`session`] | the registry [`Sessions`], its limits, and readers, for an application's own handlers |
+//! | [`store`] | the contract of a store, and the memory store |
+//! | [`dialect`] | the protocols of clients; [`dialect::native`] has the routes |
+//! | [`log`] | the vocabulary of a log: ids, LSNs, epochs, outcomes |
+//! | [`headers`] | header names for a CORS layer, and a predicate for a compression layer |
+//! | `tools` | the layer that runs tools and asks the client questions |
+//!
+//! # Tasks
+//!
+//! | to | see |
+//! |---|---|
+//! | mount a chat in a framework | [`durable`], and the crates `unbroken-axum`, `unbroken-warp`, `unbroken-hyper` |
+//! | limit what sessions may cost | [`session::Limits`], [`DurableLayer`] |
+//! | authorise clients | [`access`] |
+//! | resume from a client's cursor | [`dialect::native`]; in a handler of the application's own [`durable::Reply`] |
+//! | carry answers on after a crash | [`durable::Recovery`] |
+//! | write a provider | [`chat`], [`chat::provider_fn`] |
+//! | write a store | [`store::Store`], and the crate `unbroken-conformance`, which tests one |
+//! | write a dialect | [`dialect::Dialect`] |
+//! | see why a session failed | [`durable::SessionEnded`], [`log::Outcome`]; causes are traced with `tracing` |
 //!
 //! # Features
 //!
 //! None is on by default.
 //!
 //! * `ag-ui`, `ai-sdk`, `durable-streams`, `openai-responses`: [`dialect`]`::AgUi`, `::AiSdk`,
-//!   `::DurableStreams` and `::OpenAiResponses`, for clients that exist.
-//! * `disk`: [`store`]`::Disk`, which keeps logs in files of its own.
-//! * `ollama`: [`provider`]`::Ollama`, Ollama's own protocol.
-//! * `openai`: [`provider`]`::OpenAi`, any server that speaks Chat Completions.
-//! * `scripted`: [`provider`]`::Scripted`, which says what it is told, for tests and demos.
-//! * `testing`: the module of that name.
+//!   `::DurableStreams` and `::OpenAiResponses`, for existing clients.
+//! * `ollama`: [`provider`]`::Ollama`, for Ollama's own protocol.
+//! * `openai`: [`provider`]`::OpenAi`, for servers of the Chat Completions protocol.
+//! * `scripted`: [`provider`]`::Scripted`, which plays a script, for tests and demos.
 //! * `tools`: the module of that name.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -68,13 +79,16 @@ pub mod store;
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
 pub mod tools;
 
-/// A boxed error, as tower uses it.
+#[doc(no_inline)]
+pub use self::{durable::DurableLayer, session::Sessions};
+
+/// A boxed error, as in tower.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A boxed future, as traits that are used behind a pointer return it.
+/// A boxed future, the return type of the object-safe traits.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
 
-/// The examples of the README are compiled.
+/// Compiles the examples of the README.
 #[cfg(all(doctest, feature = "openai", feature = "tools"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

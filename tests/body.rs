@@ -1,6 +1,9 @@
-//! What the body of a session does, frame by frame, in virtual time.
+//! The body of a session, frame by frame, in virtual time.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -16,14 +19,14 @@ use unbroken::{
     session::{Session, SessionSpec, Sessions},
 };
 
-type Say = mpsc::UnboundedSender<Result<ChatEvent, BoxError>>;
+type EventSender = mpsc::UnboundedSender<Result<ChatEvent, BoxError>>;
 
-async fn session(sessions: &Sessions) -> (Say, Session) {
-    let (say, said) = mpsc::unbounded_channel();
-    let mut said = Some(said);
+async fn session(sessions: &Sessions) -> (EventSender, Session) {
+    let (events, receiver) = mpsc::unbounded_channel();
+    let receiver = Arc::new(Mutex::new(Some(receiver)));
     let provider = provider_fn(move |_: ChatRequest| {
-        let mut said = said.take().expect("one call");
-        stream::poll_fn(move |cx| said.poll_recv(cx))
+        let mut receiver = receiver.lock().unwrap().take().expect("one call");
+        stream::poll_fn(move |cx| receiver.poll_recv(cx))
     });
     let start = SessionSpec::new(
         SessionId::random(),
@@ -34,15 +37,15 @@ async fn session(sessions: &Sessions) -> (Say, Session) {
     let source = ProviderSource::new(provider, ChatRequest::default());
     let permit = sessions.permit(None).unwrap();
     let started = sessions.start(permit, start, source).await.unwrap();
-    (say, started.session)
+    (events, started.session)
 }
 
 async fn finished(sessions: &Sessions, texts: impl IntoIterator<Item = String>) -> Session {
-    let (say, session) = session(sessions).await;
+    let (events, session) = session(sessions).await;
     for text in texts {
-        say.send(Ok(ChatEvent::text(text))).unwrap();
+        events.send(Ok(ChatEvent::text(text))).unwrap();
     }
-    drop(say);
+    drop(events);
     let mut reader = session.reader(Position::START).await.unwrap();
     while reader.next().await.is_some() {}
     session
@@ -62,7 +65,7 @@ fn sse() -> Box<dyn Encoder> {
 async fn body(session: &Session, encoder: Box<dyn Encoder>, after: u64) -> SessionBody {
     Reply::new(Native::new(), encoder)
         .after(Position::after(Lsn::new(after)))
-        .with(session)
+        .respond(session)
         .await
         .unwrap()
         .into_body()
@@ -80,7 +83,7 @@ async fn text(body: &mut SessionBody) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_comes_after_fifteen_seconds_of_silence_and_not_sooner() {
-    let (say, session) = session(&Sessions::in_memory()).await;
+    let (events, session) = session(&Sessions::in_memory()).await;
     let mut body = body(&session, ndjson(), 0).await;
     assert_eq!(text(&mut body).await, "{\"lsn\":1,\"event\":{}}\n");
     let begun = Instant::now();
@@ -93,7 +96,7 @@ async fn a_heartbeat_comes_after_fifteen_seconds_of_silence_and_not_sooner() {
     let talk = tokio::spawn(async move {
         for _ in 0..5 {
             tokio::time::sleep(Duration::from_secs(10)).await;
-            say.send(Ok(ChatEvent::text("x"))).unwrap();
+            events.send(Ok(ChatEvent::text("x"))).unwrap();
         }
         std::future::pending::<()>().await;
     });
@@ -116,12 +119,12 @@ async fn a_heartbeat_comes_after_fifteen_seconds_of_silence_and_not_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_fails_lets_what_it_sent_leave_first() {
+async fn a_body_that_fails_lets_its_sent_frames_leave_first() {
     let sessions = Sessions::in_memory();
-    let (say, session) = session(&sessions).await;
+    let (events, session) = session(&sessions).await;
     let mut body = body(&session, ndjson(), 0).await;
     text(&mut body).await;
-    say.send(Ok(ChatEvent::text("sent"))).unwrap();
+    events.send(Ok(ChatEvent::text("sent"))).unwrap();
     assert!(text(&mut body).await.contains("sent"));
     sessions.shutdown(Duration::ZERO).await;
     let begun = Instant::now();
@@ -165,14 +168,14 @@ async fn a_record_that_is_larger_than_a_frame_goes_out_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn readers_that_are_up_to_date_share_one_encoding() {
-    let (say, session) = session(&Sessions::in_memory()).await;
+    let (events, session) = session(&Sessions::in_memory()).await;
     let mut bodies = Vec::new();
     for _ in 0..3 {
         let mut body = body(&session, ndjson(), 0).await;
         text(&mut body).await;
         bodies.push(body);
     }
-    say.send(Ok(ChatEvent::text("shared"))).unwrap();
+    events.send(Ok(ChatEvent::text("shared"))).unwrap();
     let mut at = Vec::new();
     for body in &mut bodies {
         at.push(frame(body).await.unwrap().unwrap());
@@ -181,7 +184,7 @@ async fn readers_that_are_up_to_date_share_one_encoding() {
 }
 
 #[tokio::test]
-async fn documents_know_their_length() {
+async fn a_document_has_an_exact_size() {
     let empty = SessionBody::empty();
     assert!(empty.is_end_stream());
     assert_eq!(empty.size_hint().exact(), Some(0));
@@ -194,14 +197,14 @@ async fn documents_know_their_length() {
     assert!(frame(&mut document).await.is_none());
 }
 
-/// Numbers the words of an answer, across all its events.
+/// An encoder that numbers the words of an answer across its events.
 #[derive(Debug, Default)]
-struct Words {
+struct WordEncoder {
     words: usize,
     shared: bool,
 }
 
-impl Words {
+impl WordEncoder {
     fn write(&mut self, records: &Chunk, mut out: Option<&mut BytesMut>) {
         for record in records.records() {
             let Ok(ChatEvent::Text(text)) = serde_json::from_slice(record.bytes) else {
@@ -217,7 +220,7 @@ impl Words {
     }
 }
 
-impl Encoder for Words {
+impl Encoder for WordEncoder {
     fn content_type(&self) -> &'static str {
         "text/plain"
     }
@@ -262,14 +265,14 @@ async fn all(mut body: SessionBody) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoder_that_folds_goes_on_after_a_cut_as_if_there_were_none() {
+async fn a_stateful_encoder_continues_after_a_cut_as_if_there_were_none() {
     let texts = (0..20).map(|n| format!("one{n} two{n} "));
     let session = finished(&Sessions::in_memory(), texts).await;
-    let whole = all(body(&session, Box::<Words>::default(), 0).await).await;
+    let whole = all(body(&session, Box::<WordEncoder>::default(), 0).await).await;
     assert!(whole.starts_with("to 22\n1 one0\n2 two0\n"));
     assert!(whole.ends_with("40 two19\n40 words\n"));
     for lsn in 1..22 {
-        let rest = all(body(&session, Box::<Words>::default(), lsn).await).await;
+        let rest = all(body(&session, Box::<WordEncoder>::default(), lsn).await).await;
         let rest = rest.strip_prefix("to 22\n").unwrap();
         assert!(whole.ends_with(rest), "after {lsn}: {rest}");
         let words = 20_u64.saturating_sub(lsn - 1) * 2 + 1;
@@ -278,10 +281,10 @@ async fn an_encoder_that_folds_goes_on_after_a_cut_as_if_there_were_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_encoder_that_folds_takes_note_of_what_another_has_encoded_for_it() {
-    let (say, session) = session(&Sessions::in_memory()).await;
+async fn a_stateful_encoder_skips_what_another_has_encoded_for_it() {
+    let (events, session) = session(&Sessions::in_memory()).await;
     let words = || {
-        Box::new(Words {
+        Box::new(WordEncoder {
             words: 0,
             shared: true,
         })
@@ -289,7 +292,9 @@ async fn an_encoder_that_folds_takes_note_of_what_another_has_encoded_for_it() {
     let mut first = body(&session, words(), 0).await;
     let mut second = body(&session, words(), 0).await;
     for n in 0..5 {
-        say.send(Ok(ChatEvent::text(format!("word{n}")))).unwrap();
+        events
+            .send(Ok(ChatEvent::text(format!("word{n}"))))
+            .unwrap();
         let line = format!("{} word{n}\n", n + 1);
         for body in [&mut first, &mut second] {
             let mut got = text(body).await;
@@ -298,32 +303,32 @@ async fn an_encoder_that_folds_takes_note_of_what_another_has_encoded_for_it() {
             }
         }
     }
-    drop(say);
+    drop(events);
     assert!(all(first).await.ends_with("5 words\n"));
     assert!(all(second).await.ends_with("5 words\n"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_to_no_bytes_holds_nothing_behind_it_back() {
+async fn records_without_bytes_hold_back_nothing_behind_them() {
     // All of it is skipped, or written as nothing.
     for (shared, after) in [(false, 0), (false, 1), (true, 0)] {
-        let (say, session) = session(&Sessions::in_memory()).await;
+        let (events, session) = session(&Sessions::in_memory()).await;
         let mut reader = session.reader(Position::START).await.unwrap();
         reader.next().await.unwrap().unwrap();
-        let words = Box::new(Words { words: 0, shared });
+        let words = Box::new(WordEncoder { words: 0, shared });
         let mut body = body(&session, words, after).await;
         assert_eq!(text(&mut body).await, "to 1\n");
         for word in 1..10 {
-            let say = say.clone();
+            let events = events.clone();
             // On a task of its own, else it would wake the reader too.
             tokio::spawn(async move {
                 for _ in 0..word % 3 {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     let quiet = ChatEvent::custom("quiet", serde_json::json!({}));
-                    say.send(Ok(quiet)).unwrap();
+                    events.send(Ok(quiet)).unwrap();
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
-                say.send(Ok(ChatEvent::text("word"))).unwrap();
+                events.send(Ok(ChatEvent::text("word"))).unwrap();
             });
             // A reader that isn't woken looks again when its time is over.
             let begun = Instant::now();

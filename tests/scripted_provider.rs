@@ -36,7 +36,7 @@ async fn events(script: Value) -> Vec<ChatEvent> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_text_is_said_word_by_word_at_the_given_pace() {
+async fn a_text_comes_word_by_word_at_the_given_pace() {
     let began = Instant::now();
     let said = events(json!({"text": "one two three", "delayMs": 10})).await;
     assert_eq!(
@@ -53,7 +53,7 @@ async fn a_text_is_said_word_by_word_at_the_given_pace() {
 }
 
 #[tokio::test]
-async fn so_many_tokens_are_numbers() {
+async fn tokens_are_numbers() {
     let said = events(json!({"tokens": 3, "delayMs": 0})).await;
     assert_eq!(said[..3].iter().collect::<Transcript>().text(), "1 2 3 ");
     assert!(said[3].is_terminal());
@@ -125,7 +125,7 @@ async fn each_round_of_tools_has_a_script_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_strikes_after_as_many_tokens_as_it_says() {
+async fn a_fault_comes_after_its_number_of_tokens() {
     for at in 0..=3 {
         let script = |kind| json!({"tokens": 3, "fault": {"at": at, "kind": kind}});
 
@@ -152,7 +152,7 @@ async fn a_fault_strikes_after_as_many_tokens_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_script_that_can_not_be_followed_is_refused_before_the_first_event() {
+async fn an_invalid_script_is_refused_before_the_first_event() {
     for (script, words) in [
         (json!("Hello"), "expected struct"),
         (json!({"txt": "Hello"}), "unknown field `txt`"),
@@ -191,7 +191,7 @@ async fn a_script_that_can_not_be_followed_is_refused_before_the_first_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_script_the_question_is_mentioned_at_a_pleasant_pace() {
+async fn without_a_script_the_answer_mentions_the_question_at_the_default_pace() {
     let began = Instant::now();
     let request = ChatRequest::from_user("Why is the sky blue?");
     let answer = Scripted::default().oneshot(request).await.unwrap();
@@ -204,7 +204,7 @@ async fn without_a_script_the_question_is_mentioned_at_a_pleasant_pace() {
 }
 
 #[tokio::test]
-async fn what_a_request_leaves_out_is_the_providers_text_and_pace() {
+async fn a_script_without_text_and_delay_has_those_of_the_provider() {
     let own = Script::say("own words")
         .delay(Duration::ZERO)
         .thinking("own thoughts");
@@ -219,7 +219,7 @@ async fn what_a_request_leaves_out_is_the_providers_text_and_pace() {
 }
 
 #[tokio::test]
-async fn calls_are_counted_by_name_and_the_counts_told() {
+async fn calls_are_counted_by_name() {
     let provider = Scripted::default();
     let start = async |script| provider.clone().oneshot(request(script)).await.unwrap();
     let told = async || {
@@ -244,7 +244,7 @@ async fn calls_are_counted_by_name_and_the_counts_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_held_goes_on_when_it_is_released() {
+async fn an_answer_that_is_held_continues_when_it_is_released() {
     let provider = Scripted::default();
     let start = async |script| provider.clone().oneshot(request(script)).await.unwrap();
     let release = async |name| {
@@ -322,7 +322,7 @@ async fn an_answer_that_is_held_goes_on_when_it_is_released() {
 }
 
 #[tokio::test]
-async fn stamps_are_the_time_at_which_they_are_said() {
+async fn stamps_are_the_times_of_their_tokens() {
     let now = || {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! What a registry does when its store doesn't answer, or gives the session to somebody else.
+//! Registries whose store doesn't answer, or gives the session to another server.
 
 #[path = "support/faulty.rs"]
 mod faulty;
@@ -11,7 +11,7 @@ use support::{begin, channel_source, id, log, lsn, read, read_all, seconds, star
 use unbroken::{
     log::{ErrorCode, Outcome, Position, Status},
     session::{Limits, Mark, ReadError, StartError},
-    store::{AbortRequest, Lease, Memory, Seen, Store, StoreError, Version},
+    store::{AbortRequest, Lease, Memory, Seen, Store, StoreError},
 };
 use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 
@@ -53,7 +53,7 @@ async fn a_provider_is_not_called_once_the_lease_has_run_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
+async fn the_effects_of_a_barrier_do_not_begin_before_it_is_stored() {
     for mark in [Mark::Barrier, Mark::Waiting] {
         let store = FaultStore::new(Memory::new());
         let sessions = builder_on(&store).build();
@@ -78,7 +78,7 @@ async fn what_comes_of_an_event_does_not_begin_before_it_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_comes_of_an_event_once_the_lease_has_run_out() {
+async fn the_effects_of_a_barrier_do_not_begin_without_a_lease() {
     let store = FaultStore::new(Memory::new());
     let sessions = builder_on(&store).build();
     let (handle, source) = channel_source();
@@ -123,7 +123,7 @@ async fn a_lost_reply_repeats_the_batch_and_nothing_comes_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_buffers_then_tells_readers_and_loses_nothing() {
+async fn an_outage_buffers_then_fails_readers_and_loses_nothing() {
     let store = FaultStore::new(Memory::new());
     let (sessions, id) = (builder_on(&store).build(), id("one"));
     let (handle, source) = channel_source();
@@ -268,7 +268,7 @@ async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
     store.faults().outage(true);
     seconds(60).await;
     store.faults().outage(false);
-    // The lease has run out, and nobody saw it do so.
+    // The lease has run out, but no server was there to see it.
     seconds(30).await;
     assert_eq!(here.state(&id).await.unwrap().attempts, 0);
     handle.send("still here");
@@ -282,7 +282,7 @@ async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_storm_of_claims_follows_an_outage_that_ends_later_for_the_owner() {
+async fn no_claims_follow_an_outage_that_ends_later_for_the_owner() {
     let store = Memory::new();
     let (near, far) = (
         FaultStore::new(store.clone()),
@@ -351,7 +351,7 @@ async fn a_claimant_that_finds_an_abort_seals_aborted() {
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
-    // The owner hangs in its next append while somebody else takes over.
+    // The owner hangs in its next append while another server takes over.
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(LEASE * 10));
@@ -385,7 +385,7 @@ async fn a_follower_reads_on_when_wakeups_are_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evicted_records_are_read_once_for_all_who_need_them() {
+async fn evicted_records_are_read_once_for_all_readers() {
     let store = FaultStore::new(Memory::new());
     let sessions = builder_on(&store).hot_bytes(10).build();
     let (handle, source) = channel_source();
@@ -442,7 +442,7 @@ async fn a_renewal_that_is_under_way_does_not_undo_a_lease_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its_own() {
+async fn readers_on_another_server_fail_as_soon_as_the_owners_while_the_store_hangs() {
     let store = FaultStore::new(Memory::new());
     let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
@@ -451,7 +451,7 @@ async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its
     let followed = there.attach(&id).await.unwrap();
     let mut reader = followed.reader(Position::START).await.unwrap();
     read(&mut reader, 1).await;
-    // From the next wait on nothing is answered for longer than anybody has patience.
+    // From the next wait on, no call is answered within the outage timeout.
     let silence = Duration::from_secs(60);
     for op in [Op::Changed, Op::Read] {
         for _ in 0..9 {
@@ -465,6 +465,6 @@ async fn readers_on_another_server_are_told_of_a_store_that_hangs_as_soon_as_its
         "{told:?}"
     );
     let took = began.elapsed();
-    // The wait that was under way, one that hangs, and the patience of five seconds.
+    // The wait that was under way, one that hangs, and the outage timeout of five seconds.
     assert!(took < Duration::from_secs(10), "after {took:?}");
 }

@@ -1,4 +1,4 @@
-//! A client that costs as little as can be: it sends a request and looks at bytes.
+//! A client with little cost of its own: it sends a request and counts bytes.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The span of time that is measured: it opens once everybody keeps up.
+/// The span of time that is measured. It opens once all readers keep up.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     from: AtomicU64,
@@ -43,15 +43,15 @@ impl Window {
 pub(crate) struct Answer {
     stream: TcpStream,
     buffer: Vec<u8>,
-    // What of the buffer is body that nobody has looked at.
+    // The part of the buffer that is unread body.
     body: std::ops::Range<usize>,
     pub(crate) head: String,
     sent: Instant,
 }
 
-/// What came of a body that was read to its end.
+/// The figures of a body that was read to its end.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct BodyFigures {
     pub(crate) bytes: usize,
     pub(crate) lines: usize,
     pub(crate) first_byte: Duration,
@@ -104,14 +104,14 @@ impl Answer {
     }
 
     /// Reads a chunked body to its end.
-    pub(crate) async fn read(mut self) -> Read {
+    pub(crate) async fn read(mut self) -> BodyFigures {
         let (mut bytes, mut lines) = (0, 0);
         let mut first_byte = None;
         let mut last = [0; 5];
         while let Some(some) = self.more().await {
             first_byte.get_or_insert_with(|| self.sent.elapsed());
             bytes += some.len();
-            lines += bytecount(&self.buffer[some.clone()]);
+            lines += count_braces(&self.buffer[some.clone()]);
             let tail = &self.buffer[some.end.saturating_sub(5).max(some.start)..some.end];
             last.rotate_left(tail.len());
             last[5 - tail.len()..].copy_from_slice(tail);
@@ -119,7 +119,7 @@ impl Answer {
                 break;
             }
         }
-        Read {
+        BodyFigures {
             bytes,
             lines,
             first_byte: first_byte.unwrap_or_default(),
@@ -138,8 +138,8 @@ impl Answer {
         all.lines().nth(1).unwrap_or_default().to_owned()
     }
 
-    /// Reads until the window closes, and says how late each event came that was made in it and
-    /// carries the time it was made, in nanoseconds, behind the letter `t`.
+    /// Reads until the window closes. Returns the delay of each event that was made in the window and
+    /// carries its time in nanoseconds after the letter `t`.
     pub(crate) async fn delays(mut self, window: Arc<Window>) -> Vec<u64> {
         let mut delays = Vec::new();
         while !window.is_closed() {
@@ -176,7 +176,7 @@ impl Answer {
     }
 }
 
-fn bytecount(bytes: &[u8]) -> usize {
+fn count_braces(bytes: &[u8]) -> usize {
     bytes.iter().map(|byte| usize::from(*byte == b'}')).sum()
 }
 
@@ -184,7 +184,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
 }
 
-/// The time, in nanoseconds of 19 digits.
+/// Returns the time in nanoseconds, a number of 19 digits.
 pub(crate) fn nanoseconds() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

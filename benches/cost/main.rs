@@ -1,9 +1,9 @@
-//! What durability costs: each kind of work through `unbroken` and through a bare hyper body, in
-//! the same run, on the same machine. Prints ratios; the goals are the design's.
+//! Measures the cost of durability: each kind of work through `unbroken` and through a bare hyper body,
+//! in the same run on the same machine. Prints ratios, with the design's goals.
 //!
-//! `cargo bench --bench cost` runs all, `cargo bench --bench cost -- replay` what has the word in
-//! its name. The server is a child process with one worker thread, so that its processor time and
-//! memory are its own.
+//! `cargo bench --bench cost` runs all kinds, `cargo bench --bench cost -- replay` those whose name
+//! contains the word. The server is a child process with one worker thread, so that its processor time
+//! and memory are measured alone.
 #![expect(
     clippy::cast_precision_loss,
     reason = "figures for people have three digits"

@@ -1,4 +1,4 @@
-//! The server as a child process, and what the system says of it.
+//! The server as a child process, with its processor time and memory.
 
 use std::{
     io::{BufRead, BufReader},
@@ -27,10 +27,10 @@ impl Server {
         Self { child, address }
     }
 
-    /// The processor time that the server has used, in milliseconds, in steps of 10.
+    /// Returns the processor time of the server in milliseconds, in steps of 10.
     pub(crate) fn cpu(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
-            .expect("Linux tells of processes");
+            .expect("Linux has a file of each process");
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let ticks: u64 = after_name
             .split_whitespace()
@@ -41,10 +41,10 @@ impl Server {
         ticks as f64 * 10.0
     }
 
-    /// The memory that the server has resident, in bytes.
+    /// Returns the resident memory of the server, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))
-            .expect("Linux tells of processes");
+            .expect("Linux has a file of each process");
         let pages = statm.split_whitespace().nth(1);
         pages
             .and_then(|pages| pages.parse::<u64>().ok())

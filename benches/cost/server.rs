@@ -1,4 +1,4 @@
-//! The server: the same events, through `unbroken` at `/ours` and as a bare hyper body at `/bare`.
+//! The server, with the same events through `unbroken` at `/ours` and as a bare hyper body at `/bare`.
 
 use std::{
     convert::Infallible,
@@ -50,10 +50,10 @@ async fn accept() {
     let limits = Limits::default().running(10_000).session_events(1_000_000);
     let sessions = Sessions::builder(Memory::new()).limits(limits).build();
     let dropped = Arc::new(AtomicU64::new(0));
-    let told = dropped.clone();
-    let provider = provider_fn(move |request: ChatRequest| answer(&request, told.clone()));
+    let dropped_at = dropped.clone();
+    let provider = provider_fn(move |request: ChatRequest| answer(&request, dropped_at.clone()));
     let ours = DurableLayer::new(sessions, access::AnyoneWithTheId::new()).layer(provider);
-    let (cast, _) = broadcast::channel(1024);
+    let (lines, _) = broadcast::channel(1024);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     println!("{}", listener.local_addr().expect("an address"));
     loop {
@@ -61,11 +61,11 @@ async fn accept() {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (ours, cast, dropped) = (ours.clone(), cast.clone(), dropped.clone());
+        let (ours, lines, dropped) = (ours.clone(), lines.clone(), dropped.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<Incoming>| {
-                let (ours, cast, dropped) = (ours.clone(), cast.clone(), dropped.clone());
-                async move { Ok::<_, Infallible>(route(request, ours, cast, dropped).await) }
+                let (ours, lines, dropped) = (ours.clone(), lines.clone(), dropped.clone());
+                async move { Ok::<_, Infallible>(route(request, ours, lines, dropped).await) }
             });
             let builder = Builder::new(TokioExecutor::new());
             let _ = builder
@@ -78,7 +78,7 @@ async fn accept() {
 async fn route<S>(
     request: Request<Incoming>,
     ours: S,
-    cast: broadcast::Sender<Bytes>,
+    lines: broadcast::Sender<Bytes>,
     dropped: Arc<AtomicU64>,
 ) -> Response<Body>
 where
@@ -99,18 +99,18 @@ where
         let Ok(answer) = answer;
         return answer.map(|body| body.map_err(Into::into).boxed_unsync());
     }
-    let asked = request
+    let request = request
         .into_body()
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
-    let asked: ChatRequest = serde_json::from_slice(&asked).expect("a chat request");
-    Response::new(bare(&words(&asked), &cast))
+    let request: ChatRequest = serde_json::from_slice(&request).expect("a chat request");
+    Response::new(bare(&words(&request), &lines))
 }
 
 fn full(bytes: Bytes) -> Body {
-    // Streamed, so that the client reads every answer alike.
+    // Streamed, so that the client reads all answers in one way.
     frames(stream::iter([bytes]))
 }
 
@@ -119,11 +119,11 @@ fn frames(bytes: impl Stream<Item = Bytes> + Send + 'static) -> Body {
 }
 
 fn words(request: &ChatRequest) -> Vec<String> {
-    let said = request
+    let last = request
         .messages
         .last()
         .map(|message| message.content.as_str());
-    said.unwrap_or_default()
+    last.unwrap_or_default()
         .split_whitespace()
         .map(str::to_owned)
         .collect()
@@ -159,8 +159,8 @@ fn ticks(per_second: u64, milliseconds: u64) -> impl Stream<Item = u64> + Send {
     )
 }
 
-/// What a provider that was asked in these words says, as a bare body.
-fn bare(words: &[String], cast: &broadcast::Sender<Bytes>) -> Body {
+/// Returns a bare body with the events of the provider's answer to these words.
+fn bare(words: &[String], lines: &broadcast::Sender<Bytes>) -> Body {
     match words.first().map_or("", String::as_str) {
         "fast" => frames(stream::iter(1..=number(words, 1)).map(line)),
         "bytes" => {
@@ -175,7 +175,7 @@ fn bare(words: &[String], cast: &broadcast::Sender<Bytes>) -> Body {
         "pace" => frames(ticks(number(words, 1), number(words, 2)).map(line)),
         "cast" => {
             let (sender, mut ticks) = (
-                cast.clone(),
+                lines.clone(),
                 Box::pin(ticks(number(words, 2), number(words, 3))),
             );
             tokio::spawn(async move {
@@ -183,19 +183,20 @@ fn bare(words: &[String], cast: &broadcast::Sender<Bytes>) -> Body {
                     let _ = sender.send(line(n));
                 }
             });
-            watch(cast)
+            watch(lines)
         }
-        _ => watch(cast),
+        _ => watch(lines),
     }
 }
 
-fn watch(cast: &broadcast::Sender<Bytes>) -> Body {
-    frames(stream::unfold(cast.subscribe(), |mut watched| async move {
-        watched.recv().await.ok().map(|line| (line, watched))
-    }))
+fn watch(lines: &broadcast::Sender<Bytes>) -> Body {
+    frames(stream::unfold(
+        lines.subscribe(),
+        |mut watched| async move { watched.recv().await.ok().map(|line| (line, watched)) },
+    ))
 }
 
-/// The same as a provider's answer.
+/// Returns the provider's answer.
 fn answer(request: &ChatRequest, dropped: Arc<AtomicU64>) -> Answer {
     let words = words(request);
     let ok = |_| Ok(event());

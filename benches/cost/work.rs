@@ -1,4 +1,4 @@
-//! The kinds of work, measured.
+//! The kinds of work that are measured.
 
 use std::{
     sync::Arc,
@@ -8,21 +8,21 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
-    client::{self, Answer, Read, Window},
+    client::{self, Answer, BodyFigures, Window},
     process::Server,
     report::{compare, median, milliseconds, percentile, single, title},
 };
 
-fn ask(what: &str) -> String {
-    format!(r#"{{"messages":[{{"role":"user","content":"{what}"}}]}}"#)
+fn ask(words: &str) -> String {
+    format!(r#"{{"messages":[{{"role":"user","content":"{words}"}}]}}"#)
 }
 
-async fn bare(server: &Server, what: &str) -> Answer {
-    client::send(server.address, "POST", "/bare", &ask(what)).await
+async fn bare(server: &Server, words: &str) -> Answer {
+    client::send(server.address, "POST", "/bare", &ask(words)).await
 }
 
-async fn ours(server: &Server, what: &str) -> Answer {
-    client::send(server.address, "POST", "/ours", &ask(what)).await
+async fn ours(server: &Server, words: &str) -> Answer {
+    client::send(server.address, "POST", "/ours", &ask(words)).await
 }
 
 fn session_of(answer: &Answer) -> String {
@@ -32,19 +32,19 @@ fn session_of(answer: &Answer) -> String {
     format!("/ours/{id}")
 }
 
-/// One session, one reader, as fast as it goes.
+/// Measures one session with one reader, at full speed.
 pub(crate) async fn live(events: usize, rounds: usize) {
     title(&format!(
         "one session, one reader, {events} events as fast as it goes"
     ));
     let server = Server::start();
-    let what = format!("fast {events}");
+    let words = format!("fast {events}");
     let (mut rates, mut times) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
     for round in 0..=rounds {
         let cpu = server.cpu();
-        let b: Read = bare(&server, &what).await.read().await;
+        let b: BodyFigures = bare(&server, &words).await.read().await;
         let between = server.cpu();
-        let o: Read = ours(&server, &what).await.read().await;
+        let o: BodyFigures = ours(&server, &words).await.read().await;
         let after = server.cpu();
         assert!(b.lines >= events && o.lines >= events, "{b:?} {o:?}");
         if round == 0 {
@@ -65,7 +65,7 @@ pub(crate) async fn live(events: usize, rounds: usize) {
     compare("server CPU", median(times.0), median(times.1), "ms", "");
 }
 
-/// A finished session, read again from the start.
+/// Measures a replay of a finished session from the start.
 pub(crate) async fn replay(events: usize, rounds: usize) {
     title(&format!("replay of a finished session of {events} events"));
     let server = Server::start();
@@ -99,31 +99,31 @@ pub(crate) async fn replay(events: usize, rounds: usize) {
     single("first byte", median(firsts), "ms", "<= 2");
 }
 
-/// Many readers on one live session.
+/// Measures many readers of one live session.
 pub(crate) async fn readers(readers: usize, pace: usize, length: Duration) {
     let goal = if readers > 100 { "<= 1.20" } else { "<= 1.10" };
     title(&format!(
         "{readers} readers on one live session of {pace} events/s"
     ));
-    let what = format!("pace {pace} {}", length.as_millis() + 30_000);
+    let words = format!("pace {pace} {}", length.as_millis() + 30_000);
     let mut figures = Vec::new();
     for is_ours in [false, true] {
         let server = Server::start();
-        let mut crowd = Crowd::default();
+        let mut group = Readers::default();
         if is_ours {
-            let first = ours(&server, &what).await;
+            let first = ours(&server, &words).await;
             let path = session_of(&first);
-            crowd.joins(first);
+            group.add(first);
             for _ in 1..readers {
-                crowd.joins(client::send(server.address, "GET", &path, "").await);
+                group.add(client::send(server.address, "GET", &path, "").await);
             }
         } else {
-            crowd.joins(bare(&server, &format!("cast {what}")).await);
+            group.add(bare(&server, &format!("cast {words}")).await);
             for _ in 1..readers {
-                crowd.joins(bare(&server, "watch").await);
+                group.add(bare(&server, "watch").await);
             }
         }
-        figures.push(crowd.measure(&server, length).await);
+        figures.push(group.measure(&server, length).await);
     }
     let [(bare_cpu, mut bare), (our_cpu, mut ours)] = <[_; 2]>::try_from(figures).expect("two");
     println!("  events read: bare {}, ours {}", bare.len(), ours.len());
@@ -132,24 +132,24 @@ pub(crate) async fn readers(readers: usize, pace: usize, length: Duration) {
     compare("p99 delay", p99(&mut bare), p99(&mut ours), "ms", goal);
 }
 
-/// Many sessions at a human pace, a reader each.
+/// Measures many sessions at a human pace, with a reader each.
 pub(crate) async fn sessions(sessions: usize, length: Duration) {
     title(&format!(
         "{sessions} sessions at 20 events/s, a reader each"
     ));
-    let what = format!("pace 20 {}", length.as_millis() + 60_000);
+    let words = format!("pace 20 {}", length.as_millis() + 60_000);
     let mut figures = Vec::new();
     for is_ours in [false, true] {
         let server = Server::start();
-        let mut crowd = Crowd::default();
+        let mut group = Readers::default();
         for _ in 0..sessions {
-            crowd.joins(if is_ours {
-                ours(&server, &what).await
+            group.add(if is_ours {
+                ours(&server, &words).await
             } else {
-                bare(&server, &what).await
+                bare(&server, &words).await
             });
         }
-        figures.push(crowd.measure(&server, length).await);
+        figures.push(group.measure(&server, length).await);
     }
     let (bare, ours) = (&figures[0], &figures[1]);
     println!(
@@ -160,20 +160,21 @@ pub(crate) async fn sessions(sessions: usize, length: Duration) {
     compare("server CPU", bare.0, ours.0, "ms", "<= 1.30");
 }
 
-/// Readers that read from the moment they join, and are measured together later.
+/// Readers that read from the beginning, and are measured together later.
 #[derive(Default)]
-struct Crowd {
+struct Readers {
     window: Arc<Window>,
     tasks: Vec<JoinHandle<Vec<u64>>>,
 }
 
-impl Crowd {
-    fn joins(&mut self, answer: Answer) {
+impl Readers {
+    fn add(&mut self, answer: Answer) {
         let delays = answer.delays(self.window.clone());
         self.tasks.push(tokio::spawn(delays));
     }
 
-    /// The server's CPU in milliseconds, and the delay of each event, for so long once all keep up.
+    /// Returns the server's processor time in milliseconds and the delay of each event, over this length
+    /// once all readers keep up.
     async fn measure(self, server: &Server, length: Duration) -> (f64, Vec<u64>) {
         tokio::time::sleep(Duration::from_secs(2)).await;
         self.window.open();
@@ -189,22 +190,22 @@ impl Crowd {
     }
 }
 
-/// What finished sessions that nobody reads keep in memory.
+/// Measures the memory of finished sessions without readers.
 pub(crate) async fn memory(sessions: usize, events: usize) {
     title(&format!(
-        "{sessions} finished sessions of {events} events, nobody reads"
+        "{sessions} finished sessions of {events} events, without readers"
     ));
     let server = Server::start();
-    let what = format!("fast {events}");
+    let words = format!("fast {events}");
     let mut bytes = 0;
-    // Let the allocator and the runtime take what they keep anyway.
+    // The allocator and the runtime grow once, which does not count.
     for _ in 0..50 {
-        ours(&server, &what).await.read().await;
+        ours(&server, &words).await.read().await;
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = server.resident();
     for _ in 0..sessions {
-        let answer = ours(&server, &what).await;
+        let answer = ours(&server, &words).await;
         let tail = answer.read().await;
         // Without the chunk framing and the `{"lsn":N,"event":…}` around each record.
         bytes += tail.bytes;
@@ -229,7 +230,7 @@ pub(crate) async fn memory(sessions: usize, events: usize) {
     );
 }
 
-/// From POST to the response head, while the provider says nothing.
+/// Measures the time from POST to the response head, with a silent provider and a fast one.
 pub(crate) async fn head(rounds: usize) {
     title("from POST to response head");
     let server = Server::start();
@@ -247,7 +248,7 @@ pub(crate) async fn head(rounds: usize) {
     single("provider talks at once", median(times.1), "ms", "as above");
 }
 
-/// From an abort to the provider's stream dropped, which the server tells.
+/// Measures the time from an abort to the drop of the provider's stream.
 pub(crate) async fn abort(rounds: usize) {
     title("abort to provider dropped, same server");
     let server = Server::start();

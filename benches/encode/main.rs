@@ -1,6 +1,6 @@
-//! What it takes to write an event in each dialect, and what a compacted replay saves. No sockets: a
-//! log of a usual answer goes through each encoder, in the pieces of a replay and one record at a
-//! time as it comes live.
+//! Measures the time to encode an event in each dialect, and the savings of a compacted replay. Without
+//! sockets: the log of a usual answer goes through each encoder, in the chunks of a replay and one
+//! record at a time as live.
 //!
 //! `cargo bench --bench encode --features ag-ui,ai-sdk,durable-streams,openai-responses`
 #![expect(
@@ -29,11 +29,11 @@ const ID: &str = "0123456789abcdefghjkmnpqrs";
 const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
 const ROUNDS: usize = 30;
-/// As much as a frame holds.
+/// The size of a frame in bytes.
 const FRAME: usize = 62 * 1024;
 
-/// How a client reads, and how the events of its stream are told apart.
-struct Way {
+/// A request for a stream in one encoding.
+struct Encoding {
     name: &'static str,
     dialect: Box<dyn Dialect>,
     uri: String,
@@ -59,19 +59,19 @@ fn main() {
         copied(&live),
         bytes as f64 / events.len() as f64
     );
-    for way in ways("") {
-        let (stream, whole) = (way.measure(&replay), way.measure(&live));
+    for encoding in encodings("") {
+        let (stream, whole) = (encoding.measure(&replay), encoding.measure(&live));
         println!(
             "  {:<22}{:>15.1}{:>16.1}{:>14.1}",
-            way.name,
+            encoding.name,
             stream.took.as_nanos() as f64 / events.len() as f64,
             whole.took.as_nanos() as f64 / events.len() as f64,
             stream.bytes as f64 / events.len() as f64
         );
     }
     println!("\n  compacted replay      events            bytes               time");
-    let all = ways("");
-    let (whole, compact) = (&all[..3], &ways("compact")[..3]);
+    let all = encodings("");
+    let (whole, compact) = (&all[..3], &encodings("compact")[..3]);
     for (whole, compact) in whole.iter().zip(compact) {
         let (w, c) = (whole.measure(&replay), compact.measure(&replay));
         println!(
@@ -87,18 +87,18 @@ fn main() {
     }
 }
 
-/// The dialects; the first three have a compacted form.
-fn ways(replay: &str) -> Vec<Way> {
+/// Returns the encodings. The first three have a compacted form.
+fn encodings(replay: &str) -> Vec<Encoding> {
     let native = match replay {
         "" => format!("/{ID}"),
         replay => format!("/{ID}?replay={replay}"),
     };
-    // The AI SDK's plain resume is compacted by itself; who counts chunks gets all.
+    // A plain resume of the AI SDK is compacted; a resume by the number of chunks is not.
     let ai = match replay {
         "" => "/chat/stream?startIndex=0".to_owned(),
         _ => "/chat/stream".to_owned(),
     };
-    let way = |name, dialect, uri: &str, accept| Way {
+    let encoding = |name, dialect, uri: &str, accept| Encoding {
         name,
         dialect,
         uri: uri.to_owned(),
@@ -108,23 +108,23 @@ fn ways(replay: &str) -> Vec<Way> {
     let join = format!("/?offset=-1&runId={ID}");
     let responses = format!("/responses/{ID}?stream=true");
     vec![
-        way("native NDJSON", Box::new(Native::new()), &native, NDJSON),
-        way("native SSE", Box::new(Native::new()), &native, SSE),
-        way("AI SDK", Box::new(AiSdk::new()), &ai, SSE),
-        way("AG-UI", Box::new(AgUi::new()), &join, SSE),
-        way(
+        encoding("native NDJSON", Box::new(Native::new()), &native, NDJSON),
+        encoding("native SSE", Box::new(Native::new()), &native, SSE),
+        encoding("AI SDK", Box::new(AiSdk::new()), &ai, SSE),
+        encoding("AG-UI", Box::new(AgUi::new()), &join, SSE),
+        encoding(
             "OpenAI Responses",
             Box::new(OpenAiResponses::new()),
             &responses,
             SSE,
         ),
-        way(
+        encoding(
             "Durable Streams",
             Box::new(DurableStreams::new()),
             &sse,
             SSE,
         ),
-        way(
+        encoding(
             "Durable Streams, UI",
             Box::new(DurableStreams::ui_messages(AiSdk::new())),
             &sse,
@@ -139,7 +139,7 @@ struct Figures {
     events: usize,
 }
 
-impl Way {
+impl Encoding {
     fn encoder(&self) -> Box<dyn Encoder> {
         let request = Request::get(&self.uri).header(ACCEPT, self.accept);
         let (head, ()) = request.body(()).expect("a request").into_parts();
@@ -171,7 +171,7 @@ impl Way {
         }
     }
 
-    /// Writes a log as a body does: in frames, and after each what the encoder says of it.
+    /// Encodes a log as a body does, in frames with the progress after each.
     fn write(&self, chunks: &[Chunk], send: &mut dyn FnMut(&[u8])) {
         let mut encoder = self.encoder();
         let mut out = BytesMut::with_capacity(FRAME * 2);
@@ -218,7 +218,7 @@ fn median(run: impl Fn()) -> Duration {
     times[ROUNDS / 2]
 }
 
-/// Some thinking, a tool, and many words.
+/// Returns an answer of some thinking, a tool call, and many words.
 fn answer(words: usize) -> Vec<ChatEvent> {
     let mut events = vec![SessionInfo::new(Capabilities::new()).into()];
     events.extend((0..words / 10).map(|_| ChatEvent::thinking("consider ")));

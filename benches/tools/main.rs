@@ -1,6 +1,7 @@
-//! What the layer that runs tools costs where no tool is called: the same events with it and without,
-//! in turns, best of many. It looks at each event and keeps the text, which takes some 10 ns: much
-//! where events cost nothing, little where a model's server sends them and clients get them.
+//! Measures the cost of the tool layer if no tool is called: the same events with and without the layer,
+//! in turns, best of many. The layer inspects each event and keeps the text, which takes about 10 ns.
+//! That is much for events that cost nothing, and little for events between a model's server and a
+//! client.
 //!
 //! `cargo bench --features openai,tools --bench tools`
 
@@ -22,7 +23,9 @@ use tower::{Service, ServiceExt, layer::Layer};
 use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
-    chat::{Capabilities, ChatEvent, ChatRequest, EnabledTools, ProviderError, provider_fn},
+    chat::{
+        Capabilities, ChatEvent, ChatRequest, EnabledTools, Provider, ProviderError, provider_fn,
+    },
     durable::{DurableLayer, ProviderSource},
     log::{Digest, Position, SessionId},
     provider::OpenAi,
@@ -37,11 +40,11 @@ const ROUNDS: usize = 40;
 #[derive(Deserialize, schemars::JsonSchema)]
 struct Nothing {}
 
-type Said = Result<ChatEvent, ProviderError>;
+type EventResult = Result<ChatEvent, ProviderError>;
 
 fn provider() -> impl Service<
     ChatRequest,
-    Response = impl stream::Stream<Item = Said> + Send + use<>,
+    Response = impl stream::Stream<Item = EventResult> + Send + use<>,
     Error: Into<BoxError> + Send,
     Future: Send,
 > + Clone
@@ -62,8 +65,8 @@ fn request() -> ChatRequest {
     request
 }
 
-/// The stream, pulled to its end.
-async fn pulled<S, T, E>(provider: S) -> Duration
+/// Measures the provider's stream, read to its end.
+async fn read_stream<S, T, E>(provider: S) -> Duration
 where
     S: Service<ChatRequest, Response = T>,
     S::Error: Into<BoxError>,
@@ -87,15 +90,8 @@ where
     began.elapsed()
 }
 
-/// The same through a session with its log, read to its end.
-async fn logged<S, T, E>(provider: S) -> Duration
-where
-    S: Service<ChatRequest, Response = T> + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    T: stream::Stream<Item = Result<ChatEvent, E>> + Send + 'static,
-    E: Into<BoxError> + 'static,
-{
+/// Measures a session with its log, read to its end.
+async fn read_session(provider: impl Provider) -> Duration {
     let sessions = sessions();
     let first = ChatEvent::session_info(Capabilities::new())
         .to_json()
@@ -121,9 +117,9 @@ where
     began.elapsed()
 }
 
-/// The same as a client gets it: a POST over a socket to a server on a thread of its own, the NDJSON
-/// read to its end.
-fn served<S, T, E>(provider: S) -> Duration
+/// Measures the answer as a client gets it: a POST over a socket to a server on a thread of its own, with
+/// the NDJSON read to its end.
+fn read_http<S, T, E>(provider: S) -> Duration
 where
     S: Service<ChatRequest, Response = T> + Clone + Send + Sync + 'static,
     S::Error: Into<BoxError>,
@@ -169,14 +165,14 @@ where
     took
 }
 
-/// A server of a model that says as much, on a thread of its own; where it is.
+/// Starts a server of a model with as many events, on a thread of its own. Returns its URL.
 fn model() -> String {
-    let mut said = r#"data: {"choices":[{"index":0,"delta":{"content":"token "}}]}"#.to_owned();
-    said.push_str("\n\n");
-    let mut said = said.repeat(EVENTS);
-    said.push_str(r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
-    said.push_str("\n\ndata: [DONE]\n\n");
-    let said = Bytes::from(said);
+    let mut body = r#"data: {"choices":[{"index":0,"delta":{"content":"token "}}]}"#.to_owned();
+    body.push_str("\n\n");
+    let mut body = body.repeat(EVENTS);
+    body.push_str(r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
+    body.push_str("\n\ndata: [DONE]\n\n");
+    let body = Bytes::from(body);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
@@ -188,11 +184,11 @@ fn model() -> String {
                 let service = service_fn(|_| {
                     let answer = http::Response::builder()
                         .header("content-type", "text/event-stream")
-                        .body(Full::new(said.clone()));
+                        .body(Full::new(body.clone()));
                     std::future::ready(answer)
                 });
                 let http = hyper::server::conn::http1::Builder::new();
-                // The client goes away when it has it all.
+                // The client closes the connection after the answer.
                 let _ = http
                     .serve_connection(TokioIo::new(connection), service)
                     .await;
@@ -219,7 +215,7 @@ fn runtime() -> tokio::runtime::Runtime {
 struct Best {
     without: Duration,
     with: Duration,
-    // With by without, of each round.
+    // The ratio of each round, with the layer to without.
     ratios: Vec<f64>,
 }
 
@@ -263,41 +259,41 @@ fn main() {
     let (mut whole, mut real) = (Best::new(), Best::new());
     runtime.block_on(async {
         for round in 0..ROUNDS {
-            // Whoever comes first finds colder caches.
+            // The first of a pair has colder caches.
             let (without, with);
             if round % 2 == 0 {
-                without = pulled(provider()).await;
-                with = pulled(layer().layer(provider())).await;
+                without = read_stream(provider()).await;
+                with = read_stream(layer().layer(provider())).await;
             } else {
-                with = pulled(layer().layer(provider())).await;
-                without = pulled(provider()).await;
+                with = read_stream(layer().layer(provider())).await;
+                without = read_stream(provider()).await;
             }
             alone.add(without, with);
             let (without, with);
             if round % 2 == 0 {
-                without = logged(provider()).await;
-                with = logged(layer().layer(provider())).await;
+                without = read_session(provider()).await;
+                with = read_session(layer().layer(provider())).await;
             } else {
-                with = logged(layer().layer(provider())).await;
-                without = logged(provider()).await;
+                with = read_session(layer().layer(provider())).await;
+                without = read_session(provider()).await;
             }
             through.add(without, with);
             let (without, with);
             if round % 2 == 0 {
-                without = served(provider());
-                with = served(layer().layer(provider()));
+                without = read_http(provider());
+                with = read_http(layer().layer(provider()));
             } else {
-                with = served(layer().layer(provider()));
-                without = served(provider());
+                with = read_http(layer().layer(provider()));
+                without = read_http(provider());
             }
             whole.add(without, with);
             let (without, with);
             if round % 2 == 0 {
-                without = served(openai());
-                with = served(layer().layer(openai()));
+                without = read_http(openai());
+                with = read_http(layer().layer(openai()));
             } else {
-                with = served(layer().layer(openai()));
-                without = served(openai());
+                with = read_http(layer().layer(openai()));
+                without = read_http(openai());
             }
             real.add(without, with);
         }

@@ -1,8 +1,6 @@
-//! Each example takes `--store`, and what it answered is there for the process that comes after it,
-//! where the store outlives one. The file that includes this says which binary that is, and what else
-//! its requests need. Where an engine is absent (at `REDIS_URL`, `POSTGRES_URL`, or where they usually
-//! are) its test is reported as ignored, with the reason; on a CI machine (`CI` is set) that is a
-//! failure.
+//! Tests of the option `--store`: answers outlive the process if their store does. The including file
+//! names the binary and the headers of its requests. Without an engine (at `REDIS_URL`, `POSTGRES_URL`, or
+//! their default addresses) a test is ignored with the reason; if `CI` is set, it fails.
 
 use std::{
     env, fs,
@@ -14,8 +12,8 @@ use std::{
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// Longer than anything here takes; a read that waits for it has failed.
-const SOON: Duration = Duration::from_secs(20);
+/// The time after which a read counts as failed.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) fn main() -> ExitCode {
     let redis = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned());
@@ -28,7 +26,7 @@ pub(crate) fn main() -> ExitCode {
         trial("disk_outlives_the_process", disk, true),
         trial("redis_outlives_the_process", redis, true),
         trial("postgres_outlives_the_process", postgres, true),
-        Trial::test("a_store_that_is_none_is_refused", refused),
+        Trial::test("an_unknown_store_is_refused", refused),
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     let _ = fs::remove_dir_all(folder);
@@ -41,10 +39,10 @@ fn trial(name: &str, store: String, outlives: bool) -> Trial {
             && TcpStream::connect(&address).is_err()
         {
             if env::var_os("CI").is_some() {
-                return Err(format!("nobody answers at {address}, and this is CI").into());
+                return Err(format!("nothing listens at {address}, and this is CI").into());
             }
             return Ok(Completion::ignored_with(format!(
-                "nobody answers at {address}"
+                "nothing listens at {address}"
             )));
         }
         comes_back(&store, outlives);
@@ -52,7 +50,7 @@ fn trial(name: &str, store: String, outlives: bool) -> Trial {
     })
 }
 
-/// Where the engine of this URL is.
+/// Returns the address of the engine in this URL.
 fn engine_of(store: &str) -> Option<String> {
     let (scheme, rest) = store.split_once("://")?;
     let authority = rest.split(['/', '?']).next()?;
@@ -79,7 +77,7 @@ fn comes_back(store: &str, outlives: bool) {
     let location = head
         .lines()
         .find_map(|line| line.strip_prefix("content-location: "))
-        .expect("it says where the answer is");
+        .expect("the location of the answer");
     let location = location.trim_end();
     server.stop();
 
@@ -125,15 +123,15 @@ impl Server {
         let mut said = BufReader::new(process.stdout.take().expect("it is piped")).lines();
         let address = said
             .find_map(|line| Some(line.ok()?.strip_prefix("listening on http://")?.to_owned()))
-            .expect("it says where it listens");
+            .expect("it prints its address");
         Self { process, address }
     }
 
-    /// Sends a request, and gives the answer's head and body. Over HTTP/1.0, whose bodies end with
-    /// the connection and have no chunks.
+    /// Sends a request, and returns the head and the body of its response. Uses HTTP/1.0, whose bodies
+    /// end with the connection and have no chunks.
     fn send(&self, head: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(SOON)).expect("not zero");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
         write!(
             stream,
             "{head} HTTP/1.0\r\n{}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",

@@ -1,5 +1,5 @@
-//! Runs an example as somebody would, and talks to it over plain sockets: the tests that all of the
-//! chat examples pass. The file that includes it says which binary that is.
+//! The tests that all chat examples pass. They run an example as a process and talk to it over sockets.
+//! The including file names the binary.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,8 +13,8 @@ use unbroken_conformance::{
     http::{CASES, HttpTarget, suite},
 };
 
-/// Longer than anything here takes; a read that waits for it has failed.
-const SOON: Duration = Duration::from_secs(20);
+/// The time after which a read counts as failed.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Server {
     process: Child,
@@ -39,14 +39,14 @@ impl Server {
                         .to_owned(),
                 )
             })
-            .expect("it says where it listens");
+            .expect("it prints its address");
         Self { process, address }
     }
 
     /// Sends a request. Over HTTP/1.0, whose bodies end with the connection and have no chunks.
     fn send(&self, head: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let length = body.len();
         write!(
             stream,
@@ -62,7 +62,7 @@ impl Server {
         Answer { head, lines }
     }
 
-    /// Starts an answer of so many tokens.
+    /// Starts an answer of a number of tokens.
     fn ask(&self, tokens: u32, delay_ms: u32) -> Answer {
         let body = format!(
             r#"{{"messages":[{{"role":"user","content":"Hi"}}],
@@ -106,7 +106,7 @@ impl Answer {
             .unwrap_or_else(|| panic!("{name} in {}", self.head))
     }
 
-    /// The next event's line.
+    /// Reads the line of the next event.
     fn event(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
@@ -169,7 +169,7 @@ fn an_answer_is_aborted() {
 }
 
 #[test]
-fn a_tool_runs_once_somebody_allows_it() {
+fn a_tool_runs_after_its_approval() {
     let server = Server::start();
     let body = r#"{"messages":[{"role":"user","content":"Hi"}],"enabledTools":true,"script":{
         "text":"","delayMs":0,"then":[{"results":true}],"toolCalls":[{"name":"send_mail",
@@ -203,13 +203,13 @@ fn every_rule_of_the_protocol_holds() {
     let report = runtime.block_on(suite(target));
     assert!(report.passed(), "{report}");
     let passed = |verdict: &Verdict| *verdict == Verdict::Passed;
-    let told = report.findings().iter().filter(|it| passed(&it.verdict));
-    // The others are of what a stranger can't have it do: owners, low limits, HTTP/2.
-    assert!(told.count() > CASES.len() * 3 / 4, "{report}");
+    let tested = report.findings().iter().filter(|it| passed(&it.verdict));
+    // The other cases need owners, low limits or HTTP/2.
+    assert!(tested.count() > CASES.len() * 3 / 4, "{report}");
 }
 
 #[test]
-fn it_stops_when_asked_to_and_lets_a_running_answer_finish() {
+fn a_signal_stops_the_server_after_a_running_answer() {
     let server = Server::start();
     let mut answer = server.ask(20, 20);
     answer.event();
@@ -219,11 +219,11 @@ fn it_stops_when_asked_to_and_lets_a_running_answer_finish() {
 }
 
 #[test]
-fn it_stops_although_an_answer_does_not() {
+fn a_signal_stops_the_server_during_an_endless_answer() {
     let server = Server::start();
     let mut answer = server.ask(2, 600_000);
     answer.event();
     server.ask_to_stop();
-    answer.rest(); // ends, or takes too long
+    answer.rest(); // a read fails after its timeout
     assert!(server.exit().success());
 }

@@ -5,16 +5,17 @@ use http::request::Parts;
 use super::{Access, Action, Identified, SessionRef};
 use crate::{log::Owner, store::BoxFuture};
 
-/// Anybody may start a session, and whoever knows its id may do everything with it. Nobody may list.
+/// The policy that opens a session to every client that knows its id.
 ///
-/// An id that the server makes has 128 random bits and can't be guessed; whoever sees it, in a URL
-/// or a log, has the session. Clients that make ids of their own must make them as unguessable.
+/// Any client may start sessions; none may list them. An id that the server makes has 128 random bits
+/// and can't be guessed, but a client that finds one in a URL or a log file can use the session. An id
+/// that a client makes must be as hard to guess.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct AnyoneWithTheId;
 
 impl AnyoneWithTheId {
-    /// The policy.
+    /// Creates the policy.
     pub const fn new() -> Self {
         Self
     }

@@ -1,8 +1,8 @@
-//! Who may do what.
+//! Access policies, which authorise what clients do with sessions.
 //!
-//! A policy works in two steps, and the application must name one: [`identify`](Access::identify)
-//! says whom a request comes from, or answers it itself, and [`allow`](Access::allow) decides. Two are
-//! ready-made: [`AnyoneWithTheId`] and [`OnlyTheOwner`].
+//! An application must name a policy. A policy works in two steps: [`identify`](Access::identify)
+//! returns the owner that a request comes from, or the response to it, and [`allow`](Access::allow)
+//! decides. Two policies are ready-made: [`AnyoneWithTheId`] and [`OnlyTheOwner`].
 //!
 //! ```
 //! use unbroken::{access::OnlyTheOwner, log::Owner};
@@ -10,14 +10,13 @@
 //! #[derive(Clone)]
 //! struct User(String);
 //!
-//! // A layer outside has authenticated the request and left a `User` in its extensions.
+//! // An outer layer has authenticated the request and put a `User` into its extensions.
 //! let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
 //!     head.extensions.get::<User>().map(|user| Owner::new(user.0.as_str()))
 //! });
 //! ```
 //!
-//! What is absent and what is forbidden look the same to clients. A policy never sees the body of a
-//! request.
+//! Absent and forbidden sessions look the same to clients. A policy never sees the body of a request.
 
 mod anyone;
 mod into_owner;

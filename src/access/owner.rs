@@ -5,34 +5,36 @@ use http::request::Parts;
 use super::{Access, Action, Identified, SessionRef};
 use crate::{log::Owner, store::BoxFuture};
 
-/// Whoever has a name may start sessions, and only they may do anything with them.
+/// The policy that opens a session to its owner only.
 ///
-/// Made from what names them: a closure over the request's head, or another [`Identify`], such as
-/// `unbroken_axum::identify_with`. A request without a name may do nothing; to answer it with a 401
-/// instead, implement [`Identify`].
+/// Every request with an owner may start sessions. A request without an owner may do nothing; to
+/// respond with a 401 instead, implement [`Identify`].
+///
+/// The owner comes from an [`Identify`]: a closure over the request's head, or for example
+/// `unbroken_axum::identify_with`.
 #[derive(Clone)]
 pub struct OnlyTheOwner<I> {
     identify: I,
 }
 
-/// Names whom a request comes from, for [`OnlyTheOwner`].
+/// The first step of [`OnlyTheOwner`], which finds the owner that a request comes from.
 ///
-/// A closure `Fn(&mut Parts) -> Option<Owner>` is one.
+/// Implemented by closures `Fn(&mut Parts) -> Option<Owner>`.
 #[diagnostic::on_unimplemented(
-    note = "a closure that takes `&mut http::request::Parts` and gives `Option<Owner>` names owners",
+    note = "a closure that takes `&mut http::request::Parts` and returns `Option<Owner>` implements it",
     note = "`unbroken_axum::identify_with` needs `.with_state(state)` for an extractor that needs state"
 )]
 pub trait Identify: Send + Sync + 'static {
-    /// Whom the request comes from.
+    /// Returns the owner that the request comes from, or `None` if it has none.
     ///
     /// # Errors
     ///
-    /// A response, which goes out as it is.
+    /// A response, which is sent as it is.
     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified>;
 }
 
 impl<I: Identify> OnlyTheOwner<I> {
-    /// The policy, with what names owners.
+    /// Creates the policy.
     pub const fn new(identify: I) -> Self {
         Self { identify }
     }
@@ -45,14 +47,14 @@ impl<I: Identify> Access for OnlyTheOwner<I> {
 
     fn allow<'a>(
         &'a self,
-        who: Option<&'a Owner>,
+        owner: Option<&'a Owner>,
         action: Action,
         session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
-        let allowed = match (who, action, session) {
+        let allowed = match (owner, action, session) {
             (None, ..) => false,
             (Some(_), Action::Start | Action::List, _) => true,
-            (who, _, Some(session)) => session.owner == who,
+            (owner, _, Some(session)) => session.owner == owner,
             (_, _, None) => false,
         };
         Box::pin(ready(allowed))
@@ -85,15 +87,16 @@ mod tests {
         OnlyTheOwner::new(|_: &mut Parts| None)
     }
 
-    async fn allows(who: Option<&str>, action: Action, owner: Option<&str>) -> bool {
+    async fn allows(caller: Option<&str>, action: Action, owner: Option<&str>) -> bool {
         let id = SessionId::random();
-        let (who, owner) = (who.map(Owner::new), owner.map(Owner::new));
+        let (caller, owner) = (caller.map(Owner::new), owner.map(Owner::new));
         let session = SessionRef::new(&id, owner.as_ref(), None);
-        policy().allow(who.as_ref(), action, Some(session)).await
+        let caller = caller.as_ref();
+        policy().allow(caller, action, Some(session)).await
     }
 
     #[tokio::test]
-    async fn a_session_is_its_owners() {
+    async fn a_session_is_open_to_its_owner_only() {
         for action in [Action::Read, Action::Abort, Action::Answer, Action::Delete] {
             assert!(allows(Some("ann"), action, Some("ann")).await);
             assert!(!allows(Some("ann"), action, Some("ben")).await);
@@ -102,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_owns_nobody_may_have() {
+    async fn a_session_without_an_owner_is_closed() {
         for action in [Action::Read, Action::Abort, Action::Answer, Action::Delete] {
             assert!(!allows(None, action, None).await);
             assert!(!allows(Some("ann"), action, None).await);
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_has_a_name_may_start_and_list() {
+    async fn every_owner_may_start_and_list() {
         for action in [Action::Start, Action::List] {
             assert!(policy().allow(Some(&Owner::new("ann")), action, None).await);
             assert!(!policy().allow(None, action, None).await);

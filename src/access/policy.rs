@@ -8,68 +8,68 @@ use crate::{
     store::BoxFuture,
 };
 
-/// Whom a request comes from: an owner, somebody unnamed, or a response of the application's own,
-/// such as a 401.
+/// The result of [`Access::identify`]: an owner, none, or a response of the application's own, such as
+/// a 401.
 pub type Identified = Result<Option<Owner>, Response<Bytes>>;
 
-/// Decides who may do what. Both steps may wait, for a database say; they are dropped with the
+/// An access policy. Both steps may wait, for a database for example; they are dropped with the
 /// request.
 pub trait Access: fmt::Debug + Send + Sync + 'static {
-    /// Whom the request comes from. Whoever starts a session as an owner owns it. What this leaves
-    /// in the extensions, the provider finds in
-    /// [`ChatRequest::extensions`](field@crate::chat::ChatRequest::extensions).
+    /// Returns the owner that the request comes from, or `None` if it has none.
+    ///
+    /// A session belongs to the owner of the request that starts it. The provider finds the extensions
+    /// of the head in [`ChatRequest::extensions`](field@crate::chat::ChatRequest::extensions).
     ///
     /// # Errors
     ///
-    /// A response, which goes out as it is: an unauthenticated request's 401, with its
-    /// `WWW-Authenticate`, is made here.
+    /// A response, which is sent as it is: for example a 401 with its `WWW-Authenticate`.
     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified>;
 
-    /// Whether whoever was identified may do this with the session: with the one that is to be made
-    /// for [`Action::Start`], with none for [`Action::List`].
+    /// Returns true if `owner` may do this with the session.
     ///
-    /// Not asked where it doesn't matter: a list only ever has the caller's own sessions, and is
-    /// refused to callers without a name.
+    /// For [`Action::Start`] it is the session that is to be created, for [`Action::List`] there is
+    /// none. A list holds the caller's own sessions only, and is refused to callers without an owner
+    /// before this is called.
     fn allow<'a>(
         &'a self,
-        who: Option<&'a Owner>,
+        owner: Option<&'a Owner>,
         action: Action,
         session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool>;
 }
 
-/// What somebody wants to do.
+/// An action on sessions, which a policy allows or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// Start a session, or attach to one's own by the same request.
+    /// Start a session, or attach to the caller's own by the same request.
     Start,
     /// Read a session.
     Read,
     /// Stop a session.
     Abort,
-    /// Answer what a session asks.
+    /// Answer a question of a session.
     Answer,
-    /// Stop and forget a session.
+    /// Stop a session and delete it.
     Delete,
-    /// Name one's sessions.
+    /// List the caller's sessions.
     List,
 }
 
-/// A session, as far as a policy needs to know it.
+/// The properties of a session that a policy decides by.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct SessionRef<'a> {
-    /// Its id.
+    /// The session's id.
     pub id: &'a SessionId,
-    /// Whose it is.
+    /// The session's owner, if it has one.
     pub owner: Option<&'a Owner>,
-    /// The conversation that it belongs to; unknown of a session that is gone.
+    /// The chat that the session belongs to, if any. `None` as well if the session is gone.
     pub chat: Option<&'a ChatId>,
 }
 
 impl<'a> SessionRef<'a> {
-    /// A session.
+    /// Creates a reference to a session.
     pub fn new(id: &'a SessionId, owner: Option<&'a Owner>, chat: Option<&'a ChatId>) -> Self {
         Self { id, owner, chat }
     }
@@ -82,10 +82,10 @@ impl<T: Access + ?Sized> Access for Arc<T> {
 
     fn allow<'a>(
         &'a self,
-        who: Option<&'a Owner>,
+        owner: Option<&'a Owner>,
         action: Action,
         session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
-        (**self).allow(who, action, session)
+        (**self).allow(owner, action, session)
     }
 }

@@ -57,6 +57,7 @@ mod event;
 mod input;
 mod message;
 mod mismatch;
+mod provider;
 mod provider_fn;
 mod request;
 #[cfg(feature = "tools")]
@@ -86,6 +87,7 @@ pub use self::{
     },
     message::{Message, Role},
     mismatch::Mismatch,
+    provider::Provider,
     provider_fn::{ProviderFn, provider_fn},
     request::ChatRequest,
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},

@@ -1,191 +1,181 @@
 use std::{error::Error, future::poll_fn, task::Poll, time::Duration};
 
 use tokio::time::{Instant, sleep};
-use tower_service::Service;
 
-use super::{exchange::Exchange, refusals};
+use super::{caller::Caller, refusals};
 use crate::{
-    BoxError,
     access::{Action, SessionRef},
-    chat::ChatRequest,
+    chat::Provider,
     dialect::{Concurrency, Problem, Refusal},
     log::{Digest, SessionId},
     session::{Permit, Session},
     store::{AbortRequest, Listed, StoreError},
 };
 
-/// How long a session that was stopped may take to end: the other one, which stands in its place,
-/// waits for its room.
-const STOPPED: Duration = Duration::from_secs(1);
+/// The longest wait for the permit of a session that was just aborted in favour of a new one.
+const ABORTED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Admission for a session, or the one that has it.
-pub(super) enum Admission {
-    Free(Permit),
-    Same(Session),
+/// Admission of one more session: a permit of the registry, and readiness of the provider.
+pub(super) struct Admission<'a, S> {
+    caller: &'a Caller,
+    provider: &'a mut S,
+    /// The id and digest under which the same request may have started a session meanwhile.
+    same: Option<(&'a SessionId, Digest)>,
 }
 
-/// Those that nobody has stopped.
-pub(super) fn unstopped(running: &[Listed]) -> impl Iterator<Item = &Listed> {
+/// The result of an admission.
+pub(super) enum Admitted {
+    /// The session may start.
+    Permit(Permit),
+    /// A session that the same request started a moment ago.
+    Attached(Session),
+}
+
+/// Returns the sessions among these that no client has aborted.
+pub(super) fn not_aborted(running: &[Listed]) -> impl Iterator<Item = &Listed> {
     running.iter().filter(|it| it.state.abort.is_none())
 }
 
-impl Exchange {
-    /// Admission for one more session, here and at the provider; or the session that has taken it, if the
-    /// same request came a moment ago.
-    ///
-    /// A start that supersedes stops what runs of its conversation, and has that room; but it stops
-    /// nothing in vain.
-    pub(super) async fn take_room<S>(
-        &self,
-        provider: &mut S,
-        same: Option<(&SessionId, Digest)>,
-        concurrency: Concurrency,
-        running: &[Listed],
-    ) -> Result<Admission, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let room = self.room_or_same(provider, same).await;
-        if concurrency != Concurrency::Supersede {
-            return room;
-        }
-        match room {
-            Ok(Admission::Free(permit)) => {
-                self.supersede(running).await?;
-                Ok(Admission::Free(permit))
-            }
-            Err(full) if self.would_make_room(&full, running).await => {
-                ready(provider, self.config.ready_timeout).await?;
-                self.supersede(running).await?;
-                self.room_soon(provider, same).await
-            }
-            room => room,
+impl<'a, S: Provider> Admission<'a, S> {
+    pub(super) const fn new(
+        caller: &'a Caller,
+        provider: &'a mut S,
+        same: Option<(&'a SessionId, Digest)>,
+    ) -> Self {
+        Self {
+            caller,
+            provider,
+            same,
         }
     }
 
-    /// Admission for one more session, here and at the provider.
-    async fn room<S>(&self, provider: &mut S) -> Result<Permit, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let permit = self.config.sessions.permit(self.owner.as_ref());
+    /// Admits one more session beside those of its chat that run.
+    ///
+    /// A start that supersedes aborts those, and gets their permit if the server is full. It aborts
+    /// them only if it can start afterwards.
+    pub(super) async fn admit(
+        mut self,
+        concurrency: Concurrency,
+        running: &[Listed],
+    ) -> Result<Admitted, Refusal> {
+        let admitted = self.admit_or_attach().await;
+        if concurrency != Concurrency::Supersede {
+            return admitted;
+        }
+        match admitted {
+            Ok(Admitted::Permit(permit)) => {
+                supersede(self.caller, running).await?;
+                Ok(Admitted::Permit(permit))
+            }
+            Err(full) if would_free_permit(self.caller, &full, running).await => {
+                self.ready().await?;
+                supersede(self.caller, running).await?;
+                self.admit_when_free().await
+            }
+            admitted => admitted,
+        }
+    }
+
+    async fn permit(&mut self) -> Result<Permit, Refusal> {
+        let sessions = self.caller.sessions();
+        let permit = sessions.permit(self.caller.owner.as_ref());
         let permit = permit.map_err(refusals::busy)?;
-        ready(provider, self.config.ready_timeout).await?;
+        self.ready().await?;
         Ok(permit)
     }
 
-    /// The same; or the session that has taken the room, if the same request came a moment ago.
-    async fn room_or_same<S>(
-        &self,
-        provider: &mut S,
-        same: Option<(&SessionId, Digest)>,
-    ) -> Result<Admission, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let full = match self.room(provider).await {
-            Ok(permit) => return Ok(Admission::Free(permit)),
+    async fn admit_or_attach(&mut self) -> Result<Admitted, Refusal> {
+        let full = match self.permit().await {
+            Ok(permit) => return Ok(Admitted::Permit(permit)),
             Err(full) => full,
         };
-        if let Some((id, digest)) = same
-            && let Some(session) = self.existing(id, digest).await?
+        if let Some((id, digest)) = self.same
+            && let Some(session) = self.caller.existing(id, digest).await?
         {
-            return Ok(Admission::Same(session));
+            return Ok(Admitted::Attached(session));
         }
         Err(full)
     }
 
-    /// The same, once those that were stopped a moment ago have ended.
-    async fn room_soon<S>(
-        &self,
-        provider: &mut S,
-        same: Option<(&SessionId, Digest)>,
-    ) -> Result<Admission, Refusal>
-    where
-        S: Service<ChatRequest>,
-        S::Error: Into<BoxError>,
-    {
-        let begun = Instant::now();
+    /// Admits the session once an aborted one has ended.
+    async fn admit_when_free(&mut self) -> Result<Admitted, Refusal> {
+        let since = Instant::now();
         loop {
-            match self.room_or_same(provider, same).await {
-                Err(full) if full.problem == Problem::OverLimit && begun.elapsed() < STOPPED => {
+            match self.admit_or_attach().await {
+                Err(full)
+                    if full.problem == Problem::OverLimit && since.elapsed() < ABORTED_WITHIN =>
+                {
                     sleep(Duration::from_millis(10)).await;
                 }
-                room => return room,
+                admitted => return admitted,
             }
         }
     }
 
-    /// Whether there is no room because of sessions that run here, and these are among them, or have
-    /// been until a moment ago.
-    async fn would_make_room(&self, full: &Refusal, these: &[Listed]) -> bool {
-        if full.problem != Problem::OverLimit {
-            return false;
-        }
-        for Listed { id, .. } in these {
-            if self.config.sessions.runs(id) {
-                return true;
+    /// Waits until the provider takes a request, for the layer's ready timeout at most.
+    async fn ready(&mut self) -> Result<(), Refusal> {
+        let within = self.caller.config.ready_timeout;
+        let not_ready = || {
+            Refusal::new(
+                Problem::ProviderNotReady,
+                "the model takes no more requests now; try again",
+            )
+            .retry_after(refusals::SOON)
+        };
+        let ready = if within.is_zero() {
+            poll_fn(|cx| Poll::Ready(self.provider.poll_ready(cx))).await
+        } else {
+            let ready = poll_fn(|cx| self.provider.poll_ready(cx));
+            match tokio::time::timeout(within, ready).await {
+                Ok(ready) => Poll::Ready(ready),
+                Err(_) => Poll::Pending,
             }
-            let state = self.config.sessions.state(id).await;
-            if state.is_ok_and(|state| state.status.outcome().is_some()) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Stops what another start of the conversation left running.
-    async fn supersede(&self, running: &[Listed]) -> Result<(), Refusal> {
-        for Listed { id, state } in unstopped(running) {
-            let info = &state.info;
-            let known = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
-            if !self.allows(Action::Abort, Some(known)).await {
-                return Err(refusals::chat_busy());
-            }
-            let abort = AbortRequest {
-                reason: Some("superseded".into()),
-            };
-            match self.config.sessions.abort(id, abort).await {
-                Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
-                Err(error) => return Err(refusals::store(&error)),
+        };
+        match ready {
+            Poll::Ready(Ok(())) => Ok(()),
+            Poll::Pending => Err(not_ready()),
+            Poll::Ready(Err(error)) => {
+                let error = error.into();
+                tracing::warn!(error = &*error as &dyn Error, "the provider is not ready");
+                Err(not_ready())
             }
         }
-        Ok(())
     }
 }
 
-/// Waits until the provider takes a request.
-async fn ready<S>(provider: &mut S, within: Duration) -> Result<(), Refusal>
-where
-    S: Service<ChatRequest>,
-    S::Error: Into<BoxError>,
-{
-    let not_ready = || {
-        Refusal::new(
-            Problem::ProviderNotReady,
-            "the model takes no more requests now; try again",
-        )
-        .retry_after(refusals::SOON)
-    };
-    let ready = if within.is_zero() {
-        poll_fn(|cx| Poll::Ready(provider.poll_ready(cx))).await
-    } else {
-        let ready = poll_fn(|cx| provider.poll_ready(cx));
-        match tokio::time::timeout(within, ready).await {
-            Ok(ready) => Poll::Ready(ready),
-            Err(_) => Poll::Pending,
+/// Returns true if a start is over the limit because of these sessions: one of them runs on this
+/// server, or ended a moment ago.
+async fn would_free_permit(caller: &Caller, full: &Refusal, sessions: &[Listed]) -> bool {
+    if full.problem != Problem::OverLimit {
+        return false;
+    }
+    for Listed { id, .. } in sessions {
+        if caller.sessions().runs(id) {
+            return true;
         }
-    };
-    match ready {
-        Poll::Ready(Ok(())) => Ok(()),
-        Poll::Pending => Err(not_ready()),
-        Poll::Ready(Err(error)) => {
-            let error = error.into();
-            tracing::warn!(error = &*error as &dyn Error, "the provider is not ready");
-            Err(not_ready())
+        let state = caller.sessions().state(id).await;
+        if state.is_ok_and(|state| state.status.outcome().is_some()) {
+            return true;
         }
     }
+    false
+}
+
+/// Aborts the running sessions of the chat.
+async fn supersede(caller: &Caller, running: &[Listed]) -> Result<(), Refusal> {
+    for Listed { id, state } in not_aborted(running) {
+        let info = &state.info;
+        let session = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
+        if !caller.is_allowed(Action::Abort, Some(session)).await {
+            return Err(refusals::chat_busy());
+        }
+        let abort = AbortRequest {
+            reason: Some("superseded".into()),
+        };
+        match caller.sessions().abort(id, abort).await {
+            Ok(_) | Err(StoreError::NotFound | StoreError::Gone(_)) => {}
+            Err(error) => return Err(refusals::store(&error)),
+        }
+    }
+    Ok(())
 }

@@ -14,11 +14,11 @@ use crate::{
     session::{ReadError, Reader},
 };
 
-/// The body of a response: a document, nothing, or the stream of a session.
+/// The body of a response: a document, the stream of a session, or empty.
 ///
-/// A stream ends only after the terminal event. Where it can't go on it fails, once what it sent had
-/// a chance to leave: over HTTP/1.1 the last chunk is missing then, over HTTP/2 the stream is reset.
-/// Dropping it harms nobody: the session goes on.
+/// A stream ends only after the terminal event. A stream that can't go on fails, shortly after its
+/// last frame: over HTTP/1.1 the last chunk is missing then, over HTTP/2 the stream is reset. Dropping
+/// a body doesn't stop its session.
 pub struct SessionBody {
     kind: BodyKind,
 }
@@ -28,7 +28,7 @@ enum BodyKind {
     Stream(Box<SessionStream>),
 }
 
-/// The stream of a session could not go on. The client resumes after the last event that it has.
+/// The error of a body whose stream was cut. The client may resume after the last event that it has.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the stream was cut before the terminal event")]
 pub struct BodyError {
@@ -37,22 +37,23 @@ pub struct BodyError {
 }
 
 impl SessionBody {
-    /// Nothing.
+    /// Creates an empty body.
     pub const fn empty() -> Self {
         Self::document(Bytes::new())
     }
 
-    /// These bytes.
+    /// Creates a body of these bytes.
     pub const fn document(bytes: Bytes) -> Self {
         Self {
             kind: BodyKind::Document(bytes),
         }
     }
 
-    /// What a reader reads, in an encoder's bytes, with a heartbeat after so much silence.
+    /// Creates a body that streams what the reader reads, in the encoder's bytes, with a heartbeat
+    /// after so much silence.
     ///
-    /// Where the encoder [folds](Encoder::is_stateful), the reader must stand at the start, and what is
-    /// up to the client's cursor is [skipped](Self::after).
+    /// For a [stateful](Encoder::is_stateful) encoder the reader must stand at the start of the log, and
+    /// [`after`](Self::after) names the client's cursor.
     pub fn stream(
         reader: Reader,
         mut encoder: Box<dyn Encoder>,
@@ -68,7 +69,7 @@ impl SessionBody {
         }
     }
 
-    /// The same, but the encoder only takes note of what stands up to here.
+    /// Sets the LSN up to which the encoder skips records: it reads them and writes nothing.
     pub fn after(mut self, lsn: crate::log::Lsn) -> Self {
         if let BodyKind::Stream(stream) = &mut self.kind {
             stream.skip_to(lsn);
@@ -97,14 +98,14 @@ impl Body for SessionBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             BodyKind::Document(bytes) => bytes.is_empty(),
-            BodyKind::Stream(stream) => stream.is_over(),
+            BodyKind::Stream(stream) => stream.is_done(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             BodyKind::Document(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            BodyKind::Stream(stream) if stream.is_over() => SizeHint::with_exact(0),
+            BodyKind::Stream(stream) if stream.is_done() => SizeHint::with_exact(0),
             BodyKind::Stream(_) => SizeHint::default(),
         }
     }

@@ -5,13 +5,16 @@ use crate::{
     dialect::{Problem, Refusal},
 };
 
-/// What clients may choose of a chat request. Nothing unless opened: what is closed here, strangers
-/// could otherwise choose on the application's bill.
+/// The fields of a chat request that clients may choose.
+///
+/// None is open by default: a client that chooses the model or the system prompt does so on the
+/// application's bill. The layer refuses (422) a closed field that the library knows, and drops fields
+/// that it doesn't know.
 ///
 /// ```
 /// use unbroken::durable::ClientFields;
 ///
-/// let open = ClientFields::nothing().model().field("temperature");
+/// let fields = ClientFields::nothing().model().field("temperature");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientFields {
@@ -22,39 +25,39 @@ pub struct ClientFields {
 }
 
 impl ClientFields {
-    /// Neither the model, nor anything in the system's voice, nor fields that the library doesn't
-    /// know.
+    /// Opens no field: not the model, not the system prompt or messages of the role `system`, and no
+    /// field that the library doesn't know.
     pub fn nothing() -> Self {
         Self::default()
     }
 
-    /// Also the model. A request that names one is refused otherwise.
+    /// Opens `model`. Otherwise a request with a model is refused.
     pub fn model(mut self) -> Self {
         self.model = true;
         self
     }
 
-    /// Also the system prompt. A request that has one is refused otherwise.
+    /// Opens `systemPrompt`. Otherwise a request with a system prompt is refused.
     pub fn system_prompt(mut self) -> Self {
         self.system_prompt = true;
         self
     }
 
-    /// Also messages of the role `system`. A request that has one is refused otherwise.
+    /// Opens messages of the role `system`. Otherwise a request with one is refused.
     pub fn system_role(mut self) -> Self {
         self.system_role = true;
         self
     }
 
-    /// Also the field of this name, which the library doesn't know; it is in
-    /// [`ChatRequest::extra`] then. Such fields are dropped otherwise.
+    /// Opens a field that the library doesn't know, and puts it into [`ChatRequest::extra`]. Otherwise
+    /// the field is dropped.
     pub fn field(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.fields.insert(name.into());
         self
     }
 
-    /// Drops what is silently dropped, and refuses what is not open.
-    pub(super) fn admit(&self, request: &mut ChatRequest) -> Result<(), Refusal> {
+    /// Refuses a request with closed fields, and drops its unknown fields.
+    pub(super) fn apply(&self, request: &mut ChatRequest) -> Result<(), Refusal> {
         let closed = if request.model.is_some() && !self.model {
             Some("`model` is not open to clients; leave it out")
         } else if request.system_prompt.is_some() && !self.system_prompt {
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_closed_is_refused_and_what_is_open_passes() {
+    fn a_closed_field_is_refused_and_an_open_one_passes() {
         let cases = [
             (
                 json!({"messages": [], "model": "m"}),
@@ -114,17 +117,17 @@ mod tests {
         ];
         for (value, open) in cases {
             let refusal = ClientFields::nothing()
-                .admit(&mut request(value.clone()))
+                .apply(&mut request(value.clone()))
                 .unwrap_err();
             assert_eq!(refusal.problem, Problem::NotOpen);
-            let mut admitted = request(value.clone());
-            open.admit(&mut admitted).unwrap();
-            assert_eq!(serde_json::to_value(&admitted).unwrap(), value);
+            let mut passed = request(value.clone());
+            open.apply(&mut passed).unwrap();
+            assert_eq!(serde_json::to_value(&passed).unwrap(), value);
         }
     }
 
     #[test]
-    fn what_is_inside_is_held_to_the_same() {
+    fn unknown_fields_of_nested_values_are_dropped() {
         let known = json!({
             "messages": [{
                 "role": "assistant", "content": "",
@@ -147,12 +150,12 @@ mod tests {
         ] {
             value.pointer_mut(place).unwrap()["cacheControl"] = json!("forever");
         }
-        let mut admitted = request(value);
+        let mut passed = request(value);
         ClientFields::nothing()
             .field("cacheControl")
-            .admit(&mut admitted)
+            .apply(&mut passed)
             .unwrap();
-        assert_eq!(serde_json::to_value(&admitted).unwrap(), known);
+        assert_eq!(serde_json::to_value(&passed).unwrap(), known);
     }
 
     #[test]
@@ -163,7 +166,7 @@ mod tests {
             "temperature": 2,
         });
         let mut closed = request(value.clone());
-        ClientFields::nothing().admit(&mut closed).unwrap();
+        ClientFields::nothing().apply(&mut closed).unwrap();
         assert_eq!(
             serde_json::to_value(&closed).unwrap(),
             json!({"messages": [{"role": "user", "content": "Hi"}]})
@@ -171,7 +174,7 @@ mod tests {
         let mut open = request(value);
         ClientFields::nothing()
             .field("script")
-            .admit(&mut open)
+            .apply(&mut open)
             .unwrap();
         assert_eq!(open.extra.len(), 1);
         assert_eq!(open.extra["script"]["tokens"], 3);

@@ -9,15 +9,16 @@ use crate::{
     session::Sessions,
 };
 
-/// What the services of a layer share.
+/// The options of a layer, which its services share.
 #[derive(Debug, Clone)]
 pub(super) struct LayerConfig {
     pub(super) sessions: Sessions,
     pub(super) access: Arc<dyn Access>,
     pub(super) dialect: Arc<dyn Dialect>,
-    pub(super) service: ServiceName,
+    default_service: ServiceName,
+    pub(super) service: Option<ServiceName>,
     pub(super) mount: Option<MountPath>,
-    pub(super) open: ClientFields,
+    pub(super) client_fields: ClientFields,
     pub(super) max_body: usize,
     pub(super) body_timeout: Duration,
     pub(super) ready_timeout: Duration,
@@ -29,13 +30,15 @@ pub(super) struct LayerConfig {
 
 impl LayerConfig {
     pub(super) fn new(sessions: Sessions, access: Arc<dyn Access>) -> Self {
+        let dialect = Native::new();
         Self {
             sessions,
             access,
-            dialect: Arc::new(Native::new()),
-            service: ServiceName::new("chat"),
+            default_service: ServiceName::new(dialect.name()),
+            dialect: Arc::new(dialect),
+            service: None,
             mount: None,
-            open: ClientFields::nothing(),
+            client_fields: ClientFields::nothing(),
             max_body: 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             ready_timeout: Duration::ZERO,
@@ -44,5 +47,15 @@ impl LayerConfig {
             hooks: Hooks::default(),
             recovery: Recovery::fail(),
         }
+    }
+
+    pub(super) fn set_dialect(&mut self, dialect: Arc<dyn Dialect>) {
+        self.default_service = ServiceName::new(dialect.name());
+        self.dialect = dialect;
+    }
+
+    /// Returns the name that was given to the layer, or that of its dialect.
+    pub(super) fn service(&self) -> &ServiceName {
+        self.service.as_ref().unwrap_or(&self.default_service)
     }
 }

@@ -1,10 +1,11 @@
 use crate::log::{Digest, Owner, ServiceName};
 
-/// What makes two starts the same request: a SHA-256 over its parts, for the
-/// [`SessionSpec`](crate::session::SessionSpec)s of an application's own handlers.
+/// Returns the SHA-256 over the parts of a request, which identifies it: two starts with the same
+/// digest are the same request.
 ///
-/// Name what starts it, whose it is, and everything that the provider is asked. Each part counts
-/// with its length, so that nothing can move from one part into the next.
+/// For the [`SessionSpec`](crate::session::SessionSpec)s of an application's own handlers. Give it the
+/// name of the handler, the owner, and everything that the provider is asked. Each part counts with
+/// its length, so that no byte can move from one part into the next.
 ///
 /// ```
 /// use unbroken::durable::digest_of;
@@ -18,8 +19,8 @@ pub fn digest_of<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Digest {
     Digest(crate::dialect::hash(parts))
 }
 
-/// The digest of a start over HTTP: service, dialect, owner, and the raw body or what the dialect
-/// compares in its place.
+/// Returns the digest of a start over HTTP: service, dialect, owner, and the raw body or the bytes
+/// that the dialect compares in its place.
 pub(super) fn digest(
     service: &ServiceName,
     dialect: &str,

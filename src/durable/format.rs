@@ -7,13 +7,13 @@ use crate::{
     store::{Memory, Store},
 };
 
-/// How chat sessions are written: a record is the JSON of a [`ChatEvent`].
+/// The format of chat sessions: each record is the JSON of a [`ChatEvent`].
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct ChatFormat;
 
 impl ChatFormat {
-    /// The format.
+    /// Creates the format.
     pub const fn new() -> Self {
         Self
     }
@@ -29,14 +29,13 @@ impl Format for ChatFormat {
     }
 }
 
-/// Sessions of chat events.
 impl Sessions {
-    /// A builder of chat sessions that live in `store`.
+    /// Creates a builder of a registry of chat sessions whose logs live in `store`.
     pub fn builder(store: impl Store) -> SessionsBuilder {
         SessionsBuilder::new(store, ChatFormat::new())
     }
 
-    /// Chat sessions that live in the memory of this process, with the default limits.
+    /// Creates a registry of chat sessions in the memory of this process, with the default limits.
     ///
     /// ```
     /// let sessions = unbroken::session::Sessions::in_memory();
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_of_an_abort_is_told() {
+    fn the_terminal_event_of_an_abort_has_its_reason() {
         let record = ChatFormat::new().ending(&Ending::Aborted {
             reason: Some("enough".into()),
         });

@@ -17,15 +17,15 @@ use crate::{
     store::{BoxFuture, StoreError},
 };
 
-/// A session that begins: its first record is stored, and its provider is about to be called.
+/// A session that starts: its first record is stored, and its provider is about to be called.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionStarted {
-    /// Its id.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The session's owner.
     pub owner: Option<Owner>,
-    /// What the provider is asked.
+    /// The request to the provider.
     pub request: Arc<ChatRequest>,
 }
 
@@ -33,15 +33,15 @@ pub struct SessionStarted {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionEnded {
-    /// Its id.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The session's owner.
     pub owner: Option<Owner>,
-    /// What the provider was asked.
+    /// The request to the provider.
     pub request: Arc<ChatRequest>,
-    /// What was answered, as the log has it.
+    /// The answer, as the log has it.
     pub transcript: Transcript,
-    /// How it ended.
+    /// The outcome of the session.
     pub outcome: Outcome,
 }
 
@@ -63,8 +63,8 @@ where
 }
 
 impl Hooks {
-    /// Without those of the beginning.
-    pub(super) fn at_end(self) -> Self {
+    /// Drops `on_start`.
+    pub(super) fn end_only(self) -> Self {
         Self {
             on_start: None,
             ..self
@@ -76,63 +76,67 @@ impl Hooks {
     }
 }
 
-/// The hooks of one session: `on_start` runs once, beside the provider, and is done before `on_end`.
+/// The hooks of one session: `on_start` runs once, beside the provider, and is done before `on_end`
+/// runs.
 #[derive(Clone)]
 pub(super) struct SessionHooks {
     hooks: Hooks,
-    begun: SessionStarted,
-    started: Arc<Mutex<Option<JoinHandle<()>>>>,
+    started: SessionStarted,
+    on_start: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl SessionHooks {
-    pub(super) fn new(hooks: Hooks, begun: SessionStarted) -> Self {
+    pub(super) fn new(hooks: Hooks, started: SessionStarted) -> Self {
         Self {
             hooks,
-            begun,
-            started: Arc::default(),
+            started,
+            on_start: Arc::default(),
         }
     }
 
-    fn start(&self) -> JoinHandle<()> {
-        let (hook, begun) = (self.hooks.on_start.clone(), self.begun.clone());
-        // On a task of its own from its first line on: a hook that panics ends no session.
+    fn spawn_on_start(&self) -> JoinHandle<()> {
+        let (hook, started) = (self.hooks.on_start.clone(), self.started.clone());
+        // Called on the task, not before it: a hook that panics ends no session.
         tokio::spawn(tracing::Instrument::in_current_span(async move {
             if let Some(hook) = hook {
-                hook(begun).await;
+                hook(started).await;
             }
         }))
     }
 
-    fn begin(&self) {
-        *self.slot() = Some(self.start());
+    fn start(&self) {
+        *self.task() = Some(self.spawn_on_start());
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.started.lock().expect("nothing panics under this lock")
+    fn task(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.on_start
+            .lock()
+            .expect("nothing panics under this lock")
     }
 
-    /// To be called when the session is sealed. `session` gives the handle that keeps the log at
-    /// hand until it was read.
+    /// Runs `on_end`, once the session is sealed. `session` gives the handle that keeps the log until
+    /// it was read.
     pub(super) fn end(
         self,
         outcome: Outcome,
         session: impl Future<Output = Result<Session, StoreError>> + Send + 'static,
     ) {
-        // A session that was stopped before its provider was called begins and ends here.
-        let started = self.slot().take().unwrap_or_else(|| self.start());
+        // `on_start` is still to run for a session that was aborted before its provider was called.
+        let task = self.task().take();
+        let on_start = task.unwrap_or_else(|| self.spawn_on_start());
         let Some(on_end) = self.hooks.on_end else {
             return;
         };
-        let begun = self.begun;
+        let started = self.started;
         tokio::spawn(tracing::Instrument::in_current_span(async move {
-            // A hook that panicked was reported by then, and is no reason to skip the other.
-            let _ = started.await;
-            match whole(session).await {
+            // An error is a panic of `on_start`, which is reported already and doesn't stop `on_end`.
+            let _ = on_start.await;
+            match read_transcript(session).await {
                 Ok(transcript) => {
                     on_end(SessionEnded {
-                        id: begun.id,
-                        owner: begun.owner,
-                        request: begun.request,
+                        id: started.id,
+                        owner: started.owner,
+                        request: started.request,
                         transcript,
                         outcome,
                     })
@@ -147,13 +151,13 @@ impl SessionHooks {
     }
 }
 
-/// The log of a session that has ended.
-async fn whole(
+/// Reads the log of a session that has ended.
+async fn read_transcript(
     session: impl Future<Output = Result<Session, StoreError>>,
 ) -> Result<Transcript, ReadError> {
     let mut reader = session.await?.reader(Position::START).await?;
     let mut log = Vec::new();
-    // Not read past the end: that would count as a client that has had it all.
+    // Never reads past the end: that would record the terminal event as delivered to a client.
     while !reader.at_end() {
         let Some(batch) = reader.next().await.transpose()? else {
             break;
@@ -167,7 +171,7 @@ async fn whole(
     Ok(transcript)
 }
 
-/// The events of a log.
+/// Decodes the events of a log.
 pub(super) fn events(log: &[Chunk]) -> impl Iterator<Item = Result<ChatEvent, ReadError>> {
     let records = log.iter().flat_map(Chunk::records);
     records.map(|record| {
@@ -176,15 +180,15 @@ pub(super) fn events(log: &[Chunk]) -> impl Iterator<Item = Result<ChatEvent, Re
     })
 }
 
-/// A source that tells the books when it is first asked.
+/// A source that runs `on_start` when it is first polled.
 pub(super) struct HookedSource<S> {
     source: S,
-    books: Option<SessionHooks>,
+    hooks: Option<SessionHooks>,
 }
 
 impl<S> HookedSource<S> {
-    pub(super) fn new(source: S, books: Option<SessionHooks>) -> Self {
-        Self { source, books }
+    pub(super) fn new(source: S, hooks: Option<SessionHooks>) -> Self {
+        Self { source, hooks }
     }
 }
 
@@ -194,8 +198,8 @@ impl<S: Source> Source for HookedSource<Pin<Box<S>>> {
         cx: &mut Context<'_>,
         out: &mut BytesMut,
     ) -> Poll<Option<Mark>> {
-        if let Some(books) = self.books.take() {
-            books.begin();
+        if let Some(hooks) = self.hooks.take() {
+            hooks.start();
         }
         self.source.as_mut().poll_record(cx, out)
     }

@@ -4,10 +4,10 @@ use crate::{
     session::Inbox,
 };
 
-/// What people answer to a session's questions, over HTTP and on any server, for the provider that
-/// asks: an [`InputSource`] over the session's [`Inbox`].
+/// The [`InputSource`] over a session's [`Inbox`]: the answers that clients give to the session's
+/// questions, over HTTP and on any server.
 ///
-/// The layer gives each provider one. An application's own handler does the same:
+/// The layer gives one to each provider. A handler of the application's own does it so:
 ///
 /// ```
 /// use unbroken::{
@@ -18,7 +18,7 @@ use crate::{
 ///
 /// let (inbox, mut request) = (Inbox::new(), ChatRequest::from_user("Book me a table"));
 /// request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
-/// // and `Start::new(…).inbox(inbox)`
+/// // Then give the inbox to the session: `SessionSpec::new(…).inbox(inbox)`.
 /// ```
 #[derive(Debug, Clone)]
 pub struct SessionInputs {
@@ -26,7 +26,7 @@ pub struct SessionInputs {
 }
 
 impl SessionInputs {
-    /// What arrives in this inbox.
+    /// Creates a source of what arrives in this inbox.
     pub const fn new(inbox: Inbox) -> Self {
         Self { inbox }
     }
@@ -34,18 +34,18 @@ impl SessionInputs {
 
 impl InputSource for SessionInputs {
     fn answer<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
-        Box::pin(async move { Some(read(&self.inbox.recv(id.as_str()).await?)) })
+        Box::pin(async move { Some(decode(&self.inbox.recv(id.as_str()).await?)) })
     }
 
     fn close<'a>(&'a self, id: &'a InputId) -> BoxFuture<'a, Option<InputAnswer>> {
-        Box::pin(async move { Some(read(&self.inbox.close(id.as_str()).await?)) })
+        Box::pin(async move { Some(decode(&self.inbox.close(id.as_str()).await?)) })
     }
 }
 
-fn read(content: &[u8]) -> InputAnswer {
+fn decode(content: &[u8]) -> InputAnswer {
     serde_json::from_slice(content).unwrap_or_else(|error| {
-        // Only an application that gives answers by itself can do that.
-        tracing::error!(%error, "what was answered is no answer; it counts as none");
+        // Only possible if the application stores answers of its own.
+        tracing::error!(%error, "a stored answer can't be decoded; it counts as cancelled");
         InputAnswer::cancel()
     })
 }

@@ -1,8 +1,6 @@
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{any::type_name, future::Future, sync::Arc, time::Duration};
 
-use futures_core::TryStream;
 use tower_layer::Layer;
-use tower_service::Service;
 
 use super::{
     ClientFields, DurableService, MountPath, Recovery,
@@ -11,152 +9,262 @@ use super::{
     provider_recovery::ProviderRecovery,
 };
 use crate::{
-    BoxError,
     access::Access,
-    chat::{Capabilities, ChatEvent, ChatRequest},
+    chat::{Capabilities, Provider},
     dialect::Dialect,
     log::ServiceName,
-    session::Sessions,
+    session::{HandlerOrigin, Sessions},
 };
 
-/// Makes a durable HTTP service of a provider. The [module](super) has an example.
+/// A tower layer that makes a durable HTTP service of a provider.
 ///
-/// It wraps a provider, not a `Router` or another HTTP service; what comes of it is what a router
-/// mounts.
+/// It wraps a provider, not a `Router` or another HTTP service. A router mounts the resulting
+/// [`DurableService`]. [The module](super) has an example. The layer is cheap to clone.
 ///
-/// Cheap to clone. Several layers, each with its own dialect or provider, may share the same
-/// [`Sessions`]; give them different [names](Self::service_name) then. Each of them reaches all
-/// sessions of the registry, also those that another one started, and its own policy is all that
-/// guards them: the laxest policy of a registry holds for every session in it. Where that isn't
-/// meant, give each layer a registry of its own.
+/// # Several layers
+///
+/// Several layers, each with its own dialect or provider, may share the same [`Sessions`]:
+///
+/// ```
+/// # use futures_util::stream;
+/// # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
+/// use tower_layer::Layer;
+/// use unbroken::{DurableLayer, Sessions, access::AnyoneWithTheId};
+///
+/// # let fast = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
+/// # let thorough = fast.clone();
+/// let (sessions, access) = (Sessions::in_memory(), AnyoneWithTheId::new());
+/// let fast = DurableLayer::new(sessions.clone(), access).layer(fast);
+/// // Both speak the same dialect, so the second layer needs a name.
+/// let thorough = DurableLayer::new(sessions, access)
+///     .service_name("thorough")
+///     .layer(thorough);
+/// ```
+///
+/// Every layer reaches all sessions of the registry, also those that another layer started, and is
+/// guarded by its own policy only: the laxest policy of a registry holds for every session in it. To
+/// keep sessions apart, give each layer a registry of its own.
 #[derive(Debug, Clone)]
 #[must_use = "a layer does nothing until it wraps a provider"]
 pub struct DurableLayer {
-    config: LayerConfig,
+    // Its address identifies the layer: clones share it until one of them is changed.
+    config: Arc<LayerConfig>,
 }
 
 impl DurableLayer {
-    /// A layer that keeps its answers in `sessions` and lets in whom `access` lets in.
+    /// Creates a layer that keeps its sessions in `sessions` and asks `access` about each request.
     pub fn new(sessions: Sessions, access: impl Access) -> Self {
         Self {
-            config: LayerConfig::new(sessions, Arc::new(access)),
+            config: Arc::new(LayerConfig::new(sessions, Arc::new(access))),
         }
     }
 
-    /// How clients speak. Default [`Native`](crate::dialect::Native).
+    fn config(&mut self) -> &mut LayerConfig {
+        Arc::make_mut(&mut self.config)
+    }
+
+    /// Sets the dialect that clients speak. Default [`Native`](crate::dialect::Native).
     pub fn dialect(mut self, dialect: impl Dialect) -> Self {
-        self.config.dialect = Arc::new(dialect);
+        self.config().set_dialect(Arc::new(dialect));
         self
     }
 
-    /// The name that is stored with sessions, for what can start them again. The same request to a
-    /// layer of another name is another one. Default `chat`.
+    /// Sets the name that is stored with each session. Default the
+    /// [name of the dialect](Dialect::name).
+    ///
+    /// A server carries an interrupted answer on only if it has a layer of the name that is stored
+    /// with the session. The name is part of a request's identity: the same request to a layer with
+    /// another name starts another session. So don't change it while sessions are kept.
     pub fn service_name(mut self, name: impl Into<ServiceName>) -> Self {
-        self.config.service = name.into();
+        self.config().service = Some(name.into());
         self
     }
 
-    /// The path under which clients find the service, for `Location` and `Content-Location`. Wins
-    /// over a [`MountPath`] of the request: it is what holds behind a proxy that rewrites paths.
+    /// Sets the path under which clients find the service, for `Location` and `Content-Location`.
+    ///
+    /// It takes precedence over a [`MountPath`] of the request. Set it behind a proxy that rewrites
+    /// paths.
     pub fn public_path(mut self, path: &str) -> Self {
-        self.config.mount = Some(MountPath::new(path));
+        self.config().mount = Some(MountPath::new(path));
         self
     }
 
-    /// What clients may choose of a chat request. Default [nothing](ClientFields::nothing).
-    pub fn open(mut self, open: ClientFields) -> Self {
-        self.config.open = open;
+    /// Sets the fields of a chat request that clients may choose. Default
+    /// [`ClientFields::nothing`].
+    pub fn client_fields(mut self, fields: ClientFields) -> Self {
+        self.config().client_fields = fields;
         self
     }
 
-    /// The most bytes that a request's body may have. Default 1 MiB.
+    /// Sets the maximum size of a request's body, in bytes. Default 1 MiB.
     pub fn max_body(mut self, bytes: usize) -> Self {
-        self.config.max_body = bytes;
+        self.config().max_body = bytes;
         self
     }
 
-    /// How long a request's body may take to arrive. Default 30 seconds.
+    /// Sets the time within which a request's body must arrive. Default 30 seconds.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.config.body_timeout = timeout;
+        self.config().body_timeout = timeout;
         self
     }
 
-    /// How long a start waits for the provider to be ready, as tower means it; this delays the
-    /// response's head. Default zero: a provider that isn't ready at once is refused with 503.
+    /// Sets the time that a start waits until the provider is ready (`Service::poll_ready`). Default
+    /// zero: a start is refused with 503 unless the provider is ready at once.
+    ///
+    /// The wait delays the head of the response.
     pub fn ready_timeout(mut self, timeout: Duration) -> Self {
-        self.config.ready_timeout = timeout;
+        self.config().ready_timeout = timeout;
         self
     }
 
-    /// How long a stream may be silent before it shows that it is alive; `None` for as long as it
-    /// likes. Default 15 seconds.
+    /// Sets the silence after which a stream sends a heartbeat; `None` turns heartbeats off. Default
+    /// 15 seconds.
     pub fn heartbeat(mut self, period: impl Into<Option<Duration>>) -> Self {
-        self.config.heartbeat = period.into();
+        self.config().heartbeat = period.into();
         self
     }
 
-    /// What `session_info`, the first event of each session, says that a session can do.
+    /// Sets the capabilities that `session_info`, the first event of each session, declares.
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
-        self.config.info.capabilities = capabilities;
+        self.config().info.capabilities = capabilities;
         self
     }
 
-    /// Whom `session_info` says that the model plays.
+    /// Sets the persona of the model that `session_info` declares. Default none.
     pub fn persona(mut self, persona: impl Into<serde_json::Value>) -> Self {
-        self.config.info.persona = Some(persona.into());
+        self.config().info.persona = Some(persona.into());
         self
     }
 
-    /// What becomes of answers whose server died or shut down in the middle. Default
+    /// Sets the recovery of answers whose server died or shut down before their end. Default
     /// [`Recovery::fail`]: they end, and the client may ask again.
     ///
-    /// This server carries on what it finds from when the layer is given its provider, if that is
-    /// inside a tokio runtime, else from the first session on.
+    /// This server looks for such answers from the call of [`layer`](Layer::layer) on if that happens
+    /// inside a tokio runtime, else from its first session on.
     pub fn recovery(mut self, recovery: Recovery) -> Self {
-        self.config.recovery = recovery;
+        self.config().recovery = recovery;
         self
     }
 
-    /// Runs for each session that begins, beside its provider, on a task of its own.
+    /// Sets a hook that runs when a session starts, beside its provider, on a task of its own.
     pub fn on_start<F, R>(mut self, run: F) -> Self
     where
         F: Fn(SessionStarted) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.config.hooks.on_start = Some(hook(run));
+        self.config().hooks.on_start = Some(hook(run));
         self
     }
 
-    /// Runs for each session that has ended, once its `on_start` is done, on a task of its own.
+    /// Sets a hook that runs when a session has ended and its `on_start` is done, on a task of its
+    /// own.
     ///
-    /// At most once per session, on the server that sealed it: a server that dies or shuts down in
-    /// mid-answer runs none, and neither does one whose session another server took over; that one
-    /// does if it [carries the answer on](Self::recovery), not if it ends it. Not run for a session
-    /// whose log was deleted before it could be read.
+    /// It runs at most once per session, on the server that seals the session. A server that dies or
+    /// shuts down before the end runs none. A server that takes the session over runs it if it
+    /// [carries the answer on](Self::recovery), not if it only ends the session. It doesn't run for a
+    /// session whose log is deleted before it could be read.
     pub fn on_end<F, R>(mut self, run: F) -> Self
     where
         F: Fn(SessionEnded) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.config.hooks.on_end = Some(hook(run));
+        self.config().hooks.on_end = Some(hook(run));
         self
     }
 }
 
-impl<S> Layer<S> for DurableLayer
-where
-    S: Service<ChatRequest> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent> + Send,
-    <S::Response as TryStream>::Error: Into<BoxError>,
-{
+/// Wraps a provider, and registers it with the [`Sessions`] as what can carry on interrupted answers
+/// of this [service name](DurableLayer::service_name).
+///
+/// The same layer, or a clone that was not changed, may wrap a provider of the same type several
+/// times.
+///
+/// # Panics
+///
+/// [`layer`](Layer::layer) panics if another layer over the same [`Sessions`] has the same service
+/// name and is still in use, or if the application has registered a handler of its own under it:
+/// an interrupted answer could then be carried on by the wrong provider. Give each layer a name of
+/// its own with [`service_name`](DurableLayer::service_name).
+impl<S: Provider> Layer<S> for DurableLayer {
     type Service = DurableService<S>;
 
     fn layer(&self, provider: S) -> DurableService<S> {
-        let restarter = ProviderRecovery::new(&self.config, provider.clone());
-        let service = self.config.service.clone();
-        self.config.sessions.on_recovery(service, restarter);
-        DurableService::new(Arc::new(self.config.clone()), provider)
+        let service = self.config.service();
+        let handler = ProviderRecovery::new(&self.config, provider.clone());
+        let (dialect, provider_type) = (self.config.dialect.name(), type_name::<S>());
+        let description = format!("the layer of dialect `{dialect}` over `{provider_type}`");
+        let origin = HandlerOrigin::new(description.clone(), &self.config);
+        let sessions = &self.config.sessions;
+        if let Err(former) = sessions.register_layer(service.clone(), handler, origin) {
+            panic!(
+                "two services over the same `Sessions` are named `{service}`: {former}, and \
+                 {description}; give this layer a name of its own with `DurableLayer::service_name`"
+            );
+        }
+        DurableService::new(self.config.clone(), provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::{
+        access::AnyoneWithTheId,
+        chat::{ChatEvent, ProviderError, provider_fn},
+    };
+
+    fn provider() -> impl Provider {
+        provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]))
+    }
+
+    fn layer(sessions: &Sessions) -> DurableLayer {
+        DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "two services over the same `Sessions` are named `native`: the layer"
+    )]
+    fn a_second_layer_of_the_same_name_is_refused() {
+        let sessions = Sessions::in_memory();
+        let _first = layer(&sessions).layer(provider());
+        let _second = layer(&sessions).layer(provider());
+    }
+
+    #[test]
+    #[should_panic(expected = "are named `native`")]
+    fn a_changed_clone_is_another_layer() {
+        let layer = layer(&Sessions::in_memory());
+        let _first = layer.layer(provider());
+        let _second = layer.recovery(Recovery::restart()).layer(provider());
+    }
+
+    #[test]
+    fn a_layer_and_its_clones_may_wrap_a_provider_repeatedly() {
+        let layer = layer(&Sessions::in_memory());
+        let _first = layer.layer(provider());
+        let _second = layer.layer(provider());
+        let _third = layer.clone().layer(provider());
+    }
+
+    #[test]
+    fn names_differ_by_dialect_registry_or_option() {
+        let sessions = Sessions::in_memory();
+        let _native = layer(&sessions).layer(provider());
+        let _named = layer(&sessions).service_name("other").layer(provider());
+        let _elsewhere = layer(&Sessions::in_memory()).layer(provider());
+        #[cfg(feature = "ai-sdk")]
+        let _sdk = layer(&sessions)
+            .dialect(crate::dialect::AiSdk::new())
+            .layer(provider());
+    }
+
+    #[test]
+    fn the_name_of_a_dropped_service_is_free() {
+        let sessions = Sessions::in_memory();
+        drop(layer(&sessions).layer(provider()));
+        let _again = layer(&sessions).layer(provider());
     }
 }

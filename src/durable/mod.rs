@@ -1,20 +1,19 @@
-//! The tower layer: HTTP in, a durable stream out.
+//! The tower layer that makes a durable HTTP service of a provider.
 //!
-//! [`DurableLayer`] wraps a provider, which is any `tower` service from a
+//! [`DurableLayer`] wraps a [`Provider`](crate::chat::Provider): a `tower` service from a
 //! [`ChatRequest`](crate::chat::ChatRequest) to a stream of [`ChatEvent`](crate::chat::ChatEvent)s.
-//! What comes of it is a service from HTTP requests to HTTP responses that any framework mounts. The
-//! answer is written to a log by a task in the background, so that no disconnect ends it and every
-//! reader can resume. The [native dialect](crate::dialect::native) has the routes.
+//! The result is a service from HTTP requests to HTTP responses that any framework mounts. A background
+//! task writes the answer to a log, so that no disconnect ends it and every reader can resume. The
+//! [native dialect](crate::dialect::native) has the routes.
 //!
 //! ```
 //! use axum::Router;
 //! use futures_util::stream;
 //! use tower_layer::Layer;
 //! use unbroken::{
+//!     DurableLayer, Sessions,
 //!     access::AnyoneWithTheId,
 //!     chat::{ChatEvent, ProviderError, provider_fn},
-//!     durable::DurableLayer,
-//!     session::Sessions,
 //! };
 //!
 //! let provider = provider_fn(|_request| {
@@ -24,30 +23,31 @@
 //! let app: Router = Router::new().nest_service("/api/chat", chat);
 //! ```
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! * The response's head leaves as soon as the session exists, before the provider was called.
-//! * What can be refused is refused with a status code before the session exists; after that a
-//!   failure is the terminal event.
-//! * A body ends only after the terminal event. One that can't go on fails, so that clients can tell
+//! * The head of a response is sent as soon as the session exists, before the provider is called.
+//! * Refusals have a status code and come before the session exists. A later failure is the terminal
+//!   event.
+//! * A body ends only after the terminal event. A body that can't go on fails, so that clients can tell
 //!   a cut from an end.
-//! * Dropping a body, or the response's future, doesn't stop the session. `POST /{id}/abort` does.
+//! * Dropping a body, or the future of a response, doesn't stop the session. `POST /{id}/abort` does.
 //!
-//! # Middleware around it
+//! # Middleware
 //!
-//! Layers outside see one response per reader: a timeout there cuts readers, not answers. Layers
-//! inside, between this one and the provider, see one request per session; `ConcurrencyLimit` and
-//! `Timeout` of tower cover the call, not the stream behind it, so that they cover nothing of a
+//! Outer layers see one response per reader: a timeout there cuts readers, not answers. Inner layers,
+//! between this one and the provider, see one request per session. There tower's `ConcurrencyLimit` and
+//! `Timeout` cover the call, not the stream behind it. They cover nothing of a
 //! [`provider_fn`](crate::chat::provider_fn), whose call is ready at once: use the
-//! [`Limits`](crate::session::Limits) of the registry. Keep compression off the streams with
-//! [`headers::may_compress`](crate::headers::may_compress).
+//! [`Limits`](crate::session::Limits) of the registry instead. A compression layer must leave the
+//! streams alone: see [`headers::may_compress`](crate::headers::may_compress).
 
-mod abort;
 mod admission;
 mod answers;
 mod body;
+mod caller;
 mod client_fields;
 mod config;
+mod creation;
 mod digest;
 mod exchange;
 mod format;
@@ -56,13 +56,17 @@ mod hooks;
 mod inputs;
 mod layer;
 mod lookup;
-mod mount;
+mod manage;
+mod mount_path;
 mod provider_recovery;
+mod questions;
 mod read;
 mod recovery;
 mod refusals;
 mod reply;
 mod request_body;
+mod resolved_id;
+mod responder;
 mod service;
 mod session_stream;
 mod source;
@@ -77,7 +81,7 @@ pub use self::{
     hooks::{SessionEnded, SessionStarted},
     inputs::SessionInputs,
     layer::DurableLayer,
-    mount::MountPath,
+    mount_path::MountPath,
     recovery::{Interrupted, Recovery, RecoveryPolicy},
     reply::Reply,
     service::{DurableService, ResponseFuture},

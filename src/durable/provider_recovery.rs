@@ -4,28 +4,25 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_core::TryStream;
 use serde_json::{Map, Value};
-use tower_service::Service;
 
 use super::{
     Interrupted, ProviderSource, Recovery, RecoveryPolicy, SessionInputs,
     config::LayerConfig,
     hooks::{HookedSource, Hooks, SessionHooks, SessionStarted, events},
-    stored_request::{first, restore},
+    stored_request::{first_record, restore},
 };
 use crate::{
-    BoxError,
-    chat::{ChatEvent, ChatRequest, Inputs, Message, SessionInfo, ToolRuns, Transcript},
+    chat::{ChatEvent, ChatRequest, Inputs, Message, Provider, SessionInfo, ToolRuns, Transcript},
     log::Lsn,
     session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
     store::{BoxFuture, SessionState},
 };
 
-/// What clients are told when an answer begins anew.
+/// The reason in the `restarted` event.
 const RESTARTED: &str = "The server stopped in the middle of the answer; it begins anew.";
 
-/// Carries on what a layer of this provider started.
+/// Carries on the interrupted answers of a layer with its provider.
 pub(super) struct ProviderRecovery<S> {
     provider: Mutex<S>,
     recovery: Recovery,
@@ -50,21 +47,17 @@ impl<S> ProviderRecovery<S> {
 
 impl<S> RecoveryHandler for ProviderRecovery<S>
 where
-    S: Service<ChatRequest> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent> + Send,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Provider,
 {
     fn accepts(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
-        let may_go_on = match recovery.policy {
+        let may_continue = match recovery.policy {
             RecoveryPolicy::Fail => false,
             RecoveryPolicy::Restart => self.can_restart,
             RecoveryPolicy::Resume => true,
         };
         orphan.attempts < recovery.attempts
-            && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_go_on)
+            && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_continue)
     }
 
     fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
@@ -96,7 +89,8 @@ where
 }
 
 impl<S> ProviderRecovery<S> {
-    /// What the provider is asked, and what stands in the log before its answer.
+    /// Decides by the policy. Returns the request to the provider, and the record that goes before its
+    /// answer.
     async fn decide(
         &self,
         orphan: &Orphan,
@@ -107,10 +101,10 @@ impl<S> ProviderRecovery<S> {
             return Ok(None);
         }
         if orphan.tail == Lsn::ZERO {
-            return Ok(Some((request, Some(first(&self.info, notes)))));
+            return Ok(Some((request, Some(first_record(&self.info, notes)))));
         }
         let mut policy = self.recovery.policy;
-        let (transcript, mut runs) = so_far(orphan).await?;
+        let (transcript, mut runs) = read_transcript(orphan).await?;
         if let Some(decide) = &self.recovery.decide {
             policy = decide(Interrupted {
                 id: orphan.id().clone(),
@@ -129,7 +123,7 @@ impl<S> ProviderRecovery<S> {
                 Some((request, Some(restarted.to_json().freeze())))
             }
             RecoveryPolicy::Resume => {
-                // Without its tool calls: no model takes those without their results.
+                // Without the tool calls: no model takes those without their results.
                 if !transcript.text().is_empty() {
                     request.messages.push(Message::assistant(transcript.text()));
                 }
@@ -143,46 +137,42 @@ impl<S> ProviderRecovery<S> {
 
     fn source(&self, orphan: Orphan, mut request: ChatRequest, first: Option<Bytes>) -> Continuation
     where
-        S: Service<ChatRequest> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Into<BoxError>,
-        S::Response: TryStream<Ok = ChatEvent> + Send,
-        <S::Response as TryStream>::Error: Into<BoxError>,
+        S: Provider,
     {
         let provider = self.provider.lock();
         let provider = provider.expect("nothing panics under this lock").clone();
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
-        let books = self.hooks.any().then(|| {
-            let begun = SessionStarted {
+        let hooks = self.hooks.any().then(|| {
+            let started = SessionStarted {
                 id: orphan.id().clone(),
                 owner: orphan.info().owner.clone(),
                 request: Arc::new(request.clone()),
             };
             let hooks = self.hooks.clone();
-            // What has begun on another server doesn't begin here.
+            // `on_start` ran on the server that called the provider first.
             let hooks = if orphan.tail == Lsn::ZERO {
                 hooks
             } else {
-                hooks.at_end()
+                hooks.end_only()
             };
-            SessionHooks::new(hooks, begun)
+            SessionHooks::new(hooks, started)
         });
         let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
-        let mut on =
-            Continuation::new(HookedSource::new(Box::pin(source), books.clone())).inbox(inbox);
-        on.first = first;
-        match books {
-            None => on,
-            Some(books) => {
+        let source = HookedSource::new(Box::pin(source), hooks.clone());
+        let mut continuation = Continuation::new(source).inbox(inbox);
+        continuation.first = first;
+        match hooks {
+            None => continuation,
+            Some(hooks) => {
                 let session = orphan.session;
-                on.on_sealed(move |outcome| books.end(outcome, async { Ok(session) }))
+                continuation.on_sealed(move |outcome| hooks.end(outcome, async { Ok(session) }))
             }
         }
     }
 }
 
-/// The request as it was stored, with whom it serves, and its notes.
+/// Decodes the stored request, with the session's id and owner, and its notes.
 fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
     let (mut request, notes) = restore(&orphan.request)?;
     request.session_id = Some(orphan.id().clone());
@@ -190,8 +180,8 @@ fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_j
     Ok((request, notes))
 }
 
-/// What was answered so far, and what tools did for it, before former restarts too.
-async fn so_far(orphan: &Orphan) -> Result<(Transcript, ToolRuns), ReadError> {
+/// Reads the answer so far, and all runs of its tools, also those before a restart.
+async fn read_transcript(orphan: &Orphan) -> Result<(Transcript, ToolRuns), ReadError> {
     let (mut transcript, mut runs) = (Transcript::new(), ToolRuns::new());
     for event in events(&orphan.read().await?) {
         let event = event?;

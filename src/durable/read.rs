@@ -1,44 +1,78 @@
 use super::{
-    exchange::{Exchange, Served},
+    caller::Caller,
+    full_log::ReadUntil,
+    lookup::Lookup,
     refusals,
+    responder::{Responder, Served},
 };
 use crate::{
     access::Action,
-    dialect::{Page, Read, ReadFrom, Refusal, ResponseData},
+    dialect::{FullLog, Page, Read, ReadFrom, Refusal, ResponseData},
     log::{Chunk, Lsn, Position},
     session::{ReadError, Session},
 };
 
-/// The most bytes of records that a page has, unless its first record is larger.
+/// The most bytes of records in a page, unless its first record is larger.
 const PAGE_BYTES: usize = 1024 * 1024;
 
-impl Exchange {
-    /// A session as a stream, after the client's cursor.
-    pub(super) async fn read(&self, read: Read) -> Served {
-        let Some(session) = self.find(&read.session, Action::Read).await? else {
-            return Ok(self.answer(&ResponseData::Idle));
+/// A request to read a session: as a stream, a page, or its full log.
+#[derive(Clone, Copy)]
+pub(super) struct ReadRequest<'a> {
+    caller: &'a Caller,
+    responder: &'a Responder,
+}
+
+impl<'a> ReadRequest<'a> {
+    pub(super) const fn new(caller: &'a Caller, responder: &'a Responder) -> Self {
+        Self { caller, responder }
+    }
+
+    /// Streams a session from the client's cursor on.
+    pub(super) async fn stream(self, read: Read) -> Served {
+        let lookup = Lookup::new(self.caller);
+        let Some(session) = lookup.find(&read.session, Action::Read).await? else {
+            return Ok(self.responder.document(&ResponseData::Idle));
         };
         let after = self.position(&session, read.from).await?;
-        self.reply(read.encoder)
+        self.responder
+            .stream(read.encoder)
             .after(after)
             .inclusive(read.inclusive)
-            .with(&session)
+            .respond(&session)
             .await
     }
 
-    /// Returns the position after which a read begins.
-    async fn position(&self, session: &Session, from: ReadFrom) -> Result<Position, Refusal> {
+    /// Responds with the full log of a session.
+    pub(super) async fn full_log(self, log: FullLog) -> Served {
+        let lookup = Lookup::new(self.caller);
+        let Some(session) = lookup.find(&log.session, Action::Read).await? else {
+            return Ok(self.responder.document(&ResponseData::Idle));
+        };
+        let until = if log.wait_for_end {
+            ReadUntil::End
+        } else {
+            ReadUntil::Current
+        };
+        self.responder.full_log(&session, until, false).await
+    }
+
+    /// Returns the position after which a read begins: the client's cursor, or the last record in the
+    /// store.
+    async fn position(self, session: &Session, from: ReadFrom) -> Result<Position, Refusal> {
         if let ReadFrom::After(position) = from {
             return Ok(position);
         }
-        let tail = match self.config.sessions.state(session.id()).await {
+        let tail = match self.caller.sessions().state(session.id()).await {
             Ok(state) => state.tail,
-            Err(error) => return Err(self.absent(session.id(), Action::Read, &error).await),
+            Err(error) => {
+                let absent = self.caller.absent(session.id(), Action::Read, &error);
+                return Err(absent.await);
+            }
         };
         if tail == Lsn::ZERO {
             return Ok(Position::START);
         }
-        // Read, for the tag of the epoch that wrote the last record.
+        // The last record is read for the tag of the epoch that wrote it.
         let before = Position::after(tail.before());
         let refused = |error: ReadError| refusals::read(&error, before);
         let mut reader = session.reader(before).await.map_err(refused)?;
@@ -46,10 +80,11 @@ impl Exchange {
         Ok(reader.position())
     }
 
-    /// A page of a session.
-    pub(super) async fn page(&self, page: Page, head_only: bool) -> Served {
-        let Some(session) = self.find(&page.session, Action::Read).await? else {
-            return Ok(self.answer(&ResponseData::Idle));
+    /// Responds with a page of a session. `head_only` never waits for the first event.
+    pub(super) async fn page(self, page: Page, head_only: bool) -> Served {
+        let lookup = Lookup::new(self.caller);
+        let Some(session) = lookup.find(&page.session, Action::Read).await? else {
+            return Ok(self.responder.document(&ResponseData::Idle));
         };
         let after = self.position(&session, page.from).await?;
         let refused = |error: ReadError| refusals::read(&error, after);
@@ -60,12 +95,12 @@ impl Exchange {
             Vec::new()
         };
         let mut records = PageRecords::new(page.limit);
-        // What the log holds by now, however far it must be fetched.
+        // Up to the tail of this moment, also where that has to be fetched from the store.
         let tail = reader.tail();
         while reader.position().lsn < tail && !records.is_full() {
             match reader.next().await {
                 Some(Ok(batch)) => records.push(batch.chunk()),
-                // What follows can't be read: the next page says so, this one has what is before.
+                // This page holds what precedes the unreadable record; the next page is refused.
                 Some(Err(_)) if !records.is_empty() => break,
                 Some(Err(error)) => return Err(refused(error)),
                 None => break,
@@ -77,18 +112,19 @@ impl Exchange {
                 records.push(batch.map_err(refused)?.chunk());
             }
         }
-        // Who asks for nothing of it hasn't had it.
-        let had_all = records.is_empty() && reader.at_end() && page.from != ReadFrom::Now;
-        if had_all {
-            // The client has had it all: this is where the session learns so, if it hasn't yet.
+        let has_everything = records.is_empty() && reader.at_end() && page.from != ReadFrom::Now;
+        if has_everything {
+            // Reading past the end records that the terminal event was delivered.
             let _ = reader.next().await;
         }
         let next = records.chunks.last().map_or(after, |chunk| {
             Position::tagged(chunk.last(), chunk.epoch().tag())
         });
-        let session = self.view(&session, reader.status(), reader.tail());
-        Ok(self.answer(&ResponseData::Page {
-            session,
+        let view = self
+            .responder
+            .view(&session, reader.status(), reader.tail());
+        Ok(self.responder.document(&ResponseData::Page {
+            session: view,
             known: &known,
             records: &records.chunks,
             next,
@@ -97,7 +133,7 @@ impl Exchange {
     }
 }
 
-/// A session's records up to one that it has.
+/// Reads the records of a session up to `lsn`.
 async fn up_to(session: &Session, lsn: Lsn) -> Result<Vec<Chunk>, ReadError> {
     let mut records = Vec::new();
     if lsn == Lsn::ZERO {
@@ -113,7 +149,7 @@ async fn up_to(session: &Session, lsn: Lsn) -> Result<Vec<Chunk>, ReadError> {
     Ok(records)
 }
 
-/// The records of a page, up to its bounds.
+/// The records of a page, within its limits of count and bytes.
 struct PageRecords {
     chunks: Vec<Chunk>,
     left: usize,

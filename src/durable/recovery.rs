@@ -6,17 +6,17 @@ use crate::{
     store::BoxFuture,
 };
 
-/// What becomes of an answer whose server died or shut down in the middle of it, once another server
-/// (or the same one, restarted) has taken its session over.
+/// The recovery of interrupted answers: those whose server died or shut down before their end.
 ///
-/// The other server must have a layer with the same [name](super::DurableLayer::service_name) and the
-/// same store. An answer whose provider was never called is begun there whatever the policy. One that
-/// somebody aborted ends as aborted.
+/// Another server, or the same one after a restart, takes the session over. It must have a layer with
+/// the same [service name](super::DurableLayer::service_name) and the same store. If the provider was
+/// never called, the answer starts there under every policy. A session that was aborted ends as
+/// aborted.
 ///
 /// ```
-/// use unbroken::durable::{RecoveryPolicy, Recovery};
+/// use unbroken::durable::{Recovery, RecoveryPolicy};
 ///
-/// // Start over, twice at the most, unless the user has read a good part of it by then.
+/// // Restart twice at most, and resume instead if a good part of the answer is there already.
 /// let recovery = Recovery::restart().attempts(2).decide(|interrupted| async move {
 ///     if interrupted.transcript.text().len() > 4000 {
 ///         RecoveryPolicy::Resume
@@ -36,58 +36,60 @@ pub struct Recovery {
 pub(super) type DecideFn =
     Arc<dyn Fn(Interrupted) -> BoxFuture<'static, RecoveryPolicy> + Send + Sync>;
 
-/// What is done with an interrupted answer.
+/// The way in which an interrupted answer is recovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum RecoveryPolicy {
-    /// It ends with an error of the code `interrupted`, and the client may ask again.
+    /// Ends the answer with an error of the code `interrupted`. The client may ask again.
     #[default]
     Fail,
-    /// A `restarted` event tells clients to drop what they have, and the provider is asked anew:
-    /// paid for twice. What tools did before is given to it as
-    /// [`runs`](field@ChatRequest::runs). Where the layer's dialect can't express that, it is
-    /// [`Fail`](Self::Fail).
+    /// Calls the provider again with the stored request. The answer is paid for twice.
+    ///
+    /// A `restarted` event tells clients to drop what they have. The provider gets the earlier runs of
+    /// tools as [`runs`](field@ChatRequest::runs). With a dialect that can't express `restarted`, this
+    /// is [`Fail`](Self::Fail).
     Restart,
-    /// The provider is given the answer so far, its text as the last message and all of it as
-    /// [`so_far`](ChatRequest::so_far), and goes on in the same log. Only for providers that do go
-    /// on: one that starts over says everything twice. Whatever runs tools must look at `so_far`, or
-    /// the same are run again.
+    /// Calls the provider with the answer so far: its text as the last message, and all of it as
+    /// [`so_far`](ChatRequest::so_far). The answer continues in the same log.
+    ///
+    /// Only for providers that continue a partial answer; with others the text comes twice. A layer
+    /// that runs tools must read `so_far`, or it runs the same calls again.
     Resume,
 }
 
-/// An answer that was interrupted, for who decides about it.
+/// An interrupted answer, as [`Recovery::decide`] gets it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Interrupted {
-    /// Its session.
+    /// The session's id.
     pub id: SessionId,
-    /// Whose it is.
+    /// The session's owner.
     pub owner: Option<Owner>,
-    /// What the provider was asked.
+    /// The request to the provider.
     pub request: Arc<ChatRequest>,
-    /// What was answered so far.
+    /// The answer so far.
     pub transcript: Transcript,
-    /// How many times a server has taken it over, this time included.
+    /// The number of times that a server has taken the session over, this time included.
     pub attempt: u32,
 }
 
 impl Recovery {
-    /// Ends it. The default.
+    /// Ends every interrupted answer ([`RecoveryPolicy::Fail`]). The default.
     pub fn fail() -> Self {
-        Self::by(RecoveryPolicy::Fail)
+        Self::new(RecoveryPolicy::Fail)
     }
 
-    /// Asks the provider anew.
+    /// Calls the provider again ([`RecoveryPolicy::Restart`]).
     pub fn restart() -> Self {
-        Self::by(RecoveryPolicy::Restart)
+        Self::new(RecoveryPolicy::Restart)
     }
 
-    /// Has the provider go on.
+    /// Continues with the answer so far ([`RecoveryPolicy::Resume`]).
     pub fn resume() -> Self {
-        Self::by(RecoveryPolicy::Resume)
+        Self::new(RecoveryPolicy::Resume)
     }
 
-    fn by(policy: RecoveryPolicy) -> Self {
+    fn new(policy: RecoveryPolicy) -> Self {
         Self {
             policy,
             attempts: 3,
@@ -95,15 +97,18 @@ impl Recovery {
         }
     }
 
-    /// How many times an answer may be taken over; after that it ends. Default 3. Counted in the
-    /// store, over all servers.
+    /// Sets the number of times that a session may be taken over before it is ended. Default 3.
+    ///
+    /// The store counts the attempts of all servers.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Decides for each answer, instead of the one policy. Not asked about those that were taken
-    /// over too often, nor about those that were never begun. Its panic ends the answer.
+    /// Sets a function that picks the policy for each answer.
+    ///
+    /// It isn't called for answers that were taken over too often, nor for those whose provider was
+    /// never called. If it panics, the answer ends.
     pub fn decide<F, R>(mut self, decide: F) -> Self
     where
         F: Fn(Interrupted) -> R + Send + Sync + 'static,

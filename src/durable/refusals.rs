@@ -1,4 +1,4 @@
-//! What went wrong below, as what clients are told.
+//! Refusals for the errors of sessions and stores.
 
 use std::{error::Error, time::Duration};
 
@@ -31,17 +31,17 @@ impl From<StartError> for Refusal {
                 tracing::error!(error = &error as &dyn Error, "a session can't be started");
                 Self::new(
                     Problem::Internal,
-                    "the server is set up wrongly; tell whoever runs it",
+                    "the server is misconfigured; tell its operator",
                 )
             }
         }
     }
 }
 
-/// When it is worth asking a store, or a provider, again.
+/// The `Retry-After` for a store or a provider that is unavailable.
 pub(super) const SOON: Duration = Duration::from_secs(2);
 
-/// The same words whether the session is absent or somebody else's.
+/// Refuses a session that is absent, or that the policy closes, in the same words.
 pub(super) fn not_found() -> Refusal {
     Refusal::new(
         Problem::NotFound,
@@ -83,7 +83,7 @@ pub(super) fn busy(busy: Busy) -> Refusal {
     Refusal::new(problem, busy.to_string()).retry_after(busy.retry_after())
 }
 
-/// A store's error, other than that the session is absent or gone.
+/// Makes the refusal for a store's error.
 pub(super) fn store(error: &StoreError) -> Refusal {
     match error {
         StoreError::NotFound => not_found(),
@@ -97,7 +97,7 @@ pub(super) fn store(error: &StoreError) -> Refusal {
     }
 }
 
-/// Why a reader at `after` could not begin.
+/// Makes the refusal for a reader that can't start at `after`.
 pub(super) fn read(error: &ReadError, after: Position) -> Refusal {
     match error {
         ReadError::NotFound => not_found(),
@@ -122,6 +122,14 @@ pub(super) fn read(error: &ReadError, after: Position) -> Refusal {
         .retry_after(Duration::from_secs(1)),
         ReadError::Unavailable => unavailable(),
     }
+}
+
+pub(super) fn not_open() -> Refusal {
+    Refusal::new(
+        Problem::InputAnswered,
+        "the question is no longer open: it is answered or withdrawn, or the session has ended; see the \
+         session's events for the outcome",
+    )
 }
 
 fn corrupt(error: &(dyn Error + 'static)) -> Refusal {

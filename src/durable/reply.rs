@@ -10,7 +10,7 @@ use crate::{
     session::{Limits, ReadError, Session},
 };
 
-/// Answers with the stream of a session: what the layer does, for handlers of the application's own.
+/// A response with the stream of a session, for handlers of the application's own.
 ///
 /// ```
 /// # use unbroken::{session::Session, log::Position};
@@ -26,10 +26,10 @@ use crate::{
 /// ) -> Result<Response<SessionBody>, Refusal> {
 ///     let native = Native::new();
 ///     let Some(encoder) = native.encoder(head)? else {
-///         return Ok(Response::new(SessionBody::empty())); // wants JSON
+///         return Ok(Response::new(SessionBody::empty())); // the client wants JSON
 ///     };
 ///     let after = native.cursor(head)?.unwrap_or_default();
-///     Reply::new(native, encoder).after(after).with(session).await
+///     Reply::new(native, encoder).after(after).respond(session).await
 /// }
 /// ```
 pub struct Reply {
@@ -45,10 +45,10 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// What a silent stream waits before it shows that it is alive, unless told otherwise.
+    /// The default heartbeat period.
     pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 
-    /// From the first event on, in this encoder's bytes under this dialect's head.
+    /// Creates a reply from the first event on, with the dialect's head and the encoder's bytes.
     pub fn new(dialect: impl Dialect, encoder: Box<dyn Encoder>) -> Self {
         Self::shared(Arc::new(dialect), encoder)
     }
@@ -67,57 +67,58 @@ impl Reply {
         }
     }
 
-    /// After what the client has.
+    /// Sets the client's cursor; the stream goes on after it. Default the start.
     pub fn after(mut self, position: Position) -> Self {
         self.after = position;
         self
     }
 
-    /// Also the record at that position, of which the client may have a part only.
+    /// Sets whether the stream includes the record at the cursor, of which the client may have only a
+    /// part. Default false.
     pub fn inclusive(mut self, inclusive: bool) -> Self {
         self.inclusive = inclusive;
         self
     }
 
-    /// To the request that started the session.
+    /// Sets whether this request has started the session, for the head. Default false.
     pub fn started(mut self, started: bool) -> Self {
         self.started = started;
         self
     }
 
-    /// To a request that has answered these questions of the session.
+    /// Sets the questions of the session that this request has answered, for the head. Default none.
     pub fn answered(mut self, inputs: impl IntoIterator<Item = InputId>) -> Self {
         self.answered = inputs.into_iter().collect();
         self
     }
 
-    /// How long the stream may be silent before it shows that it is alive; `None` for as long as it
-    /// likes. Default 15 seconds.
+    /// Sets the silence after which the stream sends a heartbeat; `None` turns heartbeats off. Default
+    /// 15 seconds.
     pub fn heartbeat(mut self, period: impl Into<Option<Duration>>) -> Self {
         self.heartbeat = period.into();
         self
     }
 
-    /// The most bytes that one event may have, if that isn't what [`Limits`] have by default.
+    /// Sets the maximum size of one event, in bytes. Default that of [`Limits`].
     pub fn event_bytes(mut self, bytes: usize) -> Self {
         self.event_bytes = bytes;
         self
     }
 
-    /// Where sessions are found, for `Content-Location`.
-    pub fn mounted(mut self, mount: Option<MountPath>) -> Self {
+    /// Sets the path under which sessions are found, for `Content-Location`. Default none.
+    pub fn mount_path(mut self, mount: Option<MountPath>) -> Self {
         self.mount = mount;
         self
     }
 
-    /// The response: the stream, or what the dialect says where the cursor is the terminal event.
+    /// Makes the response: the stream, or the dialect's response to a cursor at the terminal event.
     ///
-    /// Waits for the store's word on the cursor, never for the session. Cancel safe.
+    /// Waits until the store has checked the cursor, never for the session. Cancel safe.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`], if the log doesn't hold what the cursor stands at, or can't be read.
-    pub async fn with(self, session: &Session) -> Result<Response<SessionBody>, Refusal> {
+    /// A [`Refusal`] if the log doesn't hold the record at the cursor, or can't be read.
+    pub async fn respond(self, session: &Session) -> Result<Response<SessionBody>, Refusal> {
         let refused = |error: ReadError| refusals::read(&error, self.after);
         let mut reader = session.reader(self.after).await.map_err(refused)?;
         let view = SessionView::new(session.id(), reader.status(), reader.tail())
@@ -125,7 +126,7 @@ impl Reply {
             .chat(session.info().chat.as_ref())
             .mount(self.mount.as_ref().map(MountPath::as_str));
         if reader.at_end() && !self.inclusive {
-            // The client has had it all: this is where the session learns so, if it hasn't yet.
+            // Reading past the end records that the terminal event was delivered.
             let _ = reader.next().await;
             let answer = self.dialect.respond(&ResponseData::AtEnd {
                 session: view,

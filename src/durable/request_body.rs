@@ -17,11 +17,12 @@ use crate::{
     session::Sessions,
 };
 
-/// How long the next bytes may take to arrive of a body that nobody wants, and all of it.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_IN_ALL: Duration = Duration::from_secs(30);
+/// The longest wait for the next bytes of a body that is drained.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+/// The longest time that a body is drained.
+const DRAIN_TOTAL: Duration = Duration::from_secs(30);
 
-/// The body of a request.
+/// The body of a request, which is read within limits or drained.
 pub(super) struct IncomingBody<B> {
     body: Pin<Box<B>>,
     whole: bool,
@@ -40,9 +41,9 @@ where
         }
     }
 
-    /// All of it, if it is small and fast enough.
+    /// Reads the whole body, if it has at most `max` bytes and arrives in time.
     pub(super) async fn read(&mut self, max: usize, within: Duration) -> Result<Bytes, Refusal> {
-        // What the client announces is refused before it is sent.
+        // Refused by the announced length, before the client sends the body.
         if self.body.size_hint().lower() > max as u64 {
             return Err(too_large(max));
         }
@@ -64,8 +65,8 @@ where
             let frame = frame.map_err(|error| {
                 let error = error.into();
                 tracing::debug!(error = &*error as &dyn Error, "a body was cut");
-                if is_over_a_limit(&*error) {
-                    // A layer outside has a limit of its own.
+                if is_length_limit(&*error) {
+                    // The limit of an outer layer.
                     return too_large(max);
                 }
                 Refusal::new(
@@ -83,17 +84,17 @@ where
         Ok(whole.freeze())
     }
 
-    /// Reads up to `max` bytes of what is left of it, beside the response, and forgets them; not
-    /// once the server shuts down.
+    /// Reads and discards up to `max` bytes of the rest of the body, on a task beside the response.
+    /// Stops once the server shuts down.
     ///
-    /// A connection that is closed while something of the request is unread is reset, and whoever
-    /// was still sending, a proxy above all, never sees the response.
-    pub(super) fn forget(mut self, max: usize, sessions: Sessions)
+    /// A connection that is closed while a part of the request is unread is reset. A sender that is
+    /// still sending, such as a proxy, would never see the response.
+    pub(super) fn drain(mut self, max: usize, sessions: Sessions)
     where
         B: Send + 'static,
         B::Data: Send,
     {
-        if self.whole || self.body.is_end_stream() || self.is_over() {
+        if self.whole || self.body.is_end_stream() || self.is_at_end() {
             return;
         }
         tokio::spawn(async move {
@@ -101,7 +102,7 @@ where
             let read = async {
                 while !sessions.is_closing() {
                     let frame = poll_fn(|cx| self.body.as_mut().poll_frame(cx));
-                    let Ok(Some(Ok(frame))) = tokio::time::timeout(LINGER, frame).await else {
+                    let Ok(Some(Ok(frame))) = tokio::time::timeout(DRAIN_IDLE, frame).await else {
                         break;
                     };
                     let bytes = frame.data_ref().map_or(0, Buf::remaining);
@@ -111,12 +112,13 @@ where
                     }
                 }
             };
-            let _ = tokio::time::timeout(LINGER_IN_ALL, read).await;
+            let _ = tokio::time::timeout(DRAIN_TOTAL, read).await;
         });
     }
 
-    /// Whether it comes to its end at once: some frameworks don't say so of a body that is empty.
-    fn is_over(&mut self) -> bool {
+    /// Returns true if the end of the body is ready. Some frameworks don't report it in
+    /// `is_end_stream` for an empty body.
+    fn is_at_end(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         matches!(
             self.body.as_mut().poll_frame(&mut cx),
@@ -132,8 +134,8 @@ fn too_large(max: usize) -> Refusal {
     )
 }
 
-/// Frameworks wrap the errors of the bodies that they hand on.
-fn is_over_a_limit(error: &(dyn Error + 'static)) -> bool {
+/// Finds the error of a length limit among the sources: frameworks wrap the errors of bodies.
+fn is_length_limit(error: &(dyn Error + 'static)) -> bool {
     iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<LengthLimitError>)
 }
 
@@ -144,7 +146,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_limit_of_a_layer_outside_is_told_from_a_cut_also_where_a_framework_wraps_it() {
+    async fn the_length_limit_of_an_outer_layer_is_refused_as_too_large_also_behind_a_wrapper() {
         let limited = || Limited::new(Full::new(Bytes::from_static(b"too long")), 3);
         let second = Duration::from_secs(1);
         let bare = IncomingBody::new(limited()).read(100, second).await;

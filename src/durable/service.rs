@@ -8,22 +8,17 @@ use std::{
 };
 
 use bytes::Buf;
-use futures_core::TryStream;
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{SessionBody, config::LayerConfig, exchange::serve};
-use crate::{
-    BoxError,
-    chat::{ChatEvent, ChatRequest},
-    store::BoxFuture,
-};
+use super::{SessionBody, config::LayerConfig, exchange::Exchange};
+use crate::{BoxError, chat::Provider, store::BoxFuture};
 
-/// A provider as a durable HTTP service, made by [`DurableLayer`](super::DurableLayer).
+/// The HTTP service that [`DurableLayer`](super::DurableLayer) makes of a provider.
 ///
-/// It is always ready, and never fails: every refusal is a response. The provider's own readiness is
-/// asked for each start, on a clone of it.
+/// It is always ready, and it never fails: every refusal is a response. Each start asks a clone of the
+/// provider for its readiness.
 #[derive(Clone)]
 pub struct DurableService<S> {
     config: Arc<LayerConfig>,
@@ -38,11 +33,7 @@ impl<S> DurableService<S> {
 
 impl<S, B> Service<Request<B>> for DurableService<S>
 where
-    S: Service<ChatRequest> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent> + Send,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Provider,
     B: Body + Send + 'static,
     B::Data: Buf + Send,
     B::Error: Into<BoxError>,
@@ -56,16 +47,22 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let exchange = Exchange::new(self.config.clone(), self.provider.clone());
         ResponseFuture {
-            response: Box::pin(serve(self.config.clone(), self.provider.clone(), request)),
+            response: Box::pin(exchange.serve(request)),
         }
     }
 }
 
-/// Awaits the head of a response; it never waits for the provider's answer.
+/// Awaits the head of a response.
 ///
-/// Dropped, the request was served as a whole or not at all: a session that was being started may
-/// have been, and a repetition with the same id attaches to it.
+/// The head doesn't depend on the provider's answer, unless the dialect responds to a start with the
+/// full log.
+///
+/// # Cancellation
+///
+/// A start whose future is dropped may have created its session. A repetition with the same id
+/// attaches to that session.
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture {
     response: BoxFuture<'static, Response<SessionBody>>,
@@ -93,7 +90,7 @@ impl fmt::Debug for ResponseFuture {
     }
 }
 
-// What hyper, axum and warp ask of what they mount.
+// The bounds of hyper, axum and warp on a service that they mount.
 const _: () = {
     const fn body<B: Body<Data = bytes::Bytes, Error: std::error::Error> + Send + 'static>() {}
     const fn service<T: Clone + Send + Sync + 'static>() {}

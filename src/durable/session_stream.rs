@@ -14,28 +14,27 @@ use crate::{
     session::{Batch, ReadError, Reader},
 };
 
-/// How large frames are when a reader is behind; a single record may pass it.
+/// The size of frames for a reader that is behind, in bytes. A single record may be larger.
 const FRAME: usize = 64 * 1024;
-/// A frame with less room than this goes out.
-const ROOM: usize = 2 * 1024;
-const FULL: usize = FRAME - ROOM;
+/// The size from which a frame is sent.
+const FULL: usize = FRAME - 2 * 1024;
 
-/// How long a failing body waits with its error. hyper drops a frame that is followed by an error
-/// at once: this lets it write the frame first.
+/// The time between the last frame of a failing body and its error. hyper drops a frame that an error
+/// follows at once; the delay lets it write the frame first.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Turns what a reader gives into frames.
+/// The frames of a session's stream: batches of a reader, in an encoder's bytes.
 pub(super) struct SessionStream {
     reader: Reader,
     encoder: Box<dyn Encoder>,
-    // Written, but not in a frame yet.
+    // Encoded, but not sent yet.
     frame: BytesMut,
-    // What didn't fit into the last frame.
+    // The part of a batch that didn't fit into the last frame.
     rest: Option<Chunk>,
     skip_to: Lsn,
-    // After which record the encoder stands, and whether it was told so.
+    // The last record that the encoder has, and whether its progress was reported to the encoder.
     written: Position,
-    told: bool,
+    reported: bool,
     lifetime: Option<Pin<Box<Sleep>>>,
     heartbeat: Option<Heartbeat>,
     state: StreamState,
@@ -47,7 +46,7 @@ enum StreamState {
     Ending,
     Failing(ReadError),
     Flushing(ReadError, Pin<Box<Sleep>>),
-    Over,
+    Done,
 }
 
 impl SessionStream {
@@ -60,7 +59,7 @@ impl SessionStream {
         let lifetime = encoder.lifetime();
         Self {
             written: reader.position(),
-            told: false,
+            reported: false,
             lifetime: lifetime.map(|lifetime| Box::pin(tokio::time::sleep(lifetime))),
             reader,
             encoder,
@@ -76,8 +75,8 @@ impl SessionStream {
         self.skip_to = lsn;
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        matches!(self.state, StreamState::Over)
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, StreamState::Done)
     }
 
     pub(super) fn poll_bytes(
@@ -99,7 +98,7 @@ impl SessionStream {
             return Poll::Ready(Some(Ok(bytes)));
         }
         loop {
-            match std::mem::replace(&mut self.state, StreamState::Over) {
+            match std::mem::replace(&mut self.state, StreamState::Done) {
                 StreamState::Reading => {
                     self.state = StreamState::Reading;
                     return self.poll_heartbeat(cx).map(|bytes| Some(Ok(bytes)));
@@ -110,7 +109,7 @@ impl SessionStream {
                     self.state = state;
                     return Poll::Ready(Some(Ok(self.take_frame())));
                 }
-                StreamState::Ending | StreamState::Over => return Poll::Ready(None),
+                StreamState::Ending | StreamState::Done => return Poll::Ready(None),
                 StreamState::Failing(error) => {
                     let flushed = Box::pin(tokio::time::sleep(FLUSH));
                     self.state = StreamState::Flushing(error, flushed);
@@ -126,9 +125,10 @@ impl SessionStream {
         }
     }
 
-    /// The next frame's bytes. Pending also where the state has changed and says what to do.
+    /// Polls for the bytes of the next frame. Pending also if the state has changed; the caller acts on
+    /// the new state then.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        // A shared encoding that may go out as it is, if nothing else is ready.
+        // A shared encoding that is sent as it is, without a copy, if nothing else is ready.
         let mut lone = None;
         if let Some(chunk) = self.rest.take() {
             self.write(chunk);
@@ -140,10 +140,10 @@ impl SessionStream {
                     if let Some(bytes) = lone.take() {
                         self.append(&bytes);
                     }
-                    lone = self.take_in(&batch).filter(|bytes| !bytes.is_empty());
-                    // Nothing else is ready. And the end is asked for only once these bytes have
-                    // been taken: a body that is dropped before has not given the terminal event.
-                    // Where there are none the reader is asked on: it wakes us when there is more.
+                    lone = self.encode_batch(&batch).filter(|bytes| !bytes.is_empty());
+                    // Nothing else is ready. The end is polled for only once these bytes have been
+                    // taken: a body that is dropped before has not delivered the terminal event.
+                    // Without any bytes the reader is polled again, which registers the waker.
                     let any = lone.is_some() || !self.frame.is_empty();
                     if any && self.reader.is_caught_up() {
                         break;
@@ -177,7 +177,7 @@ impl SessionStream {
                 self.encoder.trailer(&mut self.frame);
                 self.state = StreamState::Ending;
             } else {
-                self.tell_progress();
+                self.report_progress();
             }
         }
         match lone {
@@ -191,7 +191,8 @@ impl SessionStream {
         }
     }
 
-    /// Whether the client was given something that it takes for an end, and nothing has come since.
+    /// Returns true if the client was sent everything, and the last of it ends a response in its
+    /// protocol.
     fn may_pause(&self) -> bool {
         self.rest.is_none()
             && self.reader.is_caught_up()
@@ -199,68 +200,68 @@ impl SessionStream {
             && self.encoder.may_pause()
     }
 
-    /// Tells the encoder where it stands, if it hasn't been told yet.
-    fn tell_progress(&mut self) {
+    /// Reports the position to the encoder, once for each position.
+    fn report_progress(&mut self) {
         let all = self.rest.is_none();
         let caught_up = all && self.reader.is_caught_up();
-        // Who has nothing to say yet, and still something to read, is not where it will stand.
-        if self.told || (self.frame.is_empty() && !caught_up) {
+        // With an empty frame and more to read, this position is only a step on the way.
+        if self.reported || (self.frame.is_empty() && !caught_up) {
             return;
         }
-        self.told = true;
+        self.reported = true;
         let progress = Progress::new(self.written)
             .caught_up(caught_up)
             .ended(all && self.reader.at_end());
         self.encoder.progress(&progress, &mut self.frame);
     }
 
-    fn wrote(&mut self, chunk: &Chunk) {
+    fn advance(&mut self, chunk: &Chunk) {
         self.written = Position::tagged(chunk.last(), chunk.epoch().tag());
-        self.told = false;
+        self.reported = false;
     }
 
-    /// Writes a batch into the frame, or gives its shared encoding.
-    fn take_in(&mut self, batch: &Batch) -> Option<Bytes> {
+    /// Writes a batch into the frame, or returns its shared encoding.
+    fn encode_batch(&mut self, batch: &Batch) -> Option<Bytes> {
         let mut chunk = batch.chunk().clone();
         if chunk.first() <= self.skip_to {
             if let Some(known) = chunk.up_to(self.skip_to) {
                 self.encoder.skip(&known);
-                self.wrote(&known);
+                self.advance(&known);
             }
             chunk = chunk.after(self.skip_to)?;
         } else if let (Some(key), true) = (self.encoder.shared_key(), batch.is_shared()) {
-            let mut ours = false;
+            let mut encoded_here = false;
             let bytes = batch.encoded(key, |chunk| {
-                ours = true;
+                encoded_here = true;
                 let mut out = BytesMut::new();
                 self.encoder.encode(chunk, &mut out);
                 out.freeze()
             });
-            if !ours {
+            if !encoded_here {
                 self.encoder.skip(&chunk);
             }
-            self.wrote(&chunk);
+            self.advance(&chunk);
             return Some(bytes);
         }
         self.write(chunk);
         None
     }
 
-    /// Writes as much of a chunk as the frame takes, and keeps the rest.
+    /// Writes as much of a chunk as fits into the frame, and keeps the rest.
     fn write(&mut self, chunk: Chunk) {
         if chunk.bytes() > FRAME / 4 {
             self.frame.reserve(FRAME - self.frame.len().min(FRAME));
         }
         let mut rest = Some(chunk);
         while let Some(chunk) = rest.take_if(|_| self.frame.len() < FULL) {
-            // How much the encoding adds isn't known before: this leaves as much room as the
-            // records take, and 32 bytes for each.
+            // The size of the encoding isn't known before. This leaves as much space as the records
+            // take, and 32 bytes for each.
             let room = FRAME - self.frame.len();
             let most = chunk.first().plus(room as u64 / 64).before();
             let piece = chunk.head(room / 2);
             let piece = piece.up_to(most).unwrap_or(piece);
             self.encoder.encode(&piece, &mut self.frame);
-            self.wrote(&piece);
+            self.advance(&piece);
             rest = chunk.after(piece.last());
         }
         self.rest = rest;
@@ -288,8 +289,8 @@ impl SessionStream {
     }
 }
 
-/// Tells when a stream has been silent for too long. Its timer is set at the first silence and then
-/// only when it runs out, not with each frame.
+/// The heartbeat of a stream: due once nothing was sent for a period. Its timer is set at the first
+/// silence and then only when it fires, not with each frame.
 struct Heartbeat {
     period: Duration,
     last: Instant,

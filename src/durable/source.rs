@@ -19,31 +19,30 @@ use crate::{
 };
 
 pin_project! {
-    /// A provider's answer to one request, as a [`Source`] of records.
+    /// The [`Source`] of a session's records: a provider's answer to one request.
     ///
-    /// The provider is called when the source is first polled, which is after the session's first
-    /// record was acknowledged: a start that fails costs nothing. Its errors become the terminal
-    /// event. So does an event that follows a terminal one, for the provider broke the rules then;
-    /// it is noticed only where it is ready together with the terminal one, since the stream is
-    /// dropped at that.
+    /// The provider is called when the source is first polled. That is after the session's first
+    /// record was acknowledged, so that a start that fails costs nothing. An error of the provider
+    /// becomes the terminal event. An event that follows a terminal one replaces it by an error, if it
+    /// is ready together with it; otherwise the stream is dropped before.
     ///
-    /// From an `input_request` to its `input_resolved` the session waits: its status says so, and the
-    /// silence of the provider doesn't count.
+    /// From an `input_request` to its `input_resolved` the session's status is `waiting`, and the
+    /// provider may be silent without a timeout.
     ///
     /// ```
     /// # use futures_util::stream;
     /// # use unbroken::chat::ProviderError;
-    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::ProviderSource, log::{Digest, SessionId}, session::{Sessions, Start}};
+    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::ProviderSource, log::{Digest, SessionId}, session::{SessionSpec, Sessions}};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let sessions = Sessions::in_memory();
     /// let provider = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
     ///
     /// let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-    /// let start = Start::new(SessionId::random(), "mine".into(), Digest([0; 32]), first);
+    /// let spec = SessionSpec::new(SessionId::random(), "mine".into(), Digest([0; 32]), first);
     /// let source = ProviderSource::new(provider, ChatRequest::from_user("Hi"))
     ///     .event_bytes(sessions.limits().event_bytes);
-    /// let started = sessions.start(sessions.permit(None)?, start, source).await?;
+    /// let started = sessions.start(sessions.permit(None)?, spec, source).await?;
     /// assert!(started.created);
     /// # Ok(()) }
     /// ```
@@ -54,7 +53,7 @@ pin_project! {
         #[pin]
         state: SourceState<S, S::Future, S::Response>,
         event_bytes: usize,
-        // What is asked and not resolved.
+        // The questions without an `input_resolved`.
         open: HashSet<InputId>,
     }
 }
@@ -73,7 +72,7 @@ impl<S> ProviderSource<S>
 where
     S: Service<ChatRequest>,
 {
-    /// The answer to `request`. Waits for the provider to be ready, unless it is already.
+    /// Creates a source of the answer to `request`. It waits until the provider is ready.
     pub fn new(provider: S, request: ChatRequest) -> Self {
         let so_far = request.so_far.iter();
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
@@ -86,25 +85,29 @@ where
         }
     }
 
-    /// What one record may have: the text of a `complete` event that would pass it is left out, so
-    /// that the session ends as complete. Clients have the text from the events before. So are the
-    /// messages of a `conversation_state`: clients go on with their own
-    /// ([`ConversationState`](crate::chat::ConversationState)).
+    /// Sets the maximum size of a record, in bytes. Default that of [`Limits`]; set it to the
+    /// [`Limits::event_bytes`] of the sessions.
     ///
-    /// Give the [`Limits::event_bytes`] of the sessions, unless that is the default.
+    /// The text of a `complete` event that would be larger is left out, so that the session ends as
+    /// complete: clients have the text from the events before. The messages of a larger
+    /// `conversation_state` are left out as well: clients continue with their own
+    /// ([`ConversationState`](crate::chat::ConversationState)).
     pub fn event_bytes(mut self, most: usize) -> Self {
         self.event_bytes = most;
         self
     }
 }
 
+// The bound of `Provider` but for `Clone`: a source calls its provider once.
 impl<S> Source for ProviderSource<S>
 where
-    S: Service<ChatRequest> + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent> + Send,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Service<
+            ChatRequest,
+            Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+            Error: Into<BoxError>,
+            Future: Send,
+        > + Send
+        + 'static,
 {
     fn poll_record(
         self: Pin<&mut Self>,
@@ -137,7 +140,7 @@ where
                 StateProjection::Streaming { mut stream } => {
                     match ready!(stream.as_mut().try_poll_next(cx)) {
                         Some(Ok(event)) if event.is_terminal() => {
-                            followed(event, stream.try_poll_next(cx))
+                            checked_terminal(event, stream.try_poll_next(cx))
                         }
                         Some(Ok(event)) => event,
                         Some(Err(error)) => failure(&error.into()),
@@ -151,7 +154,7 @@ where
             };
             let mark = match outcome(&event) {
                 Some(outcome) => Mark::Terminal(outcome),
-                None if waits(this.open, &event) => Mark::Waiting,
+                None if update_open_inputs(this.open, &event) => Mark::Waiting,
                 None if event.is_barrier() => Mark::Barrier,
                 None => Mark::Event,
             };
@@ -164,8 +167,8 @@ where
     }
 }
 
-/// Whether the session waits for somebody once this is said.
-fn waits(open: &mut HashSet<InputId>, event: &ChatEvent) -> bool {
+/// Updates the open questions by an event. Returns true if any is open then.
+fn update_open_inputs(open: &mut HashSet<InputId>, event: &ChatEvent) -> bool {
     match event {
         ChatEvent::InputRequest(asked) => {
             open.insert(asked.input_id.clone());
@@ -179,7 +182,8 @@ fn waits(open: &mut HashSet<InputId>, event: &ChatEvent) -> bool {
     !open.is_empty()
 }
 
-/// Writes an event; what clients have already only where the record stays within `most` bytes.
+/// Writes an event. Leaves out what clients have already if the record has more than `most` bytes
+/// otherwise.
 fn write(mut event: ChatEvent, most: usize, out: &mut BytesMut) {
     let before = out.len();
     event.write_json(out);
@@ -200,8 +204,8 @@ fn write(mut event: ChatEvent, most: usize, out: &mut BytesMut) {
     }
 }
 
-/// A terminal event, and what the stream had ready after it.
-fn followed<E>(event: ChatEvent, next: Poll<Option<Result<ChatEvent, E>>>) -> ChatEvent
+/// Returns the terminal event, or an error if the stream has another event ready after it.
+fn checked_terminal<E>(event: ChatEvent, next: Poll<Option<Result<ChatEvent, E>>>) -> ChatEvent
 where
     E: Into<BoxError>,
 {
@@ -210,7 +214,7 @@ where
             tracing::warn!(
                 ending = event.kind(),
                 next = next.kind(),
-                "the provider went on after its terminal event"
+                "the provider sent an event after its terminal event"
             );
             ErrorEvent::new(
                 ErrorCode::Internal,
@@ -230,8 +234,8 @@ where
     }
 }
 
-/// What clients hear of an error: what a [`ProviderError`] says in public, wherever it is in the
-/// chain; a fixed text for any other, since nobody knows what that would tell strangers.
+/// Makes the error event of a provider's error: with the public message of a [`ProviderError`] among
+/// the sources, else with a fixed text, because other errors may hold secrets.
 fn failure(error: &BoxError) -> ChatEvent {
     tracing::warn!(error = &**error as &dyn Error, "the provider failed");
     let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
@@ -272,7 +276,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
+    use std::{
+        future::poll_fn,
+        sync::{Arc, Mutex},
+    };
 
     use futures_util::stream;
 
@@ -286,11 +293,13 @@ mod tests {
     #[error("a layer between")]
     struct LayeredError(#[source] BoxError);
 
-    /// The records that come of these events, and how each was marked.
-    async fn records(said: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
-        let mut said = Some(said);
-        let provider =
-            provider_fn(move |_| stream::iter(said.take().expect("the provider is called once")));
+    /// Returns the records of a provider with these events, and the mark of each.
+    async fn records(events: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
+        let events = Arc::new(Mutex::new(Some(events)));
+        let provider = provider_fn(move |_| {
+            let events = events.lock().unwrap().take();
+            stream::iter(events.expect("the provider is called once"))
+        });
         let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
         let mut records = Vec::new();
         let mut out = BytesMut::new();
@@ -326,13 +335,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_tools_do_waits_until_it_is_known_that_they_are_to() {
+    async fn events_with_effects_are_barriers() {
         let call = ToolCall::new("1", "pay", serde_json::json!({}));
-        let begun = ToolProgress::new("1", "pay");
-        let half = begun.clone().progress(0.5, None);
-        let said = vec![
+        let started = ToolProgress::new("1", "pay");
+        let half = started.clone().progress(0.5, None);
+        let events = vec![
             Ok(ChatEvent::tool_calls([call])),
-            Ok(begun.into()),
+            Ok(started.into()),
             Ok(half.into()),
             Ok(ChatEvent::tool_result("1", "pay", "done")),
             Ok(ChatEvent::tool_error("2", "pay", "no")),
@@ -342,13 +351,13 @@ mod tests {
                 serde_json::json!({}),
             )),
         ];
-        let marks: Vec<_> = records(said)
+        let marks: Vec<_> = records(events)
             .await
             .into_iter()
             .map(|(mark, _)| mark)
             .collect();
-        let settle = Mark::Barrier;
-        let expected = [settle, settle, Mark::Event, settle, settle, settle];
+        let barrier = Mark::Barrier;
+        let expected = [barrier, barrier, Mark::Event, barrier, barrier, barrier];
         assert_eq!(marks, expected);
     }
 
@@ -376,7 +385,7 @@ mod tests {
     async fn the_session_waits_while_any_question_is_open() {
         let id = |id: &str| id.parse::<InputId>().unwrap();
         let resolved = |name| InputResolved::new(id(name), InputAction::Decline);
-        let said = vec![
+        let events = vec![
             Ok(InputRequest::approval(id("a"), "May I?").into()),
             Ok(ChatEvent::text("meanwhile")),
             Ok(InputRequest::question(id("b"), "When?").into()),
@@ -387,7 +396,7 @@ mod tests {
             Ok(InputRequest::question(id("c"), "Why?").into()),
             Ok(ChatEvent::restarted("again")),
         ];
-        let marks: Vec<_> = records(said)
+        let marks: Vec<_> = records(events)
             .await
             .into_iter()
             .map(|(mark, _)| mark)
@@ -398,18 +407,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_open_when_another_server_asked_it_is_open_here() {
+    async fn questions_of_the_partial_answer_are_open_after_a_takeover() {
         let id = InputId::random();
         let asked = InputRequest::question(id.clone(), "When?").into();
         let request = ChatRequest {
             so_far: Some(std::sync::Arc::new([asked].iter().collect())),
             ..ChatRequest::default()
         };
-        let said = [
+        let events = [
             ChatEvent::text("meanwhile"),
             InputResolved::new(id, InputAction::Accept).into(),
         ];
-        let provider = provider_fn(move |_| stream::iter(said.clone().map(Ok::<_, BoxError>)));
+        let provider = provider_fn(move |_| stream::iter(events.clone().map(Ok::<_, BoxError>)));
         let mut source = Box::pin(ProviderSource::new(provider, request));
         let mut marks = Vec::new();
         let mut out = BytesMut::new();
@@ -448,9 +457,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_after_the_terminal_one_breaks_the_rules() {
-        let said = vec![Ok(ChatEvent::complete()), Ok(ChatEvent::complete())];
-        let records = records(said).await;
+    async fn an_event_after_the_terminal_one_is_an_internal_error() {
+        let events = vec![Ok(ChatEvent::complete()), Ok(ChatEvent::complete())];
+        let records = records(events).await;
         let internal = Outcome::Error(ErrorCode::Internal);
         assert_eq!(records.len(), 1);
         assert_eq!(records[0].0, Mark::Terminal(internal));

@@ -1,5 +1,5 @@
-//! What is stored with a session for whoever starts it again: its request, and the notes that its
-//! dialect has in the first record.
+//! The stored form of a request: what recovery starts the session from again. It includes the notes
+//! that the dialect has in the first record.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::chat::{ChatEvent, ChatRequest, SessionInfo};
 
-/// A field that no client can send: the layer drops those that aren't opened by name.
+/// The field of the notes. Clients can't send it: the layer drops fields that aren't opened by name.
 const NOTES: &str = "$notes";
 
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct StoredRequest<'a> {
     notes: &'a Map<String, Value>,
 }
 
-/// A request and its notes, as they are stored.
+/// Encodes a request and its notes.
 pub(super) fn store(
     request: &mut ChatRequest,
     notes: &Map<String, Value>,
@@ -27,7 +27,7 @@ pub(super) fn store(
     serde_json::to_vec(&StoredRequest { request, notes }).map(Bytes::from)
 }
 
-/// The same, read back.
+/// Decodes a request and its notes.
 pub(super) fn restore(
     bytes: &[u8],
 ) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
@@ -39,8 +39,8 @@ pub(super) fn restore(
     Ok((request, notes))
 }
 
-/// The first record of a session.
-pub(super) fn first(info: &SessionInfo, notes: Map<String, Value>) -> Bytes {
+/// Encodes the first record of a session, `session_info` with the notes.
+pub(super) fn first_record(info: &SessionInfo, notes: Map<String, Value>) -> Bytes {
     let mut info = info.clone();
     info.extra.extend(notes);
     ChatEvent::from(info).to_json().freeze()

@@ -140,7 +140,7 @@
 //!     .timeout(Duration::from_secs(30)) // for each try
 //!     .service(models);
 //! let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
-//!     .open(ClientFields::nothing().model())
+//!     .client_fields(ClientFields::nothing().model())
 //!     .layer(provider);
 //! # fn mounts<S>(_: S) where S: Clone + Send + Sync + 'static {}
 //! # mounts(chat);
@@ -182,23 +182,9 @@ pub use self::openai::OpenAi;
 pub use self::scripted::Scripted;
 
 const _: () = {
-    use futures_core::TryStream;
-    use tower_service::Service;
+    use crate::chat::Provider;
 
-    use crate::{
-        BoxError,
-        chat::{ChatEvent, ChatRequest},
-    };
-
-    const fn provider<P>()
-    where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
-    {
-    }
+    const fn provider<P: Provider + Sync>() {}
 
     provider::<ByModel>();
     #[cfg(feature = "ollama")]

@@ -143,6 +143,7 @@ mod store_health;
 mod sweeper;
 mod writer;
 
+pub(crate) use self::recovery::HandlerOrigin;
 pub use self::{
     builder::SessionsBuilder,
     error::{Busy, ReadError, StartError},

@@ -6,7 +6,7 @@ use super::{
     Busy, Limits, Permit, ReadError, RecoveryHandler, Session, SessionSpec, Source, StartError,
     Started,
     feed::{FeedRole, feed},
-    recovery,
+    recovery::{self, HandlerOrigin},
     registry::{EntryGuard, FeedGuard, Registry},
     start_task::StartTask,
     sweeper,
@@ -220,6 +220,22 @@ impl Sessions {
         if tokio::runtime::Handle::try_current().is_ok() {
             self.ensure_sweeper();
         }
+    }
+
+    /// Registers the recovery handler of a layer. Fails with a description of the former handler if
+    /// another layer that is in use, or the application, has registered one under this name.
+    pub(crate) fn register_layer(
+        &self,
+        service: ServiceName,
+        handler: impl RecoveryHandler,
+        origin: HandlerOrigin,
+    ) -> Result<(), String> {
+        let handlers = &self.shared.recovery_handlers;
+        handlers.register_layer(service, Arc::new(handler), origin)?;
+        if tokio::runtime::Handle::try_current().is_ok() {
+            self.ensure_sweeper();
+        }
+        Ok(())
     }
 
     /// Spawns the sweeper unless it runs. Needs a runtime.

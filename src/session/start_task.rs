@@ -13,7 +13,7 @@ use crate::{
     store::{Created, NewSession, SessionMeta, StoreError, Token},
 };
 
-/// How long a start retries to reach the store before it is refused.
+/// The longest time that a start retries to reach the store before it is refused.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A start under way. It runs on a task of its own, so that it completes even if its caller is

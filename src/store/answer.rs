@@ -13,7 +13,7 @@ pub struct StoredAnswer {
     /// The name of the question: unique within the session, at most [`MAX_NAME`](Self::MAX_NAME)
     /// bytes.
     pub name: Arc<str>,
-    /// The content; `None` if the owner [closed](Self::closed) the question instead.
+    /// The content; `None` if the owner [closed](Self::closed) the question.
     pub content: Option<Bytes>,
 }
 
@@ -58,7 +58,7 @@ impl StoredAnswer {
         }
     }
 
-    /// Reads the content that a store kept as [`encoded`](Self::encoded) bytes.
+    /// Creates the answer from the name and the [`encoded`](Self::encoded) content that a store kept.
     pub fn decode(name: impl Into<Arc<str>>, encoded: impl Into<Bytes>) -> Self {
         Self {
             name: name.into(),
@@ -93,8 +93,10 @@ mod tests {
 
     #[test]
     fn each_limit_admits_its_own_value_and_refuses_one_more() {
-        let of =
-            |name: usize, content: usize| StoredAnswer::new("n".repeat(name), vec![0; content]);
+        let of = |name: usize, content: usize| StoredAnswer {
+            name: "n".repeat(name).into(),
+            content: Some(vec![0; content].into()),
+        };
         assert!(of(StoredAnswer::MAX_NAME, 0).fits(0, 0));
         assert!(!of(StoredAnswer::MAX_NAME + 1, 0).fits(0, 0));
         assert!(of(1, 1).fits(StoredAnswer::MAX_COUNT - 1, 0));

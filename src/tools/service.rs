@@ -4,14 +4,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_core::TryStream;
 use tower_service::Service;
 
 use super::{ToolFuture, config::ToolConfig, conversation::Conversation};
-use crate::{
-    BoxError,
-    chat::{ChatEvent, ChatRequest},
-};
+use crate::chat::{ChatRequest, Provider};
 
 /// The provider that [`ToolLayer`](super::ToolLayer) makes of another.
 #[derive(Debug, Clone)]
@@ -30,10 +26,7 @@ impl<S> ToolService<S> {
 /// waits until it is ready.
 impl<S> Service<ChatRequest> for ToolService<S>
 where
-    S: Service<ChatRequest> + Clone,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent>,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Provider,
 {
     type Response = super::ToolStream<S>;
     type Error = S::Error;

@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::conversation::{Conversation, EventAction};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest},
+    chat::{ChatEvent, ChatRequest, Provider},
 };
 
 pin_project! {
@@ -66,10 +66,7 @@ where
 
 impl<S> Stream for ToolStream<S>
 where
-    S: Service<ChatRequest>,
-    S::Error: Into<BoxError>,
-    S::Response: TryStream<Ok = ChatEvent>,
-    <S::Response as TryStream>::Error: Into<BoxError>,
+    S: Provider,
 {
     type Item = Result<ChatEvent, BoxError>;
 

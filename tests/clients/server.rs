@@ -48,7 +48,7 @@ fn app() -> Router {
         DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
             .service_name(name)
             .public_path(&format!("/{name}"))
-            .open(
+            .client_fields(
                 ClientFields::nothing()
                     .field("script")
                     .field("events")

@@ -43,7 +43,7 @@ fn layer_in(sessions: Sessions, dialect: AiSdk) -> DurableLayer {
     };
     DurableLayer::new(sessions, OnlyTheOwner::new(who))
         .dialect(dialect)
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
 }
 
 async fn ask(

@@ -20,7 +20,7 @@ fn layer(sessions: &Sessions, name: &'static str) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         .service_name(name)
         .public_path(&format!("/{name}"))
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
 }
 
 /// Returns a chat over Durable Streams and one in the native dialect, over one registry.

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Access policies over HTTP.
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
@@ -44,7 +44,7 @@ fn requests(id: &str) -> Vec<Request<Full<Bytes>>> {
 }
 
 #[tokio::test]
-async fn what_is_anothers_looks_the_same_as_what_is_not_there() {
+async fn the_session_of_another_owner_looks_like_an_absent_one() {
     let (server, calls) = owned().await;
     let request = post(MOUNT, &ask("Hi")).with("x-session-id", id("anns"));
     let mut answer = send(server.addr, request.with("x-user", "ann")).await;
@@ -117,7 +117,7 @@ async fn a_stranger_does_not_become_a_client_before_being_refused() {
 }
 
 #[tokio::test]
-async fn an_owner_has_all_of_it_and_a_stranger_may_not_take_the_id() {
+async fn an_owner_may_do_everything_and_others_may_not_use_the_id() {
     let (server, calls) = owned().await;
     let start = |user| {
         post(MOUNT, &ask("Hi"))
@@ -141,7 +141,7 @@ async fn an_owner_has_all_of_it_and_a_stranger_may_not_take_the_id() {
 }
 
 #[tokio::test]
-async fn who_has_no_name_may_not_start_or_list() {
+async fn a_request_without_an_owner_may_not_start_or_list() {
     let (server, calls) = owned().await;
     for request in [post(MOUNT, &ask("Hi")), get(MOUNT)] {
         let refused = send(server.addr, request).await.whole().await;
@@ -151,7 +151,7 @@ async fn who_has_no_name_may_not_start_or_list() {
     assert!(calls.none().await);
 }
 
-/// Lets everybody do everything.
+/// A policy that allows everything.
 #[derive(Debug)]
 struct Open;
 
@@ -171,7 +171,7 @@ impl Access for Open {
 }
 
 #[tokio::test]
-async fn nobodys_sessions_are_not_listed_whatever_the_policy_says() {
+async fn a_list_without_an_owner_is_refused_under_every_policy() {
     let sessions = Sessions::in_memory();
     let (provider, calls) = provider();
     let layer = DurableLayer::new(sessions.clone(), Open);
@@ -241,7 +241,7 @@ async fn a_list_has_the_callers_own_sessions_newest_first() {
     assert_eq!(nowhere["next"], json!(null));
 }
 
-/// Answers the unnamed itself, and lets nobody start in the chat `closed`.
+/// Responds to requests without an owner itself, and closes the chat `closed` for starts.
 #[derive(Debug)]
 struct Strict;
 
@@ -273,7 +273,7 @@ impl Access for Strict {
 }
 
 #[tokio::test]
-async fn the_applications_own_answer_stands_and_its_policy_sees_the_chat() {
+async fn the_applications_own_response_is_sent_and_its_policy_sees_the_chat() {
     let sessions = Sessions::in_memory();
     let (provider, calls) = provider();
     let layer = DurableLayer::new(sessions.clone(), Strict);

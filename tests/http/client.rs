@@ -1,4 +1,4 @@
-//! A client: one connection per request, so that dropping an answer cuts it.
+//! A client with one connection per request, so that dropping a response cuts it.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// Longer than anything here takes; a test that waits for it has failed.
+/// The longest wait of a test; a wait that lasts so long is a failure.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) fn post(path: &str, body: &Value) -> Request<Full<Bytes>> {
@@ -45,7 +45,7 @@ impl<B> With for Request<B> {
     }
 }
 
-/// An answer that is being read.
+/// A response whose body is being read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
@@ -53,12 +53,12 @@ pub(crate) struct Answer {
     read: BytesMut,
 }
 
-/// A body that was read to its end.
+/// A response whose body was read to its end.
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) head: http::response::Parts,
     pub(crate) bytes: Bytes,
-    /// Whether it ended as it should; if not, it was cut.
+    /// True if the body ended cleanly, false if it was cut.
     pub(crate) clean: bool,
 }
 
@@ -96,7 +96,7 @@ impl Answer {
         self.head.status.as_u16()
     }
 
-    /// Reads on until what was read holds `text`.
+    /// Reads until `text` has arrived.
     pub(crate) async fn until(&mut self, text: &str) -> &str {
         let more = async {
             while !String::from_utf8_lossy(&self.read).contains(text) {
@@ -108,7 +108,7 @@ impl Answer {
         std::str::from_utf8(&self.read).unwrap()
     }
 
-    /// What has arrived after so long, for what should not arrive.
+    /// Returns what has arrived after this time, for bytes that should not arrive.
     pub(crate) async fn for_a_while(&mut self, time: Duration) -> &[u8] {
         let _ = tokio::time::timeout(time, async {
             while let Some(Ok(frame)) = self.body.frame().await {

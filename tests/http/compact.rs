@@ -23,7 +23,7 @@ fn events(words: usize) -> Vec<ChatEvent> {
     events
 }
 
-/// A session that said all this.
+/// Runs a session with these events.
 async fn said(server: &Server, calls: &crate::server::Calls, events: Vec<ChatEvent>) -> String {
     let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let call = calls.next().await;
@@ -60,7 +60,7 @@ fn of(lines: &[(u64, Value)]) -> Transcript {
 }
 
 #[tokio::test]
-async fn each_encoding_comes_to_the_same_transcript_in_fewer_events() {
+async fn every_encoding_gives_the_same_transcript_in_fewer_events() {
     let (server, calls) = driven().await;
     let id = said(&server, &calls, events(400)).await;
     let whole = lines(&server, &id, "").await;
@@ -95,7 +95,7 @@ async fn each_encoding_comes_to_the_same_transcript_in_fewer_events() {
 }
 
 #[tokio::test]
-async fn who_resumes_after_a_folded_event_misses_nothing_and_sees_nothing_twice() {
+async fn a_resume_after_a_folded_event_misses_and_repeats_nothing() {
     let (server, calls) = driven().await;
     let id = said(&server, &calls, events(3000)).await;
     let whole = lines(&server, &id, "").await;
@@ -113,14 +113,14 @@ async fn who_resumes_after_a_folded_event_misses_nothing_and_sees_nothing_twice(
             assert_eq!(of(&joined), of(&whole), "{query}");
         }
     }
-    // And in the middle of what would be folded.
+    // Likewise with a cursor in the middle of a folded run.
     let rest = lines(&server, &id, "after=1000&replay=compact").await;
     let joined: Vec<_> = whole[..1000].iter().cloned().chain(rest).collect();
     assert_eq!(of(&joined), of(&whole));
 }
 
 #[tokio::test]
-async fn what_is_folded_stays_within_the_limit_of_an_event() {
+async fn folded_events_stay_within_the_limit_of_an_event() {
     let limits = Limits::default().event_bytes(400);
     let sessions = Sessions::builder(Memory::new()).limits(limits).build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
@@ -151,7 +151,7 @@ async fn a_reader_that_has_caught_up_goes_on_live() {
     let mut compact = send(server.addr, get(&uri)).await;
     let replayed = compact.until("three").await;
     assert_eq!(lsns(&ndjson(replayed)), [1, 4]);
-    // Live, all readers get the same bytes: neither is given what was folded for the other.
+    // Live readers get the same bytes: a folded encoding is never shared with a plain reader.
     for at in 0..200 {
         call.say(&format!("live {at} "));
         if at % 50 == 0 {

@@ -1,4 +1,4 @@
-//! What an application's books are told.
+//! The hooks `on_start` and `on_end`.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ enum Entry {
     Ended(Box<SessionEnded>),
 }
 
-struct Books(mpsc::UnboundedReceiver<Entry>);
+struct HookLog(mpsc::UnboundedReceiver<Entry>);
 
-impl Books {
+impl HookLog {
     async fn next(&mut self) -> Entry {
         tokio::time::timeout(SOON, self.0.recv())
             .await
@@ -31,9 +31,9 @@ impl Books {
             .unwrap()
     }
 
-    async fn begun(&mut self) -> SessionStarted {
+    async fn started(&mut self) -> SessionStarted {
         match self.next().await {
-            Entry::Started(begun) => begun,
+            Entry::Started(started) => started,
             other @ Entry::Ended(_) => panic!("{other:?}"),
         }
     }
@@ -51,56 +51,56 @@ impl Books {
     }
 }
 
-async fn kept(sessions: Sessions) -> (Server, Calls, Books) {
-    let (tell, told) = mpsc::unbounded_channel();
+async fn hooked(sessions: Sessions) -> (Server, Calls, HookLog) {
+    let (sender, received) = mpsc::unbounded_channel();
     let (server, calls) = driven_with(sessions, |layer| {
-        let begun = tell.clone();
+        let on_start = sender.clone();
         layer
             .on_start(move |it| {
-                let tell = begun.clone();
+                let sender = on_start.clone();
                 async move {
-                    // Slower than the provider: `on_end` waits for it all the same.
+                    // Slower than the provider: `on_end` waits for it.
                     tokio::time::sleep(Duration::from_millis(30)).await;
-                    let _ = tell.send(Entry::Started(it));
+                    let _ = sender.send(Entry::Started(it));
                 }
             })
             .on_end(move |it| {
-                let tell = tell.clone();
+                let sender = sender.clone();
                 async move {
-                    let _ = tell.send(Entry::Ended(Box::new(it)));
+                    let _ = sender.send(Entry::Ended(Box::new(it)));
                 }
             })
     })
     .await;
-    (server, calls, Books(told))
+    (server, calls, HookLog(received))
 }
 
 #[tokio::test]
-async fn the_beginning_and_the_end_are_told_once_and_in_order() {
-    let (server, calls, mut books) = kept(Sessions::in_memory()).await;
-    let request = || post(MOUNT, &ask("Hi")).with("x-session-id", id("books"));
+async fn the_hooks_run_once_and_in_order() {
+    let (server, calls, mut hooks) = hooked(Sessions::in_memory()).await;
+    let request = || post(MOUNT, &ask("Hi")).with("x-session-id", id("hooks"));
     let answer = send(server.addr, request()).await;
     let call = calls.next().await;
     call.say("Hel");
     call.say("lo");
     drop(call);
     answer.whole().await;
-    let begun = books.begun().await;
-    assert_eq!(begun.id.as_str(), id("books"));
-    assert_eq!(begun.request.messages[0].content, "Hi");
-    let ended = books.ended().await;
-    assert_eq!(ended.id, begun.id);
+    let started = hooks.started().await;
+    assert_eq!(started.id.as_str(), id("hooks"));
+    assert_eq!(started.request.messages[0].content, "Hi");
+    let ended = hooks.ended().await;
+    assert_eq!(ended.id, started.id);
     assert_eq!(ended.transcript.text(), "Hello");
     assert_eq!(ended.outcome, Outcome::Complete);
     send(server.addr, request()).await.whole().await;
-    let abort = empty("POST", &format!("{}/abort", at(&id("books"))));
+    let abort = empty("POST", &format!("{}/abort", at(&id("hooks"))));
     send(server.addr, abort).await.whole().await;
-    books.nothing_more().await;
+    hooks.nothing_more().await;
 }
 
 #[tokio::test]
-async fn an_aborted_session_is_told_with_what_it_had_said() {
-    let (server, calls, mut books) = kept(Sessions::in_memory()).await;
+async fn on_end_of_an_aborted_session_has_the_answer_so_far() {
+    let (server, calls, mut hooks) = hooked(Sessions::in_memory()).await;
     let request = post(MOUNT, &ask("Hi")).with("x-session-id", id("aborted"));
     let mut answer = send(server.addr, request).await;
     let call = calls.next().await;
@@ -108,31 +108,31 @@ async fn an_aborted_session_is_told_with_what_it_had_said() {
     answer.until("so far").await;
     let abort = empty("POST", &format!("{}/abort", at(&id("aborted"))));
     send(server.addr, abort).await.whole().await;
-    books.begun().await;
-    let ended = books.ended().await;
+    hooks.started().await;
+    let ended = hooks.ended().await;
     assert_eq!(ended.outcome, Outcome::Aborted);
     assert_eq!(ended.transcript.text(), "so far");
 }
 
 #[tokio::test]
-async fn the_books_are_no_reader_that_lets_a_session_go() {
+async fn the_hooks_do_not_count_as_a_reader_that_releases_a_session() {
     let retention = Retention::until_released().grace(Duration::ZERO);
     let sessions = Sessions::builder(Memory::new())
         .retention(retention)
         .build();
-    let (server, calls, mut books) = kept(sessions.clone()).await;
+    let (server, calls, mut hooks) = hooked(sessions.clone()).await;
     let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let id = answer.id().parse().unwrap();
     let call = calls.next().await;
     drop(answer);
-    // The session is used by us here, and by the books.
+    // The session is used here, and by the hooks.
     let session = sessions.attach(&id).await.unwrap();
     until(async || session.clients() == 2).await;
     drop(session);
     call.say("unread");
     drop(call);
-    books.begun().await;
-    assert_eq!(books.ended().await.transcript.text(), "unread");
+    hooks.started().await;
+    assert_eq!(hooks.ended().await.transcript.text(), "unread");
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(sessions.state(&id).await.is_ok(), "no client has had it");
 }

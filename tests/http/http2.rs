@@ -1,4 +1,4 @@
-//! The same over HTTP/2, where an empty body that doesn't say so resets its stream.
+//! Responses over HTTP/2, where an empty body that doesn't say so resets its stream.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn send(client: &Client, request: Request<Full<Bytes>>) -> (StatusCode, Op
 }
 
 #[tokio::test]
-async fn empty_bodies_end_as_they_should() {
+async fn empty_bodies_end_without_a_reset() {
     let (_, client, calls) = bare().await;
     let id = id("http2");
     let start = request(

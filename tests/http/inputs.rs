@@ -1,4 +1,4 @@
-//! What a session asks people, and what they answer, from any connection and any server.
+//! Questions of a session, and answers from any connection and any server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ fn sessions(store: &(impl Store + Clone)) -> SessionsBuilder {
 /// A server whose provider follows the scripts of its requests.
 async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer) -> Server {
     let sessions = sessions(store).build();
-    let layer = with(layer(&sessions).open(ClientFields::nothing().field("script")));
+    let layer = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
     let provider = Scripted::new(Script::say("Hello"));
     serve(sessions, mounted!(layer, provider)).await
 }
@@ -63,7 +63,7 @@ async fn status(server: &Server, name: &str) -> String {
     page["status"].as_str().unwrap().to_owned()
 }
 
-/// Has a driven provider ask something.
+/// Lets a driven provider ask a question.
 fn asks(call: &Call, input: &str) -> InputId {
     let input: InputId = input.parse().unwrap();
     call.event(InputRequest::question(input.clone(), "Why?").into());
@@ -132,7 +132,7 @@ async fn a_question_is_answered_from_another_server_after_a_reload() {
 }
 
 #[tokio::test]
-async fn of_two_answers_on_two_servers_one_counts_and_its_repetition_is_a_success() {
+async fn of_two_answers_on_two_servers_one_counts_and_may_be_repeated() {
     let store = Memory::new();
     let (here, calls) = driven(&store).await;
     let (there, _) = driven(&store).await;
@@ -164,7 +164,7 @@ async fn of_two_answers_on_two_servers_one_counts_and_its_repetition_is_a_succes
         assert_eq!(give(server, "twice", "q", winner).await.0, 202);
         assert_eq!(give(server, "twice", "q", loser).await.0, 409);
     }
-    // The same once the provider has taken it in.
+    // Likewise once the provider has received the answer.
     call.event(InputResolved::new(input, given.action).into());
     reader.until("input_resolved").await;
     for server in [&here, &there] {
@@ -174,7 +174,7 @@ async fn of_two_answers_on_two_servers_one_counts_and_its_repetition_is_a_succes
 }
 
 #[tokio::test]
-async fn what_was_answered_while_nobody_owned_the_session_is_found_by_who_goes_on() {
+async fn an_answer_to_an_orphan_is_found_by_the_server_that_takes_it_over() {
     let store = Memory::new();
     let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
     let first = server(&store, resume).await;
@@ -227,7 +227,7 @@ async fn a_session_that_waits_is_not_idle_and_keeps_its_lease() {
     let start = post(MOUNT, &follow(&script)).with("x-session-id", id("patient"));
     let mut reader = send(here.addr, start).await;
     reader.until("input_request").await;
-    // Another server would claim it, or end it, if it could.
+    // Another server would claim the session if its lease ran out.
     let _follower = send(there.addr, get(&at(&id("patient")))).await;
     tokio::time::sleep(3 * idle).await;
     let state = store.state(&id("patient").parse().unwrap()).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_session_that_waits_is_not_idle_and_keeps_its_lease() {
 }
 
 #[tokio::test]
-async fn the_age_of_a_session_that_waits_is_bounded_all_the_same() {
+async fn the_age_of_a_waiting_session_is_bounded() {
     let store = Memory::new();
     let limits = Limits::default().age(Duration::from_millis(600));
     let server = scripted_with(sessions(&store).limits(limits).build()).await;
@@ -276,7 +276,7 @@ async fn an_abort_drops_a_provider_that_waits() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_asked_again_after_a_restart_is_another_one() {
+async fn a_question_asked_again_after_a_restart_has_another_id() {
     let store = Memory::new();
     let (server, calls) = driven(&store).await;
     let start = post(MOUNT, &ask("Hi")).with("x-session-id", id("again"));
@@ -299,7 +299,7 @@ async fn a_question_that_is_asked_again_after_a_restart_is_another_one() {
 }
 
 #[tokio::test]
-async fn an_answer_has_its_bounds() {
+async fn answers_are_limited_in_size_and_in_number() {
     let store = Memory::new();
     let (server, calls) = driven(&store).await;
     let start = post(MOUNT, &ask("Hi")).with("x-session-id", id("bounds"));
@@ -346,16 +346,16 @@ async fn an_answer_whose_fate_is_unknown_can_be_repeated() {
         assert_eq!((lost, &problem["type"]), (503, &unavailable));
     }
     assert_eq!(give(&server, "lost", "q", &yes).await.0, 202);
-    // Nor does it matter if the owner can't read it at once.
+    // The owner gets it although its first reads fail.
     let heard = call.request.inputs.answer(&input).await;
     assert_eq!(heard.unwrap().content, "yes");
 }
 
 #[tokio::test]
-async fn an_owner_that_is_not_woken_and_can_not_read_hears_of_the_answer_in_the_end() {
+async fn an_owner_gets_an_answer_though_wake_ups_are_lost_and_reads_fail() {
     let store = FaultStore::new(Memory::new());
     let (here, calls) = driven_with(sessions(&store).build(), |layer| layer).await;
-    // This server's calls of the store fail not.
+    // The calls of this server to the store don't fail.
     let (there, _) = driven(store.inner()).await;
     let start = post(MOUNT, &ask("Hi")).with("x-session-id", id("deaf"));
     let mut reader = send(here.addr, start).await;
@@ -378,7 +378,7 @@ async fn an_owner_that_is_not_woken_and_can_not_read_hears_of_the_answer_in_the_
 }
 
 #[tokio::test]
-async fn nobody_is_told_that_an_answer_was_taken_which_comes_too_late() {
+async fn an_answer_that_comes_too_late_is_refused() {
     let store = FaultStore::new(Memory::new());
     let (here, calls) = driven_with(sessions(&store).build(), |layer| layer).await;
     let (there, _) = driven(store.inner()).await;
@@ -387,7 +387,7 @@ async fn nobody_is_told_that_an_answer_was_taken_which_comes_too_late() {
     let call = calls.next().await;
     let (late, last) = (asks(&call, "late"), asks(&call, "last"));
     reader.until("\"last\"").await;
-    // Its owner gave it up, and the log doesn't say so yet.
+    // The owner has withdrawn the question; the log doesn't hold that yet.
     store.faults().next(Op::Answer, Fault::LoseAfter);
     assert_eq!(call.request.inputs.close(&late).await, None);
     let yes = accept(&json!("yes"));
@@ -396,7 +396,7 @@ async fn nobody_is_told_that_an_answer_was_taken_which_comes_too_late() {
         let answered = json!("urn:unbroken:input-answered");
         assert_eq!((status, &problem["type"]), (409, &answered));
     }
-    // One that was taken counts, although its owner hasn't heard of it.
+    // An accepted answer counts, although its owner hasn't received it yet.
     store.faults().next(Op::Changed, Fault::MissWake);
     store.faults().next(Op::Answers, Fault::LoseBefore);
     assert_eq!(give(&there, "late", "last", &yes).await.0, 202);

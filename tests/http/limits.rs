@@ -1,4 +1,4 @@
-//! Each limit, on both sides.
+//! Every limit, just below and just above.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     server::{MOUNT, Server, ask, driven_with, id, layer, mounted, provider, serve, until},
 };
 
-/// How long a server waits for more of what it has refused.
+/// The longest wait of a server for the rest of a refused body.
 const LINGER: Duration = Duration::from_secs(1);
 
 fn limited(limits: Limits) -> Sessions {
@@ -35,7 +35,7 @@ fn sized(bytes: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_body_may_have_as_many_bytes_as_it_may_and_not_one_more() {
+async fn a_body_has_at_most_the_limit_of_bytes() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(1000)).await;
     let fits = send(server.addr, post(MOUNT, &sized(1000))).await;
     assert_eq!(fits.status(), 200);
@@ -51,7 +51,7 @@ async fn a_body_may_have_as_many_bytes_as_it_may_and_not_one_more() {
 }
 
 #[tokio::test]
-async fn a_body_that_says_no_length_is_counted_as_it_comes() {
+async fn a_body_without_a_length_is_counted_as_it_arrives() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(100)).await;
     let mut stream = TcpStream::connect(server.addr).await.unwrap();
     let head = format!(
@@ -81,7 +81,7 @@ async fn a_body_that_is_announced_too_large_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn who_is_still_sending_what_nobody_wants_gets_the_refusal_all_the_same() {
+async fn a_client_that_is_still_sending_its_body_gets_the_refusal() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer.max_body(400_000)).await;
     for (content_type, bytes, status) in [
         ("text/plain", 390_000, 415),
@@ -93,7 +93,7 @@ async fn who_is_still_sending_what_nobody_wants_gets_the_refusal_all_the_same() 
              content-type: {content_type}\r\ncontent-length: {bytes}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        // The refusal is there long before the body is.
+        // The refusal arrives long before the body is sent.
         for _ in 0..bytes / 10_000 {
             tokio::time::sleep(Duration::from_millis(1)).await;
             stream
@@ -111,7 +111,7 @@ async fn who_is_still_sending_what_nobody_wants_gets_the_refusal_all_the_same() 
 }
 
 #[tokio::test]
-async fn who_sends_what_nobody_wants_does_not_keep_a_server_from_shutting_down() {
+async fn a_client_that_is_still_sending_its_body_does_not_delay_a_shutdown() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer).await;
     let (mut read, mut write) = TcpStream::connect(server.addr).await.unwrap().into_split();
     let head = format!(
@@ -192,7 +192,7 @@ async fn answer(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn as_many_sessions_run_as_may_and_then_one_more_when_one_is_done() {
+async fn the_limit_of_running_sessions_refuses_a_start_until_one_has_ended() {
     let sessions = limited(Limits::default().running(2));
     let (server, calls) = driven_with(sessions, |layer| layer).await;
     let mut running = Vec::new();
@@ -220,7 +220,7 @@ async fn as_many_sessions_run_as_may_and_then_one_more_when_one_is_done() {
 }
 
 #[tokio::test]
-async fn attaching_is_not_starting_and_has_no_limit() {
+async fn attaching_has_no_limit() {
     let sessions = limited(Limits::default().running(1));
     let (server, calls) = driven_with(sessions, |layer| layer).await;
     let id = "a-session-of-some-client-0001";
@@ -231,8 +231,8 @@ async fn attaching_is_not_starting_and_has_no_limit() {
 }
 
 #[tokio::test]
-async fn the_same_request_many_times_at_once_needs_room_once() {
-    // All of them look for the session before one of them has made it.
+async fn the_same_request_many_times_at_once_needs_one_permit() {
+    // All look for the session before one has created it.
     let store = Lost::new();
     store.hesitate();
     let limits = Limits::default().running(1);
@@ -253,7 +253,7 @@ async fn the_same_request_many_times_at_once_needs_room_once() {
 }
 
 #[tokio::test]
-async fn one_owner_may_run_so_many_and_does_not_take_anothers_place() {
+async fn the_limit_per_owner_leaves_other_owners_alone() {
     let sessions = limited(Limits::default().running_per_owner(1));
     let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
         let user = head.headers.get("x-user")?.to_str().ok()?;
@@ -273,7 +273,7 @@ async fn one_owner_may_run_so_many_and_does_not_take_anothers_place() {
 }
 
 #[tokio::test]
-async fn a_long_answer_ends_at_its_limits_with_room_for_the_ending() {
+async fn a_long_answer_ends_at_its_limits_with_a_terminal_event() {
     for (limits, texts) in [
         (Limits::default().session_events(4), 3),
         (Limits::default().session_bytes(400), 1),
@@ -294,7 +294,7 @@ async fn a_long_answer_ends_at_its_limits_with_room_for_the_ending() {
 }
 
 #[tokio::test]
-async fn what_a_client_may_choose_is_closed_until_it_is_opened() {
+async fn client_fields_are_closed_by_default() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| layer).await;
     let closed = [
         json!({"messages": [{"role": "user", "content": "Hi"}], "model": "expensive"}),
@@ -321,6 +321,6 @@ async fn opened() -> (Server, crate::server::Calls) {
         .model()
         .system_prompt()
         .system_role();
-    let app = mounted!(layer(&sessions).open(open), provider);
+    let app = mounted!(layer(&sessions).client_fields(open), provider);
     (serve(sessions, app).await, calls)
 }

@@ -1,4 +1,4 @@
-//! A store that can be out of reach or slow, or hold what can't be read.
+//! A store that can be unreachable, slow, or hold corrupt records.
 
 use std::{
     sync::{
@@ -45,17 +45,17 @@ impl Lost {
         self.out_of_reach.store(false, SeqCst);
     }
 
-    /// From now on it takes a while for each of its answers.
+    /// Delays every response from now on.
     pub(crate) fn hesitate(&self) {
         self.hesitates.store(true, SeqCst);
     }
 
-    /// The record at this LSN can't be read any more.
+    /// Makes the record at this LSN unreadable.
     pub(crate) fn corrupt(&self, lsn: u64) {
         self.corrupt.store(lsn, SeqCst);
     }
 
-    /// What it holds is of a newer format than this version knows.
+    /// Pretends that its sessions have a newer format than this version supports.
     pub(crate) fn upgrade(&self) {
         self.upgraded.store(true, SeqCst);
     }

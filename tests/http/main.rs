@@ -1,9 +1,8 @@
-//! What HTTP clients are promised, over real sockets.
+//! The promises to HTTP clients, over real sockets.
 
 mod access;
 mod client;
 mod compact;
-mod events;
 mod hooks;
 mod http2;
 mod inputs;
@@ -14,6 +13,7 @@ mod page;
 mod provider;
 mod recovery;
 mod refusals;
+mod release;
 mod resume;
 mod server;
 mod start;

@@ -1,4 +1,4 @@
-//! Stopping, forgetting, listing.
+//! Aborts, deletes, and methods.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn any_client_can_stop_a_session_and_all_see_it() {
+async fn any_client_can_abort_a_session_and_all_see_it() {
     let (server, calls) = driven().await;
     let request = post(MOUNT, &ask("Hi")).with("x-session-id", id("abort"));
     let mut answer = send(server.addr, request).await;
@@ -30,7 +30,7 @@ async fn any_client_can_stop_a_session_and_all_see_it() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_stopped_and_gone() {
+async fn a_deleted_session_is_stopped_and_gone() {
     let (server, calls) = driven().await;
     let request = || post(MOUNT, &ask("Hi")).with("x-session-id", id("delete"));
     let mut answer = send(server.addr, request()).await;
@@ -65,7 +65,7 @@ async fn a_finished_session_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn options_say_what_may_be_asked() {
+async fn options_list_the_methods() {
     let server = scripted().await;
     let session = at(&id("options"));
     for (path, allow) in [

@@ -83,7 +83,7 @@ async fn a_record_that_can_not_be_read_ends_the_page_before_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_pages_has_had_it_all_when_it_asks_from_the_end() {
+async fn an_empty_page_at_the_end_counts_as_delivery() {
     let retention = Retention::until_released().grace(Duration::ZERO);
     let sessions = Sessions::builder(Memory::new())
         .retention(retention)

@@ -1,4 +1,4 @@
-//! What becomes of what providers do.
+//! Events and errors of providers, as clients see them.
 
 use std::{
     convert::Infallible,
@@ -55,7 +55,7 @@ async fn a_provider_error_becomes_the_terminal_event_with_its_public_message() {
 }
 
 #[tokio::test]
-async fn of_any_other_error_clients_hear_a_fixed_text() {
+async fn any_other_error_becomes_a_fixed_text() {
     let event = ending(Sessions::in_memory(), |call| {
         call.fail("key sk-123 is wrong");
     })
@@ -83,7 +83,7 @@ async fn an_event_after_the_terminal_one_is_an_internal_error() {
 }
 
 #[tokio::test]
-async fn a_terminal_event_counts_though_the_stream_stays_open() {
+async fn a_terminal_event_ends_the_session_though_the_stream_stays_open() {
     let (server, calls) = driven().await;
     let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let call = calls.next().await;
@@ -126,7 +126,7 @@ async fn an_event_over_the_limit_ends_the_session_with_an_error() {
 }
 
 #[tokio::test]
-async fn the_whole_text_is_left_out_of_complete_where_it_would_pass_the_limit() {
+async fn the_text_of_complete_is_left_out_if_it_would_pass_the_limit() {
     let limits = Limits::default().event_bytes(500);
     let complete = |content: usize| {
         ChatEvent::from(
@@ -197,7 +197,9 @@ async fn a_provider_that_is_not_ready_refuses_the_start() {
     assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
     assert_eq!(sessions.running(), 0, "the permit is given back");
 
-    let patient = layer(&sessions).ready_timeout(Duration::from_secs(5));
+    let patient = layer(&sessions)
+        .service_name("patient")
+        .ready_timeout(Duration::from_secs(5));
     let server = serve(sessions, mounted!(patient, Late { pending: 3 })).await;
     let whole = send(server.addr, post(MOUNT, &ask("Hi")))
         .await

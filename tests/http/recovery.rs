@@ -1,4 +1,4 @@
-//! Answers whose server goes away in the middle, and another server that has the same store.
+//! Answers whose server shuts down before their end, and another server with the same store.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,12 +21,12 @@ use crate::{
     server::{MOUNT, Server, ask, at, driven_with, follow, id, layer, mounted, serve, until},
 };
 
-/// A server of many; all follow the scripts of their requests.
+/// One of several servers, whose provider follows the scripts of the requests.
 async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer) -> Server {
     let sessions = Sessions::builder(store.clone())
         .lease(Duration::from_millis(400))
         .build();
-    let layer = with(layer(&sessions).open(ClientFields::nothing().field("script")));
+    let layer = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
     serve(
         sessions,
         mounted!(layer, Scripted::new(Script::say("Hello"))),
@@ -34,8 +34,8 @@ async fn server(store: &Memory, with: impl FnOnce(DurableLayer) -> DurableLayer)
     .await
 }
 
-/// An answer of 30 tokens of which a few have been said when its server goes away, and the events so
-/// far. The server's clients are told by a cut.
+/// Starts an answer of 30 tokens, shuts the server down after a few, and returns the events so far.
+/// The bodies of the server are cut.
 async fn interrupted(server: &Server, name: &str) -> Vec<(u64, Value)> {
     let script = json!({"tokens": 30, "delayMs": 20});
     let request = post(MOUNT, &follow(&script)).with("x-session-id", id(name));
@@ -47,7 +47,7 @@ async fn interrupted(server: &Server, name: &str) -> Vec<(u64, Value)> {
     ndjson(cut.text())
 }
 
-/// What the other server has of it.
+/// Reads the rest of the session from another server.
 async fn rest(server: &Server, name: &str, after: &[(u64, Value)]) -> Vec<(u64, Value)> {
     let last = after.last().unwrap().0.to_string();
     let request = get(&at(&id(name))).with("x-last-lsn", last);
@@ -69,7 +69,7 @@ fn counted(tokens: u32) -> String {
 }
 
 #[tokio::test]
-async fn without_a_policy_an_interrupted_answer_ends_as_such() {
+async fn without_a_policy_an_interrupted_answer_ends_as_interrupted() {
     let store = Memory::new();
     let first = server(&store, |layer| layer).await;
     let second = server(&store, |layer| layer).await;
@@ -84,7 +84,7 @@ async fn without_a_policy_an_interrupted_answer_ends_as_such() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_restarted_begins_anew_in_the_same_log() {
+async fn a_restarted_answer_starts_again_in_the_same_log() {
     let store = Memory::new();
     let restart = |layer: DurableLayer| layer.recovery(Recovery::restart());
     let first = server(&store, restart).await;
@@ -100,9 +100,9 @@ async fn an_answer_that_is_restarted_begins_anew_in_the_same_log() {
     assert_eq!(events.last().unwrap().1["type"], "complete");
 }
 
-/// Its clients would show the old words and the new ones.
+/// A dialect without `restarted`: its clients would show the old words and the new ones.
 #[tokio::test]
-async fn where_clients_can_not_be_told_nothing_is_restarted() {
+async fn a_dialect_without_restarted_is_never_restarted() {
     let store = Memory::new();
     let first = server(&store, |layer| layer.recovery(Recovery::restart())).await;
     let second = server(&store, |layer| {
@@ -130,7 +130,7 @@ async fn where_clients_can_not_be_told_nothing_is_restarted() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_resumed_goes_on_where_it_was() {
+async fn a_resumed_answer_continues_in_the_same_log() {
     let store = Memory::new();
     let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
     let first = server(&store, resume).await;
@@ -147,16 +147,16 @@ async fn an_answer_that_is_resumed_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn an_answer_whose_provider_was_never_called_is_begun_whatever_the_policy() {
+async fn an_answer_whose_provider_was_never_called_starts_under_every_policy() {
     for recovery in [Recovery::fail(), Recovery::restart(), Recovery::resume()] {
         let store = Memory::new();
         let script = json!({"tokens": 3, "delayMs": 1, "tally": "begun"});
-        // As a server leaves it that dies before anything is in the log.
+        // The state after a server that died before its first record.
         let new = NewSession {
             info: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
-                service: "chat".into(),
+                service: "native".into(),
                 digest: Digest([7; 32]),
                 format: SessionMeta::LATEST_FORMAT,
             }),
@@ -186,7 +186,7 @@ async fn an_answer_whose_provider_was_never_called_is_begun_whatever_the_policy(
 }
 
 #[tokio::test]
-async fn who_decides_sees_the_request_the_answer_so_far_and_the_attempt() {
+async fn the_decide_hook_gets_the_request_the_answer_so_far_and_the_attempt() {
     let store = Memory::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let first = server(&store, |layer| layer).await;
@@ -212,7 +212,7 @@ async fn who_decides_sees_the_request_the_answer_so_far_and_the_attempt() {
 }
 
 #[tokio::test]
-async fn an_answer_is_taken_over_so_often_and_not_once_more() {
+async fn the_number_of_takeovers_is_bounded() {
     let store = Memory::new();
     let resume = |layer: DurableLayer| layer.recovery(Recovery::resume().attempts(1));
     let first = server(&store, resume).await;
@@ -228,7 +228,7 @@ async fn an_answer_is_taken_over_so_often_and_not_once_more() {
 }
 
 #[tokio::test]
-async fn the_end_of_an_answer_that_was_taken_over_is_booked_once_with_all_of_it() {
+async fn on_end_of_a_taken_over_answer_runs_once_with_the_whole_transcript() {
     let store = Memory::new();
     let ended: Arc<Mutex<Vec<SessionEnded>>> = Arc::default();
     let begun = Arc::new(Mutex::new(0));
@@ -247,8 +247,8 @@ async fn the_end_of_an_answer_that_was_taken_over_is_booked_once_with_all_of_it(
     };
     let first = server(&store, booked).await;
     let second = server(&store, booked).await;
-    let events = interrupted(&first, "booked").await;
-    rest(&second, "booked", &events).await;
+    let events = interrupted(&first, "hooked").await;
+    rest(&second, "hooked", &events).await;
     until(async || !ended.lock().unwrap().is_empty()).await;
     let ended = ended.lock().unwrap();
     assert_eq!((ended.len(), *begun.lock().unwrap()), (1, 1));
@@ -257,7 +257,7 @@ async fn the_end_of_an_answer_that_was_taken_over_is_booked_once_with_all_of_it(
 }
 
 #[tokio::test]
-async fn a_server_without_the_service_only_ends_what_it_finds() {
+async fn a_server_without_the_service_only_ends_orphans() {
     let store = Memory::new();
     let first = server(&store, |layer| layer.recovery(Recovery::resume())).await;
     let other = server(&store, |layer| {
@@ -270,7 +270,7 @@ async fn a_server_without_the_service_only_ends_what_it_finds() {
 }
 
 #[tokio::test]
-async fn a_server_that_has_no_room_ends_what_it_would_not_carry_on_anyway() {
+async fn a_server_at_its_limit_ends_sessions_that_it_would_not_carry_on() {
     let store = Memory::new();
     let first = server(&store, |layer| layer).await;
     let sessions = Sessions::builder(store.clone())
@@ -288,7 +288,7 @@ async fn a_server_that_has_no_room_ends_what_it_would_not_carry_on_anyway() {
 }
 
 #[tokio::test]
-async fn who_resumes_is_given_no_tool_calls_without_their_results() {
+async fn a_resumed_request_has_no_tool_calls_without_their_results() {
     let store = Memory::new();
     let sessions = || {
         Sessions::builder(store.clone())

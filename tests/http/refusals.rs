@@ -1,4 +1,4 @@
-//! Every refusal: its status, its type, what to do, and that nothing was lost or started.
+//! Every refusal: its status, type and advice, and that nothing was lost or started.
 
 use bytes::Bytes;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::{
     server::{Calls, MOUNT, Server, ask, at, driven, driven_with, follow, id, scripted},
 };
 
-/// It is refused so, and says what to do.
+/// Asserts a refusal with this status and type, and with advice.
 fn refused(answer: &Whole, status: u16, name: &str) -> Value {
     assert_eq!(answer.status(), status, "{}", answer.text());
     assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -41,7 +41,7 @@ fn raw(body: &'static str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// A question under a header that is there twice.
+/// A start with a header that occurs twice.
 fn twice(name: &'static str, values: [&str; 2]) -> Request<Full<Bytes>> {
     let mut request = post(MOUNT, &ask("Hi"));
     for value in values {
@@ -51,7 +51,7 @@ fn twice(name: &'static str, values: [&str; 2]) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn what_can_not_be_understood_is_refused() {
+async fn malformed_requests_are_refused() {
     let (server, calls) = driven().await;
     let session = at(&id("none"));
     let hi = || post(MOUNT, &ask("Hi"));
@@ -166,7 +166,7 @@ async fn what_can_not_be_understood_is_refused() {
 }
 
 #[tokio::test]
-async fn an_id_in_use_for_another_request_is_a_conflict_and_harms_nothing() {
+async fn an_id_in_use_for_another_request_is_a_conflict() {
     let (server, calls) = driven().await;
     let start = |question: &str| post(MOUNT, &ask(question)).with("x-session-id", id("mine"));
     let mut answer = send(server.addr, start("Hi")).await;
@@ -203,7 +203,7 @@ async fn a_cursor_that_the_log_does_not_hold_is_refused() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_out_of_reach_refuses_and_later_does_not() {
+async fn requests_are_refused_while_the_store_is_unreachable() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone()).build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
@@ -233,7 +233,7 @@ async fn a_store_that_is_out_of_reach_refuses_and_later_does_not() {
 }
 
 #[tokio::test]
-async fn who_comes_to_a_running_session_is_let_in_without_the_store() {
+async fn a_running_session_is_read_without_the_store() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone()).build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
@@ -256,7 +256,7 @@ async fn who_comes_to_a_running_session_is_let_in_without_the_store() {
 }
 
 #[tokio::test]
-async fn a_record_that_can_not_be_read_is_refused_right_after_the_cursor_and_cuts_later() {
+async fn a_corrupt_record_is_refused_right_after_the_cursor_and_cuts_the_body_later() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone()).build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
@@ -282,7 +282,7 @@ async fn a_record_that_can_not_be_read_is_refused_right_after_the_cursor_and_cut
 }
 
 #[tokio::test]
-async fn what_a_newer_server_wrote_is_refused_and_another_server_may_answer() {
+async fn a_session_of_a_newer_format_is_refused_with_a_retry() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone()).build();
     let (server, calls) = driven_with(sessions, |layer| layer).await;
@@ -306,7 +306,7 @@ async fn what_a_newer_server_wrote_is_refused_and_another_server_may_answer() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_store_is_lost_says_so_and_fails() {
+async fn a_stream_whose_store_is_lost_sends_unavailable_and_fails() {
     let store = Lost::new();
     let sessions = Sessions::builder(store.clone())
         .outage_timeout(Duration::from_millis(50))

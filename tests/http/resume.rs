@@ -1,4 +1,4 @@
-//! Reading on where one was.
+//! Resumes from cursors.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn finished(server: &Server, name: &str, tokens: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_client_reads_on_from_the_last_lsn() {
+async fn a_client_resumes_after_the_last_lsn() {
     let (server, calls) = driven().await;
     let mut answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let call = calls.next().await;
@@ -41,7 +41,7 @@ async fn a_client_reads_on_from_the_last_lsn() {
 }
 
 #[tokio::test]
-async fn an_event_source_resumes_by_the_id_it_was_given_and_stops_at_the_end() {
+async fn an_event_source_resumes_by_its_last_id_and_stops_at_the_end() {
     let server = scripted().await;
     let id = finished(&server, "event-source", 5).await;
     let request = || get(&at(&id)).with("accept", "text/event-stream");
@@ -113,8 +113,8 @@ async fn head_is_get_without_the_body() {
     }
 }
 
-/// What a client has when it loses its connection: the events that were whole, and the cursor of the
-/// last one.
+/// The part of a body that a client keeps when its connection is lost: the whole events, and the cursor
+/// of the last one.
 type Kept = (Vec<(u64, Value)>, Option<String>);
 
 fn kept_ndjson(bytes: &[u8]) -> Kept {
@@ -186,7 +186,7 @@ async fn an_answer_that_is_cut_while_it_runs_is_resumed_at_every_event() {
         call.say(&format!("word {n}."));
         let read = answer.until(&format!("word {n}.\"}}}}\n")).await;
         events.extend(ndjson(read));
-        // The connection goes; the next one has the cursor only.
+        // The connection is lost; the next one has the cursor only.
         let last = events.last().unwrap().0.to_string();
         answer = send(server.addr, get(&at(&id)).with("x-last-lsn", last)).await;
     }

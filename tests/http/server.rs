@@ -1,4 +1,4 @@
-//! A server: axum on a free port, and a provider that does what the test says.
+//! A server: axum on a free port, with a provider that the test drives.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ pub(crate) async fn serve(sessions: Sessions, app: Router) -> Server {
     }
 }
 
-/// A provider of this layer's, mounted.
+/// Mounts this layer around a provider.
 macro_rules! mounted {
     ($layer:expr, $provider:expr) => {
         axum::Router::new().nest_service($crate::server::MOUNT, $layer.layer($provider))
@@ -59,18 +59,18 @@ pub(crate) fn layer(sessions: &Sessions) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()).public_path(MOUNT)
 }
 
-/// A server whose provider follows the scripts that requests bring.
+/// Serves a provider that follows the scripts of the requests.
 pub(crate) async fn scripted() -> Server {
     scripted_with(Sessions::in_memory()).await
 }
 
 pub(crate) async fn scripted_with(sessions: Sessions) -> Server {
-    let layer = layer(&sessions).open(ClientFields::nothing().field("script"));
+    let layer = layer(&sessions).client_fields(ClientFields::nothing().field("script"));
     let provider = Scripted::new(Script::say("Hello there."));
     serve(sessions, mounted!(layer, provider)).await
 }
 
-/// A server whose provider is driven by the test.
+/// Serves a provider that the test drives.
 pub(crate) async fn driven() -> (Server, Calls) {
     driven_with(Sessions::in_memory(), |layer| layer).await
 }
@@ -88,7 +88,7 @@ pub(crate) async fn driven_with(
 #[derive(Clone)]
 pub(crate) struct Calls(Arc<Mutex<mpsc::UnboundedReceiver<Call>>>);
 
-/// One call of a provider, which says what it is told.
+/// One call of a provider, whose events the test sends.
 pub(crate) struct Call {
     pub(crate) request: ChatRequest,
     events: mpsc::UnboundedSender<Result<ChatEvent, BoxError>>,
@@ -102,7 +102,7 @@ impl Calls {
             .unwrap()
     }
 
-    /// Whether none was made that nobody has asked for.
+    /// Returns true if there is no further call.
     pub(crate) async fn none(&self) -> bool {
         tokio::task::yield_now().await;
         self.0.lock().await.try_recv().is_err()
@@ -122,7 +122,7 @@ impl Call {
         self.events.send(Err(error.into())).unwrap();
     }
 
-    /// Waits until nobody listens any more.
+    /// Waits until the stream is dropped.
     pub(crate) async fn dropped(&self) {
         tokio::time::timeout(SOON, self.events.closed())
             .await
@@ -174,7 +174,7 @@ pub(crate) fn at(id: &str) -> String {
     format!("{MOUNT}/{id}")
 }
 
-/// Waits until it holds.
+/// Waits until a condition holds.
 pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(SOON, async {
         while !holds().await {
@@ -182,5 +182,5 @@ pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
         }
     })
     .await
-    .expect("it comes to hold");
+    .expect("the condition holds in time");
 }

@@ -93,7 +93,7 @@ async fn the_same_request_under_the_same_id_attaches_and_calls_the_provider_once
 }
 
 #[tokio::test]
-async fn of_racing_starts_one_calls_the_provider_and_all_read_it() {
+async fn racing_starts_call_the_provider_once_and_all_read_the_answer() {
     let (server, calls) = driven().await;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..16 {
@@ -113,7 +113,7 @@ async fn of_racing_starts_one_calls_the_provider_and_all_read_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_wants_json_gets_201_and_then_reads_elsewhere() {
+async fn a_client_that_wants_json_gets_201_with_the_location() {
     let (server, calls) = driven().await;
     let request = post(MOUNT, &ask("Hi"))
         .with("accept", "application/json")
@@ -137,7 +137,7 @@ async fn a_client_that_wants_json_gets_201_and_then_reads_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_disconnect_stops_nothing() {
+async fn a_disconnect_does_not_stop_the_session() {
     let (server, calls) = driven().await;
     let mut answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let id = answer.id();
@@ -155,7 +155,7 @@ async fn a_disconnect_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_provider_learns_whom_it_serves_and_only_what_is_open() {
+async fn a_provider_gets_the_session_the_owner_and_open_fields_only() {
     let (server, calls) = driven().await;
     let body = json!({
         "messages": [{"role": "user", "content": "Hi"}],
@@ -176,7 +176,7 @@ async fn a_provider_learns_whom_it_serves_and_only_what_is_open() {
 }
 
 #[tokio::test]
-async fn a_request_brings_its_script_where_that_is_open() {
+async fn a_request_brings_its_script_if_the_field_is_open() {
     let server = scripted().await;
     let body = follow(&json!({"text": "to be sure", "delayMs": 0}));
     let whole = send(server.addr, post(MOUNT, &body)).await.whole().await;
@@ -189,7 +189,7 @@ async fn a_request_brings_its_script_where_that_is_open() {
 }
 
 #[tokio::test]
-async fn query_twins_stand_in_for_headers() {
+async fn query_parameters_replace_headers() {
     let server = scripted().await;
     let path = format!("{MOUNT}?sessionId={}", id("query"));
     let answer = send(server.addr, post(&path, &ask("Hi"))).await;

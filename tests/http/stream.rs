@@ -1,4 +1,4 @@
-//! What a stream is like while it runs, and how it fails.
+//! Streams: heartbeats, frames, and failure.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn silence_is_broken_by_heartbeats_that_are_no_events() {
+async fn heartbeats_fill_the_silence_and_are_no_events() {
     let (server, calls) = driven_with(Sessions::in_memory(), |layer| {
         layer.heartbeat(Duration::from_millis(30))
     })
@@ -58,7 +58,7 @@ async fn heartbeats_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_behind_gets_it_all_in_large_frames() {
+async fn a_reader_that_is_behind_gets_large_frames() {
     let server = scripted().await;
     let body = follow(&json!({"tokens": 20_000, "delayMs": 0}));
     let started = send(server.addr, post(MOUNT, &body)).await;
@@ -71,7 +71,7 @@ async fn a_reader_that_is_behind_gets_it_all_in_large_frames() {
 }
 
 #[tokio::test]
-async fn a_server_that_shuts_down_cuts_bodies_after_what_it_sent() {
+async fn a_shutdown_cuts_bodies_after_the_last_frame() {
     let (server, calls) = driven().await;
     let mut answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let call = calls.next().await;

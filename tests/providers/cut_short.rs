@@ -1,4 +1,4 @@
-//! A server that breaks off at every byte of what it has to say.
+//! A server that breaks off at every byte of its answer.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,16 +19,16 @@ use unbroken::{
 const GUARD: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 32;
 
-/// What was recorded of a server, and what it comes to.
+/// A recording of a server, and the events it decodes to.
 pub(crate) struct Recording {
     pub(crate) name: &'static str,
     pub(crate) body: &'static [u8],
-    /// After how many bytes nothing of the answer is missing but the usage.
+    /// The number of bytes after which only the usage is missing.
     pub(crate) whole_at: usize,
     pub(crate) events: Vec<ChatEvent>,
 }
 
-/// A response, and how many bytes of the body are in each beginning of it.
+/// A response, and the number of bytes of the body in each prefix of it.
 struct Response {
     bytes: Vec<u8>,
     delivered: Vec<usize>,
@@ -55,7 +55,7 @@ impl Response {
             .extend((1..=bytes.len()).map(|more| so_far + more));
     }
 
-    /// Whose client is told where the body ends.
+    /// A body with a marked end.
     fn chunked(body: &[u8]) -> Self {
         let mut response = Self::new(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
         for chunk in body.chunks(199) {
@@ -67,7 +67,7 @@ impl Response {
         response
     }
 
-    /// Whose body ends where the connection does, so that every cut looks like an end.
+    /// A body that ends with the connection, so that every cut looks like an end.
     fn until_closed(body: &[u8]) -> Self {
         let mut response = Self::new(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
         response.body(body);
@@ -135,7 +135,7 @@ where
     P: Service<ChatRequest, Response = AnswerStream, Error = ProviderError>,
 {
     let mut request = ChatRequest::from_user("Hi");
-    // By which the server knows how far it is to go.
+    // Tells the server where to cut.
     request.model = Some(format!("cut-{at}-"));
     let mut answer = match provider.oneshot(request).await {
         Ok(answer) => answer,
@@ -174,6 +174,6 @@ async fn answer(mut socket: TcpStream, response: Arc<[u8]>) {
     let (_, after) = request.split_once("cut-").unwrap();
     let (at, _) = after.split_once('-').unwrap();
     let cut = &response[..at.parse().unwrap()];
-    // A client that has heard enough may have gone.
+    // The client may have disconnected after the end.
     let _ = socket.write_all(cut).await;
 }

@@ -1,5 +1,5 @@
-//! Providers that ask a server, against servers on real sockets that say awkward things; and what
-//! fits between them and `DurableLayer`.
+//! Providers over HTTP against servers on real sockets that misbehave, and the layers between them
+//! and `DurableLayer`.
 
 mod composition;
 mod cut_short;

@@ -1,4 +1,4 @@
-//! A model's server of a few lines, which says exactly the bytes that a test gives it.
+//! A small server of a model that sends exactly the bytes of a test.
 
 use std::{
     collections::VecDeque,
@@ -26,13 +26,13 @@ pub(crate) enum Step {
     End,
     /// Closes the connection without ending the body.
     Cut,
-    /// Says nothing for so long.
+    /// Sends nothing for this time.
     Pause(Duration),
-    /// Says nothing more, until the client goes.
+    /// Sends nothing more until the client disconnects.
     Silence,
 }
 
-/// What the stub saw.
+/// A request to the stub.
 pub(crate) struct Seen {
     /// The request's head.
     pub(crate) head: String,
@@ -43,7 +43,7 @@ pub(crate) struct Seen {
 pub(crate) struct Stub {
     pub(crate) address: SocketAddr,
     pub(crate) requests: mpsc::UnboundedReceiver<Seen>,
-    /// Told each time that a client has closed a connection.
+    /// Receives a message for each connection that a client has closed.
     pub(crate) closed: mpsc::UnboundedReceiver<()>,
 }
 

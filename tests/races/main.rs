@@ -1,18 +1,16 @@
-//! Interleavings that once went wrong, each played by the calls that make it up.
+//! Regression tests of interleavings that once went wrong.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/faulty.rs"]
 mod faulty;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod odd;
+mod broken_store;
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
+use broken_store::BrokenStore;
 use faulty::{LEASE, builder_on};
-use odd::Odd;
 use support::{TextFormat, begin, channel_source, id, read, read_all, seconds, start, until};
 use unbroken::{
     log::*,
@@ -27,10 +25,10 @@ async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
     let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
     let (handle, source) = channel_source();
-    let _s = begin(&here, &id, source).await;
+    let _session = begin(&here, &id, source).await;
     handle.send("a");
     seconds(1).await;
-    let snap = store.inner().snapshot();
+    let snapshot = store.inner().snapshot();
     handle.send("b");
     seconds(1).await;
     let followed = there.attach(&id).await.unwrap();
@@ -38,7 +36,7 @@ async fn a_body_whose_log_was_rewound_and_sealed_anew_does_not_end_cleanly() {
     assert_eq!(read(&mut reader, 3).await.len(), 3);
     seconds(1).await;
     // failover to a replica that lacks "b"; another server seals at the same LSN before we look
-    store.inner().restore(&snap);
+    store.inner().restore(&snapshot);
     store.inner().jump(LEASE * 2);
     let seen = store.inner().state(&id).await.unwrap();
     let claimed = Store::claim(store.inner(), &id, seen.epoch, Token::random(), LEASE)
@@ -63,54 +61,54 @@ async fn a_shutdown_waits_until_leases_are_given_back() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store).build();
     let id = id("one");
-    let (_t, source) = channel_source();
-    let s = begin(&here, &id, source).await;
+    let (_handle, source) = channel_source();
+    let session = begin(&here, &id, source).await;
     seconds(1).await;
-    let _r = s.reader(Position::START).await.unwrap();
+    let _reader = session.reader(Position::START).await.unwrap();
     store
         .faults()
         .next(Op::Renew, Fault::PauseBefore(Duration::from_millis(300)));
     here.shutdown(Duration::ZERO).await;
-    let st = store.inner().state(&id).await.unwrap();
-    assert_eq!(st.lease, Lease::Free);
+    let state = store.inner().state(&id).await.unwrap();
+    assert_eq!(state.lease, Lease::Free);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_under_way_when_the_server_shuts_down_calls_no_provider() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store).build();
-    let (t, source) = channel_source();
+    let (handle, source) = channel_source();
     store
         .faults()
         .next(Op::Create, Fault::PauseBefore(Duration::from_secs(5)));
     let permit = here.permit(None).unwrap();
-    let h = here.clone();
+    let sessions = here.clone();
     tokio::spawn(async move {
-        let _ = h.start(permit, start(&id("one")), source).await;
+        let _ = sessions.start(permit, start(&id("one")), source).await;
     });
     tokio::time::sleep(Duration::from_millis(10)).await;
     here.shutdown(Duration::from_secs(1)).await;
     seconds(20).await;
     assert!(
-        !t.was_polled(),
+        !handle.was_polled(),
         "provider called after shutdown, running {}",
         here.running()
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_grace_counts_from_the_last_leave() {
+async fn the_grace_counts_from_when_the_last_client_left() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::from_secs(10)))
         .build();
     let id = id("one");
-    let (t, source) = channel_source();
-    let s = begin(&here, &id, source).await;
-    drop(t);
-    let mut r = s.reader(Position::START).await.unwrap();
-    read_all(&mut r).await;
-    drop((r, s));
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id, source).await;
+    drop(handle);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read_all(&mut reader).await;
+    drop((reader, session));
     seconds(8).await;
     let back = here.attach(&id).await.unwrap();
     seconds(1).await;
@@ -128,30 +126,30 @@ async fn a_delete_that_hangs_does_not_stall_renewals() {
     let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::from_secs(1)))
         .build();
-    let (t, source) = channel_source();
-    let s = begin(&here, &id("done"), source).await;
-    let (_t2, source2) = channel_source();
-    let _s2 = begin(&here, &id("silent"), source2).await;
-    drop(t);
-    let mut r = s.reader(Position::START).await.unwrap();
-    read_all(&mut r).await;
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id("done"), source).await;
+    let (_handle2, source2) = channel_source();
+    let _session2 = begin(&here, &id("silent"), source2).await;
+    drop(handle);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read_all(&mut reader).await;
     store
         .faults()
         .next(Op::Delete, Fault::PauseBefore(Duration::from_secs(60)));
-    drop((r, s));
+    drop((reader, session));
     seconds(20).await;
-    let st = store.inner().state(&id("silent")).await.unwrap();
-    assert!(matches!(st.lease, Lease::Held(_)), "{:?}", st.lease);
+    let state = store.inner().state(&id("silent")).await.unwrap();
+    assert!(matches!(state.lease, Lease::Held(_)), "{:?}", state.lease);
 }
 
 #[tokio::test(start_paused = true)]
-async fn chores_that_hang_do_not_stall_renewals() {
+async fn sweeper_calls_that_hang_do_not_stall_renewals() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store)
         .retention(Retention::until_released())
         .build();
-    let (_t2, source2) = channel_source();
-    let _s2 = begin(&here, &id("silent"), source2).await;
+    let (_handle2, source2) = channel_source();
+    let _session2 = begin(&here, &id("silent"), source2).await;
     for _ in 0..50 {
         store
             .faults()
@@ -166,8 +164,8 @@ async fn chores_that_hang_do_not_stall_renewals() {
     let mut lapsed = 0;
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let st = store.inner().state(&id("silent")).await.unwrap();
-        lapsed += usize::from(!matches!(st.lease, Lease::Held(_)));
+        let state = store.inner().state(&id("silent")).await.unwrap();
+        lapsed += usize::from(!matches!(state.lease, Lease::Held(_)));
     }
     assert_eq!(lapsed, 0, "tenths of a second without a lease");
 }
@@ -179,9 +177,9 @@ async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
         .outage_timeout(Duration::from_secs(60))
         .build();
     let id = id("one");
-    let (t, source) = channel_source();
+    let (handle, source) = channel_source();
     store.faults().next(Op::Append, Fault::LoseAfter);
-    let _s = begin(&here, &id, source).await;
+    let _session = begin(&here, &id, source).await;
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(store.inner().state(&id).await.unwrap().tail.get(), 1);
     store.faults().outage(true);
@@ -191,9 +189,9 @@ async fn a_duplicate_counts_its_lease_from_the_first_attempt() {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
     seconds(2).await;
-    let st = store.inner().state(&id).await.unwrap();
+    let state = store.inner().state(&id).await.unwrap();
     assert!(
-        !(t.was_polled() && st.lease == Lease::Expired),
+        !(handle.was_polled() && state.lease == Lease::Expired),
         "provider called without a lease"
     );
 }
@@ -203,53 +201,53 @@ async fn of_two_deletes_at_once_both_succeed() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store).build();
     let id = id("one");
-    let (_t, source) = channel_source();
-    let _s = begin(&here, &id, source).await;
+    let (_handle, source) = channel_source();
+    let _session = begin(&here, &id, source).await;
     seconds(1).await;
     let (a, b) = tokio::join!(here.delete(&id), here.delete(&id));
     assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn readers_are_told_of_an_append_that_hangs() {
+async fn readers_fail_while_an_append_hangs() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store).build();
-    let (t, source) = channel_source();
-    let s = begin(&here, &id("one"), source).await;
-    let mut r = s.reader(Position::START).await.unwrap();
-    read(&mut r, 1).await;
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id("one"), source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(360_000)));
-    t.send("x");
-    let n = tokio::time::timeout(Duration::from_secs(60), r.next()).await;
-    assert!(n.is_ok(), "nothing in 60 s, patience is 5 s");
+    handle.send("x");
+    let next = tokio::time::timeout(Duration::from_secs(60), reader.next()).await;
+    assert!(next.is_ok(), "nothing in 60 s, the outage timeout is 5 s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_fails_the_bodies_of_a_session_that_hangs_in_the_store() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store).build();
-    let (t, source) = channel_source();
-    let s = begin(&here, &id("one"), source).await;
-    let mut r = s.reader(Position::START).await.unwrap();
-    read(&mut r, 1).await;
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id("one"), source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(360_000)));
-    t.send("x");
+    handle.send("x");
     seconds(1).await;
     here.shutdown(Duration::from_secs(1)).await;
-    let n = tokio::time::timeout(Duration::from_secs(7300), r.next()).await;
+    let next = tokio::time::timeout(Duration::from_secs(7300), reader.next()).await;
     assert!(
-        n.is_ok(),
+        next.is_ok(),
         "body hangs after shutdown; running {}",
         here.running()
     );
 }
 
 #[test]
-fn t10_too_large_seal_spins() {
+fn a_terminal_record_that_is_too_large_for_the_store_does_not_spin() {
     let (tx, rx) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         tokio::runtime::Builder::new_current_thread()
@@ -260,9 +258,9 @@ fn t10_too_large_seal_spins() {
             .block_on(async {
                 let store = FaultStore::new(Memory::new().with_max_append(5));
                 let here = builder_on(&store).build();
-                let (t, source) = channel_source();
-                let _s = begin(&here, &id("one"), source).await;
-                t.send("123456");
+                let (handle, source) = channel_source();
+                let _session = begin(&here, &id("one"), source).await;
+                handle.send("123456");
                 seconds(5).await;
                 tx.send(()).unwrap();
             });
@@ -274,32 +272,32 @@ fn t10_too_large_seal_spins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_may_be_for_ever() {
+async fn limits_may_be_the_longest_duration() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store)
         .limits(Limits::default().idle(Duration::MAX).age(Duration::MAX))
         .build();
-    let (t, source) = channel_source();
-    let s = begin(&here, &id("one"), source).await;
-    drop(t);
-    until("sealed", async || s.status().outcome().is_some()).await;
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id("one"), source).await;
+    drop(handle);
+    until("sealed", async || session.status().outcome().is_some()).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_grace_may_be_for_ever() {
+async fn a_grace_may_be_the_longest_duration() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store)
         .retention(Retention::until_released().grace(Duration::MAX))
         .build();
-    let (t, source) = channel_source();
-    let s = begin(&here, &id("one"), source).await;
-    drop(t);
-    let mut r = s.reader(Position::START).await.unwrap();
-    read_all(&mut r).await;
-    let h = here.clone();
-    let first = tokio::spawn(async move { drop((r, s)) }).await;
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id("one"), source).await;
+    drop(handle);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read_all(&mut reader).await;
+    let sessions = here.clone();
+    let first = tokio::spawn(async move { drop((reader, session)) }).await;
     let second = tokio::spawn(async move {
-        let _ = h.attach(&id("two")).await;
+        let _ = sessions.attach(&id("two")).await;
     })
     .await;
     assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
@@ -312,18 +310,18 @@ async fn a_provider_that_is_not_pulled_is_not_idle() {
         .limits(Limits::default().idle(Duration::from_secs(2)))
         .outage_buffer(10)
         .build();
-    let (t, source) = channel_source();
-    let s = begin(&here, &id("one"), source).await;
-    let mut r = s.reader(Position::START).await.unwrap();
-    read(&mut r, 1).await;
+    let (handle, source) = channel_source();
+    let session = begin(&here, &id("one"), source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
     store
         .faults()
         .next(Op::Append, Fault::PauseBefore(Duration::from_secs(4)));
     for _ in 0..5 {
-        t.send("0123456789");
+        handle.send("0123456789");
     }
-    drop(t);
-    let all = read_all(&mut r).await;
+    drop(handle);
+    let all = read_all(&mut reader).await;
     assert_eq!(all.last().unwrap().1, "complete", "{all:?}");
 }
 
@@ -332,23 +330,23 @@ async fn a_follower_goes_on_until_the_deadline_of_a_shutdown() {
     let store = FaultStore::new(Memory::new());
     let (here, there) = (builder_on(&store).build(), builder_on(&store).build());
     let id = id("one");
-    let (t, source) = channel_source();
-    let _s = begin(&here, &id, source).await;
-    let f = there.attach(&id).await.unwrap();
-    let mut r = f.reader(Position::START).await.unwrap();
-    read(&mut r, 1).await;
-    let sh = there.clone();
-    let (_u, source) = channel_source();
+    let (handle, source) = channel_source();
+    let _session = begin(&here, &id, source).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    let sessions = there.clone();
+    let (_handle, source) = channel_source();
     let _own = begin(&there, &support::id("own"), source).await;
-    tokio::spawn(async move { sh.shutdown(Duration::from_secs(30)).await });
+    tokio::spawn(async move { sessions.shutdown(Duration::from_secs(30)).await });
     seconds(1).await;
-    t.send("a");
-    let n = tokio::time::timeout(Duration::from_secs(5), async {
-        read(&mut r, 1).await;
-        r.next().await
+    handle.send("a");
+    let next = tokio::time::timeout(Duration::from_secs(5), async {
+        read(&mut reader, 1).await;
+        reader.next().await
     })
     .await;
-    assert!(n.is_err(), "cut {n:?} long before the deadline");
+    assert!(next.is_err(), "cut {next:?} long before the deadline");
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,7 +354,7 @@ async fn a_renewal_that_comes_too_late_starts_no_provider() {
     let store = FaultStore::new(Memory::new());
     let here = builder_on(&store).build();
     let id = id("one");
-    let (t, source) = channel_source();
+    let (handle, source) = channel_source();
     store
         .faults()
         .next(Op::Append, Fault::PauseAfter(LEASE * 2));
@@ -364,10 +362,10 @@ async fn a_renewal_that_comes_too_late_starts_no_provider() {
     for _ in 0..200 {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
-    let _s = begin(&here, &id, source).await;
+    let _session = begin(&here, &id, source).await;
     tokio::time::sleep(Duration::from_millis(19_900)).await;
     store.faults().heal();
-    // the sweeper and the writer, whoever is first: applied, but answered after more than a lease
+    // the sweeper or the writer: applied, but answered after more than a lease
     for _ in 0..6 {
         store
             .faults()
@@ -379,9 +377,9 @@ async fn a_renewal_that_comes_too_late_starts_no_provider() {
     let mut bad = false;
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let st = store.inner().state(&id).await.unwrap();
-        bad |= t.was_polled() && st.lease == Lease::Expired;
-        if t.was_polled() {
+        let state = store.inner().state(&id).await.unwrap();
+        bad |= handle.was_polled() && state.lease == Lease::Expired;
+        if handle.was_polled() {
             break;
         }
     }
@@ -404,24 +402,24 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
     });
     let source =
         unbroken::durable::ProviderSource::new(provider, unbroken::chat::ChatRequest::default());
-    let s = sessions
+    let session = sessions
         .start(sessions.permit(None).unwrap(), start, source)
         .await
         .unwrap()
         .session;
-    until("sealed", async || s.status().outcome().is_some()).await;
+    until("sealed", async || session.status().outcome().is_some()).await;
     let (head, ()) = http::Request::new(()).into_parts();
     let native = unbroken::dialect::Native::new();
     let enc = native.encoder(&head).unwrap().unwrap();
     let mut body = unbroken::durable::Reply::new(unbroken::dialect::Native::new(), enc)
-        .with(&s)
+        .respond(&session)
         .await
         .unwrap()
         .into_body();
     // one frame is handed to the server, which can't write it: the client is gone
     let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
     assert!(frame.unwrap().is_ok());
-    drop((body, s));
+    drop((body, session));
     seconds(5).await;
     assert!(
         sessions.attach(&id).await.is_ok(),
@@ -430,38 +428,38 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_page_with_a_gap_is_no_clean_end() {
-    let store = Odd::default();
+async fn a_page_with_a_gap_fails_the_reader() {
+    let store = BrokenStore::default();
     let here = SessionsBuilder::new(store.clone(), TextFormat).build();
     let there = SessionsBuilder::new(store.clone(), TextFormat).build();
     let id = id("one");
-    let (t, source) = channel_source();
-    let _s = begin(&here, &id, source).await;
+    let (handle, source) = channel_source();
+    let _session = begin(&here, &id, source).await;
     seconds(1).await;
-    let f = there.attach(&id).await.unwrap();
-    let mut r = f.reader(Position::START).await.unwrap();
-    read(&mut r, 1).await;
+    let followed = there.attach(&id).await.unwrap();
+    let mut reader = followed.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
     seconds(1).await;
     store.gap.store(true, SeqCst);
-    t.send("left out");
-    drop(t);
-    let n = tokio::time::timeout(Duration::from_secs(30), r.next()).await;
-    assert!(matches!(n, Ok(Some(Err(_)))), "{n:?}");
+    handle.send("left out");
+    drop(handle);
+    let next = tokio::time::timeout(Duration::from_secs(30), reader.next()).await;
+    assert!(matches!(next, Ok(Some(Err(_)))), "{next:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn wakeups_for_nothing_are_paced() {
-    let store = Odd::default();
+async fn spurious_wakeups_are_paced() {
+    let store = BrokenStore::default();
     let here = SessionsBuilder::new(store.clone(), TextFormat).build();
     let there = SessionsBuilder::new(store.clone(), TextFormat).build();
     let id = id("one");
-    let (_t, source) = channel_source();
-    let _s = begin(&here, &id, source).await;
-    let _f = there.attach(&id).await.unwrap();
+    let (_handle, source) = channel_source();
+    let _session = begin(&here, &id, source).await;
+    let _followed = there.attach(&id).await.unwrap();
     seconds(1).await;
     store.spurious.store(true, SeqCst);
     let before = store.reads.load(SeqCst);
     seconds(10).await;
-    let n = store.reads.load(SeqCst) - before;
-    assert!(n < 100, "{n} reads of one idle session in 10 s");
+    let reads = store.reads.load(SeqCst) - before;
+    assert!(reads < 100, "{reads} reads of one idle session in 10 s");
 }

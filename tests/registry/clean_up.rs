@@ -1,4 +1,4 @@
-//! What is cleaned up, and what is not.
+//! Deletion of finished and released sessions.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use unbroken::{
     store::StoreError,
 };
 
-use crate::{begin, builder, frugal, is_gone, settle};
+use crate::{begin, builder, is_gone, sessions_released_at_once, settle};
 
 #[tokio::test(start_paused = true)]
-async fn finished_and_last_released_is_cleaned_up() {
-    let (sessions, id) = (frugal(), id("one"));
+async fn a_finished_session_is_deleted_after_its_last_release() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
@@ -28,8 +28,8 @@ async fn finished_and_last_released_is_cleaned_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn still_streaming_and_released_is_not_cleaned_up() {
-    let (sessions, id) = (frugal(), id("one"));
+async fn a_streaming_session_is_not_deleted_after_its_release() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     handle.send("hello");
@@ -55,8 +55,8 @@ async fn the_writer_outlives_all_clients() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cleaned_up_after_the_reconnected_client_is_done() {
-    let (sessions, id) = (frugal(), id("one"));
+async fn a_session_is_deleted_after_a_reconnected_client_is_done() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
@@ -75,7 +75,7 @@ async fn cleaned_up_after_the_reconnected_client_is_done() {
 
 #[tokio::test(start_paused = true)]
 async fn many_clients_are_counted_and_cleanup_waits_for_all() {
-    let (sessions, id) = (frugal(), id("one"));
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut readers = Vec::new();
@@ -94,8 +94,8 @@ async fn many_clients_are_counted_and_cleanup_waits_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_was_cut_before_the_terminal_record_does_not_let_it_go() {
-    let (sessions, id) = (frugal(), id("one"));
+async fn a_reader_that_was_cut_before_the_terminal_record_releases_nothing() {
+    let (sessions, id) = (sessions_released_at_once(), id("one"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_finished_session_is_kept_for_its_retention_then_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finished_session_that_nobody_reads_leaves_nothing_here() {
+async fn a_finished_session_without_readers_leaves_nothing_in_memory() {
     let (sessions, id) = (builder().build(), id("one"));
     let (handle, source) = channel_source();
     drop((handle, begin(&sessions, &id, source).await));
@@ -170,7 +170,7 @@ async fn a_finished_session_that_nobody_reads_leaves_nothing_here() {
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_flow_connect_read_disconnect_reconnect_finish_clean_up() {
-    let (sessions, id) = (frugal(), id("flow"));
+    let (sessions, id) = (sessions_released_at_once(), id("flow"));
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id, source).await;
     let mut reader = session.reader(Position::START).await.unwrap();

@@ -1,4 +1,4 @@
-//! How sessions end.
+//! Endings of sessions.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ async fn the_same_id_for_another_request_or_owner_is_refused() {
     let _session = begin(&sessions, &id, source).await;
     let mut other = start(&id);
     other.digest = unbroken::log::Digest([8; 32]);
-    let somebody = start(&id).owner(Some(Owner::new("somebody")));
-    for start in [other, somebody] {
+    let owned = start(&id).owner(Some(Owner::new("owner")));
+    for start in [other, owned] {
         let (handle, source) = channel_source();
         let permit = sessions.permit(None).unwrap();
         let refused = sessions.start(permit, start, source).await;

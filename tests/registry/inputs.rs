@@ -1,4 +1,4 @@
-//! What is answered to a session's source, wherever it runs.
+//! Answers to a session's source, from any server.
 
 use std::{
     sync::{
@@ -10,21 +10,19 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Position, ServiceName, SessionId, Status},
+    log::{ChunkBuilder, Position, ServiceName, SessionId, Status},
     session::{
         Continuation, Inbox, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions,
         SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Lease, Listed, Listing, Memory, NewSession, RecordPage,
-        SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AfterAppend, AnswerOutcome, BoxFuture, Lease, Memory, Store, StoreError, StoreExt,
+        StoredAnswer,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op};
+use unbroken_conformance::{Fault, FaultStore, Op, delegate_store};
 
 use crate::{
-    delegate::delegate,
     settle,
     support::{
         ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, start,
@@ -37,7 +35,7 @@ fn builder(store: &Memory) -> SessionsBuilder {
     SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE)
 }
 
-/// Starts a session whose source finds its answers here.
+/// Starts a session whose source receives its answers from this inbox.
 async fn begin(sessions: &Sessions, id: &SessionId, source: ChannelSource, inbox: &Inbox) {
     let permit = sessions.permit(None).unwrap();
     let start = start(id).inbox(inbox.clone());
@@ -63,7 +61,7 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
         let began = Instant::now();
         let (answer, ()) = tokio::join!(inbox.recv(name), give(server, &id, name));
         assert_eq!(answer.unwrap(), "yes");
-        // The store tells; nobody asks it now and then.
+        // The store notifies the owner; polling would take longer.
         let took = began.elapsed();
         assert!(took < Duration::from_millis(100), "{name} after {took:?}");
     }
@@ -77,7 +75,7 @@ async fn an_answer_from_any_server_reaches_the_source_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_session_waits_for_people_is_not_idle_but_counts_for_its_age() {
+async fn time_spent_waiting_for_people_is_not_idle_but_counts_for_the_age() {
     let store = Memory::new();
     let limits = Limits::default()
         .idle(Duration::from_secs(60))
@@ -104,7 +102,7 @@ async fn what_a_session_waits_for_people_is_not_idle_but_counts_for_its_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_answered_may_be_silent_only_for_so_long() {
+async fn the_idle_clock_runs_again_after_an_answer() {
     let store = Memory::new();
     let limits = Limits::default().idle(Duration::from_secs(60));
     let sessions = builder(&store).limits(limits).build();
@@ -121,14 +119,14 @@ async fn who_was_answered_may_be_silent_only_for_so_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
+async fn a_closed_name_takes_no_answer_and_an_answer_taken_before_counts() {
     let store = Memory::new();
     let (here, there) = (builder(&store).build(), builder(&store).build());
     let (id, inbox) = (id("one"), Inbox::new());
     let early = inbox.clone();
     let early = tokio::spawn(async move { early.close("early").await });
     settle().await;
-    assert!(!early.is_finished(), "nobody can know it yet");
+    assert!(!early.is_finished(), "the session hasn't started");
     let (handle, source) = channel_source();
     begin(&here, &id, source, &inbox).await;
     handle.send_as("may I?", Mark::Waiting);
@@ -145,7 +143,7 @@ async fn what_is_closed_takes_no_answer_and_what_was_taken_by_then_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_an_answer_to_a_session_that_is_over() {
+async fn the_end_of_a_session_ends_the_wait_for_an_answer() {
     let sessions = builder(&Memory::new()).build();
     let (id, inbox) = (id("one"), Inbox::new());
     let (handle, source) = channel_source();
@@ -161,7 +159,7 @@ async fn nobody_waits_for_an_answer_to_a_session_that_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_full_session_can_not_close_takes_no_answer_either() {
+async fn a_name_that_a_full_session_can_not_close_takes_no_answer_either() {
     let store = Memory::new();
     let sessions = builder(&store).build();
     let (id, inbox) = (id("one"), Inbox::new());
@@ -179,7 +177,7 @@ async fn what_a_full_session_can_not_close_takes_no_answer_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_have_lost_the_session_closes_nothing() {
+async fn a_server_whose_lease_ran_out_closes_no_name() {
     let store = FaultStore::new(Memory::new());
     let sessions = SessionsBuilder::new(store.clone(), TextFormat).lease(LEASE);
     let here = sessions.build();
@@ -194,22 +192,22 @@ async fn who_may_have_lost_the_session_closes_nothing() {
     tokio::time::sleep(LEASE * 2).await;
     let closed = timeout(LEASE, inbox.close("a")).await;
     assert!(closed.is_err(), "{closed:?}");
-    // Its new owner, if there were one, would still wait for it.
+    // A new owner, if there were one, would still wait for it.
     let answered = store.answer(&id, StoredAnswer::new("a", "yes")).await;
     assert!(matches!(answered.unwrap(), AnswerOutcome::Stored(_)));
     store.faults().heal();
     assert_eq!(inbox.close("a").await.unwrap(), "yes");
 }
 
-/// Loses an answer, and with another one has as many as before.
+/// A store that shows a lost answer in the place of a later one.
 #[derive(Debug)]
-struct Forgetful {
+struct ForgetfulStore {
     inner: Memory,
     forgot: AtomicBool,
 }
 
-impl Store for Forgetful {
-    delegate!(
+impl Store for ForgetfulStore {
+    delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
         list, orphans, sweep
     );
@@ -232,9 +230,9 @@ impl Store for Forgetful {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed() {
+async fn an_answer_in_the_place_of_a_lost_one_is_found_when_its_name_is_closed() {
     let inner = Memory::new();
-    let store = Arc::new(Forgetful {
+    let store = Arc::new(ForgetfulStore {
         inner: inner.clone(),
         forgot: AtomicBool::new(false),
     });
@@ -253,10 +251,10 @@ async fn what_stands_where_a_lost_answer_stood_is_found_when_its_name_is_closed(
     assert_eq!(closed.unwrap().unwrap(), "yes");
 }
 
-/// Carries on with this source, once.
-struct Goes(Mutex<Option<(ChannelSource, Inbox)>>);
+/// A handler that continues with this source, once.
+struct ContinueOnce(Mutex<Option<(ChannelSource, Inbox)>>);
 
-impl RecoveryHandler for Goes {
+impl RecoveryHandler for ContinueOnce {
     fn recover(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         let taken = self.0.lock().unwrap().take();
         let on = taken.map(|(source, inbox)| Continuation::new(source).inbox(inbox));
@@ -265,7 +263,7 @@ impl RecoveryHandler for Goes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answered() {
+async fn a_new_owner_of_a_waiting_session_waits_on_and_receives_the_answers() {
     let store = Memory::new();
     let (id, epoch) = orphan(&store, "one", &["info"]).await;
     let mut asks = ChunkBuilder::new();
@@ -280,20 +278,20 @@ async fn who_goes_on_with_a_session_that_waits_waits_on_and_finds_what_was_answe
     let survivor = builder(&store).limits(limits).build();
     let inbox = Inbox::new();
     let (handle, source) = channel_source();
-    let goes = Goes(Mutex::new(Some((source, inbox.clone()))));
-    survivor.on_recovery(ServiceName::new("test"), goes);
+    let handler = ContinueOnce(Mutex::new(Some((source, inbox.clone()))));
+    survivor.on_recovery(ServiceName::new("test"), handler);
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 2).await, log(&["info", "may I?"]));
     assert_eq!(inbox.recv("early").await.unwrap(), "yes");
-    // Nothing was said since, and it still isn't idle.
+    // The source is silent since, and still not idle.
     seconds(600).await;
     assert_eq!(session.status(), Status::Waiting);
     let other: Arc<Sessions> = Arc::new(builder(&store).build());
     give(&other, &id, "late").await;
     let late = timeout(Duration::from_secs(1), inbox.recv("late")).await;
     assert_eq!(late.unwrap().unwrap(), "yes");
-    // The former owner had given this one up.
+    // The former owner has closed this name.
     assert_eq!(inbox.recv("given up").await, None);
     handle.send("on");
     drop(handle);

@@ -1,10 +1,9 @@
-//! What the registry promises: who starts, who attaches, who is counted, what is cleaned up.
+//! The promises of the registry: starts, attaches, counts, endings, recovery and deletion.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod claims;
 mod clean_up;
 mod endings;
 mod inputs;
@@ -12,7 +11,6 @@ mod reading;
 mod servers;
 mod start;
 mod take_over;
-mod taking_over;
 
 use std::time::Duration;
 
@@ -27,8 +25,8 @@ pub(crate) fn builder() -> SessionsBuilder {
     SessionsBuilder::new(Memory::new(), TextFormat)
 }
 
-/// Sessions that are forgotten as soon as a reader had it all and none is left.
-pub(crate) fn frugal() -> Sessions {
+/// Builds sessions that are deleted as soon as one is read to its end and has no client left.
+pub(crate) fn sessions_released_at_once() -> Sessions {
     builder()
         .retention(Retention::until_released().grace(Duration::ZERO))
         .build()

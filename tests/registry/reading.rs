@@ -1,4 +1,4 @@
-//! What readers get.
+//! Readers of one server.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn a_delete_gives_readers_their_ending_then_forgets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_deleted_is_gone_although_its_writer_was_not_told_that_it_sealed() {
+async fn a_deleted_session_is_gone_although_its_writer_has_not_seen_the_seal() {
     let store = FaultStore::new(Memory::new());
     let faults = store.faults().clone();
     let (sessions, id) = (SessionsBuilder::new(store, TextFormat).build(), id("one"));

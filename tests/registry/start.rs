@@ -1,4 +1,4 @@
-//! Who starts, who attaches, who is counted.
+//! Starts, attaches, and the limits on running sessions.
 
 use std::{
     pin::Pin,
@@ -88,7 +88,7 @@ async fn many_starts_at_once_call_one_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_nobody_waits_for_happens_all_the_same() {
+async fn a_start_whose_caller_is_dropped_still_happens() {
     let (sessions, id) = (builder().build(), id("one"));
     let (handle, source) = channel_source();
     let permit = sessions.permit(None).unwrap();
@@ -129,7 +129,7 @@ async fn permits_hold_both_limits_and_are_given_back() {
     let sessions = builder()
         .limits(Limits::default().running(3).running_per_owner(2))
         .build();
-    let owner = Owner::new("somebody");
+    let owner = Owner::new("owner");
     let a = sessions.permit(Some(&owner)).unwrap();
     let _b = sessions.permit(Some(&owner)).unwrap();
     assert_eq!(

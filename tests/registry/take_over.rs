@@ -1,4 +1,4 @@
-//! Orphans that another server carries on.
+//! Orphans that another server continues.
 
 use std::{
     sync::{
@@ -28,18 +28,18 @@ use crate::{
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
-/// What a handler does with an orphan.
+/// The decision of a handler about an orphan.
 type Decide = dyn Fn(&Orphan) -> Option<Continuation> + Send + Sync;
 
-/// Remembers what it was asked, and how the log read.
+/// A handler that counts its calls and records the logs that it read.
 #[derive(Clone)]
-struct Recovers {
+struct TestHandler {
     decide: Arc<Decide>,
     asked: Arc<AtomicUsize>,
     logs: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
-impl Recovers {
+impl TestHandler {
     fn by(decide: impl Fn(&Orphan) -> Option<Continuation> + Send + Sync + 'static) -> Self {
         Self {
             decide: Arc::new(decide),
@@ -48,7 +48,7 @@ impl Recovers {
         }
     }
 
-    /// With this source, the first time.
+    /// Continues with this source, the first time.
     fn with(source: ChannelSource) -> Self {
         let source = Mutex::new(Some(source));
         Self::by(move |_| source.lock().unwrap().take().map(Continuation::new))
@@ -59,7 +59,7 @@ impl Recovers {
     }
 }
 
-impl RecoveryHandler for Recovers {
+impl RecoveryHandler for TestHandler {
     fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             self.asked.fetch_add(1, SeqCst);
@@ -72,7 +72,7 @@ impl RecoveryHandler for Recovers {
     }
 }
 
-fn server(store: &Memory, handler: &Recovers) -> Sessions {
+fn server(store: &Memory, handler: &TestHandler) -> Sessions {
     let sessions = SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
         .build();
@@ -80,12 +80,12 @@ fn server(store: &Memory, handler: &Recovers) -> Sessions {
     sessions
 }
 
-/// A session whose writer has died after these records.
+/// Creates a session whose writer has died after these records.
 pub(crate) async fn orphan(store: &Memory, name: &str, records: &[&str]) -> (SessionId, Epoch) {
     orphan_of("test", store, name, records).await
 }
 
-/// The same, of a service.
+/// Creates an orphan of this service.
 async fn orphan_of(
     service: &str,
     store: &Memory,
@@ -122,10 +122,10 @@ async fn orphan_of(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_goes_on_in_the_same_log_and_its_readers_with_it() {
+async fn an_orphan_continues_in_the_same_log_and_so_do_its_readers() {
     let store = Memory::new();
     let (handle, source) = channel_source();
-    let handler = Recovers::with(source);
+    let handler = TestHandler::with(source);
     let survivor = server(&store, &handler);
     let (id, _) = orphan(&store, "one", &["info", "half"]).await;
     let before = Instant::now();
@@ -153,9 +153,9 @@ async fn an_orphan_goes_on_in_the_same_log_and_its_readers_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
+async fn an_orphan_without_readers_is_found_and_continued() {
     let store = Memory::new();
-    let handler = Recovers::by(|orphan| {
+    let handler = TestHandler::by(|orphan| {
         assert_eq!(orphan.request, "the request");
         assert_eq!((orphan.tail.get(), orphan.attempt), (0, 1));
         let (handle, source) = channel_source();
@@ -165,7 +165,7 @@ async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
     let survivor = server(&store, &handler);
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
     let (id, _) = orphan(&store, "one", &[]).await;
-    until("it is carried on", async || {
+    until("it is continued", async || {
         store.state(&id).await.unwrap().status == Status::Ended(Outcome::Complete)
     })
     .await;
@@ -182,12 +182,12 @@ async fn an_orphan_that_nobody_reads_is_found_and_carried_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_carried_on_is_interrupted_also_by_a_panic() {
+async fn an_orphan_is_interrupted_if_its_handler_declines_or_panics() {
     for decide in [(|_| None) as fn(&Orphan) -> Option<Continuation>, |_| {
         panic!("as the test wanted")
     }] {
         let store = Memory::new();
-        let handler = Recovers::by(decide);
+        let handler = TestHandler::by(decide);
         let survivor = server(&store, &handler);
         let (id, _) = orphan(&store, "one", &["info"]).await;
         let session = survivor.attach(&id).await.unwrap();
@@ -199,9 +199,9 @@ async fn what_is_not_carried_on_is_interrupted_also_by_a_panic() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_that_somebody_wanted_stopped_is_aborted_and_nobody_is_asked() {
+async fn an_orphan_with_a_stored_abort_is_aborted_without_asking_the_handler() {
     let store = Memory::new();
-    let handler = Recovers::by(|_| None);
+    let handler = TestHandler::by(|_| None);
     let survivor = server(&store, &handler);
     let (id, _) = orphan(&store, "one", &["info"]).await;
     store.abort(&id, AbortRequest::default()).await.unwrap();
@@ -212,14 +212,14 @@ async fn an_orphan_that_somebody_wanted_stopped_is_aborted_and_nobody_is_asked()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abort_reaches_an_orphan_that_is_carried_on_in_silence() {
+async fn an_abort_reaches_a_continued_orphan_whose_source_is_silent() {
     let store = Memory::new();
     let (handle, source) = channel_source();
-    let survivor = server(&store, &Recovers::with(source));
+    let survivor = server(&store, &TestHandler::with(source));
     let (id, _) = orphan(&store, "one", &["info"]).await;
     let session = survivor.attach(&id).await.unwrap();
-    until("it is carried on", async || handle.was_polled()).await;
-    // By another server: the wish is in the store.
+    until("it is continued", async || handle.was_polled()).await;
+    // By another server: the request is in the store.
     store.abort(&id, AbortRequest::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(handle.is_dropped());
@@ -227,10 +227,10 @@ async fn an_abort_reaches_an_orphan_that_is_carried_on_in_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
+async fn an_owner_that_lost_its_session_follows_and_its_readers_continue() {
     let store = Memory::new();
     let (second, source) = channel_source();
-    let handler = Recovers::with(source);
+    let handler = TestHandler::with(source);
     let there = server(&store, &handler);
     let here = SessionsBuilder::new(store.clone(), TextFormat)
         .lease(LEASE)
@@ -258,10 +258,10 @@ async fn an_owner_that_lost_its_session_follows_and_its_readers_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
+async fn a_session_continues_elsewhere_after_each_of_two_shutdowns() {
     let store = Memory::new();
     let handles: Arc<Mutex<Vec<_>>> = Arc::default();
-    let handler = Recovers::by({
+    let handler = TestHandler::by({
         let handles = handles.clone();
         move |_| {
             let (handle, source) = channel_source();
@@ -279,10 +279,10 @@ async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
     for (n, text) in [(1, "two"), (2, "three")] {
         let next = server(&store, &handler);
         let _ = next.attach(&id).await.unwrap();
-        // Its lease is given back: the next one need not wait for its end.
+        // The lease is given back: the next server needn't wait for its end.
         let before = Instant::now();
         servers[n - 1].shutdown(Duration::ZERO).await;
-        until("it is carried on", async || handler.asked() == n).await;
+        until("it is continued", async || handler.asked() == n).await;
         assert!(before.elapsed() < Duration::from_secs(3));
         handles.lock().unwrap()[n - 1].send(text);
         settle().await;
@@ -297,10 +297,10 @@ async fn a_session_goes_on_elsewhere_when_its_server_shuts_down_and_so_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_as_many_run_as_may_an_orphan_waits_for_room() {
+async fn an_orphan_waits_for_room_on_a_full_server() {
     let store = Memory::new();
     let (carried, source) = channel_source();
-    let handler = Recovers::with(source);
+    let handler = TestHandler::with(source);
     let full = SessionsBuilder::new(store.clone(), TextFormat)
         .limits(Limits::default().running(1))
         .lease(LEASE)
@@ -313,7 +313,7 @@ async fn where_as_many_run_as_may_an_orphan_waits_for_room() {
     assert_eq!(handler.asked(), 0);
     assert!(store.state(&id).await.unwrap().status.outcome().is_none());
     drop(handle);
-    until("it is carried on", async || carried.was_polled()).await;
+    until("it is continued", async || carried.was_polled()).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,16 +323,16 @@ async fn orphans_that_wait_for_room_hide_no_others() {
         .limits(Limits::default().running(1))
         .lease(LEASE)
         .build();
-    full.on_recovery(ServiceName::new("test"), Recovers::by(|_| None));
+    full.on_recovery(ServiceName::new("test"), TestHandler::by(|_| None));
     let (_teller, source) = channel_source();
     let _session = begin(&full, &id("running"), source).await;
     for number in 0..200 {
         orphan(&store, &format!("waits-{number}"), &["info"]).await;
     }
     seconds(1).await;
-    let (nobodys, _) = orphan_of("nobody's", &store, "ended", &["info"]).await;
+    let (unclaimed, _) = orphan_of("unknown", &store, "ended", &["info"]).await;
     until("it is ended", async || {
-        let state = store.state(&nobodys).await.unwrap();
+        let state = store.state(&unclaimed).await.unwrap();
         state.status.outcome().is_some()
     })
     .await;
@@ -341,14 +341,14 @@ async fn orphans_that_wait_for_room_hide_no_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_was_carried_on_is_as_old_as_it_is() {
+async fn a_continued_session_keeps_its_age() {
     let store = Memory::new();
     let (handle, source) = channel_source();
     let aging = SessionsBuilder::new(store.clone(), TextFormat)
         .limits(Limits::default().age(Duration::from_secs(60)))
         .lease(LEASE)
         .build();
-    aging.on_recovery(ServiceName::new("test"), Recovers::with(source));
+    aging.on_recovery(ServiceName::new("test"), TestHandler::with(source));
     let before = Instant::now();
     let (id, _) = orphan(&store, "one", &["info"]).await;
     let session = aging.attach(&id).await.unwrap();
@@ -360,13 +360,13 @@ async fn a_session_that_was_carried_on_is_as_old_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_source_says_is_the_end_of_an_orphan_too() {
+async fn a_terminal_record_of_the_source_ends_a_continued_orphan() {
     let store = Memory::new();
     let (handle, source) = channel_source();
     let sealed = Arc::new(Mutex::new(None));
     let told_of = sealed.clone();
     let source = Mutex::new(Some(source));
-    let handler = Recovers::by(move |_| {
+    let handler = TestHandler::by(move |_| {
         let told_of = told_of.clone();
         let source = source.lock().unwrap().take()?;
         Some(Continuation::new(source).on_sealed(move |outcome| {

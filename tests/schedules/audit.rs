@@ -1,30 +1,28 @@
 //! Stands right before the store, where nothing is lost, and sees that each session has one writer.
 
+#![deny(clippy::missing_trait_methods)]
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use crate::delegate::delegate;
 use unbroken::{
     log::{Chunk, Epoch, Position, SessionId},
-    store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, SessionState,
-        Store, StoreError, StoredAnswer, Token, Version,
-    },
+    store::{AfterAppend, Appended, BoxFuture, Claimed, Memory, Store, StoreError, Token},
 };
+use unbroken_conformance::{BrokenStore, delegate_store};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Audit {
-    pub(crate) memory: Memory,
+    pub(crate) memory: BrokenStore<Memory>,
     epochs: Arc<Mutex<HashMap<SessionId, Epoch>>>,
     violations: Arc<Mutex<Vec<String>>>,
 }
 
 impl Audit {
-    pub(crate) fn new(memory: Memory) -> Self {
+    pub(crate) fn new(memory: BrokenStore<Memory>) -> Self {
         Self {
             memory,
             epochs: Arc::default(),
@@ -43,7 +41,7 @@ impl Audit {
 }
 
 impl Store for Audit {
-    delegate!(
+    delegate_store!(
         memory: durability, create, renew, read, changed, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );

@@ -6,9 +6,10 @@ use tokio::time::timeout;
 use unbroken::{
     log::{Position, SessionId},
     session::{ReadError, Reader, Sessions},
+    store::AbortRequest,
 };
 
-use crate::{plan::Dice, world::World};
+use crate::{broken::Broken, plan::Dice, world::World};
 
 /// What a client saw between two fresh starts.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +26,12 @@ pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Ve
     let mut position = Position::START;
     while !world.is_over() {
         let sessions = world.pick(&mut dice).clone();
-        let judged = world.answers();
-        match connection(&sessions, &id, &mut position, &mut seen, &mut dice, judged).await {
+        world.reader_came(&id);
+        let cut = connection(&world, &sessions, &id, &mut position, &mut seen, &mut dice).await;
+        if world.reader_went(&id) && world.broken == Broken::LastReaderStops {
+            let _ = sessions.abort(&id, AbortRequest::default()).await;
+        }
+        match cut {
             Ok(Cut::End) => {
                 seen.ended = true;
                 break;
@@ -65,16 +70,17 @@ async fn missed(sessions: &Sessions, reader: &mut Reader) -> Option<ReadError> {
 }
 
 async fn connection(
+    world: &World,
     sessions: &Sessions,
     id: &SessionId,
     position: &mut Position,
     seen: &mut Seen,
     dice: &mut Dice,
-    judged: bool,
 ) -> Result<Cut, ReadError> {
     let session = sessions.attach(id).await?;
     let mut reader = session.reader(*position).await?;
     drop(session);
+    let end = Some(reader.tail()).filter(|_| world.broken == Broken::OldTailEnds);
     let batches = if dice.one_in(2) {
         dice.below(6)
     } else {
@@ -84,7 +90,7 @@ async fn connection(
         let patience = Duration::from_secs(1) + dice.millis(20_000);
         let Ok(next) = timeout(patience, reader.next()).await else {
             return match missed(sessions, &mut reader).await {
-                Some(missed) if judged => Err(missed),
+                Some(missed) if world.answers() => Err(missed),
                 _ => Ok(Cut::Disconnected),
             };
         };
@@ -108,6 +114,9 @@ async fn connection(
         }
         if upto < chunk.len() as u64 {
             return Ok(Cut::Disconnected);
+        }
+        if end.is_some_and(|end| position.lsn >= end) {
+            return Ok(Cut::End);
         }
     }
     Ok(Cut::Disconnected)

@@ -2,26 +2,25 @@
 //! over two registries on one store, in virtual time, held against the promises.
 //!
 //! A schedule is a number: `SCHEDULE=17 cargo test --test schedules` runs the one, and
-//! `SCHEDULES=100000` runs more than the usual number. Each way in
-//! which the code handles a fault is switched off in turn, and then some schedule must fail.
+//! `SCHEDULES=100000` runs more than the usual number. Wrappers around the store and the clients break
+//! one thing in turn, and then some schedule must fail.
 
-#[path = "../support/delegate.rs"]
-mod delegate;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod audit;
+mod broken;
 mod check;
 mod client;
 mod plan;
 mod trouble;
 mod world;
 
-use unbroken::session::Flaw;
-use unbroken_conformance::Rule;
+use unbroken_conformance::ContractRule as Rule;
 
+use broken::Broken;
 use plan::Kind;
-use world::{Broken, run};
+use world::run;
 
 /// How many schedules run when nothing is broken.
 const SCHEDULES: u64 = 10_000;
@@ -76,28 +75,28 @@ macro_rules! noticed {
 
 noticed! {
     // A reply that is lost before the commit.
-    silence_taken_for_yes_is_noticed: LostReplies, Flaw::TakesSilenceForYes;
+    silence_taken_for_yes_is_noticed: LostReplies, Broken::SilenceForYes;
     // A reply that is lost after the commit.
     a_duplicate_that_is_not_known_is_noticed: LostReplies, Rule::AppendDuplicate;
     a_create_that_forgets_its_token_is_noticed: LostReplies, Rule::CreateToken;
     // A delayed request that is repeated.
     an_append_that_does_not_compare_its_place_is_noticed: Repeats, Rule::AppendConflict;
     // Wake-ups that are dropped.
-    a_follower_that_trusts_wakeups_is_noticed: DroppedWakeups, Flaw::TrustsWakeups;
+    a_follower_that_trusts_wakeups_is_noticed: DroppedWakeups, Broken::TrustedWakeups;
     // Pauses, and the store's clock that jumps: another server takes over.
     a_stale_epoch_that_is_let_in_is_noticed: Takeovers, Rule::AppendEpoch;
-    a_fenced_writer_that_goes_on_is_noticed: Takeovers, Flaw::IgnoresFence;
+    a_fenced_writer_that_goes_on_is_noticed: Takeovers, Rule::AppendFenced;
     a_claim_that_does_not_fence_is_noticed: Takeovers, Rule::ClaimFences;
     an_answer_that_gives_way_to_another_is_noticed: Takeovers, Rule::AnswerFirst;
     // An answer that is lost on its way.
     an_answer_that_is_not_stored_is_noticed: Calm, Rule::AnswerStored;
     // A rewind to a snapshot.
     an_append_beyond_the_tail_is_noticed: Rewinds, Rule::AppendRewound;
-    a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, Flaw::ReadsOnAfterRewind;
+    a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, Rule::ReadRewound;
     // No fault at all.
-    a_writer_that_stops_with_its_last_reader_is_noticed: Calm, Flaw::StopsWithLastReader;
-    an_abort_confirmed_before_it_is_stored_is_noticed: Calm, Flaw::ConfirmsAbortEarly;
-    a_second_call_of_the_provider_is_noticed: Calm, Flaw::StartsTwice;
+    a_writer_that_stops_with_its_last_reader_is_noticed: Calm, Broken::LastReaderStops;
+    an_abort_confirmed_before_it_is_stored_is_noticed: Calm, Rule::AbortStored;
+    a_second_call_of_the_provider_is_noticed: Calm, Rule::CreateExists;
     a_create_that_is_not_exclusive_is_noticed: Calm, Rule::CreateOnce;
-    a_body_that_ends_too_early_is_noticed: Calm, Flaw::EndsAtOldTail;
+    a_body_that_ends_too_early_is_noticed: Calm, Broken::OldTailEnds;
 }

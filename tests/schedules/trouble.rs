@@ -2,7 +2,7 @@
 
 use tokio::time::sleep;
 use unbroken::store::Memory;
-use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rates, Rewind};
+use unbroken_conformance::{BrokenStore, ClockJump, Fault, FaultStore, Op, Rates, Rewind};
 
 use crate::{
     audit::Audit,
@@ -14,7 +14,7 @@ use crate::{
 pub(crate) struct Trouble {
     kind: Kind,
     store: FaultStore<Audit>,
-    snapshot: Option<<Memory as Rewind>::Snapshot>,
+    snapshot: Option<<BrokenStore<Memory> as Rewind>::Snapshot>,
 }
 
 impl Trouble {

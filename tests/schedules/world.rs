@@ -16,46 +16,22 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
     log::{ErrorCode, Outcome, Position, SessionId, Status},
     session::{
-        Continuation, Flaw, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions,
-        Source,
+        Continuation, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions,
+        SessionsBuilder, Source,
     },
     store::{self, AbortRequest, AnswerOutcome, BoxFuture, Memory, StoreError},
 };
-use unbroken_conformance::{FaultStore, Rule};
+use unbroken_conformance::{BrokenStore, FaultStore};
 
 use crate::{
     audit::Audit,
+    broken::{Broken, Hearing},
     check::Story,
     client::{self, Seen},
     plan::{Dice, Ending, Kind, Script},
-    support::{Words, id, start},
+    support::{TextFormat, id, start},
     trouble::Trouble,
 };
-
-/// What is switched off.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Broken {
-    flaw: Option<Flaw>,
-    rule: Option<Rule>,
-}
-
-impl From<Flaw> for Broken {
-    fn from(flaw: Flaw) -> Self {
-        Self {
-            flaw: Some(flaw),
-            rule: None,
-        }
-    }
-}
-
-impl From<Rule> for Broken {
-    fn from(rule: Rule) -> Self {
-        Self {
-            flaw: None,
-            rule: Some(rule),
-        }
-    }
-}
 
 /// What people are asked.
 const QUESTION: &str = "may I?";
@@ -69,6 +45,7 @@ pub(crate) struct World {
     servers: [Sessions; 2],
     over: AtomicBool,
     kind: Kind,
+    pub(crate) broken: Broken,
     /// Orphans are carried on, not ended.
     resumes: bool,
     scripts: Mutex<HashMap<SessionId, Script>>,
@@ -85,6 +62,8 @@ struct Known {
     gave_up: Vec<SessionId>,
     // Sessions that were claimed and carried on before they had a record; each time.
     begun_late: Vec<SessionId>,
+    // Readers that are open, of each session.
+    readers: HashMap<SessionId, usize>,
     // What a source was answered.
     answers: HashMap<SessionId, Vec<Bytes>>,
 }
@@ -112,6 +91,25 @@ impl World {
         self.known.lock().unwrap().violations.push(what);
     }
 
+    /// A reader was opened.
+    pub(crate) fn reader_came(&self, id: &SessionId) {
+        *self
+            .known
+            .lock()
+            .unwrap()
+            .readers
+            .entry(id.clone())
+            .or_default() += 1;
+    }
+
+    /// A reader is gone; returns true if it was the last one.
+    pub(crate) fn reader_went(&self, id: &SessionId) -> bool {
+        let mut known = self.known.lock().unwrap();
+        let readers = known.readers.entry(id.clone()).or_default();
+        *readers = readers.saturating_sub(1);
+        *readers == 0
+    }
+
     pub(crate) fn rewound(&self, id: &SessionId) {
         self.known.lock().unwrap().rewound.push(id.clone());
     }
@@ -132,35 +130,33 @@ pub(crate) fn run(seed: u64, kind: Option<Kind>, broken: Broken) -> Result<(), S
 }
 
 async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> {
-    let mut memory = Memory::new();
-    if let Some(rule) = broken.rule {
-        memory = memory.without(rule);
+    let mut memory = BrokenStore::new(Memory::new());
+    if let Broken::Rule(rule) = broken {
+        memory = memory.breaking(rule);
     }
     let store = FaultStore::new(Audit::new(memory));
     let retention = Duration::from_secs(if dice.one_in(4) { 20 } else { 600 });
     let server = || {
-        let mut builder = Sessions::with_format(store.clone(), Words)
+        SessionsBuilder::new(Hearing::new(store.clone(), broken), TextFormat)
             .lease(LEASE)
-            .patience(Duration::from_secs(3))
-            .linger(Duration::from_secs(1))
+            .outage_timeout(Duration::from_secs(3))
+            .follower_linger(Duration::from_secs(1))
             .hot_bytes(64)
-            .retention(Retention::for_duration(retention));
-        if let Some(flaw) = broken.flaw {
-            builder = builder.flaw(flaw);
-        }
-        builder.build()
+            .retention(Retention::for_duration(retention))
+            .build()
     };
     let world = Arc::new(World {
         servers: [server(), server()],
         over: AtomicBool::new(false),
         kind,
+        broken,
         resumes: dice.one_in(2),
         scripts: Mutex::default(),
         known: Mutex::default(),
     });
     if world.resumes {
         for server in &world.servers {
-            server.carry_on("test".into(), Resumes(Arc::downgrade(&world), dice.fork()));
+            server.on_recovery("test".into(), Resumes(Arc::downgrade(&world), dice.fork()));
         }
     }
     // Both servers have known the store for a while.
@@ -393,7 +389,7 @@ async fn abort(world: Arc<World>, id: SessionId, mut dice: Dice) {
 struct Resumes(Weak<World>, Dice);
 
 impl RecoveryHandler for Resumes {
-    fn carry_on(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
+    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let said = orphan.read().await?;
             let said = said.iter().map(|chunk| chunk.len() as u64);
@@ -415,7 +411,7 @@ impl RecoveryHandler for Resumes {
                 answer.ask();
             }
             let inbox = answer.inbox.clone();
-            let on = Continuation::with(answer).inbox(inbox);
+            let on = Continuation::new(answer).inbox(inbox);
             Ok(Some(if orphan.tail.get() == 0 {
                 on.first("info")
             } else {

@@ -13,7 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use unbroken::{
-    log::{Digest, Ending, Lsn, Outcome, ServiceName, SessionId},
+    log::{Digest, Ending, Lsn, ServiceName, SessionId},
     session::{Format, Mark, Reader, Session, SessionSpec, Sessions, Source},
 };
 

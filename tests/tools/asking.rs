@@ -28,7 +28,7 @@ struct Pay {
     sum: u64,
 }
 
-/// A tool that pays once somebody allows it, unless it is little.
+/// A tool that pays. Large sums need an approval.
 fn paying(paid: &Arc<AtomicUsize>) -> Tools {
     let paid = Arc::clone(paid);
     let pay = tool_fn("pay", "Pays.", move |pay: Pay, _: Call| {
@@ -123,7 +123,7 @@ async fn an_approved_call_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_nobody_allows_does_not_run_and_the_model_is_told() {
+async fn a_call_that_is_not_allowed_does_not_run_and_the_model_gets_an_error() {
     for (given, outcome, told) in [
         (
             vec![InputAnswer::decline()],
@@ -157,7 +157,7 @@ async fn a_call_that_nobody_allows_does_not_run_and_the_model_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_needs_no_approval_asks_nobody() {
+async fn a_call_without_an_approval_asks_no_question() {
     let (model, paid) = (
         Model::calling([call("1", "pay", json!({"sum": 7}))]),
         Arc::default(),
@@ -172,7 +172,7 @@ async fn what_needs_no_approval_asks_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_runs_before_whoever_keeps_the_log_has_the_approval() {
+async fn nothing_runs_before_the_approval_is_taken_from_the_stream() {
     let (model, paid) = (big(), Arc::default());
     let answers = InputAnswers::new();
     let layer = ToolLayer::new(paying(&paid));
@@ -197,7 +197,7 @@ async fn nothing_runs_before_whoever_keeps_the_log_has_the_approval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_that_people_take_is_not_the_tools() {
+async fn the_wait_for_the_user_does_not_count_as_time_of_the_tool() {
     let asks = tool_fn("ask", "", |_: Nothing, call: Call| async move {
         tokio::time::sleep(Duration::from_secs(4)).await;
         let name: String = call.ask_for("Who are you?").await?;
@@ -227,7 +227,7 @@ async fn the_time_that_people_take_is_not_the_tools() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_asks_until_it_likes_the_answer() {
+async fn a_tool_may_ask_again_after_an_answer() {
     let tools = Tools::new().with(tool_fn("ask", "", |_: Nothing, call: Call| async move {
         let seat = json!({"type": "string", "pattern": "^[0-9]+[A-F]$"});
         let mut question = "Which seat?";
@@ -254,7 +254,7 @@ async fn a_tool_asks_until_it_likes_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_does_not_fit_is_none_whoever_let_it_in() {
+async fn an_answer_that_does_not_fit_the_schema_is_a_cancellation() {
     let tools = Tools::new().with(tool_fn("ask", "", |_: Nothing, call: Call| async move {
         let age: u8 = call.ask_for("How old are you?").await?;
         Ok(age)
@@ -268,7 +268,7 @@ async fn an_answer_that_does_not_fit_is_none_whoever_let_it_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_that_its_tool_forgets_is_put_away_when_the_tool_is_done() {
+async fn a_question_whose_future_is_dropped_is_cancelled_when_the_tool_ends() {
     let tools = Tools::new().with(tool_fn("ask", "", |_: Nothing, call: Call| async move {
         let waited = timeout(Duration::from_secs(1), call.ask(Question::new("Well?"))).await;
         Ok(waited.is_err())
@@ -305,7 +305,7 @@ impl InputSource for AtTheVeryLast {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_was_taken_in_the_last_moment_counts() {
+async fn an_answer_that_arrives_as_the_question_is_closed_counts() {
     let (model, paid) = (big(), Arc::default());
     let layer = ToolLayer::new(paying(&paid)).input_timeout(Duration::from_secs(30));
     let request = asked_for(Inputs::new(AtTheVeryLast));
@@ -319,7 +319,7 @@ async fn an_answer_that_was_taken_in_the_last_moment_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_answer_while_a_person_is_asked_drops_the_tool() {
+async fn dropping_the_answer_during_a_question_drops_the_tool() {
     let counted = Counted::default();
     let ours = Arc::clone(&counted.gone);
     let tools = Tools::new().with(tool_fn("ask", "", move |_: Nothing, call: Call| {
@@ -374,7 +374,7 @@ async fn two_calls_ask_at_once_and_each_gets_its_own_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_question_than_the_one_that_was_answered_before_is_asked_and_resolved() {
+async fn a_question_that_differs_from_the_one_in_the_log_is_asked_and_resolved() {
     let runs = Arc::new(AtomicUsize::new(0));
     let moody = tool_fn("moody", "", {
         let runs = runs.clone();

@@ -14,7 +14,7 @@ use unbroken::{
 use crate::support::{Counted, Model, Nothing, Wait, answer, call, gone, kinds, request, start};
 
 #[tokio::test(start_paused = true)]
-async fn what_a_tool_gives_goes_to_the_model_and_into_the_answer() {
+async fn the_result_of_a_tool_goes_to_the_model_and_into_the_answer() {
     let model = Model::calling([call("1", "wait", json!({"seconds": 1}))]);
     let layer = ToolLayer::new(Counted::default().tools());
     let events = answer(&layer, &model, request()).await.unwrap();
@@ -38,7 +38,7 @@ async fn what_a_tool_gives_goes_to_the_model_and_into_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_model_is_told_of_the_tools_that_the_request_enables() {
+async fn the_model_gets_the_tools_that_the_request_enables() {
     let (model, tools) = (Model::new([vec![]]), Counted::default().tools());
     let layer = ToolLayer::new(tools);
     for (enabled, names) in [
@@ -71,7 +71,7 @@ async fn the_model_is_told_of_the_tools_that_the_request_enables() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_run_beside_each_other_and_results_come_as_they_are_ready() {
+async fn calls_run_concurrently_and_results_come_as_they_are_ready() {
     let model = Model::calling([
         call("1", "wait", json!({"seconds": 3})),
         call("2", "wait", json!({"seconds": 1})),
@@ -101,7 +101,7 @@ async fn calls_run_beside_each_other_and_results_come_as_they_are_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_calls_run_at_once_than_may() {
+async fn the_number_of_concurrent_calls_is_limited() {
     let seconds = |id: &str| call(id, "wait", json!({"seconds": 1}));
     let model = Model::calling(["1", "2", "3", "4", "5"].map(seconds));
     for (parallel, takes) in [(1, 5), (2, 3), (8, 1), (0, 5)] {
@@ -120,7 +120,7 @@ async fn no_more_calls_run_at_once_than_may() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_goes_wrong_with_a_call_the_model_is_told_and_goes_on() {
+async fn every_failure_of_a_call_goes_to_the_model_and_the_answer_continues() {
     for (asked, says) in [
         (call("1", "panic", json!({})), "the tool failed"),
         (call("1", "fail", json!({})), "the tool failed"),
@@ -160,7 +160,7 @@ async fn whatever_goes_wrong_with_a_call_the_model_is_told_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn arguments_that_do_not_fit_run_nothing() {
+async fn a_call_whose_arguments_do_not_fit_does_not_run() {
     let (model, counted) = (
         Model::calling([call("1", "wait", json!({"seconds": -1}))]),
         Counted::default(),
@@ -172,7 +172,7 @@ async fn arguments_that_do_not_fit_run_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_is_too_large_is_an_error_that_the_model_is_told_of() {
+async fn a_result_that_is_too_large_becomes_an_error_for_the_model() {
     let tools = || {
         let text = |args: Wait, _: Call| async move {
             Ok("\"".repeat(usize::try_from(args.seconds).unwrap()))
@@ -189,7 +189,7 @@ async fn a_result_that_is_too_large_is_an_error_that_the_model_is_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_never_stops_asking_is_stopped() {
+async fn the_number_of_turns_is_limited() {
     let again = vec![ChatEvent::tool_calls([call(
         "1",
         "wait",
@@ -205,7 +205,7 @@ async fn a_model_that_never_stops_asking_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_turn_that_may_be_is_the_models() {
+async fn the_last_allowed_turn_may_answer() {
     let again = vec![ChatEvent::tool_calls([call(
         "1",
         "wait",
@@ -246,7 +246,7 @@ async fn no_two_calls_have_one_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_answer_drops_what_runs() {
+async fn dropping_the_answer_drops_the_running_tools() {
     let model = Model::calling([
         call("1", "wait", json!({"seconds": 1000})),
         call("2", "wait", json!({"seconds": 1000})),
@@ -264,7 +264,7 @@ async fn dropping_the_answer_drops_what_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_tells_how_far_it_is_before_it_is_done() {
+async fn progress_comes_before_the_result() {
     let tools = Tools::new().with(tool_fn("look", "", |_: Nothing, call: Call| async move {
         call.progress("looking");
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -291,7 +291,7 @@ async fn a_tool_tells_how_far_it_is_before_it_is_done() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_that_never_stops_telling_costs_no_memory_and_stops_nobody() {
+async fn a_tool_that_reports_without_pause_costs_no_memory_and_starves_no_call() {
     let tools = Tools::new().with(tool_fn("talk", "", |_: Nothing, call: Call| async move {
         for n in 0..100_000 {
             call.progress_of(f64::from(n), None);
@@ -307,7 +307,7 @@ async fn a_tool_that_never_stops_telling_costs_no_memory_and_stops_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_knows_whom_it_serves() {
+async fn a_call_has_the_owner_session_and_chat() {
     let tools = Tools::new().with(tool_fn("who", "", |_: Nothing, call: Call| async move {
         let known = (call.owner(), call.session_id(), call.chat_id());
         let (Some(owner), Some(session), Some(chat)) = known else {
@@ -340,7 +340,7 @@ async fn a_tool_knows_whom_it_serves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_says_all_at_the_end_of_its_turn_is_heard_in_each() {
+async fn the_text_of_a_complete_event_counts_in_every_turn() {
     let whole = |text: &str| ChatEvent::from(Complete::new().text(text));
     let calls = ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 0}))]);
     let model = Model::new([vec![calls, whole("Let me see. ")], vec![whole("Seen.")]]);

@@ -74,7 +74,7 @@ async fn a_timeout_inside_covers_every_turn_and_one_outside_only_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_calls_the_answer_is_what_it_would_be_without_the_layer() {
+async fn an_answer_without_calls_passes_unchanged() {
     let said = vec![
         ChatEvent::thinking("Hm."),
         ChatEvent::text("Good "),

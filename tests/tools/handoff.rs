@@ -161,7 +161,7 @@ async fn a_client_tool_of_the_layer_is_checked_and_handed_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clients_tool_does_not_stand_in_for_one_of_the_layers() {
+async fn a_tool_of_the_client_does_not_replace_one_of_the_layer() {
     let model = Model::calling([call("1", "fail", json!({}))]);
     let layer = ToolLayer::new(Counted::default().tools());
     let events = answer(&layer, &model, brings("fail")).await.unwrap();
@@ -207,7 +207,7 @@ fn seats(seen: &Seen) -> Tools {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_half_of_a_tool_makes_of_the_clients_part_what_the_model_is_told() {
+async fn the_second_half_turns_the_clients_output_into_the_result() {
     for (output, event) in [
         ("1A", ChatEvent::tool_result("1", "seat", "booked 1A")),
         ("9Z", ChatEvent::tool_error("1", "seat", "no such seat")),
@@ -258,7 +258,7 @@ async fn a_first_half_that_fails_hands_nothing_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn params_that_do_not_fit_run_no_second_half() {
+async fn a_second_half_whose_params_do_not_fit_does_not_run() {
     let (seen, model) = (Seen::default(), Model::new([vec![]]));
     let layer = ToolLayer::new(seats(&seen));
     let mut request = request();
@@ -287,7 +287,7 @@ async fn a_client_need_not_repeat_the_turn_nor_send_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_the_client_says_nothing_of_are_answered_for_it() {
+async fn calls_without_an_output_of_the_client_get_an_error() {
     let model = Model::new([vec![]]);
     let layer = ToolLayer::new(Tools::new());
     let mut request = request();
@@ -303,7 +303,7 @@ async fn calls_that_the_client_says_nothing_of_are_answered_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_application_tells_the_model_does_not_go_to_the_client() {
+async fn system_messages_do_not_go_to_the_client() {
     let model = Model::calling([call("1", "place", json!({"exact": true}))]);
     let mut request = brings("place");
     request.messages.insert(0, Message::system("a secret"));
@@ -319,7 +319,7 @@ async fn what_the_application_tells_the_model_does_not_go_to_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_all_turns_cost_is_told_at_a_handoff_too() {
+async fn a_handoff_has_the_usage_of_all_turns() {
     let wait = ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 0}))]);
     let place = ChatEvent::tool_calls([call("2", "place", json!({"exact": true}))]);
     let model = Model::new([vec![wait], vec![place]]);

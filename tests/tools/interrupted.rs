@@ -1,5 +1,5 @@
-//! What runs, and what doesn't, when another server goes on with an answer. The log is what was read
-//! of it: any part that ends at or after the last event of which something may come.
+//! The tools that run after another server takes an answer over. The log is any part of the answer that
+//! ends at or after its last barrier.
 
 use std::{
     collections::HashMap,
@@ -113,7 +113,7 @@ impl World {
         request
     }
 
-    /// What a server is asked that goes on after this log.
+    /// Returns the request of a server that resumes after this log.
     fn resumed(&self, log: &[ChatEvent]) -> ChatRequest {
         let mut request = self.request();
         let so_far: Transcript = log.iter().collect();
@@ -156,7 +156,7 @@ impl World {
 
     fn allow(&self, asked: &InputRequest) {
         let yes = InputAnswer::accept(Value::Null);
-        // Asked again by who goes on with it, where the log lacks that it was resolved.
+        // The next server asks again if the log lacks the resolution.
         let _ = self.answers.submit(asked.input_id.clone(), yes);
     }
 }
@@ -221,7 +221,7 @@ async fn resumed_at_every_event_no_tool_runs_twice_that_must_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn resumed_twice_it_is_no_different() {
+async fn resumed_twice_no_tool_runs_twice_that_must_not() {
     let length = length().await;
     for read in 0..length {
         for more in 0..length - read {
@@ -269,13 +269,13 @@ async fn restarted_at_every_event_no_tool_runs_twice_that_must_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idempotent_call_is_made_again_under_its_key_and_another_is_said_to_be_unknown() {
+async fn an_idempotent_call_is_repeated_with_its_key_and_any_other_has_an_unknown_outcome() {
     let world = World::new();
     let calls = ChatEvent::tool_calls([
         call("1", "pay", json!({"of": "a"})),
         call("2", "look", json!({"of": "a"})),
     ]);
-    // Both run, and nothing of it is stored but that they were to.
+    // Both run, and only their calls are stored.
     let (log, _) = world.read(world.request(), 2).await;
     assert_eq!(log[1], calls);
     let mut stream = start(&world.layer, &world.model, world.request()).await;
@@ -311,7 +311,7 @@ async fn an_idempotent_call_is_made_again_under_its_key_and_another_is_said_to_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_for_an_approval_still_waits_after_a_take_over_with_the_same_question() {
+async fn a_call_that_waits_for_an_approval_waits_for_the_same_question_after_a_take_over() {
     let world = World::new();
     let layer = &world.layer;
     let model = Model::calling([call("1", "allowed", json!({"of": "a"}))]);
@@ -390,7 +390,7 @@ async fn questions_that_were_answered_are_not_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handoff_that_is_cut_anywhere_is_made_once() {
+async fn a_handoff_that_is_interrupted_anywhere_is_made_once() {
     let ran = Ran::default();
     let layer = ToolLayer::new(ran.tools().with(client_tool("map", "", json!({}))));
     let calls = [
@@ -443,7 +443,7 @@ async fn a_handoff_that_is_cut_anywhere_is_made_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_half_of_a_tool_runs_once_wherever_the_follow_up_is_cut() {
+async fn a_second_half_runs_once_wherever_the_follow_up_is_interrupted() {
     let ran = Ran::default();
     let counted = ran.clone();
     let tools = Tools::new().with(handoff_fn(

@@ -19,7 +19,7 @@ use crate::support::{Counted, Model, call, request};
 const LEASE: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
-async fn past_its_lease_a_server_asks_no_model_and_starts_no_tool() {
+async fn past_its_lease_a_server_calls_no_model_and_starts_no_tool() {
     for taken_over in [false, true] {
         let store = FaultStore::new(Memory::new());
         let faults = store.faults().clone();

@@ -1,4 +1,4 @@
-//! What the layer that runs tools does, in process, with a model that says what it is told.
+//! The layer that runs tools, in process, with a model that follows a script.
 
 mod asking;
 mod calls;
@@ -6,8 +6,8 @@ mod composed;
 mod handoff;
 mod interrupted;
 mod lease;
-mod places;
 mod sealed;
-mod second;
-mod spoken_after;
+mod second_half;
+mod slots;
 mod support;
+mod text_after_calls;

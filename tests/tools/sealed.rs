@@ -1,4 +1,4 @@
-//! How answers with tools end, as the records of a session.
+//! The end of answers with tools, as records of a session.
 
 use std::{future::poll_fn, time::Duration};
 
@@ -31,7 +31,7 @@ async fn records(source: impl Source) -> Vec<Value> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_the_model_is_the_end_although_turns_before_it_cost_something() {
+async fn an_error_of_the_model_ends_the_session_despite_usage_of_earlier_turns() {
     let calls = ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 0}))]);
     let end = unbroken::chat::Complete::new().usage(Usage::new(10, 2));
     for ending in [failed(), ChatEvent::aborted()] {

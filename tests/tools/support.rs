@@ -1,4 +1,4 @@
-//! A model that says what it is told, turn by turn, and tools that count their runs.
+//! A model that follows a script, turn by turn, and tools that count their runs.
 
 use std::{
     sync::{
@@ -23,7 +23,8 @@ use unbroken::{
 
 pub(crate) type Answer = BoxStream<'static, Result<ChatEvent, ProviderError>>;
 
-/// A model whose n-th turn after the user last spoke is the n-th of these; its last is repeated.
+/// A model whose n-th turn after the user's last message is the n-th of these; the last is
+/// repeated.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     turns: Arc<Vec<Vec<ChatEvent>>>,
@@ -38,7 +39,7 @@ impl Model {
         }
     }
 
-    /// Asks for these, then says that it is done.
+    /// Asks for these calls, then answers `Done.`.
     pub(crate) fn calling(calls: impl IntoIterator<Item = ToolCall>) -> Self {
         let calls = ChatEvent::tool_calls(calls);
         Self::new([vec![calls], vec![ChatEvent::text("Done.")]])
@@ -67,7 +68,7 @@ impl Model {
             .count();
         let turn = self.turns[rounds.min(self.turns.len() - 1)].clone();
         let mut said = request.so_far.as_ref().map_or(0, |it| it.text().len());
-        // Goes on with what it said.
+        // Continues after the text so far.
         let turn = turn.into_iter().filter(move |event| match event {
             ChatEvent::Text(text) if said > 0 => {
                 said -= text.content.len();
@@ -84,7 +85,7 @@ impl Model {
         self.asked.lock().unwrap().len()
     }
 
-    /// What it was asked the last time.
+    /// Returns the last request.
     pub(crate) fn last(&self) -> ChatRequest {
         self.asked.lock().unwrap().last().unwrap().clone()
     }
@@ -130,7 +131,7 @@ pub(crate) struct Wait {
     pub(crate) seconds: u64,
 }
 
-/// Tools that wait, fail and panic, and count how often they began and how often they were dropped.
+/// Tools that wait, fail and panic, and count how many runs began and how many were dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Counted {
     pub(crate) begun: Arc<AtomicUsize>,
@@ -191,7 +192,7 @@ impl Counted {
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(crate) struct Nothing {}
 
-/// Waits until so many runs were dropped, which takes no more than 50 ms.
+/// Waits at most 50 ms until this number of runs was dropped.
 pub(crate) async fn gone(counted: &Counted, runs: usize) {
     let all = async {
         while counted.gone() < runs {
@@ -199,5 +200,5 @@ pub(crate) async fn gone(counted: &Counted, runs: usize) {
         }
     };
     let dropped = tokio::time::timeout(Duration::from_millis(50), all).await;
-    dropped.expect("what runs is dropped at once");
+    dropped.expect("running tools are dropped at once");
 }

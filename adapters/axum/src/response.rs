@@ -46,7 +46,7 @@ pub struct SessionResponse {
 }
 
 impl SessionResponse {
-    /// Creates a response from one of [`Reply::with`](unbroken::durable::Reply::with).
+    /// Creates a response from one of [`Reply::respond`](unbroken::durable::Reply::respond).
     pub fn new(response: http::Response<SessionBody>) -> Self {
         Self { response }
     }

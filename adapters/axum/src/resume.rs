@@ -78,7 +78,7 @@ impl Resume {
     /// Sets the path below which `GET {path}/{id}` reads a session, for `Content-Location`.
     pub fn mount_path(self, path: &str) -> Self {
         let mount = MountPath::new(path);
-        self.map_reply(|reply| reply.mounted(Some(mount)))
+        self.map_reply(|reply| reply.mount_path(Some(mount)))
     }
 
     /// Creates the response of a session that was started or attached to.
@@ -89,7 +89,7 @@ impl Resume {
     ///
     /// Returns a [`Rejection`] if the log doesn't hold the record at the cursor, or can't be read.
     pub async fn respond(self, session: &Session) -> Result<SessionResponse, Rejection> {
-        let response = self.reply.after(self.after).with(session).await?;
+        let response = self.reply.after(self.after).respond(session).await?;
         Ok(SessionResponse::new(response))
     }
 }

@@ -241,8 +241,8 @@ fn records<'a>(from: &mut &'a [u8]) -> Option<RawRecords<'a>> {
 }
 
 fn put_answers(to: &mut Vec<u8>, answers: &AnswerLog) {
-    to.put_u32_le(as_u32(answers.len()));
-    for answer in answers.iter() {
+    to.put_u32_le(as_u32(answers.as_slice().len()));
+    for answer in answers.as_slice() {
         put_answer(to, answer);
     }
 }

@@ -90,6 +90,6 @@ fn read(row: &Row) -> Result<Vec<StoredAnswer>, Box<dyn std::error::Error + Send
         .unwrap_or_default();
     let pairs = names.into_iter().zip(contents);
     pairs
-        .map(|(name, content)| Ok(StoredAnswer::new(std::str::from_utf8(name)?, content)))
+        .map(|(name, content)| Ok(StoredAnswer::decode(std::str::from_utf8(name)?, content)))
         .collect()
 }

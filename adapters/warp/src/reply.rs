@@ -49,7 +49,7 @@ pub struct SessionReply {
 }
 
 impl SessionReply {
-    /// Creates a reply from a response of [`Reply::with`](unbroken::durable::Reply::with).
+    /// Creates a reply from a response of [`Reply::respond`](unbroken::durable::Reply::respond).
     pub fn new(response: http::Response<SessionBody>) -> Self {
         Self { response }
     }

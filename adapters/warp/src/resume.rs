@@ -91,7 +91,7 @@ impl ResumeRequest {
     /// Sets the path below which `GET {path}/{id}` reads a session, for `Content-Location`.
     pub fn mount_path(self, path: &str) -> Self {
         let mount = MountPath::new(path);
-        self.map_reply(|reply| reply.mounted(Some(mount)))
+        self.map_reply(|reply| reply.mount_path(Some(mount)))
     }
 
     /// Creates the reply of a session that was started or attached to.
@@ -102,7 +102,7 @@ impl ResumeRequest {
     ///
     /// Returns a [`Refused`] if the log doesn't hold the record at the cursor, or can't be read.
     pub async fn respond(self, session: &Session) -> Result<SessionReply, Refused> {
-        let mut response = self.reply.after(self.after).with(session).await?;
+        let mut response = self.reply.after(self.after).respond(session).await?;
         if self.bodyless {
             // warp would send the body, and HTTP/2 would reset the stream.
             *response.body_mut() = SessionBody::empty();

@@ -1,6 +1,6 @@
-//! Runs the scenarios of `tests/browser` against this example: the client module in Node, the page in
-//! a headless Chromium. Each is a test of its own. Where a tool is absent they are reported as
-//! ignored, with the reason; on a CI machine (`CI` is set) that is a failure.
+//! Runs the scenarios of `tests/browser` against this example, each as a test: the client module in Node,
+//! the page in a headless Chromium. Without these tools a test is ignored with the reason; if `CI` is
+//! set, it fails.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // A browser and a server a scenario: side by side they would only slow each other down.
+    // Each scenario has a browser and a server, which would slow others down.
     arguments.test_threads = Some(1);
     let trials = [
         ("client", missing_node as fn() -> Option<String>),
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A trial for each scenario of a suite, or one that says why there are none.
+/// Returns a trial for each scenario of a suite, or one that reports why there are none.
 fn suite_trials(suite: &'static str, missing: fn() -> Option<String>) -> Vec<Trial> {
     let absent = |reason: String| {
         vec![Trial::ignorable_test(suite, move || {

@@ -1,6 +1,5 @@
 //! Builds the page, and runs the scenarios of `tests/browser/react.mjs` against it in a headless
-//! Chromium. Where a tool is absent they are reported as ignored, with the reason; on a CI machine
-//! (`CI` is set) that is a failure.
+//! Chromium. Without these tools a test is ignored with the reason; if `CI` is set, it fails.
 
 use std::{
     env,
@@ -12,7 +11,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // A browser and a server a scenario: side by side they would only slow each other down.
+    // Each scenario has a browser and a server, which would slow others down.
     arguments.test_threads = Some(1);
     libtest_mimic::run(&arguments, trials()).exit_code()
 }

@@ -1,4 +1,4 @@
-//! Who is asking. Nothing in here knows of the chat.
+//! The application's users. This module does not know the chat.
 
 use std::sync::Arc;
 
@@ -16,19 +16,21 @@ use http::{
 
 use crate::App;
 
-/// Who is logged in.
+/// The authenticated user.
 #[derive(Debug, Clone)]
 pub struct User(pub Arc<str>);
 
-/// The application's own 401.
+/// The application's rejection of a request without a user, a 401.
 #[derive(Debug)]
 pub struct Unauthorized;
 
-/// A layer, by `from_fn_with_state`: turns a bearer token into a [`User`] on the request.
+/// Turns a bearer token into a [`User`] among the request's extensions.
+///
+/// A layer for `from_fn_with_state`.
 ///
 /// # Errors
 ///
-/// [`Unauthorized`] where there is no token, or nobody's.
+/// Returns [`Unauthorized`] if the token is missing or unknown.
 pub async fn authenticate(
     State(app): State<App>,
     mut request: Request,
@@ -47,7 +49,7 @@ impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = Unauthorized;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Unauthorized> {
-        // Absent where `authenticate` isn't outside: such a route answers nobody, rather than all.
+        // Absent if `authenticate` is not around the route, which then refuses every request.
         parts.extensions.get().cloned().ok_or(Unauthorized)
     }
 }

@@ -1,12 +1,10 @@
-//! What was added: the chat, whose answers outlive their connection.
+//! The durable chat that was added to the application.
 
 use axum::Router;
-use futures_core::TryStream;
-use tower::{Service, ServiceBuilder};
+use tower::ServiceBuilder;
 use unbroken::{
-    BoxError,
     access::OnlyTheOwner,
-    chat::{ChatEvent, ChatRequest},
+    chat::{ChatRequest, Provider},
     durable::{ClientFields, DurableLayer},
     log::Owner,
     session::Sessions,
@@ -15,32 +13,32 @@ use unbroken_axum::{identify_with, mount};
 
 use crate::{App, auth::User};
 
-/// The chat at `/api/chat`, answered by this provider, which is told of the user's notes. `open` is
-/// what clients may choose beyond their messages.
+/// Returns the routes of the chat at `/api/chat`.
+///
+/// The provider gets the user's notes in the system prompt. `open` lists the fields that clients may set
+/// beside their messages.
 pub fn routes<P>(sessions: Sessions, app: App, open: ClientFields, provider: P) -> Router
 where
-    P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
-    P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+    P: Provider + Sync,
 {
-    // An answer is its owner's, and the application says who that is, by the extractor that all its
-    // handlers use. The rejection of the extractor, here a 401, goes out as it is. To everybody
-    // else the answer isn't there.
+    // Answers belong to the user that the application's own extractor finds. A rejection of the
+    // extractor, here a 401, is sent as it is. For other users the answer looks absent.
     let access = OnlyTheOwner::new(identify_with(|User(name): User| Owner::new(name)));
 
     let chat = ServiceBuilder::new()
-        // Above this line requests are HTTP, and there is one for each reader. Below it there is one
-        // for each answer, already authorised and in the log.
-        .layer(DurableLayer::new(sessions, access).open(open))
+        // Above this line are HTTP requests, one for each reader. Below it are chat requests, one for
+        // each answer, authorised and stored.
+        .layer(DurableLayer::new(sessions, access).client_fields(open))
         .map_request(move |request| with_notes(&app, request))
         .service(provider);
     mount("/api/chat", chat)
 }
 
-/// Puts something of the application's into what the model is told.
+/// Adds the user's notes to the system prompt.
 ///
-/// It goes by the owner, which is stored with the session. What else layers left on the HTTP request
-/// is in `request.extensions`, but not for an answer that is started again after a crash. The prompt
-/// that is made here is never stored and never shown to clients.
+/// The user is the owner, which is stored with the session. Other data that layers put on the HTTP
+/// request is in `request.extensions`, except for an answer that restarts after a crash. The prompt is
+/// neither stored nor sent to clients.
 fn with_notes(app: &App, mut request: ChatRequest) -> ChatRequest {
     let notes = request
         .owner

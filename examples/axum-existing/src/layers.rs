@@ -1,13 +1,12 @@
-//! In which order the layers stand, and why.
+//! The order of the layers, and its reasons.
 //!
 //! ```text
 //!  trace ─ CORS ─ catch-panic ─ compression ─ auth ─┬─ timeout ─ body limit ─ the application's routes
 //!                                                   └─ durable ─ notes in the prompt ─ provider
 //! ```
 //!
-//! A chat differs from other routes in that its response is a stream which may be as long as a model
-//! likes to talk, and in that its request is a whole conversation. A layer that judges by how long a
-//! response takes, or how large a request is, belongs around the other routes only.
+//! The response of a chat is a stream that may be long, and its request is a whole conversation. A layer
+//! that limits the time of a response or the size of a request belongs around the other routes only.
 
 use std::time::Duration;
 
@@ -29,14 +28,14 @@ use unbroken::headers::{ALLOW, EXPOSE, may_compress};
 
 use crate::{App, auth::authenticate};
 
-/// What is configured.
+/// The settings of the layers.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the page comes from that talks to this server.
+    /// The origin of the page that talks to this server.
     pub origin: HeaderValue,
-    /// How long a handler of the application's may take.
+    /// The time limit of the application's handlers.
     pub timeout: Duration,
-    /// The most bytes that a request to the application may have.
+    /// The most bytes of a request's body to the application's routes.
     pub max_body: usize,
 }
 
@@ -50,18 +49,19 @@ impl Default for Settings {
     }
 }
 
-/// The application's own routes and the chat, in one router.
+/// Merges the application's own routes and the chat, and adds all layers.
 pub fn app(own: Router<App>, chat: Router, state: App, settings: &Settings) -> Router {
     own
-        // `TimeoutLayer` counts until the response's head is there. A stream's head is there at
-        // once, so that around the chat it would cut no answer; but it would cut
-        // `GET /api/chat/{id}?wait=20`, whose head waits for the next event. What does cut answers
-        // is a layer that counts the time of a response's body (`ResponseBodyDeadlineLayer`;
-        // `ResponseBodyTimeoutLayer` where it is shorter than the heartbeat's 15 s). The chat has
-        // timeouts of its own: `Limits` for the model, `body_timeout` for the request.
+        // `TimeoutLayer` limits the time up to the head of a response. The head of a stream comes at
+        // once, so around the chat this layer would cut no stream. It would cut
+        // `GET /api/chat/{id}?wait=20`, whose head waits for the next event. Layers that limit the
+        // time of a response's body do cut streams (`ResponseBodyDeadlineLayer`, and
+        // `ResponseBodyTimeoutLayer` if shorter than the heartbeat of 15 s). The chat has limits of its
+        // own: `Limits` for the model, `body_timeout` for the request.
         //
-        // A conversation outgrows a limit that is fine for a form, and this layer's 413 is not the
-        // `application/problem+json` that clients of a chat know. The chat's own is `max_body`.
+        // A conversation outgrows a limit that suits a form, and this layer's 413 is not the
+        // `application/problem+json` that clients of a chat expect. The chat's own limit is
+        // `max_body`.
         .layer(
             ServiceBuilder::new()
                 .layer(TimeoutLayer::with_status_code(
@@ -72,31 +72,31 @@ pub fn app(own: Router<App>, chat: Router, state: App, settings: &Settings) -> R
         )
         .with_state(state.clone())
         .merge(chat)
-        // After `merge`: a layer covers what was in the router before it. One line earlier, the chat
-        // would have no users, and answer 401 whoever asks. It can't be further in either: behind
-        // the durable layer there is no HTTP request any more, and the answer has been started.
+        // After `merge`, since a layer covers the routes that the router has before it. One line
+        // earlier, the chat would have no users and answer every request with 401. It can't stand
+        // behind the durable layer either, where the HTTP request has become a chat request.
         .layer(from_fn_with_state(state, authenticate))
-        // Around everything, the first is the outermost.
+        // Around all routes. The first layer is the outermost.
         .layer(
             ServiceBuilder::new()
-                // Sees what clients see, whichever layer made it; a panic as the 500 that it
-                // becomes. For a stream the latency is that of its head.
+                // Traces the responses that clients get, from whichever layer; a panic as a 500. The
+                // latency of a stream is that of its head.
                 .layer(TraceLayer::new_for_http())
-                // Outside of auth: a preflight has no token, and a page can't tell a 401 without
-                // CORS headers from a server that is down. The same goes for the 500 of a panic.
+                // Outside of auth, since a preflight has no token, and a page can't tell a 401 without
+                // CORS headers from a network failure; nor the 500 of a panic.
                 .layer(cors(settings))
-                // Outside of all that may panic. A provider that panics never gets here: that is
-                // the terminal event of its answer.
+                // Outside of everything that may panic. A provider's panic does not get here: it
+                // becomes the terminal event of its answer.
                 .layer(CatchPanicLayer::new())
-                // It can stand anywhere, if it is kept off the streams.
+                // Can stand anywhere, since the predicate excludes streams.
                 .layer(CompressionLayer::new().compress_when(compressible())),
         )
 }
 
-/// What a page from another origin may send and read.
+/// Returns the layer that lets a page of another origin send and read the headers of the chat.
 pub fn cors(settings: &Settings) -> CorsLayer {
-    // Without `ALLOW` a browser doesn't even send the cursor it would resume from; without `EXPOSE`
-    // the page never learns its session's id, and has nothing to resume.
+    // Without `ALLOW` a browser can't send the cursor of a resume. Without `EXPOSE` the page can't
+    // read the id of its session.
     CorsLayer::new()
         .allow_origin(settings.origin.clone())
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
@@ -104,8 +104,9 @@ pub fn cors(settings: &Settings) -> CorsLayer {
         .expose_headers(EXPOSE)
 }
 
-/// What is compressed. The default knows server-sent events for a stream, but takes NDJSON for a
-/// document; `no-transform`, which forbids it in HTTP's own words, it does not look at.
+/// Returns the predicate of responses that are compressed.
+///
+/// tower-http's default excludes server-sent events but not NDJSON, and ignores `no-transform`.
 pub fn compressible() -> impl Predicate + Send + Sync + 'static {
     DefaultPredicate::new().and(may_compress)
 }

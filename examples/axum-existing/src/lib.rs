@@ -1,9 +1,9 @@
-//! An application that was there before, and the durable chat that was added to it.
+//! An existing axum application, to which a durable chat was added.
 //!
-//! What it had: [state](App), [users](auth), a few [routes](notes), and the layers of tower-http
-//! that people stack on such routes. What was added: [`chat`], a line where the [layers]
-//! meet it, and the shutdown in `main.rs`. Read `layers.rs` first; each claim that it makes about an
-//! order has a test in `tests/layers` that builds the other order and looks at what breaks.
+//! The application has [state](App), [users](auth), a few [routes](notes), and common layers of
+//! tower-http. The additions are [`chat`], one line in [`layers`], and the shutdown in `main.rs`. Read
+//! `layers.rs` first. Each of its claims about an order has a test in `tests/layers` that builds the
+//! other order and shows the failure.
 
 pub mod auth;
 pub mod chat;

@@ -1,4 +1,4 @@
-//! The durable chat in an axum application that has its own state, users and layers.
+//! The durable chat in an axum application with its own state, users and layers.
 //!
 //! ```text
 //! cargo run -p axum-existing
@@ -7,9 +7,9 @@
 //!      --json '{"messages": [{"role": "user", "content": "What do I like?"}]}'
 //! ```
 //!
-//! With `OPENAI_BASE_URL` (and `OPENAI_MODEL`) a model answers, else a script. The port is 3000, or
-//! what `PORT` or `--port` says; 0 picks a free one. Answers live on disk, in `unbroken-sessions`, or
-//! where `--store` says.
+//! With `OPENAI_BASE_URL` (and `OPENAI_MODEL`) a model answers, otherwise a scripted provider. `--port`
+//! or `PORT` sets the port: 3000 by default, 0 for a free one. `--store` sets the store, by default
+//! `disk:unbroken-sessions`.
 
 use std::{env, net::Ipv4Addr, time::Duration};
 
@@ -19,7 +19,7 @@ use axum_existing::{
     layers::{Settings, app},
     notes,
 };
-use chat_shared::{Arguments, asked_to_stop, open_store};
+use chat_shared::{Arguments, open_store, shutdown_signal};
 use tokio::net::TcpListener;
 use tracing_subscriber::{
     Layer as _,
@@ -35,8 +35,8 @@ use unbroken::{
     session::Sessions,
 };
 
-/// How long running answers may go on after the server was asked to stop.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// The time that running answers have to finish after the signal to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     tracing_subscriber::registry()
         .with(log.with_filter(requests))
         .init();
-    let arguments = Arguments::of_process()?;
+    let arguments = Arguments::from_process()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await?;
 
     let state = App::demo();
@@ -62,20 +62,20 @@ async fn main() -> Result<(), BoxError> {
         )
     } else {
         println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
-        let open = ClientFields::nothing().field("script"); // requests may bring what it shall say
+        let open = ClientFields::nothing().field("script"); // lets requests bring a script
         chat::routes(sessions.clone(), state.clone(), open, Scripted::default())
     };
     let app = app(notes::routes(), chat, state, &Settings::default());
 
     println!("listening on http://{}", listener.local_addr()?);
-    // A token leaves at once: it doesn't wait until the client has acknowledged the one before.
+    // Sends each token at once, without waiting for the acknowledgement of the one before.
     let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            asked_to_stop().await;
-            // axum waits until every response is over, and a stream may never be. This starts
-            // nothing more, lets what runs finish, and then ends all bodies.
-            sessions.shutdown(LAST_WORDS).await;
+            shutdown_signal().await;
+            // axum waits for the end of every response, which a stream may not have. This refuses
+            // new sessions, lets running ones finish, then ends all bodies.
+            sessions.shutdown(SHUTDOWN_GRACE).await;
         })
         .await?;
     Ok(())

@@ -1,11 +1,11 @@
-//! What the application did before it had a chat.
+//! The application's own routes.
 
 use axum::{Json, Router, extract::State, routing::get};
 use http::StatusCode;
 
 use crate::{App, auth::User};
 
-/// `GET /api/notes` and `POST /api/notes`, in JSON.
+/// Returns the routes `GET /api/notes` and `POST /api/notes`, in JSON.
 pub fn routes() -> Router<App> {
     Router::new().route("/api/notes", get(list).post(add))
 }

@@ -1,4 +1,4 @@
-//! Runs the example as somebody would, and talks to it over plain sockets.
+//! Tests of the example as a process, over sockets.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than anything here takes; a read that waits for it has failed.
-const SOON: Duration = Duration::from_secs(20);
+/// The time after which a read counts as failed.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Server {
     process: Child,
@@ -33,14 +33,14 @@ impl Server {
                         .to_owned(),
                 )
             })
-            .expect("it says where it listens");
+            .expect("it prints its address");
         Self { process, address }
     }
 
-    /// Sends a request of Ann's. Over HTTP/1.0, whose bodies end with the connection.
+    /// Sends a request as Ann. Uses HTTP/1.0, whose bodies end with the connection.
     fn send(&self, head: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let length = body.len();
         write!(
             stream,
@@ -64,7 +64,7 @@ impl Server {
         self.send("POST /api/chat", &body)
     }
 
-    /// Asks it to stop, and says whether it did so as it should.
+    /// Signals the server to stop. Returns true if it exits with success, and the rest of the answer.
     fn stop(mut self, reading: Answer) -> (bool, String) {
         let id = self.process.id().to_string();
         assert!(
@@ -103,9 +103,9 @@ impl Answer {
     }
 
     fn rest(mut self) -> String {
-        let late = Instant::now() + SOON;
+        let late = Instant::now() + TIMEOUT;
         let mut rest = String::new();
-        // Heartbeats keep a read from being late.
+        // Heartbeats keep a read from its timeout.
         while self.lines.read_line(&mut rest).unwrap() > 0 {
             assert!(Instant::now() < late, "it goes on: {rest}");
         }
@@ -124,7 +124,7 @@ fn notes_and_chat_are_served_side_by_side() {
 }
 
 #[test]
-fn it_stops_when_asked_to_and_lets_a_running_answer_finish() {
+fn a_signal_stops_the_server_after_a_running_answer() {
     let server = Server::start();
     let mut answer = server.ask(20, 20);
     answer.event();
@@ -136,7 +136,7 @@ fn it_stops_when_asked_to_and_lets_a_running_answer_finish() {
 }
 
 #[test]
-fn it_stops_although_an_answer_does_not() {
+fn a_signal_stops_the_server_during_an_endless_answer() {
     let server = Server::start();
     let mut answer = server.ask(2, 600_000);
     answer.event();
@@ -144,7 +144,7 @@ fn it_stops_although_an_answer_does_not() {
 }
 
 #[test]
-fn a_command_line_that_it_does_not_know_is_refused() {
+fn an_unknown_option_is_refused() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_axum-existing"));
     let output = command.arg("--help").output().unwrap();
     assert!(!output.status.success());

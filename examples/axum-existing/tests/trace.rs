@@ -1,5 +1,4 @@
-//! What the trace layer sees from where it stands. A test binary of its own: the subscriber is the
-//! whole process's.
+//! Tests of the trace layer's place. A binary of its own, since the subscriber belongs to the process.
 
 use std::{
     io,
@@ -32,7 +31,7 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// Whether a request for this path was traced with this status.
+    /// Returns true if a request for this path was traced with this status.
     fn has(&self, path: &str, status: u16) -> bool {
         let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let (uri, status) = (format!("uri={path} "), format!("status={status}"));
@@ -58,7 +57,7 @@ async fn status(router: &Router, path: &str, token: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn the_trace_has_what_clients_saw_whichever_layer_made_it() {
+async fn the_trace_has_the_responses_of_every_layer() {
     let log = Log::default();
     let writer = log.clone();
     tracing_subscriber::fmt()
@@ -82,7 +81,7 @@ async fn the_trace_has_what_clients_saw_whichever_layer_made_it() {
         assert!(log.has(path, expected), "{path} {expected}");
     }
 
-    // The control: inside of catch-panic there is a request and never a response.
+    // A control: inside of catch-panic the trace has the request but no response.
     let inside: Router = Router::new()
         .route("/inside", get(broken))
         .layer(TraceLayer::new_for_http())

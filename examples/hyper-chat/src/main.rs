@@ -6,14 +6,14 @@
 //! OLLAMA_MODEL=qwen3 cargo run -p hyper-chat
 //! ```
 //!
-//! Without any of these a scripted provider plays the model. The port is 3000, or what `PORT`
-//! or `--port` says; 0 picks a free one. Answers live on disk, in `unbroken-sessions`, or where
-//! `--store` says: `memory`, `disk:PATH`, `redis://…`, `postgres://…`.
+//! Without these variables a scripted provider takes the place of the model. `--port` or `PORT` sets
+//! the port: 3000 by default, 0 for a free one. `--store` sets the store: `memory`, `disk:PATH` (by
+//! default `disk:unbroken-sessions`), `redis://…` or `postgres://…`.
 
 use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
-use chat_shared::{Arguments, Model, Page, asked_to_stop, open_store, tools};
+use chat_shared::{Arguments, Model, Page, open_store, shutdown_signal, tools};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use tokio::net::TcpListener;
@@ -28,58 +28,58 @@ use unbroken::{
 };
 use unbroken_hyper::{ServerLimits, mount, serve};
 
-/// How long running answers may go on after the server was asked to stop.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// The time that running answers have to finish after the signal to stop.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    // Clients hear the public half of a failure; its cause goes to `tracing`.
+    // Clients get the public message of a failure; its cause goes to `tracing`.
     tracing_subscriber::fmt()
         .with_max_level(LevelFilter::WARN)
         .with_writer(std::io::stderr)
         .init();
-    let arguments = Arguments::of_process()?;
+    let arguments = Arguments::from_process()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await?;
 
-    // Answers outlive this process where their store does. Kept for five minutes past their end.
+    // Answers outlive this process if their store does. They are kept for five minutes after their end.
     let store = open_store(&arguments.store).await?;
     let sessions = Sessions::builder(store).build();
 
-    // Who may read an answer? On this page, whoever knows its id, which is 128 random bits. An
-    // application with users would name the policy by which only the owner may.
+    // The access policy: an answer is open to anyone with its id, which has 128 random bits. An
+    // application with users takes `OnlyTheOwner` in its place.
     let mut durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        // Clients hear of the tools in the first event of each answer.
+        // The first event of each answer lists the tools.
         .capabilities(Capabilities::new().tools(tools().names()))
-        // An answer in whose middle this server stops begins anew when it is back, or on another.
+        // If this server stops during an answer, this or another server restarts it.
         .recovery(Recovery::restart());
-    let model = Model::of_environment()?;
+    let model = Model::from_env()?;
     if model.name == "scripted" {
-        durable = durable.open(ClientFields::nothing().field("script")); // requests may bring what it shall say
+        durable = durable.client_fields(ClientFields::nothing().field("script")); // lets requests bring a script
     }
 
-    // A chat is a tower service: HTTP requests go in at the top, chat requests reach the provider at
-    // the bottom. Each event that the provider answers is in the log before a browser sees it. In
-    // between, tools run that the model asks for, until it answers without.
+    // A chat is a tower service. HTTP requests enter at the top, and chat requests reach the provider at
+    // the bottom. The tool layer runs the tools that the model calls. Each event is stored before a
+    // browser gets it.
     let chat = ServiceBuilder::new()
         .layer(durable)
         .layer(ToolLayer::new(tools()))
         .service(model.provider);
 
-    // hyper serves one service; this one is the chat below a path, and the page everywhere else.
+    // hyper serves one service: the chat below a path, and the page at every other.
     let app = mount("/api/chat", chat).or(page(Page::new(model.name)));
 
     println!("listening on http://{}", listener.local_addr()?);
     serve(listener, app)
         .limits(ServerLimits::default().connections(1000))
-        .with_graceful_shutdown(asked_to_stop())
-        // At the end: starts nothing more, lets what runs finish, then ends all bodies. Else the
-        // server would wait for the last reader of the longest answer.
-        .hand_over(sessions, LAST_WORDS)
+        .with_graceful_shutdown(shutdown_signal())
+        // Refuses new sessions, lets running ones finish, then ends all bodies. The server would
+        // otherwise wait for the last reader.
+        .hand_over(sessions, SHUTDOWN_GRACE)
         .await;
     Ok(())
 }
 
-/// The page, at every path that nothing else answers.
+/// Serves the page at every other path.
 fn page(
     page: Page,
 ) -> impl Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>

@@ -1,4 +1,4 @@
-//! The example on each kind of store.
+//! Tests of the example with each kind of store.
 
 #[path = "../../shared/stores.rs"]
 mod stores;
@@ -6,7 +6,7 @@ mod stores;
 use std::process::ExitCode;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hyper-chat");
-/// What its requests have beside what all have.
+/// Further headers of its requests.
 const HEADERS: &str = "";
 
 fn main() -> ExitCode {

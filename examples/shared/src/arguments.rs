@@ -1,10 +1,10 @@
 use std::env;
 
-/// What the command line of an example says.
+/// The command line of an example.
 ///
 /// ```text
-/// --port N       the port to listen on; 0 picks a free one      (else PORT, else 3000)
-/// --store STORE  where answers live                             (else disk:unbroken-sessions)
+/// --port N       the port to listen on, 0 for a free one        (default: PORT, or 3000)
+/// --store STORE  the store of answers                           (default: disk:unbroken-sessions)
 ///                memory, disk:PATH, redis://…, postgres://…
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,29 +12,29 @@ use std::env;
 pub struct Arguments {
     /// The port to listen on.
     pub port: u16,
-    /// Where answers live; [`open_store`](crate::open_store) opens it.
+    /// The store of answers, for [`open_store`](crate::open_store).
     pub store: String,
 }
 
-/// The command line can't be followed.
+/// The error of a command line.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadArguments {
-    /// It says something else than it may.
+    /// The option is unknown.
     Unknown(String),
-    /// This option has no value.
+    /// The option has no value.
     Missing(String),
-    /// This is not a port.
+    /// The value is not a port.
     NoPort(String),
 }
 
 impl Arguments {
-    /// Those of this process.
+    /// Parses the command line of this process.
     ///
     /// # Errors
     ///
-    /// If they can't be followed.
-    pub fn of_process() -> Result<Self, BadArguments> {
+    /// Returns an error if an option is unknown, lacks its value, or names no port.
+    pub fn from_process() -> Result<Self, BadArguments> {
         Self::parse(env::args().skip(1), env::var("PORT").ok())
     }
 
@@ -67,7 +67,7 @@ impl std::fmt::Display for BadArguments {
             Self::Unknown(option) => {
                 write!(
                     f,
-                    "`{option}` is no option; there are `--port N` and `--store STORE`"
+                    "`{option}` is unknown; the options are `--port N` and `--store STORE`"
                 )
             }
             Self::Missing(option) => write!(f, "`{option}` needs a value after it"),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_followed_is_refused() {
+    fn wrong_options_are_refused() {
         for (line, error) in [
             ("--help", BadArguments::Unknown("--help".into())),
             ("--port", BadArguments::Missing("--port".into())),

@@ -1,4 +1,5 @@
-//! What the chat examples share, so that each of them shows its framework and nothing else.
+//! The parts that the chat examples share: the page, the model and its tools, the store, the command
+//! line, and the signal to stop.
 
 mod arguments;
 mod model;
@@ -11,7 +12,7 @@ pub use self::{
     arguments::{Arguments, BadArguments},
     model::Model,
     page::Page,
-    signal::asked_to_stop,
+    signal::shutdown_signal,
     store::open_store,
     tools::tools,
 };

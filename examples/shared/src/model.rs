@@ -5,31 +5,31 @@ use unbroken::{
     provider::{ByModel, Ollama, OpenAi, Scripted, by_model},
 };
 
-/// Who answers the chats of an example.
+/// The model of an example.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// The provider, of whichever type.
+    /// The provider.
     pub provider: ByModel,
-    /// `openai`, `ollama` or `scripted`.
+    /// The name: `openai`, `ollama` or `scripted`.
     pub name: &'static str,
 }
 
 impl Model {
-    /// The one that the environment names.
+    /// Creates the provider that the environment names.
     ///
     /// ```text
     /// OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY    a server that speaks Chat Completions
-    /// OLLAMA_MODEL, OLLAMA_HOST                        else, one of Ollama's
+    /// OLLAMA_MODEL, OLLAMA_HOST                        otherwise, a model of Ollama
     /// ```
     ///
-    /// Without `OPENAI_BASE_URL` and `OLLAMA_MODEL` a script plays the model.
+    /// Without `OPENAI_BASE_URL` and `OLLAMA_MODEL` the provider is scripted.
     ///
     /// # Errors
     ///
-    /// If they don't say enough.
-    pub fn of_environment() -> Result<Self, BoxError> {
+    /// Returns an error if a variable is missing or malformed.
+    pub fn from_env() -> Result<Self, BoxError> {
         let is_set = |name| env::var_os(name).is_some();
-        // A router without models is a provider of any type.
+        // A router without models wraps a provider of any type.
         let (name, provider) = if is_set("OPENAI_BASE_URL") {
             ("openai", by_model().fallback(OpenAi::from_env()?))
         } else if is_set("OLLAMA_MODEL") {

@@ -7,21 +7,21 @@ use http::{
     },
 };
 
-/// The chat page: plain files that are part of the binary.
+/// The chat page, whose files are part of the binary.
 #[derive(Debug, Clone)]
 pub struct Page {
     index: Bytes,
 }
 
 impl Page {
-    /// The page, which says that `provider` answers.
+    /// Creates the page, which shows the name of the provider.
     pub fn new(provider: &str) -> Self {
         Self {
             index: INDEX.replace("{{provider}}", provider).into(),
         }
     }
 
-    /// The file at this path; 404 if there is none.
+    /// Returns the file at this path, or a 404.
     pub fn file(&self, path: &str) -> Response<Bytes> {
         let name = path.strip_prefix('/').unwrap_or(path);
         if name.is_empty() {
@@ -58,8 +58,8 @@ const FILES: [(&str, &str, &str); 11] = files! {
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// What a model says is text to this page; should it ever become markup, it still runs nothing and
-/// reaches nobody else.
+/// The content security policy. The page treats a model's words as text; if they became markup, they
+/// could neither run code nor reach another server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";

@@ -1,5 +1,5 @@
-/// Awaits Ctrl-C, or what a service manager sends to stop a process.
-pub async fn asked_to_stop() {
+/// Waits for Ctrl-C, or for the signal with which a service manager stops a process.
+pub async fn shutdown_signal() {
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

@@ -12,7 +12,7 @@ use unbroken_redis::Redis;
 ///
 /// # Errors
 ///
-/// If it is none of these, or can't be opened.
+/// Returns an error if the name is none of these, or if the store cannot be opened.
 pub async fn open_store(name: &str) -> Result<Arc<dyn Store>, BoxError> {
     Ok(match name.split_once(':') {
         None if name == "memory" => Arc::new(Memory::new()),
@@ -25,7 +25,7 @@ pub async fn open_store(name: &str) -> Result<Arc<dyn Store>, BoxError> {
         }
         _ => {
             let known = "memory, disk:PATH, redis://… or postgres://…";
-            return Err(format!("`{name}` is no store; name one of {known}").into());
+            return Err(format!("`{name}` is not a store; name one of {known}").into());
         }
     })
 }

@@ -1,5 +1,5 @@
-//! The tools of the chat examples: one that takes its time, one that must be allowed, and one that
-//! asks. What they tell is made up, and nothing leaves this process.
+//! The tools of the chat examples: one that takes some time, one that needs approval, and one that asks
+//! the user. Their results are made up, and nothing leaves this process.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use unbroken::{
     tools::{Call, ToolFailure, Tools, tool_fn},
 };
 
-/// The tools that the model of a chat example may ask for.
+/// Returns the tools that the model of a chat example may call.
 pub fn tools() -> Tools {
     Tools::new()
         .with(tool_fn("weather", "The weather in a city today.", weather).idempotent())
@@ -33,10 +33,10 @@ struct Place {
     city: String,
 }
 
-/// Tells how far it is while it runs. It may run twice, so a server that takes over asks again.
+/// Reports progress while it runs. It is idempotent, so a server that takes over runs it again.
 async fn weather(Place { city }: Place, call: Call) -> Result<serde_json::Value, BoxError> {
     if city.trim().is_empty() {
-        // What the model and the user are told of a failure; any other error is kept from them.
+        // The model and the user get this message; the text of any other error is hidden.
         return Err(ToolFailure::new("no city, no weather").into());
     }
     call.progress(format!("Asking around in {city}"));
@@ -60,7 +60,7 @@ struct Mail {
     text: String,
 }
 
-/// Runs only once somebody has approved of it, and never twice for one call.
+/// Runs after approval only, and at most once for a call.
 async fn send_mail(mail: Mail, _: Call) -> Result<String, BoxError> {
     let Mail { to, subject, text } = mail;
     let length = text.len();
@@ -76,7 +76,7 @@ struct Restaurant {
     restaurant: String,
 }
 
-/// What the user is asked: the page makes a form of its schema, and the server checks the answer.
+/// The answer to the question. The page makes a form of its schema, and the server checks the answer.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Table {
     name: String,
@@ -98,7 +98,7 @@ enum Spot {
     Terrace,
 }
 
-/// Asks, and asks again where it doesn't like the answer.
+/// Asks the user, and repeats the question if there is no such table.
 async fn book_table(at: Restaurant, call: Call) -> Result<Table, BoxError> {
     let Restaurant { restaurant } = at;
     let mut message = format!("A table at {restaurant}:");

@@ -1,4 +1,4 @@
-//! The example, as somebody would run it.
+//! Tests of the example as a process.
 #![cfg(unix)]
 
 #[path = "../../shared/tests.rs"]

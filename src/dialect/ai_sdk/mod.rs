@@ -80,7 +80,7 @@
 //! | `complete`, `aborted`, `error` | `finish`; before it `abort` or `error` for these two |
 //!
 //! A client can't drop chunks, so sessions of this dialect are never restarted
-//! ([`Policy::Restart`](crate::durable::Policy::Restart)).
+//! ([`RecoveryPolicy::Restart`](crate::durable::RecoveryPolicy::Restart)).
 //!
 //! # Tools
 //!

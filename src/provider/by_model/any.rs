@@ -6,11 +6,10 @@ use std::{
 };
 
 use futures_core::{Stream, TryStream};
-use tower_service::Service;
 
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ProviderError},
+    chat::{ChatEvent, ChatRequest, Provider, ProviderError},
 };
 
 /// The stream of a provider of any type.
@@ -32,11 +31,7 @@ pub(super) trait AnyProvider: Send + Sync {
 
 impl<P> AnyProvider for P
 where
-    P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-    P::Error: Into<BoxError>,
-    P::Future: Send,
-    P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-    <P::Response as TryStream>::Error: Into<BoxError>,
+    P: Provider + Sync,
 {
     fn ask(&self, request: ChatRequest) -> AnyFuture {
         let mut provider = self.clone();

@@ -4,13 +4,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_core::TryStream;
 use tower_service::Service;
 
 use super::any::{AnyFuture, AnyProvider, AnyStream};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ProviderError},
+    chat::{ChatRequest, Provider, ProviderError},
 };
 
 // A client's text is repeated up to this number of characters.
@@ -48,11 +47,7 @@ impl ByModel {
     /// Passes requests for the model `name` to `provider`, under the same name.
     pub fn model<P>(self, name: impl Into<Arc<str>>, provider: P) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         let name = name.into();
         self.alias(Arc::clone(&name), name, provider)
@@ -66,11 +61,7 @@ impl ByModel {
         provider: P,
     ) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         let route = ModelRoute {
             name: name.into(),
@@ -90,11 +81,7 @@ impl ByModel {
     /// added, it also gets requests that name none.
     pub fn fallback<P>(mut self, provider: P) -> Self
     where
-        P: Service<ChatRequest> + Clone + Send + Sync + 'static,
-        P::Error: Into<BoxError>,
-        P::Future: Send,
-        P::Response: TryStream<Ok = ChatEvent> + Send + 'static,
-        <P::Response as TryStream>::Error: Into<BoxError>,
+        P: Provider + Sync,
     {
         self.fallback = Some(Arc::new(provider));
         self
@@ -164,7 +151,7 @@ mod tests {
     use tower::{ServiceBuilder, ServiceExt};
 
     use super::*;
-    use crate::chat::provider_fn;
+    use crate::chat::{ChatEvent, provider_fn};
 
     // Answers with its name and the model.
     macro_rules! named {

@@ -1,9 +1,10 @@
 use std::{
+    any::Any,
     collections::HashMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 
 use bytes::Bytes;
@@ -155,7 +156,35 @@ impl fmt::Debug for Continuation {
 /// The registered recovery handlers, by service.
 #[derive(Default)]
 pub(in crate::session) struct RecoveryHandlers {
-    by_service: Mutex<HashMap<ServiceName, Arc<dyn RecoveryHandler>>>,
+    by_service: Mutex<HashMap<ServiceName, RegisteredHandler>>,
+}
+
+struct RegisteredHandler {
+    handler: Arc<dyn RecoveryHandler>,
+    // `None` of a handler that the application registered.
+    origin: Option<HandlerOrigin>,
+}
+
+/// The layer that registers a recovery handler.
+pub(crate) struct HandlerOrigin {
+    description: String,
+    layer: Weak<dyn Any + Send + Sync>,
+}
+
+impl HandlerOrigin {
+    /// Identifies a layer by the address of its options, and as long as these are in use.
+    pub(crate) fn new<T: Any + Send + Sync>(description: String, layer: &Arc<T>) -> Self {
+        let layer: Weak<T> = Arc::downgrade(layer);
+        Self { description, layer }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.layer.ptr_eq(&other.layer) && self.description == other.description
+    }
+
+    fn is_in_use(&self) -> bool {
+        self.layer.strong_count() > 0
+    }
 }
 
 impl RecoveryHandlers {
@@ -168,11 +197,44 @@ impl RecoveryHandlers {
             .by_service
             .lock()
             .expect("nothing panics under this lock");
+        let registered = RegisteredHandler {
+            handler,
+            origin: None,
+        };
         // The former one is dropped outside the lock, because its drop may run code of the
         // application.
-        let former = recovery_handlers.insert(service, handler);
+        let former = recovery_handlers.insert(service, registered);
         drop(recovery_handlers);
         drop(former);
+    }
+
+    /// Registers the handler of a layer, unless another layer that is in use, or the application, has
+    /// the name. Describes the former handler then.
+    pub(in crate::session) fn register_layer(
+        &self,
+        service: ServiceName,
+        handler: Arc<dyn RecoveryHandler>,
+        origin: HandlerOrigin,
+    ) -> Result<(), String> {
+        let mut recovery_handlers = self
+            .by_service
+            .lock()
+            .expect("nothing panics under this lock");
+        match recovery_handlers.get(&service).map(|former| &former.origin) {
+            Some(None) => return Err("a handler of the application's own".into()),
+            Some(Some(former)) if former.is_in_use() && !former.is_same(&origin) => {
+                return Err(former.description.clone());
+            }
+            _ => {}
+        }
+        let registered = RegisteredHandler {
+            handler,
+            origin: Some(origin),
+        };
+        let former = recovery_handlers.insert(service, registered);
+        drop(recovery_handlers);
+        drop(former);
+        Ok(())
     }
 
     /// Drops all handlers.
@@ -196,7 +258,7 @@ impl RecoveryHandlers {
                 .by_service
                 .lock()
                 .expect("nothing panics under this lock");
-            recovery_handlers.get(&orphan.info.service)?.clone()
+            recovery_handlers.get(&orphan.info.service)?.handler.clone()
         };
         let accepts = catch_unwind(AssertUnwindSafe(|| handler.accepts(orphan)));
         accepts.unwrap_or(false).then_some(handler)

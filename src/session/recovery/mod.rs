@@ -9,6 +9,7 @@ mod handler;
 mod seal;
 mod take_over;
 
+pub(crate) use self::handler::HandlerOrigin;
 pub use self::handler::{Continuation, Orphan, RecoveryHandler};
 pub(super) use self::{
     claim::give_back,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, Seen, SessionState, StoreError, Version},
+    store::{BoxFuture, Seen, SessionState, StoreError},
 };
 
 /// The longest wait for a change by another server; the store may end it sooner.

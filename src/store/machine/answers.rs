@@ -57,18 +57,8 @@ impl AnswerLog {
         self.list.get(count..).unwrap_or_default().to_vec()
     }
 
-    /// Returns the number of answers.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Returns true if there is no answer.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Returns an iterator over the answers, in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, StoredAnswer> {
-        self.list.iter()
+    /// Returns the answers, in order.
+    pub fn as_slice(&self) -> &[StoredAnswer] {
+        &self.list
     }
 }

@@ -13,13 +13,13 @@
 mod answers;
 mod encoding;
 mod lease;
-mod machine;
 mod retention;
+mod session_machine;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     answers::{AnswerEffect, AnswerLog},
     encoding::InvalidEncoding,
-    machine::{AppendEffect, SessionMachine},
+    session_machine::{AppendEffect, SessionMachine},
 };

@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use crate::{
     log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName},
     store::{
-        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, NewSession, Seal,
-        SessionMeta, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, LeaseChange, NewSession,
+        Seal, SessionMeta, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -162,7 +162,9 @@ fn retention_and_tombstone_end_exactly_at_their_end() {
 fn a_late_append_does_not_take_a_returned_lease_again() {
     let mut machine = machine();
     let epoch = machine.epoch();
-    machine.renew(epoch, Duration::ZERO, secs(1)).unwrap();
+    machine
+        .renew(epoch, LeaseChange::GiveBack, secs(1))
+        .unwrap();
     assert_eq!(
         machine.push(1, 1, epoch, AfterAppend::Streaming, 2),
         "added"
@@ -195,7 +197,8 @@ fn a_token_is_recognised_until_another_claim() {
 fn times_saturate_at_their_maximum() {
     let mut machine = machine();
     let epoch = machine.epoch();
-    machine.renew(epoch, Duration::MAX, secs(5)).unwrap();
+    let forever = LeaseChange::Extend(Duration::MAX);
+    machine.renew(epoch, forever, secs(5)).unwrap();
     machine.hold(Holder(1), Duration::MAX, secs(5)).unwrap();
     assert!(!machine.state(secs(u64::MAX / 2)).lease.is_over());
     assert_eq!(machine.push(1, 1, epoch, seal(u64::MAX), 6), "added");
@@ -277,7 +280,7 @@ proptest! {
                     }
                 }
                 Operation::Renew { stale: old, lease } => {
-                    if machine.renew(epoch(old), secs(lease), now).is_ok() {
+                    if machine.renew(epoch(old), LeaseChange::Extend(secs(lease)), now).is_ok() {
                         prop_assert_eq!(epoch(old), before.epoch);
                         prop_assert_eq!(machine.state(now).lease.is_over(), lease == 0);
                     }

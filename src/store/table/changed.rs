@@ -31,9 +31,9 @@ impl<S: HasMachine> SessionTable<S> {
         let deadline = Instant::now().checked_add(limit);
         loop {
             let entry = self.entry(id)?;
-            let changes = entry.changes(seen.is_owner());
+            let notify = entry.notify(seen.is_owner());
             // Created before the state is read, so that a change in between completes it.
-            let change = pin!(changes.notified());
+            let notified = pin!(notify.notified());
             let now = self.now();
             let (state, due) = {
                 let session = entry.lock();
@@ -46,8 +46,8 @@ impl<S: HasMachine> SessionTable<S> {
             }
             let expires = due.and_then(|due| Instant::now().checked_add(due.saturating_sub(now)));
             match deadline.into_iter().chain(expires).min() {
-                Some(until) => drop(timeout_at(until, change).await),
-                None => change.await,
+                Some(until) => drop(timeout_at(until, notified).await),
+                None => notified.await,
             }
         }
     }

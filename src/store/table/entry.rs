@@ -57,7 +57,7 @@ impl<S> TableEntry<S> {
         self.changed_for_owner.notify_waiters();
     }
 
-    pub(super) fn changes(&self, for_owner: bool) -> &Notify {
+    pub(super) fn notify(&self, for_owner: bool) -> &Notify {
         if for_owner {
             &self.changed_for_owner
         } else {

@@ -2,31 +2,33 @@ use std::{borrow::Cow, fmt, future::Future, time::Duration};
 
 use unbroken::store::StoreError;
 
-/// What came of a case.
+/// The verdict on a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The rule is kept.
+    /// The server or store keeps the rule.
     Passed,
-    /// It isn't, and this was seen instead.
+    /// The rule is broken. The text says what was observed.
     Failed(String),
-    /// There is no way to tell here, for this reason.
+    /// The rule could not be tested, for the given reason.
     NotApplicable(Cow<'static, str>),
 }
 
-/// A case and its verdict.
+/// A case and the verdict on it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The case's name.
+    /// The name of the case.
     pub name: &'static str,
-    /// The rule that it tests.
+    /// The rule that the case tests.
     pub rule: &'static str,
-    /// What came of it.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// What came of all cases. Its `Display` has a line for each that did not pass.
+/// The verdicts on all cases of a suite.
+///
+/// Its `Display` has a paragraph for each case that did not pass, and ends with the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     findings: Vec<Finding>,
@@ -37,18 +39,18 @@ impl Report {
         self.findings.push(finding);
     }
 
-    /// Every case, in the order in which they ran.
+    /// Returns the findings, in the order of the suite.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// The cases that failed.
+    /// Returns the findings of cases that failed.
     pub fn failed(&self) -> impl Iterator<Item = &Finding> {
         let failed = |finding: &&Finding| matches!(finding.verdict, Verdict::Failed(_));
         self.findings.iter().filter(failed)
     }
 
-    /// Whether this case was run, and passed.
+    /// Returns true if the case of this name ran and passed.
     pub fn has_passed(&self, name: &str) -> bool {
         let passed = |finding: &&Finding| finding.verdict == Verdict::Passed;
         self.findings
@@ -57,7 +59,7 @@ impl Report {
             .any(|finding| finding.name == name)
     }
 
-    /// Whether no case failed.
+    /// Returns true if no case failed.
     pub fn passed(&self) -> bool {
         self.failed().next().is_none()
     }
@@ -94,7 +96,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// Why a case stops before its end.
+/// The result of a case.
+pub(super) type CaseResult = Result<(), CaseStop>;
+
+/// The reason for which a case stops before its end.
 #[derive(Debug)]
 pub(super) enum CaseStop {
     Failed(String),
@@ -103,12 +108,12 @@ pub(super) enum CaseStop {
 
 impl From<StoreError> for CaseStop {
     fn from(error: StoreError) -> Self {
-        Self::Failed(format!("a call that has to succeed answered {error:?}"))
+        Self::Failed(format!("a call that must succeed failed with {error:?}"))
     }
 }
 
-impl From<Result<(), CaseStop>> for Verdict {
-    fn from(result: Result<(), CaseStop>) -> Self {
+impl From<CaseResult> for Verdict {
+    fn from(result: CaseResult) -> Self {
         match result {
             Ok(()) => Self::Passed,
             Err(CaseStop::Failed(seen)) => Self::Failed(seen),
@@ -118,20 +123,20 @@ impl From<Result<(), CaseStop>> for Verdict {
 }
 
 impl Finding {
-    /// Runs a case on a task of its own, so that a panic stays in it.
-    pub(super) async fn of(
+    /// Runs a case on a task of its own, so that a panic ends the case only.
+    pub(super) async fn of_case(
         name: &'static str,
         rule: &'static str,
-        patience: Duration,
-        case: impl Future<Output = Result<(), CaseStop>> + Send + 'static,
+        timeout: Duration,
+        case: impl Future<Output = CaseResult> + Send + 'static,
     ) -> Self {
         let mut task = tokio::spawn(case);
-        let verdict = match tokio::time::timeout(patience, &mut task).await {
+        let verdict = match tokio::time::timeout(timeout, &mut task).await {
             Ok(Ok(result)) => result.into(),
             Ok(Err(panic)) => Verdict::Failed(format!("the case panicked: {panic}")),
             Err(_) => {
                 task.abort();
-                Verdict::Failed(format!("nothing came within {patience:?}"))
+                Verdict::Failed(format!("the case did not end within {timeout:?}"))
             }
         };
         Self {
@@ -142,7 +147,7 @@ impl Finding {
     }
 }
 
-/// Ends the case as failed unless this holds.
+/// Ends the case as failed unless the condition holds.
 macro_rules! ensure {
     ($holds:expr, $($seen:tt)+) => {
         if !$holds {
@@ -151,7 +156,7 @@ macro_rules! ensure {
     };
 }
 
-/// Ends the case as failed unless both are equal.
+/// Ends the case as failed unless both values are equal.
 macro_rules! ensure_eq {
     ($is:expr, $should:expr, $what:literal) => {{
         let (is, should) = (&$is, &$should);
@@ -163,7 +168,7 @@ macro_rules! ensure_eq {
     }};
 }
 
-/// Ends the case as failed unless the value has this shape.
+/// Ends the case as failed unless the value matches the pattern.
 macro_rules! ensure_matches {
     ($is:expr, $shape:pat $(if $guard:expr)?, $what:literal) => {{
         let is = $is;

@@ -1,4 +1,5 @@
-//! Each fault of the fault-injecting store does what it says, and nothing happens without one.
+//! Tests of `FaultStore`: each fault has its effect, and without faults it passes the store suite.
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -6,13 +7,13 @@ use tokio::time::Instant;
 use unbroken::{
     log::{ChunkBuilder, Digest, Epoch, Lsn, ServiceName, SessionId},
     store::{
-        AbortRequest, AfterAppend, Created, DeleteMode, Filter, Memory, NewSession, SessionMeta,
-        Store, StoreError, StoreExt, Token,
+        AbortRequest, AfterAppend, Created, DeleteMode, Filter, LeaseChange, Memory, NewSession,
+        SessionMeta, Store, StoreError, StoreExt, Token,
     },
 };
 use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rates, Rewind, store};
 
-fn what() -> NewSession {
+fn new_session() -> NewSession {
     NewSession {
         info: Arc::new(SessionMeta {
             owner: None,
@@ -28,22 +29,22 @@ fn what() -> NewSession {
     }
 }
 
-struct Bed {
+struct Fixture {
     store: FaultStore<Memory>,
     id: SessionId,
     epoch: Epoch,
 }
 
-impl Bed {
+impl Fixture {
     async fn new() -> Self {
         let (store, id) = (FaultStore::new(Memory::new()), SessionId::random());
-        let Ok(Created::Created(epoch)) = store.create(&id, what()).await else {
-            panic!("a random id was taken");
+        let Ok(Created::Created(epoch)) = store.create(&id, new_session()).await else {
+            panic!("a random id exists already");
         };
         Self { store, id, epoch }
     }
 
-    fn meets(&self, op: Op, fault: Fault) {
+    fn fail_next(&self, op: Op, fault: Fault) {
         self.store.faults().next(op, fault);
     }
 
@@ -71,70 +72,84 @@ fn is_maybe<T>(answer: &Result<T, StoreError>) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_faults_it_is_a_store_like_any_other() {
+async fn without_faults_it_passes_the_suite() {
     let report = store::suite(|| async { FaultStore::new(Memory::new()) }).await;
     assert!(report.passed(), "{report}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_lost_has_not_happened() {
-    let bed = Bed::new().await;
-    bed.meets(Op::Append, Fault::LoseBefore);
-    assert!(is_maybe(&bed.push(1).await));
-    assert_eq!(bed.tail().await, 0);
-    bed.push(1).await.unwrap();
-    assert_eq!((bed.tail().await, bed.store.faults().happened()), (1, 1));
+async fn a_lost_request_is_not_applied() {
+    let fixture = Fixture::new().await;
+    fixture.fail_next(Op::Append, Fault::LoseBefore);
+    assert!(is_maybe(&fixture.push(1).await));
+    assert_eq!(fixture.tail().await, 0);
+    fixture.push(1).await.unwrap();
+    assert_eq!(
+        (fixture.tail().await, fixture.store.faults().happened()),
+        (1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_reply_is_lost_has_happened() {
-    let bed = Bed::new().await;
-    bed.meets(Op::Append, Fault::LoseAfter);
-    assert!(is_maybe(&bed.push(1).await));
-    assert_eq!(bed.tail().await, 1);
-    bed.push(1).await.unwrap();
-    assert_eq!(bed.tail().await, 1);
+async fn a_call_whose_reply_is_lost_is_applied() {
+    let fixture = Fixture::new().await;
+    fixture.fail_next(Op::Append, Fault::LoseAfter);
+    assert!(is_maybe(&fixture.push(1).await));
+    assert_eq!(fixture.tail().await, 1);
+    fixture.push(1).await.unwrap();
+    assert_eq!(fixture.tail().await, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_renewal_of_a_lost_call_is_answered() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     let owned = [
-        (bed.id.clone(), bed.epoch),
-        (SessionId::random(), bed.epoch),
+        (fixture.id.clone(), fixture.epoch),
+        (SessionId::random(), fixture.epoch),
     ];
-    bed.meets(Op::Renew, Fault::LoseAfter);
-    let answers = bed.store.renew(&owned, Duration::from_secs(1)).await;
+    fixture.fail_next(Op::Renew, Fault::LoseAfter);
+    let answers = fixture
+        .store
+        .renew(&owned, LeaseChange::Extend(Duration::from_secs(1)))
+        .await;
     assert_eq!(answers.iter().filter(|answer| is_maybe(answer)).count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_arrives_after_as_many_calls_as_were_asked_for() {
-    let bed = Bed::new().await;
-    bed.meets(Op::Delete, Fault::Repeat(2));
-    bed.store.delete(&bed.id, DeleteMode::Now).await.unwrap();
+async fn a_repeated_request_arrives_after_the_given_number_of_calls() {
+    let fixture = Fixture::new().await;
+    fixture.fail_next(Op::Delete, Fault::Repeat(2));
+    fixture
+        .store
+        .delete(&fixture.id, DeleteMode::Now)
+        .await
+        .unwrap();
     tokio::time::advance(Duration::from_secs(101)).await;
     // The first further call makes a new session under the id, which the copy then deletes.
-    bed.store.create(&bed.id, what()).await.unwrap();
-    assert!(bed.store.inner().state(&bed.id).await.is_ok());
-    bed.store.list(&Filter::default()).await.unwrap();
-    let gone = bed.store.inner().state(&bed.id).await;
+    fixture
+        .store
+        .create(&fixture.id, new_session())
+        .await
+        .unwrap();
+    assert!(fixture.store.inner().state(&fixture.id).await.is_ok());
+    fixture.store.list(&Filter::default()).await.unwrap();
+    let gone = fixture.store.inner().state(&fixture.id).await;
     assert!(matches!(gone, Err(StoreError::Gone(_))), "{gone:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missed_wake_up_leaves_a_waiter_asleep_to_its_limit() {
-    let bed = Bed::new().await;
+async fn a_missed_wake_up_makes_a_wait_last_to_its_limit() {
+    let fixture = Fixture::new().await;
     for (lsn, fault, late) in [(1, None, 0), (2, Some(Fault::MissWake), 2)] {
-        let seen = bed.store.state(&bed.id).await.unwrap().version();
+        let seen = fixture.store.state(&fixture.id).await.unwrap().version();
         if let Some(fault) = fault {
-            bed.meets(Op::Changed, fault);
+            fixture.fail_next(Op::Changed, fault);
         }
         let began = Instant::now();
-        let wait = bed
+        let wait = fixture
             .store
-            .changed(&bed.id, seen.into(), Duration::from_secs(60));
-        let (state, _) = tokio::join!(wait, bed.push(lsn));
+            .changed(&fixture.id, seen.into(), Duration::from_secs(60));
+        let (state, _) = tokio::join!(wait, fixture.push(lsn));
         assert_eq!(state.unwrap().tail.get(), lsn);
         assert_eq!(began.elapsed().as_secs(), late);
     }
@@ -142,30 +157,30 @@ async fn a_missed_wake_up_leaves_a_waiter_asleep_to_its_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_comes_before_or_after_the_call() {
-    let bed = Bed::new().await;
+    let fixture = Fixture::new().await;
     let pause = Duration::from_secs(3);
     for (lsn, fault, meanwhile) in [
         (1, Fault::PauseBefore(pause), 0),
         (2, Fault::PauseAfter(pause), 2),
     ] {
-        bed.meets(Op::Append, fault);
+        fixture.fail_next(Op::Append, fault);
         let began = Instant::now();
-        let look = async {
+        let look_meanwhile = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            bed.tail().await
+            fixture.tail().await
         };
-        let (pushed, seen) = tokio::join!(bed.push(lsn), look);
+        let (pushed, seen) = tokio::join!(fixture.push(lsn), look_meanwhile);
         pushed.unwrap();
         assert_eq!((seen, began.elapsed()), (meanwhile, pause));
-        assert_eq!(bed.tail().await, lsn);
+        assert_eq!(fixture.tail().await, lsn);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_applies_nothing_until_it_is_over() {
-    let bed = Bed::new().await;
-    bed.store.faults().outage(true);
-    let refused = bed.push(1).await;
+    let fixture = Fixture::new().await;
+    fixture.store.faults().outage(true);
+    let refused = fixture.push(1).await;
     assert!(matches!(
         refused,
         Err(StoreError::Unavailable {
@@ -173,53 +188,59 @@ async fn an_outage_applies_nothing_until_it_is_over() {
             ..
         })
     ));
-    assert!(bed.store.state(&bed.id).await.is_err());
-    assert_eq!(bed.tail().await, 0);
-    bed.store.faults().outage(false);
-    bed.push(1).await.unwrap();
+    assert!(fixture.store.state(&fixture.id).await.is_err());
+    assert_eq!(fixture.tail().await, 0);
+    fixture.store.faults().outage(false);
+    fixture.push(1).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_jump_of_the_clock_ends_leases() {
-    let bed = Bed::new().await;
-    let lease = || async { bed.store.state(&bed.id).await.unwrap().lease };
+    let fixture = Fixture::new().await;
+    let lease = || async { fixture.store.state(&fixture.id).await.unwrap().lease };
     assert!(!lease().await.is_over());
-    bed.store.jump(Duration::from_secs(10));
+    fixture.store.jump(Duration::from_secs(10));
     assert!(lease().await.is_over());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rewind_forgets_what_happened_since() {
-    let bed = Bed::new().await;
-    bed.push(1).await.unwrap();
-    let once = bed.store.snapshot();
+async fn a_rewind_restores_the_earlier_content() {
+    let fixture = Fixture::new().await;
+    fixture.push(1).await.unwrap();
+    let once = fixture.store.snapshot();
     let younger = SessionId::random();
-    bed.store.create(&younger, what()).await.unwrap();
-    bed.push(2).await.unwrap();
-    bed.store
-        .abort(&bed.id, AbortRequest::default())
+    fixture.store.create(&younger, new_session()).await.unwrap();
+    fixture.push(2).await.unwrap();
+    fixture
+        .store
+        .abort(&fixture.id, AbortRequest::default())
         .await
         .unwrap();
-    let seen = bed.store.state(&bed.id).await.unwrap().version();
-    let wait = bed
+    let seen = fixture.store.state(&fixture.id).await.unwrap().version();
+    let wait = fixture
         .store
-        .changed(&bed.id, seen.into(), Duration::from_secs(60));
-    let rewind = async { bed.store.restore(&once) };
+        .changed(&fixture.id, seen.into(), Duration::from_secs(60));
+    let rewind = async { fixture.store.restore(&once) };
     let (state, ()) = tokio::join!(wait, rewind);
     let state = state.unwrap();
     assert_eq!((state.tail, state.abort), (Lsn::new(1), None));
-    let lost = bed.store.state(&younger).await;
+    let lost = fixture.store.state(&younger).await;
     assert!(matches!(lost, Err(StoreError::NotFound)), "{lost:?}");
-    let ahead = bed.push(3).await;
+    let ahead = fixture.push(3).await;
     assert!(
         matches!(ahead, Err(StoreError::Rewound { .. })),
         "{ahead:?}"
     );
-    bed.store.delete(&bed.id, DeleteMode::Now).await.unwrap();
-    bed.store.restore(&once);
-    assert_eq!(bed.tail().await, 1);
+    fixture
+        .store
+        .delete(&fixture.id, DeleteMode::Now)
+        .await
+        .unwrap();
+    fixture.store.restore(&once);
+    assert_eq!(fixture.tail().await, 1);
     assert_eq!(
-        bed.store
+        fixture
+            .store
             .list(&Filter::default())
             .await
             .unwrap()
@@ -232,16 +253,16 @@ async fn a_rewind_forgets_what_happened_since() {
 #[tokio::test(start_paused = true)]
 async fn random_faults_are_the_same_for_the_same_seed() {
     let run = async |seed| {
-        let bed = Bed::new().await;
+        let fixture = Fixture::new().await;
         let mut rates = Rates::default();
         (rates.lose_before, rates.lose_after) = (300, 300);
-        bed.store.faults().random(seed, rates);
+        fixture.store.faults().random(seed, rates);
         let mut lost = Vec::new();
         for _ in 0..50 {
-            lost.push(bed.store.sweep(1).await.is_err());
+            lost.push(fixture.store.sweep(1).await.is_err());
         }
-        bed.store.faults().heal();
-        assert!(bed.store.sweep(1).await.is_ok());
+        fixture.store.faults().heal();
+        assert!(fixture.store.sweep(1).await.is_ok());
         lost
     };
     let first = run(1).await;

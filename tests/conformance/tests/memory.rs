@@ -7,10 +7,10 @@ use std::{
 use tokio::runtime;
 use unbroken::{
     log::{Lsn, SessionId},
-    store::{BoxFuture, Clock, Memory, Store},
+    store::{BoxFuture, Memory, Store, StoreClock},
 };
 use unbroken_conformance::{
-    Report, Rule, Verdict,
+    BrokenStore, ContractRule, Report, Verdict,
     store::{self, Harness},
 };
 
@@ -19,20 +19,20 @@ unbroken_conformance::store_tests!(
     || async { Memory::new() }
 );
 
-/// A store whose time passes by leaps of its clock, and that has a limit to an append.
+/// A store whose time passes by leaps of its clock, that has a limit to an append, and that breaks a
+/// rule or none.
 struct Leaping {
-    clock: Clock,
-    broken: Option<Rule>,
-    last: Mutex<Option<Memory>>,
+    clock: StoreClock,
+    broken: Option<ContractRule>,
+    last: Mutex<Option<BrokenStore<Memory>>>,
 }
 
 const MAX_APPEND: usize = 20_000;
 
 impl Leaping {
-    fn new(broken: Option<Rule>) -> Self {
-        let clock = Clock::new();
+    fn new(broken: Option<ContractRule>) -> Self {
         Self {
-            clock,
+            clock: StoreClock::new(),
             broken,
             last: Mutex::new(None),
         }
@@ -41,13 +41,14 @@ impl Leaping {
 
 impl Harness for Leaping {
     fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
-        let store = Memory::with_clock(self.clock.clone()).with_max_append(MAX_APPEND);
-        let store = self.broken.into_iter().fold(store, Memory::without);
+        let memory = Memory::with_clock(self.clock.clone()).with_max_append(MAX_APPEND);
+        let store = BrokenStore::new(memory);
+        let store = self.broken.into_iter().fold(store, BrokenStore::breaking);
         *self.last.lock().unwrap() = Some(store.clone());
         Box::pin(async { Arc::new(store) as Arc<dyn Store> })
     }
 
-    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+    fn advance(&self, time: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.clock.jump(time) })
     }
 
@@ -55,13 +56,13 @@ impl Harness for Leaping {
         Some(MAX_APPEND)
     }
 
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         let store = self.last.lock().unwrap().clone();
-        Box::pin(async move { store.map(|store| store.harm(id, lsn)).is_some() })
+        Box::pin(async move { store.map(|store| store.corrupt(id, lsn)).is_some() })
     }
 }
 
-fn suite(broken: Option<Rule>) -> Report {
+fn suite(broken: Option<ContractRule>) -> Report {
     runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -90,7 +91,7 @@ async fn a_shared_store_of_unknown_type_keeps_it_too() {
 #[test]
 fn each_rule_that_is_broken_fails_a_case() {
     let mut unnoticed = Vec::new();
-    for &rule in Rule::ALL {
+    for &rule in ContractRule::ALL {
         let report = suite(Some(rule));
         let names: Vec<_> = report.failed().map(|finding| finding.name).collect();
         println!("{rule:?}: {}", names.join(", "));
@@ -106,7 +107,7 @@ fn each_rule_that_is_broken_fails_a_case() {
 
 #[test]
 fn a_case_that_fails_is_reported_by_its_name_and_rule() {
-    let text = suite(Some(Rule::AppendSealed)).to_string();
+    let text = suite(Some(ContractRule::AppendSealed)).to_string();
     assert!(
         text.contains("FAILED  nothing_follows_the_terminal_event"),
         "{text}"

@@ -1,4 +1,4 @@
-//! Runs the program as somebody would.
+//! Tests of the binary `conformance`, run as a process.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -18,10 +18,10 @@ use unbroken::{
 };
 use unbroken_conformance::http::CASES;
 
-/// As few as the program's documentation asks for.
+/// The number of running sessions that the program's documentation asks for.
 const RUNNING: usize = 64;
 
-/// A server of its own for each test, until it is dropped.
+/// A server that runs until it is dropped.
 struct Server {
     addr: SocketAddr,
     _runtime: Runtime,
@@ -56,7 +56,7 @@ fn owned(sessions: Sessions) -> DurableLayer {
         let user = head.headers.get("authorization")?.to_str().ok()?;
         Some(Owner::new(user))
     });
-    DurableLayer::new(sessions, access).open(ClientFields::nothing().field("script"))
+    DurableLayer::new(sessions, access).client_fields(ClientFields::nothing().field("script"))
 }
 
 fn run(arguments: &[&str]) -> Output {
@@ -64,16 +64,16 @@ fn run(arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn complained(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
-fn a_server_that_keeps_the_rules_is_told_so() {
+fn a_server_that_keeps_the_rules_passes() {
     let server = Server::start(owned);
     let waived = CASES[1].name;
     let output = run(&[
@@ -87,77 +87,84 @@ fn a_server_that_keeps_the_rules_is_told_so() {
         "--waive",
         &format!("{waived}=not today"),
     ]);
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(0), "{said}");
+    let stdout = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
     for case in CASES {
         let verdicts = ["passed  ", "n/a     "].map(|verdict| format!("{verdict}{}\n", case.name));
-        assert!(verdicts.iter().any(|it| said.contains(it)), "{}", case.name);
+        assert!(
+            verdicts.iter().any(|it| stdout.contains(it)),
+            "{}",
+            case.name
+        );
     }
-    assert!(said.contains(&format!(
+    assert!(stdout.contains(&format!(
         "n/a     {waived}\n  rule: {}\n  why:  not today\n",
         CASES[1].rule
     )));
-    assert!(said.contains("was not told how to make the server give up"));
-    let summary = said.lines().last().unwrap();
+    assert!(stdout.contains("the target has no way to shut the server down"));
+    let summary = stdout.lines().last().unwrap();
     assert!(summary.contains(" passed, 0 failed, "), "{summary}");
 }
 
 #[test]
-fn a_server_that_breaks_a_rule_is_a_failure_that_says_which() {
+fn a_broken_rule_is_reported_and_exits_with_1() {
     let closed = |sessions| DurableLayer::new(sessions, AnyoneWithTheId::new());
     let server = Server::start(closed);
     let case = &CASES[0];
     let output = run(&[&server.url(), "--case", case.name]);
-    let said = said(&output);
+    let stdout = stdout(&output);
     assert_eq!(output.status.code(), Some(1));
     let failed = format!("FAILED  {}\n  rule: {}\n  seen: ", case.name, case.rule);
-    assert!(said.starts_with(&failed), "{said}");
+    assert!(stdout.starts_with(&failed), "{stdout}");
     assert!(
-        said.ends_with("0 passed, 1 failed, 0 not applicable\n"),
-        "{said}"
+        stdout.ends_with("0 passed, 1 failed, 0 not applicable\n"),
+        "{stdout}"
     );
 }
 
 #[test]
-fn the_command_that_makes_the_server_give_up_is_run() {
+fn the_shutdown_command_is_run() {
     let server = Server::start(owned);
     let last = CASES.last().unwrap().name;
     let caller = ["--caller", "Authorization: Bearer a"];
-    let give_up = ["--give-up", "echo I give up; exit 3", "--case", last];
-    let output = run(&[&[&*server.url()], &caller[..], &give_up].concat());
-    assert_eq!(output.status.code(), Some(1), "it didn't, after all");
-    assert!(said(&output).starts_with("I give up\nFAILED"), "{output:?}");
-    assert!(complained(&output).contains("exit status: 3"));
+    let shutdown = ["--shutdown", "echo shutting down; exit 3", "--case", last];
+    let output = run(&[&[&*server.url()], &caller[..], &shutdown].concat());
+    assert_eq!(output.status.code(), Some(1), "the command failed");
+    assert!(
+        stdout(&output).starts_with("shutting down\nFAILED"),
+        "{output:?}"
+    );
+    assert!(stderr(&output).contains("exit status: 3"));
 }
 
 #[test]
-fn a_server_that_is_not_there_is_said_once() {
+fn an_absent_server_is_reported_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
     let output = run(&[&format!("http://{addr}/api/chat")]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).is_empty());
-    let complained = complained(&output);
-    assert!(complained.starts_with(&format!("nothing listens at {addr}: ")));
-    assert_eq!(complained.lines().count(), 1, "{complained}");
+    assert!(stdout(&output).is_empty());
+    let stderr = stderr(&output);
+    assert!(stderr.starts_with(&format!("nothing listens at {addr}: ")));
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]
-fn a_command_line_that_can_not_be_followed_is_a_usage_error() {
+fn a_wrong_command_line_exits_with_2_and_the_usage() {
     for arguments in [&[][..], &["--nonsense"], &["http://a/", "--case", "none"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(said(&output).is_empty());
-        assert!(complained(&output).contains("\nusage: conformance "));
+        assert!(stdout(&output).is_empty());
+        assert!(stderr(&output).contains("\nusage: conformance "));
     }
 }
 
 #[test]
-fn help_and_the_list_of_cases_are_no_errors() {
+fn help_and_the_list_of_cases_succeed() {
     let help = run(&["--help"]);
-    assert!(help.status.success() && said(&help).starts_with("usage: conformance "));
+    assert!(help.status.success() && stdout(&help).starts_with("usage: conformance "));
     let list = run(&["--list"]);
     assert!(list.status.success());
-    assert_eq!(said(&list).lines().count(), 2 * CASES.len());
+    assert_eq!(stdout(&list).lines().count(), 2 * CASES.len());
 }

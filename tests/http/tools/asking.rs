@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use unbroken::session::Sessions;
 
-use super::bench::{Counted, after, calling, give, of, start, text};
+use super::counted::{Counted, after, calling, give, of, start, text};
 use crate::{
     client::{empty, get, ndjson, send},
     server::{Server, at, until},
@@ -13,7 +13,7 @@ fn paying() -> Value {
     calling(json!([{"id": "1", "name": "pay", "arguments": {"sum": 7}}]))
 }
 
-/// Starts it, and reads until so many questions were asked; the session and the last question.
+/// Starts a session and reads up to so many questions. Returns its id and the last question.
 async fn asked(server: &Server, request: &Value, questions: usize) -> (String, Value) {
     let mut stream = start(server, request).await;
     let id = stream.id();
@@ -60,7 +60,7 @@ async fn an_approval_is_given_once_by_any_connection_after_a_reload() {
 }
 
 #[tokio::test]
-async fn of_two_people_who_answer_at_once_one_counts() {
+async fn of_two_simultaneous_answers_one_counts() {
     let counted = Counted::default();
     let server = counted.server().await;
     let mut paid = 0;
@@ -98,7 +98,7 @@ async fn a_call_that_is_declined_does_not_run() {
 }
 
 #[tokio::test]
-async fn an_approval_that_nobody_gives_in_time_is_over() {
+async fn an_approval_times_out() {
     let counted = Counted::default();
     let tools = |tools: unbroken::tools::ToolLayer| tools.input_timeout(Duration::from_millis(300));
     let server = counted
@@ -118,7 +118,7 @@ async fn an_approval_that_nobody_gives_in_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_question_asks_again_and_takes_only_what_fits() {
+async fn a_question_is_repeated_until_the_answer_fits() {
     let server = Counted::default().server().await;
     let request = calling(json!([{"name": "ask", "arguments": {}}]));
     let (id, question) = asked(&server, &request, 1).await;
@@ -149,7 +149,7 @@ async fn a_question_asks_again_and_takes_only_what_fits() {
 }
 
 #[tokio::test]
-async fn an_abort_while_a_person_is_asked_ends_it() {
+async fn an_abort_ends_a_waiting_session() {
     let counted = Counted::default();
     let server = counted.server().await;
     let (id, question) = asked(&server, &paying(), 1).await;

@@ -2,14 +2,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::bench::{Counted, after, answer, calling, of, start, text};
+use super::counted::{Counted, after, answer, calling, of, start, text};
 use crate::{
     client::{empty, kinds, lsns, send},
     server::{at, until},
 };
 
 #[tokio::test]
-async fn what_a_tool_gives_is_in_the_answer() {
+async fn the_result_of_a_tool_is_in_the_answer() {
     let counted = Counted::default();
     let server = counted.server().await;
     let request = calling(json!([{"name": "wait", "arguments": {"of": "snow"}}]));
@@ -27,7 +27,7 @@ async fn what_a_tool_gives_is_in_the_answer() {
 }
 
 #[tokio::test]
-async fn results_come_as_they_are_ready_under_lsns_in_order() {
+async fn results_come_as_they_are_ready_with_lsns_in_order() {
     let counted = Counted::default();
     let server = counted.server().await;
     let call =
@@ -48,7 +48,7 @@ async fn results_come_as_they_are_ready_under_lsns_in_order() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_with_a_call_is_told_and_the_answer_goes_on() {
+async fn a_failed_call_becomes_a_tool_error_and_the_answer_continues() {
     let counted = Counted::default();
     let tools = |tools: unbroken::tools::ToolLayer| tools.timeout(Duration::from_millis(200));
     let sessions = unbroken::session::Sessions::in_memory();
@@ -82,7 +82,7 @@ async fn whatever_goes_wrong_with_a_call_is_told_and_the_answer_goes_on() {
 }
 
 #[tokio::test]
-async fn a_model_that_never_stops_asking_ends_with_a_limit() {
+async fn a_model_that_never_stops_calling_ends_at_the_limit() {
     let counted = Counted::default();
     let server = counted.server().await;
     let again = json!({"toolCalls": [{"name": "wait", "arguments": {"of": "it"}}], "text": ""});
@@ -127,12 +127,12 @@ async fn an_abort_drops_the_tool_within_50_ms() {
 }
 
 #[tokio::test]
-async fn an_abort_drops_a_tool_that_asks_within_50_ms() {
+async fn an_abort_drops_a_waiting_tool_within_50_ms() {
     let calls = json!([{"name": "ask", "arguments": {}}]);
     dropped_within_50_ms(&calls, "input_request").await;
 }
 
-// Each of these takes a millisecond or so. The median says so although others use the machine too.
+// One takes about a millisecond. The median holds although other processes use the machine too.
 async fn dropped_within_50_ms(calls: &serde_json::Value, once: &str) {
     let counted = Counted::default();
     let server = counted.server().await;

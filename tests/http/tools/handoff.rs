@@ -2,14 +2,14 @@ use serde_json::{Value, json};
 
 use unbroken::session::{Limits, Sessions};
 
-use super::bench::{Counted, answer, calling, of, text};
+use super::counted::{Counted, answer, calling, of, text};
 use crate::client::kinds;
 
-/// What a client sends that was handed calls and gives this for each.
+/// The follow-up request of a client that has run its calls, with this output for each.
 fn follow_up(first: &Value, events: &[(u64, Value)], output: &Value) -> Value {
     let state = &of(events, "conversation_state")[0]["conversationState"];
     let mut next = first.clone();
-    // Where the chat is too long for one record, the client has it.
+    // A client whose chat is too long for one record uses its own messages.
     let messages = state.get("messages").unwrap_or(&first["messages"]);
     let mut messages = messages.as_array().unwrap().clone();
     messages.push(json!({
@@ -74,7 +74,7 @@ async fn a_client_tool_takes_two_requests() {
 }
 
 #[tokio::test]
-async fn a_tool_of_two_halves_goes_on_with_what_the_client_gives() {
+async fn a_handoff_tool_continues_with_the_clients_output() {
     let server = Counted::default().server().await;
     let first = calling(json!([{"id": "1", "name": "seat", "arguments": {}}]));
     let events = answer(&server, &first).await;
@@ -92,7 +92,7 @@ async fn a_tool_of_two_halves_goes_on_with_what_the_client_gives() {
 }
 
 #[tokio::test]
-async fn a_chat_that_is_too_long_for_one_record_is_handed_over_without_its_messages() {
+async fn a_conversation_state_too_long_for_a_record_is_sent_without_its_messages() {
     let sessions = Sessions::builder(unbroken::store::Memory::new());
     let limits = Limits::default().event_bytes(8 * 1024);
     let sessions = sessions.limits(limits).build();

@@ -1,4 +1,4 @@
-//! Answers with tools whose server goes away, at every event.
+//! Answers with tools whose server shuts down, at every event.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use unbroken::{durable::Recovery, session::Sessions, store::Memory};
 
-use super::bench::{Counted, after, answer, calling, give, of, text};
+use super::counted::{Counted, after, answer, calling, give, of, text};
 use crate::{
     client::{With, lsns, ndjson, post, send},
     server::{MOUNT, Server, id},
@@ -29,7 +29,7 @@ fn request() -> Value {
     request
 }
 
-/// Starts it, and has the server go away once a client has seen so many events.
+/// Starts a session, and shuts the server down once a client has seen so many events.
 async fn cut(server: &Server, name: &str, seen: u64) -> Vec<(u64, Value)> {
     let start = post(MOUNT, &request()).with("x-session-id", id(name));
     let mut stream = send(server.addr, start).await;
@@ -44,7 +44,7 @@ async fn length() -> u64 {
 }
 
 #[tokio::test]
-async fn whoever_resumes_at_any_event_runs_no_tool_twice_that_must_not() {
+async fn a_resume_at_any_event_repeats_idempotent_tools_only() {
     let cases = (1..length().await).map(|seen| async move {
         let (counted, store) = (Counted::default(), Memory::new());
         let first = server(&counted, &store, Recovery::resume()).await;
@@ -78,7 +78,7 @@ async fn whoever_resumes_at_any_event_runs_no_tool_twice_that_must_not() {
 }
 
 #[tokio::test]
-async fn whoever_restarts_at_any_event_runs_no_tool_twice_that_must_not() {
+async fn a_restart_at_any_event_repeats_idempotent_tools_only() {
     let cases = (2..length().await).map(|seen| async move {
         let (counted, store) = (Counted::default(), Memory::new());
         let first = server(&counted, &store, Recovery::restart()).await;
@@ -89,7 +89,7 @@ async fn whoever_restarts_at_any_event_runs_no_tool_twice_that_must_not() {
         events.extend(after(&second, &id(&name), last).await);
         assert_eq!(lsns(&events), (1..=events.len() as u64).collect::<Vec<_>>());
         let restarted = events.iter().position(|(_, it)| it["type"] == "restarted");
-        // It may have been done before the server noticed.
+        // The call may have finished before the shutdown reached it.
         let anew = &events[restarted.unwrap_or(0)..];
         assert_eq!(
             anew.last().unwrap().1["type"],

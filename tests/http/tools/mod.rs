@@ -1,8 +1,8 @@
-//! Tools in the loop, as clients see them.
+//! The tool loop, as clients see it.
 
 mod asking;
-mod bench;
 mod calls;
+mod counted;
 mod handoff;
 mod interrupted;
 mod reloads;

@@ -3,13 +3,13 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::bench::{Counted, after, answer, calling, give, of, text};
+use super::counted::{Counted, after, answer, calling, give, of, text};
 use crate::{
     client::{With, get, lsns, ndjson, post, send},
     server::{MOUNT, Server, at, id, until},
 };
 
-/// Three turns: two tools, then `third`, then what came of it.
+/// Three turns: two tools, then `third`, then its result.
 fn request(name: &str, third: &Value) -> Value {
     let call = |of: &str| {
         let of = format!("{name} {of}");
@@ -21,7 +21,7 @@ fn request(name: &str, third: &Value) -> Value {
     request
 }
 
-/// Starts it and reads so many events of it, or gets them anew if it runs already.
+/// Starts a session, or attaches to it, and reads so many events from its beginning.
 async fn read(server: &Server, name: &str, request: &Value, seen: u64) -> Vec<(u64, Value)> {
     let start = post(MOUNT, request).with("x-session-id", id(name));
     let mut stream = send(server.addr, start).await;
@@ -44,7 +44,7 @@ async fn a_start_that_is_repeated_at_every_event_runs_no_tool_twice() {
             let name = format!("repeated-{seen}");
             let request = request(&name, &third(&name));
             read(server, &name, &request, seen).await;
-            // The page is gone, and so is what it had: it starts from the beginning.
+            // The page has lost its state: it reads from the beginning.
             let start = post(MOUNT, &request).with("x-session-id", id(&name));
             let whole = send(server.addr, start).await.whole().await;
             let events = ndjson(whole.text());
@@ -58,7 +58,7 @@ async fn a_start_that_is_repeated_at_every_event_runs_no_tool_twice() {
     join_all(cases).await;
 }
 
-/// Allows what is asked in a session, once it is.
+/// Approves the question of a session once it is asked.
 async fn allow(server: &Server, session: &str) {
     let mut input = Value::Null;
     until(async || {
@@ -80,7 +80,7 @@ async fn allow(server: &Server, session: &str) {
 }
 
 #[tokio::test]
-async fn a_reload_at_every_event_is_asked_once_and_pays_once() {
+async fn a_reload_at_every_event_asks_once_and_pays_once() {
     let counted = Counted::default();
     let server = counted.server().await;
     let third = |sum: u64| json!({"name": "pay", "arguments": {"sum": sum}});

@@ -13,7 +13,7 @@ fn fine() -> Vec<Step> {
     vec![ok(), text("Hi"), finish("stop"), done(), Step::End]
 }
 
-/// What clients hear of the layers' own errors.
+/// Gives the layers' own errors a message for clients.
 fn public(error: BoxError) -> BoxError {
     let public = if error.is::<Elapsed>() {
         ProviderError::new("the model took too long").with_code(ErrorCode::Timeout)
@@ -42,7 +42,7 @@ impl Failure for BoxError {
     }
 }
 
-/// So many tries more.
+/// This number of retries.
 #[derive(Clone)]
 struct Again(u32);
 
@@ -68,7 +68,7 @@ where
     }
 }
 
-// The clock is paused in these: it jumps as soon as everybody waits.
+// The clock is paused in these: it jumps as soon as all tasks wait.
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_covers_the_time_until_the_first_event_and_not_the_answer() {
@@ -100,7 +100,7 @@ async fn a_timeout_covers_the_time_until_the_first_event_and_not_the_answer() {
 }
 
 #[tokio::test]
-async fn a_concurrency_limit_refuses_who_would_have_to_wait_for_the_first_event() {
+async fn a_concurrency_limit_refuses_starts_while_others_wait_for_their_first_event() {
     let mut stub = serve_in_turn(vec![
         vec![ok(), Step::Silence],
         vec![ok(), text("Hi"), Step::Silence],
@@ -144,7 +144,7 @@ async fn a_concurrency_limit_refuses_who_would_have_to_wait_for_the_first_event(
 }
 
 #[tokio::test]
-async fn load_that_is_shed_is_told_in_the_session() {
+async fn load_shed_ends_the_session_with_its_message() {
     let mut stub = serve_in_turn(vec![vec![ok(), Step::Silence], fine()]).await;
     let chat = layer().layer(
         ServiceBuilder::new()
@@ -163,7 +163,7 @@ async fn load_that_is_shed_is_told_in_the_session() {
 }
 
 #[tokio::test]
-async fn a_retry_covers_what_fails_before_the_first_event_and_nothing_after_it() {
+async fn a_retry_covers_failures_before_the_first_event_and_none_after() {
     let overloaded = vec![refusal("503 Service Unavailable", "", "")];
     let cut = vec![ok(), Step::End];
     let mut stub = serve_in_turn(vec![overloaded.clone(), cut, fine()]).await;
@@ -187,7 +187,7 @@ async fn a_retry_covers_what_fails_before_the_first_event_and_nothing_after_it()
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_of_them_stack() {
+async fn all_layers_work_together() {
     let answers = vec![
         vec![refusal("503 Service Unavailable", "", "")],
         vec![ok(), Step::Silence],

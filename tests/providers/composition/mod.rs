@@ -37,7 +37,7 @@ fn model(stub: &Stub) -> OpenAi {
 
 fn layer() -> DurableLayer {
     DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
-        .open(ClientFields::nothing().model())
+        .client_fields(ClientFields::nothing().model())
 }
 
 fn hello() -> Value {

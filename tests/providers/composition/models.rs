@@ -36,7 +36,7 @@ async fn a_request_goes_to_the_server_that_has_its_model() {
 }
 
 #[tokio::test]
-async fn a_model_that_nobody_has_ends_the_session_with_the_names_of_those_there_are() {
+async fn an_unknown_model_ends_the_session_with_the_list_of_models() {
     let mut stub = says("never").await;
     let chat = layer().layer(
         by_model()
@@ -57,7 +57,7 @@ async fn a_model_that_nobody_has_ends_the_session_with_the_names_of_those_there_
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_everybody_leaves_the_others_alone() {
+async fn a_server_that_refuses_all_requests_leaves_the_others_alone() {
     let stub = says("Hi").await;
     let full = ServiceBuilder::new()
         .load_shed()

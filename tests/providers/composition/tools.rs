@@ -1,4 +1,4 @@
-//! Tools between the two: what the model's server is told, turn by turn.
+//! Tools between the two: the requests to the model's server, turn by turn.
 
 use serde::Deserialize;
 use tower::ServiceBuilder;
@@ -143,7 +143,7 @@ async fn a_call_goes_round_by_ollamas_own_protocol() {
     );
 }
 
-// What came of the calls, in whatever order.
+// The outcomes of the calls, in any order.
 fn said_by(events: &[Value]) -> Vec<&str> {
     let mut types = types(events);
     types.retain(|kind| kind.starts_with("tool_"));

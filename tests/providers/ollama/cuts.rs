@@ -1,4 +1,4 @@
-//! What Ollama really says, cut at every byte.
+//! Recorded answers of Ollama, cut at every byte.
 
 use serde_json::json;
 use unbroken::{
@@ -46,7 +46,7 @@ fn recordings() -> [Recording; 2] {
 }
 
 #[tokio::test]
-async fn what_it_says_is_understood() {
+async fn recorded_answers_are_understood() {
     for recording in recordings() {
         let steps = vec![ok(), Step::Chunk(recording.body.to_vec()), Step::End];
         let (events, error) = answer(steps).await;

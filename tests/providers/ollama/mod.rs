@@ -79,7 +79,7 @@ fn assert_safe(error: &ProviderError) {
 }
 
 #[tokio::test]
-async fn the_request_says_what_was_asked() {
+async fn the_request_has_all_that_was_asked() {
     let mut stub = serve(vec![ok(), done(""), Step::End]).await;
     let provider = builder(&stub)
         .api_key("key")
@@ -162,7 +162,7 @@ async fn line_borders_may_be_anywhere() {
 }
 
 #[tokio::test]
-async fn why_it_stopped_is_told() {
+async fn the_finish_reason_is_kept() {
     for (reason, finish) in [
         ("", FinishReason::Stop),
         (r#","done_reason":"stop""#, FinishReason::Stop),
@@ -204,7 +204,7 @@ async fn an_end_without_done_is_a_cut() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_to_do_and_none_of_the_servers_words() {
+async fn a_refusal_has_a_message_of_ours_and_not_the_servers() {
     for (status, body, said, recoverable) in [
         (
             "404 Not Found",
@@ -247,7 +247,7 @@ async fn a_refusal_says_what_to_do_and_none_of_the_servers_words() {
 }
 
 #[tokio::test]
-async fn an_error_in_mid_stream_keeps_what_was_said() {
+async fn an_error_in_mid_stream_keeps_the_events_before_it() {
     for (error, recoverable) in [
         (
             r#"{"error":"own words: an error was encountered while running the model"}"#,
@@ -296,7 +296,7 @@ async fn silence_is_a_timeout_and_empty_lines_are_silence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_before_the_first_event_is_asked_again() {
+async fn a_failure_before_the_first_event_is_retried() {
     let busy = vec![refusal("503 Service Unavailable", "", "")];
     let fine = vec![ok(), text("Hi"), done(""), Step::End];
     let mut stub = serve_in_turn(vec![busy, fine]).await;

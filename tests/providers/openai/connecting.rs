@@ -1,4 +1,4 @@
-//! Servers that never take the connection.
+//! Servers that never accept the connection.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use unbroken::provider::OpenAi;
 use super::{GUARD, KEY, ask, assert_safe};
 
 #[tokio::test]
-async fn a_server_that_does_not_take_the_connection_is_given_up_in_time() {
+async fn connecting_has_a_timeout() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    // Nobody accepts: once its queue is full, the system leaves further connections waiting.
+    // Connections are not accepted: once the queue is full, the system leaves further ones waiting.
     let mut queue = Vec::new();
     while let Ok(connected) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await
     {

@@ -1,4 +1,4 @@
-//! What servers really say, cut at every byte.
+//! Recorded answers of servers, cut at every byte.
 
 use serde_json::json;
 use unbroken::{
@@ -112,7 +112,7 @@ fn recordings() -> Vec<Recording> {
 }
 
 #[tokio::test]
-async fn what_servers_say_is_understood() {
+async fn recorded_answers_are_understood() {
     for recording in recordings() {
         let steps = vec![ok(), Step::Chunk(recording.body.to_vec()), Step::End];
         let (events, error) = answer(steps).await;

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible provider against a server on a real socket that says awkward things.
+//! The OpenAI-compatible provider against a server on a real socket that misbehaves.
 
 mod connecting;
 mod cuts;
@@ -123,7 +123,7 @@ async fn an_answer_comes_piece_by_piece_with_usage_and_finish_reason() {
 }
 
 #[tokio::test]
-async fn the_request_says_what_was_asked() {
+async fn the_request_has_all_that_was_asked() {
     let mut stub = serve(vec![ok(), finish("stop"), done(), Step::End]).await;
     let provider = builder(&stub)
         .field("temperature", 0.5)
@@ -260,7 +260,7 @@ async fn pieces_of_tool_calls_come_out_as_one_event() {
 }
 
 #[tokio::test]
-async fn an_error_in_mid_stream_keeps_what_was_said_and_none_of_its_words() {
+async fn an_error_in_mid_stream_keeps_the_events_before_it_and_hides_its_text() {
     for (error, recoverable) in [
         (
             r#"{"error":{"message":"server's own words","code":502}}"#,
@@ -290,7 +290,7 @@ async fn an_error_in_mid_stream_keeps_what_was_said_and_none_of_its_words() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_not_worth_another_try() {
+async fn a_refused_key_is_not_recoverable() {
     let body = format!(r#"{{"error":{{"message":"server's own words: {KEY}","code":"{KEY}"}}}}"#);
     let error = failure(vec![refusal("401 Unauthorized", "", &body)]).await;
     assert!(error.to_string().contains("credentials"), "{error}");
@@ -317,7 +317,7 @@ async fn too_many_requests_say_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_broken_server_is_worth_another_try_and_a_refused_request_is_not() {
+async fn a_failed_server_is_recoverable_and_a_refused_request_is_not() {
     let error = failure(vec![refusal(
         "503 Service Unavailable",
         "",
@@ -334,7 +334,7 @@ async fn a_broken_server_is_worth_another_try_and_a_refused_request_is_not() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_can_not_be_reached() {
-    // Nobody listens there any more once the listener is dropped.
+    // Connections are refused once the listener is dropped.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -350,7 +350,7 @@ async fn a_server_that_is_not_there_can_not_be_reached() {
     assert!(error.is_recoverable());
 }
 
-// The clock is paused where this is used: it jumps as soon as everybody waits.
+// The clock is paused where this is used: it jumps as soon as all tasks wait.
 async fn silence_after(mut steps: Vec<Step>) -> (Vec<ChatEvent>, Option<ProviderError>) {
     steps.push(Step::Silence);
     let stub = serve(steps).await;

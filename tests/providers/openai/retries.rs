@@ -1,4 +1,4 @@
-//! What fails before its first event is asked again; nothing is after it.
+//! Failures before the first event are retried; later ones are not.
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ fn requests(stub: &mut Stub) -> usize {
     std::iter::from_fn(|| stub.requests.try_recv().ok()).count()
 }
 
-// The clock is paused in these: it jumps as soon as everybody waits.
+// The clock is paused in these: it jumps as soon as all tasks wait.
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_before_the_first_event_is_asked_again() {
+async fn a_failure_before_the_first_event_is_retried() {
     for failing in [
         overloaded(),
         vec![refusal("429 Too Many Requests", "", "")],
@@ -59,7 +59,7 @@ async fn what_fails_before_the_first_event_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tries_are_bounded_and_the_last_failure_counts() {
+async fn tries_are_limited_and_the_last_failure_counts() {
     for (retries, asked) in [(0, 1), (1, 2), (2, 3)] {
         let mut stub = serve_in_turn(vec![overloaded()]).await;
         let error = ask_with(retries, &stub).await.1.unwrap();
@@ -93,7 +93,7 @@ async fn the_servers_own_wait_is_kept_unless_it_is_too_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_begun_is_never_asked_again() {
+async fn an_answer_that_has_begun_is_never_retried() {
     for failing in [
         vec![ok(), text("Hal"), Step::Cut],
         vec![
@@ -112,7 +112,7 @@ async fn what_has_begun_is_never_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_try_does_not_mend_is_not_tried_again() {
+async fn a_failure_that_is_not_recoverable_is_not_retried() {
     for failing in [
         vec![refusal("400 Bad Request", "", "")],
         vec![refusal("401 Unauthorized", "", "")],
@@ -131,7 +131,7 @@ async fn what_another_try_does_not_mend_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_silent_is_not_asked_again() {
+async fn a_timeout_is_not_retried() {
     let mut stub = serve_in_turn(vec![vec![ok(), Step::Silence], fine()]).await;
     let provider = builder(&stub)
         .retries(2)

@@ -16,10 +16,6 @@ use unbroken::{
     },
 };
 
-#[path = "../../support/delegate.rs"]
-mod delegate;
-use delegate::delegate;
-
 /// How much later than it says a [`Lying`] store writes.
 const LATER: Duration = Duration::from_millis(150);
 /// How often a [`Polling`] store looks.

@@ -37,7 +37,7 @@ async fn main() -> Result<(), BoxError> {
         sessions = sessions.flaw(flaw);
     }
     let durable = DurableLayer::new(sessions.build(), OnlyTheOwner::new(owner))
-        .open(ClientFields::nothing().field("say"))
+        .client_fields(ClientFields::nothing().field("say"))
         .recovery(arguments.recovery()?);
     let chat = durable.layer(provider_fn(move |request| answer(&request, &calls)));
     let app: Router = unbroken_axum::mount("/", chat);

@@ -1,12 +1,11 @@
-//! What the disk store takes: appends a second, each acknowledged after an fsync, for one session
-//! and for many at once, beside what a bare file takes of the same bytes; then how long a store takes
-//! to open, and what an idle session costs.
+//! Measures the disk store: appends per second, each acknowledged after an fsync, for one session and
+//! for many at once, beside a bare file with the same bytes; then the time to open a store, and the
+//! memory of an idle session.
 //!
-//! `cargo bench --bench disk --features disk`, with a directory on the disk in question as the last
-//! argument.
+//! Run `cargo bench -p unbroken-disk`, with a directory on the disk in question as the last argument.
 #![expect(
     clippy::cast_precision_loss,
-    reason = "figures for people have three digits"
+    reason = "the printed figures have three digits"
 )]
 
 use std::{
@@ -43,7 +42,7 @@ async fn main() {
             let store = appends(&path, sessions, size).await;
             let bare = bare(&path, sessions, size);
             println!(
-                "      of a bare file's appends {:.2}; answered {:.2} ms later than by it (p50), {:.1} times as long",
+                "      of a bare file's appends {:.2}; acknowledged {:.2} ms later (p50), {:.1} times as long",
                 store.rate / bare.rate,
                 (store.wait.as_secs_f64() - bare.wait.as_secs_f64()) * 1e3,
                 store.wait.as_secs_f64() / bare.wait.as_secs_f64(),
@@ -53,15 +52,16 @@ async fn main() {
     idle(&path, 50_000).await;
 }
 
-/// What came of a loop of appends.
+/// The figures of a loop of appends.
 struct Figures {
+    /// Appends per second.
     rate: f64,
-    /// The median.
+    /// The median time to the acknowledgement.
     wait: Duration,
 }
 
-/// The same bytes in one file: a record of each session, all in one write, and an fsync; for three
-/// seconds.
+/// Writes the same bytes to one file for three seconds: a record of each session, all in one write,
+/// and an fsync.
 fn bare(path: &Path, sessions: usize, size: usize) -> Figures {
     fs::create_dir_all(path).expect("a directory");
     let mut file = fs::File::create(path.join("bare")).expect("a file");
@@ -77,7 +77,7 @@ fn bare(path: &Path, sessions: usize, size: usize) -> Figures {
     waits.sort_unstable();
     let wait = waits[waits.len() / 2];
     println!(
-        "      a bare file:     {rate:>7.0} appends/s, answered after {:.2} ms (p50)",
+        "      a bare file:     {rate:>7.0} appends/s, acknowledged after {:.2} ms (p50)",
         wait.as_secs_f64() * 1e3
     );
     fs::remove_dir_all(path).expect("it can be removed");
@@ -86,10 +86,10 @@ fn bare(path: &Path, sessions: usize, size: usize) -> Figures {
 
 async fn open(path: &Path) -> Disk {
     let opened = Disk::open(path, DiskOptions::default()).await;
-    opened.expect("the store opens")
+    opened.expect("the store can be opened")
 }
 
-async fn made(store: &Disk) -> (SessionId, Epoch) {
+async fn create_session(store: &Disk) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let new = NewSession {
         info: Arc::new(SessionMeta {
@@ -117,16 +117,16 @@ fn record(lsn: u64, epoch: Epoch, size: usize) -> Chunk {
     chunk.expect("there is a record in it")
 }
 
-/// One append in flight in each session, for three seconds.
+/// Appends for three seconds, with one append in flight in each session.
 async fn appends(path: &Path, sessions: usize, size: usize) -> Figures {
     let store = open(path).await;
     let mut writers = JoinSet::new();
-    let mut made_all = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..sessions {
-        made_all.push(made(&store).await);
+        created.push(create_session(&store).await);
     }
     let (start, cpu) = (Instant::now(), cpu());
-    for (id, epoch) in made_all {
+    for (id, epoch) in created {
         let store = store.clone();
         writers.spawn(async move {
             let mut waits = Vec::new();
@@ -145,7 +145,7 @@ async fn appends(path: &Path, sessions: usize, size: usize) -> Figures {
     waits.sort_unstable();
     let count = waits.len();
     println!(
-        "{sessions:>5} sessions, {size:>4} B: {:>7.0} appends/s, {:.1} µs of processor each, answered after {:.2} ms (p50), {:.2} ms (p99)",
+        "{sessions:>5} sessions, {size:>4} B: {:>7.0} appends/s, {:.1} µs of processor each, acknowledged after {:.2} ms (p50), {:.2} ms (p99)",
         count as f64 / took.as_secs_f64(),
         cpu * 1e6 / count as f64,
         waits[count / 2].as_secs_f64() * 1e3,
@@ -159,7 +159,7 @@ async fn appends(path: &Path, sessions: usize, size: usize) -> Figures {
     }
 }
 
-/// What sealed sessions of 100 records of 60 bytes cost a store that is opened with them.
+/// Measures a store that is opened with sealed sessions of 100 records of 60 bytes.
 async fn idle(path: &Path, sessions: usize) {
     let store = open(path).await;
     let mut writers = JoinSet::new();
@@ -167,7 +167,7 @@ async fn idle(path: &Path, sessions: usize) {
         let store = store.clone();
         writers.spawn(async move {
             for _ in 0..sessions / 100 {
-                let (id, epoch) = made(&store).await;
+                let (id, epoch) = create_session(&store).await;
                 let mut batch = ChunkBuilder::new();
                 batch.extend(std::iter::repeat_n(&[b'x'; 60][..], 50));
                 let first = batch.take(Lsn::new(1), epoch).expect("records");
@@ -205,11 +205,11 @@ async fn opens(path: &Path) {
     let start = Instant::now();
     let store = open(path).await;
     let took = start.elapsed();
-    let everything = Filter {
+    let all = Filter {
         limit: NonZeroUsize::new(usize::MAX),
         ..Filter::default()
     };
-    let sessions = store.list(&everything);
+    let sessions = store.list(&all);
     let sessions = sessions.await.expect("they are listed").sessions;
     let (count, some) = (sessions.len(), sessions[0].id.clone());
     drop(sessions);
@@ -227,7 +227,7 @@ async fn opens(path: &Path) {
     );
 }
 
-/// The processor time of this process, in seconds.
+/// Returns the processor time of this process in seconds.
 fn cpu() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux tells of processes");
     let after_name = stat.rsplit(')').next().unwrap_or_default();
@@ -238,7 +238,7 @@ fn cpu() -> f64 {
         / 100.0
 }
 
-/// The memory of this process, in bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux tells of processes");
     let pages = statm

@@ -44,7 +44,7 @@ impl Harness for DiskHarness {
         Box::pin(async { Arc::new(self.opened().await.clone()) as Arc<dyn Store> })
     }
 
-    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+    fn advance(&self, time: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.clock().jump(time) })
     }
 
@@ -53,7 +53,7 @@ impl Harness for DiskHarness {
     }
 
     /// Flips a bit of the record in its file.
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let before = Position::after(lsn.before());
             let page = self.opened().await.read(id, before, 1).await.unwrap();

@@ -2,14 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use futures_util::TryStream;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tower::{BoxError, Service};
 use tower_layer::Layer as _;
 use unbroken::{
     access::AnyoneWithTheId,
-    chat::{ChatEvent, ChatRequest},
+    chat::Provider,
     durable::{ClientFields, DurableLayer, DurableService},
     provider::scripted::{Script, Scripted},
     session::Sessions,
@@ -29,7 +27,7 @@ pub(crate) struct Server {
 
 pub(crate) fn chat(sessions: &Sessions) -> Mount<DurableService<Scripted>, NotFound> {
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .layer(Scripted::new(Script::say("Hello there.")));
     mount(MOUNT, chat)
 }
@@ -58,13 +56,12 @@ pub(crate) async fn start_with(limits: ServerLimits, deadline: Duration) -> Serv
 /// Starts a server with a hand-over and another provider.
 pub(crate) async fn start_of<P>(limits: ServerLimits, deadline: Duration, provider: P) -> Server
 where
-    P: Service<ChatRequest, Error: Into<BoxError>, Future: Send> + Clone + Send + Sync + 'static,
-    P::Response: TryStream<Ok = ChatEvent, Error: Into<BoxError>> + Send,
+    P: Provider + Sync,
 {
     let (listener, addr) = bind().await;
     let sessions = Sessions::in_memory();
     let chat = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .layer(provider);
     let (stop, stopped) = oneshot::channel();
     let server = serve(listener, mount(MOUNT, chat))

@@ -123,7 +123,7 @@ impl Harness for Shared {
         Box::pin(async { self.store.clone() })
     }
 
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let spoil = "UPDATE @.chunks c SET data = c.data || 'x' FROM @.sessions s \
                 WHERE c.session = s.number AND s.id = $1 AND c.last = $2";

@@ -105,7 +105,7 @@ where
         Some(MAX_APPEND)
     }
 
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         Box::pin(async move {
             let log = format!("{}{{{id}}}:log", self.options.prefix);
             let mut delete = redis::cmd("XDEL");

@@ -186,13 +186,13 @@ async fn permissions() -> Result<(), Failed> {
     let cases = CASES.iter().filter(|case| {
         // One case of each operation; all cases would take too long.
         [
-            "a_lease_given_back_can_be_claimed_at_once",
+            "a_returned_lease_can_be_claimed_at_once",
             "a_hold_keeps_a_session",
-            "a_release_waits_for_other_servers",
+            "delete_released_respects_other_holders",
             "a_position_of_another_epoch_is_rewound",
-            "an_append_wakes_who_waits",
+            "an_append_wakes_waiters",
             "a_list_is_newest_first",
-            "orphans_are_unsealed_and_without_an_owner",
+            "orphans_are_unsealed_sessions_without_a_lease",
             "a_sweep_removes_what_has_expired",
             "an_abort_wakes_the_owner",
         ]

@@ -6,10 +6,10 @@ use std::{
 
 use serde_json::Value;
 
-/// Longer than anything here takes; a read that waits for it has failed.
-const SOON: Duration = Duration::from_secs(60);
+/// The time after which a read counts as failed.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An answer of the example: its head, and its body as it comes.
+/// A response of the example, whose body is read event by event.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: Vec<(String, String)>,
@@ -19,22 +19,22 @@ pub(crate) struct Answer {
 /// A server-sent event.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
-    /// The cursor to resume from, unless it is a notice.
+    /// The cursor. Absent in a notice.
     pub(crate) id: Option<String>,
     pub(crate) data: Value,
 }
 
-/// How a body ended.
+/// The end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    Whole,
+    Clean,
     Cut,
 }
 
 impl Answer {
     pub(crate) fn to(address: &str, head: &str, body: &str) -> Self {
         let mut stream = TcpStream::connect(address).expect("the example listens");
-        stream.set_read_timeout(Some(SOON)).expect("not zero");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("not zero");
         let length = body.len();
         write!(
             stream,
@@ -81,23 +81,23 @@ impl Answer {
             .1
     }
 
-    /// The body of a refusal.
+    /// Reads the body of a refusal.
     pub(crate) fn problem(mut self) -> Value {
         let mut text = String::new();
         self.body.read_to_string(&mut text).expect("a whole body");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// The next event.
+    /// Reads the next event.
     pub(crate) fn next(&mut self) -> Result<Event, End> {
         let (mut id, mut data) = (None, None);
         loop {
             let mut line = String::new();
             match self.body.read_line(&mut line) {
-                Ok(0) => return Err(End::Whole),
+                Ok(0) => return Err(End::Clean),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    panic!("nothing came for {SOON:?}")
+                    panic!("nothing came for {TIMEOUT:?}")
                 }
                 Err(_) => return Err(End::Cut),
             }
@@ -112,9 +112,9 @@ impl Answer {
         }
     }
 
-    /// The next so many.
+    /// Reads the next events.
     pub(crate) fn take(&mut self, count: usize) -> Vec<Event> {
-        let next = |_| self.next().expect("it goes on");
+        let next = |_| self.next().expect("another event");
         (0..count).map(next).collect()
     }
 
@@ -144,23 +144,23 @@ impl Event {
     }
 }
 
-/// The words of these events.
+/// Returns the text of these events.
 pub(crate) fn text(events: &[Event]) -> String {
     let texts = events.iter().filter(|event| event.kind() == "text");
     texts.filter_map(|it| it.data["content"].as_str()).collect()
 }
 
-/// Each event has the LSN after the one before.
+/// Checks that LSNs follow one another from 1.
 pub(crate) fn assert_in_order(events: &[Event]) {
     for (event, expected) in events.iter().zip(1..) {
         assert_eq!(event.lsn(), Some(expected), "{event:?}");
     }
 }
 
-/// A body by its length or in chunks; one that ends too soon is an error.
+/// A body with a length or in chunks. An early end is an error.
 struct Body {
     from: BufReader<TcpStream>,
-    // Of the chunk, if there are some.
+    // Bytes left of the body, or of the current chunk.
     left: usize,
     chunked: bool,
 }

@@ -11,25 +11,25 @@ use crate::{
 };
 
 const HOUR: i64 = 3600;
-/// The example's, which a server must have seen the store for before it claims anything.
+/// The lease of the example. A server must have reached the store for that long before it claims.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// The clock of the engine's host is set by an hour in mid-answer, forward and back, twice: no event is
-/// lost or doubled, and a claim that nobody needed is all that comes of it. Then the server dies: what
-/// it leaves is found, though its lease was once said to last for an hour more.
+/// Sets the clock of the engine's host by an hour during an answer, forward and back, twice. No event is
+/// lost or doubled; at worst a session is claimed needlessly. Then the server dies, and its orphan is
+/// found in time, although the clock was set back.
 pub(crate) fn stepped(engine: &impl Engine) {
     let model = Model::start(1200, 0);
-    let here = Example::start(&engine.url(), &model);
-    let there = Example::start(&engine.url(), &model);
-    // The sweeper of a server looks at the store from its first request on.
-    for server in [&here, &there] {
+    let first = Example::start(&engine.url(), &model);
+    let second = Example::start(&engine.url(), &model);
+    // The sweeper of a server starts with its first request.
+    for server in [&first, &second] {
         assert_eq!(server.read("nobody-has-this-id-0000", None).status, 404);
     }
     sleep(LEASE + Duration::from_secs(1));
 
-    let asked = here.ask();
-    let id = asked.header("x-session-id").to_owned();
-    let readers = [asked, there.read(&id, None)];
+    let started = first.ask();
+    let id = started.header("x-session-id").to_owned();
+    let readers = [started, second.read(&id, None)];
     let readers = readers.map(|reader| thread::spawn(move || reader.rest()));
     let mut steps = 0;
     for ahead in [HOUR, 0, -HOUR, 0] {
@@ -38,39 +38,40 @@ pub(crate) fn stepped(engine: &impl Engine) {
         steps += 1;
         let off = engine
             .now()
-            .abs_diff(right_time().saturating_add_signed(ahead));
+            .abs_diff(real_time().saturating_add_signed(ahead));
         assert!(off < 60, "control: the engine's clock is {off} seconds off");
     }
     let [one, other] = readers.map(|reader| {
         let (events, end) = reader.join().expect("it ends");
-        assert_eq!(end, End::Whole);
+        assert_eq!(end, End::Clean);
         assert_in_order(&events);
         events
     });
     assert_eq!(ids(&one), ids(&other));
     assert!(text(&one) == text(&other));
-    let claims = whole(&one, &model);
-    println!("{claims} answers begun anew in {steps} steps of the clock");
+    let claims = count_restarts(&one, &model);
+    println!("{claims} restarts in {steps} steps of the clock");
     assert!(claims <= steps);
 
     let before = model.calls();
-    drop(here.ask());
+    drop(first.ask());
     sleep(Duration::from_secs(2));
     engine.set_clock(-HOUR);
     sleep(Duration::from_secs(1));
-    drop(here);
+    drop(first);
     let died = Instant::now();
     while model.calls() < before + 2 {
-        assert!(died.elapsed() < LEASE * 4, "nobody has found the orphan");
+        assert!(died.elapsed() < LEASE * 4, "the orphan was not found");
         sleep(Duration::from_millis(50));
     }
     println!("an orphan was found after {:?}", died.elapsed());
 }
 
-/// Each answer that a restart cut off is a part of what the model said, and the last is all of it: unless
-/// whoever claimed it was told by that clock that it has run for as long as it may. Says how many were
-/// cut off.
-fn whole(events: &[Event], model: &Model) -> usize {
+/// Returns the number of restarts.
+///
+/// Checks that each answer before a restart is a prefix of the model's, and that the last is complete.
+/// The last may end with a timeout instead, since the wrong clock makes a session seem too old.
+fn count_restarts(events: &[Event], model: &Model) -> usize {
     let answers = events.split(|event| event.kind() == "restarted");
     let answers: Vec<_> = answers.map(text).collect();
     let (last, cut) = answers.split_last().expect("one at least");
@@ -95,7 +96,7 @@ fn ids(events: &[Event]) -> Vec<Option<&str>> {
     events.iter().map(|event| event.id.as_deref()).collect()
 }
 
-fn right_time() -> u64 {
+fn real_time() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("it is later").as_secs()
 }

@@ -3,24 +3,24 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A throwaway engine. Ends when dropped.
+/// A temporary engine, which ends when dropped.
 pub(crate) trait Engine {
-    /// What the example is told of it.
+    /// Returns the URL for the example.
     fn url(&self) -> String;
 
-    /// Stops all its processes where they are: it answers nobody, and closes nothing.
+    /// Pauses all its processes, so that it answers nothing and closes no connection.
     fn pause(&self);
 
-    /// They go on.
-    fn go_on(&self);
+    /// Resumes the processes.
+    fn resume_processes(&self);
 
-    /// Ends it as a crash would.
+    /// Kills the engine, as a crash does.
     fn kill(&self);
 
-    /// Sets its host's clock to so many seconds more than the right time.
+    /// Sets the clock of its host this many seconds ahead of the real time.
     fn set_clock(&self, ahead: i64);
 
-    /// What that clock shows, in seconds.
+    /// Returns the time of that clock, in seconds.
     fn now(&self) -> u64;
 }
 
@@ -28,7 +28,7 @@ pub(crate) trait Engine {
 pub(crate) fn signal(name: &str, processes: &[u32]) {
     let mut command = Command::new("kill");
     command.arg(name).args(processes.iter().map(u32::to_string));
-    // One that has ended meanwhile needs none.
+    // A process may have ended meanwhile.
     let sent = command.stderr(Stdio::null()).status();
     sent.expect("there is a program `kill`");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{client::Answer, model::Model};
 
-/// A process of the example. Ends when dropped.
+/// A process of the example, which ends when dropped.
 pub(crate) struct Example {
     process: Child,
     pub(crate) address: String,
@@ -28,11 +28,11 @@ impl Example {
         let mut lines = BufReader::new(out).lines().map_while(Result::ok);
         let address = lines
             .find_map(|line| Some(line.strip_prefix("listening on http://")?.to_owned()))
-            .expect("it says where it listens");
+            .expect("it prints its address");
         Self { process, address }
     }
 
-    /// Asks the model something.
+    /// Starts an answer.
     pub(crate) fn ask(&self) -> Answer {
         let question = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
         Answer::to(&self.address, "POST /api/chat HTTP/1.1", question)
@@ -45,7 +45,7 @@ impl Example {
         Answer::to(&self.address, &head, "")
     }
 
-    /// The same, once the store answers again.
+    /// Reads an answer after a cursor, once the store is reachable again.
     pub(crate) fn resume(&self, id: &str, after: Option<&str>) -> Answer {
         let began = Instant::now();
         loop {
@@ -58,7 +58,7 @@ impl Example {
         }
     }
 
-    /// Its memory, in bytes.
+    /// Returns the resident memory, in bytes.
     pub(crate) fn resident(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()));
         let status = status.expect("Linux tells of processes");
@@ -67,7 +67,7 @@ impl Example {
         size.expect("a size") << 10
     }
 
-    /// Its processor time.
+    /// Returns the processor time.
     pub(crate) fn busy(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
         let stat = stat.expect("Linux tells of processes");

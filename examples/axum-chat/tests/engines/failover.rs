@@ -9,8 +9,8 @@ use crate::{
     redis::Redis,
 };
 
-/// Acknowledged and shown, but not on the replica that is promoted: who resumes there is refused, open
-/// bodies fail, and what is written in its place is never put behind it.
+/// A promoted replica lacks records that were acknowledged and sent to readers. A resume after them is
+/// refused, open bodies fail, and new records are never appended to the lost ones.
 pub(crate) fn lagging_replica() {
     let model = Model::start(300, 0);
     let primary = Redis::start(&[]);
@@ -19,48 +19,48 @@ pub(crate) fn lagging_replica() {
     let replica = Redis::start(&["--replicaof", &of]);
     let front = Proxy::start(primary.port);
     let store = format!("redis://127.0.0.1:{}", front.port);
-    let (here, there) = (
+    let (first, second) = (
         Example::start(&store, &model),
         Example::start(&store, &model),
     );
     until(&replica, "master_link_status:up");
 
-    let mut asked = here.ask();
-    assert_eq!(asked.status, 200);
-    let id = asked.header("x-session-id").to_owned();
-    let mut followed = there.read(&id, None);
-    let mut shown = [asked.take(20), followed.take(20)];
+    let mut started = first.ask();
+    assert_eq!(started.status, 200);
+    let id = started.header("x-session-id").to_owned();
+    let mut followed = second.read(&id, None);
+    let mut seen = [started.take(20), followed.take(20)];
     replication.stall();
-    for (shown, reader) in shown.iter_mut().zip([&mut asked, &mut followed]) {
-        shown.extend(reader.take(30));
+    for (seen, reader) in seen.iter_mut().zip([&mut started, &mut followed]) {
+        seen.extend(reader.take(30));
     }
-    // The replica has never heard of this one.
-    let mut unknown = here.ask();
+    // The replica lacks this session.
+    let mut unknown = first.ask();
     let unknown_id = unknown.header("x-session-id").to_owned();
     let cursor = unknown.take(10).pop().and_then(|event| event.id);
     primary.kill();
     assert_eq!(replica.ask("REPLICAOF NO ONE").as_deref(), Some("+OK\r\n"));
     front.switch(replica.port);
 
-    for (shown, reader) in shown.iter_mut().zip([asked, followed]) {
+    for (seen, reader) in seen.iter_mut().zip([started, followed]) {
         let (rest, end) = reader.rest();
-        shown.extend(rest.into_iter().filter(|event| event.id.is_some()));
+        seen.extend(rest.into_iter().filter(|event| event.id.is_some()));
         assert_eq!(end, End::Cut, "an open body fails");
-        assert!(!shown.iter().any(Event::is_terminal));
-        assert_in_order(shown);
-        assert!(model.text(1).starts_with(&text(shown)));
+        assert!(!seen.iter().any(Event::is_terminal));
+        assert_in_order(seen);
+        assert!(model.text(1).starts_with(&text(seen)));
     }
     let (rest, end) = unknown.rest();
     assert_eq!(end, End::Cut);
     assert!(!rest.iter().any(Event::is_terminal));
-    for server in [&here, &there] {
+    for server in [&first, &second] {
         let answer = server.resume(&unknown_id, cursor.as_deref());
         assert_eq!(answer.status, 404);
     }
 
-    let lost = shown.map(|shown| shown.last().and_then(|it| it.id.clone()));
+    let lost = seen.map(|seen| seen.last().and_then(|it| it.id.clone()));
     let refused = |when: &str| {
-        for (server, lost) in [&here, &there].into_iter().zip(&lost) {
+        for (server, lost) in [&first, &second].into_iter().zip(&lost) {
             let answer = server.resume(&id, lost.as_deref());
             assert_eq!(answer.status, 409, "{when}");
             let problem = answer.problem();
@@ -68,64 +68,64 @@ pub(crate) fn lagging_replica() {
             assert!(kind.ends_with("log-rewound"), "{when}: {problem}");
         }
     };
-    refused("before anybody has written on");
+    refused("before new records");
 
-    // The lease runs out, and the answer begins anew: other words, under LSNs that were lost.
-    let (whole, end) = there.resume(&id, None).rest();
-    assert_eq!(end, End::Whole);
+    // The lease expires, and the answer restarts: other words under LSNs that were lost.
+    let (whole, end) = second.resume(&id, None).rest();
+    assert_eq!(end, End::Clean);
     assert_in_order(&whole);
     let anew = whole.iter().position(|event| event.kind() == "restarted");
-    let anew = anew.expect("the policy of the example");
+    let anew = anew.expect("a restart by the policy of the example");
     let lost_lsn = Event {
         id: lost[1].clone(),
         data: whole[0].data.clone(),
     };
     assert!(
         anew > 1 && lost_lsn.lsn().is_some_and(|lsn| lsn > anew),
-        "control: some was replicated, and what was shown was not: {anew}, {:?}",
+        "control: some records were replicated, the last ones were not: {anew}, {:?}",
         lost[1]
     );
     assert!(model.text(1).starts_with(&text(&whole[..anew])));
     assert_eq!(text(&whole[anew..]), model.text(3));
     assert_eq!(whole.last().map(Event::kind), Some("complete"));
-    assert_eq!(model.calls(), 3, "the third is the policy's");
-    refused("once other words stand there");
-    // What was replicated can still be resumed from.
+    assert_eq!(model.calls(), 3, "the third is the restart");
+    refused("after new records under these LSNs");
+    // A resume from a replicated record succeeds.
     let kept = whole[anew - 1].id.as_deref();
-    let (rest, end) = here.resume(&id, kept).rest();
-    assert_eq!((rest.len(), end), (whole.len() - anew, End::Whole));
+    let (rest, end) = first.resume(&id, kept).rest();
+    assert_eq!((rest.len(), end), (whole.len() - anew, End::Clean));
 }
 
-/// A replica that has everything is promoted, and the former primary stays where it was, as a replica
-/// of the other: who has a connection to it keeps it. The answer goes on as if nothing had been.
+/// A replica with all records is promoted, and the former primary becomes its replica and keeps its
+/// connections. The answer continues without a loss.
 pub(crate) fn planned() {
     let model = Model::start(300, 0);
     let primary = Redis::start(&[]);
     let replica = Redis::start(&["--replicaof", &format!("127.0.0.1 {}", primary.port)]);
     let front = Proxy::start(primary.port);
     let store = format!("redis://127.0.0.1:{}", front.port);
-    let (here, there) = (
+    let (first, second) = (
         Example::start(&store, &model),
         Example::start(&store, &model),
     );
     until(&replica, "master_link_status:up");
 
-    let mut asked = here.ask();
-    let id = asked.header("x-session-id").to_owned();
-    let mut followed = there.read(&id, None);
-    let shown = [asked.take(20), followed.take(20)];
+    let mut started = first.ask();
+    let id = started.header("x-session-id").to_owned();
+    let mut followed = second.read(&id, None);
+    let seen = [started.take(20), followed.take(20)];
     assert_eq!(primary.ask("FAILOVER").as_deref(), Some("+OK\r\n"));
     until(&replica, "role:master");
-    front.lead_to(replica.port);
+    front.connect_to(replica.port);
     until(&primary, "role:slave");
 
-    for (shown, reader) in shown.into_iter().zip([asked, followed]) {
+    for (seen, reader) in seen.into_iter().zip([started, followed]) {
         let (rest, end) = reader.rest();
-        let shown = [shown, rest].concat();
-        assert_eq!(end, End::Whole);
-        assert_in_order(&shown);
-        assert_eq!(text(&shown), model.text(1));
-        assert_eq!(shown.last().map(Event::kind), Some("complete"));
+        let seen = [seen, rest].concat();
+        assert_eq!(end, End::Clean);
+        assert_in_order(&seen);
+        assert_eq!(text(&seen), model.text(1));
+        assert_eq!(seen.last().map(Event::kind), Some("complete"));
     }
     assert_eq!(model.calls(), 1);
 }
@@ -138,5 +138,5 @@ fn until(redis: &Redis, says: &str) {
         }
         sleep(Duration::from_millis(20));
     }
-    panic!("it never came: {says}");
+    panic!("not seen in time: {says}");
 }

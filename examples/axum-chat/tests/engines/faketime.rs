@@ -4,18 +4,18 @@ use std::{
     process::Command,
 };
 
-/// The clock of an engine's host, for that engine alone: Debian's libfaketime, told by a file.
+/// A clock for one engine, by Debian's libfaketime, which reads it from a file.
 pub(crate) struct FakeTime {
     file: PathBuf,
 }
 
 impl FakeTime {
-    /// Why there can be none, if so.
+    /// Returns the reason for which the test cannot run.
     pub(crate) fn missing() -> Option<&'static str> {
         library().is_none().then_some("faketime is not installed")
     }
 
-    /// Told in this folder. It shows the right time at first.
+    /// Creates the file in this folder, with the real time.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         let file = folder.join("time");
         let it = Self { file };
@@ -23,19 +23,19 @@ impl FakeTime {
         it
     }
 
-    /// It shows so many seconds more than the right time.
+    /// Sets the clock this many seconds ahead of the real time.
     pub(crate) fn set(&self, ahead: i64) {
-        // In one step: it is read at any moment.
+        // Replaced atomically, since it is read at any moment.
         let draft = self.file.with_extension("new");
         fs::write(&draft, format!("{ahead:+}\n")).expect("a file");
         fs::rename(draft, &self.file).expect("a file");
     }
 
-    /// Has a program that is about to start live by it.
-    pub(crate) fn rule(&self, command: &mut Command) {
+    /// Makes a program that is about to start use the clock.
+    pub(crate) fn apply(&self, command: &mut Command) {
         let library = library().expect("it is installed");
-        // The allocator of some engines asks for the time before this is ready to tell it, unless
-        // the C library's comes first.
+        // The allocator of some engines asks for the time before the library is ready, unless the C
+        // library is loaded first.
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         let mut paths = maps.lines().filter_map(|line| line.split(' ').next_back());
         let libc = paths.find(|path| path.ends_with("/libc.so.6"));

@@ -1,7 +1,8 @@
-//! What clients of the example see while the engine of its store is stopped, is killed, fails over
-//! to a replica that lags, or has its clock set. Two processes of the example, a throwaway engine, and a model that counts
-//! how often it is asked. Where an engine is absent they are reported as ignored, with the reason; on
-//! a CI machine (`CI` is set) that is a failure.
+//! Tests of the example while the engine of its store is paused, is killed, fails over to a lagging
+//! replica, or has its clock set.
+//!
+//! Two processes of the example share a temporary engine and a model that counts its calls. Without an
+//! engine a test is ignored with the reason; if `CI` is set, it fails.
 
 mod client;
 mod clock;
@@ -23,7 +24,7 @@ use crate::{faketime::FakeTime, postgres::Postgres, redis::Redis};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // All of them wait for most of the time.
+    // They mostly wait.
     arguments.test_threads.get_or_insert(8);
     let trials = vec![
         trial("redis::stopped_and_back", Redis::missing(), || {
@@ -39,22 +40,22 @@ fn main() -> ExitCode {
             outage::killed_for_good(&Postgres::start());
         }),
         trial(
-            "redis::a_replica_that_lags_takes_over_and_nobody_gets_spliced_text",
+            "redis::a_lagging_replica_takes_over_without_spliced_text",
             Redis::missing(),
             failover::lagging_replica,
         ),
         trial(
-            "redis::a_planned_failover_is_not_noticed",
+            "redis::a_planned_failover_loses_nothing",
             Redis::missing(),
             failover::planned,
         ),
         trial(
-            "redis::a_clock_that_is_set_loses_and_doubles_nothing",
+            "redis::a_clock_step_loses_and_doubles_nothing",
             Redis::missing().or_else(FakeTime::missing),
             || clock::stepped(&Redis::with_clock()),
         ),
         trial(
-            "postgres::a_clock_that_is_set_loses_and_doubles_nothing",
+            "postgres::a_clock_step_loses_and_doubles_nothing",
             Postgres::missing().or_else(FakeTime::missing),
             || clock::stepped(&Postgres::with_clock()),
         ),

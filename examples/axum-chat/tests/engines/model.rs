@@ -11,41 +11,40 @@ use std::{
 
 use socket2::SockRef;
 
-/// Speaks as an OpenAI-compatible server does: so many tokens, each of which says whose answer it is
-/// part of, and where.
+/// An OpenAI-compatible server. Each token has the number of its call and its place in the answer.
 #[derive(Clone)]
 pub(crate) struct Model {
     port: u16,
     tokens: usize,
     pad: usize,
-    heard: Arc<Heard>,
+    state: Arc<ModelState>,
 }
 
 #[derive(Default)]
-struct Heard {
+struct ModelState {
     calls: AtomicUsize,
     taken: AtomicUsize,
-    hurries: AtomicBool,
+    unpaced: AtomicBool,
 }
 
-/// Between two tokens, unless it hurries.
+/// The pause between two tokens.
 const PACE: Duration = Duration::from_millis(20);
 
 impl Model {
-    /// One that says `tokens` tokens of `pad` bytes and a few more.
+    /// Starts a model that answers with `tokens` tokens of `pad` bytes and a few more.
     pub(crate) fn start(tokens: usize, pad: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let it = Self {
             port: listener.local_addr().expect("its address").port(),
             tokens,
             pad,
-            heard: Arc::default(),
+            state: Arc::default(),
         };
         let model = it.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let model = model.clone();
-                // Whoever hangs up has had enough.
+                // Clients may close the connection early.
                 thread::spawn(move || drop(model.answer(client)));
             }
         });
@@ -56,22 +55,22 @@ impl Model {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// How often it was asked.
+    /// Returns the number of calls.
     pub(crate) fn calls(&self) -> usize {
-        self.heard.calls.load(SeqCst)
+        self.state.calls.load(SeqCst)
     }
 
-    /// How many bytes of its answers were taken, or lie in the system's buffers.
+    /// Returns the bytes of its answers that were read or are in the system's buffers.
     pub(crate) fn taken(&self) -> usize {
-        self.heard.taken.load(SeqCst)
+        self.state.taken.load(SeqCst)
     }
 
-    /// From now on it speaks as fast as it is listened to.
-    pub(crate) fn hurry(&self) {
-        self.heard.hurries.store(true, SeqCst);
+    /// Ends the pauses, so that it sends as fast as the client reads.
+    pub(crate) fn stop_pacing(&self) {
+        self.state.unpaced.store(true, SeqCst);
     }
 
-    /// All that it says when it is asked for the so many-th time.
+    /// Returns the whole answer to the call with this number.
     pub(crate) fn text(&self, call: usize) -> String {
         (1..=self.tokens).map(|at| self.token(call, at)).collect()
     }
@@ -81,13 +80,13 @@ impl Model {
     }
 
     fn answer(&self, mut client: TcpStream) -> io::Result<()> {
-        // What is not listened to soon blocks.
+        // A small buffer blocks soon if the client does not read.
         SockRef::from(&client).set_send_buffer_size(16 << 10)?;
-        let mut asked = BufReader::new(client.try_clone()?);
+        let mut started = BufReader::new(client.try_clone()?);
         let mut length = 0;
         loop {
             let mut line = String::new();
-            asked.read_line(&mut line)?;
+            started.read_line(&mut line)?;
             match line.trim_end().to_ascii_lowercase().split_once(": ") {
                 Some(("content-length", value)) => length = value.parse().unwrap_or(0),
                 Some(_) => {}
@@ -95,8 +94,8 @@ impl Model {
                 None => break,
             }
         }
-        io::copy(&mut asked.take(length), &mut io::sink())?;
-        let call = self.heard.calls.fetch_add(1, SeqCst) + 1;
+        io::copy(&mut started.take(length), &mut io::sink())?;
+        let call = self.state.calls.fetch_add(1, SeqCst) + 1;
         client.write_all(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
         )?;
@@ -105,8 +104,8 @@ impl Model {
             let data = serde_json::json!({"choices": [{"index": 0, "delta": delta}]});
             let event = format!("data: {data}\n\n");
             client.write_all(event.as_bytes())?;
-            self.heard.taken.fetch_add(event.len(), SeqCst);
-            if !self.heard.hurries.load(SeqCst) {
+            self.state.taken.fetch_add(event.len(), SeqCst);
+            if !self.state.unpaced.load(SeqCst) {
                 thread::sleep(PACE);
             }
         }

@@ -11,74 +11,74 @@ use crate::{
 };
 
 const OUTAGE: Duration = Duration::from_secs(30);
-/// More than all buffers together: the model is asked for 10 MB.
+/// More than all buffers together: an answer has 10 MB.
 const TOKENS: usize = 5000;
 const PAD: usize = 2000;
-/// What of that may be on its way while nothing is stored: the writer's buffer, twice over in the
-/// system's, and what the readers hold.
-const ON_ITS_WAY: usize = 6 << 20;
-/// How much the memory of a server may grow by.
-const GROWTH: usize = 12 << 20;
+/// The most bytes of that in transit while nothing is stored: in the writer's buffer, in the system's
+/// and the readers'.
+const MAX_IN_TRANSIT: usize = 6 << 20;
+/// The most growth of the memory of a server, in bytes.
+const MAX_GROWTH: usize = 12 << 20;
 
-/// An answer in its middle, read on two servers.
-struct Scene {
+/// A running answer with readers on two servers.
+struct RunningAnswer {
     model: Model,
-    here: Example,
-    there: Example,
+    first: Example,
+    second: Example,
     id: String,
     readers: [(Vec<Event>, Answer); 2],
 }
 
-impl Scene {
+impl RunningAnswer {
     fn new(engine: &impl Engine) -> Self {
         let model = Model::start(TOKENS, PAD);
-        let here = Example::start(&engine.url(), &model);
-        let there = Example::start(&engine.url(), &model);
-        let mut asked = here.ask();
-        assert_eq!(asked.status, 200);
-        let id = asked.header("x-session-id").to_owned();
-        let mut followed = there.read(&id, None);
-        let readers = [(asked.take(50), asked), (followed.take(50), followed)];
+        let first = Example::start(&engine.url(), &model);
+        let second = Example::start(&engine.url(), &model);
+        let mut started = first.ask();
+        assert_eq!(started.status, 200);
+        let id = started.header("x-session-id").to_owned();
+        let mut followed = second.read(&id, None);
+        let readers = [(started.take(50), started), (followed.take(50), followed)];
         Self {
             model,
-            here,
-            there,
+            first,
+            second,
             id,
             readers,
         }
     }
 }
 
-/// The engine is out of reach, and the model in a hurry.
+/// The state after an outage of the engine, during which the model sends without pauses.
 struct Outage {
     model: Model,
-    here: Example,
-    there: Example,
+    first: Example,
+    second: Example,
     id: String,
-    /// What the readers had been shown by the time that they were cut.
-    shown: [Vec<Event>; 2],
+    /// The events that each reader got before its body failed.
+    seen: [Vec<Event>; 2],
 }
 
-impl Scene {
-    /// Sees that readers are told and cut, that the model is no longer listened to, and that neither
-    /// server grows.
+impl RunningAnswer {
+    /// Checks that readers get a notice and then fail, that the model's stream is no longer read, and
+    /// that neither server grows.
     fn outage(self) -> Outage {
         let Self {
             model,
-            here,
-            there,
+            first,
+            second,
             id,
             readers,
         } = self;
         let began = Instant::now();
         let taken = model.taken();
-        let servers = [&here, &there];
+        let servers = [&first, &second];
         let before = servers.map(|it| (it.resident(), it.busy()));
-        model.hurry();
-        let readers = readers.map(|(shown, reader)| {
+        model.stop_pacing();
+        let readers = readers.map(|(seen, reader)| {
             thread::spawn(move || {
                 let (rest, end) = reader.rest();
-                ([shown, rest].concat(), end, began.elapsed())
+                ([seen, rest].concat(), end, began.elapsed())
             })
         });
         let mut most = servers.map(Example::resident);
@@ -95,9 +95,13 @@ impl Scene {
         let pause = since.elapsed();
         assert!(
             pause > OUTAGE / 3,
-            "the model was listened to until {pause:?} ago"
+            "the model's stream was read until {pause:?} ago"
         );
-        assert!(full - taken < ON_ITS_WAY, "{} bytes taken", full - taken);
+        assert!(
+            full - taken < MAX_IN_TRANSIT,
+            "{} bytes taken",
+            full - taken
+        );
         for ((most, server), (resident, busy)) in most.into_iter().zip(servers).zip(before) {
             let grown = most.saturating_sub(resident);
             let busy = server.busy().saturating_sub(busy);
@@ -106,33 +110,33 @@ impl Scene {
                 resident >> 10,
                 grown >> 10
             );
-            assert!(grown < GROWTH, "{grown} bytes more");
+            assert!(grown < MAX_GROWTH, "{grown} bytes more");
             assert!(busy < OUTAGE / 5, "{busy:?} of processor");
         }
         println!("{} KiB of the answer taken meanwhile", (full - taken) >> 10);
-        let shown = readers.map(|reader| {
-            let (mut shown, end, after) = reader.join().expect("the reader ends");
-            println!("a reader was told after {after:?}");
+        let seen = readers.map(|reader| {
+            let (mut seen, end, after) = reader.join().expect("the reader ends");
+            println!("a reader got the notice after {after:?}");
             assert_eq!(end, End::Cut);
             assert!(after < OUTAGE);
-            let notice = shown.pop().expect("a notice");
+            let notice = seen.pop().expect("a notice");
             assert_eq!((notice.kind(), &notice.id), ("unavailable", &None));
-            assert_in_order(&shown);
-            assert!(!shown.iter().any(Event::is_terminal));
-            shown
+            assert_in_order(&seen);
+            assert!(!seen.iter().any(Event::is_terminal));
+            seen
         });
         assert_eq!(model.calls(), 1);
         Outage {
             model,
-            here,
-            there,
+            first,
+            second,
             id,
-            shown,
+            seen,
         }
     }
 }
 
-/// Whoever asks now is asked to come again.
+/// Checks that requests are refused with 503 and Retry-After.
 fn refuses(server: &Example, id: &str, after: Option<&str>) {
     for answer in [server.read(id, after), server.ask()] {
         assert_eq!(answer.status, 503);
@@ -141,50 +145,50 @@ fn refuses(server: &Example, id: &str, after: Option<&str>) {
 }
 
 pub(crate) fn stopped_and_back(engine: &impl Engine) {
-    let scene = Scene::new(engine);
+    let answer = RunningAnswer::new(engine);
     engine.pause();
-    let it = scene.outage();
-    engine.go_on();
-    for (mut shown, server) in it.shown.into_iter().zip([&it.here, &it.there]) {
-        read_on(server, &it.id, &mut shown);
-        assert_in_order(&shown);
-        assert!(text(&shown) == it.model.text(1), "each word once");
-        let endings: Vec<_> = shown.iter().filter(|event| event.is_terminal()).collect();
+    let outage = answer.outage();
+    engine.resume_processes();
+    for (mut seen, server) in outage.seen.into_iter().zip([&outage.first, &outage.second]) {
+        read_on(server, &outage.id, &mut seen);
+        assert_in_order(&seen);
+        assert!(text(&seen) == outage.model.text(1), "each word once");
+        let endings: Vec<_> = seen.iter().filter(|event| event.is_terminal()).collect();
         assert_eq!(endings.len(), 1);
         assert_eq!(endings[0].kind(), "complete");
-        assert!(!shown.iter().any(|event| event.kind() == "restarted"));
+        assert!(!seen.iter().any(|event| event.kind() == "restarted"));
     }
-    assert_eq!(it.model.calls(), 1, "nobody asked the model again");
+    assert_eq!(outage.model.calls(), 1, "the model was called once");
 }
 
-/// As a client does: resumes until it has the ending.
-fn read_on(server: &Example, id: &str, shown: &mut Vec<Event>) {
+/// Resumes until the terminal event, as a client does.
+fn read_on(server: &Example, id: &str, seen: &mut Vec<Event>) {
     for _ in 0..20 {
-        let last = shown.last().and_then(|event| event.id.clone());
+        let last = seen.last().and_then(|event| event.id.clone());
         let answer = server.resume(id, last.as_deref());
         assert_eq!(answer.status, 200);
         let (mut rest, end) = answer.rest();
         if end == End::Cut {
-            // The engine answers again, and the writer has not come by yet.
+            // The engine is back, but the writer has not reached it yet.
             assert_eq!(rest.pop().as_ref().map(Event::kind), Some("unavailable"));
         }
-        shown.extend(rest);
-        if end == End::Whole {
+        seen.extend(rest);
+        if end == End::Clean {
             return;
         }
         sleep(Duration::from_millis(250));
     }
-    panic!("no ending came, though the engine is back");
+    panic!("no terminal event, although the engine is back");
 }
 
 pub(crate) fn killed_for_good(engine: &impl Engine) {
-    let scene = Scene::new(engine);
+    let answer = RunningAnswer::new(engine);
     engine.kill();
-    let it = scene.outage();
-    for (shown, server) in it.shown.iter().zip([&it.here, &it.there]) {
-        assert!(it.model.text(1).starts_with(&text(shown)));
-        let last = shown.last().and_then(|event| event.id.as_deref());
-        refuses(server, &it.id, last);
+    let outage = answer.outage();
+    for (seen, server) in outage.seen.iter().zip([&outage.first, &outage.second]) {
+        assert!(outage.model.text(1).starts_with(&text(seen)));
+        let last = seen.last().and_then(|event| event.id.as_deref());
+        refuses(server, &outage.id, last);
     }
-    assert_eq!(it.model.calls(), 1, "what is refused costs nothing");
+    assert_eq!(outage.model.calls(), 1, "a refusal calls no model");
 }

@@ -25,7 +25,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Why there can be none, if so.
+    /// Returns the reason for which the test cannot run.
     pub(crate) fn missing() -> Option<&'static str> {
         programs().is_none().then_some("initdb is not installed")
     }
@@ -34,9 +34,9 @@ impl Postgres {
         Self::start_by(|_, _| {})
     }
 
-    /// One whose clock can be set.
+    /// Starts an engine whose clock can be set.
     pub(crate) fn with_clock() -> Self {
-        Self::start_by(FakeTime::rule)
+        Self::start_by(FakeTime::apply)
     }
 
     fn start_by(time: fn(&FakeTime, &mut Command)) -> Self {
@@ -53,12 +53,12 @@ impl Postgres {
             port: free_port(),
             killed: AtomicBool::new(false),
         };
-        let made = as_postgres(it.bin.join("initdb"))
+        let initialised = as_postgres(it.bin.join("initdb"))
             .args(["--auth=trust", "--username=postgres", "--no-sync", "-D"])
             .arg(it.data())
             .output();
-        let made = made.expect("initdb runs");
-        assert!(made.status.success(), "{made:?}");
+        let initialised = initialised.expect("initdb runs");
+        assert!(initialised.status.success(), "{initialised:?}");
         let options = format!(
             "-p {} -k {} -c listen_addresses=127.0.0.1 -c shared_buffers=16MB",
             it.port,
@@ -87,7 +87,7 @@ impl Postgres {
         command
     }
 
-    /// The first process, and those that it started.
+    /// Returns the ids of the first process and its children.
     fn processes(&self) -> Vec<u32> {
         let file = fs::read_to_string(self.data().join("postmaster.pid"));
         let file = file.expect("it runs");
@@ -105,12 +105,12 @@ impl Engine for Postgres {
     }
 
     fn pause(&self) {
-        // First the one that starts others, then those that there are.
+        // First the process that starts others.
         signal("-STOP", &self.processes()[..1]);
         signal("-STOP", &self.processes());
     }
 
-    fn go_on(&self) {
+    fn resume_processes(&self) {
         signal("-CONT", &self.processes());
     }
 
@@ -125,7 +125,7 @@ impl Engine for Postgres {
     }
 
     fn now(&self) -> u64 {
-        let asked = Command::new(self.bin.join("psql"))
+        let started = Command::new(self.bin.join("psql"))
             .args([
                 "-At",
                 "-c",
@@ -133,7 +133,7 @@ impl Engine for Postgres {
             ])
             .arg(self.url())
             .output();
-        let said = String::from_utf8(asked.expect("psql runs").stdout);
+        let said = String::from_utf8(started.expect("psql runs").stdout);
         let seconds = said.ok().and_then(|it| it.trim_end().parse().ok());
         seconds.expect("a number")
     }
@@ -147,20 +147,20 @@ fn succeed(command: &mut Command) {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if !self.killed.load(SeqCst) {
-            self.go_on();
+            self.resume_processes();
             self.kill();
         }
     }
 }
 
-/// Where the programs are, if they are.
+/// Returns the folder of the programs, if installed.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
     let bins = versions.filter_map(|it| Some(it.ok()?.path().join("bin")));
     bins.filter(|bin| bin.join("initdb").exists()).max()
 }
 
-/// They refuse to run as root.
+/// Runs a program as the user `postgres`, since the programs refuse root.
 fn as_postgres(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new(program.as_ref());
     command.current_dir("/");
@@ -170,7 +170,7 @@ fn as_postgres(program: impl AsRef<Path>) -> Command {
     command
 }
 
-/// The ids of the user `postgres`, if we are root.
+/// Returns the ids of the user `postgres` if this process runs as root.
 fn postgres() -> Option<(u32, u32)> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find(|line| line.starts_with("Uid:\t0\t"))?;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// Stands before an engine.
+/// A TCP proxy in front of an engine.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     pub(crate) port: u16,
@@ -23,7 +23,7 @@ struct Inner {
 }
 
 impl Proxy {
-    /// In front of the engine at this port.
+    /// Starts a proxy to the engine at this port.
     pub(crate) fn start(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let it = Self {
@@ -43,19 +43,19 @@ impl Proxy {
         it
     }
 
-    /// From now on nothing that the engine says comes through.
+    /// Holds back everything that the engine sends from now on.
     pub(crate) fn stall(&self) {
         self.inner.stalled.store(true, SeqCst);
     }
 
-    /// Whoever comes from now on meets the engine at this port.
-    pub(crate) fn lead_to(&self, to: u16) {
+    /// Sends new connections to the engine at this port.
+    pub(crate) fn connect_to(&self, to: u16) {
         self.inner.to.store(to, SeqCst);
     }
 
-    /// Cuts all connections; whoever comes back meets the engine at this port.
+    /// Cuts all connections, and sends new ones to the engine at this port.
     pub(crate) fn switch(&self, to: u16) {
-        self.lead_to(to);
+        self.connect_to(to);
         for connection in self.inner.open.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -74,13 +74,13 @@ impl Proxy {
         ];
         for (from, to, stalls) in ways {
             let inner = self.inner.clone();
-            thread::spawn(move || pass(from, to, &inner, stalls));
+            thread::spawn(move || forward(from, to, &inner, stalls));
         }
         Ok(())
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, inner: &Inner, stalls: bool) {
+fn forward(mut from: TcpStream, mut to: TcpStream, inner: &Inner, stalls: bool) {
     let mut bytes = [0; 16 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         while stalls && inner.stalled.load(SeqCst) {

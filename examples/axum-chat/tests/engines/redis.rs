@@ -22,7 +22,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Why there can be none, if so.
+    /// Returns the reason for which the test cannot run.
     pub(crate) fn missing() -> Option<&'static str> {
         let version = Command::new("redis-server").arg("--version").output();
         version.is_err().then_some("redis-server is not installed")
@@ -32,7 +32,7 @@ impl Redis {
         Self::start_in(TempDir::new().expect("a folder"), arguments, None)
     }
 
-    /// One whose clock can be set.
+    /// Starts an engine whose clock can be set.
     pub(crate) fn with_clock() -> Self {
         let folder = TempDir::new().expect("a folder");
         let time = FakeTime::in_folder(folder.path());
@@ -50,7 +50,7 @@ impl Redis {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         if let Some(time) = &time {
-            time.rule(&mut command);
+            time.apply(&mut command);
         }
         let it = Self {
             port,
@@ -67,7 +67,7 @@ impl Redis {
         panic!("redis-server does not answer");
     }
 
-    /// Sends a command in a line, and gives the answer as it comes.
+    /// Sends a command in a line, and returns the raw reply.
     pub(crate) fn ask(&self, command: &str) -> Option<String> {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         write!(connection, "{command}\r\nQUIT\r\n").ok()?;
@@ -90,7 +90,7 @@ impl Engine for Redis {
         signal("-STOP", &[self.id()]);
     }
 
-    fn go_on(&self) {
+    fn resume_processes(&self) {
         signal("-CONT", &[self.id()]);
     }
 
@@ -107,7 +107,7 @@ impl Engine for Redis {
 
     fn now(&self) -> u64 {
         let answer = self.ask("TIME").expect("it answers");
-        // An array of two strings; the first has the seconds.
+        // An array of two strings, the first with the seconds.
         let seconds = answer.lines().nth(2).and_then(|it| it.parse().ok());
         seconds.expect("a number")
     }

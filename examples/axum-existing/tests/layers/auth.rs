@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_applications_own_401_stands_for_the_chat_too() {
+async fn the_applications_401_is_used_by_the_chat_too() {
     let server = Server::app().await;
     for path in [NOTES, CHAT, "/api/chat/nobodys-session-0000000001"] {
         for request in [
@@ -35,7 +35,7 @@ async fn the_applications_own_401_stands_for_the_chat_too() {
 }
 
 #[tokio::test]
-async fn an_answer_is_its_owners_and_to_others_it_is_not_there() {
+async fn an_answer_is_its_owners_and_looks_absent_to_others() {
     let server = Server::app().await;
     let answer = server.ask(&silent_after(1)).await;
     let at = format!("{CHAT}/{}", answer.header("x-session-id"));
@@ -66,11 +66,11 @@ async fn control_auth_before_the_merge_leaves_the_chat_without_users() {
     .await;
     assert_eq!(server.send(get(NOTES).by("ann")).await.status(), 200);
     let start = server.send(ask(&json!({"tokens": 1})).by("ann")).await;
-    assert_eq!(start.status(), 401, "the extractor answers nobody");
+    assert_eq!(start.status(), 401, "the extractor refuses every request");
 }
 
 #[tokio::test]
-async fn control_an_owner_that_may_be_absent_makes_it_a_403_that_names_no_remedy() {
+async fn control_an_optional_owner_makes_a_403_without_www_authenticate() {
     let state = App::demo();
     let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
         let user = head.extensions.get::<axum_existing::auth::User>()?;

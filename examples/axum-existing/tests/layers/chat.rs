@@ -17,20 +17,20 @@ use crate::{
 };
 
 #[tokio::test]
-async fn no_layer_holds_an_event_back() {
+async fn no_layer_delays_an_event() {
     let server = Server::app().await;
     for accept in ["application/x-ndjson", "text/event-stream"] {
-        for said in [0, 1, 3] {
-            let request = ask(&silent_after(said)).by("ann");
+        for count in [0, 1, 3] {
+            let request = ask(&silent_after(count)).by("ann");
             let request = request
                 .with("accept", accept)
                 .with("accept-encoding", "gzip");
             let mut answer = server.send(request).await;
             assert_eq!(answer.status(), 200);
-            // The provider says nothing more: what arrives was waiting for nothing.
-            let last = match said {
+            // The provider sends nothing more, so this event did not wait for another.
+            let last = match count {
                 0 => "session_info".to_owned(),
-                said => format!("\"{said} \""),
+                count => format!("\"{count} \""),
             };
             answer.until(&last).await;
         }
@@ -55,12 +55,12 @@ async fn a_lost_connection_is_resumed_through_all_layers() {
 }
 
 #[tokio::test]
-async fn the_provider_is_told_of_the_notes_of_whoever_asks() {
+async fn the_provider_gets_the_notes_of_the_user() {
     let echo = provider_fn(|request: ChatRequest| {
-        let told = request
+        let prompt = request
             .system_prompt
             .unwrap_or_else(|| "nothing".to_owned());
-        stream::iter([Ok::<_, ProviderError>(ChatEvent::text(told))])
+        stream::iter([Ok::<_, ProviderError>(ChatEvent::text(prompt))])
     });
     let state = App::demo();
     let chat = chat::routes(
@@ -73,8 +73,11 @@ async fn the_provider_is_told_of_the_notes_of_whoever_asks() {
     let server = Server::of(router).await;
     let note = post(NOTES, &json!("Ann likes tea.")).by("ann");
     assert_eq!(server.send(note).await.status(), 201);
-    for (user, told) in [("ann", "- Ann likes tea."), ("ben", "\"nothing\"")] {
+    for (user, prompt) in [("ann", "- Ann likes tea."), ("ben", "\"nothing\"")] {
         let answer = server.send(ask(&json!({})).by(user)).await.whole().await;
-        assert!(answer.is_complete() && answer.text.contains(told), "{user}");
+        assert!(
+            answer.is_complete() && answer.text.contains(prompt),
+            "{user}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A client: one connection per request, so that dropping an answer cuts it.
+//! A client with one connection per request, so that a dropped answer is cut.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// Longer than anything here takes; a test that waits for it has failed.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+/// The time after which a read counts as failed.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) type Call = Request<Full<Bytes>>;
 
@@ -60,18 +60,18 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) text: String,
-    /// Whether it ended as it should; if not, it was cut.
+    /// True if the body ended cleanly, false if it was cut.
     pub(crate) clean: bool,
 }
 
-/// Sends a request; an error where the connection ends before a head.
+/// Sends a request. Fails if the connection ends before a head.
 pub(crate) async fn try_send(addr: SocketAddr, mut call: Call) -> hyper::Result<Answer> {
     let io = TcpStream::connect(addr).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
     tokio::spawn(connection);
     let host = addr.to_string().parse().unwrap();
     call.headers_mut().insert(header::HOST, host);
-    let response = tokio::time::timeout(SOON, sender.send_request(call));
+    let response = tokio::time::timeout(READ_TIMEOUT, sender.send_request(call));
     let (head, body) = response.await.expect("the head arrives")?.into_parts();
     Ok(Answer {
         head,
@@ -85,13 +85,13 @@ impl Answer {
         self.head.status.as_u16()
     }
 
-    /// The header's value; nothing if there is none.
+    /// Returns the value of a header, empty if it is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.head.headers.get(name);
         value.map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Reads on until what was read holds `text`.
+    /// Reads until the body so far contains `text`.
     pub(crate) async fn until(&mut self, text: &str) {
         let more = async {
             while !String::from_utf8_lossy(&self.read).contains(text) {
@@ -99,7 +99,9 @@ impl Answer {
                 self.read.extend_from_slice(&frame.into_data().unwrap());
             }
         };
-        tokio::time::timeout(SOON, more).await.expect("it arrives");
+        tokio::time::timeout(READ_TIMEOUT, more)
+            .await
+            .expect("it arrives");
     }
 
     pub(crate) async fn whole(mut self) -> Whole {
@@ -112,7 +114,9 @@ impl Answer {
                 }
             }
         };
-        let clean = tokio::time::timeout(SOON, all).await.expect("an end");
+        let clean = tokio::time::timeout(READ_TIMEOUT, all)
+            .await
+            .expect("an end");
         Whole {
             text: String::from_utf8_lossy(&self.read).into_owned(),
             clean,
@@ -125,7 +129,7 @@ impl Answer {
 }
 
 impl Whole {
-    /// The LSNs of the lines that arrived whole.
+    /// Returns the LSNs of complete lines.
     pub(crate) fn lsns(&self) -> Vec<u64> {
         let lines = self.text.lines().filter(|line| !line.is_empty());
         let lsn = |line| serde_json::from_str::<Value>(line).ok()?["lsn"].as_u64();

@@ -1,4 +1,4 @@
-//! What a browser would do with the headers of CORS.
+//! Tests of CORS, which interpret the headers as a browser does.
 
 use axum::{Router, middleware::from_fn_with_state, routing::get as route};
 use axum_existing::{App, auth::authenticate, layers};
@@ -25,19 +25,19 @@ fn listed(answer: &Answer, header: &str, name: &str) -> bool {
     names.any(|it| it.trim().eq_ignore_ascii_case(name))
 }
 
-/// Whether a browser hands the answer to the page.
+/// Returns true if a browser lets the page read the response.
 fn is_shown(answer: &Answer) -> bool {
     answer.header("access-control-allow-origin") == PAGE
 }
 
-/// Whether it sends this header, after this answer to a preflight.
+/// Returns true if a browser sends this header after this response to a preflight.
 fn may_send(preflight: &Answer, name: &str) -> bool {
     preflight.head.status.is_success()
         && is_shown(preflight)
         && listed(preflight, "access-control-allow-headers", name)
 }
 
-/// Whether the page can read this header.
+/// Returns true if the page can read this header.
 fn may_read(answer: &Answer, name: &str) -> bool {
     is_shown(answer) && listed(answer, "access-control-expose-headers", name)
 }
@@ -49,7 +49,7 @@ async fn with(cors: CorsLayer) -> Server {
 }
 
 #[tokio::test]
-async fn a_page_from_elsewhere_may_send_and_read_all_that_a_chat_needs() {
+async fn a_page_of_another_origin_can_send_and_read_the_headers_of_a_chat() {
     let server = Server::app().await;
     for method in ["GET", "POST", "DELETE"] {
         let preflight = server.send(preflight(method)).await;
@@ -68,7 +68,7 @@ async fn a_page_from_elsewhere_may_send_and_read_all_that_a_chat_needs() {
 }
 
 #[tokio::test]
-async fn a_page_can_tell_what_went_wrong() {
+async fn a_page_can_read_errors() {
     let server = Server::with(Router::new().route("/api/broken", route(broken))).await;
     for (path, user, status) in [
         (NOTES, "nobody", 401),
@@ -83,7 +83,7 @@ async fn a_page_can_tell_what_went_wrong() {
 }
 
 #[tokio::test]
-async fn control_without_expose_the_page_does_not_learn_its_sessions_id() {
+async fn control_without_expose_the_page_can_not_read_its_session_id() {
     let origin = settings().origin;
     let server = with(CorsLayer::new().allow_origin(origin)).await;
     let question = ask(&json!({"tokens": 1})).by("ann").with("origin", PAGE);

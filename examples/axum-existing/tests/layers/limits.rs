@@ -8,7 +8,7 @@ use crate::{
     server::{CHAT, NOTES, Server, routes, settings},
 };
 
-/// A conversation that has gone on for a while: some 100 KB.
+/// A long conversation of about 100 KB.
 fn conversation() -> Value {
     let message = json!({"role": "user", "content": "Tell me more. ".repeat(70)});
     json!({"messages": vec![message; 100], "script": {"tokens": 1, "delayMs": 0}})
@@ -24,7 +24,7 @@ async fn a_conversation_may_be_longer_than_a_note() {
 }
 
 #[tokio::test]
-async fn the_chats_own_limit_answers_as_clients_of_a_chat_expect() {
+async fn the_chats_own_limit_is_a_problem_document() {
     let server = Server::app().await;
     let long = post(CHAT, &json!("x".repeat(1024 * 1024))).by("ann");
     let refused = server.send(long).await;
@@ -33,7 +33,7 @@ async fn the_chats_own_limit_answers_as_clients_of_a_chat_expect() {
 }
 
 #[tokio::test]
-async fn control_a_limit_for_forms_around_the_chat_ends_long_conversations() {
+async fn control_a_small_limit_around_the_chat_refuses_long_conversations() {
     let state = App::demo();
     let auth = from_fn_with_state(state.clone(), authenticate);
     let limit = RequestBodyLimitLayer::new(settings().max_body);

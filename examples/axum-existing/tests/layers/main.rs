@@ -1,4 +1,4 @@
-//! Each layer where it belongs, and as a control where it doesn't: what breaks there.
+//! Tests of the order of layers. Controls put a layer elsewhere and show the failure.
 
 mod auth;
 mod chat;

@@ -7,7 +7,7 @@ use crate::{
     server::{Server, silent_after},
 };
 
-/// A handler with a mistake in it.
+/// A handler that panics.
 pub(crate) async fn broken() -> &'static str {
     panic!("a mistake in the application")
 }
@@ -17,7 +17,7 @@ fn with_a_mistake<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_applications_is_a_500_and_the_chat_goes_on() {
+async fn a_panic_of_a_handler_is_a_500_and_the_chat_goes_on() {
     let server = Server::with(with_a_mistake::<App>()).await;
     let mut running = server.ask(&silent_after(3)).await;
     running.until("\"3 \"").await;

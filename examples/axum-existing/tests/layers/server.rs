@@ -1,4 +1,4 @@
-//! A server: the application, or a router in which a layer stands elsewhere.
+//! A server of the application, or of a router with another order of layers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::client::{Answer, Call, With, call, get, post, try_send};
 pub(crate) const CHAT: &str = "/api/chat";
 pub(crate) const NOTES: &str = "/api/notes";
 
-/// What a handler may take in these tests.
+/// The time limit of handlers in these tests.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
 
 pub(crate) struct Server {
@@ -43,12 +43,12 @@ impl Server {
         Self { addr, task }
     }
 
-    /// The application as it is.
+    /// Serves the application.
     pub(crate) async fn app() -> Self {
         Self::with(Router::new()).await
     }
 
-    /// The application with further routes of its own.
+    /// Serves the application with further routes.
     pub(crate) async fn with(further: Router<App>) -> Self {
         let state = App::demo();
         let own = notes::routes().merge(further);
@@ -59,14 +59,14 @@ impl Server {
         try_send(self.addr, call).await.unwrap()
     }
 
-    /// Starts an answer to Ann.
+    /// Starts an answer as Ann.
     pub(crate) async fn ask(&self, script: &Value) -> Answer {
         let answer = self.send(ask(script).by("ann")).await;
         assert_eq!(answer.status(), 200);
         answer
     }
 
-    /// Reads an answer of Ann's.
+    /// Reads an answer as Ann.
     pub(crate) async fn read(&self, id: &str, query: &str) -> Answer {
         self.send(get(&format!("{CHAT}/{id}{query}")).by("ann"))
             .await
@@ -85,25 +85,25 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// The chat, whose provider says what requests tell it.
+/// Returns the chat with a provider that follows the script of a request.
 pub(crate) fn routes(state: &App) -> Router {
     let open = ClientFields::nothing().field("script");
     let provider = Scripted::new(Script::say("Hello there.").delay(Duration::ZERO));
     chat::routes(Sessions::in_memory(), state.clone(), open, provider)
 }
 
-/// A request of the chat, by nobody yet.
+/// Returns a request that starts an answer, without a user.
 pub(crate) fn ask(script: &Value) -> Call {
     let question = json!([{"role": "user", "content": "Hi"}]);
     post(CHAT, &json!({"messages": question, "script": script}))
 }
 
-/// Says so many tokens, and then nothing any more.
+/// Returns a script of a number of tokens after which the provider is silent.
 pub(crate) fn silent_after(tokens: usize) -> Value {
     json!({"tokens": tokens, "delayMs": 0, "fault": {"at": tokens, "kind": "hang"}})
 }
 
-/// Takes five times as long as a handler may.
+/// Returns a script that takes five times the time limit of a handler.
 pub(crate) fn longer_than_the_timeout() -> Value {
     json!({"tokens": 5, "delayMs": 100})
 }

@@ -5,11 +5,11 @@ use tokio::{net::TcpListener, sync::oneshot};
 use unbroken::{durable::ClientFields, provider::Scripted, session::Sessions};
 
 use crate::{
-    client::{SOON, With, try_send},
+    client::{READ_TIMEOUT, With, try_send},
     server::{ask, settings, silent_after},
 };
 
-/// Whether a server that was asked to stop does so although an answer is still being read.
+/// Returns true if a server stops on request during an answer.
 async fn stops(shut_down: bool) -> bool {
     let (state, sessions) = (App::demo(), Sessions::in_memory());
     let open = ClientFields::nothing().field("script");
@@ -17,10 +17,10 @@ async fn stops(shut_down: bool) -> bool {
     let app = app(notes::routes(), chat, state, &settings());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let (stop, asked) = oneshot::channel();
+    let (stop, stop_requested) = oneshot::channel();
     let serving = tokio::spawn(async move {
         let stopping = async move {
-            asked.await.unwrap_or_default();
+            stop_requested.await.unwrap_or_default();
             if shut_down {
                 sessions.shutdown(Duration::ZERO).await;
             }
@@ -35,14 +35,14 @@ async fn stops(shut_down: bool) -> bool {
     answer.until("\"1 \"").await;
     stop.send(()).unwrap();
     let reading = tokio::spawn(answer.whole());
-    let patience = if shut_down {
-        SOON
+    let limit = if shut_down {
+        READ_TIMEOUT
     } else {
         Duration::from_millis(300)
     };
-    let stopped = tokio::time::timeout(patience, serving).await.is_ok();
+    let stopped = tokio::time::timeout(limit, serving).await.is_ok();
     if shut_down {
-        assert!(!reading.await.unwrap().clean, "it was cut, and says so");
+        assert!(!reading.await.unwrap().clean, "the body fails");
     } else {
         reading.abort();
     }
@@ -50,7 +50,7 @@ async fn stops(shut_down: bool) -> bool {
 }
 
 #[tokio::test]
-async fn a_server_stops_although_an_answer_does_not() {
+async fn a_server_stops_during_an_endless_answer() {
     assert!(stops(true).await);
 }
 

@@ -20,11 +20,11 @@ use tower_http::timeout::{
 };
 
 use crate::{
-    client::{SOON, With, get},
+    client::{READ_TIMEOUT, With, get},
     server::{CHAT, Server, TIMEOUT, longer_than_the_timeout, routes, silent_after},
 };
 
-/// The chat with this layer around it.
+/// Serves the chat with this layer around it.
 async fn under<L>(layer: L) -> Server
 where
     L: Layer<
@@ -45,7 +45,7 @@ fn timeout() -> TimeoutLayer {
     TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT)
 }
 
-/// Asks for what comes after the tail, and waits for it in vain for a second.
+/// Waits a second for an event after the tail that does not come. Returns the status.
 async fn long_poll(server: &Server) -> u16 {
     let mut answer = server.ask(&silent_after(1)).await;
     answer.until("\"1 \"").await;
@@ -56,7 +56,7 @@ async fn long_poll(server: &Server) -> u16 {
 }
 
 #[tokio::test]
-async fn a_handler_of_the_applications_is_cut_and_an_answer_is_not() {
+async fn a_handler_is_cut_at_the_timeout_and_an_answer_is_not() {
     let slow = Router::new().route("/api/slow", route(pending::<()>));
     let server = Server::with(slow).await;
     let cut = server.send(get("/api/slow").by("ann")).await;
@@ -91,7 +91,7 @@ async fn control_a_deadline_of_response_bodies_cuts_readers_and_not_the_answer()
 }
 
 #[tokio::test]
-async fn control_a_timeout_of_response_bodies_takes_a_model_that_thinks_for_dead() {
+async fn control_a_timeout_of_response_bodies_cuts_a_silent_model() {
     let server = under(ResponseBodyTimeoutLayer::new(TIMEOUT)).await;
     let part = server.ask(&silent_after(1)).await.whole().await;
     assert!(!part.clean);
@@ -104,19 +104,19 @@ async fn control_a_timeout_of_request_bodies_cuts_no_answer() {
     let answer = server.ask(&longer_than_the_timeout()).await;
     assert!(answer.whole().await.is_complete());
 
-    // What it is for: a request that doesn't come. The chat has that in itself (`body_timeout`).
+    // The layer is for requests that don't arrive. The chat has its own limit, `body_timeout`.
     let mut slow = TcpStream::connect(server.addr).await.unwrap();
     let head = "POST /api/chat HTTP/1.1\r\nhost: chat\r\nauthorization: Bearer ann-token\r\n\
                 content-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
     slow.write_all(head.as_bytes()).await.unwrap();
     let mut refused = [0; 12];
-    let read = tokio::time::timeout(SOON, slow.read_exact(&mut refused));
+    let read = tokio::time::timeout(READ_TIMEOUT, slow.read_exact(&mut refused));
     read.await.expect("an answer").unwrap();
     assert_eq!(&refused, b"HTTP/1.1 400");
 }
 
 #[tokio::test]
-async fn heartbeats_are_what_keeps_a_silent_stream_from_such_timeouts() {
+async fn heartbeats_keep_a_silent_stream_from_a_timeout_of_response_bodies() {
     use futures_util::stream;
     use unbroken::{
         access::AnyoneWithTheId,
@@ -128,12 +128,12 @@ async fn heartbeats_are_what_keeps_a_silent_stream_from_such_timeouts() {
     let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
         .heartbeat(Duration::from_millis(20))
         .layer(silent);
-    let patience = Duration::from_secs(1);
+    let timeout_of_bodies = Duration::from_secs(1);
     let router = unbroken_axum::mount::<_, ()>(CHAT, chat);
-    let server = Server::of(router.layer(ResponseBodyTimeoutLayer::new(patience))).await;
+    let server = Server::of(router.layer(ResponseBodyTimeoutLayer::new(timeout_of_bodies))).await;
     let answer = server.ask(&json!({})).await;
     let id = answer.header("x-session-id").to_owned();
-    tokio::time::sleep(patience + patience / 2).await;
+    tokio::time::sleep(timeout_of_bodies + timeout_of_bodies / 2).await;
     server.abort(&id).await;
     assert!(answer.whole().await.clean);
 }

@@ -8,7 +8,7 @@ use unbroken::{
     },
 };
 
-/// A copy of a request that the network kept.
+/// A copy of a request that arrives at the store later.
 #[derive(Debug, Clone)]
 pub(super) enum DelayedRequest {
     Create(SessionId, NewSession),
@@ -22,7 +22,7 @@ pub(super) enum DelayedRequest {
 }
 
 impl DelayedRequest {
-    /// Arrives; nobody hears the reply.
+    /// Applies the request and drops the reply.
     pub(super) async fn arrive(self, store: &impl Store) {
         match self {
             Self::Create(id, new) => drop(store.create(&id, new).await),

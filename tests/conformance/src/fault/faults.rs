@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-/// A method of the store.
+/// A method of [`Store`](unbroken::store::Store).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of its name")]
@@ -25,50 +25,53 @@ pub enum Op {
     Sweep,
 }
 
-/// What goes wrong with a call.
+/// A fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The request is lost: nothing happens, and the caller can't know.
+    /// Loses the request. The call is not applied, and fails as maybe applied.
     LoseBefore,
-    /// The reply is lost: all of it happened, and the caller can't know.
+    /// Loses the reply. The call is applied, and fails as maybe applied.
     LoseAfter,
-    /// A copy of the request arrives again, right before the further call with this number; its reply
-    /// goes nowhere. Only `create`, `claim`, `renew`, `append`, `abort`, `answer`, `hold` and
-    /// `delete` have copies; any other call is made as usual.
+    /// Applies a copy of the request once more, right before the given number of calls later (at least
+    /// one), and drops its reply.
+    ///
+    /// Has an effect on `create`, `claim`, `renew`, `append`, `abort`, `answer`, `hold` and `delete`
+    /// only.
     Repeat(usize),
-    /// The call is made this much later.
+    /// Makes the call after a pause.
     PauseBefore(Duration),
-    /// The reply comes this much later.
+    /// Returns the reply after a pause.
     PauseAfter(Duration),
-    /// No wake-up arrives: a `changed` that begins to sleep does so up to its limit. Any other call
-    /// is made as usual.
+    /// Loses the wake-up: a `changed` that has to wait does so for its full time. Has an effect on
+    /// `changed` only.
     MissWake,
 }
 
-/// How often each fault happens at random, in calls of a thousand. None does by default.
+/// The rates of random faults, in calls per thousand. All are 0 by default.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Rates {
-    /// Of [`Fault::LoseBefore`].
+    /// The rate of [`Fault::LoseBefore`].
     pub lose_before: u16,
-    /// Of [`Fault::LoseAfter`].
+    /// The rate of [`Fault::LoseAfter`].
     pub lose_after: u16,
-    /// Of [`Fault::Repeat`], after up to [`repeat_within`](Self::repeat_within) calls.
+    /// The rate of [`Fault::Repeat`].
     pub repeat: u16,
-    /// In calls.
+    /// The most calls after which a request is repeated.
     pub repeat_within: usize,
-    /// Of [`Fault::PauseBefore`].
+    /// The rate of [`Fault::PauseBefore`].
     pub pause_before: u16,
-    /// Of [`Fault::PauseAfter`].
+    /// The rate of [`Fault::PauseAfter`].
     pub pause_after: u16,
     /// The longest pause.
     pub pause_within: Duration,
-    /// Of [`Fault::MissWake`].
+    /// The rate of [`Fault::MissWake`].
     pub miss_wake: u16,
 }
 
-/// Says what goes wrong in a [`FaultStore`](crate::fault::FaultStore). Clones are the same handle.
+/// A handle that controls the faults of a [`FaultStore`](crate::fault::FaultStore). Clones share
+/// their state.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     plan: Arc<Mutex<FaultPlan>>,
@@ -83,28 +86,28 @@ struct FaultPlan {
 }
 
 impl Faults {
-    /// Nothing goes wrong yet.
+    /// Creates a handle without faults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next call of this method meets this fault. Several for one method are met in order, one
-    /// a call.
+    /// Adds a fault for the next call of a method. Several for one method meet its calls in order, one
+    /// fault a call.
     pub fn next(&self, op: Op, fault: Fault) {
         self.plan().next.push_back((op, fault));
     }
 
-    /// From now on the store can't be reached and nothing is applied; or it can be again.
+    /// Begins or ends an outage, during which every call fails and none is applied.
     pub fn outage(&self, outage: bool) {
         self.plan().outage = outage;
     }
 
-    /// From now on faults happen at random, the same ones for the same calls and seed.
+    /// Begins random faults. A seed gives the same faults to the same sequence of calls.
     pub fn random(&self, seed: u64, rates: Rates) {
         self.plan().random = Some((seed, rates));
     }
 
-    /// From now on nothing goes wrong. Copies of requests that are under way still arrive.
+    /// Ends all faults, the outage included. Copies of requests that wait already are still applied.
     pub fn heal(&self) {
         let mut plan = self.plan();
         *plan = FaultPlan {
@@ -113,19 +116,19 @@ impl Faults {
         };
     }
 
-    /// How many calls met a fault so far, outages included.
+    /// Returns the number of calls that met a fault so far, outages included.
     pub fn happened(&self) -> usize {
         self.plan().happened
     }
 
-    /// Whether the store can't be reached; counts the call if so.
+    /// Returns true during an outage, and counts the call then.
     pub(super) fn is_out(&self) -> bool {
         let mut plan = self.plan();
         plan.happened += usize::from(plan.outage);
         plan.outage
     }
 
-    /// What goes wrong with this call.
+    /// Takes the fault of this call.
     pub(super) fn draw(&self, op: Op) -> Option<Fault> {
         let mut plan = self.plan();
         let scripted = plan.next.iter().position(|(of, _)| *of == op);
@@ -147,7 +150,7 @@ impl Faults {
 
 impl Rates {
     fn draw(&self, seed: &mut u64) -> Option<Fault> {
-        // Drawn for each call alike, so that one rate more or less moves no other call's fault.
+        // Two numbers for every call, so that a change of one rate leaves the faults of other calls alone.
         let (kind, size) = (random(seed) % 1000, random(seed));
         let pause = || {
             let nanos = u64::try_from(self.pause_within.as_nanos()).unwrap_or(u64::MAX);
@@ -177,7 +180,7 @@ impl Rates {
     }
 }
 
-/// `SplitMix64`: small, and every seed is a good one.
+/// `SplitMix64`, which has no weak seeds.
 fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *seed;

@@ -1,4 +1,4 @@
-//! A store that has bad days, when a test says so.
+//! A wrapper that makes a store fail as a test demands.
 
 mod delayed;
 mod faults;

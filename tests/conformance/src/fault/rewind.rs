@@ -2,21 +2,21 @@ use std::{sync::Arc, time::Duration};
 
 use unbroken::store::{Memory, MemorySnapshot};
 
-/// A store that can be set back to what it once held, as a failover to a replica that lags does.
+/// A store that can return to an earlier content, as after a failover to a lagging replica.
 pub trait Rewind {
-    /// What it held.
+    /// A copy of the content.
     type Snapshot;
 
-    /// What it holds now.
+    /// Returns a copy of the content.
     fn snapshot(&self) -> Self::Snapshot;
 
-    /// Forgets all that happened since. Its clock goes on, and whoever waits is woken.
+    /// Replaces the content with an earlier copy. The clock is unchanged, and all waits are woken.
     fn restore(&self, snapshot: &Self::Snapshot);
 }
 
 /// A store whose clock can be set forward.
 pub trait ClockJump {
-    /// Sets it forward. Nobody is woken.
+    /// Sets the clock forward. Wakes no wait.
     fn jump(&self, by: Duration);
 }
 

@@ -17,13 +17,15 @@ use unbroken::{
     },
 };
 
-/// A store that does what networks do, when its [`Faults`] say so. Clones share the faults.
+/// A wrapper around a store that loses, delays and repeats calls as its [`Faults`] say.
+///
+/// Clones share the faults.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() {
 /// use unbroken::store::{Memory, Store};
-/// use crate::{Fault, FaultStore, Op};
+/// use unbroken_conformance::{Fault, FaultStore, Op};
 ///
 /// let store = FaultStore::new(Memory::new());
 /// store.faults().next(Op::Sweep, Fault::LoseAfter);
@@ -35,41 +37,42 @@ use unbroken::{
 pub struct FaultStore<S> {
     inner: S,
     faults: Faults,
-    late: Arc<Mutex<Vec<(usize, DelayedRequest)>>>,
+    delayed: Arc<Mutex<Vec<(usize, DelayedRequest)>>>,
 }
 
 impl<S> FaultStore<S> {
-    /// Nothing goes wrong yet.
+    /// Wraps a store, without faults.
     pub fn new(inner: S) -> Self {
         Self {
             inner,
             faults: Faults::new(),
-            late: Arc::default(),
+            delayed: Arc::default(),
         }
     }
 
-    /// What goes wrong.
+    /// Returns the handle that controls the faults.
     pub fn faults(&self) -> &Faults {
         &self.faults
     }
 
-    /// The store inside, where nothing goes wrong.
+    /// Returns the wrapped store, whose calls meet no faults.
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// The copies of requests that arrive now that another call is made.
-    fn arriving(&self) -> Vec<DelayedRequest> {
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.iter_mut()
+    /// Takes the copies of requests that are due at this call.
+    fn take_delayed(&self) -> Vec<DelayedRequest> {
+        let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
+        delayed
+            .iter_mut()
             .for_each(|(calls, _)| *calls = calls.saturating_sub(1));
-        let here = late.extract_if(.., |(calls, _)| *calls == 0);
+        let here = delayed.extract_if(.., |(calls, _)| *calls == 0);
         here.map(|(_, request)| request).collect()
     }
 }
 
-/// What an unreachable store answers.
-fn lost(maybe_applied: bool) -> StoreError {
+/// The error of a call whose request or reply is lost.
+fn unavailable(maybe_applied: bool) -> StoreError {
     StoreError::unavailable(maybe_applied, "a fault of the test")
 }
 
@@ -82,23 +85,23 @@ impl<S: Store> FaultStore<S> {
         fail: impl Fn(StoreError) -> T,
     ) -> T {
         match self.begin(op).await {
-            Ok(fault) => self.under(fault, copy, run, fail).await,
+            Ok(fault) => self.apply(fault, copy, run, fail).await,
             Err(outage) => fail(outage),
         }
     }
 
-    /// What goes wrong with this call, unless nothing can be reached at all.
+    /// Applies copies that are due and takes the fault of this call. Fails during an outage.
     async fn begin(&self, op: Op) -> Result<Option<Fault>, StoreError> {
         if self.faults.is_out() {
-            return Err(lost(false));
+            return Err(unavailable(false));
         }
-        for request in self.arriving() {
+        for request in self.take_delayed() {
             request.arrive(&self.inner).await;
         }
         Ok(self.faults.draw(op))
     }
 
-    async fn under<'a, T>(
+    async fn apply<'a, T>(
         &'a self,
         fault: Option<Fault>,
         copy: Option<DelayedRequest>,
@@ -106,10 +109,10 @@ impl<S: Store> FaultStore<S> {
         fail: impl Fn(StoreError) -> T,
     ) -> T {
         match fault {
-            Some(Fault::LoseBefore) => fail(lost(true)),
+            Some(Fault::LoseBefore) => fail(unavailable(true)),
             Some(Fault::LoseAfter) => {
                 run(&self.inner).await;
-                fail(lost(true))
+                fail(unavailable(true))
             }
             Some(Fault::PauseBefore(pause)) => {
                 sleep(pause).await;
@@ -123,8 +126,8 @@ impl<S: Store> FaultStore<S> {
             Some(Fault::Repeat(calls)) => {
                 let answer = run(&self.inner).await;
                 if let Some(copy) = copy {
-                    let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-                    late.push((calls.max(1), copy));
+                    let mut delayed = self.delayed.lock().unwrap_or_else(PoisonError::into_inner);
+                    delayed.push((calls.max(1), copy));
                 }
                 answer
             }
@@ -132,8 +135,8 @@ impl<S: Store> FaultStore<S> {
         }
     }
 
-    /// As `changed`, but nothing wakes it.
-    async fn doze(
+    /// Waits as `changed` does, but for the full time.
+    async fn sleep_through(
         &self,
         id: &SessionId,
         seen: Seen,
@@ -220,8 +223,8 @@ impl<S: Store> Store for FaultStore<S> {
         let run = move |store: &'a S| store.changed(id, seen, within);
         Box::pin(async move {
             match self.begin(Op::Changed).await? {
-                Some(Fault::MissWake) => self.doze(id, seen, within).await,
-                fault => self.under(fault, None, run, Err).await,
+                Some(Fault::MissWake) => self.sleep_through(id, seen, within).await,
+                fault => self.apply(fault, None, run, Err).await,
             }
         })
     }

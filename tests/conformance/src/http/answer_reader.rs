@@ -12,41 +12,42 @@ use crate::{
 };
 use unbroken::headers::SESSION_ID;
 
-/// Longer than anything takes that was not told to wait.
-pub(super) const SOON: Duration = Duration::from_secs(10);
+/// The time within which a server must send what it has no reason to hold back.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An answer that is being read. The order of its events is checked as they come: each LSN follows
-/// the one before, one event is terminal, and the last.
+/// A reader of one response.
+///
+/// Checks the order of events as they arrive: LSNs have no gap, and exactly the last event is terminal.
 #[derive(Debug)]
 pub(super) struct AnswerReader {
     pub(super) head: Parts,
     body: Incoming,
     decoder: Option<StreamDecoder>,
     ahead: BytesMut,
-    // Without heartbeats, which depend on the time.
+    // Without heartbeats, whose number depends on the time.
     raw: Vec<u8>,
     last: u64,
     terminal: bool,
     heartbeats: usize,
-    // The server said that its store is lost.
+    // Set by the notice that the store is unavailable.
     lost: bool,
 }
 
-/// What comes next.
+/// The next item of a stream.
 #[derive(Debug)]
 pub(super) enum NextItem {
     Event(ReceivedEvent),
-    /// The body ended as it should, after the terminal event.
+    /// The clean end of the body, after the terminal event.
     End,
-    /// The body failed.
+    /// A failure of the body.
     Cut,
 }
 
-/// An answer that was read to its end.
+/// A stream that was read to its end.
 #[derive(Debug, Clone)]
 pub(super) struct FullAnswer {
     pub(super) events: Vec<ReceivedEvent>,
-    /// The bytes, but for heartbeats.
+    /// The bytes of the body without heartbeats.
     pub(super) raw: Bytes,
 }
 
@@ -74,14 +75,14 @@ impl AnswerReader {
         self.head.status.as_u16()
     }
 
-    /// The answer, if it has this status.
+    /// Fails unless the response has this status.
     pub(super) async fn expect(self, status: u16) -> Result<Self, CaseStop> {
         if self.status() == status {
             return Ok(self);
         }
         let seen = self.status();
         if self.decoder.is_some() {
-            // It may have no end.
+            // A stream may have no end.
             return Err(CaseStop::Failed(format!(
                 "status {seen} and a stream instead of {status}"
             )));
@@ -96,7 +97,7 @@ impl AnswerReader {
         )))
     }
 
-    /// What a header says, whole.
+    /// Returns the value of a header, or fails if it is missing.
     pub(super) fn header(&self, name: impl Into<HeaderName>) -> Result<&str, CaseStop> {
         let name = name.into();
         self.optional(&name)
@@ -111,22 +112,24 @@ impl AnswerReader {
         self.header(SESSION_ID).map(str::to_owned)
     }
 
-    /// The same answer, whose first event follows this LSN.
-    pub(super) fn from(mut self, lsn: u64) -> Self {
+    /// Expects the first event to follow this LSN.
+    pub(super) fn continuing_after(mut self, lsn: u64) -> Self {
         self.last = lsn;
         self
     }
 
-    /// How many heartbeats came so far.
+    /// Returns the number of heartbeats so far.
     pub(super) fn heartbeats(&self) -> usize {
         self.heartbeats
     }
 
     pub(super) async fn next(&mut self) -> Result<NextItem, CaseStop> {
         let after = self.last;
-        let next = tokio::time::timeout(SOON, self.read()).await;
+        let next = tokio::time::timeout(RESPONSE_TIMEOUT, self.read()).await;
         let next = next.map_err(|_| {
-            CaseStop::Failed(format!("no event came for {SOON:?} after LSN {after}"))
+            CaseStop::Failed(format!(
+                "no event came for {RESPONSE_TIMEOUT:?} after LSN {after}"
+            ))
         })??;
         ensure!(
             !self.lost || matches!(next, NextItem::Cut),
@@ -177,7 +180,7 @@ impl AnswerReader {
         }
     }
 
-    /// The next event.
+    /// Returns the next event, or fails at the end.
     pub(super) async fn event(&mut self) -> Result<ReceivedEvent, CaseStop> {
         match self.next().await? {
             NextItem::Event(event) => Ok(event),
@@ -185,7 +188,7 @@ impl AnswerReader {
         }
     }
 
-    /// So many events.
+    /// Returns the next events.
     pub(super) async fn events(&mut self, count: usize) -> Result<Vec<ReceivedEvent>, CaseStop> {
         let mut events = Vec::with_capacity(count);
         for _ in 0..count {
@@ -194,8 +197,8 @@ impl AnswerReader {
         Ok(events)
     }
 
-    /// What is left, to the clean end after the terminal event.
-    pub(super) async fn whole(mut self) -> Result<FullAnswer, CaseStop> {
+    /// Reads to the clean end after the terminal event.
+    pub(super) async fn read_to_end(mut self) -> Result<FullAnswer, CaseStop> {
         let mut events = Vec::new();
         loop {
             match self.next().await? {
@@ -215,20 +218,24 @@ impl AnswerReader {
         })
     }
 
-    /// The same of an answer that somebody stopped.
-    pub(super) async fn stopped(self) -> Result<FullAnswer, CaseStop> {
-        tokio::time::timeout(SOON, self.whole())
+    /// Reads to the end of a session that was aborted, which comes within a limit.
+    pub(super) async fn read_aborted(self) -> Result<FullAnswer, CaseStop> {
+        tokio::time::timeout(RESPONSE_TIMEOUT, self.read_to_end())
             .await
             .map_err(|_| {
-                CaseStop::Failed(format!("it goes on for {SOON:?} after it was stopped"))
+                CaseStop::Failed(format!(
+                    "it goes on for {RESPONSE_TIMEOUT:?} after the abort"
+                ))
             })?
     }
 
-    /// The whole body, of what is no stream.
+    /// Reads the body of a document.
     pub(super) async fn bytes(self) -> Result<Bytes, CaseStop> {
-        tokio::time::timeout(SOON, self.collect())
+        tokio::time::timeout(RESPONSE_TIMEOUT, self.collect())
             .await
-            .map_err(|_| CaseStop::Failed(format!("a document took longer than {SOON:?}")))?
+            .map_err(|_| {
+                CaseStop::Failed(format!("a document took longer than {RESPONSE_TIMEOUT:?}"))
+            })?
     }
 
     async fn collect(mut self) -> Result<Bytes, CaseStop> {
@@ -244,21 +251,22 @@ impl AnswerReader {
 
     pub(super) async fn document(self) -> Result<Value, CaseStop> {
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| CaseStop::Failed(format!("a document is no JSON: {error}: {bytes:?}")))
+        serde_json::from_slice(&bytes).map_err(|error| {
+            CaseStop::Failed(format!("a document is not JSON: {error}: {bytes:?}"))
+        })
     }
 
-    /// Nothing but a head, with a body that ends as it should.
-    pub(super) async fn empty(self, status: u16) -> Result<Parts, CaseStop> {
+    /// Expects this status and an empty body.
+    pub(super) async fn expect_empty(self, status: u16) -> Result<Parts, CaseStop> {
         let answer = self.expect(status).await?;
         let head = answer.head.clone();
         let bytes = answer.bytes().await?;
-        ensure!(bytes.is_empty(), "a body where none may be: {bytes:?}");
+        ensure!(bytes.is_empty(), "a body instead of none: {bytes:?}");
         Ok(head)
     }
 
-    /// A refusal: an `application/problem+json` of this type.
-    pub(super) async fn refused(self, status: u16, name: &str) -> Result<Value, CaseStop> {
+    /// Expects a refusal: an `application/problem+json` of this type.
+    pub(super) async fn expect_problem(self, status: u16, name: &str) -> Result<Value, CaseStop> {
         let answer = self.expect(status).await?;
         let content_type = answer.header(header::CONTENT_TYPE)?.to_owned();
         ensure_eq!(content_type, "application/problem+json", "content type");
@@ -280,14 +288,16 @@ impl AnswerReader {
         Ok(problem)
     }
 
-    /// The next bytes; `Some(Err)` if the body failed.
+    /// Returns the next bytes, and `Some(Err)` if the body failed.
     async fn frame(&mut self) -> Result<Option<Result<Bytes, hyper::Error>>, CaseStop> {
         loop {
-            let frame = tokio::time::timeout(SOON, self.body.frame())
+            let frame = tokio::time::timeout(RESPONSE_TIMEOUT, self.body.frame())
                 .await
                 .map_err(|_| {
                     let last = self.last;
-                    CaseStop::Failed(format!("nothing came for {SOON:?} after LSN {last}"))
+                    CaseStop::Failed(format!(
+                        "nothing came for {RESPONSE_TIMEOUT:?} after LSN {last}"
+                    ))
                 })?;
             match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
                 None => return Ok(None),
@@ -303,7 +313,7 @@ impl AnswerReader {
 }
 
 impl FullAnswer {
-    /// What the answer says.
+    /// Returns the text of the answer.
     pub(super) fn text(&self) -> String {
         let texts = self.events.iter().filter(|event| event.kind() == "text");
         texts
@@ -315,13 +325,13 @@ impl FullAnswer {
         self.events.iter().map(ReceivedEvent::kind).collect()
     }
 
-    /// The terminal event.
+    /// Returns the terminal event.
     pub(super) fn ending(&self) -> &Value {
         static NONE: Value = Value::Null;
         self.events.last().map_or(&NONE, |event| &event.value)
     }
 
-    /// The events, as LSN and content: what doesn't depend on how they were sent.
+    /// Returns the LSN and the content of each event, which are the same in every encoding.
     pub(super) fn log(&self) -> Vec<(u64, &Value)> {
         let events = self.events.iter();
         events.map(|event| (event.lsn, &event.value)).collect()

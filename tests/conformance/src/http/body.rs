@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// The body of a request, whose last byte may keep the server waiting.
+/// The body of a request. A pause may delay its last byte.
 #[derive(Debug)]
 pub(super) struct PacedBody {
     bytes: Bytes,

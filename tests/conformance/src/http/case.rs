@@ -2,48 +2,51 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     http::{cases, fixture::HttpFixture, started::StartedSessions, target::HttpTarget},
-    report::{CaseStop, Finding, Verdict},
+    report::{CaseResult, Finding, Verdict},
 };
 use unbroken::store::BoxFuture;
 
-/// One rule of the protocol, as a test.
+/// A test of one rule of the protocol.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct HttpCase {
-    /// A sentence about a server's behaviour.
+    /// The name: a sentence about the behaviour of a server, in snake case.
     pub name: &'static str,
-    /// The rule that it rests on, in words.
+    /// The rule in words.
     pub rule: &'static str,
     pub(super) order: CaseOrder,
-    run: fn(HttpFixture) -> BoxFuture<'static, Result<(), CaseStop>>,
+    run: fn(HttpFixture) -> BoxFuture<'static, CaseResult>,
 }
 
-/// When a case may run.
+/// The order in which cases run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CaseOrder {
-    /// Beside others.
+    /// Concurrently with others.
     Together,
-    /// While no other runs.
+    /// While no other case runs.
     Alone,
-    /// As the last one: the server is of no use after it.
+    /// At the end, since the server shuts down in it.
     Last,
 }
 
-/// A case that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The time after which a case counts as hanging.
+const CASE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl HttpCase {
-    /// The case with this name.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    /// Returns the case with this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
         CASES.iter().find(|case| case.name == name)
     }
 
-    /// Tests a server. A panic inside is a failure.
+    /// Runs the case against a server and returns the verdict.
+    ///
+    /// A panic in the case counts as a failure. A case that the target
+    /// [waives](HttpTarget::waive) is not applicable.
     pub async fn run(&self, target: Arc<HttpTarget>) -> Finding {
         self.run_after(target, StartedSessions::default()).await
     }
 
-    /// The same where other cases have started this before.
+    /// Runs the case after others, which have started these sessions.
     pub(super) async fn run_after(
         &self,
         target: Arc<HttpTarget>,
@@ -58,10 +61,10 @@ impl HttpCase {
                 verdict,
             };
         }
-        Finding::of(
+        Finding::of_case(
             name,
             rule,
-            PATIENCE,
+            CASE_TIMEOUT,
             (self.run)(HttpFixture::new(target, started)),
         )
         .await
@@ -79,12 +82,12 @@ impl fmt::Debug for HttpCase {
 
 macro_rules! table {
     ($($part:ident::$name:ident $order:ident $rule:literal)*) => {
-        /// Every case.
+        /// All cases of the suite.
         pub const CASES: &[HttpCase] = &[$(HttpCase {
             name: stringify!($name),
             rule: $rule,
             order: CaseOrder::$order,
-            run: |bed| Box::pin(cases::$part::$name(bed)),
+            run: |server| Box::pin(cases::$part::$name(server)),
         }),*];
     };
 }

@@ -1,15 +1,15 @@
-//! Streams, taken apart without mercy: what the protocol doesn't allow is an error.
+//! A strict decoder of streams: anything that the protocol does not allow is an error.
 
 use bytes::{Buf, BytesMut};
 use serde_json::Value;
 
 use crate::report::{CaseStop, ensure};
 
-/// An event as a client gets it.
+/// An event as a client receives it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ReceivedEvent {
     pub(super) lsn: u64,
-    /// What an `EventSource` would send back.
+    /// The value that an `EventSource` sends back to resume.
     pub(super) cursor: String,
     pub(super) value: Value,
 }
@@ -24,18 +24,18 @@ impl ReceivedEvent {
     }
 }
 
-/// What stands in a stream.
+/// One item of a stream.
 #[derive(Debug)]
 pub(super) enum StreamItem {
     Event(ReceivedEvent),
-    /// An event without LSN: the store is lost.
+    /// An event without LSN, which says that the store is unavailable.
     Notice,
     Heartbeat,
-    /// How server-sent events begin.
+    /// The `retry` field at the beginning of server-sent events.
     Retry,
 }
 
-/// How a stream is written.
+/// A decoder for one of the stream encodings.
 #[derive(Debug)]
 pub(super) enum StreamDecoder {
     Ndjson,
@@ -51,7 +51,7 @@ impl StreamDecoder {
         }
     }
 
-    /// Takes the next item, if all of it is there.
+    /// Takes the next item, if it has arrived in full.
     pub(super) fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<StreamItem>, CaseStop> {
         let end: &[u8] = match self {
             Self::Ndjson => b"\n",
@@ -85,7 +85,9 @@ fn ndjson(line: &str) -> Result<StreamItem, CaseStop> {
         return Ok(StreamItem::Heartbeat);
     }
     let Value::Object(mut line) = json(line)? else {
-        return Err(CaseStop::Failed(format!("the line {line:?} is no object")));
+        return Err(CaseStop::Failed(format!(
+            "the line {line:?} is not an object"
+        )));
     };
     let value = event(line.remove("event"))?;
     let item = match line.remove("lsn") {
@@ -93,7 +95,7 @@ fn ndjson(line: &str) -> Result<StreamItem, CaseStop> {
         Some(lsn) => {
             let lsn = lsn
                 .as_u64()
-                .ok_or_else(|| CaseStop::Failed(format!("the LSN {lsn} is no number")))?;
+                .ok_or_else(|| CaseStop::Failed(format!("the LSN {lsn} is not a number")))?;
             let cursor = lsn.to_string();
             StreamItem::Event(ReceivedEvent { lsn, cursor, value })
         }
@@ -127,7 +129,7 @@ fn sse(block: &str) -> Result<StreamItem, CaseStop> {
         .split_once('.')
         .filter(|(_, tag)| !tag.is_empty())
         .and_then(|(lsn, _)| lsn.parse().ok())
-        .ok_or_else(|| CaseStop::Failed(format!("the id {cursor:?} is no LSN and a tag")))?;
+        .ok_or_else(|| CaseStop::Failed(format!("the id {cursor:?} is not an LSN and a tag")))?;
     Ok(StreamItem::Event(ReceivedEvent { lsn, cursor, value }))
 }
 
@@ -147,5 +149,5 @@ fn event(event: Option<Value>) -> Result<Value, CaseStop> {
 
 fn json(text: &str) -> Result<Value, CaseStop> {
     serde_json::from_str(text)
-        .map_err(|error| CaseStop::Failed(format!("{text:?} is no JSON: {error}")))
+        .map_err(|error| CaseStop::Failed(format!("{text:?} is not JSON: {error}")))
 }

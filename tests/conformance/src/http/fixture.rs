@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Request, Response, Uri, header};
+use http::{Request, Response, Uri, header, response::Parts};
 use hyper::{
     body::Incoming,
     client::conn::{http1, http2},
@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     http::{
-        answer_reader::{AnswerReader, FullAnswer, SOON},
+        answer_reader::{AnswerReader, FullAnswer, RESPONSE_TIMEOUT},
         body::PacedBody,
         request::TestRequest,
         started::StartedSessions,
@@ -24,15 +24,16 @@ use crate::{
 };
 use unbroken::log::SessionId;
 
-/// What is under way to a client that doesn't read, at the most. Else the kernel would read for it.
+/// The most bytes that are on the way to a client that doesn't read: a limit of the buffers of sockets
+/// and of the flow control of HTTP/2.
 const WINDOW: u32 = 64 * 1024;
 
 type Http2 = http2::SendRequest<PacedBody>;
 
-/// What a case works with: a server, and the usual ways to use one.
+/// The server that a case tests, with shorthands for common requests.
 ///
-/// Over HTTP/1.1 every request has a connection of its own, over HTTP/2 the requests of a case share
-/// one. Either way, dropping an answer cuts it.
+/// Over HTTP/1.1 every request has a connection of its own. Over HTTP/2 the requests of a case share
+/// one. A dropped answer ends its connection or stream.
 #[derive(Clone)]
 pub(super) struct HttpFixture {
     pub(super) target: Arc<HttpTarget>,
@@ -49,20 +50,20 @@ impl HttpFixture {
         }
     }
 
-    /// The head of the answer; its body is read by whoever wants it.
-    pub(super) async fn send(&self, call: TestRequest) -> Result<AnswerReader, CaseStop> {
-        self.send_within(call, SOON).await
+    /// Sends a request and returns its answer once the head is there.
+    pub(super) async fn send(&self, request: TestRequest) -> Result<AnswerReader, CaseStop> {
+        self.send_within(request, RESPONSE_TIMEOUT).await
     }
 
     pub(super) async fn send_within(
         &self,
-        call: TestRequest,
+        request: TestRequest,
         time: Duration,
     ) -> Result<AnswerReader, CaseStop> {
-        let asked = format!("{} {}", call.method, call.path);
-        let stranger = call.stranger;
-        self.started.note(&call.headers, stranger);
-        let sent = tokio::time::timeout(time, self.exchange(call)).await;
+        let asked = format!("{} {}", request.method, request.path);
+        let stranger = request.stranger;
+        self.started.note(&request.headers, stranger);
+        let sent = tokio::time::timeout(time, self.exchange(request)).await;
         match sent {
             Ok(Ok(response)) => {
                 self.started.note(response.headers(), stranger);
@@ -76,27 +77,59 @@ impl HttpFixture {
         }
     }
 
-    /// The whole of a stream that a session answers with.
-    pub(super) async fn whole(&self, call: TestRequest) -> Result<FullAnswer, CaseStop> {
-        self.send(call).await?.expect(200).await?.whole().await
+    /// Sends a request, and fails unless the response has this status.
+    pub(super) async fn expect(
+        &self,
+        request: TestRequest,
+        status: u16,
+    ) -> Result<AnswerReader, CaseStop> {
+        self.send(request).await?.expect(status).await
     }
 
-    /// Follows a script to its end, and says under which id.
-    pub(super) async fn finished(&self, script: &Value) -> Result<(String, FullAnswer), CaseStop> {
-        let id = fresh();
-        let whole = self.whole(TestRequest::script(script).under(&id)).await?;
-        Ok((id, whole))
+    /// Sends a request, and expects this status and an empty body.
+    pub(super) async fn expect_empty(
+        &self,
+        request: TestRequest,
+        status: u16,
+    ) -> Result<Parts, CaseStop> {
+        self.send(request).await?.expect_empty(status).await
     }
 
-    /// Stops what any case has started here and left running, and waits until it has ended: what runs
-    /// from then on is this case's own, if it runs alone.
+    /// Sends a request, and expects a refusal of this type.
+    pub(super) async fn expect_problem(
+        &self,
+        request: TestRequest,
+        status: u16,
+        name: &str,
+    ) -> Result<Value, CaseStop> {
+        self.send(request).await?.expect_problem(status, name).await
+    }
+
+    /// Sends a request and reads the stream to its end.
+    pub(super) async fn read_to_end(&self, request: TestRequest) -> Result<FullAnswer, CaseStop> {
+        self.expect(request, 200).await?.read_to_end().await
+    }
+
+    /// Runs a script to its end. Returns the id of the session, too.
+    pub(super) async fn run_to_end(
+        &self,
+        script: &Value,
+    ) -> Result<(String, FullAnswer), CaseStop> {
+        let id = new_id();
+        let full = self
+            .read_to_end(TestRequest::script(script).session_id(&id))
+            .await?;
+        Ok((id, full))
+    }
+
+    /// Aborts every session that a case has left running, and waits until all have ended.
     pub(super) async fn stop_all(&self) -> Result<(), CaseStop> {
         for (id, stranger) in self.started.all() {
             eventually!(
                 {
                     let mut abort = TestRequest::abort(&id);
                     abort.stranger = stranger;
-                    // Where it has ended, where it never began, and where it is deleted.
+                    // Ended, never begun, or deleted.
                     matches!(self.send(abort).await?.status(), 200 | 404 | 410)
                 },
                 "a session that was stopped has ended"
@@ -105,10 +138,10 @@ impl HttpFixture {
         Ok(())
     }
 
-    /// What the provider counted under this name: calls, running streams, tokens.
-    pub(super) async fn tally(&self, name: &str) -> Result<ProviderCounts, CaseStop> {
+    /// Returns the calls, running streams and tokens that the provider counted under a name.
+    pub(super) async fn provider_counts(&self, name: &str) -> Result<ProviderCounts, CaseStop> {
         let script = json!({"tell": name, "delayMs": 0});
-        let text = self.whole(TestRequest::script(&script)).await?.text();
+        let text = self.read_to_end(TestRequest::script(&script)).await?.text();
         let counts: Value = serde_json::from_str(&text).unwrap_or_default();
         match ["calls", "running", "tokens"].map(|name| counts[name].as_u64()) {
             [Some(calls), Some(running), Some(tokens)] => Ok(ProviderCounts {
@@ -117,14 +150,14 @@ impl HttpFixture {
                 tokens,
             }),
             _ => Err(CaseStop::Failed(format!(
-                "the scripted provider should tell what it counted, and says {text:?}; \
-                 does the layer let the field `script` through?"
+                "the scripted provider answers {text:?} instead of its counts; \
+                 let clients set the field `script` of the layer"
             ))),
         }
     }
 
-    async fn exchange(&self, call: TestRequest) -> Result<Response<Incoming>, CaseStop> {
-        let request = self.request(call)?;
+    async fn exchange(&self, request: TestRequest) -> Result<Response<Incoming>, CaseStop> {
+        let request = self.build(request)?;
         if self.target.http2 {
             let mut connection = self.connection.lock().await;
             if connection.as_ref().is_none_or(Http2::is_closed) {
@@ -142,7 +175,7 @@ impl HttpFixture {
         }
     }
 
-    /// A connection of its own over HTTP/2.
+    /// Opens an HTTP/2 connection.
     async fn connect(&self) -> Result<Http2, CaseStop> {
         let io = TokioIo::new(self.stream().await?);
         let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -157,7 +190,7 @@ impl HttpFixture {
     async fn stream(&self) -> Result<TcpStream, CaseStop> {
         let (host, port) = self.target.address();
         let failed = |error| CaseStop::Failed(format!("connecting to {host}:{port}: {error}"));
-        // A name may have addresses at which nobody listens.
+        // A host may have addresses without a listener.
         let mut last = CaseStop::Failed(format!("{host} has no address"));
         for address in lookup_host((host, port)).await.map_err(failed)? {
             match connect(address).await {
@@ -168,9 +201,9 @@ impl HttpFixture {
         Err(last)
     }
 
-    fn request(&self, call: TestRequest) -> Result<Request<PacedBody>, CaseStop> {
+    fn build(&self, test: TestRequest) -> Result<Request<PacedBody>, CaseStop> {
         let base = &self.target.base;
-        let mut path = format!("{}{}", self.target.path(), call.path);
+        let mut path = format!("{}{}", self.target.path(), test.path);
         if !path.starts_with('/') {
             path.insert(0, '/');
         }
@@ -180,11 +213,11 @@ impl HttpFixture {
         } else {
             path
         };
-        let uri: Uri = uri
-            .parse()
-            .map_err(|error| CaseStop::Failed(format!("the case asks for no URI: {error}")))?;
-        let mut request = Request::new(PacedBody::new(call.body, call.pause));
-        *request.method_mut() = call.method;
+        let uri: Uri = uri.parse().map_err(|error| {
+            CaseStop::Failed(format!("the path of the request is no URI: {error}"))
+        })?;
+        let mut request = Request::new(PacedBody::new(test.body, test.pause));
+        *request.method_mut() = test.method;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         if !self.target.http2
@@ -193,17 +226,17 @@ impl HttpFixture {
         {
             headers.insert(header::HOST, host);
         }
-        let caller = match (call.stranger, &self.target.stranger) {
+        let caller = match (test.stranger, &self.target.stranger) {
             (true, Some(stranger)) => stranger,
             _ => &self.target.caller,
         };
         headers.extend(caller.clone());
-        headers.extend(call.headers);
+        headers.extend(test.headers);
         Ok(request)
     }
 }
 
-/// What the scripted provider counted.
+/// The counts of the scripted provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProviderCounts {
     pub(super) calls: u64,
@@ -211,8 +244,8 @@ pub(super) struct ProviderCounts {
     pub(super) tokens: u64,
 }
 
-/// An id that nobody has.
-pub(super) fn fresh() -> String {
+/// Returns a random session id.
+pub(super) fn new_id() -> String {
     SessionId::random().as_str().to_owned()
 }
 
@@ -222,14 +255,14 @@ impl From<hyper::Error> for CaseStop {
     }
 }
 
-/// Looks until this holds; ends the case as failed if it takes too long.
+/// Waits until the condition holds. Ends the case as failed if it takes too long.
 macro_rules! eventually {
     ($holds:expr, $what:literal) => {{
         let begun = ::tokio::time::Instant::now();
         while !$holds {
             $crate::report::ensure!(
-                begun.elapsed() < $crate::http::answer_reader::SOON,
-                "it never came to hold that {}",
+                begun.elapsed() < $crate::http::answer_reader::RESPONSE_TIMEOUT,
+                "did not come true: {}",
                 $what
             );
             ::tokio::time::sleep(::std::time::Duration::from_millis(10)).await;

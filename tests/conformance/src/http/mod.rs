@@ -1,17 +1,19 @@
-//! The conformance suite of the HTTP side: a case for each rule of the native protocol, and for each
-//! promise that can be seen from outside.
+//! The conformance suite of the HTTP side, with a case for each rule of the native protocol and for
+//! each promise that shows from outside.
 //!
-//! It is a black box. It needs the address of a server whose durable layer wraps the
-//! [scripted provider](unbroken::provider::scripted) and lets requests bring their
-//! [`script`](unbroken::durable::ClientFields::field); in which framework, behind which proxy and under which
-//! middleware, it doesn't care. Over HTTP/1.1 or over HTTP/2 with prior knowledge, without TLS. One
-//! caller must be let to run 64 sessions at once, which is more than
-//! [`Limits::running_per_owner`](field@unbroken::session::Limits::running_per_owner) is by default.
+//! The suite sends requests to a running server, in any framework, behind any proxy and middleware.
+//! The server must
+//!
+//! * wrap the [scripted provider](unbroken::provider::scripted) in a durable layer;
+//! * let requests bring their [`script`](unbroken::durable::ClientFields::field);
+//! * let one caller run 64 sessions at once, which is more than the default of
+//!   [`Limits::running_per_owner`](field@unbroken::session::Limits::running_per_owner);
+//! * speak HTTP/1.1, or HTTP/2 with prior knowledge, without TLS.
 //!
 //! ```no_run
 //! # #[tokio::main]
 //! # async fn main() -> Result<(), unbroken::BoxError> {
-//! use crate::http::{HttpTarget, suite};
+//! use unbroken_conformance::http::{HttpTarget, suite};
 //!
 //! let target = HttpTarget::new("http://127.0.0.1:3000/api/chat")?;
 //! let report = suite(target).await;
@@ -20,13 +22,13 @@
 //! # }
 //! ```
 //!
-//! What it can't find out for itself it must be [told](HttpTarget): the limits of the server, how to name
-//! a second caller, how to make it give up. A case that misses what it needs is reported as not
-//! applicable, with the reason.
+//! [`HttpTarget`] describes the server: its limits, the headers of a second caller, a way to shut it
+//! down. A case that needs a missing description is reported as not applicable, with the reason.
 //!
 //! # Deployment caveat
 //!
-//! The suite leaves sessions behind, and starts a few hundred: not for a server that somebody uses.
+//! The suite starts a few hundred sessions and leaves them in the store. Don't run it against a server
+//! in use.
 
 mod answer_reader;
 mod body;
@@ -53,18 +55,20 @@ use crate::{
     http::{case::CaseOrder, started::StartedSessions},
 };
 
-/// How many cases run at once. More, and a small machine is late for reasons of its own.
-const TOGETHER: usize = 6;
+/// The number of cases that run at once. With more, a small machine delays events by itself.
+const CONCURRENT_CASES: usize = 6;
 
-/// Runs every case and reports on each, in the order of [`CASES`].
+/// Runs every case and returns a report in the order of [`CASES`].
 ///
-/// Runs on tokio, in real time: some ten seconds.
+/// Needs a tokio runtime with a real clock, and takes about ten seconds.
 pub async fn suite(target: HttpTarget) -> Report {
     suite_with(target, |_| {}).await
 }
 
-/// The same, and tells of each case as soon as it is over, in no particular order.
-pub async fn suite_with(target: HttpTarget, mut tell: impl FnMut(&Finding)) -> Report {
+/// Runs every case as [`suite`] does, and calls a function with each finding as soon as it is there.
+///
+/// The calls come in no particular order.
+pub async fn suite_with(target: HttpTarget, mut on_finding: impl FnMut(&Finding)) -> Report {
     let target = Arc::new(target);
     let started = StartedSessions::default();
     let mut findings = Vec::new();
@@ -75,7 +79,7 @@ pub async fn suite_with(target: HttpTarget, mut tell: impl FnMut(&Finding)) -> R
         .partition(|(_, case)| case.order == CaseOrder::Together);
     together.reverse();
     loop {
-        while running.len() < TOGETHER
+        while running.len() < CONCURRENT_CASES
             && let Some((at, case)) = together.pop()
         {
             let (target, started) = (target.clone(), started.clone());
@@ -93,14 +97,14 @@ pub async fn suite_with(target: HttpTarget, mut tell: impl FnMut(&Finding)) -> R
                 rule: case.rule,
                 verdict: Verdict::Failed(error.to_string()),
             });
-            tell(&finding);
+            on_finding(&finding);
             findings.push((at, finding));
         }
     }
     alone.sort_by_key(|(_, case)| case.order);
     for (at, case) in alone {
         let finding = case.run_after(target.clone(), started.clone()).await;
-        tell(&finding);
+        on_finding(&finding);
         findings.push((at, finding));
     }
     findings.sort_by_key(|(at, _)| *at);

@@ -4,24 +4,24 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use serde_json::{Value, json};
 
-/// A request, below the mount.
+/// A request to a path below the mount.
 #[derive(Debug, Clone)]
 pub(super) struct TestRequest {
     pub(super) method: Method,
-    /// Path and query.
+    /// The path and the query.
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// How long the body's last byte keeps the server waiting.
+    /// The delay of the body's last byte.
     pub(super) pause: Option<Duration>,
-    /// By whom the server may know another caller.
+    /// True if the second caller sends it.
     pub(super) stranger: bool,
 }
 
 impl TestRequest {
     pub(super) fn new(method: &'static str, path: impl Into<String>) -> Self {
         Self {
-            method: Method::from_bytes(method.as_bytes()).expect("cases know their methods"),
+            method: Method::from_bytes(method.as_bytes()).expect("a valid method"),
             path: path.into(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
@@ -30,19 +30,19 @@ impl TestRequest {
         }
     }
 
-    /// Reads the session.
+    /// Reads a session.
     pub(super) fn get(id: &str) -> Self {
         Self::new("GET", format!("/{id}"))
     }
 
-    /// Starts what this body asks for.
+    /// Starts a session with this body.
     pub(super) fn start(body: &Value) -> Self {
         Self::new("POST", "").json(body.to_string())
     }
 
-    /// Starts an answer that follows this script.
+    /// Starts a session whose answer follows this script.
     pub(super) fn script(script: &Value) -> Self {
-        Self::start(&following(script))
+        Self::start(&chat_body(script))
     }
 
     pub(super) fn abort(id: &str) -> Self {
@@ -55,7 +55,7 @@ impl TestRequest {
 
     pub(super) fn json(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.with(header::CONTENT_TYPE, "application/json")
+        self.header(header::CONTENT_TYPE, "application/json")
     }
 
     pub(super) fn query(mut self, query: &str) -> Self {
@@ -63,26 +63,26 @@ impl TestRequest {
         self
     }
 
-    /// With this header, instead of another of its name.
-    pub(super) fn with(mut self, name: impl Into<HeaderName>, value: &str) -> Self {
-        let value = HeaderValue::from_str(value).expect("cases send visible ASCII");
+    /// Sets a header, in place of an earlier one of its name.
+    pub(super) fn header(mut self, name: impl Into<HeaderName>, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("visible ASCII");
         self.headers.insert(name.into(), value);
         self
     }
 
-    pub(super) fn under(self, id: &str) -> Self {
-        self.with(unbroken::headers::SESSION_ID, id)
+    pub(super) fn session_id(self, id: &str) -> Self {
+        self.header(unbroken::headers::SESSION_ID, id)
     }
 
     pub(super) fn after(self, cursor: impl std::fmt::Display) -> Self {
-        self.with(unbroken::headers::LAST_LSN, &cursor.to_string())
+        self.header(unbroken::headers::LAST_LSN, &cursor.to_string())
     }
 
     pub(super) fn accept(self, accept: &str) -> Self {
-        self.with(header::ACCEPT, accept)
+        self.header(header::ACCEPT, accept)
     }
 
-    pub(super) fn slowly(mut self, pause: Duration) -> Self {
+    pub(super) fn paced(mut self, pause: Duration) -> Self {
         self.pause = Some(pause);
         self
     }
@@ -93,7 +93,7 @@ impl TestRequest {
     }
 }
 
-/// A chat request whose answer follows this script.
-pub(super) fn following(script: &Value) -> Value {
+/// Returns the body of a chat request whose answer follows this script.
+pub(super) fn chat_body(script: &Value) -> Value {
     json!({"messages": [{"role": "user", "content": "Hi"}], "script": script})
 }

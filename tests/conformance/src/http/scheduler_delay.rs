@@ -8,18 +8,18 @@ use std::{
 
 use tokio::{task::AbortHandle, time::Instant};
 
-/// How late this machine is by itself: a task that sleeps for a moment, again and again.
+/// Measures how late the scheduler of this machine runs a task whose timer is due.
 #[derive(Debug)]
 pub(super) struct SchedulerDelay {
-    latest: Arc<AtomicU64>,
+    max: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
 impl SchedulerDelay {
     pub(super) fn watch() -> Self {
         const MOMENT: Duration = Duration::from_millis(2);
-        let latest = Arc::<AtomicU64>::default();
-        let seen = latest.clone();
+        let max = Arc::<AtomicU64>::default();
+        let seen = max.clone();
         let watching = async move {
             loop {
                 let due = Instant::now() + MOMENT;
@@ -29,12 +29,12 @@ impl SchedulerDelay {
             }
         };
         let task = tokio::spawn(watching).abort_handle();
-        Self { latest, task }
+        Self { max, task }
     }
 
-    /// By how much at the most, since it is watched.
-    pub(super) fn late(&self) -> Duration {
-        Duration::from_micros(self.latest.load(Relaxed))
+    /// Returns the longest delay so far.
+    pub(super) fn max(&self) -> Duration {
+        Duration::from_micros(self.max.load(Relaxed))
     }
 }
 

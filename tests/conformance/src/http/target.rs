@@ -4,9 +4,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use unbroken::store::BoxFuture;
 
-/// The server that is tested, and what the suite is told of it.
+/// A description of the server under test.
 ///
-/// Unless told otherwise it takes the limits of the library's defaults for the server's.
+/// A case whose limit or header is not described here is not applicable. The limits of a request's body
+/// and of an event are the defaults of the library, unless set.
 #[derive(Clone)]
 #[must_use = "hand it to `suite`"]
 pub struct HttpTarget {
@@ -25,27 +26,28 @@ pub struct HttpTarget {
     pub(super) age: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) body_timeout: Option<Duration>,
-    pub(super) give_up: Option<ShutdownFn>,
+    pub(super) shutdown: Option<ShutdownFn>,
     waived: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 type ShutdownFn = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// What can't be tested.
+/// The error of an address that the suite cannot test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidHttpTarget {
-    /// It isn't an address that the suite can reach.
+    /// The address has not the form `http://host:port/path`.
     #[error("`{0}` is not an address of the form http://host:port/path; the suite speaks no TLS")]
     Address(String),
 }
 
 impl HttpTarget {
-    /// The server whose service is mounted at this address: `http://127.0.0.1:3000/api/chat`.
+    /// Describes the server whose service is mounted at this address, such as
+    /// `http://127.0.0.1:3000/api/chat`.
     ///
     /// # Errors
     ///
-    /// If it is anything else than `http://`, a host and a path.
+    /// Returns an error unless the address is `http://`, a host and a path, without a query.
     pub fn new(base: &str) -> Result<Self, InvalidHttpTarget> {
         let uri = base.trim_end_matches('/').parse::<Uri>();
         let base = uri
@@ -74,120 +76,128 @@ impl HttpTarget {
             age: None,
             heartbeat: None,
             body_timeout: None,
-            give_up: None,
+            shutdown: None,
             waived: Vec::new(),
         })
     }
 
-    /// Speaks HTTP/2 without asking first. HTTP/1.1 unless told.
+    /// Selects HTTP/2 with prior knowledge. Default: HTTP/1.1.
     pub fn http2(mut self) -> Self {
         self.http2 = true;
         self
     }
 
-    /// Whether it speaks HTTP/2.
+    /// Returns true if the suite speaks HTTP/2.
     pub fn is_http2(&self) -> bool {
         self.http2
     }
 
-    /// Sends this header with every request, to name the caller.
+    /// Adds a header to every request, which identifies the caller.
     pub fn caller(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.caller.insert(name, value);
         self
     }
 
-    /// Names another caller, of a server where only the owner may read. Without one, nothing is
-    /// asked about owners.
+    /// Adds a header that identifies a second caller, in place of the headers of the
+    /// [first](Self::caller).
+    ///
+    /// For a server whose access policy has owners. Without a second caller, the cases about owners are
+    /// not applicable.
     pub fn stranger(mut self, name: HeaderName, value: HeaderValue) -> Self {
         let headers = self.stranger.get_or_insert_default();
         headers.insert(name, value);
         self
     }
 
-    /// Whether the server's clock is this machine's. Taken for granted on a loopback address, else
-    /// not; without it, how late events are is not measured.
+    /// Sets whether the server has the clock of this machine, which the delay of events is measured by.
+    ///
+    /// Default: true for a loopback address or `localhost`, else false.
     pub fn same_clock(mut self, same: bool) -> Self {
         self.same_clock = same;
         self
     }
 
-    /// The most bytes that a request's body may have there. Default 1 MiB.
+    /// Sets the server's limit of the bytes of a request's body. Default: 1 MiB.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// The most bytes that an event may have there. Default 256 KiB.
+    /// Sets the server's limit of the bytes of an event. Default: 256 KiB.
     pub fn event_bytes(mut self, bytes: usize) -> Self {
         self.event_bytes = bytes;
         self
     }
 
-    /// The most events that a session may have there.
+    /// Sets the server's limit of the events of a session, the terminal event aside.
     pub fn session_events(mut self, events: u64) -> Self {
         self.session_events = Some(events);
         self
     }
 
-    /// The most bytes that the events of a session may have there, the terminal one aside.
+    /// Sets the server's limit of the bytes of a session's events, the terminal event aside.
     pub fn session_bytes(mut self, bytes: usize) -> Self {
         self.session_bytes = Some(bytes);
         self
     }
 
-    /// How many sessions may run at once there, whoever's they are.
+    /// Sets the server's limit of running sessions, of all owners together.
     pub fn running(mut self, sessions: usize) -> Self {
         self.running = Some(sessions);
         self
     }
 
-    /// How many sessions of one owner may run at once there. Goes before [`running`](Self::running)
-    /// where there is a [second caller](Self::stranger), and must be less.
+    /// Sets the server's limit of running sessions of one owner.
+    ///
+    /// Must be less than [`running`](Self::running). With a [second caller](Self::stranger), this limit
+    /// is tested in place of that one.
     pub fn running_per_owner(mut self, sessions: usize) -> Self {
         self.running_per_owner = Some(sessions);
         self
     }
 
-    /// How long a provider may be silent there.
+    /// Sets the server's limit of a provider's silence. Tested if less than 5 s.
     pub fn idle(mut self, silence: Duration) -> Self {
         self.idle = Some(silence);
         self
     }
 
-    /// How long a session may run there.
+    /// Sets the server's limit of a session's age. Tested if less than 5 s.
     pub fn age(mut self, age: Duration) -> Self {
         self.age = Some(age);
         self
     }
 
-    /// After how much silence the server shows that it is alive.
+    /// Sets the server's period of heartbeats. Tested if at most 2 s.
     pub fn heartbeat(mut self, period: Duration) -> Self {
         self.heartbeat = Some(period);
         self
     }
 
-    /// How long a request's body may take to arrive there.
+    /// Sets the server's limit of the time in which a request's body arrives.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = Some(timeout);
         self
     }
 
-    /// How to make the server give up what runs, as a shutdown does whose deadline is over. The last
-    /// thing that the suite does with it.
-    pub fn give_up<F, R>(mut self, give_up: F) -> Self
+    /// Sets a function that shuts the server's sessions down at once, as
+    /// [`Sessions::shutdown`](unbroken::session::Sessions::shutdown) does without a grace period.
+    ///
+    /// The server must go on to answer requests. The suite calls the function in its last two cases.
+    pub fn shutdown<F, R>(mut self, shutdown: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.give_up = Some(Arc::new(move || Box::pin(give_up())));
+        self.shutdown = Some(Arc::new(move || Box::pin(shutdown())));
         self
     }
 
-    /// Doesn't run the case of this name, and reports it as not applicable for this reason.
+    /// Skips the case of this name, and reports it as not applicable for this reason.
     ///
     /// # Panics
     ///
-    /// If no [case](crate::http::CASES) has this name.
+    /// Panics if no [case](crate::http::CASES) has this name.
     pub fn waive(
         mut self,
         case: impl Into<Cow<'static, str>>,
@@ -195,7 +205,7 @@ impl HttpTarget {
     ) -> Self {
         let case = case.into();
         assert!(
-            crate::http::HttpCase::named(&case).is_some(),
+            crate::http::HttpCase::find(&case).is_some(),
             "there is no case `{case}`; its name is the one in the report"
         );
         self.waived.push((case, reason.into()));
@@ -207,14 +217,14 @@ impl HttpTarget {
         waived.map(|(_, reason)| reason.clone())
     }
 
-    /// The host and port to connect to.
+    /// Returns the host and port to connect to.
     pub(super) fn address(&self) -> (&str, u16) {
         let host = self.base.host().unwrap_or_default();
         let port = self.base.port_u16().unwrap_or(80);
         (host.trim_matches(['[', ']']), port)
     }
 
-    /// The path of the mount, without a slash at its end.
+    /// Returns the path of the mount, without a slash at its end.
     pub(super) fn path(&self) -> &str {
         self.base.path().trim_end_matches('/')
     }

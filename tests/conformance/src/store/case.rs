@@ -1,42 +1,44 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    report::{CaseStop, Finding, Verdict},
+    report::{CaseResult, Finding, Verdict},
     store::{cases, fixture::StoreFixture, harness::Harness},
 };
 use unbroken::store::BoxFuture;
 
-/// One rule of the contract, as a test.
+/// A test of one rule of the contract.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct StoreCase {
-    /// A sentence about a store's behaviour.
+    /// The name: a sentence about the behaviour of a store, in snake case.
     pub name: &'static str,
-    /// The rule in words.
+    /// The rule in words, after the method that it belongs to.
     pub rule: &'static str,
-    run: fn(StoreFixture) -> BoxFuture<'static, Result<(), CaseStop>>,
+    run: fn(StoreFixture) -> BoxFuture<'static, CaseResult>,
 }
 
-/// A case that takes longer hangs. Of the machine's clock or, where it is paused, of tokio's.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// The time after which a case counts as hanging, on the runtime's clock.
+const CASE_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl StoreCase {
-    /// The case with this name.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    /// Returns the case with this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
         CASES.iter().find(|case| case.name == name)
     }
 
-    /// Tests a fresh store. A panic inside is a failure.
+    /// Runs the case against a store from the harness and returns the verdict.
+    ///
+    /// A panic in the case or in the store counts as a failure.
     pub async fn run(&self, harness: Arc<dyn Harness>) -> Finding {
-        let bed = StoreFixture::new(harness.store().await, harness);
-        Finding::of(self.name, self.rule, PATIENCE, (self.run)(bed)).await
+        let fixture = StoreFixture::new(harness.store().await, harness);
+        Finding::of_case(self.name, self.rule, CASE_TIMEOUT, (self.run)(fixture)).await
     }
 
-    /// Tests a fresh store, as a test function does.
+    /// Runs the case as a test function does.
     ///
     /// # Panics
     ///
-    /// If the case fails.
+    /// Panics if the case fails.
     pub async fn check(&self, harness: impl Harness) {
         let finding = self.run(Arc::new(harness)).await;
         assert!(!matches!(finding.verdict, Verdict::Failed(_)), "{finding}");
@@ -54,26 +56,26 @@ impl fmt::Debug for StoreCase {
 
 macro_rules! table {
     ($($part:ident::$name:ident $rule:literal)*) => {
-        /// Every case.
+        /// All cases of the suite.
         pub const CASES: &[StoreCase] = &[$(StoreCase {
             name: stringify!($name),
             rule: $rule,
-            run: |bed| Box::pin(cases::$part::$name(bed)),
+            run: |store| Box::pin(cases::$part::$name(store)),
         }),*];
     };
 }
 
 crate::for_each_store_case!(table!());
 
-/// Makes a test function of each case of the store's conformance suite.
+/// Declares a test function for each case of the [`store`](crate::store) suite.
 ///
-/// Takes the attribute that makes a test of an `async fn`, and an expression that makes a
-/// [`Harness`].
+/// Takes the attribute that makes a test of an `async fn`, and an expression for a [`Harness`]. The
+/// expression is evaluated in each test.
 ///
 /// ```
 /// use unbroken::store::Memory;
 ///
-/// unbroken::store_tests!(#[tokio::test(start_paused = true)] || async { Memory::new() });
+/// unbroken_conformance::store_tests!(#[tokio::test(start_paused = true)] || async { Memory::new() });
 /// ```
 #[macro_export]
 macro_rules! store_tests {
@@ -97,7 +99,7 @@ macro_rules! __store_tests {
     (# [#[$test:meta] $harness:expr] $name:ident) => {
         #[$test]
         async fn $name() {
-            $crate::store::StoreCase::named(stringify!($name))
+            $crate::store::StoreCase::find(stringify!($name))
                 .expect("the case is in the list")
                 .check($harness)
                 .await;

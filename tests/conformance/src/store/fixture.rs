@@ -15,14 +15,14 @@ use unbroken::{
     },
 };
 
-/// What a case works with: a store, and the usual ways to use one.
+/// The store that a case tests, with shorthands for common calls.
 #[derive(Clone)]
 pub(super) struct StoreFixture {
     store: Arc<dyn Store>,
     harness: Arc<dyn Harness>,
 }
 
-/// A session that a case made.
+/// A session that a case created.
 #[derive(Debug, Clone)]
 pub(super) struct CreatedSession {
     pub(super) id: SessionId,
@@ -30,12 +30,12 @@ pub(super) struct CreatedSession {
     pub(super) new: NewSession,
 }
 
-/// In steps.
+/// The lease of a session, in steps.
 pub(super) const LEASE: u32 = 4;
-/// In steps.
+/// The lifetime of a tombstone, in steps.
 pub(super) const TOMBSTONE: u32 = 12;
-/// Long enough that a waiter sleeps by then, and short beside two seconds.
-const A_MOMENT: Duration = Duration::from_millis(200);
+/// Long enough for a waiter to begin its wait, and short beside the two seconds that a wait may last.
+const WAITER_START: Duration = Duration::from_millis(200);
 
 impl StoreFixture {
     pub(super) fn new(store: Arc<dyn Store>, harness: Arc<dyn Harness>) -> Self {
@@ -46,21 +46,21 @@ impl StoreFixture {
         self.harness.step() * count
     }
 
-    pub(super) async fn pass(&self, steps: u32) {
-        self.harness.pass(self.steps(steps)).await;
+    pub(super) async fn advance(&self, steps: u32) {
+        self.harness.advance(self.steps(steps)).await;
     }
 
     pub(super) fn max_append(&self) -> Option<usize> {
         self.harness.max_append()
     }
 
-    /// Whether the record there can't be read any more.
-    pub(super) async fn harm(&self, id: &SessionId, lsn: Lsn) -> bool {
-        self.harness.harm(id, lsn).await
+    /// Makes a record unreadable; false if the harness has no way to do that.
+    pub(super) async fn corrupt(&self, id: &SessionId, lsn: Lsn) -> bool {
+        self.harness.corrupt(id, lsn).await
     }
 
-    /// What a session is made from, by an owner that no other session has.
-    pub(super) fn what(&self) -> NewSession {
+    /// Returns the data of a new session, with an owner that no other session has.
+    pub(super) fn new_session(&self) -> NewSession {
         NewSession {
             info: Arc::new(SessionMeta {
                 owner: Some(Owner::new(SessionId::random().as_str())),
@@ -76,33 +76,34 @@ impl StoreFixture {
         }
     }
 
-    /// A new session.
-    pub(super) async fn made(&self) -> Result<CreatedSession, CaseStop> {
-        self.made_from(self.what()).await
+    /// Creates a session under a random id.
+    pub(super) async fn created(&self) -> Result<CreatedSession, CaseStop> {
+        self.created_from(self.new_session()).await
     }
 
-    pub(super) async fn made_from(&self, new: NewSession) -> Result<CreatedSession, CaseStop> {
+    pub(super) async fn created_from(&self, new: NewSession) -> Result<CreatedSession, CaseStop> {
         let id = SessionId::random();
         match self.store.create(&id, new.clone()).await? {
             Created::Created(epoch) => Ok(CreatedSession { id, epoch, new }),
-            Created::Exists(_) => Err(CaseStop::Failed("a random id was taken".into())),
+            Created::Exists(_) => Err(CaseStop::Failed("a random id exists already".into())),
         }
     }
 
-    /// A new session that has the records `a`, `b` and `c`.
+    /// Creates a session with the records `a`, `b` and `c`.
     pub(super) async fn with_abc(&self) -> Result<CreatedSession, CaseStop> {
-        let made = self.made().await?;
-        self.push(&made, 1, &["a", "b", "c"], AfterAppend::Streaming)
+        let session = self.created().await?;
+        self.push(&session, 1, &["a", "b", "c"], AfterAppend::Streaming)
             .await?;
-        Ok(made)
+        Ok(session)
     }
 
-    /// A new session that has the records `a`, `b` and `c` and ended with the last.
+    /// Creates a session with the records `a`, `b` and `c`, sealed with the last. The retention is in
+    /// steps.
     pub(super) async fn sealed(&self, keep: u32) -> Result<CreatedSession, CaseStop> {
-        let made = self.made().await?;
-        self.push(&made, 1, &["a", "b", "c"], self.seal(keep))
+        let session = self.created().await?;
+        self.push(&session, 1, &["a", "b", "c"], self.seal(keep))
             .await?;
-        Ok(made)
+        Ok(session)
     }
 
     pub(super) fn seal(&self, keep: u32) -> AfterAppend {
@@ -114,16 +115,16 @@ impl StoreFixture {
 
     pub(super) async fn push(
         &self,
-        made: &CreatedSession,
+        session: &CreatedSession,
         first: u64,
         records: &[&str],
         then: AfterAppend,
     ) -> Result<(), StoreError> {
-        let chunk = chunk(first, made.epoch, records);
-        self.store.append(&made.id, chunk, then).await.map(drop)
+        let chunk = chunk(first, session.epoch, records);
+        self.store.append(&session.id, chunk, then).await.map(drop)
     }
 
-    /// Claims for a lease.
+    /// Claims a session for the usual lease.
     pub(super) async fn claim(
         &self,
         id: &SessionId,
@@ -134,18 +135,27 @@ impl StoreFixture {
         self.store.claim(id, seen, token, lease).await
     }
 
-    pub(super) async fn now(&self, id: &SessionId) -> Result<SessionState, StoreError> {
+    /// Claims a session at the epoch that the case knows, with a new token.
+    pub(super) async fn claim_session(
+        &self,
+        session: &CreatedSession,
+    ) -> Result<Claimed, StoreError> {
+        self.claim(&session.id, session.epoch, Token::random())
+            .await
+    }
+
+    pub(super) async fn state(&self, id: &SessionId) -> Result<SessionState, StoreError> {
         self.store.state(id).await
     }
 
-    /// What stands after an LSN, read in one page.
+    /// Reads the records after an LSN, in one page.
     pub(super) async fn texts(&self, id: &SessionId, after: u64) -> Result<Vec<String>, CaseStop> {
         let after = Position::after(Lsn::new(after));
         let page = self.store.read(id, after, usize::MAX).await?;
         texts(&page.chunks, after.lsn)
     }
 
-    /// Waits for a change in a task of its own, and has begun to sleep when this returns.
+    /// Waits for a change in a task of its own. The wait has begun when this returns.
     pub(super) async fn waiter(&self, id: &SessionId, seen: Seen) -> ChangeWaiter {
         let (store, id) = (self.store.clone(), id.clone());
         let task = tokio::spawn(async move {
@@ -154,24 +164,25 @@ impl StoreFixture {
                 .await;
             (answer, Instant::now())
         });
-        tokio::time::sleep(A_MOMENT).await;
+        tokio::time::sleep(WAITER_START).await;
         ChangeWaiter { task }
     }
 
-    /// Looks again until this holds or a list has had long enough to catch up.
+    /// Repeats a query until its result is `done`, or a list has had time enough to catch up. Returns
+    /// the last result.
     pub(super) async fn eventually<T, Fut>(
         &self,
-        look: impl Fn(Self) -> Fut,
-        enough: impl Fn(&T) -> bool,
+        query: impl Fn(Self) -> Fut,
+        done: impl Fn(&T) -> bool,
     ) -> Result<T, CaseStop>
     where
         Fut: Future<Output = Result<T, CaseStop>>,
     {
         let mut tries = 20;
         loop {
-            let seen = look(self.clone()).await?;
+            let seen = query(self.clone()).await?;
             tries -= 1;
-            if enough(&seen) || tries == 0 {
+            if done(&seen) || tries == 0 {
                 return Ok(seen);
             }
             tokio::time::sleep(self.harness.step() / 20).await;
@@ -187,24 +198,25 @@ impl Deref for StoreFixture {
     }
 }
 
-/// Somebody who sleeps until a session changes.
+/// A task that waits for a change of a session.
 pub(super) struct ChangeWaiter {
     task: JoinHandle<(Result<SessionState, StoreError>, Instant)>,
 }
 
 impl ChangeWaiter {
-    /// What it was told of the change that was just made.
-    pub(super) async fn told(
+    /// Returns the result of the wait. Fails if it comes later than a second from now, when the change
+    /// named by `what` was made.
+    pub(super) async fn woken_by(
         self,
         what: &str,
     ) -> Result<Result<SessionState, StoreError>, CaseStop> {
-        let made = Instant::now();
+        let changed = Instant::now();
         let failed = |panic| CaseStop::Failed(format!("waiting panicked: {panic}"));
         let (answer, at) = self.task.await.map_err(failed)?;
-        match at.saturating_duration_since(made) {
-            late if late > Duration::from_secs(1) => {
-                Err(CaseStop::Failed(format!("told of {what} after {late:?}")))
-            }
+        match at.saturating_duration_since(changed) {
+            late if late > Duration::from_secs(1) => Err(CaseStop::Failed(format!(
+                "{what} ended the wait after {late:?}"
+            ))),
             _ => Ok(answer),
         }
     }
@@ -218,7 +230,7 @@ pub(super) fn chunk(first: u64, epoch: Epoch, records: &[&str]) -> Chunk {
         .expect("a case appends at least one record")
 }
 
-/// The records, if they follow one another after this LSN.
+/// Returns the records, if their LSNs follow one another after this one.
 pub(super) fn texts(chunks: &[Chunk], after: Lsn) -> Result<Vec<String>, CaseStop> {
     let mut last = after;
     let mut texts = Vec::new();

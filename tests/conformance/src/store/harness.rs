@@ -5,35 +5,43 @@ use unbroken::{
     store::{BoxFuture, Store},
 };
 
-/// How the suite gets at a store, and how time passes there.
+/// The access of the suite to a store and to its clock.
 ///
-/// A closure that makes a store is a harness for one that lives by tokio's clock, or by the
-/// machine's. For any other, implement this.
+/// A closure that returns a future of a store is a harness for a store on tokio's clock or the
+/// machine's. For any other clock, implement this trait.
 pub trait Harness: Send + Sync + 'static {
-    /// A store to test, once for each case. It may hold other sessions, if nobody works on them.
+    /// Returns a store to test. The suite calls this once for each case.
+    ///
+    /// The store may hold other sessions, provided that nothing else changes them during the case.
     fn store(&self) -> BoxFuture<'_, Arc<dyn Store>>;
 
-    /// Lets at least this much time pass by the store's clock.
-    fn pass(&self, time: Duration) -> BoxFuture<'_, ()> {
+    /// Lets at least this much time pass on the store's clock.
+    ///
+    /// By default sleeps on tokio's clock.
+    fn advance(&self, time: Duration) -> BoxFuture<'_, ()> {
         Box::pin(tokio::time::sleep(time))
     }
 
-    /// What the cases count time in: a lease or a retention lasts a few of these. Where time really
-    /// passes, shorter is quicker; too short, and a store that answers slowly seems to forget too
-    /// early. One second, unless told.
+    /// Returns the unit in which cases count time. Leases and retentions last a few steps.
+    ///
+    /// On a real clock a shorter step makes the suite faster. With a step that is too short, a slow
+    /// store seems to expire sessions too early. Default: one second.
     fn step(&self) -> Duration {
         Duration::from_secs(1)
     }
 
-    /// The most bytes that one append may have, if there is such a limit and the suite may fill it.
+    /// Returns the most bytes that one append may have, if the store has such a limit.
+    ///
+    /// The suite then appends that many bytes. Default: `None`, and the case is not applicable.
     fn max_append(&self) -> Option<usize> {
         None
     }
 
-    /// Has the record at this LSN become unreadable, behind the store's back, as a disk does with what
-    /// it holds. It lies in an append of its own. False, unless told, if there is no way to do that;
-    /// the suite then can't say what becomes of such a record.
-    fn harm<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
+    /// Makes the record at this LSN unreadable in the store's data, as a failing disk does.
+    ///
+    /// The record is the only one of its append. Returns true once the record is corrupted, and false
+    /// if the harness has no way to corrupt one; the case is then not applicable. Default: false.
+    fn corrupt<'a>(&'a self, id: &'a SessionId, lsn: Lsn) -> BoxFuture<'a, bool> {
         let _ = (id, lsn);
         Box::pin(std::future::ready(false))
     }
@@ -46,7 +54,7 @@ where
     S: Store,
 {
     fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
-        let made = self();
-        Box::pin(async move { Arc::new(made.await) as Arc<dyn Store> })
+        let store = self();
+        Box::pin(async move { Arc::new(store.await) as Arc<dyn Store> })
     }
 }

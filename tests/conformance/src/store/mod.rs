@@ -1,23 +1,24 @@
-//! The conformance suite of the [`Store`](unbroken::store::Store) contract: a case for each rule.
+//! The conformance suite of the [`Store`](unbroken::store::Store) contract, with a case for each
+//! rule.
 //!
 //! ```
+//! use unbroken::store::Memory;
+//! use unbroken_conformance::store;
+//!
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() {
-//! use unbroken::store::Memory;
-//! use crate::store;
-//!
 //! let report = store::suite(|| async { Memory::new() }).await;
 //! assert!(report.passed(), "{report}");
 //! # }
 //! ```
 //!
-//! A store whose clock is not tokio's implements [`Harness`]. Each case can be a test of its own:
-//! see [`store_tests!`](crate::store_tests).
+//! A store on another clock than tokio's implements [`Harness`]. The macro
+//! [`store_tests!`](crate::store_tests) makes a test of each case.
 //!
 //! # Deployment caveat
 //!
-//! Cases make sessions under random ids and leave them behind. They sweep: don't point the suite at
-//! a store whose expired sessions somebody still wants to look at.
+//! Cases create sessions under random ids and leave them in the store. They also sweep, so the
+//! suite removes every expired session of the store that it runs against.
 
 mod case;
 mod cases;
@@ -33,10 +34,9 @@ use std::sync::Arc;
 
 use crate::{Report, report};
 
-/// Runs every case, one after the other, and reports on each.
+/// Runs every case, one after the other, and returns a report of all.
 ///
-/// Runs on tokio; a runtime whose clock is paused makes it quick for a store that lives by tokio's
-/// clock.
+/// Needs a tokio runtime. A store on tokio's clock is tested faster on a runtime with a paused clock.
 pub async fn suite(harness: impl Harness) -> Report {
     let harness: Arc<dyn Harness> = Arc::new(harness);
     let mut report = Report::default();

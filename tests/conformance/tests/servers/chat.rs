@@ -1,4 +1,5 @@
-//! What is tested: a durable service around the scripted provider, with limits that the suite is told.
+//! The services under test: a durable layer around the scripted provider, with limits that the target
+//! of the suite describes.
 
 use std::{
     net::SocketAddr,
@@ -20,11 +21,11 @@ use unbroken::{
 use unbroken_conformance::http::HttpTarget;
 
 pub(crate) const MOUNT: &str = "/api/chat";
-/// Where whoever knows an id may read.
+/// The mount of the service without owners.
 pub(crate) const OPEN: &str = "/open";
-/// Where a provider may not be silent for long, nor say much.
+/// The mount of the service with low limits of silence and bytes.
 pub(crate) const STRICT: &str = "/strict";
-/// Where an answer may not take long.
+/// The mount of the service with a low limit of age.
 pub(crate) const AGED: &str = "/aged";
 
 const USER: HeaderName = HeaderName::from_static("x-user");
@@ -47,7 +48,7 @@ pub(crate) fn sessions() -> Sessions {
     Sessions::builder(Memory::new()).limits(limits).build()
 }
 
-/// The service of which only owners read their own.
+/// The service whose sessions have owners.
 pub(crate) fn owned(sessions: &Sessions) -> Chat {
     let user = |head: &mut Parts| {
         let user = head.headers.get(USER)?.to_str().ok()?;
@@ -56,12 +57,14 @@ pub(crate) fn owned(sessions: &Sessions) -> Chat {
     layer(DurableLayer::new(sessions.clone(), OnlyTheOwner::new(user))).layer(Scripted::default())
 }
 
-/// The service of which whoever knows the id reads.
+/// The service without owners, whose sessions are open to anyone with the id.
 pub(crate) fn open(sessions: &Sessions) -> Chat {
-    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())).layer(Scripted::default())
+    layer(DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()))
+        .service_name("open")
+        .layer(Scripted::default())
 }
 
-/// A service, and sessions, that are at their limits soon.
+/// A service with low limits of silence and bytes.
 pub(crate) fn strict() -> Chat {
     let limits = Limits::default()
         .idle(IDLE)
@@ -69,7 +72,7 @@ pub(crate) fn strict() -> Chat {
     open(&Sessions::builder(Memory::new()).limits(limits).build())
 }
 
-/// The same of their age.
+/// A service with a low limit of age.
 pub(crate) fn aged() -> Chat {
     let limits = Limits::default().age(AGE);
     open(&Sessions::builder(Memory::new()).limits(limits).build())
@@ -77,7 +80,7 @@ pub(crate) fn aged() -> Chat {
 
 fn layer(layer: DurableLayer) -> DurableLayer {
     layer
-        .open(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script"))
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
 }
@@ -86,7 +89,7 @@ fn layer(layer: DurableLayer) -> DurableLayer {
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) sessions: Sessions,
-    /// Connections so far, where they are counted.
+    /// The number of connections so far. Counted by axum only.
     pub(crate) accepted: Arc<AtomicUsize>,
     pub(crate) task: AbortHandle,
 }
@@ -98,12 +101,12 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// What the suite is told of the service with owners.
+    /// Describes the service with owners.
     pub(crate) fn target(&self) -> HttpTarget {
         self.target_at(self.addr)
     }
 
-    /// The same, by way of another address.
+    /// Describes the service with owners at another address, such as a proxy's.
     pub(crate) fn target_at(&self, addr: SocketAddr) -> HttpTarget {
         target(addr, MOUNT, &self.sessions)
             .running_per_owner(RUNNING_PER_OWNER)
@@ -111,7 +114,7 @@ impl Server {
             .stranger(USER, HeaderValue::from_static("ben"))
     }
 
-    /// What it is told of the service without.
+    /// Describes the service without owners.
     pub(crate) fn open_target(&self) -> HttpTarget {
         target(self.addr, OPEN, &self.sessions)
     }
@@ -126,7 +129,7 @@ impl Server {
     }
 }
 
-/// What the suite is told of a service of these sessions at this address.
+/// Describes a service of these sessions at this address.
 fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> HttpTarget {
     let sessions = sessions.clone();
     at(addr, mount)
@@ -134,7 +137,7 @@ fn target(addr: SocketAddr, mount: &str, sessions: &Sessions) -> HttpTarget {
         .session_events(SESSION_EVENTS)
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
-        .give_up(move || {
+        .shutdown(move || {
             let sessions = sessions.clone();
             async move { sessions.shutdown(Duration::ZERO).await }
         })

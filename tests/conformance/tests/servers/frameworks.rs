@@ -1,4 +1,4 @@
-//! Each framework, over HTTP/1.1 and HTTP/2 with prior knowledge.
+//! The suite against each framework, over HTTP/1.1 and HTTP/2 with prior knowledge.
 
 use std::{
     future::Future,
@@ -24,7 +24,7 @@ use warp::Filter as _;
 use crate::{
     chat::{AGED, MOUNT, OPEN, STRICT, Server, aged, open, owned, sessions, strict},
     judge, trial,
-    vanish::{clients_that_vanish, nothing_is_left},
+    vanish::{clients_that_vanish, nothing_remains},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -38,14 +38,14 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a thousand clients vanish from axum", || vanish(axum)),
         trial("a thousand clients vanish from warp", || vanish(warp)),
         trial("a thousand clients vanish from hyper", || vanish(hyper)),
-        trial("a task that stays behind is noticed", stays_behind),
+        trial("a task that goes on is noticed", a_remaining_task),
     ]
 }
 
-/// The whole suite, against a fresh server, but for the cases that it is told to waive.
+/// Runs the whole suite against a new server, without the waived cases.
 pub(crate) async fn run<F>(
     server: fn() -> F,
-    told: impl Fn(HttpTarget) -> HttpTarget,
+    adapt: impl Fn(HttpTarget) -> HttpTarget,
     waived: &[&str],
 ) -> Result<(), Failed>
 where
@@ -53,11 +53,11 @@ where
 {
     let server = server().await;
     let elsewhere = [
-        ("without_owners_nothing_is_listed", server.open_target()),
+        ("a_list_without_owners_is_403", server.open_target()),
         ("one_session_too_many_is_429", server.open_target()),
         ("a_provider_that_hangs_is_a_timeout", server.strict_target()),
         (
-            "a_session_has_as_many_bytes_as_it_may",
+            "a_session_over_its_bytes_ends_with_limit",
             server.strict_target(),
         ),
         (
@@ -66,22 +66,22 @@ where
         ),
     ];
     let findings = elsewhere.map(|(name, target)| {
-        let case = HttpCase::named(name).expect("a case");
-        case.run(Arc::new(told(target)))
+        let case = HttpCase::find(name).expect("a case");
+        case.run(Arc::new(adapt(target)))
     });
     for finding in join_all(findings).await {
         if finding.verdict != Verdict::Passed {
             return Err(Failed::from(finding.to_string()));
         }
     }
-    judge(told(server.target()), waived).await
+    judge(adapt(server.target()), waived).await
 }
 
 pub(crate) async fn axum() -> Server {
     serve(app).await
 }
 
-/// All services in a router.
+/// A router with all services.
 pub(crate) fn app(sessions: &Sessions) -> Router {
     Router::new()
         .merge(unbroken_axum::mount(MOUNT, owned(sessions)))
@@ -142,28 +142,29 @@ pub(crate) async fn hyper() -> Server {
     }
 }
 
-/// Leaves complete answers and nothing else: no task, no reader, no session.
+/// Checks that clients that vanish leave complete answers and nothing else: no task, no reader, no
+/// session in memory.
 async fn vanish<F>(server: fn() -> F) -> Result<(), Failed>
 where
     F: Future<Output = Server>,
 {
     let server = server().await;
     let vanished = clients_that_vanish(&server, 100, 1).await;
-    // Whatever stays once there was a client is there by now, and no straggler.
+    // Tasks that stay for the lifetime of the server have begun by now.
     let before = settled_tasks().await;
-    if !nothing_is_left(&server.sessions, before).await {
+    if !nothing_remains(&server.sessions, before).await {
         return Err(Failed::from(format!(
-            "of a hundred something is left: {vanished:?}"
+            "after a hundred clients something remains: {vanished:?}"
         )));
     }
     let vanished = clients_that_vanish(&server, 1000, 0x5eed).await;
     let vanished_enough = vanished.began > 300
-        && vanished.came_to_nothing > 100
-        && vanished.saw_the_end < vanished.began / 2;
+        && vanished.not_begun > 100
+        && vanished.read_to_end < vanished.began / 2;
     if !vanished_enough {
         return Err(Failed::from(format!("too few vanished: {vanished:?}")));
     }
-    if !nothing_is_left(&server.sessions, before).await {
+    if !nothing_remains(&server.sessions, before).await {
         let tasks = Handle::current().metrics().num_alive_tasks();
         return Err(Failed::from(format!(
             "{tasks} tasks instead of {before}, {} sessions in memory",
@@ -173,7 +174,7 @@ where
     Ok(())
 }
 
-/// How many tasks there are, once that has been the same for two seconds.
+/// Returns the number of tasks once it has been constant for two seconds.
 async fn settled_tasks() -> usize {
     let tasks = || Handle::current().metrics().num_alive_tasks();
     let (mut count, mut since) = (tasks(), Instant::now());
@@ -186,13 +187,13 @@ async fn settled_tasks() -> usize {
     count
 }
 
-/// A control: what would be left of a client that didn't vanish.
-async fn stays_behind() -> Result<(), Failed> {
+/// A control: `nothing_remains` notices a task that goes on.
+async fn a_remaining_task() -> Result<(), Failed> {
     let server = axum().await;
     clients_that_vanish(&server, 100, 1).await;
     let before = settled_tasks().await;
     let behind = tokio::spawn(std::future::pending::<()>());
-    let left = nothing_is_left(&server.sessions, before);
+    let left = nothing_remains(&server.sessions, before);
     let seen = tokio::time::timeout(Duration::from_millis(300), left).await;
     behind.abort();
     match seen {

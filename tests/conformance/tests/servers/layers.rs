@@ -1,4 +1,4 @@
-//! axum, under the layers that people stack on it.
+//! The suite against axum under layers of tower-http.
 
 use std::time::Duration;
 
@@ -27,16 +27,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             run(layered, without_options, &[OPTIONS])
         }),
         trial("axum under layers over HTTP/2", || {
-            let told = |target| without_options(target).http2();
-            run(layered, told, &[OPTIONS])
+            let adapt = |target| without_options(target).http2();
+            run(layered, adapt, &[OPTIONS])
         }),
-        trial("compression that is not kept off is noticed", compressed),
+        trial("compression without `may_compress` is noticed", compressed),
     ]
 }
 
-const OPTIONS: &str = "options_say_what_may_be_asked";
+const OPTIONS: &str = "options_lists_the_allowed_methods";
 
-/// tower-http takes every OPTIONS for a preflight.
+/// Waives the case that tower-http breaks, which answers every OPTIONS as a preflight.
 fn without_options(target: HttpTarget) -> HttpTarget {
     target.waive(OPTIONS, "the CORS layer answers OPTIONS itself")
 }
@@ -47,12 +47,12 @@ async fn layered() -> Server {
             .allow_origin(Any)
             .allow_headers(ALLOW)
             .expose_headers(EXPOSE);
-        stacked(app(sessions), may_compress).layer(cors)
+        with_layers(app(sessions), may_compress).layer(cors)
     })
     .await
 }
 
-fn stacked(app: Router, compress: impl Predicate + Send + Sync + 'static) -> Router {
+fn with_layers(app: Router, compress: impl Predicate + Send + Sync + 'static) -> Router {
     let timeout = Duration::from_secs(3);
     app.layer(CompressionLayer::new().compress_when(compress))
         .layer(TimeoutLayer::with_status_code(
@@ -63,13 +63,13 @@ fn stacked(app: Router, compress: impl Predicate + Send + Sync + 'static) -> Rou
         .layer(TraceLayer::new_for_http())
 }
 
-/// A control: the suite sees what `may_compress` is for.
+/// A control: the suite fails without `may_compress`.
 async fn compressed() -> Result<(), Failed> {
     let always = |_: StatusCode, _: http::Version, _: &http::HeaderMap, _: &http::Extensions| true;
-    let server = serve(|sessions| stacked(app(sessions), always)).await;
+    let server = serve(|sessions| with_layers(app(sessions), always)).await;
     let report = suite(server.target()).await;
     let names: Vec<_> = report.failed().map(|finding| finding.name).collect();
-    if names.contains(&"the_head_forbids_what_would_hold_the_stream_back") {
+    if names.contains(&"the_head_forbids_caching_and_transforming") {
         Ok(())
     } else {
         Err(Failed::from(format!("only {names:?} failed")))

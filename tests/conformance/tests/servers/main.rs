@@ -1,5 +1,4 @@
-//! The conformance suite of the HTTP side, against every framework, under the middleware that people
-//! stack on it, and behind a proxy.
+//! The HTTP conformance suite against every framework, under common middleware, and behind a proxy.
 
 mod chat;
 mod frameworks;
@@ -17,7 +16,7 @@ use unbroken_conformance::{
 };
 
 fn main() -> ExitCode {
-    // The suite makes the provider panic on purpose, hundreds of times.
+    // Cases make the provider panic, hundreds of times.
     std::panic::set_hook(Box::new(|panic| {
         let panic = panic.to_string();
         if !panic.contains("the script wants a panic") {
@@ -25,7 +24,7 @@ fn main() -> ExitCode {
         }
     }));
     let mut arguments = Arguments::from_args();
-    // A suite keeps the machine busy, and some of its cases look at the clock.
+    // A suite keeps the machine busy, and some cases measure time.
     arguments.test_threads.get_or_insert(1);
     let trials = [
         frameworks::trials(),
@@ -37,7 +36,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A trial on a runtime of its own.
+/// Creates a trial with a runtime of its own.
 fn trial<F>(name: impl Into<String>, run: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = Result<(), Failed>>,
@@ -53,27 +52,28 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// What can't be told of the service that the suite is shown whole: it has owners, and limits that
-/// others have lower. `run` shows these cases the services that they are for.
+/// The cases that don't apply to the service with owners and high limits. `run` runs them against the
+/// other services.
 const ELSEWHERE: [&str; 4] = [
-    "without_owners_nothing_is_listed",
-    "a_session_has_as_many_bytes_as_it_may",
+    "a_list_without_owners_is_403",
+    "a_session_over_its_bytes_ends_with_limit",
     "a_session_that_runs_too_long_is_a_timeout",
     "a_provider_that_hangs_is_a_timeout",
 ];
 
-/// What can be told over HTTP/2 only.
+/// The cases that apply to HTTP/2 only.
 const OVER_HTTP2: [&str; 2] = [
-    "one_stuck_stream_holds_up_no_other_of_its_connection",
-    "a_cancelled_stream_leaves_its_connection_alone",
+    "a_stuck_stream_blocks_no_other_of_its_connection",
+    "a_cancelled_stream_ends_no_other_of_its_connection",
 ];
 
-/// What the suite finds, as the outcome of a trial: it is to tell everything but what can't be told
-/// here and what is waived, and nothing of these. A rule that is no longer looked at would go
-/// unnoticed otherwise.
+/// Runs the suite and returns its report as the outcome of a trial.
+///
+/// Exactly the waived cases and those that don't apply here must be reported as not applicable, so that
+/// no case is skipped unnoticed.
 async fn judge(target: HttpTarget, waived: &[&str]) -> Result<(), Failed> {
     let over_http1: &[&str] = if target.is_http2() { &[] } else { &OVER_HTTP2 };
-    let untold = [&ELSEWHERE[..], over_http1, waived].concat();
+    let not_applicable = [&ELSEWHERE[..], over_http1, waived].concat();
     let report = suite(target).await;
     if env::var_os("REPORT").is_some() {
         for finding in report.findings() {
@@ -81,10 +81,12 @@ async fn judge(target: HttpTarget, waived: &[&str]) -> Result<(), Failed> {
         }
     }
     for finding in report.findings() {
-        let told = !matches!(finding.verdict, Verdict::NotApplicable(_));
-        if told == untold.contains(&finding.name) {
-            let wrong = if told { "not apply" } else { "apply" };
-            return Err(Failed::from(format!("it should {wrong} here: {finding}")));
+        let applies = !matches!(finding.verdict, Verdict::NotApplicable(_));
+        if applies == not_applicable.contains(&finding.name) {
+            let wrong = if applies { "not apply" } else { "apply" };
+            return Err(Failed::from(format!(
+                "the case should {wrong} here: {finding}"
+            )));
         }
     }
     if report.passed() {

@@ -1,4 +1,4 @@
-//! Behind Debian's nginx, as people configure it.
+//! The suite against axum behind nginx, in common configurations.
 
 use std::{
     env, fs,
@@ -21,87 +21,85 @@ use crate::{chat::Server, frameworks::axum, judge, runtime};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        behind(
+        behind_nginx(
             "nginx with HTTP/1.1 to the server",
             "proxy_http_version 1.1;",
             |it| it,
             &[],
         ),
-        behind(
-            "nginx with connections kept to the server",
-            KEPT,
+        behind_nginx(
+            "nginx with kept connections to the server",
+            KEEP_ALIVE,
             |it| it,
             &[],
         ),
-        behind(
+        behind_nginx(
             "nginx with HTTP/1.0 to the server",
             "",
             |target| target.waive(CUT, "over HTTP/1.0 a cut looks like an end"),
             &[CUT],
         ),
-        behind(
+        behind_nginx(
             "nginx with HTTP/2 to the client",
             "proxy_http_version 1.1;",
             HttpTarget::http2,
             &[],
         ),
-        available("nginx keeps its connections where it is told to", || {
-            runtime().block_on(kept())
+        if_installed("nginx keeps connections where configured", || {
+            runtime().block_on(keeps_connections())
         }),
-        available("nginx that is deaf to X-Accel-Buffering is noticed", || {
-            runtime().block_on(buffered())
+        if_installed("nginx that ignores X-Accel-Buffering is noticed", || {
+            runtime().block_on(buffers())
         }),
     ]
 }
 
-const CUT: &str = "a_body_that_can_not_go_on_fails";
+const CUT: &str = "a_body_without_its_terminal_event_fails";
 const UNBUFFERED: &str = "the_head_tells_proxies_not_to_buffer";
 const SLOW_BODY: &str = "a_body_that_is_too_slow_is_408";
 
-/// The suite behind nginx, but for these and what nginx does in the server's place.
-fn behind(
+/// Runs the suite behind nginx, without the waived cases and those that nginx answers in the server's
+/// place.
+fn behind_nginx(
     name: &str,
     options: &'static str,
-    told: fn(HttpTarget) -> HttpTarget,
+    adapt: fn(HttpTarget) -> HttpTarget,
     waived: &'static [&'static str],
 ) -> Trial {
-    available(name, move || {
+    if_installed(name, move || {
         runtime().block_on(async move {
             let server = axum().await;
-            let nginx = Nginx::start(server.addr, options, told);
-            let target = told(through(&server, &nginx));
+            let nginx = Nginx::start(server.addr, options, adapt);
+            let target = adapt(target_through(&server, &nginx));
             let waived = [&[UNBUFFERED, SLOW_BODY], waived].concat();
             judge(target, &waived).await
         })
     })
 }
 
-/// What the suite is told of a server behind a proxy that reads requests to their end first, and
-/// keeps the headers that are meant for it.
-fn through(server: &Server, nginx: &Nginx) -> HttpTarget {
+/// Describes a server behind nginx, which reads a request in full before it forwards it, and consumes
+/// the headers that are meant for proxies.
+fn target_through(server: &Server, nginx: &Nginx) -> HttpTarget {
     server
         .target_at(nginx.addr)
-        .waive(
-            UNBUFFERED,
-            "nginx obeys X-Accel-Buffering and keeps it to itself",
-        )
+        .waive(UNBUFFERED, "nginx consumes X-Accel-Buffering")
         .waive(
             SLOW_BODY,
-            "nginx reads a request to its end before it hands it on",
+            "nginx reads a request in full before it forwards it",
         )
 }
 
-const KEPT: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
+const KEEP_ALIVE: &str = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
 
-/// Some twenty answers over a few connections, and over as many where nothing keeps them.
-async fn kept() -> Result<(), Failed> {
-    let case = HttpCase::named("a_reader_gets_what_follows_its_cursor").expect("a case");
+/// Checks that nginx sends some twenty answers over a few kept connections, and over as many without.
+async fn keeps_connections() -> Result<(), Failed> {
+    let case = HttpCase::find("a_reader_gets_what_follows_its_cursor").expect("a case");
     let mut opened = Vec::new();
-    for options in [KEPT, "proxy_http_version 1.1;"] {
+    for options in [KEEP_ALIVE, "proxy_http_version 1.1;"] {
         let server = axum().await;
         let nginx = Nginx::start(server.addr, options, |it| it);
         let before = server.accepted.load(SeqCst);
-        let finding = case.run(Arc::new(through(&server, &nginx))).await;
+        let finding = case.run(Arc::new(target_through(&server, &nginx))).await;
         if finding.verdict != Verdict::Passed {
             return Err(Failed::from(finding.to_string()));
         }
@@ -113,31 +111,31 @@ async fn kept() -> Result<(), Failed> {
     }
 }
 
-/// A control: without the header, nginx gathers events, and the suite sees it.
-async fn buffered() -> Result<(), Failed> {
+/// A control: without the header, nginx collects events, and the suite fails.
+async fn buffers() -> Result<(), Failed> {
     let server = axum().await;
-    // Chunks of HTTP/1.1 nginx hands on one by one, buffering or not.
+    // Over HTTP/1.1 nginx forwards chunk by chunk even with buffering.
     let nginx = Nginx::start(
         server.addr,
         "proxy_ignore_headers X-Accel-Buffering;",
         |it| it,
     );
-    let target = Arc::new(through(&server, &nginx));
+    let target = Arc::new(target_through(&server, &nginx));
     for name in [
         "events_arrive_within_50_ms",
-        "each_event_arrives_before_the_next_is_said",
+        "each_event_arrives_before_the_next_is_produced",
     ] {
-        let case = HttpCase::named(name).expect("a case");
+        let case = HttpCase::find(name).expect("a case");
         let finding = case.run(target.clone()).await;
         if !matches!(finding.verdict, Verdict::Failed(_)) {
-            return Err(Failed::from(format!("nothing was noticed: {finding}")));
+            return Err(Failed::from(format!("the case should fail: {finding}")));
         }
     }
     Ok(())
 }
 
-/// Reported as ignored where there is no nginx, and as failed where there should be.
-fn available(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+/// Creates a trial that is ignored without nginx, and fails without nginx in CI.
+fn if_installed(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     Trial::ignorable_test(name, move || {
         if Path::new(NGINX).exists() {
             return run().map(|()| Completion::Completed);
@@ -160,23 +158,23 @@ struct Nginx {
 }
 
 impl Nginx {
-    fn start(server: SocketAddr, options: &str, told: fn(HttpTarget) -> HttpTarget) -> Self {
-        // A port that is free may be taken before nginx takes it.
+    fn start(server: SocketAddr, options: &str, adapt: fn(HttpTarget) -> HttpTarget) -> Self {
+        // Another process may take the free port before nginx does.
         (0..5)
-            .find_map(|_| Self::try_start(server, options, told))
+            .find_map(|_| Self::try_start(server, options, adapt))
             .expect("nginx starts")
     }
 
     fn try_start(
         server: SocketAddr,
         options: &str,
-        told: fn(HttpTarget) -> HttpTarget,
+        adapt: fn(HttpTarget) -> HttpTarget,
     ) -> Option<Self> {
         let folder = TempDir::new().expect("a folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let addr = free.local_addr().expect("an address");
         drop(free);
-        let probe = told(HttpTarget::new("http://127.0.0.1").expect("an address"));
+        let probe = adapt(HttpTarget::new("http://127.0.0.1").expect("an address"));
         let http2 = if probe.is_http2() { "http2" } else { "" };
         let at = folder.path().display();
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];

@@ -29,35 +29,35 @@ use unbroken::{
 
 use crate::chat::{OPEN, Server};
 
-/// How many clients are there at once.
+/// The number of concurrent clients.
 const AT_ONCE: usize = 50;
-/// What each answer says.
+/// The number of tokens of each answer.
 const TOKENS: u64 = 60;
-/// The first record and the terminal event.
+/// The other records of an answer: the first one and the terminal event.
 const OTHERS: u64 = 2;
 
-/// What came of the clients.
+/// The numbers of clients by their end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Vanished {
-    /// Whose request had begun a session.
+    /// Clients whose request began a session.
     pub(crate) began: usize,
-    /// Who vanished before.
-    pub(crate) came_to_nothing: usize,
-    /// Who read the whole answer before they would have vanished.
-    pub(crate) saw_the_end: usize,
+    /// Clients that vanished before.
+    pub(crate) not_begun: usize,
+    /// Clients that read the whole answer before the point at which they vanish.
+    pub(crate) read_to_end: usize,
 }
 
-/// Sends so many clients, one half over HTTP/1.1 and the other over HTTP/2, and sees that each answer
-/// that began is complete in the log.
+/// Runs clients, one half over HTTP/1.1 and the other over HTTP/2, and checks that each answer that
+/// began is complete in the log.
 pub(crate) async fn clients_that_vanish(server: &Server, clients: usize, seed: u64) -> Vanished {
     let mut random = Random(seed);
     let mut vanished = Vanished::default();
     let mut ids = Vec::new();
-    let mut there = JoinSet::new();
+    let mut running = JoinSet::new();
     for n in 0..clients {
-        if there.len() == AT_ONCE {
-            let ended: Option<Result<bool, _>> = there.join_next().await;
-            vanished.saw_the_end += usize::from(ended.unwrap().unwrap());
+        if running.len() == AT_ONCE {
+            let ended: Option<Result<bool, _>> = running.join_next().await;
+            vanished.read_to_end += usize::from(ended.unwrap().unwrap());
         }
         let id = format!("vanishing-client-{seed:x}-{n:06}");
         ids.push(id.parse::<SessionId>().unwrap());
@@ -77,13 +77,13 @@ pub(crate) async fn clients_that_vanish(server: &Server, clients: usize, seed: u
             .header("x-session-id", id)
             .body(Full::from(body.to_string()))
             .unwrap();
-        there.spawn(client(server.addr, n % 2 == 0, written, read, request));
+        running.spawn(client(server.addr, n % 2 == 0, written, read, request));
     }
-    while let Some(ended) = there.join_next().await {
-        vanished.saw_the_end += usize::from(ended.unwrap());
+    while let Some(ended) = running.join_next().await {
+        vanished.read_to_end += usize::from(ended.unwrap());
     }
 
-    settled(|| server.sessions.running() == 0).await;
+    eventually(|| server.sessions.running() == 0).await;
     for id in &ids {
         match server.sessions.state(id).await {
             Ok(state) => {
@@ -91,17 +91,17 @@ pub(crate) async fn clients_that_vanish(server: &Server, clients: usize, seed: u
                 assert_eq!(state.tail.get(), TOKENS + OTHERS, "{id}");
                 vanished.began += 1;
             }
-            Err(StoreError::NotFound) => vanished.came_to_nothing += 1,
+            Err(StoreError::NotFound) => vanished.not_begun += 1,
             Err(error) => panic!("{id}: {error}"),
         }
     }
     vanished
 }
 
-/// Whether nothing is left of them, by some time: no session runs, none is in memory, and no more
-/// tasks are alive in this runtime than before.
-pub(crate) async fn nothing_is_left(sessions: &Sessions, tasks_before: usize) -> bool {
-    settled(|| {
+/// Waits until no session runs, none is in memory, and this runtime has no more tasks than before.
+/// Returns false if that takes too long.
+pub(crate) async fn nothing_remains(sessions: &Sessions, tasks_before: usize) -> bool {
+    eventually(|| {
         sessions.running() == 0
             && sessions.in_memory_count() == 0
             && Handle::current().metrics().num_alive_tasks() <= tasks_before
@@ -109,8 +109,8 @@ pub(crate) async fn nothing_is_left(sessions: &Sessions, tasks_before: usize) ->
     .await
 }
 
-/// Whether it comes to hold.
-async fn settled(holds: impl Fn() -> bool) -> bool {
+/// Waits until the condition holds. Returns false if that takes too long.
+async fn eventually(holds: impl Fn() -> bool) -> bool {
     for _ in 0..2000 {
         if holds() {
             return true;
@@ -120,7 +120,7 @@ async fn settled(holds: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Whether it saw its answer's end.
+/// Returns true if the client read its answer to the end.
 async fn client(
     addr: SocketAddr,
     first_version: bool,
@@ -129,7 +129,7 @@ async fn client(
     request: Request<Full<Bytes>>,
 ) -> bool {
     let stream = TcpStream::connect(addr).await.unwrap();
-    // Closing it sends a reset.
+    // Makes the close a reset.
     let linger = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     linger.unwrap();
     let io = TokioIo::new(Fragile {
@@ -170,7 +170,7 @@ async fn answer_over_http2(io: Io, request: Request<Full<Bytes>>) -> hyper::Resu
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A connection that is reset after so many bytes.
+/// A connection that is reset after a number of bytes.
 #[derive(Debug)]
 struct Fragile {
     stream: Option<TcpStream>,

@@ -4,9 +4,9 @@ use http::{HeaderName, HeaderValue, Uri};
 use thiserror::Error;
 use unbroken_conformance::http::{CASES, HttpCase, HttpTarget, InvalidHttpTarget};
 
-use crate::shutdown::give_up;
+use crate::shutdown::run_shutdown;
 
-/// What the command line asks for.
+/// A parsed command line.
 #[derive(Debug)]
 pub(crate) enum Invocation {
     Help,
@@ -14,25 +14,25 @@ pub(crate) enum Invocation {
     Test(Box<CliArguments>),
 }
 
-/// A server, and what to test of it.
+/// A server and the cases to run against it.
 #[derive(Debug)]
 pub(crate) struct CliArguments {
     pub(crate) address: Uri,
     pub(crate) target: HttpTarget,
-    /// In the order of the suite; all of them if empty.
+    /// In the order of the suite. Empty for all cases.
     pub(crate) cases: Vec<&'static HttpCase>,
 }
 
-/// A command line that can't be followed.
+/// The error of a command line.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum UsageError {
     #[error("name the server: http://HOST:PORT/PATH")]
     NoAddress,
-    #[error("one server at a time: `{0}` is a second one")]
+    #[error("name one server only: `{0}` is a second one")]
     SecondAddress(String),
     #[error(transparent)]
     Address(#[from] InvalidHttpTarget),
-    #[error("there is no option `{0}`")]
+    #[error("there is no option `{0}`; see `--help`")]
     NoSuchOption(String),
     #[error("`{0}` needs a value after it")]
     NoValue(String),
@@ -42,26 +42,26 @@ pub(crate) enum UsageError {
     NoHeader { option: String, value: String },
     #[error("`--waive` takes CASE=REASON, not `{0}`")]
     NoReason(String),
-    #[error("there is no case `{0}`; `--list` names them")]
+    #[error("there is no case `{0}`; see `--list`")]
     NoSuchCase(String),
 }
 
 type TargetSetting = Box<dyn FnOnce(HttpTarget) -> HttpTarget>;
 
 impl Invocation {
-    /// Reads a command line, without the program's name.
+    /// Parses a command line without the program's name.
     pub(crate) fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self, UsageError> {
         let mut arguments = arguments.into_iter();
         let mut address = None;
         let mut cases = Vec::new();
-        let mut told: Vec<TargetSetting> = Vec::new();
+        let mut settings: Vec<TargetSetting> = Vec::new();
         while let Some(argument) = arguments.next() {
             let option = OptionName(&argument);
             let mut value = || {
                 let value = arguments.next();
                 value.ok_or_else(|| UsageError::NoValue(argument.clone()))
             };
-            told.push(match argument.as_str() {
+            settings.push(match argument.as_str() {
                 "--help" | "-h" => return Ok(Self::Help),
                 "--list" => return Ok(Self::List),
                 "--http2" => Box::new(HttpTarget::http2),
@@ -83,9 +83,9 @@ impl Invocation {
                 "--age" => option.time(value()?, HttpTarget::age)?,
                 "--heartbeat" => option.time(value()?, HttpTarget::heartbeat)?,
                 "--body-timeout" => option.time(value()?, HttpTarget::body_timeout)?,
-                "--give-up" => {
+                "--shutdown" => {
                     let command = value()?;
-                    Box::new(|it| it.give_up(move || give_up(command.clone())))
+                    Box::new(|it| it.shutdown(move || run_shutdown(command.clone())))
                 }
                 "--waive" => {
                     let waived = value()?;
@@ -112,38 +112,38 @@ impl Invocation {
         let target = HttpTarget::new(&address)?;
         Ok(Self::Test(Box::new(CliArguments {
             address: address.parse().expect("a target is an address"),
-            target: told.into_iter().fold(target, |target, tell| tell(target)),
+            target: settings.into_iter().fold(target, |target, set| set(target)),
             cases: CASES.iter().filter(|it| cases.contains(&it.name)).collect(),
         })))
     }
 }
 
-/// An option, by its name.
+/// The name of an option.
 struct OptionName<'a>(&'a str);
 
 impl OptionName<'_> {
     fn number<N>(
         &self,
         value: String,
-        tell: impl FnOnce(HttpTarget, N) -> HttpTarget + 'static,
+        set: impl FnOnce(HttpTarget, N) -> HttpTarget + 'static,
     ) -> Result<TargetSetting, UsageError>
     where
         N: FromStr + 'static,
     {
         let option = self.0.to_owned();
         match value.parse() {
-            Ok(number) => Ok(Box::new(move |target| tell(target, number))),
+            Ok(number) => Ok(Box::new(move |target| set(target, number))),
             Err(_) => Err(UsageError::NoNumber { option, value }),
         }
     }
 
-    /// In milliseconds.
+    /// Parses a number of milliseconds.
     fn time(
         &self,
         value: String,
-        tell: impl FnOnce(HttpTarget, Duration) -> HttpTarget + 'static,
+        set: impl FnOnce(HttpTarget, Duration) -> HttpTarget + 'static,
     ) -> Result<TargetSetting, UsageError> {
-        self.number(value, |target, ms| tell(target, Duration::from_millis(ms)))
+        self.number(value, |target, ms| set(target, Duration::from_millis(ms)))
     }
 
     fn header(&self, value: String) -> Result<(HeaderName, HeaderValue), UsageError> {
@@ -156,7 +156,7 @@ impl OptionName<'_> {
 }
 
 fn case(name: &str) -> Result<&'static HttpCase, UsageError> {
-    HttpCase::named(name).ok_or_else(|| UsageError::NoSuchCase(name.to_owned()))
+    HttpCase::find(name).ok_or_else(|| UsageError::NoSuchCase(name.to_owned()))
 }
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn options_may_stand_on_either_side_of_the_address() {
+    fn options_come_before_or_after_the_address() {
         for arguments in [
             [ADDRESS, "--http2", "--caller", "Authorization: Bearer a"],
             ["--http2", "--caller", "Authorization: Bearer a", ADDRESS],
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_followed_is_said() {
+    fn a_wrong_command_line_names_its_mistake() {
         for (arguments, error) in [
             (&[][..], "name the server"),
             (&["localhost:3000"], "not an address"),

@@ -1,29 +1,29 @@
-//! Runs the conformance suite of the HTTP side against a server, in whatever framework it is.
+//! Runs the HTTP conformance suite against a running server, in any framework.
 //!
 //! ```text
 //! cargo run -p axum-chat
-//! cargo run -p conformance -- http://127.0.0.1:3000/api/chat
+//! cargo run -p unbroken-conformance -- http://127.0.0.1:3000/api/chat
 //! ```
 //!
-//! Such a server is one that the suite may use up: it starts a few hundred sessions and leaves them
-//! behind. It must have, at the address that is named,
+//! The suite starts a few hundred sessions and leaves them in the server's store. At the address the
+//! server must have
 //!
-//! * a `DurableLayer` of the native dialect around `unbroken::provider::Scripted`,
-//! * whose field `script` is open: `.open(Open::nothing().field("script"))`;
-//! * room for 64 running sessions of one caller: `Limits::running_per_owner`, 16 by default, counts
-//!   where a caller is an owner;
-//! * no TLS: HTTP/1.1, or HTTP/2 with prior knowledge (`--http2`).
+//! * a `DurableLayer` of the native dialect around `unbroken::provider::Scripted`;
+//! * the field `script` open to clients: `.open(ClientFields::nothing().field("script"))`;
+//! * room for 64 running sessions of one caller: `Limits::running_per_owner` is 16 by default, and
+//!   counts if the access policy has owners;
+//! * HTTP/1.1, or HTTP/2 with prior knowledge (`--http2`), without TLS.
 //!
-//! What the suite can't find out it is told by options; a case that misses something is reported as
-//! not applicable, with the reason. A layer that answers in the server's place on purpose, as
-//! tower-http's CORS does for OPTIONS, is a reason to `--waive` a case.
+//! Options describe the server's limits. A case that needs a missing option is reported as not
+//! applicable, with the reason. `--waive` skips a case whose rule another layer breaks on purpose, as
+//! tower-http's CORS layer does when it answers OPTIONS.
 //!
-//! Each case is a line as soon as it is over: `passed`, `n/a` with the rule and the reason, `FAILED`
-//! with the rule and what was seen. The exit code is 0 if none failed, 1 if one did or nothing
-//! listens there, 2 if the command line can't be followed.
+//! The program prints each case as soon as it is over: `passed`, `n/a` with the rule and the reason,
+//! or `FAILED` with the rule and the observation. The exit code is 0 if no case failed, 1 if a case
+//! failed or the server accepts no connection, 2 if the command line is wrong.
 
 mod arguments;
-mod reach;
+mod connect;
 mod shutdown;
 mod usage;
 
@@ -36,7 +36,7 @@ use unbroken_conformance::{
 
 use self::{
     arguments::{CliArguments, Invocation},
-    reach::reach,
+    connect::connect,
     usage::USAGE,
 };
 
@@ -59,12 +59,12 @@ async fn main() -> ExitCode {
 }
 
 async fn test(arguments: CliArguments) -> ExitCode {
-    if let Err(error) = reach(&arguments.address).await {
+    if let Err(error) = connect(&arguments.address).await {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }
     let mut counts = [0; 3];
-    let mut tell = |finding: &Finding| {
+    let mut print = |finding: &Finding| {
         println!("{finding}");
         counts[match finding.verdict {
             Verdict::Passed => 0,
@@ -73,11 +73,11 @@ async fn test(arguments: CliArguments) -> ExitCode {
         }] += 1;
     };
     if arguments.cases.is_empty() {
-        suite_with(arguments.target, tell).await;
+        suite_with(arguments.target, print).await;
     } else {
         let target = Arc::new(arguments.target);
         for case in arguments.cases {
-            tell(&case.run(target.clone()).await);
+            print(&case.run(target.clone()).await);
         }
     }
     let [passed, failed, rest] = counts;

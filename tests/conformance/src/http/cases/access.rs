@@ -2,33 +2,29 @@ use serde_json::json;
 
 use crate::{
     http::{
-        fixture::{HttpFixture, fresh},
+        fixture::{HttpFixture, new_id},
         request::TestRequest,
     },
-    report::{CaseStop, ensure_eq},
+    report::{CaseResult, CaseStop, ensure_eq},
 };
 
-fn two_callers(bed: &HttpFixture) -> Result<(), CaseStop> {
-    match bed.target.stranger {
+fn require_second_caller(server: &HttpFixture) -> CaseResult {
+    match server.target.stranger {
         Some(_) => Ok(()),
         None => Err(CaseStop::NotApplicable(
-            "the suite was told of no second caller".into(),
+            "the target describes no second caller".into(),
         )),
     }
 }
 
-pub(in crate::http) async fn what_is_anothers_looks_like_what_is_not_there(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    two_callers(&bed)?;
-    let name = fresh();
+pub(crate) async fn a_session_of_another_owner_looks_absent(server: HttpFixture) -> CaseResult {
+    require_second_caller(&server)?;
+    let name = new_id();
     let silent =
         json!({"tokens": 2, "delayMs": 0, "tally": name, "fault": {"at": 1, "kind": "hang"}});
-    let (mine, absent) = (fresh(), fresh());
-    let mut answer = bed
-        .send(TestRequest::script(&silent).under(&mine))
-        .await?
-        .expect(200)
+    let (mine, absent) = (new_id(), new_id());
+    let mut answer = server
+        .expect(TestRequest::script(&silent).session_id(&mine), 200)
         .await?;
     answer.events(2).await?;
     let calls = |id: &str| {
@@ -36,21 +32,17 @@ pub(in crate::http) async fn what_is_anothers_looks_like_what_is_not_there(
             TestRequest::get(id),
             TestRequest::get(id).accept("application/json"),
             TestRequest::get(id).accept("text/event-stream").after(1),
-            TestRequest::script(&silent).under(id).after(0),
+            TestRequest::script(&silent).session_id(id).after(0),
             TestRequest::abort(id),
             TestRequest::delete(id),
         ]
     };
     for (there, nowhere) in calls(&mine).into_iter().zip(calls(&absent)) {
-        let there = bed
-            .send(there.by_stranger())
-            .await?
-            .refused(404, "not-found")
+        let there = server
+            .expect_problem(there.by_stranger(), 404, "not-found")
             .await?;
-        let nowhere = bed
-            .send(nowhere.by_stranger())
-            .await?
-            .refused(404, "not-found")
+        let nowhere = server
+            .expect_problem(nowhere.by_stranger(), 404, "not-found")
             .await?;
         ensure_eq!(
             there,
@@ -59,39 +51,29 @@ pub(in crate::http) async fn what_is_anothers_looks_like_what_is_not_there(
         );
     }
     ensure_eq!(
-        bed.tally(&name).await?.running,
+        server.provider_counts(&name).await?.running,
         1,
         "the session that a stranger wants to stop"
     );
-    bed.send(TestRequest::abort(&mine))
-        .await?
-        .expect(202)
+    server.expect(TestRequest::abort(&mine), 202).await?;
+    server.expect_empty(TestRequest::delete(&mine), 204).await?;
+    server
+        .expect_problem(TestRequest::get(&mine).by_stranger(), 404, "not-found")
         .await?;
-    bed.send(TestRequest::delete(&mine))
-        .await?
-        .empty(204)
-        .await?;
-    bed.send(TestRequest::get(&mine).by_stranger())
-        .await?
-        .refused(404, "not-found")
-        .await?;
-    bed.send(TestRequest::get(&mine))
-        .await?
-        .refused(410, "gone")
+    server
+        .expect_problem(TestRequest::get(&mine), 410, "gone")
         .await?;
     Ok(())
 }
 
-pub(in crate::http) async fn a_strangers_id_can_not_be_taken(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    two_callers(&bed)?;
+pub(crate) async fn an_id_of_another_owner_is_a_conflict(server: HttpFixture) -> CaseResult {
+    require_second_caller(&server)?;
     let script = json!({"text": "mine", "delayMs": 0});
-    let (id, _) = bed.finished(&script).await?;
-    let same = TestRequest::script(&script).under(&id).by_stranger();
-    bed.send(same).await?.refused(409, "id-in-use").await?;
+    let (id, _) = server.run_to_end(&script).await?;
+    let same = TestRequest::script(&script).session_id(&id).by_stranger();
+    server.expect_problem(same, 409, "id-in-use").await?;
     ensure_eq!(
-        bed.whole(TestRequest::get(&id)).await?.text(),
+        server.read_to_end(TestRequest::get(&id)).await?.text(),
         "mine",
         "the answer"
     );

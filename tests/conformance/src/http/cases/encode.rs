@@ -4,18 +4,20 @@ use serde_json::{Value, json};
 use crate::{
     http::{
         fixture::HttpFixture,
-        request::{TestRequest, following},
+        request::{TestRequest, chat_body},
     },
-    report::{CaseStop, ensure, ensure_eq},
+    report::{CaseResult, CaseStop, ensure, ensure_eq},
 };
 
 const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
 const JSON: &str = "application/json";
 
-pub(in crate::http) async fn accept_decides_what_comes(bed: HttpFixture) -> Result<(), CaseStop> {
-    let (id, _) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
-    let none = bed.send(TestRequest::get(&id)).await?.expect(200).await?;
+pub(crate) async fn accept_selects_the_encoding(server: HttpFixture) -> CaseResult {
+    let (id, _) = server
+        .run_to_end(&json!({"tokens": 1, "delayMs": 0}))
+        .await?;
+    let none = server.expect(TestRequest::get(&id), 200).await?;
     ensure_eq!(none.header(header::CONTENT_TYPE)?, NDJSON, "without Accept");
     for (accept, expected) in [
         ("*/*", NDJSON),
@@ -33,50 +35,47 @@ pub(in crate::http) async fn accept_decides_what_comes(bed: HttpFixture) -> Resu
         ("application/json, application/x-ndjson;q=0", JSON),
         ("Text/Event-Stream", SSE),
     ] {
-        let answer = bed
-            .send(TestRequest::get(&id).accept(accept))
-            .await?
-            .expect(200)
+        let answer = server
+            .expect(TestRequest::get(&id).accept(accept), 200)
             .await?;
         let got = answer.header(header::CONTENT_TYPE)?;
         ensure_eq!(got, expected, "what comes for {accept}");
     }
     for none in ["text/html", "*/*;q=0", "application/json;q=0"] {
-        bed.send(TestRequest::get(&id).accept(none))
-            .await?
-            .refused(406, "not-acceptable")
+        server
+            .expect_problem(TestRequest::get(&id).accept(none), 406, "not-acceptable")
             .await?;
     }
     Ok(())
 }
 
-pub(in crate::http) async fn text_of_any_kind_comes_back_as_it_was(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn any_text_comes_back_unchanged(server: HttpFixture) -> CaseResult {
     let text = "line\nline\r\nreturn\rquote \" back\\slash \ttab é 漢字 😀 \u{2028}\u{2029}\u{feff} \
                 \u{0}\u{7f} data: x\n\nid: 7\n\n: no comment \u{1F468}\u{200D}\u{1F469} end";
     let script = json!({"text": text, "delayMs": 0});
-    let (id, live) = bed.finished(&script).await?;
+    let (id, live) = server.run_to_end(&script).await?;
     ensure_eq!(live.text(), text, "the text");
-    let sse = bed.whole(TestRequest::get(&id).accept(SSE)).await?;
+    let sse = server
+        .read_to_end(TestRequest::get(&id).accept(SSE))
+        .await?;
     ensure_eq!(sse.text(), text, "the text in server-sent events");
     Ok(())
 }
 
-pub(in crate::http) async fn every_encoding_has_the_same_events(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn every_encoding_has_the_same_events(server: HttpFixture) -> CaseResult {
     let script = json!({
         "thinking": "Hm.",
         "text": "Let me see.",
         "toolCalls": [{"id": "call_7", "name": "now", "arguments": {"zone": "UTC"}}],
         "delayMs": 0,
     });
-    let (id, ndjson) = bed.finished(&script).await?;
-    let sse = bed.whole(TestRequest::get(&id).accept(SSE)).await?;
+    let (id, ndjson) = server.run_to_end(&script).await?;
+    let sse = server
+        .read_to_end(TestRequest::get(&id).accept(SSE))
+        .await?;
     ensure_eq!(sse.log(), ndjson.log(), "server-sent events and lines");
-    let call = TestRequest::get(&id).accept(JSON);
-    let page = bed.send(call).await?.expect(200).await?.document().await?;
+    let request = TestRequest::get(&id).accept(JSON);
+    let page = server.expect(request, 200).await?.document().await?;
     let log: Vec<Value> = ndjson
         .log()
         .into_iter()
@@ -86,47 +85,47 @@ pub(in crate::http) async fn every_encoding_has_the_same_events(
     Ok(())
 }
 
-pub(in crate::http) async fn tool_calls_are_events_and_a_reason_to_finish(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn tool_calls_are_events_and_a_finish_reason(server: HttpFixture) -> CaseResult {
     let script = json!({
         "text": "One moment.",
         "toolCalls": [{"id": "call_7", "name": "now", "arguments": {"zone": "UTC"}}],
         "delayMs": 0,
     });
-    // A tool of the client's ends the answer, be there a layer that runs tools or none.
-    let mut body = following(&script);
+    // A call of a client's tool ends the answer, with or without a tool layer.
+    let mut body = chat_body(&script);
     body["isomorphicTools"] = json!([{
         "name": "now",
         "description": "What time it is.",
         "parameters": {"type": "object"},
     }]);
-    let whole = bed.whole(TestRequest::start(&body)).await?;
-    let calls = whole
+    let full = server.read_to_end(TestRequest::start(&body)).await?;
+    let calls = full
         .events
         .iter()
         .find(|event| event.kind() == "tool_calls");
     let Some(calls) = calls else {
         return Err(CaseStop::Failed(format!(
             "no tool_calls among {:?}",
-            whole.kinds()
+            full.kinds()
         )));
     };
     let call = &calls.value["calls"][0];
     ensure_eq!(call["id"], "call_7", "id");
     ensure_eq!(call["name"], "now", "name");
     ensure_eq!(call["arguments"], json!({"zone": "UTC"}), "arguments");
-    ensure_eq!(whole.ending()["finishReason"], "tool_calls", "finishReason");
+    ensure_eq!(full.ending()["finishReason"], "tool_calls", "finishReason");
     Ok(())
 }
 
-pub(in crate::http) async fn ids_of_server_sent_events_are_lsn_and_tag(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let (id, _) = bed.finished(&json!({"tokens": 3, "delayMs": 0})).await?;
-    // The decoder has looked at the grammar: `retry`, then `id` and `data`, no `event`.
-    let whole = bed.whole(TestRequest::get(&id).accept(SSE)).await?;
-    for event in &whole.events {
+pub(crate) async fn ids_of_server_sent_events_are_lsn_and_tag(server: HttpFixture) -> CaseResult {
+    let (id, _) = server
+        .run_to_end(&json!({"tokens": 3, "delayMs": 0}))
+        .await?;
+    // The decoder checks the grammar: `retry`, then `id` and `data`, no `event`.
+    let full = server
+        .read_to_end(TestRequest::get(&id).accept(SSE))
+        .await?;
+    for event in &full.events {
         let tag = event.cursor.split_once('.').map(|(_, tag)| tag);
         let short = tag.is_some_and(|tag| (1..=16).contains(&tag.len()));
         ensure!(short, "the id {:?} has no short tag", event.cursor);

@@ -3,11 +3,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     http::{fixture::HttpFixture, request::TestRequest},
-    report::{CaseStop, ensure_eq},
+    report::{CaseResult, CaseStop, ensure_eq},
 };
 
-fn shared_connection(bed: &HttpFixture) -> Result<(), CaseStop> {
-    if bed.target.http2 {
+fn require_http2(server: &HttpFixture) -> CaseResult {
+    if server.target.http2 {
         Ok(())
     } else {
         Err(CaseStop::NotApplicable(
@@ -16,23 +16,19 @@ fn shared_connection(bed: &HttpFixture) -> Result<(), CaseStop> {
     }
 }
 
-pub(in crate::http) async fn one_stuck_stream_holds_up_no_other_of_its_connection(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    shared_connection(&bed)?;
-    // More than a stream's window, less than the connection's.
+pub(crate) async fn a_stuck_stream_blocks_no_other_of_its_connection(
+    server: HttpFixture,
+) -> CaseResult {
+    require_http2(&server)?;
+    // More bytes than the window of a stream, fewer than the connection's.
     let long = json!({"tokens": 60_000, "delayMs": 0});
-    let stuck = bed
-        .send(TestRequest::script(&long))
-        .await?
-        .expect(200)
-        .await?;
+    let stuck = server.expect(TestRequest::script(&long), 200).await?;
     let mut others = JoinSet::new();
     for _ in 0..20 {
-        let bed = bed.clone();
+        let server = server.clone();
         others.spawn(async move {
             let script = json!({"tokens": 20, "delayMs": 3});
-            bed.whole(TestRequest::script(&script)).await
+            server.read_to_end(TestRequest::script(&script)).await
         });
     }
     while let Some(other) = others.join_next().await {
@@ -40,34 +36,26 @@ pub(in crate::http) async fn one_stuck_stream_holds_up_no_other_of_its_connectio
         ensure_eq!(other.events.len(), 22, "events beside a stuck stream");
     }
     ensure_eq!(
-        stuck.whole().await?.events.len(),
+        stuck.read_to_end().await?.events.len(),
         60_002,
         "events of the stuck stream"
     );
     Ok(())
 }
 
-pub(in crate::http) async fn a_cancelled_stream_leaves_its_connection_alone(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    shared_connection(&bed)?;
+pub(crate) async fn a_cancelled_stream_ends_no_other_of_its_connection(
+    server: HttpFixture,
+) -> CaseResult {
+    require_http2(&server)?;
     let script = json!({"tokens": 30, "delayMs": 5});
-    let mut kept = bed
-        .send(TestRequest::script(&script))
-        .await?
-        .expect(200)
-        .await?;
+    let mut remaining = server.expect(TestRequest::script(&script), 200).await?;
     for _ in 0..20 {
-        let mut cancelled = bed
-            .send(TestRequest::script(&script))
-            .await?
-            .expect(200)
-            .await?;
+        let mut cancelled = server.expect(TestRequest::script(&script), 200).await?;
         cancelled.events(2).await?;
         drop(cancelled);
     }
-    kept.events(3).await?;
-    let whole = kept.whole().await?;
-    ensure_eq!(whole.ending()["type"], "complete", "the ending");
+    remaining.events(3).await?;
+    let full = remaining.read_to_end().await?;
+    ensure_eq!(full.ending()["type"], "complete", "the ending");
     Ok(())
 }

@@ -6,62 +6,60 @@ use tokio::{task::JoinSet, time::Instant};
 use crate::{
     http::{
         answer_reader::AnswerReader,
-        fixture::{HttpFixture, eventually, fresh},
+        fixture::{HttpFixture, eventually, new_id},
         request::TestRequest,
         scheduler_delay::SchedulerDelay,
     },
-    report::{CaseStop, ensure, ensure_eq},
+    report::{CaseResult, CaseStop, ensure, ensure_eq},
 };
 
-/// How late an event may be, from when it is said to when it is there.
-const LATE: Duration = Duration::from_millis(50);
-/// A busy machine is late for reasons of its own: who is never in time has other reasons.
+/// The most time from the production of an event to its arrival.
+const MAX_DELAY: Duration = Duration::from_millis(50);
+/// The number of tries that count. A busy machine delays events by itself, but not in every try.
 const TRIES: usize = 6;
-/// Those at which the machine was late by itself don't count, but are no more than this with the others.
-const TRIES_IN_ALL: usize = 40;
+/// The number of all tries, with those in which the scheduler was late, which don't count.
+const MAX_TRIES: usize = 40;
 
 const STREAMS: [&str; 2] = ["application/x-ndjson", "text/event-stream"];
 
-pub(in crate::http) async fn events_arrive_within_50_ms(bed: HttpFixture) -> Result<(), CaseStop> {
-    if !bed.target.same_clock {
+pub(crate) async fn events_arrive_within_50_ms(server: HttpFixture) -> CaseResult {
+    if !server.target.same_clock {
         return Err(CaseStop::NotApplicable(
             "the server's clock may be another than ours".into(),
         ));
     }
     for accept in STREAMS {
         let (mut best, mut counted) = (Duration::MAX, 0);
-        for _ in 0..TRIES_IN_ALL {
-            let busy = SchedulerDelay::watch();
-            best = best.min(lateness(&bed, accept).await?);
-            counted += usize::from(busy.late() < LATE / 10);
-            if best <= LATE || counted == TRIES {
+        for _ in 0..MAX_TRIES {
+            let scheduler = SchedulerDelay::watch();
+            best = best.min(worst_delay(&server, accept).await?);
+            counted += usize::from(scheduler.max() < MAX_DELAY / 10);
+            if best <= MAX_DELAY || counted == TRIES {
                 break;
             }
         }
         ensure!(
-            best <= LATE,
-            "in {accept} the latest event came {best:?} after it was said, at the best of several \
-             tries, and at {counted} of them the machine was not late by itself"
+            best <= MAX_DELAY,
+            "in {accept} the most delayed event arrived {best:?} after its production, in the best of \
+             several tries; in {counted} of them the scheduler was not late"
         );
     }
     Ok(())
 }
 
-/// The latest of a few events, to the one who started the answer and to another reader.
-async fn lateness(bed: &HttpFixture, accept: &str) -> Result<Duration, CaseStop> {
+/// Returns the longest delay of a few events, for the starting client and for another reader.
+async fn worst_delay(server: &HttpFixture, accept: &str) -> Result<Duration, CaseStop> {
     let script = json!({"stamps": 4, "delayMs": 60});
-    let mut first = bed
-        .send(TestRequest::script(&script).accept(accept))
-        .await?
-        .expect(200)
+    let mut first = server
+        .expect(TestRequest::script(&script).accept(accept), 200)
         .await?;
-    let call = TestRequest::get(&first.id()?).accept(accept);
-    let mut second = bed.send(call).await?.expect(200).await?;
-    let (one, two) = tokio::join!(latest(&mut first), latest(&mut second));
+    let request = TestRequest::get(&first.id()?).accept(accept);
+    let mut second = server.expect(request, 200).await?;
+    let (one, two) = tokio::join!(worst_delay_of(&mut first), worst_delay_of(&mut second));
     Ok(one?.max(two?))
 }
 
-async fn latest(answer: &mut AnswerReader) -> Result<Duration, CaseStop> {
+async fn worst_delay_of(answer: &mut AnswerReader) -> Result<Duration, CaseStop> {
     let mut latest = Duration::ZERO;
     loop {
         let event = answer.event().await?;
@@ -80,16 +78,16 @@ async fn latest(answer: &mut AnswerReader) -> Result<Duration, CaseStop> {
     }
 }
 
-pub(in crate::http) async fn each_event_arrives_before_the_next_is_said(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn each_event_arrives_before_the_next_is_produced(
+    server: HttpFixture,
+) -> CaseResult {
     const PACE: Duration = Duration::from_millis(150);
     for accept in STREAMS {
         let mut best = Duration::ZERO;
         for _ in 0..3 {
             let script = json!({"tokens": 4, "delayMs": PACE.as_millis()});
-            let call = TestRequest::script(&script).accept(accept);
-            let mut answer = bed.send(call).await?.expect(200).await?;
+            let request = TestRequest::script(&script).accept(accept);
+            let mut answer = server.expect(request, 200).await?;
             answer.event().await?;
             let mut shortest = Duration::MAX;
             let mut before = None;
@@ -107,54 +105,48 @@ pub(in crate::http) async fn each_event_arrives_before_the_next_is_said(
         }
         ensure!(
             best >= PACE / 2,
-            "in {accept}, of events said {PACE:?} apart some arrive {best:?} apart: \
-             something gathers them"
+            "in {accept}, of events produced {PACE:?} apart some arrive {best:?} apart: \
+             something on the way collects them"
         );
     }
     Ok(())
 }
 
-pub(in crate::http) async fn a_disconnect_stops_nothing(bed: HttpFixture) -> Result<(), CaseStop> {
-    let name = fresh();
+pub(crate) async fn a_disconnect_stops_nothing(server: HttpFixture) -> CaseResult {
+    let name = new_id();
     let script = json!({"tokens": 30, "delayMs": 10, "tally": name});
-    let mut answer = bed
-        .send(TestRequest::script(&script))
-        .await?
-        .expect(200)
-        .await?;
+    let mut answer = server.expect(TestRequest::script(&script), 200).await?;
     let id = answer.id()?;
     answer.events(3).await?;
     drop(answer);
     eventually!(
-        bed.tally(&name).await?.tokens == 30,
-        "the answer that nobody reads is said to its end"
+        server.provider_counts(&name).await?.tokens == 30,
+        "an answer without readers is produced to its end"
     );
-    let whole = bed.whole(TestRequest::get(&id)).await?;
-    ensure_eq!(whole.events.len(), 32, "events of the whole answer");
-    ensure_eq!(whole.ending()["type"], "complete", "the ending");
-    ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
+    let full = server.read_to_end(TestRequest::get(&id)).await?;
+    ensure_eq!(full.events.len(), 32, "events of the whole answer");
+    ensure_eq!(full.ending()["type"], "complete", "the ending");
+    ensure_eq!(
+        server.provider_counts(&name).await?.calls,
+        1,
+        "calls of the provider"
+    );
     Ok(())
 }
 
-pub(in crate::http) async fn all_readers_of_a_session_get_the_same(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn all_readers_of_a_session_get_the_same(server: HttpFixture) -> CaseResult {
     let script = json!({"tokens": 40, "delayMs": 5});
-    let first = bed
-        .send(TestRequest::script(&script))
-        .await?
-        .expect(200)
-        .await?;
+    let first = server.expect(TestRequest::script(&script), 200).await?;
     let id = first.id()?;
     let mut reading = JoinSet::new();
     for n in 0..20 {
-        let (bed, call) = (bed.clone(), TestRequest::get(&id).accept(STREAMS[n % 2]));
+        let (server, request) = (server.clone(), TestRequest::get(&id).accept(STREAMS[n % 2]));
         reading.spawn(async move {
             tokio::time::sleep(Duration::from_millis(10 * n as u64)).await;
-            bed.whole(call).await
+            server.read_to_end(request).await
         });
     }
-    let first = first.whole().await?;
+    let first = first.read_to_end().await?;
     while let Some(other) = reading.join_next().await {
         let other = other.map_err(|error| CaseStop::Failed(error.to_string()))??;
         ensure_eq!(other.log(), first.log(), "what two readers got");
@@ -162,44 +154,39 @@ pub(in crate::http) async fn all_readers_of_a_session_get_the_same(
     Ok(())
 }
 
-pub(in crate::http) async fn a_slow_reader_harms_nobody(bed: HttpFixture) -> Result<(), CaseStop> {
-    // Longer than what is under way to one who doesn't read: over HTTP/1.1 the server's kernel takes
-    // up to 4 MiB of it.
+pub(crate) async fn a_slow_reader_slows_no_other_reader(server: HttpFixture) -> CaseResult {
+    // More than the buffers between server and client hold, of which the server's kernel has up to
+    // 4 MiB over HTTP/1.1.
     const TOKENS: u64 = 95_000;
-    if bed.target.session_events.is_some_and(|most| most <= TOKENS) {
+    if server
+        .target
+        .session_events
+        .is_some_and(|most| most <= TOKENS)
+    {
         return Err(CaseStop::NotApplicable(
             "a session may not be as long as a reader gets stuck".into(),
         ));
     }
     let body = json!({"tokens": TOKENS, "delayMs": 0});
-    let stuck = bed
-        .send(TestRequest::script(&body))
-        .await?
-        .expect(200)
-        .await?;
-    let whole = bed.whole(TestRequest::get(&stuck.id()?)).await?;
-    ensure_eq!(whole.ending()["type"], "complete", "the ending");
-    let late = stuck.whole().await?;
+    let stuck = server.expect(TestRequest::script(&body), 200).await?;
+    let full = server.read_to_end(TestRequest::get(&stuck.id()?)).await?;
+    ensure_eq!(full.ending()["type"], "complete", "the ending");
+    let late = stuck.read_to_end().await?;
     ensure_eq!(
         late.log().len(),
-        whole.log().len(),
+        full.log().len(),
         "events of the slow reader"
     );
-    ensure!(
-        late.log() == whole.log(),
-        "the slow reader got other events"
-    );
+    ensure!(late.log() == full.log(), "the slow reader got other events");
     Ok(())
 }
 
-pub(in crate::http) async fn a_long_answer_is_the_same_again_in_a_replay(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let (id, live) = bed
-        .finished(&json!({"tokens": 20_000, "delayMs": 0}))
+pub(crate) async fn a_long_answer_is_the_same_again_in_a_replay(server: HttpFixture) -> CaseResult {
+    let (id, live) = server
+        .run_to_end(&json!({"tokens": 20_000, "delayMs": 0}))
         .await?;
     ensure_eq!(live.events.len(), 20_002, "events");
-    let replay = bed.whole(TestRequest::get(&id)).await?;
+    let replay = server.read_to_end(TestRequest::get(&id)).await?;
     ensure!(
         replay.raw == live.raw,
         "the replay has other bytes than the live stream"
@@ -207,15 +194,11 @@ pub(in crate::http) async fn a_long_answer_is_the_same_again_in_a_replay(
     Ok(())
 }
 
-pub(in crate::http) async fn an_answer_cut_after_any_event_is_resumed(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn an_answer_cut_after_any_event_is_resumed(server: HttpFixture) -> CaseResult {
     for accept in STREAMS {
         let script = json!({"tokens": 12, "delayMs": 8});
-        let mut answer = bed
-            .send(TestRequest::script(&script).accept(accept))
-            .await?
-            .expect(200)
+        let mut answer = server
+            .expect(TestRequest::script(&script).accept(accept), 200)
             .await?;
         let id = answer.id()?;
         let mut events = Vec::new();
@@ -227,23 +210,25 @@ pub(in crate::http) async fn an_answer_cut_after_any_event_is_resumed(
             if over {
                 break;
             }
-            // The connection goes; the next one has the cursor only.
-            let call = TestRequest::get(&id).accept(accept);
-            let call = call.with(unbroken::headers::LAST_EVENT_ID, &cursor);
-            answer = bed.send(call).await?.expect(200).await?.from(lsn);
+            // The old connection closes; the next one has the cursor only.
+            let request = TestRequest::get(&id).accept(accept);
+            let request = request.header(unbroken::headers::LAST_EVENT_ID, &cursor);
+            answer = server.expect(request, 200).await?.continuing_after(lsn);
         }
-        let whole = bed.whole(TestRequest::get(&id).accept(accept)).await?;
-        ensure_eq!(events, whole.events, "the parts and the whole");
+        let full = server
+            .read_to_end(TestRequest::get(&id).accept(accept))
+            .await?;
+        ensure_eq!(events, full.events, "the parts and the whole");
     }
     Ok(())
 }
 
-pub(in crate::http) async fn silence_is_broken_by_heartbeats_that_are_no_events(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let Some(period) = bed.target.heartbeat else {
+pub(crate) async fn heartbeats_come_in_silence_and_are_no_events(
+    server: HttpFixture,
+) -> CaseResult {
+    let Some(period) = server.target.heartbeat else {
         return Err(CaseStop::NotApplicable(
-            "the suite was told of no heartbeat".into(),
+            "the target describes no heartbeat".into(),
         ));
     };
     if period > Duration::from_secs(2) {
@@ -257,11 +242,11 @@ pub(in crate::http) async fn silence_is_broken_by_heartbeats_that_are_no_events(
         let mut seen = 0;
         for _ in 0..TRIES {
             let begun = Instant::now();
-            let call = TestRequest::script(&script).accept(accept);
-            let mut answer = bed.send(call).await?.expect(200).await?;
+            let request = TestRequest::script(&script).accept(accept);
+            let mut answer = server.expect(request, 200).await?;
             let id = answer.id()?;
             answer.events(2).await?;
-            // A busy machine may make it longer, or let heartbeats out.
+            // A busy machine may prolong the silence or skip heartbeats.
             let silence = begun.elapsed();
             let most = silence.as_nanos() / period.as_nanos() + 1;
             seen = answer.heartbeats();
@@ -269,9 +254,9 @@ pub(in crate::http) async fn silence_is_broken_by_heartbeats_that_are_no_events(
                 seen as u128 <= most,
                 "{seen} heartbeats of {period:?} in a silence of {silence:?}"
             );
-            answer.whole().await?;
-            let call = TestRequest::get(&id).accept(accept);
-            let mut replay = bed.send(call).await?.expect(200).await?;
+            answer.read_to_end().await?;
+            let request = TestRequest::get(&id).accept(accept);
+            let mut replay = server.expect(request, 200).await?;
             replay.events(4).await?;
             ensure_eq!(replay.heartbeats(), 0, "heartbeats in a replay");
             if seen >= 2 {

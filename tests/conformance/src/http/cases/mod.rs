@@ -1,4 +1,4 @@
-//! The cases, by what they are about, and the one list of them all.
+//! The cases by subject, and the list of all.
 
 pub(super) mod access;
 pub(super) mod encode;
@@ -12,192 +12,192 @@ pub(super) mod refuse;
 pub(super) mod resume;
 pub(super) mod start;
 
-/// Hands the list of all cases to a macro.
+/// Calls a macro with the list of all cases: name, order and rule.
 macro_rules! all {
     ($then:ident) => {
         $then! {
             start::an_answer_is_a_stream_of_events_from_lsn_1 Together
-            "POST /: 200 and the stream; LSNs 1, 2, 3, …; session_info first, one terminal event last"
-            start::what_was_said_before_reaches_the_provider Together
-            "messages have roles: assistant (may carry tool_calls), tool (carries tool_call_id)"
-            start::session_info_says_what_a_session_can_do Together
-            "session_info: capabilities{thinking, streaming, tools[]} and persona, always LSN 1"
+            "POST / answers 200 with a stream of LSNs 1, 2, 3, …: session_info first, exactly one terminal event last"
+            start::earlier_messages_reach_the_provider Together
+            "messages of the roles assistant (with tool_calls) and tool (with tool_call_id) reach the provider"
+            start::session_info_lists_the_capabilities Together
+            "session_info is LSN 1 and has capabilities{thinking, streaming, tools[]} and persona"
             start::the_head_and_session_info_come_while_the_provider_is_silent Together
-            "the response starts at once: status, headers and session_info wait for no provider"
-            start::the_head_says_which_session_it_is_and_how_it_stands Together
-            "response headers: X-Session-Id, X-Session-Status at the time of the head, X-Session-Tail"
-            start::the_head_forbids_what_would_hold_the_stream_back Together
-            "response headers: no-store, no-transform; Vary: Accept; nosniff; no compression on the way"
+            "status, headers and session_info are sent before the provider has produced anything"
+            start::the_head_has_the_session_id_status_and_tail Together
+            "responses have X-Session-Id, and X-Session-Status and X-Session-Tail as of the head"
+            start::the_head_forbids_caching_and_transforming Together
+            "streams have no-store, no-transform, Vary: Accept and nosniff, and are not compressed"
             start::the_head_tells_proxies_not_to_buffer Together
-            "response headers: X-Accel-Buffering: no"
-            start::the_head_says_where_the_session_is_found Together
-            "response headers: Content-Location {mount}/{id}, Location on 201"
-            start::ids_that_the_server_makes_can_not_be_guessed Together
+            "streams have X-Accel-Buffering: no"
+            start::the_head_has_the_location_of_the_session Together
+            "responses have Content-Location {mount}/{id}, and 201 has Location"
+            start::ids_that_the_server_makes_are_random Together
             "ids that the server makes carry 128 bits of randomness"
-            start::a_client_may_make_the_id Together
-            "X-Session-Id: 22 to 128 of A-Z a-z 0-9 . _ ~ -, the first one alphanumeric"
-            start::an_id_that_could_be_guessed_or_is_none_is_refused Together
-            "400 for a malformed id"
+            start::a_client_may_choose_the_id Together
+            "X-Session-Id may have 22 to 128 of A-Z a-z 0-9 . _ ~ -, beginning with a letter or digit"
+            start::a_short_or_malformed_id_is_refused Together
+            "a malformed id, or one of fewer than 22 characters, is 400"
             start::the_same_request_under_the_same_id_attaches Together
-            "POST / with X-Session-Id: attaches from the beginning if it exists with the same request"
+            "POST / with the id and request of a session attaches to it, from the beginning"
             start::of_racing_starts_one_calls_the_provider Together
-            "starting is idempotent: at most one call of the provider, races included"
+            "concurrent starts of one id call the provider at most once"
             start::another_request_under_the_same_id_is_a_conflict Together
-            "409 id-in-use if the id exists with another request"
-            start::the_same_words_in_other_bytes_are_another_request Together
-            "the same request is the same raw body, owner and dialect"
+            "POST / with the id of a session and another request is 409 id-in-use"
+            start::the_same_json_in_other_bytes_is_another_request Together
+            "two requests are the same if raw body, owner and dialect are"
             start::a_post_with_a_cursor_reconnects_and_starts_nothing Together
-            "POST / with X-Session-Id and X-Last-LSN: reconnects; 200, 204, 404"
-            start::query_twins_stand_in_for_headers_and_headers_win Together
-            "?sessionId= and ?lastLsn= stand in for headers; headers win"
-            start::a_client_that_wants_json_gets_201_and_reads_elsewhere Together
-            "POST / as JSON: 201 with id, status and tail, and no stream"
-            start::sessions_at_the_same_time_stay_apart Together
-            "a session is one answer: nothing of another's is in it"
+            "POST / with X-Session-Id and X-Last-LSN reconnects with 200, 204 or 404, and starts nothing"
+            start::query_parameters_stand_in_for_headers_and_headers_win Together
+            "?sessionId= and ?lastLsn= stand in for their headers; a header takes precedence"
+            start::a_start_as_json_is_201_without_a_stream Together
+            "POST / as JSON answers 201 with id, status and tail, without a stream"
+            start::concurrent_sessions_do_not_mix Together
+            "a session has the events of its own answer only"
             live::events_arrive_within_50_ms Together
-            "an event is there within 50 ms of its production, for every reader"
-            live::each_event_arrives_before_the_next_is_said Together
-            "nothing on the way gathers events"
+            "an event reaches every reader within 50 ms of its production"
+            live::each_event_arrives_before_the_next_is_produced Together
+            "nothing between provider and client collects events"
             live::a_disconnect_stops_nothing Together
-            "a disconnect is not a stop: dropping the last body leaves the writer running"
+            "a dropped response body, even the last one, leaves the writer running"
             live::all_readers_of_a_session_get_the_same Together
-            "any number of readers, each at its own pace"
-            live::a_slow_reader_harms_nobody Together
+            "every reader of a session gets the same events, each at its own pace"
+            live::a_slow_reader_slows_no_other_reader Together
             "a slow reader slows neither the writer nor other readers"
             live::a_long_answer_is_the_same_again_in_a_replay Together
-            "order: no gap, no duplicate, no reordering, live and replayed"
+            "a replay has the same events as the live stream, without gap, duplicate or reordering"
             live::an_answer_cut_after_any_event_is_resumed Together
-            "order over any schedule of disconnects and resumes"
-            live::silence_is_broken_by_heartbeats_that_are_no_events Together
-            "heartbeats come in silence: an empty line, a comment"
+            "resumes after any disconnects give every event once, in order"
+            live::heartbeats_come_in_silence_and_are_no_events Together
+            "heartbeats come in silence: an empty line of NDJSON, a comment of server-sent events"
             resume::a_reader_gets_what_follows_its_cursor Together
-            "GET /{id}: reads after the cursor"
+            "GET /{id} answers with the events after the cursor"
             resume::of_several_cursors_the_event_source_wins_then_the_header Together
-            "the cursor: Last-Event-ID, else X-Last-LSN, else ?after="
+            "the cursor is Last-Event-ID, else X-Last-LSN, else ?after="
             resume::an_event_source_resumes_by_the_id_it_was_given Together
-            "SSE: clients hand the id back whole; 204 at the end makes an EventSource stop"
+            "an EventSource resumes by the id of an event, and gets 204 at the end"
             resume::at_the_terminal_event_every_stream_is_204 Together
-            "GET, HEAD: 204 if the cursor is the terminal event, in every streaming encoding"
+            "GET and HEAD are 204 if the cursor is the terminal event, in every streaming encoding"
             resume::head_is_get_without_the_body Together
-            "HEAD /{id}: as GET, without a body"
+            "HEAD /{id} has the headers of GET and no body"
             resume::a_bare_cursor_past_the_tail_is_refused Together
-            "400 for a bare cursor past the tail"
-            resume::what_is_no_cursor_is_refused Together
-            "400 for a malformed cursor"
+            "a bare cursor past the tail is 400"
+            resume::a_malformed_cursor_is_refused Together
+            "a malformed cursor is 400"
             resume::a_cursor_of_another_epoch_is_a_rewound_log Together
-            "409 log-rewound for a tagged cursor whose record is absent or of another epoch"
-            page::a_page_has_what_the_stream_has Together
-            "GET /{id} as JSON: events, next, tail, status"
-            page::what_is_no_number_is_refused Together
-            "400 for a ?limit= or ?wait= that is no number"
-            page::no_document_is_kept_on_the_way Together
-            "response headers of documents and refusals: no-store, nosniff"
-            page::pages_follow_one_another_to_the_end Together
-            "?limit= bounds a page, next is where the following begins"
+            "a tagged cursor whose record is absent or of another epoch is 409 log-rewound"
+            page::a_page_has_the_events_of_the_stream Together
+            "GET /{id} as JSON has events, next, tail and status"
+            page::a_malformed_limit_or_wait_is_refused Together
+            "a ?limit= or ?wait= that is no number is 400"
+            page::documents_are_not_cached Together
+            "documents and refusals have no-store and nosniff"
+            page::pages_together_have_every_event_once Together
+            "?limit= bounds a page, and next is the cursor of the following page"
             page::a_page_waits_for_the_first_new_event Together
             "?wait= waits for the first new event"
-            page::a_page_of_an_ended_session_waits_for_nothing Together
-            "?wait= waits not at all once the session is sealed"
-            page::a_wait_that_is_over_comes_back_empty Together
-            "?wait= waits as long as it says"
-            end::a_complete_answer_says_how_it_ended Together
-            "complete: finishReason, and the text where it fits"
-            end::a_provider_that_fails_is_the_terminal_event Together
-            "one ending: a provider's error is an error event with code provider"
-            end::a_provider_that_fails_at_once_is_200_and_a_terminal_event Together
-            "a provider that fails before its first event: 200 and a terminal error"
-            end::a_provider_that_breaks_off_is_no_success Together
-            "one ending: a stream that was cut is an error, not a complete answer"
+            page::a_page_of_an_ended_session_does_not_wait Together
+            "?wait= does not wait once the session is sealed"
+            page::a_page_without_new_events_is_empty_after_its_wait Together
+            "?wait= waits for its number of seconds"
+            end::a_complete_answer_has_a_finish_reason Together
+            "the event complete has finishReason, and the text where it fits"
+            end::a_provider_error_is_the_terminal_event Together
+            "a provider's error is a terminal error with code provider"
+            end::a_provider_error_before_the_first_event_is_200_and_a_terminal_event Together
+            "a provider's error before its first event is 200 and a terminal error"
+            end::a_provider_stream_that_is_cut_is_an_error Together
+            "a provider's stream that ends early is a terminal error, not complete"
             end::a_provider_that_panics_is_a_terminal_event Together
-            "one ending: also when the provider panics"
+            "a provider's panic is a terminal error with code internal"
             end::an_event_over_the_limit_ends_the_session Together
-            "bounded: the size of an event, on both sides of the limit"
-            end::a_session_over_its_limit_has_room_for_the_ending Together
-            "bounded: the events of a session, with room kept for the terminal one"
-            end::a_session_has_as_many_bytes_as_it_may Together
-            "bounded: the bytes of a session, on both sides of the limit"
+            "an event over the limit of its bytes ends the session; one at the limit does not"
+            end::a_session_over_its_events_has_room_for_the_terminal_event Together
+            "a session over its limit of events ends with a terminal event, which is not counted"
+            end::a_session_over_its_bytes_ends_with_limit Together
+            "a session over its limit of bytes ends with code limit; one at the limit does not"
             end::a_provider_that_hangs_is_a_timeout Together
-            "one ending: also when the provider hangs; bounded: how long it may be silent"
+            "a provider that is silent for too long ends the session with code timeout"
             end::a_session_that_runs_too_long_is_a_timeout Together
-            "bounded: how long a session may run"
-            encode::accept_decides_what_comes Together
-            "Accept: the highest q; ties NDJSON, SSE, JSON; JSON only where no stream is named"
-            encode::text_of_any_kind_comes_back_as_it_was Together
-            "encodings: nothing in a text breaks a line or an event"
+            "a session that runs for too long ends with code timeout"
+            encode::accept_selects_the_encoding Together
+            "Accept selects by the highest q; ties prefer NDJSON, SSE, JSON; JSON only if no stream is named"
+            encode::any_text_comes_back_unchanged Together
+            "no text breaks a line or an event of an encoding"
             encode::every_encoding_has_the_same_events Together
-            "one log, many encodings"
-            encode::tool_calls_are_events_and_a_reason_to_finish Together
-            "tool_calls: calls[{id, name, arguments}]; finishReason tool_calls"
+            "every encoding has the same events"
+            encode::tool_calls_are_events_and_a_finish_reason Together
+            "tool_calls has calls[{id, name, arguments}], and finishReason is tool_calls"
             encode::ids_of_server_sent_events_are_lsn_and_tag Together
-            "SSE: retry first; id is the LSN and a short tag; no event line"
+            "server-sent events begin with retry, have the id LSN.tag, and have no event line"
             inputs::a_question_is_answered_and_the_answer_goes_on Together
-            "POST /{id}/inputs/{inputId}: 202 once stored; input_request, waiting, input_resolved"
-            inputs::who_declines_or_cancels_is_heard Together
-            "an answer's action: accept, decline, cancel"
+            "POST /{id}/inputs/{inputId} is 202 once stored; events are input_request, waiting, input_resolved"
+            inputs::a_question_can_be_declined_or_cancelled Together
+            "the action of an answer is accept, decline or cancel"
             inputs::a_question_is_answered_once Together
-            "409 input-answered for a second answer; the same one again is the same success"
-            inputs::an_answer_that_does_not_fit_is_422_and_nothing_comes_of_it Together
-            "422 for an answer that doesn't fit the question's schema, with where; 400, 415"
-            inputs::what_was_never_asked_is_404 Together
-            "404 for what was never asked, and for a session that isn't there; 405 with Allow"
-            inputs::who_comes_too_late_is_told_so Together
-            "409 input-answered for what timed out, and once the session has ended; 410"
+            "a second answer is 409 input-answered; a repetition of the first is 202 again"
+            inputs::an_answer_that_does_not_fit_its_schema_is_422 Together
+            "an answer outside the question's schema is 422 and names the place; 400 and 415 as elsewhere"
+            inputs::an_unknown_question_is_404 Together
+            "an unknown question or session is 404; other methods are 405 with Allow"
+            inputs::a_late_answer_is_refused Together
+            "an answer after a timeout or the end is 409 input-answered; after a deletion it is 410"
             inputs::abort_stops_a_session_that_waits Together
-            "abort stops a session that waits for a person"
-            inputs::a_stranger_answers_nothing Together
-            "absent and forbidden look the same, for answers too"
-            manage::abort_stops_the_session_for_everyone Together
-            "POST /{id}/abort: 202 once stored, 200 if already sealed; readers get `aborted`"
+            "abort stops a session that waits for an answer"
+            inputs::another_caller_can_not_answer Together
+            "for answers too, an absent session and another owner's look the same"
+            manage::abort_ends_the_session_for_every_reader Together
+            "POST /{id}/abort is 202 once stored and 200 if sealed; every reader gets aborted"
             manage::abort_stops_a_provider_that_hangs Together
             "abort drops the provider's stream"
-            manage::abort_changes_nothing_of_what_has_ended Together
-            "abort is safe to repeat, and 200 on what is sealed"
-            manage::what_is_deleted_is_stopped_and_gone Together
-            "DELETE /{id}: aborts if running, then forgets; 410 from then on, also for a late retry"
-            manage::what_has_ended_can_be_deleted Together
-            "DELETE /{id}: 204"
-            manage::what_is_not_there_is_not_found Together
-            "404 for what isn't there"
-            manage::options_say_what_may_be_asked Together
-            "OPTIONS: 204 with Allow"
-            manage::a_method_that_is_not_there_is_405_with_allow Together
-            "405 with Allow"
-            manage::without_owners_nothing_is_listed Together
-            "GET /: 403 where the policy has no owners"
-            manage::a_list_has_the_callers_own_newest_first Together
-            "GET /: the caller's sessions, newest first, ?chat=, ?status=, paged"
-            refuse::what_is_not_json_is_400 Together
-            "400 for what is not JSON"
+            manage::abort_of_an_ended_session_changes_nothing Together
+            "abort can be repeated, and is 200 on a sealed session"
+            manage::a_deleted_session_is_stopped_and_gone Together
+            "DELETE /{id} aborts a running session; from then on it is 410, for a late retry too"
+            manage::an_ended_session_can_be_deleted Together
+            "DELETE /{id} is 204"
+            manage::an_absent_session_is_404 Together
+            "an absent session or route is 404"
+            manage::options_lists_the_allowed_methods Together
+            "OPTIONS is 204 with Allow"
+            manage::an_unsupported_method_is_405_with_allow Together
+            "an unsupported method is 405 with Allow"
+            manage::a_list_without_owners_is_403 Together
+            "GET / is 403 if the access policy has no owners"
+            manage::a_list_has_the_callers_sessions_newest_first Together
+            "GET / has the caller's sessions, newest first, with ?chat=, ?status= and pages"
+            refuse::malformed_json_is_400 Together
+            "malformed JSON is 400"
             refuse::json_of_the_wrong_shape_is_422 Together
-            "422 for JSON of the wrong shape"
-            refuse::what_is_not_open_to_clients_is_422 Together
-            "422 for a field that is not open to clients"
+            "JSON of the wrong shape is 422"
+            refuse::a_field_closed_to_clients_is_422 Together
+            "a field that is not open to clients is 422"
             refuse::unknown_fields_are_dropped Together
             "unknown fields are dropped"
             refuse::a_body_of_another_type_is_415 Together
-            "415 for a body that doesn't say it is JSON"
-            refuse::a_body_may_have_as_many_bytes_as_it_may Together
-            "413 over the limit of a body, on both sides of it"
+            "a body whose type is not JSON is 415"
+            refuse::a_body_over_its_limit_is_413 Together
+            "a body over the limit of its bytes is 413; one at the limit is not"
             refuse::a_body_that_is_too_slow_is_408 Together
-            "408 for a body that is too slow"
-            refuse::what_nobody_can_answer_is_406 Together
-            "406 with the types there are"
+            "a body that arrives too slowly is 408"
+            refuse::an_unsupported_accept_is_406 Together
+            "an unsupported Accept is 406 and lists the supported types"
             refuse::a_refusal_starts_nothing Together
-            "what can be refused is refused before the session exists"
-            access::what_is_anothers_looks_like_what_is_not_there Together
-            "absent and forbidden look the same"
-            access::a_strangers_id_can_not_be_taken Together
-            "409 id-in-use for an id of another owner's"
-            http2::one_stuck_stream_holds_up_no_other_of_its_connection Together
-            "HTTP/2: a reader that doesn't read holds up no other of its connection"
-            http2::a_cancelled_stream_leaves_its_connection_alone Together
-            "HTTP/2: a reader that leaves takes nobody with it"
+            "a refused start creates no session and calls no provider"
+            access::a_session_of_another_owner_looks_absent Together
+            "an absent session and another owner's look the same"
+            access::an_id_of_another_owner_is_a_conflict Together
+            "POST / with the id of another owner's session is 409 id-in-use"
+            http2::a_stuck_stream_blocks_no_other_of_its_connection Together
+            "HTTP/2: a stream that is not read blocks no other of its connection"
+            http2::a_cancelled_stream_ends_no_other_of_its_connection Together
+            "HTTP/2: a cancelled stream ends no other of its connection"
             refuse::one_session_too_many_is_429 Alone
-            "429 over the limit of running sessions, or of one owner's, with Retry-After; attaching is not starting"
-            end::a_body_that_can_not_go_on_fails Last
-            "a body that ends without the terminal event fails: a cut is not an end"
-            end::a_server_that_gives_up_starts_nothing Last
-            "503 shutting-down with Retry-After"
+            "a start over the limit of running sessions, or of an owner's, is 429 with Retry-After; attaching is not"
+            end::a_body_without_its_terminal_event_fails Last
+            "a body that ends without the terminal event fails, so that a cut is not an end"
+            end::a_server_that_shuts_down_starts_nothing Last
+            "a start during shutdown is 503 shutting-down with Retry-After"
         }
     };
 }

@@ -3,26 +3,24 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        fixture::{HttpFixture, eventually, fresh},
-        request::{TestRequest, following},
+        fixture::{HttpFixture, eventually, new_id},
+        request::{TestRequest, chat_body},
     },
-    report::{CaseStop, ensure, ensure_eq},
+    report::{CaseResult, CaseStop, ensure, ensure_eq},
 };
 
 fn raw(body: &'static str) -> TestRequest {
     TestRequest::new("POST", "").json(body)
 }
 
-pub(in crate::http) async fn what_is_not_json_is_400(bed: HttpFixture) -> Result<(), CaseStop> {
+pub(crate) async fn malformed_json_is_400(server: HttpFixture) -> CaseResult {
     for body in ["{", "", "Hi", "{\"messages\":[]}}"] {
-        bed.send(raw(body)).await?.refused(400, "not-json").await?;
+        server.expect_problem(raw(body), 400, "not-json").await?;
     }
     Ok(())
 }
 
-pub(in crate::http) async fn json_of_the_wrong_shape_is_422(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn json_of_the_wrong_shape_is_422(server: HttpFixture) -> CaseResult {
     for body in [
         "[]",
         "{}",
@@ -30,113 +28,95 @@ pub(in crate::http) async fn json_of_the_wrong_shape_is_422(
         r#"{"messages":[]}"#,
         r#"{"messages":[{"role":"nobody","content":"Hi"}]}"#,
     ] {
-        bed.send(raw(body))
-            .await?
-            .refused(422, "wrong-shape")
-            .await?;
+        server.expect_problem(raw(body), 422, "wrong-shape").await?;
     }
     Ok(())
 }
 
-pub(in crate::http) async fn what_is_not_open_to_clients_is_422(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn a_field_closed_to_clients_is_422(server: HttpFixture) -> CaseResult {
     let hi = json!([{"role": "user", "content": "Hi"}]);
     for body in [
         json!({"messages": hi, "model": "expensive"}),
         json!({"messages": hi, "systemPrompt": "Obey."}),
         json!({"messages": [{"role": "system", "content": "Obey."}]}),
     ] {
-        bed.send(TestRequest::start(&body))
-            .await?
-            .refused(422, "not-open")
+        server
+            .expect_problem(TestRequest::start(&body), 422, "not-open")
             .await?;
     }
     Ok(())
 }
 
-pub(in crate::http) async fn unknown_fields_are_dropped(bed: HttpFixture) -> Result<(), CaseStop> {
-    let mut body = following(&json!({"text": "as asked", "delayMs": 0}));
+pub(crate) async fn unknown_fields_are_dropped(server: HttpFixture) -> CaseResult {
+    let mut body = chat_body(&json!({"text": "as asked", "delayMs": 0}));
     body["temperature"] = json!(2);
     body["nobodyKnowsThis"] = json!({"a": [1]});
     ensure_eq!(
-        bed.whole(TestRequest::start(&body)).await?.text(),
+        server.read_to_end(TestRequest::start(&body)).await?.text(),
         "as asked",
         "the answer"
     );
     Ok(())
 }
 
-pub(in crate::http) async fn a_body_of_another_type_is_415(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let body = following(&json!({"tokens": 1, "delayMs": 0}));
+pub(crate) async fn a_body_of_another_type_is_415(server: HttpFixture) -> CaseResult {
+    let body = chat_body(&json!({"tokens": 1, "delayMs": 0}));
     for other in [
         "text/plain",
         "application/x-www-form-urlencoded",
         "multipart/form-data",
     ] {
-        let call = TestRequest::start(&body).with(header::CONTENT_TYPE, other);
-        bed.send(call)
-            .await?
-            .refused(415, "unsupported-media-type")
+        let request = TestRequest::start(&body).header(header::CONTENT_TYPE, other);
+        server
+            .expect_problem(request, 415, "unsupported-media-type")
             .await?;
     }
-    let mut call = TestRequest::start(&body);
-    call.headers.clear();
-    bed.send(call)
-        .await?
-        .refused(415, "unsupported-media-type")
+    let mut request = TestRequest::start(&body);
+    request.headers.clear();
+    server
+        .expect_problem(request, 415, "unsupported-media-type")
         .await?;
-    let call =
-        TestRequest::start(&body).with(header::CONTENT_TYPE, "application/json; charset=utf-8");
-    bed.whole(call).await?;
+    let request =
+        TestRequest::start(&body).header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+    server.read_to_end(request).await?;
     Ok(())
 }
 
-pub(in crate::http) async fn a_body_may_have_as_many_bytes_as_it_may(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let max = bed.target.max_body;
+pub(crate) async fn a_body_over_its_limit_is_413(server: HttpFixture) -> CaseResult {
+    let max = server.target.max_body;
     let sized = |bytes: usize| {
-        let mut body = following(&json!({"tokens": 1, "delayMs": 0}));
+        let mut body = chat_body(&json!({"tokens": 1, "delayMs": 0}));
         body["padding"] = json!("");
         let missing = bytes - body.to_string().len();
         body["padding"] = json!("a".repeat(missing));
         TestRequest::start(&body)
     };
-    bed.whole(sized(max)).await?;
-    bed.send(sized(max + 1))
-        .await?
-        .refused(413, "body-too-large")
+    server.read_to_end(sized(max)).await?;
+    server
+        .expect_problem(sized(max + 1), 413, "body-too-large")
         .await?;
     Ok(())
 }
 
-pub(in crate::http) async fn a_body_that_is_too_slow_is_408(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let Some(timeout) = bed.target.body_timeout else {
+pub(crate) async fn a_body_that_is_too_slow_is_408(server: HttpFixture) -> CaseResult {
+    let Some(timeout) = server.target.body_timeout else {
         return Err(CaseStop::NotApplicable(
-            "the suite was told of no timeout for bodies".into(),
+            "the target describes no timeout for bodies".into(),
         ));
     };
-    let body = following(&json!({"tokens": 1, "delayMs": 0})).to_string();
-    let call = TestRequest::new("POST", "").json(body).slowly(timeout * 3);
-    bed.send(call).await?.refused(408, "body-too-slow").await?;
+    let body = chat_body(&json!({"tokens": 1, "delayMs": 0})).to_string();
+    let request = TestRequest::new("POST", "").json(body).paced(timeout * 3);
+    server.expect_problem(request, 408, "body-too-slow").await?;
     Ok(())
 }
 
-pub(in crate::http) async fn what_nobody_can_answer_is_406(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let (id, _) = bed.finished(&json!({"tokens": 1, "delayMs": 0})).await?;
+pub(crate) async fn an_unsupported_accept_is_406(server: HttpFixture) -> CaseResult {
+    let (id, _) = server
+        .run_to_end(&json!({"tokens": 1, "delayMs": 0}))
+        .await?;
     let start = TestRequest::script(&json!({"tokens": 1, "delayMs": 0}));
-    for call in [start, TestRequest::get(&id)] {
-        let problem = bed
-            .send(call.accept("text/html"))
-            .await?
-            .refused(406, "not-acceptable");
+    for request in [start, TestRequest::get(&id)] {
+        let problem = server.expect_problem(request.accept("text/html"), 406, "not-acceptable");
         let problem: Value = problem.await?;
         let detail = problem["detail"].as_str().unwrap_or_default();
         for there_is in [
@@ -153,25 +133,26 @@ pub(in crate::http) async fn what_nobody_can_answer_is_406(
     Ok(())
 }
 
-pub(in crate::http) async fn one_session_too_many_is_429(bed: HttpFixture) -> Result<(), CaseStop> {
-    let target = &bed.target;
+pub(crate) async fn one_session_too_many_is_429(server: HttpFixture) -> CaseResult {
+    let target = &server.target;
     let of_one_owner = target
         .running_per_owner
         .filter(|_| target.stranger.is_some());
     let Some(limit) = of_one_owner.or(target.running) else {
         return Err(CaseStop::NotApplicable(
-            "the suite was told of no limit of running sessions".into(),
+            "the target describes no limit of running sessions".into(),
         ));
     };
-    // One of another case's would take a place.
-    bed.stop_all().await?;
+    // Sessions of other cases count, too.
+    server.stop_all().await?;
     let silent = json!({"tokens": 1, "fault": {"at": 0, "kind": "hang"}});
     let mut ids = Vec::new();
     for _ in 0..limit {
-        let id = fresh();
-        // The server may notice a little later that what was stopped has ended.
+        let id = new_id();
+        // A session that was aborted may be counted a little longer.
         eventually!(
-            bed.send(TestRequest::script(&silent).under(&id))
+            server
+                .send(TestRequest::script(&silent).session_id(&id))
                 .await?
                 .status()
                 == 200,
@@ -179,59 +160,60 @@ pub(in crate::http) async fn one_session_too_many_is_429(bed: HttpFixture) -> Re
         );
         ids.push(id);
     }
-    one_more_is_refused(&bed, &silent).await?;
-    let attach = TestRequest::script(&silent).under(&ids[0]);
-    bed.send(attach).await?.expect(200).await?;
-    bed.send(TestRequest::abort(&ids[0]))
-        .await?
-        .expect(202)
-        .await?;
-    let id = fresh();
+    one_more_is_refused(&server, &silent).await?;
+    let attach = TestRequest::script(&silent).session_id(&ids[0]);
+    server.expect(attach, 200).await?;
+    server.expect(TestRequest::abort(&ids[0]), 202).await?;
+    let id = new_id();
     eventually!(
-        bed.send(TestRequest::script(&silent).under(&id))
+        server
+            .send(TestRequest::script(&silent).session_id(&id))
             .await?
             .status()
             == 200,
         "a session that ended makes room"
     );
     ids.push(id);
-    one_more_is_refused(&bed, &silent).await?;
+    one_more_is_refused(&server, &silent).await?;
     if of_one_owner.is_some() {
         let of_another = TestRequest::script(&silent).by_stranger();
-        let id = bed.send(of_another).await?.expect(200).await?.id()?;
+        let id = server.expect(of_another, 200).await?.id()?;
         let abort = TestRequest::abort(&id).by_stranger();
-        bed.send(abort).await?.expect(202).await?;
+        server.expect(abort, 202).await?;
     }
     for id in &ids[1..] {
-        bed.send(TestRequest::abort(id)).await?.expect(202).await?;
+        server.expect(TestRequest::abort(id), 202).await?;
     }
     Ok(())
 }
 
-/// Who is refused takes no place and makes none.
-async fn one_more_is_refused(bed: &HttpFixture, script: &Value) -> Result<(), CaseStop> {
+/// A refused start neither takes nor frees a place.
+async fn one_more_is_refused(server: &HttpFixture, script: &Value) -> CaseResult {
     for _ in 0..3 {
-        bed.send(TestRequest::script(script))
-            .await?
-            .refused(429, "over-limit")
+        server
+            .expect_problem(TestRequest::script(script), 429, "over-limit")
             .await?;
     }
     Ok(())
 }
 
-pub(in crate::http) async fn a_refusal_starts_nothing(bed: HttpFixture) -> Result<(), CaseStop> {
-    let name = fresh();
+pub(crate) async fn a_refusal_starts_nothing(server: HttpFixture) -> CaseResult {
+    let name = new_id();
     let script = json!({"tokens": 1, "delayMs": 0, "tally": name});
     let start = || TestRequest::script(&script);
-    for (call, status) in [
-        (start().under("short"), 400),
+    for (request, status) in [
+        (start().session_id("short"), 400),
         (start().accept("text/html"), 406),
-        (start().with(header::CONTENT_TYPE, "text/plain"), 415),
+        (start().header(header::CONTENT_TYPE, "text/plain"), 415),
         (start().after(3), 400),
-        (start().under(&fresh()).after(3), 404),
+        (start().session_id(&new_id()).after(3), 404),
     ] {
-        bed.send(call).await?.expect(status).await?;
+        server.expect(request, status).await?;
     }
-    ensure_eq!(bed.tally(&name).await?.calls, 0, "calls of the provider");
+    ensure_eq!(
+        server.provider_counts(&name).await?.calls,
+        0,
+        "calls of the provider"
+    );
     Ok(())
 }

@@ -6,22 +6,20 @@ use tokio::task::JoinSet;
 
 use crate::{
     http::{
-        fixture::{HttpFixture, fresh},
-        request::{TestRequest, following},
+        fixture::{HttpFixture, new_id},
+        request::{TestRequest, chat_body},
     },
-    report::{CaseStop, ensure, ensure_eq},
+    report::{CaseResult, CaseStop, ensure, ensure_eq},
 };
 use unbroken::headers::{ACCEL_BUFFERING, LAST_LSN, SESSION_ID, SESSION_STATUS, SESSION_TAIL};
 
-/// Time enough for a head, if it waits for nothing.
+/// The time within which a head comes that waits for nothing.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-pub(in crate::http) async fn an_answer_is_a_stream_of_events_from_lsn_1(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn an_answer_is_a_stream_of_events_from_lsn_1(server: HttpFixture) -> CaseResult {
     let script = json!({"thinking": "Hm well", "text": "Yes and no", "delayMs": 1});
-    let whole = bed.whole(TestRequest::script(&script)).await?;
-    let kinds = whole.kinds();
+    let full = server.read_to_end(TestRequest::script(&script)).await?;
+    let kinds = full.kinds();
     let said = [
         "session_info",
         "thinking",
@@ -32,35 +30,29 @@ pub(in crate::http) async fn an_answer_is_a_stream_of_events_from_lsn_1(
         "complete",
     ];
     ensure_eq!(kinds, said, "the events");
-    ensure_eq!(whole.text(), "Yes and no", "the text");
+    ensure_eq!(full.text(), "Yes and no", "the text");
     Ok(())
 }
 
-pub(in crate::http) async fn what_was_said_before_reaches_the_provider(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    // Without the assistant's message it is not the second turn, without the tool's there is no result.
-    let call = json!({"id": "call_1", "name": "clock", "arguments": {}});
+pub(crate) async fn earlier_messages_reach_the_provider(server: HttpFixture) -> CaseResult {
+    // The second turn needs the assistant's message, and its result the tool's.
+    let request = json!({"id": "call_1", "name": "clock", "arguments": {}});
     let body = json!({
         "messages": [
             {"role": "user", "content": "What time is it?"},
-            {"role": "assistant", "content": "Let me see.", "tool_calls": [call]},
+            {"role": "assistant", "content": "Let me see.", "tool_calls": [request]},
             {"role": "tool", "tool_call_id": "call_1", "content": "Half past nine."},
         ],
         "script": {"text": "the first turn", "delayMs": 0, "then": [{"results": true}]},
     });
-    let whole = bed.whole(TestRequest::start(&body)).await?;
-    ensure_eq!(whole.text(), "Half past nine.", "what the tool gave");
+    let full = server.read_to_end(TestRequest::start(&body)).await?;
+    ensure_eq!(full.text(), "Half past nine.", "what the tool gave");
     Ok(())
 }
 
-pub(in crate::http) async fn session_info_says_what_a_session_can_do(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let mut answer = bed
-        .send(TestRequest::script(&json!({"tokens": 1})))
-        .await?
-        .expect(200)
+pub(crate) async fn session_info_lists_the_capabilities(server: HttpFixture) -> CaseResult {
+    let mut answer = server
+        .expect(TestRequest::script(&json!({"tokens": 1})), 200)
         .await?;
     let info = answer.event().await?.value;
     let can = &info["capabilities"];
@@ -73,18 +65,22 @@ pub(in crate::http) async fn session_info_says_what_a_session_can_do(
     Ok(())
 }
 
-pub(in crate::http) async fn the_head_and_session_info_come_while_the_provider_is_silent(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn the_head_and_session_info_come_while_the_provider_is_silent(
+    server: HttpFixture,
+) -> CaseResult {
     let silent = json!({"tokens": 1, "fault": {"at": 0, "kind": "hang"}});
     for accept in ["application/x-ndjson", "text/event-stream"] {
-        let call = TestRequest::script(&silent).accept(accept);
-        let mut answer = bed.send_within(call, AT_ONCE).await?.expect(200).await?;
+        let request = TestRequest::script(&silent).accept(accept);
+        let mut answer = server
+            .send_within(request, AT_ONCE)
+            .await?
+            .expect(200)
+            .await?;
         let id = answer.id()?;
         let first = tokio::time::timeout(AT_ONCE, answer.event()).await;
         let first = first.map_err(|_| CaseStop::Failed("the first event waits".to_owned()))??;
         ensure_eq!(first.kind(), "session_info", "the first event");
-        let mut reader = bed
+        let mut reader = server
             .send_within(TestRequest::get(&id), AT_ONCE)
             .await?
             .expect(200)
@@ -94,24 +90,22 @@ pub(in crate::http) async fn the_head_and_session_info_come_while_the_provider_i
             1,
             "what another reader gets first"
         );
-        bed.send(TestRequest::abort(&id)).await?.expect(202).await?;
+        server.expect(TestRequest::abort(&id), 202).await?;
     }
-    let call = TestRequest::script(&silent).accept("application/json");
-    let answer = bed.send_within(call, AT_ONCE).await?.expect(201).await?;
+    let request = TestRequest::script(&silent).accept("application/json");
+    let answer = server
+        .send_within(request, AT_ONCE)
+        .await?
+        .expect(201)
+        .await?;
     let id = answer.id()?;
-    bed.send(TestRequest::abort(&id)).await?.expect(202).await?;
+    server.expect(TestRequest::abort(&id), 202).await?;
     Ok(())
 }
 
-pub(in crate::http) async fn the_head_says_which_session_it_is_and_how_it_stands(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn the_head_has_the_session_id_status_and_tail(server: HttpFixture) -> CaseResult {
     let running = json!({"tokens": 5, "delayMs": 1});
-    let started = bed
-        .send(TestRequest::script(&running))
-        .await?
-        .expect(200)
-        .await?;
+    let started = server.expect(TestRequest::script(&running), 200).await?;
     let id = started.id()?;
     ensure_eq!(
         started.header(SESSION_STATUS)?,
@@ -120,8 +114,8 @@ pub(in crate::http) async fn the_head_says_which_session_it_is_and_how_it_stands
     );
     let tail = started.header(SESSION_TAIL)?.parse::<u64>();
     ensure!(tail.is_ok(), "X-Session-Tail is no number: {tail:?}");
-    started.whole().await?;
-    let ended = bed.send(TestRequest::get(&id)).await?.expect(200).await?;
+    started.read_to_end().await?;
+    let ended = server.expect(TestRequest::get(&id), 200).await?;
     ensure_eq!(ended.id()?, id, "X-Session-Id of a reader");
     ensure_eq!(
         ended.header(SESSION_STATUS)?,
@@ -132,15 +126,13 @@ pub(in crate::http) async fn the_head_says_which_session_it_is_and_how_it_stands
     Ok(())
 }
 
-pub(in crate::http) async fn the_head_forbids_what_would_hold_the_stream_back(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn the_head_forbids_caching_and_transforming(server: HttpFixture) -> CaseResult {
     for accept in ["application/x-ndjson", "text/event-stream"] {
         let script = json!({"text": "a ".repeat(200), "delayMs": 0});
-        let call = TestRequest::script(&script)
+        let request = TestRequest::script(&script)
             .accept(accept)
-            .with(header::ACCEPT_ENCODING, "gzip, deflate, br, zstd");
-        let answer = bed.send(call).await?.expect(200).await?;
+            .header(header::ACCEPT_ENCODING, "gzip, deflate, br, zstd");
+        let answer = server.expect(request, 200).await?;
         ensure_eq!(answer.header(header::CONTENT_TYPE)?, accept, "content type");
         let cache = answer.header(header::CACHE_CONTROL)?;
         ensure_eq!(cache, "no-store, no-transform", "Cache-Control");
@@ -157,50 +149,42 @@ pub(in crate::http) async fn the_head_forbids_what_would_hold_the_stream_back(
                 "a stream has the header `{without}`"
             );
         }
-        answer.whole().await?;
+        answer.read_to_end().await?;
     }
     Ok(())
 }
 
-/// nginx keeps this header to itself: it is for the proxy, not for who stands behind it.
-pub(in crate::http) async fn the_head_tells_proxies_not_to_buffer(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+/// Apart from the other headers, since nginx consumes this one.
+pub(crate) async fn the_head_tells_proxies_not_to_buffer(server: HttpFixture) -> CaseResult {
     for accept in ["application/x-ndjson", "text/event-stream"] {
-        let call = TestRequest::script(&json!({"tokens": 1, "delayMs": 0})).accept(accept);
-        let answer = bed.send(call).await?.expect(200).await?;
+        let request = TestRequest::script(&json!({"tokens": 1, "delayMs": 0})).accept(accept);
+        let answer = server.expect(request, 200).await?;
         ensure_eq!(answer.header(ACCEL_BUFFERING)?, "no", "X-Accel-Buffering");
     }
     Ok(())
 }
 
-pub(in crate::http) async fn the_head_says_where_the_session_is_found(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn the_head_has_the_location_of_the_session(server: HttpFixture) -> CaseResult {
     let script = json!({"tokens": 1, "delayMs": 0});
-    let streamed = bed
-        .send(TestRequest::script(&script))
-        .await?
-        .expect(200)
-        .await?;
+    let streamed = server.expect(TestRequest::script(&script), 200).await?;
     let id = streamed.id()?;
-    let expected = format!("{}/{id}", bed.target.path());
+    let expected = format!("{}/{id}", server.target.path());
     let Some(location) = streamed.optional(&header::CONTENT_LOCATION) else {
         return Err(CaseStop::NotApplicable(
             "the service doesn't know where it is mounted".into(),
         ));
     };
     ensure_eq!(location, expected, "Content-Location");
-    streamed.whole().await?;
-    let read = bed.send(TestRequest::get(&id)).await?.expect(200).await?;
+    streamed.read_to_end().await?;
+    let read = server.expect(TestRequest::get(&id), 200).await?;
     ensure_eq!(
         read.header(header::CONTENT_LOCATION)?,
         expected,
         "of a reader"
     );
-    let call = TestRequest::script(&script).accept("application/json");
-    let created = bed.send(call).await?.expect(201).await?;
-    let expected = format!("{}/{}", bed.target.path(), created.id()?);
+    let request = TestRequest::script(&script).accept("application/json");
+    let created = server.expect(request, 201).await?;
+    let expected = format!("{}/{}", server.target.path(), created.id()?);
     ensure_eq!(
         created.header(header::LOCATION)?,
         expected,
@@ -209,16 +193,12 @@ pub(in crate::http) async fn the_head_says_where_the_session_is_found(
     Ok(())
 }
 
-pub(in crate::http) async fn ids_that_the_server_makes_can_not_be_guessed(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn ids_that_the_server_makes_are_random(server: HttpFixture) -> CaseResult {
     let mut ids = HashSet::new();
     for _ in 0..20 {
         let script = json!({"tokens": 0, "delayMs": 0});
-        let id = bed
-            .send(TestRequest::script(&script))
-            .await?
-            .expect(200)
+        let id = server
+            .expect(TestRequest::script(&script), 200)
             .await?
             .id()?;
         let valid = id.parse::<unbroken::log::SessionId>();
@@ -228,7 +208,7 @@ pub(in crate::http) async fn ids_that_the_server_makes_can_not_be_guessed(
         );
         ensure!(ids.insert(id), "an id was given twice");
     }
-    // 20 ids of at least 22 characters share no long beginning unless they count something.
+    // Random ids share no long prefix; counters do.
     let heads: HashSet<_> = ids.iter().filter_map(|id| id.get(..8)).collect();
     ensure_eq!(
         heads.len(),
@@ -238,23 +218,21 @@ pub(in crate::http) async fn ids_that_the_server_makes_can_not_be_guessed(
     Ok(())
 }
 
-pub(in crate::http) async fn a_client_may_make_the_id(bed: HttpFixture) -> Result<(), CaseStop> {
+pub(crate) async fn a_client_may_choose_the_id(server: HttpFixture) -> CaseResult {
     let script = json!({"text": "mine", "delayMs": 0});
-    let unique = fresh();
+    let unique = new_id();
     for id in [
         format!("{unique:0<22}")[..22].to_owned(),
         format!("{unique:A<128}"),
         format!("{unique}-Az09._~-"),
     ] {
-        let answer = bed
-            .send(TestRequest::script(&script).under(&id))
-            .await?
-            .expect(200)
+        let answer = server
+            .expect(TestRequest::script(&script).session_id(&id), 200)
             .await?;
         ensure_eq!(answer.id()?, id, "X-Session-Id");
-        answer.whole().await?;
+        answer.read_to_end().await?;
         ensure_eq!(
-            bed.whole(TestRequest::get(&id)).await?.text(),
+            server.read_to_end(TestRequest::get(&id)).await?.text(),
             "mine",
             "the answer of {id}"
         );
@@ -262,9 +240,7 @@ pub(in crate::http) async fn a_client_may_make_the_id(bed: HttpFixture) -> Resul
     Ok(())
 }
 
-pub(in crate::http) async fn an_id_that_could_be_guessed_or_is_none_is_refused(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn a_short_or_malformed_id_is_refused(server: HttpFixture) -> CaseResult {
     let script = json!({"tokens": 0, "delayMs": 0});
     let (short, long) = ("a".repeat(21), "a".repeat(129));
     let odd = [
@@ -272,50 +248,45 @@ pub(in crate::http) async fn an_id_that_could_be_guessed_or_is_none_is_refused(
         "has-a-comma,0123456789abcdef",
     ];
     for id in [short.as_str(), long.as_str()].into_iter().chain(odd) {
-        let by_header = TestRequest::script(&script).under(id);
-        bed.send(by_header)
-            .await?
-            .refused(400, "malformed-id")
+        let by_header = TestRequest::script(&script).session_id(id);
+        server
+            .expect_problem(by_header, 400, "malformed-id")
             .await?;
         let by_query = TestRequest::script(&script).query(&format!("sessionId={id}"));
-        bed.send(by_query)
-            .await?
-            .refused(400, "malformed-id")
-            .await?;
-        bed.send(TestRequest::get(id))
-            .await?
-            .refused(400, "malformed-id")
+        server.expect_problem(by_query, 400, "malformed-id").await?;
+        server
+            .expect_problem(TestRequest::get(id), 400, "malformed-id")
             .await?;
     }
     Ok(())
 }
 
-pub(in crate::http) async fn the_same_request_under_the_same_id_attaches(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let (id, name) = (fresh(), fresh());
+pub(crate) async fn the_same_request_under_the_same_id_attaches(server: HttpFixture) -> CaseResult {
+    let (id, name) = (new_id(), new_id());
     let script = json!({"tokens": 20, "delayMs": 15, "tally": name});
-    let start = || TestRequest::script(&script).under(&id);
-    let mut first = bed.send(start()).await?.expect(200).await?;
+    let start = || TestRequest::script(&script).session_id(&id);
+    let mut first = server.expect(start(), 200).await?;
     let mut begun = first.events(5).await?;
-    let second = bed.whole(start()).await?;
-    begun.extend(first.whole().await?.events);
+    let second = server.read_to_end(start()).await?;
+    begun.extend(first.read_to_end().await?.events);
     ensure_eq!(begun, second.events, "what both got");
-    let third = bed.whole(start()).await?;
+    let third = server.read_to_end(start()).await?;
     ensure_eq!(third.raw, second.raw, "what comes after the end");
-    ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
+    ensure_eq!(
+        server.provider_counts(&name).await?.calls,
+        1,
+        "calls of the provider"
+    );
     Ok(())
 }
 
-pub(in crate::http) async fn of_racing_starts_one_calls_the_provider(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let (id, name) = (fresh(), fresh());
+pub(crate) async fn of_racing_starts_one_calls_the_provider(server: HttpFixture) -> CaseResult {
+    let (id, name) = (new_id(), new_id());
     let script = json!({"tokens": 5, "delayMs": 10, "tally": name});
     let mut racing = JoinSet::new();
     for _ in 0..16 {
-        let (bed, call) = (bed.clone(), TestRequest::script(&script).under(&id));
-        racing.spawn(async move { bed.whole(call).await });
+        let (server, request) = (server.clone(), TestRequest::script(&script).session_id(&id));
+        racing.spawn(async move { server.read_to_end(request).await });
     }
     let mut answers = Vec::new();
     while let Some(answer) = racing.join_next().await {
@@ -324,115 +295,113 @@ pub(in crate::http) async fn of_racing_starts_one_calls_the_provider(
     for answer in &answers {
         ensure_eq!(answer.raw, answers[0].raw, "what two of them got");
     }
-    ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
+    ensure_eq!(
+        server.provider_counts(&name).await?.calls,
+        1,
+        "calls of the provider"
+    );
     Ok(())
 }
 
-pub(in crate::http) async fn another_request_under_the_same_id_is_a_conflict(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let id = fresh();
-    let start = |text: &str| TestRequest::script(&json!({"text": text, "delayMs": 20})).under(&id);
-    let answer = bed
-        .send(start("one two three four five"))
-        .await?
-        .expect(200)
+pub(crate) async fn another_request_under_the_same_id_is_a_conflict(
+    server: HttpFixture,
+) -> CaseResult {
+    let id = new_id();
+    let start =
+        |text: &str| TestRequest::script(&json!({"text": text, "delayMs": 20})).session_id(&id);
+    let answer = server.expect(start("one two three four five"), 200).await?;
+    server
+        .expect_problem(start("another"), 409, "id-in-use")
         .await?;
-    bed.send(start("another"))
-        .await?
-        .refused(409, "id-in-use")
-        .await?;
-    let text = answer.whole().await?.text();
+    let text = answer.read_to_end().await?.text();
     ensure_eq!(text, "one two three four five", "the first answer");
-    bed.send(start("another"))
-        .await?
-        .refused(409, "id-in-use")
+    server
+        .expect_problem(start("another"), 409, "id-in-use")
         .await?;
     Ok(())
 }
 
-pub(in crate::http) async fn the_same_words_in_other_bytes_are_another_request(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let id = fresh();
-    let body = following(&json!({"tokens": 1, "delayMs": 0})).to_string();
-    let start = |body: String| TestRequest::new("POST", "").json(body).under(&id);
-    bed.whole(start(body.clone())).await?;
-    bed.send(start(body.replacen('{', "{ ", 1)))
-        .await?
-        .refused(409, "id-in-use")
+pub(crate) async fn the_same_json_in_other_bytes_is_another_request(
+    server: HttpFixture,
+) -> CaseResult {
+    let id = new_id();
+    let body = chat_body(&json!({"tokens": 1, "delayMs": 0})).to_string();
+    let start = |body: String| TestRequest::new("POST", "").json(body).session_id(&id);
+    server.read_to_end(start(body.clone())).await?;
+    server
+        .expect_problem(start(body.replacen('{', "{ ", 1)), 409, "id-in-use")
         .await?;
-    bed.whole(start(body)).await?;
+    server.read_to_end(start(body)).await?;
     Ok(())
 }
 
-pub(in crate::http) async fn a_post_with_a_cursor_reconnects_and_starts_nothing(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let name = fresh();
+pub(crate) async fn a_post_with_a_cursor_reconnects_and_starts_nothing(
+    server: HttpFixture,
+) -> CaseResult {
+    let name = new_id();
     let script = json!({"tokens": 6, "delayMs": 1, "tally": name});
-    let (id, whole) = bed.finished(&script).await?;
+    let (id, full) = server.run_to_end(&script).await?;
     for (lsn, at) in [(0, 0), (3, 3), (7, 7)] {
-        // The body is not looked at.
-        let call = TestRequest::new("POST", "").json("{").under(&id).after(lsn);
-        let rest = bed
-            .send(call)
+        // The body is ignored.
+        let request = TestRequest::new("POST", "")
+            .json("{")
+            .session_id(&id)
+            .after(lsn);
+        let rest = server
+            .expect(request, 200)
             .await?
-            .expect(200)
-            .await?
-            .from(lsn)
-            .whole()
+            .continuing_after(lsn)
+            .read_to_end()
             .await?;
-        ensure_eq!(rest.events, whole.events[at..], "what follows LSN {lsn}");
+        ensure_eq!(rest.events, full.events[at..], "what follows LSN {lsn}");
     }
-    let at_end = TestRequest::start(&following(&script)).under(&id).after(8);
-    bed.send(at_end).await?.empty(204).await?;
-    let unknown = TestRequest::script(&script).under(&fresh()).after(0);
-    bed.send(unknown).await?.refused(404, "not-found").await?;
+    let at_end = TestRequest::start(&chat_body(&script))
+        .session_id(&id)
+        .after(8);
+    server.expect_empty(at_end, 204).await?;
+    let unknown = TestRequest::script(&script).session_id(&new_id()).after(0);
+    server.expect_problem(unknown, 404, "not-found").await?;
     let nameless = TestRequest::script(&script).after(3);
-    bed.send(nameless)
-        .await?
-        .refused(400, "malformed-id")
-        .await?;
-    ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
+    server.expect_problem(nameless, 400, "malformed-id").await?;
+    ensure_eq!(
+        server.provider_counts(&name).await?.calls,
+        1,
+        "calls of the provider"
+    );
     Ok(())
 }
 
-pub(in crate::http) async fn query_twins_stand_in_for_headers_and_headers_win(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn query_parameters_stand_in_for_headers_and_headers_win(
+    server: HttpFixture,
+) -> CaseResult {
     let script = json!({"tokens": 2, "delayMs": 0});
-    let (by_query, by_header) = (fresh(), fresh());
-    let call = TestRequest::script(&script).query(&format!("sessionId={by_query}"));
-    let answer = bed.send(call).await?.expect(200).await?;
+    let (by_query, by_header) = (new_id(), new_id());
+    let request = TestRequest::script(&script).query(&format!("sessionId={by_query}"));
+    let answer = server.expect(request, 200).await?;
     ensure_eq!(answer.id()?, by_query, "the id of the query");
-    answer.whole().await?;
-    let call = TestRequest::script(&script)
+    answer.read_to_end().await?;
+    let request = TestRequest::script(&script)
         .query(&format!("sessionId={by_query}"))
-        .with(SESSION_ID, &by_header);
-    let answer = bed.send(call).await?.expect(200).await?;
+        .header(SESSION_ID, &by_header);
+    let answer = server.expect(request, 200).await?;
     ensure_eq!(answer.id()?, by_header, "the id of the header");
     let query = format!("sessionId={by_query}&lastLsn=2");
-    let call = TestRequest::script(&script).query(&query);
-    let rest = bed
-        .send(call)
+    let request = TestRequest::script(&script).query(&query);
+    let rest = server
+        .expect(request, 200)
         .await?
-        .expect(200)
-        .await?
-        .from(2)
-        .whole()
+        .continuing_after(2)
+        .read_to_end()
         .await?;
     ensure_eq!(rest.events.len(), 2, "events after the cursor of the query");
-    let call = TestRequest::script(&script)
+    let request = TestRequest::script(&script)
         .query(&query)
-        .with(LAST_LSN, "3");
-    let rest = bed
-        .send(call)
+        .header(LAST_LSN, "3");
+    let rest = server
+        .expect(request, 200)
         .await?
-        .expect(200)
-        .await?
-        .from(3)
-        .whole()
+        .continuing_after(3)
+        .read_to_end()
         .await?;
     ensure_eq!(
         rest.events.len(),
@@ -442,18 +411,16 @@ pub(in crate::http) async fn query_twins_stand_in_for_headers_and_headers_win(
     Ok(())
 }
 
-pub(in crate::http) async fn a_client_that_wants_json_gets_201_and_reads_elsewhere(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
-    let (id, name) = (fresh(), fresh());
+pub(crate) async fn a_start_as_json_is_201_without_a_stream(server: HttpFixture) -> CaseResult {
+    let (id, name) = (new_id(), new_id());
     let script = json!({"text": "read elsewhere", "delayMs": 20, "tally": name});
     let start = || {
         TestRequest::script(&script)
-            .under(&id)
+            .session_id(&id)
             .accept("application/json")
     };
     for _ in 0..2 {
-        let created = bed.send(start()).await?.expect(201).await?;
+        let created = server.expect(start(), 201).await?;
         let content_type = created.header(header::CONTENT_TYPE)?;
         ensure_eq!(content_type, "application/json", "content type");
         let document = created.document().await?;
@@ -461,27 +428,32 @@ pub(in crate::http) async fn a_client_that_wants_json_gets_201_and_reads_elsewhe
         ensure!(document["status"].is_string(), "no status in {document}");
         ensure!(document["tail"].is_u64(), "no tail in {document}");
     }
-    let call = TestRequest::get(&id).accept("text/event-stream");
-    ensure_eq!(bed.whole(call).await?.text(), "read elsewhere", "the text");
-    ensure_eq!(bed.tally(&name).await?.calls, 1, "calls of the provider");
+    let request = TestRequest::get(&id).accept("text/event-stream");
+    ensure_eq!(
+        server.read_to_end(request).await?.text(),
+        "read elsewhere",
+        "the text"
+    );
+    ensure_eq!(
+        server.provider_counts(&name).await?.calls,
+        1,
+        "calls of the provider"
+    );
     Ok(())
 }
 
-pub(in crate::http) async fn sessions_at_the_same_time_stay_apart(
-    bed: HttpFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn concurrent_sessions_do_not_mix(server: HttpFixture) -> CaseResult {
     let mut running = JoinSet::new();
     for n in 0..20 {
-        let (bed, text) = (bed.clone(), format!("this is the answer to question {n}"));
+        let (server, text) = (
+            server.clone(),
+            format!("this is the answer to question {n}"),
+        );
         running.spawn(async move {
             let script = json!({"text": text, "delayMs": 3});
-            let answer = bed
-                .send(TestRequest::script(&script))
-                .await?
-                .expect(200)
-                .await?;
+            let answer = server.expect(TestRequest::script(&script), 200).await?;
             let id = answer.id()?;
-            ensure_eq!(answer.whole().await?.text(), text, "the answer");
+            ensure_eq!(answer.read_to_end().await?.text(), text, "the answer");
             Ok::<_, CaseStop>(id)
         });
     }

@@ -1,39 +1,39 @@
 use crate::store::{
     fixture::{CreatedSession, LEASE, StoreFixture},
-    report::{CaseStop, ensure, ensure_eq, ensure_matches},
+    report::{CaseResult, CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::store::{
     AfterAppend, AnswerOutcome, DeleteMode, Seen, SessionState, StoreError, StoredAnswer, Token,
 };
 
-/// Answers, and how the session stands then.
-async fn stored(
-    bed: &StoreFixture,
-    made: &CreatedSession,
+/// Stores an answer and returns the state after it.
+async fn store_answer(
+    store: &StoreFixture,
+    session: &CreatedSession,
     name: &str,
     content: &str,
 ) -> Result<SessionState, CaseStop> {
-    match bed.answer(&made.id, answer(name, content)).await? {
+    match store.answer(&session.id, answer(name, content)).await? {
         AnswerOutcome::Stored(state) => Ok(state),
         AnswerOutcome::Taken => Err(CaseStop::Failed(format!("{name} was taken"))),
     }
 }
 
 fn answer(name: &str, content: &str) -> StoredAnswer {
-    StoredAnswer::new(name, content.to_owned())
+    StoredAnswer::decode(name, content.to_owned())
 }
 
-/// What is answered, but for the first so many.
-async fn after(
-    bed: &StoreFixture,
-    made: &CreatedSession,
+/// Returns the answers without the given number of first ones.
+async fn answers_after(
+    store: &StoreFixture,
+    session: &CreatedSession,
     count: usize,
 ) -> Result<Vec<(String, String)>, CaseStop> {
     let text = |answer: StoredAnswer| {
         let content = String::from_utf8_lossy(answer.encoded()).into_owned();
         (answer.name.to_string(), content)
     };
-    let answers = bed.answers(&made.id, count).await?;
+    let answers = store.answers(&session.id, count).await?;
     Ok(answers.into_iter().map(text).collect())
 }
 
@@ -42,79 +42,81 @@ fn texts(answers: &[(&str, &str)]) -> Vec<(String, String)> {
     answers.iter().map(own).collect()
 }
 
-pub(in crate::store) async fn an_answer_is_stored_for_the_owner(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    ensure_eq!(bed.now(&made.id).await?.answers, 0, "answers before");
-    ensure_eq!(after(&bed, &made, 0).await?, texts(&[]), "answers before");
-    let state = stored(&bed, &made, "a name", "yes\u{0}\n").await?;
-    ensure_eq!(state.answers, 1, "answers told");
-    ensure!(state.abort.is_none(), "an answer is no abort");
-    ensure_eq!(bed.now(&made.id).await?.answers, 1, "answers");
-    // Nothing of the log changes, and it goes on.
-    bed.push(&made, 4, &["d"], AfterAppend::Streaming).await?;
+pub(crate) async fn an_answer_is_stored_for_the_owner(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    ensure_eq!(store.state(&session.id).await?.answers, 0, "answers before");
     ensure_eq!(
-        bed.texts(&made.id, 0).await?,
+        answers_after(&store, &session, 0).await?,
+        texts(&[]),
+        "answers before"
+    );
+    let state = store_answer(&store, &session, "a name", "yes\u{0}\n").await?;
+    ensure_eq!(state.answers, 1, "number of answers");
+    ensure!(state.abort.is_none(), "an answer is no abort");
+    ensure_eq!(store.state(&session.id).await?.answers, 1, "answers");
+    // The log is unchanged and takes further records.
+    store
+        .push(&session, 4, &["d"], AfterAppend::Streaming)
+        .await?;
+    ensure_eq!(
+        store.texts(&session.id, 0).await?,
         ["a", "b", "c", "d"],
         "records"
     );
-    let is = after(&bed, &made, 0).await?;
+    let is = answers_after(&store, &session, 0).await?;
     ensure_eq!(is, texts(&[("a name", "yes\u{0}\n")]), "answers");
     Ok(())
 }
 
-pub(in crate::store) async fn answers_come_in_order_after_those_that_are_known(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn answers_come_in_order_after_a_count(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     let all = [("z", "1"), ("a", ""), ("m", "3"), ("0", "4")];
     for (name, content) in all {
-        stored(&bed, &made, name, content).await?;
+        store_answer(&store, &session, name, content).await?;
     }
     for known in 0..=all.len() {
-        let is = after(&bed, &made, known).await?;
+        let is = answers_after(&store, &session, known).await?;
         ensure_eq!(is, texts(&all[known..]), "answers");
     }
-    ensure_eq!(after(&bed, &made, 9).await?, texts(&[]), "beyond the last");
+    ensure_eq!(
+        answers_after(&store, &session, 9).await?,
+        texts(&[]),
+        "beyond the last"
+    );
     Ok(())
 }
 
-pub(in crate::store) async fn the_first_answer_stays(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    stored(&bed, &made, "a", "first").await?;
-    let second = bed.answer(&made.id, answer("a", "second")).await?;
+pub(crate) async fn the_first_answer_stays(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    store_answer(&store, &session, "a", "first").await?;
+    let second = store.answer(&session.id, answer("a", "second")).await?;
     ensure_matches!(second, AnswerOutcome::Taken, "another answer");
-    stored(&bed, &made, "b", "second").await?;
-    let is = after(&bed, &made, 0).await?;
+    store_answer(&store, &session, "b", "second").await?;
+    let is = answers_after(&store, &session, 0).await?;
     ensure_eq!(is, texts(&[("a", "first"), ("b", "second")]), "answers");
-    ensure_eq!(bed.now(&made.id).await?.answers, 2, "answers");
+    ensure_eq!(store.state(&session.id).await?.answers, 2, "answers");
     Ok(())
 }
 
-pub(in crate::store) async fn the_same_answer_again_is_stored_once(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn a_repeated_answer_is_stored_once(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     for _ in 0..3 {
-        let state = stored(&bed, &made, "a", "yes").await?;
-        ensure_eq!(state.answers, 1, "answers told");
+        let state = store_answer(&store, &session, "a", "yes").await?;
+        ensure_eq!(state.answers, 1, "number of answers");
     }
     ensure_eq!(
-        after(&bed, &made, 0).await?,
+        answers_after(&store, &session, 0).await?,
         texts(&[("a", "yes")]),
         "answers"
     );
     Ok(())
 }
 
-pub(in crate::store) async fn racing_answers_have_one_winner(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn racing_answers_have_one_winner(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     let race = (0..8).map(|at: u32| {
-        let (bed, id) = (bed.clone(), made.id.clone());
-        tokio::spawn(async move { bed.answer(&id, answer("a", &at.to_string())).await })
+        let (store, id) = (store.clone(), session.id.clone());
+        tokio::spawn(async move { store.answer(&id, answer("a", &at.to_string())).await })
     });
     let race: Vec<_> = race.collect();
     let mut won = Vec::new();
@@ -127,118 +129,118 @@ pub(in crate::store) async fn racing_answers_have_one_winner(
     let [winner] = &won[..] else {
         return Err(CaseStop::Failed(format!("{won:?} won, not one of them")));
     };
-    let is = after(&bed, &made, 0).await?;
+    let is = answers_after(&store, &session, 0).await?;
     ensure_eq!(is, texts(&[("a", winner)]), "answers");
-    ensure_eq!(bed.now(&made.id).await?.answers, 1, "answers");
+    ensure_eq!(store.state(&session.id).await?.answers, 1, "answers");
     Ok(())
 }
 
-pub(in crate::store) async fn a_session_takes_so_many_answers_and_no_more(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn answers_are_limited_by_count(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     for at in 0..StoredAnswer::MAX_COUNT {
-        stored(&bed, &made, &at.to_string(), "").await?;
+        store_answer(&store, &session, &at.to_string(), "").await?;
     }
-    let more = bed.answer(&made.id, answer("one more", "")).await;
+    let more = store.answer(&session.id, answer("one more", "")).await;
     ensure_matches!(more, Err(StoreError::Full), "one more");
-    // A repetition comes before that.
-    let state = stored(&bed, &made, "0", "").await?;
+    // A repetition takes precedence over the limit.
+    let state = store_answer(&store, &session, "0", "").await?;
     ensure_eq!(state.answers as usize, StoredAnswer::MAX_COUNT, "answers");
-    let other = bed.answer(&made.id, answer("0", "other")).await?;
+    let other = store.answer(&session.id, answer("0", "other")).await?;
     ensure_matches!(other, AnswerOutcome::Taken, "another one");
     Ok(())
 }
 
-pub(in crate::store) async fn a_session_takes_so_many_bytes_of_answers_and_no_more(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn answers_are_limited_by_bytes(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     let most = "x".repeat(StoredAnswer::MAX_BYTES - 3);
-    let over = bed
-        .answer(&made.id, answer("abc", &format!("{most}x")))
+    let over = store
+        .answer(&session.id, answer("abc", &format!("{most}x")))
         .await;
     ensure_matches!(over, Err(StoreError::Full), "a byte too many");
     let half = most.len() / 2;
-    stored(&bed, &made, "a", &most[..half]).await?;
-    let over = bed
-        .answer(&made.id, answer("bc", &format!("{}x", &most[half..])))
+    store_answer(&store, &session, "a", &most[..half]).await?;
+    let over = store
+        .answer(&session.id, answer("bc", &format!("{}x", &most[half..])))
         .await;
     ensure_matches!(
         over,
         Err(StoreError::Full),
         "a byte too many beside another"
     );
-    stored(&bed, &made, "bc", &most[half..]).await?;
-    let is = after(&bed, &made, 1).await?;
+    store_answer(&store, &session, "bc", &most[half..]).await?;
+    let is = answers_after(&store, &session, 1).await?;
     ensure_eq!(is, texts(&[("bc", &most[half..])]), "answers");
     let long = "n".repeat(StoredAnswer::MAX_NAME + 1);
-    let other = bed.made().await?;
-    let named = bed.answer(&other.id, answer(&long, "")).await;
+    let other = store.created().await?;
+    let named = store.answer(&other.id, answer(&long, "")).await;
     ensure_matches!(named, Err(StoreError::Full), "too long a name");
-    stored(&bed, &other, &long[1..], "").await?;
+    store_answer(&store, &other, &long[1..], "").await?;
     Ok(())
 }
 
-pub(in crate::store) async fn an_answer_outlives_its_owner(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    stored(&bed, &made, "before", "1").await?;
-    bed.pass(LEASE + 1).await;
-    stored(&bed, &made, "without an owner", "2").await?;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
+pub(crate) async fn an_answer_outlives_the_lease(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    store_answer(&store, &session, "before", "1").await?;
+    store.advance(LEASE + 1).await;
+    store_answer(&store, &session, "without an owner", "2").await?;
+    let claimed = store.claim_session(&session).await?;
     ensure_eq!(claimed.state.answers, 2, "what the claimant sees");
-    let is = after(&bed, &made, 0).await?;
+    let is = answers_after(&store, &session, 0).await?;
     let all = [("before", "1"), ("without an owner", "2")];
     ensure_eq!(is, texts(&all), "answers");
     Ok(())
 }
 
-pub(in crate::store) async fn answers_go_with_the_seal(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    stored(&bed, &made, "a", "yes").await?;
-    bed.push(&made, 4, &["d"], bed.seal(100)).await?;
-    ensure_eq!(bed.now(&made.id).await?.answers, 0, "answers");
-    ensure_eq!(after(&bed, &made, 0).await?, texts(&[]), "answers");
+pub(crate) async fn a_seal_discards_answers(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    store_answer(&store, &session, "a", "yes").await?;
+    store.push(&session, 4, &["d"], store.seal(100)).await?;
+    ensure_eq!(store.state(&session.id).await?.answers, 0, "answers");
+    ensure_eq!(
+        answers_after(&store, &session, 0).await?,
+        texts(&[]),
+        "answers"
+    );
     for (name, content) in [("a", "yes"), ("a", "no"), ("b", "")] {
-        let late = bed.answer(&made.id, answer(name, content)).await;
+        let late = store.answer(&session.id, answer(name, content)).await;
         ensure_matches!(late, Err(StoreError::Sealed), "a late answer");
     }
-    ensure_eq!(bed.now(&made.id).await?.answers, 0, "answers");
+    ensure_eq!(store.state(&session.id).await?.answers, 0, "answers");
     Ok(())
 }
 
-pub(in crate::store) async fn a_new_session_has_no_answers_of_the_former(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let mut what = bed.what();
-    what.tombstone = bed.steps(1);
-    let made = bed.made_from(what.clone()).await?;
-    stored(&bed, &made, "a", "yes").await?;
-    bed.delete(&made.id, DeleteMode::Now).await?;
-    bed.pass(2).await;
-    what.token = Token::random();
-    bed.create(&made.id, what).await?;
-    ensure_eq!(bed.now(&made.id).await?.answers, 0, "answers");
-    ensure_eq!(after(&bed, &made, 0).await?, texts(&[]), "answers");
-    stored(&bed, &made, "a", "no").await?;
+pub(crate) async fn a_recreated_session_has_no_answers(store: StoreFixture) -> CaseResult {
+    let mut new = store.new_session();
+    new.tombstone = store.steps(1);
+    let session = store.created_from(new.clone()).await?;
+    store_answer(&store, &session, "a", "yes").await?;
+    store.delete(&session.id, DeleteMode::Now).await?;
+    store.advance(2).await;
+    new.token = Token::random();
+    store.create(&session.id, new).await?;
+    ensure_eq!(store.state(&session.id).await?.answers, 0, "answers");
+    ensure_eq!(
+        answers_after(&store, &session, 0).await?,
+        texts(&[]),
+        "answers"
+    );
+    store_answer(&store, &session, "a", "no").await?;
     Ok(())
 }
 
-pub(in crate::store) async fn an_answer_wakes_the_owner(bed: StoreFixture) -> Result<(), CaseStop> {
+pub(crate) async fn an_answer_wakes_the_owner(store: StoreFixture) -> CaseResult {
     for owner in [true, false] {
-        let made = bed.with_abc().await?;
-        let mut seen = bed.now(&made.id).await?.version();
+        let session = store.with_abc().await?;
+        let mut seen = store.state(&session.id).await?.version();
         for (name, count) in [("a", 1), ("b", 2)] {
             let version = if owner {
                 Seen::Owner(seen)
             } else {
                 Seen::Reader(seen)
             };
-            let waiter = bed.waiter(&made.id, version).await;
-            stored(&bed, &made, name, "yes").await?;
-            let state = waiter.told("an answer").await??;
+            let waiter = store.waiter(&session.id, version).await;
+            store_answer(&store, &session, name, "yes").await?;
+            let state = waiter.woken_by("an answer").await??;
             ensure_eq!(state.answers, count, "answers");
             seen = state.version();
         }

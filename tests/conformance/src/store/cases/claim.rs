@@ -1,126 +1,125 @@
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::store::{
     fixture::{CreatedSession, LEASE, StoreFixture},
-    report::{CaseStop, ensure_eq, ensure_matches},
+    report::{CaseResult, CaseStop, ensure_eq, ensure_matches},
 };
-use std::sync::Arc;
 use unbroken::{
     log::{Lsn, Position, SessionId},
     store::{AfterAppend, DeleteMode, Lease, LeaseChange, SessionMeta, StoreError, Token},
 };
 
-/// A session whose owner died.
-async fn orphan(bed: &StoreFixture) -> Result<CreatedSession, CaseStop> {
-    let made = bed.with_abc().await?;
-    bed.pass(LEASE + 1).await;
-    Ok(made)
+/// Creates a session and lets its lease expire.
+async fn new_orphan(store: &StoreFixture) -> Result<CreatedSession, CaseStop> {
+    let session = store.with_abc().await?;
+    store.advance(LEASE + 1).await;
+    Ok(session)
 }
 
-pub(in crate::store) async fn a_running_lease_keeps_claimants_away(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    bed.pass(LEASE - 1).await;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
+pub(crate) async fn a_claim_during_a_lease_is_held(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    store.advance(LEASE - 1).await;
+    let claimed = store.claim_session(&session).await;
     ensure_matches!(claimed, Err(StoreError::Held), "claim");
-    ensure_eq!(bed.now(&made.id).await?.epoch, made.epoch, "epoch");
+    ensure_eq!(
+        store.state(&session.id).await?.epoch,
+        session.epoch,
+        "epoch"
+    );
     Ok(())
 }
 
-pub(in crate::store) async fn a_lease_that_ran_out_can_be_claimed(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
-    ensure_eq!(bed.now(&made.id).await?.lease, Lease::Expired, "lease");
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
-    ensure_eq!(claimed.epoch.counter, made.epoch.counter + 1, "counter");
-    ensure_eq!(claimed.request, made.new.request, "request");
+pub(crate) async fn an_expired_lease_can_be_claimed(store: StoreFixture) -> CaseResult {
+    let session = new_orphan(&store).await?;
+    ensure_eq!(
+        store.state(&session.id).await?.lease,
+        Lease::Expired,
+        "lease"
+    );
+    let claimed = store.claim_session(&session).await?;
+    ensure_eq!(claimed.epoch.counter, session.epoch.counter + 1, "counter");
+    ensure_eq!(claimed.request, session.new.request, "request");
     ensure_eq!(claimed.state.epoch, claimed.epoch, "epoch of the state");
     ensure_eq!(claimed.state.attempts, 1, "attempts");
     ensure_eq!(claimed.state.tail, Lsn::new(3), "tail");
     ensure_matches!(claimed.state.lease, Lease::Held(_), "lease");
-    ensure_eq!(bed.now(&made.id).await?.epoch, claimed.epoch, "epoch");
+    ensure_eq!(
+        store.state(&session.id).await?.epoch,
+        claimed.epoch,
+        "epoch"
+    );
     Ok(())
 }
 
-pub(in crate::store) async fn a_claim_of_an_epoch_that_passed_is_held(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
-    bed.claim(&made.id, made.epoch, Token::random()).await?;
-    bed.pass(LEASE + 1).await;
-    let late = bed.claim(&made.id, made.epoch, Token::random()).await;
+pub(crate) async fn a_claim_of_an_old_epoch_is_held(store: StoreFixture) -> CaseResult {
+    let session = new_orphan(&store).await?;
+    store.claim_session(&session).await?;
+    store.advance(LEASE + 1).await;
+    let late = store.claim_session(&session).await;
     ensure_matches!(late, Err(StoreError::Held), "claim");
     Ok(())
 }
 
-pub(in crate::store) async fn a_repeated_claim_gets_the_same_epoch(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
+pub(crate) async fn a_repeated_claim_gets_the_same_epoch(store: StoreFixture) -> CaseResult {
+    let session = new_orphan(&store).await?;
     let token = Token::random();
-    let first = bed.claim(&made.id, made.epoch, token).await?;
-    let again = bed.claim(&made.id, made.epoch, token).await?;
+    let first = store.claim(&session.id, session.epoch, token).await?;
+    let again = store.claim(&session.id, session.epoch, token).await?;
     ensure_eq!(again.epoch, first.epoch, "epoch");
     ensure_eq!(again.state.attempts, 1, "attempts");
-    ensure_eq!(again.request, made.new.request, "request");
+    ensure_eq!(again.request, session.new.request, "request");
     Ok(())
 }
 
-pub(in crate::store) async fn a_repeated_claim_that_was_overtaken_is_held(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
+pub(crate) async fn a_claim_repeated_after_another_claim_is_held(
+    store: StoreFixture,
+) -> CaseResult {
+    let session = new_orphan(&store).await?;
     let token = Token::random();
-    let first = bed.claim(&made.id, made.epoch, token).await?;
-    bed.pass(LEASE + 1).await;
-    bed.claim(&made.id, first.epoch, Token::random()).await?;
-    let again = bed.claim(&made.id, made.epoch, token).await;
+    let first = store.claim(&session.id, session.epoch, token).await?;
+    store.advance(LEASE + 1).await;
+    store
+        .claim(&session.id, first.epoch, Token::random())
+        .await?;
+    let again = store.claim(&session.id, session.epoch, token).await;
     ensure_matches!(again, Err(StoreError::Held), "claim");
     Ok(())
 }
 
-pub(in crate::store) async fn a_sealed_session_is_not_claimed(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.sealed(100).await?;
-    bed.pass(LEASE + 1).await;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
+pub(crate) async fn a_sealed_session_is_not_claimed(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(100).await?;
+    store.advance(LEASE + 1).await;
+    let claimed = store.claim_session(&session).await;
     ensure_matches!(claimed, Err(StoreError::Sealed), "claim");
     Ok(())
 }
 
-pub(in crate::store) async fn a_format_from_the_future_is_refused(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let mut new = bed.what();
+pub(crate) async fn a_later_format_is_unsupported(store: StoreFixture) -> CaseResult {
+    let mut new = store.new_session();
     new.info = Arc::new(SessionMeta {
         format: u16::MAX,
         ..SessionMeta::clone(&new.info)
     });
-    let made = bed.made_from(new).await?;
-    bed.pass(LEASE + 1).await;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
+    let session = store.created_from(new).await?;
+    store.advance(LEASE + 1).await;
+    let claimed = store.claim_session(&session).await;
     ensure_matches!(
         claimed,
         Err(StoreError::Unsupported { format: u16::MAX }),
         "claim"
     );
-    let page = bed.read(&made.id, Position::START, 100).await;
+    let page = store.read(&session.id, Position::START, 100).await;
     ensure_matches!(page, Err(StoreError::Unsupported { .. }), "read");
-    let state = bed.now(&made.id).await;
+    let state = store.state(&session.id).await;
     ensure_matches!(state, Err(StoreError::Unsupported { .. }), "changed");
     Ok(())
 }
 
-pub(in crate::store) async fn racing_claims_have_one_winner(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
+pub(crate) async fn racing_claims_have_one_winner(store: StoreFixture) -> CaseResult {
+    let session = new_orphan(&store).await?;
     let race = (0..8).map(|_| {
-        let (bed, made) = (bed.clone(), made.clone());
-        tokio::spawn(async move { bed.claim(&made.id, made.epoch, Token::random()).await })
+        let (store, session) = (store.clone(), session.clone());
+        tokio::spawn(async move { store.claim_session(&session).await })
     });
     let race: Vec<_> = race.collect();
     let mut winners = Vec::new();
@@ -134,86 +133,82 @@ pub(in crate::store) async fn racing_claims_have_one_winner(
             Err(other) => return Err(other.into()),
         }
     }
-    ensure_eq!(winners, [bed.now(&made.id).await?.epoch], "winners");
+    ensure_eq!(winners, [store.state(&session.id).await?.epoch], "winners");
     Ok(())
 }
 
-pub(in crate::store) async fn a_claim_fences_the_former_owner(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
-    let late = bed.push(&made, 4, &["late"], AfterAppend::Streaming).await;
+pub(crate) async fn a_claim_fences_the_former_owner(store: StoreFixture) -> CaseResult {
+    let session = new_orphan(&store).await?;
+    let claimed = store.claim_session(&session).await?;
+    let late = store
+        .push(&session, 4, &["late"], AfterAppend::Streaming)
+        .await;
     ensure_matches!(late, Err(StoreError::Fenced), "append");
     let now = CreatedSession {
         epoch: claimed.epoch,
-        ..made
+        ..session
     };
-    bed.push(&now, 4, &["d"], AfterAppend::Streaming).await?;
+    store.push(&now, 4, &["d"], AfterAppend::Streaming).await?;
     ensure_eq!(
-        bed.texts(&now.id, 0).await?,
+        store.texts(&now.id, 0).await?,
         ["a", "b", "c", "d"],
         "records"
     );
     Ok(())
 }
 
-pub(in crate::store) async fn a_renewal_extends_the_lease(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    bed.pass(LEASE - 1).await;
-    let owned = [(made.id.clone(), made.epoch)];
-    for answer in bed
-        .renew(&owned, LeaseChange::Extend(bed.steps(LEASE)))
+pub(crate) async fn a_renewal_extends_the_lease(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    store.advance(LEASE - 1).await;
+    let owned = [(session.id.clone(), session.epoch)];
+    for answer in store
+        .renew(&owned, LeaseChange::Extend(store.steps(LEASE)))
         .await
     {
         ensure_matches!(answer?.lease, Lease::Held(_), "lease");
     }
-    bed.pass(LEASE - 1).await;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
+    store.advance(LEASE - 1).await;
+    let claimed = store.claim_session(&session).await;
     ensure_matches!(claimed, Err(StoreError::Held), "claim");
-    bed.pass(2).await;
-    bed.claim(&made.id, made.epoch, Token::random()).await?;
+    store.advance(2).await;
+    store.claim_session(&session).await?;
     Ok(())
 }
 
-pub(in crate::store) async fn a_lease_given_back_can_be_claimed_at_once(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    let owned = [(made.id.clone(), made.epoch)];
-    for answer in bed.renew(&owned, LeaseChange::GiveBack).await {
+pub(crate) async fn a_returned_lease_can_be_claimed_at_once(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    let owned = [(session.id.clone(), session.epoch)];
+    for answer in store.renew(&owned, LeaseChange::GiveBack).await {
         ensure_eq!(answer?.lease, Lease::Free, "lease");
     }
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
+    let claimed = store.claim_session(&session).await?;
     ensure_matches!(claimed.state.lease, Lease::Held(_), "lease of the claimant");
     Ok(())
 }
 
-pub(in crate::store) async fn a_lease_that_ran_out_unclaimed_is_extended(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = orphan(&bed).await?;
-    let owned = [(made.id.clone(), made.epoch)];
-    for answer in bed
-        .renew(&owned, LeaseChange::Extend(bed.steps(LEASE)))
+pub(crate) async fn an_expired_unclaimed_lease_can_be_renewed(store: StoreFixture) -> CaseResult {
+    let session = new_orphan(&store).await?;
+    let owned = [(session.id.clone(), session.epoch)];
+    for answer in store
+        .renew(&owned, LeaseChange::Extend(store.steps(LEASE)))
         .await
     {
         ensure_matches!(answer?.lease, Lease::Held(_), "lease");
     }
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await;
+    let claimed = store.claim_session(&session).await;
     ensure_matches!(claimed, Err(StoreError::Held), "claim");
     Ok(())
 }
 
-pub(in crate::store) async fn renewals_are_answered_one_by_one(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let lost = orphan(&bed).await?;
-    bed.claim(&lost.id, lost.epoch, Token::random()).await?;
-    let (live, sealed, deleted) = (bed.made().await?, bed.sealed(100).await?, bed.made().await?);
-    bed.delete(&deleted.id, DeleteMode::Now).await?;
+pub(crate) async fn renewals_are_answered_one_by_one(store: StoreFixture) -> CaseResult {
+    let lost = new_orphan(&store).await?;
+    store.claim_session(&lost).await?;
+    let (live, sealed, deleted) = (
+        store.created().await?,
+        store.sealed(100).await?,
+        store.created().await?,
+    );
+    store.delete(&deleted.id, DeleteMode::Now).await?;
     let owned = [
         (lost.id, lost.epoch),
         (live.id, live.epoch),
@@ -221,8 +216,8 @@ pub(in crate::store) async fn renewals_are_answered_one_by_one(
         (deleted.id, deleted.epoch),
         (SessionId::random(), live.epoch),
     ];
-    let answers = bed
-        .renew(&owned, LeaseChange::Extend(bed.steps(LEASE)))
+    let answers = store
+        .renew(&owned, LeaseChange::Extend(store.steps(LEASE)))
         .await;
     ensure_eq!(answers.len(), owned.len(), "number of answers");
     ensure_matches!(&answers[0], Err(StoreError::Fenced), "a lost session");

@@ -3,11 +3,11 @@ use std::time::Duration;
 use crate::store::{
     cases::create::every_call,
     fixture::{LEASE, StoreFixture, TOMBSTONE},
-    report::{CaseStop, ensure, ensure_eq, ensure_matches},
+    report::{CaseResult, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::Lsn,
-    store::{AbortRequest, Created, DeleteMode, Holder, StoreError, Token, Tombstone},
+    store::{AbortRequest, Created, DeleteMode, Holder, StoreError, Tombstone},
 };
 
 fn because(reason: &str) -> AbortRequest {
@@ -16,12 +16,12 @@ fn because(reason: &str) -> AbortRequest {
     }
 }
 
-pub(in crate::store) async fn an_abort_is_stored(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    let state = bed.abort(&made.id, because("enough")).await?;
+pub(crate) async fn an_abort_is_stored(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    let state = store.abort(&session.id, because("enough")).await?;
     ensure_eq!(state.abort, Some(because("enough")), "answer");
     ensure_eq!(
-        bed.now(&made.id).await?.abort,
+        store.state(&session.id).await?.abort,
         Some(because("enough")),
         "abort"
     );
@@ -29,8 +29,8 @@ pub(in crate::store) async fn an_abort_is_stored(bed: StoreFixture) -> Result<()
         state.status.outcome().is_none(),
         "an abort alone sealed: {state:?}"
     );
-    bed.pass(LEASE + 1).await;
-    let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
+    store.advance(LEASE + 1).await;
+    let claimed = store.claim_session(&session).await?;
     ensure_eq!(
         claimed.state.abort,
         Some(because("enough")),
@@ -39,154 +39,151 @@ pub(in crate::store) async fn an_abort_is_stored(bed: StoreFixture) -> Result<()
     Ok(())
 }
 
-pub(in crate::store) async fn the_first_abort_stays(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    bed.abort(&made.id, because("first")).await?;
-    let again = bed.abort(&made.id, because("second")).await?;
+pub(crate) async fn the_first_abort_stays(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    store.abort(&session.id, because("first")).await?;
+    let again = store.abort(&session.id, because("second")).await?;
     ensure_eq!(again.abort, Some(because("first")), "answer");
     ensure_eq!(
-        bed.now(&made.id).await?.abort,
+        store.state(&session.id).await?.abort,
         Some(because("first")),
         "abort"
     );
     Ok(())
 }
 
-pub(in crate::store) async fn a_sealed_session_is_not_aborted(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.sealed(100).await?;
-    let state = bed.abort(&made.id, because("too late")).await?;
+pub(crate) async fn a_sealed_session_is_not_aborted(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(100).await?;
+    let state = store.abort(&session.id, because("too late")).await?;
     ensure_eq!(state.abort, None, "answer");
-    ensure_eq!(bed.now(&made.id).await?.abort, None, "abort");
+    ensure_eq!(store.state(&session.id).await?.abort, None, "abort");
     Ok(())
 }
 
-pub(in crate::store) async fn a_sealed_session_is_kept_to_its_end(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.sealed(4).await?;
-    bed.pass(3).await;
-    ensure_eq!(bed.texts(&made.id, 0).await?, ["a", "b", "c"], "records");
+pub(crate) async fn a_sealed_session_is_kept_for_its_retention(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(4).await?;
+    store.advance(3).await;
+    ensure_eq!(
+        store.texts(&session.id, 0).await?,
+        ["a", "b", "c"],
+        "records"
+    );
     Ok(())
 }
 
-pub(in crate::store) async fn an_expired_session_is_gone_without_a_sweep(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.sealed(4).await?;
-    bed.pass(5).await;
-    for (call, error) in every_call(&bed, &made.id, made.epoch).await {
+pub(crate) async fn an_expired_session_is_gone_without_a_sweep(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(4).await?;
+    store.advance(5).await;
+    for (call, error) in every_call(&store, &session.id, session.epoch).await {
         ensure!(
             matches!(error, Some(StoreError::Gone(_))),
             "{call} answered {error:?} instead of Gone"
         );
     }
-    let again = bed.create(&made.id, bed.what()).await;
+    let again = store.create(&session.id, store.new_session()).await;
     ensure_matches!(again, Err(StoreError::Gone(_)), "create");
-    bed.delete(&made.id, DeleteMode::Now).await?;
+    store.delete(&session.id, DeleteMode::Now).await?;
     Ok(())
 }
 
-pub(in crate::store) async fn an_unsealed_session_does_not_expire(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    bed.hold(&made.id, Holder(1), bed.steps(1)).await?;
-    bed.pass(20).await;
-    ensure_eq!(bed.texts(&made.id, 0).await?, ["a", "b", "c"], "records");
+pub(crate) async fn an_unsealed_session_does_not_expire(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    store.hold(&session.id, Holder(1), store.steps(1)).await?;
+    store.advance(20).await;
+    ensure_eq!(
+        store.texts(&session.id, 0).await?,
+        ["a", "b", "c"],
+        "records"
+    );
     Ok(())
 }
 
-pub(in crate::store) async fn a_hold_keeps_a_session(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.sealed(2).await?;
-    bed.hold(&made.id, Holder(1), bed.steps(6)).await?;
-    bed.pass(4).await;
-    ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(3), "tail");
-    bed.pass(3).await;
-    let state = bed.now(&made.id).await;
+pub(crate) async fn a_hold_keeps_a_session(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(2).await?;
+    store.hold(&session.id, Holder(1), store.steps(6)).await?;
+    store.advance(4).await;
+    ensure_eq!(store.state(&session.id).await?.tail, Lsn::new(3), "tail");
+    store.advance(3).await;
+    let state = store.state(&session.id).await;
     ensure_matches!(state, Err(StoreError::Gone(_)), "after the hold");
     Ok(())
 }
 
-pub(in crate::store) async fn a_hold_never_shortens(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.sealed(6).await?;
-    bed.hold(&made.id, Holder(1), bed.steps(1)).await?;
-    bed.hold(&made.id, Holder(2), Duration::ZERO).await?;
-    bed.pass(4).await;
-    ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(3), "tail");
-    bed.hold(&made.id, Holder(1), bed.steps(8)).await?;
-    bed.hold(&made.id, Holder(1), bed.steps(1)).await?;
-    bed.pass(5).await;
-    ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(3), "tail");
+pub(crate) async fn a_hold_never_shortens_the_retention(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(6).await?;
+    store.hold(&session.id, Holder(1), store.steps(1)).await?;
+    store.hold(&session.id, Holder(2), Duration::ZERO).await?;
+    store.advance(4).await;
+    ensure_eq!(store.state(&session.id).await?.tail, Lsn::new(3), "tail");
+    store.hold(&session.id, Holder(1), store.steps(8)).await?;
+    store.hold(&session.id, Holder(1), store.steps(1)).await?;
+    store.advance(5).await;
+    ensure_eq!(store.state(&session.id).await?.tail, Lsn::new(3), "tail");
     Ok(())
 }
 
-pub(in crate::store) async fn a_hold_from_before_the_seal_counts(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    bed.hold(&made.id, Holder(1), bed.steps(8)).await?;
-    bed.push(&made, 1, &["z"], bed.seal(1)).await?;
-    bed.pass(4).await;
-    ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(1), "tail");
+pub(crate) async fn a_hold_from_before_the_seal_counts(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    store.hold(&session.id, Holder(1), store.steps(8)).await?;
+    store.push(&session, 1, &["z"], store.seal(1)).await?;
+    store.advance(4).await;
+    ensure_eq!(store.state(&session.id).await?.tail, Lsn::new(1), "tail");
     Ok(())
 }
 
-pub(in crate::store) async fn delete_now_asks_nobody(bed: StoreFixture) -> Result<(), CaseStop> {
-    for made in [bed.with_abc().await?, bed.sealed(100).await?] {
-        bed.hold(&made.id, Holder(1), bed.steps(50)).await?;
-        bed.delete(&made.id, DeleteMode::Now).await?;
-        let state = bed.now(&made.id).await;
+pub(crate) async fn delete_now_ignores_holds(store: StoreFixture) -> CaseResult {
+    for session in [store.with_abc().await?, store.sealed(100).await?] {
+        store.hold(&session.id, Holder(1), store.steps(50)).await?;
+        store.delete(&session.id, DeleteMode::Now).await?;
+        let state = store.state(&session.id).await;
         ensure_matches!(state, Err(StoreError::Gone(_)), "after the deletion");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_release_waits_for_other_servers(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.sealed(100).await?;
-    bed.hold(&made.id, Holder(1), bed.steps(50)).await?;
-    bed.hold(&made.id, Holder(2), bed.steps(4)).await?;
-    let delete = bed.delete(&made.id, DeleteMode::Released(Holder(1))).await;
+pub(crate) async fn delete_released_respects_other_holders(store: StoreFixture) -> CaseResult {
+    let session = store.sealed(100).await?;
+    store.hold(&session.id, Holder(1), store.steps(50)).await?;
+    store.hold(&session.id, Holder(2), store.steps(4)).await?;
+    let delete = store
+        .delete(&session.id, DeleteMode::Released(Holder(1)))
+        .await;
     ensure_matches!(delete, Err(StoreError::Held), "delete");
-    ensure_eq!(bed.now(&made.id).await?.tail, Lsn::new(3), "tail");
-    bed.pass(5).await;
-    let delete = bed.delete(&made.id, DeleteMode::Released(Holder(2))).await;
+    ensure_eq!(store.state(&session.id).await?.tail, Lsn::new(3), "tail");
+    store.advance(5).await;
+    let delete = store
+        .delete(&session.id, DeleteMode::Released(Holder(2)))
+        .await;
     ensure_matches!(delete, Err(StoreError::Held), "delete by the other");
-    bed.delete(&made.id, DeleteMode::Released(Holder(1)))
+    store
+        .delete(&session.id, DeleteMode::Released(Holder(1)))
         .await?;
-    let state = bed.now(&made.id).await;
+    let state = store.state(&session.id).await;
     ensure_matches!(state, Err(StoreError::Gone(_)), "after the deletion");
     Ok(())
 }
 
-pub(in crate::store) async fn deleting_again_is_a_success(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn a_repeated_deletion_is_a_success(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     for how in [
         DeleteMode::Now,
         DeleteMode::Now,
         DeleteMode::Released(Holder(1)),
     ] {
-        bed.delete(&made.id, how).await?;
+        store.delete(&session.id, how).await?;
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_deleted_session_leaves_a_tombstone(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    bed.delete(&made.id, DeleteMode::Now).await?;
-    bed.pass(TOMBSTONE - 1).await;
+pub(crate) async fn a_deleted_session_leaves_a_tombstone(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    store.delete(&session.id, DeleteMode::Now).await?;
+    store.advance(TOMBSTONE - 1).await;
     let left = Tombstone {
-        owner: made.new.info.owner.clone(),
-        digest: made.new.info.digest,
+        owner: session.new.info.owner.clone(),
+        digest: session.new.info.digest,
     };
-    for (call, error) in every_call(&bed, &made.id, made.epoch).await {
+    for (call, error) in every_call(&store, &session.id, session.epoch).await {
         ensure!(
             matches!(&error, Some(StoreError::Gone(it)) if *it == left),
             "{call} answered {error:?} instead of {left:?}"
@@ -195,21 +192,21 @@ pub(in crate::store) async fn a_deleted_session_leaves_a_tombstone(
     Ok(())
 }
 
-pub(in crate::store) async fn a_tombstone_runs_out(bed: StoreFixture) -> Result<(), CaseStop> {
-    let (deleted, expired) = (bed.with_abc().await?, bed.sealed(1).await?);
-    bed.delete(&deleted.id, DeleteMode::Now).await?;
-    bed.pass(TOMBSTONE + 2).await;
-    for made in [deleted, expired] {
-        for (call, error) in every_call(&bed, &made.id, made.epoch).await {
+pub(crate) async fn a_tombstone_expires(store: StoreFixture) -> CaseResult {
+    let (deleted, expired) = (store.with_abc().await?, store.sealed(1).await?);
+    store.delete(&deleted.id, DeleteMode::Now).await?;
+    store.advance(TOMBSTONE + 2).await;
+    for session in [deleted, expired] {
+        for (call, error) in every_call(&store, &session.id, session.epoch).await {
             ensure!(
                 matches!(error, Some(StoreError::NotFound)),
                 "{call} answered {error:?} instead of NotFound"
             );
         }
-        let again = bed.create(&made.id, bed.what()).await?;
-        ensure_matches!(again, Created::Created(epoch) if *epoch != made.epoch, "create");
+        let again = store.create(&session.id, store.new_session()).await?;
+        ensure_matches!(again, Created::Created(epoch) if *epoch != session.epoch, "create");
         ensure_eq!(
-            bed.texts(&made.id, 0).await?,
+            store.texts(&session.id, 0).await?,
             [""; 0],
             "records of the new session"
         );

@@ -1,9 +1,8 @@
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use crate::store::{
     fixture::{CreatedSession, LEASE, StoreFixture, TOMBSTONE},
-    report::{CaseStop, ensure, ensure_eq, ensure_matches},
+    report::{CaseResult, CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::{ChatId, ErrorCode, Outcome, Owner, SessionId},
@@ -14,30 +13,34 @@ fn ids(listed: &[Listed]) -> Vec<SessionId> {
     listed.iter().map(|listed| listed.id.clone()).collect()
 }
 
-/// A session of this owner and conversation.
-async fn of(bed: &StoreFixture, owner: &Owner, chat: &str) -> Result<CreatedSession, CaseStop> {
-    let mut new = bed.what();
+/// Creates a session of this owner and chat.
+async fn session_of(
+    store: &StoreFixture,
+    owner: &Owner,
+    chat: &str,
+) -> Result<CreatedSession, CaseStop> {
+    let mut new = store.new_session();
     new.info = Arc::new(SessionMeta {
         owner: Some(owner.clone()),
         chat: Some(ChatId::new(chat)),
         ..SessionMeta::clone(&new.info)
     });
-    // Some engines order by a clock of whole milliseconds.
-    tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-    bed.made_from(new).await
+    // Some engines order by milliseconds.
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    store.created_from(new).await
 }
 
-/// All that a filter finds, once there is as much as this.
-async fn found(
-    bed: &StoreFixture,
+/// Lists the ids that match a filter, once there are as many as this.
+async fn list_ids(
+    store: &StoreFixture,
     filter: Filter,
     count: usize,
 ) -> Result<Vec<SessionId>, CaseStop> {
-    let look = |bed: StoreFixture| {
+    let query = |store: StoreFixture| {
         let filter = filter.clone();
-        async move { Ok(ids(&bed.list(&filter).await?.sessions)) }
+        async move { Ok(ids(&store.list(&filter).await?.sessions)) }
     };
-    bed.eventually(look, |found| found.len() == count).await
+    store.eventually(query, |found| found.len() == count).await
 }
 
 fn owned_by(owner: &Owner) -> Filter {
@@ -47,50 +50,52 @@ fn owned_by(owner: &Owner) -> Filter {
     }
 }
 
-pub(in crate::store) async fn a_list_is_newest_first(bed: StoreFixture) -> Result<(), CaseStop> {
+pub(crate) async fn a_list_is_newest_first(store: StoreFixture) -> CaseResult {
     let owner = Owner::new(SessionId::random().as_str());
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..4 {
-        made.insert(0, of(&bed, &owner, "a").await?.id);
+        created.insert(0, session_of(&store, &owner, "a").await?.id);
     }
-    ensure_eq!(found(&bed, owned_by(&owner), 4).await?, made, "sessions");
+    ensure_eq!(
+        list_ids(&store, owned_by(&owner), 4).await?,
+        created,
+        "sessions"
+    );
     Ok(())
 }
 
-pub(in crate::store) async fn a_list_has_what_its_filter_asks_for(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn a_list_matches_its_filter(store: StoreFixture) -> CaseResult {
     let owner = Owner::new(SessionId::random().as_str());
     let stranger = Owner::new(SessionId::random().as_str());
     let ways = [
         (AfterAppend::Streaming, StatusFilter::Streaming),
         (AfterAppend::Waiting, StatusFilter::Waiting),
-        (sealed(&bed, Outcome::Complete), StatusFilter::Complete),
-        (sealed(&bed, Outcome::Aborted), StatusFilter::Aborted),
+        (sealed(&store, Outcome::Complete), StatusFilter::Complete),
+        (sealed(&store, Outcome::Aborted), StatusFilter::Aborted),
         (
-            sealed(&bed, Outcome::Error(ErrorCode::Provider)),
+            sealed(&store, Outcome::Error(ErrorCode::Provider)),
             StatusFilter::Error,
         ),
     ];
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for (then, status) in ways {
-        let it = of(&bed, &owner, status.as_str()).await?;
-        bed.push(&it, 1, &["x"], then).await?;
-        made.push((it.id, status));
+        let it = session_of(&store, &owner, status.as_str()).await?;
+        store.push(&it, 1, &["x"], then).await?;
+        created.push((it.id, status));
     }
-    of(&bed, &stranger, "complete").await?;
+    session_of(&store, &stranger, "complete").await?;
     ensure_eq!(
-        found(&bed, owned_by(&owner), 5).await?.len(),
+        list_ids(&store, owned_by(&owner), 5).await?.len(),
         5,
         "sessions of an owner"
     );
-    for (id, status) in made {
+    for (id, status) in created {
         let by_status = Filter {
             status: Some(status),
             ..owned_by(&owner)
         };
         ensure_eq!(
-            found(&bed, by_status, 1).await?,
+            list_ids(&store, by_status, 1).await?,
             *std::slice::from_ref(&id),
             "sessions by status"
         );
@@ -98,27 +103,33 @@ pub(in crate::store) async fn a_list_has_what_its_filter_asks_for(
             chat: Some(ChatId::new(status.as_str())),
             ..owned_by(&owner)
         };
-        ensure_eq!(found(&bed, by_chat, 1).await?, [id], "sessions by chat");
+        ensure_eq!(
+            list_ids(&store, by_chat, 1).await?,
+            [id],
+            "sessions by chat"
+        );
     }
     Ok(())
 }
 
-fn sealed(bed: &StoreFixture, outcome: Outcome) -> AfterAppend {
+fn sealed(store: &StoreFixture, outcome: Outcome) -> AfterAppend {
     AfterAppend::Seal(Seal {
         outcome,
-        keep: bed.steps(100),
+        keep: store.steps(100),
     })
 }
 
-pub(in crate::store) async fn pages_of_a_list_follow_one_another(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn pages_of_a_list_have_every_session_once(store: StoreFixture) -> CaseResult {
     let owner = Owner::new(SessionId::random().as_str());
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..7 {
-        made.insert(0, of(&bed, &owner, "a").await?.id);
+        created.insert(0, session_of(&store, &owner, "a").await?.id);
     }
-    ensure_eq!(found(&bed, owned_by(&owner), 7).await?.len(), 7, "sessions");
+    ensure_eq!(
+        list_ids(&store, owned_by(&owner), 7).await?.len(),
+        7,
+        "sessions"
+    );
     for limit in [1, 3, 7] {
         let mut filter = Filter {
             limit: NonZeroUsize::new(limit),
@@ -126,74 +137,73 @@ pub(in crate::store) async fn pages_of_a_list_follow_one_another(
         };
         let mut all = Vec::new();
         loop {
-            let page = bed.list(&filter).await?;
+            let page = store.list(&filter).await?;
             ensure!(
                 page.sessions.len() <= limit,
                 "{} on a page",
                 page.sessions.len()
             );
             all.extend(ids(&page.sessions));
-            ensure!(all.len() <= made.len(), "pages repeat themselves");
+            ensure!(all.len() <= created.len(), "pages repeat themselves");
             filter.after = page.next;
             if filter.after.is_none() {
                 break;
             }
         }
-        ensure_eq!(all, made, "sessions of all pages");
+        ensure_eq!(all, created, "sessions of all pages");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn what_is_gone_is_not_listed(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn deleted_and_expired_sessions_are_not_listed(store: StoreFixture) -> CaseResult {
     let owner = Owner::new(SessionId::random().as_str());
-    let (deleted, expired) = (of(&bed, &owner, "a").await?, of(&bed, &owner, "a").await?);
-    bed.push(&expired, 1, &["z"], bed.seal(1)).await?;
-    bed.delete(&deleted.id, DeleteMode::Now).await?;
-    bed.pass(2).await;
-    ensure_eq!(found(&bed, owned_by(&owner), 0).await?, [], "sessions");
+    let (deleted, expired) = (
+        session_of(&store, &owner, "a").await?,
+        session_of(&store, &owner, "a").await?,
+    );
+    store.push(&expired, 1, &["z"], store.seal(1)).await?;
+    store.delete(&deleted.id, DeleteMode::Now).await?;
+    store.advance(2).await;
+    ensure_eq!(list_ids(&store, owned_by(&owner), 0).await?, [], "sessions");
     Ok(())
 }
 
-pub(in crate::store) async fn orphans_are_unsealed_and_without_an_owner(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let (dead, ended) = (bed.with_abc().await?, bed.sealed(100).await?);
-    let deleted = bed.made().await?;
-    bed.delete(&deleted.id, DeleteMode::Now).await?;
-    bed.pass(LEASE + 1).await;
-    let live = bed.made().await?;
-    let look = |bed: StoreFixture| async move { Ok(ids(&bed.orphans(10_000).await?)) };
-    let found = bed
-        .eventually(look, |found| found.contains(&dead.id))
+pub(crate) async fn orphans_are_unsealed_sessions_without_a_lease(
+    store: StoreFixture,
+) -> CaseResult {
+    let (dead, ended) = (store.with_abc().await?, store.sealed(100).await?);
+    let deleted = store.created().await?;
+    store.delete(&deleted.id, DeleteMode::Now).await?;
+    store.advance(LEASE + 1).await;
+    let live = store.created().await?;
+    let query = |store: StoreFixture| async move { Ok(ids(&store.orphans(10_000).await?)) };
+    let found = store
+        .eventually(query, |found| found.contains(&dead.id))
         .await?;
     ensure!(
         found.contains(&dead.id),
         "a session without an owner is missing"
     );
-    for (made, what) in [
-        (live, "an owned"),
+    for (created, what) in [
+        (live, "a leased"),
         (ended, "a sealed"),
         (deleted, "a deleted"),
     ] {
         ensure!(
-            !found.contains(&made.id),
+            !found.contains(&created.id),
             "{what} session is among the orphans"
         );
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_list_of_orphans_keeps_to_its_limit(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn a_list_of_orphans_keeps_to_its_limit(store: StoreFixture) -> CaseResult {
     for _ in 0..3 {
-        bed.made().await?;
+        store.created().await?;
     }
-    bed.pass(LEASE + 1).await;
+    store.advance(LEASE + 1).await;
     for limit in [0, 1, 2] {
-        let count = bed.orphans(limit).await?.len();
+        let count = store.orphans(limit).await?.len();
         ensure!(
             count <= limit,
             "{count} orphans where {limit} were asked for"
@@ -202,21 +212,20 @@ pub(in crate::store) async fn a_list_of_orphans_keeps_to_its_limit(
     Ok(())
 }
 
-pub(in crate::store) async fn a_sweep_removes_what_has_expired(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn a_sweep_removes_what_has_expired(store: StoreFixture) -> CaseResult {
     let mut gone = Vec::new();
     for _ in 0..3 {
-        gone.push(bed.sealed(1).await?.id);
+        gone.push(store.sealed(1).await?.id);
     }
-    let (kept, running) = (bed.sealed(100).await?, bed.with_abc().await?);
-    let held = bed.sealed(1).await?;
-    bed.hold(&held.id, unbroken::store::Holder(1), bed.steps(100))
+    let (kept, running) = (store.sealed(100).await?, store.with_abc().await?);
+    let held = store.sealed(1).await?;
+    store
+        .hold(&held.id, unbroken::store::Holder(1), store.steps(100))
         .await?;
-    bed.pass(2).await;
+    store.advance(2).await;
     let mut swept = 0;
     loop {
-        let count = bed.sweep(2).await?;
+        let count = store.sweep(2).await?;
         ensure!(count <= 2, "{count} swept where 2 were asked for");
         swept += count;
         if count == 0 {
@@ -225,20 +234,20 @@ pub(in crate::store) async fn a_sweep_removes_what_has_expired(
     }
     ensure!(swept >= 3, "{swept} swept where 3 had expired");
     for id in &gone {
-        let state = bed.now(id).await;
+        let state = store.state(id).await;
         ensure_matches!(state, Err(StoreError::Gone(_)), "a swept session");
     }
-    for made in [&kept, &running, &held] {
+    for created in [&kept, &running, &held] {
         ensure_eq!(
-            bed.texts(&made.id, 0).await?,
+            store.texts(&created.id, 0).await?,
             ["a", "b", "c"],
             "records of a kept session"
         );
     }
-    bed.pass(TOMBSTONE).await;
-    while bed.sweep(100).await? > 0 {}
+    store.advance(TOMBSTONE).await;
+    while store.sweep(100).await? > 0 {}
     for id in &gone {
-        let state = bed.now(id).await;
+        let state = store.state(id).await;
         ensure_matches!(state, Err(StoreError::NotFound), "a swept tombstone");
     }
     Ok(())

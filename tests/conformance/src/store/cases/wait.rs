@@ -4,131 +4,132 @@ use tokio::time::{Instant, timeout};
 
 use crate::store::{
     fixture::{LEASE, StoreFixture},
-    report::{CaseStop, ensure, ensure_eq, ensure_matches},
+    report::{CaseResult, CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
     log::Lsn,
-    store::{AbortRequest, AfterAppend, DeleteMode, Seen, StoreError, Token, Version},
+    store::{AbortRequest, AfterAppend, DeleteMode, Seen, StoreError},
 };
 
-pub(in crate::store) async fn an_append_wakes_who_waits(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    let mut seen = bed.now(&made.id).await?.version();
+pub(crate) async fn an_append_wakes_waiters(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    let mut seen = store.state(&session.id).await?.version();
     for (lsn, then) in [
         (1, AfterAppend::Streaming),
         (2, AfterAppend::Waiting),
-        (3, bed.seal(100)),
+        (3, store.seal(100)),
     ] {
-        let waiter = bed.waiter(&made.id, seen.into()).await;
-        bed.push(&made, lsn, &["x"], then).await?;
-        let state = waiter.told("an append").await??;
+        let waiter = store.waiter(&session.id, seen.into()).await;
+        store.push(&session, lsn, &["x"], then).await?;
+        let state = waiter.woken_by("an append").await??;
         ensure_eq!(state.tail, Lsn::new(lsn), "tail");
         seen = state.version();
     }
     Ok(())
 }
 
-pub(in crate::store) async fn an_abort_wakes_the_owner(bed: StoreFixture) -> Result<(), CaseStop> {
+pub(crate) async fn an_abort_wakes_the_owner(store: StoreFixture) -> CaseResult {
     for owner in [true, false] {
-        let made = bed.with_abc().await?;
-        let seen = bed.now(&made.id).await?.version();
+        let session = store.with_abc().await?;
+        let seen = store.state(&session.id).await?.version();
         let seen = if owner {
             Seen::Owner(seen)
         } else {
             Seen::Reader(seen)
         };
-        let waiter = bed.waiter(&made.id, seen.into()).await;
-        bed.abort(&made.id, AbortRequest::default()).await?;
-        let state = waiter.told("an abort").await??;
+        let waiter = store.waiter(&session.id, seen.into()).await;
+        store.abort(&session.id, AbortRequest::default()).await?;
+        let state = waiter.woken_by("an abort").await??;
         ensure!(state.abort.is_some(), "no abort in {state:?}");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_claim_wakes_who_waits(bed: StoreFixture) -> Result<(), CaseStop> {
+pub(crate) async fn a_claim_wakes_waiters(store: StoreFixture) -> CaseResult {
     for owner in [true, false] {
-        let made = bed.with_abc().await?;
-        bed.pass(LEASE + 1).await;
-        let seen = bed.now(&made.id).await?.version();
+        let session = store.with_abc().await?;
+        store.advance(LEASE + 1).await;
+        let seen = store.state(&session.id).await?.version();
         let seen = if owner {
             Seen::Owner(seen)
         } else {
             Seen::Reader(seen)
         };
-        let waiter = bed.waiter(&made.id, seen.into()).await;
-        let claimed = bed.claim(&made.id, made.epoch, Token::random()).await?;
-        let state = waiter.told("a claim").await??;
+        let waiter = store.waiter(&session.id, seen.into()).await;
+        let claimed = store.claim_session(&session).await?;
+        let state = waiter.woken_by("a claim").await??;
         ensure_eq!(state.epoch, claimed.epoch, "epoch");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_seal_wakes_an_owner(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.with_abc().await?;
-    let seen = Seen::Owner(bed.now(&made.id).await?.version());
-    let waiter = bed.waiter(&made.id, seen.into()).await;
-    bed.push(&made, 4, &["d"], bed.seal(100)).await?;
-    let state = waiter.told("a seal").await??;
+pub(crate) async fn a_seal_wakes_an_owner(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    let seen = Seen::Owner(store.state(&session.id).await?.version());
+    let waiter = store.waiter(&session.id, seen.into()).await;
+    store.push(&session, 4, &["d"], store.seal(100)).await?;
+    let state = waiter.woken_by("a seal").await??;
     ensure!(state.status.outcome().is_some(), "not sealed: {state:?}");
     Ok(())
 }
 
-pub(in crate::store) async fn a_deletion_wakes_who_waits(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
+pub(crate) async fn a_deletion_wakes_waiters(store: StoreFixture) -> CaseResult {
     for owner in [true, false] {
-        let made = bed.with_abc().await?;
-        let seen = bed.now(&made.id).await?.version();
+        let session = store.with_abc().await?;
+        let seen = store.state(&session.id).await?.version();
         let seen = if owner {
             Seen::Owner(seen)
         } else {
             Seen::Reader(seen)
         };
-        let waiter = bed.waiter(&made.id, seen.into()).await;
-        bed.delete(&made.id, DeleteMode::Now).await?;
-        let answer = waiter.told("a deletion").await?;
+        let waiter = store.waiter(&session.id, seen.into()).await;
+        store.delete(&session.id, DeleteMode::Now).await?;
+        let answer = waiter.woken_by("a deletion").await?;
         ensure_matches!(answer, Err(StoreError::Gone(_)), "answer");
     }
     Ok(())
 }
 
-pub(in crate::store) async fn a_change_from_before_the_wait_ends_it(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    let seen = bed.now(&made.id).await?.version();
-    bed.push(&made, 1, &["a"], AfterAppend::Streaming).await?;
+pub(crate) async fn a_change_from_before_the_wait_ends_it(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    let seen = store.state(&session.id).await?.version();
+    store
+        .push(&session, 1, &["a"], AfterAppend::Streaming)
+        .await?;
     for seen in [Seen::Reader(seen), Seen::Nothing] {
         let began = Instant::now();
-        let state = bed
-            .changed(&made.id, seen.into(), Duration::from_secs(60))
+        let state = store
+            .changed(&session.id, seen.into(), Duration::from_secs(60))
             .await?;
         ensure_eq!(state.tail, Lsn::new(1), "tail");
         let took = began.elapsed();
-        ensure!(took < Duration::from_secs(1), "told after {took:?}");
+        ensure!(
+            took < Duration::from_secs(1),
+            "the wait ended after {took:?}"
+        );
     }
     Ok(())
 }
 
-pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
+pub(crate) async fn repeated_waits_miss_no_change(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
     let writer = tokio::spawn({
-        let (bed, made) = (bed.clone(), made.clone());
+        let (store, session) = (store.clone(), session.clone());
         async move {
             for lsn in 1..=200 {
-                bed.push(&made, lsn, &["x"], AfterAppend::Streaming).await?;
+                store
+                    .push(&session, lsn, &["x"], AfterAppend::Streaming)
+                    .await?;
                 tokio::task::yield_now().await;
             }
-            bed.push(&made, 201, &["z"], bed.seal(100)).await
+            store.push(&session, 201, &["z"], store.seal(100)).await
         }
     });
-    let mut seen = bed.now(&made.id).await?.version();
+    let mut seen = store.state(&session.id).await?.version();
     let began = Instant::now();
     let ended = loop {
-        let state = bed
-            .changed(&made.id, seen.into(), Duration::from_secs(60))
+        let state = store
+            .changed(&session.id, seen.into(), Duration::from_secs(60))
             .await?;
         seen = state.version();
         if state.status.outcome().is_some() {
@@ -146,12 +147,12 @@ pub(in crate::store) async fn no_change_is_missed_by_who_looks_again(
     Ok(())
 }
 
-pub(in crate::store) async fn a_wait_ends_at_its_limit(bed: StoreFixture) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    let seen = bed.now(&made.id).await?.version();
+pub(crate) async fn a_wait_ends_at_its_limit(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    let seen = store.state(&session.id).await?.version();
     for within in [Duration::ZERO, Duration::from_millis(300)] {
         let began = Instant::now();
-        let state = bed.changed(&made.id, seen.into(), within).await?;
+        let state = store.changed(&session.id, seen.into(), within).await?;
         let took = began.elapsed();
         ensure!(
             took < Duration::from_secs(1),
@@ -162,13 +163,11 @@ pub(in crate::store) async fn a_wait_ends_at_its_limit(bed: StoreFixture) -> Res
     Ok(())
 }
 
-pub(in crate::store) async fn a_wait_ends_after_two_seconds(
-    bed: StoreFixture,
-) -> Result<(), CaseStop> {
-    let made = bed.made().await?;
-    let seen = bed.now(&made.id).await?.version();
+pub(crate) async fn a_wait_ends_after_two_seconds(store: StoreFixture) -> CaseResult {
+    let session = store.created().await?;
+    let seen = store.state(&session.id).await?.version();
     for seen in [Seen::Reader(seen), Seen::Owner(seen)] {
-        let wait = bed.changed(&made.id, seen.into(), Duration::from_secs(3600));
+        let wait = store.changed(&session.id, seen.into(), Duration::from_secs(3600));
         match timeout(Duration::from_secs(3), wait).await {
             Ok(answer) => drop(answer?),
             Err(_) => return Err(CaseStop::Failed("still waiting after three seconds".into())),

@@ -7,32 +7,32 @@ use futures_util::{
 };
 use serde_json::Value;
 
-/// A stream, one item after the other; it fails where the body does.
+/// The items of a stream, which fails where the body does.
 pub(super) type Items = BoxStream<'static, Result<Item, axum::Error>>;
 
-/// What stands in a stream.
+/// One item of a stream.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
     Event(Event),
-    /// A heartbeat, or what server-sent events begin with.
+    /// A heartbeat, or the `retry` field of server-sent events.
     Other(String),
 }
 
-/// An event, as it is written.
+/// An encoded event.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) lsn: u64,
-    /// Of server-sent events.
+    /// The tag, in server-sent events.
     pub(super) tag: Option<String>,
-    /// JSON.
+    /// The event as JSON.
     pub(super) data: String,
 }
 
-/// How many items leave in one frame, of those that are ready.
+/// The most ready items that are sent in one frame.
 const FRAME: usize = 500;
 
-/// Takes a stream apart.
-pub(super) fn apart(body: Body, server_sent: bool) -> Items {
+/// Splits a body into items.
+pub(super) fn split_items(body: Body, server_sent: bool) -> Items {
     let end = if server_sent { "\n\n" } else { "\n" };
     let mut ahead = String::new();
     let items = move |bytes: Result<Bytes, axum::Error>| {
@@ -53,8 +53,8 @@ pub(super) fn apart(body: Body, server_sent: bool) -> Items {
     body.into_data_stream().flat_map(items).boxed()
 }
 
-/// Puts it together again. What is ready at once leaves at once, in one frame.
-pub(super) fn together(items: Items) -> Body {
+/// Joins items to a body. Items that are ready together are sent in one frame.
+pub(super) fn join_items(items: Items) -> Body {
     let frames = items.ready_chunks(FRAME).flat_map(|items| {
         let mut frames = Vec::new();
         let mut frame = String::new();
@@ -82,7 +82,7 @@ impl Item {
         }
     }
 
-    /// The same item, if it is no event; else what comes of the event.
+    /// Changes the item if it is an event.
     pub(super) fn map(self, change: impl FnOnce(&mut Event)) -> Self {
         match self {
             Self::Event(mut event) => {
@@ -117,7 +117,7 @@ impl Event {
     }
 
     pub(super) fn is_terminal(&self) -> bool {
-        // Events of text are many: a look at them is cheaper than to parse them.
+        // Cheaper than to parse the many events of text.
         ["complete", "aborted", "error"]
             .iter()
             .any(|kind| self.data.starts_with(&format!("{{\"type\":\"{kind}\"")))

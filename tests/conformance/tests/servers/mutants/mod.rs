@@ -1,11 +1,10 @@
-//! Servers with a fault, which the suite must find: what says that it can fail.
+//! Servers with a fault, against which the suite must fail.
 //!
-//! A mutant is a wrapper around the service that is right, and differs from it in one thing. It is
-//! caught if the cases that are named with it fail. Mutants run beside one another, so a case might fail
-//! for want of a processor: beside them runs a wrapper that changes nothing, for which all of these
-//! cases must pass.
+//! A mutant is a wrapper around a correct service with one fault. It is caught if the cases that it names
+//! fail. Mutants run concurrently, so a case might fail because the machine is busy. A wrapper without a
+//! fault runs beside them, for which all these cases must pass.
 //!
-//! A mutant isn't shown the cases that take long or look at the clock, unless they are to catch it.
+//! Cases that take long or measure time run against a mutant only if they should catch it.
 
 mod faults;
 mod items;
@@ -19,13 +18,13 @@ use self::{mutant::Mutant, run::run};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let group = |name: &str, at_once, mutants: &[&'static [Mutant]]| {
+    let group = |name: &str, concurrency, mutants: &[&'static [Mutant]]| {
         let mutants = mutants.iter().copied().flatten().collect();
         trial(format!("faults of {name} are found"), move || {
-            run(mutants, at_once)
+            run(mutants, concurrency)
         })
     };
-    // Where a fault makes a case wait for what never comes, others may go on.
+    // A fault may make a case wait for its timeout; meanwhile others run.
     vec![
         group("streams", 12, &[faults::ORDER, faults::ENCODING]),
         group("heads", 12, &[faults::HEADS, faults::REFUSALS]),

@@ -12,47 +12,47 @@ use super::{items::Items, server::Upstream};
 /// A server with a fault.
 #[derive(Clone, Copy)]
 pub(super) struct Mutant {
-    /// What is wrong with it, as a sentence.
+    /// The fault, as a sentence.
     pub(super) name: &'static str,
     pub(super) fault: Fault,
     /// The cases that must fail.
     pub(super) caught_by: &'static [&'static str],
-    /// Whether it is shown these cases only: others would wait for long.
+    /// True if only these cases run, since others would take long.
     pub(super) only: bool,
-    pub(super) of: Of,
+    pub(super) service: ServiceKind,
     pub(super) http2: bool,
 }
 
-/// Which service has the fault.
+/// The service that has the fault.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Of {
-    /// That of which only owners read their own.
+pub(super) enum ServiceKind {
+    /// The service with owners.
     Owned,
-    /// That in which a provider may not be silent for long, nor say much.
+    /// The service with low limits of silence and bytes.
     Strict,
-    /// That in which an answer may not take long.
+    /// The service with a low limit of age.
     Aged,
-    /// That which knows nobody's names.
+    /// The service without owners.
     Open,
 }
 
-/// Where something goes wrong.
+/// The place of a fault.
 #[derive(Clone, Copy)]
 pub(super) enum Fault {
-    /// Nowhere: streams are taken apart and put together again, as for the others.
+    /// No fault. Streams are split and joined as with a fault.
     Nowhere,
-    /// In what the service is asked.
+    /// Changes the head of a request.
     Request(fn(&mut request::Parts)),
-    /// In how it answers.
+    /// Changes the head of a response.
     Head(fn(&request::Parts, &mut response::Parts)),
-    /// In a document, a refusal included.
+    /// Changes a JSON document, refusals included.
     Document(fn(&request::Parts, &mut Value)),
-    /// In the stream of a session.
+    /// Changes the stream of a session.
     Stream(fn(&request::Parts, Items) -> Items),
-    /// In what is done at all.
-    Service(fn(Upstream, Request) -> BoxFuture<'static, Response>),
-    /// In what it says of itself: its limits are others.
-    Told(fn(HttpTarget) -> HttpTarget),
+    /// Replaces the exchange of a request for a response.
+    Exchange(fn(Upstream, Request) -> BoxFuture<'static, Response>),
+    /// Changes the description of the server, so that its limits differ.
+    Description(fn(HttpTarget) -> HttpTarget),
 }
 
 impl Mutant {
@@ -66,17 +66,17 @@ impl Mutant {
             fault,
             caught_by,
             only: false,
-            of: Of::Owned,
+            service: ServiceKind::Owned,
             http2: false,
         }
     }
 
-    /// The same of another service, which is shown the cases that are to catch it only.
-    pub(super) const fn of(self, of: Of) -> Self {
-        Self { of, ..self }.only()
+    /// Puts the fault into another service, against which only the catching cases run.
+    pub(super) const fn on(self, service: ServiceKind) -> Self {
+        Self { service, ..self }.only()
     }
 
-    /// The same over HTTP/2, where streams share a connection.
+    /// Runs the catching cases over HTTP/2, where streams share a connection.
     pub(super) const fn over_http2(self) -> Self {
         Self {
             http2: true,

@@ -8,51 +8,55 @@ use unbroken_conformance::{
 };
 
 use super::{
-    mutant::{Fault, Mutant, Of},
+    mutant::{Fault, Mutant, ServiceKind},
     server::serve,
 };
 
-/// The cases that take long or look at the clock, and those of questions, which find no other faults.
+/// The cases that take long or measure time, and those about questions, which find no other faults.
 const SLOW: &[&str] = &[
     "events_arrive_within_50_ms",
-    "each_event_arrives_before_the_next_is_said",
+    "each_event_arrives_before_the_next_is_produced",
     "a_disconnect_stops_nothing",
     "all_readers_of_a_session_get_the_same",
-    "a_slow_reader_harms_nobody",
+    "a_slow_reader_slows_no_other_reader",
     "a_long_answer_is_the_same_again_in_a_replay",
-    "silence_is_broken_by_heartbeats_that_are_no_events",
-    "a_page_of_an_ended_session_waits_for_nothing",
-    "a_wait_that_is_over_comes_back_empty",
+    "heartbeats_come_in_silence_and_are_no_events",
+    "a_page_of_an_ended_session_does_not_wait",
+    "a_page_without_new_events_is_empty_after_its_wait",
     "an_event_over_the_limit_ends_the_session",
-    "a_session_over_its_limit_has_room_for_the_ending",
-    "a_body_may_have_as_many_bytes_as_it_may",
+    "a_session_over_its_events_has_room_for_the_terminal_event",
+    "a_body_over_its_limit_is_413",
     "a_body_that_is_too_slow_is_408",
     "one_session_too_many_is_429",
     "a_question_is_answered_and_the_answer_goes_on",
-    "who_declines_or_cancels_is_heard",
+    "a_question_can_be_declined_or_cancelled",
     "a_question_is_answered_once",
-    "an_answer_that_does_not_fit_is_422_and_nothing_comes_of_it",
-    "what_was_never_asked_is_404",
-    "who_comes_too_late_is_told_so",
+    "an_answer_that_does_not_fit_its_schema_is_422",
+    "an_unknown_question_is_404",
+    "a_late_answer_is_refused",
     "abort_stops_a_session_that_waits",
-    "a_stranger_answers_nothing",
+    "another_caller_can_not_answer",
 ];
 
-/// Shows each of these to the suite, so many at once.
+/// Runs the suite against mutants, with the given concurrency.
 ///
-/// Where `MUTANT` is set, only those whose name has it.
-pub(super) async fn run(mut mutants: Vec<&'static Mutant>, at_once: usize) -> Result<(), Failed> {
+/// The environment variable `MUTANT` selects the mutants whose name contains it.
+pub(super) async fn run(
+    mut mutants: Vec<&'static Mutant>,
+    concurrency: usize,
+) -> Result<(), Failed> {
     if let Ok(wanted) = env::var("MUTANT") {
         mutants.retain(|mutant| mutant.name.contains(&wanted));
         if mutants.is_empty() {
-            println!("none of these has `{wanted}` in its name");
+            println!("no name of these contains `{wanted}`");
         }
     }
-    let of_owned = |mutant: &&&Mutant| matches!(mutant.of, Of::Owned) && !mutant.http2;
+    let of_owned =
+        |mutant: &&&Mutant| matches!(mutant.service, ServiceKind::Owned) && !mutant.http2;
     let all = mutants.iter().filter(of_owned);
     let all = all.flat_map(|mutant| mutant.caught_by);
     let all: Vec<_> = all.copied().collect();
-    let permits = Arc::new(Semaphore::new(at_once));
+    let permits = Arc::new(Semaphore::new(concurrency));
     let control = tokio::spawn(async move {
         let nothing = Mutant::new("nothing", Fault::Nowhere, &[]);
         judge(&nothing, &all).await
@@ -82,49 +86,49 @@ pub(super) async fn run(mut mutants: Vec<&'static Mutant>, at_once: usize) -> Re
         .await
         .map_err(|panic| Failed::from(panic.to_string()))?;
     reports.sort_by_key(|(at, ..)| *at);
-    let mut wrong = Vec::new();
+    let mut errors = Vec::new();
     if !control.passed() {
-        wrong.push(format!("without a fault: {control}"));
+        errors.push(format!("without a fault: {control}"));
     }
     for (_, mutant, report) in reports {
         let failed: Vec<_> = report.failed().map(|finding| finding.name).collect();
-        let blind: Vec<_> = mutant
+        let missed: Vec<_> = mutant
             .caught_by
             .iter()
             .filter(|case| !failed.contains(case))
             .collect();
-        if failed.is_empty() || !blind.is_empty() {
-            wrong.push(format!(
-                "{}: not seen by {blind:?}, but by {failed:?}",
+        if failed.is_empty() || !missed.is_empty() {
+            errors.push(format!(
+                "{}: not caught by {missed:?}, but by {failed:?}",
                 mutant.name
             ));
         }
     }
-    if wrong.is_empty() {
+    if errors.is_empty() {
         Ok(())
     } else {
-        Err(Failed::from(wrong.join("\n")))
+        Err(Failed::from(errors.join("\n")))
     }
 }
 
-/// What the suite finds, with these cases, and all others that are quick unless it is for these only.
+/// Runs these cases against a mutant, and all fast ones unless it is limited to these.
 async fn judge(mutant: &Mutant, with: &[&str]) -> Report {
-    let server = serve(mutant.fault, mutant.of).await;
-    let mut target = match mutant.of {
-        Of::Owned => server.target(),
-        Of::Strict => server.strict_target(),
-        Of::Aged => server.aged_target(),
-        Of::Open => server.open_target(),
+    let server = serve(mutant.fault, mutant.service).await;
+    let mut target = match mutant.service {
+        ServiceKind::Owned => server.target(),
+        ServiceKind::Strict => server.strict_target(),
+        ServiceKind::Aged => server.aged_target(),
+        ServiceKind::Open => server.open_target(),
     };
     if mutant.http2 {
         target = target.http2();
     }
-    if let Fault::Told(tell) = mutant.fault {
-        target = tell(target);
+    if let Fault::Description(describe) = mutant.fault {
+        target = describe(target);
     }
     for case in CASES.iter().map(|case| case.name) {
         if !with.contains(&case) && (mutant.only || SLOW.contains(&case)) {
-            target = target.waive(case, "takes long, and is not to catch this");
+            target = target.waive(case, "takes long, and need not catch this");
         }
     }
     suite(target).await

@@ -12,17 +12,17 @@ use tower::{ServiceExt as _, service_fn};
 use unbroken::{headers::SESSION_ID, session::Sessions};
 
 use super::{
-    items::{apart, together},
-    mutant::{Fault, Of},
+    items::{join_items, split_items},
+    mutant::{Fault, ServiceKind},
 };
 use crate::chat::{AGED, Chat, MOUNT, OPEN, STRICT, Server, aged, open, owned, sessions, strict};
 
-/// The service that is right, for those who ask it for something else.
+/// The correct service behind a fault.
 #[derive(Clone)]
 pub(super) struct Upstream {
     chat: Chat,
     pub(super) sessions: Sessions,
-    /// The ids that clients made, of what was started.
+    /// The client-made ids of started sessions.
     started: Arc<Mutex<HashSet<String>>>,
     first: Arc<OnceLock<String>>,
 }
@@ -33,7 +33,7 @@ impl Upstream {
         response.map(Body::new)
     }
 
-    /// Whether this start repeats another.
+    /// Returns true if this start has the id of an earlier one.
     pub(super) fn repeats(&self, request: &Request) -> bool {
         let id = request.headers().get(SESSION_ID);
         let Some(Ok(id)) = id.map(|id| id.to_str()) else {
@@ -42,28 +42,28 @@ impl Upstream {
         !self.started.lock().expect("no panic").insert(id.to_owned())
     }
 
-    /// Whether nobody has named this here before.
-    pub(super) fn is_first(&self, name: &str) -> bool {
+    /// Returns true the first time that a name is given.
+    pub(super) fn is_new_name(&self, name: &str) -> bool {
         self.started
             .lock()
             .expect("no panic")
             .insert(name.to_owned())
     }
 
-    /// The id that was named here first.
+    /// Returns the id that was given first.
     pub(super) fn first(&self, id: &str) -> &str {
         self.first.get_or_init(|| id.to_owned())
     }
 }
 
-/// Serves with a fault, by axum.
-pub(super) async fn serve(fault: Fault, of: Of) -> Server {
+/// Serves a faulty service with axum.
+pub(super) async fn serve(fault: Fault, service_kind: ServiceKind) -> Server {
     let sessions = sessions();
-    let (at, chat) = match of {
-        Of::Owned => (MOUNT, owned(&sessions)),
-        Of::Strict => (STRICT, strict()),
-        Of::Aged => (AGED, aged()),
-        Of::Open => (OPEN, open(&sessions)),
+    let (at, chat) = match service_kind {
+        ServiceKind::Owned => (MOUNT, owned(&sessions)),
+        ServiceKind::Strict => (STRICT, strict()),
+        ServiceKind::Aged => (AGED, aged()),
+        ServiceKind::Open => (OPEN, open(&sessions)),
     };
     let upstream = Upstream {
         chat,
@@ -89,13 +89,13 @@ pub(super) async fn serve(fault: Fault, of: Of) -> Server {
 
 async fn answer(fault: Fault, upstream: Upstream, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    let asked = head.clone();
+    let request_head = head.clone();
     if let Fault::Request(change) = fault {
         change(&mut head);
     }
     let request = Request::from_parts(head, body);
     let response = match fault {
-        Fault::Service(serve) => serve(upstream, request).await,
+        Fault::Exchange(serve) => serve(upstream, request).await,
         _ => upstream.call(request).await,
     };
     let content_type = response.headers().get(header::CONTENT_TYPE);
@@ -104,14 +104,14 @@ async fn answer(fault: Fault, upstream: Upstream, request: Request) -> Response 
     let (mut head, body) = response.into_parts();
     let body = match fault {
         Fault::Head(change) => {
-            change(&asked, &mut head);
+            change(&request_head, &mut head);
             body
         }
         Fault::Stream(change) if server_sent || content_type == b"application/x-ndjson" => {
-            together(change(&asked, apart(body, server_sent)))
+            join_items(change(&request_head, split_items(body, server_sent)))
         }
         Fault::Nowhere if server_sent || content_type == b"application/x-ndjson" => {
-            together(apart(body, server_sent))
+            join_items(split_items(body, server_sent))
         }
         Fault::Document(change)
             if content_type == b"application/json"
@@ -120,7 +120,7 @@ async fn answer(fault: Fault, upstream: Upstream, request: Request) -> Response 
             let bytes = body.collect().await.expect("a document").to_bytes();
             match serde_json::from_slice::<Value>(&bytes) {
                 Ok(mut document) => {
-                    change(&asked, &mut document);
+                    change(&request_head, &mut document);
                     head.headers.remove(header::CONTENT_LENGTH);
                     Body::from(document.to_string())
                 }

@@ -5,9 +5,9 @@ use axum::{
 };
 use futures_util::FutureExt as _;
 
-use super::super::mutant::{Fault, Mutant, Of};
+use super::super::mutant::{Fault, Mutant, ServiceKind};
 
-const ANOTHERS: &str = "what_is_anothers_looks_like_what_is_not_there";
+const ANOTHERS: &str = "a_session_of_another_owner_looks_absent";
 
 pub(in super::super) const ACCESS: &[Mutant] = &[
     Mutant::new(
@@ -41,11 +41,11 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
                 take_for_owner(head, &Method::POST, "");
             }
         }),
-        &["a_strangers_id_can_not_be_taken", ANOTHERS],
+        &["an_id_of_another_owner_is_a_conflict", ANOTHERS],
     ),
     Mutant::new(
-        "what is another's has a problem of its own",
-        Fault::Service(|upstream, request| {
+        "a session of another owner has a problem of its own",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (path, stranger) = (request.uri().clone(), is_stranger(request.headers()));
                 let mut response = upstream.call(request).await;
@@ -64,15 +64,15 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
         &[ANOTHERS],
     ),
     Mutant::new(
-        "everybody lists what is nobody's",
+        "lists without owners have every session",
         Fault::Head(|asked, head| {
             if asked.method == Method::GET && asked.uri.path() == "/" {
                 head.status = StatusCode::OK;
             }
         }),
-        &["without_owners_nothing_is_listed"],
+        &["a_list_without_owners_is_403"],
     )
-    .of(Of::Open),
+    .on(ServiceKind::Open),
 ];
 
 fn is_stranger(headers: &HeaderMap) -> bool {

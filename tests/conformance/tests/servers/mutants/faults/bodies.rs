@@ -8,11 +8,11 @@ use super::super::{
     server::Upstream,
 };
 
-/// What is made of what a start says.
+/// Faults of the body of a start.
 pub(in super::super) const BODIES: &[Mutant] = &[
     Mutant::new(
         "unknown fields are refused",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             with_body(upstream, request, |body| {
                 if body.get("nobodyKnowsThis").is_some() {
                     *body = Value::Array(Vec::new());
@@ -23,8 +23,8 @@ pub(in super::super) const BODIES: &[Mutant] = &[
         &["unknown_fields_are_dropped"],
     ),
     Mutant::new(
-        "what isn't open to clients is dropped",
-        Fault::Service(|upstream, request| {
+        "fields closed to clients are dropped",
+        Fault::Exchange(|upstream, request| {
             with_body(upstream, request, |body| {
                 if let Some(body) = body.as_object_mut() {
                     body.remove("model");
@@ -33,28 +33,28 @@ pub(in super::super) const BODIES: &[Mutant] = &[
             })
             .boxed()
         }),
-        &["what_is_not_open_to_clients_is_422"],
+        &["a_field_closed_to_clients_is_422"],
     ),
     Mutant::new(
-        "what tools gave before is dropped",
-        Fault::Service(|upstream, request| {
+        "earlier tool results are dropped",
+        Fault::Exchange(|upstream, request| {
             with_body(upstream, request, |body| without(body, "tool")).boxed()
         }),
-        &["what_was_said_before_reaches_the_provider"],
+        &["earlier_messages_reach_the_provider"],
     ),
     Mutant::new(
-        "what the assistant said before is dropped",
-        Fault::Service(|upstream, request| {
+        "earlier messages of the assistant are dropped",
+        Fault::Exchange(|upstream, request| {
             with_body(upstream, request, |body| without(body, "assistant")).boxed()
         }),
-        &["what_was_said_before_reaches_the_provider"],
+        &["earlier_messages_reach_the_provider"],
     ),
 ];
 
-/// Asks the service for something else, where this changes the JSON that is asked.
+/// Changes the JSON of a request before the service gets it.
 async fn with_body(upstream: Upstream, request: Request, change: fn(&mut Value)) -> Response {
     let (head, body) = request.into_parts();
-    // A body that is too slow is empty here: nobody asks for one beside these.
+    // Bodies that are too slow become empty; no case needs them with these faults.
     let mut bytes: Bytes = body
         .collect()
         .await
@@ -70,7 +70,7 @@ async fn with_body(upstream: Upstream, request: Request, change: fn(&mut Value))
     upstream.call(Request::from_parts(head, bytes.into())).await
 }
 
-/// The messages of other roles.
+/// Removes the messages of a role.
 fn without(body: &mut Value, role: &str) {
     let messages = body.get_mut("messages").and_then(Value::as_array_mut);
     if let Some(messages) = messages.filter(|messages| messages.len() > 1) {

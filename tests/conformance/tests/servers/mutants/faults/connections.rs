@@ -8,51 +8,51 @@ use tokio::sync::watch;
 
 use super::super::mutant::{Fault, Mutant};
 
-/// How many streams are under way, for the mutant that has room for one.
+/// The number of running streams, for the mutant that has room for one.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-/// Told of each stream that is dropped before its end, for the mutant that minds.
+/// Notified of each stream that is dropped before its end, for the mutant that ends the others then.
 static CANCELLED: LazyLock<watch::Sender<()>> = LazyLock::new(watch::Sender::default);
 
 pub(in super::super) const CONNECTIONS: &[Mutant] = &[
     Mutant::new(
-        "a stream is cut short where another is under way",
+        "a stream is cut while another runs",
         Fault::Stream(|_, items| {
-            let alone = Alone::new();
-            let most = if alone.first { usize::MAX } else { 2 };
+            let count = StreamCount::new();
+            let most = if count.first { usize::MAX } else { 2 };
             let items = items.take(most).map(move |item| {
-                let _ = &alone;
+                let _ = &count;
                 item
             });
             items.boxed()
         }),
-        &["one_stuck_stream_holds_up_no_other_of_its_connection"],
+        &["a_stuck_stream_blocks_no_other_of_its_connection"],
     )
     .over_http2(),
     Mutant::new(
-        "a stream that is cancelled takes the others along",
+        "a cancelled stream ends the others",
         Fault::Stream(|_, items| {
-            let mut told = CANCELLED.subscribe();
-            let cancelled = async move { told.changed().await };
+            let mut cancellations = CANCELLED.subscribe();
+            let cancelled = async move { cancellations.changed().await };
             let items = items.take_until(cancelled).boxed();
-            let tells = Tells { over: false };
-            let items = stream::unfold((items, tells), |(mut items, mut tells)| async move {
+            let guard = CancelGuard { over: false };
+            let items = stream::unfold((items, guard), |(mut items, mut guard)| async move {
                 let item = items.next().await;
-                tells.over = item.is_none();
-                Some((item?, (items, tells)))
+                guard.over = item.is_none();
+                Some((item?, (items, guard)))
             });
             items.boxed()
         }),
-        &["a_cancelled_stream_leaves_its_connection_alone"],
+        &["a_cancelled_stream_ends_no_other_of_its_connection"],
     )
     .over_http2(),
 ];
 
-/// Counted while it is there.
-struct Alone {
+/// Counts a stream until it is dropped.
+struct StreamCount {
     first: bool,
 }
 
-impl Alone {
+impl StreamCount {
     fn new() -> Self {
         Self {
             first: UNDER_WAY.fetch_add(1, SeqCst) == 0,
@@ -60,17 +60,17 @@ impl Alone {
     }
 }
 
-impl Drop for Alone {
+impl Drop for StreamCount {
     fn drop(&mut self) {
         UNDER_WAY.fetch_sub(1, SeqCst);
     }
 }
 
-struct Tells {
+struct CancelGuard {
     over: bool,
 }
 
-impl Drop for Tells {
+impl Drop for CancelGuard {
     fn drop(&mut self) {
         if !self.over {
             CANCELLED.send_replace(());

@@ -16,7 +16,7 @@ const AFTER: &str = "a_reader_gets_what_follows_its_cursor";
 const SEVERAL: &str = "of_several_cursors_the_event_source_wins_then_the_header";
 const SOURCE: &str = "an_event_source_resumes_by_the_id_it_was_given";
 const POST: &str = "a_post_with_a_cursor_reconnects_and_starts_nothing";
-const TWINS: &str = "query_twins_stand_in_for_headers_and_headers_win";
+const TWINS: &str = "query_parameters_stand_in_for_headers_and_headers_win";
 const CUT: &str = "an_answer_cut_after_any_event_is_resumed";
 
 pub(in super::super) const CURSORS: &[Mutant] = &[
@@ -89,7 +89,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
         &["a_cursor_of_another_epoch_is_a_rewound_log"],
     ),
     Mutant::new(
-        "what is no cursor is the beginning",
+        "a malformed cursor is the beginning",
         Fault::Request(|head| {
             header(head, &LAST_LSN, |cursor| {
                 cursor
@@ -97,11 +97,11 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
                     .map_or("0".to_owned(), |lsn| lsn.to_string())
             });
         }),
-        &["what_is_no_cursor_is_refused"],
+        &["a_malformed_cursor_is_refused"],
     ),
     Mutant::new(
         "a cursor past the tail is the beginning",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 let response = upstream.call(Request::from_parts(head.clone(), body)).await;
@@ -131,7 +131,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
     ),
     Mutant::new(
         "a POST with a cursor starts what isn't there",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 let bytes = body
@@ -191,7 +191,7 @@ pub(in super::super) const CURSORS: &[Mutant] = &[
     ),
 ];
 
-/// Changes the cursors that are bare.
+/// Changes bare cursors.
 fn cursors(head: &mut Parts, change: fn(u64) -> u64) {
     let change = |cursor: &str| {
         cursor

@@ -73,7 +73,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
         &[IDS, "every_encoding_has_the_same_events"],
     ),
     Mutant::new(
-        "server-sent events have other texts than lines have",
+        "server-sent events have other texts than NDJSON",
         Fault::Stream(|_, items| {
             server_sent(items, |Event { lsn, data, .. }, tag| {
                 let data = data.replace("see", "look");
@@ -85,7 +85,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
     Mutant::new(
         "breaks in a line become blanks",
         Fault::Stream(|_, items| data(items, |data| *data = data.replace("\\n", " "))),
-        &["text_of_any_kind_comes_back_as_it_was"],
+        &["any_text_comes_back_unchanged"],
     ),
     Mutant::new(
         "what is not ASCII becomes a question mark",
@@ -94,10 +94,10 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
                 *data = data.replace(|it: char| !it.is_ascii(), "?");
             })
         }),
-        &["text_of_any_kind_comes_back_as_it_was"],
+        &["any_text_comes_back_unchanged"],
     ),
     Mutant::new(
-        "lines have a member that nobody asked for",
+        "lines have an unknown member",
         Fault::Stream(|_, items| {
             rewrite(items, |item| match item {
                 Item::Event(Event {
@@ -128,30 +128,30 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
     Mutant::new(
         "session_info has no persona",
         Fault::Stream(|_, items| without(items, "session_info", "persona")),
-        &["session_info_says_what_a_session_can_do"],
+        &["session_info_lists_the_capabilities"],
     ),
     Mutant::new(
-        "session_info doesn't say what a session can do",
+        "session_info has no capabilities",
         Fault::Stream(|_, items| without(items, "session_info", "capabilities")),
-        &["session_info_says_what_a_session_can_do"],
+        &["session_info_lists_the_capabilities"],
     ),
     Mutant::new(
         "errors have no code",
         Fault::Stream(|_, items| without(items, "error", "code")),
-        &["a_provider_that_fails_is_the_terminal_event"],
+        &["a_provider_error_is_the_terminal_event"],
     ),
     Mutant::new(
         "errors have no message",
         Fault::Stream(|_, items| without(items, "error", "message")),
-        &["a_provider_that_fails_is_the_terminal_event"],
+        &["a_provider_error_is_the_terminal_event"],
     ),
     Mutant::new(
         "errors don't say whether a repetition could help",
         Fault::Stream(|_, items| without(items, "error", "recoverable")),
-        &["a_provider_that_fails_is_the_terminal_event"],
+        &["a_provider_error_is_the_terminal_event"],
     ),
     Mutant::new(
-        "an answer that breaks off is complete",
+        "an answer that is cut is complete",
         Fault::Stream(|_, items| {
             data(items, |data| {
                 if data.starts_with(r#"{"type":"error""#) {
@@ -160,16 +160,16 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
             })
         }),
         &[
-            "a_provider_that_breaks_off_is_no_success",
+            "a_provider_stream_that_is_cut_is_an_error",
             "a_provider_that_panics_is_a_terminal_event",
         ],
     ),
     Mutant::new(
-        "the ending has no reason to finish",
+        "the ending has no finish reason",
         Fault::Stream(|_, items| without(items, "complete", "finishReason")),
         &[
-            "a_complete_answer_says_how_it_ended",
-            "tool_calls_are_events_and_a_reason_to_finish",
+            "a_complete_answer_has_a_finish_reason",
+            "tool_calls_are_events_and_a_finish_reason",
         ],
     ),
     Mutant::new(
@@ -179,7 +179,7 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
                 it["text"] = "Something else.".into();
             })
         }),
-        &["a_complete_answer_says_how_it_ended"],
+        &["a_complete_answer_has_a_finish_reason"],
     ),
     Mutant::new(
         "arguments of tool calls are a string",
@@ -189,14 +189,14 @@ pub(in super::super) const ENCODING: &[Mutant] = &[
                 it["calls"][0]["arguments"] = arguments.into();
             })
         }),
-        &["tool_calls_are_events_and_a_reason_to_finish"],
+        &["tool_calls_are_events_and_a_finish_reason"],
     ),
     Mutant::new(
-        "who aborted gets an error",
+        "an abort ends with an error",
         Fault::Stream(|_, items| edit(items, "aborted", |it| it["type"] = "error".into())),
         &[
-            "abort_stops_the_session_for_everyone",
-            "what_is_deleted_is_stopped_and_gone",
+            "abort_ends_the_session_for_every_reader",
+            "a_deleted_session_is_stopped_and_gone",
         ],
     ),
 ];

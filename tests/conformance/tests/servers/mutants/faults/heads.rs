@@ -3,9 +3,9 @@ use unbroken::headers::{ACCEL_BUFFERING, SESSION_ID, SESSION_STATUS, SESSION_TAI
 
 use super::super::mutant::{Fault, Mutant};
 
-const STANDS: &str = "the_head_says_which_session_it_is_and_how_it_stands";
-const HOLDS: &str = "the_head_forbids_what_would_hold_the_stream_back";
-const FOUND: &str = "the_head_says_where_the_session_is_found";
+const STANDS: &str = "the_head_has_the_session_id_status_and_tail";
+const HOLDS: &str = "the_head_forbids_caching_and_transforming";
+const FOUND: &str = "the_head_has_the_location_of_the_session";
 const DONE: &str = "at_the_terminal_event_every_stream_is_204";
 
 pub(in super::super) const HEADS: &[Mutant] = &[
@@ -112,12 +112,12 @@ pub(in super::super) const HEADS: &[Mutant] = &[
         &[FOUND],
     ),
     Mutant::new(
-        "what is created is 200",
+        "a start as JSON is 200",
         Fault::Head(|_, head| status(head, StatusCode::CREATED, StatusCode::OK)),
-        &["a_client_that_wants_json_gets_201_and_reads_elsewhere"],
+        &["a_start_as_json_is_201_without_a_stream"],
     ),
     Mutant::new(
-        "what follows the end is 200 and empty",
+        "a stream after the terminal event is 200 and empty",
         Fault::Head(|asked, head| {
             if asked.method != Method::DELETE {
                 status(head, StatusCode::NO_CONTENT, StatusCode::OK);
@@ -130,7 +130,7 @@ pub(in super::super) const HEADS: &[Mutant] = &[
         ],
     ),
     Mutant::new(
-        "what follows the end is 204 for an EventSource only",
+        "a stream after the terminal event is 204 for an EventSource only",
         Fault::Head(|asked, head| {
             if asked
                 .headers
@@ -176,7 +176,7 @@ pub(in super::super) const HEADS: &[Mutant] = &[
                 set(head, header::ALLOW, "GET, HEAD, OPTIONS");
             }
         }),
-        &["options_say_what_may_be_asked"],
+        &["options_lists_the_allowed_methods"],
     ),
     Mutant::new(
         "OPTIONS are 200",
@@ -185,16 +185,16 @@ pub(in super::super) const HEADS: &[Mutant] = &[
                 status(head, StatusCode::NO_CONTENT, StatusCode::OK);
             }
         }),
-        &["options_say_what_may_be_asked"],
+        &["options_lists_the_allowed_methods"],
     ),
     Mutant::new(
-        "what is deleted is 200",
+        "a deletion is 200",
         Fault::Head(|asked, head| {
             if asked.method == Method::DELETE {
                 status(head, StatusCode::NO_CONTENT, StatusCode::OK);
             }
         }),
-        &["what_has_ended_can_be_deleted"],
+        &["an_ended_session_can_be_deleted"],
     ),
 ];
 

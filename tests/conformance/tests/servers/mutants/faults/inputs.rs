@@ -13,18 +13,18 @@ use super::super::{
 };
 
 const GOES_ON: &str = "a_question_is_answered_and_the_answer_goes_on";
-const HEARD: &str = "who_declines_or_cancels_is_heard";
+const HEARD: &str = "a_question_can_be_declined_or_cancelled";
 const ONCE: &str = "a_question_is_answered_once";
-const FITS: &str = "an_answer_that_does_not_fit_is_422_and_nothing_comes_of_it";
-const ASKED: &str = "what_was_never_asked_is_404";
-const LATE: &str = "who_comes_too_late_is_told_so";
+const FITS: &str = "an_answer_that_does_not_fit_its_schema_is_422";
+const ASKED: &str = "an_unknown_question_is_404";
+const LATE: &str = "a_late_answer_is_refused";
 const ABORT: &str = "abort_stops_a_session_that_waits";
-const STRANGER: &str = "a_stranger_answers_nothing";
+const STRANGER: &str = "another_caller_can_not_answer";
 
 pub(in super::super) const INPUTS: &[Mutant] = &[
     Mutant::new(
         "an answer is accepted, and lost",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 if !answers(request.uri().path()) || request.method() != Method::POST {
                     return upstream.call(request).await;
@@ -58,11 +58,11 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
     .only(),
     Mutant::new(
         "an answer that is repeated is a conflict",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let again = answers(request.uri().path());
                 let (mut head, body) = request.into_parts();
-                if again && !upstream.is_first(&head.uri.to_string()) {
+                if again && !upstream.is_new_name(&head.uri.to_string()) {
                     let other = json!({"action": "accept", "content": "something else"});
                     head.headers.remove("content-length");
                     let request = Request::from_parts(head, Body::from(other.to_string()));
@@ -76,8 +76,8 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
     )
     .only(),
     Mutant::new(
-        "what is declined is accepted",
-        Fault::Service(|upstream, request| {
+        "a declined question is accepted",
+        Fault::Exchange(|upstream, request| {
             async move {
                 if !answers(request.uri().path()) {
                     return upstream.call(request).await;
@@ -124,7 +124,7 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
         &[GOES_ON],
     ),
     Mutant::new(
-        "who doesn't know the question is told that the session isn't there",
+        "an unknown question is reported as an absent session",
         Fault::Document(|_, document| {
             if document["type"] == "urn:unbroken:no-such-input" {
                 document["type"] = "urn:unbroken:not-found".into();
@@ -153,7 +153,7 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
         &[GOES_ON, FITS, STRANGER],
     ),
     Mutant::new(
-        "a timeout is told as a cancellation",
+        "a timeout is reported as a cancellation",
         Fault::Stream(|_, items| {
             items
                 .map(|item| {
@@ -172,7 +172,7 @@ pub(in super::super) const INPUTS: &[Mutant] = &[
     .only(),
     Mutant::new(
         "a session that waits can't be aborted",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 if request.uri().path().ends_with("/abort") {
                     accepted()

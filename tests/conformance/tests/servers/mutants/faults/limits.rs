@@ -5,18 +5,18 @@ use futures_util::StreamExt as _;
 
 use super::super::{
     items::Item,
-    mutant::{Fault, Mutant, Of},
+    mutant::{Fault, Mutant, ServiceKind},
 };
 
-const BODY: &str = "a_body_may_have_as_many_bytes_as_it_may";
+const BODY: &str = "a_body_over_its_limit_is_413";
 const EVENT: &str = "an_event_over_the_limit_ends_the_session";
-const EVENTS: &str = "a_session_over_its_limit_has_room_for_the_ending";
+const EVENTS: &str = "a_session_over_its_events_has_room_for_the_terminal_event";
 const RUNNING: &str = "one_session_too_many_is_429";
-const BYTES: &str = "a_session_has_as_many_bytes_as_it_may";
+const BYTES: &str = "a_session_over_its_bytes_ends_with_limit";
 const HANGS: &str = "a_provider_that_hangs_is_a_timeout";
 const AGE: &str = "a_session_that_runs_too_long_is_a_timeout";
 
-/// What `chat` sets, or what is the default.
+/// The limits that `chat` sets, or their defaults.
 const MAX_BODY: usize = 1024 * 1024;
 const EVENT_BYTES: usize = 256 * 1024;
 const SESSION_EVENTS: u64 = 100_000;
@@ -26,12 +26,12 @@ const SESSION_BYTES: usize = 20_000;
 pub(in super::super) const LIMITS: &[Mutant] = &[
     Mutant::new(
         "a body may have a byte less than it may",
-        Fault::Told(|target| target.max_body(MAX_BODY + 1)),
+        Fault::Description(|target| target.max_body(MAX_BODY + 1)),
         &[BODY],
     ),
     Mutant::new(
         "a body may have a byte more than it may",
-        Fault::Told(|target| target.max_body(MAX_BODY - 1)),
+        Fault::Description(|target| target.max_body(MAX_BODY - 1)),
         &[BODY],
     ),
     Mutant::new(
@@ -45,32 +45,32 @@ pub(in super::super) const LIMITS: &[Mutant] = &[
     ),
     Mutant::new(
         "an event may have a byte less than it may",
-        Fault::Told(|target| target.event_bytes(EVENT_BYTES + 1)),
+        Fault::Description(|target| target.event_bytes(EVENT_BYTES + 1)),
         &[EVENT],
     ),
     Mutant::new(
         "an event may have a byte more than it may",
-        Fault::Told(|target| target.event_bytes(EVENT_BYTES - 1)),
+        Fault::Description(|target| target.event_bytes(EVENT_BYTES - 1)),
         &[EVENT],
     ),
     Mutant::new(
         "a session may have an event less than it may",
-        Fault::Told(|target| target.session_events(SESSION_EVENTS + 1)),
+        Fault::Description(|target| target.session_events(SESSION_EVENTS + 1)),
         &[EVENTS],
     ),
     Mutant::new(
         "a session may have an event more than it may",
-        Fault::Told(|target| target.session_events(SESSION_EVENTS - 1)),
+        Fault::Description(|target| target.session_events(SESSION_EVENTS - 1)),
         &[EVENTS],
     ),
     Mutant::new(
         "a session less may run than may",
-        Fault::Told(|target| target.running_per_owner(SESSIONS + 1)),
+        Fault::Description(|target| target.running_per_owner(SESSIONS + 1)),
         &[RUNNING],
     ),
     Mutant::new(
         "a session more may run than may",
-        Fault::Told(|target| target.running_per_owner(SESSIONS - 1)),
+        Fault::Description(|target| target.running_per_owner(SESSIONS - 1)),
         &[RUNNING],
     ),
     Mutant::new(
@@ -88,7 +88,7 @@ pub(in super::super) const LIMITS: &[Mutant] = &[
         &[RUNNING],
     ),
     Mutant::new(
-        "what one owner runs leaves no room for another",
+        "the sessions of one owner leave no room for another's",
         Fault::Request(|head| {
             if head.method == "POST" && head.uri.path() == "/" {
                 head.headers
@@ -100,28 +100,28 @@ pub(in super::super) const LIMITS: &[Mutant] = &[
     .only(),
     Mutant::new(
         "a session may have a byte less than it may",
-        Fault::Told(|target| target.session_bytes(SESSION_BYTES + 1)),
+        Fault::Description(|target| target.session_bytes(SESSION_BYTES + 1)),
         &[BYTES],
     )
-    .of(Of::Strict),
+    .on(ServiceKind::Strict),
     Mutant::new(
         "a session may have a byte more than it may",
-        Fault::Told(|target| target.session_bytes(SESSION_BYTES - 1)),
+        Fault::Description(|target| target.session_bytes(SESSION_BYTES - 1)),
         &[BYTES],
     )
-    .of(Of::Strict),
+    .on(ServiceKind::Strict),
     Mutant::new(
         "every limit is a failure of the provider's",
-        Fault::Stream(|_, items| items.map(coded).boxed()),
+        Fault::Stream(|_, items| items.map(as_provider_error).boxed()),
         &[BYTES, HANGS],
     )
-    .of(Of::Strict),
+    .on(ServiceKind::Strict),
     Mutant::new(
         "a provider may be silent for less long than it may",
-        Fault::Told(|target| target.idle(Duration::from_secs(2))),
+        Fault::Description(|target| target.idle(Duration::from_secs(2))),
         &[HANGS],
     )
-    .of(Of::Strict),
+    .on(ServiceKind::Strict),
     Mutant::new(
         "a provider that hangs is left out of the log",
         Fault::Stream(|_, items| {
@@ -133,22 +133,22 @@ pub(in super::super) const LIMITS: &[Mutant] = &[
         }),
         &[HANGS],
     )
-    .of(Of::Strict),
+    .on(ServiceKind::Strict),
     Mutant::new(
         "a session may run for less long than it may",
-        Fault::Told(|target| target.age(Duration::from_secs(2))),
+        Fault::Description(|target| target.age(Duration::from_secs(2))),
         &[AGE],
     )
-    .of(Of::Aged),
+    .on(ServiceKind::Aged),
     Mutant::new(
         "a session that ran too long is a failure of the provider's",
-        Fault::Stream(|_, items| items.map(coded).boxed()),
+        Fault::Stream(|_, items| items.map(as_provider_error).boxed()),
         &[AGE],
     )
-    .of(Of::Aged),
+    .on(ServiceKind::Aged),
     Mutant::new(
         "a body may take longer than it may",
-        Fault::Told(|target| target.body_timeout(Duration::from_millis(25))),
+        Fault::Description(|target| target.body_timeout(Duration::from_millis(25))),
         &["a_body_that_is_too_slow_is_408"],
     ),
     Mutant::new(
@@ -162,8 +162,8 @@ pub(in super::super) const LIMITS: &[Mutant] = &[
     ),
 ];
 
-/// Whatever ended it, the provider did.
-fn coded(item: Result<Item, axum::Error>) -> Result<Item, axum::Error> {
+/// Changes the code of every error to `provider`.
+fn as_provider_error(item: Result<Item, axum::Error>) -> Result<Item, axum::Error> {
     item.map(|item| match item {
         Item::Event(mut event) => {
             for code in ["timeout", "limit"] {

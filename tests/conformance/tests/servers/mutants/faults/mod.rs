@@ -1,4 +1,4 @@
-//! The faults, by what they are faults of.
+//! The faults by subject.
 
 mod access;
 mod bodies;

@@ -110,12 +110,12 @@ pub(in super::super) const ORDER: &[Mutant] = &[
         &[LIVE],
     ),
     Mutant::new(
-        "an answer ends without its terminal event, as if it were whole",
+        "an answer ends cleanly without its terminal event",
         Fault::Stream(|_, items| filter(items, |event| !event.is_terminal())),
-        &[LIVE, "abort_stops_the_session_for_everyone"],
+        &[LIVE, "abort_ends_the_session_for_every_reader"],
     ),
     Mutant::new(
-        "an answer ends in its middle, as if it were whole",
+        "an answer ends cleanly in its middle",
         Fault::Stream(|_, items| {
             let ended = |item: &_| matches!(item, Ok(Item::Event(event)) if event.lsn > 2);
             items.take_while(move |item| ready(!ended(item))).boxed()
@@ -140,7 +140,7 @@ pub(in super::super) const ORDER: &[Mutant] = &[
     Mutant::new(
         "a body breaks after its terminal event",
         Fault::Stream(|_, items| {
-            // hyper drops a frame that an error follows at once.
+            // hyper drops a frame that an error follows immediately.
             let broken = async {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 Err(axum::Error::new("it broke"))
@@ -164,12 +164,12 @@ pub(in super::super) const ORDER: &[Mutant] = &[
         &[LIVE],
     ),
     Mutant::new(
-        "a body that can't go on ends as if it were whole",
+        "a body that must fail ends cleanly",
         Fault::Stream(|_, items| items.take_while(|item| ready(item.is_ok())).boxed()),
-        &["a_body_that_can_not_go_on_fails"],
+        &["a_body_without_its_terminal_event_fails"],
     ),
     Mutant::new(
-        "a body that can't go on ends with a terminal event",
+        "a body that must fail ends with a terminal event",
         Fault::Stream(|_, items| {
             let mut last = None;
             let ended = items.map(move |item| match item {
@@ -186,10 +186,10 @@ pub(in super::super) const ORDER: &[Mutant] = &[
             });
             ended.boxed()
         }),
-        &["a_body_that_can_not_go_on_fails"],
+        &["a_body_without_its_terminal_event_fails"],
     ),
     Mutant::new(
-        "an event that has no LSN comes in between",
+        "an event without LSN comes in between",
         Fault::Stream(|_, items| {
             flat_map(items, |item| {
                 let notice = item.event().filter(|event| event.lsn == 2).map(|event| {
@@ -205,7 +205,7 @@ pub(in super::super) const ORDER: &[Mutant] = &[
         &[LIVE],
     ),
     Mutant::new(
-        "every answer says that the store is lost, and goes on",
+        "every answer has the notice that the store is unavailable, and goes on",
         Fault::Stream(|_, items| {
             flat_map(items, |item| {
                 let notice = item.event().filter(|event| event.lsn == 2).map(|event| {

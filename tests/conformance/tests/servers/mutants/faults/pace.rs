@@ -12,19 +12,19 @@ use futures_util::{FutureExt as _, StreamExt as _, future::ready, stream};
 use unbroken::headers::SESSION_ID;
 
 use super::super::{
-    items::{Item, Items, apart, together},
+    items::{Item, Items, join_items, split_items},
     mutant::{Fault, Mutant},
 };
 
 const LATE: &str = "events_arrive_within_50_ms";
-const GATHERED: &str = "each_event_arrives_before_the_next_is_said";
+const GATHERED: &str = "each_event_arrives_before_the_next_is_produced";
 const HEAD: &str = "the_head_and_session_info_come_while_the_provider_is_silent";
-const BEATS: &str = "silence_is_broken_by_heartbeats_that_are_no_events";
+const BEATS: &str = "heartbeats_come_in_silence_and_are_no_events";
 
 pub(in super::super) const PACE: &[Mutant] = &[
     Mutant::new(
         "the head waits for the provider's first event",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (head, body) = upstream.call(request).await.into_parts();
                 let content_type = head.headers.get("content-type");
@@ -33,7 +33,7 @@ pub(in super::super) const PACE: &[Mutant] = &[
                 {
                     return Response::from_parts(head, body);
                 }
-                let mut items = apart(body, content_type.ends_with(b"event-stream"));
+                let mut items = split_items(body, content_type.ends_with(b"event-stream"));
                 let mut begun = Vec::new();
                 while let Some(item) = items.next().await {
                     let spoke = matches!(&item, Ok(Item::Event(event)) if event.lsn != 1);
@@ -42,7 +42,7 @@ pub(in super::super) const PACE: &[Mutant] = &[
                         break;
                     }
                 }
-                Response::from_parts(head, together(stream::iter(begun).chain(items).boxed()))
+                Response::from_parts(head, join_items(stream::iter(begun).chain(items).boxed()))
             }
             .boxed()
         }),
@@ -113,7 +113,7 @@ pub(in super::super) const PACE: &[Mutant] = &[
     )
     .only(),
     Mutant::new(
-        "events come when the answer is whole",
+        "events come when the answer is complete",
         Fault::Stream(|_, items| {
             let whole = stream::once(items.collect::<Vec<_>>());
             whole.flat_map(stream::iter).boxed()
@@ -193,8 +193,8 @@ pub(in super::super) const PACE: &[Mutant] = &[
     )
     .only(),
     Mutant::new(
-        "a slow reader slows those who read the same",
-        Fault::Service(|upstream, request| {
+        "a slow reader slows other readers of its session",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (head, body) = upstream.call(request).await.into_parts();
                 let stream = head
@@ -203,14 +203,14 @@ pub(in super::super) const PACE: &[Mutant] = &[
                     .is_some_and(|it| it == "application/x-ndjson");
                 let id = head.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
                 let body = match id {
-                    Some(id) if stream => together(in_step(id, apart(body, false))),
+                    Some(id) if stream => join_items(in_step(id, split_items(body, false))),
                     _ => body,
                 };
                 Response::from_parts(head, body)
             }
             .boxed()
         }),
-        &["a_slow_reader_harms_nobody"],
+        &["a_slow_reader_slows_no_other_reader"],
     )
     .only(),
 ];
@@ -220,11 +220,11 @@ fn gathered(items: Items, count: usize) -> Items {
     items.chunks(count).flat_map(stream::iter).boxed()
 }
 
-/// How far the readers of each session are.
+/// The positions of the readers of each session.
 static READERS: LazyLock<Mutex<HashMap<String, Vec<Weak<AtomicU64>>>>> =
     LazyLock::new(Mutex::default);
 
-/// How far they may be apart.
+/// The most events between two readers.
 const STEP: u64 = 2000;
 
 fn in_step(id: &str, items: Items) -> Items {

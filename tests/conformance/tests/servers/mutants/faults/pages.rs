@@ -15,9 +15,9 @@ use super::{
     query::query,
 };
 
-const SAME: &str = "a_page_has_what_the_stream_has";
-const FOLLOW: &str = "pages_follow_one_another_to_the_end";
-const LIST: &str = "a_list_has_the_callers_own_newest_first";
+const SAME: &str = "a_page_has_the_events_of_the_stream";
+const FOLLOW: &str = "pages_together_have_every_event_once";
+const LIST: &str = "a_list_has_the_callers_sessions_newest_first";
 
 pub(in super::super) const PAGES: &[Mutant] = &[
     Mutant::new(
@@ -94,12 +94,12 @@ pub(in super::super) const PAGES: &[Mutant] = &[
         }),
         &[
             "a_page_waits_for_the_first_new_event",
-            "a_wait_that_is_over_comes_back_empty",
+            "a_page_without_new_events_is_empty_after_its_wait",
         ],
     ),
     Mutant::new(
-        "a page waits for nothing more where all is said",
-        Fault::Service(|upstream, request| {
+        "a page waits even after the end",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let waits = request.uri().query().is_some_and(|it| it.contains("wait"));
                 let response = upstream.call(request).await;
@@ -116,7 +116,7 @@ pub(in super::super) const PAGES: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["a_page_of_an_ended_session_waits_for_nothing"],
+        &["a_page_of_an_ended_session_does_not_wait"],
     ),
     Mutant::new(
         "a list has the oldest first",
@@ -128,8 +128,8 @@ pub(in super::super) const PAGES: &[Mutant] = &[
         &[LIST],
     ),
     Mutant::new(
-        "a list has everybody's",
-        Fault::Service(|upstream, request| {
+        "a list has the sessions of every owner",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 if head.method != Method::GET || head.uri.path() != "/" {

@@ -1,6 +1,6 @@
 use axum::http::{HeaderValue, Uri, header::HeaderName, request::Parts};
 
-/// Changes the parameters of a query; those for which there is nothing are dropped.
+/// Changes the parameters of a query. Drops a parameter if the function returns `None`.
 pub(super) fn query(head: &mut Parts, change: impl Fn(&str, &str) -> Option<String>) {
     let Some(query) = head.uri.query() else {
         return;
@@ -15,7 +15,7 @@ pub(super) fn query(head: &mut Parts, change: impl Fn(&str, &str) -> Option<Stri
         .expect("a path");
 }
 
-/// Changes a header, if it is there.
+/// Changes a header if it is present.
 pub(super) fn header(head: &mut Parts, name: &HeaderName, change: impl Fn(&str) -> String) {
     if let Some(value) = head.headers.get_mut(name) {
         let changed = change(value.to_str().unwrap_or_default());

@@ -6,13 +6,13 @@ use futures_util::FutureExt as _;
 
 use super::super::mutant::{Fault, Mutant};
 
-const NOTHING: &str = "what_is_not_there_is_not_found";
-const METHODS: &str = "a_method_that_is_not_there_is_405_with_allow";
+const NOTHING: &str = "an_absent_session_is_404";
+const METHODS: &str = "an_unsupported_method_is_405_with_allow";
 
 pub(in super::super) const REFUSALS: &[Mutant] = &[
     Mutant::new(
         "an unknown id is 200 and empty",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let mut response = upstream.call(request).await;
                 if response.status() == StatusCode::NOT_FOUND {
@@ -36,7 +36,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
     ),
     Mutant::new(
         "an unknown id is 204 for DELETE",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let delete = request.method() == Method::DELETE;
                 let mut response = upstream.call(request).await;
@@ -52,16 +52,16 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &[NOTHING],
     ),
     Mutant::new(
-        "what is gone is 404",
+        "a deleted session is 404",
         Fault::Head(|_, head| status(head, 410, 404)),
         &[
-            "what_is_deleted_is_stopped_and_gone",
-            "what_has_ended_can_be_deleted",
+            "a_deleted_session_is_stopped_and_gone",
+            "an_ended_session_can_be_deleted",
         ],
     ),
     Mutant::new(
         "the same JSON in other bytes is the same request",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (head, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, usize::MAX)
@@ -76,7 +76,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["the_same_words_in_other_bytes_are_another_request"],
+        &["the_same_json_in_other_bytes_is_another_request"],
     ),
     Mutant::new(
         "a limit or a wait that is no number is ignored",
@@ -87,34 +87,34 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
                 head.uri = head.uri.path().parse().expect("a path");
             }
         }),
-        &["what_is_no_number_is_refused"],
+        &["a_malformed_limit_or_wait_is_refused"],
     ),
     Mutant::new(
-        "documents may be kept on the way",
+        "documents may be cached",
         Fault::Head(|_, head| {
             let json = head.headers.get(header::CONTENT_TYPE);
             if json.is_some_and(|it| it.as_bytes().ends_with(b"json")) {
                 head.headers.remove(header::CACHE_CONTROL);
             }
         }),
-        &["no_document_is_kept_on_the_way"],
+        &["documents_are_not_cached"],
     ),
     Mutant::new(
         "a server that shuts down says 500",
         Fault::Head(|_, head| status(head, 503, 500)),
-        &["a_server_that_gives_up_starts_nothing"],
+        &["a_server_that_shuts_down_starts_nothing"],
     ),
     Mutant::new(
-        "what is not JSON is 422",
+        "malformed JSON is 422",
         Fault::Head(|_, head| status(head, 400, 422)),
-        &["what_is_not_json_is_400"],
+        &["malformed_json_is_400"],
     ),
     Mutant::new(
-        "what has the wrong shape is 400",
+        "JSON of the wrong shape is 400",
         Fault::Head(|_, head| status(head, 422, 400)),
         &[
             "json_of_the_wrong_shape_is_422",
-            "what_is_not_open_to_clients_is_422",
+            "a_field_closed_to_clients_is_422",
         ],
     ),
     Mutant::new(
@@ -143,7 +143,10 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
     Mutant::new(
         "Accept is ignored",
         Fault::Request(|head| _ = head.headers.remove(header::ACCEPT)),
-        &["accept_decides_what_comes", "what_nobody_can_answer_is_406"],
+        &[
+            "accept_selects_the_encoding",
+            "an_unsupported_accept_is_406",
+        ],
     )
     .only(),
     Mutant::new(
@@ -156,7 +159,7 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
                 plain.collect::<Vec<_>>().join(",")
             });
         }),
-        &["accept_decides_what_comes"],
+        &["accept_selects_the_encoding"],
     ),
     Mutant::new(
         "the first type of Accept wins",
@@ -165,16 +168,16 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
                 accept.split(',').next().unwrap_or_default().to_owned()
             });
         }),
-        &["accept_decides_what_comes"],
+        &["accept_selects_the_encoding"],
     ),
     Mutant::new(
-        "types of Accept are told apart by case",
+        "types of Accept are case-sensitive",
         Fault::Request(|head| {
             accept(head, |accept| {
                 accept.replace("Text/Event-Stream", "text/html")
             });
         }),
-        &["accept_decides_what_comes"],
+        &["accept_selects_the_encoding"],
     ),
     Mutant::new(
         "405 has no Allow",
@@ -238,13 +241,13 @@ pub(in super::super) const REFUSALS: &[Mutant] = &[
         &[NOTHING, METHODS],
     ),
     Mutant::new(
-        "406 doesn't name the types there are",
+        "406 doesn't name the supported types",
         Fault::Document(|_, problem| {
             if problem["status"] == 406 {
                 problem["detail"] = "ask for something else".into();
             }
         }),
-        &["what_nobody_can_answer_is_406"],
+        &["an_unsupported_accept_is_406"],
     ),
 ];
 

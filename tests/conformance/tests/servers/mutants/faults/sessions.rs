@@ -22,7 +22,7 @@ use unbroken::{
 
 use super::{
     super::{
-        items::{Item, apart, together},
+        items::{Item, join_items, split_items},
         mutant::{Fault, Mutant},
     },
     query::header as rewrite,
@@ -30,17 +30,17 @@ use super::{
 
 const ATTACHES: &str = "the_same_request_under_the_same_id_attaches";
 const RACES: &str = "of_racing_starts_one_calls_the_provider";
-const MINE: &str = "a_client_may_make_the_id";
+const MINE: &str = "a_client_may_choose_the_id";
 const CONFLICT: &str = "another_request_under_the_same_id_is_a_conflict";
-const ABORT: &str = "abort_stops_the_session_for_everyone";
+const ABORT: &str = "abort_ends_the_session_for_every_reader";
 const HANGS: &str = "abort_stops_a_provider_that_hangs";
-const DELETED: &str = "what_is_deleted_is_stopped_and_gone";
-const ENDED: &str = "abort_changes_nothing_of_what_has_ended";
+const DELETED: &str = "a_deleted_session_is_stopped_and_gone";
+const ENDED: &str = "abort_of_an_ended_session_changes_nothing";
 
 pub(in super::super) const SESSIONS: &[Mutant] = &[
     Mutant::new(
-        "whoever leaves stops the session",
-        Fault::Service(|upstream, request| {
+        "a disconnect stops the session",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let sessions = upstream.sessions.clone();
                 let response = upstream.call(request).await;
@@ -63,7 +63,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
     ),
     Mutant::new(
         "a start that is repeated calls the provider again",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 if !upstream.repeats(&request) {
                     return upstream.call(request).await;
@@ -80,7 +80,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
     ),
     Mutant::new(
         "every start calls the provider twice",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (request, copy) = twice(request).await;
                 if request.method() == Method::POST && request.uri().path() == "/" {
@@ -96,7 +96,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
     ),
     Mutant::new(
         "a start that is repeated reads from the tail",
-        Fault::Service(|upstream, mut request| {
+        Fault::Exchange(|upstream, mut request| {
             async move {
                 if upstream.repeats(&request) && !request.headers().contains_key(LAST_LSN) {
                     request.headers_mut().insert(LAST_LSN, 1.into());
@@ -109,7 +109,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
     ),
     Mutant::new(
         "a start that is repeated is a conflict",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (mut head, body) = request.into_parts();
                 let request = Request::from_parts(head.clone(), body);
@@ -141,7 +141,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         &[MINE],
     ),
     Mutant::new(
-        "an id of a client that is none is left aside",
+        "a malformed id of a client is ignored",
         Fault::Request(|head| {
             let id = head.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
             if id.is_some_and(|id| id.parse::<SessionId>().is_err()) {
@@ -149,13 +149,13 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
         }),
         &[
-            "an_id_that_could_be_guessed_or_is_none_is_refused",
+            "a_short_or_malformed_id_is_refused",
             "a_refusal_starts_nothing",
         ],
     ),
     Mutant::new(
-        "ids of the server count",
-        Fault::Service(|upstream, request| {
+        "ids of the server are a counter",
+        Fault::Exchange(|upstream, request| {
             async move {
                 if !starts_nameless(&request) {
                     return upstream.call(request).await;
@@ -171,11 +171,11 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["ids_that_the_server_makes_can_not_be_guessed"],
+        &["ids_that_the_server_makes_are_random"],
     ),
     Mutant::new(
         "another request under the same id attaches",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let id = request.headers().get(SESSION_ID).cloned();
                 let user = request.headers().get("x-user").cloned();
@@ -190,11 +190,11 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &[CONFLICT, "a_strangers_id_can_not_be_taken"],
+        &[CONFLICT, "an_id_of_another_owner_is_a_conflict"],
     ),
     Mutant::new(
         "another request under the same id takes its place",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (request, copy) = twice(request).await;
                 let response = upstream.call(request).await;
@@ -210,8 +210,8 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         &[CONFLICT],
     ),
     Mutant::new(
-        "a session has what another says",
-        Fault::Service(|upstream, request| {
+        "a session has the events of another",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let starting = starts_nameless(&request);
                 let response = upstream.call(request).await;
@@ -227,11 +227,11 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &["sessions_at_the_same_time_stay_apart"],
+        &["concurrent_sessions_do_not_mix"],
     ),
     Mutant::new(
         "an abort is accepted, and stops nothing",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let path = request.uri().path().to_owned();
                 match path.trim_start_matches('/').strip_suffix("/abort") {
@@ -271,7 +271,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         &[ABORT, ENDED],
     ),
     Mutant::new(
-        "an abort of what has ended is a conflict",
+        "an abort of an ended session is a conflict",
         Fault::Head(|asked, head| {
             if aborts(asked) && head.status == StatusCode::OK {
                 head.status = StatusCode::CONFLICT;
@@ -280,7 +280,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         &[ABORT, ENDED],
     ),
     Mutant::new(
-        "an abort answers that all was aborted",
+        "an abort always answers the status aborted",
         Fault::Document(|asked, document| {
             if aborts(asked) && document["id"].is_string() {
                 document["status"] = "aborted".into();
@@ -289,8 +289,8 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         &[ENDED],
     ),
     Mutant::new(
-        "who is deleted isn't forgotten",
-        Fault::Service(|upstream, request| {
+        "a deletion keeps the session",
+        Fault::Exchange(|upstream, request| {
             async move {
                 if request.method() != Method::DELETE {
                     return upstream.call(request).await;
@@ -307,11 +307,11 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
             }
             .boxed()
         }),
-        &[DELETED, "what_has_ended_can_be_deleted"],
+        &[DELETED, "an_ended_session_can_be_deleted"],
     ),
     Mutant::new(
-        "a late retry of what was deleted starts it again",
-        Fault::Service(|upstream, request| {
+        "a late retry of a deleted session starts it again",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let (request, copy) = twice(request).await;
                 let response = upstream.call(request).await;
@@ -330,8 +330,8 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
         &[DELETED],
     ),
     Mutant::new(
-        "what was deleted can't be deleted again",
-        Fault::Service(|upstream, request| {
+        "a deletion can't be repeated",
+        Fault::Exchange(|upstream, request| {
             async move {
                 let method = request.method().clone();
                 let (head, body) = request.into_parts();
@@ -351,7 +351,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
     ),
     Mutant::new(
         "a provider that fails at once is 500",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let starting = request.method() == Method::POST;
                 let (head, body) = upstream.call(request).await.into_parts();
@@ -362,7 +362,7 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
                     return Response::from_parts(head, body);
                 }
                 let server_sent = head.headers[header::CONTENT_TYPE] == "text/event-stream";
-                let items = apart(body, server_sent).peekable();
+                let items = split_items(body, server_sent).peekable();
                 let mut items = Box::pin(items);
                 let mut begun = Vec::new();
                 for _ in 0..2 {
@@ -378,15 +378,15 @@ pub(in super::super) const SESSIONS: &[Mutant] = &[
                     return response;
                 }
                 let items = futures_util::stream::iter(begun).chain(items);
-                Response::from_parts(head, together(items.boxed()))
+                Response::from_parts(head, join_items(items.boxed()))
             }
             .boxed()
         }),
-        &["a_provider_that_fails_at_once_is_200_and_a_terminal_event"],
+        &["a_provider_error_before_the_first_event_is_200_and_a_terminal_event"],
     ),
     Mutant::new(
         "a client that wants JSON waits for the end",
-        Fault::Service(|upstream, request| {
+        Fault::Exchange(|upstream, request| {
             async move {
                 let response = upstream.call(request).await;
                 if response.status() == StatusCode::CREATED {
@@ -429,10 +429,10 @@ fn ask(method: Method, id: &str, below: &str, user: &HeaderValue) -> Request {
     request
 }
 
-/// The same request, twice.
+/// Duplicates a request.
 async fn twice(request: Request) -> (Request, Request) {
     let (head, body) = request.into_parts();
-    // A body that is too slow is empty here: nobody asks for one beside these.
+    // Bodies that are too slow become empty; no case needs them with these faults.
     let bytes = body
         .collect()
         .await

@@ -333,7 +333,7 @@ impl SessionMachine {
             } else {
                 self.lease.at(now)
             },
-            answers: u32::try_from(self.answers.len()).unwrap_or(u32::MAX),
+            answers: u32::try_from(self.answers.as_slice().len()).unwrap_or(u32::MAX),
         }
     }
 

@@ -1,4 +1,4 @@
-//! A model that speaks after its calls, and a server that dies while or after it does.
+//! A model that sends text after its calls, and a server that dies during or after it.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn check(messages: &[Message], what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn resumed_at_every_event_each_call_has_its_outcome_before_the_model_is_asked() {
+async fn resumed_at_every_event_each_call_has_its_outcome_before_the_model_is_called() {
     let wait = |id: &str| ChatEvent::tool_calls([call(id, "wait", json!({"seconds": 1}))]);
     let model = || {
         Model::new([

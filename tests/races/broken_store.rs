@@ -1,4 +1,4 @@
-//! A store that breaks its contract on request: it leaves records out, or wakes for nothing.
+//! A store that breaks its contract on request: it leaves records out, or wakes without a change.
 
 use std::{
     sync::{
@@ -9,26 +9,22 @@ use std::{
 };
 
 use unbroken::{
-    log::{Chunk, Epoch, Position, SessionId},
-    store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Listed, Listing, Memory, NewSession, RecordPage, Seen,
-        SessionState, Store, StoreError, StoredAnswer, Token,
-    },
+    log::{Position, SessionId},
+    store::{BoxFuture, Memory, RecordPage, Seen, SessionState, Store, StoreError},
 };
 
-use crate::delegate::delegate;
+use unbroken_conformance::delegate_store;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Odd {
+pub(crate) struct BrokenStore {
     inner: Memory,
     pub(crate) gap: Arc<AtomicBool>,
     pub(crate) spurious: Arc<AtomicBool>,
     pub(crate) reads: Arc<AtomicUsize>,
 }
 
-impl Store for Odd {
-    delegate!(
+impl Store for BrokenStore {
+    delegate_store!(
         inner: durability, create, claim, renew, append, abort, answer, answers, hold, delete,
         list, orphans, sweep
     );

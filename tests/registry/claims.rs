@@ -1,4 +1,4 @@
-//! What comes between the claim of an orphan and its going on.
+//! Orphans between their claim and their continuation.
 
 use std::{
     fmt,
@@ -11,38 +11,35 @@ use std::{
 
 use tokio::time::Instant;
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Epoch, Position, SessionId, Status},
+    log::{ChunkBuilder, Epoch, Position, SessionId, Status},
     session::{
         Continuation, Limits, Orphan, ReadError, Reader, RecoveryHandler, Sessions, SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Filter, Holder, Lease, LeaseChange, Listed, Listing, Memory, NewSession,
-        RecordPage, SessionState, Store, StoreError, StoreExt, StoredAnswer, Token, Version,
+        AbortRequest, AfterAppend, BoxFuture, Claimed, Lease, LeaseChange, Memory, RecordPage,
+        Store, StoreError, StoreExt, Token,
     },
 };
-use unbroken_conformance::{Fault, FaultStore, Op, Rewind};
+use unbroken_conformance::{Fault, FaultStore, Op, Rewind, delegate_store};
 
 use crate::{
-    begin,
-    delegate::delegate,
-    settle,
+    begin, settle,
     support::{
         ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, until,
     },
     take_over::{LEASE, orphan},
 };
 
-/// Decides after a while, once, or never.
+/// A handler that decides after a while, once, or never.
 #[derive(Clone, Default)]
-struct Slow {
+struct SlowHandler {
     takes: Option<Duration>,
     on: Arc<Mutex<Option<Continuation>>>,
     asked: Arc<AtomicUsize>,
     dropped: Arc<AtomicUsize>,
 }
 
-impl Slow {
+impl SlowHandler {
     fn with(takes: Duration, source: ChannelSource) -> Self {
         Self {
             takes: Some(takes),
@@ -68,7 +65,7 @@ impl Drop for CountDrop {
     }
 }
 
-impl RecoveryHandler for Slow {
+impl RecoveryHandler for SlowHandler {
     fn recover(&self, _orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         self.asked.fetch_add(1, SeqCst);
         let counted = CountDrop(self.dropped.clone());
@@ -83,13 +80,13 @@ impl RecoveryHandler for Slow {
     }
 }
 
-/// All that a reader gives, if that ends.
+/// Reads to the end, within ten minutes.
 async fn whole(reader: &mut Reader) -> Vec<(u64, String)> {
     let whole = tokio::time::timeout(Duration::from_secs(600), read_all(reader)).await;
     whole.expect("the session ends")
 }
 
-fn on(store: impl Store) -> SessionsBuilder {
+fn builder_on(store: impl Store) -> SessionsBuilder {
     SessionsBuilder::new(store, TextFormat).lease(LEASE)
 }
 
@@ -106,7 +103,7 @@ async fn given_back(store: &Memory, name: &str) -> SessionId {
 async fn the_lease_of_a_claim_counts_from_its_first_attempt() {
     let store = FaultStore::new(Memory::new());
     let id = given_back(store.inner(), "one").await;
-    // The first one is applied; only the last one hears of it, four seconds later at the least.
+    // The first one is applied; only the last one is answered, at least four seconds later.
     store.faults().next(Op::Claim, Fault::LoseAfter);
     for _ in 0..12 {
         store.faults().next(Op::Claim, Fault::LoseBefore);
@@ -115,28 +112,28 @@ async fn the_lease_of_a_claim_counts_from_its_first_attempt() {
         store.faults().next(Op::Renew, Fault::LoseBefore);
     }
     let (handle, source) = channel_source();
-    let survivor = on(store.clone()).build();
-    let handler = Slow::with(Duration::from_secs(6), source);
+    let survivor = builder_on(store.clone()).build();
+    let handler = SlowHandler::with(Duration::from_secs(6), source);
     survivor.on_recovery("test".into(), handler.clone());
     let _session = survivor.attach(&id).await.unwrap();
     seconds(15).await;
     assert_eq!(handler.asked(), 1);
     assert_eq!(store.state(&id).await.unwrap().lease, Lease::Expired);
-    assert!(!handle.was_polled(), "anybody may have claimed it by now");
+    assert!(!handle.was_polled(), "another server may have claimed it");
     store.faults().heal();
     until("the lease is renewed", async || handle.was_polled()).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_abort_ends_an_orphan_that_nobody_has_decided_about_yet() {
+async fn an_abort_ends_an_orphan_whose_handler_has_not_decided_yet() {
     for here in [true, false] {
         let store = Memory::new();
         let id = given_back(&store, "one").await;
-        let (survivor, handler) = (on(store.clone()).build(), Slow::default());
+        let (survivor, handler) = (builder_on(store.clone()).build(), SlowHandler::default());
         survivor.on_recovery("test".into(), handler.clone());
         let session = survivor.attach(&id).await.unwrap();
         let mut reader = session.reader(Position::START).await.unwrap();
-        until("somebody is asked", async || handler.asked() == 1).await;
+        until("the handler is asked", async || handler.asked() == 1).await;
         if here {
             survivor.abort(&id, AbortRequest::default()).await.unwrap();
         } else {
@@ -151,12 +148,12 @@ async fn an_abort_ends_an_orphan_that_nobody_has_decided_about_yet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_that_nobody_ever_decides_about_is_interrupted() {
+async fn an_orphan_whose_handler_never_decides_is_interrupted() {
     let store = Memory::new();
     let id = given_back(&store, "one").await;
     let limits = Limits::default().idle(Duration::from_secs(60));
-    let survivor = on(store.clone()).limits(limits).build();
-    survivor.on_recovery("test".into(), Slow::default());
+    let survivor = builder_on(store.clone()).limits(limits).build();
+    survivor.on_recovery("test".into(), SlowHandler::default());
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let before = Instant::now();
@@ -167,28 +164,31 @@ async fn an_orphan_that_nobody_ever_decides_about_is_interrupted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_slow_to_decide_keeps_no_other_orphan_waiting() {
+async fn a_slow_handler_keeps_no_other_orphan_waiting() {
     let store = Memory::new();
-    let survivor = on(store.clone()).max_claims(1).build();
-    let handler = Slow::default();
+    let survivor = builder_on(store.clone()).max_claims(1).build();
+    let handler = SlowHandler::default();
     survivor.on_recovery("test".into(), handler.clone());
     for name in ["one", "two", "three"] {
         given_back(&store, name).await;
     }
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
-    until("all are asked about", async || handler.asked() == 3).await;
+    until("the handler is asked about all", async || {
+        handler.asked() == 3
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_gives_back_what_nobody_has_decided_about_yet() {
+async fn a_shutdown_gives_back_an_orphan_whose_handler_has_not_decided_yet() {
     let store = Memory::new();
     let id = given_back(&store, "one").await;
-    let (survivor, handler) = (on(store.clone()).build(), Slow::default());
+    let (survivor, handler) = (builder_on(store.clone()).build(), SlowHandler::default());
     survivor.on_recovery("test".into(), handler.clone());
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
-    until("somebody is asked", async || handler.asked() == 1).await;
+    until("the handler is asked", async || handler.asked() == 1).await;
     let before = Instant::now();
     survivor.shutdown(Duration::ZERO).await;
     assert!(before.elapsed() < Duration::from_secs(1));
@@ -204,16 +204,16 @@ async fn a_shutdown_gives_back_what_nobody_has_decided_about_yet() {
     ));
 }
 
-/// A store whose claims take a second, and which knows how many were under way at once.
+/// A store whose claims take a second, and which records the most that ran at once.
 #[derive(Debug)]
-struct Claiming {
+struct SlowClaimStore {
     inner: Memory,
     under_way: AtomicUsize,
     most: Arc<AtomicUsize>,
 }
 
-impl Store for Claiming {
-    delegate!(
+impl Store for SlowClaimStore {
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -240,7 +240,7 @@ async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
     for restarts in [false, true] {
         let store = Memory::new();
         let most = Arc::new(AtomicUsize::new(0));
-        let survivor = on(Claiming {
+        let survivor = builder_on(SlowClaimStore {
             inner: store.clone(),
             under_way: AtomicUsize::new(0),
             most: most.clone(),
@@ -249,7 +249,7 @@ async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
         .build();
         if restarts {
             let (_teller, source) = channel_source();
-            survivor.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
+            survivor.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
         }
         let mut crowd = Vec::new();
         for at in 0..30 {
@@ -268,14 +268,14 @@ async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
     }
 }
 
-/// A store that has lost what one record says.
+/// A store with one corrupt record.
 #[derive(Debug)]
-struct Harmed {
+struct CorruptStore {
     inner: Memory,
 }
 
-impl Store for Harmed {
-    delegate!(
+impl Store for CorruptStore {
+    delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -296,15 +296,15 @@ impl Store for Harmed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orphan_whose_log_is_harmed_is_ended_once_and_not_claimed_for_ever() {
+async fn an_orphan_with_a_corrupt_log_is_sealed_once_and_not_claimed_for_ever() {
     let store = Memory::new();
     let (id, _) = orphan(&store, "one", &["lost", "info"]).await;
     let (_teller, source) = channel_source();
-    let survivor = on(Harmed {
+    let survivor = builder_on(CorruptStore {
         inner: store.clone(),
     })
     .build();
-    survivor.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
+    survivor.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
     let _session = survivor.attach(&id).await.unwrap();
     seconds(60).await;
     let state = store.state(&id).await.unwrap();
@@ -313,14 +313,14 @@ async fn an_orphan_whose_log_is_harmed_is_ended_once_and_not_claimed_for_ever() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_of_a_former_owner_waits_where_nothing_is_said_yet() {
+async fn a_reader_of_a_former_owner_waits_for_the_next_record() {
     let store = FaultStore::new(Memory::new());
-    let here = on(store.clone())
+    let here = builder_on(store.clone())
         .outage_timeout(Duration::from_secs(2))
         .build();
-    let there = on(store.inner().clone()).build();
+    let there = builder_on(store.inner().clone()).build();
     let (second, source) = channel_source();
-    there.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
+    there.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
     let (first, source) = channel_source();
     let id = id("one");
     let session = begin(&here, &id, source).await;
@@ -342,39 +342,39 @@ async fn a_reader_of_a_former_owner_waits_where_nothing_is_said_yet() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_carries_on_is_let_go_by_a_shutdown_even_if_it_holds_the_sessions() {
-    struct Holds(
+async fn a_shutdown_drops_a_handler_that_holds_the_sessions() {
+    struct HoldingHandler(
         Sessions,
         #[expect(dead_code, reason = "is seen to be dropped")] Arc<()>,
     );
-    impl RecoveryHandler for Holds {
+    impl RecoveryHandler for HoldingHandler {
         fn recover(&self, _: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
             let _ = self.0.running();
             Box::pin(async { Ok(None) })
         }
     }
-    let sessions = on(Memory::new()).build();
+    let sessions = builder_on(Memory::new()).build();
     let held = Arc::new(());
     let seen: Weak<()> = Arc::downgrade(&held);
-    sessions.on_recovery("test".into(), Holds(sessions.clone(), held));
+    sessions.on_recovery("test".into(), HoldingHandler(sessions.clone(), held));
     sessions.shutdown(Duration::ZERO).await;
     assert!(seen.upgrade().is_none());
 }
 
-/// A store that fails over to a replica that lags, right before a claim.
-struct FailsOver {
+/// A store that fails over to a lagging replica right before a claim.
+struct FailoverStore {
     inner: Memory,
     replica: Mutex<Option<<Memory as Rewind>::Snapshot>>,
 }
 
-impl fmt::Debug for FailsOver {
+impl fmt::Debug for FailoverStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FailsOver").finish_non_exhaustive()
+        f.debug_struct("FailoverStore").finish_non_exhaustive()
     }
 }
 
-impl Store for FailsOver {
-    delegate!(
+impl Store for FailoverStore {
+    delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
         delete, list, orphans, sweep
     );
@@ -394,19 +394,19 @@ impl Store for FailsOver {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_follows_what_the_store_lost_before_a_claim() {
+async fn nothing_follows_records_that_the_store_lost_before_a_claim() {
     let store = Memory::new();
     let (id, epoch) = orphan(&store, "one", &["info"]).await;
     let replica = Mutex::new(Some(store.snapshot()));
     let (handle, source) = channel_source();
     handle.send("two");
     handle.send("three");
-    let survivor = on(FailsOver {
+    let survivor = builder_on(FailoverStore {
         inner: store.clone(),
         replica,
     })
     .build();
-    survivor.on_recovery("test".into(), Slow::with(Duration::ZERO, source));
+    survivor.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let mut lost = ChunkBuilder::new();

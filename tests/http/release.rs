@@ -1,4 +1,4 @@
-//! Cleaning up after consumption, as HTTP clients cause it, and what other layers must know.
+//! The release of sessions after their delivery, and the header lists for CORS.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn sessions_are_cleaned_up_after_they_were_consumed() {
 }
 
 #[tokio::test]
-async fn none_is_cleaned_up_while_its_provider_still_streams() {
+async fn a_session_is_kept_while_its_provider_still_streams() {
     let (server, calls) = driven_with(frugal(), |layer| layer).await;
     let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let (id, call) = (answer.id(), calls.next().await);
@@ -67,13 +67,13 @@ async fn none_is_cleaned_up_while_its_provider_still_streams() {
 }
 
 #[tokio::test]
-async fn every_header_of_ours_is_allowed_or_exposed() {
+async fn every_header_of_the_protocol_is_allowed_or_exposed() {
     let server = scripted().await;
     let body = follow(&json!({"tokens": 1, "delayMs": 0}));
     let request = post(MOUNT, &body).with("accept", "application/json");
     let started = send(server.addr, request).await;
     let safelisted = [
-        // What a page may read of any response (Fetch, 2.2.4), and what it has no use for.
+        // Headers that a page may read of any response (Fetch, 2.2.4), and those that it doesn't need.
         "cache-control",
         "content-length",
         "content-type",

@@ -1,4 +1,4 @@
-//! A server whose tools are counted.
+//! A server that counts the runs of its tools.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::{
     server::{MOUNT, Server, at, layer, mounted, serve},
 };
 
-/// How often tools ran, by what they were called with, and how many of those runs are gone.
+/// The number of runs of tools, by their arguments, and of those that were dropped.
 #[derive(Clone, Default)]
 pub(super) struct Counted {
     begun: Arc<Mutex<HashMap<String, usize>>>,
@@ -54,7 +54,7 @@ struct Pay {
 struct Nothing {}
 
 impl Counted {
-    /// How often it ran with this.
+    /// Returns the number of runs with this argument.
     pub(super) fn times(&self, what: &str) -> usize {
         self.begun.lock().unwrap().get(what).copied().unwrap_or(0)
     }
@@ -137,21 +137,21 @@ impl Counted {
             .await
     }
 
-    /// A server with these tools, that follows the scripts of its requests.
+    /// Serves a scripted provider with these tools.
     pub(super) async fn serve(
         &self,
         sessions: Sessions,
         tools: impl FnOnce(ToolLayer) -> ToolLayer,
         with: impl FnOnce(DurableLayer) -> DurableLayer,
     ) -> Server {
-        let durable = with(layer(&sessions).open(ClientFields::nothing().field("script")));
+        let durable = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
         let tools = tools(ToolLayer::new(self.tools()));
         let provider = tools.layer(Scripted::new(Script::say("Hello")));
         serve(sessions, mounted!(durable, provider)).await
     }
 }
 
-/// A request whose model asks for these, and then says what they gave.
+/// A request whose model makes these calls, then repeats their results.
 pub(super) fn calling(calls: Value) -> Value {
     let mut request = json!({
         "messages": [{"role": "user", "content": "Hi"}],
@@ -166,7 +166,7 @@ pub(super) async fn start(server: &Server, request: &Value) -> Answer {
     send(server.addr, post(MOUNT, request)).await
 }
 
-/// The whole answer.
+/// Reads a whole answer.
 pub(super) async fn answer(server: &Server, request: &Value) -> Vec<(u64, Value)> {
     let whole = start(server, request).await.whole().await;
     assert_eq!(whole.status(), 200, "{}", whole.text());
@@ -174,7 +174,7 @@ pub(super) async fn answer(server: &Server, request: &Value) -> Vec<(u64, Value)
     ndjson(whole.text())
 }
 
-/// What follows in a session, to its end.
+/// Reads a session after an LSN, to its end.
 pub(super) async fn after(server: &Server, id: &str, lsn: u64) -> Vec<(u64, Value)> {
     let request = get(&at(id)).with("x-last-lsn", lsn.to_string());
     let whole = send(server.addr, request).await.whole().await;
@@ -182,7 +182,7 @@ pub(super) async fn after(server: &Server, id: &str, lsn: u64) -> Vec<(u64, Valu
     ndjson(whole.text())
 }
 
-/// Answers a question; what the server says of it.
+/// Answers a question. Returns the status of the response.
 pub(super) async fn give(server: &Server, id: &str, input: &str, body: Value) -> u16 {
     let request = post(&format!("{}/inputs/{input}", at(id)), &body);
     send(server.addr, request).await.whole().await.status()

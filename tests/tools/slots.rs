@@ -1,4 +1,4 @@
-//! How many calls run at once, while some wait for people.
+//! The limit of concurrent calls, while some wait for the user.
 
 use std::{
     sync::{
@@ -23,7 +23,7 @@ use crate::support::{Answered, Model, Nothing, Wait, call, request, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many run, and how many did at most.
+/// The number of running calls, and its maximum.
 #[derive(Clone, Default)]
 struct Count {
     now: Arc<AtomicUsize>,
@@ -39,7 +39,7 @@ impl Count {
     }
 }
 
-/// Tools that take their time: at once, once somebody allows it, and before and after a question.
+/// Tools that take their time: at once, after an approval, and before and after a question.
 fn tools(count: &Count) -> Tools {
     let (plain, approved, asking, hasty) =
         (count.clone(), count.clone(), count.clone(), count.clone());
@@ -61,7 +61,7 @@ fn tools(count: &Count) -> Tools {
         let count = asking.clone();
         async move {
             count.run(SECOND).await;
-            // Two at once: it has no place as long as one of them is open.
+            // Two at once: it holds no slot while one of them is open.
             let both = tokio::join!(call.ask(Question::new("A?")), call.ask(Question::new("B?")));
             count.run(SECOND).await;
             both.0?;
@@ -78,7 +78,7 @@ fn tools(count: &Count) -> Tools {
             Ok("didn't wait")
         }
     };
-    // One question after the other, but the second one whatever becomes of the first.
+    // One question after the other, the second one whatever the outcome of the first.
     let overlap = |_: Nothing, call: Call| async move {
         let later = async {
             tokio::time::sleep(SECOND).await;
@@ -89,7 +89,7 @@ fn tools(count: &Count) -> Tools {
         both.1?;
         Ok("asked")
     };
-    // Somebody else asks for it, whether it still runs or not.
+    // Another task asks with its call, even after the call has ended.
     let behind = |wait: Wait, call: Call| async move {
         let asks = call.clone();
         let allowed = tokio::spawn(async move { asks.approve("Delete?").await });
@@ -112,7 +112,7 @@ fn tools(count: &Count) -> Tools {
         .with(tool_fn("behind", "", behind))
 }
 
-/// What goes on behind the tools' backs.
+/// Observations of tasks that use a call which may have ended.
 #[derive(Clone, Default)]
 struct Behind(Arc<Mutex<Vec<Allowed>>>);
 
@@ -143,7 +143,7 @@ async fn one_by_one<const N: usize>(
     (answer, answers)
 }
 
-/// What comes until nothing more does.
+/// Reads events until there are no more for now.
 async fn until_silent(answer: &mut Answered) -> Vec<ChatEvent> {
     let mut events = Vec::new();
     while let Ok(Some(event)) = timeout(100 * SECOND, answer.next()).await {
@@ -168,7 +168,7 @@ fn ended(events: &[ChatEvent]) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_approvals_are_asked_for_at_once_and_what_needs_none_runs_meanwhile() {
+async fn all_approvals_are_asked_for_at_once_and_other_calls_run_meanwhile() {
     let count = Count::default();
     let pay = || ("pay", json!({}));
     let calls = [pay(), pay(), ("wait", json!({"seconds": 1})), pay()];
@@ -193,7 +193,7 @@ async fn all_approvals_are_asked_for_at_once_and_what_needs_none_runs_meanwhile(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_in_the_middle_lets_others_run_and_then_waits_for_a_place() {
+async fn a_call_gives_its_slot_up_during_a_question_and_then_waits_for_one() {
     let count = Count::default();
     let calls = [("ask", json!({})), ("wait", json!({"seconds": 1000}))];
     let (mut answer, answers) = one_by_one(&count, calls).await;
@@ -215,7 +215,7 @@ async fn who_asks_in_the_middle_lets_others_run_and_then_waits_for_a_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_answer_of_two_is_not_enough_to_go_on() {
+async fn a_call_with_two_open_questions_waits_for_both_answers() {
     let count = Count::default();
     let calls = [("ask", json!({})), ("wait", json!({"seconds": 1}))];
     let (mut answer, answers) = one_by_one(&count, calls).await;
@@ -230,7 +230,7 @@ async fn one_answer_of_two_is_not_enough_to_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_asked_before_another_server_went_on_holds_up_nobody() {
+async fn a_question_from_before_a_take_over_holds_no_slot() {
     let count = Count::default();
     let pay = || ("pay", json!({}));
     let (mut answer, _) = one_by_one(&count, [pay(), pay()]).await;
@@ -254,7 +254,7 @@ async fn what_was_asked_before_another_server_went_on_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_no_longer_waits_for_its_answer_holds_up_nobody() {
+async fn a_call_that_dropped_its_question_holds_no_slot() {
     let count = Count::default();
     let calls = [("hasty", json!({})), ("wait", json!({"seconds": 10}))];
     let (answer, _answers) = one_by_one(&count, calls).await;
@@ -263,7 +263,7 @@ async fn who_no_longer_waits_for_its_answer_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_room_for_as_many_as_one_likes() {
+async fn the_limit_may_be_above_the_number_of_calls() {
     let count = Count::default();
     let layer = ToolLayer::new(tools(&count)).parallel(usize::MAX);
     let calls = ["1", "2", "3"].map(|id| call(id, "wait", json!({"seconds": 1})));
@@ -273,7 +273,7 @@ async fn there_is_room_for_as_many_as_one_likes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_has_one_place_however_often_it_asked_for_it() {
+async fn a_call_holds_one_slot_for_all_its_requests() {
     let count = Count::default();
     let calls = [("overlap", json!({})), ("wait", json!({"seconds": 1000}))];
     let (mut answer, answers) = one_by_one(&count, calls).await;
@@ -282,7 +282,7 @@ async fn a_call_has_one_place_however_often_it_asked_for_it() {
         while questions(&events).len() < asked {
             events.push(answer.next().await.unwrap().unwrap());
         }
-        // Each is answered before the next is asked, and while the other call has the place.
+        // Each is answered before the next is asked, and while the other call holds the slot.
         let id = questions(&events)[asked - 1].clone();
         answers
             .submit(id, InputAnswer::accept(json!("yes")))
@@ -298,8 +298,8 @@ async fn a_call_has_one_place_however_often_it_asked_for_it() {
     assert_eq!(ended(&rest), ["1", "0"]);
 }
 
-/// Starts an answer in which somebody asks behind the back of the first call, has its answer, and waits
-/// for a place that another call has.
+/// Starts an answer in which another task asks with the first call, gets its answer, and waits for
+/// a slot that another call holds.
 async fn behind<const N: usize>(calls: [(&str, Value); N]) -> (Answered, InputAnswers, Allowed) {
     let answers = InputAnswers::new();
     let behind = Behind::default();
@@ -324,7 +324,7 @@ async fn behind<const N: usize>(calls: [(&str, Value); N]) -> (Answered, InputAn
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_asks_behind_the_back_of_a_call_that_is_done_takes_no_place() {
+async fn a_task_that_outlives_its_call_takes_no_slot() {
     let (mut answer, answers, allowed) = behind([
         ("behind", json!({"seconds": 1})),
         ("wait", json!({"seconds": 3})),
@@ -347,7 +347,7 @@ async fn what_asks_behind_the_back_of_a_call_that_is_done_takes_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_asks_behind_the_back_of_a_call_goes_on_once_its_end_is_in_the_log() {
+async fn a_task_that_outlives_its_call_continues_once_the_end_is_in_the_log() {
     let (mut answer, _answers, allowed) = behind([
         ("behind", json!({"seconds": 30})),
         ("wait", json!({"seconds": 60})),
@@ -355,7 +355,7 @@ async fn what_asks_behind_the_back_of_a_call_goes_on_once_its_end_is_in_the_log(
     .await;
     let end = answer.next().await.unwrap().unwrap();
     assert_eq!(ended(&[end]), ["0"]);
-    // Not acknowledged: nobody asks for more, since it may be another server's by now.
+    // Not acknowledged: the stream isn't polled, since another server may own the session by now.
     tokio::time::sleep(SECOND).await;
     assert!(!allowed.is_finished());
     assert!(timeout(SECOND, answer.next()).await.is_err());
@@ -363,7 +363,7 @@ async fn what_asks_behind_the_back_of_a_call_goes_on_once_its_end_is_in_the_log(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_a_place_when_the_answer_ends_may_do_nothing() {
+async fn a_wait_for_a_slot_fails_when_the_answer_ends() {
     let long = || json!({"seconds": 1000});
     let (answer, _answers, allowed) = behind([("behind", long()), ("wait", long())]).await;
     drop(answer);
@@ -371,9 +371,9 @@ async fn who_waits_for_a_place_when_the_answer_ends_may_do_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_word_in_the_log_no_place_is_given_up() {
-    // It was said before another server went on that somebody is asked: now nothing tells whether the
-    // session is still this server's.
+async fn a_slot_is_kept_during_a_question_that_is_in_the_log_already() {
+    // The question is in the log from before the take-over: no new event shows that this server still
+    // owns the session.
     let count = Count::default();
     let calls = || [("ask", json!({})), ("wait", json!({"seconds": 1000}))];
     let (mut answer, _) = one_by_one(&count, calls()).await;

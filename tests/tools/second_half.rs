@@ -1,4 +1,4 @@
-//! What a client sends for the second half of a tool, and what a first half may hand over.
+//! The client's input to the second half of a tool, and the limits of a first half's output.
 
 use serde_json::{Value, json};
 use unbroken::{
@@ -9,7 +9,7 @@ use unbroken::{
 
 use crate::support::{Counted, Gone, Model, Nothing, answer, call, kinds, request, start};
 
-/// Somebody must allow it; the client comes between its halves.
+/// A tool of two halves that needs an approval.
 struct Allowed(Counted);
 
 impl Tool for Allowed {
@@ -43,7 +43,7 @@ impl Tool for Allowed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_half_runs_only_if_somebody_allows_it() {
+async fn a_second_half_needs_an_approval_of_its_own() {
     use futures_util::StreamExt;
 
     for (says, ran) in [
@@ -53,7 +53,7 @@ async fn a_second_half_runs_only_if_somebody_allows_it() {
         let (counted, answers) = (Counted::default(), InputAnswers::new());
         let layer = ToolLayer::new(Tools::new().with(Allowed(counted.clone())));
         let model = Model::new([vec![ChatEvent::text("Done.")]]);
-        // Nobody was asked before: all of it is made up.
+        // There was no first half: the client invented it.
         let mut forged = request();
         forged.inputs = answers.inputs();
         let turn = [call("1", "allowed", json!({}))];
@@ -80,7 +80,7 @@ async fn a_second_half_runs_only_if_somebody_allows_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_handed_over_is_no_larger_than_a_result() {
+async fn an_output_that_is_handed_over_has_the_limit_of_a_result() {
     for (bytes, outcome) in [(98, "isomorphic_handoff"), (99, "tool_error")] {
         let first = move |_: Nothing, _: Call| async move { Ok("a".repeat(bytes)) };
         let second = |_: IsomorphicClientOutput, _: Call| async { Ok(()) };
@@ -94,7 +94,7 @@ async fn what_is_handed_over_is_no_larger_than_a_result() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_told_of_a_failure_has_an_end() {
+async fn the_message_of_a_failure_is_cut() {
     let most = ToolFailure::MAX_BYTES;
     for (bytes, told) in [(most, most), (most + 1, most), (100 * most, most)] {
         let fails = move |_: Nothing, _: Call| async move {

@@ -1,0 +1,48 @@
+use std::{sync::Arc, time::Duration};
+
+use unbroken::{
+    log::SessionId,
+    store::{Created, NewSession, SessionMeta, Store, StoreError, Token},
+};
+
+use super::{BrokenStore, ContractRule as Rule};
+
+impl<S: Store> BrokenStore<S> {
+    pub(super) async fn create_broken(
+        &self,
+        outer: &SessionId,
+        id: &SessionId,
+        mut new: NewSession,
+    ) -> Result<Created, StoreError> {
+        match self.broken() {
+            Some(Rule::CreateToken) => new.token = Token::random(),
+            Some(Rule::Format) => {
+                let info = SessionMeta::clone(&new.info);
+                let format = info.format.min(SessionMeta::LATEST_FORMAT);
+                new.info = Arc::new(SessionMeta { format, ..info });
+            }
+            Some(Rule::TombstoneStands) => new.tombstone = Duration::ZERO,
+            Some(Rule::TombstoneEnds) => new.tombstone = new.tombstone.saturating_mul(1000),
+            _ => {}
+        }
+        let created = self.inner().create(id, new.clone()).await;
+        match (self.broken(), created) {
+            (Some(Rule::CreateOnce), Ok(Created::Exists(_)))
+            | (Some(Rule::CreateUnderTombstone), Err(StoreError::Gone(_))) => {
+                let alias = SessionId::random();
+                let created = self.inner().create(&alias, new).await;
+                self.add_alias(outer, alias);
+                created
+            }
+            (Some(Rule::CreateExists), Ok(Created::Exists(state))) => {
+                Ok(Created::Created(state.epoch))
+            }
+            (_, Ok(Created::Exists(state))) => Ok(Created::Exists(self.shown(id, state))),
+            (_, Ok(Created::Created(epoch))) => {
+                self.overlay(id, |overlay| overlay.created(epoch));
+                Ok(Created::Created(epoch))
+            }
+            (_, Err(error)) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use unbroken::store::{DeleteMode, Filter, Listed, Listing, StatusFilter, Store, StoreError};
+
+use super::{BrokenStore, ContractRule as Rule};
+
+const UNSEALED: &[StatusFilter] = &[StatusFilter::Streaming, StatusFilter::Waiting];
+const SEALED: &[StatusFilter] = &[
+    StatusFilter::Complete,
+    StatusFilter::Aborted,
+    StatusFilter::Error,
+];
+
+impl<S: Store> BrokenStore<S> {
+    pub(super) async fn list_broken(&self, filter: &Filter) -> Result<Listing, StoreError> {
+        let mut filter = filter.clone();
+        match self.broken() {
+            Some(Rule::ListFilter) => {
+                filter = Filter {
+                    after: filter.after,
+                    limit: filter.limit,
+                    ..Filter::default()
+                };
+            }
+            Some(Rule::ListPages) => filter.after = None,
+            _ => {}
+        }
+        let mut page = self.inner().list(&filter).await?;
+        if self.breaks(Rule::ListOrder) {
+            page.sessions.reverse();
+        }
+        page.sessions = self.listed(page.sessions);
+        Ok(page)
+    }
+
+    pub(super) async fn orphans_broken(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
+        let mut orphans = match self.broken() {
+            Some(Rule::OrphansLimit) => {
+                let orphans = self.inner().orphans(usize::MAX).await?;
+                return Ok(self.listed(orphans));
+            }
+            Some(Rule::OrphansOver) => self.with_status(UNSEALED).await?,
+            _ => self.inner().orphans(limit).await?,
+        };
+        if self.breaks(Rule::OrphansUnsealed) {
+            orphans.extend(self.with_status(SEALED).await?);
+        }
+        orphans.truncate(limit);
+        Ok(self.listed(orphans))
+    }
+
+    pub(super) async fn sweep_broken(&self, limit: usize) -> Result<usize, StoreError> {
+        let mut swept = 0;
+        match self.broken() {
+            Some(Rule::SweepLimit) => return self.inner().sweep(usize::MAX).await,
+            Some(Rule::SweepExpired) => {
+                for ended in self.with_status(SEALED).await?.iter().take(limit) {
+                    self.inner().delete(&ended.id, DeleteMode::Now).await?;
+                    swept += 1;
+                }
+            }
+            Some(Rule::ExpiryExact) => {
+                for id in self.known() {
+                    if swept < limit && self.expire(&id).await {
+                        swept += 1;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(swept + self.inner().sweep(limit - swept).await?)
+    }
+
+    /// Every session in the store with one of these statuses.
+    async fn with_status(&self, statuses: &[StatusFilter]) -> Result<Vec<Listed>, StoreError> {
+        let mut found = Vec::new();
+        for status in statuses {
+            let mut filter = Filter {
+                status: Some(*status),
+                ..Filter::default()
+            };
+            loop {
+                let page = self.inner().list(&filter).await?;
+                found.extend(page.sessions);
+                filter.after = page.next;
+                if filter.after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}

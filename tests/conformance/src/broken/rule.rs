@@ -1,0 +1,162 @@
+macro_rules! rules {
+    ($($(#[$doc:meta])* $rule:ident,)*) => {
+        /// A rule of the store contract that a [`BrokenStore`](super::BrokenStore) can break.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ContractRule {
+            $($(#[$doc])* $rule,)*
+        }
+
+        impl ContractRule {
+            /// Every rule.
+            pub const ALL: &[Self] = &[$(Self::$rule,)*];
+        }
+    };
+}
+
+rules! {
+    /// An id that is taken is not created again.
+    CreateOnce,
+    /// `create` answers `Exists` under an id that is taken.
+    CreateExists,
+    /// A repeated `create` is known by its token.
+    CreateToken,
+    /// A tombstone keeps its id from being created again.
+    CreateUnderTombstone,
+    /// A lease that runs keeps the session from being claimed.
+    ClaimWaits,
+    /// A session at another epoch than the claimant saw is not claimed.
+    ClaimSeen,
+    /// A sealed session is not claimed.
+    ClaimUnsealed,
+    /// A claim makes a new epoch.
+    ClaimFences,
+    /// A claim counts the attempt.
+    ClaimCounts,
+    /// A repeated `claim` is known by its token.
+    ClaimToken,
+    /// A claimant gets the request.
+    ClaimRequest,
+    /// A format that the library does not know is refused.
+    Format,
+    /// Only the owner renews.
+    RenewEpoch,
+    /// A renewal extends the lease.
+    RenewExtends,
+    /// Renewals are answered in the order of their entries.
+    RenewOrder,
+    /// A lease of zero gives the session back.
+    GiveBack,
+    /// An append is compared with the session's epoch.
+    AppendEpoch,
+    /// An append by a fenced owner is answered with `Fenced`.
+    AppendFenced,
+    /// An append that is stored already is a success and changes nothing.
+    AppendDuplicate,
+    /// An append that begins before the end of the log is a conflict.
+    AppendConflict,
+    /// An append that begins beyond the end of the log is refused.
+    AppendRewound,
+    /// An append to a sealed session is refused.
+    AppendSealed,
+    /// An append that is too large for the engine is refused.
+    AppendTooLarge,
+    /// An append extends the lease.
+    AppendExtends,
+    /// The answer to an append carries a stored abort.
+    AppendTellsAbort,
+    /// The bytes of an append are kept.
+    AppendKept,
+    /// The tail is the LSN of the last record.
+    AppendTail,
+    /// An append sets the status `waiting`.
+    AppendWaiting,
+    /// A seal sets the outcome.
+    SealOutcome,
+    /// An abort is stored.
+    AbortStored,
+    /// The first abort's reason stays.
+    AbortFirst,
+    /// A sealed session is not aborted.
+    AbortUnsealed,
+    /// An answer is stored.
+    AnswerStored,
+    /// The first answer under a name stays, and another one is answered with `Taken`.
+    AnswerFirst,
+    /// A repeated answer is a success and is stored once.
+    AnswerAgain,
+    /// A sealed session takes no answer.
+    AnswerUnsealed,
+    /// The answers of a session are bounded.
+    AnswerFits,
+    /// `answers` leaves out the answers that the caller knows.
+    AnswersAfter,
+    /// The answers go with the seal.
+    AnswersEnd,
+    /// A hold never shortens the retention.
+    HoldLengthens,
+    /// A hold keeps the session.
+    HoldKeeps,
+    /// `Released` waits for the holds of other servers.
+    HoldOthers,
+    /// Deleting again is a success.
+    DeleteAgain,
+    /// A session is kept to the end of its retention.
+    ExpiryNotEarly,
+    /// A session whose retention is over is gone, swept or not.
+    ExpiryExact,
+    /// A session that is gone leaves a tombstone.
+    TombstoneStands,
+    /// A tombstone names the owner.
+    TombstoneOwner,
+    /// A tombstone runs out.
+    TombstoneEnds,
+    /// A read after a record that is absent is refused.
+    ReadAbsent,
+    /// A read after a lost record does not go on from where the log ends now.
+    ReadRewound,
+    /// A read after a record of another epoch is refused.
+    ReadTag,
+    /// A read begins after its position.
+    ReadAfter,
+    /// A page keeps to its size.
+    ReadMax,
+    /// A page has at least one record if there is any.
+    ReadOne,
+    /// A record carries the epoch that wrote it.
+    ReadEpoch,
+    /// A record that can't be read is not passed over.
+    ReadCorrupt,
+    /// An append ends a wait.
+    WakeAppend,
+    /// An abort ends a wait.
+    WakeAbort,
+    /// An answer ends a wait.
+    WakeAnswer,
+    /// A claim ends a wait.
+    WakeClaim,
+    /// A deletion ends a wait.
+    WakeDelete,
+    /// A change from before the wait ends it at once.
+    WakeLevel,
+    /// A wait ends at its limit.
+    WakeWithin,
+    /// A wait ends after two seconds.
+    WakeCap,
+    /// A list is newest first.
+    ListOrder,
+    /// A list has what its filter asks for, and nothing else.
+    ListFilter,
+    /// The pages of a list follow one another without a gap or a repetition.
+    ListPages,
+    /// A session with a running lease is no orphan.
+    OrphansOver,
+    /// A sealed session is no orphan.
+    OrphansUnsealed,
+    /// A list of orphans keeps to its limit.
+    OrphansLimit,
+    /// A sweep keeps to its limit.
+    SweepLimit,
+    /// A sweep removes only what has expired.
+    SweepExpired,
+}

@@ -1,0 +1,53 @@
+use unbroken::{
+    log::{Epoch, SessionId},
+    store::{SessionState, Store, StoreError, StoreExt, Tombstone},
+};
+
+use super::{BrokenStore, ContractRule as Rule};
+
+impl<S: Store> BrokenStore<S> {
+    /// The state as the caller sees it.
+    pub(super) fn shown(&self, id: &SessionId, state: SessionState) -> SessionState {
+        let mut shown = state;
+        self.overlay(id, |overlay| match self.broken() {
+            Some(Rule::ClaimFences) => shown.epoch = overlay.first.unwrap_or(shown.epoch),
+            Some(Rule::ClaimCounts) => shown.attempts = 0,
+            Some(Rule::AppendTail) => shown.tail = overlay.tail.unwrap_or(shown.tail),
+            Some(Rule::AbortFirst) if shown.abort.is_none() => {}
+            Some(Rule::AbortFirst | Rule::AbortUnsealed) => {
+                shown.abort = overlay.abort.clone().or(shown.abort.take());
+            }
+            _ => shown.answers += u32::try_from(overlay.answers.len()).unwrap_or(u32::MAX),
+        });
+        shown
+    }
+
+    /// The error as the caller sees it.
+    pub(super) fn refused(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Gone(left) if self.breaks(Rule::TombstoneOwner) => {
+                StoreError::Gone(Tombstone {
+                    owner: None,
+                    ..left
+                })
+            }
+            error => error,
+        }
+    }
+
+    /// The epoch in the store that stands behind one that the caller knows.
+    pub(super) async fn epoch_in_store(&self, id: &SessionId, epoch: Epoch) -> Epoch {
+        let first = self.overlay(id, |overlay| overlay.first);
+        if self.breaks(Rule::ClaimFences) && first == Some(epoch) {
+            self.current_epoch(id, epoch).await
+        } else {
+            epoch
+        }
+    }
+
+    /// The session's epoch, or this one if there is no session.
+    pub(super) async fn current_epoch(&self, id: &SessionId, otherwise: Epoch) -> Epoch {
+        let state = self.inner().state(id).await;
+        state.map_or(otherwise, |state| state.epoch)
+    }
+}

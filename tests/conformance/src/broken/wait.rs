@@ -1,0 +1,139 @@
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use unbroken::{
+    log::SessionId,
+    store::{Seen, SessionState, Store, StoreError, StoreExt, Version},
+};
+
+use super::{BrokenStore, ContractRule as Rule};
+
+/// The longest wait that the contract allows.
+const CAP: Duration = Duration::from_secs(2);
+
+impl<S: Store> BrokenStore<S> {
+    pub(super) async fn changed_broken(
+        &self,
+        id: &SessionId,
+        seen: Seen,
+        within: Duration,
+    ) -> Result<SessionState, StoreError> {
+        match self.broken() {
+            Some(
+                Rule::WakeAppend
+                | Rule::WakeAbort
+                | Rule::WakeAnswer
+                | Rule::WakeClaim
+                | Rule::WakeDelete,
+            ) => self.changed_muffled(id, seen, within).await,
+            Some(Rule::WakeLevel) => {
+                let now = self.inner().state(id).await?.version();
+                self.inner().changed(id, like(now, seen), within).await
+            }
+            Some(Rule::WakeWithin) => self.inner().changed(id, seen, CAP).await,
+            Some(Rule::WakeCap) => self.changed_uncapped(id, seen, within).await,
+            Some(Rule::ClaimFences | Rule::AppendTail | Rule::AbortUnsealed)
+            | Some(Rule::AnswerUnsealed | Rule::AnswerFits | Rule::AnswersEnd) => {
+                self.changed_shown(id, seen, within).await
+            }
+            _ => {
+                let state = self.inner().changed(id, seen, within).await?;
+                Ok(self.shown(id, state))
+            }
+        }
+    }
+
+    /// Waits for a change of what is shown.
+    async fn changed_shown(
+        &self,
+        id: &SessionId,
+        seen: Seen,
+        within: Duration,
+    ) -> Result<SessionState, StoreError> {
+        let deadline = Instant::now() + within.min(CAP);
+        let mut state = self.inner().state(id).await?;
+        loop {
+            let version = state.version();
+            let shown = self.shown(id, state);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if seen.is_behind(&shown.version()) || left.is_zero() {
+                return Ok(shown);
+            }
+            state = self.inner().changed(id, like(version, seen), left).await?;
+        }
+    }
+
+    /// Waits without being woken by the change of the broken rule.
+    async fn changed_muffled(
+        &self,
+        id: &SessionId,
+        seen: Seen,
+        within: Duration,
+    ) -> Result<SessionState, StoreError> {
+        let deadline = Instant::now() + within.min(CAP);
+        let mut last = self.inner().state(id).await?;
+        if seen.is_behind(&last.version()) {
+            return Ok(last);
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let seen = like(last.version(), seen);
+            let state = match self.inner().changed(id, seen, left).await {
+                Err(StoreError::Gone(_) | StoreError::NotFound)
+                    if self.breaks(Rule::WakeDelete) =>
+                {
+                    sleep_until(deadline).await;
+                    return self.inner().state(id).await;
+                }
+                changed => changed?,
+            };
+            if Instant::now() >= deadline || self.wakes(&last, &state) {
+                return Ok(state);
+            }
+            if state.status.outcome().is_some() {
+                // An owner's wait on a sealed session ends at once, again and again.
+                sleep_until(deadline).await;
+                return self.inner().state(id).await;
+            }
+            last = state;
+        }
+    }
+
+    /// Returns true if something moved whose rule is not broken.
+    fn wakes(&self, before: &SessionState, now: &SessionState) -> bool {
+        let append = before.tail != now.tail || before.status != now.status;
+        let abort = before.abort.is_some() != now.abort.is_some();
+        // A seal takes the answers with it.
+        let answer = before.answers != now.answers && !append;
+        let claim = before.epoch != now.epoch;
+        append && !self.breaks(Rule::WakeAppend)
+            || abort && !self.breaks(Rule::WakeAbort)
+            || answer && !self.breaks(Rule::WakeAnswer)
+            || claim && !self.breaks(Rule::WakeClaim)
+    }
+
+    async fn changed_uncapped(
+        &self,
+        id: &SessionId,
+        seen: Seen,
+        within: Duration,
+    ) -> Result<SessionState, StoreError> {
+        let began = Instant::now();
+        loop {
+            let left = within.saturating_sub(began.elapsed());
+            let state = self.inner().changed(id, seen, left).await?;
+            if seen.is_behind(&state.version()) || began.elapsed() >= within {
+                return Ok(state);
+            }
+        }
+    }
+}
+
+/// This version, seen by the same kind of waiter as another one.
+fn like(version: Version, other: Seen) -> Seen {
+    if other.is_owner() {
+        Seen::Owner(version)
+    } else {
+        Seen::Reader(version)
+    }
+}
