@@ -109,7 +109,7 @@ fn each_rule_that_is_broken_fails_a_case() {
 fn a_case_that_fails_is_reported_by_its_name_and_rule() {
     let text = suite(Some(ContractRule::AppendSealed)).to_string();
     assert!(
-        text.contains("FAILED  nothing_follows_the_terminal_event"),
+        text.contains("FAILED  an_append_after_the_seal_is_sealed"),
         "{text}"
     );
     assert!(text.contains("rule: append: Sealed"), "{text}");
