@@ -32,10 +32,14 @@ impl<S: Store> BrokenStore<S> {
             }
             Some(Rule::WakeWithin) => self.inner().changed(id, seen, CAP).await,
             Some(Rule::WakeCap) => self.changed_uncapped(id, seen, within).await,
-            Some(Rule::ClaimFences | Rule::AppendTail | Rule::AbortUnsealed)
-            | Some(Rule::AnswerUnsealed | Rule::AnswerFits | Rule::AnswersEnd) => {
-                self.changed_shown(id, seen, within).await
-            }
+            Some(
+                Rule::ClaimFences
+                | Rule::AppendTail
+                | Rule::AbortUnsealed
+                | Rule::AnswerUnsealed
+                | Rule::AnswerFits
+                | Rule::AnswersEnd,
+            ) => self.changed_shown(id, seen, within).await,
             _ => {
                 let state = self.inner().changed(id, seen, within).await?;
                 Ok(self.shown(id, state))
