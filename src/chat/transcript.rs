@@ -111,7 +111,7 @@ impl Transcript {
                 self.ending = Some(AnswerEnding::Complete(Complete::clone(complete)));
             }
             ChatEvent::Aborted(aborted) => {
-                self.ending = Some(AnswerEnding::Aborted(aborted.clone()))
+                self.ending = Some(AnswerEnding::Aborted(aborted.clone()));
             }
             ChatEvent::Error(error) => self.ending = Some(AnswerEnding::Error(error.clone())),
             ChatEvent::SessionInfo(_) | ChatEvent::ToolProgress(_) | ChatEvent::Unknown(_) => {}

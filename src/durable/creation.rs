@@ -44,7 +44,7 @@ impl<'a> Creation<'a> {
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
         request.session_id = Some(id.clone());
-        request.owner = caller.owner.clone();
+        request.owner.clone_from(&caller.owner);
         request.extensions = extensions;
         Ok(Self {
             caller,

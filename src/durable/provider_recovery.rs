@@ -176,7 +176,7 @@ impl<S> ProviderRecovery<S> {
 fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
     let (mut request, notes) = restore(&orphan.request)?;
     request.session_id = Some(orphan.id().clone());
-    request.owner = orphan.info().owner.clone();
+    request.owner.clone_from(&orphan.info().owner);
     Ok((request, notes))
 }
 

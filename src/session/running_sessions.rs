@@ -26,11 +26,11 @@ impl RunningSessions {
             return Err(Busy::Running);
         }
         if let Some(owner) = owner {
-            let owned = counts.owners.get(owner).copied().unwrap_or(0);
-            if owned >= limits.running_per_owner {
+            let running = counts.owners.get(owner).copied().unwrap_or(0);
+            if running >= limits.running_per_owner {
                 return Err(Busy::RunningPerOwner);
             }
-            counts.owners.insert(owner.clone(), owned + 1);
+            counts.owners.insert(owner.clone(), running + 1);
         }
         counts.all += 1;
         Ok(())

@@ -272,11 +272,11 @@ impl Conversation {
             }
             match std::mem::replace(&mut self.stage, ConversationStage::Model) {
                 ConversationStage::FollowUp(running, position) => {
-                    self.finish_follow_up(running.into_calls(), &position)
+                    self.finish_follow_up(running.into_calls(), &position);
                 }
                 ConversationStage::Tools(running) => self.finish_turn(running.into_calls()),
                 stage @ (ConversationStage::Model | ConversationStage::HandedOver) => {
-                    self.stage = stage
+                    self.stage = stage;
                 }
             }
         }

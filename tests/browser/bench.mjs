@@ -1,4 +1,4 @@
-// What a scenario stands on: the server under test, a proxy that can break its connections, a browser.
+// The parts of a scenario: the server under test, a proxy that can break its connections, a browser.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -9,7 +9,7 @@ import { chromium } from 'playwright-core';
 
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-/** Starts the example (`AXUM_CHAT` is its path) and waits until it says where it listens. */
+/** Starts the example (`AXUM_CHAT` is its path) and waits for its address. */
 export async function startServer(port = 0, store = 'memory') {
   const { OPENAI_BASE_URL: _, OLLAMA_MODEL: __, ...env } = process.env; // the scripted provider, whoever runs this
   const child = spawn(process.env.AXUM_CHAT, ['--port', String(port), '--store', store], { env, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -26,14 +26,14 @@ export async function startServer(port = 0, store = 'memory') {
   return { url, port: Number(new URL(url).port), release: () => release(`${url}/api/chat`, { role: 'user', content: 'Go on' }), kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
 }
 
-/** Lets an answer go on that is held (`holds` in its script, `HELD` its tally), past one of its holds. */
+/** Resumes an answer that is held (`holds` in its script, `HELD` its tally), past one of its holds. */
 export async function release(url, message) {
   const body = JSON.stringify({ messages: [message], script: { release: HELD, delayMs: 0 } });
   const asked = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
   assert.match(await asked.text(), /released/);
 }
 
-/** A TCP proxy before `port`. `cut` resets what is open; `mute` lets nothing back to the browser; `closed` takes no one in. */
+/** A TCP proxy before `port`. `cut` resets what is open; `mute` drops what the server sends; `closed` accepts no connection. */
 export async function startProxy(port) {
   const pairs = new Set();
   const proxy = { cuts: 0, muted: 0, mute: false, closed: false };
@@ -58,7 +58,7 @@ export async function startProxy(port) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   proxy.url = `http://127.0.0.1:${server.address().port}`;
-  /** Resets every open connection, and says how many there were. */
+  /** Resets every open connection, and returns their number. */
   proxy.cut = () => {
     const open = pairs.size;
     for (const { client, upstream } of pairs) {
@@ -72,7 +72,7 @@ export async function startProxy(port) {
   return proxy;
 }
 
-/** A headless Chromium; what its pages complain of fails the scenario. */
+/** A headless Chromium. An error of its pages fails the scenario. */
 export async function startBrowser() {
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
   const complaints = [];
@@ -88,19 +88,19 @@ export async function startBrowser() {
   return { context, complaints, stop: () => browser.close() };
 }
 
-/** The name under which answers are held, each scenario's on its own server. */
+/** The tally of held answers. Each scenario has its own server. */
 export const HELD = 'held';
 
 /**
- * A script for the scripted provider, and the text that it says. Where something has to happen in the
- * middle of the answer it is held there, after so many words, and doesn't have to be outrun.
+ * A script for the scripted provider, and its text. A scenario that acts in the middle of the answer holds
+ * it there, after a number of words.
  */
 export function script({ words = 120, delay = 15, holds = [], ...more } = {}) {
   const text = Array.from({ length: words }, (_, at) => `word${at}`).join(' ');
   return { text, script: { text, delayMs: delay, holds, tally: HELD, ...more } };
 }
 
-/** A page of the chat, with what a scenario asks of it. */
+/** A page of the chat, with the actions of scenarios. */
 export async function open(context, url) {
   const page = await context.newPage();
   const asked = []; // requests to the durable service
@@ -129,7 +129,7 @@ export async function open(context, url) {
 
 export const addressOf = (base, script) => `${base}/?script=${encodeURIComponent(JSON.stringify(script))}`;
 
-/** Plays the scenario that the command line names, or all; `--list` names them. */
+/** Plays the scenario that the command line names, or all. `--list` lists them. */
 export async function play(scenarios) {
   const [wanted] = process.argv.slice(2);
   if (wanted === '--list') return console.log(Object.keys(scenarios).join('\n'));

@@ -1,5 +1,5 @@
-// The client module against a server that answers as a scenario wants: what a browser test can't
-// provoke at will. `node client.mjs NAME` plays one scenario; without a name, all.
+// The client module against a server that answers as a scenario demands, for faults that a browser test
+// can't provoke. `node client.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ const complete = (lsn) => record(lsn, { type: 'complete', finishReason: 'stop' }
 const problem = (status, type, headers = {}) => ({ status, headers: { 'Content-Type': 'application/problem+json', ...headers }, body: JSON.stringify({ type: `urn:unbroken:${type}`, title: type, status, detail: `Detail of ${type}.` }) });
 const stream = (body, cut = false) => ({ status: 200, headers: { 'Content-Type': 'application/x-ndjson', 'X-Session-Id': 'x' }, body, cut });
 
-// Answers each request with the next of `answers`, and keeps what it was asked.
+// Answers each request with the next of `answers`, and keeps the requests.
 async function server(...answers) {
   const asked = [];
   const made = http.createServer(async (request, response) => {

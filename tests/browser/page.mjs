@@ -1,5 +1,5 @@
-// The page in a browser, with everything that can go wrong. `node page.mjs NAME` plays one scenario;
-// without a name, all. Each fault comes with a control: proof that it did happen.
+// The page in a browser, with faults. `node page.mjs NAME` plays one scenario;
+// without a name, all. Each fault has a control that shows that it happened.
 
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';

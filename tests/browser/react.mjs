@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { release, script, startBrowser, startProxy, startServer } from './bench.mjs';
 
-/** The page, told what to have said: sixty words, and to be held in the middle. */
+/** The page with a script of sixty words that is held in the middle. */
 async function open(context, url) {
   const { text, script: said } = script({ words: 60, holds: [20] });
   const page = await context.newPage();
@@ -24,7 +24,7 @@ async function open(context, url) {
     },
     answers: () => page.locator('article[data-role=assistant]').allTextContents(),
     saying: (word) => page.locator('article[data-role=assistant]', { hasText: word }).first().waitFor({ timeout: 15_000 }),
-    /** Once it reads on: what is let go before that may have ended when it asks. */
+    /** Resumes the answer once the page reads on, since it could end before. */
     reloadAndResume: async () => {
       const resumed = page.waitForResponse((it) => it.url().endsWith('/stream') && it.status() === 200);
       await page.reload();

@@ -1,15 +1,15 @@
-// Tools in the page: what runs on the server, what people are asked, what runs in the browser; with
-// reloads and other tabs in between. `node tools.mjs NAME` plays one scenario; without a name, all.
+// Tools in the page: tools of the server, questions to the user, tools of the browser; with reloads and
+// other tabs in between. `node tools.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { addressOf, HELD, open, play, script } from './bench.mjs';
 
-/** Asks for these tools, then says what they gave. */
+/** A script that calls these tools, then answers with their results. */
 const calling = (toolCalls, more = {}) => ({ text: 'Let me see.\n\n', delayMs: 5, toolCalls, then: [{ results: true }], ...more });
 const mail = { name: 'send_mail', arguments: { to: 'eve@example.org', subject: 'Hi', text: 'All is well.' } };
 
-/** The question that is open on a page. */
+/** The open question of a page. */
 const card = (page) => page.locator('.ask[data-state="open"]');
 const tool = (page, name) => page.locator('.tool').filter({ has: page.locator('summary code', { hasText: name }) });
 const sessionOf = (page) => new URL(page.url()).hash.slice('#s='.length);

@@ -8,17 +8,17 @@ import { BASE, calls, cutting, ended, fresh, open as pass, play, until } from '.
 const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über-quiet, 🐈 and so on.';
 const THINKING = 'Let me think.';
 const script = (more = {}) => ({ script: { text: TEXT, thinking: THINKING, delayMs: 0, ...more } });
-/** An answer that stops in the middle, until its gate is opened. */
+/** An answer that pauses in the middle until its gate opens. */
 const held = (name, more = {}) => ({ ...script(more), gate: { name, at: 8 } });
 const HELD = 'A cat sat on the ';
 
 console.error = () => {}; // it writes every failure there, too
-// It cancels what it reads from a connection that is gone, and lets nobody catch what comes of that.
+// The client cancels a read of a closed connection, and leaves the rejection unhandled.
 process.on('unhandledRejection', (error) => {
   if (error?.message !== 'terminated') throw error;
 });
 
-/** An agent that can join a run that it lost, or that somebody else started. */
+/** An agent that can join a run that it lost, or that another client started. */
 class DurableAgent extends HttpAgent {
   connect({ runId }) {
     const url = `${this.url}?offset=-1&runId=${runId}`;
@@ -81,7 +81,7 @@ await play({
       assert.equal(proxy.cut, 1);
       assert.equal(seen.events.length, after);
       assert.equal(seen.failures.length, 1, 'a cut is no end');
-      // What it has of the run comes anew.
+      // The run is read from its beginning.
       agent.messages = agent.messages.filter((message) => message.role === 'user');
       await agent.connectAgent({ runId: run(seen) });
       const log = await sameAsTheServer(agent, run(seen));

@@ -14,10 +14,10 @@ const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über
 const THINKING = 'Let me think.';
 const TOKENS = (THINKING + ' ' + TEXT).split(/(?<=\s)/).length;
 const script = (more = {}) => ({ text: TEXT, thinking: THINKING, delayMs: 3, ...more });
-/** An answer that stops in the middle, at the gate of this name. */
+/** An answer that pauses in the middle at the gate of this name. */
 const held = (name, at = Math.ceil(TOKENS / 2)) => ({ script: script(), gate: { name, at } });
 
-/** What a version and a transport of the SDK make together. */
+/** The combination of a version and a transport of the SDK. */
 function kind(sdk, Workflow, durable) {
   class Chat extends sdk.AbstractChat {
     constructor({ messages = [], ...init }) {
@@ -52,7 +52,7 @@ const kinds = {
 const of = (message, type) => message.parts.filter((part) => part.type === type).map((part) => part.text).join('');
 const answers = ({ chat }) => chat.messages.filter((message) => message.role === 'assistant');
 
-/** The page has one answer, and it is the server's, once. */
+/** Checks that the page has exactly the server's answer. */
 function whole(made, server) {
   assert.equal(answers(made).length, 1, 'one answer');
   const [answer] = answers(made);
@@ -62,12 +62,12 @@ function whole(made, server) {
   for (const part of answer.parts) if ('state' in part && part.type !== 'dynamic-tool' && !part.type.startsWith('tool-')) assert.equal(part.state, 'done', `${part.type} is closed`);
 }
 
-// The client of Durable Streams rejects a promise that its transport doesn't look at.
+// The client of Durable Streams rejects a promise that its transport does not handle.
 process.on('unhandledRejection', (error) => console.error(error));
 
 /**
  * Over Durable Streams several chunks may come as one event, if the machine is busy: how many events
- * there are to be cut after is seen by the way. There is always one, for where the stream stands.
+ * there are before the cut is counted on the way. There is always one for the position.
  */
 async function cutAndReconnected(make) {
   const each = async (after) => {
@@ -127,7 +127,7 @@ function scenarios({ make, sdk, workflow, durable }) {
       const each = async (cut) => {
         const proxy = await cutting(cut);
         const made = make({ at: proxy.url });
-        // This transport has no way to an answer that has ended: it must run until the client is back.
+        // This transport cannot read an ended answer, so it must run until the client is back.
         const gate = workflow ? undefined : { name: made.id, at: TOKENS - 1 };
         await made.send({ script: script(), gate });
         if (!workflow) {
@@ -151,7 +151,7 @@ function scenarios({ make, sdk, workflow, durable }) {
       const kept = structuredClone(before.chat.messages);
       await before.chat.stop(); // closes its connection, as a page that goes
       await sent;
-      // One page has kept what it had of the answer, one has not.
+      // One page has kept its part of the answer, the other has not.
       const pages = [kept.slice(0, 1), kept].map((messages) => make({ id: before.id, messages }));
       const resumed = pages.map((page) => page.chat.resumeStream());
       await until(() => pages.every((page) => page.sessions.length === 1));
@@ -312,7 +312,7 @@ function scenarios({ make, sdk, workflow, durable }) {
         assert.equal(answers(two).length, 1);
         assert.equal(of(answers(two)[0], 'text'), server.text);
         assert.equal(asked(two).state, approved ? 'output-available' : 'output-error');
-        // Its response was lost, so it comes again, and the model is not asked again.
+        // The response was lost, so the request is repeated, and the model is not called again.
         for (const id of [one.id, undefined]) {
           const again = await fetch(`${BASE}/ai`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ id, messages: said }) });
           assert.deepEqual([again.status, again.headers.get('x-session-id')], [200, one.sessions[0]]);
@@ -327,7 +327,7 @@ function scenarios({ make, sdk, workflow, durable }) {
         const approval = (id, call) => ({ type: 'input_request', inputId: id, kind: 'approval', message: 'Pay?', callId: call, toolName: 'pay', params: {} });
         const automatically = { sendAutomaticallyWhen: sdk.lastAssistantMessageIsCompleteWithApprovalResponses };
         const one = make(automatically);
-        // As the layer runs tools: what a call gave comes while another one waits for a person.
+        // The result of one call comes while another one waits for an approval.
         const sent = one.send({
           gate: { name: gate, at: 3 },
           events: [
@@ -415,7 +415,7 @@ function scenarios({ make, sdk, workflow, durable }) {
   };
 }
 
-// Over Durable Streams the client is told of no pause, and a POST is not answered by the stream.
+// Over Durable Streams the client sees no pause, and the response to a POST is not the stream.
 const NOT_DURABLE = ['an approval, given after a reload', 'an approval while another call of the turn runs, given to the end', 'the same message again while it runs is not paid for twice', 'a new message takes the place of the answer that runs'];
 const of_kind = (kind) => Object.entries(scenarios(kind)).filter(([scenario]) => !kind.durable || !NOT_DURABLE.includes(scenario));
 const all = Object.entries(kinds).flatMap(([name, kind]) => of_kind(kind).map(([scenario, run]) => [`${name}: ${scenario}`, run]));

@@ -1,5 +1,5 @@
-// What the scripts stand on: scenarios side by side, a proxy that cuts connections, and what the
-// server itself has of a session.
+// The helpers of the scripts: concurrent scenarios, a proxy that cuts connections, and the server's own
+// view of a session.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -7,12 +7,12 @@ import net from 'node:net';
 
 export const BASE = process.env.BASE_URL;
 
-/** How many scenarios run side by side: most of their time they wait. */
+/** The number of concurrent scenarios, which mostly wait. */
 const LANES = 6;
 
 /**
- * Runs `{ name: async () => … }`, or with `--list` names them. Writes a line for each: that is what
- * the test reads.
+ * Runs `{ name: async () => … }`, or lists the names with `--list`. Writes a line for each, which the test
+ * reads.
  */
 export async function play(scenarios) {
   const wanted = process.argv.slice(2);
@@ -42,7 +42,7 @@ export async function within(ms, promise, what = 'it') {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Waits until `holds()` gives something. */
+/** Waits until `holds()` returns a truthy value. */
 export async function until(holds, what = holds.toString()) {
   for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((go) => setTimeout(go, 2))) {
     const found = await holds();
@@ -51,16 +51,16 @@ export async function until(holds, what = holds.toString()) {
   throw new Error(`never: ${what}`);
 }
 
-/** Lets an answer go on that waits at this gate: `gate: { name, at }` beside its script. */
+/** Resumes an answer that waits at this gate: `gate: { name, at }` beside its script. */
 export const open = (name) => fetch(`${BASE}/gate/${name}`, { method: 'POST' });
 
-/** An id that nobody else has. */
+/** A unique id. */
 export const fresh = (what) => `${what}-${crypto.randomUUID()}`;
 
 /**
  * A TCP proxy before the server. Each connection is reset once `after` events have come through, by
  * the empty lines that end them, and `more` bytes; the first `cuts` times. Without them nothing is
- * cut. With `unheard` it is reset as soon as the server answers, before the client hears of that.
+ * cut. With `unheard` it is reset as soon as the server answers, before the client gets a byte.
  */
 export async function cutting({ after, more = 0, cuts = Infinity, unheard = false }) {
   const target = new URL(BASE);
@@ -88,7 +88,7 @@ export async function cutting({ after, more = 0, cuts = Infinity, unheard = fals
         if (events >= after && proxy.cut < cuts && further++ === more) {
           proxy.cut++;
           client.write(bytes.subarray(0, at + 1), () => {
-            // What is written must arrive before the reset does.
+            // The written bytes must arrive before the reset.
             setTimeout(() => (client.resetAndDestroy(), upstream.destroy()), 5);
           });
           upstream.removeAllListeners('data').pause();
@@ -106,7 +106,7 @@ export async function cutting({ after, more = 0, cuts = Infinity, unheard = fals
   return proxy;
 }
 
-/** What the server has of a session: its events, folded into text, thinking and the last one. */
+/** The session on the server: its events, folded into text, thinking and the last one. */
 export async function transcript(id) {
   const page = await fetch(`${BASE}/native/${id}?limit=10000`, { headers: { accept: 'application/json' } });
   assert.equal(page.status, 200, `${id} is on the server`);
@@ -115,7 +115,7 @@ export async function transcript(id) {
   return { status, text: said('text'), thinking: said('thinking'), last: events.at(-1)?.event, events: events.map(({ event }) => event) };
 }
 
-/** The same, once the session has ended. */
+/** The session on the server, once it has ended. */
 export async function ended(id) {
   return until(async () => {
     const found = await transcript(id);
@@ -123,7 +123,7 @@ export async function ended(id) {
   }, `${id} ends`);
 }
 
-/** How often the provider was called by scripts with this `tally`. */
+/** The number of calls of the provider by scripts with this `tally`. */
 export async function calls(tally) {
   const asked = await fetch(`${BASE}/native`, {
     method: 'POST',

@@ -1,4 +1,4 @@
-"""What the scripts in Python stand on, as `bench.mjs` for those in Node."""
+"""The helpers of the scripts in Python, like `bench.mjs` for those in Node."""
 
 import json
 import os
@@ -16,7 +16,7 @@ BASE = os.environ.get("BASE_URL", "")
 
 
 def play(scenarios):
-    """Runs scenarios side by side, or with `--list` names them. Writes a line for each."""
+    """Runs scenarios concurrently, or lists them with `--list`. Writes a line for each."""
     wanted = sys.argv[1:]
     if wanted == ["--list"]:
         print("\n".join(scenarios))
@@ -44,7 +44,7 @@ def play(scenarios):
 
 
 def until(holds, what="it"):
-    """Waits until `holds()` gives something."""
+    """Waits until `holds()` returns a truthy value."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         found = holds()
@@ -55,7 +55,7 @@ def until(holds, what="it"):
 
 
 def fresh(what):
-    """A name that nobody else has."""
+    """A unique name."""
     return f"{what}-{uuid.uuid4()}"
 
 
@@ -68,12 +68,12 @@ def ask(path, body=None, accept="application/json", method=None):
 
 
 def let_pass(gate):
-    """Lets an answer go on that waits at this gate."""
+    """Resumes an answer that waits at this gate."""
     ask(f"/gate/{gate}", method="POST")
 
 
 def ended(session):
-    """What the server has of a session, once it has ended."""
+    """The events of a session on the server, once it has ended."""
 
     def over():
         page = json.loads(ask(f"/native/{session}?limit=10000"))
@@ -88,7 +88,7 @@ def ended(session):
 
 
 def calls(tally):
-    """How often the provider was called by scripts with this `tally`."""
+    """The number of calls of the provider by scripts with this `tally`."""
     body = {"messages": [{"role": "user", "content": "How often?"}], "script": {"tell": tally}}
     lines = ask("/native", body, accept="application/x-ndjson").splitlines()
     events = [json.loads(line)["event"] for line in lines if line]
@@ -145,7 +145,7 @@ class Cutting:
             end.close()
 
     def _end(self, data, events, last):
-        """Where in the data the last event that comes through ends, if that is in there."""
+        """The end of the last event to forward, if it is in the data."""
         joined, at = last + data, 0
         while (found := joined.find(b"\n\n", at)) >= 0:
             events, at = events + 1, found + 2

@@ -1,4 +1,4 @@
-// One session, four kinds of clients: asked by `useChat`, watched by the SDK of OpenAI, an
+// One session with four kinds of clients: started by `useChat`, read by the SDK of OpenAI, an
 // EventSource and a client of Durable Streams, and stopped by the native route.
 
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ class Chat extends sdk.AbstractChat {
   }
 }
 
-/** Asks, and has everybody watch until the gate is reached. Each watcher: what it has of the text, and its ending. */
+/** Starts an answer, and lets all clients read up to the gate. Each reader has its text and its ending. */
 async function four(gate) {
   let id;
   const watched = async (...asked) => {
@@ -51,7 +51,7 @@ async function four(gate) {
   source.onmessage = ({ data }) => events.push(JSON.parse(data));
   const eventSource = {
     text: () => events.filter(({ type }) => type === 'text').map(({ content }) => content).join(''),
-    // It asks once more after the end, and is told that there is nothing.
+    // The client reconnects once after the end, and gets 204.
     ending: async () => (await until(() => source.readyState === EventSource.CLOSED), [events.at(-1).type, events.length]),
   };
 

@@ -8,10 +8,10 @@ const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über
 const THINKING = 'Let me think.';
 const HELD = 'A cat sat on the ';
 const script = (more = {}) => ({ script: { text: TEXT, thinking: THINKING, delayMs: 0, ...more } });
-/** An answer that stops in the middle, until its gate is opened. */
+/** An answer that pauses in the middle until its gate opens. */
 const held = (name) => ({ ...script(), gate: { name, at: 8 } });
 
-/** Starts an answer, and gives where it is read. */
+/** Starts an answer, and returns the URL of its stream. */
 async function start(body, at = BASE) {
   const started = await fetch(`${BASE}/streams`, {
     method: 'POST',
@@ -26,7 +26,7 @@ async function start(body, at = BASE) {
 
 const idOf = (url) => url.split('/').at(-1);
 
-/** What came of a stream so far: read from where it was left, until it ends or breaks. */
+/** The events of a stream, read from an offset until it ends or breaks. */
 class Reading {
   events = [];
   batches = 0;
@@ -60,7 +60,7 @@ class Reading {
   }
 }
 
-/** It has the server's events, all of them, once, and was told that there are no more. */
+/** Checks that it has each of the server's events once, and that the stream is closed. */
 async function sameAsTheServer(reading, url) {
   const log = await ended(idOf(url));
   assert.equal(reading.failure, undefined);
@@ -86,7 +86,7 @@ const scenarios = (live) => ({
       const url = await start({ ...script({ delayMs: 2, tally }), gate: { name: gate, at: 1 } }, proxy.url);
       const reading = new Reading();
       const done = reading.read(url, live);
-      // It has caught up, and is told so once more when it reads on live.
+      // It has caught up, which is reported again when it reads live.
       await until(() => reading.batches > (live === 'sse' ? 1 : 0) || proxy.cut);
       await open(gate);
       await done;

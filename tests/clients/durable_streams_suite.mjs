@@ -16,7 +16,7 @@ const ALL_KNOWN = 'every test of the suite is run or out of scope';
 const outside = Object.values(scope.outOfScope).flat();
 const run = scope.run;
 
-/** What a suite's tests came to, by name. */
+/** The results of a suite's tests, by name. */
 async function outcomes() {
   const folder = await mkdtemp(path.join(tmpdir(), 'suite-'));
   try {

@@ -7,7 +7,7 @@ import { BASE, calls, cutting, ended, fresh, open, play, until } from './bench.m
 const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über-quiet, 🐈 and so on.';
 const HELD = 'A cat sat on the ';
 const script = (more = {}) => ({ script: { text: TEXT, delayMs: 0, ...more } });
-/** An answer that stops in the middle, until its gate is opened. */
+/** An answer that pauses in the middle until its gate opens. */
 const held = (name, more = {}) => ({ ...script(more), gate: { name, at: 5 } });
 
 let browser;
@@ -56,7 +56,7 @@ class Watching {
   async text() {
     return textOf(await this.seen());
   }
-  /** What it had when it gave up, as it does when it is told that nothing more will come. */
+  /** Its events when it closed, as it does after a 204. */
   closed() {
     return until(async () => {
       const seen = await this.seen();

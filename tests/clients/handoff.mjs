@@ -1,5 +1,5 @@
 // A client of the native dialect as one writes it by hand, with tools of its own: it reads NDJSON, runs
-// what it is handed, and goes on with a follow-up. Field by field as the protocol has it.
+// the calls of a handoff, and continues with a follow-up. Field by field as in the protocol.
 
 import assert from 'node:assert/strict';
 import { BASE, fresh, play } from './bench.mjs';
@@ -7,7 +7,7 @@ import { BASE, fresh, play } from './bench.mjs';
 const API = `${BASE}/tools`;
 const TERMINAL = ['complete', 'aborted', 'error'];
 
-/** What the client's tools are, as it brings them along. */
+/** The declarations of the client's tools. */
 const isomorphicTools = [
   { name: 'place', description: 'Where the user is.', parameters: { type: 'object', properties: { exact: { type: 'boolean' } } }, authority: 'client' },
 ];
@@ -18,7 +18,7 @@ class Client {
     Object.assign(this, { tools, cutAfter, connections: 0, sessions: [], requests: [] });
   }
 
-  /** Asks, and goes on until an answer ends without a handoff; its events. */
+  /** Starts an answer, and continues until one ends without a handoff. Returns its events. */
   async ask(request, id = fresh('handoff')) {
     for (;;) {
       const events = await this.session(id, request);
@@ -31,7 +31,7 @@ class Client {
     }
   }
 
-  /** Reads one session to its end, over as many connections as that takes. */
+  /** Reads one session to its end, with resumes. */
   async session(id, request) {
     const events = [];
     let last = 0;
@@ -52,7 +52,7 @@ class Client {
     }
   }
 
-  /** Runs what was handed over, and says so. */
+  /** Runs the calls of a handoff, and sends their results. */
   async followUp(request, events) {
     const { conversationState } = events.find((event) => event.type === 'conversation_state');
     const handoffs = events.filter((event) => event.type === 'isomorphic_handoff');
@@ -97,7 +97,7 @@ const text = (events) => events.filter((event) => event.type === 'text').map((ev
 const kinds = (events) => events.map((event) => event.type).filter((type) => type !== 'text');
 const of = (events, type) => events.filter((event) => event.type === type);
 
-/** How often the model was asked. */
+/** The number of calls of the model. */
 async function calls(tally) {
   const events = await new Client({}).ask({ messages: [{ role: 'user', content: 'How often?' }], script: { tell: tally } });
   return JSON.parse(text(events)).calls;

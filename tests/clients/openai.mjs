@@ -7,13 +7,13 @@ import { BASE, calls, cutting, ended, fresh, open as pass, play, until } from '.
 const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über-quiet, 🐈 and so on.';
 const THINKING = 'Let me think.';
 const script = (more = {}) => ({ model: 'scripted', input: 'Tell me.', script: { text: TEXT, thinking: THINKING, delayMs: 0, ...more } });
-/** An answer that stops in the middle, until its gate is opened. */
+/** An answer that pauses in the middle until its gate opens. */
 const held = (name, more = {}) => ({ ...script(more), gate: { name, at: 8 } });
 const HELD = 'A cat sat on the ';
 
 const client = (at = BASE) => new OpenAI({ baseURL: `${at}/v1`, apiKey: 'none', maxRetries: 0 });
 
-/** What came of a stream so far: it is read until it ends or breaks. */
+/** The events of a stream, read until it ends or breaks. */
 class Reading {
   events = [];
   failure = undefined;

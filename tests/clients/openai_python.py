@@ -20,7 +20,7 @@ def script(**more):
 
 
 def held(gate, **more):
-    """An answer that stops in the middle, until its gate is opened."""
+    """An answer that pauses in the middle until its gate opens."""
     return {**script(**more), "gate": {"name": gate, "at": 8}}
 
 
@@ -38,7 +38,7 @@ def retrieve(response, **more):
 
 
 class Reading:
-    """What came of a stream so far: it is read until it ends or breaks."""
+    """The events of a stream, read until it ends or breaks."""
 
     def __init__(self):
         self.events, self.failure = [], None
@@ -53,7 +53,7 @@ class Reading:
         return self
 
     def beside(self, open_stream):
-        """The same, on a thread of its own."""
+        """Reads the stream on a thread of its own."""
         thread = threading.Thread(target=self.read, args=(open_stream,), daemon=True)
         thread.start()
         return thread

@@ -1,4 +1,4 @@
-/** What `AbstractChat` of the AI SDK keeps, without a framework around it. */
+/** The state that `AbstractChat` of the AI SDK needs, without a framework. */
 export class State {
   status = 'ready';
   error = undefined;

@@ -7,7 +7,7 @@ import { BASE, calls, cutting, ended, fresh, open as pass, play, until } from '.
 const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über-quiet, 🐈 and so on.';
 const THINKING = 'Let me think.';
 const script = (more = {}) => ({ script: { text: TEXT, thinking: THINKING, delayMs: 0, ...more } });
-/** An answer that stops in the middle, until its gate is opened. */
+/** An answer that pauses in the middle until its gate opens. */
 const held = (name, more = {}) => ({ ...script(more), gate: { name, at: 8 } });
 const HELD = 'A cat sat on the ';
 
@@ -28,7 +28,7 @@ function open(asked = {}, { at = BASE, ...options } = {}) {
   return { client, seen };
 }
 
-/** One that is told which run to look at. */
+/** A client for a given run. */
 function join(runId, threadId = fresh('thread')) {
   return open({}, { threadId, initialResumeSnapshot: { resumeState: { threadId, runId } } });
 }
@@ -45,7 +45,7 @@ async function sameAsTheServer(client, run) {
   return log;
 }
 
-/** What a browser keeps over a reload. */
+/** The storage of a browser over a reload. */
 function storage() {
   const kept = new Map();
   return {
@@ -87,7 +87,7 @@ await play({
     for (let after = 1; after < whole.length; after++) {
       for (const more of [0, 9]) assert.deepEqual(await cutAndResumed(after, { more }), whole);
     }
-    // Between the last event and the end of the body: it is told of the end once more.
+    // Cut between the last event and the end of the body, so the end comes once more.
     assert.deepEqual(await cutAndResumed(whole.length), [...whole, 'RUN_FINISHED']);
   },
 

@@ -1,5 +1,5 @@
-//! What a schedule breaks, always from outside: a rule of the store, what one server hears of it, or
-//! a client.
+//! The fault of a broken schedule, always from outside: a rule of the store, what one server hears
+//! of it, or a client.
 
 #![deny(clippy::missing_trait_methods)]
 
@@ -19,7 +19,7 @@ use unbroken::{
 };
 use unbroken_conformance::{ContractRule, delegate_store};
 
-/// What is broken.
+/// The fault that a schedule must notice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Broken {
     #[default]

@@ -24,7 +24,7 @@ pub(crate) struct Story {
     pub(crate) calls: usize,
     /// An abort was confirmed while the session ran.
     pub(crate) aborted: bool,
-    /// Somebody asked for an abort, confirmed or not.
+    /// True if an abort was requested, confirmed or not.
     pub(crate) asked_to_abort: bool,
     /// A start was not answered.
     pub(crate) gave_up: bool,

@@ -11,7 +11,7 @@ use unbroken::{
 
 use crate::{broken::Broken, plan::Dice, world::World};
 
-/// What a client saw between two fresh starts.
+/// The records that a client saw between two fresh starts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) records: Vec<(u64, String)>,

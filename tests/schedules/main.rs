@@ -22,9 +22,9 @@ use broken::Broken;
 use plan::Kind;
 use world::run;
 
-/// How many schedules run when nothing is broken.
+/// The number of schedules that run without a fault.
 const SCHEDULES: u64 = 10_000;
-/// How many are tried until one fails when something is.
+/// The most schedules that are tried until one notices a fault.
 const ENOUGH: u64 = 3_000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a schedule does, drawn from its number.
+//! The plan of a schedule, drawn from its number.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Kind {
     }
 }
 
-/// How the answer of a session goes.
+/// The course of a session's answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script {
     pub(crate) events: u64,

@@ -1,4 +1,4 @@
-//! What a schedule does to its store.
+//! The faults of a store in a schedule.
 
 use tokio::time::sleep;
 use unbroken::store::Memory;

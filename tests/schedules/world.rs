@@ -33,10 +33,10 @@ use crate::{
     trouble::Trouble,
 };
 
-/// What people are asked.
+/// The question to people.
 const QUESTION: &str = "may I?";
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
-/// How long the world goes on once all faults are over: a lease for each server to be sure of the
+/// The time that the world goes on once all faults are over: a lease for each server to be sure of the
 /// store, one for the session, and the time to be served.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
@@ -73,7 +73,7 @@ impl World {
         &self.servers[usize::from(dice.one_in(2))]
     }
 
-    /// Whether the store answers every call at once, so that a reader which waits in vain was
+    /// True if the store answers every call at once, so that a reader which waits in vain was
     /// forgotten.
     pub(crate) fn answers(&self) -> bool {
         matches!(self.kind, Kind::Calm | Kind::Repeats | Kind::DroppedWakeups)
@@ -349,7 +349,7 @@ async fn begin(world: Arc<World>, id: SessionId, script: Script, mut dice: Dice)
     }
 }
 
-/// Answers the question of a session, from any server, until it is stored or somebody else's is, or
+/// Answers the question of a session, from any server, until it is stored or another one is, or
 /// the session has ended. Where the store may forget all that, to the end of the world.
 async fn give(world: Arc<World>, id: SessionId, content: String, mut dice: Dice) {
     sleep(dice.millis(20_000)).await;
@@ -421,7 +421,7 @@ impl RecoveryHandler for Resumes {
     }
 }
 
-/// What the provider answers: `e1`, `e2`, …, with pauses, and an ending.
+/// The answer of the provider: `e1`, `e2`, …, with pauses, and an ending.
 struct Answer {
     world: Arc<World>,
     id: SessionId,

@@ -1,5 +1,5 @@
-// A chat page of somebody who never heard of unbroken: `useChat`, and the address of a server. What it
-// gains is `resume: true` that works, and a stop that stops.
+// A chat page with `useChat` of the AI SDK, which knows nothing of unbroken. With the server of this
+// example `resume: true` works, and stopping ends the answer.
 
 import { useChat } from '@ai-sdk/react';
 import { DefaultChatTransport } from 'ai';
@@ -8,14 +8,14 @@ import { createRoot } from 'react-dom/client';
 
 const API = '/api/ai';
 
-// The chat's name is in the address. Whoever knows it has the chat: it is long and random.
+// The id of the chat is in the address. It is long and random, since the chat is open to anyone with it.
 const id = location.hash.slice(1) || Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 history.replaceState(null, '', `#${id}`);
 
-// Where an application would ask its own database.
+// An application would ask its own database.
 const kept = JSON.parse(localStorage.getItem(id) ?? '[]');
 
-// `?script={…}` says what the scripted provider is to say.
+// `?script={…}` is the script of the scripted provider.
 const script = new URLSearchParams(location.search).get('script');
 const transport = new DefaultChatTransport({ api: API, body: script ? { script: JSON.parse(script) } : {} });
 
@@ -46,7 +46,7 @@ function Chat() {
     setInput('');
   };
 
-  // The SDK's own `stop()` closes this page's connection; this stops the answer, for all pages.
+  // The SDK's own `stop()` closes this page's connection only. This stops the answer for all pages.
   const stop = () => fetch(`${API}/${id}/stop`, { method: 'POST' });
 
   return (

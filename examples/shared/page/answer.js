@@ -1,4 +1,4 @@
-// One answer on the page: folds the events of a session into parts, and draws what is new of them.
+// One answer on the page: folds the events of a session into parts, and draws their changes.
 
 import { element } from './prose.js';
 import { viewOf } from './views.js';
@@ -7,8 +7,8 @@ const ENDED = { complete: 'complete', aborted: 'stopped', error: 'error' };
 
 export class Answer {
   /**
-   * `turn` is what history.js stores; `onRetry` is called when the reader asks for another try,
-   * `say(inputId, answer)` when somebody answers what a tool asks.
+   * `turn` is the object that history.js stores. `onRetry` is called when the user asks for another try,
+   * `say(inputId, answer)` when the user answers the question of a tool.
    */
   constructor(turn, onRetry, say) {
     this.turn = turn;
@@ -27,7 +27,7 @@ export class Answer {
     this.draw();
   }
 
-  /** Takes a record. Drawing follows within a frame or two, however fast the tokens come. */
+  /** Adds a record. It is drawn within a frame or two. */
   apply({ lsn, event }) {
     const { turn } = this;
     turn.lsn = lsn;
@@ -81,7 +81,7 @@ export class Answer {
     this.#timer ??= setTimeout(() => this.draw(), 30);
   }
 
-  /** Ends it here, without a terminal event from the server. */
+  /** Ends the answer on this page, without a terminal event from the server. */
   end(status, note) {
     Object.assign(this.turn, { status, note });
     this.draw();
@@ -113,12 +113,12 @@ export class Answer {
     this.onDraw?.();
   }
 
-  /** What people are asked and have not answered yet. */
+  /** The questions that are open. */
   get asks() {
     return this.turn.parts.filter((part) => part.kind === 'ask' && !part.action);
   }
 
-  /** Whether the answer waits for somebody to answer it. */
+  /** True while a question is open. */
   get isWaiting() {
     return this.turn.status === 'streaming' && this.asks.length > 0;
   }

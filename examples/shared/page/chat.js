@@ -1,5 +1,5 @@
-// The page: a conversation, of which the last answer may be streaming. The address names its session
-// (`#s=ID`), so that a reload goes on where it was, and another tab or device follows live.
+// The page: a conversation whose last answer may be streaming. The address has the session (`#s=ID`), so
+// that a reload resumes it, and another tab or device follows it live.
 
 import { Answer } from './answer.js';
 import { followUp, isomorphicTools, sessionAfter } from './client-tools.js';
@@ -17,12 +17,12 @@ let last = null; // the last Answer
 let running = null; // { answer, controller } while one is followed
 let atEnd = true; // whether the reader looks at the end, and wants to stay there
 
-// ---- Which conversation
+// ---- The conversation
 
 function load() {
   leave();
   const session = new URLSearchParams(location.hash.slice(1)).get('s');
-  // Unknown here: it was started elsewhere. We have its answer, not what was asked.
+  // Started elsewhere: this page has the answer, but not the question.
   const elsewhere = { id: newSessionId(), turns: session ? [newAnswer(session)] : [] };
   show(chatOf(session) ?? elsewhere);
   if (session && !chatOf(session)) chat = addTurns({ ...elsewhere, turns: [] }, elsewhere.turns);
@@ -81,17 +81,17 @@ function begin(turns, drop, script) {
   const session = newSessionId();
   const before = chat.turns.slice(0, chat.turns.length - drop);
   const request = { messages: messagesOf([...before, ...turns]), ...always(script) };
-  // The request is kept until the server is known to have it: a reload before that repeats it.
+  // The request is kept until the server has it. A reload before that repeats it.
   chat = addTurns(chat, [...turns, { ...newAnswer(session, request), script, asked: true }], drop);
   history.replaceState(null, '', `#s=${session}`);
   show(chat);
 }
 
-/** What every request says: the server's tools may run, and so may those of this page. */
+/** The part that all requests have: the server's tools and those of this page may run. */
 const always = (script) => ({ chatId: chat.id, enabledTools: true, isomorphicTools, ...(script && { script }) });
 
-// An answer that ended with a handoff: the browser that asked runs the tools, and goes on with what they
-// gave in a session of its own. Whoever else is there follows that.
+// After a handoff the browser that asked runs the tools, and continues with their results in another
+// session. Other readers follow that session.
 async function goOn(answer) {
   const { turn } = answer ?? {};
   if (turn?.status !== 'complete' || !turn.handoffs?.length || !turn.state) return;
@@ -106,7 +106,7 @@ async function goOn(answer) {
   run(last);
 }
 
-// What follows a handoff may have been started by another tab, or not be there yet.
+// The session after a handoff may be started by another tab, or not exist yet.
 async function* recordsOf(turn, options) {
   for (let tries = 0; ; tries++) {
     try {
@@ -167,7 +167,7 @@ function explain(error, turn) {
   return `${error.message} (${error.status})`;
 }
 
-// Stops following, not the answer: that goes on without us.
+// Stops reading. The answer goes on.
 function leave() {
   const left = running;
   running = null;
@@ -193,7 +193,7 @@ function keep(answer) {
   return Date.now();
 }
 
-// ---- What the page says of itself
+// ---- The state of the page
 
 const WORDS = { idle: 'Ready', connecting: 'Connecting', live: 'Live', waiting: 'Your turn', reconnecting: 'Reconnecting', offline: 'Offline', done: 'Done', error: 'Failed' };
 
@@ -226,7 +226,7 @@ function scroll() {
   $('latest').hidden = atEnd;
 }
 
-// ---- What the reader does
+// ---- Actions of the user
 
 $('form').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -265,7 +265,7 @@ addEventListener('keydown', ({ key, target }) => key === 'Escape' && !target.clo
 addEventListener('hashchange', load);
 addEventListener('pagehide', () => running && keep(running.answer));
 addEventListener('offline', () => running && setState('offline'));
-// Another tab of this browser went on with the conversation: go along.
+// Another tab of this browser continued the conversation: follow it.
 addEventListener('storage', ({ key, newValue }) => {
   if (!newValue || key !== chatKey(chat)) return;
   const stored = JSON.parse(newValue);
@@ -283,7 +283,7 @@ function grow() {
 
 // ---- Examples, for a first look
 
-// `?script={…}` in the address plays a script of your own, where the provider is the scripted one.
+// `?script={…}` in the address sets the script of the scripted provider.
 function scriptOfAddress() {
   const script = new URLSearchParams(location.search).get('script');
   return script ? JSON.parse(script) : undefined;

@@ -1,5 +1,5 @@
-// Tools that run in this page. A request brings them along; where the model calls one, the answer ends
-// with a handoff, and another request goes on with what the tool gave here.
+// Tools that run in this page. A request declares them. If the model calls one, the answer ends with a
+// handoff, and another request continues with the result of the tool.
 
 const TOOLS = {
   local_time: {
@@ -9,10 +9,10 @@ const TOOLS = {
   },
 };
 
-/** What the model is told of them. */
+/** Their definitions for the model. */
 export const isomorphicTools = Object.entries(TOOLS).map(([name, { description, parameters }]) => ({ name, description, parameters, authority: 'client' }));
 
-/** What a request brings that goes on from a handoff: the conversation's state, and what the tools gave. */
+/** The part of a request that continues after a handoff: the conversation's state and the tools' results. */
 export async function followUp({ state, handoffs }, messages) {
   const outputs = handoffs.map(async ({ callId, toolName, params, serverOutput, usesHandoff }) => ({
     callId,
@@ -32,7 +32,7 @@ export async function followUp({ state, handoffs }, messages) {
   };
 }
 
-/** The session that goes on with another one: the same for all tabs, so that one of them starts it. */
+/** The id of the session after another one: equal in all tabs, so that only one of them starts it. */
 export function sessionAfter(session) {
   const [, first, nth = 1] = /^(.*?)(?:\.(\d+))?$/.exec(session);
   return `${first}.${Number(nth) + 1}`;

@@ -1,6 +1,6 @@
 // Questions for a first look.
 
-// A script is what the scripted provider does instead of what it does by itself.
+// A script replaces the default answer of the scripted provider.
 const SCRIPTED = [
   { text: 'Tell me what you are' },
   { text: 'How is the weather in Oslo?' },

@@ -1,9 +1,9 @@
-// A form made from a JSON Schema: what a tool asks people for. Fields for texts, numbers, yes or no and
-// choices; anything else is written as JSON. The browser checks what it can, the server all of it.
+// A form made from a JSON Schema, for the question of a tool. It has fields for texts, numbers, booleans
+// and choices; anything else is entered as JSON. The browser checks a part, the server everything.
 
 import { element } from './prose.js';
 
-/** The fields that `schema` wants (`nodes`), what they hold (`content`), and which the server refuses (`mark`). */
+/** The fields of `schema` (`nodes`), their values (`content`), and a way to mark refused ones (`mark`). */
 export function formOf(schema = {}) {
   const root = resolve(schema, schema);
   if (root.type !== 'object' || !root.properties) {
@@ -11,7 +11,7 @@ export function formOf(schema = {}) {
     return { nodes: [only.node], content: only.value, mark: (flaws) => only.mark(flaws !== '') };
   }
   const isRequired = (name) => root.required?.includes(name) ?? false;
-  // Many servers lose the order of the properties: what must be there comes first.
+  // Many servers lose the order of properties, so required ones come first.
   const names = Object.keys(root.properties).sort((a, b) => isRequired(b) - isRequired(a));
   const fields = names.map((name) => {
     const wanted = resolve(root.properties[name], schema);
@@ -24,7 +24,7 @@ export function formOf(schema = {}) {
   };
 }
 
-// The server names what doesn't fit by its path in the answer.
+// The server names a value that does not fit by its path in the answer.
 function isNamed(flaws, name) {
   const path = `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
   return flaws.includes(`${path}:`) || flaws.includes(`${path}/`);
@@ -81,7 +81,7 @@ function controlOf(of, required) {
   }
 }
 
-// Text that isn't JSON is a text.
+// Text that is not JSON is a string.
 function jsonOr(text, required) {
   if (text.trim() === '' && !required) return undefined;
   try {
@@ -91,7 +91,7 @@ function jsonOr(text, required) {
   }
 }
 
-// Follows a reference within the schema, and takes what may be null as what it is otherwise.
+// Follows a reference within the schema, and drops `null` from a union.
 function resolve(of, schema) {
   const [, path] = /^#\/(.*)$/.exec(of.$ref ?? '') ?? [];
   const found = path?.split('/').reduce((at, key) => at?.[key], schema);

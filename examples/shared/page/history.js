@@ -1,13 +1,13 @@
-// The conversation, kept by the browser: the server keeps answers, not chats.
+// The conversation, stored by the browser: the server stores answers, not chats.
 // A chat is `{ id, at, turns }`; a turn is `{ role: 'user', text }` or
-// `{ role: 'assistant', session, parts, lsn, status, … }`. What is stored of an answer is always the text
-// up to its `lsn`, so a reload goes on from there. Tabs share this storage: each change reads it first.
+// `{ role: 'assistant', session, parts, lsn, status, … }`. The stored text of an answer always ends at its
+// `lsn`, so a reload resumes from there. Tabs share this storage, so each change reads it first.
 
 const CHAT = 'unbroken:chat:';
 const SESSION = 'unbroken:session:';
 const KEPT = 30; // chats
 
-// A browser may forbid storage; the page then works, without a memory.
+// A browser may forbid storage. The page then works without a history.
 const storage = (() => {
   try {
     return window.localStorage;
@@ -19,7 +19,7 @@ const storage = (() => {
 
 export const chatKey = (chat) => CHAT + chat.id;
 
-/** The chat that a session belongs to, or null if this browser never saw it. */
+/** The chat that a session belongs to, or null if this browser does not have it. */
 export function chatOf(session) {
   return parse(storage.getItem(CHAT + storage.getItem(SESSION + session)));
 }
@@ -38,7 +38,7 @@ export function addTurns(chat, turns, drop = 0) {
   return stored;
 }
 
-/** Stores how far an answer is. A tab that lags behind never takes back its ending. */
+/** Stores the progress of an answer. A tab that lags never overwrites its end. */
 export function saveAnswer(chat, answer) {
   const stored = parse(storage.getItem(chatKey(chat)));
   const at = stored?.turns.findIndex((turn) => turn.session === answer.session) ?? -1;
@@ -48,7 +48,7 @@ export function saveAnswer(chat, answer) {
   write(stored);
 }
 
-/** What the model is sent of the conversation. */
+/** The messages of the conversation for the model. */
 export function messagesOf(turns) {
   const messages = [];
   for (const turn of turns) {
@@ -70,7 +70,7 @@ function write(chat) {
   keep(chatKey(chat), JSON.stringify(chat));
 }
 
-// Storage can be full: old chats go, and if that doesn't help, this one lives as long as its tab.
+// If the storage is full, old chats are removed; if that is not enough, this chat lasts as long as its tab.
 function keep(key, value) {
   try {
     storage.setItem(key, value);
@@ -82,7 +82,7 @@ function keep(key, value) {
   }
 }
 
-/** Forgets all but the newest chats. */
+/** Removes all but the newest chats. */
 export function prune(kept = KEPT) {
   const chats = Object.keys(storage).filter((key) => key.startsWith(CHAT)).map((key) => parse(storage.getItem(key)) ?? { id: key.slice(CHAT.length), at: 0, turns: [] });
   for (const chat of chats.sort((a, b) => b.at - a.at).slice(kept)) {

@@ -1,6 +1,6 @@
 // Text that grows, as a small part of Markdown: paragraphs, headings, lists, quotes, fenced code, and
-// inline code, bold and emphasis. Only the last, unfinished block is drawn again when text arrives, and
-// all of it goes through text nodes: nothing that a model says becomes markup.
+// inline code, bold and emphasis. New text redraws the last, unfinished block only. All text goes through
+// text nodes, so that a model's words never become markup.
 
 export class Prose {
   #host;
@@ -23,7 +23,7 @@ export class Prose {
   }
 }
 
-// Blocks end at an empty line, fenced code at its closing fence. Joined, they are the text again.
+// Blocks end at an empty line, fenced code at its closing fence. Joined, they equal the text.
 function split(text) {
   const blocks = [''];
   let fenced = false;

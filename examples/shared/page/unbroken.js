@@ -7,21 +7,21 @@
 //     if (event.type === 'input_request') ask(event, (answer) => answerInput('/api/chat', id, event.inputId, answer));
 //   }
 //
-// After a reload, `follow(url, id, { after: lsn })` goes on behind the last record that was kept.
+// After a reload, `follow(url, id, { after: lsn })` resumes after the last record that was kept.
 // The loop ends after the terminal event (`complete`, `aborted` or `error`) and never before it:
-// any other end of the body is a cut, and is followed by a resume from the last LSN.
+// any other end of the body is a cut, after which it resumes from the last LSN.
 
 const TERMINAL = new Set(['complete', 'aborted', 'error']);
 const TRANSIENT = new Set([408, 425, 429, 502, 503, 504]);
 const SILENCE = 45_000; // ms; three heartbeats missed: the connection is dead, whatever TCP says
 
-/** 128 random bits. Made here, so that a start whose answer was lost is repeated as the same session. */
+/** 128 random bits. Made by the client, so that a start whose response was lost is repeated for the same session. */
 export function newSessionId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The server said no, and would say it again. */
+/** A refusal of the server that a repetition would get again. */
 export class Refused extends Error {
   constructor(status, { type = 'about:blank', title, detail } = {}) {
     super(detail ?? title ?? `The server answered ${status}.`);
@@ -30,9 +30,9 @@ export class Refused extends Error {
 }
 
 /**
- * Yields each record `{ lsn, event }` behind `after` once, in order. With a `request` it starts the
- * session first. `onState(state, why)` is told `connecting`, `live` and `reconnecting`. Throws
- * `Refused`, or the signal's reason; leaving the loop early closes the connection but stops nothing.
+ * Yields each record `{ lsn, event }` after `after` once, in order. With a `request` it starts the
+ * session first. Calls `onState(state, why)` with `connecting`, `live` and `reconnecting`. Throws
+ * `Refused`, or the signal's reason. Leaving the loop early closes the connection, and the session goes on.
  */
 export async function* follow(url, id, { request, after = 0, signal, onState = () => {} } = {}) {
   const body = request && JSON.stringify(request); // the same bytes each time, or it is another request
@@ -75,7 +75,7 @@ export async function* follow(url, id, { request, after = 0, signal, onState = (
         const refused = await refusal(response);
         const rewound = /:(log-rewound|cursor-past-tail)$/.test(refused.type);
         if (rewound && after > 0) {
-          // The log no longer holds what we had. Drop it and read from the start; never splice.
+          // The log lost records that were read. Drop all of them and read from the start; never splice.
           after = 0;
           yield { lsn: 0, event: { type: 'restarted', reason: refused.message } };
           continue;
@@ -96,22 +96,22 @@ export async function* follow(url, id, { request, after = 0, signal, onState = (
   }
 }
 
-/** Stops the session for all who follow it. False if there is nothing to stop. Safe to repeat. */
+/** Stops the session for all its readers. False if there is nothing to stop. Can be repeated. */
 export function stop(url, id) {
   return insist(`${url}/${id}/abort`, { keepalive: true }, [404, 410]);
 }
 
 /**
- * Answers an `input_request`: `{ action: 'accept', content }`, or `decline`, or `cancel`. True once that is
- * stored; false if the question is no longer open: its `input_resolved` says why. Throws `Refused` with
- * status 422 if the content doesn't fit the question's schema. Safe to repeat.
+ * Answers an `input_request`: `{ action: 'accept', content }`, or `decline`, or `cancel`. True once the
+ * answer is stored; false if the question is no longer open, for the reason in its `input_resolved`. Throws
+ * `Refused` with status 422 if the content doesn't fit the question's schema. Can be repeated.
  */
 export function answerInput(url, id, inputId, answer) {
   const headers = { 'Content-Type': 'application/json' };
   return insist(`${url}/${id}/inputs/${inputId}`, { headers, body: JSON.stringify(answer) }, [404, 409, 410]);
 }
 
-// Posts until the server says yes (true) or one of `noes` (false).
+// Posts until the server accepts (true) or answers with a status of `noes` (false).
 async function insist(url, options, noes) {
   for (let failures = 0; ; failures++) {
     let wait = 0;
@@ -130,7 +130,7 @@ async function insist(url, options, noes) {
 
 const refusal = async (response) => new Refused(response.status, await response.json().catch(() => ({})));
 
-// NDJSON: a line a record. An empty line is a heartbeat; half a line at the end was cut, and comes again.
+// NDJSON, one record per line. An empty line is a heartbeat. A partial line at the end was cut, and comes again.
 async function* lines(body, watch) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = ''; ; ) {
@@ -149,7 +149,7 @@ function watchdog(bite) {
   return { end, reset: () => (end(), (timer = setTimeout(bite, SILENCE))) };
 }
 
-// Jittered, so that a thousand clients of a server that restarts don't come back in one moment.
+// Jittered, so that the clients of a server that restarts do not reconnect all at once.
 const backoff = (failures) => 100 + Math.random() * Math.min(8_000, 400 * 2 ** failures);
 
 function retryAfter(response) {
@@ -158,7 +158,7 @@ function retryAfter(response) {
   return ms > 0 ? Math.min(ms, 60_000) + Math.random() * 500 : 0;
 }
 
-// Waits, but not past the moment that the network is back or the signal fires.
+// Waits, but at most until the network is back or the signal fires.
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,11 +1,11 @@
-// How the parts of an answer look: text, thinking, calls of tools, and what people are asked. A view is
-// `{ part, node, update(turn, isLast) }`; `update` draws what is new of the part.
+// Views of the parts of an answer: text, thinking, tool calls, and questions. A view is
+// `{ part, node, update(turn, isLast) }`; `update` draws the changes of the part.
 
 import { formOf } from './form.js';
 import { element, Prose } from './prose.js';
 import { Refused } from './unbroken.js';
 
-/** A view of `part`; `say(inputId, answer)` answers what somebody is asked. */
+/** A view of `part`; `say(inputId, answer)` answers its question. */
 export function viewOf(part, say) {
   return { text: textView, thinking: thinkingView, tool: toolView, ask: askView }[part.kind](part, say);
 }
@@ -58,7 +58,7 @@ function stateOf(part, turn) {
   return turn.parts.some((ask) => ask.kind === 'ask' && ask.callId === part.id && !ask.action) ? 'waits' : 'runs';
 }
 
-// What became of a question, for people.
+// The outcome of a question as text.
 const BECAME = { accept: 'Answered', decline: 'Declined', cancel: 'Put away', timeout: 'Nobody answered in time' };
 
 let asked = 0;
@@ -122,7 +122,7 @@ function askView(part, say) {
   return { part, node, update };
 }
 
-// What is to be allowed: an object as a list, anything else as it is.
+// The call that needs approval: an object as a list, anything else as it is.
 function listOf(params) {
   if (Object(params) !== params || Array.isArray(params)) return element('pre', { textContent: show(params) });
   return element('dl', {}, Object.entries(params).flatMap(([name, value]) => [element('dt', { textContent: name }), element('dd', { textContent: show(value) })]));
@@ -140,7 +140,7 @@ function show(value) {
   }
 }
 
-// Appends to `target` what `part` has and the page has not.
+// Appends the text of `part` that `target` lacks.
 function grower(part, target) {
   let drawn = 0;
   return () => {

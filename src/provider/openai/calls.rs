@@ -16,7 +16,7 @@ const MAX_CALLS: usize = 256;
 /// call.
 #[derive(Debug)]
 pub(super) struct Calls {
-    calls: Vec<PartialCall>,
+    partial: Vec<PartialCall>,
     ids: CallIds,
     bytes: usize,
     max_bytes: usize,
@@ -36,7 +36,7 @@ struct PartialCall {
 impl Calls {
     pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
         Self {
-            calls: Vec::new(),
+            partial: Vec::new(),
             ids,
             bytes: 0,
             max_bytes,
@@ -44,7 +44,7 @@ impl Calls {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.partial.is_empty()
     }
 
     /// Takes one piece, of the event of this number.
@@ -63,10 +63,10 @@ impl Calls {
         }
         let last = match delta.index {
             Some(_) => self
-                .calls
+                .partial
                 .iter()
                 .rposition(|call| call.index == delta.index),
-            None => self.calls.len().checked_sub(1),
+            None => self.partial.len().checked_sub(1),
         };
         let goes_on = |call: &PartialCall| {
             if !id.is_empty() && !call.id.is_empty() {
@@ -77,18 +77,18 @@ impl Calls {
             let beside = call.event == event && !call.json.is_open();
             !(named_again && (whole || beside))
         };
-        let at = match last.filter(|at| goes_on(&self.calls[*at])) {
+        let at = match last.filter(|at| goes_on(&self.partial[*at])) {
             Some(at) => at,
-            None if self.calls.len() == MAX_CALLS => return Err(too_long()),
+            None if self.partial.len() == MAX_CALLS => return Err(too_long()),
             None => {
-                self.calls.push(PartialCall {
+                self.partial.push(PartialCall {
                     index: delta.index,
                     ..PartialCall::default()
                 });
-                self.calls.len() - 1
+                self.partial.len() - 1
             }
         };
-        let call = &mut self.calls[at];
+        let call = &mut self.partial[at];
         if !id.is_empty() {
             call.id = id;
         }
@@ -104,7 +104,7 @@ impl Calls {
 
     /// Returns all calls, each whole.
     pub(super) fn finish(&mut self) -> Vec<ToolCall> {
-        self.calls
+        self.partial
             .drain(..)
             .map(|call| ToolCall::from_text(self.ids.next(call.id), call.name, &call.arguments))
             .collect()

@@ -4,7 +4,7 @@ local h = redis.call('HMGET', KEYS[1], 'status', 'answers', 'answered')
 if not h[1] then
   return absent(KEYS[2])
 end
--- An answer is its place in the order, a colon and what was answered.
+-- A stored answer is its place in the order, a colon and the content.
 local there = redis.call('HGET', KEYS[3], ARGV[1])
 if there then
   if string.sub(there, string.find(there, ':', 1, true) + 1) == ARGV[2] then

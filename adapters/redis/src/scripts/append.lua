@@ -24,9 +24,9 @@ end
 if ARGV[5] == '' then
   return { 'large' }
 end
--- The first write is one that the engine may refuse (no memory, no replicas): then none happened.
+-- The first write is one that the engine refuses without memory or replicas, so that none happens then.
 redis.call('XADD', KEYS[3], ARGV[4] .. '-' .. ARGV[2], 'r', ARGV[5])
--- A lease that was given back has no length: it stays over.
+-- A lease that was given back has no length, and stays free.
 redis.call('HSET', KEYS[1], 'tail', ARGV[4], 'author', ARGV[1], 'status', ARGV[6], 'over', digits(now + h[5]))
 if sealed(ARGV[6]) then
   local keep = math.max(tonumber(h[7]), now + ARGV[7])

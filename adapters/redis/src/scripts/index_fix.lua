@@ -1,4 +1,4 @@
--- Corrects an entry, unless somebody has changed it since it was seen.
+-- Corrects an entry, unless it has changed since it was read.
 -- KEYS: an index
 -- ARGV: id, score seen, new score (microseconds from now) or nothing to remove it
 local score = redis.call('ZSCORE', KEYS[1], ARGV[1])

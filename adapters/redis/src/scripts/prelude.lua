@@ -1,13 +1,13 @@
--- Begins every script of a session. Times are microseconds of this server's clock.
+-- The beginning of every script on a session. Times are microseconds of this server's clock.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- Lua writes large numbers as 1.8e+15 of its own accord.
+-- By default Lua writes large numbers as 1.8e+15.
 local function digits(number)
   return string.format('%.0f', number)
 end
 
--- A moment in milliseconds, for PEXPIREAT; never early.
+-- Returns a time in milliseconds, for PEXPIREAT; never early.
 local function at(moment)
   return digits(math.ceil(moment / 1000))
 end
@@ -16,7 +16,7 @@ local function sealed(status)
   return status ~= 'streaming' and status ~= 'waiting'
 end
 
--- The answer where no session is: what is left of it, if anything.
+-- Returns the reply where there is no session: its tombstone, if there is one.
 local function absent(info)
   local left = redis.call('GET', info)
   if left then
@@ -25,7 +25,7 @@ local function absent(info)
   return { 'none' }
 end
 
--- Microseconds that a lease still runs; -1 if nobody has it.
+-- Returns the microseconds that a lease still runs; -1 if it is free.
 local function lease(status, length, over)
   if sealed(status) or length == '0' then
     return -1
@@ -33,7 +33,7 @@ local function lease(status, length, over)
   return math.max(over - now, 0)
 end
 
--- What becomes a `State`.
+-- Returns the fields of a `SessionState`.
 local function state(session, info)
   local h = redis.call('HMGET', session, 'epochs', 'attempts', 'tail', 'status', 'abort', 'length', 'over', 'created', 'answers')
   return {
@@ -49,8 +49,8 @@ local function state(session, info)
   }
 end
 
--- Lets the engine drop a sealed session when its retention is over, and what is left of it when
--- its tombstone is.
+-- Makes the engine drop a sealed session at the end of its retention, and its tombstone at the
+-- end of that.
 local function expire(session, info, log, keep, tombstone)
   if keep <= now then
     redis.call('UNLINK', session, log)

@@ -35,7 +35,7 @@ while bytes < most_bytes and count < most do
   from = '(' .. part[#part][1]
   step = math.min(step * 2, 256)
 end
--- A page has one record at least, whatever it was asked for.
+-- A page has at least one record, whatever the limit.
 if count == 0 then
   local entry = redis.call('XRANGE', KEYS[3], from, '+', 'COUNT', 1)[1]
   if entry then

@@ -6,6 +6,7 @@
 //!
 //! * wrap the [scripted provider](unbroken::provider::scripted) in a durable layer;
 //! * let requests bring their [`script`](unbroken::durable::ClientFields::field);
+//! * have the feature `tools` of `unbroken`, which checks answers to questions;
 //! * let one caller run 64 sessions at once, which is more than the default of
 //!   [`Limits::running_per_owner`](field@unbroken::session::Limits::running_per_owner);
 //! * speak HTTP/1.1, or HTTP/2 with prior knowledge, without TLS.

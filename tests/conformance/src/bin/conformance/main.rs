@@ -9,7 +9,8 @@
 //! server must have
 //!
 //! * a `DurableLayer` of the native dialect around `unbroken::provider::Scripted`;
-//! * the field `script` open to clients: `.open(ClientFields::nothing().field("script"))`;
+//! * the field `script` open to clients: `.client_fields(ClientFields::nothing().field("script"))`;
+//! * the feature `tools` of `unbroken`, which checks answers to questions;
 //! * room for 64 running sessions of one caller: `Limits::running_per_owner` is 16 by default, and
 //!   counts if the access policy has owners;
 //! * HTTP/1.1, or HTTP/2 with prior knowledge (`--http2`), without TLS.
