@@ -99,6 +99,7 @@ fn an_append_is_checked_in_the_order_of_the_contract() {
         (3, 2, true, "conflict", "sealed", "gone"),
         (2, 1, true, "conflict", "sealed", "gone"),
         (5, 1, true, "rewound", "sealed", "gone"),
+        (4, 5, true, "added", "sealed", "gone"),
         (4, 6, true, "too large", "sealed", "gone"),
         (5, 6, true, "rewound", "sealed", "gone"),
         (4, 6, false, "fenced", "fenced", "gone"),
@@ -182,6 +183,9 @@ fn a_token_is_recognised_until_another_claim() {
         matches!(answer, Created::Created(_))
     };
     assert!(created(&machine, Token(1)) && !created(&machine, Token(2)));
+    // The token of the creation is none of a claim.
+    let claimed = machine.claim(first, Token(1), secs(1), secs(1));
+    assert!(matches!(claimed, Err(StoreError::Held)));
     let second = machine.claim(first, Token(2), secs(1), secs(10)).unwrap();
     assert_eq!(
         machine.claim(first, Token(2), secs(1), secs(10)).unwrap(),
