@@ -318,6 +318,22 @@ fn answers_are_put_back_into_an_open_session_only() {
 }
 
 #[test]
+fn a_format_newer_than_the_latest_is_unsupported() {
+    for (format, supported) in [
+        (SessionMeta::LATEST_FORMAT - 1, true),
+        (SessionMeta::LATEST_FORMAT, true),
+        (SessionMeta::LATEST_FORMAT + 1, false),
+    ] {
+        let mut machine = machine();
+        Arc::make_mut(&mut machine.info).format = format;
+        let read = machine.check_read(Position::START, |_| None, secs(1));
+        assert_eq!(read.is_ok(), supported, "format {format}");
+        let claimed = machine.claim(machine.epoch(), Token(2), secs(1), secs(LEASE));
+        assert_eq!(claimed.is_ok(), supported, "format {format}");
+    }
+}
+
+#[test]
 fn times_saturate_at_their_maximum() {
     let mut machine = machine();
     let epoch = machine.epoch();
