@@ -261,7 +261,7 @@ async fn an_owner_that_lost_its_session_follows_and_its_readers_continue() {
 async fn a_session_continues_elsewhere_after_each_of_two_shutdowns() {
     let store = Memory::new();
     let handles: Arc<Mutex<Vec<_>>> = Arc::default();
-    let handler = TestHandler::by({
+    let recovery = TestHandler::by({
         let handles = handles.clone();
         move |_| {
             let (handle, source) = channel_source();
@@ -269,7 +269,7 @@ async fn a_session_continues_elsewhere_after_each_of_two_shutdowns() {
             Some(Continuation::new(source))
         }
     });
-    let first = server(&store, &handler);
+    let first = server(&store, &recovery);
     let (handle, source) = channel_source();
     let id = id("one");
     let session = begin(&first, &id, source).await;
@@ -277,12 +277,12 @@ async fn a_session_continues_elsewhere_after_each_of_two_shutdowns() {
     settle().await;
     let mut servers = vec![first];
     for (n, text) in [(1, "two"), (2, "three")] {
-        let next = server(&store, &handler);
+        let next = server(&store, &recovery);
         let _ = next.attach(&id).await.unwrap();
         // The lease is given back: the next server needn't wait for its end.
         let before = Instant::now();
         servers[n - 1].shutdown(Duration::ZERO).await;
-        until("it is continued", async || handler.asked() == n).await;
+        until("it is continued", async || recovery.asked() == n).await;
         assert!(before.elapsed() < Duration::from_secs(3));
         handles.lock().unwrap()[n - 1].send(text);
         settle().await;

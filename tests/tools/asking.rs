@@ -291,7 +291,7 @@ async fn a_question_whose_future_is_dropped_is_cancelled_when_the_tool_ends() {
     assert_eq!(all_but_the_end.open_inputs().count(), 0);
 }
 
-/// InputAnswers that arrive only when the question is closed.
+/// Answers that arrive only when the question is closed.
 struct AtTheVeryLast;
 
 impl InputSource for AtTheVeryLast {

@@ -235,7 +235,7 @@ fn a_release_waits_for_other_holders_to_the_end_of_their_holds() {
         let how = DeleteMode::Released(Holder(by));
         machine.clone().delete(how, now)
     };
-    let before = secs(3) - Duration::from_nanos(1);
+    let before = Duration::new(2, 999_999_999);
     assert!(matches!(release(1, before), Err(StoreError::Held)));
     assert!(matches!(release(1, secs(3)), Ok(true)));
     assert!(matches!(release(2, secs(3)), Err(StoreError::Held)));

@@ -36,11 +36,7 @@ type Waiter = JoinHandle<Result<SessionState, StoreError>>;
 
 fn wait(store: &Redis, id: &SessionId, seen: Seen) -> Waiter {
     let (store, id) = (store.clone(), id.clone());
-    tokio::spawn(async move {
-        store
-            .changed(&id, seen.into(), Duration::from_secs(60))
-            .await
-    })
+    tokio::spawn(async move { store.changed(&id, seen, Duration::from_secs(60)).await })
 }
 
 /// Waits until the channels of a session are subscribed to, or until they are not.

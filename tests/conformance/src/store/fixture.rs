@@ -159,9 +159,7 @@ impl StoreFixture {
     pub(super) async fn waiter(&self, id: &SessionId, seen: Seen) -> ChangeWaiter {
         let (store, id) = (self.store.clone(), id.clone());
         let task = tokio::spawn(async move {
-            let answer = store
-                .changed(&id, seen.into(), Duration::from_secs(60))
-                .await;
+            let answer = store.changed(&id, seen, Duration::from_secs(60)).await;
             (answer, Instant::now())
         });
         tokio::time::sleep(WAITER_START).await;

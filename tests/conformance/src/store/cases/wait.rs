@@ -37,7 +37,7 @@ pub(crate) async fn an_abort_wakes_the_owner(store: StoreFixture) -> CaseResult 
         } else {
             Seen::Reader(seen)
         };
-        let waiter = store.waiter(&session.id, seen.into()).await;
+        let waiter = store.waiter(&session.id, seen).await;
         store.abort(&session.id, AbortRequest::default()).await?;
         let state = waiter.woken_by("an abort").await??;
         ensure!(state.abort.is_some(), "no abort in {state:?}");
@@ -55,7 +55,7 @@ pub(crate) async fn a_claim_wakes_waiters(store: StoreFixture) -> CaseResult {
         } else {
             Seen::Reader(seen)
         };
-        let waiter = store.waiter(&session.id, seen.into()).await;
+        let waiter = store.waiter(&session.id, seen).await;
         let claimed = store.claim_session(&session).await?;
         let state = waiter.woken_by("a claim").await??;
         ensure_eq!(state.epoch, claimed.epoch, "epoch");
@@ -66,7 +66,7 @@ pub(crate) async fn a_claim_wakes_waiters(store: StoreFixture) -> CaseResult {
 pub(crate) async fn a_seal_wakes_an_owner(store: StoreFixture) -> CaseResult {
     let session = store.with_abc().await?;
     let seen = Seen::Owner(store.state(&session.id).await?.version());
-    let waiter = store.waiter(&session.id, seen.into()).await;
+    let waiter = store.waiter(&session.id, seen).await;
     store.push(&session, 4, &["d"], store.seal(100)).await?;
     let state = waiter.woken_by("a seal").await??;
     ensure!(state.status.outcome().is_some(), "not sealed: {state:?}");
@@ -82,7 +82,7 @@ pub(crate) async fn a_deletion_wakes_waiters(store: StoreFixture) -> CaseResult 
         } else {
             Seen::Reader(seen)
         };
-        let waiter = store.waiter(&session.id, seen.into()).await;
+        let waiter = store.waiter(&session.id, seen).await;
         store.delete(&session.id, DeleteMode::Now).await?;
         let answer = waiter.woken_by("a deletion").await?;
         ensure_matches!(answer, Err(StoreError::Gone(_)), "answer");
@@ -99,7 +99,7 @@ pub(crate) async fn a_change_from_before_the_wait_ends_it(store: StoreFixture) -
     for seen in [Seen::Reader(seen), Seen::Nothing] {
         let began = Instant::now();
         let state = store
-            .changed(&session.id, seen.into(), Duration::from_secs(60))
+            .changed(&session.id, seen, Duration::from_secs(60))
             .await?;
         ensure_eq!(state.tail, Lsn::new(1), "tail");
         let took = began.elapsed();
@@ -167,7 +167,7 @@ pub(crate) async fn a_wait_ends_after_two_seconds(store: StoreFixture) -> CaseRe
     let session = store.created().await?;
     let seen = store.state(&session.id).await?.version();
     for seen in [Seen::Reader(seen), Seen::Owner(seen)] {
-        let wait = store.changed(&session.id, seen.into(), Duration::from_secs(3600));
+        let wait = store.changed(&session.id, seen, Duration::from_secs(3600));
         match timeout(Duration::from_secs(3), wait).await {
             Ok(answer) => drop(answer?),
             Err(_) => return Err(CaseStop::Failed("still waiting after three seconds".into())),
