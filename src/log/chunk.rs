@@ -323,6 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_up_to_a_record_has_it_as_the_last() {
+        let it = chunk(5, &[b"a", b"b", b"c", b"d"]);
+        for (lsn, len) in [(5, 1), (6, 2), (7, 3), (8, 4), (9, 4)] {
+            let head = it.up_to(Lsn::new(lsn)).unwrap();
+            assert_eq!((head.first().get(), head.len()), (5, len), "up to {lsn}");
+        }
+    }
+
+    #[test]
     fn a_slice_without_records_is_none() {
         let it = chunk(3, &[b"a", b"b"]);
         assert_eq!(it.after(Lsn::new(4)), None);

@@ -45,16 +45,16 @@ impl From<ContractRule> for Broken {
 /// No wait of a store is longer.
 const CAP: Duration = Duration::from_secs(2);
 
-/// Stands between a server and its store, and hands on what the server wants to hear.
+/// A wrapper between one server and its store, which answers as a careless server would read it.
 #[derive(Debug, Clone)]
-pub(crate) struct Hearing<S> {
+pub(crate) struct ServerStore<S> {
     inner: S,
     broken: Broken,
     // The states that a server believes in until it is woken.
     believed: Arc<Mutex<HashMap<SessionId, SessionState>>>,
 }
 
-impl<S: Store> Hearing<S> {
+impl<S: Store> ServerStore<S> {
     pub(crate) fn new(inner: S, broken: Broken) -> Self {
         Self {
             inner,
@@ -94,7 +94,7 @@ impl<S: Store> Hearing<S> {
     }
 }
 
-impl<S: Store> Store for Hearing<S> {
+impl<S: Store> Store for ServerStore<S> {
     delegate_store!(
         inner: durability, create, claim, renew, abort, answer, answers, hold, delete, list, orphans,
         sweep

@@ -58,7 +58,7 @@ fn ten_thousand_schedules_keep_the_promises() {
 /// Some schedule must notice what is broken.
 fn noticed(kind: Kind, broken: Broken) {
     let found = (0..ENOUGH).find_map(|seed| run(seed, Some(kind), broken).err());
-    let found = found.unwrap_or_else(|| panic!("nobody noticed {broken:?} in {ENOUGH} schedules"));
+    let found = found.unwrap_or_else(|| panic!("no schedule of {ENOUGH} noticed {broken:?}"));
     println!("{broken:?}: {found}");
 }
 

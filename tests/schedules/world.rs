@@ -25,7 +25,7 @@ use unbroken_conformance::{BrokenStore, FaultStore};
 
 use crate::{
     audit::Audit,
-    broken::{Broken, Hearing},
+    broken::{Broken, ServerStore},
     check::Story,
     client::{self, Seen},
     plan::{Dice, Ending, Kind, Script},
@@ -137,7 +137,7 @@ async fn play(mut dice: Dice, kind: Kind, broken: Broken) -> Result<(), String> 
     let store = FaultStore::new(Audit::new(memory));
     let retention = Duration::from_secs(if dice.one_in(4) { 20 } else { 600 });
     let server = || {
-        SessionsBuilder::new(Hearing::new(store.clone(), broken), TextFormat)
+        SessionsBuilder::new(ServerStore::new(store.clone(), broken), TextFormat)
             .lease(LEASE)
             .outage_timeout(Duration::from_secs(3))
             .follower_linger(Duration::from_secs(1))

@@ -10,7 +10,7 @@ use super::{
     chunk::{blank, cut_to, moved_to, with_epoch},
 };
 
-/// How much longer the store keeps a session whose retention only a sweep ends.
+/// The time that the store keeps a session beyond its retention, if only a sweep may end it.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<S: Store> BrokenStore<S> {

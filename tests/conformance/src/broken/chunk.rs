@@ -2,22 +2,22 @@
 
 use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
-/// The same records by another epoch.
+/// Returns these records by another epoch.
 pub(super) fn with_epoch(chunk: &Chunk, epoch: Epoch) -> Chunk {
     rebuilt(chunk, chunk.first(), epoch, <[u8]>::len)
 }
 
-/// The same records from another LSN on.
+/// Returns these records from another LSN on.
 pub(super) fn moved_to(chunk: &Chunk, first: Lsn) -> Chunk {
     rebuilt(chunk, first, chunk.epoch(), <[u8]>::len)
 }
 
-/// As many records without their bytes.
+/// Returns as many records without their bytes.
 pub(super) fn blank(chunk: &Chunk) -> Chunk {
     rebuilt(chunk, chunk.first(), chunk.epoch(), |_| 0)
 }
 
-/// The same records, cut to so many bytes together.
+/// Returns these records, cut to so many bytes together.
 pub(super) fn cut_to(chunk: &Chunk, max_bytes: usize) -> Chunk {
     let mut left = max_bytes;
     rebuilt(chunk, chunk.first(), chunk.epoch(), |record| {

@@ -6,7 +6,7 @@ use unbroken::{
     store::{AbortRequest, StoredAnswer},
 };
 
-/// What a broken store keeps beside the store that it wraps.
+/// The data that a broken store keeps beside the store that it wraps.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Overlay {
     // Where a session stands in the store that was created under an id that is taken.
@@ -15,7 +15,7 @@ pub(super) struct Overlay {
     pub(super) sessions: HashMap<SessionId, SessionOverlay>,
 }
 
-/// What a broken store keeps of one session.
+/// The data that a broken store keeps of one session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SessionOverlay {
     /// The epoch that the session was created with.
@@ -26,7 +26,7 @@ pub(super) struct SessionOverlay {
     pub(super) abort: Option<AbortRequest>,
     /// Answers beyond those in the store.
     pub(super) answers: Vec<StoredAnswer>,
-    /// What is shown instead of the stored content, by name.
+    /// Contents that are shown instead of the stored ones, by name.
     pub(super) replaced: HashMap<Arc<str>, Option<Bytes>>,
     /// The age at which the retention is over.
     pub(super) keep_until: Option<Duration>,
@@ -35,7 +35,7 @@ pub(super) struct SessionOverlay {
 }
 
 impl SessionOverlay {
-    /// Begins anew if the session is another one than before.
+    /// Resets the data if the session is another one than before.
     pub(super) fn created(&mut self, epoch: Epoch) {
         if self.first != Some(epoch) {
             *self = Self {

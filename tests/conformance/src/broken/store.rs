@@ -20,7 +20,7 @@ use super::{
 };
 use crate::fault::{ClockJump, Rewind};
 
-/// A store that breaks one [`ContractRule`], or none. Clones share what it keeps.
+/// A store that breaks one [`ContractRule`], or none. Clones share their data.
 ///
 /// It is for tests in one process: its answers come from several calls of the store inside, and are
 /// atomic only if nothing else calls that store meanwhile.
@@ -70,7 +70,7 @@ impl<S> BrokenStore<S> {
         self.broken == Some(rule)
     }
 
-    /// Works on what is kept of a session, by its id in the store.
+    /// Runs `work` on the data of a session, by its id in the store.
     pub(super) fn overlay<T>(
         &self,
         id: &SessionId,
@@ -83,7 +83,7 @@ impl<S> BrokenStore<S> {
         self.all(|all| all.aliases.insert(outer.clone(), inner));
     }
 
-    /// The ids in the store of the sessions that the wrapper knows.
+    /// Returns the ids in the store of the sessions that the wrapper knows.
     pub(super) fn known(&self) -> Vec<SessionId> {
         self.all(|all| all.sessions.keys().cloned().collect())
     }
@@ -98,7 +98,7 @@ impl<S> BrokenStore<S> {
 }
 
 impl<S: Store> BrokenStore<S> {
-    /// The id in the store, after the session expired if it was due by the broken rule.
+    /// Returns the id in the store; expires the session first if it is due by the broken rule.
     pub(super) async fn enter(&self, outer: &SessionId) -> SessionId {
         let id = self.resolve(outer);
         if matches!(
@@ -110,7 +110,7 @@ impl<S: Store> BrokenStore<S> {
         id
     }
 
-    /// Sessions as the caller sees them.
+    /// Returns sessions as the caller sees them.
     pub(super) fn listed(&self, sessions: Vec<Listed>) -> Vec<Listed> {
         let aliases = self.all(|all| all.aliases.clone());
         let outer = |id: &SessionId| {
@@ -280,7 +280,7 @@ impl<S: Store> Store for BrokenStore<S> {
     }
 }
 
-/// What a [`BrokenStore`] held.
+/// A snapshot of a [`BrokenStore`]; see [`Rewind`].
 #[derive(Debug, Clone)]
 pub struct BrokenSnapshot<T> {
     inner: T,
