@@ -73,14 +73,19 @@ impl fmt::Display for Status {
 }
 
 impl ErrorCode {
-    /// All codes.
-    pub const ALL: [Self; 5] = [
+    /// All codes, in no order that anything may depend on.
+    pub const ALL: &'static [Self] = &[
         Self::Provider,
         Self::Timeout,
         Self::Interrupted,
         Self::Limit,
         Self::Internal,
     ];
+
+    /// Returns the code with this word on the wire, or `None` if there is no such word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
 
     /// Returns the word on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -97,5 +102,20 @@ impl ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_code_has_a_word_of_its_own() {
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_word(code.as_str()), Some(*code));
+        }
+        for word in ["", "Provider", "limit ", "complete"] {
+            assert_eq!(ErrorCode::from_word(word), None, "{word}");
+        }
     }
 }

@@ -172,14 +172,23 @@ pub(crate) fn epoch(counter: i64, bits: i64) -> Epoch {
     }
 }
 
-/// Encodes an outcome as the stored kind and code.
+/// The stored numbers of the error codes. They never change.
+const ERROR_CODES: [(i16, ErrorCode); 5] = [
+    (0, ErrorCode::Provider),
+    (1, ErrorCode::Timeout),
+    (2, ErrorCode::Interrupted),
+    (3, ErrorCode::Limit),
+    (4, ErrorCode::Internal),
+];
+
+/// Encodes an outcome as the stored kind and code, or returns `None` if it has none.
 pub(crate) fn kind_and_code(outcome: Outcome) -> Option<(i16, Option<i16>)> {
     Some(match outcome {
         Outcome::Complete => (0, None),
         Outcome::Aborted => (1, None),
         Outcome::Error(code) => {
-            let at = ErrorCode::ALL.iter().position(|&it| it == code)?;
-            (2, Some(i16::try_from(at).ok()?))
+            let &(number, _) = ERROR_CODES.iter().find(|(_, it)| *it == code)?;
+            (2, Some(number))
         }
         _ => return None,
     })
@@ -192,8 +201,9 @@ fn status(waiting: bool, kind: Option<i16>, code: Option<i16>) -> Result<Status,
         (Some(0), _) => Status::Ended(Outcome::Complete),
         (Some(1), _) => Status::Ended(Outcome::Aborted),
         (Some(2), Some(code)) => {
-            let code = ErrorCode::ALL.get(usize::try_from(code)?);
-            Status::Ended(Outcome::Error(*code.ok_or("an unknown error code")?))
+            let known = ERROR_CODES.iter().find(|(number, _)| *number == code);
+            let &(_, code) = known.ok_or("an unknown error code")?;
+            Status::Ended(Outcome::Error(code))
         }
         _ => return Err("an unknown outcome".into()),
     })
@@ -205,4 +215,19 @@ fn name(bytes: Option<&[u8]>) -> Result<Option<Arc<str>>, RowError> {
 
 fn text(bytes: &[u8]) -> Result<Arc<str>, RowError> {
     Ok(std::str::from_utf8(bytes)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_a_stored_form() {
+        let errors = ErrorCode::ALL.iter().map(|&code| Outcome::Error(code));
+        for outcome in errors.chain([Outcome::Complete, Outcome::Aborted]) {
+            let (kind, code) = kind_and_code(outcome).unwrap();
+            let read = status(false, Some(kind), code).unwrap();
+            assert_eq!(read, Status::Ended(outcome));
+        }
+    }
 }

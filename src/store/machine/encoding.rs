@@ -108,16 +108,11 @@ const STREAMING: u8 = 0;
 const WAITING: u8 = 1;
 const COMPLETE: u8 = 2;
 const ABORTED: u8 = 3;
-// The number of an error is this one plus the index of its code in `CODES`.
-const ERROR: u8 = 4;
-
-const CODES: [ErrorCode; 5] = [
-    ErrorCode::Provider,
-    ErrorCode::Timeout,
-    ErrorCode::Interrupted,
-    ErrorCode::Limit,
-    ErrorCode::Internal,
-];
+const PROVIDER: u8 = 4;
+const TIMEOUT: u8 = 5;
+const INTERRUPTED: u8 = 6;
+const LIMIT: u8 = 7;
+const INTERNAL: u8 = 8;
 
 fn status_number(status: Status) -> u8 {
     match status {
@@ -125,31 +120,29 @@ fn status_number(status: Status) -> u8 {
         Status::Waiting => WAITING,
         Status::Ended(Outcome::Complete) => COMPLETE,
         Status::Ended(Outcome::Aborted) => ABORTED,
-        Status::Ended(Outcome::Error(code)) => {
-            ERROR
-                + match code {
-                    ErrorCode::Provider => 0,
-                    ErrorCode::Timeout => 1,
-                    ErrorCode::Interrupted => 2,
-                    ErrorCode::Limit => 3,
-                    ErrorCode::Internal => 4,
-                }
-        }
+        Status::Ended(Outcome::Error(code)) => match code {
+            ErrorCode::Provider => PROVIDER,
+            ErrorCode::Timeout => TIMEOUT,
+            ErrorCode::Interrupted => INTERRUPTED,
+            ErrorCode::Limit => LIMIT,
+            ErrorCode::Internal => INTERNAL,
+        },
     }
 }
 
 fn status(number: u8) -> Result<Status, InvalidEncoding> {
+    let error = |code| Status::Ended(Outcome::Error(code));
     Ok(match number {
         STREAMING => Status::Streaming,
         WAITING => Status::Waiting,
         COMPLETE => Status::Ended(Outcome::Complete),
         ABORTED => Status::Ended(Outcome::Aborted),
-        code => {
-            let code = CODES
-                .get(usize::from(code - ERROR))
-                .ok_or(InvalidEncoding)?;
-            Status::Ended(Outcome::Error(*code))
-        }
+        PROVIDER => error(ErrorCode::Provider),
+        TIMEOUT => error(ErrorCode::Timeout),
+        INTERRUPTED => error(ErrorCode::Interrupted),
+        LIMIT => error(ErrorCode::Limit),
+        INTERNAL => error(ErrorCode::Internal),
+        _ => return Err(InvalidEncoding),
     })
 }
 
@@ -218,7 +211,7 @@ mod tests {
         let now = Duration::from_secs(1000);
         let new_machine = SessionMachine::new(&new, now);
         let outcomes = [Outcome::Complete, Outcome::Aborted];
-        let errors = ErrorCode::ALL.map(Outcome::Error);
+        let errors = ErrorCode::ALL.iter().copied().map(Outcome::Error);
         let mut machines: Vec<SessionMachine> = outcomes
             .into_iter()
             .chain(errors)

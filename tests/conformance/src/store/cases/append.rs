@@ -240,7 +240,7 @@ pub(crate) async fn an_append_sets_the_status(store: StoreFixture) -> CaseResult
 }
 
 pub(crate) async fn a_seal_sets_the_outcome(store: StoreFixture) -> CaseResult {
-    let errors = ErrorCode::ALL.map(Outcome::Error);
+    let errors = ErrorCode::ALL.iter().copied().map(Outcome::Error);
     for outcome in [Outcome::Complete, Outcome::Aborted]
         .into_iter()
         .chain(errors)
