@@ -210,7 +210,7 @@ async fn a_start_that_the_store_does_not_answer_is_refused_and_starts_nothing() 
         Err(StartError::Store(StoreError::Unavailable { .. }))
     ));
     assert!(handle.is_dropped() && !handle.was_polled());
-    assert_eq!((sessions.running(), sessions.in_memory_count()), (0, 0));
+    assert_eq!((sessions.running(), sessions.loaded()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,7 +73,7 @@ impl Sessions {
 
     /// Returns the number of sessions that this server has in memory: those that it runs or
     /// follows, those with readers, and those that wait for their release.
-    pub fn in_memory_count(&self) -> usize {
+    pub fn loaded(&self) -> usize {
         self.shared.entries().len()
     }
 

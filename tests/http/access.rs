@@ -109,10 +109,10 @@ async fn a_stranger_does_not_become_a_client_before_being_refused() {
         let asked = format!("{} {}", request.method(), request.uri());
         let refused = send(second.addr, request.with("x-user", "ben")).await;
         assert!(matches!(refused.status(), 404 | 409), "{asked}");
-        assert_eq!(second.sessions.in_memory_count(), 0, "{asked}");
+        assert_eq!(second.sessions.loaded(), 0, "{asked}");
     }
     assert_eq!(send(second.addr, start("ann")).await.status(), 200);
-    assert_eq!(second.sessions.in_memory_count(), 1, "its owner is let in");
+    assert_eq!(second.sessions.loaded(), 1, "its owner is let in");
     assert!(calls.none().await);
 }
 

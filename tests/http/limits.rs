@@ -151,7 +151,7 @@ async fn a_body_that_is_too_slow_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("urn:unbroken:body-too-slow"));
     assert!(calls.none().await);
-    assert_eq!(server.sessions.in_memory_count(), 0);
+    assert_eq!(server.sessions.loaded(), 0);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_body_that_breaks_off_is_refused_and_starts_nothing() {
         assert!(answer.contains("urn:unbroken:incomplete-body"), "{answer}");
     }
     assert!(calls.none().await);
-    assert_eq!(server.sessions.in_memory_count(), 0);
+    assert_eq!(server.sessions.loaded(), 0);
 }
 
 async fn answer(stream: &mut TcpStream) -> String {

@@ -48,7 +48,7 @@ async fn sessions_are_cleaned_up_after_they_were_consumed() {
         let id = whole.header("x-session-id").to_owned();
         until(async || gone(&server.sessions, &id).await).await;
     }
-    until(async || server.sessions.in_memory_count() == 0).await;
+    until(async || server.sessions.loaded() == 0).await;
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn a_finished_session_is_deleted_after_its_last_release() {
     drop(reader);
     settle().await;
     assert!(is_gone(&sessions, &id).await);
-    assert_eq!(sessions.in_memory_count(), 0);
+    assert_eq!(sessions.loaded(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +165,7 @@ async fn a_finished_session_without_readers_leaves_nothing_in_memory() {
     let (handle, source) = channel_source();
     drop((handle, begin(&sessions, &id, source).await));
     settle().await;
-    assert_eq!((sessions.in_memory_count(), sessions.running()), (0, 0));
+    assert_eq!((sessions.loaded(), sessions.running()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,5 +191,5 @@ async fn the_whole_flow_connect_read_disconnect_reconnect_finish_clean_up() {
     drop(reader);
     settle().await;
     assert!(is_gone(&sessions, &id).await);
-    assert_eq!((sessions.running(), sessions.in_memory_count()), (0, 0));
+    assert_eq!((sessions.running(), sessions.loaded()), (0, 0));
 }

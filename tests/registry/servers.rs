@@ -45,7 +45,7 @@ async fn a_reader_on_another_server_follows_live() {
     assert_eq!(read_all(&mut reader).await, [(12, "complete".to_owned())]);
     drop((reader, followed));
     settle().await;
-    assert_eq!(there.in_memory_count(), 0);
+    assert_eq!(there.loaded(), 0);
 }
 
 #[tokio::test(start_paused = true)]

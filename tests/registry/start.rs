@@ -121,7 +121,7 @@ async fn attach_to_nothing_is_an_error() {
     let sessions = builder().build();
     let attached = sessions.attach(&id("nothing")).await;
     assert!(matches!(attached, Err(StoreError::NotFound)));
-    assert_eq!(sessions.in_memory_count(), 0);
+    assert_eq!(sessions.loaded(), 0);
 }
 
 #[tokio::test(start_paused = true)]

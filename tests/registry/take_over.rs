@@ -177,7 +177,7 @@ async fn an_orphan_without_readers_is_found_and_continued() {
     );
     drop((reader, session));
     seconds(10).await;
-    assert_eq!(survivor.in_memory_count(), 0);
+    assert_eq!(survivor.loaded(), 0);
     assert_eq!(handler.asked(), 1);
 }
 

@@ -168,7 +168,7 @@ where
         let tasks = Handle::current().metrics().num_alive_tasks();
         return Err(Failed::from(format!(
             "{tasks} tasks instead of {before}, {} sessions in memory",
-            server.sessions.in_memory_count()
+            server.sessions.loaded()
         )));
     }
     Ok(())

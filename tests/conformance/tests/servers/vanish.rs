@@ -103,7 +103,7 @@ pub(crate) async fn clients_that_vanish(server: &Server, clients: usize, seed: u
 pub(crate) async fn nothing_remains(sessions: &Sessions, tasks_before: usize) -> bool {
     eventually(|| {
         sessions.running() == 0
-            && sessions.in_memory_count() == 0
+            && sessions.loaded() == 0
             && Handle::current().metrics().num_alive_tasks() <= tasks_before
     })
     .await
