@@ -215,7 +215,7 @@ async fn a_start_that_the_store_does_not_answer_is_refused_and_starts_nothing() 
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_the_engine_cannot_take_ends_the_session() {
-    let store = FaultStore::new(Memory::new().with_max_append(20));
+    let store = FaultStore::new(Memory::new().max_append_bytes(20));
     let sessions = builder_on(&store).build();
     let (handle, source) = channel_source();
     let session = begin(&sessions, &id("one"), source).await;

@@ -256,7 +256,7 @@ fn a_terminal_record_that_is_too_large_for_the_store_does_not_spin() {
             .build()
             .unwrap()
             .block_on(async {
-                let store = FaultStore::new(Memory::new().with_max_append(5));
+                let store = FaultStore::new(Memory::new().max_append_bytes(5));
                 let here = builder_on(&store).build();
                 let (handle, source) = channel_source();
                 let _session = begin(&here, &id("one"), source).await;

@@ -41,10 +41,10 @@ use crate::{
 /// use unbroken::store::{Durability, Store};
 /// use unbroken_disk::{Disk, DiskOptions};
 ///
-/// let store = Disk::open(&path, DiskOptions::default()).await?;
+/// let store = Disk::open(&path, DiskOptions::new()).await?;
 /// assert_eq!(store.durability(), Durability::Host);
 ///
-/// let second = Disk::open(&path, DiskOptions::default()).await;
+/// let second = Disk::open(&path, DiskOptions::new()).await;
 /// assert!(second.is_err(), "one store at a time");
 /// store.close().await;
 /// # std::fs::remove_dir_all(path).unwrap();
@@ -159,7 +159,7 @@ impl Disk {
         let writer = DiskWriter {
             table: table.clone(),
             segments,
-            max_append: options.max_append_bytes,
+            max_append_bytes: options.max_append_bytes,
             compactor: Compactor::new(live_bytes, options.segment_bytes.into()),
             now: table.now(),
             lost: None,

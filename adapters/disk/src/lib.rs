@@ -5,7 +5,7 @@
 //! use unbroken::session::Sessions;
 //! use unbroken_disk::{Disk, DiskOptions};
 //!
-//! let store = Disk::open("/var/lib/my-app/sessions", DiskOptions::default()).await?;
+//! let store = Disk::open("/var/lib/my-app/sessions", DiskOptions::new()).await?;
 //! let sessions = Sessions::builder(store).build();
 //! # Ok(())
 //! # }

@@ -7,7 +7,7 @@ use crate::io::{DiskIo, SystemIo};
 /// ```
 /// use unbroken_disk::DiskOptions;
 ///
-/// let options = DiskOptions::default().segment_bytes(16 << 20);
+/// let options = DiskOptions::new().segment_bytes(16 << 20);
 /// assert_eq!(options.max_append_bytes, 16 << 20);
 /// ```
 #[derive(Debug, Clone)]
@@ -29,6 +29,11 @@ const SEGMENT_MIN: u32 = 64 << 10;
 const MAX: u32 = 1 << 30;
 
 impl DiskOptions {
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Sets [`segment_bytes`](field@Self::segment_bytes).
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = bytes;

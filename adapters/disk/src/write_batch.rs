@@ -32,7 +32,7 @@ pub(crate) struct WriteBatch {
     table: SessionTable<DiskSession>,
     opened: Arc<SegmentFiles>,
     live_bytes: LiveBytes,
-    max_append: usize,
+    max_append_bytes: usize,
     sessions: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
     last_number: u64,
@@ -45,7 +45,7 @@ impl WriteBatch {
         table: SessionTable<DiskSession>,
         opened: Arc<SegmentFiles>,
         live_bytes: LiveBytes,
-        max_append: usize,
+        max_append_bytes: usize,
     ) -> Self {
         let last_number = table.index().last_number();
         Self {
@@ -53,7 +53,7 @@ impl WriteBatch {
             table,
             opened,
             live_bytes,
-            max_append,
+            max_append_bytes,
             sessions: Vec::new(),
             by_id: HashMap::new(),
             last_number,
@@ -141,7 +141,7 @@ impl WriteBatch {
         let pending = &mut self.sessions[at];
         let effect = pending
             .machine
-            .append(chunk, after, self.max_append, self.now)?;
+            .append(chunk, after, self.max_append_bytes, self.now)?;
         if !effect.is_new {
             return Ok(effect.appended);
         }

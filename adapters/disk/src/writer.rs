@@ -35,7 +35,7 @@ pub(crate) type Completion = Box<dyn FnOnce(Option<&StoreError>) + Send>;
 pub(crate) struct DiskWriter {
     pub(crate) table: SessionTable<DiskSession>,
     pub(crate) segments: Segments,
-    pub(crate) max_append: usize,
+    pub(crate) max_append_bytes: usize,
     pub(crate) compactor: Compactor,
     // The latest time of a job.
     pub(crate) now: Duration,
@@ -76,7 +76,7 @@ impl DiskWriter {
             self.table.clone(),
             self.segments.opened.clone(),
             self.compactor.live_bytes.clone(),
-            self.max_append,
+            self.max_append_bytes,
         );
         let mut completions = Vec::new();
         let mut next = first;

@@ -32,7 +32,7 @@ async fn main() {
     let drop = format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE");
     client.batch_execute(&drop).await.expect("a clean start");
     for notify in [true, false] {
-        let options = PostgresOptions::default().schema(SCHEMA).notify(notify);
+        let options = PostgresOptions::new().schema(SCHEMA).notify(notify);
         let store = Postgres::open(&url, options).await.expect("a store");
         println!("notify: {notify}");
         for (sessions, batch) in [(1, 64), (16, 64), (1, 1), (16, 1)] {
@@ -46,7 +46,7 @@ async fn main() {
             );
         }
     }
-    let store = Postgres::open(&url, PostgresOptions::default().schema(SCHEMA))
+    let store = Postgres::open(&url, PostgresOptions::new().schema(SCHEMA))
         .await
         .expect("a store");
     for batch in [64, 8, 1] {

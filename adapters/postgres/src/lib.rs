@@ -5,7 +5,7 @@
 //! use unbroken_postgres::{PostgresOptions, Postgres};
 //!
 //! # async fn run() -> Result<(), unbroken_postgres::PostgresOpenError> {
-//! let store = Postgres::open("postgres://app@localhost/app", PostgresOptions::default()).await?;
+//! let store = Postgres::open("postgres://app@localhost/app", PostgresOptions::new()).await?;
 //! let sessions = Sessions::builder(store).build();
 //! # Ok(())
 //! # }
@@ -39,7 +39,7 @@
 //!
 //! A row of up to half a page stays in the table. A larger one goes to its TOAST table in pieces,
 //! uncompressed. The row of a session changes with each append, but no index does, so nearly all of
-//! these updates are heap-only. One append has at most [`max_append`](field@PostgresOptions::max_append)
+//! these updates are heap-only. One append has at most [`max_append_bytes`](field@PostgresOptions::max_append_bytes)
 //! bytes.
 //!
 //! # Waking
@@ -65,7 +65,7 @@
 //! # use std::time::Duration;
 //! # use unbroken_postgres::{Listen, PostgresOptions, Postgres};
 //! # async fn run() -> Result<(), unbroken_postgres::PostgresOpenError> {
-//! let options = PostgresOptions::default()
+//! let options = PostgresOptions::new()
 //!     .prepared(false)
 //!     .listen(Listen::url("postgres://app@the-server-itself/app")?);
 //! // Or, where the server can't be reached: .listen(Listen::poll(Duration::from_millis(100)))

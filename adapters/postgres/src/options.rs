@@ -10,8 +10,8 @@ use crate::{Listen, PostgresOpenError};
 /// use std::time::Duration;
 /// use unbroken_postgres::{Listen, PostgresOptions};
 ///
-/// let direct = PostgresOptions::default().schema("chat_logs").pool_size(32);
-/// let pooled = PostgresOptions::default()
+/// let direct = PostgresOptions::new().schema("chat_logs").pool_size(32);
+/// let pooled = PostgresOptions::new()
 ///     .prepared(false)
 ///     .listen(Listen::url("postgres://app@db.internal:5432/app")?);
 /// # Ok::<_, unbroken_postgres::PostgresOpenError>(())
@@ -56,12 +56,17 @@ pub struct PostgresOptions {
     /// server. See [`Postgres`](crate::Postgres), "Durability".
     pub durability: Option<Durability>,
     /// The most bytes of one append. Default 16 MiB; at most 256 MiB.
-    pub max_append: usize,
+    pub max_append_bytes: usize,
 }
 
 impl PostgresOptions {
-    /// The largest value of [`max_append`](field@Self::max_append), in bytes.
+    /// The largest value of [`max_append_bytes`](field@Self::max_append_bytes), in bytes.
     pub const MAX_APPEND_LIMIT: usize = 256 << 20;
+
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
 
     pub(crate) fn checked(mut self) -> Result<Self, PostgresOpenError> {
         let name = self.schema.as_bytes();
@@ -71,7 +76,7 @@ impl PostgresOptions {
             return Err(PostgresOpenError::SchemaName);
         }
         self.pool_size = self.pool_size.max(1);
-        self.max_append = self.max_append.clamp(1, Self::MAX_APPEND_LIMIT);
+        self.max_append_bytes = self.max_append_bytes.clamp(1, Self::MAX_APPEND_LIMIT);
         Ok(self)
     }
 }
@@ -89,7 +94,7 @@ impl Default for PostgresOptions {
             notify: true,
             migrate: true,
             durability: None,
-            max_append: 16 << 20,
+            max_append_bytes: 16 << 20,
         }
     }
 }
@@ -126,7 +131,7 @@ setters! {
     notify: bool,
     migrate: bool,
     durability: Option<Durability>,
-    max_append: usize,
+    max_append_bytes: usize,
 }
 
 #[cfg(test)]
@@ -136,7 +141,7 @@ mod tests {
     #[test]
     fn a_schema_that_could_break_out_of_its_quotes_is_refused() {
         for bad in ["", "1a", "A", "a b", "a\"b", "a;b", "_a", &"a".repeat(41)] {
-            let checked = PostgresOptions::default().schema(bad).checked();
+            let checked = PostgresOptions::new().schema(bad).checked();
             assert!(
                 matches!(checked, Err(PostgresOpenError::SchemaName)),
                 "{bad}"
@@ -144,7 +149,7 @@ mod tests {
         }
         for good in ["a", "chat_logs_2", &"a".repeat(40)] {
             assert!(
-                PostgresOptions::default().schema(good).checked().is_ok(),
+                PostgresOptions::new().schema(good).checked().is_ok(),
                 "{good}"
             );
         }

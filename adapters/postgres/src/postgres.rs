@@ -26,7 +26,7 @@ use crate::{
 /// use unbroken_postgres::{PostgresOptions, Postgres};
 ///
 /// # async fn run() -> Result<(), unbroken_postgres::PostgresOpenError> {
-/// let store = Postgres::open("postgres://app@localhost/app", PostgresOptions::default()).await?;
+/// let store = Postgres::open("postgres://app@localhost/app", PostgresOptions::new()).await?;
 /// let sessions = Sessions::builder(store).build();
 /// # Ok(())
 /// # }
@@ -61,7 +61,7 @@ pub(crate) struct PostgresInner {
     pub(crate) sql: Statements,
     pub(crate) wake: Notifications,
     pub(crate) durability: Durability,
-    pub(crate) max_append: usize,
+    pub(crate) max_append_bytes: usize,
     schema: String,
 }
 
@@ -162,7 +162,7 @@ impl Postgres {
                 sql,
                 wake,
                 durability,
-                max_append: options.max_append,
+                max_append_bytes: options.max_append_bytes,
                 schema: options.schema,
             }),
         })

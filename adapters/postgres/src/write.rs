@@ -225,7 +225,7 @@ impl PostgresInner {
         chunk: &Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let too_large = chunk.bytes() > self.max_append;
+        let too_large = chunk.bytes() > self.max_append_bytes;
         let (lengths, data) = if too_large {
             (Vec::new(), Vec::new())
         } else {
@@ -261,7 +261,7 @@ impl PostgresInner {
                 return Err(StoreError::Conflict { tail });
             }
             if too_large {
-                let max = self.max_append;
+                let max = self.max_append_bytes;
                 return Err(StoreError::TooLarge { max });
             }
         }

@@ -89,7 +89,7 @@
 //! A stream entry costs its records, some bytes for each of them, and what the allocator rounds up,
 //! which is the larger part; the last node of a stream is allocated whole. Measured sizes and times are
 //! in `docs/redis.md` of the repository. One append has at most
-//! [`RedisOptions::max_append`](field@RedisOptions::max_append) bytes, by default 4 MiB.
+//! [`RedisOptions::max_append_bytes`](field@RedisOptions::max_append_bytes) bytes, by default 4 MiB.
 //!
 //! # Deployment: cluster
 //!

@@ -27,7 +27,7 @@ pub struct RedisOptions {
     ///
     /// The server does nothing else while it copies the arguments of a script. The limit of Redis
     /// itself is `proto-max-bulk-len`, 512 MiB.
-    pub max_append: usize,
+    pub max_append_bytes: usize,
     /// The time for which a session stays subscribed to after its last waiter has left. Default 5
     /// seconds.
     pub linger: Duration,
@@ -66,9 +66,9 @@ impl RedisOptions {
         self
     }
 
-    /// Sets [`max_append`](field@Self::max_append).
-    pub fn max_append(mut self, bytes: usize) -> Self {
-        self.max_append = bytes;
+    /// Sets [`max_append_bytes`](field@Self::max_append_bytes).
+    pub fn max_append_bytes(mut self, bytes: usize) -> Self {
+        self.max_append_bytes = bytes;
         self
     }
 
@@ -97,7 +97,7 @@ impl Default for RedisOptions {
             prefix: "unbroken:".to_owned(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(3),
-            max_append: 4 << 20,
+            max_append_bytes: 4 << 20,
             linger: Duration::from_secs(5),
             durability: None,
             allow_eviction: false,

@@ -16,12 +16,12 @@ use unbroken_redis::Redis;
 pub async fn open_store(name: &str) -> Result<Arc<dyn Store>, BoxError> {
     Ok(match name.split_once(':') {
         None if name == "memory" => Arc::new(Memory::new()),
-        Some(("disk", path)) => Arc::new(Disk::open(path, DiskOptions::default()).await?),
+        Some(("disk", path)) => Arc::new(Disk::open(path, DiskOptions::new()).await?),
         Some(("redis" | "rediss", _)) => {
             Arc::new(Redis::open(name, unbroken_redis::RedisOptions::new()).await?)
         }
         Some(("postgres" | "postgresql", _)) => {
-            Arc::new(Postgres::open(name, unbroken_postgres::PostgresOptions::default()).await?)
+            Arc::new(Postgres::open(name, unbroken_postgres::PostgresOptions::new()).await?)
         }
         _ => {
             let known = "memory, disk:PATH, redis://… or postgres://…";

@@ -17,7 +17,7 @@ use crate::store::table::{SessionTable, StoreClock};
 #[derive(Clone)]
 pub struct Memory {
     pub(super) table: SessionTable<MemorySession>,
-    pub(super) max_append: usize,
+    pub(super) max_append_bytes: usize,
 }
 
 impl Memory {
@@ -25,7 +25,7 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             table: SessionTable::new(StoreClock::new()),
-            max_append: usize::MAX,
+            max_append_bytes: usize::MAX,
         }
     }
 
@@ -33,7 +33,7 @@ impl Memory {
     pub fn with_clock(clock: StoreClock) -> Self {
         Self {
             table: SessionTable::new(clock),
-            max_append: usize::MAX,
+            max_append_bytes: usize::MAX,
         }
     }
 
@@ -44,8 +44,8 @@ impl Memory {
 
     /// Sets the largest number of bytes of one append through this handle. A larger append gets
     /// [`StoreError::TooLarge`](crate::store::StoreError::TooLarge). Unlimited by default.
-    pub fn with_max_append(mut self, bytes: usize) -> Self {
-        self.max_append = bytes;
+    pub fn max_append_bytes(mut self, bytes: usize) -> Self {
+        self.max_append_bytes = bytes;
         self
     }
 }

@@ -213,7 +213,7 @@ impl Memory {
             let (mut session, now) = (entry.lock(), self.table.now());
             let effect = session
                 .machine
-                .append(&chunk, after, self.max_append, now)?;
+                .append(&chunk, after, self.max_append_bytes, now)?;
             if !effect.is_new {
                 return Ok(effect.appended);
             }

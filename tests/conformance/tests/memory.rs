@@ -41,7 +41,7 @@ impl Leaping {
 
 impl Harness for Leaping {
     fn store(&self) -> BoxFuture<'_, Arc<dyn Store>> {
-        let memory = Memory::with_clock(self.clock.clone()).with_max_append(MAX_APPEND);
+        let memory = Memory::with_clock(self.clock.clone()).max_append_bytes(MAX_APPEND);
         let store = BrokenStore::new(memory);
         let store = self.broken.into_iter().fold(store, BrokenStore::breaking);
         *self.last.lock().unwrap() = Some(store.clone());
@@ -52,7 +52,7 @@ impl Harness for Leaping {
         Box::pin(async move { self.clock.jump(time) })
     }
 
-    fn max_append(&self) -> Option<usize> {
+    fn max_append_bytes(&self) -> Option<usize> {
         Some(MAX_APPEND)
     }
 

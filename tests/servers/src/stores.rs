@@ -37,7 +37,7 @@ async fn open_honest(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> 
     let (name, space) = (arguments.store.as_str(), arguments.space.as_str());
     Ok(match name.split_once(':') {
         Some(("disk", path)) => {
-            let options = DiskOptions::default().segment_bytes(SEGMENT_BYTES);
+            let options = DiskOptions::new().segment_bytes(SEGMENT_BYTES);
             Arc::new(Disk::open(path, options).await?)
         }
         Some(("redis", _)) => {
@@ -45,7 +45,7 @@ async fn open_honest(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> 
             Arc::new(Redis::open(name, options).await?)
         }
         Some(("postgres", _)) => {
-            let options = unbroken_postgres::PostgresOptions::default()
+            let options = unbroken_postgres::PostgresOptions::new()
                 .schema(space)
                 .pool_size(POOL)
                 .pool_wait(Duration::from_secs(20))

@@ -85,7 +85,7 @@ fn bare(path: &Path, sessions: usize, size: usize) -> Figures {
 }
 
 async fn open(path: &Path) -> Disk {
-    let opened = Disk::open(path, DiskOptions::default()).await;
+    let opened = Disk::open(path, DiskOptions::new()).await;
     opened.expect("the store can be opened")
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 async fn open_at(directory: &Directory, now: SystemTime) -> Disk {
-    let options = DiskOptions::default().wall_clock(now);
+    let options = DiskOptions::new().wall_clock(now);
     Disk::open(directory.path(), options).await.unwrap()
 }
 

@@ -29,7 +29,7 @@ impl DiskHarness {
     }
 
     async fn opened(&self) -> &Disk {
-        let options = DiskOptions::default().max_append_bytes(MAX_APPEND);
+        let options = DiskOptions::new().max_append_bytes(MAX_APPEND);
         let open = || async { Disk::open(self.directory.path(), options).await.unwrap() };
         self.store.get_or_init(open).await
     }
@@ -48,7 +48,7 @@ impl Harness for DiskHarness {
         Box::pin(async move { self.clock().jump(time) })
     }
 
-    fn max_append(&self) -> Option<usize> {
+    fn max_append_bytes(&self) -> Option<usize> {
         Some(MAX_APPEND)
     }
 

@@ -231,7 +231,7 @@ async fn a_torn_last_batch_is_dropped() {
 #[tokio::test]
 async fn foreign_files_are_not_taken_for_logs() {
     let directory = Directory::new();
-    let opened = Disk::open(directory.path(), DiskOptions::default()).await;
+    let opened = Disk::open(directory.path(), DiskOptions::new()).await;
     opened.unwrap().close().await;
     fs::write(
         directory.path().join("0000000007.log"),

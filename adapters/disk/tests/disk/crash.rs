@@ -45,7 +45,7 @@ async fn child_that_appends() {
         return;
     };
     let faults = FaultyIo::default();
-    let options = DiskOptions::default()
+    let options = DiskOptions::new()
         .segment_bytes(64 << 10)
         .io(faults.clone());
     let store = Disk::open(Path::new(&path), options).await.unwrap();

@@ -37,7 +37,7 @@ async fn after_a_failed_write_nothing_is_acknowledged_either() {
 async fn after_a_failure(fail: fn(&FaultyIo)) {
     let directory = Directory::new();
     let faults = FaultyIo::default();
-    let options = DiskOptions::default().io(faults.clone());
+    let options = DiskOptions::new().io(faults.clone());
     let store = Disk::open(directory.path(), options).await.unwrap();
     let (id, epoch) = create_session(&store).await;
     push(&store, &id, 1, epoch, &["a"]).await.unwrap();
@@ -87,7 +87,7 @@ async fn after_a_failure(fail: fn(&FaultyIo)) {
 async fn a_failed_fsync_fails_every_write_of_its_batch() {
     let directory = Directory::new();
     let faults = FaultyIo::default();
-    let options = DiskOptions::default().io(faults.clone());
+    let options = DiskOptions::new().io(faults.clone());
     let store = Disk::open(directory.path(), options).await.unwrap();
     let mut sessions = Vec::new();
     for _ in 0..20 {

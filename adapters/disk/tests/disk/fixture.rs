@@ -16,7 +16,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) async fn open(directory: &Directory) -> Disk {
-    let options = DiskOptions::default().segment_bytes(64 << 10);
+    let options = DiskOptions::new().segment_bytes(64 << 10);
     Disk::open(directory.path(), options).await.unwrap()
 }
 

@@ -144,7 +144,7 @@ async fn an_id_whose_tombstone_ran_out_can_be_used_again() {
 async fn a_store_is_opened_only_once_and_the_error_has_its_path() {
     let directory = Directory::new();
     let store = open(&directory).await;
-    let second = Disk::open(directory.path(), DiskOptions::default()).await;
+    let second = Disk::open(directory.path(), DiskOptions::new()).await;
     let error = second.unwrap_err();
     assert!(matches!(&error, DiskOpenError::Locked { path } if path == directory.path()));
     let name = directory.path().to_str().unwrap();
@@ -163,7 +163,7 @@ async fn a_store_that_is_dropped_closes_by_itself() {
     for count in 0..20 {
         // The store before closes in the background.
         let store = loop {
-            match Disk::open(directory.path(), DiskOptions::default()).await {
+            match Disk::open(directory.path(), DiskOptions::new()).await {
                 Ok(store) => break store,
                 Err(DiskOpenError::Locked { .. }) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),
@@ -190,7 +190,7 @@ const CHILD: &str = "UNBROKEN_TEST_OPENS";
 #[tokio::test]
 async fn child_that_opens() {
     if let Some(path) = std::env::var_os(CHILD) {
-        let opened = Disk::open(&path, DiskOptions::default()).await;
+        let opened = Disk::open(&path, DiskOptions::new()).await;
         assert!(matches!(opened, Err(DiskOpenError::Locked { .. })));
     }
 }
@@ -200,13 +200,13 @@ async fn a_store_of_a_later_version_is_refused() {
     let directory = Directory::new();
     open(&directory).await.close().await;
     fs::write(directory.path().join("layout"), "unbroken 2 00\n").unwrap();
-    let opened = Disk::open(directory.path(), DiskOptions::default()).await;
+    let opened = Disk::open(directory.path(), DiskOptions::new()).await;
     assert!(
         matches!(opened, Err(DiskOpenError::Unsupported { .. })),
         "{opened:?}"
     );
     fs::remove_file(directory.path().join("layout")).unwrap();
-    let opened = Disk::open(directory.path(), DiskOptions::default()).await;
+    let opened = Disk::open(directory.path(), DiskOptions::new()).await;
     assert!(
         matches!(opened, Err(DiskOpenError::Io { .. })),
         "{opened:?}"

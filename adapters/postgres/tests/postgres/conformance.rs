@@ -24,13 +24,13 @@ const MAX_APPEND: usize = 1 << 20;
 
 pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
     let direct = suite(machine, "direct", |machine: Machine| async move {
-        let options = machine.options().max_append(MAX_APPEND);
+        let options = machine.options().max_append_bytes(MAX_APPEND);
         let schema = options.schema.clone();
         let store = Postgres::open(&machine.url, options).await?;
         Ok(Shared::new(Arc::new(store), machine, schema))
     });
     let behind_a_box = suite(machine, "dyn", |machine: Machine| async move {
-        let options = machine.options().max_append(MAX_APPEND);
+        let options = machine.options().max_append_bytes(MAX_APPEND);
         let schema = options.schema.clone();
         let store: Arc<dyn Store> = Arc::new(Postgres::open(&machine.url, options).await?);
         Ok(Shared::new(Arc::new(store), machine, schema))
@@ -60,7 +60,10 @@ fn behind_pgbouncer(machine: &Machine) -> Vec<Trial> {
     let suites = ways.map(|(name, listen)| {
         suite(machine, name, move |machine: Machine| async move {
             let bouncer = Pgbouncer::start(&machine.url).await?;
-            let options = machine.options().max_append(MAX_APPEND).prepared(false);
+            let options = machine
+                .options()
+                .max_append_bytes(MAX_APPEND)
+                .prepared(false);
             let options = options.listen(listen(&machine)?);
             let schema = options.schema.clone();
             let store = Postgres::open(&bouncer.url, options).await?;
@@ -139,7 +142,7 @@ impl Harness for Shared {
         Duration::from_millis(250)
     }
 
-    fn max_append(&self) -> Option<usize> {
+    fn max_append_bytes(&self) -> Option<usize> {
         Some(MAX_APPEND)
     }
 }

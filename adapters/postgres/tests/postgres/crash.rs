@@ -30,7 +30,7 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
 
 async fn comes_back(bin: PathBuf) -> Checked {
     let server = Server::start(bin).await?;
-    let store = Postgres::open(&server.url(), PostgresOptions::default()).await?;
+    let store = Postgres::open(&server.url(), PostgresOptions::new()).await?;
     assert_eq!(store.durability(), Durability::Host);
     let (id, epoch) = session(&store).await?;
     store
@@ -79,14 +79,14 @@ async fn comes_back(bin: PathBuf) -> Checked {
         .await?;
     admin.batch_execute("SELECT pg_reload_conf()").await?;
     sleep(Duration::from_millis(300)).await;
-    let weak = Postgres::open(&server.url(), PostgresOptions::default()).await?;
+    let weak = Postgres::open(&server.url(), PostgresOptions::new()).await?;
     assert_eq!(weak.durability(), Durability::Process);
     Ok(())
 }
 
 async fn standby(bin: PathBuf) -> Checked {
     let server = Server::start(bin).await?;
-    let options = PostgresOptions::default().statement_timeout(Duration::from_millis(300));
+    let options = PostgresOptions::new().statement_timeout(Duration::from_millis(300));
     let reader = Postgres::open(&server.url(), options.clone()).await?;
     let (id, epoch) = session(&reader).await?;
     let admin = connect(&server.url()).await?;

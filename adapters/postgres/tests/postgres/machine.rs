@@ -94,9 +94,7 @@ impl Machine {
 
     /// Returns options with a unique schema.
     pub(crate) fn options(&self) -> PostgresOptions {
-        PostgresOptions::default()
-            .schema(self.schema())
-            .pool_size(6)
+        PostgresOptions::new().schema(self.schema()).pool_size(6)
     }
 
     /// Opens a store in a unique schema.

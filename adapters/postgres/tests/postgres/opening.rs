@@ -96,7 +96,7 @@ async fn own_pool(machine: Machine) -> Checked {
     assert_eq!(texts(&store, &id).await?, ["a"]);
     assert!(pool.status().size > 0);
     assert_eq!(store.durability(), Durability::Host);
-    let options = PostgresOptions::default().durability(Some(Durability::Process));
+    let options = PostgresOptions::new().durability(Some(Durability::Process));
     let store = Postgres::with_pool(
         pool,
         options

@@ -52,7 +52,7 @@ async fn trusted(bin: PathBuf) -> Checked {
     let store = Postgres::open_with(
         config("localhost"),
         trusts(&certificate)?,
-        PostgresOptions::default(),
+        PostgresOptions::new(),
     )
     .await?;
     let (id, epoch) = session(&store).await?;
@@ -92,7 +92,7 @@ async fn trusted(bin: PathBuf) -> Checked {
     let other = Postgres::open_with(
         config("elsewhere"),
         trusts(&certificate)?,
-        PostgresOptions::default(),
+        PostgresOptions::new(),
     )
     .await;
     assert!(
@@ -100,7 +100,7 @@ async fn trusted(bin: PathBuf) -> Checked {
         "{other:?}"
     );
     let url = server.url().replace("127.0.0.1", "localhost") + "?sslmode=require";
-    let system = Postgres::open(&url, PostgresOptions::default()).await;
+    let system = Postgres::open(&url, PostgresOptions::new()).await;
     assert!(
         matches!(
             system,

@@ -17,7 +17,7 @@ impl Redis {
         chunk: Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let max = self.inner.options.max_append;
+        let max = self.inner.options.max_append_bytes;
         let records = if chunk.bytes() > max {
             // The script checks the other errors first, without the records.
             Vec::new()

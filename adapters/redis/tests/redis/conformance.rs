@@ -72,7 +72,7 @@ const MAX_APPEND: usize = 100_000;
 
 impl<F> Real<F> {
     pub(crate) fn new(options: RedisOptions, open: F) -> Self {
-        let options = options.max_append(MAX_APPEND);
+        let options = options.max_append_bytes(MAX_APPEND);
         Self {
             open,
             options,
@@ -101,7 +101,7 @@ where
         Duration::from_millis(400)
     }
 
-    fn max_append(&self) -> Option<usize> {
+    fn max_append_bytes(&self) -> Option<usize> {
         Some(MAX_APPEND)
     }
 

@@ -50,8 +50,8 @@ impl StoreFixture {
         self.harness.advance(self.steps(steps)).await;
     }
 
-    pub(super) fn max_append(&self) -> Option<usize> {
-        self.harness.max_append()
+    pub(super) fn max_append_bytes(&self) -> Option<usize> {
+        self.harness.max_append_bytes()
     }
 
     /// Makes a record unreadable; false if the harness has no way to do that.

@@ -33,7 +33,7 @@ pub trait Harness: Send + Sync + 'static {
     /// Returns the most bytes that one append may have, if the store has such a limit.
     ///
     /// The suite then appends that many bytes. Default: `None`, and the case is not applicable.
-    fn max_append(&self) -> Option<usize> {
+    fn max_append_bytes(&self) -> Option<usize> {
         None
     }
 

@@ -181,9 +181,9 @@ pub(crate) async fn an_append_before_the_next_lsn_is_a_conflict(store: StoreFixt
 }
 
 pub(crate) async fn an_append_that_is_too_large_is_refused(store: StoreFixture) -> CaseResult {
-    let Some(max) = store.max_append() else {
+    let Some(max) = store.max_append_bytes() else {
         return Err(CaseStop::NotApplicable(
-            "the harness names no max_append".into(),
+            "the harness names no max_append_bytes".into(),
         ));
     };
     let session = store.created().await?;
