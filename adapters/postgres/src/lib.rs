@@ -39,8 +39,8 @@
 //!
 //! A row of up to half a page stays in the table. A larger one goes to its TOAST table in pieces,
 //! uncompressed. The row of a session changes with each append, but no index does, so nearly all of
-//! these updates are heap-only. One append has at most [`max_append_bytes`](field@PostgresOptions::max_append_bytes)
-//! bytes.
+//! these updates are heap-only. One append has at most
+//! [`max_append_bytes`](field@PostgresOptions::max_append_bytes) bytes.
 //!
 //! # Waking
 //!
