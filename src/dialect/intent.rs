@@ -73,6 +73,7 @@ pub struct Read {
 
 /// The start of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReadFrom {
     /// After a position, up to which the client has the records.
     After(Position),

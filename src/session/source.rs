@@ -26,6 +26,7 @@ pub trait Source: Send + 'static {
 
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mark {
     /// An event without further meaning for the registry.
     Event,

@@ -91,6 +91,7 @@ impl fmt::Debug for SessionSpec {
 
 /// The result of a start.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Started {
     /// A handle on the session.
     pub session: Session,
