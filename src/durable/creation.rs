@@ -1,4 +1,4 @@
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
 use http::Extensions;
 use tokio::sync::oneshot;
@@ -77,11 +77,7 @@ impl<'a> Creation<'a> {
             .inbox(inbox);
         let (session_sender, session_receiver) = oneshot::channel();
         let hooks = config.hooks.any().then(|| {
-            let started = SessionStarted {
-                id: id.clone(),
-                owner: owner.clone(),
-                request: Arc::new(request.clone()),
-            };
+            let started = SessionStarted::new(id.clone(), request.clone()).owner(owner.clone());
             SessionHooks::new(config.hooks.clone(), started)
         });
         if let Some(hooks) = hooks.clone() {

@@ -29,6 +29,23 @@ pub struct SessionStarted {
     pub request: Arc<ChatRequest>,
 }
 
+impl SessionStarted {
+    /// Creates a session that starts, for tests of a hook. It has no owner.
+    pub fn new(id: SessionId, request: impl Into<Arc<ChatRequest>>) -> Self {
+        Self {
+            id,
+            owner: None,
+            request: request.into(),
+        }
+    }
+
+    /// Sets [`owner`](field@Self::owner). Default `None`.
+    pub fn owner(mut self, owner: Option<Owner>) -> Self {
+        self.owner = owner;
+        self
+    }
+}
+
 /// A session that has ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -43,6 +60,30 @@ pub struct SessionEnded {
     pub transcript: Transcript,
     /// The outcome of the session.
     pub outcome: Outcome,
+}
+
+impl SessionEnded {
+    /// Creates a session that has ended, for tests of a hook. It has no owner.
+    pub fn new(
+        id: SessionId,
+        request: impl Into<Arc<ChatRequest>>,
+        transcript: Transcript,
+        outcome: Outcome,
+    ) -> Self {
+        Self {
+            id,
+            owner: None,
+            request: request.into(),
+            transcript,
+            outcome,
+        }
+    }
+
+    /// Sets [`owner`](field@Self::owner). Default `None`.
+    pub fn owner(mut self, owner: Option<Owner>) -> Self {
+        self.owner = owner;
+        self
+    }
 }
 
 pub(super) type Hook<T> = Arc<dyn Fn(T) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -133,14 +174,8 @@ impl SessionHooks {
             let _ = on_start.await;
             match read_transcript(session).await {
                 Ok(transcript) => {
-                    on_end(SessionEnded {
-                        id: started.id,
-                        owner: started.owner,
-                        request: started.request,
-                        transcript,
-                        outcome,
-                    })
-                    .await;
+                    let ended = SessionEnded::new(started.id, started.request, transcript, outcome);
+                    on_end(ended.owner(started.owner)).await;
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn Error,

@@ -106,14 +106,11 @@ impl<S> ProviderRecovery<S> {
         let mut policy = self.recovery.policy;
         let (transcript, mut runs) = read_transcript(orphan).await?;
         if let Some(decide) = &self.recovery.decide {
-            policy = decide(Interrupted {
-                id: orphan.id().clone(),
-                owner: orphan.info().owner.clone(),
-                request: Arc::new(request.clone()),
-                transcript: transcript.clone(),
-                attempt: orphan.attempt,
-            })
-            .await;
+            let id = orphan.id().clone();
+            let interrupted = Interrupted::new(id, request.clone(), transcript.clone())
+                .owner(orphan.info().owner.clone())
+                .attempt(orphan.attempt);
+            policy = decide(interrupted).await;
         }
         Ok(match policy {
             RecoveryPolicy::Restart if self.can_restart => {
@@ -144,11 +141,8 @@ impl<S> ProviderRecovery<S> {
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
         let hooks = self.hooks.any().then(|| {
-            let started = SessionStarted {
-                id: orphan.id().clone(),
-                owner: orphan.info().owner.clone(),
-                request: Arc::new(request.clone()),
-            };
+            let started = SessionStarted::new(orphan.id().clone(), request.clone())
+                .owner(orphan.info().owner.clone());
             let hooks = self.hooks.clone();
             // `on_start` ran on the server that called the provider first.
             let hooks = if orphan.tail == Lsn::ZERO {

@@ -73,6 +73,36 @@ pub struct Interrupted {
     pub attempt: u32,
 }
 
+impl Interrupted {
+    /// Creates an interrupted answer, for tests of a [`decide`](Recovery::decide) function. It has no
+    /// owner, and this is the first attempt.
+    pub fn new(
+        id: SessionId,
+        request: impl Into<Arc<ChatRequest>>,
+        transcript: Transcript,
+    ) -> Self {
+        Self {
+            id,
+            owner: None,
+            request: request.into(),
+            transcript,
+            attempt: 1,
+        }
+    }
+
+    /// Sets [`owner`](field@Self::owner). Default `None`.
+    pub fn owner(mut self, owner: Option<Owner>) -> Self {
+        self.owner = owner;
+        self
+    }
+
+    /// Sets [`attempt`](field@Self::attempt). Default 1.
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+}
+
 impl Recovery {
     /// Ends every interrupted answer ([`RecoveryPolicy::Fail`]). The default.
     pub fn fail() -> Self {
