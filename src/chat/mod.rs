@@ -92,7 +92,7 @@ pub use self::{
     request::ChatRequest,
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
     tool_runs::{ToolOutcome, ToolRun, ToolRuns},
-    transcript::{AnswerEnding, Input, Transcript},
+    transcript::{Input, Transcript, TranscriptEnd},
     usage::Usage,
     vocabulary::{FinishReason, InputKind, InputOutcome, ToolAuthority},
 };

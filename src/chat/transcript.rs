@@ -33,7 +33,7 @@ pub struct Transcript {
     pub(super) handoffs: Vec<IsomorphicHandoff>,
     state: Option<ConversationState>,
     custom: Vec<Custom>,
-    ending: Option<AnswerEnding>,
+    ending: Option<TranscriptEnd>,
 }
 
 /// A question and its outcome.
@@ -46,10 +46,10 @@ pub struct Input {
     pub outcome: Option<InputOutcome>,
 }
 
-/// The end of an answer.
+/// The end of the answer in a [`Transcript`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum AnswerEnding {
+pub enum TranscriptEnd {
     /// The answer is complete.
     Complete(Complete),
     /// The answer was stopped.
@@ -108,12 +108,12 @@ impl Transcript {
                 if let (true, Some(text)) = (self.text.is_empty(), &complete.text) {
                     self.text.clone_from(text);
                 }
-                self.ending = Some(AnswerEnding::Complete(Complete::clone(complete)));
+                self.ending = Some(TranscriptEnd::Complete(Complete::clone(complete)));
             }
             ChatEvent::Aborted(aborted) => {
-                self.ending = Some(AnswerEnding::Aborted(aborted.clone()));
+                self.ending = Some(TranscriptEnd::Aborted(aborted.clone()));
             }
-            ChatEvent::Error(error) => self.ending = Some(AnswerEnding::Error(error.clone())),
+            ChatEvent::Error(error) => self.ending = Some(TranscriptEnd::Error(error.clone())),
             ChatEvent::SessionInfo(_) | ChatEvent::ToolProgress(_) | ChatEvent::Unknown(_) => {}
         }
     }
@@ -197,7 +197,7 @@ impl Transcript {
     }
 
     /// Returns the end of the answer; `None` while it runs.
-    pub fn ending(&self) -> Option<&AnswerEnding> {
+    pub fn ending(&self) -> Option<&TranscriptEnd> {
         self.ending.as_ref()
     }
 
@@ -213,7 +213,7 @@ impl Transcript {
 
     fn complete(&self) -> Option<&Complete> {
         match &self.ending {
-            Some(AnswerEnding::Complete(complete)) => Some(complete),
+            Some(TranscriptEnd::Complete(complete)) => Some(complete),
             _ => None,
         }
     }
