@@ -3,7 +3,7 @@ use std::future::ready;
 use http::request::Parts;
 
 use super::{Access, Action, Identified, SessionRef};
-use crate::{log::Owner, store::BoxFuture};
+use crate::{BoxFuture, log::Owner};
 
 /// The policy that opens a session to every client that knows its id.
 ///

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::{Response, request::Parts};
 
 use crate::{
+    BoxFuture,
     log::{ChatId, Owner, SessionId},
-    store::BoxFuture,
 };
 
 /// The result of [`Access::identify`]: an owner, none, or a response of the application's own, such as

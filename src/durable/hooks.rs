@@ -11,10 +11,11 @@ use bytes::BytesMut;
 use tokio::task::JoinHandle;
 
 use crate::{
+    BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
     log::{Chunk, Outcome, Owner, Position, SessionId},
     session::{Mark, ReadError, Session, Source},
-    store::{BoxFuture, StoreError},
+    store::StoreError,
 };
 
 /// A session that starts: its first record is stored, and its provider is about to be called.

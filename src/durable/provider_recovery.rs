@@ -13,10 +13,11 @@ use super::{
     stored_request::{first_record, restore},
 };
 use crate::{
+    BoxFuture,
     chat::{ChatEvent, ChatRequest, Inputs, Message, Provider, SessionInfo, ToolRuns, Transcript},
     log::Lsn,
     session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
-    store::{BoxFuture, SessionState},
+    store::SessionState,
 };
 
 /// The reason in the `restarted` event.

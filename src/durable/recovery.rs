@@ -1,9 +1,9 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use crate::{
+    BoxFuture,
     chat::{ChatRequest, Transcript},
     log::{Owner, SessionId},
-    store::BoxFuture,
 };
 
 /// The recovery of interrupted answers: those whose server died or shut down before their end.

@@ -13,7 +13,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{SessionBody, config::LayerConfig, exchange::Exchange};
-use crate::{BoxError, chat::Provider, store::BoxFuture};
+use crate::{BoxError, BoxFuture, chat::Provider};
 
 /// The HTTP service that [`DurableLayer`](super::DurableLayer) makes of a provider.
 ///

@@ -13,8 +13,9 @@ use super::{
     writer::{Retry, within},
 };
 use crate::{
+    BoxFuture,
     log::{Chunk, Lsn, Position, SessionId, Status},
-    store::{BoxFuture, StoreError},
+    store::StoreError,
 };
 
 /// The most bytes that one read of the store asks for.

@@ -3,11 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created, DeleteMode,
-    Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
-    SessionState, Store, StoreError, StoredAnswer, Token,
+    AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Durability,
+    Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen, SessionState,
+    Store, StoreError, StoredAnswer, Token,
 };
-use crate::log::{Chunk, Epoch, Position, SessionId};
+use crate::{
+    BoxFuture,
+    log::{Chunk, Epoch, Position, SessionId},
+};
 
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn durability(&self) -> Durability {

@@ -118,7 +118,4 @@ pub use self::{
         AbortRequest, DeleteMode, Durability, Holder, Lease, LeaseChange, RecordPage, Seen,
         SessionMeta, SessionState, Tombstone, Version,
     },
-    table::StoreClock,
 };
-#[doc(no_inline)]
-pub use crate::BoxFuture;

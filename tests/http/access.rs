@@ -6,11 +6,12 @@ use http_body_util::Full;
 use serde_json::json;
 use tower_layer::Layer as _;
 use unbroken::{
+    BoxFuture,
     access::{Access, Action, Identified, OnlyTheOwner, SessionRef},
     durable::DurableLayer,
     log::{ChatId, Owner},
     session::Sessions,
-    store::{BoxFuture, Memory},
+    store::Memory,
 };
 
 use crate::{

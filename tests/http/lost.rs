@@ -9,11 +9,12 @@ use std::{
 };
 
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Epoch, Lsn, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, Memory, NewSession,
-        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, Memory, NewSession, RecordPage,
+        Seen, SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 

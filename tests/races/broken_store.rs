@@ -9,8 +9,9 @@ use std::{
 };
 
 use unbroken::{
+    BoxFuture,
     log::{Position, SessionId},
-    store::{BoxFuture, Memory, RecordPage, Seen, SessionState, Store, StoreError},
+    store::{Memory, RecordPage, Seen, SessionState, Store, StoreError},
 };
 
 use unbroken_conformance::delegate_store;

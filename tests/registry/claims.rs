@@ -11,13 +11,14 @@ use std::{
 
 use tokio::time::Instant;
 use unbroken::{
+    BoxFuture,
     log::{ChunkBuilder, Epoch, Position, SessionId, Status},
     session::{
         Continuation, Limits, Orphan, ReadError, Reader, RecoveryHandler, Sessions, SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, BoxFuture, Claimed, Lease, LeaseChange, Memory, RecordPage,
-        Store, StoreError, StoreExt, Token,
+        AbortRequest, AfterAppend, Claimed, Lease, LeaseChange, Memory, RecordPage, Store,
+        StoreError, StoreExt, Token,
     },
 };
 use unbroken_conformance::{Fault, FaultStore, Op, Rewind, delegate_store};

@@ -10,15 +10,13 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use unbroken::{
+    BoxFuture,
     log::{ChunkBuilder, Position, ServiceName, SessionId, Status},
     session::{
         Continuation, Inbox, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions,
         SessionsBuilder,
     },
-    store::{
-        AfterAppend, AnswerOutcome, BoxFuture, Lease, Memory, Store, StoreError, StoreExt,
-        StoredAnswer,
-    },
+    store::{AfterAppend, AnswerOutcome, Lease, Memory, Store, StoreError, StoreExt, StoredAnswer},
 };
 use unbroken_conformance::{Fault, FaultStore, Op, delegate_store};
 

@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Digest, Epoch, Outcome, Position, ServiceName, SessionId, Status},
     session::{
         Continuation, Limits, Mark, Orphan, ReadError, RecoveryHandler, Sessions, SessionsBuilder,
     },
     store::{
-        AbortRequest, AfterAppend, BoxFuture, Created, LeaseChange, Memory, NewSession,
-        SessionMeta, Store, StoreExt, Token,
+        AbortRequest, AfterAppend, Created, LeaseChange, Memory, NewSession, SessionMeta, Store,
+        StoreExt, Token,
     },
 };
 

@@ -9,8 +9,9 @@ use std::{
 };
 
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Epoch, Position, SessionId},
-    store::{AfterAppend, Appended, BoxFuture, Claimed, Memory, Store, StoreError, Token},
+    store::{AfterAppend, Appended, Claimed, Memory, Store, StoreError, Token},
 };
 use unbroken_conformance::{BrokenStore, delegate_store};
 

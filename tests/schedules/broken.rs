@@ -11,11 +11,9 @@ use std::{
 
 use tokio::time::Instant;
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Position, SessionId},
-    store::{
-        AfterAppend, Appended, BoxFuture, RecordPage, Seen, SessionState, Store, StoreError,
-        StoreExt,
-    },
+    store::{AfterAppend, Appended, RecordPage, Seen, SessionState, Store, StoreError, StoreExt},
 };
 use unbroken_conformance::{ContractRule, delegate_store};
 

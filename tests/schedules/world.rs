@@ -14,12 +14,13 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use unbroken::{
+    BoxFuture,
     log::{ErrorCode, Outcome, Position, SessionId, Status},
     session::{
         Continuation, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions,
         SessionsBuilder, Source,
     },
-    store::{self, AbortRequest, AnswerOutcome, BoxFuture, Memory, StoreError},
+    store::{self, AbortRequest, AnswerOutcome, Memory, StoreError},
 };
 use unbroken_conformance::{BrokenStore, FaultStore};
 

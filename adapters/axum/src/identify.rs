@@ -8,8 +8,8 @@ use axum::{
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
 use unbroken::{
+    BoxFuture,
     access::{Identified, Identify, IntoOwner},
-    store::BoxFuture,
 };
 
 use crate::mount::set_mount_path;

@@ -14,9 +14,12 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use unbroken::store::{
-    BoxFuture, StoreError,
-    table::{SessionTable, StoreClock},
+use unbroken::{
+    BoxFuture,
+    store::{
+        StoreError,
+        table::{SessionTable, StoreClock},
+    },
 };
 
 use crate::{

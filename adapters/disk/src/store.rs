@@ -1,11 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
-        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
+        SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 

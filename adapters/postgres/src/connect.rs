@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::{Stream, stream};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, config::SslMode};
-use unbroken::store::BoxFuture;
+use unbroken::BoxFuture;
 
 use crate::{PostgresOpenError, PostgresOptions, Tls};
 

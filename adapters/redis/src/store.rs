@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
-        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
+        SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 

@@ -2,8 +2,8 @@ use std::{any::type_name, fmt, future::ready, marker::PhantomData};
 
 use http::request::Parts;
 use unbroken::{
+    BoxFuture,
     access::{Identified, Identify, IntoOwner},
-    store::BoxFuture,
 };
 
 /// Names the owner of a session by the value that the filter of [`mount_with`](crate::mount_with)

@@ -3,12 +3,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::SemaphorePermit, time::Instant};
 
 use crate::{
+    BoxFuture,
     log::{Epoch, SessionId},
     session::{
         registry::Registry,
         writer::{Retry, within},
     },
-    store::{BoxFuture, Claimed, LeaseChange, SessionState, StoreError, Token},
+    store::{Claimed, LeaseChange, SessionState, StoreError, Token},
 };
 
 /// The longest time that giving back a lease takes. Up to half of it waits for renewals under way.

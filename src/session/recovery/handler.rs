@@ -10,9 +10,10 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    BoxFuture,
     log::{Chunk, Outcome, Position, ServiceName, SessionId},
     session::{Inbox, ReadError, Session, Source},
-    store::{BoxFuture, SessionMeta, SessionState},
+    store::{SessionMeta, SessionState},
 };
 
 /// A handler that decides how the sessions of a service continue after their server died.

@@ -5,8 +5,9 @@ use std::{
 };
 
 use crate::{
+    BoxFuture,
     session::{Inbox, entry::SessionEntry, registry::Registry},
-    store::{AnswerOutcome, BoxFuture, StoreError, StoredAnswer},
+    store::{AnswerOutcome, StoreError, StoredAnswer},
 };
 
 use super::Retry;

@@ -4,9 +4,10 @@ use tokio::time::Instant;
 
 use super::retry::Retry;
 use crate::{
+    BoxFuture,
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, LeaseChange, SessionState, StoreError},
+    store::{LeaseChange, SessionState, StoreError},
 };
 
 /// Renews the lease where a writer can't continue without one: before the first poll of the source,

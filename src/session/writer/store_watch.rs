@@ -6,9 +6,10 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
+    BoxFuture,
     log::Epoch,
     session::{entry::SessionEntry, registry::Registry},
-    store::{BoxFuture, Seen, SessionState, StoreError},
+    store::{Seen, SessionState, StoreError},
 };
 
 /// The longest wait for a change by another server; the store may end it sooner.

@@ -22,9 +22,10 @@ use super::{
     store_watch::StoreWatch,
 };
 use crate::{
+    BoxFuture,
     log::{Ending, Epoch, Status},
     session::{Inbox, Mark, ReadError, Source, entry::SessionEntry, registry::Registry},
-    store::{AbortRequest, AfterAppend, Appended, BoxFuture, StoreError},
+    store::{AbortRequest, AfterAppend, Appended, StoreError},
 };
 
 /// The longest time that a ready record is held back while more follow.

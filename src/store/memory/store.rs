@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use super::{Memory, log::RecordLog, session::MemorySession};
 use crate::{
+    BoxFuture,
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
-        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
+        SessionState, Store, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };

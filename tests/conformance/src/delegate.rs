@@ -5,7 +5,10 @@
 /// method of the trait can't bypass the decorator.
 ///
 /// ```
-/// use unbroken::store::{BoxFuture, Memory, Store, StoreError};
+/// use unbroken::{
+///     BoxFuture,
+///     store::{Memory, Store, StoreError},
+/// };
 /// use unbroken_conformance::delegate_store;
 ///
 /// #[derive(Debug)]

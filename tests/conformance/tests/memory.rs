@@ -6,8 +6,9 @@ use std::{
 
 use tokio::runtime;
 use unbroken::{
+    BoxFuture,
     log::{Lsn, SessionId},
-    store::{BoxFuture, Memory, Store, StoreClock},
+    store::{Memory, Store, table::StoreClock},
 };
 use unbroken_conformance::{
     BrokenStore, ContractRule, Report, Verdict,

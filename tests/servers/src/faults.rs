@@ -11,8 +11,9 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use unbroken::{
+    BoxFuture,
     log::{Chunk, ChunkBuilder, SessionId},
-    store::{AfterAppend, Appended, BoxFuture, Seen, SessionState, Store, StoreError, StoreExt},
+    store::{AfterAppend, Appended, Seen, SessionState, Store, StoreError, StoreExt},
 };
 use unbroken_conformance::delegate_store;
 

@@ -1,8 +1,9 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use unbroken::{
+    BoxFuture,
     log::{Lsn, Position, SessionId},
-    store::{BoxFuture, Store, StoreClock},
+    store::{Store, table::StoreClock},
 };
 use unbroken_conformance::{
     Verdict,

@@ -5,8 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use libtest_mimic::Trial;
 use tokio::sync::OnceCell;
 use unbroken::{
+    BoxFuture,
     log::{Lsn, SessionId},
-    store::{BoxFuture, Store},
+    store::Store,
 };
 use unbroken_conformance::{
     Verdict,

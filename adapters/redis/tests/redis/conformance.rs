@@ -4,8 +4,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use unbroken::{
+    BoxFuture,
     log::{Lsn, SessionId},
-    store::{BoxFuture, Durability, Store},
+    store::{Durability, Store},
 };
 use unbroken_conformance::{
     Verdict,

@@ -9,11 +9,12 @@ use tokio::time::sleep;
 
 use crate::fault::{ClockJump, Fault, Faults, Op, Rewind, delayed::DelayedRequest};
 use unbroken::{
+    BoxFuture,
     log::{Chunk, Epoch, Position, SessionId},
     store::{
-        AbortRequest, AfterAppend, AnswerOutcome, Appended, BoxFuture, Claimed, Created,
-        DeleteMode, Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession,
-        RecordPage, Seen, SessionState, Store, StoreError, StoredAnswer, Token,
+        AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
+        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
+        SessionState, Store, StoreError, StoredAnswer, Token,
     },
 };
 

@@ -4,7 +4,7 @@ use crate::{
     http::{cases, fixture::HttpFixture, started::StartedSessions, target::HttpTarget},
     report::{CaseResult, Finding, Verdict},
 };
-use unbroken::store::BoxFuture;
+use unbroken::BoxFuture;
 
 /// A test of one rule of the protocol.
 #[derive(Clone, Copy)]

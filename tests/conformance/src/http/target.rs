@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt, future::Future, net::IpAddr, sync::Arc, time::Durati
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use unbroken::store::BoxFuture;
+use unbroken::BoxFuture;
 
 /// A description of the server under test.
 ///

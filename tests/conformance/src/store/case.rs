@@ -4,7 +4,7 @@ use crate::{
     report::{CaseResult, Finding, Verdict},
     store::{cases, fixture::StoreFixture, harness::Harness},
 };
-use unbroken::store::BoxFuture;
+use unbroken::BoxFuture;
 
 /// A test of one rule of the contract.
 #[derive(Clone, Copy)]

@@ -1,8 +1,9 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use unbroken::{
+    BoxFuture,
     log::{Lsn, SessionId},
-    store::{BoxFuture, Store},
+    store::Store,
 };
 
 /// The access of the suite to a store and to its clock.
