@@ -162,9 +162,9 @@ impl Read {
         }
     }
 
-    /// Includes the record at the position; see the [field](Self::inclusive).
-    pub fn inclusive(mut self) -> Self {
-        self.inclusive = true;
+    /// Sets [`inclusive`](field@Self::inclusive).
+    pub fn inclusive(mut self, inclusive: bool) -> Self {
+        self.inclusive = inclusive;
         self
     }
 }
@@ -211,9 +211,9 @@ impl FullLog {
         }
     }
 
-    /// Waits for the end of the session.
-    pub fn wait_for_end(mut self) -> Self {
-        self.wait_for_end = true;
+    /// Sets [`wait_for_end`](field@Self::wait_for_end).
+    pub fn wait_for_end(mut self, wait: bool) -> Self {
+        self.wait_for_end = wait;
         self
     }
 }
@@ -234,9 +234,9 @@ impl Abort {
         self
     }
 
-    /// Requests the full log in the response.
-    pub fn full_log(mut self) -> Self {
-        self.full_log = true;
+    /// Sets [`full_log`](field@Self::full_log).
+    pub fn full_log(mut self, full_log: bool) -> Self {
+        self.full_log = full_log;
         self
     }
 }

@@ -132,7 +132,7 @@ fn read(id: SessionId, after: Option<EventId>, tanstack: bool) -> Intent {
     let encoder = Box::new(encoder);
     Intent::Read(match after {
         None => Read::new(id, Position::START, encoder),
-        Some(after) => Read::new(id, after.at, encoder).inclusive(),
+        Some(after) => Read::new(id, after.at, encoder).inclusive(true),
     })
 }
 

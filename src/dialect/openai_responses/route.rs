@@ -85,7 +85,7 @@ fn retrieve(head: &Parts, id: SessionId) -> Result<Intent, Refusal> {
 
 fn cancel(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).full_log())),
+        Method::POST => Ok(Intent::Abort(Abort::new(parse_id(id)?).full_log(true))),
         Method::OPTIONS => Ok(Intent::Options { allow: CANCEL }),
         _ => Err(not_allowed(CANCEL)),
     }
