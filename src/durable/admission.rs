@@ -164,8 +164,8 @@ async fn would_free_permit(caller: &Caller, full: &Refusal, sessions: &[Listed])
 /// Aborts the running sessions of the chat.
 async fn supersede(caller: &Caller, running: &[Listed]) -> Result<(), Refusal> {
     for Listed { id, state } in not_aborted(running) {
-        let info = &state.info;
-        let session = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
+        let meta = &state.meta;
+        let session = SessionRef::new(id, meta.owner.as_ref(), meta.chat.as_ref());
         if !caller.is_allowed(Action::Abort, Some(session)).await {
             return Err(refusals::chat_busy());
         }

@@ -34,11 +34,11 @@ impl Caller {
     /// Attaches to a session. The policy is asked before, so that a client without the right never
     /// counts as a client of the session.
     pub(super) async fn attach(&self, id: &SessionId, action: Action) -> Result<Session, Refusal> {
-        let info = match self.sessions().info(id).await {
-            Ok(info) => info,
+        let meta = match self.sessions().meta(id).await {
+            Ok(meta) => meta,
             Err(error) => return Err(self.absent(id, action, &error).await),
         };
-        let session = SessionRef::new(id, info.owner.as_ref(), info.chat.as_ref());
+        let session = SessionRef::new(id, meta.owner.as_ref(), meta.chat.as_ref());
         if !self.is_allowed(action, Some(session)).await {
             return Err(refusals::not_found());
         }
@@ -58,7 +58,7 @@ impl Caller {
             Ok(state) => state,
             Err(error) => return Err(self.absent(id, action, &error).await),
         };
-        let session = SessionRef::new(id, state.info.owner.as_ref(), state.info.chat.as_ref());
+        let session = SessionRef::new(id, state.meta.owner.as_ref(), state.meta.chat.as_ref());
         if self.is_allowed(action, Some(session)).await {
             Ok(state)
         } else {
@@ -93,8 +93,8 @@ impl Caller {
         digest: Digest,
     ) -> Result<Option<Session>, Refusal> {
         let found = async {
-            let info = self.sessions().info(id).await?;
-            if info.owner != self.owner || info.digest != digest {
+            let meta = self.sessions().meta(id).await?;
+            if meta.owner != self.owner || meta.digest != digest {
                 return Ok(None);
             }
             self.sessions().attach(id).await.map(Some)

@@ -109,8 +109,8 @@ impl<'a> Lookup<'a> {
     async fn allowed(self, chat: &ChatId, action: Action) -> Result<Vec<SessionId>, Refusal> {
         let mut allowed = Vec::new();
         for Listed { id, state } in self.running(chat).await? {
-            let info = &state.info;
-            let session = SessionRef::new(&id, info.owner.as_ref(), info.chat.as_ref());
+            let meta = &state.meta;
+            let session = SessionRef::new(&id, meta.owner.as_ref(), meta.chat.as_ref());
             if self.caller.is_allowed(action, Some(session)).await {
                 allowed.push(id);
             }
@@ -122,7 +122,7 @@ impl<'a> Lookup<'a> {
     pub(super) async fn ended(self, chat: &ChatId) -> Result<Vec<Listed>, Refusal> {
         let mut ended = self.list(chat, None, ENDED).await?;
         ended.retain(|listed| {
-            listed.state.info.owner == self.caller.owner && listed.state.status.outcome().is_some()
+            listed.state.meta.owner == self.caller.owner && listed.state.status.outcome().is_some()
         });
         Ok(ended)
     }
@@ -134,7 +134,7 @@ impl<'a> Lookup<'a> {
             running.extend(self.list(chat, Some(status), RUNNING).await?);
         }
         // The list for a caller without an owner holds the sessions of every owner.
-        running.retain(|listed| listed.state.info.owner == self.caller.owner);
+        running.retain(|listed| listed.state.meta.owner == self.caller.owner);
         running.sort_by_key(|listed| listed.state.age);
         Ok(running)
     }

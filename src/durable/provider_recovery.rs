@@ -109,7 +109,7 @@ impl<S> ProviderRecovery<S> {
         if let Some(decide) = &self.recovery.decide {
             let id = orphan.id().clone();
             let interrupted = Interrupted::new(id, request.clone(), transcript.clone())
-                .owner(orphan.info().owner.clone())
+                .owner(orphan.meta().owner.clone())
                 .attempt(orphan.attempt);
             policy = decide(interrupted).await;
         }
@@ -143,7 +143,7 @@ impl<S> ProviderRecovery<S> {
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
         let hooks = self.hooks.any().then(|| {
             let started = SessionStarted::new(orphan.id().clone(), request.clone())
-                .owner(orphan.info().owner.clone());
+                .owner(orphan.meta().owner.clone());
             let hooks = self.hooks.clone();
             // `on_start` ran on the server that called the provider first.
             let hooks = if orphan.tail == Lsn::ZERO {
@@ -171,7 +171,7 @@ impl<S> ProviderRecovery<S> {
 fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
     let (mut request, notes) = restore(&orphan.request)?;
     request.session_id = Some(orphan.id().clone());
-    request.owner.clone_from(&orphan.info().owner);
+    request.owner.clone_from(&orphan.meta().owner);
     Ok((request, notes))
 }
 

@@ -123,7 +123,7 @@ impl Reply {
         let mut reader = session.reader(self.after).await.map_err(refused)?;
         let view = SessionView::new(session.id(), reader.status(), reader.tail())
             .event_bytes(self.event_bytes)
-            .chat(session.info().chat.as_ref())
+            .chat(session.meta().chat.as_ref())
             .mount(self.mount.as_ref().map(MountPath::as_str));
         if reader.at_end() && !self.inclusive {
             // Reading past the end records that the terminal event was delivered.

@@ -57,7 +57,7 @@ impl ResolvedId {
         concurrent: &[Listed],
     ) -> Result<Self, Refusal> {
         // The running one may stand behind ids that have become free again.
-        if let Some(same) = concurrent.iter().find(|it| it.state.info.digest == digest)
+        if let Some(same) = concurrent.iter().find(|it| it.state.meta.digest == digest)
             && let Some(session) = caller.existing(&same.id, digest).await?
         {
             return Ok(Self::Existing(session));

@@ -73,7 +73,7 @@ impl Responder {
     ) -> SessionView<'a> {
         SessionView::new(session.id(), status, tail)
             .event_bytes(self.event_bytes)
-            .chat(session.info().chat.as_ref())
+            .chat(session.meta().chat.as_ref())
             .mount(self.mount.as_ref().map(MountPath::as_str))
     }
 
@@ -84,7 +84,7 @@ impl Responder {
     ) -> SessionView<'a> {
         SessionView::new(id, state.status, state.tail)
             .event_bytes(self.event_bytes)
-            .chat(state.info.chat.as_ref())
+            .chat(state.meta.chat.as_ref())
             .mount(self.mount.as_ref().map(MountPath::as_str))
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct SessionEntry {
     pub(super) id: SessionId,
     pub(super) log: HotLog,
-    info: OnceLock<Arc<SessionMeta>>,
+    meta: OnceLock<Arc<SessionMeta>>,
     // Handles and readers. Changes from 0 only under the registry's lock.
     clients: AtomicUsize,
     /// True while a task (writer or follower) publishes into the hot log. Set and read under the
@@ -51,7 +51,7 @@ impl SessionEntry {
         Self {
             id,
             log,
-            info: OnceLock::new(),
+            meta: OnceLock::new(),
             clients: AtomicUsize::new(0),
             fed: AtomicBool::new(false),
             delivered: AtomicBool::new(false),
@@ -64,8 +64,8 @@ impl SessionEntry {
     /// Records that the session exists, or why it doesn't, and wakes the callers of
     /// [`opened`](Self::opened).
     pub(super) fn open(&self, result: Result<Arc<SessionMeta>, StoreError>) {
-        let result = result.map(|info| {
-            let _ = self.info.set(info);
+        let result = result.map(|meta| {
+            let _ = self.meta.set(meta);
         });
         self.opened.send_replace(Some(result));
     }
@@ -99,8 +99,8 @@ impl SessionEntry {
     }
 
     /// Returns the session's metadata, once the entry is open.
-    pub(super) fn info(&self) -> Option<&Arc<SessionMeta>> {
-        self.info.get()
+    pub(super) fn meta(&self) -> Option<&Arc<SessionMeta>> {
+        self.meta.get()
     }
 
     pub(super) fn clients(&self) -> usize {

@@ -28,10 +28,10 @@ impl Session {
         clippy::missing_panics_doc,
         reason = "a handle exists only once this is known"
     )]
-    pub fn info(&self) -> &Arc<SessionMeta> {
+    pub fn meta(&self) -> &Arc<SessionMeta> {
         self.client
             .entry
-            .info()
+            .meta()
             .expect("a handle is made after its session was opened")
     }
 

@@ -332,7 +332,7 @@ impl FeedGuard {
     /// Opens the entry of a session that exists, in this state.
     pub(super) fn open(&self, state: SessionState) {
         self.entry.log.begin(state.tail, state.status);
-        self.entry.open(Ok(state.info));
+        self.entry.open(Ok(state.meta));
     }
 }
 

@@ -104,14 +104,14 @@ impl Sessions {
 
     /// Returns a session's owner, chat and service, for an access check before an attach. The caller
     /// doesn't count as a client. Needs no call of the store while this server writes the session.
-    pub(crate) async fn info(&self, id: &SessionId) -> Result<Arc<SessionMeta>, StoreError> {
+    pub(crate) async fn meta(&self, id: &SessionId) -> Result<Arc<SessionMeta>, StoreError> {
         if let Some(entry) = self.shared.entry(id) {
             entry.opened().await?;
-            if let (true, Some(info)) = (entry.is_owned(), entry.info()) {
-                return Ok(info.clone());
+            if let (true, Some(meta)) = (entry.is_owned(), entry.meta()) {
+                return Ok(meta.clone());
             }
         }
-        Ok(self.state(id).await?.info)
+        Ok(self.state(id).await?.meta)
     }
 
     /// Starts a session, or attaches to the existing one with this id, owner and digest. An attach
@@ -139,7 +139,7 @@ impl Sessions {
         if spec.first.len() > self.limits().event_bytes {
             return Err(StartError::TooLarge);
         }
-        let info = Arc::new(SessionMeta {
+        let meta = Arc::new(SessionMeta {
             owner: spec.owner.clone(),
             chat: spec.chat.clone(),
             service: spec.service.clone(),
@@ -154,7 +154,7 @@ impl Sessions {
                     shared: self.shared.clone(),
                     entry: client.entry.clone(),
                 },
-                info: info.clone(),
+                meta: meta.clone(),
                 permit,
                 spec,
             };
@@ -165,8 +165,8 @@ impl Sessions {
             self.verify_exists(&client).await?;
             false
         };
-        let found = client.entry.info();
-        if !created && found.is_none_or(|it| it.owner != info.owner || it.digest != info.digest) {
+        let found = client.entry.meta();
+        if !created && found.is_none_or(|it| it.owner != meta.owner || it.digest != meta.digest) {
             return Err(StartError::InUse);
         }
         Ok(Started {

@@ -20,7 +20,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(2);
 /// dropped.
 pub(super) struct StartTask {
     pub(super) feeding: FeedGuard,
-    pub(super) info: Arc<SessionMeta>,
+    pub(super) meta: Arc<SessionMeta>,
     pub(super) permit: Permit,
     pub(super) spec: SessionSpec,
 }
@@ -34,14 +34,14 @@ impl StartTask {
     ) {
         let Self {
             feeding,
-            info,
+            meta,
             permit,
             spec,
         } = self;
         let (shared, entry) = (&feeding.shared, &feeding.entry);
         let before = Instant::now();
         let new = NewSession {
-            info: info.clone(),
+            meta: meta.clone(),
             request: spec.request.clone(),
             token: Token::random(),
             lease: shared.options.lease,
@@ -50,7 +50,7 @@ impl StartTask {
         match create(shared, &entry.id, new).await {
             Ok(Created::Created(epoch)) => {
                 let commands = shared.take_ownership(entry, epoch, before);
-                entry.open(Ok(info));
+                entry.open(Ok(meta));
                 let _ = created.send(Ok(true));
                 // The caller runs first, so that the response head doesn't wait for the first poll
                 // of the source.

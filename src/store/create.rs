@@ -9,7 +9,7 @@ use crate::log::Epoch;
 #[derive(Debug, Clone)]
 pub struct NewSession {
     /// The part of the session that never changes.
-    pub info: Arc<SessionMeta>,
+    pub meta: Arc<SessionMeta>,
     /// The request that can start the session again. A claimant gets it in [`Claimed`].
     pub request: Bytes,
     /// The token by which the store recognises a repetition of the call.

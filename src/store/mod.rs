@@ -31,7 +31,7 @@
 //! let store = Memory::new();
 //! let id = SessionId::random();
 //! let new = NewSession {
-//!     info: Arc::new(SessionMeta {
+//!     meta: Arc::new(SessionMeta {
 //!         owner: None,
 //!         chat: None,
 //!         service: "my-service".into(),

@@ -39,7 +39,7 @@ impl SessionMeta {
 #[derive(Debug, Clone)]
 pub struct SessionState {
     /// The part of the session that never changes.
-    pub info: Arc<SessionMeta>,
+    pub meta: Arc<SessionMeta>,
     /// The time since the session's creation, by the store's clock.
     pub age: Duration,
     /// The epoch of the owner, or of the last owner.

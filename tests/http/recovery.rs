@@ -153,7 +153,7 @@ async fn an_answer_whose_provider_was_never_called_starts_under_every_policy() {
         let script = json!({"tokens": 3, "delayMs": 1, "tally": "begun"});
         // The state after a server that died before its first record.
         let new = NewSession {
-            info: Arc::new(SessionMeta {
+            meta: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
                 service: "native".into(),

@@ -172,7 +172,7 @@ async fn a_provider_gets_the_session_the_owner_and_open_fields_only() {
         .state(&answer.id().parse().unwrap())
         .await
         .unwrap();
-    assert_eq!(state.info.chat.as_ref().unwrap().as_str(), "c-1");
+    assert_eq!(state.meta.chat.as_ref().unwrap().as_str(), "c-1");
 }
 
 #[tokio::test]

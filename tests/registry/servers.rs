@@ -57,7 +57,7 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
     // Its runtime goes, and with it the writer, as if the server had been killed.
     let (handle, source) = channel_source();
     let create = unbroken::store::NewSession {
-        info: std::sync::Arc::new(unbroken::store::SessionMeta {
+        meta: std::sync::Arc::new(unbroken::store::SessionMeta {
             owner: None,
             chat: None,
             service: "test".into(),

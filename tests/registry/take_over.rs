@@ -95,7 +95,7 @@ async fn orphan_of(
 ) -> (SessionId, Epoch) {
     let id = id(name);
     let new = NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: service.into(),
@@ -391,7 +391,7 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
     for number in 0..200 {
         let id = id(&format!("foreign-{number}"));
         let new = NewSession {
-            info: Arc::new(SessionMeta {
+            meta: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
                 service: "test".into(),

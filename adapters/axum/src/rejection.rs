@@ -36,7 +36,7 @@ use unbroken::{
 ///     RequestSessionId(id): RequestSessionId,
 /// ) -> Result<StatusCode, Rejection> {
 ///     let state = sessions.state(&id).await?;
-///     if state.info.owner.as_ref() != Some(&user) {
+///     if state.meta.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into());
 ///     }
 ///     sessions.abort(&id, AbortRequest::default()).await?;

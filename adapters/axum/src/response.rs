@@ -29,7 +29,7 @@ use unbroken::durable::SessionBody;
 ///     resume: Resume,
 /// ) -> Result<SessionResponse, Rejection> {
 ///     let session = sessions.attach(&id).await?;
-///     if session.info().owner.as_ref() != Some(&user) {
+///     if session.meta().owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
 ///     resume.respond(&session).await

@@ -39,7 +39,7 @@ use crate::Rejection;
 ///     RequestSessionId(id): RequestSessionId,
 /// ) -> Result<Json<Value>, Rejection> {
 ///     let state = sessions.state(&id).await?;
-///     if state.info.owner.as_ref() != Some(&user) {
+///     if state.meta.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
 ///     Ok(Json(json!({"status": state.status.as_str(), "tail": state.tail.get()})))

@@ -265,7 +265,7 @@ async fn an_extractor_names_the_owner_and_its_rejection_stands() {
         format!("/chat/{ID}")
     );
     let state = sessions.state(&ID.parse().unwrap()).await.unwrap();
-    assert_eq!(state.info.owner, Some(Owner::new("ann")));
+    assert_eq!(state.meta.owner, Some(Owner::new("ann")));
 }
 
 #[tokio::test]

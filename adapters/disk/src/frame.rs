@@ -34,7 +34,7 @@ pub(crate) enum Frame<'a> {
 #[derive(Debug)]
 pub(crate) struct SessionFrame<'a> {
     pub(crate) id: SessionId,
-    pub(crate) info: Arc<SessionMeta>,
+    pub(crate) meta: Arc<SessionMeta>,
     pub(crate) request: &'a [u8],
     pub(crate) answers: AnswerLog,
     pub(crate) machine: RawState<'a>,
@@ -66,9 +66,9 @@ const LENGTH: usize = 4;
 pub(crate) const SHORTEST: usize = CHECKSUM + LENGTH + 1 + 8;
 
 impl RawState<'_> {
-    pub(crate) fn machine(self, info: Arc<SessionMeta>) -> Option<SessionMachine> {
+    pub(crate) fn machine(self, meta: Arc<SessionMeta>) -> Option<SessionMachine> {
         let mut from = self.0;
-        let machine = SessionMachine::decode(&mut from, info).ok()?;
+        let machine = SessionMachine::decode(&mut from, meta).ok()?;
         from.is_empty().then_some(machine)
     }
 }
@@ -112,13 +112,13 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
     let frame = match kind {
         BASE => {
             let id = string(&mut from)?.parse().ok()?;
-            let info = info(&mut from)?;
+            let meta = meta(&mut from)?;
             let request = bytes(&mut from)?;
             let answers = answers(&mut from)?;
             let machine = RawState(from);
             Frame::Base(SessionFrame {
                 id,
-                info,
+                meta,
                 request,
                 answers,
                 machine,
@@ -160,12 +160,12 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
     match body {
         FrameBody::Base {
             id,
-            info,
+            meta,
             request,
             machine,
         } => {
             put_bytes(to, id.as_str().as_bytes());
-            put_info(to, info);
+            put_meta(to, meta);
             put_bytes(to, request);
             put_answers(to, machine.answers());
             machine.encode(to);
@@ -190,7 +190,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
 pub(crate) enum FrameBody<'a> {
     Base {
         id: &'a SessionId,
-        info: &'a SessionMeta,
+        meta: &'a SessionMeta,
         request: &'a Bytes,
         machine: &'a SessionMachine,
     },
@@ -268,15 +268,15 @@ fn answer(from: &mut &[u8]) -> Option<StoredAnswer> {
     ))
 }
 
-fn put_info(to: &mut Vec<u8>, info: &SessionMeta) {
-    put_name(to, info.owner.as_ref().map(Owner::as_str));
-    put_name(to, info.chat.as_ref().map(ChatId::as_str));
-    put_bytes(to, info.service.as_str().as_bytes());
-    to.put_slice(&info.digest.0);
-    to.put_u16_le(info.format);
+fn put_meta(to: &mut Vec<u8>, meta: &SessionMeta) {
+    put_name(to, meta.owner.as_ref().map(Owner::as_str));
+    put_name(to, meta.chat.as_ref().map(ChatId::as_str));
+    put_bytes(to, meta.service.as_str().as_bytes());
+    to.put_slice(&meta.digest.0);
+    to.put_u16_le(meta.format);
 }
 
-fn info(from: &mut &[u8]) -> Option<Arc<SessionMeta>> {
+fn meta(from: &mut &[u8]) -> Option<Arc<SessionMeta>> {
     Some(Arc::new(SessionMeta {
         owner: name(from).ok()?,
         chat: name(from).ok()?,

@@ -149,7 +149,7 @@ impl RecoveredLog {
     }
 
     fn base(&mut self, number: u64, base: &SessionFrame<'_>, location: FrameLocation) {
-        let Some(machine) = base.machine.machine(base.info.clone()) else {
+        let Some(machine) = base.machine.machine(base.meta.clone()) else {
             return;
         };
         let machine = machine.with_answers(base.answers.clone());
@@ -178,7 +178,7 @@ impl RecoveredLog {
             }
             return;
         };
-        if let Some(machine) = state.machine(session.machine.info().clone()) {
+        if let Some(machine) = state.machine(session.machine.meta().clone()) {
             session.machine = machine.with_answers(session.machine.answers().clone());
             session.apply(change);
         }
@@ -260,7 +260,7 @@ mod tests {
     /// Returns a log of two batches (a session and its first record; its second record and an abort),
     /// the end of the first batch and the offset of the second record.
     fn log() -> (TestLog, usize, usize) {
-        let info = Arc::new(SessionMeta {
+        let meta = Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: ServiceName::new("a service"),
@@ -269,7 +269,7 @@ mod tests {
         });
         let request = Bytes::new();
         let new = NewSession {
-            info: info.clone(),
+            meta: meta.clone(),
             request: request.clone(),
             token: Token(1),
             lease: NOW,
@@ -298,7 +298,7 @@ mod tests {
         let mut log = TestLog::default();
         let base = FrameBody::Base {
             id: &id,
-            info: &info,
+            meta: &meta,
             request: &request,
             machine: &created,
         };
@@ -352,7 +352,7 @@ mod tests {
         // As if the file of the first batch was removed after its base was written again.
         let (found, _) = log.found(true);
         let session = only(&found);
-        let info = session.machine.info().clone();
+        let meta = session.machine.meta().clone();
         let id = found.sessions[&1].0.clone();
         let mut moved = TestLog {
             bytes: log.bytes[end..].to_vec(),
@@ -360,7 +360,7 @@ mod tests {
         };
         moved.batch(&[FrameBody::Base {
             id: &id,
-            info: &info,
+            meta: &meta,
             request: &Bytes::new(),
             machine: &session.machine,
         }]);

@@ -293,7 +293,7 @@ impl WriteBatch {
         let pending = &mut self.sessions[at];
         let body = FrameBody::Base {
             id: &pending.id,
-            info: pending.machine.info(),
+            meta: pending.machine.meta(),
             request,
             machine: &pending.machine,
         };

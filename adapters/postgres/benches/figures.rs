@@ -235,7 +235,7 @@ async fn row_per_record(client: &Client) {
 async fn session(store: &Postgres) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let new = NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: "bench".into(),

@@ -13,7 +13,7 @@ use crate::time::span;
 pub(crate) struct SessionRow {
     pub(crate) number: i64,
     pub(crate) id: SessionId,
-    info: Arc<SessionMeta>,
+    meta: Arc<SessionMeta>,
     created: i64,
     pub(crate) token: Token,
     pub(crate) epoch: Epoch,
@@ -56,7 +56,7 @@ impl SessionRow {
         Ok(Self {
             number: row.try_get(0)?,
             id: row.try_get::<_, &str>(1)?.parse()?,
-            info: Arc::new(SessionMeta {
+            meta: Arc::new(SessionMeta {
                 owner: name(row.try_get(2)?)?.map(Owner::new),
                 chat: name(row.try_get(3)?)?.map(ChatId::new),
                 service: ServiceName::new(text(row.try_get(4)?)?),
@@ -94,8 +94,8 @@ impl SessionRow {
                     return Err(StoreError::NotFound);
                 }
                 Err(StoreError::Gone(Tombstone {
-                    owner: self.info.owner.clone(),
-                    digest: self.info.digest,
+                    owner: self.meta.owner.clone(),
+                    digest: self.meta.digest,
                 }))
             }
             _ => Ok(()),
@@ -108,7 +108,7 @@ impl SessionRow {
     ///
     /// Returns [`StoreError::Unsupported`] if it doesn't.
     pub(crate) fn check_format(&self) -> Result<(), StoreError> {
-        match self.info.format {
+        match self.meta.format {
             format if format > SessionMeta::LATEST_FORMAT => {
                 Err(StoreError::Unsupported { format })
             }
@@ -128,7 +128,7 @@ impl SessionRow {
 
     pub(crate) fn state(&self) -> SessionState {
         SessionState {
-            info: self.info.clone(),
+            meta: self.meta.clone(),
             age: span(self.now.saturating_sub(self.created)),
             epoch: self.epoch,
             attempts: self.attempts,

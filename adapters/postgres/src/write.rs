@@ -39,14 +39,14 @@ impl PostgresInner {
         new: &NewSession,
     ) -> Result<Created, StoreError> {
         let epoch = Epoch::first();
-        let (info, token) = (&new.info, new.token.0.to_be_bytes());
+        let (meta, token) = (&new.meta, new.token.0.to_be_bytes());
         let params: [&(dyn ToSql + Sync); 12] = [
             &id.as_str(),
-            &info.owner.as_ref().map(|it| it.as_str().as_bytes()),
-            &info.chat.as_ref().map(|it| it.as_str().as_bytes()),
-            &info.service.as_str().as_bytes(),
-            &info.digest.0.as_slice(),
-            &i32::from(info.format),
+            &meta.owner.as_ref().map(|it| it.as_str().as_bytes()),
+            &meta.chat.as_ref().map(|it| it.as_str().as_bytes()),
+            &meta.service.as_str().as_bytes(),
+            &meta.digest.0.as_slice(),
+            &i32::from(meta.format),
             &token.as_slice(),
             &epoch.bits.cast_signed(),
             &micros(new.lease),

@@ -171,7 +171,7 @@ impl std::fmt::Display for Figures {
 async fn session(store: &Redis) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let new = NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: "bench".into(),

@@ -26,7 +26,7 @@ use crate::{Refused, head::head};
 ///     after: Position,
 /// ) -> Result<String, Refused> {
 ///     let state = sessions.state(&id).await?;
-///     if state.info.owner.as_ref() != Some(&user) {
+///     if state.meta.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
 ///     Ok(format!("{} events", state.tail.get().saturating_sub(after.lsn.get())))

@@ -30,7 +30,7 @@ use warp::{Reply, reject::Reject, reply::Response};
 ///     User(user): User,
 /// ) -> Result<StatusCode, Refused> {
 ///     let state = sessions.state(&id).await?;
-///     if state.info.owner.as_ref() != Some(&user) {
+///     if state.meta.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into());
 ///     }
 ///     sessions.abort(&id, AbortRequest::default()).await?;

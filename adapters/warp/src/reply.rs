@@ -22,7 +22,7 @@ use crate::response_body::into_streaming;
 ///     resume: ResumeRequest,
 /// ) -> Result<SessionReply, Refused> {
 ///     let session = sessions.attach(&id).await?;
-///     if session.info().owner.as_ref() != Some(&user) {
+///     if session.meta().owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
 ///     resume.respond(&session).await

@@ -33,7 +33,7 @@ use crate::{Refused, head::head};
 ///     User(user): User,
 /// ) -> Result<reply::Json, Refused> {
 ///     let state = sessions.state(&id).await?;
-///     if state.info.owner.as_ref() != Some(&user) {
+///     if state.meta.owner.as_ref() != Some(&user) {
 ///         return Err(StoreError::NotFound.into()); // as if it weren't there
 ///     }
 ///     Ok(reply::json(&json!({"status": state.status.as_str(), "tail": state.tail.get()})))

@@ -171,7 +171,7 @@ fn list(listing: &Listing) -> Bytes {
             input_id: None,
             status: listed.state.status.as_str(),
             tail: listed.state.tail.get(),
-            chat_id: listed.state.info.chat.as_ref().map(ChatId::as_str),
+            chat_id: listed.state.meta.chat.as_ref().map(ChatId::as_str),
         }
     }
     json(&ListDocument {

@@ -30,9 +30,9 @@ pub(super) async fn claim<'a>(
     id: &SessionId,
     seen: &SessionState,
 ) -> Result<Option<ClaimedOrphan<'a>>, StoreError> {
-    if seen.info.format != shared.format.number() {
+    if seen.meta.format != shared.format.number() {
         return Err(StoreError::Unsupported {
-            format: seen.info.format,
+            format: seen.meta.format,
         });
     }
     let Ok(slot) = shared.claims.try_acquire() else {

@@ -93,8 +93,8 @@ impl Orphan {
     }
 
     /// Returns the session's owner, chat, service, digest and format.
-    pub fn info(&self) -> &Arc<SessionMeta> {
-        self.session.info()
+    pub fn meta(&self) -> &Arc<SessionMeta> {
+        self.session.meta()
     }
 
     /// Reads the log so far, in order.
@@ -259,7 +259,7 @@ impl RecoveryHandlers {
                 .by_service
                 .lock()
                 .expect("nothing panics under this lock");
-            recovery_handlers.get(&orphan.info.service)?.handler.clone()
+            recovery_handlers.get(&orphan.meta.service)?.handler.clone()
         };
         let accepts = catch_unwind(AssertUnwindSafe(|| handler.accepts(orphan)));
         accepts.unwrap_or(false).then_some(handler)

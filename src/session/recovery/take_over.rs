@@ -60,7 +60,7 @@ pub(in crate::session) async fn take_over(
     let permit = match &handler {
         None => None,
         // No room here. Another server may have some, or this one later.
-        Some(_) => match Permit::new(shared, seen.info.owner.as_ref()) {
+        Some(_) => match Permit::new(shared, seen.meta.owner.as_ref()) {
             Ok(permit) => Some(permit),
             Err(_) => return Ok(TakeOver::Declined),
         },

@@ -62,9 +62,9 @@ impl SessionMachine {
     /// # Errors
     ///
     /// [`InvalidEncoding`] if the bytes are something else.
-    pub fn decode(from: &mut &[u8], info: Arc<SessionMeta>) -> Result<Self, InvalidEncoding> {
+    pub fn decode(from: &mut &[u8], meta: Arc<SessionMeta>) -> Result<Self, InvalidEncoding> {
         Ok(Self {
-            info,
+            meta,
             created: time(from)?,
             token: Token(from.try_get_u128_le()?),
             epoch: epoch(from)?,
@@ -194,7 +194,7 @@ mod tests {
     };
 
     fn machines() -> Vec<SessionMachine> {
-        let info = Arc::new(SessionMeta {
+        let meta = Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: ServiceName::new("a service"),
@@ -202,7 +202,7 @@ mod tests {
             format: 1,
         });
         let new = NewSession {
-            info,
+            meta,
             request: bytes::Bytes::new(),
             token: Token(7),
             lease: Duration::from_secs(1),
@@ -249,7 +249,7 @@ mod tests {
             let mut written = Vec::new();
             machine.encode(&mut written);
             let mut from = &written[..];
-            let read = SessionMachine::decode(&mut from, machine.info.clone()).unwrap();
+            let read = SessionMachine::decode(&mut from, machine.meta.clone()).unwrap();
             assert!(from.is_empty());
             let mut again = Vec::new();
             read.encode(&mut again);
@@ -268,7 +268,7 @@ mod tests {
             machine.encode(&mut written);
             for len in 0..written.len() {
                 assert!(
-                    SessionMachine::decode(&mut &written[..len], machine.info.clone()).is_err()
+                    SessionMachine::decode(&mut &written[..len], machine.meta.clone()).is_err()
                 );
             }
         }

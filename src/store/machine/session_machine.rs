@@ -19,7 +19,7 @@ use crate::{
 /// takes the time `now` by the store's clock. A method that returns an error changes nothing.
 #[derive(Debug, Clone)]
 pub struct SessionMachine {
-    pub(super) info: Arc<SessionMeta>,
+    pub(super) meta: Arc<SessionMeta>,
     pub(super) created: Duration,
     // The token of the call that made the epoch.
     pub(super) token: Token,
@@ -53,7 +53,7 @@ impl SessionMachine {
     pub fn new(new: &NewSession, now: Duration) -> Self {
         let epoch = Epoch::first();
         Self {
-            info: new.info.clone(),
+            meta: new.meta.clone(),
             created: now,
             token: new.token,
             epoch,
@@ -321,7 +321,7 @@ impl SessionMachine {
     /// Returns the state, also of a session that is gone.
     pub fn state(&self, now: Duration) -> SessionState {
         SessionState {
-            info: self.info.clone(),
+            meta: self.meta.clone(),
             age: now.saturating_sub(self.created),
             epoch: self.epoch,
             attempts: self.attempts,
@@ -343,8 +343,8 @@ impl SessionMachine {
     }
 
     /// Returns the part of the session that never changes.
-    pub fn info(&self) -> &Arc<SessionMeta> {
-        &self.info
+    pub fn meta(&self) -> &Arc<SessionMeta> {
+        &self.meta
     }
 
     /// Returns the answers that the owner can read.
@@ -390,14 +390,14 @@ impl SessionMachine {
             Presence::Present => Ok(()),
             Presence::Nothing => Err(StoreError::NotFound),
             Presence::Tombstone => Err(StoreError::Gone(Tombstone {
-                owner: self.info.owner.clone(),
-                digest: self.info.digest,
+                owner: self.meta.owner.clone(),
+                digest: self.meta.digest,
             })),
         }
     }
 
     fn check_format(&self) -> Result<(), StoreError> {
-        match self.info.format {
+        match self.meta.format {
             format if format > SessionMeta::LATEST_FORMAT => {
                 Err(StoreError::Unsupported { format })
             }

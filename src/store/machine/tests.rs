@@ -21,7 +21,7 @@ fn secs(count: u64) -> Duration {
 
 fn machine() -> SessionMachine {
     let new = NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: ServiceName::new("a service"),
@@ -325,7 +325,7 @@ fn a_format_newer_than_the_latest_is_unsupported() {
         (SessionMeta::LATEST_FORMAT + 1, false),
     ] {
         let mut machine = machine();
-        Arc::make_mut(&mut machine.info).format = format;
+        Arc::make_mut(&mut machine.meta).format = format;
         let read = machine.check_read(Position::START, |_| None, secs(1));
         assert_eq!(read.is_ok(), supported, "format {format}");
         let claimed = machine.claim(machine.epoch(), Token(2), secs(1), secs(LEASE));

@@ -15,7 +15,7 @@ use unbroken_conformance::{ClockJump, Fault, FaultStore, Op, Rates, Rewind, stor
 
 fn new_session() -> NewSession {
     NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
             service: ServiceName::new("a service"),

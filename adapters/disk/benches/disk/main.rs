@@ -92,7 +92,7 @@ async fn open(path: &Path) -> Disk {
 async fn create_session(store: &Disk) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let new = NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: Some("an owner".into()),
             chat: Some("a conversation".into()),
             service: ServiceName::new("chat"),

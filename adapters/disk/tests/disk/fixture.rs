@@ -22,7 +22,7 @@ pub(crate) async fn open(directory: &Directory) -> Disk {
 
 pub(crate) fn new_session() -> NewSession {
     NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: Some("an owner".into()),
             chat: None,
             service: ServiceName::new("a service"),

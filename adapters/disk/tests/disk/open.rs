@@ -63,7 +63,7 @@ async fn a_reopened_store_has_everything_that_was_stored() {
     assert_eq!((state.epoch, state.attempts), (second, 1));
     assert_eq!(state.status, Status::Waiting);
     assert_eq!(state.abort, Some(abort));
-    assert_eq!(state.info, new_session().info);
+    assert_eq!(state.meta, new_session().meta);
     assert_eq!(texts(&store, &sealed).await.unwrap(), ["z"]);
     let state = store.state(&sealed).await.unwrap();
     assert_eq!(state.status, Status::Ended(outcome));

@@ -12,7 +12,7 @@ use unbroken::{
 
 pub(crate) fn new() -> NewSession {
     NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: Some(Owner::new("an owner")),
             chat: None,
             service: ServiceName::new("a service"),

@@ -248,11 +248,11 @@ async fn names(machine: Machine) -> Checked {
     let store = machine.store().await;
     let mut new = crate::fixture::new();
     let long = format!("\u{0}'\"\\ \u{1f980}{}", "x".repeat(20_000));
-    new.info = std::sync::Arc::new(SessionMeta {
+    new.meta = std::sync::Arc::new(SessionMeta {
         owner: Some(Owner::new(long.as_str())),
         chat: Some(ChatId::new(long.as_str())),
         service: ServiceName::new(long.as_str()),
-        ..SessionMeta::clone(&new.info)
+        ..SessionMeta::clone(&new.meta)
     });
     let id = SessionId::random();
     store.create(&id, new.clone()).await?;
@@ -261,15 +261,15 @@ async fn names(machine: Machine) -> Checked {
     };
     store.abort(&id, abort.clone()).await?;
     let state = store.state(&id).await?;
-    assert_eq!(state.info, new.info);
+    assert_eq!(state.meta, new.meta);
     assert_eq!(state.abort, Some(abort));
     for filter in [
         Filter {
-            owner: new.info.owner.clone(),
+            owner: new.meta.owner.clone(),
             ..Filter::default()
         },
         Filter {
-            chat: new.info.chat.clone(),
+            chat: new.meta.chat.clone(),
             ..Filter::default()
         },
     ] {

@@ -3,14 +3,14 @@
 mod answer;
 mod entry;
 mod epoch;
-mod info;
+mod meta;
 mod state;
 
 pub(crate) use self::{
     answer::decode_answer,
     entry::{EntryDecoder, encode_chunk},
     epoch::{decode_epoch, encode_epoch},
-    info::{decode_info, encode_info},
+    meta::{decode_meta, encode_meta},
     state::{decode_abort, decode_state, encode_abort, encode_status},
 };
 

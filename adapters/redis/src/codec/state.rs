@@ -5,13 +5,13 @@ use unbroken::{
     store::{AbortRequest, Lease, SessionState},
 };
 
-use super::{decode_epoch, decode_info};
+use super::{decode_epoch, decode_meta};
 use crate::reply::{DecodeError, ScriptReply};
 
 /// Decodes the result of `state` in `prelude.lua`.
 pub(crate) fn decode_state(mut reply: ScriptReply) -> Result<SessionState, DecodeError> {
     Ok(SessionState {
-        info: Arc::new(decode_info(&reply.bytes()?)?),
+        meta: Arc::new(decode_meta(&reply.bytes()?)?),
         epoch: decode_epoch(&reply.bytes()?)?,
         attempts: reply.number()?,
         tail: Lsn::new(reply.number()?),

@@ -86,7 +86,7 @@ fn matches(filter: &Filter, state: &SessionState) -> bool {
         Status::Ended(Outcome::Aborted) => StatusFilter::Aborted,
         _ => StatusFilter::Error,
     };
-    (filter.owner.is_none() || filter.owner == state.info.owner)
-        && (filter.chat.is_none() || filter.chat == state.info.chat)
+    (filter.owner.is_none() || filter.owner == state.meta.owner)
+        && (filter.chat.is_none() || filter.chat == state.meta.chat)
         && filter.status.is_none_or(|wanted| wanted == status)
 }

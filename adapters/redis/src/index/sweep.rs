@@ -6,7 +6,7 @@ use unbroken::{
 };
 
 use super::{BATCH, MAX_ENTRIES};
-use crate::{Redis, codec::decode_info, keys::IndexName, ops::SessionLook, reply::ScriptReply};
+use crate::{Redis, codec::decode_meta, keys::IndexName, ops::SessionLook, reply::ScriptReply};
 
 /// The longest plausible lease, in microseconds.
 const MAX_LEASE: u64 = 600_000_000;
@@ -116,8 +116,8 @@ impl Redis {
         let mut command = redis::cmd("GET");
         let left = command.arg(self.inner.keys.info(id));
         let left = ScriptReply::new(vec![self.inner.link.send(left).await?]).maybe_bytes()?;
-        match left.map(|info| decode_info(&info)).transpose()? {
-            Some(info) => self.remove_from_indexes(id, &info, None).await,
+        match left.map(|meta| decode_meta(&meta)).transpose()? {
+            Some(meta) => self.remove_from_indexes(id, &meta, None).await,
             // The tombstone has expired, too. The next list of the owner or the chat removes the entry.
             None => {
                 for index in [IndexName::All, IndexName::Open, IndexName::Due] {

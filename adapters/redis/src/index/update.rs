@@ -15,10 +15,10 @@ impl Redis {
     pub(crate) async fn add_to_indexes(
         &self,
         id: &SessionId,
-        info: &SessionMeta,
+        meta: &SessionMeta,
         lease: Duration,
     ) -> Result<(), StoreError> {
-        let created = indexes(info)
+        let created = indexes(meta)
             .map(|index| self.put(index, "NX", Duration::ZERO, std::slice::from_ref(id)));
         let open = self.put(IndexName::Open, "NX", lease, std::slice::from_ref(id));
         let (created, open) = join(join_all(created), open).await;
@@ -30,7 +30,7 @@ impl Redis {
     pub(crate) async fn remove_from_indexes(
         &self,
         id: &SessionId,
-        info: &SessionMeta,
+        meta: &SessionMeta,
         but: Option<&SessionMeta>,
     ) {
         let kept = |index: &IndexName<'_>| match (index, but) {
@@ -39,7 +39,7 @@ impl Redis {
             (IndexName::Chat(chat), Some(but)) => but.chat.as_ref() == Some(chat),
             (_, Some(_)) => true,
         };
-        let from = indexes(info).chain([IndexName::Open, IndexName::Due]);
+        let from = indexes(meta).chain([IndexName::Open, IndexName::Due]);
         let removals = from.filter(|index| !kept(index)).map(|index| async move {
             let mut command = redis::cmd("ZREM");
             command.arg(self.inner.keys.index(index)).arg(id.as_str());
@@ -103,8 +103,8 @@ impl Redis {
 }
 
 /// Returns the indexes that a new session is added to, but for the index of open ones.
-fn indexes(info: &SessionMeta) -> impl Iterator<Item = IndexName<'_>> {
-    let owner = info.owner.as_ref().map(IndexName::Owner);
-    let chat = info.chat.as_ref().map(IndexName::Chat);
+fn indexes(meta: &SessionMeta) -> impl Iterator<Item = IndexName<'_>> {
+    let owner = meta.owner.as_ref().map(IndexName::Owner);
+    let chat = meta.chat.as_ref().map(IndexName::Chat);
     [Some(IndexName::All), owner, chat].into_iter().flatten()
 }

@@ -5,7 +5,7 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::decode_info,
+    codec::decode_meta,
     reply::{DecodeError, ScriptReply},
     script::LuaCall,
 };
@@ -29,10 +29,10 @@ impl Redis {
         Err(match word.as_str() {
             "none" => StoreError::NotFound,
             "gone" => {
-                let info = decode_info(&reply.bytes()?)?;
+                let meta = decode_meta(&reply.bytes()?)?;
                 StoreError::Gone(Tombstone {
-                    owner: info.owner,
-                    digest: info.digest,
+                    owner: meta.owner,
+                    digest: meta.digest,
                 })
             }
             "held" => StoreError::Held,

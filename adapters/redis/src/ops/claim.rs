@@ -9,7 +9,7 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::{decode_epoch, decode_state, encode_epoch, encode_info, micros},
+    codec::{decode_epoch, decode_state, encode_epoch, encode_meta, micros},
     reply::DecodeError,
 };
 
@@ -21,7 +21,7 @@ impl Redis {
         new: NewSession,
     ) -> Result<Created, StoreError> {
         // The indexes come first: a session in none would be lost if this server died.
-        self.add_to_indexes(id, &new.info, new.lease).await?;
+        self.add_to_indexes(id, &new.meta, new.lease).await?;
         let keys = &self.inner.keys;
         let call = self.inner.scripts.create.on([
             keys.session(id),
@@ -32,26 +32,26 @@ impl Redis {
             keys.answers(id),
         ]);
         let call = call
-            .arg(encode_info(&new.info))
+            .arg(encode_meta(&new.meta))
             .arg(&new.request[..])
             .arg(&new.token.0.to_be_bytes()[..])
             .arg(&encode_epoch(Epoch::first())[..])
             .arg(micros(new.lease))
             .arg(micros(new.tombstone))
-            .arg(new.info.format);
+            .arg(new.meta.format);
         match self.call(call).await {
             Ok((word, mut reply)) => match word.as_str() {
                 "ok" => Ok(Created::Created(decode_epoch(&reply.bytes()?)?)),
                 "exists" => {
                     let state = decode_state(reply.inner()?)?;
-                    self.remove_from_indexes(id, &new.info, Some(&state.info))
+                    self.remove_from_indexes(id, &new.meta, Some(&state.meta))
                         .await;
                     Ok(Created::Exists(state))
                 }
                 _ => Err(DecodeError.into()),
             },
             Err(gone @ StoreError::Gone(_)) => {
-                self.remove_from_indexes(id, &new.info, None).await;
+                self.remove_from_indexes(id, &new.meta, None).await;
                 Err(gone)
             }
             Err(error) => Err(error),

@@ -7,7 +7,7 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::{decode_info, decode_state, encode_abort, micros},
+    codec::{decode_meta, decode_state, encode_abort, micros},
 };
 
 /// Aborts, holds and deletes sessions.
@@ -69,8 +69,8 @@ impl Redis {
             DeleteMode::Released(by) => call.arg(by.0),
         };
         let call = call.arg(keys.records(id)).arg(keys.turns(id));
-        let info = self.call_ok(call).await?.bytes()?;
-        self.remove_from_indexes(id, &decode_info(&info)?, None)
+        let meta = self.call_ok(call).await?.bytes()?;
+        self.remove_from_indexes(id, &decode_meta(&meta)?, None)
             .await;
         Ok(())
     }

@@ -89,7 +89,7 @@ impl Redis {
 }
 
 fn check_format(state: &SessionState) -> Result<(), StoreError> {
-    match state.info.format {
+    match state.meta.format {
         format if format > SessionMeta::LATEST_FORMAT => Err(StoreError::Unsupported { format }),
         _ => Ok(()),
     }

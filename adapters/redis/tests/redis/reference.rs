@@ -146,7 +146,7 @@ fn show(state: &SessionState) -> String {
         other => format!("{other:?}"),
     };
     let SessionState {
-        info,
+        meta,
         attempts,
         tail,
         status,
@@ -155,7 +155,7 @@ fn show(state: &SessionState) -> String {
         ..
     } = state;
     let counter = state.epoch.counter;
-    format!("{info:?} {counter} {attempts} {tail} {status} {abort:?} {lease} {answers}")
+    format!("{meta:?} {counter} {attempts} {tail} {status} {abort:?} {lease} {answers}")
 }
 
 fn show_page(page: &RecordPage, max_bytes: usize) -> String {

@@ -65,7 +65,7 @@ async fn a_filter_names_the_owner_and_its_rejection_stands() {
     assert_eq!(started.status(), 200);
     assert_eq!(started.header("content-location"), format!("/chat/{ID}"));
     let state = sessions.state(&ID.parse().unwrap()).await.unwrap();
-    assert_eq!(state.info.owner, Some(Owner::new("ann")));
+    assert_eq!(state.meta.owner, Some(Owner::new("ann")));
 
     let path = format!("/chat/{ID}");
     let ben = get(&path).with("authorization", "secret-ben");

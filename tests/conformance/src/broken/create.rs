@@ -17,9 +17,9 @@ impl<S: Store> BrokenStore<S> {
         match self.broken() {
             Some(Rule::CreateToken) => new.token = Token::random(),
             Some(Rule::Format) => {
-                let info = SessionMeta::clone(&new.info);
-                let format = info.format.min(SessionMeta::LATEST_FORMAT);
-                new.info = Arc::new(SessionMeta { format, ..info });
+                let meta = SessionMeta::clone(&new.meta);
+                let format = meta.format.min(SessionMeta::LATEST_FORMAT);
+                new.meta = Arc::new(SessionMeta { format, ..meta });
             }
             Some(Rule::TombstoneStands) => new.tombstone = Duration::ZERO,
             Some(Rule::TombstoneEnds) => new.tombstone = new.tombstone.saturating_mul(1000),

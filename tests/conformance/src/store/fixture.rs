@@ -62,7 +62,7 @@ impl StoreFixture {
     /// Returns the data of a new session, with an owner that no other session has.
     pub(super) fn new_session(&self) -> NewSession {
         NewSession {
-            info: Arc::new(SessionMeta {
+            meta: Arc::new(SessionMeta {
                 owner: Some(Owner::new(SessionId::random().as_str())),
                 chat: Some(ChatId::new("a chat")),
                 service: ServiceName::new("a service"),

@@ -13,7 +13,7 @@ pub(crate) const LONG: Duration = Duration::from_secs(600);
 /// Creates the input of a session of an owner.
 pub(crate) fn new_of(owner: &str) -> NewSession {
     NewSession {
-        info: Arc::new(SessionMeta {
+        meta: Arc::new(SessionMeta {
             owner: Some(Owner::new(owner)),
             chat: None,
             service: ServiceName::new("a service"),

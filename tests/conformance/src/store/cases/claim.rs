@@ -96,9 +96,9 @@ pub(crate) async fn a_sealed_session_is_not_claimed(store: StoreFixture) -> Case
 
 pub(crate) async fn a_later_format_is_unsupported(store: StoreFixture) -> CaseResult {
     let mut new = store.new_session();
-    new.info = Arc::new(SessionMeta {
+    new.meta = Arc::new(SessionMeta {
         format: u16::MAX,
-        ..SessionMeta::clone(&new.info)
+        ..SessionMeta::clone(&new.meta)
     });
     let session = store.created_from(new).await?;
     store.advance(LEASE + 1).await;

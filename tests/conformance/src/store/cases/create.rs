@@ -16,7 +16,7 @@ pub(crate) async fn a_new_session_is_empty_and_owned(store: StoreFixture) -> Cas
     let session = store.created().await?;
     let state = store.state(&session.id).await?;
     ensure_eq!(state.epoch, session.epoch, "epoch");
-    ensure_eq!(state.info, session.new.info, "info");
+    ensure_eq!(state.meta, session.new.meta, "meta");
     ensure_eq!(state.tail, Lsn::ZERO, "tail");
     ensure_eq!(state.status, Status::Streaming, "status");
     ensure_eq!(state.attempts, 0, "attempts");
@@ -32,7 +32,7 @@ pub(crate) async fn an_id_in_use_is_not_created_again(store: StoreFixture) -> Ca
     let again = store.create(&session.id, store.new_session()).await?;
     ensure_matches!(again, Created::Exists(state) if state.epoch == session.epoch, "answer");
     let state = store.state(&session.id).await?;
-    ensure_eq!(state.info, session.new.info, "info");
+    ensure_eq!(state.meta, session.new.meta, "meta");
     ensure_eq!(
         store.texts(&session.id, 0).await?,
         ["a", "b", "c"],
@@ -76,8 +76,8 @@ pub(crate) async fn a_create_under_a_tombstone_is_gone(store: StoreFixture) -> C
     store.delete(&session.id, DeleteMode::Now).await?;
     for new in [session.new.clone(), store.new_session()] {
         let left = Tombstone {
-            owner: session.new.info.owner.clone(),
-            digest: session.new.info.digest,
+            owner: session.new.meta.owner.clone(),
+            digest: session.new.meta.digest,
         };
         let again = store.create(&session.id, new).await;
         ensure_matches!(again, Err(StoreError::Gone(it)) if *it == left, "answer");

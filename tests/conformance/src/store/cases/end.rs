@@ -180,8 +180,8 @@ pub(crate) async fn a_deleted_session_leaves_a_tombstone(store: StoreFixture) ->
     store.delete(&session.id, DeleteMode::Now).await?;
     store.advance(TOMBSTONE - 1).await;
     let left = Tombstone {
-        owner: session.new.info.owner.clone(),
-        digest: session.new.info.digest,
+        owner: session.new.meta.owner.clone(),
+        digest: session.new.meta.digest,
     };
     for (call, error) in every_call(&store, &session.id, session.epoch).await {
         ensure!(

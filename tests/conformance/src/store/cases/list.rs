@@ -20,10 +20,10 @@ async fn session_of(
     chat: &str,
 ) -> Result<CreatedSession, CaseStop> {
     let mut new = store.new_session();
-    new.info = Arc::new(SessionMeta {
+    new.meta = Arc::new(SessionMeta {
         owner: Some(owner.clone()),
         chat: Some(ChatId::new(chat)),
-        ..SessionMeta::clone(&new.info)
+        ..SessionMeta::clone(&new.meta)
     });
     // Some engines order by milliseconds.
     tokio::time::sleep(Duration::from_millis(3)).await;

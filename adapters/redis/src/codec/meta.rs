@@ -9,13 +9,13 @@ use crate::reply::DecodeError;
 
 /// Encodes metadata: the format (two bytes), the digest (32), then owner, chat and service, each as a
 /// length (four bytes, all ones for `None`) and text.
-pub(crate) fn encode_info(info: &SessionMeta) -> Vec<u8> {
-    let mut bytes = info.format.to_be_bytes().to_vec();
-    bytes.extend(info.digest.0);
+pub(crate) fn encode_meta(meta: &SessionMeta) -> Vec<u8> {
+    let mut bytes = meta.format.to_be_bytes().to_vec();
+    bytes.extend(meta.digest.0);
     let names = [
-        info.owner.as_ref().map(Owner::as_str),
-        info.chat.as_ref().map(ChatId::as_str),
-        Some(info.service.as_str()),
+        meta.owner.as_ref().map(Owner::as_str),
+        meta.chat.as_ref().map(ChatId::as_str),
+        Some(meta.service.as_str()),
     ];
     for name in names {
         let length = name.map_or(NONE, |name| u32::try_from(name.len()).unwrap_or(NONE - 1));
@@ -27,7 +27,7 @@ pub(crate) fn encode_info(info: &SessionMeta) -> Vec<u8> {
 
 const NONE: u32 = u32::MAX;
 
-pub(crate) fn decode_info(bytes: &[u8]) -> Result<SessionMeta, DecodeError> {
+pub(crate) fn decode_meta(bytes: &[u8]) -> Result<SessionMeta, DecodeError> {
     let (format, bytes) = bytes.split_first_chunk().ok_or(DecodeError)?;
     let (digest, mut bytes) = bytes.split_first_chunk().ok_or(DecodeError)?;
     let (owner, chat) = (name(&mut bytes)?, name(&mut bytes)?);
@@ -62,17 +62,17 @@ mod tests {
     fn metadata_is_decoded_as_it_was_encoded() {
         for owner in [None, Some("")] {
             for chat in [None, Some("a chat, ünïcode")] {
-                let info = SessionMeta {
+                let meta = SessionMeta {
                     owner: owner.map(Owner::new),
                     chat: chat.map(ChatId::new),
                     service: ServiceName::new("a service"),
                     digest: Digest([9; 32]),
                     format: 0xabcd,
                 };
-                let bytes = encode_info(&info);
-                assert_eq!(decode_info(&bytes).unwrap(), info);
+                let bytes = encode_meta(&meta);
+                assert_eq!(decode_meta(&bytes).unwrap(), meta);
                 for end in 0..bytes.len() {
-                    assert!(decode_info(&bytes[..end]).is_err(), "cut at {end}");
+                    assert!(decode_meta(&bytes[..end]).is_err(), "cut at {end}");
                 }
             }
         }
