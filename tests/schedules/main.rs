@@ -16,7 +16,7 @@ mod plan;
 mod trouble;
 mod world;
 
-use unbroken_conformance::ContractRule as Rule;
+use unbroken_conformance::ContractRule;
 
 use broken::Broken;
 use plan::Kind;
@@ -77,26 +77,26 @@ noticed! {
     // A reply that is lost before the commit.
     silence_taken_for_yes_is_noticed: LostReplies, Broken::SilenceForYes;
     // A reply that is lost after the commit.
-    a_duplicate_that_is_not_known_is_noticed: LostReplies, Rule::AppendDuplicate;
-    a_create_that_forgets_its_token_is_noticed: LostReplies, Rule::CreateToken;
+    a_duplicate_that_is_not_known_is_noticed: LostReplies, ContractRule::AppendDuplicate;
+    a_create_that_forgets_its_token_is_noticed: LostReplies, ContractRule::CreateToken;
     // A delayed request that is repeated.
-    an_append_that_does_not_compare_its_place_is_noticed: Repeats, Rule::AppendConflict;
+    an_append_that_does_not_compare_its_place_is_noticed: Repeats, ContractRule::AppendConflict;
     // Wake-ups that are dropped.
     a_follower_that_trusts_wakeups_is_noticed: DroppedWakeups, Broken::TrustedWakeups;
     // Pauses, and the store's clock that jumps: another server takes over.
-    a_stale_epoch_that_is_let_in_is_noticed: Takeovers, Rule::AppendEpoch;
-    a_fenced_writer_that_goes_on_is_noticed: Takeovers, Rule::AppendFenced;
-    a_claim_that_does_not_fence_is_noticed: Takeovers, Rule::ClaimFences;
-    an_answer_that_gives_way_to_another_is_noticed: Takeovers, Rule::AnswerFirst;
+    a_stale_epoch_that_is_let_in_is_noticed: Takeovers, ContractRule::AppendEpoch;
+    a_fenced_writer_that_goes_on_is_noticed: Takeovers, ContractRule::AppendFenced;
+    a_claim_that_does_not_fence_is_noticed: Takeovers, ContractRule::ClaimFences;
+    an_answer_that_gives_way_to_another_is_noticed: Takeovers, ContractRule::AnswerFirst;
     // An answer that is lost on its way.
-    an_answer_that_is_not_stored_is_noticed: Calm, Rule::AnswerStored;
+    an_answer_that_is_not_stored_is_noticed: Calm, ContractRule::AnswerStored;
     // A rewind to a snapshot.
-    an_append_beyond_the_tail_is_noticed: Rewinds, Rule::AppendRewound;
-    a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, Rule::ReadRewound;
+    an_append_beyond_the_tail_is_noticed: Rewinds, ContractRule::AppendRewound;
+    a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, ContractRule::ReadRewound;
     // No fault at all.
     a_writer_that_stops_with_its_last_reader_is_noticed: Calm, Broken::LastReaderStops;
-    an_abort_confirmed_before_it_is_stored_is_noticed: Calm, Rule::AbortStored;
-    a_second_call_of_the_provider_is_noticed: Calm, Rule::CreateExists;
-    a_create_that_is_not_exclusive_is_noticed: Calm, Rule::CreateOnce;
+    an_abort_confirmed_before_it_is_stored_is_noticed: Calm, ContractRule::AbortStored;
+    a_second_call_of_the_provider_is_noticed: Calm, ContractRule::CreateExists;
+    a_create_that_is_not_exclusive_is_noticed: Calm, ContractRule::CreateOnce;
     a_body_that_ends_too_early_is_noticed: Calm, Broken::OldTailEnds;
 }

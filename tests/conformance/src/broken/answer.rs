@@ -3,7 +3,7 @@ use unbroken::{
     store::{AnswerOutcome, Store, StoreError, StoreExt, StoredAnswer},
 };
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 impl<S: Store> BrokenStore<S> {
     pub(super) async fn answer_broken(
@@ -12,14 +12,14 @@ impl<S: Store> BrokenStore<S> {
         answer: StoredAnswer,
     ) -> Result<AnswerOutcome, StoreError> {
         match self.broken() {
-            Some(Rule::AnswerStored) => {
+            Some(ContractRule::AnswerStored) => {
                 let state = self.inner().state(id).await?;
                 return match state.status.outcome() {
                     Some(_) => Err(StoreError::Sealed),
                     None => Ok(AnswerOutcome::Stored(state)),
                 };
             }
-            Some(Rule::AnswerAgain) => {
+            Some(ContractRule::AnswerAgain) => {
                 let stored = self.inner().answers(id, 0).await?;
                 if stored.iter().any(|it| it.name == answer.name) {
                     return Ok(AnswerOutcome::Taken);
@@ -29,11 +29,11 @@ impl<S: Store> BrokenStore<S> {
         }
         let outcome = self.inner().answer(id, answer.clone()).await;
         match (self.broken(), outcome) {
-            (Some(Rule::AnswerFirst), Ok(_)) => self.overlay(id, |overlay| {
+            (Some(ContractRule::AnswerFirst), Ok(_)) => self.overlay(id, |overlay| {
                 overlay.replaced.insert(answer.name, answer.content);
             }),
-            (Some(Rule::AnswerUnsealed), Err(StoreError::Sealed))
-            | (Some(Rule::AnswerFits), Err(StoreError::Full)) => {
+            (Some(ContractRule::AnswerUnsealed), Err(StoreError::Sealed))
+            | (Some(ContractRule::AnswerFits), Err(StoreError::Full)) => {
                 self.overlay(id, |overlay| overlay.answers.push(answer));
             }
             (_, Ok(AnswerOutcome::Taken)) => return Ok(AnswerOutcome::Taken),
@@ -59,7 +59,7 @@ impl<S: Store> BrokenStore<S> {
                 }
             }
         });
-        let known = if self.breaks(Rule::AnswersAfter) {
+        let known = if self.breaks(ContractRule::AnswersAfter) {
             0
         } else {
             after

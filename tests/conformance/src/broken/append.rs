@@ -6,7 +6,7 @@ use unbroken::{
 };
 
 use super::{
-    BrokenStore, ContractRule as Rule,
+    BrokenStore, ContractRule,
     chunk::{blank, cut_to, moved_to, with_epoch},
 };
 
@@ -20,7 +20,7 @@ impl<S: Store> BrokenStore<S> {
         chunk: Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        if self.breaks(Rule::AppendDuplicate)
+        if self.breaks(ContractRule::AppendDuplicate)
             && let Ok(state) = self.inner().state(id).await
             && state.tail == chunk.last()
         {
@@ -31,11 +31,13 @@ impl<S: Store> BrokenStore<S> {
             });
         }
         let before = match self.broken() {
-            Some(Rule::AppendExtends) => Some(self.inner().state(id).await?.lease),
+            Some(ContractRule::AppendExtends) => Some(self.inner().state(id).await?.lease),
             _ => None,
         };
         let answers = match (self.broken(), then) {
-            (Some(Rule::AnswersEnd), AfterAppend::Seal(_)) => self.inner().answers(id, 0).await?,
+            (Some(ContractRule::AnswersEnd), AfterAppend::Seal(_)) => {
+                self.inner().answers(id, 0).await?
+            }
             _ => Vec::new(),
         };
         let chunk = self.chunk_in_store(id, chunk).await;
@@ -56,8 +58,8 @@ impl<S: Store> BrokenStore<S> {
             }
             overlay.tail = Some(chunk.first());
             match self.broken() {
-                Some(Rule::AppendTellsAbort) => appended.abort = None,
-                Some(Rule::AbortFirst) if appended.abort.is_some() => {
+                Some(ContractRule::AppendTellsAbort) => appended.abort = None,
+                Some(ContractRule::AbortFirst) if appended.abort.is_some() => {
                     appended.abort.clone_from(&overlay.abort);
                 }
                 _ => {}
@@ -68,22 +70,22 @@ impl<S: Store> BrokenStore<S> {
 
     async fn chunk_in_store(&self, id: &SessionId, chunk: Chunk) -> Chunk {
         match self.broken() {
-            Some(Rule::ClaimFences) => {
+            Some(ContractRule::ClaimFences) => {
                 with_epoch(&chunk, self.epoch_in_store(id, chunk.epoch()).await)
             }
-            Some(Rule::AppendKept) => blank(&chunk),
+            Some(ContractRule::AppendKept) => blank(&chunk),
             _ => chunk,
         }
     }
 
     fn after_in_store(&self, then: AfterAppend) -> AfterAppend {
         match (self.broken(), then) {
-            (Some(Rule::AppendWaiting), AfterAppend::Waiting) => AfterAppend::Streaming,
+            (Some(ContractRule::AppendWaiting), AfterAppend::Waiting) => AfterAppend::Streaming,
             (Some(rule), AfterAppend::Seal(mut seal)) => {
                 match rule {
-                    Rule::SealOutcome => seal.outcome = Outcome::Complete,
-                    Rule::ExpiryNotEarly => seal.keep /= 2,
-                    Rule::ExpiryExact => seal.keep = seal.keep.saturating_add(DAY),
+                    ContractRule::SealOutcome => seal.outcome = Outcome::Complete,
+                    ContractRule::ExpiryNotEarly => seal.keep /= 2,
+                    ContractRule::ExpiryExact => seal.keep = seal.keep.saturating_add(DAY),
                     _ => {}
                 }
                 AfterAppend::Seal(seal)
@@ -101,18 +103,20 @@ impl<S: Store> BrokenStore<S> {
     ) -> Result<Appended, StoreError> {
         let appended = self.inner().append(id, chunk.clone(), then).await;
         let other = match (self.broken(), &appended) {
-            (Some(Rule::AppendFenced), Err(StoreError::Fenced))
-            | (Some(Rule::AppendSealed), Err(StoreError::Sealed)) => {
+            (Some(ContractRule::AppendFenced), Err(StoreError::Fenced))
+            | (Some(ContractRule::AppendSealed), Err(StoreError::Sealed)) => {
                 return Ok(Appended::default());
             }
-            (Some(Rule::AppendEpoch), Err(StoreError::Fenced)) => {
+            (Some(ContractRule::AppendEpoch), Err(StoreError::Fenced)) => {
                 with_epoch(chunk, self.current_epoch(id, chunk.epoch()).await)
             }
-            (Some(Rule::AppendConflict), Err(StoreError::Conflict { tail }))
-            | (Some(Rule::AppendRewound), Err(StoreError::Rewound { tail })) => {
+            (Some(ContractRule::AppendConflict), Err(StoreError::Conflict { tail }))
+            | (Some(ContractRule::AppendRewound), Err(StoreError::Rewound { tail })) => {
                 moved_to(chunk, tail.next())
             }
-            (Some(Rule::AppendTooLarge), Err(StoreError::TooLarge { max })) => cut_to(chunk, *max),
+            (Some(ContractRule::AppendTooLarge), Err(StoreError::TooLarge { max })) => {
+                cut_to(chunk, *max)
+            }
             _ => return appended,
         };
         self.inner().append(id, other, then).await

@@ -6,7 +6,7 @@ use unbroken::{
     store::{Claimed, LeaseChange, SessionState, Store, StoreError, StoreExt, Token},
 };
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 impl<S: Store> BrokenStore<S> {
     pub(super) async fn claim_broken(
@@ -19,16 +19,16 @@ impl<S: Store> BrokenStore<S> {
         let mut seen = self.epoch_in_store(id, seen).await;
         let mut given = token;
         match self.broken() {
-            Some(Rule::ClaimWaits) => {
+            Some(ContractRule::ClaimWaits) => {
                 let owner = [(id.clone(), seen)];
                 drop(self.inner().renew(&owner, LeaseChange::GiveBack).await);
             }
-            Some(Rule::ClaimSeen) => seen = self.current_epoch(id, seen).await,
-            Some(Rule::ClaimToken) => given = Token::random(),
+            Some(ContractRule::ClaimSeen) => seen = self.current_epoch(id, seen).await,
+            Some(ContractRule::ClaimToken) => given = Token::random(),
             _ => {}
         }
         match self.inner().claim(id, seen, given, lease).await {
-            Err(StoreError::Sealed) if self.breaks(Rule::ClaimUnsealed) => {
+            Err(StoreError::Sealed) if self.breaks(ContractRule::ClaimUnsealed) => {
                 let mut state = self.inner().state(id).await?;
                 state.epoch = state.epoch.succeed();
                 state.attempts += 1;
@@ -41,7 +41,7 @@ impl<S: Store> BrokenStore<S> {
             Err(error) => Err(error),
             Ok(claimed) => {
                 let state = self.shown(id, claimed.state);
-                let request = if self.breaks(Rule::ClaimRequest) {
+                let request = if self.breaks(ContractRule::ClaimRequest) {
                     Bytes::new()
                 } else {
                     claimed.request
@@ -67,7 +67,7 @@ impl<S: Store> BrokenStore<S> {
             let shown = renewed.map(|state| self.shown(&id, state));
             answers.push(shown.map_err(|error| self.refused(error)));
         }
-        if self.breaks(Rule::RenewOrder) {
+        if self.breaks(ContractRule::RenewOrder) {
             answers.reverse();
         }
         answers
@@ -80,8 +80,8 @@ impl<S: Store> BrokenStore<S> {
         lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
         let ignored = match self.broken() {
-            Some(Rule::RenewExtends) => lease != LeaseChange::GiveBack,
-            Some(Rule::GiveBack) => lease == LeaseChange::GiveBack,
+            Some(ContractRule::RenewExtends) => lease != LeaseChange::GiveBack,
+            Some(ContractRule::GiveBack) => lease == LeaseChange::GiveBack,
             _ => false,
         };
         if ignored {
@@ -92,7 +92,7 @@ impl<S: Store> BrokenStore<S> {
                 None => Ok(state),
             };
         }
-        let epoch = if self.breaks(Rule::RenewEpoch) {
+        let epoch = if self.breaks(ContractRule::RenewEpoch) {
             self.current_epoch(id, epoch).await
         } else {
             self.epoch_in_store(id, epoch).await

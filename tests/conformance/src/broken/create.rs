@@ -5,7 +5,7 @@ use unbroken::{
     store::{Created, NewSession, SessionMeta, Store, StoreError, Token},
 };
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 impl<S: Store> BrokenStore<S> {
     pub(super) async fn create_broken(
@@ -15,26 +15,26 @@ impl<S: Store> BrokenStore<S> {
         mut new: NewSession,
     ) -> Result<Created, StoreError> {
         match self.broken() {
-            Some(Rule::CreateToken) => new.token = Token::random(),
-            Some(Rule::Format) => {
+            Some(ContractRule::CreateToken) => new.token = Token::random(),
+            Some(ContractRule::Format) => {
                 let meta = SessionMeta::clone(&new.meta);
                 let format = meta.format.min(SessionMeta::LATEST_FORMAT);
                 new.meta = Arc::new(SessionMeta { format, ..meta });
             }
-            Some(Rule::TombstoneStands) => new.tombstone = Duration::ZERO,
-            Some(Rule::TombstoneEnds) => new.tombstone = new.tombstone.saturating_mul(1000),
+            Some(ContractRule::TombstoneStands) => new.tombstone = Duration::ZERO,
+            Some(ContractRule::TombstoneEnds) => new.tombstone = new.tombstone.saturating_mul(1000),
             _ => {}
         }
         let created = self.inner().create(id, new.clone()).await;
         match (self.broken(), created) {
-            (Some(Rule::CreateOnce), Ok(Created::Exists(_)))
-            | (Some(Rule::CreateUnderTombstone), Err(StoreError::Gone(_))) => {
+            (Some(ContractRule::CreateOnce), Ok(Created::Exists(_)))
+            | (Some(ContractRule::CreateUnderTombstone), Err(StoreError::Gone(_))) => {
                 let alias = SessionId::random();
                 let created = self.inner().create(&alias, new).await;
                 self.add_alias(outer, alias);
                 created
             }
-            (Some(Rule::CreateExists), Ok(Created::Exists(state))) => {
+            (Some(ContractRule::CreateExists), Ok(Created::Exists(state))) => {
                 Ok(Created::Created(state.epoch))
             }
             (_, Ok(Created::Exists(state))) => Ok(Created::Exists(self.shown(id, state))),

@@ -5,7 +5,7 @@ use unbroken::{
     store::{AbortRequest, DeleteMode, Holder, SessionState, Store, StoreError, StoreExt},
 };
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 impl<S: Store> BrokenStore<S> {
     pub(super) async fn abort_broken(
@@ -13,12 +13,12 @@ impl<S: Store> BrokenStore<S> {
         id: &SessionId,
         abort: AbortRequest,
     ) -> Result<SessionState, StoreError> {
-        if self.breaks(Rule::AbortStored) {
+        if self.breaks(ContractRule::AbortStored) {
             return self.inner().state(id).await;
         }
         let state = self.inner().abort(id, abort.clone()).await?;
         let sealed = state.status.outcome().is_some();
-        if sealed == self.breaks(Rule::AbortUnsealed) {
+        if sealed == self.breaks(ContractRule::AbortUnsealed) {
             self.overlay(id, |overlay| overlay.abort = Some(abort));
         }
         Ok(self.shown(id, state))
@@ -31,7 +31,7 @@ impl<S: Store> BrokenStore<S> {
         keep: Duration,
     ) -> Result<(), StoreError> {
         self.inner().hold(id, by, keep).await?;
-        if self.breaks(Rule::HoldKeeps) {
+        if self.breaks(ContractRule::HoldKeeps) {
             return Ok(());
         }
         let Ok(state) = self.inner().state(id).await else {
@@ -40,7 +40,7 @@ impl<S: Store> BrokenStore<S> {
         let until = state.age.saturating_add(keep);
         let sealed = state.status.outcome().is_some();
         self.overlay(id, |overlay| {
-            if self.breaks(Rule::HoldLengthens) && sealed {
+            if self.breaks(ContractRule::HoldLengthens) && sealed {
                 overlay.keep_until = Some(until);
             } else {
                 overlay.keep(until);
@@ -55,8 +55,8 @@ impl<S: Store> BrokenStore<S> {
         how: DeleteMode,
     ) -> Result<(), StoreError> {
         match self.broken() {
-            Some(Rule::HoldOthers) => self.inner().delete(id, DeleteMode::Now).await,
-            Some(Rule::DeleteAgain) => match self.inner().state(id).await {
+            Some(ContractRule::HoldOthers) => self.inner().delete(id, DeleteMode::Now).await,
+            Some(ContractRule::DeleteAgain) => match self.inner().state(id).await {
                 Err(error @ StoreError::Gone(_)) => Err(error),
                 _ => self.inner().delete(id, how).await,
             },

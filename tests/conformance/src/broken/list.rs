@@ -1,6 +1,6 @@
 use unbroken::store::{DeleteMode, Filter, Listed, Listing, StatusFilter, Store, StoreError};
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 const UNSEALED: &[StatusFilter] = &[StatusFilter::Streaming, StatusFilter::Waiting];
 const SEALED: &[StatusFilter] = &[
@@ -13,18 +13,18 @@ impl<S: Store> BrokenStore<S> {
     pub(super) async fn list_broken(&self, filter: &Filter) -> Result<Listing, StoreError> {
         let mut filter = filter.clone();
         match self.broken() {
-            Some(Rule::ListFilter) => {
+            Some(ContractRule::ListFilter) => {
                 filter = Filter {
                     after: filter.after,
                     limit: filter.limit,
                     ..Filter::default()
                 };
             }
-            Some(Rule::ListPages) => filter.after = None,
+            Some(ContractRule::ListPages) => filter.after = None,
             _ => {}
         }
         let mut page = self.inner().list(&filter).await?;
-        if self.breaks(Rule::ListOrder) {
+        if self.breaks(ContractRule::ListOrder) {
             page.sessions.reverse();
         }
         page.sessions = self.listed(page.sessions);
@@ -33,14 +33,14 @@ impl<S: Store> BrokenStore<S> {
 
     pub(super) async fn orphans_broken(&self, limit: usize) -> Result<Vec<Listed>, StoreError> {
         let mut orphans = match self.broken() {
-            Some(Rule::OrphansLimit) => {
+            Some(ContractRule::OrphansLimit) => {
                 let orphans = self.inner().orphans(usize::MAX).await?;
                 return Ok(self.listed(orphans));
             }
-            Some(Rule::OrphansOver) => self.with_status(UNSEALED).await?,
+            Some(ContractRule::OrphansOver) => self.with_status(UNSEALED).await?,
             _ => self.inner().orphans(limit).await?,
         };
-        if self.breaks(Rule::OrphansUnsealed) {
+        if self.breaks(ContractRule::OrphansUnsealed) {
             orphans.extend(self.with_status(SEALED).await?);
         }
         orphans.truncate(limit);
@@ -50,14 +50,14 @@ impl<S: Store> BrokenStore<S> {
     pub(super) async fn sweep_broken(&self, limit: usize) -> Result<usize, StoreError> {
         let mut swept = 0;
         match self.broken() {
-            Some(Rule::SweepLimit) => return self.inner().sweep(usize::MAX).await,
-            Some(Rule::SweepExpired) => {
+            Some(ContractRule::SweepLimit) => return self.inner().sweep(usize::MAX).await,
+            Some(ContractRule::SweepExpired) => {
                 for ended in self.with_status(SEALED).await?.iter().take(limit) {
                     self.inner().delete(&ended.id, DeleteMode::Now).await?;
                     swept += 1;
                 }
             }
-            Some(Rule::ExpiryExact) => {
+            Some(ContractRule::ExpiryExact) => {
                 for id in self.known() {
                     if swept < limit && self.expire(&id).await {
                         swept += 1;

@@ -3,7 +3,7 @@ use unbroken::{
     store::{RecordPage, Store, StoreError, StoreExt},
 };
 
-use super::{BrokenStore, ContractRule as Rule, chunk::with_epoch};
+use super::{BrokenStore, ContractRule, chunk::with_epoch};
 
 impl<S: Store> BrokenStore<S> {
     pub(super) async fn read_broken(
@@ -15,34 +15,38 @@ impl<S: Store> BrokenStore<S> {
         let first = self.overlay(id, |overlay| overlay.first);
         let untagged = Position::after(after.lsn);
         let (from, max) = match self.broken() {
-            Some(Rule::ReadTag) => (untagged, max_bytes),
-            Some(Rule::ClaimFences) if after.tag == first.map(unbroken::log::Epoch::tag) => {
+            Some(ContractRule::ReadTag) => (untagged, max_bytes),
+            Some(ContractRule::ClaimFences)
+                if after.tag == first.map(unbroken::log::Epoch::tag) =>
+            {
                 (untagged, max_bytes)
             }
-            Some(Rule::ReadMax) => (after, usize::MAX),
+            Some(ContractRule::ReadMax) => (after, usize::MAX),
             _ => (after, max_bytes),
         };
         let page = self.inner().read(id, from, max).await;
         let mut page = match (self.broken(), page) {
-            (Some(Rule::ReadAbsent), Err(StoreError::Rewound { tail })) if after.lsn > tail => {
+            (Some(ContractRule::ReadAbsent), Err(StoreError::Rewound { tail }))
+                if after.lsn > tail =>
+            {
                 RecordPage {
                     chunks: Vec::new(),
                     state: self.inner().state(id).await?,
                 }
             }
-            (Some(Rule::ReadRewound), Err(StoreError::Rewound { tail })) => {
+            (Some(ContractRule::ReadRewound), Err(StoreError::Rewound { tail })) => {
                 let from = Position::after(tail.min(after.lsn));
                 self.inner().read(id, from, max).await?
             }
-            (Some(Rule::ReadAfter), Ok(_)) => {
+            (Some(ContractRule::ReadAfter), Ok(_)) => {
                 let from = Position::after(after.lsn.before());
                 self.inner().read(id, from, max).await?
             }
             (_, page) => page?,
         };
         let by = match self.broken() {
-            Some(Rule::ReadEpoch) => Some(page.state.epoch),
-            Some(Rule::ClaimFences) => first,
+            Some(ContractRule::ReadEpoch) => Some(page.state.epoch),
+            Some(ContractRule::ClaimFences) => first,
             _ => None,
         };
         if let Some(epoch) = by {
@@ -50,7 +54,7 @@ impl<S: Store> BrokenStore<S> {
             page.chunks = chunks.map(|chunk| with_epoch(chunk, epoch)).collect();
         }
         let bytes: usize = page.chunks.iter().map(Chunk::bytes).sum();
-        if self.breaks(Rule::ReadOne) && bytes > max_bytes {
+        if self.breaks(ContractRule::ReadOne) && bytes > max_bytes {
             page.chunks.clear();
         }
         page.chunks = self.readable(id, after, page.chunks)?;
@@ -70,7 +74,7 @@ impl<S: Store> BrokenStore<S> {
             return Ok(chunks);
         };
         let before = |chunk: &Chunk| chunk.up_to(lsn.before());
-        if self.breaks(Rule::ReadCorrupt) {
+        if self.breaks(ContractRule::ReadCorrupt) {
             let around = chunks.iter().flat_map(|it| [before(it), it.after(lsn)]);
             return Ok(around.flatten().collect());
         }

@@ -3,18 +3,18 @@ use unbroken::{
     store::{SessionState, Store, StoreError, StoreExt, Tombstone},
 };
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 impl<S: Store> BrokenStore<S> {
     /// Returns the state as the caller sees it.
     pub(super) fn shown(&self, id: &SessionId, state: SessionState) -> SessionState {
         let mut shown = state;
         self.overlay(id, |overlay| match self.broken() {
-            Some(Rule::ClaimFences) => shown.epoch = overlay.first.unwrap_or(shown.epoch),
-            Some(Rule::ClaimCounts) => shown.attempts = 0,
-            Some(Rule::AppendTail) => shown.tail = overlay.tail.unwrap_or(shown.tail),
-            Some(Rule::AbortFirst) if shown.abort.is_none() => {}
-            Some(Rule::AbortFirst | Rule::AbortUnsealed) => {
+            Some(ContractRule::ClaimFences) => shown.epoch = overlay.first.unwrap_or(shown.epoch),
+            Some(ContractRule::ClaimCounts) => shown.attempts = 0,
+            Some(ContractRule::AppendTail) => shown.tail = overlay.tail.unwrap_or(shown.tail),
+            Some(ContractRule::AbortFirst) if shown.abort.is_none() => {}
+            Some(ContractRule::AbortFirst | ContractRule::AbortUnsealed) => {
                 shown.abort = overlay.abort.clone().or(shown.abort.take());
             }
             _ => shown.answers += u32::try_from(overlay.answers.len()).unwrap_or(u32::MAX),
@@ -25,7 +25,7 @@ impl<S: Store> BrokenStore<S> {
     /// Returns the error as the caller sees it.
     pub(super) fn refused(&self, error: StoreError) -> StoreError {
         match error {
-            StoreError::Gone(left) if self.breaks(Rule::TombstoneOwner) => {
+            StoreError::Gone(left) if self.breaks(ContractRule::TombstoneOwner) => {
                 StoreError::Gone(Tombstone {
                     owner: None,
                     ..left
@@ -38,7 +38,7 @@ impl<S: Store> BrokenStore<S> {
     /// Returns the epoch in the store for one that the caller knows.
     pub(super) async fn epoch_in_store(&self, id: &SessionId, epoch: Epoch) -> Epoch {
         let first = self.overlay(id, |overlay| overlay.first);
-        if self.breaks(Rule::ClaimFences) && first == Some(epoch) {
+        if self.breaks(ContractRule::ClaimFences) && first == Some(epoch) {
             self.current_epoch(id, epoch).await
         } else {
             epoch

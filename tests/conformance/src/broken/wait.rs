@@ -6,7 +6,7 @@ use unbroken::{
     store::{Seen, SessionState, Store, StoreError, StoreExt, Version},
 };
 
-use super::{BrokenStore, ContractRule as Rule};
+use super::{BrokenStore, ContractRule};
 
 /// The longest wait that the contract allows.
 const CAP: Duration = Duration::from_secs(2);
@@ -20,25 +20,25 @@ impl<S: Store> BrokenStore<S> {
     ) -> Result<SessionState, StoreError> {
         match self.broken() {
             Some(
-                Rule::WakeAppend
-                | Rule::WakeAbort
-                | Rule::WakeAnswer
-                | Rule::WakeClaim
-                | Rule::WakeDelete,
+                ContractRule::WakeAppend
+                | ContractRule::WakeAbort
+                | ContractRule::WakeAnswer
+                | ContractRule::WakeClaim
+                | ContractRule::WakeDelete,
             ) => self.changed_muffled(id, seen, within).await,
-            Some(Rule::WakeLevel) => {
+            Some(ContractRule::WakeLevel) => {
                 let now = self.inner().state(id).await?.version();
                 self.inner().changed(id, like(now, seen), within).await
             }
-            Some(Rule::WakeWithin) => self.inner().changed(id, seen, CAP).await,
-            Some(Rule::WakeCap) => self.changed_uncapped(id, seen, within).await,
+            Some(ContractRule::WakeWithin) => self.inner().changed(id, seen, CAP).await,
+            Some(ContractRule::WakeCap) => self.changed_uncapped(id, seen, within).await,
             Some(
-                Rule::ClaimFences
-                | Rule::AppendTail
-                | Rule::AbortUnsealed
-                | Rule::AnswerUnsealed
-                | Rule::AnswerFits
-                | Rule::AnswersEnd,
+                ContractRule::ClaimFences
+                | ContractRule::AppendTail
+                | ContractRule::AbortUnsealed
+                | ContractRule::AnswerUnsealed
+                | ContractRule::AnswerFits
+                | ContractRule::AnswersEnd,
             ) => self.changed_shown(id, seen, within).await,
             _ => {
                 let state = self.inner().changed(id, seen, within).await?;
@@ -84,7 +84,7 @@ impl<S: Store> BrokenStore<S> {
             let seen = like(last.version(), seen);
             let state = match self.inner().changed(id, seen, left).await {
                 Err(StoreError::Gone(_) | StoreError::NotFound)
-                    if self.breaks(Rule::WakeDelete) =>
+                    if self.breaks(ContractRule::WakeDelete) =>
                 {
                     sleep_until(deadline).await;
                     return self.inner().state(id).await;
@@ -110,10 +110,10 @@ impl<S: Store> BrokenStore<S> {
         // A seal takes the answers with it.
         let answer = before.answers != now.answers && !append;
         let claim = before.epoch != now.epoch;
-        append && !self.breaks(Rule::WakeAppend)
-            || abort && !self.breaks(Rule::WakeAbort)
-            || answer && !self.breaks(Rule::WakeAnswer)
-            || claim && !self.breaks(Rule::WakeClaim)
+        append && !self.breaks(ContractRule::WakeAppend)
+            || abort && !self.breaks(ContractRule::WakeAbort)
+            || answer && !self.breaks(ContractRule::WakeAnswer)
+            || claim && !self.breaks(ContractRule::WakeClaim)
     }
 
     async fn changed_uncapped(
