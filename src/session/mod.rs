@@ -27,8 +27,8 @@
 //! ```
 //! use unbroken::{
 //!     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
-//!     durable::ProviderSource,
-//!     log::{Digest, Position, SessionId},
+//!     durable::{ProviderSource, digest_of},
+//!     log::{Position, SessionId},
 //!     session::{SessionSpec, Sessions},
 //! };
 //!
@@ -41,8 +41,10 @@
 //!
 //! let id = SessionId::random();
 //! let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-//! let spec = SessionSpec::new(id.clone(), "chat".into(), Digest([0; 32]), first);
-//! let source = ProviderSource::new(provider, ChatRequest::default());
+//! let question = "Why is the sky blue?";
+//! let digest = digest_of(["chat", question]); // another question is another session
+//! let spec = SessionSpec::new(id.clone(), "chat".into(), digest, first);
+//! let source = ProviderSource::new(provider, ChatRequest::from_user(question));
 //! sessions.start(sessions.permit(None)?, spec, source).await?;
 //!
 //! // Later, and after any number of disconnects:

@@ -1,7 +1,7 @@
 //! The native dialect: a session as NDJSON, as server-sent events, or as JSON pages.
 //!
 //! ```
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{access::AnyoneWithTheId, durable::DurableLayer, session::Sessions};
 //! # use futures_util::stream;
 //! # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
