@@ -64,13 +64,14 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// How old the session is, by the store's clock.
+    /// Returns the age of the session by the store's clock, or `None` if the store has no such session.
     pub(super) async fn age(&self, id: &SessionId) -> Option<Duration> {
         let state = self.inner().state(id).await;
         state.ok().map(|state| state.age)
     }
 
-    /// Deletes the session if it is sealed and its retention is over by the wrapper's word.
+    /// Deletes the session if it is sealed and the retention of the wrapper is over. Returns true if it was
+    /// deleted.
     pub(super) async fn expire(&self, id: &SessionId) -> bool {
         let Some(until) = self.overlay(id, |overlay| overlay.keep_until) else {
             return false;

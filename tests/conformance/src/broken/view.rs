@@ -6,7 +6,7 @@ use unbroken::{
 use super::{BrokenStore, ContractRule as Rule};
 
 impl<S: Store> BrokenStore<S> {
-    /// The state as the caller sees it.
+    /// Returns the state as the caller sees it.
     pub(super) fn shown(&self, id: &SessionId, state: SessionState) -> SessionState {
         let mut shown = state;
         self.overlay(id, |overlay| match self.broken() {
@@ -22,8 +22,8 @@ impl<S: Store> BrokenStore<S> {
         shown
     }
 
-    /// The error as the caller sees it.
-    pub(super) fn refused(&self, error: StoreError) -> StoreError {
+    /// Returns the error as the caller sees it.
+    pub(super) fn shown_error(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Gone(left) if self.breaks(Rule::TombstoneOwner) => {
                 StoreError::Gone(Tombstone {
@@ -35,7 +35,7 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// The epoch in the store that stands behind one that the caller knows.
+    /// Returns the epoch in the store for an epoch that the caller has.
     pub(super) async fn epoch_in_store(&self, id: &SessionId, epoch: Epoch) -> Epoch {
         let first = self.overlay(id, |overlay| overlay.first);
         if self.breaks(Rule::ClaimFences) && first == Some(epoch) {
@@ -45,7 +45,7 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// The session's epoch, or this one if there is no session.
+    /// Returns the session's epoch, or `otherwise` if there is no session.
     pub(super) async fn current_epoch(&self, id: &SessionId, otherwise: Epoch) -> Epoch {
         let state = self.inner().state(id).await;
         state.map_or(otherwise, |state| state.epoch)
