@@ -46,7 +46,7 @@ impl Tool for Allowed {
 async fn a_second_half_needs_an_approval_of_its_own() {
     use futures_util::StreamExt;
 
-    for (says, ran) in [
+    for (input, ran) in [
         (InputAnswer::decline(), 0),
         (InputAnswer::accept(Value::Null), 1),
     ] {
@@ -68,7 +68,7 @@ async fn a_second_half_needs_an_approval_of_its_own() {
             let event = event.unwrap();
             if let ChatEvent::InputRequest(asked) = &event {
                 answers
-                    .submit(asked.input_id.clone(), says.clone())
+                    .submit(asked.input_id.clone(), input.clone())
                     .unwrap();
             }
             events.push(event);
