@@ -323,6 +323,41 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_up_to_a_record_has_it_as_the_last() {
+        let it = chunk(5, &[b"a", b"b", b"c", b"d"]);
+        for (lsn, len) in [(5, 1), (6, 2), (7, 3), (8, 4), (9, 4)] {
+            let head = it.up_to(Lsn::new(lsn)).unwrap();
+            assert_eq!((head.first().get(), head.len()), (5, len), "up to {lsn}");
+        }
+    }
+
+    #[test]
+    fn chunks_are_equal_only_if_all_of_them_is() {
+        let it = chunk(5, &[b"ab", b"c"]);
+        assert_eq!(it, chunk(5, &[b"ab", b"c"]));
+        assert_ne!(it, chunk(6, &[b"ab", b"c"]));
+        assert_ne!(it, chunk(5, &[b"ab", b"d"]));
+        assert_ne!(it, chunk(5, &[b"a", b"bc"]));
+        assert_ne!(it, chunk(5, &[b"abc"]));
+        let mut by_another = ChunkBuilder::new();
+        by_another.extend([&b"ab"[..], b"c"]);
+        let by_another = by_another.take(Lsn::new(5), Epoch::first()).unwrap();
+        assert_ne!(it, by_another);
+    }
+
+    #[test]
+    fn a_builder_counts_records_and_the_bytes_written_into_its_buffer() {
+        let mut batch = ChunkBuilder::new();
+        assert_eq!((batch.len(), batch.is_empty()), (0, true));
+        for (count, record) in [(1, "one"), (2, ""), (3, "three")] {
+            batch.buffer().put_slice(record.as_bytes());
+            assert_eq!(batch.end_record(), record.len());
+            assert_eq!((batch.len(), batch.is_empty()), (count, false));
+        }
+        assert_eq!(batch.bytes(), 8);
+    }
+
+    #[test]
     fn a_slice_without_records_is_none() {
         let it = chunk(3, &[b"a", b"b"]);
         assert_eq!(it.after(Lsn::new(4)), None);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
-    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, ServiceName},
+    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Position, ServiceName},
     store::{
         AbortRequest, AfterAppend, Created, DeleteMode, Holder, Lease, LeaseChange, NewSession,
         Seal, SessionMeta, StoreError, StoredAnswer, Token,
@@ -256,6 +256,81 @@ fn each_server_has_one_hold_which_only_grows_and_goes_when_it_is_over() {
     assert_eq!(grown, [(Holder(1), secs(9)), (Holder(2), secs(1))]);
     let later = holds(3, 1, 1);
     assert_eq!(later, [(Holder(1), secs(9)), (Holder(3), secs(2))]);
+}
+
+#[test]
+fn a_read_goes_on_only_after_a_record_that_is_there_and_of_its_epoch() {
+    let mut machine = machine();
+    let epoch = machine.epoch();
+    assert_eq!(
+        machine.push(1, 3, epoch, AfterAppend::Streaming, 0),
+        "added"
+    );
+    let other = Epoch::first().tag();
+    let check = |after, written_by| {
+        let result = machine.check_read(after, |_| written_by, secs(1));
+        result.map_err(|error| word(&error))
+    };
+    let lsn = Lsn::new(2);
+    assert_eq!(check(Position::START, None), Ok(()));
+    assert_eq!(check(Position::tagged(Lsn::ZERO, other), None), Ok(()));
+    assert_eq!(check(Position::after(lsn), Some(epoch.tag())), Ok(()));
+    assert_eq!(check(Position::after(lsn), None), Err("rewound"));
+    let tagged = Position::tagged(lsn, epoch.tag());
+    assert_eq!(check(tagged, Some(epoch.tag())), Ok(()));
+    assert_eq!(check(tagged, Some(other)), Err("rewound"));
+    assert_eq!(check(tagged, None), Err("rewound"));
+}
+
+#[test]
+fn an_orphan_is_present_unsealed_and_past_its_lease() {
+    let open = machine();
+    assert!(!open.is_orphan(secs(LEASE - 1)));
+    assert!(open.is_orphan(secs(LEASE)));
+    let mut sealed = machine();
+    let epoch = sealed.epoch();
+    assert_eq!(sealed.push(1, 2, epoch, seal(50), 0), "added");
+    assert!(!sealed.is_orphan(secs(LEASE)));
+    let mut deleted = machine();
+    deleted.delete(DeleteMode::Now, secs(1)).unwrap();
+    assert!(!deleted.is_orphan(secs(LEASE)));
+    assert_eq!((open.tail(), sealed.tail()), (Lsn::ZERO, Lsn::new(2)));
+}
+
+#[test]
+fn answers_are_put_back_into_an_open_session_only() {
+    let mut answered = machine();
+    let answer = StoredAnswer::new("a", "yes");
+    answered.answer(answer, secs(1)).unwrap();
+    let answers = answered.answers().clone();
+    let count = |machine: SessionMachine| {
+        let machine = machine.with_answers(answers.clone());
+        machine.answers().as_slice().len()
+    };
+    assert_eq!(count(machine()), 1);
+    let mut sealed = machine();
+    let epoch = sealed.epoch();
+    assert_eq!(sealed.push(1, 1, epoch, seal(50), 0), "added");
+    assert_eq!(count(sealed), 0);
+    let mut deleted = machine();
+    deleted.delete(DeleteMode::Now, secs(1)).unwrap();
+    assert_eq!(count(deleted), 0);
+}
+
+#[test]
+fn a_format_newer_than_the_latest_is_unsupported() {
+    for (format, supported) in [
+        (SessionMeta::LATEST_FORMAT - 1, true),
+        (SessionMeta::LATEST_FORMAT, true),
+        (SessionMeta::LATEST_FORMAT + 1, false),
+    ] {
+        let mut machine = machine();
+        Arc::make_mut(&mut machine.info).format = format;
+        let read = machine.check_read(Position::START, |_| None, secs(1));
+        assert_eq!(read.is_ok(), supported, "format {format}");
+        let claimed = machine.claim(machine.epoch(), Token(2), secs(1), secs(LEASE));
+        assert_eq!(claimed.is_ok(), supported, "format {format}");
+    }
 }
 
 #[test]

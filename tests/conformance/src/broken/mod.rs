@@ -1,7 +1,7 @@
 //! A store that breaks one rule of the contract, to show that a suite notices.
 //!
-//! The rule is broken from outside: [`BrokenStore`] changes arguments and answers, and keeps what
-//! it needs for that beside the store that it wraps. The store itself has no switch.
+//! The rule is broken from outside: [`BrokenStore`] changes arguments and answers, and keeps data
+//! of its own beside the store that it wraps. The store itself has no switch.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
