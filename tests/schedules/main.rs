@@ -1,9 +1,9 @@
-//! Generated schedules of starts, reads, disconnects, resumes, aborts, expiries and store faults, over two
-//! registries on one store, in virtual time, checked against the promises.
+//! Generated schedules of starts, reads, disconnects, resumes, aborts, expiries and store faults, over
+//! two registries on one store, in virtual time, checked against the promises.
 //!
 //! A schedule is a number: `SCHEDULE=17 cargo test --test schedules` runs that one, and
-//! `SCHEDULES=100000` runs more than the default number. For each defect in a wrapper of the store or in a
-//! client, some schedule must fail.
+//! `SCHEDULES=100000` runs more than the default number. For each defect in a wrapper of the store or
+//! in a client, some schedule must fail.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -363,8 +363,8 @@ async fn start_session(simulation: Arc<Simulation>, id: SessionId, script: Scrip
     }
 }
 
-/// Answers the question of a session on random servers until an answer is stored or the session has ended.
-/// If the store may rewind, it goes on until the simulation is over.
+/// Answers the question of a session on random servers until an answer is stored or the session has
+/// ended. If the store may rewind, it goes on until the simulation is over.
 async fn answer_question(
     simulation: Arc<Simulation>,
     id: SessionId,

@@ -265,8 +265,8 @@ async fn an_answer_that_does_not_fit_the_schema_is_a_cancellation() {
     let layer = ToolLayer::new(tools);
     let events = with_answers(&layer, &model, [InputAnswer::accept(json!("old"))]).await;
     assert_eq!(resolved(&events), [InputOutcome::Cancel]);
-    let says = Unanswered::Cancelled.to_string();
-    assert!(events.contains(&ChatEvent::tool_error("1", "ask", says)));
+    let message = Unanswered::Cancelled.to_string();
+    assert!(events.contains(&ChatEvent::tool_error("1", "ask", message)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,7 +123,7 @@ async fn the_number_of_concurrent_calls_is_limited() {
 
 #[tokio::test(start_paused = true)]
 async fn every_failure_of_a_call_goes_to_the_model_and_the_answer_continues() {
-    for (asked, says) in [
+    for (asked, part) in [
         (call("1", "panic", json!({})), "the tool failed"),
         (call("1", "fail", json!({})), "the tool failed"),
         (
@@ -152,7 +152,7 @@ async fn every_failure_of_a_call_goes_to_the_model_and_the_answer_continues() {
         let ChatEvent::ToolError(error) = &events[1] else {
             panic!("{events:?}");
         };
-        assert!(error.message.contains(says), "{}", error.message);
+        assert!(error.message.contains(part), "{}", error.message);
         assert!(!error.message.contains("10.0.0.7"), "{}", error.message);
         assert_eq!((error.id.as_str(), &error.name), ("1", &asked.name));
         let message = &model.last().messages[2];

@@ -106,7 +106,7 @@ impl Store for UnfencedStore {
     }
 }
 
-/// A store without wake-ups: a wait ends after the longest time that the contract allows.
+/// A store without wake-ups: a wait ends at its limit, or after the longest wait of the contract.
 #[derive(Debug)]
 pub(crate) struct NoWakeupStore {
     inner: Arc<dyn Store>,

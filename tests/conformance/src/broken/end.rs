@@ -70,8 +70,9 @@ impl<S: Store> BrokenStore<S> {
         state.ok().map(|state| state.age)
     }
 
-    /// Deletes the session if it is sealed and the retention of the wrapper is over. Returns true if it was
-    /// deleted.
+    /// Deletes the session if it is sealed and the retention of the wrapper is over.
+    ///
+    /// Returns true if it was deleted.
     pub(super) async fn expire(&self, id: &SessionId) -> bool {
         let Some(until) = self.overlay(id, |overlay| overlay.keep_until) else {
             return false;

@@ -59,8 +59,8 @@ impl Engine {
         reason.as_deref()
     }
 
-    /// Returns a test on this engine. If the engine is not available the test is ignored, or fails if `CI` is
-    /// set.
+    /// Returns a test on this engine. If the engine is not available, the test is ignored, or fails if
+    /// `CI` is set.
     pub(crate) fn trial<Fut>(
         self,
         name: &str,

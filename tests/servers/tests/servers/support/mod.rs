@@ -35,8 +35,8 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
         .unwrap_or_default()
 }
 
-/// Returns the outputs of all futures in the order of completion, or the first error. A wake-up polls only its
-/// future.
+/// Returns the outputs of all futures in the order of completion, or the first error. A wake-up polls
+/// only its own future.
 pub(crate) async fn all<T>(
     futures: impl IntoIterator<Item = impl Future<Output = Result<T, Error>>>,
 ) -> Result<Vec<T>, Error> {

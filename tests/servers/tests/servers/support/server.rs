@@ -14,7 +14,7 @@ use super::{
     received::Received,
 };
 
-/// The number of short answers whose time is added to a bound, for machines that are busy with other work.
+/// The number of short answers whose time is added to a bound, for machines with other work.
 pub(crate) const LOAD_FACTOR: u32 = 8;
 
 /// The options of a server.
