@@ -325,9 +325,9 @@ async fn dropping_the_answer_during_a_question_drops_the_tool() {
     let counted = Counted::default();
     let dropped = Arc::clone(&counted.dropped);
     let tools = Tools::new().with(tool_fn("ask", "", move |_: Nothing, call: Call| {
-        let counter = DropCounter(Arc::clone(&dropped));
+        let guard = DropCounter(Arc::clone(&dropped));
         async move {
-            let _counter = counter;
+            let _guard = guard;
             call.approve("May I?").await?;
             Ok(())
         }
