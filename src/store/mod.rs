@@ -2,7 +2,8 @@
 //!
 //! A store keeps for each session its [`SessionMeta`], which never changes, its [`SessionState`] and
 //! its records. Only the store decides which server may write: an append carries its
-//! [`Epoch`](crate::log::Epoch), and the store compares it inside its own atomic write.
+//! [`Epoch`](crate::log::Epoch), and the store compares it inside its own atomic write. The
+//! [glossary](crate::log#glossary) explains the words.
 //!
 //! # Using a store
 //!
