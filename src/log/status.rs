@@ -73,7 +73,7 @@ impl fmt::Display for Status {
 }
 
 impl ErrorCode {
-    /// All codes, in a fixed order: a store may keep the index of a code. A new one comes last.
+    /// All codes, in a fixed order: a store may keep the index of a code. A new code comes last.
     pub const ALL: [Self; 5] = [
         Self::Provider,
         Self::Timeout,
