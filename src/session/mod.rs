@@ -2,7 +2,8 @@
 //!
 //! A session is one run of one provider call: one answer, one log. [`Sessions`] is the registry of
 //! one server. It gives each session one writer, which runs in the background and survives every
-//! disconnect, and any number of readers, which resume from their last LSN.
+//! disconnect, and any number of readers, which resume from their last LSN. The
+//! [glossary](crate::log#glossary) explains the words.
 //!
 //! This module knows bytes. It has no HTTP and no chat events; the source and the format decide
 //! what a record holds.
