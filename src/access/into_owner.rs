@@ -4,6 +4,9 @@ use crate::log::Owner;
 
 /// A conversion into the owner of a session, or into none.
 ///
+/// The `identify_with` of `unbroken-axum` and of `unbroken-warp` accept it: their closures may return
+/// any type that implements it.
+///
 /// Implemented for [`Owner`], for the texts that an [`Owner`] is made of, and for `Option`s of
 /// these, where `None` leaves the request without an owner. An application implements it for its own
 /// type of user.

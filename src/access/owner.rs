@@ -7,8 +7,9 @@ use crate::{BoxFuture, log::Owner};
 
 /// The policy that opens a session to its owner only.
 ///
-/// Every request with an owner may start sessions. A request without an owner may do nothing; to
-/// respond with a 401 instead, implement [`Identify`].
+/// Every request with an owner may start sessions, and list its own. A request without an owner may do
+/// nothing: a start or a list is refused with 403, and every session looks absent (404). To respond
+/// with a 401 instead, implement [`Identify`].
 ///
 /// The owner comes from an [`Identify`]: a closure over the request's head, or for example
 /// `unbroken_axum::identify_with`.
@@ -19,7 +20,48 @@ pub struct OnlyTheOwner<I> {
 
 /// The first step of [`OnlyTheOwner`], which finds the owner that a request comes from.
 ///
-/// Implemented by closures `Fn(&mut Parts) -> Option<Owner>`.
+/// Implemented by closures `Fn(&mut Parts) -> Option<Owner>`. A type of the application may look the
+/// owner up, and answer a request without one:
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode, header, request::Parts};
+/// use unbroken::{
+///     BoxFuture,
+///     access::{Identified, Identify, OnlyTheOwner},
+///     log::Owner,
+/// };
+///
+/// #[derive(Clone)]
+/// struct User(String);
+///
+/// /// Takes the user that an outer layer has authenticated, and asks other clients to sign in.
+/// struct SignedIn;
+///
+/// impl Identify for SignedIn {
+///     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
+///         Box::pin(async move {
+///             if let Some(User(name)) = head.extensions.get() {
+///                 return Ok(Some(Owner::new(name.as_str())));
+///             }
+///             let response = Response::builder()
+///                 .status(StatusCode::UNAUTHORIZED)
+///                 .header(header::WWW_AUTHENTICATE, "Bearer");
+///             Err(response.body(Bytes::new()).expect("a valid head"))
+///         })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let access = OnlyTheOwner::new(SignedIn);
+/// # let (mut head, ()) = Request::new(()).into_parts();
+/// # assert_eq!(SignedIn.identify(&mut head).await.unwrap_err().status(), 401);
+/// # head.extensions.insert(User("ann".into()));
+/// # assert_eq!(SignedIn.identify(&mut head).await.unwrap(), Some("ann".into()));
+/// # drop(access);
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     note = "a closure that takes `&mut http::request::Parts` and returns `Option<Owner>` implements it",
     note = "`unbroken_axum::identify_with` needs `.with_state(state)` for an extractor that needs state"

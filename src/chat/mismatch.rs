@@ -2,14 +2,14 @@
 ///
 /// Its text lists each place and what is expected there. It doesn't repeat values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{flaws}")]
+#[error("{places}")]
 pub struct Mismatch {
-    flaws: String,
+    places: String,
 }
 
 impl Mismatch {
     #[cfg(feature = "tools")]
-    pub(super) fn new(flaws: String) -> Self {
-        Self { flaws }
+    pub(super) fn new(places: String) -> Self {
+        Self { places }
     }
 }

@@ -45,7 +45,35 @@
 //! [`ToolCalls`] event carries the calls that the model asks for, each call whole, before
 //! [`Complete`]. The calls of earlier turns and their results are among the messages.
 //!
-//! # Differences from a layer over a plain response
+//! # Events
+//!
+//! * **The first.** The log begins with [`SessionInfo`]. The durable layer writes it; a provider
+//!   doesn't.
+//! * **In the middle.** [`Text`] and [`Thinking`] are pieces to append. [`ToolCalls`],
+//!   [`ToolProgress`], [`ToolResult`] and [`ToolError`] show tools, [`InputRequest`] and
+//!   [`InputResolved`] questions to the user. [`Restarted`] drops everything before it. [`Custom`]
+//!   is the application's own.
+//! * **The terminal one.** The log ends with [`Complete`], [`Aborted`] or [`ErrorEvent`]. The layer
+//!   adds it if the provider doesn't.
+//! * **Unknown fields and types.** Fields that this version doesn't know are kept in `extra`, events
+//!   of unknown types in [`Unknown`]. Clients ignore both.
+//!
+//! An *isomorphic* tool has a server half and a client half under one name. The server half may be
+//! absent. [`IsomorphicTool`] is a definition that the client sends, [`IsomorphicHandoff`] is a call of
+//! the client half, and [`IsomorphicClientOutput`] is its result.
+//!
+//! # Requests
+//!
+//! A [`ChatRequest`] needs [`messages`](field@ChatRequest::messages) only. A client's request begins
+//! with little in its power:
+//!
+//! * `model`, `systemPrompt` and messages of the role `system` are closed, and a request with one is
+//!   refused. Unknown fields are dropped. [`ClientFields`](crate::durable::ClientFields) opens each.
+//! * [`enabled_tools`](field@ChatRequest::enabled_tools) selects the server's tools: `true` for all,
+//!   or a list of names. If it is absent, the model gets none of them.
+//! * Tools that the client brings are passed to the model, and the client runs them.
+//!
+//! # Limits of tower's layers
 //!
 //! tower's timeout and concurrency limit cover the service's future, which is done when the stream
 //! begins. They don't cover the stream.

@@ -12,9 +12,8 @@ use crate::log::{ChatId, Owner, SessionId};
 
 /// A request of a client to a provider.
 ///
-/// Its JSON is the native wire format, and the form in which a store keeps it. The layer above adds
-/// [`session_id`](Self::session_id), [`owner`](Self::owner) and [`extensions`](Self::extensions);
-/// they are never part of the JSON.
+/// Its JSON is the native wire format, and the form in which a store keeps it. The fields from
+/// [`tools`](Self::tools) on are set by the layers above, never read from JSON.
 ///
 /// `Debug` shows counts instead of contents: conversations are private, and logs are not.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -48,30 +47,43 @@ pub struct ChatRequest {
     /// Further fields. The durable layer drops those that the application didn't open.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
-    /// Tools that the layers above offer to the model: those that the server runs, and with those
-    /// the client's. A provider offers [`tool_definitions`](Self::tool_definitions).
+    /// The tools that the layers offer to the model: those that the server runs, and with those the
+    /// client's. A provider offers [`tool_definitions`](Self::tool_definitions).
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub tools: Vec<ToolDefinition>,
     /// The source of answers to questions that are asked in the middle of the answer.
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub inputs: Inputs,
     /// The tools that ran for this answer before it was interrupted, over all its restarts. They
     /// must not run a second time.
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub runs: Arc<ToolRuns>,
     /// The answer so far, if the provider is to continue it
     /// ([`RecoveryPolicy::Resume`](crate::durable::RecoveryPolicy::Resume)): new events are added
     /// to it. Its text also stands at the end of the messages.
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub so_far: Option<Arc<Transcript>>,
     /// The session that the answer is for.
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub session_id: Option<SessionId>,
     /// The owner of the session, as the application's access policy names it.
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub owner: Option<Owner>,
-    /// Extensions that the layers above left on the HTTP request. Empty after a restart from the
-    /// store.
+    /// Extensions that HTTP layers left on the request. Empty after a restart from the store.
+    ///
+    /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub extensions: Extensions,
 }

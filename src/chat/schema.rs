@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::Mismatch;
 
-// Further flaws show at the next check.
-const MAX_FLAWS: usize = 5;
+// Further places show at the next check.
+const MAX_PLACES: usize = 5;
 // The largest size of a compiled pattern, in bytes.
 const PATTERN_SIZE: usize = 1024 * 1024;
 
@@ -68,21 +68,21 @@ impl Schema {
     ///
     /// If the value doesn't fit. The error lists the first few places.
     pub fn check(&self, value: &Value) -> Result<(), Mismatch> {
-        let mut flaws = String::new();
+        let mut places = String::new();
         let mut errors = self.validator.iter_errors(value);
-        for error in errors.by_ref().take(MAX_FLAWS) {
-            let separator = if flaws.is_empty() { "" } else { "; " };
+        for error in errors.by_ref().take(MAX_PLACES) {
+            let separator = if places.is_empty() { "" } else { "; " };
             let path = error.instance_path().to_string();
             let place = if path.is_empty() { "as a whole" } else { &path };
-            let _ = write!(flaws, "{separator}{place}: {}", error.masked());
+            let _ = write!(places, "{separator}{place}: {}", error.masked());
         }
-        if flaws.is_empty() {
+        if places.is_empty() {
             return Ok(());
         }
         if errors.next().is_some() {
-            flaws.push_str("; and more");
+            places.push_str("; and more");
         }
-        Err(Mismatch::new(flaws))
+        Err(Mismatch::new(places))
     }
 }
 
@@ -121,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mismatch_lists_a_bounded_number_of_flaws() {
+    fn a_mismatch_lists_a_bounded_number_of_places() {
         let schema = Schema::new(&json!({"items": {"type": "string"}})).unwrap();
         let said = schema.check(&json!([1, 2, 3, 4, 5, 6, 7])).unwrap_err();
         assert!(said.to_string().ends_with("; and more"), "{said}");
-        assert_eq!(said.to_string().matches('/').count(), MAX_FLAWS);
+        assert_eq!(said.to_string().matches('/').count(), MAX_PLACES);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::log::{Lsn, Position};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor(pub Position);
 
-/// An error: a string that is not a [`Cursor`].
+/// The error of a string that is not a [`Cursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a cursor is the LSN of the last event that was received, or the whole SSE id that came with it"

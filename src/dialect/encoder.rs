@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::SessionView;
 use crate::log::{Chunk, Position};
 
-/// Turns the records of one session into the bytes of one stream.
+/// An encoder of one session's records into the bytes of one stream.
 ///
 /// Each response has its own encoder. It sees records in order, each once: first those up to the
 /// client's cursor by [`skip`](Self::skip), if it is [stateful](Self::is_stateful), then the rest by

@@ -28,7 +28,7 @@
 )]
 #![cfg_attr(
     feature = "ag-ui",
-    doc = "| [`AgUi`] | TanStack AI, `@ag-ui/client`, CopilotKit | `ag-ui` |"
+    doc = "| [`AgUi`] | TanStack AI, `@ag-ui/client` | `ag-ui` |"
 )]
 #![cfg_attr(
     feature = "openai-responses",

@@ -19,6 +19,9 @@ use crate::{
 };
 
 /// A session that starts: its first record is stored, and its provider is about to be called.
+///
+/// [`DurableLayer::on_start`](super::DurableLayer::on_start) gives it to its hook. The result of a
+/// start by an application's own handler is [`session::Started`](crate::session::Started).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionStarted {
@@ -48,6 +51,29 @@ impl SessionStarted {
 }
 
 /// A session that has ended.
+///
+/// [`DurableLayer::on_end`](super::DurableLayer::on_end) gives it to its hook. The outcome of a failed
+/// session has a code, and the [ending](Transcript::ending) of its transcript has the message that
+/// clients get. The cause is [traced](crate#tracing) only.
+///
+/// ```
+/// use unbroken::{
+///     DurableLayer, Sessions,
+///     access::AnyoneWithTheId,
+///     chat::TranscriptEnd,
+///     durable::SessionEnded,
+///     log::{ErrorCode, Outcome},
+/// };
+///
+/// let durable = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
+///     .on_end(|ended: SessionEnded| async move {
+///         if ended.outcome == Outcome::Error(ErrorCode::Timeout) {
+///             eprintln!("{} took too long", ended.id);
+///         } else if let Some(TranscriptEnd::Error(error)) = ended.transcript.ending() {
+///             eprintln!("{} failed: {:?}: {}", ended.id, error.code, error.message);
+///         }
+///     });
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionEnded {

@@ -28,7 +28,7 @@ use crate::{
 /// ```
 /// # use futures_util::stream;
 /// # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
-/// use tower_layer::Layer;
+/// use tower::Layer;
 /// use unbroken::{DurableLayer, Sessions, access::AnyoneWithTheId};
 ///
 /// # let fast = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
@@ -72,7 +72,7 @@ impl DurableLayer {
     /// Sets the name that is stored with each session. Default the
     /// [name of the dialect](Dialect::name).
     ///
-    /// A server carries an interrupted answer on only if it has a layer of the name that is stored
+    /// A server recovers an interrupted answer only if it has a layer of the name that is stored
     /// with the session. The name is part of a request's identity: the same request to a layer with
     /// another name starts another session. So don't change it while sessions are kept.
     pub fn service_name(mut self, name: impl Into<ServiceName>) -> Self {
@@ -139,8 +139,8 @@ impl DurableLayer {
     /// Sets the recovery of answers whose server died or shut down before their end. Default
     /// [`Recovery::fail`]: they end, and the client may ask again.
     ///
-    /// This server looks for such answers from the call of [`layer`](Layer::layer) on if that happens
-    /// inside a tokio runtime, else from its first session on.
+    /// The search for interrupted answers begins with [`layer`](Layer::layer) inside a tokio runtime,
+    /// otherwise with the first session.
     pub fn recovery(mut self, recovery: Recovery) -> Self {
         self.config().recovery = recovery;
         self
@@ -161,7 +161,7 @@ impl DurableLayer {
     ///
     /// It runs at most once per session, on the server that seals the session. A server that dies or
     /// shuts down before the end runs none. A server that takes the session over runs it if it
-    /// [carries the answer on](Self::recovery), not if it only ends the session. It doesn't run for a
+    /// [continues the answer](Self::recovery), not if it only ends the session. It doesn't run for a
     /// session whose log is deleted before it could be read.
     pub fn on_end<F, R>(mut self, run: F) -> Self
     where
@@ -173,8 +173,8 @@ impl DurableLayer {
     }
 }
 
-/// Wraps a provider, and registers it with the [`Sessions`] as what can carry on interrupted answers
-/// of this [service name](DurableLayer::service_name).
+/// Wraps a provider, and registers it with the [`Sessions`] to recover the interrupted answers of
+/// this [service name](DurableLayer::service_name).
 ///
 /// The same layer, or a clone that was not changed, may wrap a provider of the same type several
 /// times.
@@ -183,7 +183,7 @@ impl DurableLayer {
 ///
 /// [`layer`](Layer::layer) panics if another layer over the same [`Sessions`] has the same service
 /// name and is still in use, or if the application has registered a handler of its own under it:
-/// an interrupted answer could then be carried on by the wrong provider. Give each layer a name of
+/// an interrupted answer could then be continued by the wrong provider. Give each layer a name of
 /// its own with [`service_name`](DurableLayer::service_name).
 impl<S: Provider> Layer<S> for DurableLayer {
     type Service = DurableService<S>;

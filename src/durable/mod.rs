@@ -7,9 +7,8 @@
 //! [native dialect](crate::dialect::native) has the routes.
 //!
 //! ```
-//! use axum::Router;
 //! use futures_util::stream;
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{
 //!     DurableLayer, Sessions,
 //!     access::AnyoneWithTheId,
@@ -20,8 +19,12 @@
 //!     stream::iter(["Hel", "lo"].map(|piece| Ok::<_, ProviderError>(ChatEvent::text(piece))))
 //! });
 //! let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).layer(provider);
-//! let app: Router = Router::new().nest_service("/api/chat", chat);
+//! let app: axum::Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
+//!
+//! A framework without an adapter mounts the service as it does any other. Set
+//! [`DurableLayer::public_path`] or add a [`MountPath`] to the request there: otherwise responses have
+//! no `Location` and no `Content-Location`.
 //!
 //! # Guarantees
 //!

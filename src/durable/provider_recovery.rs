@@ -23,7 +23,7 @@ use crate::{
 /// The reason in the `restarted` event.
 const RESTARTED: &str = "The server stopped in the middle of the answer; it begins anew.";
 
-/// Carries on the interrupted answers of a layer with its provider.
+/// Recovers the interrupted answers of a layer with its provider.
 pub(super) struct ProviderRecovery<S> {
     provider: Mutex<S>,
     recovery: Recovery,

@@ -12,24 +12,35 @@ use crate::{
 
 /// A response with the stream of a session, for handlers of the application's own.
 ///
+/// A handler attaches to the session, checks its owner, and responds:
+///
 /// ```
-/// # use unbroken::{session::Session, log::Position};
-/// use http::Response;
+/// use http::{Response, request::Parts};
 /// use unbroken::{
-///     dialect::{Native, Refusal},
+///     dialect::{Native, Problem, Refusal},
 ///     durable::{Reply, SessionBody},
+///     log::{Owner, SessionId},
+///     session::Sessions,
+///     store::StoreError,
 /// };
 ///
 /// async fn answer(
-///     head: &http::request::Parts,
-///     session: &Session,
+///     sessions: &Sessions,
+///     user: &Owner,
+///     id: &SessionId,
+///     head: &Parts,
 /// ) -> Result<Response<SessionBody>, Refusal> {
+///     let session = sessions.attach(id).await?;
+///     if session.meta().owner.as_ref() != Some(user) {
+///         return Err(StoreError::NotFound.into()); // the refusal for an unknown id
+///     }
 ///     let native = Native::new();
 ///     let Some(encoder) = native.encoder(head)? else {
-///         return Ok(Response::new(SessionBody::empty())); // the client wants JSON
+///         let detail = "accept `application/x-ndjson` or `text/event-stream`"; // not JSON
+///         return Err(Refusal::new(Problem::NotAcceptable, detail));
 ///     };
 ///     let after = native.cursor(head)?.unwrap_or_default();
-///     Reply::new(native, encoder).after(after).respond(session).await
+///     Reply::new(native, encoder).after(after).respond(&session).await
 /// }
 /// ```
 pub struct Reply {

@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Awaits the head of a response.
+/// The future of a response's head.
 ///
 /// The head doesn't depend on the provider's answer, unless the dialect responds to a start with the
 /// full log.

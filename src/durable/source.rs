@@ -32,14 +32,15 @@ pin_project! {
     /// ```
     /// # use futures_util::stream;
     /// # use unbroken::chat::ProviderError;
-    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::ProviderSource, log::{Digest, SessionId}, session::{SessionSpec, Sessions}};
+    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::{ProviderSource, digest_of}, log::SessionId, session::{SessionSpec, Sessions}};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let sessions = Sessions::in_memory();
     /// let provider = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
     ///
     /// let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-    /// let spec = SessionSpec::new(SessionId::random(), "mine".into(), Digest([0; 32]), first);
+    /// let digest = digest_of(["mine", "Hi"]);
+    /// let spec = SessionSpec::new(SessionId::random(), "mine".into(), digest, first);
     /// let source = ProviderSource::new(provider, ChatRequest::from_user("Hi"))
     ///     .event_bytes(sessions.limits().event_bytes);
     /// let started = sessions.start(sessions.permit(None)?, spec, source).await?;

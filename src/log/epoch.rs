@@ -64,7 +64,7 @@ const TAG_MASK: u64 = (1 << (5 * TAG_LEN)) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpochTag(u64);
 
-/// The error for a string that is not an [`EpochTag`].
+/// The error of a string that is not an [`EpochTag`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the tag of a cursor is seven characters of 0-9 a-z, handed back as it was given")]
 pub struct InvalidEpochTag;

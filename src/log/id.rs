@@ -21,7 +21,7 @@ use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(Arc<str>);
 
-/// The reason why a string is not a [`SessionId`].
+/// The error of a string that is not a [`SessionId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSessionId {

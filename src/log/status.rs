@@ -16,7 +16,7 @@ pub enum Outcome {
 
 /// The reason why a session failed.
 ///
-/// The words on the wire are those of PROTOCOL section 1, "Events".
+/// `Display` and serde give the word on the wire, for example `timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

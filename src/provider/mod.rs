@@ -91,8 +91,7 @@
 //! ```
 //! use std::{future::Ready, future::ready, time::Duration};
 //!
-//! use tower::{BoxError, ServiceBuilder, load_shed::error::Overloaded, retry::Policy, timeout::error::Elapsed};
-//! use tower_layer::Layer;
+//! use tower::{BoxError, Layer, ServiceBuilder, load_shed::error::Overloaded, retry::Policy, timeout::error::Elapsed};
 //! use unbroken::{access::AnyoneWithTheId, chat::{ChatRequest, ProviderError}, log::ErrorCode, durable::{DurableLayer, ClientFields}, provider::by_model, session::Sessions};
 //!
 //! /// Repeats a request whose recoverable failure came before the first event.

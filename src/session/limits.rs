@@ -3,12 +3,34 @@ use std::time::Duration;
 /// The limits of one session, and of how many run at once. Each limit is inclusive: a value equal
 /// to it passes.
 ///
+/// [`SessionsBuilder::limits`](super::SessionsBuilder::limits) sets them. Clients see a limit in one of
+/// two ways:
+///
+/// * A start that passes [`running`](field@Self::running) or
+///   [`running_per_owner`](field@Self::running_per_owner) is refused with 429 and a `Retry-After`
+///   ([`Busy`](super::Busy) in a handler of the application's own).
+/// * A session that passes another limit ends with an `error` event. Its code is
+///   [`ErrorCode::Timeout`](crate::log::ErrorCode::Timeout) for [`idle`](field@Self::idle) and
+///   [`age`](field@Self::age), and [`ErrorCode::Limit`](crate::log::ErrorCode::Limit) for bytes and
+///   records.
+///
 /// ```
 /// use std::time::Duration;
-/// use unbroken::session::Limits;
+/// use unbroken::{
+///     log::Owner,
+///     session::{Busy, Limits, Sessions},
+///     store::Memory,
+/// };
 ///
-/// let limits = Limits::default().running(200).running_per_owner(2).idle(Duration::from_secs(60));
+/// let limits = Limits::default().running_per_owner(1).idle(Duration::from_secs(60));
 /// assert_eq!(limits.event_bytes, 256 * 1024);
+///
+/// let sessions = Sessions::builder(Memory::new()).limits(limits).build();
+/// let ann = Owner::new("ann");
+/// let first = sessions.permit(Some(&ann))?;
+/// assert_eq!(sessions.permit(Some(&ann)).unwrap_err(), Busy::RunningPerOwner); // over HTTP a 429
+/// # drop(first);
+/// # Ok::<_, Busy>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -2,7 +2,8 @@
 //!
 //! A session is one run of one provider call: one answer, one log. [`Sessions`] is the registry of
 //! one server. It gives each session one writer, which runs in the background and survives every
-//! disconnect, and any number of readers, which resume from their last LSN.
+//! disconnect, and any number of readers, which resume from their last LSN. The
+//! [glossary](crate::log#glossary) explains the words.
 //!
 //! This module knows bytes. It has no HTTP and no chat events; the source and the format decide
 //! what a record holds.
@@ -27,8 +28,8 @@
 //! ```
 //! use unbroken::{
 //!     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
-//!     durable::ProviderSource,
-//!     log::{Digest, Position, SessionId},
+//!     durable::{ProviderSource, digest_of},
+//!     log::{Position, SessionId},
 //!     session::{SessionSpec, Sessions},
 //! };
 //!
@@ -41,8 +42,10 @@
 //!
 //! let id = SessionId::random();
 //! let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
-//! let spec = SessionSpec::new(id.clone(), "chat".into(), Digest([0; 32]), first);
-//! let source = ProviderSource::new(provider, ChatRequest::default());
+//! let question = "Why is the sky blue?";
+//! let digest = digest_of(["chat", question]); // another question is another session
+//! let spec = SessionSpec::new(id.clone(), "chat".into(), digest, first);
+//! let source = ProviderSource::new(provider, ChatRequest::from_user(question));
 //! sessions.start(sessions.permit(None)?, spec, source).await?;
 //!
 //! // Later, and after any number of disconnects:

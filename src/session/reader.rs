@@ -21,7 +21,7 @@ use crate::{
 /// The most bytes that one read of the store asks for.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// A cursor over one session.
+/// A reader of one session's records.
 ///
 /// Readers pull, each at its own pace. A reader that stops pulling costs a bounded amount of memory,
 /// and slows neither the writer nor other readers.

@@ -24,7 +24,7 @@ pub trait Source: Send + 'static {
     ) -> Poll<Option<Mark>>;
 }
 
-/// The kind of a record.
+/// The mark of a record: its meaning for the session's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mark {

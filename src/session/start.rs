@@ -89,7 +89,10 @@ impl fmt::Debug for SessionSpec {
     }
 }
 
-/// The result of a start.
+/// The result of [`Sessions::start`](super::Sessions::start).
+///
+/// [`durable::SessionStarted`](crate::durable::SessionStarted) is what a hook of the durable layer
+/// receives.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Started {

@@ -2,7 +2,8 @@
 //!
 //! A store keeps for each session its [`SessionMeta`], which never changes, its [`SessionState`] and
 //! its records. Only the store decides which server may write: an append carries its
-//! [`Epoch`](crate::log::Epoch), and the store compares it inside its own atomic write.
+//! [`Epoch`](crate::log::Epoch), and the store compares it inside its own atomic write. The
+//! [glossary](crate::log#glossary) explains the words.
 //!
 //! # Using a store
 //!
@@ -65,8 +66,8 @@
 //!
 //! * A store that keeps the state of each session in the process builds on [`machine`], which decides
 //!   by the rules of the contract, and on [`table`], which finds sessions and wakes waiting tasks.
-//! * A store over a database keeps the fields of [`SessionState`] in its own form, and makes the checks
-//!   in its transactions.
+//! * A store over a [database](#a-store-over-a-database) keeps the fields of [`SessionState`] in its
+//!   own form, and makes the checks in its transactions.
 //! * The crate `unbroken-conformance` has the suite that states the contract case by case, for every
 //!   store to run.
 //! * A wrapper around another store should deny `clippy::missing_trait_methods`, so that no method
@@ -75,9 +76,107 @@
 //! The data types that cross the trait ([`NewSession`], [`SessionMeta`], [`SessionState`],
 //! [`RecordPage`], [`Appended`], [`Claimed`], [`Created`], [`Seal`], [`AbortRequest`], [`AfterAppend`],
 //! [`AnswerOutcome`], [`DeleteMode`], [`Filter`], [`Lease`], [`LeaseChange`], [`Listed`], [`Listing`], [`Seen`],
-//! [`StoredAnswer`], [`Tombstone`]) are exhaustive on purpose, with public fields and without `#[non_exhaustive]`: a
-//! store has to keep, fill in or distinguish each field and variant. A new one is a breaking change,
-//! so that a store that would lose it does not compile.
+//! [`StoredAnswer`], [`Tombstone`]) are exhaustive on purpose: a store has to keep, fill in or
+//! distinguish each field and variant. A new one is a breaking change, so that a store that would lose
+//! it does not compile. These enums are `#[non_exhaustive]`: [`Status`], [`Outcome`] and [`ErrorCode`],
+//! which stand in a state or a seal, [`StatusFilter`], [`Durability`] and [`StoreError`].
+//!
+//! A store chooses its own encoding of an [`Outcome`]. If it can't encode one, it returns
+//! [`StoreError::Unavailable`].
+//!
+//! [`ErrorCode`]: crate::log::ErrorCode
+//! [`Outcome`]: crate::log::Outcome
+//! [`Status`]: crate::log::Status
+//!
+//! | store | encoding | in the repository |
+//! |---|---|---|
+//! | `Disk` | a number for each status and code | [`SessionMachine::encode`](machine::SessionMachine::encode) |
+//! | `Redis` | the word, for example `complete` or `error:timeout` | `adapters/redis/src/codec/state.rs` |
+//! | `Postgres` | a kind (0 complete, 1 aborted, 2 error), and a number for each code | `adapters/postgres/src/row.rs` |
+//!
+//! ## A store over a database
+//!
+//! Each write is one conditional statement. If it changes no row, the store reads the row and finds
+//! the error in the order of the contract. `append`, where `Database` is the client of an engine:
+//!
+//! ```
+//! # use unbroken::{
+//! #     BoxFuture,
+//! #     log::{Chunk, Epoch, Lsn, SessionId},
+//! #     store::{AbortRequest, AfterAppend, Appended, StoreError},
+//! # };
+//! # #[derive(Debug)]
+//! # struct Database;
+//! # struct Row { epoch: Epoch, tail: Lsn, tail_epoch: Epoch, sealed: bool, abort: Option<AbortRequest> }
+//! # impl Database {
+//! #     async fn append(&self, _: &SessionId, _: &Chunk, _: AfterAppend) -> Result<Option<Row>, StoreError> { Ok(None) }
+//! #     async fn find(&self, _: &SessionId) -> Result<Row, StoreError> { Err(StoreError::NotFound) }
+//! #     async fn notify(&self, _: &SessionId) {}
+//! # }
+//! #[derive(Debug)]
+//! struct MyStore {
+//!     database: Database,
+//! }
+//!
+//! # impl MyStore {
+//! // In `impl Store for MyStore`:
+//! fn append<'a>(
+//!     &'a self,
+//!     id: &'a SessionId,
+//!     chunk: Chunk,
+//!     after: AfterAppend,
+//! ) -> BoxFuture<'a, Result<Appended, StoreError>> {
+//!     Box::pin(async move {
+//!         if let Some(row) = self.database.append(id, &chunk, after).await? {
+//!             self.database.notify(id).await; // wakes `changed`, on every server
+//!             return Ok(Appended { abort: row.abort });
+//!         }
+//!         let row = self.database.find(id).await?; // or `Gone`, or `NotFound`
+//!         let tail = row.tail;
+//!         if tail == chunk.last() && row.tail_epoch == chunk.epoch() {
+//!             return Ok(Appended { abort: row.abort }); // a duplicate
+//!         }
+//!         Err(if row.epoch != chunk.epoch() {
+//!             StoreError::Fenced
+//!         } else if row.sealed {
+//!             StoreError::Sealed
+//!         } else if chunk.first() > tail.next() {
+//!             StoreError::Rewound { tail }
+//!         } else if chunk.first() < tail.next() {
+//!             StoreError::Conflict { tail }
+//!         } else {
+//!             StoreError::unavailable(false, "the row has changed meanwhile")
+//!         })
+//!     })
+//! }
+//! # }
+//! ```
+//!
+//! `Database::append` inserts the chunk in the transaction of this statement. The time is the
+//! database's:
+//!
+//! ```text
+//! UPDATE sessions
+//! SET tail = :last, tail_epoch = :epoch, waiting = :waiting, lease_until = :now + lease
+//! WHERE id = :id AND epoch = :epoch AND tail = :first - 1 AND outcome IS NULL AND deleted IS NULL
+//! RETURNING abort
+//! ```
+//!
+//! A store keeps more than a [`SessionState`] shows:
+//!
+//! * the request of [`NewSession`], until the seal;
+//! * the [`Token`] of the call that made the present epoch;
+//! * the time of the creation, for [`SessionState::age`] and the order of [`Store::list`];
+//! * the length of the lease and its end; the length is 0 once it was given back, so that an append
+//!   does not take it again;
+//! * the epoch of each record, and that of the record at the tail, by which a duplicate is recognised;
+//! * the end of the retention, and each [`Holder`] with the end of its hold;
+//! * the length of the tombstone, and the time of a deletion;
+//! * the names and contents of the answers, until the seal.
+//!
+//! `adapters/postgres` in the repository is a complete store of this kind: `src/migrations` has the
+//! tables, `src/row.rs` reads a row, `src/sql.rs` has the statements. `adapters/redis` does the same
+//! in scripts, `src/scripts`.
 //!
 //! ## The contract
 //!

@@ -1,4 +1,4 @@
-//! Stands right before the store, where nothing is lost, and sees that each session has one writer.
+//! A check in front of the store that each session has one writer at a time.
 
 #![deny(clippy::missing_trait_methods)]
 
@@ -15,6 +15,7 @@ use unbroken::{
 };
 use unbroken_conformance::{BrokenStore, delegate_store};
 
+/// A store that checks the epoch of every append. The injected faults are outside of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Audit {
     pub(crate) memory: BrokenStore<Memory>,
@@ -35,8 +36,8 @@ impl Audit {
         self.violations.lock().unwrap().pop()
     }
 
-    /// The store goes back, and the epochs with it.
-    pub(crate) fn forget(&self) {
+    /// Drops the recorded epochs, as the store goes back to a snapshot.
+    pub(crate) fn reset(&self) {
         self.epochs.lock().unwrap().clear();
     }
 }
@@ -79,9 +80,9 @@ impl Store for Audit {
             let owner = self.epochs.lock().unwrap().get(id).copied();
             let fresh = before.is_ok_and(|page| page.state.tail < last);
             if appended.is_ok() && fresh && owner.is_some_and(|owner| owner != epoch) {
-                let what =
+                let violation =
                     format!("epoch {epoch:?} wrote at LSN {last} after {owner:?} had claimed");
-                self.violations.lock().unwrap().push(what);
+                self.violations.lock().unwrap().push(violation);
             }
             appended
         })

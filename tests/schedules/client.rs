@@ -1,4 +1,4 @@
-//! A client that reads, is cut, resumes on either server, and keeps what it saw.
+//! A client that reads, loses its connection, resumes on either server, and keeps what it received.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,60 +9,76 @@ use unbroken::{
     store::AbortRequest,
 };
 
-use crate::{broken::Broken, plan::Dice, world::World};
+use crate::{defect::Defect, script::Rng, simulation::Simulation};
 
-/// The records that a client saw between two fresh starts.
+/// The records that a client received since it began at the start of the log.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Received {
     pub(crate) records: Vec<(u64, String)>,
-    /// A body ended cleanly after these.
+    /// True if a body ended cleanly after these records.
     pub(crate) ended: bool,
 }
 
-/// Reads until an ending, or until the session is gone or the world is over.
-pub(crate) async fn read(world: Arc<World>, id: SessionId, mut dice: Dice) -> Vec<Seen> {
+/// Reads until the session ends or is gone, or the simulation is over.
+pub(crate) async fn read(
+    simulation: Arc<Simulation>,
+    id: SessionId,
+    mut rng: Rng,
+) -> Vec<Received> {
     let mut all = Vec::new();
-    let mut seen = Seen::default();
+    let mut received = Received::default();
     let mut position = Position::START;
-    while !world.is_over() {
-        let sessions = world.pick(&mut dice).clone();
-        world.reader_came(&id);
-        let cut = connection(&world, &sessions, &id, &mut position, &mut seen, &mut dice).await;
-        if world.reader_went(&id) && world.broken == Broken::LastReaderStops {
+    while !simulation.is_over() {
+        let sessions = simulation.server(&mut rng).clone();
+        simulation.reader_opened(&id);
+        let end = connection(
+            &simulation,
+            &sessions,
+            &id,
+            &mut position,
+            &mut received,
+            &mut rng,
+        )
+        .await;
+        if simulation.reader_closed(&id) && simulation.defect == Defect::LastReaderAborts {
             let _ = sessions.abort(&id, AbortRequest::default()).await;
         }
-        match cut {
-            Ok(Cut::End) => {
-                seen.ended = true;
+        match end {
+            Ok(BodyEnd::Clean) => {
+                received.ended = true;
                 break;
             }
             Err(ReadError::Gone(_)) => break,
             // The store went back to before the start.
-            Err(ReadError::NotFound) if world.rewinds() && position != Position::START => break,
+            Err(ReadError::NotFound) if simulation.rewinds() && position != Position::START => {
+                break;
+            }
             Err(ReadError::Rewound { .. }) => {
-                world.rewound(&id);
-                all.push(std::mem::take(&mut seen));
+                simulation.rewound(&id);
+                all.push(std::mem::take(&mut received));
                 position = Position::START;
             }
             Err(ReadError::Corrupt { lsn }) => {
-                world.violation(format!("a gap, or a wake-up that never came, at {lsn}"));
+                simulation.violation(format!("a gap or a missing wake-up at {lsn}"));
             }
-            // Cut, or the store or the session isn't there: try again.
-            Ok(Cut::Disconnected) | Err(_) => {}
+            // Disconnected, or the store is unavailable, or the session does not exist yet: try again.
+            Ok(BodyEnd::Disconnected) | Err(_) => {}
         }
-        tokio::time::sleep(dice.millis(300)).await;
+        tokio::time::sleep(rng.millis(300)).await;
     }
-    all.push(seen);
+    all.push(received);
     all
 }
 
-enum Cut {
-    End,
+/// The end of a connection without an error.
+enum BodyEnd {
+    Clean,
     Disconnected,
 }
 
-/// A reader waits though the store has more, and still does so when every wait has run out.
-async fn missed(sessions: &Sessions, reader: &mut Reader) -> Option<ReadError> {
+/// Returns an error if the reader still waits after every wait of the store has run out, although the
+/// store has further records.
+async fn missed_wakeup(sessions: &Sessions, reader: &mut Reader) -> Option<ReadError> {
     let tail = sessions.state(reader.id()).await.ok()?.tail;
     let behind = reader.position().lsn < tail;
     let next = timeout(Duration::from_secs(5), reader.next()).await;
@@ -70,54 +86,54 @@ async fn missed(sessions: &Sessions, reader: &mut Reader) -> Option<ReadError> {
 }
 
 async fn connection(
-    world: &World,
+    simulation: &Simulation,
     sessions: &Sessions,
     id: &SessionId,
     position: &mut Position,
-    seen: &mut Seen,
-    dice: &mut Dice,
-) -> Result<Cut, ReadError> {
+    received: &mut Received,
+    rng: &mut Rng,
+) -> Result<BodyEnd, ReadError> {
     let session = sessions.attach(id).await?;
     let mut reader = session.reader(*position).await?;
     drop(session);
-    let end = Some(reader.tail()).filter(|_| world.broken == Broken::OldTailEnds);
-    let batches = if dice.one_in(2) {
-        dice.below(6)
+    let end = Some(reader.tail()).filter(|_| simulation.defect == Defect::StaleTailIsEnd);
+    let batches = if rng.one_in(2) {
+        rng.below(6)
     } else {
         u64::MAX
     };
     for _ in 0..batches {
-        let patience = Duration::from_secs(1) + dice.millis(20_000);
-        let Ok(next) = timeout(patience, reader.next()).await else {
-            return match missed(sessions, &mut reader).await {
-                Some(missed) if world.answers() => Err(missed),
-                _ => Ok(Cut::Disconnected),
+        let limit = Duration::from_secs(1) + rng.millis(20_000);
+        let Ok(next) = timeout(limit, reader.next()).await else {
+            return match missed_wakeup(sessions, &mut reader).await {
+                Some(error) if simulation.answers_at_once() => Err(error),
+                _ => Ok(BodyEnd::Disconnected),
             };
         };
         let Some(batch) = next else {
-            return Ok(Cut::End);
+            return Ok(BodyEnd::Clean);
         };
         let chunk = batch?.chunk().clone();
-        // Some connections are cut in the middle of a batch.
-        let upto = if dice.one_in(8) {
-            dice.below(chunk.len() as u64 + 1)
+        // Some connections break in the middle of a batch.
+        let count = if rng.one_in(8) {
+            rng.below(chunk.len() as u64 + 1)
         } else {
             u64::MAX
         };
         for record in chunk
             .records()
-            .take(usize::try_from(upto).unwrap_or(usize::MAX))
+            .take(usize::try_from(count).unwrap_or(usize::MAX))
         {
             let text = String::from_utf8_lossy(record.bytes).into_owned();
-            seen.records.push((record.lsn.get(), text));
+            received.records.push((record.lsn.get(), text));
             *position = Position::tagged(record.lsn, record.epoch.tag());
         }
-        if upto < chunk.len() as u64 {
-            return Ok(Cut::Disconnected);
+        if count < chunk.len() as u64 {
+            return Ok(BodyEnd::Disconnected);
         }
         if end.is_some_and(|end| position.lsn >= end) {
-            return Ok(Cut::End);
+            return Ok(BodyEnd::Clean);
         }
     }
-    Ok(Cut::Disconnected)
+    Ok(BodyEnd::Disconnected)
 }

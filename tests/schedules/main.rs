@@ -1,36 +1,36 @@
-//! Generated schedules of starts, reads, disconnects, resumes, aborts, expiries and store faults,
-//! over two registries on one store, in virtual time, held against the promises.
+//! Generated schedules of starts, reads, disconnects, resumes, aborts, expiries and store faults, over
+//! two registries on one store, in virtual time, checked against the promises.
 //!
-//! A schedule is a number: `SCHEDULE=17 cargo test --test schedules` runs the one, and
-//! `SCHEDULES=100000` runs more than the usual number. Wrappers around the store and the clients break
-//! one thing in turn, and then some schedule must fail.
+//! A schedule is a number: `SCHEDULE=17 cargo test --test schedules` runs that one, and
+//! `SCHEDULES=100000` runs more than the default number. For each defect in a wrapper of the store or
+//! in a client, some schedule must fail.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod audit;
-mod broken;
-mod check;
 mod client;
-mod plan;
-mod trouble;
-mod world;
+mod defect;
+mod history;
+mod script;
+mod simulation;
+mod store_faults;
 
 use unbroken_conformance::ContractRule;
 
-use broken::Broken;
-use plan::Kind;
-use world::run;
+use defect::Defect;
+use script::Kind;
+use simulation::run;
 
 /// The number of schedules that run without a fault.
 const SCHEDULES: u64 = 10_000;
-/// The most schedules that are tried until one notices a fault.
-const ENOUGH: u64 = 3_000;
+/// The maximum number of schedules in which a defect must be detected.
+const MAX_SCHEDULES: u64 = 3_000;
 
 #[test]
 fn ten_thousand_schedules_keep_the_promises() {
     if let Some(seed) = std::env::var("SCHEDULE").ok().and_then(|s| s.parse().ok()) {
-        return run(seed, None, Broken::default()).unwrap();
+        return run(seed, None, Defect::default()).unwrap();
     }
     let schedules = std::env::var("SCHEDULES").ok().and_then(|s| s.parse().ok());
     let schedules: u64 = schedules.unwrap_or(SCHEDULES);
@@ -41,7 +41,7 @@ fn ten_thousand_schedules_keep_the_promises() {
             .map(|seeds| {
                 scope.spawn(move || {
                     seeds
-                        .filter_map(|seed| run(seed, None, Broken::default()).err())
+                        .filter_map(|seed| run(seed, None, Defect::default()).err())
                         .take(5)
                         .collect::<Vec<_>>()
                 })
@@ -55,48 +55,49 @@ fn ten_thousand_schedules_keep_the_promises() {
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
-/// Some schedule must notice what is broken.
-fn noticed(kind: Kind, broken: Broken) {
-    let found = (0..ENOUGH).find_map(|seed| run(seed, Some(kind), broken).err());
-    let found = found.unwrap_or_else(|| panic!("no schedule of {ENOUGH} noticed {broken:?}"));
-    println!("{broken:?}: {found}");
+/// Checks that some schedule of this kind detects the defect.
+fn detected(kind: Kind, defect: Defect) {
+    let found = (0..MAX_SCHEDULES).find_map(|seed| run(seed, Some(kind), defect).err());
+    let found =
+        found.unwrap_or_else(|| panic!("{MAX_SCHEDULES} schedules did not detect {defect:?}"));
+    println!("{defect:?}: {found}");
 }
 
-macro_rules! noticed {
-    ($($name:ident: $kind:ident, $broken:expr;)*) => {
+macro_rules! detected {
+    ($($name:ident: $kind:ident, $defect:expr;)*) => {
         $(
             #[test]
             fn $name() {
-                noticed(Kind::$kind, $broken.into());
+                detected(Kind::$kind, $defect.into());
             }
         )*
     };
 }
 
-noticed! {
+detected! {
     // A reply that is lost before the commit.
-    silence_taken_for_yes_is_noticed: LostReplies, Broken::SilenceForYes;
+    a_lost_reply_that_counts_as_a_success_is_detected: LostReplies, Defect::LostReplyIsSuccess;
     // A reply that is lost after the commit.
-    a_duplicate_that_is_not_known_is_noticed: LostReplies, ContractRule::AppendDuplicate;
-    a_create_that_forgets_its_token_is_noticed: LostReplies, ContractRule::CreateToken;
+    a_repeated_append_that_is_refused_is_detected: LostReplies, ContractRule::AppendDuplicate;
+    a_create_that_ignores_its_token_is_detected: LostReplies, ContractRule::CreateToken;
     // A delayed request that is repeated.
-    an_append_that_does_not_compare_its_place_is_noticed: Repeats, ContractRule::AppendConflict;
+    an_append_that_ignores_the_tail_is_detected: Repeats, ContractRule::AppendConflict;
     // Wake-ups that are dropped.
-    a_follower_that_trusts_wakeups_is_noticed: DroppedWakeups, Broken::TrustedWakeups;
+    a_server_that_relies_on_wakeups_is_detected: DroppedWakeups, Defect::OnlyWakeups;
     // Pauses, and the store's clock that jumps: another server takes over.
-    a_stale_epoch_that_is_let_in_is_noticed: Takeovers, ContractRule::AppendEpoch;
-    a_fenced_writer_that_goes_on_is_noticed: Takeovers, ContractRule::AppendFenced;
-    a_claim_that_does_not_fence_is_noticed: Takeovers, ContractRule::ClaimFences;
-    an_answer_that_gives_way_to_another_is_noticed: Takeovers, ContractRule::AnswerFirst;
-    // An answer that is lost on its way.
-    an_answer_that_is_not_stored_is_noticed: Calm, ContractRule::AnswerStored;
+    an_append_with_a_stale_epoch_is_detected: Takeovers, ContractRule::AppendEpoch;
+    a_fenced_append_without_an_error_is_detected: Takeovers, ContractRule::AppendFenced;
+    a_claim_that_does_not_fence_is_detected: Takeovers, ContractRule::ClaimFences;
+    a_stored_answer_that_is_replaced_is_detected: Takeovers, ContractRule::AnswerFirst;
+    // An answer that is lost.
+    an_answer_that_is_not_stored_is_detected: Calm, ContractRule::AnswerStored;
     // A rewind to a snapshot.
-    an_append_beyond_the_tail_is_noticed: Rewinds, ContractRule::AppendRewound;
-    a_reader_that_reads_on_after_a_rewind_is_noticed: Rewinds, ContractRule::ReadRewound;
+    an_append_beyond_the_tail_is_detected: Rewinds, ContractRule::AppendRewound;
+    a_read_that_ignores_a_rewind_is_detected: Rewinds, ContractRule::ReadRewound;
     // No fault at all.
-    a_writer_that_stops_with_its_last_reader_is_noticed: Calm, Broken::LastReaderStops;
-    an_abort_confirmed_before_it_is_stored_is_noticed: Calm, ContractRule::AbortStored;
-    a_second_call_of_the_provider_is_noticed: Calm, ContractRule::CreateExists;
-    a_create_that_is_not_exclusive_is_noticed: Calm, ContractRule::CreateOnce;
-    a_body_that_ends_too_early_is_noticed: Calm, Broken::OldTailEnds;
+    a_session_that_ends_with_its_last_reader_is_detected: Calm, Defect::LastReaderAborts;
+    an_abort_confirmed_before_it_is_stored_is_detected: Calm, ContractRule::AbortStored;
+    a_second_call_of_the_provider_is_detected: Calm, ContractRule::CreateExists;
+    a_create_that_is_not_exclusive_is_detected: Calm, ContractRule::CreateOnce;
+    a_body_that_ends_too_early_is_detected: Calm, Defect::StaleTailIsEnd;
 }

@@ -21,7 +21,9 @@ use unbroken::{
     tools::{Call, Question, ToolLayer, Tools, Unanswered, tool_fn},
 };
 
-use crate::support::{Counted, Gone, Model, Nothing, answer, call, gone, kinds, request, start};
+use crate::support::{
+    Counted, DropCounter, Model, Nothing, answer, call, kinds, request, start, wait_for_drops,
+};
 
 #[derive(Deserialize, schemars::JsonSchema)]
 struct Pay {
@@ -124,7 +126,7 @@ async fn an_approved_call_runs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_allowed_does_not_run_and_the_model_gets_an_error() {
-    for (given, outcome, told) in [
+    for (given, outcome, message) in [
         (
             vec![InputAnswer::decline()],
             InputOutcome::Decline,
@@ -144,7 +146,7 @@ async fn a_call_that_is_not_allowed_does_not_run_and_the_model_gets_an_error() {
         assert_eq!(resolved(&events), std::slice::from_ref(&outcome));
         assert_eq!(
             events[3],
-            ChatEvent::tool_error("1", "pay", told.to_string())
+            ChatEvent::tool_error("1", "pay", message.to_string())
         );
         assert_eq!(paid.load(SeqCst), 0);
         let waited = Duration::from_secs(if outcome == InputOutcome::Timeout {
@@ -214,8 +216,8 @@ async fn the_wait_for_the_user_does_not_count_as_time_of_the_tool() {
         let event = event.unwrap();
         if let ChatEvent::InputRequest(asked) = &event {
             tokio::time::sleep(Duration::from_secs(200)).await;
-            let said = InputAnswer::accept(json!("Ada"));
-            answers.submit(asked.input_id.clone(), said).unwrap();
+            let given = InputAnswer::accept(json!("Ada"));
+            answers.submit(asked.input_id.clone(), given).unwrap();
         }
         events.push(event);
     }
@@ -263,8 +265,8 @@ async fn an_answer_that_does_not_fit_the_schema_is_a_cancellation() {
     let layer = ToolLayer::new(tools);
     let events = with_answers(&layer, &model, [InputAnswer::accept(json!("old"))]).await;
     assert_eq!(resolved(&events), [InputOutcome::Cancel]);
-    let says = Unanswered::Cancelled.to_string();
-    assert!(events.contains(&ChatEvent::tool_error("1", "ask", says)));
+    let message = Unanswered::Cancelled.to_string();
+    assert!(events.contains(&ChatEvent::tool_error("1", "ask", message)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,11 +323,11 @@ async fn an_answer_that_arrives_as_the_question_is_closed_counts() {
 #[tokio::test(start_paused = true)]
 async fn dropping_the_answer_during_a_question_drops_the_tool() {
     let counted = Counted::default();
-    let ours = Arc::clone(&counted.gone);
+    let dropped = Arc::clone(&counted.dropped);
     let tools = Tools::new().with(tool_fn("ask", "", move |_: Nothing, call: Call| {
-        let gone = Gone(Arc::clone(&ours));
+        let guard = DropCounter(Arc::clone(&dropped));
         async move {
-            let _gone = gone;
+            let _guard = guard;
             call.approve("May I?").await?;
             Ok(())
         }
@@ -334,7 +336,7 @@ async fn dropping_the_answer_during_a_question_drops_the_tool() {
     let mut stream = start(&ToolLayer::new(tools), &model, request()).await;
     while stream.next().await.unwrap().unwrap().kind() != "input_request" {}
     drop(stream);
-    gone(&counted, 1).await;
+    wait_for_drops(&counted, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,12 +362,12 @@ async fn two_calls_ask_at_once_and_each_gets_its_own_answer() {
             for (id, call) in ids.drain(..) {
                 let no = InputAnswer::decline();
                 let yes = InputAnswer::accept(Value::Null);
-                let said = if call.as_deref() == Some("1") {
+                let given = if call.as_deref() == Some("1") {
                     no
                 } else {
                     yes
                 };
-                answers.submit(id, said).unwrap();
+                answers.submit(id, given).unwrap();
             }
         }
     }
@@ -381,9 +383,9 @@ async fn a_question_that_differs_from_the_one_in_the_log_is_asked_and_resolved()
         move |_: Nothing, call: Call| {
             let run = runs.fetch_add(1, SeqCst);
             async move {
-                let said = call.ask(Question::new(format!("Run {run}?"))).await?;
+                let given = call.ask(Question::new(format!("Run {run}?"))).await?;
                 call.ask(Question::new("Sure?")).await?;
-                Ok(said.to_string())
+                Ok(given.to_string())
             }
         }
     });

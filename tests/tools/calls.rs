@@ -11,7 +11,9 @@ use unbroken::{
     tools::{Call, ToolFailure, ToolLayer, Tools, tool_fn},
 };
 
-use crate::support::{Counted, Model, Nothing, Wait, answer, call, gone, kinds, request, start};
+use crate::support::{
+    Counted, Model, Nothing, Wait, answer, call, kinds, request, start, wait_for_drops,
+};
 
 #[tokio::test(start_paused = true)]
 async fn the_result_of_a_tool_goes_to_the_model_and_into_the_answer() {
@@ -88,8 +90,8 @@ async fn calls_run_concurrently_and_results_come_as_they_are_ready() {
         .map(|it| it.id.as_str())
         .collect();
     assert_eq!(order, ["2", "3", "1"]);
-    let told = model.last().messages;
-    let order: Vec<_> = told[2..]
+    let messages = model.last().messages;
+    let order: Vec<_> = messages[2..]
         .iter()
         .map(|it| it.tool_call_id.as_deref())
         .collect();
@@ -121,7 +123,7 @@ async fn the_number_of_concurrent_calls_is_limited() {
 
 #[tokio::test(start_paused = true)]
 async fn every_failure_of_a_call_goes_to_the_model_and_the_answer_continues() {
-    for (asked, says) in [
+    for (asked, part) in [
         (call("1", "panic", json!({})), "the tool failed"),
         (call("1", "fail", json!({})), "the tool failed"),
         (
@@ -150,12 +152,12 @@ async fn every_failure_of_a_call_goes_to_the_model_and_the_answer_continues() {
         let ChatEvent::ToolError(error) = &events[1] else {
             panic!("{events:?}");
         };
-        assert!(error.message.contains(says), "{}", error.message);
+        assert!(error.message.contains(part), "{}", error.message);
         assert!(!error.message.contains("10.0.0.7"), "{}", error.message);
         assert_eq!((error.id.as_str(), &error.name), ("1", &asked.name));
-        let told = &model.last().messages[2];
-        assert_eq!(*told, Message::tool_failed("1", &error.message));
-        assert_eq!(counted.begun(), counted.gone());
+        let message = &model.last().messages[2];
+        assert_eq!(*message, Message::tool_failed("1", &error.message));
+        assert_eq!(counted.started(), counted.dropped());
     }
 }
 
@@ -168,7 +170,7 @@ async fn a_call_whose_arguments_do_not_fit_does_not_run() {
     answer(&ToolLayer::new(counted.tools()), &model, request())
         .await
         .unwrap();
-    assert_eq!(counted.begun(), 0);
+    assert_eq!(counted.started(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,7 +203,7 @@ async fn the_number_of_turns_is_limited() {
     let error = ProviderError::find(&*error).unwrap();
     assert_eq!(error.code(), ErrorCode::Limit);
     assert!(error.message().contains('3'), "{error}");
-    assert_eq!((model.times(), counted.begun()), (3, 2));
+    assert_eq!((model.times(), counted.started()), (3, 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,9 +259,9 @@ async fn dropping_the_answer_drops_the_running_tools() {
     stream.next().await.unwrap().unwrap();
     let waits = tokio::time::timeout(Duration::from_secs(5), stream.next()).await;
     assert!(waits.is_err());
-    assert_eq!((counted.begun(), counted.gone()), (2, 0));
+    assert_eq!((counted.started(), counted.dropped()), (2, 0));
     drop(stream);
-    gone(&counted, 2).await;
+    wait_for_drops(&counted, 2).await;
     assert_eq!(model.times(), 1);
 }
 

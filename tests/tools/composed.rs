@@ -75,13 +75,13 @@ async fn a_timeout_inside_covers_every_turn_and_one_outside_only_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_calls_passes_unchanged() {
-    let said = vec![
+    let turn = vec![
         ChatEvent::thinking("Hm."),
         ChatEvent::text("Good "),
         ChatEvent::custom("mood", json!("good")),
         ChatEvent::text("day."),
     ];
-    let model = Model::new([said]);
+    let model = Model::new([turn]);
     let alone: Vec<_> = model
         .provider()
         .oneshot(request())

@@ -24,7 +24,8 @@ fn brings(name: &str) -> ChatRequest {
     request
 }
 
-/// What a client does that was handed a call: the turn as the state has it, and its own outputs.
+/// Returns the next request of a client with handoffs: the turn from the conversation state, and the
+/// outputs of the client.
 fn follow_up(first: &ChatRequest, events: &[ChatEvent], output: &Value) -> ChatRequest {
     let transcript: Transcript = events.iter().collect();
     let state: &ConversationState = transcript.conversation_state().unwrap();
@@ -134,11 +135,11 @@ async fn the_servers_tools_of_the_turn_run_before_the_client_goes_on() {
     );
     let next = follow_up(&first, &events, &json!("Oslo"));
     answer(&layer, &model, next).await.unwrap();
-    let told = model.last().messages;
-    assert_eq!(told[1], Message::assistant("").tool_calls(turn));
-    assert_eq!(told[2], Message::tool("2", r#"{"waited":1}"#));
-    assert_eq!(told[3], Message::tool_failed("3", "the tool failed"));
-    assert_eq!(told[4], Message::tool("1", "Oslo"));
+    let messages = model.last().messages;
+    assert_eq!(messages[1], Message::assistant("").tool_calls(turn));
+    assert_eq!(messages[2], Message::tool("2", r#"{"waited":1}"#));
+    assert_eq!(messages[3], Message::tool_failed("3", "the tool failed"));
+    assert_eq!(messages[4], Message::tool("1", "Oslo"));
 }
 
 #[tokio::test(start_paused = true)]

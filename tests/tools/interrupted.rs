@@ -27,14 +27,14 @@ struct Args {
     of: String,
 }
 
-/// How often each tool ran with each argument.
+/// The number of runs, and the idempotency keys, of each tool with each argument.
 #[derive(Clone, Default)]
-struct Ran {
+struct RunCounter {
     times: Arc<Mutex<HashMap<String, usize>>>,
     keys: Arc<Mutex<HashMap<String, Vec<String>>>>,
 }
 
-impl Ran {
+impl RunCounter {
     fn times(&self, what: &str) -> usize {
         self.times.lock().unwrap().get(what).copied().unwrap_or(0)
     }
@@ -49,10 +49,10 @@ impl Ran {
 
     /// `pay` and `allowed` must not run twice, `look` may.
     fn tools(&self) -> Tools {
-        let run = |ran: &Self| {
-            let ran = ran.clone();
+        let run = |runs: &Self| {
+            let runs = runs.clone();
             move |args: Args, call: Call| {
-                ran.count(&call, &args.of);
+                runs.count(&call, &args.of);
                 async move {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     Ok(format!("{} {}", call.tool(), args.of))
@@ -88,20 +88,20 @@ fn model() -> Model {
 
 const NEVER_TWICE: [&str; 3] = ["pay b", "allowed a", "pay a"];
 
-struct World {
+struct Fixture {
     layer: ToolLayer,
     model: Model,
-    ran: Ran,
+    runs: RunCounter,
     answers: InputAnswers,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
-        let ran = Ran::default();
+        let runs = RunCounter::default();
         Self {
-            layer: ToolLayer::new(ran.tools()),
+            layer: ToolLayer::new(runs.tools()),
             model: model(),
-            ran,
+            runs,
             answers: InputAnswers::new(),
         }
     }
@@ -131,8 +131,8 @@ impl World {
         request
     }
 
-    /// Reads so many events, or all, and allows what is asked for. What is stored of them at the
-    /// least when the server dies then is told, too.
+    /// Reads this number of events, or all, and accepts every request for an approval. Also returns the
+    /// number of events that are stored at least if the server dies then.
     async fn read(&self, request: ChatRequest, most: usize) -> (Vec<ChatEvent>, usize) {
         let mut stream = start(&self.layer, &self.model, request).await;
         let (mut events, mut stored) = (Vec::new(), 0);
@@ -183,18 +183,18 @@ fn check(log: &[ChatEvent], what: &str) {
 }
 
 async fn length() -> usize {
-    let world = World::new();
-    let (events, _) = world.read(world.request(), usize::MAX).await;
+    let fixture = Fixture::new();
+    let (events, _) = fixture.read(fixture.request(), usize::MAX).await;
     check(&events, "without a fault");
-    assert_eq!(world.ran.times("pay a"), 2, "two calls of their own");
+    assert_eq!(fixture.runs.times("pay a"), 2, "two calls of their own");
     assert_eq!(
-        (world.ran.times("pay b"), world.ran.times("look a")),
+        (fixture.runs.times("pay b"), fixture.runs.times("look a")),
         (1, 1)
     );
     events.len()
 }
 
-// How often a tool may run in all: as often as the model asked for it.
+// Returns the number of times that a tool may run: once for each call of the model.
 fn may_run(what: &str) -> usize {
     if what == "pay a" { 2 } else { 1 }
 }
@@ -202,20 +202,23 @@ fn may_run(what: &str) -> usize {
 #[tokio::test(start_paused = true)]
 async fn resumed_at_every_event_no_tool_runs_twice_that_must_not() {
     for read in 0..length().await {
-        let world = World::new();
-        let (events, stored) = world.read(world.request(), read).await;
+        let fixture = Fixture::new();
+        let (events, stored) = fixture.read(fixture.request(), read).await;
         for stored in stored..=events.len() {
-            let world = World::new();
-            let (mut log, _) = world.read(world.request(), read).await;
+            let fixture = Fixture::new();
+            let (mut log, _) = fixture.read(fixture.request(), read).await;
             log.truncate(stored);
             let what = format!("{read} read and {stored} stored");
-            let (rest, _) = world.read(world.resumed(&log), usize::MAX).await;
+            let (rest, _) = fixture.read(fixture.resumed(&log), usize::MAX).await;
             log.extend(rest);
             check(&log, &what);
             for never in NEVER_TWICE {
-                assert!(world.ran.times(never) <= may_run(never), "{what}: {never}");
+                assert!(
+                    fixture.runs.times(never) <= may_run(never),
+                    "{what}: {never}"
+                );
             }
-            assert!(world.ran.times("look a") >= 1, "{what}");
+            assert!(fixture.runs.times("look a") >= 1, "{what}");
         }
     }
 }
@@ -225,10 +228,10 @@ async fn resumed_twice_no_tool_runs_twice_that_must_not() {
     let length = length().await;
     for read in 0..length {
         for more in 0..length - read {
-            let world = World::new();
-            let (mut log, _) = world.read(world.request(), read).await;
+            let fixture = Fixture::new();
+            let (mut log, _) = fixture.read(fixture.request(), read).await;
             for most in [more, usize::MAX] {
-                let (rest, _) = world.read(world.resumed(&log), most).await;
+                let (rest, _) = fixture.read(fixture.resumed(&log), most).await;
                 log.extend(rest);
                 if log.last().is_some_and(ChatEvent::is_terminal) {
                     break;
@@ -237,7 +240,10 @@ async fn resumed_twice_no_tool_runs_twice_that_must_not() {
             let what = format!("{read} and {more} read");
             check(&log, &what);
             for never in NEVER_TWICE {
-                assert!(world.ran.times(never) <= may_run(never), "{what}: {never}");
+                assert!(
+                    fixture.runs.times(never) <= may_run(never),
+                    "{what}: {never}"
+                );
             }
         }
     }
@@ -248,11 +254,11 @@ async fn restarted_at_every_event_no_tool_runs_twice_that_must_not() {
     let length = length().await;
     for read in 0..length {
         for more in [0, 1, 3, 6, length] {
-            let world = World::new();
-            let (mut log, _) = world.read(world.request(), read).await;
+            let fixture = Fixture::new();
+            let (mut log, _) = fixture.read(fixture.request(), read).await;
             for most in [more, usize::MAX] {
                 log.push(ChatEvent::restarted("again"));
-                let (rest, _) = world.read(world.restarted(&log), most).await;
+                let (rest, _) = fixture.read(fixture.restarted(&log), most).await;
                 log.extend(rest);
                 if log.last().is_some_and(ChatEvent::is_terminal) {
                     break;
@@ -262,7 +268,10 @@ async fn restarted_at_every_event_no_tool_runs_twice_that_must_not() {
             let last = log.iter().rposition(|it| it.kind() == "restarted").unwrap();
             check(&log[last + 1..], &what);
             for never in NEVER_TWICE {
-                assert!(world.ran.times(never) <= may_run(never), "{what}: {never}");
+                assert!(
+                    fixture.runs.times(never) <= may_run(never),
+                    "{what}: {never}"
+                );
             }
         }
     }
@@ -270,15 +279,15 @@ async fn restarted_at_every_event_no_tool_runs_twice_that_must_not() {
 
 #[tokio::test(start_paused = true)]
 async fn an_idempotent_call_is_repeated_with_its_key_and_any_other_has_an_unknown_outcome() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let calls = ChatEvent::tool_calls([
         call("1", "pay", json!({"of": "a"})),
         call("2", "look", json!({"of": "a"})),
     ]);
     // Both run, and only their calls are stored.
-    let (log, _) = world.read(world.request(), 2).await;
+    let (log, _) = fixture.read(fixture.request(), 2).await;
     assert_eq!(log[1], calls);
-    let mut stream = start(&world.layer, &world.model, world.request()).await;
+    let mut stream = start(&fixture.layer, &fixture.model, fixture.request()).await;
     for _ in 0..2 {
         stream.next().await;
     }
@@ -286,11 +295,11 @@ async fn an_idempotent_call_is_repeated_with_its_key_and_any_other_has_an_unknow
     assert!(waits.is_err());
     drop(stream);
     assert_eq!(
-        (world.ran.times("pay a"), world.ran.times("look a")),
+        (fixture.runs.times("pay a"), fixture.runs.times("look a")),
         (1, 1)
     );
 
-    let (rest, _) = world.read(world.resumed(&log), 3).await;
+    let (rest, _) = fixture.read(fixture.resumed(&log), 3).await;
     let ChatEvent::ToolError(error) = &rest[0] else {
         panic!("{rest:?}");
     };
@@ -299,10 +308,10 @@ async fn an_idempotent_call_is_repeated_with_its_key_and_any_other_has_an_unknow
     assert_eq!(rest[1], ChatEvent::tool_result("2", "look", "look a"));
     assert_eq!(rest[2], ChatEvent::text("Two. "));
     assert_eq!(
-        (world.ran.times("pay a"), world.ran.times("look a")),
+        (fixture.runs.times("pay a"), fixture.runs.times("look a")),
         (1, 2)
     );
-    let keys = world.ran.keys.lock().unwrap();
+    let keys = fixture.runs.keys.lock().unwrap();
     assert_eq!(
         keys["look a"],
         [format!("{SESSION}/1"), format!("{SESSION}/1")]
@@ -312,10 +321,10 @@ async fn an_idempotent_call_is_repeated_with_its_key_and_any_other_has_an_unknow
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waits_for_an_approval_waits_for_the_same_question_after_a_take_over() {
-    let world = World::new();
-    let layer = &world.layer;
+    let fixture = Fixture::new();
+    let layer = &fixture.layer;
     let model = Model::calling([call("1", "allowed", json!({"of": "a"}))]);
-    let mut stream = start(layer, &model, world.request()).await;
+    let mut stream = start(layer, &model, fixture.request()).await;
     let mut log = Vec::new();
     while log.len() < 2 {
         log.push(stream.next().await.unwrap().unwrap());
@@ -325,11 +334,11 @@ async fn a_call_that_waits_for_an_approval_waits_for_the_same_question_after_a_t
         panic!("{log:?}");
     };
     // Answered while no server has the session.
-    world.allow(&asked);
-    let rest = answer(layer, &model, world.resumed(&log)).await.unwrap();
+    fixture.allow(&asked);
+    let rest = answer(layer, &model, fixture.resumed(&log)).await.unwrap();
     let kinds: Vec<_> = rest.iter().map(ChatEvent::kind).collect();
     assert_eq!(kinds, ["input_resolved", "tool_result", "text", "complete"]);
-    assert_eq!(world.ran.times("allowed a"), 1);
+    assert_eq!(fixture.runs.times("allowed a"), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,32 +348,32 @@ async fn questions_that_were_answered_are_not_asked_again() {
     let ask = tool_fn("ask", "", move |_: Nothing, call: Call| {
         let seen = Arc::clone(&seen);
         async move {
-            let mut said = Vec::new();
+            let mut outputs = Vec::new();
             for question in ["One?", "Two?"] {
-                said.push(call.ask(Question::new(question)).await?);
+                outputs.push(call.ask(Question::new(question)).await?);
                 seen.lock().unwrap().push(question);
             }
-            Ok(json!(said))
+            Ok(json!(outputs))
         }
     });
     let layer = ToolLayer::new(Tools::new().with(ask.idempotent()));
     let model = Model::calling([call("1", "ask", json!({}))]);
-    let world = World::new();
+    let fixture = Fixture::new();
     // Calls, question, resolved, question, resolved.
     for read in 2..6 {
-        let world = World::new();
+        let fixture = Fixture::new();
         let give = |event: &ChatEvent| {
             if let ChatEvent::InputRequest(asked) = event {
-                let said = InputAnswer::accept(json!(asked.message));
-                let _ = world.answers.submit(asked.input_id.clone(), said);
+                let input = InputAnswer::accept(json!(asked.message));
+                let _ = fixture.answers.submit(asked.input_id.clone(), input);
             }
         };
         let mut log = Vec::new();
-        for request in [world.request(), world.resumed(&[])] {
+        for request in [fixture.request(), fixture.resumed(&[])] {
             let request = if log.is_empty() {
                 request
             } else {
-                world.resumed(&log)
+                fixture.resumed(&log)
             };
             let most = if log.is_empty() { read } else { usize::MAX };
             let mut stream = start(&layer, &model, request).await;
@@ -385,26 +394,26 @@ async fn questions_that_were_answered_are_not_asked_again() {
         let result = ChatEvent::tool_result("1", "ask", r#"["One?","Two?"]"#);
         assert!(log.contains(&result), "{read}: {log:?}");
     }
-    drop(world);
+    drop(fixture);
     assert!(asked.lock().unwrap().len() >= 8);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handoff_that_is_interrupted_anywhere_is_made_once() {
-    let ran = Ran::default();
-    let layer = ToolLayer::new(ran.tools().with(client_tool("map", "", json!({}))));
+    let runs = RunCounter::default();
+    let layer = ToolLayer::new(runs.tools().with(client_tool("map", "", json!({}))));
     let calls = [
         call("1", "map", json!({"x": 1})),
         call("2", "pay", json!({"of": "a"})),
         call("3", "map", json!({"x": 1})),
     ];
     let model = Model::calling(calls.clone());
-    let world = World::new();
-    let whole = answer(&layer, &model, world.request()).await.unwrap();
+    let fixture = Fixture::new();
+    let whole = answer(&layer, &model, fixture.request()).await.unwrap();
     for restarts in [true, false] {
         for read in 1..whole.len() {
-            ran.times.lock().unwrap().clear();
-            let mut stream = start(&layer, &model, world.request()).await;
+            runs.times.lock().unwrap().clear();
+            let mut stream = start(&layer, &model, fixture.request()).await;
             let mut log = Vec::new();
             while log.len() < read {
                 log.push(stream.next().await.unwrap().unwrap());
@@ -412,9 +421,9 @@ async fn a_handoff_that_is_interrupted_anywhere_is_made_once() {
             drop(stream);
             let request = if restarts {
                 log.push(ChatEvent::restarted("again"));
-                world.restarted(&log)
+                fixture.restarted(&log)
             } else {
-                world.resumed(&log)
+                fixture.resumed(&log)
             };
             log.extend(answer(&layer, &model, request).await.unwrap());
             let what = format!("restarts {restarts}, {read} read: {log:?}");
@@ -422,7 +431,7 @@ async fn a_handoff_that_is_interrupted_anywhere_is_made_once() {
             let mut handed: Vec<_> = transcript.handoffs().iter().map(|it| &it.call_id).collect();
             handed.sort_unstable();
             assert_eq!(handed, ["1", "3"], "{what}");
-            assert!(ran.times("pay a") <= 1, "{what}");
+            assert!(runs.times("pay a") <= 1, "{what}");
             let outcomes = transcript.tool_results().len() + transcript.tool_errors().len();
             assert_eq!(outcomes, 1, "{what}");
             let state = transcript.conversation_state().unwrap();
@@ -444,8 +453,8 @@ async fn a_handoff_that_is_interrupted_anywhere_is_made_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_half_runs_once_wherever_the_follow_up_is_interrupted() {
-    let ran = Ran::default();
-    let counted = ran.clone();
+    let runs = RunCounter::default();
+    let counted = runs.clone();
     let tools = Tools::new().with(handoff_fn(
         "seat",
         "",
@@ -478,7 +487,7 @@ async fn a_second_half_runs_once_wherever_the_follow_up_is_interrupted() {
     let whole = answer(&layer, &model, request()).await.unwrap();
     for restarts in [true, false] {
         for read in 0..whole.len() {
-            ran.times.lock().unwrap().clear();
+            runs.times.lock().unwrap().clear();
             let mut stream = start(&layer, &model, request()).await;
             let mut log = Vec::new();
             while log.len() < read {
@@ -503,18 +512,22 @@ async fn a_second_half_runs_once_wherever_the_follow_up_is_interrupted() {
             log.extend(rest);
             let what = format!("restarts {restarts}, {read} read");
             for id in ["1", "2"] {
-                assert!(ran.times(&format!("seat {id}")) <= 1, "{what}");
-                let said = |event: &&ChatEvent| match event {
+                assert!(runs.times(&format!("seat {id}")) <= 1, "{what}");
+                let is_result = |event: &&ChatEvent| match event {
                     ChatEvent::ToolResult(it) => it.id == id,
                     ChatEvent::ToolError(it) => it.id == id,
                     _ => false,
                 };
-                assert_eq!(log.iter().filter(said).count(), 1, "{what}: {log:?}");
+                assert_eq!(log.iter().filter(is_result).count(), 1, "{what}: {log:?}");
             }
             let transcript: Transcript = log.iter().collect();
             assert_eq!(transcript.text(), "Done.", "{what}");
-            let said = model.last().so_far.is_some();
-            assert_eq!(model.last().messages.len(), 4 + usize::from(said), "{what}");
+            let has_text = model.last().so_far.is_some();
+            assert_eq!(
+                model.last().messages.len(),
+                4 + usize::from(has_text),
+                "{what}"
+            );
         }
     }
 }

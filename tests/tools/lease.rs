@@ -40,11 +40,11 @@ async fn past_its_lease_a_server_calls_no_model_and_starts_no_tool() {
         let permit = sessions.permit(None).unwrap();
         let started = sessions.start(permit, start, source).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(counted.begun(), 2);
+        assert_eq!(counted.started(), 2);
 
         faults.outage(true);
         tokio::time::sleep(Duration::from_secs(200)).await;
-        assert_eq!((model.times(), counted.begun()), (1, 2), "past its lease");
+        assert_eq!((model.times(), counted.started()), (1, 2), "past its lease");
         if taken_over {
             let page = store.inner().read(&id, Position::START, 1).await.unwrap();
             let seen = page.state.epoch;
@@ -54,10 +54,10 @@ async fn past_its_lease_a_server_calls_no_model_and_starts_no_tool() {
         faults.outage(false);
         tokio::time::sleep(Duration::from_secs(200)).await;
         if taken_over {
-            assert_eq!((model.times(), counted.begun()), (1, 2), "another has it");
+            assert_eq!((model.times(), counted.started()), (1, 2), "another has it");
             continue;
         }
-        assert_eq!((model.times(), counted.begun()), (2, 3), "it goes on");
+        assert_eq!((model.times(), counted.started()), (2, 3), "it goes on");
         let mut reader = started.session.reader(Position::START).await.unwrap();
         let mut records = 0;
         while let Some(batch) = reader.next().await {

@@ -66,6 +66,6 @@ async fn no_tool_begins_after_an_error_of_the_model() {
         let records = records(source).await;
         assert_eq!(records.last().unwrap()["type"], ending.kind());
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(counted.begun(), 0);
+        assert_eq!(counted.started(), 0);
     }
 }

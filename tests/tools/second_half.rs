@@ -7,7 +7,7 @@ use unbroken::{
     tools::{Call, Output, Tool, ToolFailure, ToolLayer, ToolOptions, Tools, handoff_fn, tool_fn},
 };
 
-use crate::support::{Counted, Gone, Model, Nothing, answer, call, kinds, request, start};
+use crate::support::{Counted, DropCounter, Model, Nothing, answer, call, kinds, request, start};
 
 /// A tool of two halves that needs an approval.
 struct Allowed(Counted);
@@ -34,9 +34,9 @@ impl Tool for Allowed {
         _: IsomorphicClientOutput,
         _: Call,
     ) -> BoxFuture<'_, Result<Output, BoxError>> {
-        let gone = Gone(self.0.gone.clone());
+        let counter = DropCounter(self.0.dropped.clone());
         Box::pin(async move {
-            drop(gone);
+            drop(counter);
             Ok(Output::Content("booked".into()))
         })
     }
@@ -46,7 +46,7 @@ impl Tool for Allowed {
 async fn a_second_half_needs_an_approval_of_its_own() {
     use futures_util::StreamExt;
 
-    for (says, ran) in [
+    for (input, ran) in [
         (InputAnswer::decline(), 0),
         (InputAnswer::accept(Value::Null), 1),
     ] {
@@ -68,12 +68,12 @@ async fn a_second_half_needs_an_approval_of_its_own() {
             let event = event.unwrap();
             if let ChatEvent::InputRequest(asked) = &event {
                 answers
-                    .submit(asked.input_id.clone(), says.clone())
+                    .submit(asked.input_id.clone(), input.clone())
                     .unwrap();
             }
             events.push(event);
         }
-        assert_eq!(counted.gone(), ran, "{events:?}");
+        assert_eq!(counted.dropped(), ran, "{events:?}");
         let outcome = ["tool_error", "tool_result"][ran];
         assert!(kinds(&events).contains(&outcome), "{events:?}");
     }
@@ -96,7 +96,7 @@ async fn an_output_that_is_handed_over_has_the_limit_of_a_result() {
 #[tokio::test(start_paused = true)]
 async fn the_message_of_a_failure_is_cut() {
     let most = ToolFailure::MAX_BYTES;
-    for (bytes, told) in [(most, most), (most + 1, most), (100 * most, most)] {
+    for (bytes, kept) in [(most, most), (most + 1, most), (100 * most, most)] {
         let fails = move |_: Nothing, _: Call| async move {
             Err::<(), _>(ToolFailure::new("a".repeat(bytes)).into())
         };
@@ -106,9 +106,9 @@ async fn the_message_of_a_failure_is_cut() {
         let ChatEvent::ToolError(error) = &events[1] else {
             panic!("{events:?}");
         };
-        assert_eq!(error.message.len(), told);
+        assert_eq!(error.message.len(), kept);
         let failed = model.last().messages.pop().unwrap();
         assert!(failed.content.contains(&error.message));
-        assert!(failed.content.len() < told + 100);
+        assert!(failed.content.len() < kept + 100);
     }
 }

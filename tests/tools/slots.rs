@@ -162,8 +162,8 @@ fn questions(events: &[ChatEvent]) -> Vec<InputId> {
 
 /// The calls in the order in which they ended.
 fn ended(events: &[ChatEvent]) -> Vec<String> {
-    let said: Transcript = events.iter().collect();
-    let ended = said.tool_results().iter().map(|it| it.id.clone());
+    let transcript: Transcript = events.iter().collect();
+    let ended = transcript.tool_results().iter().map(|it| it.id.clone());
     ended.collect()
 }
 

@@ -23,8 +23,7 @@ use unbroken::{
 
 pub(crate) type Answer = BoxStream<'static, Result<ChatEvent, ProviderError>>;
 
-/// A model whose n-th turn after the user's last message is the n-th of these; the last is
-/// repeated.
+/// A model whose n-th turn after the user's last message is the n-th of these. The last one repeats.
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     turns: Arc<Vec<Vec<ChatEvent>>>,
@@ -67,11 +66,11 @@ impl Model {
             .filter(|message| !message.tool_calls.is_empty())
             .count();
         let turn = self.turns[rounds.min(self.turns.len() - 1)].clone();
-        let mut said = request.so_far.as_ref().map_or(0, |it| it.text().len());
+        let mut skip = request.so_far.as_ref().map_or(0, |it| it.text().len());
         // Continues after the text so far.
         let turn = turn.into_iter().filter(move |event| match event {
-            ChatEvent::Text(text) if said > 0 => {
-                said -= text.content.len();
+            ChatEvent::Text(text) if skip > 0 => {
+                skip -= text.content.len();
                 false
             }
             _ => true,
@@ -109,7 +108,7 @@ pub(crate) async fn start(layer: &ToolLayer, model: &Model, request: ChatRequest
     provider.oneshot(request).await.unwrap().boxed()
 }
 
-/// The whole answer.
+/// Returns the whole answer.
 pub(crate) async fn answer(
     layer: &ToolLayer,
     model: &Model,
@@ -120,69 +119,70 @@ pub(crate) async fn answer(
     events.into_iter().collect()
 }
 
-/// The types of events.
+/// Returns the types of events.
 pub(crate) fn kinds(events: &[ChatEvent]) -> Vec<&str> {
     events.iter().map(ChatEvent::kind).collect()
 }
 
 #[derive(Deserialize, schemars::JsonSchema)]
 pub(crate) struct Wait {
-    /// How long to take, in seconds.
+    /// The duration of the call, in seconds.
     pub(crate) seconds: u64,
 }
 
-/// Tools that wait, fail and panic, and count how many runs began and how many were dropped.
+/// Tools that wait, fail and panic, and count the runs that started and those that were dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Counted {
-    pub(crate) begun: Arc<AtomicUsize>,
-    pub(crate) gone: Arc<AtomicUsize>,
+    pub(crate) started: Arc<AtomicUsize>,
+    pub(crate) dropped: Arc<AtomicUsize>,
 }
 
-pub(crate) struct Gone(pub(crate) Arc<AtomicUsize>);
+/// Counts its drop.
+pub(crate) struct DropCounter(pub(crate) Arc<AtomicUsize>);
 
-impl Drop for Gone {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         self.0.fetch_add(1, SeqCst);
     }
 }
 
 impl Counted {
-    pub(crate) fn begun(&self) -> usize {
-        self.begun.load(SeqCst)
+    pub(crate) fn started(&self) -> usize {
+        self.started.load(SeqCst)
     }
 
-    pub(crate) fn gone(&self) -> usize {
-        self.gone.load(SeqCst)
+    pub(crate) fn dropped(&self) -> usize {
+        self.dropped.load(SeqCst)
     }
 
     pub(crate) fn tools(&self) -> Tools {
         let count = |counted: &Self| {
-            counted.begun.fetch_add(1, SeqCst);
-            Gone(Arc::clone(&counted.gone))
+            counted.started.fetch_add(1, SeqCst);
+            DropCounter(Arc::clone(&counted.dropped))
         };
         let (wait, panic, fail) = (self.clone(), self.clone(), self.clone());
         Tools::new()
             .with(tool_fn("wait", "Waits.", move |args: Wait, _: Call| {
-                let gone = count(&wait);
+                let counter = count(&wait);
                 async move {
-                    let _gone = gone;
+                    let _counter = counter;
                     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
                     Ok(json!({"waited": args.seconds}))
                 }
             }))
             .with(tool_fn("panic", "Panics.", move |_: Nothing, _: Call| {
-                let gone = count(&panic);
+                let counter = count(&panic);
                 async move {
-                    let _gone = gone;
+                    let _counter = counter;
                     let wanted = true;
                     assert!(!wanted, "the test wants it");
                     Ok(())
                 }
             }))
             .with(tool_fn("fail", "Fails.", move |_: Nothing, _: Call| {
-                let gone = count(&fail);
+                let counter = count(&fail);
                 async move {
-                    let _gone = gone;
+                    let _counter = counter;
                     Err::<(), _>("postgres://secret@10.0.0.7 is gone".into())
                 }
             }))
@@ -193,9 +193,9 @@ impl Counted {
 pub(crate) struct Nothing {}
 
 /// Waits at most 50 ms until this number of runs was dropped.
-pub(crate) async fn gone(counted: &Counted, runs: usize) {
+pub(crate) async fn wait_for_drops(counted: &Counted, runs: usize) {
     let all = async {
-        while counted.gone() < runs {
+        while counted.dropped() < runs {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };

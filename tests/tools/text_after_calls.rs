@@ -72,6 +72,6 @@ async fn resumed_at_every_event_each_call_has_its_outcome_before_the_model_is_ca
         assert!(transcript.text().ends_with("Done."), "{what}");
         let outcomes = transcript.tool_results().len() + transcript.tool_errors().len();
         assert_eq!(outcomes, transcript.tool_calls().len(), "{what}");
-        assert!(counted.begun() <= 2, "{what}");
+        assert!(counted.started() <= 2, "{what}");
     }
 }

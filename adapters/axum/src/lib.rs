@@ -12,7 +12,7 @@
 //! ```
 //! use axum::Router;
 //! use futures_util::stream;
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{access::OnlyTheOwner, chat::{ChatEvent, ProviderError, provider_fn}, durable::DurableLayer, session::Sessions};
 //! # #[derive(Clone)] struct User(String);
 //! # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
@@ -44,6 +44,31 @@
 //! axum::serve(listener, app).await
 //! # }
 //! ```
+//!
+//! # Shutdown
+//!
+//! axum's graceful shutdown waits for every body. Await
+//! [`Sessions::shutdown`](unbroken::session::Sessions::shutdown), which ends the bodies, in the future
+//! that is passed to `with_graceful_shutdown`:
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use unbroken::session::Sessions;
+//! # async fn signal() {}
+//! # async fn serves(
+//! #     listener: tokio::net::TcpListener, app: axum::Router, sessions: Sessions,
+//! # ) -> std::io::Result<()> {
+//! axum::serve(listener, app)
+//!     .with_graceful_shutdown(async move {
+//!         signal().await; // of the application, such as `tokio::signal::ctrl_c`
+//!         sessions.shutdown(Duration::from_secs(5)).await;
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! New sessions are refused, and running ones may finish until the deadline. Then their bodies fail, so
+//! that clients resume on another server.
 
 mod cursor;
 mod identify;

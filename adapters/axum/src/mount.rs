@@ -21,7 +21,7 @@ use unbroken::durable::MountPath;
 /// ```
 /// use axum::Router;
 /// # use futures_util::stream;
-/// # use tower_layer::Layer;
+/// # use tower::Layer;
 /// # use unbroken::{
 /// #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
 /// #     durable::DurableLayer, session::Sessions,

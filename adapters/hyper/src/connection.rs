@@ -42,7 +42,7 @@ const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// use tokio::net::TcpListener;
 /// use unbroken_hyper::{ServerLimits, serve_connection};
 /// # use futures_util::stream;
-/// # use tower_layer::Layer;
+/// # use tower::Layer;
 /// # use unbroken::{
 /// #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
 /// #     durable::DurableLayer, session::Sessions,

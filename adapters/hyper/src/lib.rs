@@ -14,7 +14,7 @@
 //!
 //! use futures_util::stream;
 //! use tokio::net::TcpListener;
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{
 //!     access::AnyoneWithTheId,
 //!     chat::{ChatEvent, ProviderError, provider_fn},
@@ -57,7 +57,7 @@
 //!     service::TowerToHyperService,
 //! };
 //! # use futures_util::stream;
-//! # use tower_layer::Layer;
+//! # use tower::Layer;
 //! # use unbroken::{
 //! #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
 //! #     durable::DurableLayer, session::Sessions,

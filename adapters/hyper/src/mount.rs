@@ -25,7 +25,7 @@ use unbroken::{BoxError, durable::MountPath};
 /// ```
 /// use unbroken_hyper::mount;
 /// # use futures_util::stream;
-/// # use tower_layer::Layer;
+/// # use tower::Layer;
 /// # use unbroken::{
 /// #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
 /// #     durable::DurableLayer, session::Sessions,

@@ -28,7 +28,7 @@ use crate::{Listener, ServerLimits, server};
 /// use unbroken::session::Sessions;
 /// use unbroken_hyper::ServerLimits;
 /// # use futures_util::stream;
-/// # use tower_layer::Layer;
+/// # use tower::Layer;
 /// # use unbroken::{
 /// #     access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn},
 /// #     durable::DurableLayer,

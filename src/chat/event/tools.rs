@@ -222,7 +222,7 @@ impl IsomorphicHandoff {
 }
 
 impl ConversationStateEvent {
-    /// Creates a state with these messages.
+    /// Creates the event with this state.
     pub fn new(conversation_state: ConversationState) -> Self {
         Self {
             conversation_state,
@@ -232,7 +232,7 @@ impl ConversationStateEvent {
 }
 
 impl ConversationState {
-    /// After these messages.
+    /// Creates the state of a conversation with these messages.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
         Self {
             messages: messages.into_iter().collect(),

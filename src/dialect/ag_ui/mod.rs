@@ -1,7 +1,7 @@
-//! The dialect of AG-UI, for TanStack AI, `@ag-ui/client`, CopilotKit and other clients of the protocol.
+//! The dialect of AG-UI, for TanStack AI, `@ag-ui/client` and other clients of the protocol.
 //!
 //! ```
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{access::OnlyTheOwner, dialect::AgUi, durable::DurableLayer, log::Owner, session::Sessions};
 //! # use futures_util::stream;
 //! # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};

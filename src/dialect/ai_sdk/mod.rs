@@ -4,7 +4,7 @@
 //! # use futures_util::stream;
 //! # use unbroken::{access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn}, session::Sessions};
 //! use axum::Router;
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{dialect::AiSdk, durable::DurableLayer};
 //!
 //! # let (sessions, access) = (Sessions::in_memory(), AnyoneWithTheId::new());

@@ -1,7 +1,7 @@
 //! The dialect of Durable Streams, read side: a session as a read-only stream of JSON.
 //!
 //! ```
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{
 //!     access::AnyoneWithTheId, dialect::DurableStreams, durable::DurableLayer, session::Sessions,
 //! };

@@ -1,7 +1,7 @@
 //! The native dialect: a session as NDJSON, as server-sent events, or as JSON pages.
 //!
 //! ```
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{access::AnyoneWithTheId, durable::DurableLayer, session::Sessions};
 //! # use futures_util::stream;
 //! # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
@@ -35,6 +35,42 @@
 //! | `OPTIONS` | the methods of the path | 204 with `Allow` |
 //!
 //! On `POST /`, `?sessionId=` and `?lastLsn=` replace the two headers; the headers take precedence.
+//!
+//! # The stream
+//!
+//! NDJSON is `{"lsn":…,"event":…}` and a line break for each event. A short answer, as a whole:
+//!
+//! ```text
+//! {"lsn":1,"event":{"type":"session_info","capabilities":{"thinking":true,"streaming":true,"tools":[]},"persona":null}}
+//! {"lsn":2,"event":{"type":"text","content":"Hello"}}
+//! {"lsn":3,"event":{"type":"complete","finishReason":"stop"}}
+//! ```
+//!
+//! Server-sent events begin with `retry: 1000`. Their id is a cursor: the LSN and a tag of seven
+//! characters, to be sent back whole. They have no `event:`, so `onmessage` gets all of them. The
+//! second event of the answer:
+//!
+//! ```text
+//! id: 2.4kq8z1m
+//! data: {"type":"text","content":"Hello"}
+//!
+//! ```
+//!
+//! * **Order.** The first event is `session_info`, the last one is terminal: `complete`, `aborted` or
+//!   `error`. LSNs begin at 1 and have no gaps, except in a [compact replay](#compact-replay).
+//!   [`ChatEvent`](crate::chat::ChatEvent) lists the types; a client ignores those that it doesn't
+//!   know. At `restarted` it drops all earlier events.
+//! * **The id.** The session's id is in the header `X-Session-Id` of the response.
+//!   [`headers`](crate::headers) lists the others.
+//! * **A cut.** A body that ends without `complete`, `aborted` or `error` was cut. `GET /{id}` with the
+//!   last LSN as `X-Last-LSN` goes on after it. An event `unavailable` without LSN or id means that the
+//!   server can't reach its store; the body fails after it.
+//! * **Heartbeats.** After 15 seconds of silence
+//!   ([`heartbeat`](crate::durable::DurableLayer::heartbeat)) comes an empty line of NDJSON, or an SSE
+//!   comment.
+//!
+//! The module `examples/shared/page/unbroken.js` in the repository is a client in JavaScript: it
+//! starts, follows, resumes, aborts and answers. It has no dependencies.
 //!
 //! # Fields of a request
 //!

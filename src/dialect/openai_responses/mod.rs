@@ -1,7 +1,7 @@
 //! The dialect of OpenAI's Responses API, for the official SDKs and other clients of the API.
 //!
 //! ```
-//! use tower_layer::Layer;
+//! use tower::Layer;
 //! use unbroken::{
 //!     access::AnyoneWithTheId, dialect::OpenAiResponses, durable::DurableLayer, session::Sessions,
 //! };

@@ -66,11 +66,11 @@ fn answer(question: &str, tools: &[ToolDefinition]) -> String {
     };
     format!(
         "{opening} I am a scripted answer: no model is behind me, and I come one token at a time \
-         so that you can see what happens to a stream that somebody interrupts.\n\n\
+         so that you can see what happens to a stream that is interrupted.\n\n\
          Reload this page while I am still talking, or close it and come back. Open the same \
          address in a second tab. Pull the plug of your network for a moment. The server goes on \
-         writing what I say into a log, and whoever comes back reads on from the last event that \
-         they have: nothing is missing and nothing comes twice.\n\n\
+         writing what I say into a log, and a client that comes back reads on from the last event \
+         that it has: nothing is missing and nothing comes twice.\n\n\
          {tools}\
          If you have heard enough, press stop. That is a different thing from going away: it ends \
          the answer for everyone who is listening. Otherwise this is the end of what I have to \
@@ -123,14 +123,14 @@ mod tests {
 
     use super::*;
 
-    fn said(question: &str) -> DemoTurn {
+    fn demo(question: &str) -> DemoTurn {
         DemoTurn::of(&ChatRequest::from_user(question))
     }
 
     #[test]
     fn the_answer_mentions_the_question_but_not_all_of_a_long_one() {
-        assert!(said("Why is the sky blue?").text.contains("sky blue?”"));
-        let long = said(&"é".repeat(500)).text;
+        assert!(demo("Why is the sky blue?").text.contains("sky blue?”"));
+        let long = demo(&"é".repeat(500)).text;
         assert_eq!(long.chars().filter(|char| *char == 'é').count(), MAX_QUOTE);
     }
 
@@ -141,7 +141,7 @@ mod tests {
             request.tools = vec![ToolDefinition::new("weather", "", json!({}))];
             request
         };
-        assert!(!said("Hi").text.contains("tools"));
+        assert!(!demo("Hi").text.contains("tools"));
         assert!(
             DemoTurn::of(&ask("Hi"))
                 .text

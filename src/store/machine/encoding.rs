@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The error for bytes that are not the state of a session.
+/// The error of bytes that are not the state of a session.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("these bytes are not the state of a session")]
 #[non_exhaustive]

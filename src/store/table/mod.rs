@@ -7,7 +7,7 @@
 //! thread that holds the lock of an entry.
 //!
 //! The memory store of this crate and the disk store of `unbroken-disk` are built on this module. The
-//! shell of such a store, here with `create`, `append` and `read` of the methods of
+//! shell of such a store, here with `create`, `append`, `read` and `sweep` of the methods of
 //! [`Store`](super::Store):
 //!
 //! ```
@@ -82,8 +82,43 @@
 //!         let chunks = session.chunks.iter().filter_map(|chunk| chunk.after(after.lsn));
 //!         Ok(RecordPage { chunks: chunks.collect(), state: session.machine.state(now) })
 //!     }
+//!
+//!     fn sweep(&self, limit: usize) -> usize {
+//!         let mut swept = 0;
+//!         while swept < limit {
+//!             let now = self.table.now();
+//!             let Some(entry) = self.table.index().pop_due(now) else { break };
+//!             let mut session = entry.lock();
+//!             // A hold may have moved the expiry, so the machine decides.
+//!             let presence = session.machine.check_present(now);
+//!             if let Err(StoreError::Gone(_)) = presence {
+//!                 session.chunks = Vec::new(); // the tombstone remains
+//!                 swept += 1;
+//!             }
+//!             let due = session.machine.due(now);
+//!             drop(session);
+//!             if let Err(StoreError::NotFound) = presence {
+//!                 self.table.index().remove(entry.number);
+//!                 swept += 1;
+//!             } else if let Some(due) = due {
+//!                 self.table.index().set_due(entry.number, due);
+//!             }
+//!         }
+//!         swept
+//!     }
 //! }
 //! ```
+//!
+//! The other methods, after the model of the memory store (`src/store/memory/store.rs` in the
+//! repository):
+//!
+//! * `claim`, `renew`, `abort`, `answer`, `hold` and `delete` lock the entry and call the machine's
+//!   method of that name. `answers` calls
+//!   [`answers_after`](super::machine::SessionMachine::answers_after).
+//! * After `claim`, `abort`, `answer` and `delete` they wake all waiting tasks. After `delete`, as after
+//!   a seal, they also call [`set_due`](TableIndex::set_due).
+//! * [`changed`](SessionTable::changed), [`list`](SessionTable::list) and
+//!   [`orphans`](SessionTable::orphans) are methods of the table.
 
 mod changed;
 mod clock;

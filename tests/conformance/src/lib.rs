@@ -58,7 +58,7 @@
 //! From the command line, with the binary of this crate:
 //!
 //! ```text
-//! cargo install unbroken-conformance
+//! cargo install --path tests/conformance # in a clone of the repository
 //! conformance http://127.0.0.1:3000/api/chat
 //! ```
 //!

@@ -89,13 +89,13 @@ async fn a_timeout_covers_the_time_until_the_first_event_and_not_the_answer() {
             .service(model(&stub)),
     );
     let events = read(start(&chat, &hello()).await).await;
-    assert_eq!(said(&events), "");
+    assert_eq!(text_of(&events), "");
     assert_eq!(
         *end(&events),
         json!({"type": "error", "message": "the model took too long", "recoverable": true, "code": "timeout"})
     );
     let events = read(start(&chat, &hello()).await).await;
-    assert_eq!(said(&events), "Hallo");
+    assert_eq!(text_of(&events), "Hallo");
     assert_eq!(end(&events)["type"], "complete");
 }
 
@@ -129,10 +129,10 @@ async fn a_concurrency_limit_refuses_starts_while_others_wait_for_their_first_ev
     abort(&chat, &id).await;
     assert_eq!(end(&read(waiting).await)["type"], "aborted");
     // A place is free once the first event is here, however long the answer goes on.
-    let mut begun = start(&chat, &hello()).await.into_body();
+    let mut first = start(&chat, &hello()).await.into_body();
     let mut read_so_far = String::new();
     while !read_so_far.contains("\"Hi\"") {
-        let frame = timeout(GUARD, begun.frame())
+        let frame = timeout(GUARD, first.frame())
             .await
             .unwrap()
             .unwrap()
@@ -140,7 +140,7 @@ async fn a_concurrency_limit_refuses_starts_while_others_wait_for_their_first_ev
         read_so_far += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
     }
     let events = read(start(&chat, &hello()).await).await;
-    assert_eq!(said(&events), "Hi");
+    assert_eq!(text_of(&events), "Hi");
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_retry_covers_failures_before_the_first_event_and_none_after() {
     let mut stub = serve_in_turn(vec![overloaded.clone(), cut, fine()]).await;
     let provider = ServiceBuilder::new().retry(Again(2)).service(model(&stub));
     let events = read(start(&layer().layer(provider), &hello()).await).await;
-    assert_eq!(said(&events), "Hi");
+    assert_eq!(text_of(&events), "Hi");
     assert_eq!(requests(&mut stub), 3);
 
     let mut stub = serve(overloaded).await;
@@ -181,7 +181,7 @@ async fn a_retry_covers_failures_before_the_first_event_and_none_after() {
     let mut stub = serve(vec![ok(), text("Hal"), Step::End]).await;
     let provider = ServiceBuilder::new().retry(Again(2)).service(model(&stub));
     let events = read(start(&layer().layer(provider), &hello()).await).await;
-    assert_eq!(said(&events), "Hal");
+    assert_eq!(text_of(&events), "Hal");
     assert_eq!(end(&events)["recoverable"], true);
     assert_eq!(requests(&mut stub), 1);
 }
@@ -203,7 +203,7 @@ async fn all_layers_work_together() {
         .timeout(SOON)
         .service(model(&stub));
     let events = read(start(&layer().layer(provider), &hello()).await).await;
-    assert_eq!(said(&events), "Hi");
+    assert_eq!(text_of(&events), "Hi");
     assert_eq!(requests(&mut stub), 3);
 }
 

@@ -73,7 +73,7 @@ async fn read(response: http::Response<SessionBody>) -> Vec<Value> {
         .collect()
 }
 
-fn said(events: &[Value]) -> String {
+fn text_of(events: &[Value]) -> String {
     let texts = events.iter().filter(|event| event["type"] == "text");
     texts
         .map(|event| event["content"].as_str().unwrap())

@@ -4,7 +4,7 @@ use unbroken::provider::by_model;
 use super::*;
 use crate::stub::{Step, done, finish, ok, serve, text};
 
-async fn says(word: &str) -> Stub {
+async fn answering(word: &str) -> Stub {
     serve(vec![ok(), text(word), finish("stop"), done(), Step::End]).await
 }
 
@@ -16,7 +16,7 @@ fn asking(model: &str) -> Value {
 
 #[tokio::test]
 async fn a_request_goes_to_the_server_that_has_its_model() {
-    let (mut here, mut there) = (says("here").await, says("there").await);
+    let (mut here, mut there) = (answering("here").await, answering("there").await);
     let models = by_model()
         .model("large", model(&there))
         .alias("fast", "tiny-2025", model(&here));
@@ -27,7 +27,7 @@ async fn a_request_goes_to_the_server_that_has_its_model() {
         (asking("fast"), "here"),
     ] {
         let events = read(start(&chat, &request).await).await;
-        assert_eq!(said(&events), word);
+        assert_eq!(text_of(&events), word);
         assert_eq!(end(&events)["type"], "complete");
     }
     assert_eq!(here.requests.try_recv().unwrap().body["model"], "tiny-2025");
@@ -37,7 +37,7 @@ async fn a_request_goes_to_the_server_that_has_its_model() {
 
 #[tokio::test]
 async fn an_unknown_model_ends_the_session_with_the_list_of_models() {
-    let mut stub = says("never").await;
+    let mut stub = answering("never").await;
     let chat = layer().layer(
         by_model()
             .model("large", model(&stub))
@@ -58,7 +58,7 @@ async fn an_unknown_model_ends_the_session_with_the_list_of_models() {
 
 #[tokio::test]
 async fn a_server_that_refuses_all_requests_leaves_the_others_alone() {
-    let stub = says("Hi").await;
+    let stub = answering("Hi").await;
     let full = ServiceBuilder::new()
         .load_shed()
         .concurrency_limit(0)
@@ -67,5 +67,5 @@ async fn a_server_that_refuses_all_requests_leaves_the_others_alone() {
     let events = read(start(&chat, &asking("full")).await).await;
     assert_eq!(end(&events)["type"], "error");
     let events = read(start(&chat, &asking("free")).await).await;
-    assert_eq!(said(&events), "Hi");
+    assert_eq!(text_of(&events), "Hi");
 }

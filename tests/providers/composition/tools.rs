@@ -54,8 +54,8 @@ async fn a_call_goes_round_by_chat_completions_and_each_turn_is_tried_again_by_i
             "",
         )]
     };
-    let said = vec![ok(), text("Sun."), finish("stop"), done(), Step::End];
-    let answers = vec![overloaded(), whole(VLLM), overloaded(), said];
+    let answer = vec![ok(), text("Sun."), finish("stop"), done(), Step::End];
+    let answers = vec![overloaded(), whole(VLLM), overloaded(), answer];
     let mut stub = serve_in_turn(answers).await;
     let model = OpenAi::builder()
         .base_url(stub.url("/v1"))
@@ -112,8 +112,8 @@ async fn a_call_goes_round_by_chat_completions_and_each_turn_is_tried_again_by_i
 
 #[tokio::test]
 async fn a_call_goes_round_by_ollamas_own_protocol() {
-    let said = br#"{"message":{"content":"Sun."},"done":true}"#;
-    let mut stub = serve_in_turn(vec![whole(OLLAMA), whole(said)]).await;
+    let answer = br#"{"message":{"content":"Sun."},"done":true}"#;
+    let mut stub = serve_in_turn(vec![whole(OLLAMA), whole(answer)]).await;
     let model = Ollama::builder()
         .base_url(stub.url(""))
         .model("small")
@@ -122,7 +122,7 @@ async fn a_call_goes_round_by_ollamas_own_protocol() {
     let chat = layer().layer(ServiceBuilder::new().layer(tools()).service(model));
     let events = read(start(&chat, &asking()).await).await;
     assert_eq!(
-        said_by(&events),
+        outcomes(&events),
         ["tool_calls", "tool_error", "tool_result"]
     );
     assert_eq!(end(&events)["type"], "complete");
@@ -143,8 +143,8 @@ async fn a_call_goes_round_by_ollamas_own_protocol() {
     );
 }
 
-// The outcomes of the calls, in any order.
-fn said_by(events: &[Value]) -> Vec<&str> {
+// Returns the outcomes of the calls, sorted.
+fn outcomes(events: &[Value]) -> Vec<&str> {
     let mut types = types(events);
     types.retain(|kind| kind.starts_with("tool_"));
     types.sort_unstable();

@@ -97,7 +97,7 @@ async fn the_request_has_all_that_was_asked() {
             ToolCall::new("c2", "now", json!("not json")),
         ]),
         Message::tool("c1", "here"),
-        Message::tool("c3", "of a call that nobody made"),
+        Message::tool("c3", "of an unknown call"),
     ]);
     request.system_prompt = Some("Be brief.".into());
     request.isomorphic_tools = vec![IsomorphicTool::new(
@@ -133,7 +133,7 @@ async fn the_request_has_all_that_was_asked() {
                     {"id": "c2", "function": {"name": "now", "arguments": {"arguments": "not json"}}},
                 ]},
                 {"role": "tool", "content": "here", "tool_call_id": "c1", "tool_name": "map"},
-                {"role": "tool", "content": "of a call that nobody made", "tool_call_id": "c3"},
+                {"role": "tool", "content": "of an unknown call", "tool_call_id": "c3"},
             ],
             "tools": [{"type": "function", "function": {
                 "name": "map", "description": "A map", "parameters": {"type": "object"}
@@ -205,7 +205,7 @@ async fn an_end_without_done_is_a_cut() {
 
 #[tokio::test]
 async fn a_refusal_has_a_message_of_ours_and_not_the_servers() {
-    for (status, body, said, recoverable) in [
+    for (status, body, message, recoverable) in [
         (
             "404 Not Found",
             r#"{"error":"model 'own words' not found"}"#,
@@ -241,7 +241,7 @@ async fn a_refusal_has_a_message_of_ours_and_not_the_servers() {
         assert!(events.is_empty());
         let error = error.expect(body);
         assert_safe(&error);
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
         assert_eq!(error.is_recoverable(), recoverable, "{body}");
     }
 }

@@ -59,17 +59,17 @@ fn recordings() -> Vec<Recording> {
             call("call_3", "weather", json!({"city": "}"})),
         ],
     );
-    let of = |name, body: &'static str, said: Vec<ChatEvent>| {
+    let of = |name, body: &'static str, events: Vec<ChatEvent>| {
         let finish = body.rfind("\"finish_reason\":\"").unwrap();
         let blank = body[finish..].find("\n\n").unwrap();
         Recording {
             name,
             body: body.as_bytes(),
             whole_at: finish + blank + 2,
-            events: said,
+            events,
         }
     };
-    let after = |said: Vec<ChatEvent>, end: [ChatEvent; 2]| [said, end.to_vec()].concat();
+    let after = |events: Vec<ChatEvent>, end: [ChatEvent; 2]| [events, end.to_vec()].concat();
     vec![
         of(
             "OpenAI's text",

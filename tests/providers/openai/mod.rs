@@ -196,8 +196,8 @@ async fn chunk_borders_may_be_anywhere() {
         steps.extend(chunks.map(|bytes| Step::Chunk(bytes.to_vec())));
         steps.push(Step::End);
         let events = whole(steps).await;
-        let said: Transcript = events.iter().collect();
-        assert_eq!(said.text(), "é€😀ü", "chunks of {size}");
+        let transcript: Transcript = events.iter().collect();
+        assert_eq!(transcript.text(), "é€😀ü", "chunks of {size}");
         assert_eq!(events.len(), 3);
     }
 }
@@ -364,7 +364,7 @@ async fn silence_after(mut steps: Vec<Step>) -> (Vec<ChatEvent>, Option<Provider
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_a_timeout_before_the_response_and_in_mid_stream() {
-    for (steps, said) in [
+    for (steps, expected) in [
         (vec![], vec![]),
         (vec![ok()], vec![]),
         (vec![ok(), text("Hi")], vec![ChatEvent::text("Hi")]),
@@ -374,7 +374,7 @@ async fn silence_is_a_timeout_before_the_response_and_in_mid_stream() {
         ),
     ] {
         let (events, error) = silence_after(steps).await;
-        assert_eq!(events, said);
+        assert_eq!(events, expected);
         let error = error.expect("a timeout");
         assert_safe(&error);
         assert_eq!(error.code(), ErrorCode::Timeout);

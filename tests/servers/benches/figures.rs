@@ -1,12 +1,12 @@
-//! How long what one server does takes to reach another, on one machine.
+//! Delays between servers on one machine.
 //!
 //! ```text
 //! cargo bench -p server-tests --bench figures
 //! ```
 //!
-//! For each engine: the time from when a provider says a token until a client has it, from the
-//! server that writes and from another one; and from when a client sends an abort until the
-//! provider's stream is dropped, by way of either.
+//! For each engine: the time from a token of the provider to its arrival at a client, through the server
+//! that writes and through another one; and the time from a client's abort to the drop of the provider's
+//! stream, through either server.
 
 #[path = "../tests/servers/support/mod.rs"]
 mod support;
@@ -16,20 +16,20 @@ use std::{net::SocketAddr, time::Duration};
 use futures_util::future::try_join;
 use support::{
     Error, all,
-    calls::micros,
-    client::{Say, ask, plain, read, start, take_until},
+    call_log::micros,
+    client::{AnswerSpec, ask, plain, read, read_until, start},
+    cluster::Cluster,
     engine::{Engine, runtime},
-    log::{Event, Policy, Seen},
     percentile,
+    received::{Event, Policy, Received},
     server::Server,
-    team::Team,
 };
 use unbroken::log::SessionId;
 
 const LEASE: Duration = Duration::from_secs(10);
-/// Sessions at a time, and what each says.
+/// The number of concurrent sessions.
 const SESSIONS: usize = 8;
-const SAY: Say = Say::tokens(300, 50);
+const SPEC: AnswerSpec = AnswerSpec::tokens(300, 50);
 const ABORTS: usize = 200;
 
 fn main() -> Result<(), Error> {
@@ -42,24 +42,24 @@ fn main() -> Result<(), Error> {
 }
 
 async fn figures(engine: Engine) -> Result<(), Error> {
-    let team = Team::new(engine, LEASE, Policy::Fail.name())?;
-    let (here, there) = (team.start().await?, team.start().await?);
+    let cluster = Cluster::new(engine, LEASE, Policy::Fail.name())?;
+    let (here, there) = (cluster.start().await?, cluster.start().await?);
     let sessions = (0..SESSIONS).map(|_| delays(here.addr, there.addr));
     let (near, far): (Vec<_>, Vec<_>) = all(sessions).await?.into_iter().unzip();
     row(engine, "token to client", "same server", near.concat(), "");
     row(engine, "token to client", "another", far.concat(), "50 ms");
-    let local = aborts(&team, &here, &here).await?;
+    let local = aborts(&cluster, &here, &here).await?;
     row(engine, "abort to drop", "same server", local, "50 ms");
-    let remote = aborts(&team, &here, &there).await?;
+    let remote = aborts(&cluster, &here, &there).await?;
     row(engine, "abort to drop", "another", remote, "500 ms");
     drop((here, there));
-    team.disband().await
+    cluster.clean_up().await
 }
 
-fn row(engine: Engine, what: &str, from: &str, mut times: Vec<Duration>, goal: &str) {
+fn row(engine: Engine, measure: &str, server: &str, mut times: Vec<Duration>, goal: &str) {
     times.sort();
     println!(
-        "| {} | {what} | {from} | {} | {:.1?} | {:.1?} | {:.1?} | {goal} |",
+        "| {} | {measure} | {server} | {} | {:.1?} | {:.1?} | {:.1?} | {goal} |",
         engine.name(),
         times.len(),
         percentile(&times, 50),
@@ -73,14 +73,17 @@ async fn delays(
     there: SocketAddr,
 ) -> Result<(Vec<Duration>, Vec<Duration>), Error> {
     let id = SessionId::random();
-    let near = ask(here, start(id.as_str(), SAY)).await?;
+    let near = ask(here, start(id.as_str(), SPEC)).await?;
     let far = ask(there, read(id.as_str(), None)).await?;
     let measured = async |mut answer| {
-        let (mut seen, mut delays) = (Seen::default(), Vec::new());
-        while !seen.is_over() {
-            let so_far = seen.0.len();
-            take_until(&mut answer, &mut seen, |seen| seen.0.len() > so_far).await?;
-            if let Some(token) = seen.last().and_then(Event::token) {
+        let (mut received, mut delays) = (Received::default(), Vec::new());
+        while !received.has_ended() {
+            let so_far = received.0.len();
+            read_until(&mut answer, &mut received, |received| {
+                received.0.len() > so_far
+            })
+            .await?;
+            if let Some(token) = received.last().and_then(Event::token) {
                 delays.push(Duration::from_micros(micros().saturating_sub(token.at)));
             }
         }
@@ -89,18 +92,21 @@ async fn delays(
     try_join(measured(near), measured(far)).await
 }
 
-/// Of sessions of one server, by way of another or the same.
-async fn aborts(team: &Team, here: &Server, by: &Server) -> Result<Vec<Duration>, Error> {
+/// Returns the times of aborts, sent to a server, of sessions that another or the same server writes.
+async fn aborts(cluster: &Cluster, here: &Server, by: &Server) -> Result<Vec<Duration>, Error> {
     let mut times = Vec::new();
     for _ in 0..ABORTS {
         let id = SessionId::random();
-        let mut answer = ask(here.addr, start(id.as_str(), SAY)).await?;
-        let mut seen = Seen::default();
-        take_until(&mut answer, &mut seen, |seen| seen.tokens().count() == 1).await?;
-        let asked = micros();
+        let mut answer = ask(here.addr, start(id.as_str(), SPEC)).await?;
+        let mut received = Received::default();
+        read_until(&mut answer, &mut received, |received| {
+            received.tokens().count() == 1
+        })
+        .await?;
+        let sent = micros();
         ask(by.addr, plain("POST", &format!("/{id}/abort"))).await?;
-        let dropped = team.journal.wait("drop", id.as_str(), |_| true).await?;
-        times.push(Duration::from_micros(dropped.at.saturating_sub(asked)));
+        let dropped = cluster.call_log.wait("drop", id.as_str()).await?;
+        times.push(Duration::from_micros(dropped.at.saturating_sub(sent)));
     }
     Ok(times)
 }

@@ -2,25 +2,25 @@ use std::{collections::HashMap, env, path::PathBuf, time::Duration};
 
 use unbroken::{BoxError, durable::Recovery};
 
-/// How often a session may be taken over. Tests kill servers more often than people do.
-const ATTEMPTS: u32 = 1000;
+/// The number of attempts to recover a session. Tests kill more servers than the default allows for.
+const MAX_ATTEMPTS: u32 = 1000;
 
-/// What the command line says: pairs of an option and its value.
+/// The command line: pairs of an option and its value.
 ///
 /// ```text
 /// --store STORE   disk:PATH, redis://…, postgres://…
 /// --space NAME    the prefix of keys, or the schema, of the servers that share sessions
-/// --who NAME      who says what this server's provider says
-/// --calls FILE    where its provider's calls are written down
-/// --lease-ms N
-/// --policy P      fail, restart, resume
-/// --fault F       what it does wrong; see `faults`
+/// --name NAME     the name of this server, in the tokens of its provider
+/// --calls FILE    the log of its provider's calls
+/// --lease-ms N    the lease, in milliseconds
+/// --policy P      the recovery policy: fail, restart, resume
+/// --fault F       the fault of this server, or none; see `faults`
 /// ```
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) store: String,
     pub(crate) space: String,
-    pub(crate) who: String,
+    pub(crate) name: String,
     pub(crate) calls: PathBuf,
     pub(crate) lease: Duration,
     pub(crate) fault: String,
@@ -28,21 +28,21 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    pub(crate) fn of_process() -> Result<Self, BoxError> {
-        let mut given = HashMap::new();
+    pub(crate) fn parse() -> Result<Self, BoxError> {
+        let mut values = HashMap::new();
         let mut words = env::args().skip(1);
         while let Some(option) = words.next() {
             let value = words.next().ok_or("an option without a value")?;
-            given.insert(option, value);
+            values.insert(option, value);
         }
         let mut take = |option: &str| {
-            let value = given.remove(option);
+            let value = values.remove(option);
             value.ok_or_else(|| format!("{option} is missing"))
         };
         Ok(Self {
             store: take("--store")?,
             space: take("--space")?,
-            who: take("--who")?,
+            name: take("--name")?,
             calls: take("--calls")?.into(),
             lease: Duration::from_millis(take("--lease-ms")?.parse()?),
             policy: take("--policy")?,
@@ -55,8 +55,12 @@ impl Arguments {
             "fail" => Recovery::fail(),
             "restart" => Recovery::restart(),
             "resume" => Recovery::resume(),
-            other => return Err(format!("`{other}` is no policy").into()),
+            other => {
+                return Err(
+                    format!("`{other}` is not a policy: give fail, restart or resume").into(),
+                );
+            }
         };
-        Ok(recovery.attempts(ATTEMPTS))
+        Ok(recovery.attempts(MAX_ATTEMPTS))
     }
 }

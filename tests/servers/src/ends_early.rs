@@ -6,12 +6,12 @@ use std::{
 use axum::{body::Body, response::Response};
 use futures_util::{Stream, StreamExt, stream::Fuse};
 
-/// Has the body end where the log ended when it was opened: at the first event that it would wait for.
+/// Ends the body at the first event that is not in the log yet.
 pub(crate) async fn ends_early(response: Response) -> Response {
     let (head, body) = response.into_parts();
     let frames = EarlyEnd {
         frames: body.into_data_stream().fuse(),
-        begun: false,
+        has_frame: false,
     };
     Response::from_parts(head, Body::from_stream(frames))
 }
@@ -19,7 +19,7 @@ pub(crate) async fn ends_early(response: Response) -> Response {
 #[derive(Debug)]
 struct EarlyEnd<S> {
     frames: Fuse<S>,
-    begun: bool,
+    has_frame: bool,
 }
 
 impl<S: Stream + Unpin> Stream for EarlyEnd<S> {
@@ -27,11 +27,11 @@ impl<S: Stream + Unpin> Stream for EarlyEnd<S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let frame = self.frames.poll_next_unpin(cx);
-        if self.begun && frame.is_pending() {
+        if self.has_frame && frame.is_pending() {
             return Poll::Ready(None);
         }
         let frame = ready!(frame);
-        self.begun = true;
+        self.has_frame = true;
         Poll::Ready(frame)
     }
 }

@@ -1,6 +1,8 @@
-//! Stores that break one rule each. Beside them there are the faults `silent` (a PostgreSQL store
-//! that sends no notifications), `starts-twice` and `confirms-early` (a
-//! [`BrokenStore`](unbroken_conformance::BrokenStore)), and `ends-early` (a response body that ends).
+//! Stores that break one rule each: the faults `lies`, `unfenced`, `deaf` and `polls`.
+//!
+//! The others are `silent` (a PostgreSQL store that sends no notifications), `starts-twice` and
+//! `confirms-early` (a [`BrokenStore`](unbroken_conformance::BrokenStore)), and `ends-early` (a response
+//! body that ends early).
 
 #![deny(clippy::missing_trait_methods)]
 
@@ -17,21 +19,21 @@ use unbroken::{
 };
 use unbroken_conformance::delegate_store;
 
-/// How much later than it says a [`Lying`] store writes.
-const LATER: Duration = Duration::from_millis(150);
-/// How often a [`Polling`] store looks.
-const POLL: Duration = Duration::from_millis(20);
+/// The delay of the writes of an [`EarlyAckStore`].
+const WRITE_DELAY: Duration = Duration::from_millis(150);
+/// The interval at which a [`PollingStore`] reads the state.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The longest wait that the contract allows.
-const CAP: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// Acknowledges records that it writes only later: a kill takes them.
+/// A store that acknowledges records before it writes them: a kill loses them.
 #[derive(Debug)]
-pub(crate) struct Lying {
+pub(crate) struct EarlyAckStore {
     inner: Arc<dyn Store>,
     later: UnboundedSender<(Instant, SessionId, Chunk, AfterAppend)>,
 }
 
-impl Lying {
+impl EarlyAckStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         let (later, mut due) = unbounded_channel();
         let store = inner.clone();
@@ -45,7 +47,7 @@ impl Lying {
     }
 }
 
-impl Store for Lying {
+impl Store for EarlyAckStore {
     delegate_store!(
         inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
         list, orphans, sweep
@@ -57,25 +59,25 @@ impl Store for Lying {
         chunk: Chunk,
         then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        let write = (Instant::now() + LATER, id.clone(), chunk, then);
+        let write = (Instant::now() + WRITE_DELAY, id.clone(), chunk, then);
         let _ = self.later.send(write);
         Box::pin(async { Ok(Appended::default()) })
     }
 }
 
-/// Takes what a former owner writes as if the present one wrote it.
+/// A store that appends the records of a former owner as the current owner's.
 #[derive(Debug)]
-pub(crate) struct Unfenced {
+pub(crate) struct UnfencedStore {
     inner: Arc<dyn Store>,
 }
 
-impl Unfenced {
+impl UnfencedStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner }
     }
 }
 
-impl Store for Unfenced {
+impl Store for UnfencedStore {
     delegate_store!(
         inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
         list, orphans, sweep
@@ -88,7 +90,7 @@ impl Store for Unfenced {
         then: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         let (store, id) = (self.inner.clone(), id.clone());
-        // On a task of its own, as a request that is on its way: who is fenced doesn't wait for it.
+        // On a task of its own, like a request on the network: dropping the future does not stop it.
         let append = tokio::spawn(async move {
             let epoch = store.state(&id).await?.epoch;
             let mut records = ChunkBuilder::new();
@@ -105,19 +107,19 @@ impl Store for Unfenced {
     }
 }
 
-/// Is never woken: a wait ends when the contract says that it must.
+/// A store without wake-ups: a wait ends at its limit, or after the longest wait of the contract.
 #[derive(Debug)]
-pub(crate) struct Deaf {
+pub(crate) struct NoWakeupStore {
     inner: Arc<dyn Store>,
 }
 
-impl Deaf {
+impl NoWakeupStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner }
     }
 }
 
-impl Store for Deaf {
+impl Store for NoWakeupStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
         list, orphans, sweep
@@ -134,25 +136,25 @@ impl Store for Deaf {
             if seen.is_behind(&state.version()) {
                 return Ok(state);
             }
-            sleep(within.min(CAP)).await;
+            sleep(within.min(MAX_WAIT)).await;
             self.inner.state(id).await
         })
     }
 }
 
-/// Looks again and again instead of waiting to be told.
+/// A store that polls the state instead of waiting for wake-ups.
 #[derive(Debug)]
-pub(crate) struct Polling {
+pub(crate) struct PollingStore {
     inner: Arc<dyn Store>,
 }
 
-impl Polling {
+impl PollingStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner }
     }
 }
 
-impl Store for Polling {
+impl Store for PollingStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
         list, orphans, sweep
@@ -165,13 +167,13 @@ impl Store for Polling {
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
         Box::pin(async move {
-            let deadline = Instant::now() + within.min(CAP);
+            let deadline = Instant::now() + within.min(MAX_WAIT);
             loop {
                 let state = self.inner.state(id).await?;
                 if seen.is_behind(&state.version()) || Instant::now() >= deadline {
                     return Ok(state);
                 }
-                sleep(POLL).await;
+                sleep(POLL_INTERVAL).await;
             }
         })
     }

@@ -1,11 +1,11 @@
-//! A server for tests that need several of them, as processes: it can be killed and stopped, it says
-//! where it listens, it writes down each call of its provider, and it can be told to do one thing
-//! wrong, so that a test can show that it notices.
+//! A server for tests that need several of them, as processes.
 //!
-//! It ends with its standard input, so that none outlives the test that started it.
+//! It prints its address, logs each call of its provider to a file, and may have one fault, which a
+//! test must detect. It exits at the end of its standard input, so that it does not outlive the test
+//! that started it.
 
 mod arguments;
-mod calls;
+mod call_log;
 mod ends_early;
 mod faults;
 mod provider;
@@ -26,18 +26,20 @@ use unbroken::{
     session::Sessions,
 };
 
-use crate::{arguments::Arguments, calls::Calls, ends_early::ends_early, provider::answer};
+use crate::{
+    arguments::Arguments, call_log::CallLogWriter, ends_early::ends_early, provider::answer,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let arguments = Arguments::of_process()?;
-    let calls = Calls::open(&arguments.calls, &arguments.who)?;
+    let arguments = Arguments::parse()?;
+    let log = CallLogWriter::open(&arguments.calls, &arguments.name)?;
     let store = stores::open(&arguments).await?;
     let sessions = Sessions::builder(store).lease(arguments.lease).build();
     let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
-        .client_fields(ClientFields::nothing().field("say"))
+        .client_fields(ClientFields::nothing().field("answerSpec"))
         .recovery(arguments.recovery()?);
-    let chat = durable.layer(provider_fn(move |request| answer(&request, &calls)));
+    let chat = durable.layer(provider_fn(move |request| answer(&request, &log)));
     let mut app: Router = unbroken_axum::mount("/", chat);
     if arguments.fault == "ends-early" {
         app = app.layer(map_response(ends_early));
@@ -45,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
     std::thread::spawn(|| {
-        // Nothing is ever written to it.
+        // Returns at the end of the input: nothing is written to it.
         let _ = std::io::stdin().read(&mut [0]);
         process::exit(0);
     });

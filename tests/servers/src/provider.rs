@@ -1,5 +1,5 @@
-//! A provider whose answer anybody can work out: token *n* is `n.who.when `, said by the server `who`
-//! at `when`, in microseconds since 1970. Asked to go on with an answer, it does.
+//! A provider with a predictable answer: token *n* is `n.server.time `, with the name of the server
+//! that sent it and the time in microseconds since 1970. It resumes an answer after its last token.
 
 use std::time::Duration;
 
@@ -11,80 +11,81 @@ use unbroken::{
     log::SessionId,
 };
 
-use crate::calls::{Call, Calls, micros};
+use crate::call_log::{CallLogWriter, LoggedCall, micros};
 
-/// What a request asks for, in its field `say`.
+/// The answer that a request asks for, in its field `answerSpec`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Say {
-    /// How many tokens.
+struct AnswerSpec {
+    /// The number of tokens.
     tokens: usize,
     /// The wait before each of them.
     delay_ms: u64,
-    /// The wait before the first one of an answer that is gone on with.
+    /// The wait before the first token of a resumed answer.
     #[serde(default)]
     resume_ms: u64,
-    /// After how many tokens nothing comes any more.
+    /// The number of tokens after which the stream hangs.
     #[serde(default)]
     hang_at: Option<usize>,
 }
 
-struct Speech {
-    say: Say,
-    said: usize,
+struct AnswerState {
+    spec: AnswerSpec,
+    // The number of tokens in the answer so far.
+    sent: usize,
     wait: Duration,
-    who: String,
+    server: String,
     // Dropped with the stream.
-    _call: Call,
+    _call: LoggedCall,
 }
 
 pub(crate) fn answer(
     request: &ChatRequest,
-    calls: &Calls,
+    log: &CallLogWriter,
 ) -> impl Stream<Item = Result<ChatEvent, ProviderError>> + use<> {
     let id = request.session_id.as_ref().map_or("", SessionId::as_str);
     let so_far = request.so_far.as_ref();
-    let said = so_far.map_or(Some(0), |so_far| tokens(so_far.text()));
-    let call = calls.call(id, said.unwrap_or(0));
-    let begun = (|| {
-        let say = request.extra.get("say").ok_or("no `say`")?;
-        let say = Say::deserialize(say).map_err(|_| "a strange `say`")?;
-        let said = said.ok_or("an answer so far that nobody gave")?;
-        let wait = if said > 0 {
-            say.resume_ms
+    let sent = so_far.map_or(Some(0), |so_far| count_tokens(so_far.text()));
+    let call = log.call(id, sent.unwrap_or(0));
+    let state = (|| {
+        let spec = request.extra.get("answerSpec").ok_or("no `answerSpec`")?;
+        let spec = AnswerSpec::deserialize(spec).map_err(|_| "a malformed `answerSpec`")?;
+        let sent = sent.ok_or("an answer so far that is not from this provider")?;
+        let wait = if sent > 0 {
+            spec.resume_ms
         } else {
-            say.delay_ms
+            spec.delay_ms
         };
-        Ok::<_, &str>(Speech {
+        Ok::<_, &str>(AnswerState {
             wait: Duration::from_millis(wait),
-            said,
-            say,
-            who: calls.who().to_owned(),
+            sent,
+            spec,
+            server: log.server().to_owned(),
             _call: call,
         })
     })();
-    match begun {
-        Ok(speech) => stream::unfold(speech, next).map(Ok).left_stream(),
+    match state {
+        Ok(state) => stream::unfold(state, next).map(Ok).left_stream(),
         Err(why) => stream::iter([Err(ProviderError::new(why))]).right_stream(),
     }
 }
 
-async fn next(mut speech: Speech) -> Option<(ChatEvent, Speech)> {
-    if speech.say.hang_at == Some(speech.said) {
+async fn next(mut state: AnswerState) -> Option<(ChatEvent, AnswerState)> {
+    if state.spec.hang_at == Some(state.sent) {
         std::future::pending::<()>().await;
     }
-    if speech.said == speech.say.tokens {
+    if state.sent == state.spec.tokens {
         return None;
     }
-    sleep(speech.wait).await;
-    speech.wait = Duration::from_millis(speech.say.delay_ms);
-    speech.said += 1;
-    let token = format!("{}.{}.{} ", speech.said, speech.who, micros());
-    Some((ChatEvent::text(token), speech))
+    sleep(state.wait).await;
+    state.wait = Duration::from_millis(state.spec.delay_ms);
+    state.sent += 1;
+    let token = format!("{}.{}.{} ", state.sent, state.server, micros());
+    Some((ChatEvent::text(token), state))
 }
 
-/// How many tokens this is, if it is the beginning of an answer.
-fn tokens(text: &str) -> Option<usize> {
+/// Returns the number of tokens of this text, or `None` if it is not the beginning of an answer.
+fn count_tokens(text: &str) -> Option<usize> {
     let mut count = 0;
     for token in text.split_whitespace() {
         count += 1;

@@ -8,21 +8,21 @@ use unbroken_redis::Redis;
 
 use crate::{
     arguments::Arguments,
-    faults::{Deaf, Lying, Polling, Unfenced},
+    faults::{EarlyAckStore, NoWakeupStore, PollingStore, UnfencedStore},
 };
 
-/// Small files: what is opened again after each kill is read again, and there is more than one.
+/// The size of the disk store's segments: small, so that a restart reads several.
 const SEGMENT_BYTES: u32 = 256 << 10;
-/// Connections of the pool: there are many servers, and one PostgreSQL.
-const POOL: usize = 2;
+/// The size of a server's connection pool: many servers share one PostgreSQL.
+const POOL_SIZE: usize = 2;
 
 pub(crate) async fn open(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> {
-    let store = open_honest(arguments).await?;
+    let store = open_engine(arguments).await?;
     Ok(match arguments.fault.as_str() {
-        "lies" => Arc::new(Lying::new(store)),
-        "unfenced" => Arc::new(Unfenced::new(store)),
-        "deaf" => Arc::new(Deaf::new(store)),
-        "polls" => Arc::new(Polling::new(store)),
+        "lies" => Arc::new(EarlyAckStore::new(store)),
+        "unfenced" => Arc::new(UnfencedStore::new(store)),
+        "deaf" => Arc::new(NoWakeupStore::new(store)),
+        "polls" => Arc::new(PollingStore::new(store)),
         "starts-twice" => broken(store, ContractRule::CreateExists),
         "confirms-early" => broken(store, ContractRule::AbortStored),
         _ => store,
@@ -33,7 +33,7 @@ fn broken(store: Arc<dyn Store>, rule: ContractRule) -> Arc<dyn Store> {
     Arc::new(BrokenStore::new(store).breaking(rule))
 }
 
-async fn open_honest(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> {
+async fn open_engine(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> {
     let (name, space) = (arguments.store.as_str(), arguments.space.as_str());
     Ok(match name.split_once(':') {
         Some(("disk", path)) => {
@@ -47,11 +47,16 @@ async fn open_honest(arguments: &Arguments) -> Result<Arc<dyn Store>, BoxError> 
         Some(("postgres", _)) => {
             let options = unbroken_postgres::PostgresOptions::new()
                 .schema(space)
-                .pool_size(POOL)
+                .pool_size(POOL_SIZE)
                 .pool_wait(Duration::from_secs(20))
                 .notify(arguments.fault != "silent");
             Arc::new(Postgres::open(name, options).await?)
         }
-        _ => return Err(format!("`{name}` is no store").into()),
+        _ => {
+            return Err(format!(
+                "`{name}` is not a store: give disk:PATH, redis://… or postgres://…"
+            )
+            .into());
+        }
     })
 }

@@ -7,10 +7,10 @@ use unbroken::{
 
 use super::{
     BrokenStore, ContractRule,
-    chunk::{blank, cut_to, moved_to, with_epoch},
+    chunk::{emptied, truncated, with_epoch, with_first},
 };
 
-/// The time that the store keeps a session beyond its retention, if only a sweep may end it.
+/// The additional retention in the store of a session that only a sweep may remove.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl<S: Store> BrokenStore<S> {
@@ -45,7 +45,7 @@ impl<S: Store> BrokenStore<S> {
             .append_through(id, &chunk, self.after_in_store(then))
             .await?;
         if let Some(lease) = before {
-            self.put_back(id, &chunk, lease).await;
+            self.restore_lease(id, &chunk, lease).await;
         }
         let keep = match then {
             AfterAppend::Seal(seal) => self.age(id).await.map(|age| age.saturating_add(seal.keep)),
@@ -73,7 +73,7 @@ impl<S: Store> BrokenStore<S> {
             Some(ContractRule::ClaimFences) => {
                 with_epoch(&chunk, self.epoch_in_store(id, chunk.epoch()).await)
             }
-            Some(ContractRule::AppendKept) => blank(&chunk),
+            Some(ContractRule::AppendKept) => emptied(&chunk),
             _ => chunk,
         }
     }
@@ -94,7 +94,7 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// Appends, and does so in another way where the store refuses by the broken rule.
+    /// Appends, and evades the store's refusal if that is the broken rule.
     async fn append_through(
         &self,
         id: &SessionId,
@@ -112,18 +112,18 @@ impl<S: Store> BrokenStore<S> {
             }
             (Some(ContractRule::AppendConflict), Err(StoreError::Conflict { tail }))
             | (Some(ContractRule::AppendRewound), Err(StoreError::Rewound { tail })) => {
-                moved_to(chunk, tail.next())
+                with_first(chunk, tail.next())
             }
             (Some(ContractRule::AppendTooLarge), Err(StoreError::TooLarge { max })) => {
-                cut_to(chunk, *max)
+                truncated(chunk, *max)
             }
             _ => return appended,
         };
         self.inner().append(id, other, then).await
     }
 
-    /// Sets the lease back to what it was before an append extended it.
-    async fn put_back(&self, id: &SessionId, chunk: &Chunk, lease: Lease) {
+    /// Sets the lease to its value from before an append extended it.
+    async fn restore_lease(&self, id: &SessionId, chunk: &Chunk, lease: Lease) {
         let left = match lease {
             Lease::Held(left) => LeaseChange::Extend(left),
             Lease::Expired => LeaseChange::Extend(Duration::from_nanos(1)),

@@ -1,24 +1,24 @@
-//! Chunks that are like another one but for one thing.
+//! Copies of a chunk with one change.
 
 use unbroken::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
-/// Returns these records by another epoch.
+/// Returns the records under another epoch.
 pub(super) fn with_epoch(chunk: &Chunk, epoch: Epoch) -> Chunk {
     rebuilt(chunk, chunk.first(), epoch, <[u8]>::len)
 }
 
-/// Returns these records from another LSN on.
-pub(super) fn moved_to(chunk: &Chunk, first: Lsn) -> Chunk {
+/// Returns the records from another LSN on.
+pub(super) fn with_first(chunk: &Chunk, first: Lsn) -> Chunk {
     rebuilt(chunk, first, chunk.epoch(), <[u8]>::len)
 }
 
-/// Returns as many records without their bytes.
-pub(super) fn blank(chunk: &Chunk) -> Chunk {
+/// Returns empty records in place of the records.
+pub(super) fn emptied(chunk: &Chunk) -> Chunk {
     rebuilt(chunk, chunk.first(), chunk.epoch(), |_| 0)
 }
 
-/// Returns these records, cut to so many bytes together.
-pub(super) fn cut_to(chunk: &Chunk, max_bytes: usize) -> Chunk {
+/// Returns the records, truncated to this number of bytes in all.
+pub(super) fn truncated(chunk: &Chunk, max_bytes: usize) -> Chunk {
     let mut left = max_bytes;
     rebuilt(chunk, chunk.first(), chunk.epoch(), |record| {
         let len = record.len().min(left);

@@ -17,17 +17,17 @@ impl<S: Store> BrokenStore<S> {
         lease: Duration,
     ) -> Result<Claimed, StoreError> {
         let mut seen = self.epoch_in_store(id, seen).await;
-        let mut given = token;
+        let mut token_in_store = token;
         match self.broken() {
             Some(ContractRule::ClaimWaits) => {
                 let owner = [(id.clone(), seen)];
                 drop(self.inner().renew(&owner, LeaseChange::GiveBack).await);
             }
             Some(ContractRule::ClaimSeen) => seen = self.current_epoch(id, seen).await,
-            Some(ContractRule::ClaimToken) => given = Token::random(),
+            Some(ContractRule::ClaimToken) => token_in_store = Token::random(),
             _ => {}
         }
-        match self.inner().claim(id, seen, given, lease).await {
+        match self.inner().claim(id, seen, token_in_store, lease).await {
             Err(StoreError::Sealed) if self.breaks(ContractRule::ClaimUnsealed) => {
                 let mut state = self.inner().state(id).await?;
                 state.epoch = state.epoch.succeed();
@@ -65,7 +65,7 @@ impl<S: Store> BrokenStore<S> {
             let id = self.enter(id).await;
             let renewed = self.renew_one(&id, *epoch, lease).await;
             let shown = renewed.map(|state| self.shown(&id, state));
-            answers.push(shown.map_err(|error| self.refused(error)));
+            answers.push(shown.map_err(|error| self.shown_error(error)));
         }
         if self.breaks(ContractRule::RenewOrder) {
             answers.reverse();

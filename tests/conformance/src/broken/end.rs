@@ -64,13 +64,15 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// Returns the session's age by the store's clock.
+    /// Returns the age of the session by the store's clock, or `None` if the store has no such session.
     pub(super) async fn age(&self, id: &SessionId) -> Option<Duration> {
         let state = self.inner().state(id).await;
         state.ok().map(|state| state.age)
     }
 
-    /// Deletes the session if it is sealed and the retention that the wrapper counts is over.
+    /// Deletes the session if it is sealed and the retention of the wrapper is over.
+    ///
+    /// Returns true if it was deleted.
     pub(super) async fn expire(&self, id: &SessionId) -> bool {
         let Some(until) = self.overlay(id, |overlay| overlay.keep_until) else {
             return false;

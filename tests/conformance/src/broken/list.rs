@@ -27,7 +27,7 @@ impl<S: Store> BrokenStore<S> {
         if self.breaks(ContractRule::ListOrder) {
             page.sessions.reverse();
         }
-        page.sessions = self.listed(page.sessions);
+        page.sessions = self.shown_sessions(page.sessions);
         Ok(page)
     }
 
@@ -35,7 +35,7 @@ impl<S: Store> BrokenStore<S> {
         let mut orphans = match self.broken() {
             Some(ContractRule::OrphansLimit) => {
                 let orphans = self.inner().orphans(usize::MAX).await?;
-                return Ok(self.listed(orphans));
+                return Ok(self.shown_sessions(orphans));
             }
             Some(ContractRule::OrphansOver) => self.with_status(UNSEALED).await?,
             _ => self.inner().orphans(limit).await?,
@@ -44,7 +44,7 @@ impl<S: Store> BrokenStore<S> {
             orphans.extend(self.with_status(SEALED).await?);
         }
         orphans.truncate(limit);
-        Ok(self.listed(orphans))
+        Ok(self.shown_sessions(orphans))
     }
 
     pub(super) async fn sweep_broken(&self, limit: usize) -> Result<usize, StoreError> {
@@ -58,7 +58,7 @@ impl<S: Store> BrokenStore<S> {
                 }
             }
             Some(ContractRule::ExpiryExact) => {
-                for id in self.known() {
+                for id in self.session_ids() {
                     if swept < limit && self.expire(&id).await {
                         swept += 1;
                     }
@@ -69,7 +69,7 @@ impl<S: Store> BrokenStore<S> {
         Ok(swept + self.inner().sweep(limit - swept).await?)
     }
 
-    /// Every session in the store with one of these statuses.
+    /// Returns all sessions in the store with one of these statuses.
     async fn with_status(&self, statuses: &[StatusFilter]) -> Result<Vec<Listed>, StoreError> {
         let mut found = Vec::new();
         for status in statuses {

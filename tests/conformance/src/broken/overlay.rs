@@ -6,16 +6,16 @@ use unbroken::{
     store::{AbortRequest, StoredAnswer},
 };
 
-/// The data that a broken store keeps beside the store that it wraps.
+/// The state of a broken store that is not in the store inside.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Overlay {
-    // Where a session stands in the store that was created under an id that is taken.
+    // The ids in the store of sessions that were created under an id that is taken.
     pub(super) aliases: HashMap<SessionId, SessionId>,
     // By the id in the store.
     pub(super) sessions: HashMap<SessionId, SessionOverlay>,
 }
 
-/// The data that a broken store keeps of one session.
+/// The state of a broken store about one session.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SessionOverlay {
     /// The epoch that the session was created with.
@@ -26,7 +26,7 @@ pub(super) struct SessionOverlay {
     pub(super) abort: Option<AbortRequest>,
     /// Answers beyond those in the store.
     pub(super) answers: Vec<StoredAnswer>,
-    /// Contents that are shown instead of the stored ones, by name.
+    /// The content that replaces the stored content, by name.
     pub(super) replaced: HashMap<Arc<str>, Option<Bytes>>,
     /// The age at which the retention is over.
     pub(super) keep_until: Option<Duration>,
@@ -35,7 +35,7 @@ pub(super) struct SessionOverlay {
 }
 
 impl SessionOverlay {
-    /// Resets the data if the session is another one than before.
+    /// Drops the state of an earlier session under this id.
     pub(super) fn created(&mut self, epoch: Epoch) {
         if self.first != Some(epoch) {
             *self = Self {
@@ -45,6 +45,7 @@ impl SessionOverlay {
         }
     }
 
+    /// Extends the retention to this age of the session.
     pub(super) fn keep(&mut self, until: Duration) {
         self.keep_until = self.keep_until.max(Some(until));
     }

@@ -62,7 +62,11 @@ impl<S: Store> BrokenStore<S> {
         Ok(page)
     }
 
-    /// The chunks up to the record that can't be read.
+    /// Returns the records up to the corrupt one.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`StoreError::Corrupt`] if the first record is the corrupt one.
     fn readable(
         &self,
         id: &SessionId,

@@ -25,7 +25,7 @@ rules! {
     CreateUnderTombstone,
     /// A lease that runs keeps the session from being claimed.
     ClaimWaits,
-    /// A session at another epoch than the claimant saw is not claimed.
+    /// A session at another epoch than the expected one is not claimed.
     ClaimSeen,
     /// A sealed session is not claimed.
     ClaimUnsealed,
@@ -35,7 +35,7 @@ rules! {
     ClaimCounts,
     /// A repeated `claim` is known by its token.
     ClaimToken,
-    /// A claimant gets the request.
+    /// A claim returns the request.
     ClaimRequest,
     /// A format that the library does not know is refused.
     Format,
@@ -89,9 +89,9 @@ rules! {
     AnswerUnsealed,
     /// The answers of a session are bounded.
     AnswerFits,
-    /// `answers` leaves out the answers that the caller knows.
+    /// `answers` leaves out the first `after` answers.
     AnswersAfter,
-    /// The answers go with the seal.
+    /// The seal removes the answers.
     AnswersEnd,
     /// A hold never shortens the retention.
     HoldLengthens,
@@ -109,7 +109,7 @@ rules! {
     TombstoneStands,
     /// A tombstone names the owner.
     TombstoneOwner,
-    /// A tombstone runs out.
+    /// A tombstone expires.
     TombstoneEnds,
     /// A read after a record that is absent is refused.
     ReadAbsent,
@@ -119,13 +119,13 @@ rules! {
     ReadTag,
     /// A read begins after its position.
     ReadAfter,
-    /// A page keeps to its size.
+    /// A page keeps to its maximum size.
     ReadMax,
     /// A page has at least one record if there is any.
     ReadOne,
     /// A record carries the epoch that wrote it.
     ReadEpoch,
-    /// A record that can't be read is not passed over.
+    /// A record that can't be read is not skipped.
     ReadCorrupt,
     /// An append ends a wait.
     WakeAppend,
@@ -145,7 +145,7 @@ rules! {
     WakeCap,
     /// A list is newest first.
     ListOrder,
-    /// A list has what its filter asks for, and nothing else.
+    /// A list has the sessions of its filter, and no others.
     ListFilter,
     /// The pages of a list follow one another without a gap or a repetition.
     ListPages,

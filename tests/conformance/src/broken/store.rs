@@ -21,10 +21,10 @@ use super::{
 };
 use crate::fault::{ClockJump, Rewind};
 
-/// A store that breaks one [`ContractRule`], or none. Clones share their data.
+/// A store that breaks one [`ContractRule`], or none. Clones share their state.
 ///
-/// It is for tests in one process: its answers come from several calls of the store inside, and are
-/// atomic only if nothing else calls that store meanwhile.
+/// It is for tests in one process: one call makes several calls of the store inside, which are atomic
+/// only if nothing else calls that store meanwhile.
 #[derive(Debug, Clone)]
 pub struct BrokenStore<S> {
     inner: S,
@@ -42,7 +42,7 @@ impl<S> BrokenStore<S> {
         }
     }
 
-    /// Breaks this rule from now on, and no other one.
+    /// Sets the rule to break, in place of an earlier one.
     pub fn breaking(mut self, rule: ContractRule) -> Self {
         self.broken = Some(rule);
         self
@@ -58,10 +58,10 @@ impl<S> BrokenStore<S> {
         self.broken
     }
 
-    /// Makes a record unreadable, as a disk does with what it holds.
+    /// Makes a record unreadable, like a failure of a disk.
     ///
-    /// A read gives the records before it; one that begins with it answers
-    /// [`StoreError::Corrupt`]. One record of a session at most is unreadable.
+    /// A read returns the records before it. A read that begins with it fails with
+    /// [`StoreError::Corrupt`]. A session has at most one such record: a second call replaces it.
     pub fn corrupt(&self, id: &SessionId, lsn: Lsn) {
         let id = self.resolve(id);
         self.overlay(&id, |overlay| overlay.corrupt = Some(lsn));
@@ -71,7 +71,7 @@ impl<S> BrokenStore<S> {
         self.broken == Some(rule)
     }
 
-    /// Runs `work` on the data of a session, by its id in the store.
+    /// Accesses the state about a session, by its id in the store.
     pub(super) fn overlay<T>(
         &self,
         id: &SessionId,
@@ -84,8 +84,8 @@ impl<S> BrokenStore<S> {
         self.all(|all| all.aliases.insert(outer.clone(), inner));
     }
 
-    /// Returns the ids in the store of the sessions that the wrapper knows.
-    pub(super) fn known(&self) -> Vec<SessionId> {
+    /// Returns the ids, in the store, of the sessions with a state here.
+    pub(super) fn session_ids(&self) -> Vec<SessionId> {
         self.all(|all| all.sessions.keys().cloned().collect())
     }
 
@@ -99,7 +99,7 @@ impl<S> BrokenStore<S> {
 }
 
 impl<S: Store> BrokenStore<S> {
-    /// Returns the id in the store; expires the session first if it is due by the broken rule.
+    /// Returns the id in the store. Expires the session before if that is due under the broken rule.
     pub(super) async fn enter(&self, outer: &SessionId) -> SessionId {
         let id = self.resolve(outer);
         if matches!(
@@ -111,8 +111,8 @@ impl<S: Store> BrokenStore<S> {
         id
     }
 
-    /// Returns sessions as the caller sees them.
-    pub(super) fn listed(&self, sessions: Vec<Listed>) -> Vec<Listed> {
+    /// Returns the sessions as the caller sees them.
+    pub(super) fn shown_sessions(&self, sessions: Vec<Listed>) -> Vec<Listed> {
         let aliases = self.all(|all| all.aliases.clone());
         let outer = |id: &SessionId| {
             let alias = aliases.iter().find(|(_, inner)| *inner == id);
@@ -142,7 +142,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(outer).await;
             let created = self.create_broken(outer, &id, new).await;
-            created.map_err(|error| self.refused(error))
+            created.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -156,7 +156,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let claimed = self.claim_broken(&id, seen, token, lease).await;
-            claimed.map_err(|error| self.refused(error))
+            claimed.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -177,7 +177,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let appended = self.append_broken(&id, chunk, then).await;
-            appended.map_err(|error| self.refused(error))
+            appended.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -190,7 +190,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let page = self.read_broken(&id, after, max_bytes).await;
-            page.map_err(|error| self.refused(error))
+            page.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -203,7 +203,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let changed = self.changed_broken(&id, seen, within).await;
-            changed.map_err(|error| self.refused(error))
+            changed.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -215,7 +215,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let state = self.abort_broken(&id, abort).await;
-            state.map_err(|error| self.refused(error))
+            state.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -227,7 +227,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let outcome = self.answer_broken(&id, answer).await;
-            outcome.map_err(|error| self.refused(error))
+            outcome.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -239,7 +239,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let answers = self.answers_broken(&id, after).await;
-            answers.map_err(|error| self.refused(error))
+            answers.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -252,7 +252,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let held = self.hold_broken(&id, by, keep).await;
-            held.map_err(|error| self.refused(error))
+            held.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -264,7 +264,7 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(async move {
             let id = self.enter(id).await;
             let deleted = self.delete_broken(&id, how).await;
-            deleted.map_err(|error| self.refused(error))
+            deleted.map_err(|error| self.shown_error(error))
         })
     }
 
@@ -281,7 +281,7 @@ impl<S: Store> Store for BrokenStore<S> {
     }
 }
 
-/// A snapshot of a [`BrokenStore`]; see [`Rewind`].
+/// A snapshot of a [`BrokenStore`].
 #[derive(Debug, Clone)]
 pub struct BrokenSnapshot<T> {
     inner: T,

@@ -23,7 +23,7 @@ impl<S: Store> BrokenStore<S> {
     }
 
     /// Returns the error as the caller sees it.
-    pub(super) fn refused(&self, error: StoreError) -> StoreError {
+    pub(super) fn shown_error(&self, error: StoreError) -> StoreError {
         match error {
             StoreError::Gone(left) if self.breaks(ContractRule::TombstoneOwner) => {
                 StoreError::Gone(Tombstone {
@@ -35,7 +35,7 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// Returns the epoch in the store for one that the caller knows.
+    /// Returns the epoch in the store for an epoch that the caller has.
     pub(super) async fn epoch_in_store(&self, id: &SessionId, epoch: Epoch) -> Epoch {
         let first = self.overlay(id, |overlay| overlay.first);
         if self.breaks(ContractRule::ClaimFences) && first == Some(epoch) {

@@ -25,7 +25,7 @@ impl<S: Store> BrokenStore<S> {
                 | ContractRule::WakeAnswer
                 | ContractRule::WakeClaim
                 | ContractRule::WakeDelete,
-            ) => self.changed_muffled(id, seen, within).await,
+            ) => self.changed_without_wakeup(id, seen, within).await,
             Some(ContractRule::WakeLevel) => {
                 let now = self.inner().state(id).await?.version();
                 self.inner().changed(id, like(now, seen), within).await
@@ -47,7 +47,7 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// Waits for a change of what is shown.
+    /// Waits for a change of the state that the caller sees.
     async fn changed_shown(
         &self,
         id: &SessionId,
@@ -67,8 +67,8 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// Waits without being woken by the change of the broken rule.
-    async fn changed_muffled(
+    /// Waits, and ignores the wake-up of the broken rule.
+    async fn changed_without_wakeup(
         &self,
         id: &SessionId,
         seen: Seen,
@@ -95,7 +95,7 @@ impl<S: Store> BrokenStore<S> {
                 return Ok(state);
             }
             if state.status.outcome().is_some() {
-                // An owner's wait on a sealed session ends at once, again and again.
+                // An owner's wait on a sealed session always ends at once.
                 sleep_until(deadline).await;
                 return self.inner().state(id).await;
             }
@@ -103,11 +103,11 @@ impl<S: Store> BrokenStore<S> {
         }
     }
 
-    /// Returns true if something moved whose rule is not broken.
+    /// Returns true if something changed whose wake-up rule is not broken.
     fn wakes(&self, before: &SessionState, now: &SessionState) -> bool {
         let append = before.tail != now.tail || before.status != now.status;
         let abort = before.abort.is_some() != now.abort.is_some();
-        // A seal takes the answers with it.
+        // A seal removes the answers.
         let answer = before.answers != now.answers && !append;
         let claim = before.epoch != now.epoch;
         append && !self.breaks(ContractRule::WakeAppend)
@@ -116,6 +116,7 @@ impl<S: Store> BrokenStore<S> {
             || claim && !self.breaks(ContractRule::WakeClaim)
     }
 
+    /// Waits beyond the longest wait of the contract.
     async fn changed_uncapped(
         &self,
         id: &SessionId,
@@ -133,7 +134,7 @@ impl<S: Store> BrokenStore<S> {
     }
 }
 
-/// This version, seen by the same kind of waiter as another one.
+/// Returns this version for the kind of waiter that `other` has.
 fn like(version: Version, other: Seen) -> Seen {
     if other.is_owner() {
         Seen::Owner(version)

@@ -1,5 +1,5 @@
-//! The server that writes is stopped in mid-answer for two leases; another takes its answers over;
-//! then the first one goes on, with its timers due and its provider in the middle of a word.
+//! The server that writes is paused for two leases, another one takes its answers over, and then the
+//! first one resumes in the middle of its provider's stream.
 
 use std::{
     ops::Range,
@@ -14,37 +14,37 @@ use crate::{
     kills::rounds,
     support::{
         Checked, Error, all,
-        client::{Answer, Say, ask, plain, read, start, take_until},
-        dice::Dice,
+        client::{Answer, AnswerSpec, ask, plain, read, read_until, start},
+        cluster::Cluster,
         engine::Engine,
-        log::{Broken, Event, Policy, Promise, Seen},
+        received::{Event, Policy, Promise, Received, Violation},
+        rng::Rng,
         server::Server,
-        team::Team,
     },
 };
 
 const ROUNDS: usize = 200;
 const LANES: usize = 10;
-/// Answers that the stopped server is giving.
+/// The number of answers that the paused server writes.
 const ANSWERS: usize = 2;
 const TOKENS: usize = 60;
 const DELAY_MS: u64 = 8;
 const LEASE: Duration = Duration::from_millis(600);
 
-/// A stop of this length, on a machine that is too busy, makes a server give up its readers: for it
-/// the store was silent.
-const LONG: Duration = Duration::from_secs(5);
+/// The longest pause of a round that counts. After longer ones, on a busy machine, a server
+/// disconnects its readers: to it the store was unavailable.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in Engine::SHARED {
-        trials.push(engine.trial("a_stopped_owner_that_goes_on_writes_nothing", stops));
-        trials.push(engine.trial("the_check_notices_a_store_without_fences", unfenced));
+        trials.push(engine.trial("a_former_owner_that_resumes_writes_nothing", pauses));
+        trials.push(engine.trial("a_store_without_fencing_is_detected", unfenced));
     }
     trials
 }
 
-async fn stops(engine: Engine) -> Checked {
+async fn pauses(engine: Engine) -> Checked {
     let rounds = rounds(ROUNDS);
     let began = Instant::now();
     let lanes = (0..LANES).map(|at| {
@@ -53,8 +53,8 @@ async fn stops(engine: Engine) -> Checked {
     });
     let stale: usize = all(lanes).await?.iter().sum();
     println!(
-        "{}: an owner of {ANSWERS} answers was stopped for two leases and went on, {rounds} times; \
-         {stale} times the other had written nothing by then; {:?}",
+        "{}: an owner of {ANSWERS} answers was paused for two leases and resumed, {rounds} times; \
+         {stale} times the new owner had written nothing by then; {:?}",
         engine.name(),
         began.elapsed()
     );
@@ -62,109 +62,117 @@ async fn stops(engine: Engine) -> Checked {
 }
 
 async fn unfenced(engine: Engine) -> Checked {
-    // The other one says nothing for as long as a stop may last that counts: whatever the first one
-    // writes when it goes on fits to what is written.
-    let silence = u64::try_from(LONG.as_millis())?;
-    let told = lane(engine, 10, silence..silence + 1, "unfenced").await;
-    let Err(error) = told else {
-        return Err("nobody noticed".into());
+    // The new owner writes nothing for the longest pause: a record of the former owner then extends the
+    // log without a conflict.
+    let silence = u64::try_from(MAX_PAUSE.as_millis())?;
+    let result = lane(engine, 10, silence..silence + 1, "unfenced").await;
+    let Err(error) = result else {
+        return Err("the fault was not detected".into());
     };
-    match error.downcast_ref::<Broken>().map(|broken| broken.promise) {
-        Some(Promise::Writer | Promise::Shown) => Ok(()),
-        _ => Err(format!("it was noticed for another reason: {error}").into()),
+    match error
+        .downcast_ref::<Violation>()
+        .map(|violation| violation.promise)
+    {
+        Some(Promise::SingleWriter | Promise::Durability) => Ok(()),
+        _ => Err(format!("another promise was broken: {error}").into()),
     }
 }
 
-/// The new owner's provider is silent for so many milliseconds. Gives in how many rounds it had
-/// written nothing when the former owner went on.
+/// Runs rounds on a cluster of its own, and returns the number of those in which the new owner had
+/// written nothing when the former one resumed. Its provider is silent for this range of milliseconds.
 async fn lane(
     engine: Engine,
     rounds: usize,
     silence: Range<u64>,
     fault: &'static str,
 ) -> Result<usize, Error> {
-    let team = Team::new(engine, LEASE, Policy::Resume.name())?.fault(fault);
-    let ran = stop_and_go(&team, rounds, silence).await;
-    team.disband().await?;
+    let cluster = Cluster::new(engine, LEASE, Policy::Resume.name())?.fault(fault);
+    let ran = run_rounds(&cluster, rounds, silence).await;
+    cluster.clean_up().await?;
     ran
 }
 
-async fn stop_and_go(team: &Team, rounds: usize, silence: Range<u64>) -> Result<usize, Error> {
-    let mut dice = Dice::new();
-    let (mut here, mut there) = (team.start().await?, team.start().await?);
+async fn run_rounds(cluster: &Cluster, rounds: usize, silence: Range<u64>) -> Result<usize, Error> {
+    let mut rng = Rng::new();
+    let (mut here, mut there) = (cluster.start().await?, cluster.start().await?);
     let (mut done, mut silent) = (0, 0);
     let tries = rounds * 4;
     for _ in 0..tries {
         if done == rounds {
             return Ok(silent);
         }
-        let silence = silence.start + dice.below(silence.end - silence.start);
-        if let Some(said_nothing) = round(team, &here, &there, silence, &mut dice).await? {
+        let silence = silence.start + rng.below(silence.end - silence.start);
+        if let Some(was_silent) = round(cluster, &here, &there, silence, &mut rng).await? {
             done += 1;
-            silent += usize::from(said_nothing);
+            silent += usize::from(was_silent);
         }
-        if dice.below(2) == 0 {
+        if rng.below(2) == 0 {
             std::mem::swap(&mut here, &mut there);
         }
     }
-    Err(format!("the owner was stopped {done} times in {tries} tries").into())
+    Err(format!("the owner was paused {done} times in {tries} tries").into())
 }
 
-/// An answer, and those who read it.
-struct Given {
+/// An answer, and its readers on both servers.
+struct StartedAnswer {
     id: SessionId,
-    here: (Answer, Seen),
+    here: (Answer, Received),
     there: Option<Answer>,
 }
 
-/// One stop. `None` if the stopped server wasn't the owner, had just ended an answer, or
-/// was stopped for too long: then it showed nothing.
+/// Pauses the owner once, and returns true if the new owner had written nothing when it resumed.
+///
+/// Returns `None` if the round does not count: the paused server was not the owner, had just ended an
+/// answer, or was paused for too long.
 async fn round(
-    team: &Team,
+    cluster: &Cluster,
     here: &Server,
     there: &Server,
     silence_ms: u64,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) -> Result<Option<bool>, Error> {
-    let say = Say {
+    let spec = AnswerSpec {
         resume_ms: silence_ms,
-        ..Say::tokens(TOKENS, DELAY_MS)
+        ..AnswerSpec::tokens(TOKENS, DELAY_MS)
     };
-    let mut given = Vec::new();
+    let mut answers = Vec::new();
     for at in 0..ANSWERS {
         let id = SessionId::random();
-        let answer = ask(here.addr, start(id.as_str(), say)).await?;
-        // A reader on the other server takes it over sooner than its sweeper does.
+        let answer = ask(here.addr, start(id.as_str(), spec)).await?;
+        // A reader on the other server takes the session over sooner than the sweep.
         let there = match at {
             0 => Some(ask(there.addr, read(id.as_str(), None)).await?),
             _ => None,
         };
-        given.push(Given {
+        answers.push(StartedAnswer {
             id,
-            here: (answer, Seen::default()),
+            here: (answer, Received::default()),
             there,
         });
     }
-    let some = 1 + usize::try_from(dice.below(12))?;
-    for Given {
-        here: (answer, seen),
+    let count = 1 + usize::try_from(rng.below(12))?;
+    for StartedAnswer {
+        here: (answer, received),
         ..
-    } in &mut given
+    } in &mut answers
     {
-        take_until(answer, seen, |seen| seen.tokens().count() >= some).await?;
-        if seen.tokens().any(|token| token.who != here.who) {
+        read_until(answer, received, |received| {
+            received.tokens().count() >= count
+        })
+        .await?;
+        if received.tokens().any(|token| token.server != here.name) {
             return Ok(None);
         }
     }
-    here.stop()?;
-    let stopped = Instant::now();
+    here.pause()?;
+    let paused = Instant::now();
     sleep(LEASE * 2).await;
     let mut before = Vec::new();
     let mut silent = true;
-    for Given { id, .. } in &given {
+    for StartedAnswer { id, .. } in &answers {
         let id = id.as_str();
-        if !taken_over(team, there, id).await? {
-            here.go_on()?;
+        if !taken_over(cluster, there, id).await? {
+            here.resume()?;
             return Ok(None);
         }
         let mut so_far = ask(there.addr, read(id, None)).await?;
@@ -172,51 +180,54 @@ async fn round(
             .header("x-session-tail")
             .and_then(|tail| tail.parse().ok());
         let tail: usize = tail.ok_or("no tail")?;
-        let mut seen = Seen::default();
-        take_until(&mut so_far, &mut seen, |seen| seen.0.len() >= tail).await?;
-        silent &= seen.tags().len() == 1;
-        before.push((seen, tail));
+        let mut received = Received::default();
+        read_until(&mut so_far, &mut received, |received| {
+            received.0.len() >= tail
+        })
+        .await?;
+        silent &= received.tags().len() == 1;
+        before.push((received, tail));
     }
-    here.go_on()?;
-    if stopped.elapsed() > LONG {
+    here.resume()?;
+    if paused.elapsed() > MAX_PAUSE {
         return Ok(None);
     }
-    for (mut given, (before, tail)) in given.into_iter().zip(before) {
-        let (answer, seen) = &mut given.here;
-        let read_on = take_until(answer, seen, Seen::is_over).await;
-        let mut whole = Seen::default();
-        let mut all = match given.there {
+    for (mut started, (before, tail)) in answers.into_iter().zip(before) {
+        let (answer, received) = &mut started.here;
+        let read_on = read_until(answer, received, Received::has_ended).await;
+        let mut whole = Received::default();
+        let mut all = match started.there {
             Some(answer) => answer,
-            None => ask(there.addr, read(given.id.as_str(), None)).await?,
+            None => ask(there.addr, read(started.id.as_str(), None)).await?,
         };
-        take_until(&mut all, &mut whole, Seen::is_over).await?;
+        read_until(&mut all, &mut whole, Received::has_ended).await?;
         let owner = before.0.first().map(Event::tag).unwrap_or_default();
         let mut after = whole.0.iter().skip(tail);
         if let Some(stale) = after.find(|event| event.tag() == owner) {
-            let how = format!("after the take-over came {stale:?}");
-            return Err(Promise::Writer.broken(how).into());
+            let how = format!("the former owner wrote {stale:?} after the take-over");
+            return Err(Promise::SingleWriter.violated(how).into());
         }
-        whole.has_one_writer_at_a_time()?;
-        before.is_in(&whole)?;
-        seen.is_in(&whole)?;
+        whole.check_single_writer()?;
+        before.check_prefix_of(&whole)?;
+        received.check_prefix_of(&whole)?;
         read_on?;
-        whole.is_an_answer(TOKENS, Policy::Resume)?;
-        let calls = team.journal.calls(given.id.as_str());
-        let first = calls.iter().filter(|call| call.said == 0).count();
+        whole.check_answer(TOKENS, Policy::Resume)?;
+        let calls = cluster.call_log.calls(started.id.as_str());
+        let first = calls.iter().filter(|call| call.tokens == 0).count();
         if first != 1 || calls.len() > whole.tags().len() + 1 {
-            return Err(Promise::Calls.broken(format!("{calls:?}")).into());
+            return Err(Promise::ProviderCalls.violated(format!("{calls:?}")).into());
         }
     }
     Ok(Some(silent))
 }
 
-/// Waits until the other server has called its provider for it; false if it was over before, or if
-/// that takes too long.
-async fn taken_over(team: &Team, there: &Server, id: &str) -> Result<bool, Error> {
+/// Waits until the other server has called its provider for the session. Returns false if the session
+/// ended before, or after [`MAX_PAUSE`].
+async fn taken_over(cluster: &Cluster, there: &Server, id: &str) -> Result<bool, Error> {
     let taken_over = async {
         loop {
-            let calls = team.journal.calls(id);
-            if calls.iter().any(|call| call.who == there.who) {
+            let calls = cluster.call_log.calls(id);
+            if calls.iter().any(|call| call.server == there.name) {
                 return Ok(true);
             }
             let state = ask(there.addr, plain("HEAD", &format!("/{id}"))).await?;
@@ -226,7 +237,7 @@ async fn taken_over(team: &Team, there: &Server, id: &str) -> Result<bool, Error
             sleep(Duration::from_millis(20)).await;
         }
     };
-    // A machine that is too busy for such short leases makes servers wait longer before they claim.
-    let taken_over = tokio::time::timeout(LONG, taken_over).await;
+    // On a machine that is too busy for such short leases, servers wait longer before they claim.
+    let taken_over = tokio::time::timeout(MAX_PAUSE, taken_over).await;
     taken_over.unwrap_or(Ok(false))
 }

@@ -1,8 +1,8 @@
-//! The server that writes is killed at random moments, again and again, while eight clients read.
+//! The server that writes is killed again and again at random moments, while eight clients read.
 //!
-//! What a client was shown is acknowledged. Clients come back to whatever server lives, with the
-//! cursor that they have; in the end each asks for the whole log once more and compares. Each kill
-//! hits eight answers, and the next one comes when all eight clients have heard something new.
+//! A client that loses its connection resumes from its cursor on a server that runs. At the end of an
+//! answer it reads the whole log again and compares. Each kill interrupts eight answers. The next kill
+//! follows when every client has received a newer token.
 
 use std::{
     net::SocketAddr,
@@ -16,15 +16,15 @@ use tokio::time::sleep;
 use unbroken::log::SessionId;
 
 use crate::support::{
-    Checked, Error, SOON, all,
-    calls::micros,
-    client::{Cut, Say, read, send, start},
-    dice::Dice,
+    Checked, Error, TIMEOUT, all,
+    call_log::micros,
+    client::{AnswerSpec, Disconnected, read, send, start},
+    cluster::Cluster,
     engine::Engine,
-    log::{Broken, Event, Policy, Promise, Seen},
     percentile,
-    server::{BUSY, Server},
-    team::Team,
+    received::{Event, Policy, Promise, Received, Violation},
+    rng::Rng,
+    server::{LOAD_FACTOR, Server},
 };
 
 const CLIENTS: usize = 8;
@@ -32,23 +32,26 @@ const LANES: usize = 6;
 const TOKENS: usize = 40;
 const DELAY_MS: u64 = 10;
 const LEASE: Duration = Duration::from_secs(1);
-/// How long after the lease an orphan may still be one.
+/// The time after the lease within which an orphan is recovered.
 const GRACE: Duration = Duration::from_secs(2);
-/// How many of the rounds are run, in percent.
-const SHARE: &str = "UNBROKEN_ROUNDS_PERCENT";
+/// The environment variable with the share of the rounds to run, in percent.
+const ROUNDS_PERCENT: &str = "UNBROKEN_ROUNDS_PERCENT";
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in Engine::ALL {
-        trials.push(engine.trial("nothing_that_was_shown_is_lost_by_a_kill", kills));
-        trials.push(engine.trial("the_check_notices_a_store_that_lies", lies));
+        trials.push(engine.trial("a_kill_loses_no_event_that_a_client_received", kills));
+        trials.push(engine.trial(
+            "a_store_that_acknowledges_before_it_writes_is_detected",
+            early_acks,
+        ));
     }
     trials
 }
 
-/// So many of something, or the part of them that was asked for.
+/// Returns the share of these rounds that `UNBROKEN_ROUNDS_PERCENT` sets; all by default.
 pub(crate) fn rounds(all: usize) -> usize {
-    let percent = std::env::var(SHARE).ok();
+    let percent = std::env::var(ROUNDS_PERCENT).ok();
     let percent = percent.and_then(|percent| percent.parse().ok());
     (all * percent.unwrap_or(100)).div_ceil(100)
 }
@@ -61,92 +64,97 @@ async fn kills(engine: Engine) -> Checked {
         let share = rounds / LANES + usize::from(at < rounds % LANES);
         lane(engine, policy, share, "none")
     });
-    let boards = all(lanes).await?;
-    let sum = |of: fn(&Board) -> usize| boards.iter().map(of).sum::<usize>();
-    let kills = sum(|board| board.kills);
+    let states = all(lanes).await?;
+    let sum = |of: fn(&LaneState) -> usize| states.iter().map(of).sum::<usize>();
+    let kills = sum(|state| state.kills);
     assert_eq!(kills, rounds);
     let (mut delays, mut excess) = (Vec::new(), Duration::ZERO);
-    for board in &boards {
-        for (kill, delay) in &board.recovered {
-            // What it took about then.
-            let around = kill.saturating_sub(2)..board.ordinary.len().min(kill + 1);
-            let ordinary = board.ordinary[around].iter().max().copied();
-            let ordinary = ordinary.unwrap_or_default();
-            excess = excess.max(delay.saturating_sub(ordinary * BUSY));
+    for state in &states {
+        for (kill, delay) in &state.recovered {
+            // The load of the machine varies: only the answers at about this kill count.
+            let around = kill.saturating_sub(2)..state.answer_times.len().min(kill + 1);
+            let answer_time = state.answer_times[around].iter().max().copied();
+            let answer_time = answer_time.unwrap_or_default();
+            excess = excess.max(delay.saturating_sub(answer_time * LOAD_FACTOR));
             delays.push(*delay);
         }
     }
-    let mut ordinary = boards
+    let mut answer_times = states
         .iter()
-        .map(|board| &board.ordinary[..])
+        .map(|state| &state.answer_times[..])
         .collect::<Vec<_>>()
         .concat();
     delays.sort();
-    ordinary.sort();
+    answer_times.sort();
     println!(
-        "{}: {kills} kills, {} answers, {} events shown; {} times one ran on or ended after a kill \
+        "{}: {kills} kills, {} answers, {} events; {} times one continued or ended after a kill \
          (p50 {:?}, p99 {:?}, most {:?}; a lease is {LEASE:?}, a new answer of one token took p50 \
          {:?}, most {:?}); {:?}",
         engine.name(),
-        sum(|board| board.answers),
-        sum(|board| board.shown),
+        sum(|state| state.answers),
+        sum(|state| state.events),
         delays.len(),
         percentile(&delays, 50),
         percentile(&delays, 99),
         percentile(&delays, 100),
-        percentile(&ordinary, 50),
-        percentile(&ordinary, 100),
+        percentile(&answer_times, 50),
+        percentile(&answer_times, 100),
         began.elapsed(),
     );
-    // All eight were in the middle of an answer, give or take those that were just done.
+    // A kill interrupts all answers but those that had just ended.
     assert!(
         delays.len() >= rounds * CLIENTS / 2,
-        "kills that hit nobody"
+        "kills that interrupted no answer"
     );
     if excess > LEASE + GRACE {
-        let how = format!("orphans were left alone for {excess:?}, as an idle machine has it");
-        return Err(Promise::Recovery.broken(how).into());
+        let how =
+            format!("orphans were recovered after {excess:?}, without the load of the machine");
+        return Err(Promise::Recovery.violated(how).into());
     }
     Ok(())
 }
 
-async fn lies(engine: Engine) -> Checked {
-    let told = lane(engine, Policy::Resume, 20, "lies").await;
-    let Err(error) = told else {
-        return Err("nobody noticed".into());
+async fn early_acks(engine: Engine) -> Checked {
+    let result = lane(engine, Policy::Resume, 20, "lies").await;
+    let Err(error) = result else {
+        return Err("the fault was not detected".into());
     };
-    let broken = error.downcast_ref::<Broken>().map(|broken| broken.promise);
-    if broken == Some(Promise::Shown) {
+    let promise = error
+        .downcast_ref::<Violation>()
+        .map(|violation| violation.promise);
+    if promise == Some(Promise::Durability) {
         return Ok(());
     }
-    Err(format!("it was noticed for another reason: {error}").into())
+    Err(format!("another promise was broken: {error}").into())
 }
 
-/// What the clients and the killer of a lane tell each other.
+/// The state that the clients of a lane share with the task that kills its servers.
 #[derive(Debug, Default)]
-struct Board {
-    /// The servers that live.
-    up: Vec<SocketAddr>,
-    /// The one that is killed next: answers are started there.
-    writes: Option<SocketAddr>,
+struct LaneState {
+    /// The servers that run.
+    running: Vec<SocketAddr>,
+    /// The server that is killed next: the clients start answers there.
+    writer: Option<SocketAddr>,
+    /// The time of the last kill, also in microseconds since 1970.
     killed: Option<(Instant, u64)>,
     kills: usize,
-    /// How long an answer took that was begun at each kill.
-    ordinary: Vec<Duration>,
-    /// Which clients have heard a token that was said after the last kill.
-    heard: [bool; CLIENTS],
-    /// No answer is started any more.
-    over: bool,
-    /// After which kill, and how long after it, an answer ran on or ended.
+    /// The time of a short answer after each kill.
+    answer_times: Vec<Duration>,
+    /// True for each client that has received a token from after the last kill.
+    has_new_token: [bool; CLIENTS],
+    /// True if the clients start no further answer.
+    is_over: bool,
+    /// The kill, and the time after it, for each answer that continued or ended.
     recovered: Vec<(usize, Duration)>,
     answers: usize,
-    shown: usize,
+    /// The number of events that clients have received.
+    events: usize,
 }
 
 struct Lane {
-    team: Team,
+    cluster: Cluster,
     policy: Policy,
-    board: Mutex<Board>,
+    state: Mutex<LaneState>,
 }
 
 async fn lane(
@@ -154,221 +162,224 @@ async fn lane(
     policy: Policy,
     rounds: usize,
     fault: &'static str,
-) -> Result<Board, Error> {
+) -> Result<LaneState, Error> {
     let lane = Lane {
-        team: Team::new(engine, LEASE, policy.name())?.fault(fault),
+        cluster: Cluster::new(engine, LEASE, policy.name())?.fault(fault),
         policy,
-        board: Mutex::default(),
+        state: Mutex::default(),
     };
     let clients = all((0..CLIENTS).map(|client| lane.client(client)));
     let ran = try_join(lane.kill(engine, rounds), clients).await.map(drop);
-    let broken = ran.err();
-    let Lane { team, board, .. } = lane;
-    team.disband().await?;
-    match broken {
+    let error = ran.err();
+    let Lane { cluster, state, .. } = lane;
+    cluster.clean_up().await?;
+    match error {
         Some(error) => Err(error),
-        None => Ok(board.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        None => Ok(state.into_inner().unwrap_or_else(PoisonError::into_inner)),
     }
 }
 
 impl Lane {
-    fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LaneState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the servers that live in the end.
+    /// Kills the writer this number of times, and returns the servers that run at the end.
     async fn kill(&self, engine: Engine, rounds: usize) -> Result<(Server, Option<Server>), Error> {
-        let mut dice = Dice::new();
-        let mut writes = self.up(self.team.start().await?);
-        self.board().writes = Some(writes.addr);
+        let mut rng = Rng::new();
+        let mut writer = self.add_running(self.cluster.start().await?);
+        self.state().writer = Some(writer.addr);
         let mut other = None;
         if engine.is_shared() {
-            other = Some(self.up(self.team.start().await?));
+            other = Some(self.add_running(self.cluster.start().await?));
         }
         for _ in 0..rounds {
-            self.all_have_heard().await?;
-            sleep(dice.millis(100)).await;
+            self.wait_for_clients().await?;
+            sleep(rng.millis(100)).await;
             {
-                let mut board = self.board();
-                board.up.retain(|addr| *addr != writes.addr);
-                board.writes = None;
+                let mut state = self.state();
+                state.running.retain(|addr| *addr != writer.addr);
+                state.writer = None;
             }
             let at = Instant::now();
-            writes.kill();
+            writer.kill();
             {
-                let mut board = self.board();
-                board.killed = Some((at, micros()));
-                board.heard = [false; CLIENTS];
-                board.kills += 1;
-                board.writes = other.as_ref().map(|it| it.addr);
+                let mut state = self.state();
+                state.killed = Some((at, micros()));
+                state.has_new_token = [false; CLIENTS];
+                state.kills += 1;
+                state.writer = other.as_ref().map(|it| it.addr);
             }
-            writes = match other.take() {
+            writer = match other.take() {
                 Some(survivor) => survivor,
-                None => self.restarted().await?,
+                None => self.restart().await?,
             };
-            let ordinary = writes.ordinary_answer().await?;
-            self.board().ordinary.push(ordinary);
+            let answer_time = writer.answer_time().await?;
+            self.state().answer_times.push(answer_time);
             if engine.is_shared() {
-                other = Some(self.up(self.team.start().await?));
+                other = Some(self.add_running(self.cluster.start().await?));
             }
         }
-        self.all_have_heard().await?;
-        self.board().over = true;
-        // They live on while the clients finish what they read.
-        Ok((writes, other))
+        self.wait_for_clients().await?;
+        self.state().is_over = true;
+        // The clients read their last answers from them.
+        Ok((writer, other))
     }
 
-    /// The server that comes after the only one: an orphan's time counts from when there is one.
-    async fn restarted(&self) -> Result<Server, Error> {
-        let server = self.up(self.team.start().await?);
-        let mut board = self.board();
-        board.writes = Some(server.addr);
-        board.killed = board.killed.map(|(_, micros)| (Instant::now(), micros));
+    /// Starts the server after the only one. The time to recover an orphan begins with its start.
+    async fn restart(&self) -> Result<Server, Error> {
+        let server = self.add_running(self.cluster.start().await?);
+        let mut state = self.state();
+        state.writer = Some(server.addr);
+        state.killed = state.killed.map(|(_, micros)| (Instant::now(), micros));
         Ok(server)
     }
 
-    fn up(&self, server: Server) -> Server {
-        self.board().up.push(server.addr);
+    fn add_running(&self, server: Server) -> Server {
+        self.state().running.push(server.addr);
         server
     }
 
-    async fn all_have_heard(&self) -> Result<(), Error> {
+    async fn wait_for_clients(&self) -> Result<(), Error> {
         let began = Instant::now();
         loop {
-            let heard = self.board().heard;
-            if heard.iter().all(|heard| *heard) {
+            let has_new_token = self.state().has_new_token;
+            if has_new_token.iter().all(|it| *it) {
                 return Ok(());
             }
-            if began.elapsed() > SOON {
-                let how = format!("who has heard something {SOON:?} after a kill: {heard:?}");
-                return Err(Promise::Recovery.broken(how).into());
+            if began.elapsed() > TIMEOUT {
+                let how =
+                    format!("clients with a new token {TIMEOUT:?} after a kill: {has_new_token:?}");
+                return Err(Promise::Recovery.violated(how).into());
             }
             sleep(Duration::from_millis(3)).await;
         }
     }
 
     async fn client(&self, client: usize) -> Result<(), Error> {
-        let mut dice = Dice::new();
-        while !self.board().over {
-            self.answer(client, &mut dice).await?;
-            self.board().answers += 1;
+        let mut rng = Rng::new();
+        while !self.state().is_over {
+            self.answer(client, &mut rng).await?;
+            self.state().answers += 1;
         }
         Ok(())
     }
 
-    /// One answer, read to its end, and then compared with its log.
-    async fn answer(&self, client: usize, dice: &mut Dice) -> Result<(), Error> {
+    /// Reads one answer to its end, and compares it with its log.
+    async fn answer(&self, client: usize, rng: &mut Rng) -> Result<(), Error> {
         let id = SessionId::random();
-        let mut seen = Seen::default();
-        let kills = self.board().kills;
-        while !seen.is_over() {
-            self.read_on(client, id.as_str(), kills, &mut seen, dice)
+        let mut received = Received::default();
+        let kills = self.state().kills;
+        while !received.has_ended() {
+            self.read_on(client, id.as_str(), kills, &mut received, rng)
                 .await?;
         }
-        let mut whole = Seen::default();
-        while !whole.is_over() {
-            whole = Seen::default();
-            self.read_on(CLIENTS, id.as_str(), kills, &mut whole, dice)
+        let mut whole = Received::default();
+        while !whole.has_ended() {
+            whole = Received::default();
+            self.read_on(CLIENTS, id.as_str(), kills, &mut whole, rng)
                 .await?;
         }
-        seen.is_in(&whole)?;
-        whole.has_one_writer_at_a_time()?;
-        whole.is_an_answer(TOKENS, self.policy)?;
-        let calls = self.team.journal.calls(id.as_str()).len();
+        received.check_prefix_of(&whole)?;
+        whole.check_single_writer()?;
+        whole.check_answer(TOKENS, self.policy)?;
+        let calls = self.cluster.call_log.calls(id.as_str()).len();
         let epochs = whole.tags().len();
         let most = match self.policy {
             Policy::Fail => 1,
-            // Each epoch wrote a record before it called.
+            // Each epoch writes a record before the call.
             Policy::Restart => epochs,
-            Policy::Resume => epochs + self.board().kills - kills,
+            Policy::Resume => epochs + self.state().kills - kills,
         };
-        // A server that dies between its first record and the call has called nobody.
+        // A server that is killed between its first record and the call has not called the provider.
         let least = usize::from(whole.tokens().next().is_some());
         if calls < least || calls > most {
             let how = format!("{calls} calls for {id}, not {least} to {most}");
-            return Err(Promise::Calls.broken(how).into());
+            return Err(Promise::ProviderCalls.violated(how).into());
         }
         Ok(())
     }
 
-    /// Reads from some server until that is cut, or the answer is over.
+    /// Reads from a random server until the connection breaks or the answer ends.
     async fn read_on(
         &self,
         client: usize,
         id: &str,
         kills: usize,
-        seen: &mut Seen,
-        dice: &mut Dice,
+        received: &mut Received,
+        rng: &mut Rng,
     ) -> Result<(), Error> {
-        let is_new = seen.0.is_empty() && client < CLIENTS;
+        let is_new = received.0.is_empty() && client < CLIENTS;
         let addr = {
-            let board = self.board();
-            match board.up.len() {
+            let state = self.state();
+            match state.running.len() {
                 0 => None,
-                _ if is_new => board.writes,
-                count => Some(board.up[dice.index(count)]),
+                _ if is_new => state.writer,
+                count => Some(state.running[rng.index(count)]),
             }
         };
-        let again = sleep(Duration::from_millis(5));
+        let pause = sleep(Duration::from_millis(5));
         let Some(addr) = addr else {
-            again.await;
+            pause.await;
             return Ok(());
         };
         let request = if is_new {
-            start(id, Say::tokens(TOKENS, DELAY_MS))
+            start(id, AnswerSpec::tokens(TOKENS, DELAY_MS))
         } else {
-            read(id, seen.last())
+            read(id, received.last())
         };
         let Ok(mut answer) = send(addr, request).await else {
-            again.await;
+            pause.await;
             return Ok(());
         };
         match answer.status().as_u16() {
             200 => {}
             429 | 503 => {
-                again.await;
+                pause.await;
                 return Ok(());
             }
             status => {
                 let body = answer.rest().await.unwrap_or_default();
                 let body = String::from_utf8_lossy(&body);
-                let how = format!("{status} after {:?}: {body}", seen.last());
-                return Err(Promise::Shown.broken(how).into());
+                let how = format!("{status} after {:?}: {body}", received.last());
+                return Err(Promise::Durability.violated(how).into());
             }
         }
         loop {
             match answer.next().await {
                 Ok(Some(event)) => {
                     if client < CLIENTS {
-                        self.board().hear(client, kills, seen, &event);
+                        self.state().record(client, kills, received, &event);
                     }
-                    seen.take(event)?;
+                    received.push(event)?;
                 }
-                Ok(None) if seen.is_over() => return Ok(()),
+                Ok(None) if received.has_ended() => return Ok(()),
                 Ok(None) => {
-                    let how = format!("a clean end after {:?}", seen.last());
-                    return Err(Promise::Ending.broken(how).into());
+                    let how = format!("a clean end after {:?}", received.last());
+                    return Err(Promise::Ending.violated(how).into());
                 }
-                Err(Cut) => return Ok(()),
+                Err(Disconnected) => return Ok(()),
             }
         }
     }
 }
 
-impl Board {
-    /// A client got an event of an answer that was begun after so many kills.
-    fn hear(&mut self, client: usize, kills: usize, seen: &Seen, event: &Event) {
-        self.shown += 1;
+impl LaneState {
+    /// Records that a client received an event of an answer that started after this number of kills.
+    fn record(&mut self, client: usize, kills: usize, received: &Received, event: &Event) {
+        self.events += 1;
         let Some((at, micros)) = self.killed else {
-            self.heard[client] = true;
+            self.has_new_token[client] = true;
             return;
         };
-        let taken_over = seen.last().is_some_and(|last| last.tag() != event.tag());
-        if taken_over && kills < self.kills && !self.heard[client] {
+        let taken_over = received
+            .last()
+            .is_some_and(|last| last.tag() != event.tag());
+        if taken_over && kills < self.kills && !self.has_new_token[client] {
             self.recovered.push((self.kills, at.elapsed()));
         }
         if event.token().is_some_and(|token| token.at > micros) {
-            self.heard[client] = true;
+            self.has_new_token[client] = true;
         }
     }
 }

@@ -1,27 +1,26 @@
-//! Servers as processes, several of them on one store: killed and stopped at moments that nobody
-//! chose, and read by clients that go from one to the other.
+//! Several server processes on one store, killed and paused at random moments, and read by clients
+//! that switch between them.
 //!
-//! They are on the machine's own engines (`REDIS_URL`, `POSTGRES_URL`, or where these usually are).
-//! Where one is absent its tests are reported as ignored, with the reason; on a CI machine (`CI` is
-//! set) that is a failure.
+//! The engines are those at `REDIS_URL` and `POSTGRES_URL`, or at their usual addresses. The tests of an
+//! engine that is not available are reported as ignored, with the reason; they fail if `CI` is set.
 
-mod anywhere;
+mod any_server;
 mod fencing;
 mod kills;
 mod support;
 mod switching;
-mod wakes;
+mod wakeups;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    // From what keeps the machine busy to what minds how long it waits.
-    let mut waiting = fencing::trials();
-    waiting.extend(switching::trials());
-    waiting.extend(anywhere::trials());
-    let failed = run(kills::trials(), 2) | run(waiting, 8) | run(wakes::trials(), 4);
+    // The tests that load the machine run first, those that measure time last.
+    let mut trials = fencing::trials();
+    trials.extend(switching::trials());
+    trials.extend(any_server::trials());
+    let failed = run(kills::trials(), 2) | run(trials, 8) | run(wakeups::trials(), 4);
     if failed {
         ExitCode::from(101)
     } else {
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether any failed.
+/// Runs these tests, and returns true if any failed.
 fn run(trials: Vec<Trial>, threads: usize) -> bool {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(threads);

@@ -1,4 +1,4 @@
-//! Two servers, and clients that go from one to the other every few events.
+//! Two servers, and clients that switch between them every few events.
 
 use std::{
     net::SocketAddr,
@@ -13,30 +13,33 @@ use crate::{
     kills::rounds,
     support::{
         Checked, Error, all,
-        calls::Journal,
-        client::{Say, ask, read, restart, send, start, take_until},
-        dice::Dice,
+        call_log::CallLog,
+        client::{AnswerSpec, ask, read, read_until, send, start, start_after},
+        cluster::Cluster,
         engine::Engine,
-        log::{Broken, Policy, Promise, Seen},
-        team::Team,
+        received::{Policy, Promise, Received, Violation},
+        rng::Rng,
     },
 };
 
 const ANSWERS: usize = 200;
-const AT_ONCE: usize = 16;
-const SAY: Say = Say::tokens(40, 5);
+const CONCURRENT: usize = 16;
+const SPEC: AnswerSpec = AnswerSpec::tokens(40, 5);
 const LEASE: Duration = Duration::from_secs(10);
-/// Identical requests that come at the same time.
+/// The number of identical requests at once.
 const POSTS: usize = 100;
-const SAY_TO_ALL: Say = Say::tokens(10, 20);
+const SHARED_SPEC: AnswerSpec = AnswerSpec::tokens(10, 20);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in Engine::SHARED {
-        trials.push(engine.trial("who_switches_servers_sees_every_event_once", switches));
-        trials.push(engine.trial("the_check_notices_an_early_end", ended_early));
-        trials.push(engine.trial("a_hundred_posts_at_once_call_one_provider", posts));
-        trials.push(engine.trial("the_check_notices_posts_that_call_two", posted_twice));
+        trials.push(engine.trial(
+            "a_client_that_switches_servers_receives_every_event_once",
+            switches,
+        ));
+        trials.push(engine.trial("a_body_that_ends_early_is_detected", early_end));
+        trials.push(engine.trial("a_hundred_posts_at_once_call_the_provider_once", posts));
+        trials.push(engine.trial("a_second_call_of_the_provider_is_detected", second_call));
     }
     trials
 }
@@ -54,93 +57,98 @@ async fn switches(engine: Engine) -> Checked {
     Ok(())
 }
 
-async fn ended_early(engine: Engine) -> Checked {
-    noticed(switch(engine, AT_ONCE, "ends-early").await, Promise::Ending)
+async fn early_end(engine: Engine) -> Checked {
+    check_detected(
+        switch(engine, CONCURRENT, "ends-early").await,
+        Promise::Ending,
+    )
 }
 
-fn noticed<T>(told: Result<T, Error>, promise: Promise) -> Checked {
-    let Err(error) = told else {
-        return Err("nobody noticed".into());
+fn check_detected<T>(result: Result<T, Error>, promise: Promise) -> Checked {
+    let Err(error) = result else {
+        return Err("the fault was not detected".into());
     };
-    match error.downcast_ref::<Broken>() {
-        Some(broken) if broken.promise == promise => Ok(()),
-        _ => Err(format!("it was noticed for another reason: {error}").into()),
+    match error.downcast_ref::<Violation>() {
+        Some(violation) if violation.promise == promise => Ok(()),
+        _ => Err(format!("another promise was broken: {error}").into()),
     }
 }
 
-/// Gives in how many pieces they were read. The second server has the fault.
+/// Returns the number of pieces in which the answers were read. The second server has the fault.
 async fn switch(engine: Engine, answers: usize, fault: &'static str) -> Result<usize, Error> {
-    let team = Team::new(engine, LEASE, Policy::Fail.name())?;
-    let (one, two) = (team.start().await?, team.start_with(fault).await?);
+    let cluster = Cluster::new(engine, LEASE, Policy::Fail.name())?;
+    let (one, two) = (cluster.start().await?, cluster.start_with(fault).await?);
     let servers = [one.addr, two.addr];
     let read = stream::iter(0..answers)
-        .map(|_| answer(&team.journal, servers))
-        .buffer_unordered(AT_ONCE)
+        .map(|_| answer(&cluster.call_log, servers))
+        .buffer_unordered(CONCURRENT)
         .try_fold(0, async |sum, pieces| Ok(sum + pieces))
         .await;
     drop((one, two));
-    team.disband().await?;
+    cluster.clean_up().await?;
     read
 }
 
-async fn answer(journal: &Journal, servers: [SocketAddr; 2]) -> Result<usize, Error> {
-    let (id, mut dice) = (SessionId::random(), Dice::new());
+async fn answer(call_log: &CallLog, servers: [SocketAddr; 2]) -> Result<usize, Error> {
+    let (id, mut rng) = (SessionId::random(), Rng::new());
     let id = id.as_str();
-    let (mut seen, mut pieces) = (Seen::default(), 0);
-    while !seen.is_over() {
-        let server = servers[dice.index(2)];
-        let request = match (seen.last(), dice.below(4)) {
-            (None, _) | (_, 0) => start(id, SAY),
-            (Some(last), 1) => restart(id, SAY, last),
+    let (mut received, mut pieces) = (Received::default(), 0);
+    while !received.has_ended() {
+        let server = servers[rng.index(2)];
+        let request = match (received.last(), rng.below(4)) {
+            (None, _) | (_, 0) => start(id, SPEC),
+            (Some(last), 1) => start_after(id, SPEC, last),
             (last, _) => read(id, last),
         };
-        let most = seen.0.len() + 1 + dice.index(8);
-        piece(server, request, &mut seen, most).await?;
+        let most = received.0.len() + 1 + rng.index(8);
+        read_piece(server, request, &mut received, most).await?;
         pieces += 1;
     }
     for server in servers {
-        let after = send(server, read(id, seen.last())).await;
+        let after = send(server, read(id, received.last())).await;
         if after.map(|answer| answer.status().as_u16()).ok() != Some(204) {
-            return Err(Promise::Ending.broken("something after the end").into());
+            return Err(Promise::Ending
+                .violated("an event after the terminal event")
+                .into());
         }
-        for request in [read(id, None), start(id, SAY)] {
-            let mut whole = seen.clone();
-            piece(server, request, &mut whole, usize::MAX).await?;
+        for request in [read(id, None), start(id, SPEC)] {
+            let mut whole = received.clone();
+            read_piece(server, request, &mut whole, usize::MAX).await?;
         }
     }
-    seen.has_one_writer_at_a_time()?;
-    seen.is_an_answer(SAY.tokens, Policy::Fail)?;
-    if seen.last().is_none_or(|last| last.kind() != "complete") {
+    received.check_single_writer()?;
+    received.check_answer(SPEC.tokens, Policy::Fail)?;
+    if received.last().is_none_or(|last| last.kind() != "complete") {
         return Err(Promise::Answer
-            .broken(format!("it ended with {:?}", seen.last()))
+            .violated(format!("it ended with {:?}", received.last()))
             .into());
     }
-    called_once(journal, id)?;
+    check_called_once(call_log, id)?;
     Ok(pieces)
 }
 
-/// Reads until so many events were seen, or to the clean end of the body.
-async fn piece(
+/// Reads until this number of events is received, or to the clean end of the body.
+async fn read_piece(
     server: SocketAddr,
     request: http::Request<http_body_util::Full<bytes::Bytes>>,
-    seen: &mut Seen,
+    received: &mut Received,
     most: usize,
 ) -> Result<(), Error> {
     let mut answer = ask(server, request).await?;
-    take_until(&mut answer, seen, |seen| seen.0.len() >= most).await
+    read_until(&mut answer, received, |received| received.0.len() >= most).await
 }
 
-fn called_once(journal: &Journal, id: &str) -> Result<(), Broken> {
-    match &journal.calls(id)[..] {
+fn check_called_once(call_log: &CallLog, id: &str) -> Result<(), Violation> {
+    match &call_log.calls(id)[..] {
         [_] => Ok(()),
-        calls => Err(Promise::Calls.broken(format!("{calls:?}"))),
+        calls => Err(Promise::ProviderCalls.violated(format!("{calls:?}"))),
     }
 }
 
 async fn posts(engine: Engine) -> Checked {
     let began = Instant::now();
     for _ in 0..5 {
-        post(engine, SAY_TO_ALL, "none").await?;
+        post(engine, SHARED_SPEC, "none").await?;
     }
     println!(
         "{}: {POSTS} identical requests to two servers, 5 times, one call each time; {:?}",
@@ -150,34 +158,40 @@ async fn posts(engine: Engine) -> Checked {
     Ok(())
 }
 
-async fn posted_twice(engine: Engine) -> Checked {
-    // The second start passes for a repetition of the first while nothing else is in the log.
-    let say = Say::tokens(3, 100);
+async fn second_call(engine: Engine) -> Checked {
+    // A second start counts as a repetition of the first only while the log has no further record.
+    let spec = AnswerSpec::tokens(3, 100);
     for _ in 0..20 {
-        if let Err(error) = post(engine, say, "starts-twice").await {
-            return noticed::<()>(Err(error), Promise::Calls);
+        if let Err(error) = post(engine, spec, "starts-twice").await {
+            return check_detected::<()>(Err(error), Promise::ProviderCalls);
         }
     }
-    Err("nobody noticed".into())
+    Err("the fault was not detected".into())
 }
 
-async fn post(engine: Engine, say: Say, fault: &'static str) -> Checked {
-    let team = Team::new(engine, LEASE, Policy::Fail.name())?.fault(fault);
-    let (one, two) = (team.start().await?, team.start().await?);
+async fn post(engine: Engine, spec: AnswerSpec, fault: &'static str) -> Checked {
+    let cluster = Cluster::new(engine, LEASE, Policy::Fail.name())?.fault(fault);
+    let (one, two) = (cluster.start().await?, cluster.start().await?);
     let id = SessionId::random();
     let answers = all((0..POSTS).map(async |at| {
         let server = if at % 2 == 0 { &one } else { &two };
-        let mut seen = Seen::default();
-        piece(server.addr, start(id.as_str(), say), &mut seen, usize::MAX).await?;
-        Ok::<_, Error>(seen)
+        let mut received = Received::default();
+        read_piece(
+            server.addr,
+            start(id.as_str(), spec),
+            &mut received,
+            usize::MAX,
+        )
+        .await?;
+        Ok::<_, Error>(received)
     }));
     let answers = answers.await;
-    let calls = called_once(&team.journal, id.as_str());
+    let calls = check_called_once(&cluster.call_log, id.as_str());
     drop((one, two));
-    team.disband().await?;
+    cluster.clean_up().await?;
     calls?;
     let answers = answers?;
-    answers[0].is_an_answer(say.tokens, Policy::Fail)?;
+    answers[0].check_answer(spec.tokens, Policy::Fail)?;
     for answer in &answers {
         assert_eq!(*answer, answers[0]);
     }

@@ -1,4 +1,4 @@
-//! A client: one connection per request, so that dropping an answer cuts it.
+//! A client with one connection per request: dropping an answer closes its connection.
 
 use std::{
     net::SocketAddr,
@@ -14,28 +14,27 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::{
-    Error, SOON,
-    log::{Event, Promise, Seen},
-    soon,
+    Error, TIMEOUT, in_time,
+    received::{Event, Promise, Received},
 };
 
-/// The connection broke, or never was.
+/// The error of a connection that was refused or broke.
 #[derive(Debug)]
-pub(crate) struct Cut;
+pub(crate) struct Disconnected;
 
-/// For how long a head may be awaited.
-const HEAD: Duration = Duration::from_secs(15);
+/// The timeout of a response's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What a request asks the provider for.
+/// The answer that a request asks the provider for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Say {
+pub(crate) struct AnswerSpec {
     pub(crate) tokens: usize,
     pub(crate) delay_ms: u64,
     pub(crate) resume_ms: u64,
     pub(crate) hang_at: Option<usize>,
 }
 
-impl Say {
+impl AnswerSpec {
     pub(crate) const fn tokens(tokens: usize, delay_ms: u64) -> Self {
         Self {
             tokens,
@@ -46,34 +45,34 @@ impl Say {
     }
 
     fn body(self) -> String {
-        let mut say = json!({
+        let mut spec = json!({
             "tokens": self.tokens, "delayMs": self.delay_ms, "resumeMs": self.resume_ms,
         });
         if let Some(at) = self.hang_at {
-            say["hangAt"] = at.into();
+            spec["hangAt"] = at.into();
         }
-        json!({"messages": [{"role": "user", "content": "Hi"}], "say": say}).to_string()
+        json!({"messages": [{"role": "user", "content": "Hi"}], "answerSpec": spec}).to_string()
     }
 }
 
-/// Starts a session under this id, or attaches to it from its beginning.
-pub(crate) fn start(id: &str, say: Say) -> Request<Full<Bytes>> {
+/// Returns a request that starts a session under this id, or attaches to it from its beginning.
+pub(crate) fn start(id: &str, spec: AnswerSpec) -> Request<Full<Bytes>> {
     request("POST", "/")
         .header("x-session-id", id)
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::from(say.body()))
+        .body(Full::from(spec.body()))
         .expect("a request")
 }
 
-/// The same request, of somebody who has read so far.
-pub(crate) fn restart(id: &str, say: Say, after: &Event) -> Request<Full<Bytes>> {
-    let mut request = start(id, say);
+/// Returns the request of [`start`] from a client that has received the events up to this one.
+pub(crate) fn start_after(id: &str, spec: AnswerSpec, after: &Event) -> Request<Full<Bytes>> {
+    let mut request = start(id, spec);
     let lsn = after.lsn.to_string().parse().expect("a header");
     request.headers_mut().insert("x-last-lsn", lsn);
     request
 }
 
-/// Reads a session, from the start or after an event.
+/// Returns a request that reads a session from its beginning or after an event.
 pub(crate) fn read(id: &str, after: Option<&Event>) -> Request<Full<Bytes>> {
     let mut request = request("GET", &format!("/{id}"));
     if let Some(event) = after {
@@ -82,6 +81,7 @@ pub(crate) fn read(id: &str, after: Option<&Event>) -> Request<Full<Bytes>> {
     request.body(Full::default()).expect("a request")
 }
 
+/// Returns a request without a body for a JSON response.
 pub(crate) fn plain(method: &str, path: &str) -> Request<Full<Bytes>> {
     let request = request(method, path).header(header::ACCEPT, "application/json");
     request.body(Full::default()).expect("a request")
@@ -91,11 +91,11 @@ fn request(method: &str, path: &str) -> http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
-        .header("x-owner", "somebody")
+        .header("x-owner", "owner")
         .header(header::ACCEPT, "text/event-stream")
 }
 
-/// An answer whose body is being read.
+/// A response whose body is being read.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
@@ -106,18 +106,20 @@ pub(crate) struct Answer {
 pub(crate) async fn send(
     addr: SocketAddr,
     mut request: Request<Full<Bytes>>,
-) -> Result<Answer, Cut> {
+) -> Result<Answer, Disconnected> {
     let head = async {
-        let io = TcpStream::connect(addr).await.map_err(|_| Cut)?;
-        io.set_nodelay(true).map_err(|_| Cut)?;
+        let io = TcpStream::connect(addr).await.map_err(|_| Disconnected)?;
+        io.set_nodelay(true).map_err(|_| Disconnected)?;
         let client = hyper::client::conn::http1::handshake(TokioIo::new(io));
-        let (mut sender, connection) = client.await.map_err(|_| Cut)?;
+        let (mut sender, connection) = client.await.map_err(|_| Disconnected)?;
         tokio::spawn(connection);
-        let host = addr.to_string().parse().map_err(|_| Cut)?;
+        let host = addr.to_string().parse().map_err(|_| Disconnected)?;
         request.headers_mut().insert(header::HOST, host);
-        sender.send_request(request).await.map_err(|_| Cut)
+        sender.send_request(request).await.map_err(|_| Disconnected)
     };
-    let response = tokio::time::timeout(HEAD, head).await.map_err(|_| Cut)??;
+    let response = tokio::time::timeout(HEAD_TIMEOUT, head)
+        .await
+        .map_err(|_| Disconnected)??;
     let (head, body) = response.into_parts();
     Ok(Answer {
         head,
@@ -135,15 +137,15 @@ impl Answer {
         self.head.headers.get(name)?.to_str().ok()
     }
 
-    /// The next event; `None` at a clean end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Cut> {
+    /// Returns the next event, or `None` at a clean end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Event>, Disconnected> {
         loop {
             if let Some(event) = self.parse() {
                 return Ok(Some(event));
             }
             match self.body.frame().await {
                 None => return Ok(None),
-                Some(Err(_)) => return Err(Cut),
+                Some(Err(_)) => return Err(Disconnected),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.read.extend_from_slice(&data);
@@ -153,7 +155,7 @@ impl Answer {
         }
     }
 
-    /// An event that has arrived whole. What has no id is no event of the log.
+    /// Returns the next complete event of the log. Only those have ids.
     fn parse(&mut self) -> Option<Event> {
         loop {
             let end = self.read.windows(2).position(|pair| pair == b"\n\n")?;
@@ -168,10 +170,10 @@ impl Answer {
         }
     }
 
-    /// The rest of the body; an error if it is cut.
-    pub(crate) async fn rest(mut self) -> Result<Bytes, Cut> {
+    /// Returns the rest of the body, or an error if the connection breaks.
+    pub(crate) async fn rest(mut self) -> Result<Bytes, Disconnected> {
         while let Some(frame) = self.body.frame().await {
-            if let Ok(data) = frame.map_err(|_| Cut)?.into_data() {
+            if let Ok(data) = frame.map_err(|_| Disconnected)?.into_data() {
                 self.read.extend_from_slice(&data);
             }
         }
@@ -179,12 +181,19 @@ impl Answer {
     }
 
     pub(crate) async fn json(self) -> Result<Value, Error> {
-        let bytes = self.rest().await.map_err(|Cut| "the body was cut")?;
+        let bytes = self
+            .rest()
+            .await
+            .map_err(|Disconnected| "the connection broke in the body")?;
         Ok(serde_json::from_slice(&bytes)?)
     }
 }
 
-/// An answer that is no refusal. Who is told that the store is out of reach asks again.
+/// Sends a request until the response is no 503, which a server sends while its store is unavailable.
+///
+/// # Errors
+///
+/// Fails if the connection breaks, on any other refusal, and after [`TIMEOUT`].
 pub(crate) async fn ask(
     server: SocketAddr,
     request: Request<Full<Bytes>>,
@@ -192,36 +201,36 @@ pub(crate) async fn ask(
     let began = Instant::now();
     loop {
         let answer = send(server, request.clone()).await;
-        let answer = answer.map_err(|Cut| "a server doesn't answer")?;
+        let answer = answer.map_err(|Disconnected| "a server does not answer")?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let again = answer.status() == StatusCode::SERVICE_UNAVAILABLE;
-        if !again || began.elapsed() > SOON {
+        if !again || began.elapsed() > TIMEOUT {
             return Err(format!("refused: {:?}", answer.head).into());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Reads on in the same body until this was seen, or to its clean end. It must not be cut.
-pub(crate) async fn take_until(
+/// Reads on in the body until enough is received, or to its clean end. The connection must not break.
+pub(crate) async fn read_until(
     answer: &mut Answer,
-    seen: &mut Seen,
-    enough: impl Fn(&Seen) -> bool,
+    received: &mut Received,
+    enough: impl Fn(&Received) -> bool,
 ) -> Result<(), Error> {
     let more = async {
-        while !enough(seen) {
+        while !enough(received) {
             match answer.next().await {
-                Ok(Some(event)) => seen.take_again(event)?,
-                Ok(None) if seen.is_over() => break,
-                end @ (Ok(None) | Err(Cut)) => {
-                    let how = format!("the body ended ({end:?}) after {:?}", seen.last());
-                    return Err(Promise::Ending.broken(how));
+                Ok(Some(event)) => received.push_or_compare(event)?,
+                Ok(None) if received.has_ended() => break,
+                end @ (Ok(None) | Err(Disconnected)) => {
+                    let how = format!("the body ended ({end:?}) after {:?}", received.last());
+                    return Err(Promise::Ending.violated(how));
                 }
             }
         }
         Ok(())
     };
-    Ok(soon("more events", more).await??)
+    Ok(in_time("more events", more).await??)
 }

@@ -7,10 +7,10 @@ use unbroken_redis::redis;
 
 use super::{Checked, Error};
 
-/// Where a team of servers keeps its sessions.
+/// The engine of the store that a cluster shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
-    /// One server at a time.
+    /// For one server at a time.
     Disk,
     Redis,
     Postgres,
@@ -28,7 +28,7 @@ impl Engine {
         }
     }
 
-    /// The store's name on a server's command line; a disk's is in this folder.
+    /// Returns the store's name on a server's command line. A disk store is in this folder.
     pub(crate) fn store(self, folder: &Path) -> String {
         match self {
             Self::Disk => format!("disk:{}", folder.join("store").display()),
@@ -41,11 +41,11 @@ impl Engine {
         self != Self::Disk
     }
 
-    /// Why there is none, if there is none.
-    fn missing(self) -> Option<&'static str> {
+    /// Returns the reason if the engine is not available.
+    fn unavailable(self) -> Option<&'static str> {
         static REDIS: OnceLock<Option<String>> = OnceLock::new();
         static POSTGRES: OnceLock<Option<String>> = OnceLock::new();
-        let missing = match self {
+        let reason = match self {
             Self::Disk => return None,
             Self::Redis => REDIS.get_or_init(|| {
                 let answer = runtime().block_on(redis_connection());
@@ -56,10 +56,11 @@ impl Engine {
                 answer.err().map(|error| format!("no PostgreSQL: {error}"))
             }),
         };
-        missing.as_deref()
+        reason.as_deref()
     }
 
-    /// A test on this engine; ignored where there is none, a failure if this is CI.
+    /// Returns a test on this engine. If the engine is not available, the test is ignored, or fails if
+    /// `CI` is set.
     pub(crate) fn trial<Fut>(
         self,
         name: &str,
@@ -69,7 +70,7 @@ impl Engine {
         Fut: Future<Output = Checked>,
     {
         Trial::ignorable_test(format!("{}::{name}", self.name()), move || {
-            match self.missing() {
+            match self.unavailable() {
                 None => {}
                 Some(reason) if env::var_os("CI").is_some() => {
                     return Err(Failed::from(format!("{reason}, and this is CI")));
@@ -83,7 +84,7 @@ impl Engine {
         })
     }
 
-    /// Removes what servers left in this space.
+    /// Removes the data of this space.
     pub(crate) async fn clean(self, space: &str) -> Checked {
         match self {
             Self::Disk => Ok(()),
@@ -124,7 +125,7 @@ pub(crate) async fn redis_connection() -> Result<redis::aio::MultiplexedConnecti
     Ok(client.get_multiplexed_async_connection().await?)
 }
 
-/// Runs statements.
+/// Runs SQL statements.
 pub(crate) async fn postgres(statements: &str) -> Checked {
     let (client, connection) = tokio_postgres::connect(&postgres_url(), NoTls).await?;
     let connection = tokio::spawn(connection);
@@ -140,7 +141,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-pub(crate) fn folder() -> Result<TempDir, Error> {
+pub(crate) fn temp_dir() -> Result<TempDir, Error> {
     Ok(tempfile::Builder::new()
         .prefix("unbroken-servers-")
         .tempdir()?)

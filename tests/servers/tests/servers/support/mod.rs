@@ -1,13 +1,14 @@
-//! What the tests and the figures share: engines, server processes, clients, and what a log must be.
+//! Helpers of the tests and the figures: engines, server processes, clients, and checks of what clients
+//! receive.
 #![allow(dead_code, reason = "each of them uses a part of it")]
 
-pub(crate) mod calls;
+pub(crate) mod call_log;
 pub(crate) mod client;
-pub(crate) mod dice;
+pub(crate) mod cluster;
 pub(crate) mod engine;
-pub(crate) mod log;
+pub(crate) mod received;
+pub(crate) mod rng;
 pub(crate) mod server;
-pub(crate) mod team;
 
 use std::time::Duration;
 
@@ -16,16 +17,16 @@ use futures_util::{TryStreamExt, stream::FuturesUnordered};
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Checked = Result<(), Error>;
 
-/// Longer than anything here takes; what waits for it has failed.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// The time after which a wait has failed: longer than anything here takes.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time of an event that somebody waits for, or why it is missing.
-pub(crate) async fn soon<T>(what: &str, it: impl Future<Output = T>) -> Result<T, Error> {
-    let came = tokio::time::timeout(SOON, it).await;
-    came.map_err(|_| format!("never came: {what}").into())
+/// Waits for a future, and returns an error that names it after [`TIMEOUT`].
+pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> Result<T, Error> {
+    let output = tokio::time::timeout(TIMEOUT, future).await;
+    output.map_err(|_| format!("timed out: {what}").into())
 }
 
-/// The share of the sorted times that `percent` says is below the one given.
+/// Returns the percentile of times that are sorted.
 pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let last = sorted.len().saturating_sub(1);
     sorted
@@ -34,10 +35,11 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
         .unwrap_or_default()
 }
 
-/// All that these come to, or the first failure. What is woken is polled, and nothing else.
+/// Returns the outputs of all futures in the order of completion, or the first error. A wake-up polls
+/// only its own future.
 pub(crate) async fn all<T>(
-    these: impl IntoIterator<Item = impl Future<Output = Result<T, Error>>>,
+    futures: impl IntoIterator<Item = impl Future<Output = Result<T, Error>>>,
 ) -> Result<Vec<T>, Error> {
-    let these: FuturesUnordered<_> = these.into_iter().collect();
-    these.try_collect().await
+    let futures: FuturesUnordered<_> = futures.into_iter().collect();
+    futures.try_collect().await
 }

@@ -10,17 +10,16 @@ use unbroken::log::SessionId;
 
 use super::{
     Error,
-    client::{Say, ask, start, take_until},
-    log::Seen,
+    client::{AnswerSpec, ask, read_until, start},
+    received::Received,
 };
 
-/// Where a time is bounded, so many ordinary answers are added to the bound: next to nothing, unless
-/// other work on the machine makes everything slower.
-pub(crate) const BUSY: u32 = 8;
+/// The number of short answers whose time is added to a bound, for machines with other work.
+pub(crate) const LOAD_FACTOR: u32 = 8;
 
-/// What a server is started with.
+/// The options of a server.
 #[derive(Debug, Clone)]
-pub(crate) struct Setup {
+pub(crate) struct ServerOptions {
     pub(crate) store: String,
     pub(crate) space: String,
     pub(crate) calls: std::path::PathBuf,
@@ -29,50 +28,50 @@ pub(crate) struct Setup {
     pub(crate) fault: &'static str,
 }
 
-/// A server, in a process of its own, which ends with this.
+/// A server process. Dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
     pub(crate) addr: SocketAddr,
-    pub(crate) who: String,
+    pub(crate) name: String,
 }
 
 impl Server {
-    pub(crate) async fn start(setup: &Setup, who: &str) -> Result<Self, Error> {
-        let (setup, who) = (setup.clone(), who.to_owned());
-        let started = tokio::task::spawn_blocking(move || Self::spawn(&setup, who));
+    pub(crate) async fn start(options: &ServerOptions, name: &str) -> Result<Self, Error> {
+        let (options, name) = (options.clone(), name.to_owned());
+        let started = tokio::task::spawn_blocking(move || Self::spawn(&options, name));
         started.await?
     }
 
-    fn spawn(setup: &Setup, who: String) -> Result<Self, Error> {
+    fn spawn(options: &ServerOptions, name: String) -> Result<Self, Error> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_test-server"))
-            .args(["--store", &setup.store])
-            .args(["--space", &setup.space])
-            .args(["--who", &who])
+            .args(["--store", &options.store])
+            .args(["--space", &options.space])
+            .args(["--name", &name])
             .arg("--calls")
-            .arg(&setup.calls)
-            .args(["--lease-ms", &setup.lease.as_millis().to_string()])
-            .args(["--policy", setup.policy])
-            .args(["--fault", setup.fault])
+            .arg(&options.calls)
+            .args(["--lease-ms", &options.lease.as_millis().to_string()])
+            .args(["--policy", options.policy])
+            .args(["--fault", options.fault])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let said = process.stdout.take().ok_or("no output")?;
+        let output = process.stdout.take().ok_or("a process without an output")?;
         let mut line = String::new();
-        BufReader::new(said).read_line(&mut line)?;
+        BufReader::new(output).read_line(&mut line)?;
         let Some(addr) = line.trim_end().strip_prefix("listening on ") else {
             let _ = process.kill();
             let status = process.wait()?;
-            return Err(format!("{who} doesn't listen, and exits with {status}").into());
+            return Err(format!("{name} exited with {status} before it listened").into());
         };
         Ok(Self {
             addr: addr.parse()?,
             process,
-            who,
+            name,
         })
     }
 
-    /// Ends it as a crash would: nothing of it runs any more when this returns.
+    /// Kills the process, like a crash, and waits for its exit.
     pub(crate) fn kill(mut self) {
         self.end();
     }
@@ -82,13 +81,13 @@ impl Server {
         let _ = self.process.wait();
     }
 
-    /// Stops it where it is.
-    pub(crate) fn stop(&self) -> Result<(), Error> {
+    /// Pauses the process (`SIGSTOP`).
+    pub(crate) fn pause(&self) -> Result<(), Error> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on.
-    pub(crate) fn go_on(&self) -> Result<(), Error> {
+    /// Resumes the process (`SIGCONT`).
+    pub(crate) fn resume(&self) -> Result<(), Error> {
         self.signal(Signal::CONT)
     }
 
@@ -99,12 +98,12 @@ impl Server {
 }
 
 impl Server {
-    /// The time that a short answer takes here and now, from the request to its end.
-    pub(crate) async fn ordinary_answer(&self) -> Result<Duration, Error> {
+    /// Measures the time of a short answer, from the request to its end.
+    pub(crate) async fn answer_time(&self) -> Result<Duration, Error> {
         let began = Instant::now();
-        let request = start(SessionId::random().as_str(), Say::tokens(1, 0));
+        let request = start(SessionId::random().as_str(), AnswerSpec::tokens(1, 0));
         let mut answer = ask(self.addr, request).await?;
-        take_until(&mut answer, &mut Seen::default(), |_| false).await?;
+        read_until(&mut answer, &mut Received::default(), |_| false).await?;
         Ok(began.elapsed())
     }
 }

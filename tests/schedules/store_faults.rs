@@ -1,4 +1,4 @@
-//! The faults of a store in a schedule.
+//! The faults of the store in a schedule.
 
 use tokio::time::sleep;
 use unbroken::store::Memory;
@@ -6,19 +6,19 @@ use unbroken_conformance::{BrokenStore, ClockJump, Fault, FaultStore, Op, Rates,
 
 use crate::{
     audit::Audit,
-    plan::{Dice, Kind},
-    world::LEASE,
+    script::{Kind, Rng},
+    simulation::LEASE,
 };
 
-/// The faults of a schedule.
-pub(crate) struct Trouble {
+/// Injects the faults of a schedule into its store.
+pub(crate) struct StoreFaults {
     kind: Kind,
     store: FaultStore<Audit>,
     snapshot: Option<<BrokenStore<Memory> as Rewind>::Snapshot>,
 }
 
-impl Trouble {
-    pub(crate) fn new(kind: Kind, dice: &mut Dice, store: FaultStore<Audit>) -> Self {
+impl StoreFaults {
+    pub(crate) fn new(kind: Kind, rng: &mut Rng, store: FaultStore<Audit>) -> Self {
         let mut rates = Rates::default();
         rates.repeat_within = 20;
         rates.pause_within = LEASE * 3;
@@ -34,7 +34,7 @@ impl Trouble {
                 (rates.repeat, rates.miss_wake) = (100, 200);
             }
         }
-        store.faults().random(dice.roll(), rates);
+        store.faults().random(rng.next_u64(), rates);
         Self {
             kind,
             store,
@@ -42,41 +42,43 @@ impl Trouble {
         }
     }
 
-    pub(crate) fn strike(&mut self, dice: &mut Dice) {
+    /// Injects a random fault of the schedule's kind, or none.
+    pub(crate) fn inject(&mut self, rng: &mut Rng) {
         match self.kind {
-            // An owner hangs in an append while another takes over, and hangs in turn.
-            Kind::Takeovers if dice.one_in(4) => {
+            // An owner hangs in an append while another server takes over, and hangs in turn.
+            Kind::Takeovers if rng.one_in(4) => {
                 let faults = self.store.faults();
                 faults.next(Op::Append, Fault::PauseBefore(LEASE * 2));
                 faults.next(Op::Claim, Fault::PauseAfter(LEASE * 2));
             }
-            Kind::Takeovers if dice.one_in(4) => self.store.inner().memory.jump(LEASE * 2),
-            Kind::Storm if dice.one_in(6) => self.store.inner().memory.jump(LEASE * 2),
-            Kind::LostReplies | Kind::Storm if dice.one_in(4) => {
+            Kind::Takeovers if rng.one_in(4) => self.store.inner().memory.jump(LEASE * 2),
+            Kind::Storm if rng.one_in(6) => self.store.inner().memory.jump(LEASE * 2),
+            Kind::LostReplies | Kind::Storm if rng.one_in(4) => {
                 let faults = self.store.faults().clone();
-                // Short enough that a start which was applied unheard is repeated in time: past
-                // that, somebody else may find an orphan.
+                // A start that is stored without a response must be repeated within this time: later,
+                // another server may take the session for an orphan.
                 let span = if self.kind == Kind::Storm { 6000 } else { 1500 };
-                let span = dice.millis(span);
+                let span = rng.millis(span);
                 tokio::spawn(async move {
                     faults.outage(true);
                     sleep(span).await;
                     faults.outage(false);
                 });
             }
-            Kind::Rewinds if dice.one_in(3) => {
+            Kind::Rewinds if rng.one_in(3) => {
                 self.snapshot = Some(self.store.inner().memory.snapshot());
             }
-            Kind::Rewinds if dice.one_in(4) => {
+            Kind::Rewinds if rng.one_in(4) => {
                 if let Some(snapshot) = &self.snapshot {
                     self.store.inner().memory.restore(snapshot);
-                    self.store.inner().forget();
+                    self.store.inner().reset();
                 }
             }
             _ => {}
         }
     }
 
+    /// Ends all faults.
     pub(crate) fn end(&self) {
         self.store.faults().heal();
     }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-/// Random numbers, repeatable by their seed. It is odd that a test draws lots at all: what it is to
-/// find is a moment that nobody thought of.
+/// A pseudo-random number generator. Its seed is random: the tests look for moments of a failure that
+/// no list of cases has.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn new() -> Self {
         let token = unbroken::log::SessionId::random();
         let seed = token
@@ -17,7 +17,7 @@ impl Dice {
         Self(seed | 1)
     }
 
-    /// Below `end`.
+    /// Returns a number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         // xorshift64*
         self.0 ^= self.0 >> 12;

@@ -1,23 +1,24 @@
-//! What clients saw of a session, and what must hold of it.
+//! The events that clients receive of a session, and the promises about them.
 
 use std::{collections::HashMap, fmt};
 
 use serde_json::Value;
 
-/// An event as a client gets it.
+/// An event as a client receives it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event {
     pub(crate) lsn: u64,
-    /// The LSN, and the tag of the epoch that wrote it.
+    /// The LSN, and the tag of the epoch of the writer.
     pub(crate) cursor: String,
-    pub(crate) said: Value,
+    pub(crate) data: Value,
 }
 
 /// A token of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) number: usize,
-    pub(crate) who: &'a str,
+    /// The name of the server that sent it.
+    pub(crate) server: &'a str,
     /// Microseconds since 1970.
     pub(crate) at: u64,
 }
@@ -28,15 +29,15 @@ impl Event {
         Some(Self {
             lsn,
             cursor: cursor.to_owned(),
-            said: serde_json::from_str(data).ok()?,
+            data: serde_json::from_str(data).ok()?,
         })
     }
 
     pub(crate) fn kind(&self) -> &str {
-        self.said["type"].as_str().unwrap_or_default()
+        self.data["type"].as_str().unwrap_or_default()
     }
 
-    /// Of the epoch that wrote it.
+    /// Returns the tag of the epoch of the writer.
     pub(crate) fn tag(&self) -> &str {
         self.cursor.split_once('.').map_or("", |(_, tag)| tag)
     }
@@ -46,59 +47,59 @@ impl Event {
     }
 
     pub(crate) fn token(&self) -> Option<Token<'_>> {
-        let text = self.said["content"].as_str()?.trim_end();
+        let text = self.data["content"].as_str()?.trim_end();
         let mut parts = text.split('.');
         Some(Token {
             number: parts.next()?.parse().ok()?,
-            who: parts.next()?,
+            server: parts.next()?,
             at: parts.next()?.parse().ok()?,
         })
     }
 }
 
-/// A promise that was broken.
+/// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Broken {
+pub(crate) struct Violation {
     pub(crate) promise: Promise,
     pub(crate) how: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Promise {
-    /// Every LSN once, in order, and the same to everybody.
+    /// Every client receives every LSN once and in order.
     Order,
-    /// What was shown stays.
-    Shown,
-    /// One ending, and no clean end without it.
+    /// A received event stays in the log.
+    Durability,
+    /// A log has one terminal event, and a body ends cleanly only after it.
     Ending,
-    /// What a former owner writes is not taken.
-    Writer,
-    /// No call of the provider that nobody needed.
-    Calls,
-    /// An answer is what the policy says.
+    /// The store takes no append of a former owner.
+    SingleWriter,
+    /// The provider is not called more often than the policy needs.
+    ProviderCalls,
+    /// An answer is complete, or ends as the policy says.
     Answer,
-    /// An orphan is ended or carried on in time.
+    /// An orphan is ended or resumed in time.
     Recovery,
 }
 
 impl Promise {
-    pub(crate) fn broken(self, how: impl Into<String>) -> Broken {
-        Broken {
+    pub(crate) fn violated(self, how: impl Into<String>) -> Violation {
+        Violation {
             promise: self,
             how: how.into(),
         }
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.promise, self.how)
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for Violation {}
 
-/// What becomes of an answer whose server dies.
+/// The recovery policy for answers whose server dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Policy {
     Fail,
@@ -118,54 +119,54 @@ impl Policy {
     }
 }
 
-/// What one client was shown of one session, in order.
+/// The events that one client received of one session, in order.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Seen(pub(crate) Vec<Event>);
+pub(crate) struct Received(pub(crate) Vec<Event>);
 
-impl Seen {
+impl Received {
     pub(crate) fn last(&self) -> Option<&Event> {
         self.0.last()
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.last().is_some_and(Event::is_terminal)
     }
 
-    /// Takes an event that follows what was seen.
-    pub(crate) fn take(&mut self, event: Event) -> Result<(), Broken> {
+    /// Adds the next event.
+    pub(crate) fn push(&mut self, event: Event) -> Result<(), Violation> {
         let expected = self.0.len() as u64 + 1;
         if event.lsn != expected {
-            let how = format!("LSN {} where {expected} was due", event.lsn);
-            return Err(Promise::Order.broken(how));
+            let how = format!("LSN {} instead of {expected}", event.lsn);
+            return Err(Promise::Order.violated(how));
         }
-        if self.is_over() {
-            return Err(Promise::Ending.broken("something after the terminal event"));
+        if self.has_ended() {
+            return Err(Promise::Ending.violated("an event after the terminal event"));
         }
         self.0.push(event);
         Ok(())
     }
 
-    /// Takes an event that was seen before, or follows.
-    pub(crate) fn take_again(&mut self, event: Event) -> Result<(), Broken> {
+    /// Adds the next event, or compares an event with the one received under its LSN.
+    pub(crate) fn push_or_compare(&mut self, event: Event) -> Result<(), Violation> {
         let at = usize::try_from(event.lsn).unwrap_or(0).wrapping_sub(1);
         match self.0.get(at) {
-            None => self.take(event),
+            None => self.push(event),
             Some(before) if *before == event => Ok(()),
             Some(before) => {
                 let how = format!("{before:?} became {event:?}");
-                Err(Promise::Shown.broken(how))
+                Err(Promise::Durability.violated(how))
             }
         }
     }
 
-    /// Whether the whole log, as it is in the end, has all that was seen.
-    pub(crate) fn is_in(&self, whole: &Self) -> Result<(), Broken> {
+    /// Checks that the whole log begins with the received events.
+    pub(crate) fn check_prefix_of(&self, whole: &Self) -> Result<(), Violation> {
         for (event, at) in self.0.iter().zip(0..) {
             match whole.0.get(at) {
                 Some(stored) if stored == event => {}
                 other => {
-                    let how = format!("{event:?} was shown, and there is {other:?}");
-                    return Err(Promise::Shown.broken(how));
+                    let how = format!("{event:?} was received, but the log has {other:?}");
+                    return Err(Promise::Durability.violated(how));
                 }
             }
         }
@@ -182,35 +183,35 @@ impl Seen {
         self.0.iter().filter_map(Event::token)
     }
 
-    /// Whether each epoch wrote in one go, and by one server.
-    pub(crate) fn has_one_writer_at_a_time(&self) -> Result<(), Broken> {
+    /// Checks that each epoch wrote one block of events, by one server.
+    pub(crate) fn check_single_writer(&self) -> Result<(), Violation> {
         let tags = self.tags();
         let mut writers: HashMap<&str, &str> = HashMap::new();
         for (at, tag) in tags.iter().enumerate() {
             if tags[..at].contains(tag) {
-                let how = format!("the epoch {tag} came back: {tags:?}");
-                return Err(Promise::Writer.broken(how));
+                let how = format!("the epoch {tag} wrote again after another one: {tags:?}");
+                return Err(Promise::SingleWriter.violated(how));
             }
         }
         for event in &self.0 {
             let Some(token) = event.token() else { continue };
-            let writer = writers.entry(event.tag()).or_insert(token.who);
-            if *writer != token.who {
-                let how = format!("{} wrote in the epoch of {writer}", token.who);
-                return Err(Promise::Writer.broken(how));
+            let writer = writers.entry(event.tag()).or_insert(token.server);
+            if *writer != token.server {
+                let how = format!("{} wrote in the epoch of {writer}", token.server);
+                return Err(Promise::SingleWriter.violated(how));
             }
         }
         Ok(())
     }
 
-    /// Whether this is a whole log of an answer of so many tokens, under this policy.
-    pub(crate) fn is_an_answer(&self, tokens: usize, policy: Policy) -> Result<(), Broken> {
-        let broken = |how: String| Err(Promise::Answer.broken(how));
+    /// Checks that this is the whole log of an answer with this number of tokens, under this policy.
+    pub(crate) fn check_answer(&self, tokens: usize, policy: Policy) -> Result<(), Violation> {
+        let violated = |how: String| Err(Promise::Answer.violated(how));
         if self.0.first().map(Event::kind) != Some("session_info") {
-            return broken("it begins with something else".into());
+            return violated("the first event is no session_info".into());
         }
         let Some(last) = self.last().filter(|last| last.is_terminal()) else {
-            return Err(Promise::Ending.broken("the log has no terminal event"));
+            return Err(Promise::Ending.violated("the log has no terminal event"));
         };
         let mut count = 0;
         for event in &self.0 {
@@ -218,16 +219,16 @@ impl Seen {
                 ("restarted", _) if policy == Policy::Restart => count = 0,
                 (_, Some(token)) if token.number == count + 1 => count += 1,
                 ("session_info" | "complete", _) => {}
-                ("error", _) if event.said["code"] == "interrupted" => {}
-                _ => return broken(format!("after {count} tokens came {event:?}")),
+                ("error", _) if event.data["code"] == "interrupted" => {}
+                _ => return violated(format!("after {count} tokens came {event:?}")),
             }
         }
         let complete = last.kind() == "complete";
         if complete != (count == tokens) && (complete || policy != Policy::Fail) {
-            return broken(format!("{count} of {tokens} tokens, and {last:?}"));
+            return violated(format!("{count} of {tokens} tokens, and {last:?}"));
         }
         if !complete && policy != Policy::Fail {
-            return broken(format!("it was not carried on: {last:?}"));
+            return violated(format!("it was not resumed: {last:?}"));
         }
         Ok(())
     }

@@ -1,65 +1,67 @@
-//! The promises, held against what was seen.
+//! The check of a session against the promises.
 
 use unbroken::log::{Outcome, Status};
 
 use crate::{
-    client::Seen,
-    plan::{Ending, Kind, Script},
+    client::Received,
+    script::{Ending, Kind, Script},
 };
 
-/// All that is known of one session when the world is over.
+/// The observations of one session at the end of a simulation.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(crate) struct Story {
+pub(crate) struct SessionHistory {
     pub(crate) script: Script,
     pub(crate) kind: Kind,
-    pub(crate) seen: Vec<Seen>,
-    /// Whole logs, as both servers gave them at the end; none if the session is gone.
+    pub(crate) received: Vec<Received>,
+    /// The whole logs from both servers at the end; none if the session is gone.
     pub(crate) logs: Vec<Vec<(u64, String)>>,
     pub(crate) status: Option<Status>,
+    /// The number of claims.
     pub(crate) claims: u32,
-    /// It was claimed so often to be carried on while its log was empty.
-    pub(crate) begun_late: u32,
-    /// The provider was called so often.
+    /// The number of claims for a resumption while the log was empty.
+    pub(crate) empty_claims: u32,
+    /// The number of calls of the provider.
     pub(crate) calls: usize,
-    /// An abort was confirmed while the session ran.
+    /// True if an abort was confirmed while the session ran.
     pub(crate) aborted: bool,
     /// True if an abort was requested, confirmed or not.
-    pub(crate) asked_to_abort: bool,
-    /// A start was not answered.
-    pub(crate) gave_up: bool,
+    pub(crate) abort_requested: bool,
+    /// True if a start failed, or its client gave up before the response.
+    pub(crate) start_failed: bool,
+    /// True if the store may have gone back to a snapshot.
     pub(crate) rewound: bool,
-    /// An orphan was carried on, not ended.
-    pub(crate) resumes: bool,
+    /// True if the servers resume orphans; otherwise they end them.
+    pub(crate) resumes_orphans: bool,
 }
 
-impl Story {
+impl SessionHistory {
     pub(crate) fn check(&self) -> Result<(), String> {
-        for seen in &self.seen {
-            whole(&seen.records)?;
-            if seen.ended
-                && !seen
+        for received in &self.received {
+            check_records(&received.records)?;
+            if received.ended
+                && !received
                     .records
                     .last()
                     .is_some_and(|(_, text)| is_terminal(text))
             {
                 return Err(format!(
-                    "3: a body ended without a terminal event: {seen:?}"
+                    "3: a body ended without a terminal event: {received:?}"
                 ));
             }
         }
         for log in &self.logs {
-            whole(log)?;
+            check_records(log)?;
             if !log.last().is_some_and(|(_, text)| is_terminal(text)) {
-                return Err(format!("3: a log has no ending: {log:?}"));
+                return Err(format!("3: a log has no terminal event: {log:?}"));
             }
             if !self.rewound {
-                self.nothing_is_lost(log)?;
+                self.check_nothing_lost(log)?;
             }
         }
-        // Of a session that is gone nobody knows how often it was claimed.
-        let counted = !self.resumes || (self.status.is_some() && !self.rewound);
-        let claims = if self.resumes {
+        // The number of claims of a session that is gone is unknown.
+        let counted = !self.resumes_orphans || (self.status.is_some() && !self.rewound);
+        let claims = if self.resumes_orphans {
             self.claims as usize
         } else {
             0
@@ -70,30 +72,33 @@ impl Story {
                 "8: the provider was called {calls} times, the session claimed {claims} times"
             ));
         }
-        self.outcome()
+        self.check_outcome()
     }
 
-    fn nothing_is_lost(&self, log: &[(u64, String)]) -> Result<(), String> {
-        for seen in &self.seen {
-            if !log.starts_with(&seen.records) {
-                return Err(format!("2: shown {:?}, kept {log:?}", seen.records));
+    fn check_nothing_lost(&self, log: &[(u64, String)]) -> Result<(), String> {
+        for received in &self.received {
+            if !log.starts_with(&received.records) {
+                return Err(format!(
+                    "2: received {:?}, stored {log:?}",
+                    received.records
+                ));
             }
         }
         Ok(())
     }
 
-    fn outcome(&self) -> Result<(), String> {
+    fn check_outcome(&self) -> Result<(), String> {
         let (Some(status), Some(log)) = (self.status, self.logs.first()) else {
             return Ok(());
         };
         let last = log.last().map_or("", |(_, text)| text);
-        let word = match status {
+        let expected = match status {
             Status::Ended(Outcome::Complete) => "complete",
             Status::Ended(Outcome::Aborted) => "aborted",
             Status::Ended(_) => "failed panicked interrupted",
             _ => return Err(format!("3: never sealed: {log:?}")),
         };
-        if !word.contains(last) {
+        if !expected.contains(last) {
             return Err(format!(
                 "3: sealed as {status}, but the log ends with {last}"
             ));
@@ -102,37 +107,37 @@ impl Story {
             return Ok(());
         }
         let hangs = self.script.ending == Ending::Hang;
-        // Who had claimed the session before the wish was stored may seal it as interrupted.
-        let carried = self.claims == 0 || self.resumes;
-        if self.aborted && hangs && carried && last != "aborted" {
+        // A server that claimed the session before the abort was stored may seal it as interrupted.
+        let continues = self.claims == 0 || self.resumes_orphans;
+        if self.aborted && hangs && continues && last != "aborted" {
             return Err(format!(
                 "5: an abort was confirmed, but the session ended as {last}"
             ));
         }
-        if last == "aborted" && !self.asked_to_abort {
-            return Err("5: aborted, but nobody asked for it".into());
+        if last == "aborted" && !self.abort_requested {
+            return Err("5: aborted without a request".into());
         }
-        // A start that was applied, but whose server gave up on hearing so, is nobody's: it is ended, or
-        // carried on from nothing.
+        // If a start is stored but its server or client gave up before the response, the session has no
+        // writer: it is ended, or resumed from an empty log.
         let ended = u32::from(log.len() == 1);
-        let unheard = if self.gave_up {
-            self.begun_late + ended
+        let unwritten = if self.start_failed {
+            self.empty_claims + ended
         } else {
             0
         };
-        if !self.kind.takes_over() && self.claims > unheard {
-            return Err("5: taken over from a server that was well".into());
+        if !self.kind.takes_over() && self.claims > unwritten {
+            return Err("5: taken over from a healthy server".into());
         }
-        let own = match self.script.ending {
+        let provider = match self.script.ending {
             Ending::Complete => "complete",
             Ending::Fail => "failed",
             Ending::Panic => "panicked",
             Ending::Hang => return Ok(()),
         };
-        if carried && !self.asked_to_abort {
-            if last != own {
+        if continues && !self.abort_requested {
+            if last != provider {
                 return Err(format!(
-                    "5: the provider ended as {own}, the session as {last}"
+                    "5: the provider ended as {provider}, the session as {last}"
                 ));
             }
             let events = log.len() as u64 - 2;
@@ -144,15 +149,16 @@ impl Story {
     }
 }
 
-/// Consecutive LSNs, the provider's events once each and in order, nothing after an ending.
-fn whole(records: &[(u64, String)]) -> Result<(), String> {
+/// Checks that the LSNs are consecutive, each event of the provider is there once and in order, and no
+/// record follows a terminal event.
+fn check_records(records: &[(u64, String)]) -> Result<(), String> {
     let mut event = 0;
     for (at, (lsn, text)) in records.iter().enumerate() {
         if *lsn != at as u64 + 1 {
             return Err(format!("1: LSN {lsn} at place {}: {records:?}", at + 1));
         }
         let last = at + 1 == records.len();
-        let right = match at {
+        let is_expected = match at {
             0 => text == "info" || (is_terminal(text) && last),
             _ if is_terminal(text) => last,
             _ => {
@@ -160,7 +166,7 @@ fn whole(records: &[(u64, String)]) -> Result<(), String> {
                 *text == format!("e{event}")
             }
         };
-        if !right {
+        if !is_expected {
             return Err(format!("1: {text:?} at LSN {lsn}: {records:?}"));
         }
     }

@@ -1,5 +1,4 @@
-//! The fault of a broken schedule, always from outside: a rule of the store, what one server hears
-//! of it, or a client.
+//! The defects that schedules must detect. They are in wrappers and clients, not in the library.
 
 #![deny(clippy::missing_trait_methods)]
 
@@ -17,82 +16,82 @@ use unbroken::{
 };
 use unbroken_conformance::{ContractRule, delegate_store};
 
-/// The fault that a schedule must notice.
+/// A defect that some schedule must detect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Broken {
+pub(crate) enum Defect {
     #[default]
-    Nothing,
+    None,
     /// The store breaks a rule of its contract.
     Rule(ContractRule),
-    /// An append that the store did not answer counts as acknowledged.
-    SilenceForYes,
-    /// A server looks at the store only when it is woken.
-    TrustedWakeups,
-    /// A client stops the session when its last reader goes.
-    LastReaderStops,
-    /// A client takes the tail at the opening of its reader for the end.
-    OldTailEnds,
+    /// A server takes an append without a reply for a success.
+    LostReplyIsSuccess,
+    /// A server reads the state only when it is woken.
+    OnlyWakeups,
+    /// A client aborts the session when its last reader disconnects.
+    LastReaderAborts,
+    /// A client takes the tail from when its reader was opened for the end of the log.
+    StaleTailIsEnd,
 }
 
-impl From<ContractRule> for Broken {
+impl From<ContractRule> for Defect {
     fn from(rule: ContractRule) -> Self {
         Self::Rule(rule)
     }
 }
 
-/// No wait of a store is longer.
-const CAP: Duration = Duration::from_secs(2);
+/// The longest wait that the contract allows.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// A wrapper between one server and its store, which answers as a careless server would read it.
+/// A wrapper of a server's store with the defects of the server.
 #[derive(Debug, Clone)]
-pub(crate) struct ServerStore<S> {
+pub(crate) struct DefectiveStore<S> {
     inner: S,
-    broken: Broken,
-    // The states that a server believes in until it is woken.
-    believed: Arc<Mutex<HashMap<SessionId, SessionState>>>,
+    defect: Defect,
+    // The states that the server sees until it is woken.
+    stale: Arc<Mutex<HashMap<SessionId, SessionState>>>,
 }
 
-impl<S: Store> ServerStore<S> {
-    pub(crate) fn new(inner: S, broken: Broken) -> Self {
+impl<S: Store> DefectiveStore<S> {
+    pub(crate) fn new(inner: S, defect: Defect) -> Self {
         Self {
             inner,
-            broken,
-            believed: Arc::default(),
+            defect,
+            stale: Arc::default(),
         }
     }
 
-    fn believed(&self, id: &SessionId) -> Option<SessionState> {
-        self.believed.lock().unwrap().get(id).cloned()
+    fn stale(&self, id: &SessionId) -> Option<SessionState> {
+        self.stale.lock().unwrap().get(id).cloned()
     }
 
-    /// Waits for a wake-up; a change that came without one is not seen.
+    /// Waits for a wake-up, and hides a change without one.
     async fn woken(
         &self,
         id: &SessionId,
         seen: Seen,
         within: Duration,
     ) -> Result<SessionState, StoreError> {
-        let believed = self.believed(id);
+        let stale = self.stale(id);
         let now = self.inner.state(id).await?;
-        if believed.is_none() && seen.is_behind(&now.version()) {
+        if stale.is_none() && seen.is_behind(&now.version()) {
             return Ok(now);
         }
-        let before = believed.unwrap_or_else(|| now.clone());
+        let before = stale.unwrap_or_else(|| now.clone());
         let began = Instant::now();
         let after = self.inner.changed(id, now.version().into(), within).await?;
-        let mut believed = self.believed.lock().unwrap();
-        if began.elapsed() < within.min(CAP) {
-            believed.remove(id);
+        let mut stale = self.stale.lock().unwrap();
+        if began.elapsed() < within.min(MAX_WAIT) {
+            stale.remove(id);
             return Ok(after);
         }
         if before.version() != after.version() {
-            believed.insert(id.clone(), before.clone());
+            stale.insert(id.clone(), before.clone());
         }
         Ok(before)
     }
 }
 
-impl<S: Store> Store for ServerStore<S> {
+impl<S: Store> Store for DefectiveStore<S> {
     delegate_store!(
         inner: durability, create, claim, renew, abort, answer, answers, hold, delete, list, orphans,
         sweep
@@ -106,7 +105,9 @@ impl<S: Store> Store for ServerStore<S> {
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
         Box::pin(async move {
             match self.inner.append(id, chunk, then).await {
-                Err(error) if error.is_unavailable() && self.broken == Broken::SilenceForYes => {
+                Err(error)
+                    if error.is_unavailable() && self.defect == Defect::LostReplyIsSuccess =>
+                {
                     Ok(Appended::default())
                 }
                 appended => appended,
@@ -121,7 +122,7 @@ impl<S: Store> Store for ServerStore<S> {
         max_bytes: usize,
     ) -> BoxFuture<'a, Result<RecordPage, StoreError>> {
         Box::pin(async move {
-            match self.believed(id).filter(|state| state.tail == after.lsn) {
+            match self.stale(id).filter(|state| state.tail == after.lsn) {
                 Some(state) => Ok(RecordPage {
                     chunks: Vec::new(),
                     state,
@@ -137,8 +138,8 @@ impl<S: Store> Store for ServerStore<S> {
         seen: Seen,
         within: Duration,
     ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
-        let looks = within.is_zero() || seen.is_owner();
-        if self.broken == Broken::TrustedWakeups && !looks {
+        let reads_state = within.is_zero() || seen.is_owner();
+        if self.defect == Defect::OnlyWakeups && !reads_state {
             return Box::pin(self.woken(id, seen, within));
         }
         self.inner.changed(id, seen, within)
