@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_is_the_same_on_every_server() {
+        let epoch = Epoch {
+            counter: 3,
+            bits: 0x0123_4567_89AB_CDEF,
+        };
+        assert_eq!(epoch.tag().to_string(), "e2jgjzm");
+    }
+
+    #[test]
     fn strings_that_are_not_tags_are_refused() {
         for bad in ["", "000000", "00000000", "000000i", "000000A", "00000é"] {
             assert_eq!(bad.parse::<EpochTag>(), Err(InvalidEpochTag), "{bad}");

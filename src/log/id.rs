@@ -121,6 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_id_borrows_as_its_text() {
+        let id = SessionId::random();
+        assert_eq!(Borrow::<str>::borrow(&id), id.as_str());
+    }
+
+    #[test]
     fn the_limits_of_a_client_made_id_hold_on_both_sides() {
         assert_eq!(
             "a".repeat(21).parse::<SessionId>(),

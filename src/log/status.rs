@@ -110,6 +110,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn statuses_and_codes_have_their_words_on_the_wire() {
+        let outcomes = [
+            Outcome::Complete,
+            Outcome::Aborted,
+            Outcome::Error(ErrorCode::Limit),
+        ];
+        let ended = outcomes.map(Status::Ended);
+        let statuses = [Status::Streaming, Status::Waiting]
+            .into_iter()
+            .chain(ended);
+        let words: Vec<_> = statuses.map(Status::as_str).collect();
+        let expected = ["streaming", "waiting", "complete", "aborted", "error"];
+        assert_eq!(words, expected);
+        let words: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        let expected = ["provider", "timeout", "interrupted", "limit", "internal"];
+        assert_eq!(words, expected);
+    }
+
+    #[test]
     fn each_error_code_has_a_word_of_its_own() {
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::from_word(code.as_str()), Some(*code));
