@@ -1,8 +1,7 @@
 use super::{Encoder, RequestContext};
 use crate::{
     chat::InputId,
-    log::{ChatId, Chunk, Lsn, Position, SessionId, Status},
-    session::Limits,
+    log::{ChatId, Chunk, DEFAULT_EVENT_BYTES, Lsn, Position, SessionId, Status},
     store::Listing,
 };
 
@@ -120,7 +119,7 @@ impl<'a> SessionView<'a> {
             chat: None,
             status,
             tail,
-            event_bytes: Limits::default().event_bytes,
+            event_bytes: DEFAULT_EVENT_BYTES,
             mount: None,
         }
     }

@@ -30,6 +30,7 @@ mod chunk;
 mod ending;
 mod epoch;
 mod id;
+mod limits;
 mod lsn;
 mod names;
 mod status;
@@ -39,6 +40,7 @@ pub use self::{
     ending::Ending,
     epoch::{Epoch, EpochTag, InvalidEpochTag},
     id::{InvalidSessionId, SessionId},
+    limits::DEFAULT_EVENT_BYTES,
     lsn::{Lsn, Position},
     names::{ChatId, Digest, Owner, ServiceName},
     status::{ErrorCode, Outcome, Status},

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::log::DEFAULT_EVENT_BYTES;
+
 /// The limits of one session, and of how many run at once. Each limit is inclusive: a value equal
 /// to it passes.
 ///
@@ -59,7 +61,7 @@ impl Default for Limits {
         Self {
             running: 1024,
             running_per_owner: 16,
-            event_bytes: 256 * 1024,
+            event_bytes: DEFAULT_EVENT_BYTES,
             session_bytes: 16 * 1024 * 1024,
             session_events: 200_000,
             idle: Duration::from_secs(5 * 60),

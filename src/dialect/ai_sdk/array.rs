@@ -1,10 +1,6 @@
 use bytes::{BufMut, BytesMut};
 
-use super::{
-    chunk,
-    encoder::NullSink,
-    fold::{ChunkSink, UiMessageFold},
-};
+use super::{chunk, encoder::NullSink, fold::UiMessageFold};
 use crate::{dialect::durable_streams::JsonArray, log::Chunk};
 
 /// Encodes a log as the chunks of a UI message stream, each a JSON value.
@@ -58,7 +54,7 @@ struct ArraySink<'a> {
     out: &'a mut BytesMut,
 }
 
-impl ChunkSink for ArraySink<'_> {
+impl chunk::ChunkSink for ArraySink<'_> {
     fn chunk(&mut self, chunk: &chunk::UiChunk<'_>) {
         self.array.element(self.out);
         serde_json::to_writer(self.out.writer(), chunk).expect("strings and JSON are JSON");

@@ -2,6 +2,15 @@ use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+/// A receiver of chunks.
+pub(super) trait ChunkSink {
+    /// Receives a chunk.
+    fn chunk(&mut self, chunk: &UiChunk<'_>);
+
+    /// Receives a delta chunk. `json` is the delta as a JSON string, quotes included.
+    fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]);
+}
+
 /// A chunk of a UI message stream.
 #[derive(Debug, Serialize)]
 #[serde(

@@ -1,6 +1,6 @@
 use bytes::{BufMut, BytesMut};
 
-use super::encoder::delta;
+use super::chunk;
 use crate::dialect::compact::MAX_BYTES;
 
 /// Deltas of one part that are written as one.
@@ -46,10 +46,17 @@ impl DeltaRun {
     pub(super) fn end(&mut self, out: &mut BytesMut) {
         if !self.json.is_empty() {
             self.json.put_u8(b'"');
-            delta(self.kind, &self.id, &self.json, out);
+            write_delta(self.kind, &self.id, &self.json, out);
             self.json.clear();
         }
     }
+}
+
+/// Writes a delta as a server-sent event.
+pub(super) fn write_delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
+    out.put_slice(b"data: ");
+    chunk::delta(kind, id, json, out);
+    out.put_slice(b"\n\n");
 }
 
 #[cfg(test)]

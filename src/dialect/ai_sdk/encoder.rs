@@ -2,8 +2,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     chunk,
-    delta_run::DeltaRun,
-    fold::{ChunkSink, UiMessageFold},
+    delta_run::{DeltaRun, write_delta},
+    fold::UiMessageFold,
 };
 use crate::{
     chat::InputId,
@@ -155,7 +155,7 @@ impl Encoder for UiMessageEncoder {
 /// Discards chunks: the client has them.
 pub(super) struct NullSink;
 
-impl ChunkSink for NullSink {
+impl chunk::ChunkSink for NullSink {
     fn chunk(&mut self, _: &chunk::UiChunk<'_>) {}
     fn delta(&mut self, _: &'static str, _: &str, _: &[u8]) {}
 }
@@ -165,13 +165,6 @@ struct SseSink<'a> {
     out: &'a mut BytesMut,
     to_skip: &'a mut u64,
     run: Option<&'a mut DeltaRun>,
-}
-
-/// Writes a delta as a server-sent event.
-pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
-    out.put_slice(b"data: ");
-    chunk::delta(kind, id, json, out);
-    out.put_slice(b"\n\n");
 }
 
 impl SseSink<'_> {
@@ -185,7 +178,7 @@ impl SseSink<'_> {
     }
 }
 
-impl ChunkSink for SseSink<'_> {
+impl chunk::ChunkSink for SseSink<'_> {
     fn chunk(&mut self, chunk: &chunk::UiChunk<'_>) {
         if let Some(run) = &mut self.run {
             run.end(self.out);
@@ -201,7 +194,7 @@ impl ChunkSink for SseSink<'_> {
         if let Some(run) = &mut self.run {
             run.add(kind, id, json, self.out);
         } else if let Some(out) = self.next() {
-            delta(kind, id, json, out);
+            write_delta(kind, id, json, out);
         }
     }
 }

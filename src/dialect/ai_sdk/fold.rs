@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     approvals::Approvals,
-    chunk::{UiChunk, UiData},
+    chunk::{ChunkSink, UiChunk, UiData},
+    notes::MessageNotes,
     replay,
-    request::MessageNotes,
 };
 use crate::{
     chat::{
@@ -15,15 +15,6 @@ use crate::{
     },
     log::Record,
 };
-
-/// A receiver of chunks.
-pub(super) trait ChunkSink {
-    /// Receives a chunk.
-    fn chunk(&mut self, chunk: &UiChunk<'_>);
-
-    /// Receives a delta chunk. `json` is the delta as a JSON string, quotes included.
-    fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]);
-}
 
 /// Folds the events of a log into the chunks of a UI message stream.
 ///

@@ -112,6 +112,7 @@ mod delta_run;
 mod encoder;
 mod fold;
 mod message;
+mod notes;
 mod parts;
 mod replay;
 mod request;

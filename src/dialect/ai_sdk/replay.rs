@@ -4,8 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    chunk::{UiChunk, UiData},
-    fold::ChunkSink,
+    chunk::{ChunkSink, UiChunk, UiData},
     parts::{kind, string},
 };
 
