@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_what_was_said() {
+    fn debug_does_not_show_content() {
         let shown = format!("{:?}", Message::user("a private matter"));
         assert!(!shown.contains("private"), "{shown}");
     }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_it_serves_is_not_part_of_the_wire() {
+    fn the_session_and_its_owner_are_not_part_of_the_wire() {
         let mut request = ChatRequest::from_user("Hi");
         request.session_id = Some(SessionId::random());
         request.owner = Some("o".into());
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_what_was_said() {
+    fn debug_does_not_show_content() {
         let mut request = ChatRequest::from_user("a private matter");
         request.system_prompt = Some("another secret".into());
         let shown = format!("{request:?}");

@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_what_was_said() {
+    fn debug_does_not_show_content() {
         let transcript: Transcript = [ChatEvent::text("a private matter")].iter().collect();
         assert!(!format!("{transcript:?}").contains("private"));
     }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 
@@ -27,6 +27,9 @@ pub enum AnswerOutcome {
     Taken,
 }
 
+/// Stands in front of an encoded content that would otherwise be taken for a closed question.
+const ESCAPE: u8 = 0;
+
 impl StoredAnswer {
     /// The largest number of bytes of a name.
     pub const MAX_NAME: usize = 128;
@@ -36,16 +39,10 @@ impl StoredAnswer {
     pub const MAX_BYTES: usize = 256 * 1024;
 
     /// Creates an answer under this name.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `content` is empty.
     pub fn new(name: impl Into<Arc<str>>, content: impl Into<Bytes>) -> Self {
-        let content = content.into();
-        assert!(!content.is_empty(), "an answer has a content");
         Self {
             name: name.into(),
-            content: Some(content),
+            content: Some(content.into()),
         }
     }
 
@@ -60,15 +57,29 @@ impl StoredAnswer {
 
     /// Creates the answer from the name and the [`encoded`](Self::encoded) content that a store kept.
     pub fn decode(name: impl Into<Arc<str>>, encoded: impl Into<Bytes>) -> Self {
+        let encoded = encoded.into();
+        let content = match encoded.first() {
+            None => None,
+            Some(&ESCAPE) => Some(encoded.slice(1..)),
+            Some(_) => Some(encoded),
+        };
         Self {
             name: name.into(),
-            content: Some(encoded.into()).filter(|content| !content.is_empty()),
+            content,
         }
     }
 
     /// Returns the content as bytes for a store to keep; empty if the question was closed.
-    pub fn encoded(&self) -> &[u8] {
-        self.content.as_deref().unwrap_or_default()
+    ///
+    /// A content that is empty or begins with a zero byte has one more zero byte in front of it.
+    pub fn encoded(&self) -> Cow<'_, [u8]> {
+        match &self.content {
+            None => Cow::Borrowed(&[]),
+            Some(content) if content.first().is_none_or(|&first| first == ESCAPE) => {
+                Cow::Owned([&[ESCAPE], &content[..]].concat())
+            }
+            Some(content) => Cow::Borrowed(content),
+        }
     }
 
     /// Returns the bytes that the answer counts towards [`MAX_BYTES`](Self::MAX_BYTES).
@@ -95,7 +106,7 @@ mod tests {
     fn each_limit_admits_its_own_value_and_refuses_one_more() {
         let of = |name: usize, content: usize| StoredAnswer {
             name: "n".repeat(name).into(),
-            content: Some(vec![0; content].into()),
+            content: Some(vec![1; content].into()),
         };
         assert!(of(StoredAnswer::MAX_NAME, 0).fits(0, 0));
         assert!(!of(StoredAnswer::MAX_NAME + 1, 0).fits(0, 0));
@@ -106,5 +117,19 @@ mod tests {
         assert!(of(1, 1).fits(1, StoredAnswer::MAX_BYTES - 2));
         assert!(!of(1, 1).fits(1, StoredAnswer::MAX_BYTES - 1));
         assert!(!of(1, 1).fits(1, usize::MAX));
+    }
+
+    #[test]
+    fn each_content_is_decoded_as_it_was_encoded_and_differs_from_a_closed_question() {
+        let closed = StoredAnswer::closed("name");
+        assert!(closed.encoded().is_empty());
+        assert_eq!(StoredAnswer::decode("name", Bytes::new()), closed);
+        for content in [&b""[..], b"\0", b"\0\0", b"\0yes", b"yes", b"y\0"] {
+            let answer = StoredAnswer::new("name", content.to_vec());
+            let encoded = answer.encoded().into_owned();
+            assert_eq!(StoredAnswer::decode("name", encoded), answer);
+            assert_ne!(answer, closed);
+            assert_ne!(answer.encoded(), closed.encoded());
+        }
     }
 }

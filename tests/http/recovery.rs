@@ -270,7 +270,7 @@ async fn a_server_without_the_service_only_ends_orphans() {
 }
 
 #[tokio::test]
-async fn a_server_at_its_limit_ends_sessions_that_it_would_not_carry_on() {
+async fn a_server_at_its_limit_ends_sessions_that_it_would_not_continue() {
     let store = Memory::new();
     let first = server(&store, |layer| layer).await;
     let sessions = Sessions::builder(store.clone())

@@ -68,7 +68,10 @@ async fn the_model_gets_the_tools_that_the_request_enables() {
     assert_eq!(wait.description, "Waits.");
     assert_eq!(wait.parameters["type"], "object");
     let seconds = &wait.parameters["properties"]["seconds"];
-    assert_eq!(seconds["description"], "The duration of the call, in seconds.");
+    assert_eq!(
+        seconds["description"],
+        "The duration of the call, in seconds."
+    );
     assert!(wait.parameters.get("$schema").is_none());
 }
 

@@ -257,7 +257,7 @@ fn answers(from: &mut &[u8]) -> Option<AnswerLog> {
 
 fn put_answer(to: &mut Vec<u8>, answer: &StoredAnswer) {
     put_bytes(to, answer.name.as_bytes());
-    put_bytes(to, answer.encoded());
+    put_bytes(to, &answer.encoded());
 }
 
 fn answer(from: &mut &[u8]) -> Option<StoredAnswer> {

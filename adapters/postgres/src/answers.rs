@@ -20,7 +20,8 @@ impl PostgresInner {
         id: &SessionId,
         answer: &StoredAnswer,
     ) -> Result<AnswerOutcome, StoreError> {
-        let (name, content) = (answer.name.as_bytes(), answer.encoded());
+        let encoded = answer.encoded();
+        let (name, content) = (answer.name.as_bytes(), &*encoded);
         let most = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
         let (count, bytes) = (most(StoredAnswer::MAX_COUNT), most(StoredAnswer::MAX_BYTES));
         let params: [&(dyn ToSql + Sync); 5] = [&id.as_str(), &name, &content, &count, &bytes];

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Some 36,000 years: a sum with any time still fits.
 const LONGEST: u64 = 1 << 60;
 
-/// Converts a duration, rounded up: only zero becomes zero, since a lease of zero is one that was given
-/// back.
+/// Converts a duration, rounded up: only zero becomes zero, which stands for a lease that
+/// was given back.
 pub(crate) fn micros(span: Duration) -> i64 {
     let micros = span.as_nanos().div_ceil(1000);
     i64::try_from(micros.min(LONGEST.into())).unwrap_or(i64::MAX)

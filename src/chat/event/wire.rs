@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_whatever_it_says() {
+    fn an_event_is_one_line_with_any_content() {
         let awkward = "a\nb\r\nc\u{2028}d\u{85}\"\\\u{0}\u{7f}é😀";
         let mut with_extra = Text::new(awkward);
         with_extra.extra.insert("a\nb".into(), json!(awkward));

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_what_was_said() {
+    fn debug_does_not_show_content() {
         let answer = InputAnswer::accept(json!("a private matter"));
         assert!(!format!("{answer:?}").contains("private"));
     }

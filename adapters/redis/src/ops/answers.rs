@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use unbroken::{
     log::SessionId,
     store::{AnswerOutcome, StoreError, StoredAnswer},
@@ -25,7 +27,7 @@ impl Redis {
             0
         };
         let content = if max_count == 0 {
-            &[]
+            Cow::Borrowed(&[][..])
         } else {
             answer.encoded()
         };
@@ -33,7 +35,7 @@ impl Redis {
             .answer
             .on([keys.session(id), keys.info(id), keys.answers(id)])
             .arg(answer.name.as_bytes())
-            .arg(content)
+            .arg(&content[..])
             .arg(max_count)
             .arg(StoredAnswer::MAX_BYTES)
             .arg(keys.records(id))

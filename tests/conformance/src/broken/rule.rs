@@ -45,7 +45,7 @@ rules! {
     RenewExtends,
     /// Renewals are answered in the order of their entries.
     RenewOrder,
-    /// A lease of zero gives the session back.
+    /// An owner can give the session back.
     GiveBack,
     /// An append is compared with the session's epoch.
     AppendEpoch,

@@ -30,7 +30,7 @@ async fn answers_after(
     count: usize,
 ) -> Result<Vec<(String, String)>, CaseStop> {
     let text = |answer: StoredAnswer| {
-        let content = String::from_utf8_lossy(answer.encoded()).into_owned();
+        let content = String::from_utf8_lossy(&answer.encoded()).into_owned();
         (answer.name.to_string(), content)
     };
     let answers = store.answers(&session.id, count).await?;
