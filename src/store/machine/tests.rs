@@ -215,7 +215,7 @@ fn the_bytes_of_all_answers_are_bounded_together() {
     let mut machine = machine();
     let half = StoredAnswer::MAX_BYTES / 2;
     let mut answer = |name: &str, bytes| {
-        let answer = StoredAnswer::new(name, vec![0; bytes]);
+        let answer = StoredAnswer::new(name, vec![1; bytes]);
         machine.answer(answer, secs(1))
     };
     assert_eq!(answer("a", half - 1).unwrap(), AnswerEffect::Added);
