@@ -15,7 +15,7 @@ use unbroken::{
     chat::{ChatEvent, ChatRequest, provider_fn},
     dialect::{Encoder, Native, SessionView},
     durable::{BodyError, ProviderSource, Reply, SessionBody},
-    log::{Chunk, Digest, Lsn, Position, SessionId},
+    log::{Chunk, Digest, Lsn, Position, ServiceName, SessionId},
     session::{Session, SessionSpec, Sessions},
 };
 
@@ -30,7 +30,7 @@ async fn session(sessions: &Sessions) -> (EventSender, Session) {
     });
     let start = SessionSpec::new(
         SessionId::random(),
-        "test".into(),
+        ServiceName::new("test"),
         Digest([0; 32]),
         Bytes::from_static(b"{}"),
     );

@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 use unbroken::{
     chat::{
-        ChatEvent, ChatRequest, Complete, FinishReason, Message, ProviderError, ToolCall,
-        Transcript, Usage,
+        ChatEvent, ChatRequest, Citation, Complete, FinishReason, Media, Message, ProviderError,
+        ToolCall, ToolInput, Transcript, TurnEnd, Usage,
     },
     provider::{
         Scripted,
@@ -91,6 +91,61 @@ async fn thinking_comes_first_and_tool_calls_last() {
     let answer = Scripted::default().oneshot(answered).await.unwrap();
     let said: Vec<_> = answer.try_collect().await.unwrap();
     assert_eq!(said.len(), 4, "tools were asked for again");
+}
+
+#[tokio::test]
+async fn media_sources_and_arguments_come_after_the_text_and_the_model_at_the_end() {
+    let picture =
+        json!({"mediaType": "image/png", "url": "data:image/png;base64,AAAA", "name": "a.png"});
+    let script = json!({
+        "text": "Yes", "delayMs": 0, "model": "m-1", "media": [picture],
+        "sources": [{"id": "1", "url": "https://example.com", "title": "Example"}],
+        "toolCalls": [{"name": "now", "arguments": {"zone": "UTC"}}], "toolInput": true,
+    });
+    let usage = Usage::new(2, 3);
+    assert_eq!(
+        events(script).await,
+        [
+            ChatEvent::text("Yes"),
+            Media::new("image/png", [0, 0, 0]).name("a.png").into(),
+            Citation::link("1", "https://example.com")
+                .title("Example")
+                .into(),
+            ToolInput::new("call_1", r#"{"zone":"#).name("now").into(),
+            ToolInput::new("call_1", r#""UTC"}"#).into(),
+            ChatEvent::tool_calls([ToolCall::new("call_1", "now", json!({"zone": "UTC"}))]),
+            TurnEnd::new(FinishReason::ToolCalls)
+                .usage(usage.clone())
+                .model("m-1")
+                .into(),
+            Complete::new()
+                .usage(usage)
+                .finish_reason(FinishReason::ToolCalls)
+                .into(),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn holds_and_faults_count_the_pieces_of_arguments() {
+    let script = json!({
+        "text": "Yes", "delayMs": 0, "toolInput": true, "tally": "mine", "holds": [2],
+        "toolCalls": [{"name": "now", "arguments": {"zone": "UTC"}}], "fault": {"at": 3, "kind": "error"},
+    });
+    let provider = Scripted::default();
+    let mut answer = provider.clone().oneshot(request(script)).await.unwrap();
+    answer.next().await.unwrap().unwrap();
+    let piece = answer.next().await.unwrap().unwrap();
+    assert_eq!(
+        piece,
+        ToolInput::new("call_1", r#"{"zone":"#).name("now").into()
+    );
+    let held = timeout(Duration::from_secs(3600), answer.next()).await;
+    assert!(held.is_err(), "{held:?}");
+    let released = provider.oneshot(request(json!({"release": "mine"}))).await;
+    let _: Vec<_> = released.unwrap().try_collect().await.unwrap();
+    answer.next().await.unwrap().unwrap();
+    assert!(answer.next().await.unwrap().is_err(), "the call is whole");
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,7 +254,8 @@ async fn without_a_script_the_answer_mentions_the_question_at_the_default_pace()
     let transcript: Transcript = said.iter().collect();
     assert!(transcript.text().contains("Why is the sky blue?"));
     assert!(!transcript.thinking().is_empty());
-    let each = began.elapsed().as_millis() / (said.len() as u128 - 1);
+    // All but `turn` and `complete`.
+    let each = began.elapsed().as_millis() / (said.len() as u128 - 2);
     assert!((40..43).contains(&each), "{each} ms a token");
 }
 

@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::broadcast, time::Instant};
 use tower::{Layer, ServiceExt};
 use unbroken::{
     access,
-    chat::{ChatEvent, ChatRequest, provider_fn},
+    chat::{ChatEvent, ChatRequest, Message, provider_fn},
     durable::DurableLayer,
     session::{Limits, Sessions},
     store::Memory,
@@ -119,10 +119,7 @@ fn frames(bytes: impl Stream<Item = Bytes> + Send + 'static) -> Body {
 }
 
 fn words(request: &ChatRequest) -> Vec<String> {
-    let last = request
-        .messages
-        .last()
-        .map(|message| message.content.as_str());
+    let last = request.messages.last().map(Message::text);
     last.unwrap_or_default()
         .split_whitespace()
         .map(str::to_owned)

@@ -27,7 +27,7 @@ use unbroken::{
         Capabilities, ChatEvent, ChatRequest, EnabledTools, Provider, ProviderError, provider_fn,
     },
     durable::{DurableLayer, ProviderSource},
-    log::{Digest, Position, SessionId},
+    log::{Digest, Position, ServiceName, SessionId},
     provider::OpenAi,
     session::{Limits, SessionSpec, Sessions},
     store::Memory,
@@ -96,7 +96,12 @@ async fn read_session(provider: impl Provider) -> Duration {
     let first = ChatEvent::session_info(Capabilities::new())
         .to_json()
         .freeze();
-    let start = SessionSpec::new(SessionId::random(), "bench".into(), Digest([0; 32]), first);
+    let start = SessionSpec::new(
+        SessionId::random(),
+        ServiceName::new("bench"),
+        Digest([0; 32]),
+        first,
+    );
     let permit = sessions.permit(None).expect("room");
     let source = ProviderSource::new(provider, request());
     let began = Instant::now();

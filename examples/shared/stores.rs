@@ -7,7 +7,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpStream, ToSocketAddrs},
     process::{Child, Command, ExitCode, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -27,6 +27,10 @@ pub(crate) fn main() -> ExitCode {
         trial("redis_outlives_the_process", redis, true),
         trial("postgres_outlives_the_process", postgres, true),
         Trial::test("an_unknown_store_is_refused", refused),
+        Trial::test("a_disk_that_needs_a_restart_ends_the_process", || {
+            ends_without_its_disk();
+            Ok(())
+        }),
     ];
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     let _ = fs::remove_dir_all(folder);
@@ -101,6 +105,31 @@ fn refused() -> Result<(), Failed> {
         assert!(said.contains("disk:PATH"), "{said}");
     }
     Ok(())
+}
+
+/// Removes the directory of a store while the server runs.
+fn ends_without_its_disk() {
+    let folder = env::temp_dir().join(format!("unbroken-removed-{}", std::process::id()));
+    let mut server = Server::start(&format!("disk:{}", folder.display()));
+    fs::remove_dir_all(&folder).expect("the store is there");
+    let question = r#"{"messages":[{"role":"user","content":"Hi"}]}"#;
+    let mut stream = TcpStream::connect(&server.address).expect("it listens");
+    let head = format!(
+        "POST /api/chat HTTP/1.0\r\n{}content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        crate::HEADERS,
+        question.len()
+    );
+    stream.write_all(head.as_bytes()).expect("it reads");
+    stream.write_all(question.as_bytes()).expect("it reads");
+    let began = Instant::now();
+    let ended = loop {
+        if let Some(ended) = server.process.try_wait().expect("it was started") {
+            break ended;
+        }
+        assert!(began.elapsed() < TIMEOUT, "it ends");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    assert!(!ended.success(), "a supervisor starts it again");
 }
 
 struct Server {

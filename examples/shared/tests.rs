@@ -23,8 +23,13 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let mut process = Command::new(crate::BINARY)
             .args(["--store", "memory", "--port", "0"])
+            .args(arguments)
             .env_remove("OPENAI_BASE_URL")
             .env_remove("OLLAMA_MODEL")
             .stdout(Stdio::piped())
@@ -199,6 +204,7 @@ fn a_tool_runs_after_its_approval() {
 fn every_rule_of_the_protocol_holds() {
     let server = Server::start();
     let target = HttpTarget::new(&format!("http://{}/api/chat", server.address)).unwrap();
+    let target = target.max_body(chat_shared::MAX_BODY);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let report = runtime.block_on(suite(target));
     assert!(report.passed(), "{report}");
@@ -226,4 +232,36 @@ fn a_signal_stops_the_server_during_an_endless_answer() {
     server.ask_to_stop();
     answer.rest(); // a read fails after its timeout
     assert!(server.exit().success());
+}
+
+#[test]
+fn connections_with_half_a_head_are_closed_and_others_answered() {
+    let server = Server::start_with(&["--head-timeout", "300"]);
+    let heads = [
+        "",
+        "GET / HT",
+        "POST /api/chat HTTP/1.1\r\nhost: x\r\n",
+        "PRI * HTTP/2.0\r\n",
+    ];
+    let half: Vec<_> = (0..40)
+        .map(|at| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+            stream
+                .write_all(heads[at % heads.len()].as_bytes())
+                .unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(server.send("GET /", "").status(), "200");
+    let closed = half.into_iter().map(|mut stream| {
+        // A reset counts as an end; a read that takes too long doesn't.
+        let mut said = Vec::new();
+        match stream.read_to_end(&mut said) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    });
+    assert_eq!(closed.filter(|closed| *closed).count(), 40);
+    assert_eq!(server.send("GET /", "").status(), "200");
 }

@@ -10,6 +10,11 @@ use crate::{BoxFuture, log::Owner};
 /// Any client may start sessions; none may list them. An id that the server makes has 128 random bits
 /// and can't be guessed, but a client that finds one in a URL or a log file can use the session. An id
 /// that a client makes must be as hard to guess.
+///
+/// The sessions have no owner, so no limit per owner holds: one client can take all running places of a
+/// server. [`PerPeer`](super::PerPeer) around this policy gives each address its own. Names that clients
+/// choose, such as chat ids, don't lead to sessions unless the layer allows
+/// [secret chat ids](crate::durable::DurableLayer::secret_chat_ids).
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct AnyoneWithTheId;
@@ -33,5 +38,9 @@ impl Access for AnyoneWithTheId {
         _: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         Box::pin(ready(action != Action::List))
+    }
+
+    fn names_owners(&self) -> bool {
+        false
     }
 }

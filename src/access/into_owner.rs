@@ -8,8 +8,9 @@ use crate::log::Owner;
 /// any type that implements it.
 ///
 /// Implemented for [`Owner`], for the texts that an [`Owner`] is made of, and for `Option`s of
-/// these, where `None` leaves the request without an owner. An application implements it for its own
-/// type of user.
+/// these, where `None` leaves the request without an owner. A text that is empty or longer than
+/// [128 bytes](Owner::MAX_LEN) is no owner either, and is traced as a warning. An application implements
+/// the trait for its own type of user.
 ///
 /// ```
 /// use unbroken::{access::IntoOwner, log::Owner};
@@ -53,7 +54,13 @@ macro_rules! texts {
         $(
             impl IntoOwner for $Text {
                 fn into_owner(self) -> Option<Owner> {
-                    Some(Owner::new(self))
+                    match Owner::try_from(self) {
+                        Ok(owner) => Some(owner),
+                        Err(error) => {
+                            tracing::warn!(%error, "a request has no owner");
+                            None
+                        }
+                    }
                 }
             }
         )*
@@ -61,3 +68,18 @@ macro_rules! texts {
 }
 
 texts! { &str, String, Box<str>, Arc<str> }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_is_no_owner() {
+        let of = |len: usize| "n".repeat(len);
+        for (len, fits) in [(0, false), (1, true), (128, true), (129, false)] {
+            assert_eq!(of(len).into_owner().is_some(), fits, "{len}");
+            assert_eq!(of(len).as_str().into_owner().is_some(), fits, "{len}");
+            assert_eq!(Some(of(len)).into_owner().is_some(), fits, "{len}");
+        }
+    }
+}

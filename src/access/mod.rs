@@ -2,7 +2,8 @@
 //!
 //! An application must name a policy. A policy works in two steps: [`identify`](Access::identify)
 //! returns the owner that a request comes from, or the response to it, and [`allow`](Access::allow)
-//! decides. Two policies are ready-made: [`AnyoneWithTheId`] and [`OnlyTheOwner`].
+//! decides. Two policies are ready-made: [`AnyoneWithTheId`] and [`OnlyTheOwner`]. [`PerPeer`] around a
+//! policy without owners names one for each address, for the limits.
 //!
 //! ```
 //! use unbroken::{access::OnlyTheOwner, log::Owner};
@@ -12,7 +13,7 @@
 //!
 //! // An outer layer has authenticated the request and put a `User` into its extensions.
 //! let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
-//!     head.extensions.get::<User>().map(|user| Owner::new(user.0.as_str()))
+//!     Owner::try_from(head.extensions.get::<User>()?.0.as_str()).ok()
 //! });
 //! ```
 //!
@@ -70,6 +71,11 @@
 //!             }
 //!         })
 //!     }
+//!
+//!     // Every request that may start a session has an owner.
+//!     fn names_owners(&self) -> bool {
+//!         true
+//!     }
 //! }
 //! #
 //! # #[tokio::main(flavor = "current_thread")]
@@ -89,12 +95,22 @@
 
 mod anyone;
 mod into_owner;
+mod ip_prefix;
 mod owner;
+mod peer_addr;
+mod per_peer;
 mod policy;
+mod proxy_header;
 
 pub use self::{
     anyone::AnyoneWithTheId,
     into_owner::IntoOwner,
+    ip_prefix::{InvalidIpPrefix, IpPrefix},
     owner::{Identify, OnlyTheOwner},
+    peer_addr::PeerAddr,
+    per_peer::PerPeer,
     policy::{Access, Action, Identified, SessionRef},
+    proxy_header::ProxyHeader,
 };
+
+pub(crate) use self::per_peer::NamedByPeer;

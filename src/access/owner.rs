@@ -42,7 +42,7 @@ pub struct OnlyTheOwner<I> {
 ///     fn identify<'a>(&'a self, head: &'a mut Parts) -> BoxFuture<'a, Identified> {
 ///         Box::pin(async move {
 ///             if let Some(User(name)) = head.extensions.get() {
-///                 return Ok(Some(Owner::new(name.as_str())));
+///                 return Ok(name.parse().ok());
 ///             }
 ///             let response = Response::builder()
 ///                 .status(StatusCode::UNAUTHORIZED)
@@ -58,7 +58,7 @@ pub struct OnlyTheOwner<I> {
 /// # let (mut head, ()) = Request::new(()).into_parts();
 /// # assert_eq!(SignedIn.identify(&mut head).await.unwrap_err().status(), 401);
 /// # head.extensions.insert(User("ann".into()));
-/// # assert_eq!(SignedIn.identify(&mut head).await.unwrap(), Some("ann".into()));
+/// # assert_eq!(SignedIn.identify(&mut head).await.unwrap(), Some(Owner::new("ann")));
 /// # drop(access);
 /// # }
 /// ```
@@ -100,6 +100,10 @@ impl<I: Identify> Access for OnlyTheOwner<I> {
             (_, _, None) => false,
         };
         Box::pin(ready(allowed))
+    }
+
+    fn names_owners(&self) -> bool {
+        true
     }
 }
 

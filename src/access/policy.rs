@@ -27,8 +27,9 @@ pub trait Access: fmt::Debug + Send + Sync + 'static {
 
     /// Returns true if `owner` may do this with the session.
     ///
-    /// For [`Action::Start`] it is the session that is to be created, for [`Action::List`] there is
-    /// none. A list holds the caller's own sessions only, and is refused to callers without an owner
+    /// For [`Action::Start`] it is the session that is to be created, with its id if the client names
+    /// it. The id of any other start is new, or isn't known yet and stands for none: it depends on the
+    /// body, which is decoded for callers who may start a session. For [`Action::List`] there is none. A list holds the caller's own sessions only, and is refused to callers without an owner
     /// before this is called.
     fn allow<'a>(
         &'a self,
@@ -36,6 +37,14 @@ pub trait Access: fmt::Debug + Send + Sync + 'static {
         action: Action,
         session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool>;
+
+    /// Returns true if the policy names owners: every request that it lets start a session has one, which
+    /// it has authenticated.
+    ///
+    /// A [`DurableLayer`](crate::durable::DurableLayer) whose dialect finds sessions by the names of chats
+    /// needs such a policy, and panics when it is built with another one. The answer opens nothing: a
+    /// request without an owner finds no session by a name, whatever this returns.
+    fn names_owners(&self) -> bool;
 }
 
 /// An action on sessions, which a policy allows or not.
@@ -87,5 +96,9 @@ impl<T: Access + ?Sized> Access for Arc<T> {
         session: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         (**self).allow(owner, action, session)
+    }
+
+    fn names_owners(&self) -> bool {
+        (**self).names_owners()
     }
 }

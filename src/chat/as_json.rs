@@ -1,8 +1,19 @@
 //! The JSON of types that know no serde.
 #![expect(clippy::ref_option, reason = "serde hands fields over by reference")]
 
-pub(super) mod chat_id {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer};
+
+/// Reads a field that some clients send as `null` instead of omitting it.
+pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+pub(crate) mod chat_id {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     use crate::log::ChatId;
 
@@ -18,7 +29,8 @@ pub(super) mod chat_id {
         D: Deserializer<'de>,
     {
         let id = Option::<String>::deserialize(deserializer)?;
-        Ok(id.map(ChatId::new))
+        let id = id.map(ChatId::try_from).transpose();
+        id.map_err(|error| D::Error::custom(format_args!("`chatId`: {error}")))
     }
 }
 

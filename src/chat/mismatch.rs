@@ -8,7 +8,6 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    #[cfg(feature = "tools")]
     pub(super) fn new(places: String) -> Self {
         Self { places }
     }

@@ -40,6 +40,9 @@
 //!   becomes a fixed text for clients and a trace for the operator.
 //! * **Cancellation.** Dropping the future or the stream stops the work behind it.
 //! * **Pace.** The stream is pulled. It produces nothing that it isn't polled for.
+//! * **Signs of life.** A silent stream ends with the session's
+//!   [idle time](field@crate::session::Limits::idle). A provider that hears of its model without an
+//!   event to show for it may say so: [`Liveness`].
 //!
 //! [`ChatRequest::tool_definitions`] are the tools that a provider offers to the model. A
 //! [`ToolCalls`] event carries the calls that the model asks for, each call whole, before
@@ -49,14 +52,20 @@
 //!
 //! * **The first.** The log begins with [`SessionInfo`]. The durable layer writes it; a provider
 //!   doesn't.
-//! * **In the middle.** [`Text`] and [`Thinking`] are pieces to append. [`ToolCalls`],
+//! * **In the middle.** [`Text`] and [`Thinking`] are pieces to append, [`Media`] are pictures, sounds
+//!   and files, and [`Citation`]s are what the text rests on. [`ToolInput`], [`ToolCalls`],
 //!   [`ToolProgress`], [`ToolResult`] and [`ToolError`] show tools, [`InputRequest`] and
-//!   [`InputResolved`] questions to the user. [`Restarted`] drops everything before it. [`Custom`]
-//!   is the application's own.
+//!   [`InputResolved`] questions to the user. [`TurnEnd`] ends a turn, and [`ProviderStateEvent`] keeps
+//!   what the provider must be handed back. [`Restarted`] drops everything before it. [`Custom`] is the
+//!   application's own.
 //! * **The terminal one.** The log ends with [`Complete`], [`Aborted`] or [`ErrorEvent`]. The layer
 //!   adds it if the provider doesn't.
 //! * **Unknown fields and types.** Fields that this version doesn't know are kept in `extra`, events
 //!   of unknown types in [`Unknown`]. Clients ignore both.
+//! * **Depth.** Arguments of a call are nested at most [`ToolCall::MAX_DEPTH`] levels. Deeper ones are
+//!   kept as text, and the tool layer refuses them with an error that the model gets. An event of any
+//!   other kind that is nested deeper than [`ChatEvent::MAX_DEPTH`] ends the session with an error of
+//!   the code `limit`: no record is written that its readers would refuse.
 //!
 //! An *isomorphic* tool has a server half and a client half under one name. The server half may be
 //! absent. [`IsomorphicTool`] is a definition that the client sends, [`IsomorphicHandoff`] is a call of
@@ -69,8 +78,11 @@
 //!
 //! * `model`, `systemPrompt` and messages of the role `system` are closed, and a request with one is
 //!   refused. Unknown fields are dropped. [`ClientFields`](crate::durable::ClientFields) opens each.
+//! * Messages of the roles `assistant` and `tool`, and tools of the client, are closed too, and open up
+//!   to a size that the application sets.
 //! * [`enabled_tools`](field@ChatRequest::enabled_tools) selects the server's tools: `true` for all,
-//!   or a list of names. If it is absent, the model gets none of them.
+//!   `false` for none, or a list of names. If it is absent, the application's default counts
+//!   ([`DurableLayer::enabled_tools`](crate::durable::DurableLayer::enabled_tools)), which is all.
 //! * Tools that the client brings are passed to the model, and the client runs them.
 //!
 //! # Limits of tower's layers
@@ -79,48 +91,74 @@
 //! begins. They don't cover the stream.
 
 pub(crate) mod as_json;
+mod bounded_schema;
 mod definition;
 mod error;
 mod event;
+mod finish_reason;
 mod input;
+mod json_bytes;
+mod json_depth;
+mod json_text;
+mod liveness;
+mod lone_surrogates;
 mod message;
 mod mismatch;
+mod options;
 mod provider;
 mod provider_fn;
+mod provider_state;
 mod request;
+mod reserved_names;
 #[cfg(feature = "tools")]
 mod schema;
 mod tool;
 mod tool_runs;
 mod transcript;
-mod turns;
 mod usage;
 mod vocabulary;
 
 pub(crate) use self::event::{TEXT_END, TextKind, has_kind, text_content};
+#[cfg(any(feature = "openai", feature = "ag-ui", feature = "openai-responses"))]
+pub(crate) use self::json_text::is_decodable;
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
 pub use self::schema::{InvalidSchema, Schema};
+pub(crate) use self::{
+    bounded_schema::{SchemaVerdict, check_bounded},
+    json_bytes::json_bytes,
+    json_depth::{JsonDepth, is_deeper},
+    json_text::{value_of_text, values_in_text},
+    lone_surrogates::replace_lone_surrogates,
+    reserved_names::{RESERVED, has_reserved_name},
+};
 pub use self::{
     definition::ToolDefinition,
     error::ProviderError,
     event::{
-        Aborted, Capabilities, ChatEvent, Complete, ConversationState, ConversationStateEvent,
-        Custom, ErrorEvent, InputRequest, InputResolved, IsomorphicHandoff, Restarted, SessionInfo,
-        Text, Thinking, ToolCalls, ToolError, ToolProgress, ToolResult, Unknown,
+        Aborted, Capabilities, ChatEvent, Citation, Complete, ConversationState,
+        ConversationStateEvent, Custom, ErrorEvent, InputRequest, InputResolved, IsomorphicHandoff,
+        ProviderStateEvent, Restarted, SessionInfo, StateOf, Text, TextSpan, Thinking, ToolCalls,
+        ToolError, ToolInput, ToolProgress, ToolResult, TurnEnd, Unknown,
     },
+    finish_reason::FinishReason,
     input::{
         AlreadyAnswered, InputAction, InputAnswer, InputAnswers, InputId, InputSource, Inputs,
         InvalidInputId,
     },
-    message::{Message, Role},
+    liveness::Liveness,
+    message::{Content, InvalidMedia, Media, MediaDetail, Message, Part, Reasoning, Role},
     mismatch::Mismatch,
+    options::{
+        ChatOptions, InvalidOption, ReasoningEffort, ReasoningOptions, ResponseFormat, ToolChoice,
+    },
     provider::Provider,
     provider_fn::{ProviderFn, provider_fn},
+    provider_state::ProviderState,
     request::ChatRequest,
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
     tool_runs::{ToolOutcome, ToolRun, ToolRuns},
-    transcript::{Input, Transcript, TranscriptEnd},
+    transcript::{Input, Piece, Transcript, TranscriptEnd},
     usage::Usage,
-    vocabulary::{FinishReason, InputKind, InputOutcome, ToolAuthority},
+    vocabulary::{InputKind, InputOutcome, ToolAuthority},
 };

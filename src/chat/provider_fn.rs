@@ -20,10 +20,10 @@ use crate::BoxError;
 ///
 /// ```
 /// use futures_util::stream;
-/// use unbroken::chat::{ChatEvent, ChatRequest, ProviderError, provider_fn};
+/// use unbroken::chat::{ChatEvent, ChatRequest, Message, ProviderError, provider_fn};
 ///
 /// let echo = provider_fn(|request: ChatRequest| {
-///     let said = request.last_user_message().map_or("", |message| &message.content);
+///     let said = request.last_user_message().map(Message::text).unwrap_or_default();
 ///     let words: Vec<_> = said.split_inclusive(' ').map(ChatEvent::text).collect();
 ///     stream::iter(words.into_iter().map(Ok::<_, ProviderError>))
 /// });

@@ -1,12 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use http::Extensions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    EnabledTools, Inputs, IsomorphicClientOutput, IsomorphicTool, Message, Role, ToolDefinition,
-    ToolRuns, Transcript,
+    ChatOptions, Content, EnabledTools, Inputs, IsomorphicClientOutput, IsomorphicTool, Liveness,
+    Message, Role, ToolDefinition, ToolRuns, Transcript, as_json::null_is_default,
 };
 use crate::log::{ChatId, Owner, SessionId};
 
@@ -28,6 +28,14 @@ pub struct ChatRequest {
     /// The model that is to answer; the provider's default if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Settings of the model: a temperature, a format of the answer. A provider that can't honour one
+    /// refuses the request.
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "ChatOptions::is_empty"
+    )]
+    pub options: ChatOptions,
     /// The conversation that the request belongs to, for the application.
     #[serde(
         default,
@@ -35,14 +43,23 @@ pub struct ChatRequest {
         with = "super::as_json::chat_id"
     )]
     pub chat_id: Option<ChatId>,
-    /// The server's tools that may be used; none if absent.
+    /// The server's tools that may be used. The durable layer fills an absent value in with the
+    /// application's default; without that layer, absent means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled_tools: Option<EnabledTools>,
     /// Tools that the client brings along and runs itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub isomorphic_tools: Vec<IsomorphicTool>,
     /// Results of the client's tools, for the calls that were handed to the client.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub isomorphic_client_outputs: Vec<IsomorphicClientOutput>,
     /// Further fields. The durable layer drops those that the application didn't open.
     #[serde(flatten)]
@@ -58,6 +75,11 @@ pub struct ChatRequest {
     /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub inputs: Inputs,
+    /// The clock on which a provider records that its model's server is alive, apart from events.
+    ///
+    /// Set by the layers above, never read from JSON.
+    #[serde(skip)]
+    pub liveness: Liveness,
     /// The tools that ran for this answer before it was interrupted, over all its restarts. They
     /// must not run a second time.
     ///
@@ -98,16 +120,17 @@ impl ChatRequest {
     }
 
     /// Creates a request with one message, from the user.
-    pub fn from_user(content: impl Into<String>) -> Self {
+    pub fn from_user(content: impl Into<Content>) -> Self {
         Self::new([Message::user(content)])
     }
 
     /// Returns the tools that a provider offers to the model: those that a layer added, and those
     /// that the client brought. If both have a tool of the same name, the layer's counts.
     pub fn tool_definitions(&self) -> Vec<ToolDefinition> {
+        let mut names: HashSet<&str> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
         let mut offered = self.tools.clone();
         for tool in &self.isomorphic_tools {
-            if offered.iter().all(|other| other.name != tool.name) {
+            if names.insert(&tool.name) {
                 offered.push(tool.into());
             }
         }
@@ -128,6 +151,7 @@ impl fmt::Debug for ChatRequest {
             .field("messages", &self.messages.len())
             .field("system_prompt", &self.system_prompt.is_some())
             .field("model", &self.model)
+            .field("options", &self.options)
             .field("chat_id", &self.chat_id)
             .field("enabled_tools", &self.enabled_tools)
             .field("isomorphic_tools", &self.isomorphic_tools.len())
@@ -165,7 +189,7 @@ mod tests {
             "script": {"text": "Hello"}
         });
         let request: ChatRequest = serde_json::from_value(wire.clone()).unwrap();
-        assert_eq!(request.chat_id, Some("c".into()));
+        assert_eq!(request.chat_id, Some(ChatId::new("c")));
         assert_eq!(request.enabled_tools, Some(EnabledTools::All));
         assert!(request.isomorphic_client_outputs[0].uses_handoff);
         assert_eq!(request.extra["script"]["text"], "Hello");
@@ -176,7 +200,7 @@ mod tests {
     fn the_session_and_its_owner_are_not_part_of_the_wire() {
         let mut request = ChatRequest::from_user("Hi");
         request.session_id = Some(SessionId::random());
-        request.owner = Some("o".into());
+        request.owner = Some(Owner::new("o"));
         request.extensions.insert(7_u8);
         assert_eq!(
             serde_json::to_string(&request).unwrap(),

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ToolAuthority;
+use super::{ProviderState, ToolAuthority, is_deeper, value_of_text};
 
 /// A call of a tool that a model asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -11,42 +11,73 @@ pub struct ToolCall {
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// The arguments, usually an object. Arguments that are not JSON are kept as a string.
+    /// The arguments, usually an object. Arguments that are not JSON, or are nested deeper than
+    /// [`MAX_DEPTH`](Self::MAX_DEPTH), are kept as a string.
     #[serde(default)]
     pub arguments: Value,
+    /// The data that the provider must be handed back with the call.
+    #[serde(
+        default,
+        rename = "providerState",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub provider_state: Option<ProviderState>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
 
 impl ToolCall {
+    /// The maximum nesting of arguments: 64 levels, of which `{}` is one.
+    ///
+    /// It holds for the other JSON values that cross the border of the server too: outputs of tools
+    /// and of clients, contents of answers, open fields of requests.
+    pub const MAX_DEPTH: usize = 64;
+
     /// Creates a call of the tool `name`.
     pub fn new(id: impl Into<String>, name: impl Into<String>, arguments: Value) -> Self {
         Self {
             id: id.into(),
             name: name.into(),
             arguments,
+            provider_state: None,
             extra: Map::new(),
         }
     }
 
     /// Creates a call from the JSON text of its arguments. Empty text means no arguments. Text that
-    /// isn't JSON is kept as a string.
+    /// isn't JSON, or is nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH), is kept as a string. An
+    /// escape of half a character (a lone surrogate) is read as U+FFFD.
     pub fn from_text(id: impl Into<String>, name: impl Into<String>, arguments: &str) -> Self {
         let arguments = if arguments.trim().is_empty() {
             Value::Object(Map::new())
         } else {
-            serde_json::from_str(arguments).unwrap_or_else(|_| Value::from(arguments))
+            value_of_text(arguments)
         };
         Self::new(id, name, arguments)
+    }
+
+    /// Turns arguments that are nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH) into their text.
+    pub(crate) fn limit_depth(&mut self) {
+        if is_deeper(&self.arguments, Self::MAX_DEPTH) {
+            self.arguments = self.arguments.to_string().into();
+        }
+    }
+
+    /// Returns true if the arguments are a text that is nested too deep to be parsed.
+    #[cfg(feature = "tools")]
+    pub(crate) fn is_too_deep(&self) -> bool {
+        let text = self.arguments.as_str();
+        text.is_some_and(|text| super::JsonDepth::of(text) > Self::MAX_DEPTH)
     }
 }
 
 /// The server's tools that a request may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EnabledTools {
     /// All of them; `true` on the wire.
+    #[default]
     All,
     /// The tools of these names.
     Named(Vec<String>),
@@ -150,6 +181,11 @@ pub struct IsomorphicClientOutput {
     /// True if the server's half of the tool runs with the result.
     #[serde(default)]
     pub uses_handoff: bool,
+    /// True if no log confirms that the call was handed to the client. Set by the durable layer
+    /// ([`ClientFields::unverified_outputs`](crate::durable::ClientFields::unverified_outputs)),
+    /// whatever the client sends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claimed: bool,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -165,6 +201,7 @@ impl IsomorphicClientOutput {
             client_output: output,
             cached_handoff: None,
             uses_handoff: false,
+            claimed: false,
             extra: Map::new(),
         }
     }
@@ -182,6 +219,22 @@ mod tests {
         assert_eq!(call.arguments, json!(r#"{"q": "rus"#));
         let call = ToolCall::from_text("c1", "search", r#"{"q": "rust"}"#);
         assert_eq!(call.arguments, json!({"q": "rust"}));
+        for (text, read) in [
+            (
+                r#"["a\ud83d","\udc00","\ud83d\ude00"]"#,
+                "a\u{fffd}|\u{fffd}|😀",
+            ),
+            (
+                r#"["\ud83d\ud83d\ude00","\\ud83d\udc00"]"#,
+                "\u{fffd}😀|\\ud83d\u{fffd}",
+            ),
+        ] {
+            let call = ToolCall::from_text("c1", "t", text);
+            let read: Vec<_> = read.split('|').collect();
+            assert_eq!(call.arguments, json!(read), "{text}");
+        }
+        let half = r#"["\ud83d"#;
+        assert_eq!(ToolCall::from_text("c1", "t", half).arguments, half);
         let call = ToolCall::from_text("c1", "now", "");
         assert_eq!(call.arguments, json!({}));
     }

@@ -41,6 +41,10 @@ pub struct ToolRun {
 /// The outcome of a run.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "only where a dependency makes maps larger"
+)]
 pub enum ToolOutcome {
     /// The tool's result.
     Result(String),

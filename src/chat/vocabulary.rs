@@ -2,6 +2,7 @@
 
 use super::InputAction;
 
+/// Defines an enumeration of words.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -63,22 +64,7 @@ macro_rules! words {
         }
     };
 }
-
-words! {
-    /// The reason why a model stopped.
-    #[derive(Default)]
-    pub enum FinishReason {
-        /// The answer is complete.
-        #[default]
-        Stop = "stop",
-        /// The answer reached the maximum number of tokens.
-        Length = "length",
-        /// The model asks for tools. In a `complete` event: the calls were handed to the client.
-        ToolCalls = "tool_calls",
-        /// The provider withheld the rest.
-        ContentFilter = "content_filter",
-    }
-}
+pub(super) use words;
 
 words! {
     /// The side that runs a tool that both sides know.
@@ -122,33 +108,6 @@ impl From<InputAction> for InputOutcome {
             InputAction::Accept => Self::Accept,
             InputAction::Decline => Self::Decline,
             InputAction::Cancel => Self::Cancel,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_word_is_written_as_it_was_read() {
-        let read: FinishReason = serde_json::from_str(r#""insufficient_system_resource""#).unwrap();
-        assert_eq!(
-            read,
-            FinishReason::Other("insufficient_system_resource".into())
-        );
-        assert_eq!(
-            serde_json::to_string(&read).unwrap(),
-            r#""insufficient_system_resource""#
-        );
-    }
-
-    #[test]
-    fn a_known_word_is_its_variant() {
-        for word in ["stop", "length", "tool_calls", "content_filter"] {
-            let reason = FinishReason::from(word);
-            assert!(!matches!(reason, FinishReason::Other(_)), "{word}");
-            assert_eq!(reason.to_string(), word);
         }
     }
 }

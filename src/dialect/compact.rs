@@ -1,9 +1,10 @@
-//! Folds runs of text and of thinking into few events, for readers that are far behind.
+//! Folds runs of text and of thinking into few events, and leaves out pieces of arguments, for readers
+//! that are far behind.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Encoder, Progress, SessionView};
-use crate::chat::{TEXT_END, TextKind, text_content};
+use crate::chat::{TEXT_END, TextKind, has_kind, text_content};
 use crate::log::{Chunk, ChunkBuilder, Epoch, Lsn};
 
 /// The maximum size of a folded event, in bytes; a session's limit on events may lower it. A larger
@@ -98,7 +99,8 @@ impl Encoder for CompactingEncoder {
     }
 }
 
-/// Folds runs of text and of thinking into single records.
+/// Folds runs of text and of thinking into single records, and leaves out pieces of arguments, which
+/// the calls repeat.
 ///
 /// A folded record has the LSN of the last record of its run, so a client that has it resumes after
 /// the run.
@@ -133,11 +135,24 @@ impl RunFolder {
         // Records after this LSN that aren't folded are emitted as they are.
         let mut emitted = records.first().before();
         for record in records.records() {
+            let before = record.lsn.before();
+            if has_kind(record.bytes, "tool_input") {
+                if emitted < before {
+                    emit_between(records, emitted, before, emit);
+                }
+                emitted = record.lsn;
+                // The run goes on after it.
+                if let Some(run) = &mut self.run
+                    && (run.last, run.epoch) == (before, record.epoch)
+                {
+                    run.last = record.lsn;
+                }
+                continue;
+            }
             let Some((kind, json)) = text_content(record.bytes) else {
                 self.end(emit);
                 continue;
             };
-            let before = record.lsn.before();
             if emitted < before {
                 emit_between(records, emitted, before, emit);
             }
@@ -255,6 +270,34 @@ mod tests {
         ];
         let chunks = [chunk(1, 1, &events)];
         assert_eq!(records(&folded(&chunks, 1000)), records(&chunks));
+    }
+
+    #[test]
+    fn pieces_of_arguments_are_left_out_and_end_no_run() {
+        let input = |delta: &str| {
+            let event = serde_json::json!({"type": "tool_input", "id": "a", "delta": delta});
+            serde_json::from_value::<ChatEvent>(event).unwrap()
+        };
+        let events = [
+            input("{"),
+            ChatEvent::text("a"),
+            input("}"),
+            ChatEvent::text("b"),
+            ChatEvent::custom("c", 1.into()),
+            input(""),
+            ChatEvent::custom("d", 1.into()),
+        ];
+        let whole = [chunk(1, 1, &events)];
+        let apart: Vec<_> = (1..)
+            .zip(&events)
+            .map(|(at, event)| chunk(at, 1, std::slice::from_ref(event)))
+            .collect();
+        for chunks in [&whole[..], &apart] {
+            let folded = records(&folded(chunks, 1000));
+            let lsns: Vec<_> = folded.iter().map(|(lsn, _)| *lsn).collect();
+            assert_eq!(lsns, [4, 5, 7]);
+            assert_eq!(folded[0].1, r#"{"type":"text","content":"ab"}"#);
+        }
     }
 
     #[test]

@@ -23,10 +23,9 @@ pub(super) fn not_allowed(allow: &'static str) -> Refusal {
     .allow(allow)
 }
 
-/// Checks that the `Content-Type` of the request is JSON.
-pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
-    let json = head
-        .headers
+/// Returns true if the `Content-Type` of the request is JSON.
+pub(crate) fn is_json(head: &Parts) -> bool {
+    head.headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map(|value| value.split(';').next().unwrap_or_default().trim())
@@ -36,8 +35,12 @@ pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
                     && mime
                         .get(mime.len() - 5..)
                         .is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
-        });
-    if json {
+        })
+}
+
+/// Checks that the `Content-Type` of the request is JSON.
+pub(super) fn content_type(head: &Parts) -> Result<(), Refusal> {
+    if is_json(head) {
         Ok(())
     } else {
         Err(Refusal::new(

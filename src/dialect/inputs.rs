@@ -5,10 +5,10 @@ use bytes::Bytes;
 use http::{Method, request::Parts};
 
 use super::{
-    Intent, Problem, Refusal, Route, Target, body,
+    Intent, Problem, Refusal, RequestLimits, Route, Target, body,
     head::{content_type, not_allowed},
 };
-use crate::chat::{InputAnswer, InputId, InvalidInputId};
+use crate::chat::{InputAnswer, InputId, InvalidInputId, ToolCall, is_deeper};
 
 /// The methods of the route.
 pub(super) const ALLOW: &str = "POST, OPTIONS";
@@ -39,7 +39,9 @@ pub(super) fn decode(
     session: impl Into<Target>,
     input: &str,
     bytes: &Bytes,
+    limits: &RequestLimits,
 ) -> Result<Intent, Refusal> {
+    limits.check_json(bytes)?;
     Ok(Intent::Answer {
         session: session.into(),
         input: parse(input)?,
@@ -48,7 +50,15 @@ pub(super) fn decode(
 }
 
 fn read(bytes: &Bytes) -> Result<InputAnswer, Refusal> {
-    body::read_or(Problem::UnfitAnswer, bytes, "an answer", EXAMPLE)
+    let answer: InputAnswer = body::read_or(Problem::UnfitAnswer, bytes, "an answer", EXAMPLE)?;
+    if is_deeper(&answer.content, ToolCall::MAX_DEPTH) {
+        let most = ToolCall::MAX_DEPTH;
+        return Err(Refusal::new(
+            Problem::UnfitAnswer,
+            format!("`content` is nested deeper than {most} levels; nest it less"),
+        ));
+    }
+    Ok(answer)
 }
 
 fn parse(input: &str) -> Result<InputId, Refusal> {

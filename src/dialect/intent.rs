@@ -13,7 +13,8 @@ use crate::{
 pub enum Route {
     /// The intent; the body is not needed.
     Known(Intent),
-    /// The body is needed too: the layer reads it and calls [`Dialect::decode`](super::Dialect::decode).
+    /// The body is needed too: the layer reads it, and calls [`Dialect::subject`](super::Dialect::subject)
+    /// and then [`Dialect::decode`](super::Dialect::decode).
     Body,
 }
 
@@ -67,6 +68,12 @@ pub struct Read {
     /// For dialects in which a record may have several frames, of which the client has some. A reader
     /// at the terminal event then gets a stream and not [`ResponseData::AtEnd`](super::ResponseData).
     pub inclusive: bool,
+    /// For a conversation of which nothing runs: the time since its end within which its newest session is
+    /// read all the same. Default zero, which means never.
+    pub ended_within: Duration,
+    /// For a session that waits for answers: the longest wait for its next event before the response, which
+    /// is [`ResponseData::Idle`](super::ResponseData) if none comes. Default zero, which means not at all.
+    pub wait: Duration,
     /// The encoder of the stream.
     pub encoder: Box<dyn Encoder>,
 }
@@ -158,6 +165,8 @@ impl Read {
             session: session.into(),
             from: from.into(),
             inclusive: false,
+            ended_within: Duration::ZERO,
+            wait: Duration::ZERO,
             encoder,
         }
     }
@@ -165,6 +174,18 @@ impl Read {
     /// Sets [`inclusive`](field@Self::inclusive).
     pub fn inclusive(mut self, inclusive: bool) -> Self {
         self.inclusive = inclusive;
+        self
+    }
+
+    /// Sets [`ended_within`](field@Self::ended_within).
+    pub fn ended_within(mut self, within: Duration) -> Self {
+        self.ended_within = within;
+        self
+    }
+
+    /// Sets [`wait`](field@Self::wait).
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 }

@@ -5,14 +5,15 @@ use crate::log::{Owner, SessionId};
 /// A key that names sessions, for clients that make no session ids but repeat their requests.
 ///
 /// The id of a session is a hash of the owner, the parts of the key, and a counter that advances when
-/// the key may be [reused](KeyReuse). The id can be computed from these. If strangers may know them,
-/// use an access policy that checks owners.
+/// the key may be [reused](KeyReuse). So every client that knows the parts can compute the id. A client
+/// without an owner may use a key only if it has a [secret](Self::secret) part that can't be guessed, or
+/// belongs to a chat with a [secret id](crate::durable::DurableLayer::secret_chat_ids).
 ///
 /// ```
 /// use unbroken::dialect::{KeyReuse, SessionKey};
 ///
 /// // `Idempotency-Key: 7f3a`
-/// let key = SessionKey::new(["idempotency", "7f3a"]).prefix("resp_");
+/// let key = SessionKey::new(["idempotency"]).secret("7f3a").prefix("resp_");
 /// // The request that `useChat` sends for another answer.
 /// let key = SessionKey::new(["chat-1", "regenerate-message", "message-4"]).reuse(KeyReuse::AfterEnd);
 /// ```
@@ -21,6 +22,7 @@ pub struct SessionKey {
     hash: [u8; 32],
     prefix: &'static str,
     reuse: KeyReuse,
+    secret: bool,
 }
 
 /// The condition under which a used key starts another session.
@@ -45,7 +47,16 @@ impl SessionKey {
             hash: hash(parts),
             prefix: "",
             reuse: KeyReuse::Never,
+            secret: false,
         }
+    }
+
+    /// Adds a part that the client makes for itself. With 22 bytes or more it counts as a secret, so that
+    /// clients without an owner may use the key.
+    pub fn secret(mut self, part: &str) -> Self {
+        self.hash = hash([&self.hash[..], part.as_bytes()]);
+        self.secret |= part.len() >= SessionId::MIN_LEN;
+        self
     }
 
     /// Sets the prefix of the ids: at most 32 characters of a session id, the first one alphanumeric.
@@ -61,9 +72,19 @@ impl SessionKey {
         self
     }
 
+    /// Returns the prefix of the ids.
+    pub(crate) fn id_prefix(&self) -> &'static str {
+        self.prefix
+    }
+
     /// Returns when the key starts another session.
     pub(crate) fn key_reuse(&self) -> KeyReuse {
         self.reuse
+    }
+
+    /// Returns true if the key can't be guessed.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.secret
     }
 
     /// Returns the id of the `count`th session of this key, counted from 0, for this service and owner.
@@ -121,6 +142,15 @@ mod tests {
             SessionKey::new(["a", "b"]).id("chat", Some(&ann), 0),
             ids[0]
         );
+    }
+
+    #[test]
+    fn a_part_of_the_client_is_a_secret_from_22_bytes_on() {
+        let of = |part: &str| SessionKey::new(["a"]).secret(part);
+        assert!(!of(&"x".repeat(21)).is_secret());
+        assert!(of(&"x".repeat(22)).is_secret());
+        assert!(!SessionKey::new(["x".repeat(22)]).is_secret());
+        assert_ne!(of("x").id("chat", None, 0), of("y").id("chat", None, 0));
     }
 
     #[test]

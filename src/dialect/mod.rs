@@ -42,7 +42,17 @@
 //! # Writing a dialect
 //!
 //! Implement [`Dialect`] and [`Encoder`], and pass the dialect to
-//! [`DurableLayer::dialect`](crate::durable::DurableLayer::dialect). A dialect decides:
+//! [`DurableLayer::dialect`](crate::durable::DurableLayer::dialect). The layer calls the methods for a
+//! request in this order:
+//!
+//! 1. [`route`](Dialect::route) decodes the head. If that is enough, the next step is the response.
+//! 2. [`subject`](Dialect::subject) decodes from the body the names that the access policy decides by.
+//!    Then the policy is asked.
+//! 3. [`decode`](Dialect::decode) decodes the rest of the body, for a caller who may use it, within
+//!    [`RequestLimits`].
+//! 4. [`respond`](Dialect::respond) or [`refuse`](Dialect::refuse) writes the response.
+//!
+//! A dialect decides:
 //!
 //! * **Routes.** A request becomes an [`Intent`]. The target is a session id, a [`SessionKey`] where
 //!   clients make no ids but repeat their requests, or a conversation whose session
@@ -68,6 +78,7 @@ pub mod ag_ui;
 #[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
 pub mod ai_sdk;
 mod body;
+mod chat_body;
 mod compact;
 mod cursor;
 #[cfg(feature = "durable-streams")]
@@ -77,10 +88,18 @@ mod encoder;
 mod fold;
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod inputs;
 mod intent;
+#[cfg(test)]
+mod json_size;
 mod key;
+mod limits;
+#[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
+mod media;
+mod names;
 pub mod native;
 #[cfg(feature = "openai-responses")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openai-responses")))]
@@ -89,13 +108,22 @@ mod problem;
 mod query;
 mod refusal;
 mod response;
+#[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
+mod sealed;
+mod shape;
+mod shown;
 mod start;
+mod subject;
 mod target;
+#[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
+mod unanswered_calls;
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
+
+use crate::chat::Media;
 
 #[cfg(feature = "ai-sdk")]
 pub use self::ai_sdk::AiSdk;
@@ -105,10 +133,12 @@ pub use self::{
     fold::transcript,
     intent::{Abort, FullLog, Intent, List, Page, Read, ReadFrom, RequestContext, Route},
     key::{KeyReuse, SessionKey},
+    limits::{Element, RequestLimits},
     native::Native,
     refusal::{Problem, Refusal},
     response::{ResponseData, SessionView},
     start::{Concurrency, GivenAnswers, ResponseMode, SessionNaming, Start},
+    subject::Subject,
     target::Target,
 };
 
@@ -119,7 +149,7 @@ pub use self::durable_streams::DurableStreams;
 #[cfg(feature = "openai-responses")]
 pub use self::openai_responses::OpenAiResponses;
 
-pub(crate) use self::key::hash;
+pub(crate) use self::{head::is_json, key::hash, names::check_names};
 
 /// The protocol of a family of clients.
 ///
@@ -139,12 +169,40 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// A [`Refusal`], which [`refuse`](Self::refuse) then writes as a response.
     fn route(&self, head: &Parts) -> Result<Route, Refusal>;
 
-    /// Decodes the body of a request. Called after [`Route::Body`] only.
+    /// Decodes from a body the names that the access policy decides by. Called after [`Route::Body`],
+    /// before the policy is asked.
+    ///
+    /// The work is done for every caller, so it should take no more than a pass over the body that
+    /// keeps nothing else. By default the request is a start in no conversation, under an id that the
+    /// server makes.
+    ///
+    /// [`decode`](Self::decode) must return an intent with the same names. The layer refuses any other
+    /// with 500 ([`Problem::Internal`]), and traces an error.
     ///
     /// # Errors
     ///
     /// A [`Refusal`], which [`refuse`](Self::refuse) then writes as a response.
-    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal>;
+    fn subject(&self, head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
+        let _ = (head, body);
+        Ok(Subject::Start {
+            session: None,
+            chat: None,
+        })
+    }
+
+    /// Decodes the body of a request. Called after [`subject`](Self::subject), if the access policy
+    /// allows what the request is about.
+    ///
+    /// The body has at most the bytes that the layer [allows](crate::durable::DurableLayer::max_body).
+    /// Work and memory must grow no faster than its length, and the elements must be
+    /// [checked](RequestLimits::check) before they are converted; for JSON there is
+    /// [`RequestLimits::check_json`].
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`], which [`refuse`](Self::refuse) then writes as a response.
+    fn decode(&self, head: &Parts, body: &Bytes, limits: &RequestLimits)
+    -> Result<Intent, Refusal>;
 
     /// Returns the response to a refused request.
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes>;
@@ -153,6 +211,34 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     ///
     /// For [`ResponseData::Stream`] the encoder writes the body; the one returned here is ignored.
     fn respond(&self, data: &ResponseData<'_>) -> Response<Bytes>;
+
+    /// Returns the word that clients of this dialect know a field of the native protocol by. Refusals of
+    /// [`ClientFields`](crate::durable::ClientFields) name fields by it.
+    ///
+    /// The fields are `model`, `systemPrompt`, `isomorphicTools`, `media` and `reasoning` (types of parts), and those of
+    /// [`ChatOptions`](crate::chat::ChatOptions): `options.temperature`, `options.topP`,
+    /// `options.maxOutputTokens`, `options.stop`, `options.seed`, `options.toolChoice`,
+    /// `options.parallelToolCalls`, `options.reasoning`, `options.responseFormat` with `.name` and
+    /// `.schema`, and `options.providerFields`. Default: the name as it is.
+    fn field_name(&self, field: &'static str) -> &'static str {
+        field
+    }
+
+    /// Returns the type of part that clients of this dialect send such a medium as, for refusals. Default:
+    /// the [name](Self::field_name) of the field `media`.
+    fn media_name(&self, media: &Media) -> &'static str {
+        let _ = media;
+        self.field_name("media")
+    }
+
+    /// Returns true if the dialect finds sessions by the ids of chats ([`Target::Chat`], [`Concurrency`]).
+    /// Default false.
+    ///
+    /// A layer of such a dialect needs an access policy that names owners, or
+    /// [secret chat ids](crate::durable::DurableLayer::secret_chat_ids).
+    fn finds_by_chat(&self) -> bool {
+        false
+    }
 
     /// Returns true if clients drop everything before a `restarted` event.
     ///

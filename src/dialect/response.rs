@@ -63,7 +63,7 @@ pub enum ResponseData<'a> {
         /// True if this request started the session.
         started: bool,
     },
-    /// The abort of a session is stored.
+    /// The abort of a session is stored, or its server has stopped the provider.
     Aborted {
         /// The session.
         session: SessionView<'a>,

@@ -29,12 +29,18 @@ pub struct Start {
     /// session instead of starting one. If an ended session asked them and got the same answers, the
     /// request is a repetition, and reads that session.
     pub answers: Option<GivenAnswers>,
+    /// The session that handed over the calls which the request gives outputs for, if the client names
+    /// it; it is searched beside the conversation.
+    pub continues: Option<SessionId>,
     /// Facts of the request that the encoders of the session need. They are stored in the first
     /// record, as fields of `session_info`.
     pub notes: Map<String, Value>,
     /// Replacements for the notes of these names, used if all notes together exceed the limit on
     /// events.
     pub lean_notes: Map<String, Value>,
+    /// The JSON values that the dialect has counted, with which those of texts that are decoded later are
+    /// limited.
+    pub(crate) values: usize,
 }
 
 /// Answers to questions that arrive in the form of a start, from clients whose protocol has no other
@@ -95,6 +101,21 @@ pub enum Concurrency {
     Refuse,
     /// The running session is aborted, and the new one starts.
     Supersede,
+    /// If the running session waits for a person, the new one starts, and what that session asks is
+    /// answered with `cancel`: it goes on without. If it doesn't wait, the start is refused with
+    /// [`Problem::ChatBusy`](super::Problem::ChatBusy).
+    CancelQuestions,
+}
+
+impl SessionNaming {
+    /// Returns the prefix of the ids that the server makes.
+    pub(crate) fn prefix(&self) -> &'static str {
+        match self {
+            Self::Prefixed(prefix) => prefix,
+            Self::Key(key) => key.id_prefix(),
+            Self::Generated | Self::Client(_) => "",
+        }
+    }
 }
 
 impl Start {
@@ -108,9 +129,17 @@ impl Start {
             identity: None,
             concurrency: Concurrency::Allow,
             answers: None,
+            continues: None,
             notes: Map::new(),
             lean_notes: Map::new(),
+            values: 0,
         }
+    }
+
+    /// Sets the number of JSON values that the request has.
+    pub(crate) fn values(mut self, values: usize) -> Self {
+        self.values = values;
+        self
     }
 
     /// Uses the id that the client made; with `None`, a generated one.
@@ -147,6 +176,13 @@ impl Start {
     /// Sets answers to questions of a session of the conversation; see the [field](Self::answers).
     pub fn answers(mut self, answers: GivenAnswers) -> Self {
         self.answers = Some(answers);
+        self
+    }
+
+    /// Sets the session that handed over the calls which the request answers; see the
+    /// [field](field@Self::continues).
+    pub fn continues(mut self, session: Option<SessionId>) -> Self {
+        self.continues = session;
         self
     }
 

@@ -11,8 +11,8 @@ pub enum Target {
     Key(SessionKey),
     /// The running session of this conversation; the newest, if several run.
     ///
-    /// Only sessions of the caller count. Under a policy without owners, the name of a conversation
-    /// gives access to its sessions.
+    /// Only sessions of the caller count. A caller without an owner is refused, unless the layer has
+    /// [secret chat ids](crate::durable::DurableLayer::secret_chat_ids) and this is one.
     Chat(ChatId),
     /// The session with this id; if there is none, the running session of the conversation.
     IdOrChat(SessionId, ChatId),

@@ -2,12 +2,12 @@ use std::{error::Error, future::poll_fn, task::Poll, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{caller::Caller, refusals};
+use super::{caller::Caller, questions::SessionQuestions, refusals};
 use crate::{
     access::{Action, SessionRef},
     chat::Provider,
     dialect::{Concurrency, Problem, Refusal},
-    log::{Digest, SessionId},
+    log::{Digest, SessionId, Status},
     session::{Permit, Session},
     store::{AbortRequest, Listed, StoreError},
 };
@@ -51,7 +51,7 @@ impl<'a, S: Provider> Admission<'a, S> {
 
     /// Admits one more session beside those of its chat that run.
     ///
-    /// A start that supersedes aborts those, and gets their permit if the server is full. It aborts
+    /// A start that cancels questions answers those that wait. A start that supersedes aborts those, and gets their permit if the server is full. It aborts
     /// them only if it can start afterwards.
     pub(super) async fn admit(
         mut self,
@@ -59,8 +59,15 @@ impl<'a, S: Provider> Admission<'a, S> {
         running: &[Listed],
     ) -> Result<Admitted, Refusal> {
         let admitted = self.admit_or_attach().await;
-        if concurrency != Concurrency::Supersede {
-            return admitted;
+        match concurrency {
+            Concurrency::Supersede => {}
+            Concurrency::CancelQuestions => {
+                if let Ok(Admitted::Permit(_)) = &admitted {
+                    cancel_questions(self.caller, running).await?;
+                }
+                return admitted;
+            }
+            Concurrency::Allow | Concurrency::Refuse => return admitted,
         }
         match admitted {
             Ok(Admitted::Permit(permit)) => {
@@ -91,6 +98,11 @@ impl<'a, S: Provider> Admission<'a, S> {
         };
         if let Some((id, digest)) = self.same
             && let Some(session) = self.caller.existing(id, digest).await?
+        {
+            return Ok(Admitted::Attached(session));
+        }
+        if let Some((id, digest)) = self.same
+            && let Some(session) = self.caller.about_to_begin(id, digest).await
         {
             return Ok(Admitted::Attached(session));
         }
@@ -159,6 +171,26 @@ async fn would_free_permit(caller: &Caller, full: &Refusal, sessions: &[Listed])
         }
     }
     false
+}
+
+/// Answers what the waiting sessions of the chat ask with `cancel`.
+async fn cancel_questions(caller: &Caller, running: &[Listed]) -> Result<(), Refusal> {
+    for Listed { id, .. } in not_aborted(running) {
+        let state = match caller.state(id, Action::Answer).await {
+            Ok(state) => state,
+            Err(refusal) if matches!(refusal.problem, Problem::NotFound | Problem::Gone) => {
+                continue;
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        match state.status {
+            Status::Waiting => SessionQuestions::cancel_open(caller, id, state).await?,
+            // Answered since it was listed.
+            Status::Streaming => return Err(refusals::chat_busy()),
+            Status::Ended(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Aborts the running sessions of the chat.

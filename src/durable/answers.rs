@@ -23,37 +23,46 @@ impl<'a> AnswerRequest<'a> {
         Self { caller }
     }
 
-    /// Answers one question. Returns the session that asked it, with its state.
-    pub(super) async fn answer(
+    /// Returns the sessions that a target may name and whose questions the caller may answer.
+    ///
+    /// # Errors
+    ///
+    /// Refused if there is none.
+    pub(super) async fn sessions(
         self,
         target: &Target,
-        input: &InputId,
-        answer: &InputAnswer,
-    ) -> Result<(SessionId, SessionState), Refusal> {
-        let lookup = Lookup::new(self.caller);
-        for id in lookup.candidates(target).await? {
-            let state = match self.caller.state(&id, Action::Answer).await {
-                Ok(state) => state,
+    ) -> Result<Vec<(SessionId, SessionState)>, Refusal> {
+        let mut sessions = Vec::new();
+        for id in Lookup::new(self.caller).candidates(target).await? {
+            match self.caller.state(&id, Action::Answer).await {
+                Ok(state) => sessions.push((id, state)),
                 // A list may lag, and a chat's name may look like a session id.
                 Err(refusal)
                     if matches!(target, Target::Chat(_) | Target::IdOrChat(..))
-                        && is_absent(&refusal) =>
-                {
-                    continue;
-                }
+                        && is_absent(&refusal) => {}
                 Err(refusal) => return Err(refusal),
-            };
-            let mut questions = SessionQuestions::read(self.caller, &id, state, &[]).await?;
-            let answered = questions.answer(input, answer).await?.cloned();
-            if let Some(state) = answered {
+            }
+        }
+        if sessions.is_empty() {
+            return Err(no_such_input());
+        }
+        Ok(sessions)
+    }
+
+    /// Answers one question of these sessions. Returns the one that asked it, with its state.
+    pub(super) async fn answer(
+        self,
+        sessions: Vec<(SessionId, SessionState)>,
+        input: &InputId,
+        answer: &InputAnswer,
+    ) -> Result<(SessionId, SessionState), Refusal> {
+        for (id, state) in sessions {
+            let answered = SessionQuestions::answer_one(self.caller, &id, state, input, answer);
+            if let Some(state) = answered.await? {
                 return Ok((id, state));
             }
         }
-        Err(Refusal::new(
-            Problem::NoSuchInput,
-            "no question was asked under this id; take `inputId` from an `input_request` event of the \
-             session",
-        ))
+        Err(no_such_input())
     }
 
     /// Gives answers to the session that asked: one of the chat, or the one that the client names.
@@ -61,6 +70,11 @@ impl<'a> AnswerRequest<'a> {
     /// A session that runs takes the answers. A session that has ended is found if it took them
     /// before: the response was lost then, and the request is a repetition. `None` if no session has
     /// asked any of the questions.
+    ///
+    /// # Errors
+    ///
+    /// Refused with [`Problem::InputAnswered`] if the questions were decided otherwise, or were not decided
+    /// before the session ended.
     pub(super) async fn answer_any(
         self,
         chat: Option<&ChatId>,
@@ -69,8 +83,9 @@ impl<'a> AnswerRequest<'a> {
         let lookup = Lookup::new(self.caller);
         let (mut running, mut ended) = (Vec::new(), Vec::new());
         if let Some(chat) = chat {
-            running.extend(lookup.running(chat).await?.into_iter().map(|it| it.id));
-            ended.extend(lookup.ended(chat).await?.into_iter().map(|it| it.id));
+            let found = lookup.of_chat(chat).await?;
+            running.extend(found.running.into_iter().map(|it| it.id));
+            ended.extend(found.ended.into_iter().map(|it| it.id));
         }
         if let Some(id) = &answers.session
             && !running.contains(id)
@@ -85,7 +100,7 @@ impl<'a> AnswerRequest<'a> {
         }
         for id in running {
             let state = self.caller.state(&id, Action::Answer).await?;
-            let questions = SessionQuestions::read(self.caller, &id, state, &answers.known).await?;
+            let questions = SessionQuestions::find(self.caller, &id, state, &answers.known).await?;
             if let Some(accepted) = questions.answer_all(answers).await? {
                 let session = self.caller.attach(&id, Action::Read).await?;
                 return Ok(Some((session, accepted)));
@@ -98,14 +113,22 @@ impl<'a> AnswerRequest<'a> {
                 Err(refusal) if is_absent(&refusal) => continue,
                 Err(refusal) => return Err(refusal),
             };
-            let questions = SessionQuestions::read(self.caller, &id, state, &answers.known).await?;
-            if let Some(accepted) = questions.find_earlier_answer(answers) {
+            let questions = SessionQuestions::find(self.caller, &id, state, &answers.known).await?;
+            if let Some(accepted) = questions.find_earlier_answer(answers)? {
                 let session = self.caller.attach(&id, Action::Read).await?;
                 return Ok(Some((session, accepted)));
             }
         }
         Ok(None)
     }
+}
+
+fn no_such_input() -> Refusal {
+    Refusal::new(
+        Problem::NoSuchInput,
+        "no question is open under this id; take `inputId` from an `input_request` event of the \
+         session",
+    )
 }
 
 fn is_absent(refusal: &Refusal) -> bool {

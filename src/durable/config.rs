@@ -1,10 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{ClientFields, MountPath, Recovery, Reply, hooks::Hooks};
+use super::{
+    ClientFields, CrossSite, MountPath, Recovery, Reply, answer_check::DefaultFormat, hooks::Hooks,
+    question_index::QuestionIndex,
+};
 use crate::{
     access::Access,
-    chat::{Capabilities, SessionInfo},
-    dialect::{Dialect, Native},
+    chat::{Capabilities, ChatOptions, EnabledTools, SessionInfo},
+    dialect::{Dialect, Native, RequestLimits},
     log::ServiceName,
     session::Sessions,
 };
@@ -19,13 +22,20 @@ pub(super) struct LayerConfig {
     pub(super) service: Option<ServiceName>,
     pub(super) mount: Option<MountPath>,
     pub(super) client_fields: ClientFields,
+    pub(super) options: ChatOptions,
+    pub(super) default_format: DefaultFormat,
+    pub(super) enabled_tools: EnabledTools,
     pub(super) max_body: usize,
+    pub(super) request_limits: RequestLimits,
+    pub(super) cross_site: CrossSite,
+    pub(super) questions: Arc<QuestionIndex>,
     pub(super) body_timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) heartbeat: Option<Duration>,
     pub(super) info: SessionInfo,
     pub(super) hooks: Hooks,
     pub(super) recovery: Recovery,
+    pub(super) secret_chat_ids: bool,
 }
 
 impl LayerConfig {
@@ -39,13 +49,20 @@ impl LayerConfig {
             service: None,
             mount: None,
             client_fields: ClientFields::nothing(),
+            options: ChatOptions::new(),
+            default_format: DefaultFormat::default(),
+            enabled_tools: EnabledTools::All,
             max_body: 1024 * 1024,
+            request_limits: RequestLimits::new(),
+            cross_site: CrossSite::refuse(),
+            questions: Arc::default(),
             body_timeout: Duration::from_secs(30),
             ready_timeout: Duration::ZERO,
             heartbeat: Some(Reply::HEARTBEAT),
             info: SessionInfo::new(Capabilities::new()),
             hooks: Hooks::default(),
             recovery: Recovery::fail(),
+            secret_chat_ids: false,
         }
     }
 

@@ -6,7 +6,9 @@ use tokio::sync::oneshot;
 use super::{
     ProviderSource, SessionInputs,
     caller::Caller,
-    hooks::{HookedSource, SessionHooks, SessionStarted},
+    follow_up::FollowUp,
+    hooks::{HookedSource, SessionHooks},
+    kept_request::KeptRequest,
     stored_request,
 };
 use crate::{
@@ -23,10 +25,11 @@ pub(super) struct Creation<'a> {
     digest: Digest,
     chat: Option<ChatId>,
     request: ChatRequest,
-    /// The request and its notes, for the store.
+    /// The request, for the store.
     stored: bytes::Bytes,
     /// The first record, which holds the notes.
     first: bytes::Bytes,
+    claims: Vec<String>,
 }
 
 impl<'a> Creation<'a> {
@@ -39,10 +42,11 @@ impl<'a> Creation<'a> {
         extensions: Extensions,
     ) -> Result<Self, Refusal> {
         let (mut request, notes) = (start.request, start.notes);
-        let stored = stored_request::store(&mut request, &notes).map_err(|error| {
+        let stored = stored_request::store(&request).map_err(|error| {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
+        let first = stored_request::first_record(&caller.config.info, &request, notes.clone());
         request.session_id = Some(id.clone());
         request.owner.clone_from(&caller.owner);
         request.extensions = extensions;
@@ -53,7 +57,8 @@ impl<'a> Creation<'a> {
             chat: start.chat,
             request,
             stored,
-            first: stored_request::first_record(&caller.config.info, notes),
+            claims: stored_request::claims(&notes),
+            first,
         })
     }
 
@@ -63,6 +68,7 @@ impl<'a> Creation<'a> {
         self,
         permit: Permit,
         provider: S,
+        follow_up: Option<FollowUp>,
     ) -> Result<Started, Refusal> {
         let (config, owner) = (&self.caller.config, &self.caller.owner);
         let sessions = self.caller.sessions();
@@ -73,12 +79,14 @@ impl<'a> Creation<'a> {
         let mut spec = SessionSpec::new(id.clone(), service, self.digest, self.first)
             .owner(owner.clone())
             .chat(self.chat)
-            .request(self.stored)
+            .request(self.stored.clone())
             .inbox(inbox);
+        spec.has_reserved = follow_up.is_some();
         let (session_sender, session_receiver) = oneshot::channel();
         let hooks = config.hooks.any().then(|| {
-            let started = SessionStarted::new(id.clone(), request.clone()).owner(owner.clone());
-            SessionHooks::new(config.hooks.clone(), started)
+            let kept = KeptRequest::new(self.stored, &request);
+            SessionHooks::new(config.hooks.clone(), id.clone(), owner.clone(), kept)
+                .claims(self.claims)
         });
         if let Some(hooks) = hooks.clone() {
             let sessions = sessions.clone();
@@ -92,10 +100,28 @@ impl<'a> Creation<'a> {
             });
         }
         let is_hooked = hooks.is_some();
-        let source =
-            ProviderSource::new(provider, request).event_bytes(sessions.limits().event_bytes);
+        let source = ProviderSource::in_format(provider, request, &config.default_format)
+            .event_bytes(sessions.limits().event_bytes)
+            .session_bytes(sessions.limits().session_bytes);
         let source = HookedSource::new(Box::pin(source), hooks);
-        let started = match sessions.start(permit, spec, source).await {
+        let started = match follow_up {
+            None => sessions.start(permit, spec, source).await,
+            Some(follow_up) => {
+                let sessions = sessions.clone();
+                // On a task of its own: outputs that are reserved are taken by a session, also if the client
+                // disconnects between the two.
+                let starting = tokio::spawn(tracing::Instrument::in_current_span(async move {
+                    follow_up.reserve(&sessions).await?;
+                    Ok::<_, Refusal>(sessions.start(permit, spec, source).await)
+                }));
+                let started = starting.await.map_err(|error| {
+                    tracing::error!(error = &error as &dyn Error, "a start was cut");
+                    Refusal::new(Problem::Internal, "the start was cut; try again")
+                })?;
+                started?
+            }
+        };
+        let started = match started {
             Ok(started) => started,
             Err(StartError::Gone(tombstone)) => {
                 return Err(self.caller.tombstone_refusal(&tombstone));

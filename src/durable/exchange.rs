@@ -11,6 +11,7 @@ use super::{
     config::LayerConfig,
     digest::digest,
     manage::ManageRequest,
+    permission::{self, Permission},
     read::ReadRequest,
     request_body::IncomingBody,
     responder::{Responder, Served},
@@ -18,11 +19,12 @@ use super::{
 };
 use crate::{
     BoxError,
+    access::NamedByPeer,
     chat::Provider,
-    dialect::{Intent, ResponseData, Route},
+    dialect::{Intent, Refusal, ResponseData, Route, Subject, check_names},
 };
 
-/// One HTTP request and its response: identify, decode, then serve what the client wants.
+/// One HTTP request and its response: identify, authorise, decode, then serve what the client wants.
 pub(super) struct Exchange<S> {
     config: Arc<LayerConfig>,
     provider: S,
@@ -72,58 +74,87 @@ impl<S: Provider> Exchange<S> {
             let answer = config.dialect.respond(&ResponseData::Options { allow });
             return Ok(answer.map(SessionBody::document));
         }
+        config.cross_site.check(head)?;
+        head.extensions.remove::<NamedByPeer>();
         let owner = match config.access.identify(head).await {
             Ok(owner) => owner,
             Err(response) => return Ok(response.map(SessionBody::document)),
         };
-        let mut raw = Bytes::new();
-        let intent = match config.dialect.route(head)? {
-            Route::Known(intent) => intent,
-            Route::Body => {
-                raw = body.read(config.max_body, config.body_timeout).await?;
-                config.dialect.decode(head, &raw)?
-            }
-        };
+        let peer = head.extensions.remove::<NamedByPeer>();
+        let route = config.dialect.route(head)?;
         let responder = Responder::new(&config, head);
-        let caller = Caller::new(config, owner);
-        match intent {
-            Intent::Start(start) => {
+        let caller = Caller::new(config, owner, peer);
+        let (intent, permission, raw) = match route {
+            Route::Known(intent) => {
+                let permission = Permission::ask_about(&caller, &intent).await?;
+                (intent, permission, Bytes::new())
+            }
+            Route::Body => decode(&caller, head, body).await?,
+        };
+        match (intent, permission) {
+            (Intent::Start(start), Permission::Start { id: asked, .. }) => {
+                check_names(&start.request)?;
                 let digest = digest(
                     caller.config.service(),
                     caller.config.dialect.name(),
                     caller.owner.as_ref(),
                     start.identity.as_deref().unwrap_or(&raw),
                 );
+                // The response may wait for the end of the session.
+                drop(raw);
                 let extensions = std::mem::take(&mut head.extensions);
-                StartRequest::new(&caller, &responder, *start, digest)
+                StartRequest::new(&caller, &responder, *start, digest, asked)
                     .run(extensions, self.provider)
                     .await
             }
-            Intent::Read(read) => ReadRequest::new(&caller, &responder).stream(read).await,
-            Intent::Page(page) => {
-                let head_only = head.method == Method::HEAD;
-                let request = ReadRequest::new(&caller, &responder);
-                request.page(page, head_only).await
-            }
-            Intent::FullLog(log) => ReadRequest::new(&caller, &responder).full_log(log).await,
-            Intent::Abort(abort) => ManageRequest::new(&caller, &responder).abort(abort).await,
-            Intent::Answer {
-                session,
-                input,
-                answer,
-            } => {
+            (Intent::Answer { input, answer, .. }, Permission::Answer { sessions, .. }) => {
                 let request = AnswerRequest::new(&caller);
-                let (id, state) = request.answer(&session, &input, &answer).await?;
+                let (id, state) = request.answer(sessions, &input, &answer).await?;
                 Ok(responder.document(&ResponseData::Answered {
                     session: responder.state_view(&id, &state),
                     input: &input,
                 }))
             }
-            Intent::Delete { id } => ManageRequest::new(&caller, &responder).delete(&id).await,
-            Intent::List(list) => ManageRequest::new(&caller, &responder).list(list).await,
-            Intent::Options { allow } => Ok(responder.document(&ResponseData::Options { allow })),
+            (Intent::Start(_) | Intent::Answer { .. }, _) => Err(permission::contradiction()),
+            (Intent::Read(read), _) => ReadRequest::new(&caller, &responder).stream(read).await,
+            (Intent::Page(page), _) => {
+                let head_only = head.method == Method::HEAD;
+                let request = ReadRequest::new(&caller, &responder);
+                request.page(page, head_only).await
+            }
+            (Intent::FullLog(log), _) => ReadRequest::new(&caller, &responder).full_log(log).await,
+            (Intent::Abort(abort), _) => ManageRequest::new(&caller, &responder).abort(abort).await,
+            (Intent::Delete { id }, _) => ManageRequest::new(&caller, &responder).delete(&id).await,
+            (Intent::List(list), _) => ManageRequest::new(&caller, &responder).list(list).await,
+            (Intent::Options { allow }, _) => {
+                Ok(responder.document(&ResponseData::Options { allow }))
+            }
         }
     }
+}
+
+/// Reads a body, asks the policy about its subject, and then decodes it.
+async fn decode<B>(
+    caller: &Caller,
+    head: &Parts,
+    body: &mut IncomingBody<B>,
+) -> Result<(Intent, Permission, Bytes), Refusal>
+where
+    B: Body,
+    B::Data: Buf,
+    B::Error: Into<BoxError>,
+{
+    let config = &caller.config;
+    let raw = body.read(config.max_body, config.body_timeout).await?;
+    let subject = config.dialect.subject(head, &raw)?;
+    if let Subject::Known(intent) = subject {
+        let permission = Permission::ask_about(caller, &intent).await?;
+        return Ok((intent, permission, raw));
+    }
+    let permission = Permission::ask(caller, subject).await?;
+    let intent = config.dialect.decode(head, &raw, &config.request_limits)?;
+    permission.check(&intent)?;
+    Ok((intent, permission, raw))
 }
 
 /// Empties the body and keeps the head. HTTP/2 resets a stream whose empty body doesn't say that it

@@ -25,7 +25,7 @@ impl Format for ChatFormat {
     }
 
     fn ending(&self, ending: &Ending) -> Bytes {
-        event(ending).to_json().freeze()
+        terminal_event(ending).to_json().freeze()
     }
 }
 
@@ -46,7 +46,8 @@ impl Sessions {
     }
 }
 
-fn event(ending: &Ending) -> ChatEvent {
+/// Returns the terminal event of an ending that the registry decides.
+pub(super) fn terminal_event(ending: &Ending) -> ChatEvent {
     let error = |code, message: &str, recoverable| {
         ErrorEvent::new(code, message)
             .recoverable(recoverable)
@@ -77,6 +78,12 @@ fn event(ending: &Ending) -> ChatEvent {
             ErrorCode::Limit,
             "The answer grew longer than this server takes. Ask for less.",
             false,
+        ),
+        Ending::GivenUp => error(
+            ErrorCode::Limit,
+            "The answer waited for a reply, and more answers wait than this server keeps; this one \
+             waited longest. Ask again, and reply sooner.",
+            true,
         ),
         Ending::Panicked => error(
             ErrorCode::Internal,
@@ -109,6 +116,7 @@ mod tests {
             Ending::EventBytes,
             Ending::SessionBytes,
             Ending::SessionEvents,
+            Ending::GivenUp,
             Ending::Panicked,
             Ending::Interrupted,
         ] {

@@ -58,7 +58,10 @@ impl LogSnapshot {
                 },
             };
             match next {
-                Some(batch) => records.push(batch.map_err(refused)?.chunk().clone()),
+                Some(Ok(batch)) => records.push(batch.chunk().clone()),
+                // Without the store there is no more to wait for.
+                Some(Err(ReadError::Unavailable)) if deadline.is_some() => break,
+                Some(Err(error)) => return Err(refused(error)),
                 None => break,
             }
         }

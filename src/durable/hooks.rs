@@ -5,15 +5,17 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
+use super::kept_request::KeptRequest;
 use crate::{
     BoxFuture,
     chat::{ChatEvent, ChatRequest, Transcript},
-    log::{Chunk, Outcome, Owner, Position, SessionId},
+    log::{Chunk, Ending, Outcome, Owner, Position, SessionId},
     session::{Mark, ReadError, Session, Source},
     store::StoreError,
 };
@@ -31,6 +33,9 @@ pub struct SessionStarted {
     pub owner: Option<Owner>,
     /// The request to the provider.
     pub request: Arc<ChatRequest>,
+    /// The ids of the calls that only the client claims were handed to it, with the outputs that it
+    /// gives for them ([`ClientFields::unverified_outputs`](super::ClientFields::unverified_outputs)).
+    pub claims: Vec<String>,
 }
 
 impl SessionStarted {
@@ -40,7 +45,14 @@ impl SessionStarted {
             id,
             owner: None,
             request: request.into(),
+            claims: Vec::new(),
         }
+    }
+
+    /// Sets [`claims`](field@Self::claims). Default none.
+    pub fn claims(mut self, claims: impl IntoIterator<Item = String>) -> Self {
+        self.claims = claims.into_iter().collect();
+        self
     }
 
     /// Sets [`owner`](field@Self::owner). Default `None`.
@@ -81,12 +93,15 @@ pub struct SessionEnded {
     pub id: SessionId,
     /// The session's owner.
     pub owner: Option<Owner>,
-    /// The request to the provider.
+    /// The request of the client, as the session was started with it.
     pub request: Arc<ChatRequest>,
     /// The answer, as the log has it.
     pub transcript: Transcript,
     /// The outcome of the session.
     pub outcome: Outcome,
+    /// The ids of the calls that only the client claims were handed to it, with the outputs that it
+    /// gave for them ([`ClientFields::unverified_outputs`](super::ClientFields::unverified_outputs)).
+    pub claims: Vec<String>,
 }
 
 impl SessionEnded {
@@ -103,7 +118,14 @@ impl SessionEnded {
             request: request.into(),
             transcript,
             outcome,
+            claims: Vec::new(),
         }
+    }
+
+    /// Sets [`claims`](field@Self::claims). Default none.
+    pub fn claims(mut self, claims: impl IntoIterator<Item = String>) -> Self {
+        self.claims = claims.into_iter().collect();
+        self
     }
 
     /// Sets [`owner`](field@Self::owner). Default `None`.
@@ -149,25 +171,46 @@ impl Hooks {
 #[derive(Clone)]
 pub(super) struct SessionHooks {
     hooks: Hooks,
-    started: SessionStarted,
+    id: SessionId,
+    owner: Option<Owner>,
+    request: KeptRequest,
+    claims: Vec<String>,
     on_start: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl SessionHooks {
-    pub(super) fn new(hooks: Hooks, started: SessionStarted) -> Self {
+    pub(super) fn new(
+        hooks: Hooks,
+        id: SessionId,
+        owner: Option<Owner>,
+        request: KeptRequest,
+    ) -> Self {
         Self {
             hooks,
-            started,
+            id,
+            owner,
+            request,
+            claims: Vec::new(),
             on_start: Arc::default(),
         }
     }
 
+    /// Sets the calls that only the client claims were handed to it.
+    pub(super) fn claims(mut self, claims: Vec<String>) -> Self {
+        self.claims = claims;
+        self
+    }
+
     fn spawn_on_start(&self) -> JoinHandle<()> {
-        let (hook, started) = (self.hooks.on_start.clone(), self.started.clone());
+        let started = self.hooks.on_start.clone().map(|hook| {
+            let (id, owner, request) = (self.id.clone(), self.owner.clone(), self.request.clone());
+            (hook, id, owner, request, self.claims.clone())
+        });
         // Called on the task, not before it: a hook that panics ends no session.
         tokio::spawn(tracing::Instrument::in_current_span(async move {
-            if let Some(hook) = hook {
-                hook(started).await;
+            if let Some((hook, id, owner, request, claims)) = started {
+                let started = SessionStarted::new(id, request.decode()).owner(owner);
+                hook(started.claims(claims)).await;
             }
         }))
     }
@@ -195,14 +238,14 @@ impl SessionHooks {
         let Some(on_end) = self.hooks.on_end else {
             return;
         };
-        let started = self.started;
+        let (id, owner, request, claims) = (self.id, self.owner, self.request, self.claims);
         tokio::spawn(tracing::Instrument::in_current_span(async move {
             // An error is a panic of `on_start`, which is reported already and doesn't stop `on_end`.
             let _ = on_start.await;
             match read_transcript(session).await {
                 Ok(transcript) => {
-                    let ended = SessionEnded::new(started.id, started.request, transcript, outcome);
-                    on_end(ended.owner(started.owner)).await;
+                    let ended = SessionEnded::new(id, request.decode(), transcript, outcome);
+                    on_end(ended.owner(owner).claims(claims)).await;
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn Error,
@@ -249,7 +292,7 @@ pub(super) struct HookedSource<S> {
 }
 
 impl<S> HookedSource<S> {
-    pub(super) fn new(source: S, hooks: Option<SessionHooks>) -> Self {
+    pub(super) const fn new(source: S, hooks: Option<SessionHooks>) -> Self {
         Self { source, hooks }
     }
 }
@@ -264,6 +307,14 @@ impl<S: Source> Source for HookedSource<Pin<Box<S>>> {
             hooks.start();
         }
         self.source.as_mut().poll_record(cx, out)
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        self.source.silence()
+    }
+
+    fn ending(&self, ending: &Ending) -> Option<Bytes> {
+        self.source.ending(ending)
     }
 }
 

@@ -3,15 +3,16 @@ use std::{any::type_name, future::Future, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    ClientFields, DurableService, MountPath, Recovery,
+    ClientFields, CrossSite, DurableService, MountPath, Recovery,
+    answer_check::DefaultFormat,
     config::LayerConfig,
     hooks::{SessionEnded, SessionStarted, hook},
     provider_recovery::ProviderRecovery,
 };
 use crate::{
     access::Access,
-    chat::{Capabilities, Provider},
-    dialect::Dialect,
+    chat::{Capabilities, ChatOptions, EnabledTools, Provider},
+    dialect::{Dialect, RequestLimits},
     log::ServiceName,
     session::{HandlerOrigin, Sessions},
 };
@@ -75,8 +76,13 @@ impl DurableLayer {
     /// A server recovers an interrupted answer only if it has a layer of the name that is stored
     /// with the session. The name is part of a request's identity: the same request to a layer with
     /// another name starts another session. So don't change it while sessions are kept.
-    pub fn service_name(mut self, name: impl Into<ServiceName>) -> Self {
-        self.config().service = Some(name.into());
+    ///
+    /// # Panics
+    ///
+    /// Panics if the name has fewer than 1 or more than 128 bytes.
+    #[track_caller]
+    pub fn service_name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.config().service = Some(ServiceName::new(name));
         self
     }
 
@@ -96,9 +102,67 @@ impl DurableLayer {
         self
     }
 
+    /// Sets the options of the model for all requests. Default none. A client's own option takes
+    /// precedence, if [`ClientFields`] opens it; a provider field does so by its name.
+    ///
+    /// ```
+    /// # use unbroken::{DurableLayer, Sessions, access::AnyoneWithTheId};
+    /// use unbroken::{chat::ChatOptions, durable::ClientFields};
+    ///
+    /// let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
+    ///     .options(ChatOptions::new().max_output_tokens(1_000).temperature(0.2))
+    ///     .client_fields(ClientFields::nothing().temperature(0.0..=1.0));
+    /// ```
+    ///
+    /// The text of an answer is checked against a [`response_format`](ChatOptions::response_format), and
+    /// [`Complete::mismatch`](field@crate::chat::Complete::mismatch) tells where it doesn't fit: with the
+    /// feature `tools` by the schema that is set here, compiled, and otherwise, or where the client has sent
+    /// its own schema, in the bounds that [`ClientFields::response_format`] describes.
+    ///
+    /// They are stored with the request, so that an answer that is recovered is made with the options that
+    /// it began with.
+    ///
+    /// # Panics
+    ///
+    /// Panics if an option is [out of its range](ChatOptions::check).
+    #[track_caller]
+    pub fn options(mut self, options: ChatOptions) -> Self {
+        if let Err(error) = options.check() {
+            panic!("{error}");
+        }
+        let config = self.config();
+        config.default_format = DefaultFormat::new(&options);
+        config.options = options;
+        self
+    }
+
+    /// Sets the server's tools that a request may use if it doesn't say so in `enabledTools`. Default
+    /// [`EnabledTools::All`].
+    ///
+    /// The dialects whose clients can't say it have a setting of their own, such as
+    /// `AgUi::enabled_tools`.
+    pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
+        self.config().enabled_tools = tools;
+        self
+    }
+
     /// Sets the maximum size of a request's body, in bytes. Default 1 MiB.
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.config().max_body = bytes;
+        self
+    }
+
+    /// Sets the limits on the elements of a request's body, such as messages and tools. Default
+    /// [`RequestLimits::new`].
+    pub fn request_limits(mut self, limits: RequestLimits) -> Self {
+        self.config().request_limits = limits;
+        self
+    }
+
+    /// Sets the rule for requests that pages of other sites send without asking. Default
+    /// [`CrossSite::refuse`].
+    pub fn cross_site(mut self, rule: CrossSite) -> Self {
+        self.config().cross_site = rule;
         self
     }
 
@@ -125,6 +189,9 @@ impl DurableLayer {
     }
 
     /// Sets the capabilities that `session_info`, the first event of each session, declares.
+    ///
+    /// Name all tools of the server, such as `Tools::names`. A session declares those of them that its
+    /// request enables, and those that its client brought.
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
         self.config().info.capabilities = capabilities;
         self
@@ -143,6 +210,38 @@ impl DurableLayer {
     /// otherwise with the first session.
     pub fn recovery(mut self, recovery: Recovery) -> Self {
         self.config().recovery = recovery;
+        self
+    }
+
+    /// Lets clients without an owner find sessions by chat ids. The application promises that its chat
+    /// ids are secrets: random, and known only to clients that may use the chat.
+    ///
+    /// By default a chat id leads a client to sessions of its own [owner](Access::identify) only, and a
+    /// client without an owner finds none by it. Chat ids are often short, and stand in URLs: under a
+    /// policy without owners, every client could read and stop the answers of the chat `1`.
+    ///
+    /// With this option a chat id opens the sessions without an owner that belong to the chat, if it could
+    /// be a [session id](crate::log::SessionId): 22 to 128 characters of `A-Z a-z 0-9 . _ ~ -`. A request
+    /// with another chat id is refused with 403. An owner that
+    /// [`PerPeer`](crate::access::PerPeer) names counts as none.
+    ///
+    /// ```
+    /// # use futures_util::stream;
+    /// # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
+    /// # #[cfg(feature = "ai-sdk")] {
+    /// use tower::Layer;
+    /// use unbroken::{DurableLayer, Sessions, access::AnyoneWithTheId, dialect::AiSdk};
+    ///
+    /// # let provider = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
+    /// // The page makes its chat ids with `crypto.randomUUID()`.
+    /// let chat = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
+    ///     .dialect(AiSdk::new())
+    ///     .secret_chat_ids()
+    ///     .layer(provider);
+    /// # }
+    /// ```
+    pub fn secret_chat_ids(mut self) -> Self {
+        self.config().secret_chat_ids = true;
         self
     }
 
@@ -181,7 +280,12 @@ impl DurableLayer {
 ///
 /// # Panics
 ///
-/// [`layer`](Layer::layer) panics if another layer over the same [`Sessions`] has the same service
+/// [`layer`](Layer::layer) panics if the dialect [finds sessions by chat ids](Dialect::finds_by_chat),
+/// the access policy [names no owners](Access::names_owners), and the layer doesn't have
+/// [secret chat ids](DurableLayer::secret_chat_ids): clients could not resume then, or strangers could
+/// read the answers of a chat whose id they guess.
+///
+/// It also panics if another layer over the same [`Sessions`] has the same service
 /// name and is still in use, or if the application has registered a handler of its own under it:
 /// an interrupted answer could then be continued by the wrong provider. Give each layer a name of
 /// its own with [`service_name`](DurableLayer::service_name).
@@ -189,6 +293,7 @@ impl<S: Provider> Layer<S> for DurableLayer {
     type Service = DurableService<S>;
 
     fn layer(&self, provider: S) -> DurableService<S> {
+        assert_finds_chats_safely(&self.config);
         let service = self.config.service();
         let handler = ProviderRecovery::new(&self.config, provider.clone());
         let (dialect, provider_type) = (self.config.dialect.name(), type_name::<S>());
@@ -203,6 +308,19 @@ impl<S: Provider> Layer<S> for DurableLayer {
         }
         DurableService::new(self.config.clone(), provider)
     }
+}
+
+fn assert_finds_chats_safely(config: &LayerConfig) {
+    let LayerConfig {
+        dialect, access, ..
+    } = config;
+    assert!(
+        !dialect.finds_by_chat() || access.names_owners() || config.secret_chat_ids,
+        "the dialect `{}` finds sessions by chat ids, and the access policy {access:?} names no owners: \
+         use a policy that names them, such as `access::OnlyTheOwner` with a signed cookie, or, if all \
+         chat ids are long and random, `DurableLayer::secret_chat_ids`",
+        dialect.name(),
+    );
 }
 
 #[cfg(test)]
@@ -258,7 +376,56 @@ mod tests {
         #[cfg(feature = "ai-sdk")]
         let _sdk = layer(&sessions)
             .dialect(crate::dialect::AiSdk::new())
+            .secret_chat_ids()
             .layer(provider());
+    }
+
+    /// Defines a test for each dialect that finds sessions by chats.
+    macro_rules! need_owners {
+        ($($(#[$if:meta])* $name:ident: $dialect:expr;)+) => {
+            $($(#[$if])* #[test]
+            #[should_panic(expected = "use a policy that names them, such as `access::OnlyTheOwner`")]
+            fn $name() {
+                let _refused = layer(&Sessions::in_memory()).dialect($dialect).layer(provider());
+            })+
+        };
+    }
+
+    need_owners! {
+        #[cfg(feature = "ai-sdk")]
+        the_ai_sdk_needs_a_policy_that_names_owners: crate::dialect::AiSdk::new();
+        #[cfg(feature = "ag-ui")]
+        ag_ui_needs_a_policy_that_names_owners: crate::dialect::AgUi::new();
+        #[cfg(all(feature = "ai-sdk", feature = "durable-streams"))]
+        durable_streams_of_ui_messages_need_a_policy_that_names_owners:
+            crate::dialect::DurableStreams::ui_messages(crate::dialect::AiSdk::new());
+    }
+
+    #[cfg(feature = "durable-streams")]
+    #[test]
+    fn durable_streams_of_events_find_no_chats_and_need_no_owners() {
+        let layer = layer(&Sessions::in_memory()).dialect(crate::dialect::DurableStreams::new());
+        let _layer = layer.layer(provider());
+    }
+
+    #[cfg(feature = "ai-sdk")]
+    #[test]
+    #[should_panic(expected = "`DurableLayer::secret_chat_ids`")]
+    fn an_owner_per_peer_is_not_enough_to_find_chats() {
+        let access = crate::access::PerPeer::new(AnyoneWithTheId::new());
+        let layer = DurableLayer::new(Sessions::in_memory(), access);
+        let _refused = layer
+            .dialect(crate::dialect::AiSdk::new())
+            .layer(provider());
+    }
+
+    #[cfg(feature = "ag-ui")]
+    #[test]
+    fn a_policy_that_names_owners_may_find_chats() {
+        let owner = |_: &mut http::request::Parts| Some(crate::log::Owner::new("ann"));
+        let access = crate::access::OnlyTheOwner::new(owner);
+        let layer = DurableLayer::new(Sessions::in_memory(), access);
+        let _layer = layer.dialect(crate::dialect::AgUi::new()).layer(provider());
     }
 
     #[test]

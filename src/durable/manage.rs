@@ -9,13 +9,16 @@ use super::{
 };
 use crate::{
     access::Action,
-    dialect::{Abort, List, ResponseData},
+    dialect::{Abort, List, Problem, Refusal, ResponseData, Target},
     log::SessionId,
     store::{AbortRequest, Filter, StoreError},
 };
 
 /// The longest wait for the terminal event by an abort that is answered with the full log.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest time that the store may take to find the session to abort.
+const LOCATED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A request to abort, delete or list sessions.
 #[derive(Clone, Copy)]
@@ -31,8 +34,7 @@ impl<'a> ManageRequest<'a> {
 
     pub(super) async fn abort(self, abort: Abort) -> Served {
         let (caller, responder) = (self.caller, self.responder);
-        let lookup = Lookup::new(caller);
-        let Some(id) = lookup.locate(&abort.session, Action::Abort).await? else {
+        let Some(id) = self.locate_to_abort(&abort.session).await? else {
             return Ok(responder.document(&ResponseData::Idle));
         };
         let request = AbortRequest {
@@ -50,25 +52,80 @@ impl<'a> ManageRequest<'a> {
                 records: None,
             }));
         }
-        let session = match caller.sessions().attach(&id).await {
-            Ok(session) => session,
-            Err(error) => return Err(caller.absent(&id, Action::Abort, &error).await),
+        let log = async {
+            let session = match caller.sessions().attach(&id).await {
+                Ok(session) => session,
+                Err(error) => return Err(caller.absent(&id, Action::Abort, &error).await),
+            };
+            let log = LogSnapshot::read(&session, ReadUntil::EndWithin(ABORT_PATIENCE)).await?;
+            Ok((session, log))
         };
-        let log = LogSnapshot::read(&session, ReadUntil::EndWithin(ABORT_PATIENCE)).await?;
-        Ok(responder.document(&ResponseData::Aborted {
-            session: responder.view(&session, log.status, log.tail),
-            already,
-            records: Some(&log.records),
-        }))
+        match tokio::time::timeout(ABORT_PATIENCE, log).await {
+            Ok(Ok((session, log))) => Ok(responder.document(&ResponseData::Aborted {
+                session: responder.view(&session, log.status, log.tail),
+                already,
+                records: Some(&log.records),
+            })),
+            Ok(Err(refusal)) if refusal.problem != Problem::StoreUnavailable => Err(refusal),
+            // The abort stands, also while the store doesn't give the log.
+            _ => Ok(responder.document(&ResponseData::Aborted {
+                session: responder.state_view(&id, &state),
+                already,
+                records: Some(&[]),
+            })),
+        }
+    }
+
+    /// Returns the id of the session to abort. `None` if the target names a chat of which nothing runs.
+    ///
+    /// A session that this server writes is found without the store: by its id at once, by its chat if the
+    /// store doesn't answer. The caller must have the right to go by a key or a chat, as with the store.
+    async fn locate_to_abort(self, target: &Target) -> Result<Option<SessionId>, Refusal> {
+        let caller = self.caller;
+        let (id, chat) = match target {
+            Target::Id(id) => (Some(id.clone()), None),
+            Target::Key(key) => {
+                caller.may_use_key(key, None)?;
+                (Some(caller.key_id(key, 0)), None)
+            }
+            Target::Chat(chat) => (None, Some(chat)),
+            Target::IdOrChat(id, chat) => (Some(id.clone()), Some(chat)),
+        };
+        if let Some(id) = id
+            && caller.may_here(&id, Action::Abort).await
+        {
+            return Ok(Some(id));
+        }
+        let located = Lookup::new(caller).locate(target, Action::Abort);
+        match tokio::time::timeout(LOCATED_WITHIN, located).await {
+            Ok(Err(refusal)) if refusal.problem == Problem::StoreUnavailable => {}
+            Ok(located) => return located,
+            Err(_) => {}
+        }
+        if let Some(chat) = chat {
+            caller.may_find_by(chat)?;
+            let owner = caller.owner.as_ref();
+            for id in caller.sessions().writing_in(owner, chat) {
+                if caller.may_here(&id, Action::Abort).await {
+                    return Ok(Some(id));
+                }
+            }
+        }
+        Err(refusals::unavailable())
     }
 
     /// Deletes a session. To delete one that is gone already is a success, for a caller that might
     /// have deleted it.
     pub(super) async fn delete(self, id: &SessionId) -> Served {
-        let deleted = match self.caller.state(id, Action::Delete).await {
-            Ok(_) => self.caller.sessions().delete(id).await,
-            Err(refusal) if refusal == refusals::gone() => Ok(()),
-            Err(refusal) => return Err(refusal),
+        // The provider of a session that this server writes is stopped, whether or not the store answers.
+        let deleted = if self.caller.may_here(id, Action::Delete).await {
+            self.caller.sessions().delete(id).await
+        } else {
+            match self.caller.state(id, Action::Delete).await {
+                Ok(_) => self.caller.sessions().delete(id).await,
+                Err(refusal) if refusal == refusals::gone() => Ok(()),
+                Err(refusal) => return Err(refusal),
+            }
         };
         match deleted {
             Ok(()) | Err(StoreError::Gone(_)) => {

@@ -45,29 +45,40 @@
 //! streams alone: see [`headers::may_compress`](crate::headers::may_compress).
 
 mod admission;
+mod answer_check;
 mod answers;
 mod body;
 mod caller;
 mod client_fields;
+mod client_outputs;
 mod config;
 mod creation;
+mod cross_site;
 mod digest;
+mod event_record;
 mod exchange;
+mod follow_up;
 mod format;
 mod full_log;
+mod handed_turn;
 mod hooks;
+mod input_budget;
 mod inputs;
+mod kept_request;
 mod layer;
 mod lookup;
 mod manage;
 mod mount_path;
+mod permission;
 mod provider_recovery;
+mod question_index;
 mod questions;
 mod read;
 mod recovery;
 mod refusals;
 mod reply;
 mod request_body;
+mod request_depth;
 mod resolved_id;
 mod responder;
 mod service;
@@ -78,7 +89,8 @@ mod stored_request;
 
 pub use self::{
     body::{BodyError, SessionBody},
-    client_fields::ClientFields,
+    client_fields::{ClientFields, ClientMedia},
+    cross_site::CrossSite,
     digest::digest_of,
     format::ChatFormat,
     hooks::{SessionEnded, SessionStarted},

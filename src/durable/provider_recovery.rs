@@ -4,18 +4,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::{
     Interrupted, ProviderSource, Recovery, RecoveryPolicy, SessionInputs,
+    answer_check::DefaultFormat,
     config::LayerConfig,
-    hooks::{HookedSource, Hooks, SessionHooks, SessionStarted, events},
-    stored_request::{first_record, restore},
+    hooks::{HookedSource, Hooks, SessionHooks, events},
+    kept_request::KeptRequest,
+    stored_request::{claims, restore},
 };
 use crate::{
     BoxFuture,
-    chat::{ChatEvent, ChatRequest, Inputs, Message, Provider, SessionInfo, ToolRuns, Transcript},
-    log::Lsn,
+    chat::{ChatEvent, ChatRequest, Inputs, Message, Provider, ToolRuns, Transcript},
     session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
     store::SessionState,
 };
@@ -29,8 +29,9 @@ pub(super) struct ProviderRecovery<S> {
     recovery: Recovery,
     can_restart: bool,
     hooks: Hooks,
-    info: SessionInfo,
     event_bytes: usize,
+    session_bytes: u64,
+    default_format: DefaultFormat,
 }
 
 impl<S> ProviderRecovery<S> {
@@ -40,8 +41,9 @@ impl<S> ProviderRecovery<S> {
             recovery: config.recovery.clone(),
             can_restart: config.dialect.can_restart(),
             hooks: config.hooks.clone(),
-            info: config.info.clone(),
             event_bytes: config.sessions.limits().event_bytes,
+            session_bytes: config.sessions.limits().session_bytes,
+            default_format: config.default_format.clone(),
         }
     }
 }
@@ -57,14 +59,13 @@ where
             RecoveryPolicy::Restart => self.can_restart,
             RecoveryPolicy::Resume => true,
         };
-        orphan.attempts < recovery.attempts
-            && (orphan.tail == Lsn::ZERO || recovery.decide.is_some() || may_continue)
+        orphan.attempts < recovery.attempts && (recovery.decide.is_some() || may_continue)
     }
 
     fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
         Box::pin(async move {
             let decided = match request(&orphan) {
-                Ok((request, notes)) => self.decide(&orphan, request, notes).await,
+                Ok(request) => self.decide(&orphan, request).await,
                 Err(error) => {
                     tracing::error!(
                         error = &error as &dyn Error,
@@ -74,7 +75,7 @@ where
                 }
             };
             match decided {
-                Ok(Some((request, first))) => Ok(Some(self.source(orphan, request, first))),
+                Ok(Some(answer)) => Ok(Some(self.source(orphan, answer))),
                 Ok(None) => Ok(None),
                 Err(ReadError::Unavailable) => Err(ReadError::Unavailable),
                 Err(error) => {
@@ -90,22 +91,21 @@ where
 }
 
 impl<S> ProviderRecovery<S> {
-    /// Decides by the policy. Returns the request to the provider, and the record that goes before its
-    /// answer.
+    /// Decides by the policy. `None` if the session ends.
     async fn decide(
         &self,
         orphan: &Orphan,
         mut request: ChatRequest,
-        notes: Map<String, Value>,
-    ) -> Result<Option<(ChatRequest, Option<Bytes>)>, ReadError> {
+    ) -> Result<Option<FurtherAnswer>, ReadError> {
         if orphan.attempt > self.recovery.attempts {
             return Ok(None);
         }
-        if orphan.tail == Lsn::ZERO {
-            return Ok(Some((request, Some(first_record(&self.info, notes)))));
-        }
         let mut policy = self.recovery.policy;
-        let (transcript, mut runs) = read_transcript(orphan).await?;
+        let InterruptedLog {
+            transcript,
+            mut runs,
+            claims,
+        } = InterruptedLog::read(orphan).await?;
         if let Some(decide) = &self.recovery.decide {
             let id = orphan.id().clone();
             let interrupted = Interrupted::new(id, request.clone(), transcript.clone())
@@ -113,47 +113,54 @@ impl<S> ProviderRecovery<S> {
                 .attempt(orphan.attempt);
             policy = decide(interrupted).await;
         }
-        Ok(match policy {
+        let first = match policy {
             RecoveryPolicy::Restart if self.can_restart => {
                 let restarted = ChatEvent::restarted(RESTARTED);
                 runs.push(&restarted);
                 request.runs = Arc::new(runs);
-                Some((request, Some(restarted.to_json().freeze())))
+                Some(restarted.to_json().freeze())
             }
             RecoveryPolicy::Resume => {
                 // Without the tool calls: no model takes those without their results.
                 if !transcript.text().is_empty() {
-                    request.messages.push(Message::assistant(transcript.text()));
+                    request.messages.push(Message::assistant(transcript.said()));
                 }
                 request.so_far = Some(Arc::new(transcript));
                 request.runs = Arc::new(runs);
-                Some((request, None))
+                None
             }
-            RecoveryPolicy::Fail | RecoveryPolicy::Restart => None,
-        })
+            RecoveryPolicy::Fail | RecoveryPolicy::Restart => return Ok(None),
+        };
+        Ok(Some(FurtherAnswer {
+            request,
+            first,
+            claims,
+        }))
     }
 
-    fn source(&self, orphan: Orphan, mut request: ChatRequest, first: Option<Bytes>) -> Continuation
+    fn source(&self, orphan: Orphan, answer: FurtherAnswer) -> Continuation
     where
         S: Provider,
     {
+        let FurtherAnswer {
+            mut request,
+            first,
+            claims,
+        } = answer;
         let provider = self.provider.lock();
         let provider = provider.expect("nothing panics under this lock").clone();
         let inbox = Inbox::new();
         request.inputs = Inputs::new(SessionInputs::new(inbox.clone()));
-        let hooks = self.hooks.any().then(|| {
-            let started = SessionStarted::new(orphan.id().clone(), request.clone())
-                .owner(orphan.meta().owner.clone());
-            let hooks = self.hooks.clone();
-            // `on_start` ran on the server that called the provider first.
-            let hooks = if orphan.tail == Lsn::ZERO {
-                hooks
-            } else {
-                hooks.end_only()
-            };
-            SessionHooks::new(hooks, started)
+        // `on_start` ran on the server that called the provider first.
+        let hooks = self.hooks.clone().end_only();
+        let hooks = hooks.any().then(|| {
+            let kept = KeptRequest::new(orphan.request.clone(), &request);
+            let owner = orphan.meta().owner.clone();
+            SessionHooks::new(hooks, orphan.id().clone(), owner, kept).claims(claims)
         });
-        let source = ProviderSource::new(provider, request).event_bytes(self.event_bytes);
+        let source = ProviderSource::in_format(provider, request, &self.default_format)
+            .event_bytes(self.event_bytes)
+            .session_bytes(self.session_bytes);
         let source = HookedSource::new(Box::pin(source), hooks.clone());
         let mut continuation = Continuation::new(source).inbox(inbox);
         continuation.first = first;
@@ -167,21 +174,48 @@ impl<S> ProviderRecovery<S> {
     }
 }
 
-/// Decodes the stored request, with the session's id and owner, and its notes.
-fn request(orphan: &Orphan) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
-    let (mut request, notes) = restore(&orphan.request)?;
+/// Decodes the stored request, with the session's id and owner.
+fn request(orphan: &Orphan) -> Result<ChatRequest, serde_json::Error> {
+    let mut request = restore(&orphan.request)?;
     request.session_id = Some(orphan.id().clone());
     request.owner.clone_from(&orphan.meta().owner);
-    Ok((request, notes))
+    Ok(request)
 }
 
-/// Reads the answer so far, and all runs of its tools, also those before a restart.
-async fn read_transcript(orphan: &Orphan) -> Result<(Transcript, ToolRuns), ReadError> {
-    let (mut transcript, mut runs) = (Transcript::new(), ToolRuns::new());
-    for event in events(&orphan.read().await?) {
-        let event = event?;
-        transcript.push(&event);
-        runs.push(&event);
+/// The second part of an interrupted answer.
+struct FurtherAnswer {
+    /// The request to the provider.
+    request: ChatRequest,
+    /// The record that goes before the provider's events.
+    first: Option<Bytes>,
+    /// The calls that only the client claims were handed to it.
+    claims: Vec<String>,
+}
+
+/// The content of the log of an interrupted answer.
+struct InterruptedLog {
+    transcript: Transcript,
+    /// All runs of the tools, also those before a restart.
+    runs: ToolRuns,
+    claims: Vec<String>,
+}
+
+impl InterruptedLog {
+    async fn read(orphan: &Orphan) -> Result<Self, ReadError> {
+        let (mut transcript, mut runs) = (Transcript::new(), ToolRuns::new());
+        let mut claimed = Vec::new();
+        for event in events(&orphan.read().await?) {
+            let event = event?;
+            if let ChatEvent::SessionInfo(info) = &event {
+                claimed = claims(&info.extra);
+            }
+            transcript.push(&event);
+            runs.push(&event);
+        }
+        Ok(Self {
+            transcript,
+            runs,
+            claims: claimed,
+        })
     }
-    Ok((transcript, runs))
 }

@@ -1,20 +1,20 @@
-use super::{caller::Caller, refusals};
+use std::collections::HashMap;
+
+use super::{caller::Caller, question_index::IndexedQuestion, refusals};
 use crate::{
     access::Action,
-    chat::{
-        ChatEvent, Input, InputAnswer, InputId, InputOutcome, InputRequest, Transcript, has_kind,
-    },
+    chat::{ChatEvent, InputAnswer, InputId, InputOutcome, InputRequest},
     dialect::{GivenAnswers, Problem, Refusal},
-    log::{Chunk, Position, SessionId},
+    log::{Position, SessionId, Status},
     store::{AnswerOutcome, SessionState, StoreError, StoredAnswer},
 };
 
-/// The questions of one session, as its log has them, and the answers that it takes.
+/// Some questions of one session, as its log has them, and the answers that it takes.
 pub(super) struct SessionQuestions<'a> {
     caller: &'a Caller,
     id: &'a SessionId,
     state: SessionState,
-    questions: Transcript,
+    asked: HashMap<InputId, IndexedQuestion>,
     last_known: Position,
 }
 
@@ -27,57 +27,72 @@ pub(super) struct AcceptedAnswers {
 }
 
 impl<'a> SessionQuestions<'a> {
-    /// Reads the questions from the log, up to the tail in `state`, and finds the last one of those
-    /// that the client knows.
-    pub(super) async fn read(
+    /// Finds the questions that the client knows in the log, up to the tail in `state`.
+    pub(super) async fn find(
         caller: &'a Caller,
         id: &'a SessionId,
         state: SessionState,
         known: &[InputId],
     ) -> Result<Self, Refusal> {
-        let mut questions = Transcript::new();
-        let mut last_known = Position::START;
-        let mut at = Position::START;
-        while at.lsn < state.tail {
-            let page = match caller.sessions().page(id, at).await {
-                Ok(page) => page,
-                Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
-            };
-            let Some(last) = page.chunks.last() else {
-                break;
-            };
-            at = Position::tagged(last.last(), last.epoch().tag());
-            for record in page.chunks.iter().flat_map(Chunk::records) {
-                let Some(event) = input_event(record.bytes) else {
-                    continue;
-                };
-                if let ChatEvent::InputRequest(request) = &event
-                    && known.contains(&request.input_id)
-                {
-                    last_known = Position::tagged(record.lsn, record.epoch.tag());
-                }
-                questions.push(&event);
-            }
-        }
+        let index = &caller.config.questions;
+        let asked = index.find(caller, id, state.tail, known).await?;
+        let positions = asked.values().map(|question| question.at);
         Ok(Self {
+            last_known: positions.max_by_key(|at| at.lsn).unwrap_or(Position::START),
             caller,
             id,
             state,
-            questions,
-            last_known,
+            asked,
         })
     }
 
     /// Stores an answer, if the session has asked this question. Returns the session's state then.
-    pub(super) async fn answer(
+    ///
+    /// The log isn't read for a session in which no question is open.
+    pub(super) async fn answer_one(
+        caller: &'a Caller,
+        id: &'a SessionId,
+        state: SessionState,
+        input: &InputId,
+        answer: &InputAnswer,
+    ) -> Result<Option<SessionState>, Refusal> {
+        if state.status != Status::Streaming {
+            let known = std::slice::from_ref(input);
+            let mut questions = Self::find(caller, id, state, known).await?;
+            return Ok(questions.answer(input, answer).await?.cloned());
+        }
+        // A question that was closed or answered has an entry under its name.
+        let answer = stored(input, answer)?;
+        let entries = match caller.sessions().answers(id).await {
+            Ok(entries) => entries,
+            Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
+        };
+        match entries.iter().find(|entry| entry.name == answer.name) {
+            None => Ok(None),
+            Some(entry) if *entry == answer => Ok(Some(state)),
+            Some(_) => Err(refusals::not_open()),
+        }
+    }
+
+    async fn answer(
         &mut self,
         input: &InputId,
         answer: &InputAnswer,
     ) -> Result<Option<&SessionState>, Refusal> {
-        let Some(question) = self.questions.input(input) else {
+        let Some(question) = self.asked.get(input) else {
             return Ok(None);
         };
-        self.state = self.take_answer(question, answer).await?;
+        let content = stored(input, answer)?;
+        self.state = if question.outcome.is_none() && self.state.status.outcome().is_none() {
+            match question.read(self.caller, self.id).await? {
+                ChatEvent::InputRequest(request) => {
+                    self.store_answer(&request, answer, content).await?
+                }
+                _ => return Err(refusals::not_open()),
+            }
+        } else {
+            self.match_stored_answer(&content).await?
+        };
         Ok(Some(&self.state))
     }
 
@@ -103,40 +118,51 @@ impl<'a> SessionQuestions<'a> {
         }
     }
 
-    /// Finds out whether one of these answers was accepted before: a question is resolved by the
-    /// action that the answer takes. `None` if not.
-    pub(super) fn find_earlier_answer(&self, answers: &GivenAnswers) -> Option<AcceptedAnswers> {
-        let repeated = answers.given.iter().any(|(input, answer)| {
-            let question = self.questions.input(input);
-            let outcome = question.and_then(|question| question.outcome.as_ref());
-            outcome == Some(&InputOutcome::from(answer.action))
-        });
-        repeated.then(|| self.accepted(answers))
+    /// Finds out whether one of these answers was accepted before the session ended: a question is
+    /// resolved by the action that the answer takes. `None` if the session has asked none of the
+    /// questions. Refused if all of them had another outcome.
+    pub(super) fn find_earlier_answer(
+        &self,
+        answers: &GivenAnswers,
+    ) -> Result<Option<AcceptedAnswers>, Refusal> {
+        let given = answers.given.iter();
+        let asked = given.filter_map(|(input, answer)| Some((self.asked.get(input)?, answer)));
+        let mut late = None;
+        for (question, answer) in asked {
+            let outcome = question.outcome.as_ref();
+            if outcome == Some(&InputOutcome::from(answer.action)) {
+                return Ok(Some(self.accepted(answers)));
+            }
+            late.get_or_insert_with(|| refusals::decided(outcome));
+        }
+        late.map_or(Ok(None), Err)
+    }
+
+    /// Answers every open question of a session with `cancel`. A question that is answered otherwise
+    /// meanwhile keeps that answer.
+    pub(super) async fn cancel_open(
+        caller: &'a Caller,
+        id: &'a SessionId,
+        state: SessionState,
+    ) -> Result<(), Refusal> {
+        let index = &caller.config.questions;
+        let open = index.open(caller, id, state.tail).await?;
+        let mut questions = Self::find(caller, id, state, &open).await?;
+        for input in &open {
+            match questions.answer(input, &InputAnswer::cancel()).await {
+                Err(refusal) if refusal.problem != Problem::InputAnswered => return Err(refusal),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn accepted(&self, answers: &GivenAnswers) -> AcceptedAnswers {
         let given = answers.given.iter().map(|(input, _)| input);
-        let asked = given.filter(|input| self.questions.input(input).is_some());
+        let asked = given.filter(|input| self.asked.contains_key(*input));
         AcceptedAnswers {
             after: self.last_known,
             inputs: asked.cloned().collect(),
-        }
-    }
-
-    async fn take_answer(
-        &self,
-        question: &Input,
-        answer: &InputAnswer,
-    ) -> Result<SessionState, Refusal> {
-        let content = serde_json::to_vec(answer).map_err(|error| {
-            tracing::error!(%error, "an answer can't be stored");
-            Refusal::new(Problem::Internal, "the answer can't be stored; change it")
-        })?;
-        let content = StoredAnswer::new(question.request.input_id.as_str(), content);
-        if question.outcome.is_none() && self.state.status.outcome().is_none() {
-            self.store_answer(&question.request, answer, content).await
-        } else {
-            self.match_stored_answer(&content).await
         }
     }
 
@@ -182,32 +208,11 @@ impl<'a> SessionQuestions<'a> {
     }
 }
 
-/// Decodes a record if it is an event about questions. Most records aren't, and aren't decoded.
-fn input_event(record: &[u8]) -> Option<ChatEvent> {
-    const KINDS: [&str; 3] = ["input_request", "input_resolved", "restarted"];
-    let is_about_inputs = KINDS.iter().any(|kind| has_kind(record, kind));
-    is_about_inputs
-        .then(|| serde_json::from_slice(record).ok())
-        .flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chat::InputResolved;
-
-    #[test]
-    fn events_about_questions_are_recognised_by_the_first_bytes_of_a_record() {
-        let id = InputId::random();
-        for event in [
-            InputRequest::question(id.clone(), "Why?").into(),
-            InputResolved::new(id, crate::chat::InputAction::Accept).into(),
-            ChatEvent::restarted("again"),
-        ] {
-            let record = event.to_json();
-            assert_eq!(input_event(&record), Some(event));
-        }
-        let text = ChatEvent::text(r#"{"type":"input_request"}"#);
-        assert_eq!(input_event(&text.to_json()), None);
-    }
+/// Returns an answer as it is stored.
+fn stored(input: &InputId, answer: &InputAnswer) -> Result<StoredAnswer, Refusal> {
+    let content = serde_json::to_vec(answer).map_err(|error| {
+        tracing::error!(%error, "an answer can't be stored");
+        Refusal::new(Problem::Internal, "the answer can't be stored; change it")
+    })?;
+    Ok(StoredAnswer::new(input.as_str(), content))
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{
     caller::Caller,
     full_log::ReadUntil,
@@ -8,7 +10,7 @@ use super::{
 use crate::{
     access::Action,
     dialect::{FullLog, Page, Read, ReadFrom, Refusal, ResponseData},
-    log::{Chunk, Lsn, Position},
+    log::{Chunk, Lsn, Position, Status},
     session::{ReadError, Session},
 };
 
@@ -30,9 +32,13 @@ impl<'a> ReadRequest<'a> {
     /// Streams a session from the client's cursor on.
     pub(super) async fn stream(self, read: Read) -> Served {
         let lookup = Lookup::new(self.caller);
+        let lookup = lookup.ended_within(read.ended_within);
         let Some(session) = lookup.find(&read.session, Action::Read).await? else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };
+        if !read.wait.is_zero() && !has_moved(&session, read.wait).await? {
+            return Ok(self.responder.document(&ResponseData::Idle));
+        }
         let after = self.position(&session, read.from).await?;
         self.responder
             .stream(read.encoder)
@@ -131,6 +137,18 @@ impl<'a> ReadRequest<'a> {
             context: &page.context,
         }))
     }
+}
+
+/// Waits for the next record of a session that waits for answers. Returns false if none comes.
+async fn has_moved(session: &Session, within: Duration) -> Result<bool, Refusal> {
+    if session.status() != Status::Waiting {
+        return Ok(true);
+    }
+    let tail = Position::after(session.tail());
+    let reader = session.reader(tail).await;
+    let mut reader = reader.map_err(|error| refusals::read(&error, tail))?;
+    // The stream tells of an error.
+    Ok(tokio::time::timeout(within, reader.next()).await.is_ok())
 }
 
 /// Reads the records of a session up to `lsn`.

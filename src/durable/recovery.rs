@@ -9,9 +9,10 @@ use crate::{
 /// The recovery of interrupted answers: those whose server died or shut down before their end.
 ///
 /// Another server, or the same one after a restart, takes the session over. It must have a layer with
-/// the same [service name](super::DurableLayer::service_name) and the same store. If the provider was
-/// never called, the answer starts there under every policy. A session that was aborted ends as
-/// aborted.
+/// the same [service name](super::DurableLayer::service_name) and the same store. A session that was
+/// aborted ends as aborted. One whose log is empty was never begun, and its start may have been refused:
+/// it ends with an error of the code `interrupted` under every policy, unless the same request is sent
+/// again before.
 ///
 /// ```
 /// use unbroken::durable::{Recovery, RecoveryPolicy};
@@ -137,8 +138,7 @@ impl Recovery {
 
     /// Sets a function that picks the policy for each answer.
     ///
-    /// It isn't called for answers that were taken over too often, nor for those whose provider was
-    /// never called. If it panics, the answer ends.
+    /// It isn't called for answers that were taken over too often, nor for those that were never begun. If it panics, the answer ends.
     pub fn decide<F, R>(mut self, decide: F) -> Self
     where
         F: Fn(Interrupted) -> R + Send + Sync + 'static,

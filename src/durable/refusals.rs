@@ -3,6 +3,7 @@
 use std::{error::Error, time::Duration};
 
 use crate::{
+    chat::InputOutcome,
     dialect::{Problem, Refusal},
     log::Position,
     session::{Busy, ReadError, StartError},
@@ -65,6 +66,14 @@ pub(super) fn in_use() -> Refusal {
     Refusal::new(
         Problem::IdInUse,
         "a session with this id exists for another request; use another id, or none",
+    )
+}
+
+pub(super) fn guessable_key() -> Refusal {
+    Refusal::new(
+        Problem::MalformedId,
+        "without an owner a key has at least 22 characters, chosen at random: others could find the \
+         answer by a shorter one; send a longer key, or none",
     )
 }
 
@@ -132,6 +141,24 @@ pub(super) fn not_open() -> Refusal {
     )
 }
 
+/// Makes the refusal for an answer to a question of a session that has ended, with what was decided.
+pub(super) fn decided(outcome: Option<&InputOutcome>) -> Refusal {
+    let decided = match outcome {
+        Some(InputOutcome::Accept) => "it was accepted",
+        Some(InputOutcome::Decline) => "it was declined",
+        Some(InputOutcome::Cancel) => "it was cancelled",
+        Some(InputOutcome::Timeout) => "nobody answered it in time",
+        Some(InputOutcome::Other(_)) => "it was decided otherwise",
+        None => "the answer ended before anybody decided it",
+    };
+    Refusal::new(
+        Problem::InputAnswered,
+        format!(
+            "this reply comes too late, and changes nothing: {decided}; load the conversation again"
+        ),
+    )
+}
+
 fn corrupt(error: &(dyn Error + 'static)) -> Refusal {
     tracing::error!(error, "a log can't be read");
     Refusal::new(
@@ -149,7 +176,7 @@ fn unsupported() -> Refusal {
     .retry_after(SOON)
 }
 
-fn unavailable() -> Refusal {
+pub(super) fn unavailable() -> Refusal {
     Refusal::new(
         Problem::StoreUnavailable,
         "the server can't reach its store; try again, nothing was lost",

@@ -1,4 +1,4 @@
-use super::caller::Caller;
+use super::caller::{Caller, UsedId};
 use crate::{
     access::Action,
     dialect::{KeyReuse, Problem, Refusal, SessionKey, SessionNaming},
@@ -16,13 +16,20 @@ pub(super) enum ResolvedId {
     Existing(Session),
     /// An id for a new session.
     Free(SessionId),
+    /// An id of another owner's session. The caller learns so only if it could start a session now.
+    Taken(SessionId),
 }
 
 impl ResolvedId {
-    /// Returns the id that a start asks for, before it is compared with what exists.
-    pub(super) fn requested(caller: &Caller, naming: &SessionNaming) -> SessionId {
+    /// Returns the id that a start asks for, before it is compared with what exists. `asked` is the one
+    /// that the policy was asked about.
+    pub(super) fn requested(
+        caller: &Caller,
+        naming: &SessionNaming,
+        asked: &SessionId,
+    ) -> SessionId {
         match naming {
-            SessionNaming::Generated => SessionId::random(),
+            SessionNaming::Generated => asked.clone(),
             SessionNaming::Prefixed(prefix) => SessionId::random_after(prefix),
             SessionNaming::Client(id) => id.clone(),
             SessionNaming::Key(key) => caller.key_id(key, 0),
@@ -42,10 +49,11 @@ impl ResolvedId {
     ) -> Result<Self, Refusal> {
         match naming {
             SessionNaming::Generated | SessionNaming::Prefixed(_) => Ok(Self::Free(requested)),
-            SessionNaming::Client(_) => {
-                let session = caller.existing(&requested, digest).await?;
-                Ok(session.map_or(Self::Free(requested), Self::Existing))
-            }
+            SessionNaming::Client(_) => Ok(match caller.look_up(&requested, digest).await? {
+                UsedId::Session(session) => Self::Existing(session),
+                UsedId::Free => Self::Free(requested),
+                UsedId::Taken => Self::Taken(requested),
+            }),
             SessionNaming::Key(key) => Self::resolve_key(caller, key, digest, concurrent).await,
         }
     }

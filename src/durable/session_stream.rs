@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 use crate::{
     dialect::{Encoder, Progress},
     log::{Chunk, Lsn, Position},
-    session::{Batch, ReadError, Reader},
+    session::{Batch, BatchLimits, ReadError, Reader},
 };
 
 /// The size of frames for a reader that is behind, in bytes. A single record may be larger.
@@ -29,8 +29,6 @@ pub(super) struct SessionStream {
     encoder: Box<dyn Encoder>,
     // Encoded, but not sent yet.
     frame: BytesMut,
-    // The part of a batch that didn't fit into the last frame.
-    rest: Option<Chunk>,
     skip_to: Lsn,
     // The last record that the encoder has, and whether its progress was reported to the encoder.
     written: Position,
@@ -64,7 +62,6 @@ impl SessionStream {
             reader,
             encoder,
             frame: preamble,
-            rest: None,
             skip_to: Lsn::ZERO,
             heartbeat: heartbeat.map(Heartbeat::new),
             state: StreamState::Reading,
@@ -130,11 +127,12 @@ impl SessionStream {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         // A shared encoding that is sent as it is, without a copy, if nothing else is ready.
         let mut lone = None;
-        if let Some(chunk) = self.rest.take() {
-            self.write(chunk);
-        }
-        while self.frame.len() + lone.as_ref().map_or(0, Bytes::len) < FULL && self.rest.is_none() {
-            match self.reader.poll_next(cx) {
+        loop {
+            let len = self.frame.len() + lone.as_ref().map_or(0, Bytes::len);
+            if len >= FULL {
+                break;
+            }
+            match self.reader.poll_within(cx, self.limits(FRAME - len)) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(batch))) => {
                     if let Some(bytes) = lone.take() {
@@ -194,16 +192,12 @@ impl SessionStream {
     /// Returns true if the client was sent everything, and the last of it ends a response in its
     /// protocol.
     fn may_pause(&self) -> bool {
-        self.rest.is_none()
-            && self.reader.is_caught_up()
-            && self.written.lsn > self.skip_to
-            && self.encoder.may_pause()
+        self.reader.is_caught_up() && self.written.lsn > self.skip_to && self.encoder.may_pause()
     }
 
     /// Reports the position to the encoder, once for each position.
     fn report_progress(&mut self) {
-        let all = self.rest.is_none();
-        let caught_up = all && self.reader.is_caught_up();
+        let caught_up = self.reader.is_caught_up();
         // With an empty frame and more to read, this position is only a step on the way.
         if self.reported || (self.frame.is_empty() && !caught_up) {
             return;
@@ -211,7 +205,7 @@ impl SessionStream {
         self.reported = true;
         let progress = Progress::new(self.written)
             .caught_up(caught_up)
-            .ended(all && self.reader.at_end());
+            .ended(self.reader.at_end());
         self.encoder.progress(&progress, &mut self.frame);
     }
 
@@ -243,28 +237,29 @@ impl SessionStream {
             self.advance(&chunk);
             return Some(bytes);
         }
-        self.write(chunk);
+        self.write(&chunk);
         None
     }
 
-    /// Writes as much of a chunk as fits into the frame, and keeps the rest.
-    fn write(&mut self, chunk: Chunk) {
+    /// Returns the limits of a batch whose encoding fits into so many bytes of a frame. The stream keeps
+    /// no rest of a batch: a reader that stops reading must not hold records.
+    fn limits(&self, room: usize) -> BatchLimits {
+        // The size of the encoding isn't known before. This leaves as much space as the records take,
+        // and 32 bytes for each.
+        BatchLimits {
+            bytes: room / 2,
+            records: room as u64 / 64,
+            keeps_shared: self.encoder.shared_key().is_some(),
+        }
+    }
+
+    /// Writes a chunk into the frame.
+    fn write(&mut self, chunk: &Chunk) {
         if chunk.bytes() > FRAME / 4 {
             self.frame.reserve(FRAME - self.frame.len().min(FRAME));
         }
-        let mut rest = Some(chunk);
-        while let Some(chunk) = rest.take_if(|_| self.frame.len() < FULL) {
-            // The size of the encoding isn't known before. This leaves as much space as the records
-            // take, and 32 bytes for each.
-            let room = FRAME - self.frame.len();
-            let most = chunk.first().plus(room as u64 / 64).before();
-            let piece = chunk.head(room / 2);
-            let piece = piece.up_to(most).unwrap_or(piece);
-            self.encoder.encode(&piece, &mut self.frame);
-            self.advance(&piece);
-            rest = chunk.after(piece.last());
-        }
-        self.rest = rest;
+        self.encoder.encode(chunk, &mut self.frame);
+        self.advance(chunk);
     }
 
     fn append(&mut self, bytes: &Bytes) {
@@ -333,3 +328,6 @@ impl fmt::Debug for SessionStream {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,27 @@
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     error::Error,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_core::TryStream;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::{
+    answer_check::{AnswerCheck, DefaultFormat},
+    event_record::{self, RecordSizes},
+    format::terminal_event,
+    input_budget::InputBudget,
+};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, ProviderError},
-    log::{ErrorCode, Outcome},
+    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, Usage},
+    log::{Ending, ErrorCode, Outcome},
     session::{Limits, Mark, Source},
 };
 
@@ -32,7 +39,7 @@ pin_project! {
     /// ```
     /// # use futures_util::stream;
     /// # use unbroken::chat::ProviderError;
-    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::{ProviderSource, digest_of}, log::SessionId, session::{SessionSpec, Sessions}};
+    /// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, provider_fn}, durable::{ProviderSource, digest_of}, log::{ServiceName, SessionId}, session::{SessionSpec, Sessions}};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let sessions = Sessions::in_memory();
@@ -40,7 +47,7 @@ pin_project! {
     ///
     /// let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
     /// let digest = digest_of(["mine", "Hi"]);
-    /// let spec = SessionSpec::new(SessionId::random(), "mine".into(), digest, first);
+    /// let spec = SessionSpec::new(SessionId::random(), ServiceName::new("mine"), digest, first);
     /// let source = ProviderSource::new(provider, ChatRequest::from_user("Hi"))
     ///     .event_bytes(sessions.limits().event_bytes);
     /// let started = sessions.start(sessions.permit(None)?, spec, source).await?;
@@ -53,9 +60,16 @@ pin_project! {
     {
         #[pin]
         state: SourceState<S, S::Future, S::Response>,
-        event_bytes: usize,
+        sizes: RecordSizes,
+        // Pieces of text that was too long for one record.
+        rest: VecDeque<ChatEvent>,
+        liveness: Liveness,
         // The questions without an `input_resolved`.
         open: HashSet<InputId>,
+        // Of the turns that are over.
+        usage: Option<Usage>,
+        check: Option<AnswerCheck>,
+        inputs: InputBudget,
     }
 }
 
@@ -74,27 +88,77 @@ where
     S: Service<ChatRequest>,
 {
     /// Creates a source of the answer to `request`. It waits until the provider is ready.
-    pub fn new(provider: S, request: ChatRequest) -> Self {
+    pub fn new(provider: S, mut request: ChatRequest) -> Self {
+        let liveness = Liveness::new();
+        request.liveness = liveness.clone();
+        let usage = request.so_far.as_ref().and_then(|it| it.usage());
         let so_far = request.so_far.iter();
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
+        let event_bytes = Limits::default().event_bytes;
         Self {
+            check: AnswerCheck::of(&request, event_bytes),
             open: open.map(|asked| asked.input_id.clone()).collect(),
             state: SourceState::Idle {
                 call: Some((provider, request)),
             },
-            event_bytes: Limits::default().event_bytes,
+            sizes: RecordSizes::of(&Limits::default()),
+            rest: VecDeque::new(),
+            liveness,
+            usage,
+            inputs: InputBudget::default(),
         }
+    }
+
+    /// Creates a source whose text is checked by the application's format, if the request asks for that.
+    pub(super) fn in_format(provider: S, request: ChatRequest, format: &DefaultFormat) -> Self {
+        #[cfg(feature = "tools")]
+        if let Some(schema) = format.schema(&request) {
+            return Self::new(provider, request).schema(schema);
+        }
+        let _ = format;
+        Self::new(provider, request)
+    }
+
+    /// Sets the schema that the final text is checked by, if the request asks for a JSON Schema:
+    /// [`Complete::mismatch`](field@crate::chat::Complete::mismatch) tells where it doesn't fit. By default
+    /// the request's own schema is checked by, in bounds
+    /// ([`ClientFields::response_format`](crate::durable::ClientFields::response_format)).
+    ///
+    /// Not for schemas of clients: compiling one may take exponential time.
+    #[cfg(feature = "tools")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
+    pub fn schema(mut self, schema: std::sync::Arc<crate::chat::Schema>) -> Self {
+        self.check = self.check.map(|check| check.schema(schema));
+        self
     }
 
     /// Sets the maximum size of a record, in bytes. Default that of [`Limits`]; set it to the
     /// [`Limits::event_bytes`] of the sessions.
+    ///
+    /// Longer text, thinking and streamed arguments are split into several records. A larger record with the arguments or
+    /// the result of a tool is written as it is, up to [`session_bytes`](Self::session_bytes). Any
+    /// other record that is too large is replaced by a terminal error with the code
+    /// [`ErrorCode::Limit`](crate::log::ErrorCode::Limit), which names the limit.
     ///
     /// The text of a `complete` event that would be larger is left out, so that the session ends as
     /// complete: clients have the text from the events before. The messages of a larger
     /// `conversation_state` are left out as well: clients continue with their own
     /// ([`ConversationState`](crate::chat::ConversationState)).
     pub fn event_bytes(mut self, most: usize) -> Self {
-        self.event_bytes = most;
+        self.sizes.event = most;
+        if let Some(check) = &mut self.check {
+            check.max_bytes(most);
+        }
+        self
+    }
+
+    /// Sets the maximum size of a record with the arguments or the result of a tool, a medium or provider
+    /// state, in bytes. Default that of [`Limits`]; set it to the [`Limits::session_bytes`] of the sessions.
+    ///
+    /// Arguments that stream before their calls (`tool_input`) have an eighth of it. Past that, calls come
+    /// whole.
+    pub fn session_bytes(mut self, most: u64) -> Self {
+        self.sizes.value = usize::try_from(most).unwrap_or(usize::MAX);
         self
     }
 }
@@ -118,6 +182,12 @@ where
         let this = self.project();
         let mut state = this.state;
         loop {
+            if let Some(piece) = this.rest.pop_front() {
+                piece.write_json(out);
+                let waits = !this.open.is_empty();
+                let mark = if waits { Mark::Waiting } else { Mark::Event };
+                return Poll::Ready(Some(mark));
+            }
             let event = match state.as_mut().project() {
                 StateProjection::Idle { call } => {
                     let (provider, _) = call.as_mut().expect("the state is left at once");
@@ -143,6 +213,15 @@ where
                         Some(Ok(event)) if event.is_terminal() => {
                             checked_terminal(event, stream.try_poll_next(cx))
                         }
+                        Some(Ok(ChatEvent::ToolInput(input)))
+                            if !this
+                                .inputs
+                                .takes(&input, this.sizes.value, this.sizes.event) =>
+                        {
+                            // A stream that is always ready leaves the task to others too.
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
                         Some(Ok(event)) => event,
                         Some(Err(error)) => failure(&error.into()),
                         None => {
@@ -153,19 +232,56 @@ where
                 }
                 StateProjection::Done => return Poll::Ready(None),
             };
+            let before = out.len();
+            let mut event = with_usage(event, this.usage);
+            if let Some(check) = this.check {
+                check.take(&mut event);
+            }
+            let event = event_record::split(event, this.sizes.event, this.rest);
+            let event = event_record::write(event, *this.sizes, out);
+            let large = out.len() - before > this.sizes.event;
             let mark = match outcome(&event) {
                 Some(outcome) => Mark::Terminal(outcome),
                 None if update_open_inputs(this.open, &event) => Mark::Waiting,
-                None if event.is_barrier() => Mark::Barrier,
+                None if event.is_barrier() || large => Mark::Barrier,
                 None => Mark::Event,
             };
             if let Mark::Terminal(_) = mark {
                 state.set(SourceState::Done);
             }
-            write(event, *this.event_bytes, out);
             return Poll::Ready(Some(mark));
         }
     }
+
+    fn silence(&self) -> Option<Duration> {
+        self.liveness.silence()
+    }
+
+    fn ending(&self, ending: &Ending) -> Option<Bytes> {
+        let mut usage = Some(self.usage.clone()?);
+        let event = with_usage(terminal_event(ending), &mut usage);
+        Some(event.to_json().freeze())
+    }
+}
+
+/// Adds the usage of a turn to that of the answer, or puts that into a terminal event without one.
+fn with_usage(mut event: ChatEvent, so_far: &mut Option<Usage>) -> ChatEvent {
+    let usage = match &mut event {
+        ChatEvent::Turn(end) => {
+            if let Some(usage) = end.usage.clone() {
+                *so_far.get_or_insert_default() += usage;
+            }
+            return event;
+        }
+        ChatEvent::Complete(end) => &mut end.usage,
+        ChatEvent::Aborted(end) => &mut end.usage,
+        ChatEvent::Error(end) => &mut end.usage,
+        _ => return event,
+    };
+    if usage.is_none() {
+        usage.clone_from(so_far);
+    }
+    event
 }
 
 /// Updates the open questions by an event. Returns true if any is open then.
@@ -181,28 +297,6 @@ fn update_open_inputs(open: &mut HashSet<InputId>, event: &ChatEvent) -> bool {
         _ => {}
     }
     !open.is_empty()
-}
-
-/// Writes an event. Leaves out what clients have already if the record has more than `most` bytes
-/// otherwise.
-fn write(mut event: ChatEvent, most: usize, out: &mut BytesMut) {
-    let before = out.len();
-    event.write_json(out);
-    if out.len() - before <= most {
-        return;
-    }
-    let shorter = match &mut event {
-        ChatEvent::Complete(complete) => complete.text.take().is_some(),
-        ChatEvent::ConversationState(event) => {
-            let messages = std::mem::take(&mut event.conversation_state.messages);
-            !messages.is_empty()
-        }
-        _ => false,
-    };
-    if shorter {
-        out.truncate(before);
-        event.write_json(out);
-    }
 }
 
 /// Returns the terminal event, or an error if the stream has another event ready after it.
@@ -276,193 +370,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        future::poll_fn,
-        sync::{Arc, Mutex},
-    };
-
-    use futures_util::stream;
-
-    use super::*;
-    use crate::chat::{
-        ConversationState, InputAction, InputRequest, InputResolved, Message, ToolCall,
-        ToolProgress, provider_fn,
-    };
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("a layer between")]
-    struct LayeredError(#[source] BoxError);
-
-    /// Returns the records of a provider with these events, and the mark of each.
-    async fn records(events: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
-        let events = Arc::new(Mutex::new(Some(events)));
-        let provider = provider_fn(move |_| {
-            let events = events.lock().unwrap().take();
-            stream::iter(events.expect("the provider is called once"))
-        });
-        let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
-        let mut records = Vec::new();
-        let mut out = BytesMut::new();
-        while let Some(mark) = poll_fn(|cx| source.as_mut().poll_record(cx, &mut out)).await {
-            records.push((mark, serde_json::from_slice(&out.split()).unwrap()));
-        }
-        assert!(out.is_empty());
-        records
-    }
-
-    #[tokio::test]
-    async fn the_end_of_the_stream_is_the_end_of_the_source() {
-        let records = records(vec![Ok(ChatEvent::text("a")), Ok(ChatEvent::text("b"))]).await;
-        let marks: Vec<_> = records.iter().map(|(mark, _)| *mark).collect();
-        assert_eq!(marks, [Mark::Event, Mark::Event]);
-    }
-
-    #[tokio::test]
-    async fn each_terminal_event_has_its_outcome() {
-        for (event, outcome) in [
-            (ChatEvent::complete(), Outcome::Complete),
-            (ChatEvent::aborted(), Outcome::Aborted),
-            (
-                ChatEvent::error(ErrorCode::Limit, "too much"),
-                Outcome::Error(ErrorCode::Limit),
-            ),
-        ] {
-            let records = records(vec![Ok(event.clone())]).await;
-            assert_eq!(records.len(), 1);
-            assert_eq!(records[0].0, Mark::Terminal(outcome));
-            assert_eq!(records[0].1["type"], event.kind());
-        }
-    }
-
-    #[tokio::test]
-    async fn events_with_effects_are_barriers() {
-        let call = ToolCall::new("1", "pay", serde_json::json!({}));
-        let started = ToolProgress::new("1", "pay");
-        let half = started.clone().progress(0.5, None);
-        let events = vec![
-            Ok(ChatEvent::tool_calls([call])),
-            Ok(started.into()),
-            Ok(half.into()),
-            Ok(ChatEvent::tool_result("1", "pay", "done")),
-            Ok(ChatEvent::tool_error("2", "pay", "no")),
-            Ok(ChatEvent::isomorphic_handoff(
-                "3",
-                "map",
-                serde_json::json!({}),
-            )),
-        ];
-        let marks: Vec<_> = records(events)
-            .await
-            .into_iter()
-            .map(|(mark, _)| mark)
-            .collect();
-        let barrier = Mark::Barrier;
-        let expected = [barrier, barrier, Mark::Event, barrier, barrier, barrier];
-        assert_eq!(marks, expected);
-    }
-
-    #[test]
-    fn the_messages_of_a_state_are_left_out_where_they_do_not_fit() {
-        let mut state = ConversationState::new([Message::user("Hi")]);
-        state.assistant_content = "Let me see.".into();
-        let event = ChatEvent::conversation_state(state.clone());
-        let whole = event.to_json().len();
-        for (most, messages) in [(whole, state.messages.clone()), (whole - 1, Vec::new())] {
-            let mut out = BytesMut::from("before");
-            write(event.clone(), most, &mut out);
-            let record = out.split_off("before".len());
-            assert!(record.len() <= most);
-            let json: serde_json::Value = serde_json::from_slice(&record).unwrap();
-            let written = &json["conversationState"];
-            assert_eq!(written.get("messages").is_some(), !messages.is_empty());
-            let read: ConversationState = serde_json::from_value(written.clone()).unwrap();
-            assert_eq!(read.messages, messages);
-            assert_eq!(read.assistant_content, "Let me see.");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_session_waits_while_any_question_is_open() {
-        let id = |id: &str| id.parse::<InputId>().unwrap();
-        let resolved = |name| InputResolved::new(id(name), InputAction::Decline);
-        let events = vec![
-            Ok(InputRequest::approval(id("a"), "May I?").into()),
-            Ok(ChatEvent::text("meanwhile")),
-            Ok(InputRequest::question(id("b"), "When?").into()),
-            Ok(resolved("a").into()),
-            Ok(resolved("never-asked").into()),
-            Ok(resolved("b").into()),
-            Ok(ChatEvent::text("on")),
-            Ok(InputRequest::question(id("c"), "Why?").into()),
-            Ok(ChatEvent::restarted("again")),
-        ];
-        let marks: Vec<_> = records(events)
-            .await
-            .into_iter()
-            .map(|(mark, _)| mark)
-            .collect();
-        let mut expected = vec![Mark::Waiting; 5];
-        expected.extend([Mark::Barrier, Mark::Event, Mark::Waiting, Mark::Event]);
-        assert_eq!(marks, expected);
-    }
-
-    #[tokio::test]
-    async fn questions_of_the_partial_answer_are_open_after_a_takeover() {
-        let id = InputId::random();
-        let asked = InputRequest::question(id.clone(), "When?").into();
-        let request = ChatRequest {
-            so_far: Some(std::sync::Arc::new([asked].iter().collect())),
-            ..ChatRequest::default()
-        };
-        let events = [
-            ChatEvent::text("meanwhile"),
-            InputResolved::new(id, InputAction::Accept).into(),
-        ];
-        let provider = provider_fn(move |_| stream::iter(events.clone().map(Ok::<_, BoxError>)));
-        let mut source = Box::pin(ProviderSource::new(provider, request));
-        let mut marks = Vec::new();
-        let mut out = BytesMut::new();
-        while let Some(mark) = poll_fn(|cx| source.as_mut().poll_record(cx, &mut out)).await {
-            marks.push(mark);
-        }
-        assert_eq!(marks, [Mark::Waiting, Mark::Barrier]);
-    }
-
-    #[tokio::test]
-    async fn nothing_follows_an_error() {
-        let error = ProviderError::new("no more");
-        let records = records(vec![Err(error.into()), Ok(ChatEvent::text("more"))]).await;
-        assert_eq!(records.len(), 1);
-        assert_eq!(records[0].1["message"], "no more");
-    }
-
-    #[tokio::test]
-    async fn a_public_message_is_found_behind_other_errors() {
-        let public: BoxError = ProviderError::new("overloaded").recoverable(true).into();
-        let wrapped = LayeredError(LayeredError(public).into());
-        let found = &records(vec![Err(wrapped.into())]).await[0].1;
-        assert_eq!(found["message"], "overloaded");
-        assert_eq!(found["recoverable"], true);
-        let private = LayeredError("10.0.0.7 refused".into());
-        let hidden = &records(vec![Err(private.into())]).await[0].1;
-        assert_eq!(hidden["message"], "The provider failed. Try again.");
-        assert_eq!(hidden["code"], "provider");
-    }
-
-    #[tokio::test]
-    async fn an_error_after_the_terminal_event_changes_nothing() {
-        let records = records(vec![Ok(ChatEvent::complete()), Err("late".into())]).await;
-        assert_eq!(records.len(), 1);
-        assert_eq!(records[0].0, Mark::Terminal(Outcome::Complete));
-    }
-
-    #[tokio::test]
-    async fn an_event_after_the_terminal_one_is_an_internal_error() {
-        let events = vec![Ok(ChatEvent::complete()), Ok(ChatEvent::complete())];
-        let records = records(events).await;
-        let internal = Outcome::Error(ErrorCode::Internal);
-        assert_eq!(records.len(), 1);
-        assert_eq!(records[0].0, Mark::Terminal(internal));
-    }
-}
+mod tests;

@@ -7,32 +7,35 @@ use super::{
     admission::{Admission, Admitted, not_aborted},
     answers::AnswerRequest,
     caller::Caller,
+    client_outputs::{ClientOutputs, Verified},
     creation::Creation,
+    follow_up,
     full_log::ReadUntil,
     lookup::Lookup,
-    refusals,
+    refusals, request_depth,
     resolved_id::ResolvedId,
     responder::{Responder, Served},
     stored_request,
 };
 use crate::{
-    access::{Action, SessionRef},
     chat::Provider,
     dialect::{
         Concurrency, KeyReuse, Problem, Refusal, ResponseData, ResponseMode, SessionNaming, Start,
     },
-    log::{Digest, SessionId},
+    log::{Digest, SessionId, Status},
     session::Session,
-    store::Listed,
+    store::{AbortRequest, Listed},
 };
 
-/// A request to start a session: authorise, find what exists or admit, create, respond. All refusals
-/// come before the session exists.
+/// A request to start a session that the policy allows: find what exists or admit, create, respond. All
+/// refusals come before the session exists.
 pub(super) struct StartRequest<'a> {
     caller: &'a Caller,
     responder: &'a Responder,
     start: Start,
     digest: Digest,
+    /// The id that the policy was asked about.
+    asked: SessionId,
 }
 
 impl<'a> StartRequest<'a> {
@@ -41,12 +44,14 @@ impl<'a> StartRequest<'a> {
         responder: &'a Responder,
         start: Start,
         digest: Digest,
+        asked: SessionId,
     ) -> Self {
         Self {
             caller,
             responder,
             start,
             digest,
+            asked,
         }
     }
 
@@ -57,9 +62,18 @@ impl<'a> StartRequest<'a> {
         mut provider: S,
     ) -> Served {
         let caller = self.caller;
-        caller.config.client_fields.apply(&mut self.start.request)?;
-        let requested = ResolvedId::requested(caller, &self.start.naming);
-        self.authorise(&requested).await?;
+        let dialect = &*caller.config.dialect;
+        let fields = &caller.config.client_fields;
+        fields.apply(&mut self.start.request, dialect)?;
+        request_depth::check(&self.start.request, &self.start.notes, dialect)?;
+        let defaults = &caller.config.options;
+        self.start.request.options.fill_in(defaults);
+        let default = &caller.config.enabled_tools;
+        let enabled = &mut self.start.request.enabled_tools;
+        enabled.get_or_insert_with(|| default.clone());
+        if let SessionNaming::Key(key) = &self.start.naming {
+            caller.may_use_key(key, self.start.chat.as_ref())?;
+        }
         if let Some(answers) = &self.start.answers
             && let Some((session, accepted)) = AnswerRequest::new(caller)
                 .answer_any(self.start.chat.as_ref(), answers)
@@ -73,24 +87,54 @@ impl<'a> StartRequest<'a> {
                 mode => respond(self.responder, mode, &session, false).await,
             };
         }
+        // Before the outputs are verified: a follow-up that another request starts meanwhile is not among
+        // them, so this one doesn't supersede it.
+        let mut running = self.running().await?;
+        let follow_up = match ClientOutputs::new(caller)
+            .verify(&mut self.start, self.digest)
+            .await?
+        {
+            Verified::Start(guard) => guard,
+            Verified::Repeated(session) => {
+                return respond(self.responder, self.start.response_mode, &session, false).await;
+            }
+        };
         self.shorten_notes()?;
-        let running = self.running().await?;
         let concurrent: Vec<_> = not_aborted(&running).cloned().collect();
         let (naming, digest) = (&self.start.naming, self.digest);
-        let resolved = ResolvedId::resolve(caller, naming, requested, digest, &concurrent).await?;
-        let id = match resolved {
+        let requested = ResolvedId::requested(caller, naming, &self.asked);
+        let resolved = ResolvedId::resolve(caller, naming, requested, digest, &concurrent).await;
+        // An id that is derived from the session that handed over was used by its follow-up.
+        let derived = follow_up.as_ref().is_some_and(|it| it.derived);
+        let given_before = |refusal: Refusal| match refusal.problem {
+            Problem::IdInUse | Problem::Gone if derived => follow_up::given_before(),
+            _ => refusal,
+        };
+        let (id, is_taken) = match resolved.map_err(given_before)? {
             ResolvedId::Existing(session) => {
                 return respond(self.responder, self.start.response_mode, &session, false).await;
             }
-            ResolvedId::Free(id) => id,
+            ResolvedId::Free(id) => (id, false),
+            ResolvedId::Taken(id) => (id, true),
         };
-        if self.start.concurrency == Concurrency::Refuse && !concurrent.is_empty() {
+        // A session that this start begins is none beside it.
+        running.retain(|it| it.id != id);
+        let blocks = |it: &Listed| match self.start.concurrency {
+            Concurrency::Refuse => true,
+            Concurrency::CancelQuestions => it.state.status != Status::Waiting,
+            Concurrency::Allow | Concurrency::Supersede => false,
+        };
+        if not_aborted(&running).any(blocks) {
             return Err(refusals::chat_busy());
         }
         let same = match naming {
             SessionNaming::Generated | SessionNaming::Prefixed(_) => None,
             SessionNaming::Client(_) | SessionNaming::Key(_) => Some((&id, digest)),
         };
+        if is_taken {
+            // Refused below, so it supersedes nothing.
+            running.clear();
+        }
         let admission = Admission::new(caller, &mut provider, same);
         let permit = match admission.admit(self.start.concurrency, &running).await? {
             Admitted::Permit(permit) => permit,
@@ -98,21 +142,25 @@ impl<'a> StartRequest<'a> {
                 return respond(self.responder, self.start.response_mode, &session, false).await;
             }
         };
+        if is_taken {
+            return Err(refusals::in_use());
+        }
         let mode = mem::replace(&mut self.start.response_mode, ResponseMode::Document);
         let creation = Creation::new(caller, id, digest, self.start, extensions)?;
-        let started = creation.create(permit, provider).await?;
-        respond(self.responder, mode, &started.session, started.created).await
-    }
-
-    async fn authorise(&self, requested: &SessionId) -> Result<(), Refusal> {
-        let chat = self.start.chat.as_ref();
-        let session = SessionRef::new(requested, self.caller.owner.as_ref(), chat);
-        if self.caller.is_allowed(Action::Start, Some(session)).await {
-            return Ok(());
+        let started = creation.create(permit, provider, follow_up).await;
+        let started = started.map_err(given_before)?;
+        let response = respond(self.responder, mode, &started.session, started.created).await;
+        if response.is_err() && started.created {
+            // A start that is refused doesn't run.
+            let abort = AbortRequest {
+                reason: Some("its start was refused".into()),
+            };
+            let aborted = caller.sessions().abort(started.session.id(), abort).await;
+            if let Err(error) = aborted {
+                tracing::warn!(%error, "a session whose start was refused can't be aborted");
+            }
         }
-        Err(refusals::forbidden(
-            "you may not start a session here; sign in, or ask the operator of this server",
-        ))
+        response
     }
 
     /// Returns the running sessions of the chat, or none if the start doesn't depend on them.
@@ -124,7 +172,10 @@ impl<'a> StartRequest<'a> {
             }
         };
         match &self.start.chat {
-            Some(chat) if may_attach || self.start.concurrency != Concurrency::Allow => {
+            Some(chat) if self.start.concurrency != Concurrency::Allow => {
+                Lookup::new(self.caller).running(chat).await
+            }
+            Some(chat) if may_attach && self.caller.may_find_by(chat).is_ok() => {
                 Lookup::new(self.caller).running(chat).await
             }
             _ => Ok(Vec::new()),
@@ -142,9 +193,10 @@ impl<'a> StartRequest<'a> {
         if start.notes.is_empty() {
             return Ok(());
         }
+        let request = &start.request;
         let bytes = |notes: &Map<String, Value>| {
             let info = &self.caller.config.info;
-            stored_request::first_record(info, notes.clone()).len()
+            stored_request::first_record(info, request, notes.clone()).len()
         };
         if bytes(&start.notes) > max {
             start.notes.extend(mem::take(&mut start.lean_notes));

@@ -1,47 +1,51 @@
-//! The stored form of a request: what recovery starts the session from again. It includes the notes
-//! that the dialect has in the first record.
+//! The stored form of a request: what recovery calls the provider with again.
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::client_outputs::CLAIMS;
 use crate::chat::{ChatEvent, ChatRequest, SessionInfo};
 
-/// The field of the notes. Clients can't send it: the layer drops fields that aren't opened by name.
-const NOTES: &str = "$notes";
-
-#[derive(Serialize)]
-struct StoredRequest<'a> {
-    #[serde(flatten)]
-    request: &'a ChatRequest,
-    #[serde(rename = "$notes", skip_serializing_if = "Map::is_empty")]
-    notes: &'a Map<String, Value>,
+/// Encodes a request.
+pub(super) fn store(request: &ChatRequest) -> Result<Bytes, serde_json::Error> {
+    // Without the spare capacity, which can be as large again.
+    Ok(serde_json::to_vec(request)?.into_boxed_slice().into())
 }
 
-/// Encodes a request and its notes.
-pub(super) fn store(
-    request: &mut ChatRequest,
-    notes: &Map<String, Value>,
-) -> Result<Bytes, serde_json::Error> {
-    request.extra.remove(NOTES);
-    serde_json::to_vec(&StoredRequest { request, notes }).map(Bytes::from)
+/// Decodes a request.
+pub(super) fn restore(bytes: &[u8]) -> Result<ChatRequest, serde_json::Error> {
+    serde_json::from_slice(bytes)
 }
 
-/// Decodes a request and its notes.
-pub(super) fn restore(
-    bytes: &[u8],
-) -> Result<(ChatRequest, Map<String, Value>), serde_json::Error> {
-    let mut request: ChatRequest = serde_json::from_slice(bytes)?;
-    let notes = match request.extra.remove(NOTES) {
-        Some(Value::Object(notes)) => notes,
-        _ => Map::new(),
-    };
-    Ok((request, notes))
+/// Returns the calls that the notes mark as claimed by the client only.
+pub(super) fn claims(notes: &Map<String, Value>) -> Vec<String> {
+    let claims = notes.get(CLAIMS).and_then(Value::as_array);
+    let claims = claims.into_iter().flatten().filter_map(Value::as_str);
+    claims.map(str::to_owned).collect()
 }
 
-/// Encodes the first record of a session, `session_info` with the notes.
-pub(super) fn first_record(info: &SessionInfo, notes: Map<String, Value>) -> Bytes {
+/// Encodes the first record of a session, `session_info` with the notes. It declares the tools that the
+/// request offers to the model, and which of them are the client's.
+pub(super) fn first_record(
+    info: &SessionInfo,
+    request: &ChatRequest,
+    notes: Map<String, Value>,
+) -> Bytes {
     let mut info = info.clone();
+    let tools = &mut info.capabilities.tools;
+    if let Some(enabled) = &request.enabled_tools {
+        tools.retain(|name| enabled.allow(name));
+    }
+    let declared: HashSet<_> = tools.iter().cloned().collect();
+    let brought = request.isomorphic_tools.iter().map(|tool| &tool.name);
+    let brought: Vec<_> = brought
+        .filter(|name| !declared.contains(*name))
+        .cloned()
+        .collect();
+    tools.extend_from_slice(&brought);
+    info.capabilities.client_tools = brought;
     info.extra.extend(notes);
     ChatEvent::from(info).to_json().freeze()
 }
@@ -51,22 +55,34 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::chat::{Capabilities, EnabledTools, IsomorphicTool};
 
     #[test]
-    fn notes_come_back_beside_the_request_and_never_inside() {
+    fn the_first_record_tells_whose_the_tools_are() {
+        let info = SessionInfo::new(Capabilities::new().tools(["now", "off", "both"]));
+        let mut request = ChatRequest::from_user("Hi");
+        request.enabled_tools = Some(EnabledTools::Named(vec!["now".into(), "both".into()]));
+        let brought = ["map", "both"].map(|name| IsomorphicTool::new(name, "", json!({})));
+        let of = |request: &ChatRequest| {
+            let record = first_record(&info, request, Map::new());
+            let mut event: Value = serde_json::from_slice(&record).unwrap();
+            event["capabilities"].take()
+        };
+        let capabilities = of(&request);
+        assert_eq!(capabilities["tools"], json!(["now", "both"]));
+        assert_eq!(capabilities.get("clientTools"), None);
+        request.isomorphic_tools = brought.to_vec();
+        let capabilities = of(&request);
+        assert_eq!(capabilities["tools"], json!(["now", "both", "map"]));
+        assert_eq!(capabilities["clientTools"], json!(["map"]));
+    }
+
+    #[test]
+    fn a_request_comes_back_with_the_fields_that_were_opened_by_name() {
         let mut request = ChatRequest::from_user("Hi");
         request.extra.insert("open".into(), json!(1));
-        request.extra.insert(NOTES.into(), json!({"forged": true}));
-        let notes = Map::from_iter([("aiSdk".to_owned(), json!({"messageId": "m1"}))]);
-        let bytes = store(&mut request, &notes).unwrap();
-        let (restored, read) = restore(&bytes).unwrap();
-        assert_eq!(read, notes);
-        assert_eq!(
-            restored.extra,
-            Map::from_iter([("open".to_owned(), json!(1))])
-        );
+        let restored = restore(&store(&request).unwrap()).unwrap();
+        assert_eq!(restored.extra, request.extra);
         assert_eq!(restored.messages, request.messages);
-        let bare = store(&mut request, &Map::new()).unwrap();
-        assert_eq!(restore(&bare).unwrap().1, Map::new());
     }
 }

@@ -23,6 +23,9 @@ pub enum Ending {
     SessionBytes,
     /// There were more records than `Limits::session_events`.
     SessionEvents,
+    /// The session waited for a person or a client tool, and gave up its place: more waited than
+    /// `Limits::waiting` or `Limits::waiting_per_owner`.
+    GivenUp,
     /// The source panicked.
     Panicked,
     /// The writer died, and another server sealed the orphan.
@@ -36,7 +39,7 @@ impl Ending {
             Self::Complete => Outcome::Complete,
             Self::Aborted { .. } => Outcome::Aborted,
             Self::Idle | Self::Age => Outcome::Error(ErrorCode::Timeout),
-            Self::EventBytes | Self::SessionBytes | Self::SessionEvents => {
+            Self::EventBytes | Self::SessionBytes | Self::SessionEvents | Self::GivenUp => {
                 Outcome::Error(ErrorCode::Limit)
             }
             Self::Panicked => Outcome::Error(ErrorCode::Internal),

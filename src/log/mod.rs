@@ -40,8 +40,8 @@ pub use self::{
     ending::Ending,
     epoch::{Epoch, EpochTag, InvalidEpochTag},
     id::{InvalidSessionId, SessionId},
-    limits::DEFAULT_EVENT_BYTES,
+    limits::{DEFAULT_EVENT_BYTES, DEFAULT_SESSION_BYTES},
     lsn::{Lsn, Position},
-    names::{ChatId, Digest, Owner, ServiceName},
+    names::{ChatId, Digest, InvalidName, Owner, ServiceName},
     status::{ErrorCode, Outcome, Status},
 };

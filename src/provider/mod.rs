@@ -53,7 +53,8 @@
 //!         let Some(message) = request.last_user_message() else {
 //!             return ready(Err(ProviderError::new("there is no message to repeat")));
 //!         };
-//!         let words = message.content.split_inclusive(' ');
+//!         let text = message.text();
+//!         let words = text.split_inclusive(' ');
 //!         let events: Vec<_> = words.map(|word| Ok(ChatEvent::text(word))).collect();
 //!         ready(Ok(stream::iter(events)))
 //!     }
@@ -82,6 +83,43 @@
 //! # fn provider<S>(_: S) where S: tower_service::Service<ChatRequest> + Clone + Send + Sync {}
 //! # provider(brief);
 //! ```
+//!
+//! # What each provider carries
+//!
+//! A part or option that a provider has no form for fails the request before its first event, with an error
+//! that names it, is not recoverable, and isn't retried. A provider over HTTP whose builder is `lenient`
+//! leaves it out instead, with a warning in the traces.
+//!
+//! | part | `OpenAi` | `Ollama` |
+//! |---|---|---|
+//! | text | a string, and in a list beside media | a string |
+//! | `image/*` of users | `image_url`, links too | `images`, no links |
+//! | `audio/wav`, `audio/mpeg` of users | `input_audio`, no links | no |
+//! | `application/*`, `text/*` of users | `file` with its name, no links | no |
+//! | pictures of the model | `images`, links too | `images`, no links |
+//! | sounds of the model | as their words, the text beside them | no |
+//! | other media | no | no |
+//! | media in results of tools | no; by `tool_media` as those of users | pictures |
+//! | reasoning | by `reasoning_history` | `thinking` |
+//! | provider state | `reasoning_details`, `extra_content` | none |
+//!
+//! | option | `OpenAi` | `Ollama` |
+//! |---|---|---|
+//! | `temperature`, `topP`, `seed` | `temperature`, `top_p`, `seed` | the same in `options` |
+//! | `maxOutputTokens` | `max_tokens`, or `max_completion_tokens` | `options.num_predict` |
+//! | `stop` | at most 4 | `options.stop` |
+//! | `toolChoice` | `tool_choice`; a forced one needs tools | `auto`; `none`, by offering none |
+//! | `parallelToolCalls` | `parallel_tool_calls` | `true` only |
+//! | `reasoning` | `reasoning_effort` | `think`: `none`, `low`, `medium`, `high` |
+//! | `responseFormat` | `response_format` | `format` |
+//! | `providerFields` | fields of the body | fields of the body |
+//!
+//! A provider field replaces neither what the provider writes itself (`model`, `messages`, `stream`, `tools`
+//! and their like), which is an error, nor a typed option. Options of a request replace fields of the builder.
+//!
+//! [`ByModel`] passes requests on as they are: the provider that it chooses decides. `Scripted`
+//! refuses nothing: it plays its script whatever the parts and options are. The tool layer turns a
+//! `toolChoice` that forces a call into `auto` after the first turn.
 //!
 //! # Layers in between
 //!
@@ -152,7 +190,7 @@
 //! providers here that call a server, the future takes until the first event, as their module
 //! `http` explains; for a [`provider_fn`](crate::chat::provider_fn) it takes no time at all. The
 //! [`Limits`](crate::session::Limits) of the registry cover streams: the number of answers that
-//! run, their duration, and the time without an event.
+//! run, their duration, and the time without an event or a byte of the model's server.
 
 pub mod by_model;
 #[cfg(any(feature = "openai", feature = "ollama"))]

@@ -60,7 +60,8 @@ impl SessionsBuilder {
     }
 
     /// Sets for how long the id of a deleted or expired session stays reserved. Until then it
-    /// answers "gone". Default: 24 hours.
+    /// answers "gone". Default: 24 hours. The outputs of a client's tools stay taken for so long, or for
+    /// [`Retention::keep`] if that is longer.
     pub fn tombstone(mut self, tombstone: Duration) -> Self {
         self.options.tombstone = tombstone;
         self

@@ -108,3 +108,24 @@ impl Busy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_told_why_the_store_does_not_give_the_log() {
+        let tail = Lsn::new(5);
+        for (error, told) in [
+            (StoreError::NotFound, "there is no session"),
+            (StoreError::Rewound { tail }, "ends at LSN 5"),
+            (StoreError::Conflict { tail }, "ends at LSN 5"),
+            (StoreError::Corrupt { lsn: tail }, "LSN 5 is corrupt"),
+            (StoreError::Unsupported { format: 9 }, "format 9"),
+            (StoreError::unavailable(true, "no answer"), "unavailable"),
+        ] {
+            let text = ReadError::from(error).to_string();
+            assert!(text.contains(told), "{text}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::{
-    Permit, ReadError,
+    ReadError,
     follower::{self, FollowEnd},
     recovery::{ContinuedSession, give_back},
     registry::FeedGuard,
@@ -24,7 +24,6 @@ pub(super) struct WriterRole {
     pub(super) writer: Writer,
     pub(super) epoch: Epoch,
     pub(super) first: Option<Bytes>,
-    pub(super) permit: Permit,
     pub(super) on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
 
@@ -38,6 +37,7 @@ impl WriterRole {
             taken.epoch,
             taken.commands,
             continuation.source,
+            taken.permit,
         );
         Self {
             writer: writer
@@ -45,7 +45,6 @@ impl WriterRole {
                 .resuming(taken.usage, taken.age),
             epoch: taken.epoch,
             first: continuation.first,
-            permit: taken.permit,
             on_sealed: continuation.on_sealed,
         }
     }
@@ -75,10 +74,9 @@ async fn write(feeding: &FeedGuard, writing: WriterRole) -> Option<FeedRole> {
         writer,
         epoch,
         first,
-        permit,
         on_sealed,
     } = writing;
-    let end = writer.run(first.as_deref()).await;
+    let (end, permit) = writer.run(first.as_deref()).await;
     entry.clear_owned();
     // A shutdown waits for the permits of writers that still have a lease to give back.
     let permit = matches!(end, WriterEnd::Released).then_some(permit);

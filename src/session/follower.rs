@@ -13,7 +13,7 @@ use super::{
     writer::{Retry, within},
 };
 use crate::{
-    log::{Position, Status},
+    log::{Lsn, Position, Status},
     store::{Lease, RecordPage, Seen, StoreError},
 };
 
@@ -70,7 +70,10 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
         }
         if entry.clients() > 0 {
             last_used = Instant::now();
-        } else if last_used.elapsed() >= shared.options.follower_linger && shared.retire(entry) {
+        } else if last_used.elapsed() >= shared.options.follower_linger
+            && !entry.has_waiting_start()
+            && shared.retire(entry)
+        {
             return FollowEnd::Over;
         }
     }
@@ -101,6 +104,10 @@ async fn step(
     let RecordPage { chunks, state } = within(shared.options.outage_timeout, read).await?;
     if state.tail < end.lsn {
         return Err(StoreError::Rewound { tail: state.tail });
+    }
+    if state.tail > Lsn::ZERO || state.abort.is_some() || shared.is_closing() {
+        // Its owner has begun it, or it isn't to begin.
+        drop(entry.take_waiting_start());
     }
     let reached = chunks.last().map_or(end.lsn, crate::log::Chunk::last);
     // Only the page that reaches the tail carries the status: a reader of a sealed log is done at

@@ -29,7 +29,7 @@
 //! use unbroken::{
 //!     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
 //!     durable::{ProviderSource, digest_of},
-//!     log::{Position, SessionId},
+//!     log::{Position, ServiceName, SessionId},
 //!     session::{SessionSpec, Sessions},
 //! };
 //!
@@ -44,7 +44,7 @@
 //! let first = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
 //! let question = "Why is the sky blue?";
 //! let digest = digest_of(["chat", question]); // another question is another session
-//! let spec = SessionSpec::new(id.clone(), "chat".into(), digest, first);
+//! let spec = SessionSpec::new(id.clone(), ServiceName::new("chat"), digest, first);
 //! let source = ProviderSource::new(provider, ChatRequest::from_user(question));
 //! sessions.start(sessions.permit(None)?, spec, source).await?;
 //!
@@ -132,21 +132,26 @@ mod hot;
 mod inbox;
 mod limits;
 mod options;
+mod page_cache;
 mod permit;
+mod places;
+mod queries;
 mod reader;
 mod recovery;
+mod refused_starts;
 mod registry;
+mod reserve;
 mod retention;
-mod running_sessions;
 mod sessions;
 mod source;
 mod start;
 mod start_task;
+mod stop;
 mod store_health;
 mod sweeper;
+mod waiting_start;
 mod writer;
 
-pub(crate) use self::recovery::HandlerOrigin;
 pub use self::{
     builder::SessionsBuilder,
     error::{Busy, ReadError, StartError},
@@ -163,3 +168,4 @@ pub use self::{
     source::{Mark, Source},
     start::{SessionSpec, Started},
 };
+pub(crate) use self::{hot::BatchLimits, recovery::HandlerOrigin};

@@ -36,6 +36,12 @@ impl Default for SessionsOptions {
 }
 
 impl SessionsOptions {
+    /// Returns the time for which the tombstone of a reserved id is kept, and of the session for which it is
+    /// reserved: no shorter than a session is kept that ended before.
+    pub(super) fn reserved_tombstone(&self) -> Duration {
+        self.tombstone.max(self.retention.keep)
+    }
+
     /// Caps every duration, so that adding it to the clock can't overflow.
     pub(super) fn clamp_durations(mut self) -> Self {
         const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

@@ -1,14 +1,21 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use super::{Busy, registry::Registry};
+use super::{Busy, places::PlaceId, registry::Registry};
 use crate::log::Owner;
 
 /// The right to start one session. It counts as a running session until it is dropped, and is given
 /// back when the start fails or attaches.
+///
+/// While its session waits for a person or a client tool, it counts as a waiting session instead.
 #[must_use = "the session counts as running until the permit is dropped"]
 pub struct Permit {
     shared: Arc<Registry>,
-    owner: Option<Owner>,
+    place: PlaceId,
+    waiting: bool,
 }
 
 impl Permit {
@@ -16,24 +23,42 @@ impl Permit {
         if shared.is_closing() {
             return Err(Busy::ShuttingDown);
         }
-        shared.running.add(owner, &shared.options.limits)?;
         Ok(Self {
             shared: shared.clone(),
-            owner: owner.cloned(),
+            place: shared.places.start(owner)?,
+            waiting: false,
         })
+    }
+
+    /// Counts the session as waiting, or as running again. A session that begins to wait may make
+    /// another one, or itself, give up its place.
+    pub(super) fn set_waiting(&mut self, waiting: bool) {
+        if waiting != self.waiting {
+            self.waiting = waiting;
+            self.shared.places.set_waiting(self.place, waiting);
+        }
+    }
+
+    /// Waits until the session has to end, because it gave up its place. It never has to while it
+    /// runs.
+    pub(super) fn poll_given_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waiting {
+            return Poll::Pending;
+        }
+        self.shared.places.poll_given_up(self.place, cx)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.shared.running.remove(self.owner.as_ref());
+        self.shared.places.free(self.place);
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
-            .field("owner", &self.owner)
+            .field("waiting", &self.waiting)
             .finish_non_exhaustive()
     }
 }

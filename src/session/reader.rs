@@ -1,14 +1,14 @@
 use std::{
-    collections::VecDeque,
     fmt,
-    sync::atomic::Ordering::SeqCst,
+    sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll},
 };
 
 use super::{
     Batch, ReadError,
     entry::SessionEntry,
-    hot::{BATCH_BYTES, NextBatch},
+    hot::{BatchLimits, NextBatch},
+    page_cache::{PAGE_BYTES, PageRef, SharedPage, following},
     registry::{EntryGuard, Registry},
     writer::{Retry, within},
 };
@@ -18,20 +18,19 @@ use crate::{
     store::StoreError,
 };
 
-/// The most bytes that one read of the store asks for.
-const PAGE_BYTES: usize = 256 * 1024;
-
 /// A reader of one session's records.
 ///
-/// Readers pull, each at its own pace. A reader that stops pulling costs a bounded amount of memory,
-/// and slows neither the writer nor other readers.
+/// Readers pull, each at its own pace. A reader that stops pulling slows neither the writer nor other
+/// readers. It holds no records: those that it has begun to read from the store are in a cache that
+/// all readers share, of at most 16 MiB. A session whose readers have pulled nothing for 2 minutes,
+/// although there is more, is no longer kept past its retention for them.
 pub struct Reader {
     client: EntryGuard,
     slot: usize,
     at: Position,
-    // Read from the store, not delivered yet.
-    cold: VecDeque<Chunk>,
-    fetch: Option<BoxFuture<'static, Result<Vec<Chunk>, StoreError>>>,
+    // Read from the store, not finished yet.
+    page: PageRef,
+    fetch: Option<BoxFuture<'static, Result<Arc<SharedPage>, StoreError>>>,
     // From the store, when it checked the position; a follower's log may lag behind it.
     tail: Lsn,
     status: Status,
@@ -40,24 +39,23 @@ pub struct Reader {
 
 impl Reader {
     pub(super) async fn open(client: EntryGuard, after: Position) -> Result<Self, ReadError> {
-        let entry = &client.entry;
+        let (shared, entry) = (&client.shared, &client.entry);
         let in_memory = after.lsn == Lsn::ZERO || entry.log.holds(after);
-        let mut cold = VecDeque::new();
         let (mut tail, mut status) = (entry.log.tail(), entry.log.status());
+        entry.set_active();
         if !(entry.is_owned() && in_memory) {
-            let page = client
-                .shared
-                .store
-                .read(&entry.id, after, PAGE_BYTES)
-                .await?;
+            // One record shows whether the next one can be read. The records are read when they are asked
+            // for, together with other readers.
+            let _permit = shared.reads.acquire().await;
+            let read = shared.store.read(&entry.id, after, 1);
+            let page = within(shared.options.outage_timeout, read).await?;
             (tail, status) = (page.state.tail, page.state.status);
-            cold.extend(page.chunks);
         }
         Ok(Self {
             slot: client.entry.log.open_slot(),
             client,
             at: after,
-            cold,
+            page: PageRef::default(),
             fetch: None,
             tail,
             status,
@@ -107,28 +105,33 @@ impl Reader {
     ///
     /// [`ReadError`] if the reader can't continue; the terminal record was not read then.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Batch, ReadError>>> {
+        self.poll_within(cx, BatchLimits::default())
+    }
+
+    /// Polls for the next records within these limits. Behaves as [`poll_next`](Self::poll_next).
+    pub(crate) fn poll_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        limits: BatchLimits,
+    ) -> Poll<Option<Result<Batch, ReadError>>> {
+        self.client.entry.set_active();
         loop {
             if self.done {
                 return Poll::Ready(None);
-            }
-            if let Some(chunk) = self.cold.pop_front() {
-                let Some(chunk) = chunk.after(self.at.lsn) else {
-                    continue;
-                };
-                let head = chunk.head(BATCH_BYTES);
-                if let Some(rest) = chunk.after(head.last()) {
-                    self.cold.push_front(rest);
-                }
-                return self.deliver(Batch::new(head, None));
             }
             if let Some(fetch) = &mut self.fetch {
                 let fetched = std::task::ready!(fetch.as_mut().poll(cx));
                 self.fetch = None;
                 match fetched {
-                    Ok(chunks) => self.cold = chunks.into(),
+                    Ok(page) => {
+                        self.client.shared.pages.keep(&page);
+                        self.page = PageRef::to(&page);
+                    }
                     Err(error) => return self.fail(error.into()),
                 }
-                continue;
+            }
+            if let Some(batch) = self.next_of_page(limits) {
+                return self.deliver(batch);
             }
             if self.status.outcome().is_some() && self.at_end() {
                 // The store said so, even if the follower here is still behind.
@@ -144,7 +147,7 @@ impl Reader {
             match self.client.entry.log.next(self.at, self.slot, cx) {
                 // Where the epoch changes, the store checks that the position precedes the change.
                 NextBatch::Batch(batch) if self.is_inconsistent(&batch) => self.fetch(),
-                NextBatch::Batch(batch) => return self.deliver(batch),
+                NextBatch::Batch(batch) => return self.deliver(batch.limit(limits)),
                 NextBatch::Evicted => self.fetch(),
                 NextBatch::Wait => return Poll::Pending,
                 NextBatch::End => {
@@ -154,6 +157,21 @@ impl Reader {
                 NextBatch::Failed(error) => return self.fail(error),
             }
         }
+    }
+
+    /// Takes the next records of the page that was read from the store, if it has any and is still in
+    /// memory.
+    fn next_of_page(&mut self, limits: BatchLimits) -> Option<Batch> {
+        let cell = self.page.get()?;
+        let page = cell.get()?;
+        let next = following(page, self.at.lsn);
+        let batch = next.map(|chunk| Batch::new(chunk, None).limit(limits));
+        let end = page.chunks.last().map(Chunk::last);
+        let last = batch.as_ref().map(|batch| batch.chunk().last());
+        if last.is_none() || last >= end {
+            self.client.shared.pages.release(&mut self.page);
+        }
+        batch
     }
 
     /// Waits for the next records. Behaves as [`poll_next`](Self::poll_next). Cancel safe.
@@ -205,7 +223,7 @@ async fn fetch(
     shared: &Registry,
     entry: &SessionEntry,
     at: Position,
-) -> Result<Vec<Chunk>, StoreError> {
+) -> Result<Arc<SharedPage>, StoreError> {
     let cell = entry.shared_read(at);
     let mut retry = Retry::default();
     loop {
@@ -220,7 +238,7 @@ async fn fetch(
                     tail: page.state.tail,
                 });
             }
-            Ok(page) => return Ok(page.chunks.clone()),
+            Ok(_) => return Ok(cell),
             Err(error)
                 if error.is_unavailable()
                     && retry.outage() < Some(shared.options.outage_timeout) =>
@@ -235,6 +253,7 @@ async fn fetch(
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.client.shared.pages.release(&mut self.page);
         self.client.entry.log.close_slot(self.slot);
     }
 }

@@ -16,17 +16,19 @@ use super::{
     entry::{Ownership, SessionEntry},
     hot::{Budget, HotLog},
     options::SessionsOptions,
+    page_cache::PageCache,
+    places::SharedPlaces,
     recovery::RecoveryHandlers,
-    running_sessions::RunningSessions,
+    refused_starts::RefusedStarts,
     store_health::StoreHealth,
     writer::WriterCommand,
 };
 use crate::{
-    log::{Epoch, Lsn, SessionId, Status},
+    log::{Lsn, SessionId, Status},
     store::{Holder, Lease, SessionState, Store},
 };
 
-/// The most reads of evicted records that run at a time, over all sessions.
+/// The most reads for readers that run at a time, over all sessions.
 const READS: usize = 64;
 
 /// The state that the handles, readers and tasks of one registry share.
@@ -35,10 +37,12 @@ pub(super) struct Registry {
     pub(super) store: Arc<dyn Store>,
     pub(super) format: Arc<dyn Format>,
     pub(super) options: SessionsOptions,
-    pub(super) running: RunningSessions,
+    pub(super) places: SharedPlaces,
     pub(super) recovery_handlers: RecoveryHandlers,
     pub(super) claims: Semaphore,
     pub(super) reads: Semaphore,
+    pub(super) pages: PageCache,
+    pub(super) refused_starts: RefusedStarts,
     pub(super) holder: Holder,
     /// Locked for writing while leases are renewed, and for reading while one is given back. A
     /// renewal that arrived after the latter would hold a session that has no writer.
@@ -69,10 +73,12 @@ impl Registry {
         Self {
             store,
             format,
-            running: RunningSessions::default(),
+            places: SharedPlaces::new(&options.limits),
             recovery_handlers: RecoveryHandlers::default(),
             claims: Semaphore::new(options.max_claims),
             reads: Semaphore::new(READS),
+            pages: PageCache::default(),
+            refused_starts: RefusedStarts::default(),
             renewing: RwLock::new(()),
             holder: Holder(getrandom::u64().expect("the operating system gives randomness")),
             store_health: StoreHealth::default(),
@@ -116,6 +122,7 @@ impl Registry {
         };
         entries.releases.remove(id);
         entry.add_client();
+        entry.set_active();
         (
             EntryGuard {
                 shared: self.clone(),
@@ -131,6 +138,7 @@ impl Registry {
         let entry = entries.by_id.get(id)?.clone();
         entries.releases.remove(id);
         entry.add_client();
+        entry.set_active();
         Some(EntryGuard {
             shared: self.clone(),
             entry,
@@ -244,17 +252,19 @@ impl Registry {
         self.recovery_handlers.of(orphan).is_some()
     }
 
-    /// Makes this server the owner of a session, with a lease that counts from `leased_at`. Returns
-    /// the commands for its writer.
+    /// Makes this server the owner of a session in this state, with a lease that counts from
+    /// `leased_at`. Returns the commands for its writer.
     pub(super) fn take_ownership(
         &self,
         entry: &SessionEntry,
-        epoch: Epoch,
+        state: SessionState,
         leased_at: Instant,
     ) -> mpsc::UnboundedReceiver<WriterCommand> {
         let (commands, receiver) = mpsc::unbounded_channel();
         entry.set_owned(Ownership {
-            epoch,
+            epoch: state.epoch,
+            began: Arc::new(state),
+            since: Instant::now(),
             lease_until: leased_at + self.options.lease,
             commands,
         });
@@ -344,6 +354,7 @@ impl Drop for FeedGuard {
             self.entry.log.fail(super::ReadError::Unavailable);
         }
         self.entry.fed.store(false, SeqCst);
+        drop(self.entry.take_waiting_start());
         self.shared.release_entry(&self.entry);
     }
 }

@@ -9,24 +9,25 @@ use super::{
     recovery::{self, HandlerOrigin},
     registry::{EntryGuard, FeedGuard, Registry},
     start_task::StartTask,
-    sweeper,
-    writer::WriterCommand,
+    stop, sweeper,
+    waiting_start::{WaitingStart, has_not_begun, is_same_request},
+    writer::{WriterCommand, within},
 };
 use crate::{
-    log::{Owner, Position, ServiceName, SessionId},
+    log::{ChatId, Owner, ServiceName, SessionId, Status},
     store::{
-        AbortRequest, AnswerOutcome, DeleteMode, Filter, Listing, RecordPage, SessionMeta,
-        SessionState, StoreError, StoreExt, StoredAnswer,
+        AbortRequest, AnswerOutcome, DeleteMode, SessionMeta, SessionState, StoreError, StoreExt,
+        StoredAnswer,
     },
 };
 
 /// The time that a delete waits for the session to be sealed, so that its readers get the terminal
 /// record.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time after its own end for which an answer to a wait may come late.
+const HUNG: Duration = Duration::from_secs(1);
 /// The shortest time between two waits, because the store may return from one without a change.
 const MIN_WAIT: Duration = Duration::from_millis(5);
-/// The most bytes that one read asks for.
-const PAGE_BYTES: usize = 256 * 1024;
 /// The time that a shutdown waits after its deadline until the writers have given back their leases.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -46,7 +47,7 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    shared: Arc<Registry>,
+    pub(super) shared: Arc<Registry>,
 }
 
 impl Sessions {
@@ -66,9 +67,15 @@ impl Sessions {
         self.shared.is_closing()
     }
 
-    /// Returns the number of sessions that this server runs.
+    /// Returns the number of sessions that run on this server. Those that
+    /// [wait](Self::waiting) aren't counted.
     pub fn running(&self) -> usize {
-        self.shared.running.count()
+        self.shared.places.counts().busy()
+    }
+
+    /// Returns the number of sessions of this server that wait for a person or a client tool.
+    pub fn waiting(&self) -> usize {
+        self.shared.places.counts().waiting
     }
 
     /// Returns the number of sessions that this server has in memory: those that it runs or
@@ -86,9 +93,11 @@ impl Sessions {
         Permit::new(&self.shared, owner)
     }
 
-    /// Returns true if this server runs the session, so that its end frees a permit here.
+    /// Returns true if this server runs the session and it doesn't wait, so that its end makes room
+    /// for a start here.
     pub(crate) fn runs(&self, id: &SessionId) -> bool {
-        self.shared.entry(id).is_some_and(|entry| entry.is_owned())
+        let entry = self.shared.entry(id);
+        entry.is_some_and(|entry| entry.is_owned() && entry.log.status() == Status::Streaming)
     }
 
     /// Returns the state of a session as stored.
@@ -102,16 +111,45 @@ impl Sessions {
         self.shared.store.state(id).await
     }
 
-    /// Returns a session's owner, chat and service, for an access check before an attach. The caller
-    /// doesn't count as a client. Needs no call of the store while this server writes the session.
-    pub(crate) async fn meta(&self, id: &SessionId) -> Result<Arc<SessionMeta>, StoreError> {
+    /// Returns the owner, chat and service of a session that this server writes, without a call of the
+    /// store. Its lease may have run out meanwhile.
+    pub(crate) fn meta_here(&self, id: &SessionId) -> Option<Arc<SessionMeta>> {
+        let entry = self.shared.entry(id).filter(|it| it.has_writer())?;
+        entry.meta().cloned()
+    }
+
+    /// Returns a session's owner, chat and service, for an access check before an attach, and true if the
+    /// store was asked for them. The caller doesn't count as a client. Needs no call of the store while
+    /// this server writes the session.
+    pub(crate) async fn meta(
+        &self,
+        id: &SessionId,
+    ) -> Result<(Arc<SessionMeta>, bool), StoreError> {
         if let Some(entry) = self.shared.entry(id) {
             entry.opened().await?;
-            if let (true, Some(meta)) = (entry.is_owned(), entry.meta()) {
-                return Ok(meta.clone());
+            if let (true, Some(meta)) = (entry.has_writer(), entry.meta()) {
+                return Ok((meta.clone(), false));
             }
         }
-        Ok(self.state(id).await?.meta)
+        Ok((self.state(id).await?.meta, true))
+    }
+
+    /// Returns the running sessions of a chat that this server writes, newest first, without a call of the
+    /// store. With `None` as the owner these are sessions without an owner.
+    pub(crate) fn writing_in(&self, owner: Option<&Owner>, chat: &ChatId) -> Vec<SessionId> {
+        let mut found: Vec<_> = self
+            .shared
+            .entries()
+            .into_iter()
+            .filter_map(|entry| {
+                let (lease, meta) = (entry.owned()?, entry.meta()?);
+                let is_in_chat = meta.owner.as_ref() == owner && meta.chat.as_ref() == Some(chat);
+                let age = lease.began.age + lease.since.elapsed();
+                (is_in_chat && entry.log.outcome().is_none()).then(|| (age, entry.id.clone()))
+            })
+            .collect();
+        found.sort_by_key(|(age, _)| *age);
+        found.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Starts a session, or attaches to the existing one with this id, owner and digest. An attach
@@ -125,10 +163,16 @@ impl Sessions {
     /// If the future is dropped, the start happens as a whole or not at all. A repeated start with
     /// the same id attaches or starts.
     ///
+    /// # A start that is refused
+    ///
+    /// Its source is never polled, on no server and at no later time. If the store does not answer, it may
+    /// have created the session all the same. Such a session is sealed as interrupted: by this server in
+    /// the background, or by the first server that finds it with an empty log. Until then a repeated start
+    /// with the same id, owner and digest begins it.
+    ///
     /// # Errors
     ///
-    /// [`StartError`]. The session was not started, except perhaps after
-    /// [`StoreError::Unavailable`] with `maybe_applied`.
+    /// [`StartError`]. The source was dropped.
     pub async fn start(
         &self,
         permit: Permit,
@@ -162,11 +206,20 @@ impl Sessions {
             tokio::spawn(tracing::Instrument::in_current_span(run));
             receiver.await.unwrap_or(Err(StoreError::NotFound))?
         } else {
-            self.verify_exists(&client).await?;
+            let state = self.verify_exists(&client).await?;
+            if let Some(state) = state.filter(|it| has_not_begun(it) && it.abort.is_none())
+                && is_same_request(&state.meta, &meta)
+            {
+                client.entry.wait_to_begin(WaitingStart {
+                    permit,
+                    spec,
+                    source: Box::pin(source),
+                });
+            }
             false
         };
         let found = client.entry.meta();
-        if !created && found.is_none_or(|it| it.owner != meta.owner || it.digest != meta.digest) {
+        if !created && found.is_none_or(|it| !is_same_request(it, &meta)) {
             return Err(StartError::InUse);
         }
         Ok(Started {
@@ -183,12 +236,28 @@ impl Sessions {
     /// * [`StoreError::Gone`] if it was deleted or has expired.
     /// * [`StoreError::Unavailable`] if the store doesn't answer.
     pub async fn attach(&self, id: &SessionId) -> Result<Session, StoreError> {
+        Ok(self.attach_with_state(id).await?.0)
+    }
+
+    /// Attaches to a session, unless it waits to be begun by another start of its request.
+    pub(crate) async fn attach_begun(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        let (session, state) = self.attach_with_state(id).await?;
+        let begins = state.is_some_and(|it| has_not_begun(&it) && it.abort.is_none());
+        Ok((!begins).then_some(session))
+    }
+
+    /// Attaches to a session. Returns its state too, unless this server owns it.
+    async fn attach_with_state(
+        &self,
+        id: &SessionId,
+    ) -> Result<(Session, Option<SessionState>), StoreError> {
         self.ensure_sweeper();
         if let Some(client) = self.shared.enter(id) {
-            self.verify_exists(&client).await?;
-            return Ok(Session::new(client));
+            let state = self.verify_exists(&client).await?;
+            return Ok((Session::new(client), state));
         }
         let state = self.shared.store.state(id).await?;
+        let seen = state.clone();
         let (client, new) = self.shared.enter_or_insert(id);
         if new {
             let feeding = FeedGuard {
@@ -202,7 +271,7 @@ impl Sessions {
         } else {
             self.verify_exists(&client).await?;
         }
-        Ok(Session::new(client))
+        Ok((Session::new(client), Some(seen)))
     }
 
     /// Registers a handler that decides how the sessions of a service continue after their server
@@ -247,37 +316,50 @@ impl Sessions {
     }
 
     /// Waits until the session is open. Then asks the store whether it still exists, unless this
-    /// server owns it: without ownership the entry is only a cache.
-    async fn verify_exists(&self, client: &EntryGuard) -> Result<(), StoreError> {
+    /// server owns it: without ownership the entry is only a cache. Returns what the store said.
+    async fn verify_exists(&self, client: &EntryGuard) -> Result<Option<SessionState>, StoreError> {
         client.entry.opened().await?;
-        if !client.entry.is_owned() {
-            self.shared.store.state(&client.entry.id).await?;
+        if client.entry.is_owned() {
+            return Ok(None);
         }
-        Ok(())
+        self.shared.store.state(&client.entry.id).await.map(Some)
     }
 
     /// Aborts a session, whichever server runs it: its source is dropped, and it is sealed as
-    /// aborted.
+    /// aborted. Repeating it is safe, and on a sealed session it has no effect; the returned state
+    /// tells.
     ///
-    /// The request is stored when this returns. Repeating it is safe, and on a sealed session it has
-    /// no effect; the returned state tells. Cancel safe.
+    /// The request is stored when this returns, with one exception. The server that runs the session drops
+    /// the source at once, and returns after 500 milliseconds if the store hasn't answered until then, or
+    /// sooner if the store fails. The session is sealed as soon as the store takes the record. If another
+    /// server takes the session over before, it receives the abort as soon as the store takes that. If this
+    /// server ends before the store takes either, the abort is lost: the session is an orphan, and its
+    /// [`RecoveryHandler`] decides.
+    ///
+    /// # Cancellation
+    ///
+    /// If the future is dropped, the server that runs the session aborts it all the same; the others may
+    /// have stored the request or not.
     ///
     /// # Errors
     ///
     /// * [`StoreError::NotFound`] if there is no session with this id.
     /// * [`StoreError::Gone`] if it was deleted or has expired.
-    /// * [`StoreError::Unavailable`] if the store doesn't answer.
+    /// * [`StoreError::Unavailable`] if another server runs the session and the store doesn't answer.
     pub async fn abort(
         &self,
         id: &SessionId,
         abort: AbortRequest,
     ) -> Result<SessionState, StoreError> {
+        if let Some(entry) = self.shared.entry(id)
+            && let Some(owned) = entry.owned()
+        {
+            return stop::stop(&self.shared, &entry, &owned, abort).await;
+        }
         let state = self.shared.store.abort(id, abort.clone()).await?;
         if state.status.outcome().is_none() {
-            let owned = self
-                .shared
-                .entry(id)
-                .filter(|entry| entry.owned().is_some());
+            // It may have become the owner meanwhile.
+            let owned = self.shared.entry(id).filter(|entry| entry.has_writer());
             if let Some(entry) = owned {
                 entry.command(WriterCommand::Abort(state.abort.clone().unwrap_or(abort)));
             } else if self.shared.may_claim(state.lease) {
@@ -317,20 +399,6 @@ impl Sessions {
         Ok(answered)
     }
 
-    /// Returns the answers to a session that hasn't ended.
-    pub(crate) async fn answers(&self, id: &SessionId) -> Result<Vec<StoredAnswer>, StoreError> {
-        self.shared.store.answers(id, 0).await
-    }
-
-    /// Reads a page of the log from the store, without becoming a client of the session.
-    pub(crate) async fn page(
-        &self,
-        id: &SessionId,
-        after: Position,
-    ) -> Result<RecordPage, StoreError> {
-        self.shared.store.read(id, after, PAGE_BYTES).await
-    }
-
     /// Aborts a session if it runs, then deletes it. Safe to repeat while its tombstone stands.
     ///
     /// Waits up to 2 seconds for the seal, so that readers get the terminal record.
@@ -342,19 +410,18 @@ impl Sessions {
     /// # Errors
     ///
     /// * [`StoreError::NotFound`] if there is no session with this id.
-    /// * [`StoreError::Unavailable`] if the store doesn't answer.
+    /// * [`StoreError::Unavailable`] if the store doesn't answer. A session that this server runs is aborted
+    ///   nevertheless.
     pub async fn delete(&self, id: &SessionId) -> Result<(), StoreError> {
         match self.abort(id, AbortRequest::default()).await {
             Ok(mut state) => {
                 let deadline = Instant::now() + DELETE_TIMEOUT;
                 while state.status.outcome().is_none() && Instant::now() < deadline {
-                    let within = deadline.saturating_duration_since(Instant::now());
+                    let left = deadline.saturating_duration_since(Instant::now());
                     let began = Instant::now();
-                    let changed = self
-                        .shared
-                        .store
-                        .changed(id, state.version().into(), within);
-                    state = match changed.await {
+                    let changed = self.shared.store.changed(id, state.version().into(), left);
+                    // A store that hangs doesn't keep to its time.
+                    state = match within(left + HUNG, changed).await {
                         Ok(state) => state,
                         Err(StoreError::Gone(_)) => return Ok(()),
                         Err(error) => return Err(error),
@@ -367,7 +434,8 @@ impl Sessions {
             Err(StoreError::Gone(_)) => return Ok(()),
             Err(error) => return Err(error),
         }
-        self.shared.store.delete(id, DeleteMode::Now).await?;
+        let deleted = self.shared.store.delete(id, DeleteMode::Now);
+        within(self.shared.options.outage_timeout, deleted).await?;
         if let Some(entry) = self.shared.entry(id) {
             // The writer may not know yet that its seal was stored. Without ownership, the next
             // attach asks the store.
@@ -376,27 +444,21 @@ impl Sessions {
         Ok(())
     }
 
-    /// Lists the sessions that match, newest first.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`] if the store doesn't answer.
-    pub async fn list(&self, filter: &Filter) -> Result<Listing, StoreError> {
-        self.shared.store.list(filter).await
-    }
-
     /// Shuts down: starts no more sessions, and gives running ones until `deadline` to finish.
     ///
-    /// After the deadline it drops the sources that still run, gives their leases back, and fails
-    /// their readers with [`ReadError::ShutDown`], so that clients resume on another server.
-    /// Finished sessions can still be read.
+    /// Once none runs, or after the deadline, it drops the sources that are left, gives their leases
+    /// back, and fails their readers with [`ReadError::ShutDown`], so that clients resume on another
+    /// server. The shutdown doesn't wait for sessions that [wait](Self::waiting) for a person or a
+    /// client tool, since a server of the same store can go on with them. Finished sessions can
+    /// still be read.
     ///
     /// # Cancellation
     ///
     /// If the future is dropped early, no more sessions start, and running ones go on.
     pub async fn shutdown(&self, deadline: Duration) {
         self.shared.close();
-        let drained = tokio::time::timeout(deadline, self.shared.running.drained()).await;
+        let places = &self.shared.places;
+        let _ = tokio::time::timeout(deadline, places.until(|count| count.busy() == 0)).await;
         self.shared.release();
         for entry in self.shared.entries() {
             if entry.owned().is_some() {
@@ -405,9 +467,7 @@ impl Sessions {
                 entry.log.fail(ReadError::ShutDown);
             }
         }
-        if drained.is_err() {
-            let _ = tokio::time::timeout(HAND_OVER, self.shared.running.drained()).await;
-        }
+        let _ = tokio::time::timeout(HAND_OVER, places.until(|count| count.all() == 0)).await;
         // A writer whose call of the store hangs must not keep its readers, and the server, waiting.
         for entry in self.shared.entries() {
             if entry.log.outcome().is_none() {

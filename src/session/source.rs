@@ -1,11 +1,12 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
-use crate::log::Outcome;
+use crate::log::{Ending, Outcome};
 
 /// A stream of the records of one session, which its writer polls.
 ///
@@ -22,6 +23,25 @@ pub trait Source: Send + 'static {
         cx: &mut Context<'_>,
         out: &mut BytesMut,
     ) -> Poll<Option<Mark>>;
+
+    /// Returns the time since the source's last sign of life that is no record, such as bytes of a
+    /// model's server that complete no event. `None` if there was none, or if the source doesn't know.
+    ///
+    /// [`Limits::idle`](field@super::Limits::idle) counts from the later of that sign and the last
+    /// record. Only asked when the limit seems reached.
+    fn silence(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Returns the terminal record of an ending that the writer decides, with what only the source knows,
+    /// such as the tokens used until then. `None` leaves it to [`Format::ending`](super::Format::ending).
+    ///
+    /// Called at most once, before the source is dropped, and not after it has panicked. A record larger
+    /// than [`Limits::event_bytes`](field@super::Limits::event_bytes) is not taken.
+    fn ending(&self, ending: &Ending) -> Option<Bytes> {
+        let _ = ending;
+        None
+    }
 }
 
 /// The mark of a record: its meaning for the session's writer.

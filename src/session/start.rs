@@ -28,6 +28,8 @@ pub struct SessionSpec {
     /// A hook that runs once the seal is acknowledged to this server. It doesn't run if another
     /// server seals.
     pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
+    /// True if an id was [reserved](super::Sessions::reserve) for this session.
+    pub(crate) has_reserved: bool,
 }
 
 impl SessionSpec {
@@ -43,6 +45,7 @@ impl SessionSpec {
             first,
             inbox: None,
             on_sealed: None,
+            has_reserved: false,
         }
     }
 

@@ -1,16 +1,19 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Permit, SessionSpec, Source,
     feed::{FeedRole, WriterRole, feed},
+    refused_starts,
     registry::{FeedGuard, Registry},
+    waiting_start::{WaitingStart, has_not_begun, is_same_request},
     writer::{Retry, Writer, within},
 };
 use crate::{
-    log::SessionId,
-    store::{Created, NewSession, SessionMeta, StoreError, Token},
+    log::{Epoch, Lsn, SessionId, Status},
+    store::{Created, Lease, NewSession, SessionMeta, SessionState, StoreError, Token},
 };
 
 /// The longest time that a start retries to reach the store before it is refused.
@@ -36,38 +39,72 @@ impl StartTask {
             feeding,
             meta,
             permit,
-            spec,
+            mut spec,
         } = self;
         let (shared, entry) = (&feeding.shared, &feeding.entry);
-        let before = Instant::now();
+        // An earlier start of the same request, which was refused: the store may have created the session
+        // for it.
+        let refused = shared.refused_starts.take(&entry.id, &meta);
+        let mut sent = refused
+            .as_ref()
+            .map_or_else(CreateAttempts::none, |it| CreateAttempts {
+                since: it.since(),
+                maybe_applied: true,
+            });
         let new = NewSession {
             meta: meta.clone(),
             request: spec.request.clone(),
-            token: Token::random(),
+            token: refused.as_ref().map_or_else(Token::random, |it| it.token()),
             lease: shared.options.lease,
-            tombstone: shared.options.tombstone,
+            tombstone: if spec.has_reserved {
+                shared.options.reserved_tombstone()
+            } else {
+                shared.options.tombstone
+            },
         };
-        match create(shared, &entry.id, new).await {
+        drop(refused);
+        match create(shared, &entry.id, &new, &mut sent).await {
             Ok(Created::Created(epoch)) => {
-                let commands = shared.take_ownership(entry, epoch, before);
+                let state = new_state(&new, epoch);
+                // The store has the request; a running session doesn't hold it.
+                drop(new);
+                spec.request = Bytes::new();
+                let commands = shared.take_ownership(entry, state, sent.since);
                 entry.open(Ok(meta));
                 let _ = created.send(Ok(true));
                 // The caller runs first, so that the response head doesn't wait for the first poll
                 // of the source.
                 tokio::task::yield_now().await;
-                let writer = Writer::new(shared.clone(), entry.clone(), epoch, commands, source)
-                    .with_inbox(spec.inbox);
+                let writer = Writer::new(
+                    shared.clone(),
+                    entry.clone(),
+                    epoch,
+                    commands,
+                    source,
+                    permit,
+                )
+                .with_inbox(spec.inbox);
                 let writing = WriterRole {
                     writer,
                     epoch,
                     first: Some(spec.first),
-                    permit,
                     on_sealed: spec.on_sealed,
                 };
                 feed(&feeding, FeedRole::Write(Box::new(writing))).await;
             }
             Ok(Created::Exists(state)) => {
-                drop((permit, source));
+                if has_not_begun(&state)
+                    && state.abort.is_none()
+                    && is_same_request(&state.meta, &meta)
+                {
+                    entry.wait_to_begin(WaitingStart {
+                        permit,
+                        spec,
+                        source,
+                    });
+                } else {
+                    drop((permit, source));
+                }
                 feeding.open(state);
                 let _ = created.send(Ok(false));
                 if entry.log.outcome().is_none() {
@@ -75,6 +112,10 @@ impl StartTask {
                 }
             }
             Err(error) => {
+                // Before the caller returns: a repeated start takes it over.
+                if error.is_unavailable() && sent.maybe_applied {
+                    refused_starts::withdraw(shared, &entry.id, new, sent.since);
+                }
                 entry.open(Err(error.clone()));
                 entry.log.fail(error.clone().into());
                 // The entry is removed before the caller returns: a repeated start must not find it.
@@ -85,7 +126,30 @@ impl StartTask {
     }
 }
 
-async fn create(shared: &Registry, id: &SessionId, new: NewSession) -> Result<Created, StoreError> {
+/// The calls of `create` for one token so far.
+pub(super) struct CreateAttempts {
+    /// When the first one was sent.
+    since: Instant,
+    /// True if the store may have applied one of them.
+    maybe_applied: bool,
+}
+
+impl CreateAttempts {
+    pub(super) fn none() -> Self {
+        Self {
+            since: Instant::now(),
+            maybe_applied: false,
+        }
+    }
+}
+
+/// Calls `create` until the store answers, for a limited time.
+pub(super) async fn create(
+    shared: &Registry,
+    id: &SessionId,
+    new: &NewSession,
+    sent: &mut CreateAttempts,
+) -> Result<Created, StoreError> {
     let mut retry = Retry::default();
     loop {
         if shared.is_releasing() {
@@ -95,12 +159,32 @@ async fn create(shared: &Registry, id: &SessionId, new: NewSession) -> Result<Cr
             ));
         }
         let create = shared.store.create(id, new.clone());
-        match within(START_TIMEOUT, create).await {
+        let answer = within(START_TIMEOUT, create).await;
+        if let Err(StoreError::Unavailable { maybe_applied, .. }) = &answer {
+            sent.maybe_applied |= maybe_applied;
+        }
+        match answer {
             Err(error) if error.is_unavailable() && retry.outage() < Some(START_TIMEOUT) => {
                 retry.failed();
                 retry.ready().await;
             }
             answer => return answer,
         }
+    }
+}
+
+/// Returns the state of a session that was created just now.
+fn new_state(new: &NewSession, epoch: Epoch) -> SessionState {
+    SessionState {
+        meta: new.meta.clone(),
+        age: Duration::ZERO,
+        ended: None,
+        epoch,
+        attempts: 0,
+        tail: Lsn::ZERO,
+        status: Status::Streaming,
+        abort: None,
+        lease: Lease::Held(new.lease),
+        answers: 0,
     }
 }

@@ -33,7 +33,12 @@ const EXPIRED: usize = 1024;
 /// The most calls of the store that run at once where each session needs one.
 const CONCURRENT_CALLS: usize = 32;
 /// The time for which a session that is read is held at once.
+///
+/// A session is deleted at most this long after [`STALLED`] has passed, if its retention is over.
 const HOLD: Duration = Duration::from_secs(30);
+/// The time after which clients that neither attach, ask for records nor wait for more don't hold a
+/// session any longer.
+const STALLED: Duration = Duration::from_secs(2 * 60);
 /// The pause before a deletion is retried that the store refused, or that another server's readers
 /// prevent.
 const RELEASE_RETRY: Duration = Duration::from_secs(1);
@@ -197,10 +202,11 @@ async fn claim_orphans(
         return;
     }
     for orphan in orphans {
-        // A session with a writer here is no orphan: the next renewal restores its lease.
+        // A session with a writer here is no orphan: the next renewal restores its lease. One with a
+        // start that waits is claimed by its follower.
         let is_owned = shared
             .entry(&orphan.id)
-            .is_some_and(|entry| entry.owned().is_some());
+            .is_some_and(|entry| entry.has_writer() || entry.has_waiting_start());
         if !is_owned && !is_foreign(&&orphan) && shared.may_claim(orphan.state.lease) {
             let shared = shared.clone();
             if shared.can_recover(&orphan.state) {
@@ -227,11 +233,13 @@ fn recover_orphan(shared: Arc<Registry>, orphan: Listed) {
     }
 }
 
-/// Holds the sessions that have clients here, so that no other server deletes them.
+/// Holds the sessions that have clients here, so that no other server deletes them. Clients that are
+/// [`STALLED`] don't count.
 async fn hold(shared: &Arc<Registry>) {
     let read = shared.entries().into_iter().filter(|entry| {
-        let needed = shared.options.retention.released.is_some() || entry.owned().is_none();
-        entry.clients() > 0 && needed
+        let needed = shared.options.retention.released.is_some() || !entry.has_writer();
+        let is_read = entry.inactive_for() < STALLED && entry.clients() > 0;
+        is_read && needed
     });
     run_concurrently(read, |entry| {
         let shared = shared.clone();

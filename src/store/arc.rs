@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
 };
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -109,6 +109,15 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         (**self).delete(id, how)
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        (**self).of_chat(owner, chat, limit)
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

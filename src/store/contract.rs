@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
 };
 
 /// A store for the logs of sessions.
@@ -209,6 +209,23 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         id: &'a SessionId,
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Lists up to `limit` sessions of one chat of one owner: first those that run, then those that have
+    /// ended, newest first in both groups.
+    ///
+    /// With `None` as the owner it lists sessions that have no owner. The work doesn't depend on the number
+    /// of sessions in other chats or of other owners. It may lag behind the writes, but a session whose
+    /// [`create`](Self::create) was acknowledged is listed until its deletion.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
 
     /// Lists the sessions that match a filter, newest first. It may lag behind the writes.
     ///

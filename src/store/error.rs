@@ -45,10 +45,10 @@ pub enum StoreError {
     /// [`StoredAnswer`](super::StoredAnswer).
     #[error("the session takes no more answers, or none of this size")]
     Full,
-    /// A record can't be read.
+    /// A record can't be read, or the state of the session.
     #[error("the record at LSN {lsn} is corrupt")]
     Corrupt {
-        /// The LSN of the record.
+        /// The LSN of the record; 0 for the state.
         lsn: Lsn,
     },
     /// The session was written in a format that this version does not know.

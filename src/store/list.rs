@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use super::SessionState;
-use crate::log::{ChatId, Owner, SessionId};
+use crate::log::{ChatId, Outcome, Owner, SessionId, Status};
 
 /// A selection of sessions for [`Store::list`](super::Store::list). All conditions must hold.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,17 @@ pub enum StatusFilter {
 }
 
 impl StatusFilter {
+    /// Returns the filter that selects sessions with this status.
+    pub const fn of(status: Status) -> Self {
+        match status {
+            Status::Streaming => Self::Streaming,
+            Status::Waiting => Self::Waiting,
+            Status::Ended(Outcome::Complete) => Self::Complete,
+            Status::Ended(Outcome::Aborted) => Self::Aborted,
+            Status::Ended(Outcome::Error(_)) => Self::Error,
+        }
+    }
+
     /// Returns the filter with this word on the wire, or `None` if there is no such word.
     pub fn from_word(word: &str) -> Option<Self> {
         Some(match word {

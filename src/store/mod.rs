@@ -25,7 +25,7 @@
 //! use std::{sync::Arc, time::Duration};
 //!
 //! use unbroken::{
-//!     log::{ChunkBuilder, Digest, Lsn, Outcome, Position, SessionId},
+//!     log::{ChunkBuilder, Digest, Lsn, Outcome, Position, ServiceName, SessionId},
 //!     store::{AfterAppend, Created, Memory, NewSession, Seal, SessionMeta, Store, Token},
 //! };
 //!
@@ -35,7 +35,7 @@
 //!     meta: Arc::new(SessionMeta {
 //!         owner: None,
 //!         chat: None,
-//!         service: "my-service".into(),
+//!         service: ServiceName::new("my-service"),
 //!         digest: Digest([0; 32]),
 //!         format: SessionMeta::LATEST_FORMAT,
 //!     }),
@@ -170,6 +170,7 @@
 //! * the length of the lease and its end; the length is 0 once it was given back, so that an append
 //!   does not take it again;
 //! * the epoch of each record, and that of the record at the tail, by which a duplicate is recognised;
+//! * the time of the seal, for [`SessionState::ended`];
 //! * the end of the retention, and each [`Holder`] with the end of its hold;
 //! * the length of the tombstone, and the time of a deletion;
 //! * the names and contents of the answers, until the seal.

@@ -42,6 +42,8 @@ pub struct SessionState {
     pub meta: Arc<SessionMeta>,
     /// The time since the session's creation, by the store's clock.
     pub age: Duration,
+    /// The time since the seal, by the store's clock; `None` until then.
+    pub ended: Option<Duration>,
     /// The epoch of the owner, or of the last owner.
     pub epoch: Epoch,
     /// The number of claims so far.

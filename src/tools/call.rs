@@ -95,8 +95,9 @@ impl Call {
     }
 
     /// Returns a key for services that act once per key. It is the same when the call is repeated
-    /// after a crash, and differs for any other call. Without a session it is unique only within
-    /// this answer.
+    /// after a crash, and differs for any other call. The second half of a tool has a key of its own, and
+    /// under the durable layer it begins in one session only. Without a session the key is unique only
+    /// within this answer.
     pub fn idempotency_key(&self) -> &str {
         &self.inner.info.key
     }
@@ -138,6 +139,17 @@ impl Call {
             let progress = ToolProgress::new(self.id(), self.tool()).progress(done, total);
             self.inner.events.try_send(progress);
         }
+    }
+
+    /// Reports the current step together with the amount that is done, as
+    /// [`progress_of`](Self::progress_of) does.
+    pub fn progress_step(&self, message: impl Into<String>, done: f64, total: Option<f64>) {
+        let total = total.filter(|total| total.is_finite());
+        let mut progress = ToolProgress::new(self.id(), self.tool()).message(message);
+        if done.is_finite() {
+            progress = progress.progress(done, total);
+        }
+        self.inner.events.try_send(progress);
     }
 
     /// Adds an event of the application to the log. It is dropped once the answer has ended.

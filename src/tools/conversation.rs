@@ -1,20 +1,27 @@
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use serde_json::{Map, Value};
+
 use super::{
+    Tools,
     call::CallScope,
     config::ToolConfig,
+    encoded::Encoded,
     follow_up::{self, FollowUpPosition},
+    history::History,
     offer::{Offer, Offers},
     running_calls::{CallRecord, RunningCalls},
+    unique_ids::UniqueIds,
 };
 use crate::{
     chat::{
-        ChatEvent, ChatRequest, Complete, ConversationState, FinishReason, Message, ProviderError,
-        Role, Text, ToolCall, ToolRuns, Transcript, Usage,
+        ChatEvent, ChatRequest, Complete, Content, ConversationState, FinishReason, Media, Message,
+        ProviderError, ProviderStateEvent, Role, StateOf, Text, ToolCall, ToolChoice, ToolRuns,
+        Transcript, TurnEnd, Usage,
     },
     log::ErrorCode,
 };
@@ -23,8 +30,14 @@ use crate::{
 /// holds no provider.
 pub(super) struct Conversation {
     pub(super) config: Arc<ToolConfig>,
-    // The next request to the model.
+    // The tools of this answer.
+    pub(super) tools: Tools,
+    // The next request to the model, with the messages that the model hasn't had.
     pub(super) request: ChatRequest,
+    // The messages before those.
+    history: History,
+    // Its further fields.
+    extra: Encoded<Map<String, Value>>,
     pub(super) offers: Offers,
     pub(super) scope: Arc<CallScope>,
     pub(super) runs: ToolRuns,
@@ -36,10 +49,13 @@ pub(super) struct Conversation {
     partial: Option<Arc<Transcript>>,
     stage: ConversationStage,
     turns: usize,
-    text: String,
+    content: Content,
     pub(super) calls: Vec<ToolCall>,
+    // The events of these calls, until the turn is known to be whole.
+    held: Vec<ChatEvent>,
     emitted_text: bool,
-    ids: Option<HashSet<String>>,
+    ids: Option<UniqueIds>,
+    turn_end: Option<TurnEnd>,
     usage: Option<Usage>,
     closing: VecDeque<ChatEvent>,
 }
@@ -59,6 +75,8 @@ enum ConversationStage {
 pub(super) enum EventAction {
     /// Pass it on.
     Pass,
+    /// Pass it on when the turn has ended, if it is whole then.
+    Hold,
     /// The turn has ended with calls: run the tools.
     RunTools,
     /// It was the last event: send the closing events.
@@ -67,13 +85,15 @@ pub(super) enum EventAction {
 
 impl Conversation {
     pub(super) fn new(config: Arc<ToolConfig>, mut request: ChatRequest) -> Self {
-        let offers = Offers::of(&config.tools, &mut request);
+        let tools = config.current_tools();
+        let offers = Offers::of(&tools, &mut request);
         let mut outputs = std::mem::take(&mut request.isomorphic_client_outputs);
         let runs = std::mem::take(&mut request.runs);
+        let extra = Encoded::new(std::mem::take(&mut request.extra));
         let before = request.so_far.take();
         if let Some(before) = &before
             && !before.text().is_empty()
-            && request.messages.last() == Some(&Message::assistant(before.text()))
+            && request.messages.last() == Some(&Message::assistant(before.said()))
         {
             // Added again below, turn by turn.
             request.messages.pop();
@@ -91,22 +111,31 @@ impl Conversation {
             runs: ToolRuns::clone(&runs),
             emitted_text: before.as_ref().is_some_and(|it| !it.text().is_empty()),
             config,
+            tools,
             request,
+            history: History::default(),
+            extra,
             offers,
             before,
             partial: None,
             stage: ConversationStage::Model,
             turns: 0,
-            text: String::new(),
+            content: Content::new(),
             calls: Vec::new(),
+            held: Vec::new(),
             ids: None,
+            turn_end: None,
             usage: None,
             closing: VecDeque::new(),
         };
         if outputs.is_empty() {
             this.resume();
         } else {
-            let position = follow_up::locate(&mut this.request.messages, &mut outputs);
+            let mut position = follow_up::locate(&mut this.request.messages, &mut outputs);
+            let after = this.request.messages.split_off(position.at);
+            let before = std::mem::replace(&mut this.request.messages, after);
+            this.history.extend(before);
+            position.at = 0;
             let running = this.follow_up(outputs, &position);
             this.stage = ConversationStage::FollowUp(running, position);
         }
@@ -121,10 +150,23 @@ impl Conversation {
     /// Returns the next request to the model.
     pub(super) fn next_request(&mut self) -> ChatRequest {
         self.turns += 1;
+        let new = std::mem::take(&mut self.request.messages);
         let mut request = self.request.clone();
+        request.messages = self.history.messages();
+        request.messages.extend_from_slice(&new);
+        self.history.extend(new);
+        request.extra = self.extra.decode();
+        if self.turns > 1
+            || request
+                .messages
+                .last()
+                .is_some_and(|it| it.role == Role::Tool)
+        {
+            release_choice(&mut request.options.tool_choice);
+        }
         if let Some(partial) = self.partial.take() {
             if !partial.text().is_empty() {
-                request.messages.push(Message::assistant(partial.text()));
+                request.messages.push(Message::assistant(partial.said()));
             }
             request.so_far = Some(partial);
         }
@@ -134,7 +176,7 @@ impl Conversation {
     /// Adds a piece of the model's text.
     #[inline]
     pub(super) fn push_text(&mut self, text: &Text) {
-        self.text.push_str(&text.content);
+        self.content.push_text(&text.content);
     }
 
     /// Adds another event of the model.
@@ -144,12 +186,34 @@ impl Conversation {
                 self.push_text(text);
                 EventAction::Pass
             }
+            ChatEvent::Thinking(thinking) => {
+                self.content.push_reasoning(&thinking.content);
+                EventAction::Pass
+            }
+            ChatEvent::Media(media) => {
+                self.content.push(Media::clone(media));
+                EventAction::Pass
+            }
+            ChatEvent::ProviderState(state) => {
+                self.push_state(state);
+                self.after_calls(event)
+            }
+            ChatEvent::ToolInput(input) => {
+                input.id = self.ids().announce(std::mem::take(&mut input.id));
+                EventAction::Pass
+            }
             ChatEvent::ToolCalls(calls) => {
                 for call in &mut calls.calls {
-                    self.assign_id(call);
+                    call.limit_depth();
+                    call.id = self.ids().assign(std::mem::take(&mut call.id));
                 }
                 self.calls.extend_from_slice(&calls.calls);
-                EventAction::Pass
+                self.held.push(event.clone());
+                EventAction::Hold
+            }
+            ChatEvent::Turn(end) => {
+                self.turn_end = Some(TurnEnd::clone(end));
+                self.after_calls(event)
             }
             ChatEvent::Complete(complete) => self.complete(complete),
             _ => EventAction::Pass,
@@ -179,16 +243,37 @@ impl Conversation {
     }
 
     fn complete(&mut self, complete: &mut Complete) -> EventAction {
-        if let Some(usage) = complete.usage.take() {
-            *self.usage.get_or_insert_default() += usage;
+        let turn_end = self.turn_end.take();
+        let of_turn = turn_end.as_ref().and_then(|end| end.usage.clone());
+        let usage = complete.usage.take().or(of_turn);
+        if self.has_calls() && !complete.finish_reason.is_whole() {
+            let reason = &complete.finish_reason;
+            tracing::warn!(%reason, "the model's calls are dropped: its turn isn't whole");
+            self.calls.clear();
+            let ends = self.held.drain(..);
+            let ends = ends.filter(|event| matches!(event, ChatEvent::Turn(_)));
+            self.closing.extend(ends);
         }
         // A model that doesn't stream sends the whole text at the end of its turn.
         let whole = complete
             .text
             .take_if(|_| self.emitted_text || self.has_calls());
-        if let Some(text) = whole.filter(|text| self.text.is_empty() && !text.is_empty()) {
-            self.text.clone_from(&text);
+        let is_silent = self.content.to_text().is_empty();
+        if let Some(text) = whole.filter(|text| is_silent && !text.is_empty()) {
+            self.content.push_text(&text);
             self.closing.push_back(ChatEvent::text(text));
+        }
+        if self.has_calls() && turn_end.is_none() {
+            let reason = match &complete.finish_reason {
+                FinishReason::Stop => FinishReason::ToolCalls,
+                reason => reason.clone(),
+            };
+            let mut end = TurnEnd::new(reason);
+            end.usage.clone_from(&usage);
+            self.held.push(end.into());
+        }
+        if let Some(usage) = usage {
+            *self.usage.get_or_insert_default() += usage;
         }
         if self.has_calls() {
             return EventAction::RunTools;
@@ -201,26 +286,42 @@ impl Conversation {
         EventAction::Close
     }
 
-    /// Makes the id of a call unique: some servers send none, or repeat one in every turn.
-    fn assign_id(&mut self, call: &mut ToolCall) {
-        let ids = self.ids.get_or_insert_with(|| {
-            let messages = &self.request.messages;
-            let asked = messages.iter().flat_map(|it| it.tool_calls.iter());
+    fn ids(&mut self) -> &mut UniqueIds {
+        self.ids.get_or_insert_with(|| {
+            let (had, new) = (self.history.messages(), &self.request.messages);
+            let messages = had.iter().chain(new);
+            let asked = messages.flat_map(|it| it.tool_calls.iter());
             let before = self.before.iter().flat_map(|it| it.tool_calls().iter());
-            asked.chain(before).map(|call| call.id.clone()).collect()
-        });
-        if call.id.is_empty() {
-            "call".clone_into(&mut call.id);
-        }
-        if ids.contains(&call.id) {
-            let free = (2..).map(|n: u64| format!("{}-{n}", call.id));
-            let free = free.into_iter().find(|id| !ids.contains(id));
-            call.id = free.expect("there is always a larger number");
-        }
-        ids.insert(call.id.clone());
+            UniqueIds::new(asked.chain(before).map(|call| call.id.clone()))
+        })
     }
 
-    /// Starts the tools of the turn.
+    /// Keeps the order of an event that belongs after calls that are held.
+    fn after_calls(&mut self, event: &ChatEvent) -> EventAction {
+        if self.held.is_empty() {
+            return EventAction::Pass;
+        }
+        self.held.push(event.clone());
+        EventAction::Hold
+    }
+
+    /// Keeps what the provider must be handed back with the turn or with a call.
+    fn push_state(&mut self, event: &mut ProviderStateEvent) {
+        match &mut event.of {
+            StateOf::Turn => self.content.push_provider_state(event.state.clone()),
+            StateOf::Call(id) => {
+                if let Some(given) = self.ids.as_ref().and_then(|ids| ids.given(id)) {
+                    given.clone_into(id);
+                }
+                if let Some(call) = self.calls.iter_mut().rfind(|call| call.id == *id) {
+                    call.provider_state = Some(event.state.clone());
+                }
+            }
+            StateOf::Stream => {}
+        }
+    }
+
+    /// Starts the tools of the turn, which is whole. The events of its calls come first.
     ///
     /// # Errors
     ///
@@ -233,6 +334,7 @@ impl Conversation {
         if !all_the_clients() {
             self.may_ask()?;
         }
+        self.closing.extend(self.held.drain(..));
         self.stage = ConversationStage::Tools(self.tools(None));
         Ok(())
     }
@@ -284,25 +386,29 @@ impl Conversation {
 
     /// Adds the turn and the results of its tools to the request.
     fn finish_turn(&mut self, calls_run: Vec<CallRecord>) {
-        let text = std::mem::take(&mut self.text);
+        let content = std::mem::take(&mut self.content);
         let calls = std::mem::take(&mut self.calls);
-        self.emitted_text |= !text.is_empty();
-        if calls_run.iter().any(|call| call.handed_over) {
-            return self.hand_over(text, calls, &calls_run);
+        if let Some(ids) = &mut self.ids {
+            ids.end_turn();
         }
-        let turn = Message::assistant(text).tool_calls(calls);
+        self.emitted_text |= !content.to_text().is_empty();
+        if calls_run.iter().any(|call| call.handed_over) {
+            return self.hand_over(content, calls, &calls_run);
+        }
+        let turn = Message::assistant(content).tool_calls(calls);
         self.request.messages.push(turn);
         let results = calls_run.into_iter().filter_map(|call| call.message);
         self.request.messages.extend(results);
     }
 
-    fn hand_over(&mut self, text: String, calls: Vec<ToolCall>, calls_run: &[CallRecord]) {
+    fn hand_over(&mut self, content: Content, calls: Vec<ToolCall>, calls_run: &[CallRecord]) {
         self.stage = ConversationStage::HandedOver;
         // System messages are not for clients, and clients may not send them.
-        let messages = self.request.messages.iter();
+        let had = self.history.messages().into_iter();
+        let messages = had.chain(self.request.messages.iter().cloned());
         let messages = messages.filter(|message| message.role != Role::System);
-        let mut state = ConversationState::new(messages.cloned());
-        state.assistant_content = text;
+        let mut state = ConversationState::new(messages);
+        state.assistant_content = content;
         state.tool_calls = calls;
         state.server_tool_results = calls_run.iter().filter_map(CallRecord::result).collect();
         let before = self.before.as_ref();
@@ -333,16 +439,23 @@ impl Conversation {
             .filter(|turn| turn.role == Role::Assistant)
             .count();
         self.request.messages.extend(turns);
-        if let Some((text, calls)) = open {
-            text.clone_into(&mut self.text);
-            self.calls = calls.to_vec();
+        if let Some(open) = open {
+            self.content = open.content;
+            self.calls = open.tool_calls;
             self.turns += 1;
             self.stage = ConversationStage::Tools(self.tools(Some(&before)));
         } else {
             let partial = before.last_turn();
-            partial.text().clone_into(&mut self.text);
-            let said = !(partial.text().is_empty() && partial.thinking().is_empty());
-            self.partial = said.then(|| Arc::new(partial));
+            self.content = partial.said();
+            self.partial = (!self.content.is_empty()).then(|| Arc::new(partial));
         }
+    }
+}
+
+/// Lets the model choose where it was made to call a tool, which it has done: it would have to call
+/// without end.
+fn release_choice(choice: &mut Option<ToolChoice>) {
+    if let Some(ToolChoice::Required | ToolChoice::Tool(_)) = choice {
+        *choice = Some(ToolChoice::Auto);
     }
 }

@@ -44,8 +44,9 @@ pub(super) fn locate(
     // The server's results count before the client's.
     outputs.retain(|output| !answered.contains(&output.call_id));
     let calls = &mut messages[turn].tool_calls;
+    let mut asked: HashSet<String> = calls.iter().map(|call| call.id.clone()).collect();
     for output in &*outputs {
-        if calls.iter().all(|call| call.id != output.call_id) {
+        if asked.insert(output.call_id.clone()) {
             let call = ToolCall::new(&output.call_id, &output.tool_name, output.params.clone());
             calls.push(call);
         }

@@ -13,9 +13,10 @@ use crate::{
 /// Makes a tool of two halves with the client in between: the output of `first` is handed to the
 /// client, the client does its part, and `second` makes the result for the model.
 ///
-/// `second` runs with another request, perhaps on another server. All its input comes from the
-/// client and isn't trusted, including the output of `first`, which returns as
-/// [`cached_handoff`](IsomorphicClientOutput::cached_handoff).
+/// `second` runs with another request, perhaps on another server. The client's
+/// [`client_output`](IsomorphicClientOutput::client_output) isn't trusted. The parameters, and the
+/// output of `first` as [`cached_handoff`](IsomorphicClientOutput::cached_handoff), come from the log
+/// of the session that ran `first`, not from the client.
 ///
 /// ```
 /// use serde::Deserialize;

@@ -25,6 +25,10 @@ pub(super) struct ToolJob {
     pub(super) part: JobPart,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "only where a dependency makes maps larger"
+)]
 pub(super) enum JobPart {
     /// The whole call, or the half before the client's.
     Call {
@@ -36,8 +40,14 @@ pub(super) enum JobPart {
 }
 
 /// The outcome of a call.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "only where a dependency makes maps larger"
+)]
 pub(super) enum CallOutcome {
     Given(String),
+    /// A client's output for a call that no log confirms.
+    Claimed(String),
     Failed(String),
     HandedOver(IsomorphicHandoff),
 }
@@ -59,7 +69,7 @@ impl ToolJob {
             part,
         } = self;
         let must_not_repeat = interrupted && !entry.options.idempotent;
-        // An approval of the first half is not known to the second, except from the client.
+        // An approval of the first half is in the log of another session.
         let approval = entry.tool.approval(call.arguments());
         // A call that waits for an approval has not begun.
         let may_have_begun = match part {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{ToolService, Tools, config::ToolConfig};
+use super::{ToolService, ToolSource, Tools, config::ToolConfig};
 
 /// A layer that runs the tools that a model asks for. The [module](super) has an example.
 ///
@@ -15,11 +15,13 @@ pub struct ToolLayer {
 }
 
 impl ToolLayer {
-    /// Creates a layer that runs these tools for requests that enable them.
+    /// Creates a layer that runs these tools. A request may use all of them, unless its
+    /// [`enabled_tools`](field@crate::chat::ChatRequest::enabled_tools) names some.
     pub fn new(tools: Tools) -> Self {
         Self {
             config: ToolConfig {
                 tools,
+                sources: Vec::new(),
                 max_iterations: 10,
                 parallel: 8,
                 timeout: Duration::from_secs(60),
@@ -27,6 +29,14 @@ impl ToolLayer {
                 result_bytes: 128 * 1024,
             },
         }
+    }
+
+    /// Adds tools that may change while the server runs. Each answer has those that there are when it
+    /// begins. A tool whose name another tool has is left out, with a trace: the layer's own tools
+    /// come first, then the sources in the order in which they were added.
+    pub fn source(mut self, source: impl ToolSource) -> Self {
+        self.config.sources.push(Arc::new(source));
+        self
     }
 
     /// Sets the maximum number of calls of the model for one answer. Default 10.
@@ -71,7 +81,7 @@ impl ToolLayer {
     /// bytes of JSON. Default 128 KiB.
     ///
     /// A larger result becomes an error that the model receives. Keep the limit below the
-    /// [`event_bytes`](field@crate::session::Limits::event_bytes) of the sessions; an event above
+    /// [`session_bytes`](field@crate::session::Limits::session_bytes) of the sessions; an event above
     /// that ends the session.
     pub fn result_bytes(mut self, most: usize) -> Self {
         self.config.result_bytes = most;

@@ -7,7 +7,7 @@
 //! use serde_json::json;
 //! use tower::{ServiceBuilder, ServiceExt};
 //! use unbroken::{
-//!     chat::{ChatEvent, ChatRequest, EnabledTools, ProviderError, Role, ToolCall, provider_fn},
+//!     chat::{ChatEvent, ChatRequest, ProviderError, Role, ToolCall, provider_fn},
 //!     tools::{Call, ToolFailure, ToolLayer, Tools, tool_fn},
 //! };
 //!
@@ -30,7 +30,7 @@
 //!     let model = provider_fn(|request: ChatRequest| {
 //!         let event = match request.messages.last() {
 //!             Some(last) if last.role == Role::Tool => {
-//!                 ChatEvent::text(format!("There is {}.", last.content))
+//!                 ChatEvent::text(format!("There is {}.", last.text()))
 //!             }
 //!             _ => ChatEvent::tool_calls([ToolCall::new("1", "weather", json!({"name": "Oslo"}))]),
 //!         };
@@ -41,8 +41,7 @@
 //!         .layer(ToolLayer::new(Tools::new().with(weather.idempotent())))
 //!         .service(model);
 //!
-//!     let mut request = ChatRequest::from_user("How is the weather in Oslo?");
-//!     request.enabled_tools = Some(EnabledTools::All);
+//!     let request = ChatRequest::from_user("How is the weather in Oslo?");
 //!     let answer: Vec<_> = provider.oneshot(request).await?.collect().await;
 //!     let answer: Vec<_> = answer.into_iter().collect::<Result<_, _>>()?;
 //!     assert_eq!(answer[1], ChatEvent::tool_result("1", "weather", "snow"));
@@ -58,8 +57,12 @@
 //! # The life of a call
 //!
 //! The model may ask for the layer's tools that the request enables
-//! ([`enabled_tools`](field@crate::chat::ChatRequest::enabled_tools); none if absent), and for
-//! those that the client brought. The calls of a turn start when the model has ended the turn. They
+//! ([`enabled_tools`](field@crate::chat::ChatRequest::enabled_tools); all if absent), and for
+//! those that the client brought. The calls of a turn enter the answer, and start, when the model has
+//! ended the turn and it is [whole](crate::chat::FinishReason::is_whole): the finish reason of its
+//! `complete` event is `stop` or `tool_calls`, or the stream ends without an error and without such an
+//! event. After any other reason, such as `length`, the last call may be half of one: the calls are
+//! dropped, and the answer ends with that reason. They
 //! run concurrently, each on a task of its own. Their results enter the answer in the order in
 //! which they arrive; the model gets them in the order of the calls.
 //!
@@ -85,13 +88,20 @@
 //! with [`client_tool`]. [`handoff_fn`] makes a tool of two halves with the client in between. Each
 //! such call is an `isomorphic_handoff` event. When the turn's other tools are done, the answer
 //! ends with a `conversation_state` event and a `complete` event with the finish reason
-//! `tool_calls`. The client then sends a request with the messages of the state, the assistant's
-//! message with its calls, the results of the server's tools, and the results of its own tools as
+//! `tool_calls`. The client then sends a request with the results of its tools as
 //! `isomorphicClientOutputs`. The second halves run with that request, and the model continues. If
 //! the chat is too long for one record, the state has no messages, and the client sends its own.
 //!
-//! Nothing that a client sends is trusted. A second half must check its input. The schema of a tool
-//! that a client brought is passed to the model and never read here.
+//! The durable layer confirms each output by the log of the session that handed the call over, once
+//! ([`dialect::native`](crate::dialect::native#fields-of-a-request)). So a second half gets the
+//! parameters and the output of the first half as the log has them, and only
+//! [`client_output`](field@crate::chat::IsomorphicClientOutput::client_output) is the client's: it
+//! isn't trusted, and the second half must check it. An output that no log confirms is refused, or, if
+//! the application accepts it, [marked](field@crate::chat::ToolResult::claimed); it is never the
+//! result of a tool that runs here. Without the durable layer all fields are the caller's own. The
+//! schema of a tool that a client brought is passed to the model and never read here.
+//!
+//! Arguments that are nested deeper than 64 levels are refused with an error that the model gets.
 //!
 //! # After a server died
 //!
@@ -123,11 +133,13 @@ mod client_tool;
 mod clock;
 mod config;
 mod conversation;
+mod encoded;
 mod events;
 mod failure;
 mod follow_up;
 mod future;
 mod handoff_fn;
+mod history;
 mod job;
 mod layer;
 mod offer;
@@ -138,11 +150,13 @@ mod question;
 mod running_calls;
 mod schema_of;
 mod service;
+mod source;
 mod stream;
 mod tool;
 mod tool_fn;
 #[expect(clippy::module_inception, reason = "the file of the type `Tools`")]
 mod tools;
+mod unique_ids;
 
 use self::schema_of::schema_of;
 pub use self::{
@@ -156,6 +170,7 @@ pub use self::{
     output::Output,
     question::{Question, Unanswered},
     service::ToolService,
+    source::ToolSource,
     stream::ToolStream,
     tool::Tool,
     tool_fn::{ToolFn, tool_fn},

@@ -28,7 +28,7 @@ impl Offers {
         let enabled = request.enabled_tools.as_ref();
         for entry in tools.entries() {
             let name = &entry.definition.name;
-            if enabled.is_some_and(|enabled| enabled.allow(name)) {
+            if enabled.is_none_or(|enabled| enabled.allow(name)) {
                 request.tools.push(entry.definition.clone());
                 by_name.insert(name.clone(), Offer::Server(Arc::clone(entry)));
             }

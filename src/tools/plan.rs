@@ -20,6 +20,23 @@ use crate::{
     log::SessionId,
 };
 
+/// The message for the model about arguments that are nested deeper than [`ToolCall::MAX_DEPTH`].
+const TOO_DEEP: &str = "the arguments are nested deeper than 64 levels; nest them less";
+const _: () = assert!(ToolCall::MAX_DEPTH == 64, "the message names the limit");
+
+/// The message for the model about a client's output for a tool of the server that no log confirms.
+const UNCONFIRMED: &str = "this server has no record that it handed this call to the client";
+
+impl CallOutcome {
+    /// Marks a result that only the client claims.
+    fn claimed(self, claimed: bool) -> Self {
+        match self {
+            Self::Given(content) if claimed => Self::Claimed(content),
+            other => other,
+        }
+    }
+}
+
 impl Conversation {
     /// Plans the tools of this turn. `before` is the log of a turn that was interrupted.
     pub(super) fn tools(&mut self, before: Option<&Transcript>) -> RunningCalls {
@@ -46,6 +63,7 @@ impl Conversation {
         let outcome = match (&run.outcome, self.offers.get(&call.name)) {
             (Some(outcome), _) => known_outcome(outcome, &call.id),
             (None, None) => CallOutcome::Failed(self.offers.unknown(&call.name)),
+            (None, Some(_)) if call.is_too_deep() => CallOutcome::Failed(TOO_DEEP.into()),
             (None, Some(Offer::Client(authority))) => CallOutcome::HandedOver(
                 IsomorphicHandoff::new(&call.id, &call.name, call.arguments.clone())
                     .authority(authority.clone()),
@@ -125,11 +143,15 @@ impl Conversation {
                 _ => None,
             };
             let outcome = match (&run.outcome, concludes) {
-                (Some(outcome), _) => known_outcome(outcome, &id),
+                (Some(outcome), _) => known_outcome(outcome, &id).claimed(output.claimed),
+                (None, _) if output.claimed && self.tools.runs_here(&name) => {
+                    CallOutcome::Failed(UNCONFIRMED.into())
+                }
                 (None, None) => CallOutcome::Given(match output.client_output {
                     Value::String(text) => text,
                     other => other.to_string(),
-                }),
+                })
+                .claimed(output.claimed),
                 (None, Some(entry)) => {
                     let Err(mismatch) = entry.schema.check(&output.params) else {
                         let call = ToolCall::new(id, name, output.params.clone());

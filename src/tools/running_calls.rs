@@ -17,12 +17,14 @@ use super::{
     job::{CallOutcome, ToolJob},
 };
 use crate::chat::{
-    ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolResult,
+    ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolCall, ToolResult,
+    is_deeper, json_bytes,
 };
 
 /// The calls of one turn, each on a task of its own. A limited number runs at once.
 ///
-/// Dropping it aborts them.
+/// Dropping it aborts them. If something else ends their tasks, which is the end of the runtime, no event and
+/// no outcome follows: the calls are then those of a server that was lost.
 pub(super) struct RunningCalls {
     calls: Vec<CallRecord>,
     planned: Vec<(usize, ToolJob, SlotReady)>,
@@ -39,6 +41,8 @@ pub(super) struct RunningCalls {
     ready: VecDeque<ReadyEvent>,
     // The open questions, each with the id of its call.
     open_questions: Vec<(InputId, String)>,
+    // True once a task was ended from outside.
+    is_stopped: bool,
 }
 
 // An event, with the sender to notify when it is safe.
@@ -69,6 +73,7 @@ impl RunningCalls {
             taken: None,
             ready: VecDeque::new(),
             open_questions: Vec::new(),
+            is_stopped: false,
         }
     }
 
@@ -119,6 +124,9 @@ impl RunningCalls {
             let _ = taken.send(());
         }
         loop {
+            if self.is_stopped {
+                return Poll::Pending;
+            }
             if let Some((event, taken)) = self.ready.pop_front() {
                 self.taken = taken;
                 return Poll::Ready(Some(event));
@@ -154,6 +162,10 @@ impl RunningCalls {
     fn finish_task(&mut self, done: Result<(Id, CallOutcome), JoinError>) {
         let (id, outcome) = match done {
             Ok(done) => done,
+            Err(error) if error.is_cancelled() => {
+                self.is_stopped = true;
+                return;
+            }
             Err(error) => {
                 tracing::error!(%error, "a tool panicked");
                 (error.id(), CallOutcome::Failed("the tool failed".into()))
@@ -192,8 +204,14 @@ impl RunningCalls {
     }
 
     fn finish(&mut self, at: usize, mut outcome: CallOutcome, in_log: bool) {
+        if let CallOutcome::HandedOver(handoff) = &outcome
+            && is_deeper(&handoff.server_output, ToolCall::MAX_DEPTH)
+        {
+            outcome =
+                CallOutcome::Failed("the result is nested deeper than this server takes".into());
+        }
         let bytes = match &outcome {
-            CallOutcome::Given(content) => json_bytes(content),
+            CallOutcome::Given(content) | CallOutcome::Claimed(content) => json_bytes(content),
             CallOutcome::HandedOver(handoff) => json_bytes(&handoff.server_output),
             CallOutcome::Failed(_) => 0,
         };
@@ -210,6 +228,12 @@ impl RunningCalls {
             CallOutcome::Given(content) => {
                 call.message = Some(Message::tool(&call.id, &content));
                 ChatEvent::tool_result(&call.id, &call.name, content)
+            }
+            CallOutcome::Claimed(content) => {
+                call.message = Some(Message::tool(&call.id, &content));
+                ToolResult::new(&call.id, &call.name, content)
+                    .claimed(true)
+                    .into()
             }
             CallOutcome::Failed(message) => {
                 let message = ToolFailure::cut(message);
@@ -231,32 +255,15 @@ impl CallRecord {
     /// Returns the result that a client sends back.
     pub(super) fn result(&self) -> Option<ToolResult> {
         let message = self.message.as_ref()?;
-        Some(ToolResult::new(&self.id, &self.name, &message.content))
+        Some(ToolResult::new(&self.id, &self.name, message.text()))
     }
-}
-
-fn json_bytes(content: &(impl serde::Serialize + ?Sized)) -> usize {
-    struct ByteCounter(usize);
-
-    impl std::io::Write for ByteCounter {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut count = ByteCounter(0);
-    serde_json::to_writer(&mut count, content).map_or(usize::MAX, |()| count.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, time::Duration};
+    use std::{future::poll_fn, pin::pin, time::Duration};
 
+    use futures_util::FutureExt as _;
     use serde_json::json;
 
     use super::*;
@@ -273,11 +280,8 @@ mod tests {
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     struct Nothing {}
 
-    #[tokio::test]
-    async fn a_tool_that_sends_without_pause_does_not_starve_other_calls() {
-        let mut running = RunningCalls::new(1, 100);
-        let tool = tool_fn("quick", "", |_: Nothing, _: Call| async { Ok("done") });
-        let tools = Tools::new().with(tool);
+    /// Adds two calls of a tool.
+    fn add_two(running: &mut RunningCalls, tools: &Tools) {
         let scope = Arc::new(CallScope {
             session_id: None,
             owner: None,
@@ -289,7 +293,7 @@ mod tests {
         for id in ["1", "2"] {
             let info = CallInfo {
                 id: id.into(),
-                name: "quick".into(),
+                name: "tool".into(),
                 arguments: json!({}),
                 key: id.into(),
                 scope: Arc::clone(&scope),
@@ -308,6 +312,31 @@ mod tests {
                 part: JobPart::Call { approved: false },
             });
         }
+    }
+
+    #[tokio::test]
+    async fn calls_whose_tasks_the_runtime_ends_have_no_outcome() {
+        let mut running = RunningCalls::new(2, 100);
+        let tool = tool_fn("tool", "", |_: Nothing, _: Call| {
+            std::future::pending::<Result<&str, crate::BoxError>>()
+        });
+        add_two(&mut running, &Tools::new().with(tool));
+        let mut next = pin!(poll_fn(|cx| running.poll(cx)));
+        assert!(next.as_mut().now_or_never().is_none());
+        running.tasks.abort_all();
+        tokio::task::yield_now().await;
+        let mut next = pin!(poll_fn(|cx| running.poll(cx)));
+        for _ in 0..10 {
+            assert!(next.as_mut().now_or_never().is_none());
+        }
+        assert!(running.calls.iter().all(|call| call.message.is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_sends_without_pause_does_not_starve_other_calls() {
+        let mut running = RunningCalls::new(1, 100);
+        let tool = tool_fn("tool", "", |_: Nothing, _: Call| async { Ok("done") });
+        add_two(&mut running, &Tools::new().with(tool));
         let events = running.events();
         let mut results = 0;
         for _ in 0..1000 {

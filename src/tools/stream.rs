@@ -88,6 +88,7 @@ where
                     }
                     Some(Ok(mut event)) => match conversation.push(&mut event) {
                         EventAction::Pass => return Poll::Ready(Some(Ok(event))),
+                        EventAction::Hold => {}
                         EventAction::RunTools => match conversation.begin_tools() {
                             Ok(()) => state.set(ToolStreamState::Tools),
                             Err(error) => break error.into(),

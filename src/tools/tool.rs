@@ -28,8 +28,7 @@ pub trait Tool: Send + Sync + 'static {
     /// Returns the question that the user must accept before a call with these arguments, or
     /// `None`.
     ///
-    /// A tool with a second half asks before each half: by then, only the client claims that the
-    /// first half was allowed.
+    /// A tool with a second half asks before each half.
     fn approval(&self, arguments: &Value) -> Option<String> {
         let _ = arguments;
         None
@@ -41,8 +40,8 @@ pub trait Tool: Send + Sync + 'static {
     /// Runs the second half, with the client's result of a call that was handed over. Only tools
     /// whose options say [`concludes`](ToolOptions::concludes) have one.
     ///
-    /// The parameters fit the schema. Everything else comes from the client and isn't trusted,
-    /// including the output of the first half.
+    /// The parameters fit the schema. They and the output of the first half come from the log; the
+    /// output of the client isn't trusted.
     ///
     /// Without a second half, the client's result goes to the model as it is.
     fn conclude(

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{Tool, ToolOptions};
-use crate::chat::{InvalidSchema, Schema, ToolDefinition};
+use crate::chat::{InvalidSchema, Schema, ToolAuthority, ToolDefinition};
 
 /// The tools that a [`ToolLayer`](super::ToolLayer) may run. Cheap to clone.
 #[derive(Clone, Default)]
@@ -95,6 +95,40 @@ impl Tools {
         Ok(())
     }
 
+    /// Adds all tools of another set, or none.
+    ///
+    /// # Errors
+    ///
+    /// If a tool of this set has the name of one of the others.
+    pub fn extend(&mut self, others: &Self) -> Result<(), InvalidTool> {
+        let taken = others.names().find(|name| self.entry(name).is_some());
+        if let Some(name) = taken {
+            let name = name.to_owned();
+            return Err(InvalidTool::Taken { name });
+        }
+        if self.entries.is_empty() {
+            self.entries = Arc::clone(&others.entries);
+        } else {
+            Arc::make_mut(&mut self.entries).extend(others.entries().map(Arc::clone));
+        }
+        Ok(())
+    }
+
+    /// Adds the tools of another set whose names are free, and traces the names that aren't.
+    pub(super) fn extend_where_free(&mut self, others: &Self) {
+        if self.extend(others).is_ok() {
+            return;
+        }
+        for entry in others.entries() {
+            let name = &entry.definition.name;
+            if self.entry(name).is_some() {
+                tracing::error!(name, "a tool is left out: another one has its name");
+            } else {
+                Arc::make_mut(&mut self.entries).push(Arc::clone(entry));
+            }
+        }
+    }
+
     /// Returns the names of the tools in the order of their insertion, for
     /// [`Capabilities`](crate::chat::Capabilities).
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -105,6 +139,12 @@ impl Tools {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<ToolEntry>> {
         self.entries.iter()
+    }
+
+    /// Returns true if the server runs the tool of this name, or a part of it.
+    pub(super) fn runs_here(&self, name: &str) -> bool {
+        let entry = self.entry(name);
+        entry.is_some_and(|entry| entry.options.authority != ToolAuthority::Client)
     }
 
     fn entry(&self, name: &str) -> Option<&Arc<ToolEntry>> {
@@ -159,6 +199,20 @@ mod tests {
                 .insert(client_tool("a".repeat(64), "", json!(null)))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_set_takes_all_tools_of_another_or_none() {
+        let set = |names: &[&str]| {
+            let tools = names.iter().map(|name| client_tool(*name, "", json!({})));
+            tools.fold(Tools::new(), Tools::with)
+        };
+        let mut tools = Tools::new();
+        tools.extend(&set(&["a", "b"])).unwrap();
+        tools.extend(&set(&["c"])).unwrap();
+        let refused = tools.extend(&set(&["d", "b"])).unwrap_err();
+        assert!(matches!(refused, InvalidTool::Taken { name } if name == "b"));
+        assert_eq!(tools.names().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]

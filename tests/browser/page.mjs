@@ -290,7 +290,7 @@ const scenarios = {
       await page.keyboard.press('Shift+Tab');
       order.push(await focused());
     }
-    assert.deepEqual(order.slice(0, 4), ['retry', 'scroll', 'new', 'brand'], 'the order is that of the page');
+    assert.deepEqual(order.slice(0, 5), ['attach', 'retry', 'scroll', 'new', 'brand'], 'the order is that of the page');
 
     const log = page.getByRole('log', { name: 'Messages' });
     assert.equal(await log.getAttribute('aria-live'), 'off', 'tokens are not read out one by one');

@@ -22,7 +22,7 @@ async function open(context, url) {
       await page.getByRole('textbox').fill(message);
       await page.getByRole('button', { name: 'Send' }).click();
     },
-    answers: () => page.locator('article[data-role=assistant]').allTextContents(),
+    answers: () => page.locator('article[data-role=assistant]').evaluateAll((all) => all.map((answer) => [...answer.querySelectorAll('.text')].map(({ textContent }) => textContent).join(''))),
     saying: (word) => page.locator('article[data-role=assistant]', { hasText: word }).first().waitFor({ timeout: 15_000 }),
     /** Resumes the answer once the page reads on, since it could end before. */
     reloadAndResume: async () => {
@@ -59,11 +59,11 @@ const scenarios = {
     assert.deepEqual(await page.answers(), [page.text], 'after the end nothing comes again');
   },
 
-  async stop_works_after_a_reload({ server, context, browser }) {
+  async stop_works_after_a_reload({ server, context }) {
     const page = await open(context, server.url);
     await page.say('Go');
     await page.saying('word5 ');
-    const other = await open(await browser.context(), page.url());
+    const other = await open(context, page.url());
     await other.saying('word5 ');
     await page.reload();
     await page.saying('word5 ');
@@ -79,6 +79,34 @@ const scenarios = {
     await page.locator('article').nth(3).waitFor();
     await page.stop();
     await page.ready();
+  },
+
+  async pictures_sources_and_usage_are_shown_and_sent({ server, context }) {
+    const picture = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+    const url = `data:image/png;base64,${picture}`;
+    const said = {
+      text: 'Here.', delayMs: 1, model: 'model-7', media: [{ mediaType: 'image/png', url, name: 'made.png' }, { mediaType: 'image/svg+xml', url: 'data:image/svg+xml;base64,PHN2Zy8+', name: 'made.svg' }],
+      sources: [{ id: '1', url: 'https://example.com/', title: 'A page' }, { id: '2', url: 'javascript:window.broken=true', title: 'No page' }],
+    };
+    const page = await open(context, `${server.url}/?script=${encodeURIComponent(JSON.stringify(said))}`);
+    const sent = page.waitForRequest((it) => it.method() === 'POST');
+    await page.getByLabel('Pictures').setInputFiles([{ name: 'mine.png', mimeType: 'image/png', buffer: Buffer.from(picture, 'base64') }]);
+    await page.say('What is this?');
+    const [part] = JSON.parse((await sent).postData()).messages[0].parts.filter(({ type }) => type === 'file');
+    assert.deepEqual([part.url, part.mediaType, part.filename], [url, 'image/png', 'mine.png']);
+    const look = async () => {
+      await page.ready();
+      const images = page.locator('article img');
+      await images.nth(1).waitFor();
+      assert.deepEqual(await images.evaluateAll((all) => all.map(({ src, alt, naturalWidth }) => [src, alt, naturalWidth])), [[url, 'mine.png', 1], [url, 'image/png', 1]]);
+      assert.equal(await page.locator('.file').textContent(), 'image/svg+xml');
+      assert.deepEqual(await page.getByRole('list', { name: 'Sources' }).getByRole('listitem').allTextContents(), ['A page', 'No page']);
+      assert.deepEqual(await page.locator('article a').evaluateAll((all) => all.map(({ href }) => href)), ['https://example.com/']);
+      assert.equal(await page.locator('article footer').textContent(), 'model-7 · 3 tokens in, 1 out');
+    };
+    await look();
+    await page.reload();
+    await look();
   },
 
   async a_cut_connection_is_an_error_and_a_reload_mends_it({ server, context }) {

@@ -187,9 +187,10 @@ const scenarios = {
     assert.match(await page.answer(), /local_time.*Asia\/Tokyo/);
     const [first, second] = page.posts();
     assert.equal(second.headers['x-session-id'], `${first.headers['x-session-id']}.2`);
-    const { isomorphicClientOutputs: [output], messages } = JSON.parse(second.body);
+    const { isomorphicClientOutputs: [output], messages, continues } = JSON.parse(second.body);
     assert.deepEqual([output.toolName, output.clientOutput.zone], ['local_time', 'Asia/Tokyo']);
-    assert.deepEqual(messages.map(({ role }) => role), ['user', 'assistant']);
+    assert.equal(continues, first.headers['x-session-id']);
+    assert.deepEqual(messages, [], 'the log of that session has the conversation');
     assert.equal(page.posts().length, 2);
 
     await page.reload();

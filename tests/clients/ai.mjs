@@ -2,55 +2,13 @@
 // React.
 
 import assert from 'node:assert/strict';
-import * as ai7 from 'ai';
-import * as ai6 from 'ai6';
-import { WorkflowChatTransport as Workflow7 } from '@ai-sdk/workflow/client';
-import { WorkflowChatTransport as Workflow6 } from '@workflow/ai';
-import { createDurableChatTransport } from '@durable-streams/aisdk-transport';
-import { State } from './state.mjs';
 import { BASE, cutting, ended, fresh, open, play, transcript, until } from './bench.mjs';
+import { TEXT, THINKING, answers, kinds, of, script } from './ai_kinds.mjs';
+import { generated, random } from './generated.mjs';
 
-const TEXT = 'A cat sat on the warm mat, and "thought" of\nnothing at all: über-quiet, 🐈 and so on.';
-const THINKING = 'Let me think.';
 const TOKENS = (THINKING + ' ' + TEXT).split(/(?<=\s)/).length;
-const script = (more = {}) => ({ text: TEXT, thinking: THINKING, delayMs: 3, ...more });
 /** An answer that pauses in the middle at the gate of this name. */
 const held = (name, at = Math.ceil(TOKENS / 2)) => ({ script: script(), gate: { name, at } });
-
-/** The combination of a version and a transport of the SDK. */
-function kind(sdk, Workflow, durable) {
-  class Chat extends sdk.AbstractChat {
-    constructor({ messages = [], ...init }) {
-      super({ ...init, state: new State(messages) });
-    }
-  }
-  /** A chat of a page; `at` is where its server is. */
-  return ({ id = fresh('chat'), at = BASE, path = durable ? 'streams-ai' : 'ai', ...init } = {}) => {
-    const made = { id, sessions: [] };
-    const watched = async (...asked) => {
-      const response = await fetch(...asked);
-      const session = response.headers.get('x-session-id');
-      if (session) made.sessions.push(session);
-      return response;
-    };
-    const api = `${at}/${path}`;
-    const transport = durable ? createDurableChatTransport({ api, fetchClient: watched }) : Workflow ? new Workflow({ api, fetch: watched }) : new sdk.DefaultChatTransport({ api, fetch: watched });
-    made.chat = new Chat({ id, transport, ...init });
-    made.send = (body = { script: script() }) => made.chat.sendMessage({ text: 'Tell me.' }, { body: { id, ...body } });
-    return made;
-  };
-}
-
-const kinds = {
-  'ai 7, default transport': { make: kind(ai7), sdk: ai7 },
-  'ai 7, workflow transport': { make: kind(ai7, Workflow7), sdk: ai7, workflow: true },
-  'ai 6, default transport': { make: kind(ai6), sdk: ai6 },
-  'ai 6, workflow transport': { make: kind(ai6, Workflow6), sdk: ai6, workflow: true },
-  'ai 6, durable streams': { make: kind(ai6, undefined, true), sdk: ai6, durable: true },
-};
-
-const of = (message, type) => message.parts.filter((part) => part.type === type).map((part) => part.text).join('');
-const answers = ({ chat }) => chat.messages.filter((message) => message.role === 'assistant');
 
 /** Checks that the page has exactly the server's answer. */
 function whole(made, server) {
@@ -384,6 +342,109 @@ function scenarios({ make, sdk, workflow, durable }) {
       assert.ok(!sdk.lastAssistantMessageIsCompleteWithToolCalls({ messages: one.chat.messages }), 'nothing is left to send');
     },
 
+    'a picture goes in and comes out, byte for byte': async () => {
+      const bytes = Uint8Array.from({ length: 70_000 }, (_, at) => (at * 31) % 256);
+      const url = `data:image/png;base64,${Buffer.from(bytes).toString('base64')}`;
+      const one = make();
+      const files = [{ type: 'file', mediaType: 'image/png', filename: 'cat.png', url }];
+      await one.chat.sendMessage({ text: 'Paint it again.', files }, { body: { id: one.id, echo: true } });
+      assert.equal(one.chat.status, 'ready', one.chat.error);
+      const [answer] = answers(one);
+      assert.equal(of(answer, 'text'), 'cat.png', 'the model gets the name');
+      const [painted, ...more] = answer.parts.filter((part) => part.type === 'file');
+      assert.equal(more.length, 0);
+      assert.equal(painted.mediaType, 'image/png');
+      assert.ok(Buffer.from(bytes).equals(Buffer.from(await (await fetch(painted.url)).arrayBuffer())));
+      // The painted picture, as the client sends it back, is of the assistant.
+      await one.chat.sendMessage({ text: 'And?' }, { body: { id: one.id, script: script({ delayMs: 0 }) } });
+      assert.equal(one.chat.status, 'ready', one.chat.error);
+    },
+
+    'a part that no model gets is refused by its name': async () => {
+      const one = make();
+      await one.chat.sendMessage({ parts: [{ type: 'custom', kind: 'openai.item' }] }, { body: { id: one.id, script: {} } });
+      assert.equal(one.chat.status, 'error');
+      assert.deepEqual(one.sessions, []);
+      if (!durable) assert.match(one.chat.error.message, /of the type `custom`/);
+    },
+
+    'a setting out of its range is refused by its name in the SDK': async () => {
+      const one = make();
+      await one.send({ script: {}, temperature: 3 });
+      assert.equal(one.chat.status, 'error');
+      if (!durable) assert.match(one.chat.error.message, /`temperature` must be 0 to 2/);
+    },
+
+    'usage, model, sources and arguments as they come': async () => {
+      const one = make();
+      const gate = { name: one.id, at: 4 };
+      const sent = one.send({
+        gate,
+        events: [
+          { type: 'text', content: 'Cats' },
+          { type: 'source', id: 's1', url: 'https://example.com/cats', title: 'Cats' },
+          { type: 'text', content: ' sleep.' },
+          { type: 'tool_input', id: 'call-1', name: 'search', delta: '{"q":"ca' },
+          { type: 'tool_input', id: 'call-1', delta: 'ts"}' },
+          { type: 'tool_input', id: 'call-2', name: 'search', delta: '{' },
+          { type: 'tool_calls', calls: [{ id: 'call-1', name: 'search', arguments: { q: 'cats' } }] },
+          { type: 'turn', finishReason: 'tool_calls', model: 'm-1', usage: { inputTokens: 5, outputTokens: 2 } },
+          { type: 'tool_result', id: 'call-1', name: 'search', content: 'Two.' },
+          { type: 'text', content: 'Two cats.' },
+          { type: 'turn', finishReason: 'stop', usage: { inputTokens: 9, outputTokens: 3 } },
+        ],
+      });
+      const tool = (id) => answers(one)[0]?.parts.find((part) => part.toolCallId === id);
+      await until(() => tool('call-1')?.input?.q === 'ca', 'the arguments come');
+      assert.equal(tool('call-1').state, 'input-streaming');
+      await open(one.id);
+      await sent;
+      assert.equal(one.chat.status, 'ready', one.chat.error);
+      const [answer] = answers(one);
+      assert.deepEqual(answer.parts.map((part) => part.type), ['step-start', 'text', 'source-url', 'tool-search', 'tool-search', 'step-start', 'text']);
+      assert.equal(answer.parts[1].text, 'Cats sleep.');
+      assert.deepEqual([tool('call-1').state, tool('call-2').state], ['output-available', 'output-error']);
+      assert.deepEqual(answer.metadata, { usage: { inputTokens: 14, outputTokens: 5 }, model: 'm-1' });
+    },
+
+    'generated answers: folded live, replayed and stored they are one message': async () => {
+      const plain = (message) => JSON.parse(JSON.stringify(message));
+      const whole = ({ parts, metadata }) => plain({ parts: parts.filter((part) => part.errorText !== 'The call was not completed.'), metadata });
+      const read = async (response) => {
+        const chunks = sdk.parseJsonEventStream({ stream: response.body, schema: sdk.uiMessageChunkSchema });
+        const values = chunks.pipeThrough(new TransformStream({ transform: (chunk, to) => (assert.ok(chunk.success, chunk.error), to.enqueue(chunk.value)) }));
+        let last;
+        for await (const message of sdk.readUIMessageStream({ stream: values, terminateOnError: true })) last = message;
+        return last;
+      };
+      for (let seed = 1; seed <= 24; seed++) {
+        const events = generated(random(seed));
+        const one = make();
+        const sent = one.send({ events, gate: { name: one.id, at: events.length - 1 } });
+        await until(() => one.sessions.length || one.chat.error);
+        assert.equal(one.chat.error, undefined, `seed ${seed}`);
+        const running = await fetch(`${BASE}/ai/${one.id}/stream`); // compact
+        assert.equal(running.status, 200);
+        const replayed = read(running);
+        await open(one.id);
+        await sent;
+        assert.equal(one.chat.status, 'ready', one.chat.error);
+        await ended(one.sessions[0]);
+        const stored = await until(async () => {
+          const found = await fetch(`${BASE}/stored/${one.sessions[0]}`);
+          return found.ok && found.json();
+        });
+        const full = read(await fetch(`${BASE}/ai/${one.sessions[0]}~0/stream`));
+        const of_seed = `seed ${seed}: ${JSON.stringify(events)}`;
+        assert.deepEqual(whole(answers(one)[0]), whole(stored), of_seed);
+        assert.deepEqual(whole(await full), whole(stored), of_seed);
+        assert.deepEqual(whole(await replayed), whole(stored), of_seed);
+        // The client sends it back, and it is read.
+        await one.send({ script: script({ delayMs: 0 }) });
+        assert.equal(one.chat.status, 'ready', one.chat.error);
+      }
+    },
+
     'the same message again while it runs is not paid for twice': async () => {
       const one = make();
       const sent = one.send(held(one.id));
@@ -416,7 +477,7 @@ function scenarios({ make, sdk, workflow, durable }) {
 }
 
 // Over Durable Streams the client sees no pause, and the response to a POST is not the stream.
-const NOT_DURABLE = ['an approval, given after a reload', 'an approval while another call of the turn runs, given to the end', 'the same message again while it runs is not paid for twice', 'a new message takes the place of the answer that runs'];
+const NOT_DURABLE = ['generated answers: folded live, replayed and stored they are one message', 'an approval, given after a reload', 'an approval while another call of the turn runs, given to the end', 'the same message again while it runs is not paid for twice', 'a new message takes the place of the answer that runs'];
 const of_kind = (kind) => Object.entries(scenarios(kind)).filter(([scenario]) => !kind.durable || !NOT_DURABLE.includes(scenario));
 const all = Object.entries(kinds).flatMap(([name, kind]) => of_kind(kind).map(([scenario, run]) => [`${name}: ${scenario}`, run]));
 await play(Object.fromEntries(all));

@@ -20,6 +20,7 @@ class Client {
 
   /** Starts an answer, and continues until one ends without a handoff. Returns its events. */
   async ask(request, id = fresh('handoff')) {
+    request = { chatId: fresh('chat-of-a-handoff'), ...request }; // the log of the chat confirms the calls
     for (;;) {
       const events = await this.session(id, request);
       this.sessions.push({ id, events });
@@ -109,9 +110,10 @@ await play({
     const call = { id: 'call_7', name: 'place', arguments: { exact: true } };
     const second = await client.ask(asking([call]));
     const [first] = client.sessions;
-    assert.deepEqual(kinds(first.events), ['session_info', 'tool_calls', 'isomorphic_handoff', 'conversation_state', 'complete']);
-    const [calls, handoff, state, complete] = first.events.slice(-4);
+    assert.deepEqual(kinds(first.events), ['session_info', 'tool_calls', 'turn', 'isomorphic_handoff', 'conversation_state', 'complete']);
+    const [calls, turn, handoff, state, complete] = first.events.slice(-5);
     assert.deepEqual(calls, { type: 'tool_calls', calls: [call] });
+    assert.equal(turn.finishReason, 'tool_calls');
     assert.deepEqual(handoff, { type: 'isomorphic_handoff', callId: 'call_7', toolName: 'place', params: { exact: true }, serverOutput: null, authority: 'client', usesHandoff: false });
     assert.deepEqual(state, {
       type: 'conversation_state',

@@ -5,6 +5,8 @@
 //! at its first trial, with all its scenarios in parallel. If Node, Python or the packages are missing
 //! (`npm ci` in this folder; for Python an environment in `target/clients-python`; for a browser
 //! Chromium), the trials are ignored with the reason. On a CI machine (`CI` is set) they fail.
+//!
+//! The scripts `verdicts*` are run by `tests/providers/verdicts.rs`.
 
 #[cfg(feature = "durable-streams")]
 mod facade;
@@ -12,8 +14,17 @@ mod gate;
 mod provider;
 mod script;
 mod server;
+#[cfg(feature = "ai-sdk")]
+mod stored;
 #[cfg(feature = "tools")]
 mod tools;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "openai",
+    feature = "openai-responses"
+))]
+mod upstream;
 
 use std::{env, process::ExitCode};
 
@@ -23,8 +34,12 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 const SCRIPTS: &[&str] = &[
     #[cfg(feature = "ag-ui")]
     "ag_ui",
+    #[cfg(feature = "ag-ui")]
+    "ag_ui_logs",
     #[cfg(feature = "ai-sdk")]
     "ai",
+    #[cfg(feature = "ai-sdk")]
+    "ai_tabs",
     #[cfg(all(
         feature = "ai-sdk",
         feature = "durable-streams",
@@ -38,8 +53,26 @@ const SCRIPTS: &[&str] = &[
     "event_source",
     #[cfg(feature = "tools")]
     "handoff",
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "openai",
+        feature = "openai-responses"
+    ))]
+    "media",
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "openai",
+        feature = "openai-responses"
+    ))]
+    "media_python",
     #[cfg(feature = "openai-responses")]
     "openai",
+    #[cfg(feature = "openai-responses")]
+    "openai_logs",
+    #[cfg(feature = "openai-responses")]
+    "openai_logs_python",
     #[cfg(feature = "openai-responses")]
     "openai_python",
     #[cfg(feature = "ag-ui")]

@@ -22,6 +22,7 @@ use crate::gate::Gates;
 /// * `events` are sent unchanged. At a question the provider waits for its answer; at one with
 ///   `unanswered` it waits only at the event `answered`.
 /// * `gate: { name, at }` makes it wait before event number `at` until `POST /gate/{name}` opens the gate.
+/// * With `echo` it answers with the media of the last message, after a text with their names.
 /// * After an output of a tool it answers with that output, so a script calls its tool once.
 /// * All these fields may be in `forwardedProps` too, where AG-UI's clients put them.
 #[derive(Clone)]
@@ -78,14 +79,16 @@ impl Service<ChatRequest> for Scripts {
         if let Some(output) = last.filter(|message| message.role == Role::Tool) {
             let delay = request.extra.get("script").and_then(|it| it.get("delayMs"));
             let script = json!({
-                "text": format!("The tool gave {}, and that is all there is to say.", output.content),
+                "text": format!("The tool gave {}, and that is all there is to say.", output.text()),
                 "delayMs": delay.cloned().unwrap_or_else(|| 5.into()),
             });
             request.extra.insert("script".into(), script);
         }
         let gate = request.extra.remove("gate").map(Gate::deserialize);
-        let events = match request.extra.remove("events") {
-            Some(Value::Array(events)) => Ok(scripted_events(events, request.inputs)),
+        let echoed = request.extra.remove("echo").map(|_| echo(&request));
+        let events = match (echoed, request.extra.remove("events")) {
+            (Some(events), _) => Ok(stream::iter(events).boxed()),
+            (None, Some(Value::Array(events))) => Ok(scripted_events(events, request.inputs)),
             _ => self
                 .scripted
                 .call(request)
@@ -97,6 +100,17 @@ impl Service<ChatRequest> for Scripts {
             _ => events,
         })
     }
+}
+
+/// Returns the names of the media in the last message, and the media.
+fn echo(request: &ChatRequest) -> Vec<Result<ChatEvent, ProviderError>> {
+    let media = request.messages.iter().rev().take(1);
+    let media = media.flat_map(|message| message.content.all_media());
+    let media: Vec<_> = media.cloned().collect();
+    let names = media.iter().filter_map(|media| media.name.as_deref());
+    let names = ChatEvent::text(names.collect::<Vec<_>>().join(", "));
+    let events = std::iter::once(names).chain(media.into_iter().map(ChatEvent::from));
+    events.map(Ok).collect()
 }
 
 /// Returns the events in order. At a question the stream waits for the answer; a refused call fails.

@@ -13,9 +13,20 @@ use crate::server;
 
 /// The script that needs a browser.
 const BROWSER: &str = "event_source";
+/// The script that needs curl.
+const CURL: &str = "media";
 
 fn chromium() -> PathBuf {
     env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from)
+}
+
+/// Returns the path of curl, or its name if it isn't there.
+fn curl() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut found = env::split_paths(&path).map(|folder| folder.join("curl"));
+    found
+        .find(|file| file.exists())
+        .unwrap_or_else(|| "curl".into())
 }
 
 /// The command of a script, with the files that it needs.
@@ -43,6 +54,10 @@ impl Runner {
         let modules = folder().join("node_modules");
         let mut needs = vec![modules.join("ai/package.json")];
         let mut install = "run `npm ci` in tests/clients first";
+        if name == CURL {
+            needs.push(curl());
+            install = "install curl, and run `npm ci` in tests/clients first";
+        }
         if name == BROWSER {
             needs.push(folder().join("../browser/node_modules/playwright-core"));
             needs.push(chromium());

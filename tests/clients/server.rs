@@ -6,7 +6,7 @@ use tower_http::cors::{Any, CorsLayer};
 use tower_layer::Layer;
 use unbroken::{
     access::AnyoneWithTheId,
-    durable::{ClientFields, DurableLayer},
+    durable::{ClientFields, ClientMedia, DurableLayer},
     headers::{ALLOW, EXPOSE},
     session::Sessions,
 };
@@ -35,12 +35,21 @@ pub(crate) fn start() -> Server {
 async fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("it has an address");
-    tokio::spawn(async move { axum::serve(listener, app()).await });
+    tokio::spawn(async move { axum::serve(listener, app(addr)).await });
     addr
 }
 
-/// Returns an app with all dialects over one registry.
-fn app() -> Router {
+/// Returns an app with all dialects over one registry. It listens at this address.
+#[cfg_attr(
+    not(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "openai",
+        feature = "openai-responses"
+    )),
+    expect(unused_variables, reason = "the stub of a model's server needs it")
+)]
+fn app(addr: SocketAddr) -> Router {
     let sessions = Sessions::in_memory();
     let gates = Gates::default();
     let scripts = Scripts::new(gates.clone());
@@ -48,11 +57,18 @@ fn app() -> Router {
         DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
             .service_name(name)
             .public_path(&format!("/{name}"))
+            // The clients make theirs with `crypto.randomUUID()`.
+            .secret_chat_ids()
             .client_fields(
                 ClientFields::nothing()
+                    .history(1024 * 1024)
+                    .client_tools(16, 64 * 1024)
+                    .media(ClientMedia::of(["*/*"]).links())
+                    .temperature(0.0..=2.0)
                     .field("script")
                     .field("events")
                     .field("gate")
+                    .field("echo")
                     .field("forwardedProps"),
             )
     };
@@ -73,8 +89,28 @@ fn app() -> Router {
         use unbroken::dialect::{AiSdk, Concurrency};
 
         let dialect = AiSdk::new().any_content_type(true);
+        let tabs = dialect
+            .clone()
+            .resume_after_end(std::time::Duration::from_secs(3600));
+        let tabs_of_7 = tabs.clone().approval_responses(true);
         let superseding = dialect.clone().concurrency(Concurrency::Supersede);
-        app.nest_service("/ai", layer("ai").dialect(dialect).layer(scripts.clone()))
+        let stored = crate::stored::Stored::default();
+        let keeper = stored.clone();
+        let kept = layer("ai").on_end(move |ended| {
+            keeper.keep(&ended);
+            std::future::ready(())
+        });
+        let message = axum::routing::get(async move |Path(id): Path<String>| stored.message(&id));
+        app.route("/stored/{id}", message)
+            .nest_service(
+                "/ai-tabs",
+                layer("ai-tabs").dialect(tabs).layer(scripts.clone()),
+            )
+            .nest_service(
+                "/ai-tabs-7",
+                layer("ai-tabs-7").dialect(tabs_of_7).layer(scripts.clone()),
+            )
+            .nest_service("/ai", kept.dialect(dialect).layer(scripts.clone()))
             .nest_service(
                 "/ai-superseding",
                 layer("ai-superseding")
@@ -112,6 +148,13 @@ fn app() -> Router {
             .dialect(unbroken::dialect::OpenAiResponses::new().model("scripted"))
             .layer(scripts.clone()),
     );
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "openai",
+        feature = "openai-responses"
+    ))]
+    let app = app.merge(crate::upstream::app(addr, &sessions));
     // The pages have another origin.
     app.layer(
         CorsLayer::new()

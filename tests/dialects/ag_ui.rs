@@ -2,9 +2,12 @@ use std::collections::HashSet;
 
 use http::Request;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use unbroken::{
-    chat::{ChatEvent, Transcript},
+    chat::{
+        Capabilities, ChatEvent, ProviderState, ProviderStateEvent, SessionInfo, StateOf, ToolCall,
+        ToolInput, Transcript,
+    },
     dialect::{AgUi, Dialect, Encoder, Intent, Route},
 };
 
@@ -101,6 +104,17 @@ impl Rules {
                 self.over = true;
                 return;
             }
+            "REASONING_ENCRYPTED_VALUE" => {
+                // A client drops the value of what it doesn't know.
+                let of = match event["subtype"].as_str().unwrap() {
+                    "message" => "reasoning",
+                    _ => "call",
+                };
+                let key = (of, event["entityId"].as_str().unwrap().to_owned());
+                let is_known = self.open.contains(&key) || self.closed.contains(&key);
+                assert!(is_known, "{event}");
+                return;
+            }
             "RUN_STARTED" | "TOOL_CALL_RESULT" | "CUSTOM" => return,
             other => panic!("{other}"),
         };
@@ -167,6 +181,50 @@ proptest! {
     }
 }
 
+#[test]
+fn what_belongs_to_a_call_is_told_once_it_is_whole_wherever_the_log_has_it() {
+    let state = |data: &str| ProviderState::new("vendor", json!({"signature": data}));
+    let of_call = |id: &str| ProviderStateEvent::new(StateOf::Call(id.into()), state(id)).into();
+    let mut own = ToolCall::new("with", "now", json!({}));
+    own.provider_state = Some(state("with"));
+    let call = |id: &str| ToolCall::new(id, "now", json!({}));
+    let log = [
+        SessionInfo::new(Capabilities::new()).into(),
+        of_call("before"),
+        ToolInput::new("streamed", "{}").name("now").into(),
+        of_call("streamed"),
+        ChatEvent::tool_calls([call("before"), own, call("streamed"), call("after")]),
+        of_call("after"),
+        ChatEvent::tool_result("after", "now", "noon"),
+        ChatEvent::complete(),
+    ];
+    let events = encoded(whole(), &log);
+    check(&events, &log);
+    let told = events.iter().filter_map(|(_, event)| {
+        let is_state = event["type"] == "REASONING_ENCRYPTED_VALUE";
+        is_state.then(|| {
+            (
+                event["subtype"].as_str().unwrap(),
+                event["entityId"].as_str().unwrap(),
+            )
+        })
+    });
+    let expected = ["before", "with", "streamed", "after"].map(|id| ("tool-call", id));
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    // Each of them after the end of its call.
+    let at = |kind: &str, field: &str, id: &str| {
+        let is = |(_, event): &(String, Value)| event["type"] == kind && event[field] == id;
+        events.iter().position(is).unwrap()
+    };
+    for (_, id) in expected {
+        let end = at("TOOL_CALL_END", "toolCallId", id);
+        assert!(
+            end < at("REASONING_ENCRYPTED_VALUE", "entityId", id),
+            "{id}"
+        );
+    }
+}
+
 mod over_http {
     use axum::body::{Body, to_bytes};
     use http::{Request, Response, StatusCode};
@@ -185,7 +243,10 @@ mod over_http {
     fn chat() -> DurableService<Scripted> {
         let layer = DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new());
         let script = Script::say("All is well.").delay(std::time::Duration::ZERO);
-        layer.dialect(AgUi::new()).layer(Scripted::new(script))
+        layer
+            .dialect(AgUi::new())
+            .secret_chat_ids()
+            .layer(Scripted::new(script))
     }
 
     async fn ask(

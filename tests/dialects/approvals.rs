@@ -1,21 +1,30 @@
 //! Answers to approvals and questions over the AI SDK's dialect.
 
+mod in_step;
+mod tabs;
+
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use futures_util::stream;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, request::Parts};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use unbroken::{
-    access::AnyoneWithTheId,
-    chat::{ChatEvent, ChatRequest, EnabledTools, ProviderError, Role, ToolCall, provider_fn},
-    dialect::{AiSdk, Native},
-    durable::{DurableLayer, SessionBody},
+    access::OnlyTheOwner,
+    chat::{ChatEvent, ChatRequest, ProviderError, Role, ToolCall, provider_fn},
+    dialect::{AiSdk, Concurrency, Native},
+    durable::{ClientFields, DurableLayer, SessionBody},
+    log::Owner,
     session::{Limits, Sessions},
     store::Memory,
     tools::{Call, ToolLayer, Tools, tool_fn},
 };
+use unbroken_conformance::{Fault, FaultStore, Op};
+
+const INPUT_TIMEOUT: Duration = Duration::from_secs(600);
 
 type Chat = BoxCloneSyncService<Request<Body>, Response<SessionBody>, std::convert::Infallible>;
 
@@ -25,10 +34,14 @@ fn chats() -> (Chat, Chat) {
 }
 
 fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
+    chats_of(sessions, AiSdk::new())
+}
+
+fn chats_of(sessions: &Sessions, dialect: AiSdk) -> (Chat, Chat) {
     let model = provider_fn(|request: ChatRequest| {
         let has_outputs = request.messages.iter().any(|it| it.role == Role::Tool);
         let pay = |id| ToolCall::new(id, "pay", json!({}));
-        let event = match &*request.messages[0].content {
+        let event = match &*request.messages[0].text() {
             _ if has_outputs => ChatEvent::text("Done."),
             "Sit" => ChatEvent::tool_calls([ToolCall::new("a", "seat", json!({}))]),
             _ => ChatEvent::tool_calls([pay("a"), pay("b")]),
@@ -48,10 +61,12 @@ fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
         .with(pay.approved_if(|_| Some("Pay?".to_owned())))
         .with(seat);
     let provider = ServiceBuilder::new()
-        .layer(ToolLayer::new(tools))
+        .layer(ToolLayer::new(tools).input_timeout(INPUT_TIMEOUT))
         .service(model);
-    let layer = || DurableLayer::new(sessions.clone(), AnyoneWithTheId::new());
-    let sdk = layer().dialect(AiSdk::new().enabled_tools(EnabledTools::All));
+    let open = || ClientFields::nothing().history(64 * 1024);
+    let ann = OnlyTheOwner::new(|_: &mut Parts| Some(Owner::new("ann")));
+    let layer = || DurableLayer::new(sessions.clone(), ann.clone()).client_fields(open());
+    let sdk = layer().dialect(dialect);
     let native = layer().dialect(Native::new());
     (
         BoxCloneSyncService::new(sdk.layer(provider.clone())),
@@ -295,5 +310,49 @@ async fn a_question_is_answered_beside_the_stream() {
         let response = send(&sdk, method, &path, &Value::Null).await;
         assert_eq!(response.status(), status);
         assert_eq!(response.headers()["allow"], "POST, OPTIONS");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_a_session_that_the_store_does_not_give_starts_nothing() {
+    let store = FaultStore::new(Memory::new());
+    let sessions = Sessions::builder(store.clone()).build();
+    let (sdk, native) = chats_in(&sessions);
+    let (session, approvals) = start(&sdk).await;
+    send(&sdk, "POST", &format!("/{session}/stop"), &Value::Null).await;
+    while !events(&native, &session).await.contains("aborted") {
+        tokio::task::yield_now().await;
+    }
+    // The message names the session, and the chat holds none.
+    let mut answer = approved(&session, &approvals);
+    answer["id"] = json!("elsewhere");
+    store.faults().next(Op::Changed, Fault::LoseBefore);
+    let refused = send(&sdk, "POST", "/", &answer).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(store.faults().happened(), 1);
+    assert_eq!(sessions.running(), 0);
+}
+
+#[tokio::test]
+async fn a_message_longer_than_an_event_is_continued_without_its_earlier_parts() {
+    let limits = Limits::default().event_bytes(4096);
+    let (sdk, _) = chats_in(&Sessions::builder(Memory::new()).limits(limits).build());
+    let text = |bytes| {
+        let part = json!({"type": "text", "text": "x".repeat(bytes)});
+        let message = json!({"id": format!("of-{bytes}"), "role": "assistant", "parts": [part]});
+        json!({"id": format!("chat-{bytes}"), "messages": [message], "trigger": "submit-message"})
+    };
+    for (bytes, has_parts) in [(1000, true), (8000, false)] {
+        let response = send(&sdk, "POST", "/", &text(bytes)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{bytes}");
+        let mut stream = Body::new(response.into_body());
+        let frame = stream.frame().await.unwrap().unwrap();
+        let first = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+        assert!(first.contains(&format!("of-{bytes}")), "{first}");
+        let resumed = send(&sdk, "GET", &format!("/chat-{bytes}/stream"), &Value::Null).await;
+        let resumed = Body::new(resumed.into_body()).frame().await.unwrap();
+        let resumed = resumed.unwrap().into_data().unwrap();
+        let resumed = String::from_utf8(resumed.to_vec()).unwrap();
+        assert_eq!(resumed.contains("xxx"), has_parts, "{resumed}");
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
+use futures_util::{StreamExt as _, stream};
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -16,10 +17,10 @@ use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 use tower_layer::Layer;
 use unbroken::{
     access::OnlyTheOwner,
-    chat::ChatRequest,
+    chat::{ChatRequest, InputId, InputRequest, ProviderError, provider_fn},
     dialect::{AiSdk, Concurrency},
     durable::{ClientFields, DurableLayer, SessionBody},
-    log::Owner,
+    log::{ChatId, Owner},
     provider::Scripted,
     session::{Limits, Sessions},
     store::Memory,
@@ -39,11 +40,16 @@ fn chat_in(sessions: Sessions, dialect: AiSdk) -> Chat {
 fn layer_in(sessions: Sessions, dialect: AiSdk) -> DurableLayer {
     let who = |head: &mut Parts| {
         let name = head.headers.get("x-user")?.to_str().ok()?;
-        Some(Owner::new(name))
+        Owner::try_from(name).ok()
     };
     DurableLayer::new(sessions, OnlyTheOwner::new(who))
         .dialect(dialect)
-        .client_fields(ClientFields::nothing().field("script"))
+        .client_fields(
+            ClientFields::nothing()
+                .field("script")
+                .history(1024 * 1024)
+                .unverified_outputs(1024),
+        )
 }
 
 async fn ask(
@@ -212,6 +218,31 @@ async fn a_message_over_the_limit_aborts_nothing() {
     assert_eq!(id(&runs), first);
 }
 
+#[tokio::test]
+async fn a_waiting_session_that_makes_no_room_is_not_superseded() {
+    let question = InputRequest::question(InputId::random(), "Which one?");
+    let provider = provider_fn(move |request: ChatRequest| {
+        let asks = request.chat_id == Some(ChatId::new("chat-1"));
+        let events = asks.then(|| Ok::<_, ProviderError>(question.clone().into()));
+        stream::iter(events).chain(stream::pending())
+    });
+    let sessions = with_limits(Limits::default().running(1));
+    let layer = layer_in(
+        sessions.clone(),
+        AiSdk::new().concurrency(Concurrency::Supersede),
+    );
+    let chat = BoxCloneSyncService::new(layer.layer(provider));
+    let first = id(&post(&chat, "ann", &message("m1", &quick())).await);
+    while sessions.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    id(&post(&chat, "ann", &in_other_chat("m2")).await);
+    let refused = post(&chat, "ann", &message("m3", &quick())).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let waits = ask(&chat, "ann", "GET", "/chat-1/stream", &Value::Null).await;
+    assert_eq!(id(&waits), first);
+}
+
 /// A provider whose readiness the test sets.
 #[derive(Clone)]
 struct GatedProvider {
@@ -256,27 +287,32 @@ async fn a_message_without_a_ready_provider_aborts_nothing() {
     assert_eq!(id(&runs), first);
 }
 
-/// Returns a request that continues a message with an id and a text of these lengths.
-fn continuing(id: usize, text: usize) -> Value {
+/// Returns a request that continues a message with so many calls, whose ids have 100 bytes, and a text
+/// of this length.
+fn continuing(calls: usize, text: usize) -> Value {
     let mut body = message("m1", &quick());
-    let text = json!({ "type": "text", "text": "w".repeat(text) });
-    let before = json!({ "id": "m".repeat(id), "role": "assistant", "parts": [text] });
+    let mut parts = vec![json!({ "type": "text", "text": "w".repeat(text) })];
+    parts.extend((0..calls).map(|number| {
+        let id = format!("{number:0100}");
+        json!({ "type": "tool-pay", "toolCallId": id, "state": "input-available" })
+    }));
+    let before = json!({ "id": "m2", "role": "assistant", "parts": parts });
     body["messages"].as_array_mut().unwrap().push(before);
     body
 }
 
 #[tokio::test]
-async fn a_message_id_larger_than_an_event_is_413_and_a_larger_text_is_accepted() {
+async fn ids_of_calls_larger_than_an_event_are_413_and_a_larger_text_is_accepted() {
     let chat = chat_in(
         with_limits(Limits::default().event_bytes(4096)),
         AiSdk::new(),
     );
-    for (id_bytes, text_bytes) in [(3000, 0), (10, 5000), (3000, 5000)] {
-        let fits = post(&chat, "ann", &continuing(id_bytes, text_bytes)).await;
-        assert_eq!(fits.status(), StatusCode::OK, "{id_bytes}, {text_bytes}");
+    for (calls, text_bytes) in [(30, 0), (1, 5000), (30, 5000)] {
+        let fits = post(&chat, "ann", &continuing(calls, text_bytes)).await;
+        assert_eq!(fits.status(), StatusCode::OK, "{calls}, {text_bytes}");
         text(fits).await;
     }
-    let refused = post(&chat, "ann", &continuing(5000, 0)).await;
+    let refused = post(&chat, "ann", &continuing(50, 0)).await;
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 

@@ -20,7 +20,7 @@ fn layer(sessions: &Sessions, name: &'static str) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         .service_name(name)
         .public_path(&format!("/{name}"))
-        .client_fields(ClientFields::nothing().field("script"))
+        .client_fields(ClientFields::nothing().field("script").history(1024 * 1024))
 }
 
 /// Returns a chat over Durable Streams and one in the native dialect, over one registry.
@@ -295,11 +295,13 @@ async fn a_read_from_any_offset_has_the_chunks_of_the_full_stream() {
     let sessions = Sessions::in_memory();
     let chat = layer(&sessions, "streams")
         .dialect(DurableStreams::ui_messages(unbroken::dialect::AiSdk::new()))
+        .secret_chat_ids()
         .layer(Scripted::default());
     let message =
         json!({ "id": "m1", "role": "user", "parts": [{ "type": "text", "text": "Hi" }] });
     let script = json!({ "text": "One two three.", "thinking": "Hm.", "delayMs": 0 });
-    let request = json!({ "id": "chat-1", "messages": [message], "script": script });
+    let request =
+        json!({ "id": "chat-4kq8z1m0v7x2c5b9n3", "messages": [message], "script": script });
     let started = ask(&chat, "POST", "/", &[JSON], &request).await;
     assert_eq!(started.status(), StatusCode::CREATED);
     let location = value(started.headers(), "location").unwrap();
@@ -326,6 +328,6 @@ async fn a_read_from_any_offset_has_the_chunks_of_the_full_stream() {
     }
     assert!(counts.is_sorted_by(|a, b| a >= b) && counts.first() != counts.last());
 
-    let idle = get(&chat, "/chat-1/stream").await;
+    let idle = get(&chat, "/chat-4kq8z1m0v7x2c5b9n3/stream").await;
     assert_eq!(idle.status(), StatusCode::NO_CONTENT);
 }

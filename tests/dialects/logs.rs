@@ -2,9 +2,10 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 use unbroken::{
     chat::{
-        Capabilities, ChatEvent, Complete, ConversationState, Custom, ErrorEvent, FinishReason,
-        InputAction, InputRequest, InputResolved, IsomorphicHandoff, Message, SessionInfo,
-        ToolCall, Usage,
+        Capabilities, ChatEvent, Citation, Complete, ConversationState, Custom, ErrorEvent,
+        FinishReason, InputAction, InputRequest, InputResolved, IsomorphicHandoff, Media, Message,
+        ProviderState, ProviderStateEvent, SessionInfo, StateOf, TextSpan, ToolCall, ToolInput,
+        TurnEnd, Usage,
     },
     log::{Chunk, ChunkBuilder, Epoch, ErrorCode, Lsn},
 };
@@ -33,6 +34,7 @@ fn first() -> impl Strategy<Value = ChatEvent> {
                 ],
             });
             info.extra.insert("aiSdk".into(), notes);
+            info.capabilities.client_tools = vec!["map".to_owned()];
         }
         info.into()
     })
@@ -78,8 +80,39 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         1 => input.prop_map(|input| {
             InputResolved::new(input.parse().unwrap(), InputAction::Decline).into()
         }),
+        5 => content(),
         1 => Just(ChatEvent::restarted("again")),
         1 => Just(serde_json::from_value(json!({"type": "from_the_future", "x": 1})).unwrap()),
+    ]
+}
+
+/// Generates what belongs to a turn beside its text and calls.
+fn content() -> impl Strategy<Value = ChatEvent> {
+    let id = "[a-d]";
+    let state = |of: StateOf, data: &str| {
+        let state = ProviderState::new("vendor", json!({"signature": data}));
+        ChatEvent::from(ProviderStateEvent::new(of, state))
+    };
+    prop_oneof![
+        2 => "[a-c]".prop_map(|id| {
+            let link = Citation::link(&id, "https://example.com/\"a\"").title("A page");
+            link.quote("cited").at(TextSpan::new(0, 3)).into()
+        }),
+        1 => "[a-c]".prop_map(|id| Citation::document(id).into()),
+        2 => "\\PC{0,8}".prop_map(|name| Media::new("image/png", &name).name(name).into()),
+        1 => Just(Media::link("audio/mp3", "https://example.com/a.mp3").into()),
+        2 => (id, "\\PC{0,8}").prop_map(|(id, delta)| {
+            ToolInput::new(id, delta).name("now").into()
+        }),
+        2 => (id, "\\PC{0,8}").prop_map(|(id, delta)| ToolInput::new(id, delta).into()),
+        2 => Just(TurnEnd::new(FinishReason::Stop).into()),
+        2 => (0_u64..9).prop_map(|tokens| {
+            let end = TurnEnd::new(FinishReason::ToolCalls).usage(Usage::new(tokens, 1));
+            end.model(format!("model-{tokens}")).into()
+        }),
+        3 => "\\PC{0,8}".prop_map(move |data| state(StateOf::Turn, &data)),
+        1 => ("[abd]", "\\PC{0,8}").prop_map(move |(id, data)| state(StateOf::Call(id), &data)),
+        1 => Just(state(StateOf::Stream, "cursor")),
     ]
 }
 
@@ -95,7 +128,12 @@ fn ending() -> impl Strategy<Value = ChatEvent> {
         ),
         Just(Complete::new().finish_reason(FinishReason::Length).into()),
         Just(ChatEvent::aborted()),
-        Just(unbroken::chat::Aborted::new().reason("enough").into()),
+        Just(
+            unbroken::chat::Aborted::new()
+                .reason("enough")
+                .usage(Usage::new(3, 4))
+                .into()
+        ),
         Just(
             ErrorEvent::new(ErrorCode::Provider, "The \"model\" failed.")
                 .recoverable(true)

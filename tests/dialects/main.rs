@@ -1,19 +1,58 @@
 //! Tests of the dialects. A stream that is cut anywhere and resumed equals the uninterrupted stream, in
 //! every dialect. The dialect of the documentation, `plain_text`, is tested over HTTP.
 
+#[cfg(feature = "ai-sdk")]
+mod after_end;
 #[cfg(feature = "ag-ui")]
 mod ag_ui;
+#[cfg(feature = "ai-sdk")]
+mod ai_sdk_content;
+#[cfg(feature = "ai-sdk")]
+mod ai_sdk_messages;
 #[cfg(all(feature = "ai-sdk", feature = "tools"))]
 mod approvals;
 #[cfg(feature = "ai-sdk")]
 mod chats;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod closed_fields;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod cross_site;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod depth;
 #[cfg(feature = "durable-streams")]
 mod durable_streams;
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod edited_history;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod elements;
 mod encoders;
 mod logs;
+#[cfg(feature = "ai-sdk")]
+mod look_ups;
 mod meaning;
 #[cfg(feature = "openai-responses")]
 mod openai_responses;
+mod order;
 mod over_http;
 #[allow(
     unreachable_pub,
@@ -22,8 +61,19 @@ mod over_http;
 )]
 mod plain_text;
 mod resume;
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "durable-streams"))]
+mod stops_without_owners;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod surrogates;
 #[cfg(all(feature = "ag-ui", feature = "openai-responses", feature = "tools"))]
 mod tool_layer;
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "durable-streams"))]
+mod without_owners;
 
 use self::{encoders::reading, plain_text::PlainText, resume::Cursor};
 #[cfg(feature = "ai-sdk")]

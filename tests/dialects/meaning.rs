@@ -48,14 +48,19 @@ pub(crate) fn of_chunks(bytes: &[u8]) -> String {
     let mut joined: Vec<Value> = Vec::new();
     for chunk in chunks.filter(|chunk| *chunk != "[DONE]") {
         let chunk: Value = serde_json::from_str(chunk).unwrap();
+        let field = match &chunk["type"] {
+            kind if kind == "tool-input-delta" => "inputTextDelta",
+            _ => "delta",
+        };
         match joined.last_mut() {
             Some(last)
-                if chunk["delta"].is_string()
-                    && last["type"] == chunk["type"]
-                    && last["id"] == chunk["id"] =>
+                if chunk[field].is_string()
+                    && ["type", "id", "toolCallId"]
+                        .iter()
+                        .all(|it| last[it] == chunk[it]) =>
             {
-                let both = format!("{}{}", text_of(&last["delta"]), text_of(&chunk["delta"]));
-                last["delta"] = both.into();
+                let both = format!("{}{}", text_of(&last[field]), text_of(&chunk[field]));
+                last[field] = both.into();
             }
             _ => joined.push(chunk),
         }

@@ -3,8 +3,8 @@ use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use unbroken::{
     chat::{ChatEvent, ChatRequest},
     dialect::{
-        Abort, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, ResponseData,
-        ResponseMode, Route, Start,
+        Abort, Cursor, Dialect, Encoder, Intent, Problem, Read, Refusal, RequestLimits,
+        ResponseData, ResponseMode, Route, Start,
     },
     headers::SESSION_ID,
     log::{Chunk, SessionId},
@@ -50,7 +50,9 @@ impl Dialect for PlainText {
         }
     }
 
-    fn decode(&self, _: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+    // The text is one element, whose bytes the layer bounds: there is nothing to check. Its session
+    // has no name of the client's and no chat, as `subject` says by default.
+    fn decode(&self, _: &Parts, body: &Bytes, _: &RequestLimits) -> Result<Intent, Refusal> {
         let question = String::from_utf8_lossy(body);
         let request = ChatRequest::from_user(question.trim());
         let mode = ResponseMode::Stream(Box::new(Lines));

@@ -1,5 +1,13 @@
 //! Access policies over HTTP.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use http_body_util::Full;
@@ -9,10 +17,11 @@ use unbroken::{
     BoxFuture,
     access::{Access, Action, Identified, OnlyTheOwner, SessionRef},
     durable::DurableLayer,
-    log::{ChatId, Owner},
+    log::{ChatId, Owner, SessionId},
     session::Sessions,
-    store::Memory,
+    store::{Memory, Seen, SessionState, Store, StoreError},
 };
+use unbroken_conformance::delegate_store;
 
 use crate::{
     client::{With, empty, get, post, send},
@@ -20,12 +29,15 @@ use crate::{
 };
 
 fn user(head: &mut Parts) -> Option<Owner> {
-    let user = head.headers.get("x-user")?.to_str().ok()?;
-    Some(Owner::new(user))
+    head.headers.get("x-user")?.to_str().ok()?.parse().ok()
 }
 
 async fn owned() -> (Server, Calls) {
-    let sessions = Sessions::in_memory();
+    owned_in(Memory::new()).await
+}
+
+async fn owned_in(store: impl Store) -> (Server, Calls) {
+    let sessions = Sessions::builder(store).build();
     let (provider, calls) = provider();
     let layer = DurableLayer::new(sessions.clone(), OnlyTheOwner::new(user));
     (serve(sessions, mounted!(layer, provider)).await, calls)
@@ -86,6 +98,62 @@ async fn the_session_of_another_owner_looks_like_an_absent_one() {
     assert_eq!(send(server.addr, mine).await.status(), 410);
 }
 
+/// A store that counts the looks at a session.
+#[derive(Debug)]
+struct CountingStore(Memory, Arc<AtomicUsize>);
+
+impl Store for CountingStore {
+    delegate_store!(
+        0: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete, of_chat, list, orphans, sweep
+    );
+
+    fn changed<'a>(
+        &'a self,
+        id: &'a SessionId,
+        seen: Seen,
+        within: Duration,
+    ) -> BoxFuture<'a, Result<SessionState, StoreError>> {
+        if seen == Seen::Nothing {
+            self.1.fetch_add(1, SeqCst);
+        }
+        self.0.changed(id, seen, within)
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_another_owner_costs_the_store_as_much_as_an_absent_one() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let (server, calls) = owned_in(CountingStore(Memory::new(), looks.clone())).await;
+    let mut running = Vec::new();
+    for name in ["runs", "ended"] {
+        let request = post(MOUNT, &ask("Hi")).with("x-session-id", id(name));
+        let mut answer = send(server.addr, request.with("x-user", "ann")).await;
+        let call = calls.next().await;
+        answer.until("session_info").await;
+        if name == "ended" {
+            drop(call);
+            answer.whole().await;
+        } else {
+            running.push(call);
+        }
+    }
+    let mut counts = Vec::new();
+    for name in ["nobodys", "runs", "ended"] {
+        let mut of_requests = Vec::new();
+        // The last one asks for a start.
+        for request in requests(&id(name)).into_iter().take(5) {
+            let before = looks.load(SeqCst);
+            let refused = send(server.addr, request.with("x-user", "ben")).await;
+            assert_eq!(refused.whole().await.status(), 404);
+            of_requests.push(looks.load(SeqCst) - before);
+        }
+        counts.push(of_requests);
+    }
+    assert!(counts[0].iter().all(|&looks| looks > 0), "{counts:?}");
+    assert_eq!(counts[1], counts[0], "a session that runs here");
+    assert_eq!(counts[2], counts[0], "a session that has ended");
+}
+
 #[tokio::test]
 async fn a_stranger_does_not_become_a_client_before_being_refused() {
     let store = Memory::new();
@@ -127,7 +195,7 @@ async fn an_owner_may_do_everything_and_others_may_not_use_the_id() {
     };
     assert_eq!(send(server.addr, start("ann")).await.status(), 200);
     let call = calls.next().await;
-    assert_eq!(call.request.owner, Some("ann".into()));
+    assert_eq!(call.request.owner, Some(Owner::new("ann")));
     let taken = send(server.addr, start("ben")).await.whole().await;
     assert_eq!(taken.status(), 409);
     for request in requests(&id("anns")) {
@@ -168,6 +236,10 @@ impl Access for Open {
         _: Option<SessionRef<'a>>,
     ) -> BoxFuture<'a, bool> {
         Box::pin(async { true })
+    }
+
+    fn names_owners(&self) -> bool {
+        false
     }
 }
 
@@ -271,6 +343,10 @@ impl Access for Strict {
         let allowed = !(action == Action::Start && chat == Some("closed"));
         Box::pin(async move { allowed })
     }
+
+    fn names_owners(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::test]
@@ -300,7 +376,7 @@ async fn the_applications_own_response_is_sent_and_its_policy_sees_the_chat() {
     assert_eq!(send(server.addr, start("closed")).await.status(), 403);
     assert_eq!(send(server.addr, start("open")).await.status(), 200);
     let call = calls.next().await;
-    assert_eq!(call.request.chat_id, Some("open".into()));
+    assert_eq!(call.request.chat_id, Some(ChatId::new("open")));
     assert_eq!(call.request.extensions.get(), Some(&7_u8));
     assert!(calls.none().await);
 }

@@ -12,7 +12,7 @@ use unbroken::{
 
 use crate::{
     client::{SOON, With, empty, post, send},
-    server::{Calls, MOUNT, Server, ask, at, driven_with, id, until},
+    server::{Calls, MOUNT, Server, ask, at, driven, driven_with, id, until},
 };
 
 #[derive(Debug)]
@@ -135,4 +135,15 @@ async fn the_hooks_do_not_count_as_a_reader_that_releases_a_session() {
     assert_eq!(hooks.ended().await.transcript.text(), "unread");
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(sessions.state(&id).await.is_ok(), "no client has had it");
+}
+
+#[tokio::test]
+async fn a_layer_without_hooks_is_no_client_of_its_sessions() {
+    let (server, calls) = driven().await;
+    let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
+    let id = answer.id().parse().unwrap();
+    let _call = calls.next().await;
+    drop(answer);
+    let session = server.sessions.attach(&id).await.unwrap();
+    until(async || session.clients() == 1).await;
 }

@@ -10,6 +10,7 @@ use tokio::{
 use tower_layer::Layer as _;
 use unbroken::{
     access::OnlyTheOwner,
+    chat::{InputId, InputRequest},
     durable::DurableLayer,
     log::Owner,
     session::{Limits, Sessions},
@@ -257,7 +258,7 @@ async fn the_limit_per_owner_leaves_other_owners_alone() {
     let sessions = limited(Limits::default().running_per_owner(1));
     let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
         let user = head.headers.get("x-user")?.to_str().ok()?;
-        Some(Owner::new(user))
+        Owner::try_from(user).ok()
     });
     let (provider, calls) = provider();
     let layer = DurableLayer::new(sessions.clone(), access);
@@ -270,6 +271,33 @@ async fn the_limit_per_owner_leaves_other_owners_alone() {
     let _ann = calls.next().await;
     assert_eq!(start("ann").await.status(), 429);
     assert_eq!(start("ben").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_question_too_many_ends_the_oldest_answer_and_refuses_no_start() {
+    let limits = Limits::default().running(1).waiting(1);
+    let (server, calls) = driven_with(limited(limits), |layer| layer).await;
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
+        assert_eq!(answer.status(), 200);
+        let call = calls.next().await;
+        call.event(InputRequest::question(InputId::random(), "Which one?").into());
+        until(async || server.sessions.waiting() == 1 && server.sessions.running() == 0).await;
+        asked.push((answer, call));
+    }
+    let (second, second_call) = asked.pop().unwrap();
+    let (first, first_call) = asked.pop().unwrap();
+    let whole = first.whole().await;
+    assert!(whole.clean);
+    let last: Value = serde_json::from_str(whole.text().lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"]["type"], "error");
+    assert_eq!(last["event"]["code"], "limit");
+    assert_eq!(last["event"]["recoverable"], true);
+    first_call.dropped().await;
+    second_call.say("It was that one.");
+    drop(second_call);
+    assert!(second.whole().await.text().contains("complete"));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 
 use unbroken::{
     BoxFuture,
-    log::{Chunk, Epoch, Lsn, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Lsn, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, Memory, NewSession, RecordPage,
@@ -188,6 +188,15 @@ impl Store for Lost {
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.or(self.store.delete(id, how))
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        self.or(self.store.of_chat(owner, chat, limit))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

@@ -12,7 +12,7 @@ use tower::ServiceBuilder;
 use tower_layer::Layer as _;
 use tower_service::Service;
 use unbroken::{
-    chat::{ChatEvent, ChatRequest, Complete, FinishReason, ProviderError},
+    chat::{ChatEvent, ChatRequest, Complete, FinishReason, ProviderError, ToolCall},
     log::ErrorCode,
     session::{Limits, Sessions},
     store::Memory,
@@ -116,13 +116,42 @@ async fn an_event_over_the_limit_ends_the_session_with_an_error() {
             .limits(limits.clone())
             .build()
     };
-    let json = |content: usize| ChatEvent::text("a".repeat(content));
+    let json = |content: usize| ChatEvent::custom("mood", "a".repeat(content).into());
     let envelope = json(0).to_json().len();
     let fits = ending(sessions(), |call| call.event(json(500 - envelope))).await;
     assert_eq!(fits["type"], "complete");
     let too_large = ending(sessions(), |call| call.event(json(501 - envelope))).await;
     assert_eq!(too_large["type"], "error");
     assert_eq!(too_large["code"], "limit");
+    let message = too_large["message"].as_str().unwrap();
+    assert!(message.contains("500 bytes"), "{message}");
+}
+
+#[tokio::test]
+async fn text_calls_and_results_over_the_limit_of_an_event_go_on() {
+    let limits = Limits::default().event_bytes(500).session_bytes(20_000);
+    for event in [
+        ChatEvent::text("a".repeat(5000)),
+        ChatEvent::thinking("a".repeat(5000)),
+        ChatEvent::tool_calls([ToolCall::new("1", "t", json!({"a": "a".repeat(5000)}))]),
+        ChatEvent::tool_result("1", "t", "a".repeat(5000)),
+    ] {
+        let sessions = Sessions::builder(Memory::new())
+            .limits(limits.clone())
+            .build();
+        let kind = event.kind().to_owned();
+        let end = ending(sessions, |call| call.event(event)).await;
+        assert_eq!(end["type"], "complete", "{kind}: {end}");
+    }
+    let sessions = Sessions::builder(Memory::new()).limits(limits).build();
+    let call = ToolCall::new("1", "t", json!({"a": "a".repeat(20_000)}));
+    let end = ending(sessions, |it| it.event(ChatEvent::tool_calls([call]))).await;
+    assert_eq!(
+        (&end["type"], &end["code"]),
+        (&json!("error"), &json!("limit"))
+    );
+    let message = end["message"].as_str().unwrap();
+    assert!(message.contains("20000 bytes"), "{message}");
 }
 
 #[tokio::test]

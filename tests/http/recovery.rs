@@ -10,7 +10,7 @@ use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, Message, ToolCall},
     durable::{ClientFields, DurableLayer, Recovery, RecoveryPolicy, SessionEnded},
-    log::{Digest, Outcome, Position},
+    log::{Digest, Outcome, Position, ServiceName},
     provider::scripted::{Script, Scripted},
     session::{Limits, Sessions},
     store::{Created, Memory, NewSession, SessionMeta, Store as _, StoreExt, Token},
@@ -106,7 +106,9 @@ async fn a_dialect_without_restarted_is_never_restarted() {
     let store = Memory::new();
     let first = server(&store, |layer| layer.recovery(Recovery::restart())).await;
     let second = server(&store, |layer| {
-        let layer = layer.dialect(unbroken::dialect::AiSdk::new());
+        let layer = layer
+            .dialect(unbroken::dialect::AiSdk::new())
+            .secret_chat_ids();
         layer.recovery(Recovery::restart())
     })
     .await;
@@ -146,43 +148,65 @@ async fn a_resumed_answer_continues_in_the_same_log() {
     assert_eq!(events.last().unwrap().1["type"], "complete");
 }
 
+/// Creates the session of a server that died before the first record, or that refused the start.
+async fn never_begun(store: &Memory, name: &str, digest: Digest) -> String {
+    let new = NewSession {
+        meta: Arc::new(SessionMeta {
+            owner: None,
+            chat: None,
+            service: ServiceName::new("native"),
+            digest,
+            format: SessionMeta::LATEST_FORMAT,
+        }),
+        request: follow(&json!({"tally": "begun"})).to_string().into(),
+        token: Token::random(),
+        lease: Duration::from_millis(300),
+        tombstone: Duration::from_secs(60),
+    };
+    let id = id(name);
+    let created = store.create(&id.parse().unwrap(), new).await;
+    assert!(matches!(created, Ok(Created::Created(_))));
+    id
+}
+
 #[tokio::test]
-async fn an_answer_whose_provider_was_never_called_starts_under_every_policy() {
+async fn an_answer_that_never_began_is_interrupted_for_a_reader_under_every_policy() {
     for recovery in [Recovery::fail(), Recovery::restart(), Recovery::resume()] {
         let store = Memory::new();
-        let script = json!({"tokens": 3, "delayMs": 1, "tally": "begun"});
-        // The state after a server that died before its first record.
-        let new = NewSession {
-            meta: Arc::new(SessionMeta {
-                owner: None,
-                chat: None,
-                service: "native".into(),
-                digest: Digest([7; 32]),
-                format: SessionMeta::LATEST_FORMAT,
-            }),
-            request: follow(&script).to_string().into(),
-            token: Token::random(),
-            lease: Duration::from_millis(300),
-            tombstone: Duration::from_secs(60),
-        };
-        let never_begun = id("never-begun");
-        let created = store.create(&never_begun.parse().unwrap(), new).await;
-        assert!(matches!(created, Ok(Created::Created(_))));
+        let id = never_begun(&store, "never-begun", Digest([7; 32])).await;
         let policy = recovery.clone();
         let server = server(&store, |layer| layer.recovery(policy)).await;
-        let whole = send(server.addr, get(&at(&never_begun)))
-            .await
-            .whole()
-            .await;
+        let whole = send(server.addr, get(&at(&id))).await.whole().await;
         assert!(whole.clean, "{whole:?}");
         let events = ndjson(whole.text());
-        let expected = ["session_info", "text", "text", "text", "complete"];
-        assert_eq!(kinds(&events), expected, "{recovery:?}");
+        assert_eq!(kinds(&events), ["error"], "{recovery:?}");
+        let (_, ending) = events.last().unwrap();
+        assert_eq!(
+            (&ending["code"], &ending["recoverable"]),
+            (&json!("interrupted"), &json!(true))
+        );
         let tell = follow(&json!({"tell": "begun"}));
         let told = send(server.addr, post(MOUNT, &tell)).await.whole().await;
         let told = text(&ndjson(told.text()));
-        assert!(told.contains("\"calls\":1"), "{recovery:?}: {told}");
+        assert!(!told.contains("\"calls\":1"), "{recovery:?}: {told}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_began_starts_for_a_client_that_sends_its_request_again() {
+    let store = Memory::new();
+    let body = follow(&json!({"tokens": 3, "delayMs": 1}));
+    // The digest of a request under this layer, from a session that it started.
+    let server = server(&store, |layer| layer).await;
+    let request = |name: &str| post(MOUNT, &body).with("x-session-id", name);
+    send(server.addr, request(&id("known"))).await.whole().await;
+    let known = store.state(&id("known").parse().unwrap()).await.unwrap();
+    let id = never_begun(&store, "never-begun", known.meta.digest).await;
+    let answer = send(server.addr, request(&id)).await;
+    assert_eq!(answer.status(), 200);
+    let events = ndjson(answer.whole().await.text());
+    let expected = ["session_info", "text", "text", "text", "complete"];
+    assert_eq!(kinds(&events), expected);
 }
 
 #[tokio::test]

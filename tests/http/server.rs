@@ -55,6 +55,14 @@ macro_rules! mounted {
 }
 pub(crate) use mounted;
 
+/// The fields that the tests open: scripts, earlier turns and tools of the client.
+pub(crate) fn fields() -> ClientFields {
+    ClientFields::nothing()
+        .field("script")
+        .history(1024 * 1024)
+        .client_tools(16, 64 * 1024)
+}
+
 pub(crate) fn layer(sessions: &Sessions) -> DurableLayer {
     DurableLayer::new(sessions.clone(), AnyoneWithTheId::new()).public_path(MOUNT)
 }
@@ -65,7 +73,7 @@ pub(crate) async fn scripted() -> Server {
 }
 
 pub(crate) async fn scripted_with(sessions: Sessions) -> Server {
-    let layer = layer(&sessions).client_fields(ClientFields::nothing().field("script"));
+    let layer = layer(&sessions).client_fields(fields());
     let provider = Scripted::new(Script::say("Hello there."));
     serve(sessions, mounted!(layer, provider)).await
 }

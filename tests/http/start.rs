@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use serde_json::json;
+use unbroken::log::ChatId;
 
 use crate::{
     client::{With, get, kinds, lsns, ndjson, post, send},
@@ -165,7 +166,7 @@ async fn a_provider_gets_the_session_the_owner_and_open_fields_only() {
     let answer = send(server.addr, post(MOUNT, &body)).await;
     let call = calls.next().await;
     assert_eq!(call.request.session_id.unwrap().as_str(), answer.id());
-    assert_eq!(call.request.chat_id, Some("c-1".into()));
+    assert_eq!(call.request.chat_id, Some(ChatId::new("c-1")));
     assert!(call.request.extra.is_empty());
     let state = server
         .sessions

@@ -144,6 +144,7 @@ where
     let mut events = Vec::new();
     while let Some(event) = answer.next().await {
         match event {
+            Ok(ChatEvent::Turn(_)) => {} // `turns.rs` has those
             Ok(event) => events.push(event),
             Err(error) => {
                 assert!(answer.next().await.is_none(), "something after an error");

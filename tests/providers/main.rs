@@ -3,6 +3,14 @@
 
 mod composition;
 mod cut_short;
+mod in_place;
+mod media;
 mod ollama;
 mod openai;
+mod shapes;
+mod silence;
 mod stub;
+mod takeover;
+mod tls;
+mod turns;
+mod verdicts;

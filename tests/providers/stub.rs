@@ -40,6 +40,8 @@ pub(crate) struct Seen {
     pub(crate) body: Value,
 }
 
+type AnswerFn = dyn Fn(&Value) -> Vec<Step> + Send + Sync;
+
 pub(crate) struct Stub {
     pub(crate) address: SocketAddr,
     pub(crate) requests: mpsc::UnboundedReceiver<Seen>,
@@ -61,17 +63,23 @@ pub(crate) async fn serve(steps: Vec<Step>) -> Stub {
 /// Starts a stub that answers the first request with the first of these, the next with the next, and
 /// every further one with the last.
 pub(crate) async fn serve_in_turn(answers: Vec<Vec<Step>>) -> Stub {
+    let answers = Mutex::new(VecDeque::from(answers));
+    serve_by(move |_| next(&answers)).await
+}
+
+/// Starts a stub that answers each request with the steps that `answer` picks by its body.
+pub(crate) async fn serve_by(answer: impl Fn(&Value) -> Vec<Step> + Send + Sync + 'static) -> Stub {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (saw, requests) = mpsc::unbounded_channel();
     let (gone, closed) = mpsc::unbounded_channel();
-    let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+    let answer: Arc<AnswerFn> = Arc::new(answer);
     tokio::spawn(async move {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
-            let (saw, gone, answers) = (saw.clone(), gone.clone(), Arc::clone(&answers));
+            let (saw, gone, answer) = (saw.clone(), gone.clone(), Arc::clone(&answer));
             tokio::spawn(async move {
-                connection(socket, &answers, &saw).await;
+                connection(socket, &*answer, &saw).await;
                 let _ = gone.send(());
             });
         }
@@ -92,15 +100,12 @@ fn next(answers: &Mutex<VecDeque<Vec<Step>>>) -> Vec<Step> {
     }
 }
 
-async fn connection(
-    mut socket: TcpStream,
-    answers: &Mutex<VecDeque<Vec<Step>>>,
-    saw: &mpsc::UnboundedSender<Seen>,
-) {
+async fn connection(mut socket: TcpStream, answer: &AnswerFn, saw: &mpsc::UnboundedSender<Seen>) {
     socket.set_nodelay(true).unwrap();
     while let Some(seen) = request(&mut socket).await {
+        let steps = answer(&seen.body);
         let _ = saw.send(seen);
-        for step in &next(answers) {
+        for step in &steps {
             let sent = match step {
                 Step::Chunk(bytes) => {
                     let head = format!("{:x}\r\n", bytes.len());

@@ -393,7 +393,12 @@ async fn a_body_that_is_dropped_with_its_last_frame_is_not_done() {
         .retention(Retention::until_released().grace(Duration::from_secs(1)))
         .build();
     let first = bytes::Bytes::from_static(b"{}");
-    let start = SessionSpec::new(SessionId::random(), "test".into(), Digest([0; 32]), first);
+    let start = SessionSpec::new(
+        SessionId::random(),
+        ServiceName::new("test"),
+        Digest([0; 32]),
+        first,
+    );
     let id = start.id.clone();
     let provider = unbroken::chat::provider_fn(|_: unbroken::chat::ChatRequest| {
         futures_util::stream::iter([Ok::<_, unbroken::BoxError>(

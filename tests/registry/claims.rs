@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 use unbroken::{
     BoxFuture,
-    log::{ChunkBuilder, Epoch, Position, SessionId, Status},
+    log::{ChunkBuilder, Epoch, Position, ServiceName, SessionId, Status},
     session::{
         Continuation, Limits, Orphan, ReadError, Reader, RecoveryHandler, Sessions, SessionsBuilder,
     },
@@ -28,7 +28,7 @@ use crate::{
     support::{
         ChannelSource, TextFormat, channel_source, id, log, lsn, read, read_all, seconds, until,
     },
-    take_over::{LEASE, orphan},
+    take_over::{LEASE, TestHandler, orphan},
 };
 
 /// A handler that decides after a while, once, or never.
@@ -115,7 +115,7 @@ async fn the_lease_of_a_claim_counts_from_its_first_attempt() {
     let (handle, source) = channel_source();
     let survivor = builder_on(store.clone()).build();
     let handler = SlowHandler::with(Duration::from_secs(6), source);
-    survivor.on_recovery("test".into(), handler.clone());
+    survivor.on_recovery(ServiceName::new("test"), handler.clone());
     let _session = survivor.attach(&id).await.unwrap();
     seconds(15).await;
     assert_eq!(handler.asked(), 1);
@@ -126,12 +126,48 @@ async fn the_lease_of_a_claim_counts_from_its_first_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_orphan_continues_after_what_its_owner_wrote_just_before_the_claim() {
+    let store = FaultStore::new(Memory::new());
+    let (id, epoch) = orphan(store.inner(), "one", &["info"]).await;
+    let lease = [(id.clone(), epoch)];
+    let _ = store.inner().renew(&lease, LeaseChange::GiveBack).await;
+    let (handle, source) = channel_source();
+    let handler = TestHandler::with(source);
+    let survivor = builder_on(store.clone()).build();
+    survivor.on_recovery(ServiceName::new("test"), handler.clone());
+    store
+        .faults()
+        .next(Op::Claim, Fault::PauseBefore(Duration::from_secs(2)));
+    let session = survivor.attach(&id).await.unwrap();
+    settle().await;
+    let mut question = ChunkBuilder::new();
+    question.push(b"a question");
+    let question = question.take(lsn(2), epoch).unwrap();
+    let appended = store
+        .inner()
+        .append(&id, question, AfterAppend::Waiting)
+        .await;
+    appended.unwrap();
+    let _ = store.inner().renew(&lease, LeaseChange::GiveBack).await;
+    until("it is continued", async || handle.was_polled()).await;
+    assert_eq!(handler.logs(), [["info", "a question"]]);
+    assert_eq!(session.status(), Status::Waiting);
+    handle.send("an answer");
+    drop(handle);
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(
+        whole(&mut reader).await,
+        log(&["info", "a question", "an answer", "complete"])
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_abort_ends_an_orphan_whose_handler_has_not_decided_yet() {
     for here in [true, false] {
         let store = Memory::new();
         let id = given_back(&store, "one").await;
         let (survivor, handler) = (builder_on(store.clone()).build(), SlowHandler::default());
-        survivor.on_recovery("test".into(), handler.clone());
+        survivor.on_recovery(ServiceName::new("test"), handler.clone());
         let session = survivor.attach(&id).await.unwrap();
         let mut reader = session.reader(Position::START).await.unwrap();
         until("the handler is asked", async || handler.asked() == 1).await;
@@ -154,7 +190,7 @@ async fn an_orphan_whose_handler_never_decides_is_interrupted() {
     let id = given_back(&store, "one").await;
     let limits = Limits::default().idle(Duration::from_secs(60));
     let survivor = builder_on(store.clone()).limits(limits).build();
-    survivor.on_recovery("test".into(), SlowHandler::default());
+    survivor.on_recovery(ServiceName::new("test"), SlowHandler::default());
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let before = Instant::now();
@@ -169,7 +205,7 @@ async fn a_slow_handler_keeps_no_other_orphan_waiting() {
     let store = Memory::new();
     let survivor = builder_on(store.clone()).max_claims(1).build();
     let handler = SlowHandler::default();
-    survivor.on_recovery("test".into(), handler.clone());
+    survivor.on_recovery(ServiceName::new("test"), handler.clone());
     for name in ["one", "two", "three"] {
         given_back(&store, name).await;
     }
@@ -185,7 +221,7 @@ async fn a_shutdown_gives_back_an_orphan_whose_handler_has_not_decided_yet() {
     let store = Memory::new();
     let id = given_back(&store, "one").await;
     let (survivor, handler) = (builder_on(store.clone()).build(), SlowHandler::default());
-    survivor.on_recovery("test".into(), handler.clone());
+    survivor.on_recovery(ServiceName::new("test"), handler.clone());
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
@@ -216,7 +252,7 @@ struct SlowClaimStore {
 impl Store for SlowClaimStore {
     delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
-        delete, list, orphans, sweep
+        delete, of_chat, list, orphans, sweep
     );
 
     fn claim<'a>(
@@ -250,7 +286,10 @@ async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
         .build();
         if restarts {
             let (_teller, source) = channel_source();
-            survivor.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
+            survivor.on_recovery(
+                ServiceName::new("test"),
+                SlowHandler::with(Duration::ZERO, source),
+            );
         }
         let mut crowd = Vec::new();
         for at in 0..30 {
@@ -278,7 +317,7 @@ struct CorruptStore {
 impl Store for CorruptStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, changed, abort, answer, answers, hold,
-        delete, list, orphans, sweep
+        delete, of_chat, list, orphans, sweep
     );
 
     fn read<'a>(
@@ -305,7 +344,10 @@ async fn an_orphan_with_a_corrupt_log_is_sealed_once_and_not_claimed_for_ever() 
         inner: store.clone(),
     })
     .build();
-    survivor.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
+    survivor.on_recovery(
+        ServiceName::new("test"),
+        SlowHandler::with(Duration::ZERO, source),
+    );
     let _session = survivor.attach(&id).await.unwrap();
     seconds(60).await;
     let state = store.state(&id).await.unwrap();
@@ -321,7 +363,10 @@ async fn a_reader_of_a_former_owner_waits_for_the_next_record() {
         .build();
     let there = builder_on(store.inner().clone()).build();
     let (second, source) = channel_source();
-    there.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
+    there.on_recovery(
+        ServiceName::new("test"),
+        SlowHandler::with(Duration::ZERO, source),
+    );
     let (first, source) = channel_source();
     let id = id("one");
     let session = begin(&here, &id, source).await;
@@ -357,7 +402,10 @@ async fn a_shutdown_drops_a_handler_that_holds_the_sessions() {
     let sessions = builder_on(Memory::new()).build();
     let held = Arc::new(());
     let seen: Weak<()> = Arc::downgrade(&held);
-    sessions.on_recovery("test".into(), HoldingHandler(sessions.clone(), held));
+    sessions.on_recovery(
+        ServiceName::new("test"),
+        HoldingHandler(sessions.clone(), held),
+    );
     sessions.shutdown(Duration::ZERO).await;
     assert!(seen.upgrade().is_none());
 }
@@ -377,7 +425,7 @@ impl fmt::Debug for FailoverStore {
 impl Store for FailoverStore {
     delegate_store!(
         inner: durability, create, renew, append, read, changed, abort, answer, answers, hold,
-        delete, list, orphans, sweep
+        delete, of_chat, list, orphans, sweep
     );
 
     fn claim<'a>(
@@ -407,7 +455,10 @@ async fn nothing_follows_records_that_the_store_lost_before_a_claim() {
         replica,
     })
     .build();
-    survivor.on_recovery("test".into(), SlowHandler::with(Duration::ZERO, source));
+    survivor.on_recovery(
+        ServiceName::new("test"),
+        SlowHandler::with(Duration::ZERO, source),
+    );
     let session = survivor.attach(&id).await.unwrap();
     let mut reader = session.reader(Position::START).await.unwrap();
     let mut lost = ChunkBuilder::new();

@@ -1,13 +1,21 @@
 //! Endings of sessions.
 
-use std::time::Duration;
-
-use crate::support::{channel_source, id, log, read, read_all, start};
-use unbroken::{
-    log::{ErrorCode, Outcome, Owner, Position, Status},
-    session::{Limits, Mark, StartError},
-    store::AbortRequest,
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
 };
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+use crate::support::{TextFormat, channel_source, id, log, read, read_all, start};
+use unbroken::{
+    log::{Ending, ErrorCode, Outcome, Owner, Position, Status},
+    session::{Limits, Mark, SessionsBuilder, Source, StartError},
+    store::{AbortRequest, Memory},
+};
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{begin, builder, settle};
 
@@ -81,6 +89,79 @@ async fn silence_ends_a_session_at_its_idle_limit_and_not_before() {
     assert!(handle.is_dropped());
 }
 
+/// A source without records that was last heard at the given time.
+struct Heard(Option<Instant>);
+
+impl Source for Heard {
+    fn poll_record(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut BytesMut,
+    ) -> Poll<Option<Mark>> {
+        Poll::Pending
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        Some(self.0?.elapsed())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_counts_from_the_last_sign_of_life_that_is_no_record() {
+    let limits = Limits::default().idle(Duration::from_secs(10));
+    for (heard, ends) in [(None, 10), (Some(0), 10), (Some(7), 17), (Some(9), 19)] {
+        let (sessions, id) = (builder().limits(limits.clone()).build(), id("one"));
+        let began = Instant::now();
+        let heard = heard.map(|heard| began + Duration::from_secs(heard));
+        let session = begin(&sessions, &id, Heard(heard)).await;
+        tokio::time::sleep_until(began + Duration::from_millis(ends * 1000 - 100)).await;
+        assert_eq!(session.status(), Status::Streaming, "{ends}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let timeout = Status::Ended(Outcome::Error(ErrorCode::Timeout));
+        assert_eq!(session.status(), timeout, "{ends}");
+    }
+}
+
+/// A source without records that has words of its own for the end.
+struct LastWords(Words);
+
+type Words = fn() -> Option<Bytes>;
+
+impl Source for LastWords {
+    fn poll_record(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut BytesMut,
+    ) -> Poll<Option<Mark>> {
+        Poll::Pending
+    }
+
+    fn ending(&self, _: &Ending) -> Option<Bytes> {
+        self.0()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_writes_the_terminal_record_if_it_can_and_the_record_fits() {
+    let limits = Limits::default().event_bytes(10);
+    let cases: [(Words, &str); 4] = [
+        (|| Some("0123456789".into()), "0123456789"),
+        (|| Some("0123456789+".into()), "aborted"),
+        (|| None, "aborted"),
+        (|| panic!("no words"), "aborted"),
+    ];
+    for (words, expected) in cases {
+        let (sessions, id) = (builder().limits(limits.clone()).build(), id("one"));
+        let session = begin(&sessions, &id, LastWords(words)).await;
+        let aborted = sessions.abort(&id, AbortRequest::default()).await;
+        aborted.unwrap();
+        let mut reader = session.reader(Position::START).await.unwrap();
+        let records = read_all(&mut reader).await;
+        assert!(records[1].1.starts_with(expected), "{records:?}");
+        assert_eq!(session.status(), Status::Ended(Outcome::Aborted));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_waits_for_a_person_is_not_idle() {
     let limits = Limits::default().idle(Duration::from_secs(10));
@@ -131,6 +212,67 @@ async fn an_event_over_the_limit_ends_the_session_with_a_terminal_record() {
         read_all(&mut reader).await;
         assert_eq!(session.status(), Status::Ended(outcome));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_record_over_the_limit_is_refused_and_one_at_the_limit_starts() {
+    for (limit, fits) in [(4, true), (3, false), (2, false)] {
+        let limits = Limits::default().event_bytes(limit);
+        let sessions = builder().limits(limits).build();
+        let (handle, source) = channel_source();
+        let permit = sessions.permit(None).unwrap();
+        let started = sessions.start(permit, start(&id("one")), source).await;
+        if fits {
+            assert!(started.unwrap().created);
+        } else {
+            assert!(matches!(started, Err(StartError::TooLarge)), "{started:?}");
+            assert!(handle.is_dropped() && !handle.was_polled());
+            assert_eq!(sessions.running(), 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_the_store_refuses_as_a_whole_only_ends_nothing() {
+    let store = Memory::new().max_append_bytes(20);
+    let sessions = SessionsBuilder::new(store, TextFormat).build();
+    let (handle, source) = channel_source();
+    let session = begin(&sessions, &id("one"), source).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    read(&mut reader, 1).await;
+    for text in ["one of three", "two of three", "and the last"] {
+        handle.send(text);
+    }
+    settle().await;
+    assert_eq!((handle.pending(), handle.is_dropped()), (0, false));
+    handle.send("more");
+    drop(handle);
+    let all = [
+        "info",
+        "one of three",
+        "two of three",
+        "and the last",
+        "more",
+        "complete",
+    ];
+    assert_eq!(read_all(&mut reader).await, log(&all)[1..]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_store_refuses_drops_the_provider_before_the_end_is_stored() {
+    let store = FaultStore::new(Memory::new().max_append_bytes(20));
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let (handle, source) = channel_source();
+    let session = begin(&sessions, &id("one"), source).await;
+    settle().await;
+    for pause in [0, 10] {
+        let pause = Fault::PauseBefore(Duration::from_secs(pause));
+        store.faults().next(Op::Append, pause);
+    }
+    handle.send(&"x".repeat(21));
+    settle().await;
+    assert!(handle.is_dropped());
+    assert_eq!(session.status(), Status::Streaming);
 }
 
 #[tokio::test(start_paused = true)]

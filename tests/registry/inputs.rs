@@ -207,7 +207,7 @@ struct ForgetfulStore {
 impl Store for ForgetfulStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, changed, abort, answer, hold, delete,
-        list, orphans, sweep
+        of_chat, list, orphans, sweep
     );
 
     fn answers<'a>(

@@ -7,9 +7,15 @@ mod claims;
 mod clean_up;
 mod endings;
 mod inputs;
+mod leases;
+mod places;
 mod reading;
+mod refused;
 mod servers;
 mod start;
+mod stops;
+mod stuck;
+mod sweeper;
 mod take_over;
 
 use std::time::Duration;

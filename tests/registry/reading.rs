@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use crate::support::{TextFormat, channel_source, id, log, lsn, read, read_all};
 use unbroken::{
-    log::{Position, Status},
+    log::{ChunkBuilder, Epoch, Position, SessionId, Status},
     session::{ReadError, SessionsBuilder},
-    store::{Memory, StoreError},
+    store::{AfterAppend, Memory, Store, StoreError, Token},
 };
-use unbroken_conformance::{Fault, FaultStore, Op};
+use unbroken_conformance::{ClockJump, Fault, FaultStore, Op};
 
-use crate::{begin, builder, is_gone, settle};
+use crate::{
+    begin, builder, is_gone, settle,
+    take_over::{LEASE, orphan},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_reconnect_reads_on_from_the_last_lsn() {
@@ -121,4 +124,42 @@ async fn a_lone_event_is_shown_at_once() {
     handle.send("a");
     read(&mut reader, 1).await;
     assert!(before.elapsed() <= Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_never_goes_on_from_a_record_that_the_store_has_lost() {
+    let store = FaultStore::new(Memory::new());
+    let memory = store.inner();
+    let (id, first) = orphan(memory, "one", &["info"]).await;
+    let replica = memory.snapshot();
+    append(memory, &id, first, 2, &["lost"]).await;
+    let there = SessionsBuilder::new(store.clone(), TextFormat).build();
+    // The follower's first read arrives late.
+    let late = Fault::PauseBefore(Duration::from_secs(1));
+    store.faults().next(Op::Read, late);
+    let followed = there.attach(&id).await.unwrap();
+    settle().await;
+    let position = Position::tagged(lsn(2), first.tag());
+    let mut reader = followed.reader(position).await.unwrap();
+    // Meanwhile the store fails over to a replica without the record, and the session is continued there.
+    memory.restore(&replica);
+    memory.jump(LEASE * 2);
+    let claimed = memory.claim(&id, first, Token::random(), LEASE).await;
+    let second = claimed.unwrap().state.epoch;
+    append(memory, &id, second, 2, &["two", "three"]).await;
+    let next = reader.next().await;
+    assert!(
+        matches!(next, Some(Err(ReadError::Rewound { .. }))),
+        "{next:?}"
+    );
+}
+
+async fn append(store: &Memory, id: &SessionId, epoch: Epoch, first: u64, texts: &[&str]) {
+    let mut chunk = ChunkBuilder::new();
+    for text in texts {
+        chunk.push(text.as_bytes());
+    }
+    let chunk = chunk.take(lsn(first), epoch).unwrap();
+    let appended = store.append(id, chunk, AfterAppend::Streaming).await;
+    appended.unwrap();
 }

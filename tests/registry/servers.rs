@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{TextFormat, channel_source, id, log, read, read_all};
 use unbroken::{
-    log::{Outcome, Position, Status},
+    log::{Outcome, Position, ServiceName, Status},
     session::{Busy, ReadError, SessionsBuilder},
     store::{AbortRequest, Memory},
 };
@@ -60,7 +60,7 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
         meta: std::sync::Arc::new(unbroken::store::SessionMeta {
             owner: None,
             chat: None,
-            service: "test".into(),
+            service: ServiceName::new("test"),
             digest: unbroken::log::Digest([7; 32]),
             format: 1,
         }),
@@ -117,4 +117,22 @@ async fn a_shutdown_lets_sessions_finish_and_fails_the_others_at_the_deadline() 
     }
     assert!(matches!(last, Some(Err(ReadError::ShutDown))));
     assert_eq!(sessions.running(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_lingers_after_its_last_client_however_long_it_has_followed() {
+    let store = Memory::new();
+    let here = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let linger = Duration::from_secs(30);
+    let there = SessionsBuilder::new(store, TextFormat);
+    let there = there.follower_linger(linger).build();
+    let (_teller, source) = channel_source();
+    let _session = begin(&here, &id("one"), source).await;
+    let followed = there.attach(&id("one")).await.unwrap();
+    tokio::time::sleep(linger * 2).await;
+    drop(followed);
+    tokio::time::sleep(linger / 2).await;
+    assert_eq!(there.loaded(), 1);
+    tokio::time::sleep(linger).await;
+    assert_eq!(there.loaded(), 0);
 }

@@ -5,13 +5,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::support::{channel_source, id, log, read, read_all, start};
+use crate::support::{TextFormat, channel_source, id, log, read, read_all, start};
 use bytes::BytesMut;
 use unbroken::{
     log::{Owner, Position, Status},
-    session::{Busy, Limits, Mark, Source},
-    store::StoreError,
+    session::{Busy, Limits, Mark, SessionsBuilder, Source},
+    store::{Memory, StoreError},
 };
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{begin, builder, settle};
 
@@ -114,6 +115,21 @@ async fn the_source_is_polled_only_once_the_first_record_is_acknowledged() {
     assert_eq!(read(&mut reader, 1).await, log(&["info"]));
     settle().await;
     assert!(handle.was_polled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_repeated_until_the_store_answers_and_creates_one_session() {
+    for lost in [Fault::LoseBefore, Fault::LoseAfter] {
+        let store = FaultStore::new(Memory::new());
+        let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
+        let (handle, source) = channel_source();
+        store.faults().next(Op::Create, lost);
+        let session = begin(&sessions, &id("one"), source).await;
+        drop(handle);
+        let mut reader = session.reader(Position::START).await.unwrap();
+        assert_eq!(read_all(&mut reader).await, log(&["info", "complete"]));
+        assert_eq!(store.faults().happened(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,14 +34,16 @@ type Decide = dyn Fn(&Orphan) -> Option<Continuation> + Send + Sync;
 
 /// A handler that counts its calls and records the logs that it read.
 #[derive(Clone)]
-struct TestHandler {
+pub(crate) struct TestHandler {
     decide: Arc<Decide>,
     asked: Arc<AtomicUsize>,
     logs: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl TestHandler {
-    fn by(decide: impl Fn(&Orphan) -> Option<Continuation> + Send + Sync + 'static) -> Self {
+    pub(crate) fn by(
+        decide: impl Fn(&Orphan) -> Option<Continuation> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             decide: Arc::new(decide),
             asked: Arc::default(),
@@ -50,13 +52,18 @@ impl TestHandler {
     }
 
     /// Continues with this source, the first time.
-    fn with(source: ChannelSource) -> Self {
+    pub(crate) fn with(source: ChannelSource) -> Self {
         let source = Mutex::new(Some(source));
         Self::by(move |_| source.lock().unwrap().take().map(Continuation::new))
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(SeqCst)
+    }
+
+    /// Returns the logs of the orphans, in order.
+    pub(crate) fn logs(&self) -> Vec<Vec<String>> {
+        self.logs.lock().unwrap().clone()
     }
 }
 
@@ -98,7 +105,7 @@ async fn orphan_of(
         meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
-            service: service.into(),
+            service: ServiceName::new(service),
             digest: Digest([7; 32]),
             format: 1,
         }),
@@ -143,7 +150,7 @@ async fn an_orphan_continues_in_the_same_log_and_so_do_its_readers() {
     assert_eq!(survivor.running(), 1);
     drop(handle);
     assert_eq!(read_all(&mut reader).await, [(4, "complete".to_owned())]);
-    assert_eq!(handler.logs.lock().unwrap()[..], [["info", "half"]]);
+    assert_eq!(handler.logs(), [["info", "half"]]);
     let state = store.state(&id).await.unwrap();
     assert_eq!(
         (state.attempts, state.status),
@@ -158,14 +165,14 @@ async fn an_orphan_without_readers_is_found_and_continued() {
     let store = Memory::new();
     let handler = TestHandler::by(|orphan| {
         assert_eq!(orphan.request, "the request");
-        assert_eq!((orphan.tail.get(), orphan.attempt), (0, 1));
+        assert_eq!((orphan.tail.get(), orphan.attempt), (1, 1));
         let (handle, source) = channel_source();
         handle.send("an answer");
-        Some(Continuation::new(source).first("info"))
+        Some(Continuation::new(source).first("again"))
     });
     let survivor = server(&store, &handler);
     let _ = survivor.attach(&id("wakes-the-sweeper")).await;
-    let (id, _) = orphan(&store, "one", &[]).await;
+    let (id, _) = orphan(&store, "one", &["info"]).await;
     until("it is continued", async || {
         store.state(&id).await.unwrap().status == Status::Ended(Outcome::Complete)
     })
@@ -174,7 +181,7 @@ async fn an_orphan_without_readers_is_found_and_continued() {
     let mut reader = session.reader(Position::START).await.unwrap();
     assert_eq!(
         read_all(&mut reader).await,
-        log(&["info", "an answer", "complete"])
+        log(&["info", "again", "an answer", "complete"])
     );
     drop((reader, session));
     seconds(10).await;
@@ -394,7 +401,7 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
             meta: Arc::new(SessionMeta {
                 owner: None,
                 chat: None,
-                service: "test".into(),
+                service: ServiceName::new("test"),
                 digest: Digest([7; 32]),
                 format: u16::MAX,
             }),
@@ -422,4 +429,21 @@ async fn orphans_that_a_server_can_not_read_hide_no_others() {
         foreign,
         Err(unbroken::store::StoreError::Unsupported { .. })
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_takes_over_as_soon_as_the_lease_is_over() {
+    let store = Memory::new();
+    let began = Instant::now();
+    let (id, _) = orphan(&store, "one", &["info"]).await;
+    // Not at a multiple of the follower's wait before the end of the lease.
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    let survivor = SessionsBuilder::new(store, TextFormat).lease(LEASE / 5);
+    let survivor = survivor.build();
+    let (teller, source) = channel_source();
+    survivor.on_recovery(ServiceName::new("test"), TestHandler::with(source));
+    let _session = survivor.attach(&id).await.unwrap();
+    until("it is continued", async || teller.was_polled()).await;
+    let took = began.elapsed();
+    assert!(took < LEASE + Duration::from_millis(100), "{took:?}");
 }

@@ -45,7 +45,7 @@ impl Audit {
 impl Store for Audit {
     delegate_store!(
         memory: durability, create, renew, read, changed, abort, answer, answers, hold, delete,
-        list, orphans, sweep
+        of_chat, list, orphans, sweep
     );
 
     fn claim<'a>(

@@ -59,7 +59,7 @@ pub(crate) async fn read(
                 position = Position::START;
             }
             Err(ReadError::Corrupt { lsn }) => {
-                simulation.violation(format!("a gap or a missing wake-up at {lsn}"));
+                simulation.violation(format!("1: a gap or a missing wake-up at {lsn}"));
             }
             // Disconnected, or the store is unavailable, or the session does not exist yet: try again.
             Ok(BodyEnd::Disconnected) | Err(_) => {}

@@ -29,6 +29,8 @@ pub(crate) enum Defect {
     OnlyWakeups,
     /// A client aborts the session when its last reader disconnects.
     LastReaderAborts,
+    /// A server runs a start that it has refused.
+    RefusedStartRuns,
     /// A client takes the tail from when its reader was opened for the end of the log.
     StaleTailIsEnd,
 }
@@ -93,7 +95,7 @@ impl<S: Store> DefectiveStore<S> {
 
 impl<S: Store> Store for DefectiveStore<S> {
     delegate_store!(
-        inner: durability, create, claim, renew, abort, answer, answers, hold, delete, list, orphans,
+        inner: durability, create, claim, renew, abort, answer, answers, hold, delete, of_chat, list, orphans,
         sweep
     );
 

@@ -19,8 +19,8 @@ pub(crate) struct SessionHistory {
     pub(crate) status: Option<Status>,
     /// The number of claims.
     pub(crate) claims: u32,
-    /// The number of claims for a resumption while the log was empty.
-    pub(crate) empty_claims: u32,
+    /// The number of claims while the log was empty.
+    pub(crate) empty_claims: u64,
     /// The number of calls of the provider.
     pub(crate) calls: usize,
     /// True if an abort was confirmed while the session ran.
@@ -29,6 +29,8 @@ pub(crate) struct SessionHistory {
     pub(crate) abort_requested: bool,
     /// True if a start failed, or its client gave up before the response.
     pub(crate) start_failed: bool,
+    /// True if a start was confirmed, or its client gave up before the response.
+    pub(crate) asked_for: bool,
     /// True if the store may have gone back to a snapshot.
     pub(crate) rewound: bool,
     /// True if the servers resume orphans; otherwise they end them.
@@ -72,6 +74,9 @@ impl SessionHistory {
                 "8: the provider was called {calls} times, the session claimed {claims} times"
             ));
         }
+        if self.calls > 0 && !self.asked_for && !self.rewound {
+            return Err("8: every start was refused, but the provider was called".into());
+        }
         self.check_outcome()
     }
 
@@ -109,6 +114,11 @@ impl SessionHistory {
         let hangs = self.script.ending == Ending::Hang;
         // A server that claimed the session before the abort was stored may seal it as interrupted.
         let continues = self.claims == 0 || self.resumes_orphans;
+        // A session whose first record was not stored is begun by no other server. It is sealed by the one
+        // that refused its start, or by one that claims it.
+        let never_begun = log.len() == 1 && last == "interrupted";
+        let never_begun = never_begun && (self.start_failed || self.claims > 0);
+        let continues = continues && !never_begun;
         if self.aborted && hangs && continues && last != "aborted" {
             return Err(format!(
                 "5: an abort was confirmed, but the session ended as {last}"
@@ -118,14 +128,13 @@ impl SessionHistory {
             return Err("5: aborted without a request".into());
         }
         // If a start is stored but its server or client gave up before the response, the session has no
-        // writer: it is ended, or resumed from an empty log.
-        let ended = u32::from(log.len() == 1);
+        // writer: it is ended, or begun by another start.
         let unwritten = if self.start_failed {
-            self.empty_claims + ended
+            self.empty_claims
         } else {
             0
         };
-        if !self.kind.takes_over() && self.claims > unwritten {
+        if !self.kind.takes_over() && u64::from(self.claims) > unwritten {
             return Err("5: taken over from a healthy server".into());
         }
         let provider = match self.script.ending {

@@ -14,6 +14,7 @@ mod defect;
 mod history;
 mod script;
 mod simulation;
+mod source;
 mod store_faults;
 
 use unbroken_conformance::ContractRule;
@@ -94,6 +95,8 @@ detected! {
     // A rewind to a snapshot.
     an_append_beyond_the_tail_is_detected: Rewinds, ContractRule::AppendRewound;
     a_read_that_ignores_a_rewind_is_detected: Rewinds, ContractRule::ReadRewound;
+    // A start that the store does not answer in time.
+    a_start_that_runs_after_its_refusal_is_detected: LostReplies, Defect::RefusedStartRuns;
     // No fault at all.
     a_session_that_ends_with_its_last_reader_is_detected: Calm, Defect::LastReaderAborts;
     an_abort_confirmed_before_it_is_stored_is_detected: Calm, ContractRule::AbortStored;

@@ -2,24 +2,18 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout};
 use unbroken::{
-    BoxFuture,
-    log::{ErrorCode, Outcome, Position, SessionId, Status},
-    session::{
-        Continuation, Inbox, Mark, Orphan, ReadError, RecoveryHandler, Retention, Sessions,
-        SessionsBuilder, Source,
-    },
+    log::{Epoch, Position, ServiceName, SessionId, Status},
+    session::{ReadError, Retention, Sessions, SessionsBuilder},
     store::{self, AbortRequest, AnswerOutcome, Memory, StoreError},
 };
 use unbroken_conformance::{BrokenStore, FaultStore};
@@ -30,12 +24,13 @@ use crate::{
     defect::{Defect, DefectiveStore},
     history::SessionHistory,
     script::{Ending, Kind, Rng, Script},
+    source::{ResumeOrphans, ScriptedSource},
     store_faults::StoreFaults,
     support::{TextFormat, id, start},
 };
 
 /// The name of the question to the user.
-const QUESTION: &str = "may I?";
+pub(crate) const QUESTION: &str = "may I?";
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// The time that the simulation runs after the last fault: a lease for each server to trust the store
 /// again, one for the session, and the time to read.
@@ -62,8 +57,8 @@ struct Observations {
     aborted: Vec<SessionId>,
     abort_requested: Vec<SessionId>,
     start_failed: Vec<SessionId>,
-    // Sessions that were claimed for a resumption before they had a record, once for each claim.
-    empty_claims: Vec<SessionId>,
+    // Sessions with a start that was confirmed, or whose client gave up before the response.
+    asked_for: Vec<SessionId>,
     // The number of open readers by session.
     readers: HashMap<SessionId, usize>,
     // The answers that sources received.
@@ -113,6 +108,23 @@ impl Simulation {
         *readers == 0
     }
 
+    /// Returns the script of a session.
+    pub(crate) fn script(&self, id: &SessionId) -> Option<Script> {
+        self.scripts.lock().unwrap().get(id).copied()
+    }
+
+    /// Counts a call of the provider.
+    pub(crate) fn provider_called(&self, id: &SessionId) {
+        let mut observed = self.observed.lock().unwrap();
+        *observed.calls.entry(id.clone()).or_default() += 1;
+    }
+
+    /// Keeps the answer that a source received.
+    pub(crate) fn answered(&self, id: &SessionId, answer: Bytes) {
+        let mut observed = self.observed.lock().unwrap();
+        observed.answers.entry(id.clone()).or_default().push(answer);
+    }
+
     pub(crate) fn rewound(&self, id: &SessionId) {
         self.observed.lock().unwrap().rewound.push(id.clone());
     }
@@ -160,7 +172,7 @@ async fn play(mut rng: Rng, kind: Kind, defect: Defect) -> Result<(), String> {
     if simulation.resumes_orphans {
         for server in &simulation.servers {
             server.on_recovery(
-                "test".into(),
+                ServiceName::new("test"),
                 ResumeOrphans(Arc::downgrade(&simulation), rng.fork()),
             );
         }
@@ -266,7 +278,7 @@ async fn settle(
     simulation.over.store(true, SeqCst);
     let mut observed = simulation.observed.lock().unwrap();
     if let Some(violation) = observed.violations.pop() {
-        return Err(format!("1: {violation}"));
+        return Err(violation);
     }
     let differ = |answers: &&Vec<Bytes>| answers.iter().any(|it| *it != answers[0]);
     if kind != Kind::Rewinds
@@ -286,7 +298,7 @@ async fn session_history(
     kind: Kind,
     received: Vec<Received>,
 ) -> Result<SessionHistory, String> {
-    let (mut logs, mut status, mut claims) = (Vec::new(), None, 0);
+    let (mut logs, mut status, mut claims, mut empty_claims) = (Vec::new(), None, 0, 0);
     for server in &simulation.servers {
         match server.state(id).await {
             Ok(state) => {
@@ -298,13 +310,12 @@ async fn session_history(
         }
         let log = timeout(SETTLE_TIME, whole_log(server, id)).await;
         let log = log.map_err(|_| "3: a log has no terminal event".to_owned())?;
-        logs.push(log.map_err(|error| format!("1: {error}"))?);
+        let (log, epoch) = log.map_err(|error| format!("1: {error}"))?;
+        // Each claim makes the next epoch.
+        empty_claims = epoch.saturating_sub(Epoch::first().counter);
+        logs.push(log);
     }
     let observed = simulation.observed.lock().unwrap();
-    let empty_claims = observed
-        .empty_claims
-        .iter()
-        .filter(|claimed| *claimed == id);
     Ok(SessionHistory {
         script,
         kind,
@@ -312,27 +323,34 @@ async fn session_history(
         logs,
         status,
         claims,
-        empty_claims: u32::try_from(empty_claims.count()).unwrap_or(u32::MAX),
+        empty_claims,
         calls: observed.calls.get(id).copied().unwrap_or(0),
         aborted: observed.aborted.contains(id),
         abort_requested: observed.abort_requested.contains(id),
         start_failed: observed.start_failed.contains(id),
+        asked_for: observed.asked_for.contains(id),
         rewound: kind == Kind::Rewinds,
         resumes_orphans: simulation.resumes_orphans,
     })
 }
 
-/// Reads a session from its beginning to its end through a server.
-async fn whole_log(server: &Sessions, id: &SessionId) -> Result<Vec<(u64, String)>, ReadError> {
+/// Reads a session from its beginning to its end through a server. Returns the log, and the epoch of
+/// its first record.
+async fn whole_log(
+    server: &Sessions,
+    id: &SessionId,
+) -> Result<(Vec<(u64, String)>, u64), ReadError> {
     let mut reader = server.attach(id).await?.reader(Position::START).await?;
     let mut log = Vec::new();
+    let mut epoch = None;
     while let Some(batch) = reader.next().await {
         for record in batch?.chunk().records() {
             let text = String::from_utf8_lossy(record.bytes).into_owned();
+            epoch.get_or_insert(record.epoch.counter);
             log.push((record.lsn.get(), text));
         }
     }
-    Ok(log)
+    Ok((log, epoch.unwrap_or(0)))
 }
 
 /// Starts a session on a random server, and tries again if that fails or has no response.
@@ -343,6 +361,7 @@ async fn start_session(simulation: Arc<Simulation>, id: SessionId, script: Scrip
             return;
         };
         let source = ScriptedSource::new(simulation.clone(), id.clone(), script, rng.fork());
+        let refused = source.refused.clone();
         let start = start(&id).inbox(source.inbox.clone());
         let starting = server.start(permit, start, source);
         // Some clients give up before they have a response, and try again.
@@ -351,8 +370,19 @@ async fn start_session(simulation: Arc<Simulation>, id: SessionId, script: Scrip
         } else {
             SETTLE_TIME
         };
-        if let Ok(Ok(_)) = timeout(limit, starting).await {
+        let started = timeout(limit, starting).await;
+        let is_refused = matches!(started, Ok(Err(_)));
+        if is_refused {
+            refused.store(true, SeqCst);
+        } else {
+            let mut observed = simulation.observed.lock().unwrap();
+            observed.asked_for.push(id.clone());
+        }
+        if let Ok(Ok(_)) = started {
             return;
+        }
+        if is_refused && simulation.defect == Defect::RefusedStartRuns {
+            run_refused(&simulation, &id, script, refused, &mut rng);
         }
         simulation
             .observed
@@ -362,6 +392,26 @@ async fn start_session(simulation: Arc<Simulation>, id: SessionId, script: Scrip
             .push(id.clone());
         sleep(rng.millis(1000)).await;
     }
+}
+
+/// Runs a start that was refused, as a defective server would.
+fn run_refused(
+    simulation: &Arc<Simulation>,
+    id: &SessionId,
+    script: Script,
+    refused: Arc<AtomicBool>,
+    rng: &mut Rng,
+) {
+    let (server, id) = (simulation.server(rng).clone(), id.clone());
+    let mut source = ScriptedSource::new(simulation.clone(), id.clone(), script, rng.fork());
+    source.refused = refused;
+    tokio::spawn(async move {
+        let Ok(permit) = server.permit(None) else {
+            return;
+        };
+        let start = start(&id).inbox(source.inbox.clone());
+        let _ = server.start(permit, start, source).await;
+    });
 }
 
 /// Answers the question of a session on random servers until an answer is stored or the session has
@@ -406,131 +456,6 @@ async fn abort(simulation: Arc<Simulation>, id: SessionId, mut rng: Rng) {
             }
             Err(StoreError::Gone(_)) => return,
             Err(_) => sleep(Duration::from_millis(500)).await,
-        }
-    }
-}
-
-/// A handler that resumes the answer of an orphan at the end of its log.
-struct ResumeOrphans(Weak<Simulation>, Rng);
-
-impl RecoveryHandler for ResumeOrphans {
-    fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
-        Box::pin(async move {
-            let chunks = orphan.read().await?;
-            let records = chunks.iter().map(|chunk| chunk.len() as u64);
-            let emitted = records.sum::<u64>().saturating_sub(1);
-            let Some(simulation) = self.0.upgrade() else {
-                return Ok(None);
-            };
-            if orphan.tail.get() == 0 {
-                let mut observed = simulation.observed.lock().unwrap();
-                observed.empty_claims.push(orphan.id().clone());
-            }
-            let script = simulation.scripts.lock().unwrap().get(orphan.id()).copied();
-            let Some(script) = script else {
-                return Ok(None);
-            };
-            let mut source =
-                ScriptedSource::new(simulation, orphan.id().clone(), script, self.1.clone());
-            source.emitted = emitted;
-            if script.asks == Some(emitted) {
-                source.ask();
-            }
-            let inbox = source.inbox.clone();
-            let continuation = Continuation::new(source).inbox(inbox);
-            Ok(Some(if orphan.tail.get() == 0 {
-                continuation.first("info")
-            } else {
-                continuation
-            }))
-        })
-    }
-}
-
-/// The answer of a provider: `e1`, `e2`, …, with pauses, and its ending.
-struct ScriptedSource {
-    simulation: Arc<Simulation>,
-    id: SessionId,
-    script: Script,
-    // The number of events so far.
-    emitted: u64,
-    called: bool,
-    pause: Option<Pin<Box<Sleep>>>,
-    inbox: Inbox,
-    asking: Option<BoxFuture<'static, Bytes>>,
-    rng: Rng,
-}
-
-impl ScriptedSource {
-    fn new(simulation: Arc<Simulation>, id: SessionId, script: Script, rng: Rng) -> Self {
-        Self {
-            simulation,
-            id,
-            script,
-            emitted: 0,
-            called: false,
-            pause: None,
-            inbox: Inbox::new(),
-            asking: None,
-            rng,
-        }
-    }
-
-    fn ask(&mut self) {
-        let inbox = self.inbox.clone();
-        self.asking = Some(Box::pin(async move {
-            inbox.recv(QUESTION).await.expect("the question stays open")
-        }));
-    }
-}
-
-impl Source for ScriptedSource {
-    fn poll_record(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut BytesMut,
-    ) -> Poll<Option<Mark>> {
-        if !self.called {
-            self.called = true;
-            let mut observed = self.simulation.observed.lock().unwrap();
-            *observed.calls.entry(self.id.clone()).or_default() += 1;
-        }
-        if let Some(asking) = &mut self.asking {
-            let answer = std::task::ready!(asking.as_mut().poll(cx));
-            self.asking = None;
-            let mut observed = self.simulation.observed.lock().unwrap();
-            observed
-                .answers
-                .entry(self.id.clone())
-                .or_default()
-                .push(answer);
-        }
-        if self.pause.is_none() && self.script.pause > 0 {
-            let pause = self.script.pause;
-            let pause = self.rng.millis(pause);
-            self.pause = Some(Box::pin(sleep(pause)));
-        }
-        if let Some(pause) = &mut self.pause {
-            std::task::ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
-        if self.emitted < self.script.events {
-            self.emitted += 1;
-            out.extend_from_slice(format!("e{}", self.emitted).as_bytes());
-            if self.script.asks == Some(self.emitted) {
-                self.ask();
-                return Poll::Ready(Some(Mark::Waiting));
-            }
-            return Poll::Ready(Some(Mark::Event));
-        }
-        match self.script.ending {
-            Ending::Complete => Poll::Ready(None),
-            Ending::Hang => Poll::Pending,
-            Ending::Panic => std::panic::resume_unwind(Box::new("the script panics")),
-            Ending::Fail => {
-                out.extend_from_slice(b"failed");
-                Poll::Ready(Some(Mark::Terminal(Outcome::Error(ErrorCode::Provider))))
-            }
         }
     }
 }

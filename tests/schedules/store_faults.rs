@@ -1,5 +1,7 @@
 //! The faults of the store in a schedule.
 
+use std::time::Duration;
+
 use tokio::time::sleep;
 use unbroken::store::Memory;
 use unbroken_conformance::{BrokenStore, ClockJump, Fault, FaultStore, Op, Rates, Rewind};
@@ -35,6 +37,13 @@ impl StoreFaults {
             }
         }
         store.faults().random(rng.next_u64(), rates);
+        if matches!(kind, Kind::LostReplies | Kind::Storm) && rng.one_in(3) {
+            // Both attempts of a start, on each server: it is refused, and its session is in the store.
+            for _ in 0..4 {
+                let late = Fault::PauseAfter(Duration::from_secs(3));
+                store.faults().next(Op::Create, late);
+            }
+        }
         Self {
             kind,
             store,

@@ -150,7 +150,7 @@ pub(crate) fn start(id: &SessionId) -> SessionSpec {
 }
 
 /// Starts a new session.
-pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: ChannelSource) -> Session {
+pub(crate) async fn begin(sessions: &Sessions, id: &SessionId, source: impl Source) -> Session {
     let permit = sessions.permit(None).expect("there is room");
     let started = sessions.start(permit, start(id), source).await;
     let started = started.expect("the session starts");

@@ -104,6 +104,7 @@ async fn an_approved_call_runs() {
         kinds(&events),
         [
             "tool_calls",
+            "turn",
             "input_request",
             "input_resolved",
             "tool_result",
@@ -145,7 +146,7 @@ async fn a_call_that_is_not_allowed_does_not_run_and_the_model_gets_an_error() {
         let events = with_answers(&layer, &model, given).await;
         assert_eq!(resolved(&events), std::slice::from_ref(&outcome));
         assert_eq!(
-            events[3],
+            events[4],
             ChatEvent::tool_error("1", "pay", message.to_string())
         );
         assert_eq!(paid.load(SeqCst), 0);
@@ -281,6 +282,7 @@ async fn a_question_whose_future_is_dropped_is_cancelled_when_the_tool_ends() {
         kinds(&events),
         [
             "tool_calls",
+            "turn",
             "input_request",
             "input_resolved",
             "tool_result",

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use unbroken::{
     chat::{ChatEvent, Complete, EnabledTools, Message, ProviderError, Transcript, Usage},
-    log::ErrorCode,
+    log::{ChatId, ErrorCode, Owner},
     tools::{Call, ToolFailure, ToolLayer, Tools, tool_fn},
 };
 
@@ -52,7 +52,8 @@ async fn the_model_gets_the_tools_that_the_request_enables() {
             ])),
             vec!["fail"],
         ),
-        (None, vec![]),
+        (None, vec!["wait", "panic", "fail"]),
+        (Some(EnabledTools::Named(vec![])), vec![]),
     ] {
         let mut request = request();
         request.enabled_tools = enabled;
@@ -259,7 +260,9 @@ async fn dropping_the_answer_drops_the_running_tools() {
     let counted = Counted::default();
     let layer = ToolLayer::new(counted.tools());
     let mut stream = start(&layer, &model, request()).await;
-    stream.next().await.unwrap().unwrap();
+    for _ in ["tool_calls", "turn"] {
+        stream.next().await.unwrap().unwrap();
+    }
     let waits = tokio::time::timeout(Duration::from_secs(5), stream.next()).await;
     assert!(waits.is_err());
     assert_eq!((counted.started(), counted.dropped()), (2, 0));
@@ -275,6 +278,7 @@ async fn progress_comes_before_the_result() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         call.progress_of(1.0, Some(2.0));
         call.progress_of(f64::NAN, None);
+        call.progress_step("half", 1.0, Some(f64::INFINITY));
         Ok("found")
     }));
     let model = Model::calling([call("1", "look", json!({}))]);
@@ -286,10 +290,11 @@ async fn progress_comes_before_the_result() {
         .map(|it| serde_json::to_value(it).unwrap())
         .collect();
     assert_eq!(
-        events[1..4],
+        events[1..5],
         [
             json!({"type": "tool_progress", "id": "1", "name": "look", "message": "looking"}),
             json!({"type": "tool_progress", "id": "1", "name": "look", "progress": 1.0, "total": 2.0}),
+            json!({"type": "tool_progress", "id": "1", "name": "look", "message": "half", "progress": 1.0}),
             json!({"type": "tool_result", "id": "1", "name": "look", "content": "found"}),
         ]
     );
@@ -327,9 +332,9 @@ async fn a_call_has_the_owner_session_and_chat() {
     }));
     let model = Model::calling([call("1", "who", json!({}))]);
     let mut request = request();
-    request.owner = Some("ada".into());
+    request.owner = Some(Owner::new("ada"));
     request.session_id = Some("session-of-ada-0000001".parse().unwrap());
-    request.chat_id = Some("c".into());
+    request.chat_id = Some(ChatId::new("c"));
     request.extensions.insert("paid");
     let events = answer(&ToolLayer::new(tools), &model, request)
         .await

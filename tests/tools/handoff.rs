@@ -31,7 +31,7 @@ fn follow_up(first: &ChatRequest, events: &[ChatEvent], output: &Value) -> ChatR
     let state: &ConversationState = transcript.conversation_state().unwrap();
     let mut next = first.clone();
     next.messages.clone_from(&state.messages);
-    let turn = Message::assistant(&state.assistant_content);
+    let turn = Message::assistant(state.assistant_content.clone());
     next.messages
         .push(turn.tool_calls(state.tool_calls.clone()));
     for result in &state.server_tool_results {
@@ -171,7 +171,7 @@ async fn a_tool_of_the_client_does_not_replace_one_of_the_layer() {
     assert_eq!(offered.iter().filter(|it| it.name == "fail").count(), 1);
     // One that the request didn't enable is the client's own.
     let mut own = brings("fail");
-    own.enabled_tools = None;
+    own.enabled_tools = Some(EnabledTools::Named(Vec::new()));
     let model = Model::calling([call("1", "fail", json!({}))]);
     let events = answer(&layer, &model, own).await.unwrap();
     assert!(kinds(&events).contains(&"isomorphic_handoff"));
@@ -329,7 +329,7 @@ async fn a_handoff_has_the_usage_of_all_turns() {
     request.enabled_tools = Some(EnabledTools::All);
     let events = answer(&layer, &model, request).await.unwrap();
     let transcript: Transcript = events.iter().collect();
-    assert_eq!(transcript.usage(), Some(&Usage::new(20, 4)));
+    assert_eq!(transcript.usage(), Some(Usage::new(20, 4)));
     let state = transcript.conversation_state().unwrap();
     assert_eq!(
         state.messages.len(),

@@ -7,7 +7,7 @@ use tower::layer::Layer;
 use unbroken::{
     chat::{Capabilities, ChatEvent},
     durable::ProviderSource,
-    log::{Digest, Position, SessionId},
+    log::{Digest, Position, ServiceName, SessionId},
     session::{SessionSpec, Sessions},
     store::{Memory, Store, Token},
     tools::ToolLayer,
@@ -36,7 +36,12 @@ async fn past_its_lease_a_server_calls_no_model_and_starts_no_tool() {
         let source = ProviderSource::new(layer.layer(model.provider()), request());
         let first = ChatEvent::session_info(Capabilities::new()).to_json();
         let id = SessionId::random();
-        let start = SessionSpec::new(id.clone(), "test".into(), Digest([0; 32]), first.freeze());
+        let start = SessionSpec::new(
+            id.clone(),
+            ServiceName::new("test"),
+            Digest([0; 32]),
+            first.freeze(),
+        );
         let permit = sessions.permit(None).unwrap();
         let started = sessions.start(permit, start, source).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -63,7 +68,7 @@ async fn past_its_lease_a_server_calls_no_model_and_starts_no_tool() {
         while let Some(batch) = reader.next().await {
             records += batch.unwrap().chunk().records().count();
         }
-        // The first, the calls, three results, the text, the end.
-        assert_eq!(records, 7);
+        // The first, the calls, the end of the turn, three results, the text, the end.
+        assert_eq!(records, 8);
     }
 }

@@ -108,7 +108,7 @@ async fn the_message_of_a_failure_is_cut() {
         };
         assert_eq!(error.message.len(), kept);
         let failed = model.last().messages.pop().unwrap();
-        assert!(failed.content.contains(&error.message));
-        assert!(failed.content.len() < kept + 100);
+        assert!(failed.text().contains(&error.message));
+        assert!(failed.text().len() < kept + 100);
     }
 }

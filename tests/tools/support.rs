@@ -108,8 +108,19 @@ pub(crate) async fn start(layer: &ToolLayer, model: &Model, request: ChatRequest
     provider.oneshot(request).await.unwrap().boxed()
 }
 
-/// Returns the whole answer.
+/// Returns the whole answer without the ends of its turns.
 pub(crate) async fn answer(
+    layer: &ToolLayer,
+    model: &Model,
+    request: ChatRequest,
+) -> Result<Vec<ChatEvent>, BoxError> {
+    let mut events = answer_with_turns(layer, model, request).await?;
+    events.retain(|event| !matches!(event, ChatEvent::Turn(_)));
+    Ok(events)
+}
+
+/// Returns the whole answer.
+pub(crate) async fn answer_with_turns(
     layer: &ToolLayer,
     model: &Model,
     request: ChatRequest,

@@ -33,23 +33,11 @@
 //! let app: Router = unbroken_axum::mount("/api/chat", chat);
 //! ```
 //!
-//! `axum::serve` does not set `TCP_NODELAY` on its sockets, so a token may wait until the client has
-//! acknowledged the token before it. Set the option:
+//! # Deployment
 //!
-//! ```no_run
-//! use axum::serve::ListenerExt;
-//! # async fn serves(app: axum::Router) -> std::io::Result<()> {
-//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-//! let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-//! axum::serve(listener, app).await
-//! # }
-//! ```
-//!
-//! # Shutdown
-//!
-//! axum's graceful shutdown waits for every body. Await
-//! [`Sessions::shutdown`](unbroken::session::Sessions::shutdown), which ends the bodies, in the future
-//! that is passed to `with_graceful_shutdown`:
+//! `axum::serve` has no time limits for clients. A connection with half a request head, or with a response
+//! that is never read, stays until the client closes it; some thousands use up the file descriptors of a
+//! server. Serve the router by `unbroken_hyper::serve`, which closes them and has other limits too:
 //!
 //! ```no_run
 //! # use std::time::Duration;
@@ -57,18 +45,57 @@
 //! # async fn signal() {}
 //! # async fn serves(
 //! #     listener: tokio::net::TcpListener, app: axum::Router, sessions: Sessions,
-//! # ) -> std::io::Result<()> {
+//! # ) {
+//! unbroken_hyper::serve(listener, app)
+//!     .with_graceful_shutdown(signal()) // of the application, such as `tokio::signal::ctrl_c`
+//!     .hand_over(sessions, Duration::from_secs(5))
+//!     .await;
+//! # }
+//! ```
+//!
+//! New sessions are refused after the signal, and running ones may finish until the deadline. Then their
+//! bodies fail, so that clients resume on another server.
+//!
+//! The address of a client is the extension `unbroken_hyper::Peer<SocketAddr>`. For handlers that extract
+//! axum's `ConnectInfo<SocketAddr>`, a layer copies it:
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use axum::{Router, extract::{ConnectInfo, Request}, middleware::map_request};
+//! use unbroken_hyper::Peer;
+//!
+//! async fn connect_info(mut request: Request) -> Request {
+//!     let peer = request.extensions().get::<Peer<SocketAddr>>().copied();
+//!     if let Some(Peer(address)) = peer {
+//!         request.extensions_mut().insert(ConnectInfo(address));
+//!     }
+//!     request
+//! }
+//!
+//! let app: Router = Router::new().layer(map_request(connect_info));
+//! ```
+//!
+//! Behind a proxy with limits of its own, `axum::serve` does too. It doesn't set `TCP_NODELAY` on its
+//! sockets, so a token may wait until the client has acknowledged the token before it, and its graceful
+//! shutdown waits for every body. Set the option, and await
+//! [`Sessions::shutdown`](unbroken::session::Sessions::shutdown), which ends the bodies:
+//!
+//! ```no_run
+//! use axum::serve::ListenerExt;
+//! # use std::time::Duration;
+//! # use unbroken::session::Sessions;
+//! # async fn signal() {}
+//! # async fn serves(app: axum::Router, sessions: Sessions) -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
 //! axum::serve(listener, app)
 //!     .with_graceful_shutdown(async move {
-//!         signal().await; // of the application, such as `tokio::signal::ctrl_c`
+//!         signal().await;
 //!         sessions.shutdown(Duration::from_secs(5)).await;
 //!     })
 //!     .await
 //! # }
 //! ```
-//!
-//! New sessions are refused, and running ones may finish until the deadline. Then their bodies fail, so
-//! that clients resume on another server.
 
 mod cursor;
 mod identify;

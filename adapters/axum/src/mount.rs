@@ -1,22 +1,26 @@
 use std::{
     convert::Infallible,
+    net::SocketAddr,
     task::{Context, Poll},
 };
 
 use axum::{
     Router,
-    extract::{OriginalUri, Request},
+    extract::{ConnectInfo, OriginalUri, Request},
     response::IntoResponse,
 };
 use http::request::Parts;
 use tower_service::Service;
-use unbroken::durable::MountPath;
+use unbroken::{access::PeerAddr, durable::MountPath};
 
 /// Creates a router with a service below `path`.
 ///
 /// The service learns the path under which clients find it, however deep the router is nested. Where
 /// a proxy rewrites paths, name the public path with
 /// [`DurableLayer::public_path`](unbroken::durable::DurableLayer::public_path) instead.
+///
+/// It also learns the address of the client, for [`PerPeer`](unbroken::access::PerPeer), if the router is
+/// served with `into_make_service_with_connect_info::<SocketAddr>()`.
 ///
 /// ```
 /// use axum::Router;
@@ -73,6 +77,7 @@ where
     fn call(&mut self, request: http::Request<B>) -> T::Future {
         let (mut head, body) = request.into_parts();
         set_mount_path(&mut head);
+        set_address(&mut head);
         self.service.call(http::Request::from_parts(head, body))
     }
 }
@@ -96,9 +101,34 @@ pub(crate) fn set_mount_path(head: &mut Parts) {
     }
 }
 
+/// Adds the address of the client to the extensions, unless they have one.
+fn set_address(head: &mut Parts) {
+    if head.extensions.get::<PeerAddr>().is_none()
+        && let Some(ConnectInfo(address)) = head.extensions.get::<ConnectInfo<SocketAddr>>()
+    {
+        let address = PeerAddr::from(*address);
+        head.extensions.insert(address);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_is_that_of_the_connection_unless_a_layer_has_set_it() {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        set_address(&mut head);
+        assert_eq!(head.extensions.get::<PeerAddr>(), None);
+        let connection: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        head.extensions.insert(ConnectInfo(connection));
+        set_address(&mut head);
+        assert_eq!(head.extensions.get(), Some(&PeerAddr::from(connection)));
+        let other = PeerAddr::new(std::net::Ipv4Addr::LOCALHOST);
+        head.extensions.insert(other);
+        set_address(&mut head);
+        assert_eq!(head.extensions.get(), Some(&other));
+    }
 
     fn mount_path(original: &str, below: &str) -> Option<String> {
         let (mut head, ()) = http::Request::get(below).body(()).unwrap().into_parts();

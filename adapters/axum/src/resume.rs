@@ -20,7 +20,7 @@ use crate::{Rejection, SessionResponse};
 /// ```
 /// use axum::{Json, Router, extract::State, routing::post};
 /// use futures_util::stream;
-/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{SessionSpec, Sessions}};
+/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, ServiceName, SessionId}, session::{SessionSpec, Sessions}};
 /// use unbroken_axum::{Rejection, RequestSessionId, Resume, SessionResponse};
 /// # #[derive(Clone)] struct User(Owner);
 /// # impl<S: Sync> axum::extract::FromRequestParts<S> for User {
@@ -47,7 +47,7 @@ use crate::{Rejection, SessionResponse};
 ///     let info = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
 ///     let id = id.map_or_else(SessionId::random, |RequestSessionId(id)| id);
 ///     let digest = digest_of(["ask", user.as_str(), &question]);
-///     let spec = SessionSpec::new(id, "ask".into(), digest, info).owner(Some(user));
+///     let spec = SessionSpec::new(id, ServiceName::new("ask"), digest, info).owner(Some(user));
 ///     let source = ProviderSource::new(provider, ChatRequest::from_user(question));
 ///     let started = sessions.start(permit, spec, source).await?;
 ///     resume.respond(&started.session).await

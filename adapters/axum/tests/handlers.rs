@@ -16,7 +16,7 @@ use unbroken::{
     access::{AnyoneWithTheId, Identify, OnlyTheOwner},
     chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn},
     durable::{DurableLayer, ProviderSource, digest_of},
-    log::{self, Owner},
+    log::{self, Owner, ServiceName},
     session::{SessionSpec, Sessions},
 };
 use unbroken_axum::{
@@ -44,7 +44,7 @@ async fn ask(
         .to_json()
         .freeze();
     let digest = digest_of(["ask", &question]);
-    let spec = SessionSpec::new(id, "ask".into(), digest, info);
+    let spec = SessionSpec::new(id, ServiceName::new("ask"), digest, info);
     let source = ProviderSource::new(provider!(), ChatRequest::from_user(question));
     let started = sessions.start(sessions.permit(None)?, spec, source).await?;
     resume

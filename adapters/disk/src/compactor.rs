@@ -8,7 +8,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use unbroken::{log::Chunk, store::table::TableEntry};
+use unbroken::{
+    log::{Chunk, Lsn, SessionId},
+    store::table::TableEntry,
+};
 
 use crate::{
     live_bytes::LiveBytes, location::Extent, pending::CompactionQueue, segments::Segments,
@@ -23,11 +26,22 @@ pub(crate) struct Compactor {
     slack: u64,
     /// The sessions to merge.
     pub(crate) queue: CompactionQueue,
-    // The oldest segment while it is rewritten, and the sessions that still need it.
-    rewriting: Option<(u32, VecDeque<Arc<TableEntry<DiskSession>>>)>,
+    // The sessions whose merge is in the current batch, and the LSN up to which they were merged before.
+    taken: Vec<(Arc<TableEntry<DiskSession>>, Lsn)>,
+    // True while the disk has no room.
+    pressed: bool,
+    rewriting: Option<SegmentRewrite>,
     // The time until which no space is given back, because the oldest file can't be read.
     stuck_until: Duration,
     now: Duration,
+}
+
+/// The oldest segment while it is rewritten, and the sessions and tombstones that still need it.
+#[derive(Debug)]
+struct SegmentRewrite {
+    segment: u32,
+    sessions: VecDeque<Arc<TableEntry<DiskSession>>>,
+    tombstones: VecDeque<SessionId>,
 }
 
 /// The number of bytes to write in one step, which bounds the wait of the jobs.
@@ -43,6 +57,8 @@ impl Compactor {
             live_bytes,
             slack,
             queue: CompactionQueue::new(),
+            taken: Vec::new(),
+            pressed: false,
             rewriting: None,
             stuck_until: Duration::ZERO,
             now: Duration::ZERO,
@@ -54,19 +70,34 @@ impl Compactor {
         !self.queue.is_empty() || self.rewriting.is_some() || self.has_dead_space(segments)
     }
 
+    /// Returns true while a file is rewritten in several steps.
+    pub(crate) fn is_rewriting(&self) -> bool {
+        self.rewriting.is_some()
+    }
+
     fn has_dead_space(&self, segments: &Segments) -> bool {
         let live = self.live_bytes.get();
         let dead = segments.bytes().saturating_sub(live);
-        dead > live.saturating_add(self.slack)
-            && segments.oldest().is_some()
-            && self.now >= self.stuck_until
+        let tolerated = if self.pressed {
+            0
+        } else {
+            live.saturating_add(self.slack)
+        };
+        dead > tolerated && segments.oldest().is_some() && self.now >= self.stuck_until
     }
 
-    /// Adds one step of compaction to a batch.
+    /// Gives space back in the next step although few bytes are dead.
+    pub(crate) fn press(&mut self) {
+        self.pressed = true;
+    }
+
+    /// Adds one step of compaction to a batch, which [`complete`](Self::complete) or
+    /// [`undo`](Self::undo) ends.
     pub(crate) fn step(&mut self, batch: &mut WriteBatch, segments: &Segments) {
         self.now = batch.now;
         let until = batch.bytes() + STEP;
-        while batch.bytes() < until {
+        // A merge takes room and gives none back by itself.
+        while !self.pressed && batch.bytes() < until {
             let Some(entry) = self.queue.pop_front() else {
                 break;
             };
@@ -74,10 +105,12 @@ impl Compactor {
                 let mut session = entry.lock();
                 session.queued = false;
                 let runs = session.small_runs();
-                session.mark_compacted();
+                self.taken.push((entry.clone(), session.mark_compacted()));
                 runs
             };
-            if let Some(at) = pending(batch, &entry) {
+            if let Some(at) = pending(batch, &entry)
+                && !batch.is_gone(at)
+            {
                 for run in runs {
                     rewrite_run(batch, at, &run);
                 }
@@ -85,20 +118,25 @@ impl Compactor {
         }
         if self.rewriting.is_none() && self.has_dead_space(segments) {
             let oldest = segments.oldest();
-            self.rewriting = oldest.map(|segment| (segment, batch.sessions_in(segment)));
+            self.rewriting = oldest.map(|segment| SegmentRewrite {
+                segment,
+                sessions: batch.sessions_in(segment),
+                tombstones: batch.tombstones_in(segment),
+            });
         }
-        let Some((segment, entries)) = &mut self.rewriting else {
+        let Some(rewrite) = &mut self.rewriting else {
             return;
         };
+        let segment = rewrite.segment;
         while batch.bytes() < until {
-            let Some(entry) = entries.pop_front() else {
-                return;
+            let Some(entry) = rewrite.sessions.pop_front() else {
+                break;
             };
-            match rewrite_session(batch, &entry, *segment) {
+            match rewrite_session(batch, &entry, segment) {
                 RewriteProgress::Done => {}
                 RewriteProgress::Partial => {
                     // The rest is rewritten once this is stable.
-                    entries.push_front(entry);
+                    rewrite.sessions.push_front(entry);
                     return;
                 }
                 RewriteProgress::Stuck => {
@@ -109,6 +147,12 @@ impl Compactor {
                 }
             }
         }
+        while batch.bytes() < until {
+            let Some(id) = rewrite.tombstones.pop_front() else {
+                return;
+            };
+            batch.move_tombstone(&id, segment);
+        }
     }
 
     /// Returns true if the time has to be written before a file is removed. Sessions that have expired
@@ -118,12 +162,32 @@ impl Compactor {
     }
 
     fn rewritten_segment(&self) -> Option<u32> {
-        let (segment, entries) = self.rewriting.as_ref()?;
-        entries.is_empty().then_some(*segment)
+        let rewrite = self.rewriting.as_ref()?;
+        let done = rewrite.sessions.is_empty() && rewrite.tombstones.is_empty();
+        done.then_some(rewrite.segment)
     }
 
-    /// Removes the oldest file once none of its frames is needed any more.
-    pub(crate) fn remove(&mut self, segments: &mut Segments) {
+    /// Ends a step whose batch was not written.
+    pub(crate) fn undo(&mut self) {
+        for (entry, compacted_to) in self.taken.drain(..) {
+            let mut session = entry.lock();
+            session.unmark_compacted(compacted_to);
+            if !session.queued {
+                session.queued = true;
+                drop(session);
+                self.queue.push_back(entry);
+            }
+        }
+        // Frames of the file that were in the batch are still needed where they are.
+        self.rewriting = None;
+        self.pressed = false;
+    }
+
+    /// Ends a step whose batch is stable. Removes the oldest file once none of its frames is needed any
+    /// more.
+    pub(crate) fn complete(&mut self, segments: &mut Segments) {
+        self.taken.clear();
+        self.pressed = false;
         let Some(segment) = self.rewritten_segment() else {
             return;
         };
@@ -158,7 +222,11 @@ fn rewrite_session(
     let Some(at) = pending(batch, entry) else {
         return RewriteProgress::Done;
     };
-    let (mut extents, base, latest) = {
+    if batch.is_gone(at) {
+        batch.bury(at);
+        return RewriteProgress::Done;
+    }
+    let (extents, base, latest) = {
         let session = entry.lock();
         let extents = session
             .extents
@@ -168,9 +236,6 @@ fn rewrite_session(
         let base = session.base_uses_segment(segment);
         (extents, base, session.latest.segment == segment)
     };
-    if batch.at(at).machine.check_present(batch.now).is_err() {
-        extents.clear();
-    }
     let mut bytes = 0;
     let count = extents.iter().take_while(|extent| {
         let fits = bytes < STEP;

@@ -2,13 +2,13 @@
 //!
 //! `crc32c | length of the rest | kind | number of the session | …`
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes};
 use unbroken::{
-    log::{ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Owner, ServiceName, SessionId},
+    log::{ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Owner, SessionId},
     store::{
-        SessionMeta, StoredAnswer,
+        SessionMeta, StoredAnswer, Tombstone,
         machine::{AnswerLog, SessionMachine},
     },
 };
@@ -28,6 +28,17 @@ pub(crate) enum Frame<'a> {
     Run(RawRecords<'a>),
     /// An answer.
     Answer(StoredAnswer),
+    /// The tombstone of the session, in place of all its other frames.
+    Tombstone(TombstoneFrame),
+}
+
+/// The content of a tombstone frame.
+#[derive(Debug, Clone)]
+pub(crate) struct TombstoneFrame {
+    pub(crate) id: SessionId,
+    pub(crate) tombstone: Tombstone,
+    /// The time at which the tombstone ends.
+    pub(crate) until: Duration,
 }
 
 /// The content of a base frame.
@@ -59,6 +70,7 @@ const STATE: u8 = 2;
 const APPEND: u8 = 3;
 const RUN: u8 = 4;
 const ANSWER: u8 = 5;
+const TOMBSTONE: u8 = 6;
 
 const CHECKSUM: usize = 4;
 const LENGTH: usize = 4;
@@ -128,6 +140,7 @@ pub(crate) fn read(from: &[u8]) -> Option<(u64, Frame<'_>)> {
         APPEND => Frame::Append(records(&mut from)?, RawState(from)),
         RUN => Frame::Run(records(&mut from).filter(|_| from.is_empty())?),
         ANSWER => Frame::Answer(answer(&mut from).filter(|_| from.is_empty())?),
+        TOMBSTONE => Frame::Tombstone(tombstone(&mut from).filter(|_| from.is_empty())?),
         _ => return None,
     };
     Some((number, frame))
@@ -155,6 +168,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
         FrameBody::Append(..) => APPEND,
         FrameBody::Run(_) => RUN,
         FrameBody::Answer(_) => ANSWER,
+        FrameBody::Tombstone(_) => TOMBSTONE,
     });
     to.put_u64_le(number);
     match body {
@@ -177,6 +191,7 @@ pub(crate) fn write(to: &mut Vec<u8>, number: u64, body: &FrameBody<'_>) -> u32 
         }
         FrameBody::Run(chunks) => put_records(to, chunks),
         FrameBody::Answer(answer) => put_answer(to, answer),
+        FrameBody::Tombstone(left) => put_tombstone(to, left),
     }
     let len = as_u32(to.len() - start);
     let body = len - as_u32(CHECKSUM + LENGTH);
@@ -199,6 +214,7 @@ pub(crate) enum FrameBody<'a> {
     /// Chunks that follow one another in one epoch.
     Run(&'a [Chunk]),
     Answer(&'a StoredAnswer),
+    Tombstone(&'a TombstoneFrame),
 }
 
 fn put_records(to: &mut Vec<u8>, chunks: &[Chunk]) {
@@ -268,6 +284,24 @@ fn answer(from: &mut &[u8]) -> Option<StoredAnswer> {
     ))
 }
 
+fn put_tombstone(to: &mut Vec<u8>, left: &TombstoneFrame) {
+    put_bytes(to, left.id.as_str().as_bytes());
+    put_name(to, left.tombstone.owner.as_ref().map(Owner::as_str));
+    to.put_slice(&left.tombstone.digest.0);
+    to.put_u64_le(u64::try_from(left.until.as_nanos()).unwrap_or(u64::MAX));
+}
+
+fn tombstone(from: &mut &[u8]) -> Option<TombstoneFrame> {
+    Some(TombstoneFrame {
+        id: string(from)?.parse().ok()?,
+        tombstone: Tombstone {
+            owner: name(from).ok()?,
+            digest: Digest(take(from, 32)?.try_into().ok()?),
+        },
+        until: Duration::from_nanos(from.try_get_u64_le().ok()?),
+    })
+}
+
 fn put_meta(to: &mut Vec<u8>, meta: &SessionMeta) {
     put_name(to, meta.owner.as_ref().map(Owner::as_str));
     put_name(to, meta.chat.as_ref().map(ChatId::as_str));
@@ -280,7 +314,7 @@ fn meta(from: &mut &[u8]) -> Option<Arc<SessionMeta>> {
     Some(Arc::new(SessionMeta {
         owner: name(from).ok()?,
         chat: name(from).ok()?,
-        service: ServiceName::new(string(from)?),
+        service: string(from)?.try_into().ok()?,
         digest: Digest(take(from, 32)?.try_into().ok()?),
         format: from.try_get_u16_le().ok()?,
     }))
@@ -292,10 +326,10 @@ fn put_name(to: &mut Vec<u8>, name: Option<&str>) {
 }
 
 /// Reads what `put_name` wrote; `Err` if the bytes are something else.
-fn name<T: for<'a> From<&'a str>>(from: &mut &[u8]) -> Result<Option<T>, ()> {
+fn name<T: for<'a> TryFrom<&'a str>>(from: &mut &[u8]) -> Result<Option<T>, ()> {
     let is = from.try_get_u8().map_err(drop)? == 1;
     let name = string(from).ok_or(())?;
-    Ok(is.then(|| name.into()))
+    is.then(|| name.try_into()).transpose().map_err(drop)
 }
 
 fn string<'a>(from: &mut &'a [u8]) -> Option<&'a str> {

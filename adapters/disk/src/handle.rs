@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
@@ -8,7 +8,6 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use fs4::FileExt;
 use tokio::{
     sync::{oneshot, watch},
     task::spawn_blocking,
@@ -18,19 +17,21 @@ use unbroken::{
     BoxFuture,
     store::{
         StoreError,
-        table::{SessionTable, StoreClock},
+        table::{SessionTable, StoreClock, TombstoneEntry},
     },
 };
 
 use crate::{
     compactor::Compactor,
-    error::DiskOpenError,
+    error::{DiskOpenError, DiskWriteError},
     files,
-    live_bytes::LiveBytes,
+    health::{DiskHealth, HealthSender},
+    live_bytes::{LiveBytes, TombstoneLocation},
+    lock::DirectoryLock,
     options::DiskOptions,
     recover::RecoveredLog,
-    segments::{self, SegmentFiles, Segments},
-    session::DiskSession,
+    segments::{self, FoundSegments, SegmentFiles, Segments},
+    session::DiskTable,
     write_batch::WriteBatch,
     writer::{BatchAccess, DiskWriter, WriteJob},
 };
@@ -55,19 +56,32 @@ use crate::{
 /// # }
 /// ```
 ///
+/// A session that was deleted or has expired leaves its id, its owner and the digest of its request, for
+/// the time of its tombstone; [`max_tombstones`](field@DiskOptions::max_tombstones) bounds their number.
+///
 /// All sessions share files that only grow at the end, and all waiting writes share one fsync. The
 /// directory takes at most about twice the live bytes, plus three files of
-/// [`segment_bytes`](field@DiskOptions::segment_bytes). Records are read from the disk; the memory of an
+/// [`segment_bytes`](field@DiskOptions::segment_bytes) and a reserve of 256 KiB. Records are read from the disk; the memory of an
 /// idle session does not depend on its records.
 ///
 /// # Failures
 ///
 /// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged.
 ///   It is dropped when the store is opened.
-/// * **A failed write or fsync, also for lack of space.** The content of the disk is unknown from then
-///   on, so the store acknowledges nothing any more: every write returns [`StoreError::Unavailable`]
-///   with `maybe_applied`, and reads show the records that were stable before. Close the store and
-///   open it again.
+/// * **No room**: a full disk or quota, no file descriptor, no memory. Writes return
+///   [`StoreError::Unavailable`] and reads show the records that were stable before. The writes of
+///   running sessions are repeated by their writers. Each write is tried; before the first that
+///   follows, the store removes what the failed one left. After a failed fsync it also writes the end
+///   of the log once more, since the system may have dropped it from memory without having written
+///   it. Once a second the store removes files whose sessions have expired; a reserve of 256 KiB
+///   lets it move what is still needed of them. [`health`](Self::health) is
+///   [`Stalled`](DiskHealth::Stalled) until 256 KiB more fit on the disk.
+/// * **Any other failed write or fsync** (a broken disk, one that became read-only, a lock file or a
+///   directory that was removed). The store acknowledges nothing any more, and
+///   [`health`](Self::health) is [`RestartNeeded`](DiskHealth::RestartNeeded). Close the store and open
+///   it again, or end the process.
+///
+///   The source of the error of a write is a [`DiskWriteError`](crate::DiskWriteError) in both cases.
 /// * **A corrupt file.** A read of a damaged record returns [`StoreError::Corrupt`]; records before and
 ///   after it can be read. Damage to the last records can't be told from a crash: the log is shorter,
 ///   and positions beyond its end get [`StoreError::Rewound`]. Damage to the description of a session,
@@ -77,10 +91,11 @@ use crate::{
 ///   was, and nothing else changes.
 #[derive(Clone)]
 pub struct Disk {
-    pub(crate) table: SessionTable<DiskSession>,
+    pub(crate) table: DiskTable,
     pub(crate) opened: Arc<SegmentFiles>,
     path: Arc<Path>,
     jobs: Arc<JobSender>,
+    health: watch::Receiver<DiskHealth>,
 }
 
 /// The sender of jobs to the writer thread.
@@ -130,6 +145,33 @@ impl Disk {
         self.table.clock()
     }
 
+    /// Returns the state of the store's writes.
+    ///
+    /// It changes with the first write that fails, and with the first that succeeds again.
+    pub fn health(&self) -> DiskHealth {
+        self.health.borrow().clone()
+    }
+
+    /// Returns a watch over [`health`](Self::health), whose sender is dropped when the store is closed.
+    ///
+    /// ```no_run
+    /// # async fn serve() {}
+    /// # async fn run(store: unbroken_disk::Disk) {
+    /// let mut health = store.watch_health();
+    /// tokio::select! {
+    ///     () = serve() => {}
+    ///     // A supervisor starts the process again, and the store is opened again.
+    ///     Ok(broken) = health.wait_for(|health| health.needs_restart()) => {
+    ///         eprintln!("{}", *broken);
+    ///         std::process::exit(1);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    pub fn watch_health(&self) -> watch::Receiver<DiskHealth> {
+        self.health.clone()
+    }
+
     /// Returns the store's directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -141,21 +183,33 @@ impl Disk {
             source,
         };
         fs::create_dir_all(path).map_err(failed)?;
-        let lock = lock(path)?;
+        let lock = DirectoryLock::take(path)?;
         let salt = layout(path)?;
         let found = RecoveredLog::read(path, salt).map_err(failed)?;
-        let segments = Segments::resume(
+        let mut segments = Segments::resume(
+            lock,
             path,
             options.io.clone(),
             options.segment_bytes,
             salt,
-            found.sizes.clone(),
-            found.end,
+            FoundSegments {
+                sizes: found.sizes.clone(),
+                end: found.end,
+            },
         )
         .map_err(failed)?;
+        let (health, watched) = HealthSender::new();
+        match segments.hold_reserve().map_err(DiskWriteError::of) {
+            Err(error @ DiskWriteError::Stalled(_)) => health.failed(&error),
+            Err(DiskWriteError::RestartNeeded(error)) => {
+                return Err(failed(io::Error::new(error.kind(), error)));
+            }
+            Ok(()) => {}
+        }
         let wall = options.wall_clock.unwrap_or_else(SystemTime::now);
         let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let table = SessionTable::new(StoreClock::at(wall.max(found.time)));
+        table.index().set_max_tombstones(options.max_tombstones);
         let live_bytes = LiveBytes::default();
         insert_recovered(&table, found, &live_bytes);
         let opened = segments.opened.clone();
@@ -165,15 +219,15 @@ impl Disk {
             max_append_bytes: options.max_append_bytes,
             compactor: Compactor::new(live_bytes, options.segment_bytes.into()),
             now: table.now(),
-            lost: None,
+            health,
         };
         let (jobs, todo) = mpsc::channel();
         let (closing, closed) = watch::channel(());
         thread::Builder::new()
             .name("unbroken-disk".to_owned())
             .spawn(move || {
+                // The writer holds the lock.
                 writer.run(&todo);
-                drop(lock);
                 drop(closing);
             })
             .map_err(failed)?;
@@ -185,6 +239,7 @@ impl Disk {
                 jobs: Mutex::new(Some(jobs)),
                 closed,
             }),
+            health: watched,
         })
     }
 
@@ -208,7 +263,7 @@ impl Disk {
                         }))
                     }
                     BatchAccess::Lost(error) => {
-                        let _ = reply.send(Err(error.clone()));
+                        let _ = reply.send(Err(error));
                         None
                     }
                 }),
@@ -237,27 +292,6 @@ impl JobSender {
 #[derive(Debug, thiserror::Error)]
 #[error("the store is closed; open it again")]
 struct StoreClosed;
-
-/// Locks the directory until the file is dropped or the process ends.
-fn lock(path: &Path) -> Result<File, DiskOpenError> {
-    let failed = |source| DiskOpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path.join("lock"))
-        .map_err(failed)?;
-    match FileExt::try_lock(&file) {
-        Ok(()) => Ok(file),
-        Err(fs4::TryLockError::WouldBlock) => Err(DiskOpenError::Locked {
-            path: path.to_owned(),
-        }),
-        Err(fs4::TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
 
 const LAYOUT: &str = "unbroken 1";
 
@@ -305,23 +339,27 @@ fn write_layout(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
     files::sync_directory(path)
 }
 
-/// Adds the recovered sessions to the table.
-fn insert_recovered(
-    table: &SessionTable<DiskSession>,
-    found: RecoveredLog,
-    live_bytes: &LiveBytes,
-) {
+/// Adds the recovered sessions and tombstones to the table, unless they are over.
+fn insert_recovered(table: &DiskTable, found: RecoveredLog, live_bytes: &LiveBytes) {
     let now = table.now();
-    for (number, (id, mut session)) in found.sessions {
-        if session.machine.check_present(now).is_err() {
-            session.discard();
+    let mut index = table.index();
+    index.raise_last_number(found.last_number);
+    for (number, (id, session)) in found.sessions {
+        let presence = session.machine.check_present(now);
+        if !matches!(presence, Err(StoreError::NotFound)) {
+            live_bytes.update(0, session.live_bytes());
+            index.insert_numbered(number, &id, session);
         }
-        live_bytes.update(0, session.live_bytes());
-        let due = session.machine.due(now);
-        let mut index = table.index();
-        index.insert_numbered(number, &id, session);
-        if let Some(due) = due {
-            index.set_due(number, due);
+    }
+    for (number, (left, location)) in found.tombstones {
+        if left.until > now {
+            index.insert_tombstone(TombstoneEntry {
+                id: left.id,
+                number,
+                tombstone: left.tombstone,
+                until: left.until,
+                data: TombstoneLocation::new(location, live_bytes),
+            });
         }
     }
 }
@@ -331,6 +369,7 @@ impl fmt::Debug for Disk {
         f.debug_struct("Disk")
             .field("path", &self.path)
             .field("sessions", &self.table.index().len())
+            .field("health", &*self.health.borrow())
             .finish_non_exhaustive()
     }
 }

@@ -24,10 +24,12 @@
 //! The state of each session, and the locations of its records, are kept in memory. Records are read
 //! from the disk, off the runtime's workers.
 //!
+//! A session that was deleted or swept is replaced by a frame with its tombstone, which needs no other.
 //! A session that has ended, or has many small extents, is written once more in one place. Space is
 //! given back by whole files, from the oldest on: while more bytes are dead than live, the frames of the
 //! oldest file that are still needed are written again at the end. The directory takes at most about
-//! twice the live bytes, plus three files.
+//! twice the live bytes, plus three files. A file `reserve` of 256 KiB keeps room for that work on a full
+//! disk.
 //!
 //! # Figures
 //!
@@ -40,13 +42,16 @@ mod error;
 mod files;
 mod frame;
 mod handle;
+mod health;
 mod io;
 mod live_bytes;
 mod location;
+mod lock;
 mod options;
 mod pending;
 mod read;
 mod recover;
+mod reserve;
 mod segments;
 mod session;
 mod store;
@@ -54,8 +59,9 @@ mod write_batch;
 mod writer;
 
 pub use self::{
-    error::DiskOpenError,
+    error::{DiskOpenError, DiskWriteError},
     handle::Disk,
+    health::DiskHealth,
     io::{DiskIo, SystemIo},
     options::DiskOptions,
 };

@@ -29,8 +29,6 @@ pub(crate) enum FrameChange {
     Append(Extent, Epoch),
     Run(Extent, Epoch),
     Answer(FrameLocation),
-    /// The session is gone, and its records with it.
-    Discard,
 }
 
 /// The segment number of a location within a batch that has no segment yet.
@@ -52,7 +50,7 @@ impl Extent {
 impl FrameLocation {
     /// Turns a location within a batch into one within the segment, where the batch begins at
     /// `start`.
-    fn relocate(&mut self, segment: u32, start: u32) {
+    pub(crate) fn relocate(&mut self, segment: u32, start: u32) {
         self.segment = segment;
         self.at += start;
     }
@@ -69,7 +67,6 @@ impl FrameChange {
             Self::Append(extent, _) | Self::Run(extent, _) => {
                 extent.location.relocate(segment, start);
             }
-            Self::Discard => {}
         }
     }
 }

@@ -21,6 +21,13 @@ pub struct DiskOptions {
     ///
     /// A larger append gets [`StoreError::TooLarge`](unbroken::store::StoreError::TooLarge).
     pub max_append_bytes: usize,
+    /// The largest number of tombstones. Default 100,000, which take up at most 100 MB of memory, and a
+    /// few hundred bytes each in the files.
+    ///
+    /// Beyond that the tombstones that end first are removed: the oldest, where all last equally long. A
+    /// late retry of a session without a tombstone starts it again. The number also holds for a store
+    /// that was written with a larger one.
+    pub max_tombstones: usize,
     pub(crate) wall_clock: Option<SystemTime>,
     pub(crate) io: Arc<dyn DiskIo>,
 }
@@ -43,6 +50,12 @@ impl DiskOptions {
     /// Sets [`max_append_bytes`](field@Self::max_append_bytes).
     pub fn max_append_bytes(mut self, bytes: usize) -> Self {
         self.max_append_bytes = bytes;
+        self
+    }
+
+    /// Sets [`max_tombstones`](field@Self::max_tombstones).
+    pub fn max_tombstones(mut self, count: usize) -> Self {
+        self.max_tombstones = count;
         self
     }
 
@@ -70,6 +83,7 @@ impl Default for DiskOptions {
         Self {
             segment_bytes: 64 << 20,
             max_append_bytes: 16 << 20,
+            max_tombstones: 100_000,
             wall_clock: None,
             io: Arc::new(SystemIo::default()),
         }

@@ -2,13 +2,14 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use unbroken::{
     log::SessionId,
-    store::{
-        machine::SessionMachine,
-        table::{SessionTable, TableEntry},
-    },
+    store::{machine::SessionMachine, table::TableEntry},
 };
 
-use crate::{live_bytes::LiveBytes, location::FrameChange, session::DiskSession};
+use crate::{
+    live_bytes::{LiveBytes, TombstoneLocation},
+    location::{FrameChange, FrameLocation},
+    session::{DiskSession, DiskTable},
+};
 
 /// The sessions with many small extents.
 pub(crate) type CompactionQueue = VecDeque<Arc<TableEntry<DiskSession>>>;
@@ -22,8 +23,19 @@ pub(crate) struct PendingSession {
     pub(crate) machine: SessionMachine,
     pub(crate) changes: Vec<FrameChange>,
     pub(crate) wake: WakeScope,
-    /// True if the session was sealed or deleted.
-    pub(crate) ended: bool,
+    /// True if the session has another status than before.
+    pub(crate) status_changed: bool,
+    /// The end of a session that was deleted or has expired.
+    pub(crate) burial: Option<Burial>,
+}
+
+/// The remains of a session that was deleted or has expired.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Burial {
+    /// Its tombstone was written here.
+    Tombstone(FrameLocation),
+    /// Its tombstone is over as well.
+    Nothing,
 }
 
 /// The tasks to wake once a change is stable.
@@ -48,7 +60,8 @@ impl PendingSession {
             machine,
             changes: Vec::new(),
             wake: WakeScope::None,
-            ended: false,
+            status_changed: false,
+            burial: None,
         }
     }
 
@@ -56,7 +69,7 @@ impl PendingSession {
     /// needs compaction is added to `queue`.
     pub(crate) fn publish(
         self,
-        table: &SessionTable<DiskSession>,
+        table: &DiskTable,
         now: Duration,
         live_bytes: &LiveBytes,
         queue: &mut CompactionQueue,
@@ -66,7 +79,6 @@ impl PendingSession {
             change.relocate(segment, start);
             change
         });
-        let due = self.machine.due(now).filter(|_| self.ended);
         let entry = if let Some(entry) = self.entry {
             let mut session = entry.lock();
             let before = session.live_bytes();
@@ -86,16 +98,28 @@ impl PendingSession {
             };
             let mut session = DiskSession::new(self.machine, base);
             changes.for_each(|change| session.apply(change));
-            if let Ok(former) = table.entry(&self.id) {
+            live_bytes.update(0, session.live_bytes());
+            let mut index = table.index();
+            if let Ok(former) = index.find(&self.id, now) {
                 live_bytes.update(former.lock().live_bytes(), 0);
             }
-            live_bytes.update(0, session.live_bytes());
-            table
-                .index()
-                .insert_numbered(self.number, &self.id, session)
+            index.insert_numbered(self.number, &self.id, session)
         };
-        if let Some(due) = due {
-            table.index().set_due(entry.number, due);
+        match self.burial {
+            None if self.status_changed => table.update(&entry),
+            None => {}
+            Some(burial) => {
+                live_bytes.update(entry.lock().live_bytes(), 0);
+                let mut index = table.index();
+                match burial {
+                    Burial::Tombstone(mut location) => {
+                        location.relocate(segment, start);
+                        let location = TombstoneLocation::new(location, live_bytes);
+                        index.bury(&entry, now, location);
+                    }
+                    Burial::Nothing => index.remove(entry.number),
+                }
+            }
         }
         match self.wake {
             WakeScope::None => {}

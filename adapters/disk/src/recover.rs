@@ -11,7 +11,7 @@ use unbroken::log::SessionId;
 
 use crate::{
     batch_header::BatchHeader,
-    frame::{self, Frame, RawRecords, RawState, SessionFrame},
+    frame::{self, Frame, RawRecords, RawState, SessionFrame, TombstoneFrame},
     location::{Extent, FrameChange, FrameLocation},
     segments::{self, WritePosition},
     session::DiskSession,
@@ -22,6 +22,10 @@ use crate::{
 pub(crate) struct RecoveredLog {
     /// The sessions by their numbers.
     pub(crate) sessions: BTreeMap<u64, (SessionId, DiskSession)>,
+    /// The tombstones by the numbers of their sessions.
+    pub(crate) tombstones: BTreeMap<u64, (TombstoneFrame, FrameLocation)>,
+    /// The highest number of a session in the files.
+    pub(crate) last_number: u64,
     /// The used bytes of each file.
     pub(crate) sizes: BTreeMap<u32, u64>,
     pub(crate) end: WritePosition,
@@ -122,6 +126,7 @@ impl RecoveredLog {
     }
 
     fn take(&mut self, number: u64, frame: &Frame<'_>, location: FrameLocation) {
+        self.last_number = self.last_number.max(number);
         match frame {
             Frame::Base(base) => self.base(number, base, location),
             Frame::State(state) => self.state(number, *state, FrameChange::State(location)),
@@ -136,6 +141,7 @@ impl RecoveredLog {
                     None => self.before_base.entry(number).or_default().push(change),
                 }
             }
+            Frame::Tombstone(left) => self.tombstone(number, left, location),
             Frame::Answer(answer) => {
                 // A later base contains the answers before it.
                 if let Some((_, session)) = self.sessions.get_mut(&number) {
@@ -158,10 +164,7 @@ impl RecoveredLog {
             session.apply(FrameChange::Base(location));
             return;
         }
-        let former = self.ids.insert(base.id.clone(), number);
-        if let Some(former) = former {
-            self.sessions.remove(&former);
-        }
+        self.take_id(&base.id, number);
         let mut session = DiskSession::new(machine, location);
         for change in self.before_base.remove(&number).into_iter().flatten() {
             session.apply(change);
@@ -169,6 +172,25 @@ impl RecoveredLog {
         // The base is later than the states that came with those records.
         session.apply(FrameChange::Base(location));
         self.sessions.insert(number, (base.id.clone(), session));
+    }
+
+    fn tombstone(&mut self, number: u64, left: &TombstoneFrame, location: FrameLocation) {
+        if self.ids.get(&left.id).is_some_and(|&now| now > number) {
+            return;
+        }
+        self.take_id(&left.id, number);
+        self.sessions.remove(&number);
+        self.before_base.remove(&number);
+        self.tombstones.insert(number, (left.clone(), location));
+    }
+
+    /// Notes that the id belongs to this session, and drops the one that had it before.
+    fn take_id(&mut self, id: &SessionId, number: u64) {
+        let former = self.ids.insert(id.clone(), number);
+        if let Some(former) = former.filter(|&former| former != number) {
+            self.sessions.remove(&former);
+            self.tombstones.remove(&former);
+        }
     }
 
     fn state(&mut self, number: u64, state: RawState<'_>, change: FrameChange) {

@@ -1,9 +1,18 @@
 use unbroken::{
     log::{Epoch, EpochTag, Lsn},
-    store::{machine::SessionMachine, table::HasMachine},
+    store::{
+        machine::SessionMachine,
+        table::{HasMachine, SessionTable},
+    },
 };
 
-use crate::location::{Extent, FrameChange, FrameLocation};
+use crate::{
+    live_bytes::TombstoneLocation,
+    location::{Extent, FrameChange, FrameLocation},
+};
+
+/// The sessions and tombstones of a store.
+pub(crate) type DiskTable = SessionTable<DiskSession, TombstoneLocation>;
 
 /// The data of a session in memory: its state, and the locations of its records on the disk.
 #[derive(Debug)]
@@ -25,8 +34,6 @@ pub(crate) struct DiskSession {
     live_bytes: u64,
     /// True while the session waits in the compactor's queue.
     pub(crate) queued: bool,
-    /// True once the records were dropped because the session is gone.
-    pub(crate) discarded: bool,
 }
 
 /// The number of extents that a running session adds before they are merged.
@@ -48,7 +55,6 @@ impl DiskSession {
             compacted_to: Lsn::ZERO,
             live_bytes: base.len.into(),
             queued: false,
-            discarded: false,
         }
     }
 
@@ -77,17 +83,7 @@ impl DiskSession {
                 self.live_bytes += u64::from(location.len);
                 self.answers.push(location);
             }
-            FrameChange::Discard => self.discard(),
         }
-    }
-
-    /// Drops the data that a tombstone does not need.
-    pub(crate) fn discard(&mut self) {
-        self.live_bytes = self.base.len.into();
-        self.extents = Vec::new();
-        self.answers = Vec::new();
-        self.epochs = Vec::new();
-        self.discarded = true;
     }
 
     /// Drops the locations of the answers, whose frames are no longer needed.
@@ -137,9 +133,14 @@ impl DiskSession {
         self.live_bytes
     }
 
-    /// Notes that all records up to the tail were merged.
-    pub(crate) fn mark_compacted(&mut self) {
-        self.compacted_to = self.machine.tail();
+    /// Notes that all records up to the tail were merged. Returns the former mark.
+    pub(crate) fn mark_compacted(&mut self) -> Lsn {
+        std::mem::replace(&mut self.compacted_to, self.machine.tail())
+    }
+
+    /// Takes back a [`mark`](Self::mark_compacted).
+    pub(crate) fn unmark_compacted(&mut self, former: Lsn) {
+        self.compacted_to = former;
     }
 
     /// Returns true if there are enough small extents to merge.

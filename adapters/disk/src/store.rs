@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use unbroken::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -131,6 +131,15 @@ impl Store for Disk {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
         self.write(move |batch| batch.delete(&id, how))
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        Box::pin(async move { Ok(self.table.of_chat(owner, chat, limit)) })
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

@@ -11,30 +11,32 @@ use unbroken::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode, Holder,
         LeaseChange, NewSession, SessionState, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
-        table::{SessionTable, TableEntry},
+        table::TableEntry,
     },
 };
 
 use crate::{
     batch_header::BatchHeader,
-    frame::{self, Frame, FrameBody},
-    live_bytes::LiveBytes,
+    frame::{self, Frame, FrameBody, TombstoneFrame},
+    live_bytes::{LiveBytes, TombstoneLocation},
     location::{Extent, FrameChange, FrameLocation, PENDING},
-    pending::{CompactionQueue, PendingSession, WakeScope},
+    pending::{Burial, CompactionQueue, PendingSession, WakeScope},
     segments::SegmentFiles,
-    session::DiskSession,
+    session::{DiskSession, DiskTable},
 };
 
 /// A batch that is being collected: the changed sessions, which are not visible yet, and the frames
 /// that describe the changes.
 pub(crate) struct WriteBatch {
     pub(crate) now: Duration,
-    table: SessionTable<DiskSession>,
+    table: DiskTable,
     opened: Arc<SegmentFiles>,
     live_bytes: LiveBytes,
     max_append_bytes: usize,
     sessions: Vec<PendingSession>,
     by_id: HashMap<SessionId, usize>,
+    // Tombstones that were written again: the id and number of each.
+    moved: Vec<(SessionId, u64, FrameLocation)>,
     last_number: u64,
     // An empty header, and the frames.
     buffer: Vec<u8>,
@@ -42,7 +44,7 @@ pub(crate) struct WriteBatch {
 
 impl WriteBatch {
     pub(crate) fn new(
-        table: SessionTable<DiskSession>,
+        table: DiskTable,
         opened: Arc<SegmentFiles>,
         live_bytes: LiveBytes,
         max_append_bytes: usize,
@@ -56,6 +58,7 @@ impl WriteBatch {
             max_append_bytes,
             sessions: Vec::new(),
             by_id: HashMap::new(),
+            moved: Vec::new(),
             last_number,
             buffer: vec![0; BatchHeader::LEN],
         }
@@ -78,11 +81,11 @@ impl WriteBatch {
         id: &SessionId,
         new: &NewSession,
     ) -> Result<Created, StoreError> {
-        if let Ok(at) = self.pending(id) {
-            match self.sessions[at].machine.create(new.token, self.now) {
-                Err(StoreError::NotFound) => {}
-                taken => return taken,
-            }
+        let taken = self
+            .pending(id)
+            .and_then(|at| self.sessions[at].machine.create(new.token, self.now));
+        if !matches!(taken, Err(StoreError::NotFound)) {
+            return taken;
         }
         let machine = SessionMachine::new(new, self.now);
         let epoch = machine.state(self.now).epoch;
@@ -145,8 +148,8 @@ impl WriteBatch {
         if !effect.is_new {
             return Ok(effect.appended);
         }
-        pending.ended |= pending.machine.is_sealed();
-        pending.wake = pending.wake.max(if pending.ended {
+        pending.status_changed |= effect.status_changed;
+        pending.wake = pending.wake.max(if pending.machine.is_sealed() {
             WakeScope::All
         } else {
             WakeScope::Readers
@@ -205,57 +208,102 @@ impl WriteBatch {
     }
 
     pub(crate) fn delete(&mut self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
-        let at = self.pending(id)?;
+        let at = match self.pending(id) {
+            Err(StoreError::Gone(_)) => return Ok(()),
+            found => found?,
+        };
         let pending = &mut self.sessions[at];
-        if !pending.machine.delete(how, self.now)? {
-            return Ok(());
+        if pending.machine.delete(how, self.now)? {
+            pending.wake = WakeScope::All;
+            self.bury(at);
         }
-        pending.wake = WakeScope::All;
-        pending.ended = true;
-        self.write_state(at);
-        self.sessions[at].changes.push(FrameChange::Discard);
         Ok(())
     }
 
-    /// Drops expired sessions and tombstones. Nothing is written: they count as expired too when the
-    /// store is opened again.
+    /// Replaces expired sessions by their tombstones, and drops tombstones that are over.
     pub(crate) fn sweep(&mut self, limit: usize) -> usize {
-        let mut swept = 0;
-        let mut later = Vec::new();
+        let (mut swept, mut after) = (0, None);
         while swept < limit {
-            let Some(entry) = self.table.index().pop_due(self.now) else {
+            let next = self.table.index().due_after(after, self.now);
+            let Some((key, entry)) = next else {
                 break;
             };
+            after = Some(key);
             if self.by_id.contains_key(&entry.id) {
-                later.push(entry.number);
+                // The batch has a later state of it.
                 continue;
             }
-            let mut session = entry.lock();
-            let before = session.live_bytes();
-            let gone = match session.machine.check_present(self.now) {
-                Ok(()) => false,
-                Err(StoreError::Gone(_)) => {
-                    swept += usize::from(!session.discarded);
-                    session.discard();
-                    false
-                }
-                Err(_) => true,
-            };
-            let after = if gone { 0 } else { session.live_bytes() };
-            let due = session.machine.due(self.now);
-            drop(session);
-            self.live_bytes.update(before, after);
-            if gone {
-                self.table.index().remove(entry.number);
-                swept += 1;
-            } else if let Some(due) = due.filter(|due| *due > self.now) {
-                self.table.index().set_due(entry.number, due);
+            let machine = entry.lock().machine.clone();
+            if machine.check_present(self.now).is_ok() {
+                // A hold has moved the expiry.
+                self.table.update(&entry);
+                continue;
             }
+            let (id, number) = (entry.id.clone(), entry.number);
+            let at = self.add(PendingSession::new(&id, number, Some(entry), machine));
+            self.bury(at);
+            swept += 1;
         }
-        for number in later {
-            self.table.index().set_due(number, self.now);
+        swept + self.table.index().sweep_tombstones(limit - swept, self.now)
+    }
+
+    /// Writes the tombstone of a session that was deleted or has expired. No other frame of the session
+    /// is needed any more.
+    pub(crate) fn bury(&mut self, at: usize) {
+        let pending = &mut self.sessions[at];
+        if pending.burial.is_some() {
+            return;
         }
-        swept
+        pending.burial = match pending.machine.check_present(self.now) {
+            Ok(()) => None,
+            Err(StoreError::Gone(tombstone)) => {
+                let left = TombstoneFrame {
+                    id: pending.id.clone(),
+                    tombstone,
+                    until: pending.machine.tombstone_until().unwrap_or(self.now),
+                };
+                let body = FrameBody::Tombstone(&left);
+                let location = put_frame(&mut self.buffer, pending.number, &body);
+                Some(Burial::Tombstone(location))
+            }
+            Err(_) => Some(Burial::Nothing),
+        };
+    }
+
+    /// Returns true if the session was deleted or has expired.
+    pub(crate) fn is_gone(&self, at: usize) -> bool {
+        self.sessions[at].machine.check_present(self.now).is_err()
+    }
+
+    /// Returns the ids of the tombstones in this segment.
+    pub(crate) fn tombstones_in(&self, segment: u32) -> VecDeque<SessionId> {
+        let index = self.table.index();
+        let all = index.tombstones();
+        all.filter(|left| left.data.segment() == segment)
+            .map(|left| left.id.clone())
+            .collect()
+    }
+
+    /// Writes a tombstone again, if it lies in this segment and is not over.
+    pub(crate) fn move_tombstone(&mut self, id: &SessionId, segment: u32) {
+        let found = {
+            let index = self.table.index();
+            let left = index.tombstone(id);
+            left.filter(|left| left.data.segment() == segment && left.until > self.now)
+                .map(|left| {
+                    let frame = TombstoneFrame {
+                        id: left.id.clone(),
+                        tombstone: left.tombstone.clone(),
+                        until: left.until,
+                    };
+                    (left.number, frame)
+                })
+        };
+        if let Some((number, frame)) = found {
+            let body = FrameBody::Tombstone(&frame);
+            let location = put_frame(&mut self.buffer, number, &body);
+            self.moved.push((frame.id, number, location));
+        }
     }
 
     /// Returns the index of the session with this id in the batch, and adds it if necessary.
@@ -263,7 +311,7 @@ impl WriteBatch {
         if let Some(&at) = self.by_id.get(id) {
             return Ok(at);
         }
-        let entry = self.table.entry(id)?;
+        let entry = self.table.index().find(id, self.now).cloned()?;
         let machine = entry.lock().machine.clone();
         Ok(self.add(PendingSession::new(id, entry.number, Some(entry), machine)))
     }
@@ -311,12 +359,10 @@ impl WriteBatch {
 
     /// Writes the base of a session once more. Returns false if its request can't be read.
     pub(crate) fn move_base(&mut self, at: usize) -> bool {
-        let needed = !self.sessions[at].machine.is_sealed()
-            && self.sessions[at].machine.check_present(self.now).is_ok();
-        let request = if needed {
-            self.request(at)
-        } else {
+        let request = if self.sessions[at].machine.is_sealed() {
             Some(Bytes::new())
+        } else {
+            self.request(at)
         };
         if let Some(request) = &request {
             self.write_base(at, request);
@@ -384,6 +430,14 @@ impl WriteBatch {
                 queue,
                 (segment, start),
             );
+        }
+        for (id, number, mut location) in self.moved {
+            location.relocate(segment, start);
+            let mut index = self.table.index();
+            let is_there = index.tombstone(&id).is_some_and(|it| it.number == number);
+            if let Some(data) = index.tombstone_data(&id).filter(|_| is_there) {
+                *data = TombstoneLocation::new(location, &self.live_bytes);
+            }
         }
     }
 }

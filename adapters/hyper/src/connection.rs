@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, rt};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
@@ -22,8 +22,11 @@ use unbroken::BoxError;
 
 use crate::{
     ServerLimits,
-    activity::{Activity, ActivityState, CountedService},
+    activity::{Activity, ActivityState},
+    counted::CountedService,
     limits::{after, bounded},
+    response_buffer::ResponseBuffer,
+    stream_task::StreamExecutor,
     write_timeout::WriteTimeout,
 };
 
@@ -84,9 +87,12 @@ where
     B::Error: Into<BoxError>,
 {
     let activity = Activity::new();
-    let io = TokioIo::new(WriteTimeout::new(io, limits.write_timeout));
-    let service = CountedService::new(service, activity.clone());
-    let connection = builder(limits).serve_connection(io, service).into_owned();
+    let buffer = ResponseBuffer::new(limits.connection_buffer, limits.write_timeout);
+    let io = TokioIo::new(WriteTimeout::new(io, limits.write_timeout, buffer.clone()));
+    let service = CountedService::new(service, activity.clone(), buffer.clone());
+    let connection = builder(limits, buffer)
+        .serve_connection(io, service)
+        .into_owned();
     let began = Instant::now();
     Connection {
         hyper: Box::pin(connection),
@@ -102,8 +108,8 @@ where
     }
 }
 
-fn builder(limits: &ServerLimits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(limits: &ServerLimits, buffer: ResponseBuffer) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor(buffer));
     // Without a timer hyper has no timeouts, or panics where they are asked for.
     builder
         .http1()
@@ -217,7 +223,7 @@ trait HyperConnection: Future<Output = Result<(), BoxError>> + Send {
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
-impl<I, S, B> HyperConnection for auto::Connection<'static, I, S, TokioExecutor>
+impl<I, S, B> HyperConnection for auto::Connection<'static, I, S, StreamExecutor>
 where
     Self: Send,
     S: hyper::service::Service<Request<Incoming>, Response = Response<B>>,

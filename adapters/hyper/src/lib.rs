@@ -38,6 +38,11 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # With axum and warp
+//!
+//! `axum::serve` and `warp::serve` have no time limits for clients. [`serve`] takes an `axum::Router`, and a
+//! filter of warp as `warp::service(filter)`, as any other service.
+//!
 //! # Without this crate
 //!
 //! `hyper_util::service::TowerToHyperService` converts a durable service into one of hyper; nothing
@@ -84,12 +89,16 @@
 mod accept;
 mod activity;
 mod connection;
+mod counted;
+mod held_data;
 mod limits;
 mod listener;
 mod mount;
 mod peer;
+mod response_buffer;
 mod serve;
 mod server;
+mod stream_task;
 mod write_timeout;
 
 pub use self::{

@@ -65,17 +65,26 @@ pub struct ServerLimits {
     /// stream without events has no limit. Bytes in the buffer of the kernel count as taken; those in
     /// the buffer of a TLS stream once all of it was taken. The session continues without its reader.
     ///
-    /// The limit applies to sockets. An HTTP/2 client can also stall one stream by flow control and
-    /// read the others. Such a stream takes [`stream_buffer`](field@Self::stream_buffer) bytes, does
-    /// not delay the session, and lasts while the client answers
-    /// [pings](field@Self::ping_interval).
+    /// Over HTTP/2 the limit also applies to each stream, since a client can stall one by flow control
+    /// and read the others: the stream is reset, and the connection goes on. A stream is reset after 5
+    /// seconds already if responses of the same connection wait for the room that it takes in
+    /// [`connection_buffer`](field@Self::connection_buffer). Time during which the socket takes
+    /// nothing does not count there.
     pub write_timeout: Duration,
-    /// The most bytes of a response that are held for an HTTP/2 client which doesn't read them, for
-    /// each stream. Default 128 KiB.
+    /// The most bytes of a response that are held, for each stream, while the socket of an HTTP/2 client
+    /// takes nothing. Default 128 KiB.
     ///
     /// Over HTTP/1.1 the limit is [`head_bytes`](field@Self::head_bytes) instead. The last frame of a
     /// body may exceed the limit by its own length, which is up to 64 KiB.
     pub stream_buffer: usize,
+    /// The most bytes of all responses that are held for one HTTP/2 connection. Default 1 MiB.
+    ///
+    /// Bytes are held while the socket, or the flow control of the client, doesn't take them. A body is
+    /// asked for its next frame only while 64 KiB are free, or nothing is held; a body with frames of
+    /// more than 64 KiB may exceed the limit by one. Responses that wait for room begin with their head.
+    /// So all clients together make a server hold at most
+    /// [`connections`](field@Self::connections) times this limit.
+    pub connection_buffer: usize,
     /// The time within which connections must send the rest of their responses, at the end of a
     /// shutdown, before they are cut. Default 5 seconds.
     pub flush_timeout: Duration,
@@ -94,6 +103,7 @@ impl Default for ServerLimits {
             ping_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(60),
             stream_buffer: 128 * 1024,
+            connection_buffer: 1024 * 1024,
             flush_timeout: Duration::from_secs(5),
         }
     }
@@ -128,5 +138,5 @@ macro_rules! setters {
 setters! {
     connections: usize, head_bytes: usize, head_fields: usize, head_timeout: Duration, idle_timeout: Duration,
     streams: u32, ping_interval: Duration, ping_timeout: Duration, write_timeout: Duration, stream_buffer: usize,
-    flush_timeout: Duration
+    connection_buffer: usize, flush_timeout: Duration
 }

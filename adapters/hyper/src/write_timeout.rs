@@ -10,6 +10,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use crate::response_buffer::ResponseBuffer;
+
 /// A connection that fails once a write has made no progress for the timeout.
 ///
 /// Writing and flushing have separate timers: a socket can always be flushed, whether the client reads
@@ -20,6 +22,8 @@ pub(crate) struct WriteTimeout<I> {
     timeout: Duration,
     writing: WriteTimer,
     flushing: WriteTimer,
+    // Learns when the connection takes nothing.
+    buffer: ResponseBuffer,
 }
 
 /// A timer that runs while a write or a flush is pending.
@@ -27,13 +31,27 @@ pub(crate) struct WriteTimeout<I> {
 struct WriteTimer(Option<Pin<Box<Sleep>>>);
 
 impl<I> WriteTimeout<I> {
-    pub(crate) fn new(io: I, timeout: Duration) -> Self {
+    pub(crate) fn new(io: I, timeout: Duration, buffer: ResponseBuffer) -> Self {
         Self {
             io,
             timeout,
             writing: WriteTimer::default(),
             flushing: WriteTimer::default(),
+            buffer,
         }
+    }
+
+    fn check_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        match (self.writing.0.is_some(), written.is_pending()) {
+            (false, true) => self.buffer.socket_blocked(),
+            (true, false) => self.buffer.socket_free(),
+            _ => {}
+        }
+        self.writing.check(cx, self.timeout, written)
     }
 }
 
@@ -76,7 +94,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.writing.check(cx, this.timeout, written)
+        this.check_write(cx, written)
     }
 
     fn poll_write_vectored(
@@ -86,7 +104,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.writing.check(cx, this.timeout, written)
+        this.check_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -117,10 +135,14 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(60);
 
+    fn watched<I>(io: I) -> WriteTimeout<I> {
+        WriteTimeout::new(io, TIMEOUT, ResponseBuffer::new(0, TIMEOUT))
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_that_is_never_read_fails_after_the_timeout() {
         let (server, _client) = duplex(8);
-        let mut server = WriteTimeout::new(server, TIMEOUT);
+        let mut server = watched(server);
         let began = Instant::now();
         let error = server.write_all(b"more than fits").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -130,7 +152,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_and_a_long_pause_are_no_failures() {
         let (server, mut client) = duplex(8);
-        let mut server = WriteTimeout::new(server, TIMEOUT);
+        let mut server = watched(server);
         let reader = tokio::spawn(async move {
             let mut read = Vec::new();
             let mut byte = [0];

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Position, SessionId},
+    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Position, ServiceName, SessionId},
     store::{AfterAppend, Created, NewSession, SessionMeta, Store, Token},
 };
 use unbroken_postgres::{
@@ -238,7 +238,7 @@ async fn session(store: &Postgres) -> (SessionId, Epoch) {
         meta: Arc::new(SessionMeta {
             owner: None,
             chat: None,
-            service: "bench".into(),
+            service: ServiceName::new("bench"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,
         }),

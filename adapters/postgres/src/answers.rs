@@ -75,7 +75,6 @@ impl PostgresInner {
             .map_err(StatementError::of_read)?
             .ok_or(StoreError::NotFound)?;
         let it = SessionRow::new(&row)?;
-        it.check_exists()?;
         let answers = read(&row).map_err(|error| {
             tracing::error!(%error, "the answers of a session can't be read");
             StoreError::Corrupt { lsn: Lsn::ZERO }

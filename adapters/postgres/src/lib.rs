@@ -42,6 +42,19 @@
 //! these updates are heap-only. One append has at most
 //! [`max_append_bytes`](field@PostgresOptions::max_append_bytes) bytes.
 //!
+//! # Lists and tombstones
+//!
+//! A list, and a look for the sessions of one chat of one owner, reads a range of one index for each status
+//! that it selects: owner, chat, both or neither have an index each, in the order of the list. So each
+//! reads at most one page for each status, however many sessions others have, and whatever the statistics of
+//! the server say. Sessions that have expired and are not swept yet are passed over in at most eight
+//! statements, after which a page may be short, or empty, and have a next one.
+//!
+//! A tombstone keeps the id, the owner, the digest and times; chat, service, request, abort reason, answers
+//! and records go with the deletion or the expiry. Besides their own time, tombstones are limited in number:
+//! a sweep removes the oldest beyond
+//! [`max_tombstones`](field@PostgresOptions::max_tombstones). The id of a removed tombstone is free again.
+//!
 //! # Waking
 //!
 //! A `NOTIFY` takes a lock of the whole database at commit, so none is part of a write. After its commit
@@ -92,6 +105,7 @@ mod db;
 mod durability;
 mod error;
 mod list;
+mod list_statement;
 mod listen;
 mod migrate;
 mod options;
@@ -100,6 +114,7 @@ mod read;
 mod row;
 mod sql;
 mod store;
+mod sweep;
 mod time;
 mod tls;
 mod wait;

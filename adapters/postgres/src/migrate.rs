@@ -7,6 +7,7 @@ use crate::{PostgresOpenError, PostgresOptions, sql::fill};
 const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("migrations/0001.sql")),
     (2, include_str!("migrations/0002.sql")),
+    (3, include_str!("migrations/0003.sql")),
 ];
 
 /// Migrates the schema to the version that this library needs.

@@ -57,6 +57,12 @@ pub struct PostgresOptions {
     pub durability: Option<Durability>,
     /// The most bytes of one append. Default 16 MiB; at most 256 MiB.
     pub max_append_bytes: usize,
+    /// The most tombstones of deleted and expired sessions. Default 1,000,000.
+    ///
+    /// A tombstone is kept for the time that the registry says, by default a day, unless this many newer
+    /// ones have been made meanwhile: a sweep removes the oldest first. Its id is then free. Each takes
+    /// about 1 KiB with its indexes.
+    pub max_tombstones: usize,
 }
 
 impl PostgresOptions {
@@ -95,6 +101,7 @@ impl Default for PostgresOptions {
             migrate: true,
             durability: None,
             max_append_bytes: 16 << 20,
+            max_tombstones: 1_000_000,
         }
     }
 }
@@ -132,6 +139,7 @@ setters! {
     migrate: bool,
     durability: Option<Durability>,
     max_append_bytes: usize,
+    max_tombstones: usize,
 }
 
 #[cfg(test)]

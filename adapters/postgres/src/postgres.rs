@@ -62,7 +62,8 @@ pub(crate) struct PostgresInner {
     pub(crate) wake: Notifications,
     pub(crate) durability: Durability,
     pub(crate) max_append_bytes: usize,
-    schema: String,
+    pub(crate) max_tombstones: usize,
+    pub(crate) schema: String,
 }
 
 /// The time for which a call waits for a reply after the statement timeout.
@@ -163,6 +164,7 @@ impl Postgres {
                 wake,
                 durability,
                 max_append_bytes: options.max_append_bytes,
+                max_tombstones: options.max_tombstones,
                 schema: options.schema,
             }),
         })
@@ -186,19 +188,13 @@ impl Postgres {
 }
 
 impl PostgresInner {
-    /// Reads the row of a session or a tombstone.
-    pub(crate) async fn look(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
+    /// Reads the row of a session.
+    pub(crate) async fn find(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
         let row = self.db.query_opt(&self.sql.state, &[&id.as_str()]).await;
         match row.map_err(crate::db::StatementError::of_read)? {
             Some(row) => SessionRow::new(&row),
             None => Err(StoreError::NotFound),
         }
-    }
-
-    /// Reads the row of a session that exists.
-    pub(crate) async fn find(&self, id: &SessionId) -> Result<SessionRow, StoreError> {
-        let stored = self.look(id).await?;
-        stored.check_exists().map(|()| stored)
     }
 
     pub(crate) fn notify(&self, id: &SessionId, change: ChangeKind) {

@@ -47,7 +47,6 @@ impl PostgresInner {
             Err(failure) => return Err(failure.of_read()),
         };
         let stored = SessionRow::new(&row)?;
-        stored.check_exists()?;
         stored.check_format()?;
         let unreadable = |error| {
             tracing::error!(%error, "the records of a session can't be read");

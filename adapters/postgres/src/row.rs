@@ -2,7 +2,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use tokio_postgres::Row;
 use unbroken::{
-    log::{ChatId, Digest, Epoch, ErrorCode, Lsn, Outcome, Owner, ServiceName, SessionId, Status},
+    log::{ChatId, Digest, Epoch, ErrorCode, Lsn, Outcome, Owner, SessionId, Status},
     store::{AbortRequest, Lease, Listed, SessionMeta, SessionState, StoreError, Token, Tombstone},
 };
 
@@ -25,8 +25,6 @@ pub(crate) struct SessionRow {
     lease: i64,
     lease_until: i64,
     keep_until: i64,
-    deleted: Option<i64>,
-    tombstone: i64,
     now: i64,
     pub(crate) answers: u32,
 }
@@ -41,12 +39,18 @@ impl SessionRow {
     ///
     /// # Errors
     ///
-    /// Returns [`StoreError::Corrupt`] with LSN 0, as the row, not a record, is corrupt.
+    /// Returns [`StoreError::Gone`] for a tombstone and for a session that has expired, and
+    /// [`StoreError::NotFound`] if the tombstone has expired too. Returns [`StoreError::Corrupt`] with
+    /// LSN 0 if the row, not a record, can't be decoded.
     pub(crate) fn new(row: &Row) -> Result<Self, StoreError> {
-        Self::read(row).map_err(|error| {
+        let unreadable = |error| {
             tracing::error!(%error, "the row of a session can't be read");
             StoreError::Corrupt { lsn: Lsn::ZERO }
-        })
+        };
+        if let Some(gone) = gone(row).map_err(unreadable)? {
+            return Err(gone);
+        }
+        Self::read(row).map_err(unreadable)
     }
 
     fn read(row: &Row) -> Result<Self, RowError> {
@@ -57,10 +61,10 @@ impl SessionRow {
             number: row.try_get(0)?,
             id: row.try_get::<_, &str>(1)?.parse()?,
             meta: Arc::new(SessionMeta {
-                owner: name(row.try_get(2)?)?.map(Owner::new),
-                chat: name(row.try_get(3)?)?.map(ChatId::new),
-                service: ServiceName::new(text(row.try_get(4)?)?),
-                digest: Digest(row.try_get::<_, &[u8]>(5)?.try_into()?),
+                owner: name(row.try_get(2)?)?.map(Owner::try_from).transpose()?,
+                chat: name(row.try_get(3)?)?.map(ChatId::try_from).transpose()?,
+                service: text(row.try_get(4)?)?.try_into()?,
+                digest: digest(row)?,
                 format: row.try_get::<_, i32>(6)?.try_into()?,
             }),
             created: row.try_get(7)?,
@@ -74,32 +78,9 @@ impl SessionRow {
             lease: row.try_get(20)?,
             lease_until: row.try_get(21)?,
             keep_until: row.try_get(22)?,
-            deleted: row.try_get(23)?,
-            tombstone: row.try_get(24)?,
             now: row.try_get(25)?,
             answers: row.try_get::<_, i32>(26)?.try_into()?,
         })
-    }
-
-    /// Checks that the row is a session, not a tombstone.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`StoreError::Gone`] for a tombstone, and [`StoreError::NotFound`] for an expired one.
-    pub(crate) fn check_exists(&self) -> Result<(), StoreError> {
-        let sealed = self.is_sealed().then_some(self.keep_until);
-        match self.deleted.or(sealed) {
-            Some(gone) if gone <= self.now => {
-                if gone.saturating_add(self.tombstone) <= self.now {
-                    return Err(StoreError::NotFound);
-                }
-                Err(StoreError::Gone(Tombstone {
-                    owner: self.meta.owner.clone(),
-                    digest: self.meta.digest,
-                }))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Checks that this version supports the format of the session.
@@ -130,6 +111,9 @@ impl SessionRow {
         SessionState {
             meta: self.meta.clone(),
             age: span(self.now.saturating_sub(self.created)),
+            ended: self
+                .is_sealed()
+                .then(|| span(self.now.saturating_sub(self.lease_until))),
             epoch: self.epoch,
             attempts: self.attempts,
             tail: self.tail,
@@ -154,6 +138,28 @@ impl SessionRow {
             id: self.id,
         }
     }
+}
+
+/// Returns the error for a row that is not a session any more. A tombstone has an owner and a digest only.
+fn gone(row: &Row) -> Result<Option<StoreError>, RowError> {
+    let (kind, keep_until): (Option<i16>, i64) = (row.try_get(16)?, row.try_get(22)?);
+    let (deleted, tombstone): (Option<i64>, i64) = (row.try_get(23)?, row.try_get(24)?);
+    let now: i64 = row.try_get(25)?;
+    let expired = kind.is_some() && keep_until <= now;
+    let Some(gone) = deleted.or(expired.then_some(keep_until)) else {
+        return Ok(None);
+    };
+    if gone.saturating_add(tombstone) <= now {
+        return Ok(Some(StoreError::NotFound));
+    }
+    Ok(Some(StoreError::Gone(Tombstone {
+        owner: name(row.try_get(2)?)?.map(Owner::try_from).transpose()?,
+        digest: digest(row)?,
+    })))
+}
+
+fn digest(row: &Row) -> Result<Digest, RowError> {
+    Ok(Digest(row.try_get::<_, &[u8]>(5)?.try_into()?))
 }
 
 /// Decodes the abort request in the row of an append.

@@ -3,6 +3,8 @@
 
 use tokio_postgres::types::Type;
 
+use crate::list_statement::{ListOrder, ListScope, numbers};
+
 /// A statement and the types of its parameters.
 #[derive(Debug, Clone)]
 pub(crate) struct Statement {
@@ -13,7 +15,6 @@ pub(crate) struct Statement {
 /// All statements, with the name of the schema.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    schema: String,
     pub(crate) create: Statement,
     pub(crate) bury: Statement,
     pub(crate) state: Statement,
@@ -30,8 +31,10 @@ pub(crate) struct Statements {
     pub(crate) delete: Statement,
     pub(crate) clear: Statement,
     pub(crate) read: Statement,
+    pub(crate) of_chat: Statement,
     pub(crate) orphans: Statement,
     pub(crate) sweep: Statement,
+    pub(crate) evict: Statement,
     pub(crate) notify: Statement,
 }
 
@@ -50,6 +53,20 @@ const THEN: &str = "(extract(epoch FROM statement_timestamp()) * 1000000)::bigin
 /// The row is a session, not a tombstone.
 const HERE: &str = "(s.deleted IS NULL AND (s.kind IS NULL OR s.keep_until > @NOW))";
 
+/// Empties a session that becomes a tombstone. Of what clients chose, its id and its owner stay.
+const EMPTY: &str = "chat = NULL, service = '', abort_reason = NULL, holds = '{}', answers = '{}', \
+    answered = 0, tombstone_number = nextval('@S.tombstone_numbers')";
+
+const BOOL: Type = Type::BOOL;
+const INT2: Type = Type::INT2;
+const INT4: Type = Type::INT4;
+const INT8: Type = Type::INT8;
+const INT8_ARRAY: Type = Type::INT8_ARRAY;
+const FLOAT8: Type = Type::FLOAT8;
+const TEXT: Type = Type::TEXT;
+const TEXT_ARRAY: Type = Type::TEXT_ARRAY;
+const BYTEA: Type = Type::BYTEA;
+
 impl Statements {
     pub(crate) fn new(schema: &str) -> Self {
         let make = |text: &str, types: &[Type]| Statement {
@@ -57,124 +74,45 @@ impl Statements {
             types: types.to_vec(),
         };
         Self {
-            schema: schema.to_owned(),
             create: make(
                 CREATE,
                 &[
-                    Type::TEXT,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::INT4,
-                    Type::BYTEA,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::BYTEA,
+                    TEXT, BYTEA, BYTEA, BYTEA, BYTEA, INT4, BYTEA, INT8, INT8, INT8, INT8, BYTEA,
                 ],
             ),
-            bury: make(BURY, &[Type::TEXT]),
-            state: make(
-                "SELECT @STATE FROM @S.sessions s WHERE s.id = $1",
-                &[Type::TEXT],
-            ),
+            bury: make(BURY, &[TEXT]),
+            state: make("SELECT @STATE FROM @S.sessions s WHERE s.id = $1", &[TEXT]),
             states: make(
                 "SELECT @STATE FROM @S.sessions s WHERE s.id = ANY($1)",
-                &[Type::TEXT_ARRAY],
+                &[TEXT_ARRAY],
             ),
-            claim: make(
-                CLAIM,
-                &[
-                    Type::TEXT,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::BYTEA,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT4,
-                    Type::INT8,
-                ],
-            ),
+            claim: make(CLAIM, &[TEXT, INT8, INT8, BYTEA, INT8, INT8, INT4, INT8]),
             request: make(
                 "SELECT r.request FROM @S.requests r WHERE r.session = $1",
-                &[Type::INT8],
+                &[INT8],
             ),
-            renew: make(
-                RENEW,
-                &[
-                    Type::TEXT_ARRAY,
-                    Type::INT8_ARRAY,
-                    Type::INT8_ARRAY,
-                    Type::INT8,
-                ],
-            ),
-            append: make(
-                APPEND,
-                &[
-                    Type::TEXT,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::BOOL,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                ],
-            ),
+            renew: make(RENEW, &[TEXT_ARRAY, INT8_ARRAY, INT8_ARRAY, INT8]),
+            append: make(APPEND, &[TEXT, INT8, INT8, INT8, INT8, BOOL, BYTEA, BYTEA]),
             seal: make(
                 SEAL,
-                &[
-                    Type::TEXT,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT8,
-                    Type::INT2,
-                    Type::INT2,
-                    Type::INT8,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                ],
+                &[TEXT, INT8, INT8, INT8, INT8, INT2, INT2, INT8, BYTEA, BYTEA],
             ),
-            abort: make(ABORT, &[Type::TEXT, Type::BYTEA]),
-            answer: make(
-                ANSWER,
-                &[Type::TEXT, Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8],
+            abort: make(ABORT, &[TEXT, BYTEA]),
+            answer: make(ANSWER, &[TEXT, BYTEA, BYTEA, INT8, INT8]),
+            answers: make(ANSWERS, &[TEXT, INT8]),
+            hold: make(HOLD, &[TEXT, TEXT, INT8]),
+            delete: make(DELETE, &[TEXT, TEXT]),
+            clear: make(CLEAR, &[TEXT]),
+            read: make(READ, &[TEXT, INT8, INT8, FLOAT8]),
+            of_chat: ListScope::OwnerAndChat.statement(
+                schema,
+                numbers(None).unwrap_or_default(),
+                ListOrder::RunningFirst,
             ),
-            answers: make(ANSWERS, &[Type::TEXT, Type::INT8]),
-            hold: make(HOLD, &[Type::TEXT, Type::TEXT, Type::INT8]),
-            delete: make(DELETE, &[Type::TEXT, Type::TEXT]),
-            clear: make(CLEAR, &[Type::INT8]),
-            read: make(READ, &[Type::TEXT, Type::INT8, Type::INT8, Type::FLOAT8]),
-            orphans: make(ORPHANS, &[Type::INT8]),
-            sweep: make(SWEEP, &[Type::INT8]),
-            notify: make(NOTIFY, &[Type::TEXT_ARRAY, Type::TEXT_ARRAY]),
-        }
-    }
-
-    /// Returns the statement of a list. Each combination of filters has an index. Parameters: the number
-    /// to begin below, the limit, then owner and chat if the filter has them.
-    pub(crate) fn list(&self, owner: bool, chat: bool, status: &str) -> Statement {
-        let mut types = vec![Type::INT8, Type::INT8];
-        let mut text = "SELECT @STATE FROM @S.sessions s WHERE s.deleted IS NULL \
-            AND s.number < $1 AND (s.kind IS NULL OR s.keep_until > @THEN)"
-            .to_owned();
-        for column in [owner.then_some("owner"), chat.then_some("chat")]
-            .into_iter()
-            .flatten()
-        {
-            types.push(Type::BYTEA);
-            let same = " AND s.@C IS NOT NULL AND sha256(s.@C) = sha256($@N) AND s.@C = $@N";
-            let same = same.replace("@C", column);
-            text += &same.replace("@N", &types.len().to_string());
-        }
-        text += status;
-        text += " ORDER BY s.number DESC LIMIT $2";
-        Statement {
-            text: fill(&self.schema, &text),
-            types,
+            orphans: make(ORPHANS, &[INT8]),
+            sweep: make(SWEEP, &[INT8]),
+            evict: make(EVICT, &[INT8, INT8]),
+            notify: make(NOTIFY, &[TEXT_ARRAY, TEXT_ARRAY]),
         }
     }
 }
@@ -183,6 +121,7 @@ impl Statements {
 pub(crate) fn fill(schema: &str, text: &str) -> String {
     text.replace("@STATE", STATE)
         .replace("@HERE", HERE)
+        .replace("@EMPTY", EMPTY)
         .replace("@NOW", NOW)
         .replace("@THEN", THEN)
         .replace("@S", &format!("\"{schema}\""))
@@ -250,12 +189,13 @@ WITH l AS (
 )
 SELECT l.aborted, l.abort_reason FROM l";
 
-/// id, counter, bits, the tail before, the tail after, kind, code, keep, lengths, data.
+/// id, counter, bits, the tail before, the tail after, kind, code, keep, lengths, data. The end of the lease
+/// becomes the time of the seal.
 const SEAL: &str = "
 WITH l AS (
   UPDATE @S.sessions s SET tail = $5, tail_counter = $2, tail_bits = $3,
     bytes = s.bytes + octet_length($10), chunks = s.chunks + 1, waiting = false,
-    kind = $6, code = $7,
+    kind = $6, code = $7, lease_until = @NOW,
     keep_until = greatest(s.keep_until, @NOW + $8), due = greatest(s.keep_until, @NOW + $8),
     answers = '{}', answered = 0
   WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.tail = $4 AND s.kind IS NULL
@@ -312,18 +252,18 @@ WHERE s.id = $1 AND @HERE RETURNING s.number";
 /// id; the holder that released it, or null. Holds are in the row itself, so that the statement sees a
 /// hold that came while it waited for the lock.
 const DELETE: &str = "
-UPDATE @S.sessions s SET deleted = @NOW, due = @NOW + s.tombstone, holds = '{}',
-  answers = '{}', answered = 0
+UPDATE @S.sessions s SET deleted = @NOW, due = @NOW + s.tombstone, @EMPTY
 WHERE s.id = $1 AND @HERE AND ($2 IS NULL OR NOT EXISTS (
   SELECT FROM jsonb_each_text(s.holds) h WHERE h.key <> $2 AND h.value::bigint > @NOW
 ))
 RETURNING s.number";
 
-/// Removes everything of the session with this number but its row.
+/// Removes everything of a deleted or expired session but its row.
 const CLEAR: &str = "
-WITH r AS (DELETE FROM @S.requests WHERE session = $1
-), a AS (DELETE FROM @S.answers WHERE session = $1)
-DELETE FROM @S.chunks WHERE session = $1";
+WITH d AS (SELECT s.number FROM @S.sessions s WHERE s.id = $1 AND NOT @HERE
+), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
+), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number)
+DELETE FROM @S.chunks USING d WHERE chunks.session = d.number";
 
 /// id, the LSN to read after, bytes, and a factor for the number of rows to read. Returns the state; the
 /// epoch that wrote the record at the position; and rows, as many as fit at the average size of the
@@ -371,9 +311,22 @@ WITH d AS MATERIALIZED (
 ), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number AND d.over
 ), t AS (
   UPDATE @S.sessions s SET deleted = coalesce(s.deleted, s.keep_until),
-    due = coalesce(s.deleted, s.keep_until) + s.tombstone, holds = '{}'
+    due = coalesce(s.deleted, s.keep_until) + s.tombstone, @EMPTY
   FROM d WHERE s.number = d.number AND NOT d.over
 )
+SELECT count(*) FROM d";
+
+/// limit, the greatest number of tombstones. Removes older ones, as far as they have been numbered: as many
+/// newer ones have been made since.
+const EVICT: &str = "
+WITH d AS MATERIALIZED (
+  SELECT s.number FROM @S.sessions s
+  WHERE s.tombstone_number <= (SELECT max(t.tombstone_number) FROM @S.sessions t) - $2
+  ORDER BY s.tombstone_number LIMIT $1 FOR UPDATE SKIP LOCKED
+), c AS (DELETE FROM @S.chunks USING d WHERE chunks.session = d.number
+), r AS (DELETE FROM @S.requests USING d WHERE requests.session = d.number
+), a AS (DELETE FROM @S.answers USING d WHERE answers.session = d.number
+), x AS (DELETE FROM @S.sessions s USING d WHERE s.number = d.number)
 SELECT count(*) FROM d";
 
 /// channels, payloads.

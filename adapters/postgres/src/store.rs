@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use unbroken::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -126,6 +126,20 @@ impl Store for Postgres {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let id = id.clone();
         Box::pin(self.on_task(move |inner| async move { inner.delete(&id, how).await }))
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        let (owner, chat) = (owner.cloned(), chat.clone());
+        Box::pin(
+            self.on_task(
+                move |inner| async move { inner.of_chat(owner.as_ref(), &chat, limit).await },
+            ),
+        )
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

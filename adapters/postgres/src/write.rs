@@ -59,11 +59,7 @@ impl PostgresInner {
             if made.map_err(StatementError::of_write)?.is_some() {
                 return Ok(Created::Created(epoch));
             }
-            let there = match self.look(id).await {
-                Ok(stored) => stored.check_exists().map(|()| stored),
-                Err(error) => Err(error),
-            };
-            match there {
+            match self.find(id).await {
                 Ok(it) if it.token == new.token && it.attempts == 0 => {
                     return Ok(Created::Created(it.epoch));
                 }
@@ -202,17 +198,15 @@ impl PostgresInner {
         }
         let ids: Vec<_> = why.iter().map(|&at| &owned[at].0).collect();
         let found = self.look_at(&ids).await?;
-        let found: HashMap<_, _> = found.into_iter().map(|it| (it.id.clone(), it)).collect();
+        let found: HashMap<_, _> = found.into_iter().collect();
         for at in why {
             let (id, epoch) = &owned[at];
             let reason = match found.get(id) {
                 None => Some(StoreError::NotFound),
-                Some(it) => match it.check_exists() {
-                    Err(gone) => Some(gone),
-                    Ok(()) if it.epoch != *epoch => Some(StoreError::Fenced),
-                    Ok(()) if it.is_sealed() => Some(StoreError::Sealed),
-                    Ok(()) => None,
-                },
+                Some(Err(error)) => Some(error.clone()),
+                Some(Ok(it)) if it.epoch != *epoch => Some(StoreError::Fenced),
+                Some(Ok(it)) if it.is_sealed() => Some(StoreError::Sealed),
+                Some(Ok(_)) => None,
             };
             answers[at] = reason.map(Err);
         }
@@ -356,16 +350,15 @@ impl PostgresInner {
         for _ in 0..MAX_TRIES {
             let params: [&(dyn ToSql + Sync); 2] = [&id.as_str(), &released_to];
             let row = self.db.query_opt(&self.sql.delete, &params).await;
-            if let Some(row) = row.map_err(StatementError::of_write)? {
+            if row.map_err(StatementError::of_write)?.is_some() {
                 self.notify(id, ChangeKind::ChangedForOwner);
-                return self.clear(row.try_get(0).unwrap_or(0)).await;
+                return self.clear(id).await;
             }
-            let it = self.look(id).await?;
-            match it.check_exists() {
-                Err(StoreError::Gone(_)) => return self.clear(it.number).await,
+            match self.find(id).await {
+                Err(StoreError::Gone(_)) => return self.clear(id).await,
                 Err(other) => return Err(other),
-                Ok(()) if released_to.is_some() => return Err(StoreError::Held),
-                Ok(()) => {}
+                Ok(_) if released_to.is_some() => return Err(StoreError::Held),
+                Ok(_) => {}
             }
         }
         Err(contended())
@@ -373,8 +366,8 @@ impl PostgresInner {
 
     /// Removes the records of a deleted session, in a separate statement that sees every append before
     /// the deletion. If it fails, the repetition of the deletion does it, or a sweep.
-    async fn clear(&self, number: i64) -> Result<(), StoreError> {
-        let cleared = self.db.query(&self.sql.clear, &[&number]).await;
+    async fn clear(&self, id: &SessionId) -> Result<(), StoreError> {
+        let cleared = self.db.query(&self.sql.clear, &[&id.as_str()]).await;
         cleared
             .map(drop)
             .map_err(|failure| match failure.of_write() {

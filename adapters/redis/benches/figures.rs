@@ -1,5 +1,5 @@
-//! The cost of appends, beside a bare XADD and a bare script of the same bytes in the same run: the figures
-//! of `docs/redis.md`. Run with `cargo bench -p unbroken-redis`; `REDIS_URL` is that of the tests.
+//! The cost of appends, beside a bare XADD and a bare script of the same bytes in the same run, and of look-ups beside
+//! many sessions of another owner: the figures of `docs/redis.md`. Run with `cargo bench -p unbroken-redis`; `REDIS_URL` is that of the tests.
 
 use std::{
     env,
@@ -8,10 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 use unbroken::{
-    log::{ChunkBuilder, Digest, Epoch, Lsn, SessionId},
-    store::{AfterAppend, Created, DeleteMode, NewSession, SessionMeta, Store, Token},
+    log::{ChatId, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, ServiceName, SessionId},
+    store::{AfterAppend, Created, DeleteMode, NewSession, Seal, SessionMeta, Store, Token},
 };
 use unbroken_redis::{
     Redis, RedisOptions,
@@ -21,6 +22,8 @@ use unbroken_redis::{
 const RECORD: &[u8] = br#"{"type":"text","content":"Some words that a model could say, ok"}"#;
 const PREFIX: &str = "unbroken-bench:";
 const TIME: Duration = Duration::from_secs(3);
+/// The sessions of another owner beside which a look-up is measured.
+const OTHERS: usize = 40_000;
 
 #[tokio::main]
 async fn main() {
@@ -45,6 +48,56 @@ async fn main() {
                 (ours.wait.as_secs_f64() - theirs.wait.as_secs_f64()) * 1e6,
                 ours.wait.as_secs_f64() / theirs.wait.as_secs_f64(),
             );
+        }
+    }
+    lookups(&store).await;
+}
+
+/// Measures the look-up of a page load on a server without other sessions, then beside `OTHERS` of another owner in a
+/// chat of the same name.
+async fn lookups(store: &Redis) {
+    let (mine, chat) = (Owner::new("me"), ChatId::new("a chat"));
+    let mut made = vec![session_in(store, Some(&mine), Some(&chat)).await];
+    let mut medians = Vec::new();
+    for others in [0, OTHERS] {
+        let other = Owner::new("other");
+        while made.len() <= others {
+            let batch = (0..256.min(others + 1 - made.len())).map(|_| async {
+                let (id, epoch) = session_in(store, Some(&other), Some(&chat)).await;
+                let mut records = ChunkBuilder::new();
+                records.push(RECORD);
+                let chunk = records.take(Lsn::new(1), epoch).expect("a record");
+                let seal = Seal {
+                    outcome: Outcome::Complete,
+                    keep: Duration::from_secs(3600),
+                };
+                let sealed = store.append(&id, chunk, AfterAppend::Seal(seal)).await;
+                sealed.expect("a seal");
+                (id, epoch)
+            });
+            made.extend(join_all(batch).await);
+        }
+        let mut waits = Vec::new();
+        for _ in 0..5000 {
+            let asked = Instant::now();
+            let found = store.of_chat(Some(&mine), &chat, 1).await;
+            assert_eq!(found.expect("an answer")[0].id, made[0].0);
+            waits.push(asked.elapsed());
+        }
+        waits.sort_unstable();
+        medians.push(waits[waits.len() / 2].as_secs_f64());
+    }
+    println!(
+        "a look-up by owner and chat: {:.0} µs on an empty server, {:.2} of that beside {OTHERS} sessions of another owner",
+        medians[0] * 1e6,
+        medians[1] / medians[0]
+    );
+    for batch in made.chunks(256) {
+        let deletions = batch
+            .iter()
+            .map(|(id, _)| store.delete(id, DeleteMode::Now));
+        for deleted in join_all(deletions).await {
+            deleted.expect("it is deleted");
         }
     }
 }
@@ -169,12 +222,20 @@ impl std::fmt::Display for Figures {
 }
 
 async fn session(store: &Redis) -> (SessionId, Epoch) {
+    session_in(store, None, None).await
+}
+
+async fn session_in(
+    store: &Redis,
+    owner: Option<&Owner>,
+    chat: Option<&ChatId>,
+) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let new = NewSession {
         meta: Arc::new(SessionMeta {
-            owner: None,
-            chat: None,
-            service: "bench".into(),
+            owner: owner.cloned(),
+            chat: chat.cloned(),
+            service: ServiceName::new("bench"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,
         }),

@@ -27,6 +27,8 @@ pub(crate) struct RedisInner {
     pub(crate) channels: Arc<Channels>,
     pub(crate) options: RedisOptions,
     pub(crate) durability: Durability,
+    /// The most bytes of an argument of a command.
+    pub(crate) bulk_bytes: usize,
     // For traces; without credentials.
     server: String,
     _listener: SubscriptionTask,
@@ -144,7 +146,7 @@ impl Redis {
         if listeners.is_empty() {
             return Err(RedisOpenError::NoServer);
         }
-        let durability = ServerSettings::check(&link, &options).await?;
+        let settings = ServerSettings::check(&link, &options).await?;
         let channels = Arc::new(Channels::new(options.linger));
         let config = SubscribeConfig {
             clients: listeners,
@@ -158,7 +160,8 @@ impl Redis {
             _listener: SubscriptionTask::new(config, channels.clone()),
             channels,
             options,
-            durability,
+            durability: settings.durability,
+            bulk_bytes: settings.bulk_bytes,
             server,
         };
         Ok(Self {

@@ -1,28 +1,27 @@
 use std::sync::Arc;
 
-use unbroken::log::{ChatId, Owner, SessionId};
+use unbroken::log::SessionId;
+
+use crate::index::{IndexScope, STATUSES};
 
 /// The names of all keys and channels in Redis.
 ///
-/// All keys of a session carry its id as their hash tag, so that they lie in one slot of a cluster.
+/// All keys of a session carry its id as their hash tag, so that they lie in one slot of a cluster, and so do the
+/// indexes of one scope.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyNames {
     prefix: Arc<str>,
 }
 
-/// An index: a sorted set of session ids.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum IndexName<'a> {
-    /// All sessions, by time of creation.
-    All,
-    /// The sessions of an owner, by time of creation.
-    Owner(&'a Owner),
-    /// The sessions of a chat, by time of creation.
-    Chat(&'a ChatId),
+/// An index of all sessions by a time; it shares the hash tag of the scope of all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeIndex {
     /// The sessions that are not sealed, by the end of their lease.
     Open,
     /// The sealed sessions, by the end of their retention.
     Due,
+    /// The tombstones, by their end.
+    Tombstones,
 }
 
 impl KeyNames {
@@ -32,17 +31,17 @@ impl KeyNames {
         }
     }
 
-    /// Returns the key of the session's state: a hash.
+    /// Returns the key of the session's state and metadata: a hash.
     pub(crate) fn session(&self, id: &SessionId) -> String {
         self.key(id, "session")
     }
 
-    /// Returns the key of the session's metadata, which outlives it as its tombstone.
-    pub(crate) fn info(&self, id: &SessionId) -> String {
-        self.key(id, "info")
+    /// Returns the key of the session's tombstone, which outlives it: a string.
+    pub(crate) fn tombstone(&self, id: &SessionId) -> String {
+        self.key(id, "tombstone")
     }
 
-    /// Returns the key of the request, which is kept until the seal.
+    /// Returns the key of the request, which is kept until the seal: a string.
     pub(crate) fn request(&self, id: &SessionId) -> String {
         self.key(id, "request")
     }
@@ -72,24 +71,40 @@ impl KeyNames {
         self.key(id, "turns")
     }
 
-    pub(crate) fn index(&self, index: IndexName<'_>) -> String {
-        let prefix = &self.prefix;
-        match index {
-            IndexName::All => format!("{prefix}all"),
-            IndexName::Owner(owner) => format!("{prefix}owner:{owner}"),
-            IndexName::Chat(chat) => format!("{prefix}chat:{chat}"),
-            IndexName::Open => format!("{prefix}open"),
-            IndexName::Due => format!("{prefix}due"),
-        }
+    /// Returns the keys of the sets of a scope, in the order of [`STATUSES`].
+    pub(crate) fn sets(&self, scope: IndexScope<'_>) -> Vec<String> {
+        let tag = scope.tag();
+        let sets = STATUSES.iter();
+        sets.map(|status| self.key(&tag, status.as_str())).collect()
     }
 
-    fn key(&self, id: &SessionId, kind: &str) -> String {
-        format!("{}{{{id}}}:{kind}", self.prefix)
+    /// Returns the keys of the sets of all sessions, then those of the indexes by time.
+    pub(crate) fn all_sessions(&self) -> Vec<String> {
+        let times = [TimeIndex::Open, TimeIndex::Due, TimeIndex::Tombstones];
+        let mut keys = self.sets(IndexScope::All);
+        keys.extend(times.map(|index| self.times(index)));
+        keys
+    }
+
+    /// Returns the key of an index by time: a sorted set.
+    pub(crate) fn times(&self, index: TimeIndex) -> String {
+        let kind = match index {
+            TimeIndex::Open => "open",
+            TimeIndex::Due => "due",
+            TimeIndex::Tombstones => "tombstones",
+        };
+        self.key(IndexScope::All.tag(), kind)
+    }
+
+    fn key(&self, tag: impl std::fmt::Display, kind: &str) -> String {
+        format!("{}{{{tag}}}:{kind}", self.prefix)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use unbroken::log::{ChatId, Owner};
+
     use super::*;
 
     #[test]
@@ -97,7 +112,7 @@ mod tests {
         let (keys, id) = (KeyNames::new("app:"), SessionId::random());
         for key in [
             keys.session(&id),
-            keys.info(&id),
+            keys.tombstone(&id),
             keys.request(&id),
             keys.log(&id),
             keys.holds(&id),
@@ -105,5 +120,38 @@ mod tests {
         ] {
             assert!(key.starts_with(&format!("app:{{{id}}}:")), "{key}");
         }
+    }
+
+    #[test]
+    fn the_indexes_of_a_scope_share_their_hash_tag_whatever_the_names_hold() {
+        let keys = KeyNames::new("app:");
+        for name in ["a", "}", "{}", "}{", "{a}", "a}:streaming", "%7D"] {
+            let (owner, chat) = (Owner::new(name), ChatId::new(name));
+            for scope in [
+                IndexScope::All,
+                IndexScope::Owner(&owner),
+                IndexScope::Chat(&chat),
+                IndexScope::OwnerChat(None, &chat),
+                IndexScope::OwnerChat(Some(&owner), &chat),
+            ] {
+                for key in keys.sets(scope) {
+                    let tag = key
+                        .strip_prefix("app:{")
+                        .and_then(|key| key.split_once('}'));
+                    let (tag, kind) = tag.expect("a hash tag");
+                    assert_eq!(tag, scope.tag());
+                    assert!(
+                        STATUSES
+                            .iter()
+                            .any(|it| kind == format!(":{}", it.as_str()))
+                    );
+                }
+            }
+        }
+        let all = keys.all_sessions();
+        assert!(
+            all.iter().all(|key| key.starts_with("app:{all}:")),
+            "{all:?}"
+        );
     }
 }

@@ -27,11 +27,23 @@
 //! are missing, the server refuses the first write of a script, so that a script is applied wholly or
 //! not at all.
 //!
-//! A session is six keys with one hash tag, `{id}`: its state (a hash), its metadata, which outlives it
-//! as its tombstone, the request, its answers, its log (a stream), and its holders (a sorted set). The
-//! seal sets when the engine drops them (`PEXPIREAT`). The key of the tombstone is dropped after the
-//! others, so that a session answers [`Gone`](unbroken::store::StoreError::Gone) from the millisecond
-//! in which its log expires, without a sweep.
+//! A session is up to six keys with one hash tag, `{id}`: its state and metadata (a hash), the request,
+//! its answers, its log (a stream), its holders (a sorted set), and its tombstone (a string). The seal
+//! writes the tombstone, and sets when the engine drops the keys (`PEXPIREAT`). The tombstone is dropped
+//! after the others, so that a session answers [`Gone`](unbroken::store::StoreError::Gone) from the
+//! millisecond in which its log expires, without a sweep.
+//!
+//! A tombstone holds the owner and the digest of the request, nothing else. There are at most
+//! [`RedisOptions::max_tombstones`](field@RedisOptions::max_tombstones) of sessions that were deleted or
+//! swept, by default 1,000,000; the oldest go first, and their ids answer
+//! [`NotFound`](unbroken::store::StoreError::NotFound) then. They are counted in a sorted set by the
+//! time of their end, so "oldest" is the one that would end first.
+//!
+//! A key of a session that another program has overwritten, or a value in it that this version can't
+//! read, is [`Corrupt`](unbroken::store::StoreError::Corrupt), with the LSN 0 where it is not one record
+//! that can't be read. Readers and writers end with it. The session is left out of lists, and its keys
+//! are left alone; once they are removed, the sweep removes its entries. A session whose request can't
+//! be read can still be claimed, to be sealed.
 //!
 //! The log is a stream with one entry for each append, not for each record. The id of an entry is its
 //! last LSN and the counter of the epoch that wrote it. A page can therefore begin after any LSN
@@ -89,7 +101,7 @@
 //! A stream entry costs its records, some bytes for each of them, and what the allocator rounds up,
 //! which is the larger part; the last node of a stream is allocated whole. Measured sizes and times are
 //! in `docs/redis.md` of the repository. One append has at most
-//! [`RedisOptions::max_append_bytes`](field@RedisOptions::max_append_bytes) bytes, by default 4 MiB.
+//! [`RedisOptions::max_append_bytes`](field@RedisOptions::max_append_bytes) bytes, by default 16 MiB.
 //!
 //! # Deployment: cluster
 //!
@@ -104,29 +116,42 @@
 //! # Deployment: permissions
 //!
 //! An ACL user needs, beside `~prefix*` and `&prefix*`: `eval evalsha info config|get ping hello
-//! subscribe unsubscribe publish time exists get set unlink pexpireat pttl hget hgetall hmget hset xadd
-//! xrange zadd zrem zscore zrangebyscore zrevrangebyscore zremrangebyscore`; in a cluster also
-//! `cluster`, `asking` and `command`. Records are stored in plain text: a user with access to these keys
-//! can read every answer.
+//! subscribe unsubscribe publish time exists type get set unlink pexpireat pttl hget hgetall hmget hset
+//! xadd xrange zadd zcard zrange zrem zscore zrangebyscore zrevrange zrevrangebyscore zremrangebyscore`;
+//! in a cluster also `cluster`, `asking` and `command`. Records are stored in plain text: a user with
+//! access to these keys can read every answer.
 //!
 //! # Indexes that lag
 //!
-//! Lists, orphans and expired sessions are found by sorted sets of ids: all sessions and those of each
-//! owner and chat (by time of creation), the unsealed (by the end of their lease), and the sealed (by
-//! the end of their retention). In a cluster these lie in other slots than the sessions. They are
-//! therefore written apart from the scripts, also on a single server, and may lag behind the sessions.
-//! The sessions are authoritative: an entry is checked before it is returned, and
+//! Sessions are found by sorted sets of ids in four scopes: all sessions, those of an owner, those of a
+//! chat, and those of a chat of one owner, or of a chat without an owner. Each scope has a set for each
+//! status, by time of creation. A page of a list reads the sets that its filter selects, so that it costs
+//! what it holds: neither another owner, nor another chat, nor another status adds to it, and
+//! [`of_chat`](unbroken::store::Store::of_chat) costs the same with any number of sessions of others in
+//! a chat of that name. Three more sets hold the unsealed sessions (by the end of their lease), the sealed
+//! ones (by the end of their retention), and the tombstones (by their end).
+//!
+//! In a cluster these lie in other slots than the sessions, each scope in one slot of its own. They are
+//! therefore written apart from the scripts, also on a single server, and may lag behind the sessions. The
+//! sessions are authoritative: an entry is checked before it is returned, and
 //! [`claim`](unbroken::store::Store::claim) decides in the end. Lost writes are corrected later:
 //!
-//! * A session is indexed before it is created, so none is missing. An entry without a session is
-//!   removed once it is a minute old.
-//! * Each renewal writes the entry of an unsealed session again.
+//! * A session is indexed before it is created, so none is missing. Its first entry is that among the
+//!   unsealed ones, which names its owner and its chat; an entry without a session is removed from all sets
+//!   once it is a minute old.
+//! * An append that changes the status moves the entries; that among all sessions is moved last. Each
+//!   renewal writes the entry of an unsealed session again, and moves its others if that one is not in the
+//!   set of its status.
 //! * Appends extend leases without a write to the index. An entry whose lease is still running is
-//!   moved to its end, and one whose session is sealed to the other set.
+//!   moved to its end, and one whose session is sealed to the sets of its outcome.
 //! * An entry that is more than ten minutes ahead, because the clock of the server was set back, is
 //!   moved to the end of its lease.
-//! * An entry of a sealed session that is held for longer is moved. An expired session is removed from
-//!   all indexes.
+//! * An entry of a sealed session that is held for longer is moved. An expired or deleted session is
+//!   removed from all sets, last from the one that names its owner and chat, so that a removal that was cut
+//!   off is completed by the sweep or the search for orphans.
+//! * A list or a look-up that meets an entry with another status, or without a session, moves or removes it.
+//!
+//! A set without an entry is no key, so nothing remains of an owner or a chat whose sessions are gone.
 //!
 //! # Features
 //!

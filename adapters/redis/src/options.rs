@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use unbroken::store::Durability;
+use unbroken::{log::DEFAULT_SESSION_BYTES, store::Durability};
 
 /// The options of a [`Redis`](crate::Redis) store.
 ///
@@ -23,11 +23,18 @@ pub struct RedisOptions {
     ///
     /// A command that takes longer fails with `Unavailable`, and its connection is replaced.
     pub response_timeout: Duration,
-    /// The most bytes of one append. Default 4 MiB.
+    /// The most bytes of one append. Default 16 MiB, as many as a session may have by default: the
+    /// arguments of a call, or a picture, are one record.
     ///
-    /// The server does nothing else while it copies the arguments of a script. The limit of Redis
-    /// itself is `proto-max-bulk-len`, 512 MiB.
+    /// The server does nothing else while it copies the arguments of a script. A lower limit of Redis
+    /// itself, `proto-max-bulk-len` (512 MiB unless it is set), counts if the server tells it.
     pub max_append_bytes: usize,
+    /// The most tombstones of sessions that were deleted or have expired. Default 1,000,000.
+    ///
+    /// Above it the oldest are dropped before their time, and their ids answer `NotFound` instead of `Gone`. A
+    /// tombstone is the id, the owner and the digest, some 400 bytes in Redis with an owner of 36 bytes. All
+    /// servers that share a Redis need the same number.
+    pub max_tombstones: usize,
     /// The time for which a session stays subscribed to after its last waiter has left. Default 5
     /// seconds.
     pub linger: Duration,
@@ -72,6 +79,12 @@ impl RedisOptions {
         self
     }
 
+    /// Sets [`max_tombstones`](field@Self::max_tombstones).
+    pub fn max_tombstones(mut self, count: usize) -> Self {
+        self.max_tombstones = count;
+        self
+    }
+
     /// Sets [`linger`](field@Self::linger).
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
@@ -97,7 +110,8 @@ impl Default for RedisOptions {
             prefix: "unbroken:".to_owned(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(3),
-            max_append_bytes: 4 << 20,
+            max_append_bytes: DEFAULT_SESSION_BYTES,
+            max_tombstones: 1_000_000,
             linger: Duration::from_secs(5),
             durability: None,
             allow_eviction: false,

@@ -1,5 +1,5 @@
 use redis::Value;
-use unbroken::store::StoreError;
+use unbroken::{log::Lsn, store::StoreError};
 
 /// The reply of a script, read value by value.
 #[derive(Debug)]
@@ -15,9 +15,19 @@ pub(crate) struct ScriptReply {
 pub(crate) struct DecodeError;
 
 impl From<DecodeError> for StoreError {
+    // It would be the same the next time.
     fn from(error: DecodeError) -> Self {
-        Self::unavailable(true, error)
+        unreadable(&error)
     }
+}
+
+/// Makes the error of a session of which a key has the wrong type, or holds what this version can't read.
+pub(crate) fn unreadable(error: &(dyn std::error::Error + 'static)) -> StoreError {
+    tracing::error!(
+        error,
+        "Redis holds what this version can't read under the prefix"
+    );
+    StoreError::Corrupt { lsn: Lsn::ZERO }
 }
 
 impl ScriptReply {
@@ -60,8 +70,13 @@ impl ScriptReply {
 
     /// Reads a nested array.
     pub(crate) fn inner(&mut self) -> Result<Self, DecodeError> {
+        self.maybe_inner()?.ok_or(DecodeError)
+    }
+
+    pub(crate) fn maybe_inner(&mut self) -> Result<Option<Self>, DecodeError> {
         match self.next()? {
-            Value::Array(values) => Ok(Self::new(values)),
+            Value::Array(values) => Ok(Some(Self::new(values))),
+            Value::Nil => Ok(None),
             _ => Err(DecodeError),
         }
     }

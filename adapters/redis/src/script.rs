@@ -24,7 +24,7 @@ impl LuaScript {
         Self { source, digest }
     }
 
-    pub(crate) fn on<const N: usize>(&self, keys: [String; N]) -> LuaCall<'_> {
+    pub(crate) fn on(&self, keys: impl Into<Vec<String>>) -> LuaCall<'_> {
         LuaCall {
             script: self,
             keys: keys.into(),
@@ -96,6 +96,16 @@ macro_rules! session {
     };
 }
 
+/// Reads the source of a script on the indexes of one scope.
+macro_rules! index {
+    ($file:literal) => {
+        concat!(
+            include_str!("scripts/index_prelude.lua"),
+            include_str!(concat!("scripts/index_", $file))
+        )
+    };
+}
+
 scripts! {
     create: session!("create.lua");
     claim: session!("claim.lua");
@@ -108,8 +118,15 @@ scripts! {
     abort: session!("abort.lua");
     hold: session!("hold.lua");
     delete: session!("delete.lua");
-    index_put: include_str!("scripts/index_put.lua");
-    index_fix: include_str!("scripts/index_fix.lua");
-    index_due: include_str!("scripts/index_due.lua");
-    index_page: include_str!("scripts/index_page.lua");
+    forget: include_str!("scripts/forget.lua");
+    index_add: index!("add.lua");
+    index_move: index!("move.lua");
+    index_renew: index!("renew.lua");
+    index_remove: index!("remove.lua");
+    index_bury: index!("bury.lua");
+    index_correct: index!("correct.lua");
+    index_page: index!("page.lua");
+    index_due: index!("due.lua");
+    index_last: index!("last.lua");
+    index_retime: index!("retime.lua");
 }

@@ -15,12 +15,24 @@ pub(crate) struct ServerSettings {
     config: HashMap<String, String>,
 }
 
+/// The weakest of the settings of all servers that take writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LeastSettings {
+    pub(crate) durability: Durability,
+    /// The most bytes of an argument of a command.
+    pub(crate) bulk_bytes: usize,
+}
+
+const BULK_BYTES: &str = "proto-max-bulk-len";
+/// The server's default, where it hides its configuration.
+const DEFAULT_BULK_BYTES: usize = 512 << 20;
+
 impl ServerSettings {
-    /// Checks every server that takes writes, and returns the weakest of their durabilities.
+    /// Checks every server that takes writes. Returns what holds for all of them.
     pub(crate) async fn check(
         link: &CommandConnection,
         options: &RedisOptions,
-    ) -> Result<Durability, RedisOpenError> {
+    ) -> Result<LeastSettings, RedisOpenError> {
         let servers = Self::read(link).await?;
         for server in &servers {
             server.check_server(link, options)?;
@@ -34,18 +46,15 @@ impl ServerSettings {
             {
                 return Err(RedisOpenError::NotPermitted(error));
             }
-            Err(
-                CommandError::Refused(error)
-                | CommandError::Lost(error)
-                | CommandError::Unsent(error),
-            ) => {
-                return Err(RedisOpenError::Unreachable(error));
-            }
+            Err(error) => return Err(RedisOpenError::Unreachable(error.into_source())),
         }
         let least = servers.iter().map(Self::durability).min();
-        Ok(options
-            .durability
-            .unwrap_or(least.unwrap_or(Durability::Process)))
+        let durability = options.durability.or(least);
+        let bulk_bytes = servers.iter().filter_map(Self::bulk_bytes).min();
+        Ok(LeastSettings {
+            durability: durability.unwrap_or(Durability::Process),
+            bulk_bytes: bulk_bytes.unwrap_or(DEFAULT_BULK_BYTES),
+        })
     }
 
     async fn read(link: &CommandConnection) -> Result<Vec<Self>, RedisOpenError> {
@@ -60,20 +69,14 @@ impl ServerSettings {
                 // The user lacks the permission.
                 Err(CommandError::Refused(error) | CommandError::Lost(error))
                     if error.code().is_some_and(|code| code != "NOAUTH") => {}
-                Err(
-                    CommandError::Refused(error)
-                    | CommandError::Lost(error)
-                    | CommandError::Unsent(error),
-                ) => {
-                    return Err(RedisOpenError::Unreachable(error));
-                }
+                Err(error) => return Err(RedisOpenError::Unreachable(error.into_source())),
             }
         }
         if answers.is_empty() {
             return Ok(vec![Self::default()]);
         }
         let mut servers: Vec<_> = answers.iter().map(Self::from_info).collect();
-        for name in ["appendonly", "appendfsync"] {
+        for name in ["appendonly", "appendfsync", BULK_BYTES] {
             let mut config = redis::cmd("CONFIG");
             // Many managed servers forbid this; the settings are unknown then.
             let answers = link.send_to_all(config.arg("GET").arg(name)).await;
@@ -122,6 +125,11 @@ impl ServerSettings {
             }),
             _ => Err(RedisOpenError::EvictionUnknown),
         }
+    }
+
+    /// Returns the most bytes of an argument of a command, above which the server drops the connection.
+    fn bulk_bytes(&self) -> Option<usize> {
+        self.config.get(BULK_BYTES)?.parse().ok()
     }
 
     fn durability(&self) -> Durability {

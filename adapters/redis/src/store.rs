@@ -3,7 +3,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use unbroken::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -48,10 +48,9 @@ impl Store for Redis {
             let answers = join_all(renewals).await;
             let renewed = owned.iter().zip(&answers);
             let renewed: Vec<_> = renewed
-                .filter(|(_, answer)| answer.is_ok())
-                .map(|((id, _), _)| id.clone())
+                .filter_map(|((id, _), answer)| Some((id, answer.as_ref().ok()?)))
                 .collect();
-            self.index_lease(&renewed, lease.length()).await;
+            self.index_leases(&renewed, lease.length()).await;
             answers
         })
     }
@@ -122,6 +121,15 @@ impl Store for Redis {
         how: DeleteMode,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.delete_now(id, how))
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        Box::pin(self.of_chat_now(owner, chat, limit))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

@@ -29,16 +29,34 @@
 //! # let _ = async { warp::serve(app).run(([127, 0, 0, 1], 3000)).await };
 //! ```
 //!
-//! # Servers
+//! # Deployment
 //!
-//! `warp::serve` (warp's feature `server`) speaks HTTP/1.1, and HTTP/2 to clients that begin with it
-//! ("prior knowledge"); it has no TLS. Where it isn't enough, `warp::service` makes a `tower` service
-//! of the whole application for another server. `warp::serve` logs an error when a client disconnects
-//! in the middle of a stream; the session is not affected. It has no time limits for clients: put it
-//! behind a proxy that has.
+//! `warp::serve` has no time limits for clients. A connection with half a request head, or with a response
+//! that is never read, stays until the client closes it; some thousands use up the file descriptors of a
+//! server. Serve the filter by `unbroken_hyper::serve`, which closes them, and speaks HTTP/1.1, and HTTP/2
+//! to clients that begin with it ("prior knowledge") or that agree on it over TLS:
 //!
-//! It does not set `TCP_NODELAY` on its sockets, so a token may wait until the client has acknowledged
-//! the token before it. On Linux the sockets that a listener accepts inherit the option:
+//! ```no_run
+//! # use std::time::Duration;
+//! # use unbroken::session::Sessions;
+//! # use warp::Filter;
+//! # async fn signal() {}
+//! # async fn serves(listener: tokio::net::TcpListener, sessions: Sessions) {
+//! # let app = warp::any().map(warp::reply);
+//! unbroken_hyper::serve(listener, warp::service(app))
+//!     .with_graceful_shutdown(signal()) // of the application, such as `tokio::signal::ctrl_c`
+//!     .hand_over(sessions, Duration::from_secs(5))
+//!     .await;
+//! # }
+//! ```
+//!
+//! New sessions are refused after the signal, and running ones may finish until the deadline. Then their
+//! bodies fail, so that clients resume on another server.
+//!
+//! Behind a proxy with limits of its own, `warp::serve` (warp's feature `server`) does too. It logs an
+//! error when a client disconnects in the middle of a stream; the session is not affected. It does not
+//! set `TCP_NODELAY` on its sockets, so a token may wait until the client has acknowledged the token
+//! before it. On Linux the sockets that a listener accepts inherit the option:
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {

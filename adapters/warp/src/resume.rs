@@ -19,7 +19,7 @@ use crate::{Refused, SessionReply, head::head};
 ///
 /// ```
 /// use futures_util::stream;
-/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, SessionId}, session::{SessionSpec, Sessions}};
+/// use unbroken::{chat::{Capabilities, ChatEvent, ChatRequest, ProviderError, provider_fn}, durable::{ProviderSource, digest_of}, log::{Owner, ServiceName, SessionId}, session::{SessionSpec, Sessions}};
 /// use unbroken_warp::{Refused, ResumeRequest, SessionReply, optional_session_id, recover, resume};
 /// use warp::Filter;
 /// # #[derive(Clone)] struct User(Owner);
@@ -41,7 +41,7 @@ use crate::{Refused, SessionReply, head::head};
 ///     let info = ChatEvent::session_info(Capabilities::new()).to_json().freeze();
 ///     let id = id.unwrap_or_else(SessionId::random);
 ///     let digest = digest_of(["ask", user.as_str(), &question]);
-///     let spec = SessionSpec::new(id, "ask".into(), digest, info).owner(Some(user));
+///     let spec = SessionSpec::new(id, ServiceName::new("ask"), digest, info).owner(Some(user));
 ///     let source = ProviderSource::new(provider, ChatRequest::from_user(question));
 ///     let started = sessions.start(permit, spec, source).await?;
 ///     resume.respond(&started.session).await

@@ -4,16 +4,18 @@
 //! cargo run -p axum-chat
 //! OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_MODEL=qwen3 cargo run -p axum-chat
 //! OLLAMA_MODEL=qwen3 cargo run -p axum-chat
+//! MODEL=claude-sonnet-4-5 cargo run -p axum-chat --features genai # with its key in ANTHROPIC_API_KEY
 //! ```
 //!
 //! Without these variables a scripted provider takes the place of the model. `--port` or `PORT` sets
 //! the port: 3000 by default, 0 for a free one. `--store` sets the store: `memory`, `disk:PATH` (by
-//! default `disk:unbroken-sessions`), `redis://…` or `postgres://…`.
+//! default `disk:unbroken-sessions`), `redis://…` or `postgres://…`. Users may send pictures:
+//! `chat_shared::pictures` sets their types and sizes.
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use axum::{Router, body::Body, http::Uri, routing::get, serve::ListenerExt};
-use chat_shared::{Arguments, Model, Page, open_store, shutdown_signal, tools};
+use axum::{Router, body::Body, http::Uri, routing::get};
+use chat_shared::{Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tools};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tracing_subscriber::filter::LevelFilter;
@@ -25,6 +27,7 @@ use unbroken::{
     session::Sessions,
     tools::ToolLayer,
 };
+use unbroken_hyper::ServerLimits;
 
 /// The time that running answers have to finish after the signal to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -41,40 +44,48 @@ async fn main() -> Result<(), BoxError> {
 
     // Answers outlive this process if their store does. They are kept for five minutes after their end.
     let store = open_store(&arguments.store).await?;
-    let sessions = Sessions::builder(store).build();
+    let sessions = Sessions::builder(store.store.clone()).build();
 
     // The access policy: an answer is open to anyone with its id, which has 128 random bits. An
     // application with users takes `OnlyTheOwner` in its place.
-    let mut durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
+    let durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         // The first event of each answer lists the tools.
         .capabilities(Capabilities::new().tools(tools().names()))
         // If this server stops during an answer, this or another server restarts it.
-        .recovery(Recovery::restart());
+        .recovery(Recovery::restart())
+        // Room for pictures: 1 MiB by default.
+        .max_body(MAX_BODY);
     let model = Model::from_env()?;
+    // The page keeps the conversation and sends it with each request, with pictures, and brings a tool.
+    let mut open = ClientFields::nothing()
+        .history(256 * 1024)
+        .media(pictures())
+        .client_tools(4, 16 * 1024);
     if model.name == "scripted" {
-        durable = durable.client_fields(ClientFields::nothing().field("script")); // lets requests bring a script
+        open = open.field("script"); // lets requests bring a script
     }
 
     // HTTP requests enter at the top, and chat requests reach the provider at the bottom. The tool layer
     // runs the tools that the model calls. Each event is stored before a browser gets it.
     let chat = ServiceBuilder::new()
-        .layer(durable)
+        .layer(durable.client_fields(open))
         .layer(ToolLayer::new(tools()))
         .service(model.provider);
     let app = page(Page::new(model.name)).merge(unbroken_axum::mount("/api/chat", chat));
 
     println!("listening on http://{}", listener.local_addr()?);
-    // Sends each token at once, without waiting for the acknowledgement of the one before.
-    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            shutdown_signal().await;
-            // Refuses new sessions, lets running ones finish, then ends all bodies. axum would
-            // otherwise wait for the last reader.
-            sessions.shutdown(SHUTDOWN_GRACE).await;
-        })
-        .await?;
-    Ok(())
+    // Unlike `axum::serve`, this closes connections whose client sends no request, or reads no response.
+    let server = unbroken_hyper::serve(listener, app)
+        .limits(ServerLimits::default().head_timeout(arguments.head_timeout))
+        .with_graceful_shutdown(shutdown_signal())
+        // Refuses new sessions, lets running ones finish, then ends all bodies. The server would
+        // otherwise wait for the last reader.
+        .hand_over(sessions, SHUTDOWN_GRACE);
+    tokio::select! {
+        () = server.into_future() => Ok(()),
+        // A supervisor starts the process again, and the store is opened again.
+        broken = store.restart_needed() => Err(broken),
+    }
 }
 
 /// Serves the page at every other path.

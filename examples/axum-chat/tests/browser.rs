@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let trials = [
         ("client", missing_node as fn() -> Option<String>),
+        ("media", missing_browser),
         ("page", missing_browser),
         ("tools", missing_browser),
     ]

@@ -19,9 +19,18 @@ const kept = JSON.parse(localStorage.getItem(id) ?? '[]');
 const script = new URLSearchParams(location.search).get('script');
 const transport = new DefaultChatTransport({ api: API, body: script ? { script: JSON.parse(script) } : {} });
 
+// Formats that are pixels only. Others, such as SVG, are documents, and are named, not shown.
+const PIXELS = /^image\/(png|jpeg|webp|gif)$/;
+
+// Addresses come from a model: only those of the web are links.
+const isOfTheWeb = (url) => /^https?:\/\//i.test(url ?? '');
+
+const sourcesOf = ({ parts }) => parts.filter(({ type }) => type === 'source-url' || type === 'source-document');
+
 function Part({ part }) {
   if (part.type === 'text') return <span className="text">{part.text}</span>;
-  if (part.type === 'reasoning') {
+  // Reasoning that the model's server has encrypted has no text.
+  if (part.type === 'reasoning' && part.text) {
     return (
       <details>
         <summary>Thinking</summary>
@@ -29,7 +38,44 @@ function Part({ part }) {
       </details>
     );
   }
+  if (part.type === 'file') {
+    const name = part.filename ?? part.mediaType; // those of an answer have no name in the SDK's protocol
+    // One behind a link is not fetched: its address could tell a stranger what was said.
+    return PIXELS.test(part.mediaType) && part.url.startsWith('data:') ? <img src={part.url} alt={name} /> : <span className="file">{name}</span>;
+  }
   return null;
+}
+
+function Sources({ sources }) {
+  if (sources.length === 0) return null;
+  return (
+    <ol aria-label="Sources">
+      {sources.map(({ sourceId, url, title }) => (
+        <li key={sourceId}>
+          {isOfTheWeb(url) ? (
+            <a href={url} target="_blank" rel="noopener noreferrer nofollow">
+              {title ?? url}
+            </a>
+          ) : (
+            title ?? sourceId
+          )}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Usage({ metadata }) {
+  const { usage, model } = metadata ?? {};
+  if (!usage && !model) return null;
+  return <footer>{[model, usage && `${usage.inputTokens} tokens in, ${usage.outputTokens} out`].filter(Boolean).join(' · ')}</footer>;
+}
+
+/** Keeps the messages, as far as the browser has room: pictures are large. */
+function keep(messages) {
+  try {
+    localStorage.setItem(id, JSON.stringify(messages));
+  } catch {}
 }
 
 function Chat() {
@@ -37,13 +83,17 @@ function Chat() {
   const [input, setInput] = useState('');
   const running = status === 'submitted' || status === 'streaming';
 
-  useEffect(() => localStorage.setItem(id, JSON.stringify(messages)), [messages]);
+  const [files, setFiles] = useState();
+
+  useEffect(() => keep(messages), [messages]);
 
   const submit = (event) => {
     event.preventDefault();
-    if (!input.trim() || running) return;
-    sendMessage({ text: input });
+    if (!(input.trim() || files?.length) || running) return;
+    sendMessage({ text: input, files });
     setInput('');
+    setFiles(undefined);
+    event.target.reset();
   };
 
   // The SDK's own `stop()` closes this page's connection only. This stops the answer for all pages.
@@ -56,6 +106,8 @@ function Chat() {
           {message.parts.map((part, at) => (
             <Part key={at} part={part} />
           ))}
+          <Sources sources={sourcesOf(message)} />
+          <Usage metadata={message.metadata} />
         </article>
       ))}
       <p role="status" data-status={status}>
@@ -63,6 +115,7 @@ function Chat() {
       </p>
       <form onSubmit={submit}>
         <input aria-label="Message" value={input} onChange={(event) => setInput(event.target.value)} autoFocus />
+        <input aria-label="Pictures" type="file" accept="image/png,image/jpeg,image/webp,image/gif" multiple onChange={(event) => setFiles(event.target.files)} />
         {running ? (
           <button type="button" onClick={stop}>
             Stop

@@ -6,7 +6,6 @@ use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatRequest, Provider},
     durable::{ClientFields, DurableLayer},
-    log::Owner,
     session::Sessions,
 };
 use unbroken_axum::{identify_with, mount};
@@ -23,7 +22,7 @@ where
 {
     // Answers belong to the user that the application's own extractor finds. A rejection of the
     // extractor, here a 401, is sent as it is. For other users the answer looks absent.
-    let access = OnlyTheOwner::new(identify_with(|User(name): User| Owner::new(name)));
+    let access = OnlyTheOwner::new(identify_with(|User(name): User| name));
 
     let chat = ServiceBuilder::new()
         // Above this line are HTTP requests, one for each reader. Below it are chat requests, one for

@@ -13,7 +13,6 @@
 
 use std::{env, net::Ipv4Addr, time::Duration};
 
-use axum::serve::ListenerExt;
 use axum_existing::{
     App, chat,
     layers::{Settings, app},
@@ -34,6 +33,7 @@ use unbroken::{
     provider::{OpenAi, Scripted},
     session::Sessions,
 };
+use unbroken_hyper::ServerLimits;
 
 /// The time that running answers have to finish after the signal to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -51,32 +51,34 @@ async fn main() -> Result<(), BoxError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await?;
 
     let state = App::demo();
-    let sessions = Sessions::builder(open_store(&arguments.store).await?).build();
+    let store = open_store(&arguments.store).await?;
+    let sessions = Sessions::builder(store.store.clone()).build();
     let chat = if env::var_os("OPENAI_BASE_URL").is_some() {
         let model = OpenAi::from_env()?;
         chat::routes(
             sessions.clone(),
             state.clone(),
-            ClientFields::nothing(),
+            ClientFields::nothing().history(256 * 1024),
             model,
         )
     } else {
         println!("OPENAI_BASE_URL is not set: a scripted provider plays the model");
-        let open = ClientFields::nothing().field("script"); // lets requests bring a script
+        let open = ClientFields::nothing().history(256 * 1024);
+        let open = open.field("script"); // lets requests bring a script
         chat::routes(sessions.clone(), state.clone(), open, Scripted::default())
     };
     let app = app(notes::routes(), chat, state, &Settings::default());
 
     println!("listening on http://{}", listener.local_addr()?);
-    // Sends each token at once, without waiting for the acknowledgement of the one before.
-    let listener = listener.tap_io(|tcp| drop(tcp.set_nodelay(true)));
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            shutdown_signal().await;
-            // axum waits for the end of every response, which a stream may not have. This refuses
-            // new sessions, lets running ones finish, then ends all bodies.
-            sessions.shutdown(SHUTDOWN_GRACE).await;
-        })
-        .await?;
-    Ok(())
+    let server = unbroken_hyper::serve(listener, app)
+        .limits(ServerLimits::default().head_timeout(arguments.head_timeout))
+        .with_graceful_shutdown(shutdown_signal())
+        // Refuses new sessions, lets running ones finish, then ends all bodies. The server would
+        // otherwise wait for the last reader.
+        .hand_over(sessions, SHUTDOWN_GRACE);
+    tokio::select! {
+        () = server.into_future() => Ok(()),
+        // A supervisor starts the process again, and the store is opened again.
+        broken = store.restart_needed() => Err(broken),
+    }
 }

@@ -1,6 +1,8 @@
 // One answer on the page: folds the events of a session into parts, and draws their changes.
 
+import { bytesOfDataUrl, keepBytes } from './media-store.js';
 import { element } from './prose.js';
+import { sourcesView } from './sources.js';
 import { viewOf } from './views.js';
 
 const ENDED = { complete: 'complete', aborted: 'stopped', error: 'error' };
@@ -14,12 +16,14 @@ export class Answer {
     this.turn = turn;
     this.say = say;
     this.parts = element('div', { className: 'parts' });
+    this.sources = sourcesView();
     this.meta = element('p', { className: 'meta' });
     this.problem = element('div', { className: 'problem', role: 'alert' });
     this.retry = element('button', { type: 'button', className: 'retry', textContent: 'Try again', onclick: onRetry });
     this.node = element('article', { className: 'answer' }, [
       element('h2', { className: 'unseen', textContent: 'Answer' }),
       this.parts,
+      this.sources.node,
       this.problem,
       element('div', { className: 'end' }, [this.meta, this.retry]),
     ]);
@@ -27,9 +31,10 @@ export class Answer {
     this.draw();
   }
 
-  /** Adds a record. It is drawn within a frame or two. */
-  apply({ lsn, event }) {
+  /** Adds a record. It is drawn within a frame or two. Resolves once the bytes of a medium are kept. */
+  async apply({ lsn, event }, chatId) {
     const { turn } = this;
+    const medium = event.type === 'media' && (await kept(event, `${chatId}/${turn.session}.${lsn}`));
     turn.lsn = lsn;
     delete turn.request; // the server has it
     switch (event.type) {
@@ -37,8 +42,24 @@ export class Answer {
       case 'thinking':
         this.#grow(event.type, event.content);
         break;
+      case 'media':
+        turn.parts.push({ kind: 'media', ...medium });
+        break;
+      case 'source': {
+        const sources = (turn.sources ??= []);
+        if (!sources.some(({ id }) => id === event.id)) sources.push(event); // else another place of the text rests on it
+        break;
+      }
+      case 'tool_input':
+        this.#write(event);
+        break;
       case 'tool_calls':
-        for (const call of event.calls) turn.parts.push({ kind: 'tool', ...call });
+        for (const call of event.calls) this.#call(call);
+        break;
+      case 'turn':
+        turn.model = event.model ?? turn.model;
+        // A call that did not become whole is none.
+        for (const part of turn.parts) if (part.written !== undefined) part.dropped = true;
         break;
       case 'tool_progress':
         this.#progress(event);
@@ -52,7 +73,7 @@ export class Answer {
         (turn.handoffs ??= []).push(event);
         break;
       case 'conversation_state':
-        turn.state = event.conversationState;
+        turn.state = { messages: event.conversationState.messages?.length > 0 }; // the log has them
         break;
       case 'input_request':
         turn.parts.push({ ...event, kind: 'ask', wants: event.kind });
@@ -63,16 +84,20 @@ export class Answer {
       case 'restarted': // drop what there was: what comes is the whole answer
         turn.parts = [];
         turn.handoffs = [];
+        turn.sources = [];
         break;
       case 'complete':
         turn.usage = event.usage;
+        turn.finishReason = event.finishReason;
         turn.status = 'complete';
         break;
       case 'aborted':
+        turn.usage = event.usage;
         turn.note = event.reason;
         turn.status = 'aborted';
         break;
       case 'error':
+        turn.usage = event.usage;
         turn.note = event.message;
         turn.code = event.code;
         turn.status = 'error';
@@ -102,10 +127,11 @@ export class Answer {
       }
       this.drawn[at].update(turn, at === turn.parts.length - 1);
     });
+    this.sources.update(turn);
     const streaming = turn.status === 'streaming';
     this.node.dataset.status = turn.status;
     this.node.setAttribute('aria-busy', streaming);
-    this.meta.textContent = streaming ? '' : summary(turn);
+    this.meta.replaceChildren(...(streaming ? [] : summary(turn)));
     this.retry.hidden = streaming || turn.status === 'complete';
     const failed = turn.status === 'error' ? turn.note || 'The answer failed.' : '';
     if (this.problem.textContent !== failed) this.problem.textContent = failed;
@@ -137,6 +163,23 @@ export class Answer {
     this.#tool(id, name, { progress: { message: message ?? before?.message, done: progress ?? before?.done, total: total ?? before?.total } });
   }
 
+  #write({ id, name, delta }) {
+    let part = this.#written(id);
+    if (!part) this.turn.parts.push((part = { kind: 'tool', id, name, written: '' }));
+    part.written += delta;
+  }
+
+  #call(call) {
+    const part = this.#written(call.id);
+    if (part) Object.assign(part, call, { written: undefined });
+    else this.turn.parts.push({ kind: 'tool', ...call });
+  }
+
+  // The call whose arguments are being written.
+  #written(id) {
+    return this.turn.parts.find((part) => part.kind === 'tool' && part.id === id && part.written !== undefined && !part.dropped);
+  }
+
   #tool(id, name, change) {
     let part = this.turn.parts.find((part) => part.kind === 'tool' && part.id === id);
     if (!part) this.turn.parts.push((part = { kind: 'tool', id, name }));
@@ -144,12 +187,29 @@ export class Answer {
   }
 }
 
-function summary({ status, code, lsn, resumed, usage, handoffs }) {
+// A medium as a part: its bytes are kept apart, a link stays as it is.
+async function kept({ mediaType, name, url }, key) {
+  const bytes = bytesOfDataUrl(url);
+  if (!bytes) return { mediaType, name, url };
+  await keepBytes(key, bytes);
+  return { mediaType, name, key, size: bytes.length };
+}
+
+// What became of an answer, in pieces that a line is not broken within.
+function summary({ status, code, finishReason, model, lsn, resumed, usage, handoffs }) {
   const ended = status === 'complete' && handoffs?.length ? 'handed over' : ENDED[status];
-  return [
-    code ? `${ended} (${code})` : ended,
-    usage?.outputTokens > 0 && `${usage.outputTokens} tokens`,
+  const why = code ?? (status === 'complete' && finishReason);
+  const facts = [
+    why ? `${ended} (${why})` : ended,
+    model,
+    usage && `${count(usage.inputTokens)} tokens in${more(usage.cachedInputTokens, 'cached')}`,
+    usage && `${count(usage.outputTokens)} out${more(usage.reasoningTokens, 'thinking')}`,
     lsn && `lsn 1–${lsn}`,
     resumed > 0 && `resumed ${resumed}×`,
-  ].filter(Boolean).join(' · ');
+  ];
+  const known = facts.filter(Boolean);
+  return known.flatMap((fact, at) => (at < known.length - 1 ? [element('span', { textContent: `${fact} ·` }), ' '] : [element('span', { textContent: fact })]));
 }
+
+const count = (tokens = 0) => tokens.toLocaleString('en');
+const more = (tokens, what) => (tokens > 0 ? ` (${count(tokens)} ${what})` : '');

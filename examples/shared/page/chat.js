@@ -2,10 +2,14 @@
 // that a reload resumes it, and another tab or device follows it live.
 
 import { Answer } from './answer.js';
+import { Attachments, limits, pasteAndDrop } from './attachments.js';
 import { followUp, isomorphicTools, sessionAfter } from './client-tools.js';
 import { examples } from './examples.js';
-import { addTurns, chatKey, chatOf, messagesOf, prune, saveAnswer } from './history.js';
+import { addTurns, chatKey, chatOf, dropTurn, messagesOf, prune, saveAnswer } from './history.js';
+import { forgetMedia } from './media.js';
+import { bytesOf, keepBytes, withBytes } from './media-store.js';
 import { element } from './prose.js';
+import { questionView } from './question.js';
 import { answerInput, follow, newSessionId, Refused, stop } from './unbroken.js';
 
 const API = '/api/chat';
@@ -15,6 +19,7 @@ const scripted = document.documentElement.dataset.provider === 'scripted';
 let chat; // what is shown: see history.js
 let last = null; // the last Answer
 let running = null; // { answer, controller } while one is followed
+let sending = false; // while the pictures of a message are read and kept
 let atEnd = true; // whether the reader looks at the end, and wants to stay there
 
 // ---- The conversation
@@ -29,6 +34,7 @@ function load() {
 }
 
 function show(shown) {
+  if (chat?.id !== shown.id) forgetMedia();
   chat = shown;
   last = null;
   $('log').replaceChildren(...chat.turns.map(draw));
@@ -43,12 +49,7 @@ function show(shown) {
 }
 
 function draw(turn) {
-  if (turn.role === 'user') {
-    return element('article', { className: 'question' }, [
-      element('h2', { className: 'unseen', textContent: 'You' }),
-      element('p', { textContent: turn.text }),
-    ]);
-  }
+  if (turn.role === 'user') return questionView(turn);
   const say = (inputId, answer) => answerInput(API, turn.session, inputId, answer);
   const answer = new Answer(turn, retry, say);
   answer.onDraw = () => {
@@ -66,8 +67,20 @@ const newAnswer = (session, request) => ({ role: 'assistant', session, request, 
 
 // ---- Ask, follow, stop
 
-function ask(text, script) {
-  begin([{ role: 'user', text }], 0, script);
+function ask(text, script, media = []) {
+  begin([{ role: 'user', text, ...(media.length > 0 && { media }) }], 0, script);
+}
+
+// Keeps pictures with the chat, before a message with them is sent.
+async function keepPictures(pictures) {
+  const { id } = chat;
+  return Promise.all(
+    pictures.map(async ({ name, mediaType, bytes }) => {
+      const key = `${id}/${newSessionId()}`;
+      await keepBytes(key, bytes);
+      return { name, mediaType, size: bytes.length, key };
+    }),
+  );
 }
 
 function retry() {
@@ -80,7 +93,9 @@ function retry() {
 function begin(turns, drop, script) {
   const session = newSessionId();
   const before = chat.turns.slice(0, chat.turns.length - drop);
-  const request = { messages: messagesOf([...before, ...turns]), ...always(script) };
+  const { messages, leftOut } = messagesOf([...before, ...turns], limits);
+  if (leftOut > 0) for (const turn of turns) turn.leftOut = leftOut;
+  const request = { messages, ...always(script) };
   // The request is kept until the server has it. A reload before that repeats it.
   chat = addTurns(chat, [...turns, { ...newAnswer(session, request), script, asked: true }], drop);
   history.replaceState(null, '', `#s=${session}`);
@@ -96,7 +111,7 @@ async function goOn(answer) {
   const { turn } = answer ?? {};
   if (turn?.status !== 'complete' || !turn.handoffs?.length || !turn.state) return;
   const { script, asked } = turn;
-  const request = asked && { ...(await followUp(turn, messagesOf(chat.turns.slice(0, -1)))), ...always(script) };
+  const request = asked && { ...(await followUp(turn, messagesOf(chat.turns.slice(0, -1), limits).messages)), ...always(script) };
   if (last !== answer) return; // the page moved on
   const session = sessionAfter(turn.session);
   chat = addTurns(chat, [{ ...newAnswer(session, request), script, asked, follows: true }]);
@@ -110,7 +125,8 @@ async function goOn(answer) {
 async function* recordsOf(turn, options) {
   for (let tries = 0; ; tries++) {
     try {
-      return yield* follow(API, turn.session, { request: turn.request, after: turn.lsn, ...options });
+      const request = turn.request && (await withBytes(turn.request));
+      return yield* follow(API, turn.session, { request, after: turn.lsn, ...options });
     } catch (error) {
       if (!turn.follows || !(error instanceof Refused)) throw error;
       if (error.status === 409 && turn.request) delete turn.request;
@@ -139,12 +155,13 @@ async function run(answer) {
   composer();
   try {
     for await (const record of recordsOf(turn, { signal: controller.signal, onState })) {
-      answer.apply(record);
+      await answer.apply(record, chat.id);
       if (Date.now() - saved > 300) saved = keep(answer);
     }
     if (turn.status === 'streaming') turn.status = 'complete'; // 204: we had its end
   } catch (error) {
     if (running !== mine) return; // the page moved on
+    if (error.status in UNFIT && turn.request && turn.asked && !turn.follows) return takeBack(turn, error);
     if (controller.signal.aborted) answer.end('aborted');
     else answer.end('error', explain(error, turn));
   }
@@ -155,6 +172,24 @@ async function run(answer) {
   setState(turn.status === 'error' ? 'error' : 'done', turn.status === 'aborted' ? 'Stopped' : '');
   composer();
   goOn(answer);
+}
+
+// The server does not take this message, and would not take it again: it goes back to where it can be changed.
+const UNFIT = { 400: true, 413: true, 415: true, 422: true };
+
+async function takeBack({ session }, { status, message }) {
+  running = null;
+  const question = chat.turns[chat.turns.findIndex((turn) => turn.session === session) - 1];
+  const left = dropTurn(chat, session);
+  const before = left.turns.at(-1)?.session;
+  history.replaceState(null, '', before ? `#s=${before}` : location.pathname + location.search);
+  show(left);
+  const media = await Promise.all((question?.media ?? []).map(async ({ key, ...medium }) => ({ ...medium, bytes: await bytesOf(key) })));
+  attachments.restore(media.filter(({ bytes }) => bytes));
+  $('input').value = [question?.text, $('input').value].filter(Boolean).join('\n');
+  grow();
+  composer();
+  tell(`The server did not take this message (${status}): ${message}`);
 }
 
 function explain(error, turn) {
@@ -217,8 +252,14 @@ function composer() {
   const held = document.activeElement === $('stop') || document.activeElement === $('send');
   $('stop').hidden = !running;
   $('send').hidden = Boolean(running);
-  $('send').disabled = $('input').value.trim() === '';
+  $('send').disabled = $('input').value.trim() === '' && attachments.count === 0;
   if (held) $('input').focus();
+}
+
+// A refusal, above the composer.
+function tell(words) {
+  if ($('note').textContent !== words) $('note').textContent = words;
+  $('note').hidden = !words;
 }
 
 function scroll() {
@@ -228,13 +269,24 @@ function scroll() {
 
 // ---- Actions of the user
 
-$('form').addEventListener('submit', (event) => {
+const attachments = new Attachments($('attached'), tell, () => (composer(), scroll()));
+
+$('form').addEventListener('submit', async (event) => {
   event.preventDefault();
-  const text = $('input').value.trim();
-  if (!text || running) return;
-  $('input').value = '';
-  grow();
-  ask(text, scripted ? scriptOfAddress() : undefined);
+  if (sending || running) return;
+  sending = true;
+  try {
+    await attachments.ready();
+    const text = $('input').value.trim();
+    if ((!text && attachments.count === 0) || running) return;
+    const pictures = attachments.take();
+    $('input').value = '';
+    tell('');
+    grow();
+    ask(text, scripted ? scriptOfAddress() : undefined, await keepPictures(await pictures));
+  } finally {
+    sending = false;
+  }
 });
 
 $('input').addEventListener('keydown', (event) => {
@@ -243,13 +295,23 @@ $('input').addEventListener('keydown', (event) => {
   $('form').requestSubmit();
 });
 
-$('input').addEventListener('input', () => (grow(), composer()));
+$('input').addEventListener('input', () => (tell(''), grow(), composer()));
+$('attach').hidden = limits.types.length === 0;
+$('attach').addEventListener('click', () => $('files').click());
+$('files').accept = limits.types.join(',');
+$('files').addEventListener('change', () => {
+  attachments.add($('files').files);
+  $('files').value = ''; // so that the same file can be chosen again
+  $('input').focus();
+});
+pasteAndDrop((files) => (attachments.add(files), $('input').focus()), (over) => ($('drop').hidden = !over));
 $('stop').addEventListener('click', halt);
 $('new').addEventListener('click', () => {
   location.hash = '';
   $('input').focus();
 });
 $('latest').addEventListener('click', () => ((atEnd = true), scroll(), $('input').focus()));
+$('log').addEventListener('load', scroll, true); // a picture makes room for itself
 $('scroll').addEventListener('scroll', () => {
   const { scrollTop, scrollHeight, clientHeight } = $('scroll');
   atEnd = scrollHeight - scrollTop - clientHeight < 48;
@@ -261,7 +323,7 @@ $('share').addEventListener('click', async () => {
   setTimeout(() => ($('share').textContent = 'Copy link'), 1500);
 });
 
-addEventListener('keydown', ({ key, target }) => key === 'Escape' && !target.closest?.('.ask') && halt());
+addEventListener('keydown', ({ key, target }) => key === 'Escape' && !target.closest?.('.ask, dialog') && halt());
 addEventListener('hashchange', load);
 addEventListener('pagehide', () => running && keep(running.answer));
 addEventListener('offline', () => running && setState('offline'));
@@ -269,10 +331,10 @@ addEventListener('offline', () => running && setState('offline'));
 addEventListener('storage', ({ key, newValue }) => {
   if (!newValue || key !== chatKey(chat)) return;
   const stored = JSON.parse(newValue);
-  const { session } = stored.turns.at(-1) ?? {};
-  if (!session || session === last?.turn.session) return;
+  const { session = '' } = stored.turns.at(-1) ?? {};
+  if (session === last?.turn.session) return;
   leave();
-  history.replaceState(null, '', `#s=${session}`);
+  history.replaceState(null, '', session ? `#s=${session}` : location.pathname + location.search);
   show(stored);
 });
 
@@ -290,7 +352,7 @@ function scriptOfAddress() {
 }
 
 $('examples').replaceChildren(
-  ...examples(scripted).map(({ text, script }) => element('button', { type: 'button', textContent: text, onclick: () => (ask(text, script), $('input').focus()) })),
+  ...examples(scripted).map(({ text, script }) => element('button', { type: 'button', textContent: text, onclick: () => (ask(text, script?.()), $('input').focus()) })),
 );
 $('scripted').hidden = !scripted;
 prune();

@@ -12,22 +12,16 @@ const TOOLS = {
 /** Their definitions for the model. */
 export const isomorphicTools = Object.entries(TOOLS).map(([name, { description, parameters }]) => ({ name, description, parameters, authority: 'client' }));
 
-/** The part of a request that continues after a handoff: the conversation's state and the tools' results. */
-export async function followUp({ state, handoffs }, messages) {
-  const outputs = handoffs.map(async ({ callId, toolName, params, serverOutput, usesHandoff }) => ({
+/** The part of a request that continues after a handoff: its session, the conversation and the tools' results. */
+export async function followUp({ session, state, handoffs }, messages) {
+  const outputs = handoffs.map(async ({ callId, toolName, params, serverOutput }) => ({
     callId,
     toolName,
-    params,
-    clientOutput: await run(toolName, params),
-    cachedHandoff: serverOutput,
-    usesHandoff,
+    clientOutput: await run(toolName, params, serverOutput),
   }));
   return {
-    messages: [
-      ...(state.messages ?? messages), // left out where the chat is too long for one event
-      { role: 'assistant', content: state.assistantContent, tool_calls: state.toolCalls },
-      ...state.serverToolResults.map(({ id, content }) => ({ role: 'tool', tool_call_id: id, content })),
-    ],
+    continues: session, // its log has the turn: calls, parameters and results of the server
+    messages: state.messages ? [] : messages, // the log leaves them out where the chat is too long for one event
     isomorphicClientOutputs: await Promise.all(outputs),
   };
 }
@@ -38,10 +32,10 @@ export function sessionAfter(session) {
   return `${first}.${Number(nth) + 1}`;
 }
 
-async function run(name, params) {
+async function run(name, params, serverOutput) {
   try {
     if (!Object.hasOwn(TOOLS, name)) throw new Error('this page has no such tool');
-    return await TOOLS[name].run(params);
+    return await TOOLS[name].run(params, serverOutput);
   } catch (error) {
     return { error: error.message }; // the model is told
   }

@@ -1,13 +1,14 @@
-// Views of the parts of an answer: text, thinking, tool calls, and questions. A view is
+// Views of the parts of an answer: text, thinking, media, tool calls, and questions. A view is
 // `{ part, node, update(turn, isLast) }`; `update` draws the changes of the part.
 
 import { formOf } from './form.js';
+import { mediaGrid } from './media.js';
 import { element, Prose } from './prose.js';
 import { Refused } from './unbroken.js';
 
 /** A view of `part`; `say(inputId, answer)` answers its question. */
 export function viewOf(part, say) {
-  return { text: textView, thinking: thinkingView, tool: toolView, ask: askView }[part.kind](part, say);
+  return { text: textView, thinking: thinkingView, media: madeView, tool: toolView, ask: askView }[part.kind](part, say);
 }
 
 function textView(part) {
@@ -28,18 +29,36 @@ function thinkingView(part) {
   return { part, update, node: element('details', { className: 'thinking' }, [label, text]) };
 }
 
+function madeView(part) {
+  return { part, update() {}, node: mediaGrid([part]) };
+}
+
 function toolView(part) {
   const label = element('summary');
   const sheet = element('dl');
   const bar = element('progress', { max: 1 });
   const doing = element('span');
   const progress = element('div', { className: 'progress' }, [bar, doing]);
+  const details = element('details', {}, [label, sheet]);
+  let writing = false; // the arguments are shown while the model writes them, and folded after it
+  const text = element('pre', { className: 'writing' });
+  const write = () => {
+    if (!writing) sheet.replaceChildren(element('dt', { textContent: 'Arguments' }), element('dd', {}, [text]));
+    if (!writing) details.open = writing = true;
+    text.textContent = part.written;
+    text.scrollTop = text.scrollHeight;
+  };
+  const tell = () => {
+    if (writing) details.open = writing = false;
+    const rows = [['Arguments', part.arguments ?? part.written], ['Error', part.failed], ['Result', part.result]];
+    sheet.replaceChildren(...rows.filter(([, value]) => value !== undefined).flatMap(([term, value]) => [element('dt', { textContent: term }), element('dd', {}, [element('pre', { textContent: show(value) })])]));
+  };
   const update = (turn) => {
     const state = stateOf(part, turn);
     label.replaceChildren(element('code', { textContent: part.name }), ` ${state}`);
-    label.classList.toggle('busy', state === 'runs');
-    const rows = [['Arguments', part.arguments], ['Error', part.failed], ['Result', part.result]];
-    sheet.replaceChildren(...rows.filter(([, value]) => value !== undefined).flatMap(([term, value]) => [element('dt', { textContent: term }), element('dd', {}, [element('pre', { textContent: show(value) })])]));
+    label.classList.toggle('busy', ['runs', 'is called'].includes(state));
+    if (state === 'is called') write();
+    else tell();
     const { message = '', done, total } = part.progress ?? {};
     progress.hidden = !part.progress || state !== 'runs';
     doing.textContent = [message, done !== undefined && (total ? `${done} of ${total}` : done)].filter(Boolean).join(' · ');
@@ -47,14 +66,16 @@ function toolView(part) {
     if (total > 0) Object.assign(bar, { max: total, value: done });
     else bar.removeAttribute('value');
   };
-  return { part, update, node: element('div', { className: 'tool' }, [element('details', {}, [label, sheet]), progress]) };
+  return { part, update, node: element('div', { className: 'tool' }, [details, progress]) };
 }
 
 function stateOf(part, turn) {
   if (part.failed !== undefined) return 'failed';
   if (part.result !== undefined) return 'answered';
   if (part.handed) return 'runs in the browser';
+  if (part.dropped) return 'was not called';
   if (turn.status !== 'streaming') return 'did not finish';
+  if (part.written !== undefined) return 'is called';
   return turn.parts.some((ask) => ask.kind === 'ask' && ask.callId === part.id && !ask.action) ? 'waits' : 'runs';
 }
 

@@ -1,4 +1,4 @@
-use std::env;
+use std::{env, time::Duration};
 
 /// The command line of an example.
 ///
@@ -6,6 +6,7 @@ use std::env;
 /// --port N       the port to listen on, 0 for a free one        (default: PORT, or 3000)
 /// --store STORE  the store of answers                           (default: disk:unbroken-sessions)
 ///                memory, disk:PATH, redis://…, postgres://…
+/// --head-timeout MS  the time for the head of a request         (default: 30000)
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -14,6 +15,8 @@ pub struct Arguments {
     pub port: u16,
     /// The store of answers, for [`open_store`](crate::open_store).
     pub store: String,
+    /// The time within which a client must send the head of a request.
+    pub head_timeout: Duration,
 }
 
 /// The error of a command line.
@@ -26,6 +29,8 @@ pub enum BadArguments {
     Missing(String),
     /// The value is not a port.
     NoPort(String),
+    /// The value is not a number of milliseconds.
+    NoTime(String),
 }
 
 impl Arguments {
@@ -33,7 +38,7 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// Returns an error if an option is unknown, lacks its value, or names no port.
+    /// Returns an error if an option is unknown, lacks its value, or names no port or time.
     pub fn from_process() -> Result<Self, BadArguments> {
         Self::parse(env::args().skip(1), env::var("PORT").ok())
     }
@@ -44,18 +49,24 @@ impl Arguments {
     ) -> Result<Self, BadArguments> {
         let mut port = port.unwrap_or_else(|| "3000".to_owned());
         let mut store = "disk:unbroken-sessions".to_owned();
+        let mut head_timeout = "30000".to_owned();
         while let Some(option) = arguments.next() {
             let value = match option.as_str() {
                 "--port" => &mut port,
                 "--store" => &mut store,
+                "--head-timeout" => &mut head_timeout,
                 _ => return Err(BadArguments::Unknown(option)),
             };
             *value = arguments.next().ok_or(BadArguments::Missing(option))?;
         }
-        match port.parse() {
-            Ok(port) => Ok(Self { port, store }),
-            Err(_) => Err(BadArguments::NoPort(port)),
-        }
+        Ok(Self {
+            port: port.parse().map_err(|_| BadArguments::NoPort(port))?,
+            store,
+            head_timeout: match head_timeout.parse() {
+                Ok(time) => Duration::from_millis(time),
+                Err(_) => return Err(BadArguments::NoTime(head_timeout)),
+            },
+        })
     }
 }
 
@@ -67,11 +78,13 @@ impl std::fmt::Display for BadArguments {
             Self::Unknown(option) => {
                 write!(
                     f,
-                    "`{option}` is unknown; the options are `--port N` and `--store STORE`"
+                    "`{option}` is unknown; the options are `--port N`, `--store STORE` and \
+                     `--head-timeout MS`"
                 )
             }
             Self::Missing(option) => write!(f, "`{option}` needs a value after it"),
             Self::NoPort(port) => write!(f, "`{port}` is not a port: 0 to 65535"),
+            Self::NoTime(time) => write!(f, "`{time}` is not a number of milliseconds"),
         }
     }
 }
@@ -88,6 +101,8 @@ mod tests {
     #[test]
     fn options_win_over_the_environment_and_that_over_the_defaults() {
         let of = |line, port| parse(line, port).map(|it| (it.port, it.store));
+        let times = parse("--head-timeout 200", None).map(|it| it.head_timeout);
+        assert_eq!(times, Ok(Duration::from_millis(200)));
         let disk = || "disk:unbroken-sessions".to_owned();
         assert_eq!(of("", None), Ok((3000, disk())));
         assert_eq!(of("", Some("4000")), Ok((4000, disk())));
@@ -101,6 +116,7 @@ mod tests {
             ("--help", BadArguments::Unknown("--help".into())),
             ("--port", BadArguments::Missing("--port".into())),
             ("--port 65536", BadArguments::NoPort("65536".into())),
+            ("--head-timeout 1s", BadArguments::NoTime("1s".into())),
         ] {
             assert_eq!(parse(line, None), Err(error));
         }

@@ -1,9 +1,10 @@
-//! The parts that the chat examples share: the page, the model and its tools, the store, the command
-//! line, and the signal to stop.
+//! The parts that the chat examples share: the page, the pictures that it may send, the model and its
+//! tools, the store, the command line, and the signal to stop.
 
 mod arguments;
 mod model;
 mod page;
+mod pictures;
 mod signal;
 mod store;
 mod tools;
@@ -12,7 +13,8 @@ pub use self::{
     arguments::{Arguments, BadArguments},
     model::Model,
     page::Page,
+    pictures::{MAX_BODY, pictures},
     signal::shutdown_signal,
-    store::open_store,
+    store::{OpenedStore, open_store},
     tools::tools,
 };

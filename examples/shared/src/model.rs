@@ -10,7 +10,7 @@ use unbroken::{
 pub struct Model {
     /// The provider.
     pub provider: ByModel,
-    /// The name: `openai`, `ollama` or `scripted`.
+    /// The name: `openai`, `ollama`, `genai` or `scripted`.
     pub name: &'static str,
 }
 
@@ -20,15 +20,28 @@ impl Model {
     /// ```text
     /// OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY    a server that speaks Chat Completions
     /// OLLAMA_MODEL, OLLAMA_HOST                        otherwise, a model of Ollama
+    /// MODEL                                            before both, with the feature `genai`: any model of genai
     /// ```
     ///
-    /// Without `OPENAI_BASE_URL` and `OLLAMA_MODEL` the provider is scripted.
+    /// Without them the provider is scripted.
     ///
     /// # Errors
     ///
-    /// Returns an error if a variable is missing or malformed.
+    /// Returns an error if a variable is missing or malformed, or if there is a `MODEL` and the feature `genai` is
+    /// off.
     pub fn from_env() -> Result<Self, BoxError> {
         let is_set = |name| env::var_os(name).is_some();
+        let of_genai = env::var_os("MODEL").filter(|model| !model.is_empty());
+        refuse_without(cfg!(feature = "genai"), of_genai.is_some())?;
+        #[cfg(feature = "genai")]
+        if let Some(model) = of_genai {
+            use unbroken_genai::{GenAi, genai::Client};
+
+            let model = model.into_string().map_err(|_| "`MODEL` isn't UTF-8")?;
+            let provider = by_model().fallback(GenAi::new(Client::new()?).model(model));
+            let name = "genai";
+            return Ok(Self { provider, name });
+        }
         // A router without models wraps a provider of any type.
         let (name, provider) = if is_set("OPENAI_BASE_URL") {
             ("openai", by_model().fallback(OpenAi::from_env()?))
@@ -39,5 +52,28 @@ impl Model {
             ("scripted", by_model().fallback(Scripted::default()))
         };
         Ok(Self { provider, name })
+    }
+}
+
+// Another model would answer in silence.
+fn refuse_without(has_genai: bool, is_asked_for: bool) -> Result<(), BoxError> {
+    if is_asked_for && !has_genai {
+        let message = "`MODEL` names a model of genai, and this program is built without the feature `genai`: \
+                       run `axum-chat` with `--features genai`, or unset `MODEL`";
+        return Err(message.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_of_genai_needs_the_feature() {
+        let error = refuse_without(false, true).unwrap_err().to_string();
+        assert!(error.contains("feature `genai`"), "{error}");
+        assert!(refuse_without(true, true).is_ok());
+        assert!(refuse_without(false, false).is_ok());
     }
 }

@@ -7,6 +7,8 @@ use http::{
     },
 };
 
+use crate::pictures;
+
 /// The chat page, whose files are part of the binary.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -14,10 +16,20 @@ pub struct Page {
 }
 
 impl Page {
-    /// Creates the page, which shows the name of the provider.
+    /// Creates the page, which shows the name of the provider and knows which pictures the server takes.
     pub fn new(provider: &str) -> Self {
+        let mut index = INDEX.to_owned();
+        for (name, value) in [
+            ("{{provider}}", provider),
+            ("{{picture-types}}", &pictures::TYPES.join(" ")),
+            ("{{picture-bytes}}", &pictures::BYTES.to_string()),
+            ("{{pictures-bytes}}", &pictures::TOTAL_BYTES.to_string()),
+            ("{{pictures}}", &pictures::COUNT.to_string()),
+        ] {
+            index = index.replace(name, value);
+        }
         Self {
-            index: INDEX.replace("{{provider}}", provider).into(),
+            index: index.into(),
         }
     }
 
@@ -42,16 +54,23 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &str, &str); 11] = files! {
+const FILES: [(&str, &str, &str); 18] = files! {
     "style.css": "text/css",
+    "media.css": "text/css",
     "icon.svg": "image/svg+xml",
     "chat.js": JAVASCRIPT,
     "answer.js": JAVASCRIPT,
+    "attachments.js": JAVASCRIPT,
     "client-tools.js": JAVASCRIPT,
+    "drawing.js": JAVASCRIPT,
     "examples.js": JAVASCRIPT,
     "form.js": JAVASCRIPT,
     "history.js": JAVASCRIPT,
+    "media.js": JAVASCRIPT,
+    "media-store.js": JAVASCRIPT,
     "prose.js": JAVASCRIPT,
+    "question.js": JAVASCRIPT,
+    "sources.js": JAVASCRIPT,
     "unbroken.js": JAVASCRIPT,
     "views.js": JAVASCRIPT,
 };
@@ -59,8 +78,9 @@ const FILES: [(&str, &str, &str); 11] = files! {
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The content security policy. The page treats a model's words as text; if they became markup, they
-/// could neither run code nor reach another server.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+/// could neither run code nor reach another server. Pictures are bytes that the page holds (`blob:`); one
+/// behind a link is not fetched, since its address would tell a stranger what was said.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
                       connect-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 

@@ -1,9 +1,10 @@
 use serde_json::Value;
 
 use super::{
-    Aborted, Capabilities, Complete, ConversationState, ConversationStateEvent, Custom, ErrorEvent,
-    InputRequest, InputResolved, IsomorphicHandoff, Restarted, SessionInfo, Text, Thinking,
-    ToolCalls, ToolError, ToolProgress, ToolResult, Unknown,
+    Aborted, Capabilities, Citation, Complete, ConversationState, ConversationStateEvent, Custom,
+    ErrorEvent, InputRequest, InputResolved, IsomorphicHandoff, Media, ProviderStateEvent,
+    Restarted, SessionInfo, Text, Thinking, ToolCalls, ToolError, ToolInput, ToolProgress,
+    ToolResult, TurnEnd, Unknown,
 };
 use crate::{chat::ToolCall, log::ErrorCode};
 
@@ -36,6 +37,12 @@ pub enum ChatEvent {
     Text(Text),
     /// `thinking`: a piece of the model's thinking.
     Thinking(Thinking),
+    /// `source`: a source that the answer rests on.
+    Source(Box<Citation>),
+    /// `media`: a picture, sound or file that the model made.
+    Media(Box<Media>),
+    /// `tool_input`: a piece of the arguments of a call that comes.
+    ToolInput(Box<ToolInput>),
     /// `tool_calls`: the model asks for tools.
     ToolCalls(ToolCalls),
     /// `tool_result`: the result of a tool.
@@ -48,6 +55,10 @@ pub enum ChatEvent {
     InputRequest(Box<InputRequest>),
     /// `input_resolved`: a question is no longer open.
     InputResolved(InputResolved),
+    /// `turn`: a turn of the model is over.
+    Turn(Box<TurnEnd>),
+    /// `provider_state`: data that the provider must be handed back.
+    ProviderState(Box<ProviderStateEvent>),
     /// `isomorphic_handoff`: a call that the client has to run.
     IsomorphicHandoff(Box<IsomorphicHandoff>),
     /// `conversation_state`: the state of a conversation that waits for client tools.
@@ -59,14 +70,20 @@ pub enum ChatEvent {
     /// `complete`: the answer is complete; terminal.
     Complete(Box<Complete>),
     /// `aborted`: the answer was stopped; terminal.
-    Aborted(Aborted),
+    Aborted(Box<Aborted>),
     /// `error`: the answer failed; terminal.
-    Error(ErrorEvent),
+    Error(Box<ErrorEvent>),
     /// A type that this version doesn't know; clients ignore it.
     Unknown(Unknown),
 }
 
 impl ChatEvent {
+    /// The maximum nesting of a record: 96 levels, of which the event itself is one.
+    ///
+    /// Parsers of JSON have limits (128 levels in `serde_json`). A record below this one can be read
+    /// inside of a page or any other document that encloses it.
+    pub const MAX_DEPTH: usize = 96;
+
     /// Creates a `session_info` event. [`SessionInfo`] has further fields.
     pub fn session_info(capabilities: Capabilities) -> Self {
         SessionInfo::new(capabilities).into()

@@ -17,9 +17,14 @@ pub struct Complete {
     /// The tokens used, if the provider reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// The reason why the model stopped.
+    /// The reason why the model stopped; [`FinishReason::Unknown`] if it is absent.
     #[serde(default)]
     pub finish_reason: FinishReason,
+    /// The first places at which the text doesn't fit the format that the request asked for
+    /// ([`ChatOptions::response_format`](field@crate::chat::ChatOptions::response_format)), for people. It
+    /// repeats no value of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<String>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -32,6 +37,9 @@ pub struct Aborted {
     /// The reason, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The tokens used until then, as far as they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -48,6 +56,9 @@ pub struct ErrorEvent {
     pub recoverable: bool,
     /// The kind of failure.
     pub code: ErrorCode,
+    /// The tokens used until then, as far as they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -56,7 +67,10 @@ pub struct ErrorEvent {
 impl Complete {
     /// Creates the end of an answer with the finish reason [`FinishReason::Stop`].
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            finish_reason: FinishReason::Stop,
+            ..Self::default()
+        }
     }
 
     /// Sets the whole text.
@@ -89,6 +103,12 @@ impl Aborted {
         self.reason = Some(reason.into());
         self
     }
+
+    /// Sets the usage.
+    pub fn usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
 }
 
 impl ErrorEvent {
@@ -98,6 +118,7 @@ impl ErrorEvent {
             message: public_message.into(),
             recoverable: false,
             code,
+            usage: None,
             extra: Map::new(),
         }
     }
@@ -105,6 +126,12 @@ impl ErrorEvent {
     /// Sets whether the same request may succeed when it is repeated.
     pub fn recoverable(mut self, recoverable: bool) -> Self {
         self.recoverable = recoverable;
+        self
+    }
+
+    /// Sets the usage.
+    pub fn usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(usage);
         self
     }
 }

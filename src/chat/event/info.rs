@@ -27,6 +27,9 @@ pub struct Capabilities {
     pub streaming: bool,
     /// The names of the tools that may be called.
     pub tools: Vec<String>,
+    /// The names of those among them that only the client can run. The durable layer sets them.
+    #[serde(rename = "clientTools", skip_serializing_if = "Vec::is_empty")]
+    pub client_tools: Vec<String>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -67,6 +70,7 @@ impl Capabilities {
             thinking: true,
             streaming: true,
             tools: Vec::new(),
+            client_tools: Vec::new(),
             extra: Map::new(),
         }
     }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::chat::{Message, ToolAuthority, ToolCall};
+use crate::chat::{Content, Message, ToolAuthority, ToolCall};
 
 /// The calls that the model asks for: `tool_calls`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -9,6 +9,26 @@ use crate::chat::{Message, ToolAuthority, ToolCall};
 pub struct ToolCalls {
     /// The calls, each whole.
     pub calls: Vec<ToolCall>,
+    /// Fields that this version doesn't know.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// A piece of the arguments of a call, as the model writes them: `tool_input`.
+///
+/// It shows that a call comes. Nothing follows from it: the call counts once it stands in
+/// [`ToolCalls`]. A compacted log leaves it out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ToolInput {
+    /// The id of the call.
+    pub id: String,
+    /// The tool's name, in the first piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The text to append to the arguments' JSON.
+    #[serde(default)]
+    pub delta: String,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -25,6 +45,10 @@ pub struct ToolResult {
     pub name: String,
     /// The result. Anything but a string is written as JSON text.
     pub content: String,
+    /// True if only the client claims that the call was handed to it; no log confirms it. Absent in
+    /// the JSON if false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claimed: bool,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -122,7 +146,7 @@ pub struct ConversationState {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
     /// The assistant's text in this turn.
-    pub assistant_content: String,
+    pub assistant_content: Content,
     /// The assistant's calls in this turn.
     pub tool_calls: Vec<ToolCall>,
     /// The results of the server's tools in this turn.
@@ -142,6 +166,23 @@ impl ToolCalls {
     }
 }
 
+impl ToolInput {
+    /// Creates a piece of the arguments of the call `id`.
+    pub fn new(id: impl Into<String>, delta: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            delta: delta.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the tool's name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
 impl ToolResult {
     /// Creates the result of the tool `name` for the call `id`.
     pub fn new(id: impl Into<String>, name: impl Into<String>, content: impl Into<String>) -> Self {
@@ -149,8 +190,15 @@ impl ToolResult {
             id: id.into(),
             name: name.into(),
             content: content.into(),
+            claimed: false,
             extra: Map::new(),
         }
+    }
+
+    /// Sets whether only the client claims that the call was handed to it.
+    pub fn claimed(mut self, claimed: bool) -> Self {
+        self.claimed = claimed;
+        self
     }
 }
 

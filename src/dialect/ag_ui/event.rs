@@ -35,6 +35,11 @@ pub(super) enum AgUiEvent<'a> {
     ReasoningEnd {
         message_id: &'a str,
     },
+    ReasoningEncryptedValue {
+        subtype: &'static str,
+        entity_id: &'a str,
+        encrypted_value: &'a str,
+    },
     ToolCallStart {
         tool_call_id: &'a str,
         tool_call_name: &'a str,
@@ -65,13 +70,15 @@ pub(super) enum AgUiEvent<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         outcome: Option<RunOutcome<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        usage: Option<[TokenUsage; 1]>,
+        usage: Option<[TokenUsage<'a>; 1]>,
         #[serde(skip_serializing_if = "Option::is_none")]
         metadata: Option<Metadata<'a>>,
     },
     RunError {
         message: &'a str,
         code: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usage: Option<[TokenUsage<'a>; 1]>,
         metadata: Metadata<'a>,
     },
 }
@@ -119,10 +126,11 @@ pub(super) struct UnbrokenMetadata<'a> {
 }
 
 /// The token usage of a run.
-#[expect(clippy::struct_field_names, reason = "AG-UI named them")]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TokenUsage {
+pub(super) struct TokenUsage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
     input_tokens: u64,
     output_tokens: u64,
     total_tokens: u64,
@@ -132,9 +140,10 @@ pub(super) struct TokenUsage {
     cached_input_tokens: Option<u64>,
 }
 
-impl From<&Usage> for TokenUsage {
-    fn from(usage: &Usage) -> Self {
+impl<'a> TokenUsage<'a> {
+    pub(super) fn new(usage: &Usage, model: Option<&'a str>) -> Self {
         Self {
+            model,
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
             total_tokens: usage.total_tokens(),

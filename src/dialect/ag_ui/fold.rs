@@ -5,8 +5,11 @@ use serde_json::Value;
 
 use super::event::AgUiEvent;
 use crate::{
-    chat::{ChatEvent, TextKind, ToolCall, text_content},
-    dialect::frames::JsonFrames,
+    chat::{
+        ChatEvent, ProviderState, ProviderStateEvent, StateOf, TextKind, ToolCall, Usage,
+        text_content,
+    },
+    dialect::{frames::JsonFrames, sealed::SealedState},
 };
 
 /// Folds a log into AG-UI's events.
@@ -36,6 +39,13 @@ pub(super) struct AgUiFold {
     /// The ids of the calls that the client is to run.
     pub(super) pending: Vec<String>,
     pub(super) has_text: bool,
+    /// The calls whose arguments are being streamed, and the arguments so far.
+    pub(super) inputs: Vec<(String, String)>,
+    /// The state of calls that aren't whole yet.
+    pub(super) call_states: Vec<(String, ProviderState)>,
+    /// The usage and the model of the turns so far.
+    pub(super) usage: Option<Usage>,
+    pub(super) model: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +78,10 @@ impl AgUiFold {
             calls: Vec::new(),
             pending: Vec::new(),
             has_text: false,
+            inputs: Vec::new(),
+            call_states: Vec::new(),
+            usage: None,
+            model: None,
         }
     }
 
@@ -122,18 +136,29 @@ impl AgUiFold {
                 self.parent = None;
                 self.calls.clear();
                 self.pending.clear();
-                self.has_text = false;
+                self.call_states.clear();
+                self.cut_inputs(out);
+                (self.has_text, self.usage, self.model) = (false, None, None);
                 custom(&event, out);
             }
-            ChatEvent::ToolProgress(_)
+            ChatEvent::ToolInput(input) => self.tool_input(&input, out),
+            ChatEvent::ProviderState(state) => self.provider_state(&state, out),
+            ChatEvent::Turn(end) => {
+                if let Some(usage) = end.usage {
+                    *self.usage.get_or_insert_default() += usage;
+                }
+                self.model = end.model.or(self.model.take());
+            }
+            ChatEvent::Source(_)
+            | ChatEvent::Media(_)
+            | ChatEvent::ToolProgress(_)
             | ChatEvent::InputRequest(_)
             | ChatEvent::InputResolved(_) => custom(&event, out),
             ChatEvent::Complete(complete) => self.complete(&complete, out),
             ChatEvent::Aborted(aborted) => self.aborted(&aborted, out),
             ChatEvent::Error(error) => self.error(&error, out),
             // The client has the conversation already.
-            ChatEvent::SessionInfo(_) | ChatEvent::ConversationState(_) | ChatEvent::Unknown(_) => {
-            }
+            _ => {}
         }
     }
 
@@ -163,25 +188,51 @@ impl AgUiFold {
         if content == EMPTY {
             return;
         }
-        if self.open != OpenBlock::Thinking {
-            self.close(out);
-            self.open = OpenBlock::Thinking;
-            if self.message_first {
-                self.started_message = Some(self.begin_message(out));
-            }
-            self.id = self.next_id();
-            let message_id = &self.id;
-            out.push(&AgUiEvent::ReasoningStart { message_id });
-            out.push(&AgUiEvent::ReasoningMessageStart {
-                message_id,
-                role: "reasoning",
-            });
-        }
+        self.begin_thinking(out);
         self.content(
             br#"{"type":"REASONING_MESSAGE_CONTENT","messageId":""#,
             content,
             out,
         );
+    }
+
+    fn begin_thinking(&mut self, out: &mut JsonFrames) {
+        if self.open == OpenBlock::Thinking {
+            return;
+        }
+        self.close(out);
+        self.open = OpenBlock::Thinking;
+        if self.message_first {
+            self.started_message = Some(self.begin_message(out));
+        }
+        self.id = self.next_id();
+        let message_id = &self.id;
+        out.push(&AgUiEvent::ReasoningStart { message_id });
+        out.push(&AgUiEvent::ReasoningMessageStart {
+            message_id,
+            role: "reasoning",
+        });
+    }
+
+    /// Writes what the client hands back: with its call, with the reasoning before it, or as reasoning
+    /// without text.
+    fn provider_state(&mut self, event: &ProviderStateEvent, out: &mut JsonFrames) {
+        match &event.of {
+            StateOf::Call(id) if self.is_whole(id) => state_of_call(id, &event.state, out),
+            // A client drops what belongs to a call that it doesn't know.
+            StateOf::Call(id) => self.call_states.push((id.clone(), event.state.clone())),
+            // For the server only.
+            StateOf::Stream => {}
+            StateOf::Turn => {
+                self.begin_thinking(out);
+                out.push(&AgUiEvent::ReasoningEncryptedValue {
+                    subtype: "message",
+                    entity_id: &self.id,
+                    encrypted_value: &SealedState::of_turn(event.state.clone()).write(),
+                });
+                self.close_block(out);
+            }
+        }
     }
 
     /// Writes a content event without serde, because nearly all events are of the two kinds. Ids have no
@@ -232,11 +283,20 @@ impl AgUiFold {
     }
 }
 
+/// Writes what the client hands back with a call.
+pub(super) fn state_of_call(id: &str, state: &ProviderState, out: &mut JsonFrames) {
+    out.push(&AgUiEvent::ReasoningEncryptedValue {
+        subtype: "tool-call",
+        entity_id: id,
+        encrypted_value: &SealedState::of_turn(state.clone()).write(),
+    });
+}
+
 /// The empty JSON string, which is left out.
 const EMPTY: &[u8] = br#""""#;
 
 /// Writes an event that AG-UI doesn't have as a `CUSTOM` event of its own name.
-fn custom(event: &ChatEvent, out: &mut JsonFrames) {
+pub(super) fn custom(event: &ChatEvent, out: &mut JsonFrames) {
     let mut value = serde_json::to_value(event).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.remove("type");

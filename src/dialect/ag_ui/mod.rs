@@ -21,9 +21,11 @@
 //! A client made with `fetchServerSentEvents("/api/chat")` or `new HttpAgent({ url })` needs no other
 //! setting. A session is a run, and its id is the run id.
 //!
-//! **Access policy.** Run ids can be guessed: those of TanStack are a clock and 31 random bits. Under a
-//! policy that accepts any caller with the id, strangers can read runs. Use a policy that checks owners
-//! ([`OnlyTheOwner`](crate::access::OnlyTheOwner)).
+//! **Access policy.** A thread id leads to the running run of its owner. The policy must name owners: use
+//! [`OnlyTheOwner`](crate::access::OnlyTheOwner), with a cookie where users don't sign in. With another
+//! policy the layer panics when it is built, unless it has
+//! [secret chat ids](crate::durable::DurableLayer::secret_chat_ids). Those aren't enough for TanStack's
+//! clients: their run ids are a clock and 31 random bits, and can be guessed.
 //!
 //! A request with `X-Run-Id` or `offset` comes from TanStack's client. For it a message begins before
 //! its thinking, because otherwise the client loses the text of a run that it joins. For other clients
@@ -42,11 +44,21 @@
 //! | `POST /{runId}/inputs/{inputId}` | answer the question of a `CUSTOM` event `input_request`, as in the [native dialect](super::native); the run goes on | 202 |
 //! | `DELETE /{runId}` | abort if it runs, then delete | 204 |
 //!
-//! Of the input, the dialect reads messages, tools and the thread id. `system` and `developer`
+//! Of the input, the dialect reads messages, tools, the thread id, and the options in `forwardedProps`
+//! (`temperature`, `topP`, `maxTokens`, `stop`, `seed`, `toolChoice`, `parallelToolCalls`, `reasoning`,
+//! `responseFormat`, `model`, and these in `modelOptions`). `system` and `developer`
 //! messages are refused unless the application [opens](crate::durable::ClientFields::system_role) them;
 //! `state`, `context`, `forwardedProps`, `resume` and other fields are dropped unless it opens
-//! [fields](crate::durable::ClientFields::field) of these names. Parts of a message that aren't text
-//! are refused. Outputs of a client's tools arrive as messages of the role `tool` in the next request.
+//! [fields](crate::durable::ClientFields::field) of these names. Parts
+//! of a message may be `image`, `audio`, `video` and `document` with a source of the type `data` or `url`, and
+//! `binary` as in earlier versions; a source of the type `file` is refused. Reasoning and `encryptedValue`
+//! go back to the provider. The application opens the conversation, which these clients send with each request, with
+//! [`history`](crate::durable::ClientFields::history), and tools of the client with
+//! [`client_tools`](crate::durable::ClientFields::client_tools).
+//!
+//! Outputs of a client's tools arrive as messages of the role `tool` at the end of the next request. They
+//! count for calls that a run of the thread has handed over, or the run `parentRunId`, once, with the log's
+//! parameters; others are refused. A `parentRunId` that is no id of a run is refused with 400.
 //!
 //! # Events
 //!
@@ -55,12 +67,16 @@
 //! | `session_info` | `RUN_STARTED` |
 //! | `text` | `TEXT_MESSAGE_START`, `…_CONTENT`, `…_END`, with a message for each run of text |
 //! | `thinking` | `REASONING_START`, `REASONING_MESSAGE_START`, `…_CONTENT`, `…_END`, `REASONING_END` |
-//! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END` |
+//! | `tool_input` | `TOOL_CALL_START`, and `…_ARGS` for each piece |
+//! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END`; only `…_END` if the arguments were streamed, and a `CUSTOM` `tool_calls` if they are others |
+//! | `provider_state` | `REASONING_ENCRYPTED_VALUE`; of a stream, nothing |
+//! | `source`, `media` | `CUSTOM` of these names, with the fields of the event |
+//! | `turn` | the usage and the model in the event of the end |
 //! | `tool_result`, `tool_error` | `TOOL_CALL_RESULT` |
 //! | `isomorphic_handoff`, and at the end `tool_calls` that no tool layer ran | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end the call is in `outcome.pendingToolCallIds` |
 //! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |
-//! | `complete` | `RUN_FINISHED` |
+//! | `complete` | `RUN_FINISHED`, with `usage` |
 //! | `aborted` | `RUN_FINISHED` with the outcome `cancelled` |
 //! | `error` | `RUN_ERROR` |
 //!
@@ -74,12 +90,14 @@
 //! **Pages of another origin** send `X-Run-Id`, which is among the headers of
 //! [`headers::ALLOW`](crate::headers::ALLOW).
 
+mod content;
 mod cursor;
 mod encoder;
 mod end;
 mod event;
 mod fold;
 mod hydrate;
+mod options;
 mod request;
 mod route;
 mod tools;
@@ -87,26 +105,26 @@ mod tools;
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
-use super::{Dialect, Intent, Native, Refusal, ResponseData, Route};
-use crate::chat::EnabledTools;
+use super::{Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, Subject};
+use crate::chat::{EnabledTools, Media};
 
 /// The dialect of AG-UI. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct AgUi {
-    enabled_tools: Option<EnabledTools>,
+    enabled_tools: EnabledTools,
 }
 
 impl AgUi {
-    /// Creates the dialect, without the server's tools.
+    /// Creates the dialect, with all tools of the server.
     pub fn new() -> Self {
         Self {
-            enabled_tools: None,
+            enabled_tools: EnabledTools::All,
         }
     }
 
-    /// Sets the server's tools that runs may use; AG-UI's clients don't name any. Default none.
+    /// Sets the server's tools that runs may use; AG-UI's clients don't name any. Default all.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
-        self.enabled_tools = Some(tools);
+        self.enabled_tools = tools;
         self
     }
 }
@@ -126,8 +144,46 @@ impl Dialect for AgUi {
         route::route(head)
     }
 
-    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-        route::decode(self, head, body)
+    fn subject(&self, head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
+        route::subject(head, body)
+    }
+
+    fn decode(
+        &self,
+        head: &Parts,
+        body: &Bytes,
+        limits: &RequestLimits,
+    ) -> Result<Intent, Refusal> {
+        route::decode(self, head, body, limits)
+    }
+
+    fn field_name(&self, field: &'static str) -> &'static str {
+        match field {
+            "isomorphicTools" => "tools",
+            "model" => "forwardedProps.model",
+            "options.temperature" => "forwardedProps.temperature",
+            "options.topP" => "forwardedProps.topP",
+            "options.maxOutputTokens" => "forwardedProps.maxTokens",
+            "options.stop" => "forwardedProps.stop",
+            "options.seed" => "forwardedProps.seed",
+            "options.toolChoice" => "forwardedProps.toolChoice",
+            "options.parallelToolCalls" => "forwardedProps.parallelToolCalls",
+            "options.reasoning" => "forwardedProps.reasoning",
+            "options.responseFormat" => "forwardedProps.responseFormat",
+            "options.responseFormat.name" => "forwardedProps.responseFormat.name",
+            "options.responseFormat.schema" => "forwardedProps.responseFormat.schema",
+            other => other,
+        }
+    }
+
+    fn media_name(&self, media: &Media) -> &'static str {
+        let kinds = [
+            ("image/*", "image"),
+            ("audio/*", "audio"),
+            ("video/*", "video"),
+        ];
+        let of = kinds.iter().find(|(types, _)| media.is_of(types));
+        of.map_or("document", |(_, kind)| kind)
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
@@ -144,5 +200,9 @@ impl Dialect for AgUi {
 
     fn can_restart(&self) -> bool {
         false
+    }
+
+    fn finds_by_chat(&self) -> bool {
+        true
     }
 }

@@ -1,16 +1,23 @@
 use bytes::Bytes;
 use http::{HeaderName, Method, request::Parts};
 
-use super::{AgUi, cursor::EventId, encoder::AgUiEncoder, request::RunAgentInput};
+use super::{
+    AgUi,
+    cursor::EventId,
+    encoder::AgUiEncoder,
+    request::{RunAgentInput, RunSubject},
+};
 use crate::{
     dialect::{
-        Abort, FullLog, Intent, InvalidCursor, Problem, Read, Refusal, ResponseMode, Route, Start,
+        Abort, FullLog, Intent, InvalidCursor, Problem, Read, Refusal, RequestLimits, ResponseMode,
+        Route, Start, Subject,
         head::{content_type, header_value, not_allowed, parse_id},
         inputs,
+        names::{chat_in_body, chat_in_query},
         query::query,
     },
     headers::{LAST_EVENT_ID, RUN_ID},
-    log::{ChatId, Position, SessionId},
+    log::{InvalidSessionId, Position, SessionId},
 };
 
 const ROOT: &str = "GET, HEAD, POST, OPTIONS";
@@ -67,8 +74,8 @@ fn join(head: &Parts) -> Result<Intent, Refusal> {
         let tanstack = query(head, "offset").is_some();
         return Ok(read(parse_id(&id)?, after, tanstack));
     }
-    match query(head, "threadId") {
-        Some(thread) => Ok(Intent::FullLog(FullLog::new(ChatId::new(thread)))),
+    match chat_in_query(head, "threadId")? {
+        Some(thread) => Ok(Intent::FullLog(FullLog::new(thread))),
         None => Err(Refusal::new(
             Problem::MalformedParameter,
             "name a run with `?offset=-1&runId=`, or a conversation with `?threadId=`",
@@ -93,38 +100,74 @@ fn abort(head: &Parts, id: &str) -> Result<Intent, Refusal> {
     }
 }
 
-/// Decodes the body of a request.
-pub(super) fn decode(dialect: &AgUi, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-    if let Some((id, input)) = inputs::parse_path(head) {
-        return inputs::decode(parse_id(id)?, input, body);
+/// Decodes the names in the body of a request.
+pub(super) fn subject(head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
+    if let Some((id, _)) = inputs::parse_path(head) {
+        return Ok(Subject::Answer(parse_id(id)?.into()));
     }
-    let input = RunAgentInput::read(body)?;
-    let named = input.run_id.as_deref().map(parse_id).transpose()?;
+    let input = RunSubject::read(body)?;
     let header = run_id(head)?;
     let tanstack = header.is_some();
-    let id = match (header, named) {
-        (Some(header), Some(body)) if header != body => {
-            return Err(Refusal::new(
-                Problem::MalformedId,
-                "the header X-Run-Id and `runId` name two runs; send the same in both",
-            ));
-        }
-        (header, body) => header.or(body),
-    };
-    match (id, last_event_id(head)?) {
-        (Some(id), Some(after)) => Ok(read(id, Some(after), tanstack)),
+    match (
+        named(header, input.run_id.as_deref())?,
+        last_event_id(head)?,
+    ) {
+        (Some(id), Some(after)) => Ok(Subject::Known(read(id, Some(after), tanstack))),
         (None, Some(_)) => Err(Refusal::new(
             Problem::MalformedId,
             "to reconnect, send X-Run-Id beside Last-Event-ID; to start, leave Last-Event-ID out",
         )),
-        (id, None) => {
-            let mut request = input.into_request()?;
-            request.enabled_tools.clone_from(&dialect.enabled_tools);
-            let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
-            let start = Start::new(request, ResponseMode::Stream(encoder)).session_id(id);
-            Ok(Intent::Start(Box::new(start)))
-        }
+        (session, None) => Ok(Subject::Start {
+            session,
+            chat: chat_in_body("threadId", input.thread_id)?,
+        }),
     }
+}
+
+/// Decodes the body of a request.
+pub(super) fn decode(
+    dialect: &AgUi,
+    head: &Parts,
+    body: &Bytes,
+    limits: &RequestLimits,
+) -> Result<Intent, Refusal> {
+    if let Some((id, input)) = inputs::parse_path(head) {
+        return inputs::decode(parse_id(id)?, input, body, limits);
+    }
+    let input = RunAgentInput::read(body, limits)?;
+    let header = run_id(head)?;
+    let tanstack = header.is_some();
+    let id = named(header, input.run_id.as_deref())?;
+    let continues = input.parent_run_id.as_deref().map(parent).transpose()?;
+    let values = input.values;
+    let mut request = input.into_request(limits)?;
+    request.enabled_tools = Some(dialect.enabled_tools.clone());
+    let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
+    let start = Start::new(request, ResponseMode::Stream(encoder))
+        .session_id(id)
+        .continues(continues)
+        .values(values);
+    Ok(Intent::Start(Box::new(start)))
+}
+
+/// Returns the run that the header and the body name.
+fn named(header: Option<SessionId>, body: Option<&str>) -> Result<Option<SessionId>, Refusal> {
+    match (header, body.map(parse_id).transpose()?) {
+        (Some(header), Some(body)) if header != body => Err(Refusal::new(
+            Problem::MalformedId,
+            "the header X-Run-Id and `runId` name two runs; send the same in both",
+        )),
+        (header, body) => Ok(header.or(body)),
+    }
+}
+
+fn parent(id: &str) -> Result<SessionId, Refusal> {
+    id.parse().map_err(|error: InvalidSessionId| {
+        Refusal::new(
+            Problem::MalformedId,
+            format!("`parentRunId` names no run: {error}"),
+        )
+    })
 }
 
 fn read(id: SessionId, after: Option<EventId>, tanstack: bool) -> Intent {
@@ -170,7 +213,10 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::dialect::{ReadFrom, Target};
+    use crate::{
+        dialect::{ReadFrom, Target},
+        log::ChatId,
+    };
 
     const RUN: &str = "run-1764133345123-k3j5x9";
 
@@ -249,5 +295,29 @@ mod tests {
             ),
             Problem::UnsupportedMediaType
         );
+    }
+
+    #[test]
+    fn a_parent_run_has_an_id_or_is_absent() {
+        let continues = |parent: &str| -> Result<_, Refusal> {
+            let message = r#"{"role":"user","content":"Hi"}"#;
+            let body = format!(r#"{{"messages":[{message}]{parent}}}"#).into();
+            let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+            match decode(&AgUi::new(), &head, &body, &RequestLimits::new())? {
+                Intent::Start(start) => Ok(start.continues),
+                intent => panic!("{intent:?}"),
+            }
+        };
+        let named = format!(r#","parentRunId":"{RUN}""#);
+        assert_eq!(continues(&named), Ok(Some(RUN.parse().unwrap())));
+        for absent in ["", r#","parentRunId":null"#] {
+            assert_eq!(continues(absent), Ok(None), "{absent}");
+        }
+        let (short, long) = ("r".repeat(21), "r".repeat(129));
+        for parent in ["", "run 1764133345123-k3j5x9", &short, &long] {
+            let refusal = continues(&format!(r#","parentRunId":"{parent}""#)).unwrap_err();
+            assert_eq!(refusal.problem, Problem::MalformedId, "{parent}");
+            assert!(refusal.detail.contains("`parentRunId`"), "{refusal:?}");
+        }
     }
 }

@@ -2,34 +2,88 @@ use serde_json::Value;
 
 use super::{
     event::{AgUiEvent, Metadata, TanstackMetadata},
-    fold::AgUiFold,
+    fold::{AgUiFold, custom, state_of_call},
 };
 use crate::{
-    chat::{IsomorphicHandoff, ToolCall, ToolError, ToolResult},
+    chat::{ChatEvent, IsomorphicHandoff, ToolCall, ToolError, ToolInput, ToolResult},
     dialect::frames::JsonFrames,
 };
 
 impl AgUiFold {
+    /// Writes a piece of the arguments of a call.
+    pub(super) fn tool_input(&mut self, input: &ToolInput, out: &mut JsonFrames) {
+        let open = |inputs: &[(String, String)]| inputs.iter().position(|(id, _)| *id == input.id);
+        let at = match (open(&self.inputs), &input.name) {
+            (Some(at), _) => at,
+            (None, Some(name)) if self.written_calls.insert(input.id.clone()) => {
+                self.begin_call(&input.id, name, out);
+                self.inputs.push((input.id.clone(), String::new()));
+                self.inputs.len() - 1
+            }
+            // The call comes as a whole.
+            _ => return,
+        };
+        if !input.delta.is_empty() {
+            self.inputs[at].1.push_str(&input.delta);
+            out.push(&AgUiEvent::ToolCallArgs {
+                tool_call_id: &input.id,
+                delta: &input.delta,
+            });
+        }
+    }
+
     pub(super) fn call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
+        let tool_call_id = &*call.id;
+        let streamed = self.inputs.iter().position(|(id, _)| id == tool_call_id);
+        if let Some(at) = streamed {
+            let (_, streamed) = self.inputs.remove(at);
+            end_streamed(call, &streamed, out);
+            return self.state_of(call, out);
+        }
         if !self.written_calls.insert(call.id.clone()) {
             return;
         }
-        self.close(out);
-        let parent = match self.parent.take() {
-            Some(parent) => parent,
-            None => self.next_id(),
-        };
-        let tool_call_id = &*call.id;
-        out.push(&AgUiEvent::ToolCallStart {
-            tool_call_id,
-            tool_call_name: &call.name,
-            parent_message_id: &parent,
-        });
+        self.begin_call(tool_call_id, &call.name, out);
         out.push(&AgUiEvent::ToolCallArgs {
             tool_call_id,
             delta: &arguments(&call.arguments),
         });
         out.push(&AgUiEvent::ToolCallEnd { tool_call_id });
+        self.state_of(call, out);
+    }
+
+    /// Returns true if a call is written, and its arguments with it.
+    pub(super) fn is_whole(&self, id: &str) -> bool {
+        self.written_calls.contains(id) && self.inputs.iter().all(|(open, _)| open != id)
+    }
+
+    /// Writes what belongs to a call that is whole now.
+    fn state_of(&mut self, call: &ToolCall, out: &mut JsonFrames) {
+        let of = self.call_states.iter().position(|(id, _)| *id == call.id);
+        let earlier = of.map(|at| self.call_states.swap_remove(at).1);
+        if let Some(state) = call.provider_state.as_ref().or(earlier.as_ref()) {
+            state_of_call(&call.id, state, out);
+        }
+    }
+
+    /// Ends the calls whose arguments never became whole.
+    pub(super) fn cut_inputs(&mut self, out: &mut JsonFrames) {
+        for (id, _) in std::mem::take(&mut self.inputs) {
+            out.push(&AgUiEvent::ToolCallEnd { tool_call_id: &id });
+        }
+    }
+
+    fn begin_call(&mut self, tool_call_id: &str, tool_call_name: &str, out: &mut JsonFrames) {
+        self.close(out);
+        let parent = match self.parent.take() {
+            Some(parent) => parent,
+            None => self.next_id(),
+        };
+        out.push(&AgUiEvent::ToolCallStart {
+            tool_call_id,
+            tool_call_name,
+            parent_message_id: &parent,
+        });
         self.parent = Some(parent);
     }
 
@@ -105,5 +159,23 @@ fn arguments(arguments: &Value) -> String {
     match arguments {
         Value::String(text) => text.clone(),
         other => other.to_string(),
+    }
+}
+
+/// Ends a call whose arguments were streamed. Those that the call has otherwise come as `CUSTOM`,
+/// because a client can't take back what it has.
+fn end_streamed(call: &ToolCall, streamed: &str, out: &mut JsonFrames) {
+    let tool_call_id = &*call.id;
+    let is_same = ToolCall::from_text("", "", streamed).arguments == call.arguments;
+    if streamed.is_empty() {
+        let delta = &arguments(&call.arguments);
+        out.push(&AgUiEvent::ToolCallArgs {
+            tool_call_id,
+            delta,
+        });
+    }
+    out.push(&AgUiEvent::ToolCallEnd { tool_call_id });
+    if !is_same && !streamed.is_empty() {
+        custom(&ChatEvent::tool_calls([call.clone()]), out);
     }
 }

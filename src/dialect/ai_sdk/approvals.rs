@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::chat::{InputId, InputOutcome, InputResolved};
 
@@ -16,6 +16,10 @@ pub(super) struct Approvals {
     answered: HashSet<InputId>,
     /// The calls whose outcome waits neither for an approval nor for the client.
     running: HashSet<String>,
+    /// The calls with a decision that have no outcome yet.
+    decided: BTreeSet<String>,
+    /// True if the client reads `tool-approval-response`.
+    pub(super) client_reads_responses: bool,
 }
 
 impl Approvals {
@@ -37,6 +41,7 @@ impl Approvals {
     /// Removes a call that has its outcome or was handed to the client.
     pub(super) fn settle(&mut self, call: &str) {
         self.running.remove(call);
+        self.decided.remove(call);
         let asked = &self.asked;
         self.open
             .retain(|input| asked.get(input).is_none_or(|of| of != call));
@@ -47,28 +52,32 @@ impl Approvals {
         self.asked.insert(input.to_owned(), call.to_owned());
         if self.answered.contains(input) {
             self.running.insert(call.to_owned());
+            self.decided.insert(call.to_owned());
         } else {
             self.running.remove(call);
             self.open.insert(input.to_owned());
         }
     }
 
-    /// Closes a question. Returns true if it was an approval.
-    pub(super) fn resolve(&mut self, resolved: &InputResolved) -> bool {
-        let Some(call) = self.asked.get(resolved.input_id.as_str()) else {
-            return false;
-        };
+    /// Closes a question. Returns `None` if it was no approval, else whether it was open.
+    pub(super) fn resolve(&mut self, resolved: &InputResolved) -> Option<bool> {
+        let call = self.asked.get(resolved.input_id.as_str())?;
         let was_open = self.open.remove(resolved.input_id.as_str());
+        if was_open {
+            self.decided.insert(call.clone());
+        }
         if was_open && resolved.action == InputOutcome::Accept {
             self.running.insert(call.clone());
         }
-        true
+        Some(was_open)
     }
 
-    /// Removes all approvals and calls, at a restart or at the end.
-    pub(super) fn clear(&mut self) {
+    /// Removes all approvals and calls, at a restart or at the end. Returns the calls with a decision and
+    /// without an outcome.
+    pub(super) fn clear(&mut self) -> BTreeSet<String> {
         self.open.clear();
         self.running.clear();
+        std::mem::take(&mut self.decided)
     }
 
     /// Returns true if an approval is open.

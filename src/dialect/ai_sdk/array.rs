@@ -60,7 +60,7 @@ impl chunk::ChunkSink for ArraySink<'_> {
         serde_json::to_writer(self.out.writer(), chunk).expect("strings and JSON are JSON");
     }
 
-    fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]) {
+    fn delta(&mut self, kind: chunk::DeltaKind, id: &str, json: &[u8]) {
         self.array.element(self.out);
         chunk::delta(kind, id, json, self.out);
     }

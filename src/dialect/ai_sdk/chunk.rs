@@ -8,7 +8,37 @@ pub(super) trait ChunkSink {
     fn chunk(&mut self, chunk: &UiChunk<'_>);
 
     /// Receives a delta chunk. `json` is the delta as a JSON string, quotes included.
-    fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]);
+    fn delta(&mut self, kind: DeltaKind, id: &str, json: &[u8]);
+}
+
+/// The kind of a delta chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DeltaKind {
+    /// `text-delta`.
+    Text,
+    /// `reasoning-delta`.
+    Reasoning,
+    /// `tool-input-delta`.
+    ToolInput,
+}
+
+impl DeltaKind {
+    /// Returns the JSON before the id.
+    const fn head(self) -> &'static str {
+        match self {
+            Self::Text => r#"{"type":"text-delta","id":"#,
+            Self::Reasoning => r#"{"type":"reasoning-delta","id":"#,
+            Self::ToolInput => r#"{"type":"tool-input-delta","toolCallId":"#,
+        }
+    }
+
+    /// Returns the JSON between the id and the delta.
+    const fn middle(self) -> &'static str {
+        match self {
+            Self::Text | Self::Reasoning => r#","delta":"#,
+            Self::ToolInput => r#","inputTextDelta":"#,
+        }
+    }
 }
 
 /// A chunk of a UI message stream.
@@ -32,6 +62,8 @@ pub(super) enum UiChunk<'a> {
     },
     TextEnd {
         id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
     },
     ReasoningStart {
         id: &'a str,
@@ -42,17 +74,31 @@ pub(super) enum UiChunk<'a> {
     },
     ReasoningEnd {
         id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
     },
     ToolInputAvailable {
         tool_call_id: &'a str,
         tool_name: &'a str,
         input: &'a Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
+    },
+    ToolInputError {
+        tool_call_id: &'a str,
+        tool_name: &'a str,
+        input: Value,
+        error_text: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
     },
     ToolInputStart {
         tool_call_id: &'a str,
         tool_name: &'a str,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         dynamic: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
     },
     ToolInputDelta {
         tool_call_id: &'a str,
@@ -62,18 +108,50 @@ pub(super) enum UiChunk<'a> {
         approval_id: &'a str,
         tool_call_id: &'a str,
     },
+    ToolApprovalResponse {
+        approval_id: &'a str,
+        approved: bool,
+    },
     ToolOutputAvailable {
         tool_call_id: &'a str,
         output: &'a Value,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
     },
     ToolOutputError {
         tool_call_id: &'a str,
         error_text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
     },
     ToolOutputDenied {
         tool_call_id: &'a str,
     },
+    SourceUrl {
+        source_id: &'a str,
+        url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
+    },
+    SourceDocument {
+        source_id: &'a str,
+        media_type: &'a str,
+        title: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
+    },
+    File {
+        url: &'a str,
+        media_type: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<&'a Value>,
+    },
     FinishStep,
+    MessageMetadata {
+        message_metadata: &'a Value,
+    },
     Abort {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'a str>,
@@ -83,6 +161,8 @@ pub(super) enum UiChunk<'a> {
     },
     Finish {
         finish_reason: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message_metadata: Option<&'a Value>,
     },
     /// A part whose JSON is also its chunk.
     #[serde(untagged)]
@@ -128,19 +208,23 @@ impl<'a> UiData<'a> {
 }
 
 /// Writes a delta chunk. `json` is the delta as a JSON string.
-pub(super) fn delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
-    out.reserve(64 + json.len());
-    for part in [
-        b"{\"type\":\"",
-        kind.as_bytes(),
-        b"\",\"id\":\"",
-        id.as_bytes(),
-        b"\",\"delta\":",
-        json,
-        b"}",
-    ] {
-        out.put_slice(part);
+pub(super) fn delta(kind: DeltaKind, id: &str, json: &[u8], out: &mut BytesMut) {
+    out.reserve(64 + id.len() + json.len());
+    out.put_slice(kind.head().as_bytes());
+    match kind {
+        // Made here, without a character to escape.
+        DeltaKind::Text | DeltaKind::Reasoning => {
+            out.put_u8(b'"');
+            out.put_slice(id.as_bytes());
+            out.put_u8(b'"');
+        }
+        DeltaKind::ToolInput => {
+            serde_json::to_writer((&mut *out).writer(), id).expect("a string is JSON");
+        }
     }
+    out.put_slice(kind.middle().as_bytes());
+    out.put_slice(json);
+    out.put_u8(b'}');
 }
 
 #[cfg(test)]
@@ -148,6 +232,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_delta_of_a_call_escapes_the_id_of_the_model() {
+        let mut out = BytesMut::new();
+        delta(DeltaKind::ToolInput, "a\"b", br#""{""#, &mut out);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&out).unwrap(),
+            json!({"type": "tool-input-delta", "toolCallId": "a\"b", "inputTextDelta": "{"})
+        );
+    }
 
     #[test]
     fn chunks_have_the_field_names_of_the_sdk() {
@@ -162,6 +256,7 @@ mod tests {
                 tool_call_id: "c",
                 tool_name: "now",
                 input: &input,
+                provider_metadata: None,
             }),
             r#"{"type":"tool-input-available","toolCallId":"c","toolName":"now","input":{}}"#
         );

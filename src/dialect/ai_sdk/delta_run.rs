@@ -1,12 +1,12 @@
 use bytes::{BufMut, BytesMut};
 
-use super::chunk;
+use super::chunk::{self, DeltaKind};
 use crate::dialect::compact::MAX_BYTES;
 
 /// Deltas of one part that are written as one.
 #[derive(Debug)]
 pub(super) struct DeltaRun {
-    kind: &'static str,
+    kind: DeltaKind,
     id: String,
     // A JSON string without its closing quote; empty if no delta is pending.
     json: BytesMut,
@@ -16,7 +16,7 @@ pub(super) struct DeltaRun {
 impl DeltaRun {
     pub(super) fn new() -> Self {
         Self {
-            kind: "",
+            kind: DeltaKind::Text,
             id: String::new(),
             json: BytesMut::new(),
             max_bytes: MAX_BYTES,
@@ -29,7 +29,7 @@ impl DeltaRun {
     }
 
     /// Adds a delta, a JSON string with its quotes. Pending deltas of another part are written first.
-    pub(super) fn add(&mut self, kind: &'static str, id: &str, json: &[u8], out: &mut BytesMut) {
+    pub(super) fn add(&mut self, kind: DeltaKind, id: &str, json: &[u8], out: &mut BytesMut) {
         let same_part = self.kind == kind && self.id == id;
         if !same_part || self.json.len() + json.len() > self.max_bytes {
             self.end(out);
@@ -53,7 +53,7 @@ impl DeltaRun {
 }
 
 /// Writes a delta as a server-sent event.
-pub(super) fn write_delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut) {
+pub(super) fn write_delta(kind: DeltaKind, id: &str, json: &[u8], out: &mut BytesMut) {
     out.put_slice(b"data: ");
     chunk::delta(kind, id, json, out);
     out.put_slice(b"\n\n");
@@ -63,11 +63,11 @@ pub(super) fn write_delta(kind: &str, id: &str, json: &[u8], out: &mut BytesMut)
 mod tests {
     use super::*;
 
-    fn written(pieces: &[(&'static str, &str, &str)], max_bytes: usize) -> String {
+    fn written(pieces: &[(DeltaKind, &str, &str)], max_bytes: usize) -> String {
         let (mut run, mut out) = (DeltaRun::new(), BytesMut::new());
         run.set_max_bytes(max_bytes);
         for (kind, id, json) in pieces {
-            run.add(kind, id, json.as_bytes(), &mut out);
+            run.add(*kind, id, json.as_bytes(), &mut out);
         }
         run.end(&mut out);
         String::from_utf8_lossy(&out).into_owned()
@@ -76,10 +76,12 @@ mod tests {
     #[test]
     fn only_deltas_of_one_part_are_joined() {
         let pieces = [
-            ("text-delta", "t1", r#""a\n""#),
-            ("text-delta", "t1", r#""b""#),
-            ("text-delta", "t2", r#""c""#),
-            ("reasoning-delta", "t2", r#""d""#),
+            (DeltaKind::Text, "t1", r#""a\n""#),
+            (DeltaKind::Text, "t1", r#""b""#),
+            (DeltaKind::Text, "t2", r#""c""#),
+            (DeltaKind::Reasoning, "t2", r#""d""#),
+            (DeltaKind::ToolInput, "t2", r#""{""#),
+            (DeltaKind::ToolInput, "t2", r#""}""#),
         ];
         let expected = concat!(
             r#"data: {"type":"text-delta","id":"t1","delta":"a\nb"}"#,
@@ -88,13 +90,15 @@ mod tests {
             "\n\n",
             r#"data: {"type":"reasoning-delta","id":"t2","delta":"d"}"#,
             "\n\n",
+            r#"data: {"type":"tool-input-delta","toolCallId":"t2","inputTextDelta":"{}"}"#,
+            "\n\n",
         );
         assert_eq!(written(&pieces, 1000), expected);
     }
 
     #[test]
     fn a_run_is_bounded() {
-        let pieces = [("text-delta", "t1", r#""abcd""#); 3];
+        let pieces = [(DeltaKind::Text, "t1", r#""abcd""#); 3];
         assert_eq!(written(&pieces, 12).matches("data: ").count(), 2);
         assert_eq!(written(&pieces, 1).matches("data: ").count(), 3);
     }

@@ -39,6 +39,12 @@ impl UiMessageEncoder {
         self
     }
 
+    /// Sets whether the client reads `tool-approval-response`.
+    pub(super) fn approval_responses(mut self, reads: bool) -> Self {
+        self.fold = self.fold.approval_responses(reads);
+        self
+    }
+
     /// Joins deltas until the client has caught up. For clients that don't count chunks and read from
     /// the start each time.
     pub(super) fn compact(mut self) -> Self {
@@ -118,9 +124,15 @@ impl Encoder for UiMessageEncoder {
         if self.run.is_some() || self.has_answered {
             return None;
         }
-        match (self.to_skip, self.previous_parts) {
-            (0, false) => Some("ai-sdk"),
-            (0, true) => Some("ai-sdk-earlier"),
+        match (
+            self.to_skip,
+            self.previous_parts,
+            self.fold.writes_responses(),
+        ) {
+            (0, false, false) => Some("ai-sdk"),
+            (0, true, false) => Some("ai-sdk-earlier"),
+            (0, false, true) => Some("ai-sdk-responses"),
+            (0, true, true) => Some("ai-sdk-responses-earlier"),
             _ => None,
         }
     }
@@ -157,7 +169,7 @@ pub(super) struct NullSink;
 
 impl chunk::ChunkSink for NullSink {
     fn chunk(&mut self, _: &chunk::UiChunk<'_>) {}
-    fn delta(&mut self, _: &'static str, _: &str, _: &[u8]) {}
+    fn delta(&mut self, _: chunk::DeltaKind, _: &str, _: &[u8]) {}
 }
 
 /// Writes chunks as server-sent events, without those that the client has.
@@ -190,7 +202,7 @@ impl chunk::ChunkSink for SseSink<'_> {
         }
     }
 
-    fn delta(&mut self, kind: &'static str, id: &str, json: &[u8]) {
+    fn delta(&mut self, kind: chunk::DeltaKind, id: &str, json: &[u8]) {
         if let Some(run) = &mut self.run {
             run.add(kind, id, json, self.out);
         } else if let Some(out) = self.next() {
@@ -255,16 +267,16 @@ mod tests {
             [
                 json!({"type": "start", "messageId": ID}),
                 json!({"type": "start-step"}),
-                json!({"type": "reasoning-start", "id": "r2"}),
-                json!({"type": "reasoning-delta", "id": "r2", "delta": "Hm."}),
-                json!({"type": "reasoning-end", "id": "r2"}),
-                json!({"type": "text-start", "id": "t3"}),
-                json!({"type": "text-delta", "id": "t3", "delta": "Hel"}),
-                json!({"type": "text-delta", "id": "t3", "delta": "lo"}),
-                json!({"type": "text-end", "id": "t3"}),
-                json!({"type": "reasoning-start", "id": "r5"}),
-                json!({"type": "reasoning-delta", "id": "r5", "delta": "More?"}),
-                json!({"type": "reasoning-end", "id": "r5"}),
+                json!({"type": "reasoning-start", "id": "r1"}),
+                json!({"type": "reasoning-delta", "id": "r1", "delta": "Hm."}),
+                json!({"type": "reasoning-end", "id": "r1"}),
+                json!({"type": "text-start", "id": "t2"}),
+                json!({"type": "text-delta", "id": "t2", "delta": "Hel"}),
+                json!({"type": "text-delta", "id": "t2", "delta": "lo"}),
+                json!({"type": "text-end", "id": "t2"}),
+                json!({"type": "reasoning-start", "id": "r3"}),
+                json!({"type": "reasoning-delta", "id": "r3", "delta": "More?"}),
+                json!({"type": "reasoning-end", "id": "r3"}),
                 json!({"type": "finish-step"}),
                 json!({"type": "finish", "finishReason": "stop"}),
             ]
@@ -290,8 +302,8 @@ mod tests {
                     "output": {"hour": 12}}),
                 json!({"type": "finish-step"}),
                 json!({"type": "start-step"}),
-                json!({"type": "text-start", "id": "t4"}),
-                json!({"type": "text-delta", "id": "t4", "delta": "Noon."}),
+                json!({"type": "text-start", "id": "t1"}),
+                json!({"type": "text-delta", "id": "t1", "delta": "Noon."}),
             ]
         );
     }

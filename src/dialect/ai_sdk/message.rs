@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{fold, parts};
+use super::{fold::UiMessageFold, parts, pieces, reduce::MessageReducer};
 use crate::chat::{Message, Role, Transcript};
 
 /// A message in the format of the AI SDK's clients. An application stores it, and passes it to `useChat`
@@ -29,7 +29,7 @@ pub struct UiMessage {
     /// The parts: text, reasoning, tool calls with their outputs, files and data, as the SDK's JSON.
     #[serde(default)]
     pub parts: Vec<Map<String, Value>>,
-    /// Metadata of the application.
+    /// Metadata: of an answer `usage` and `model`, as far as they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
@@ -45,62 +45,28 @@ impl UiMessage {
         }
     }
 
-    /// Creates the message of an answer: its thinking, its tool calls with their outputs, its custom
-    /// events, and its text.
+    /// Creates the message of an answer, with the parts and the metadata that the client has folded from
+    /// its chunks: step by step, in the order in which they were streamed.
+    ///
+    /// The transcript doesn't know how arguments were streamed: the client has calls that the model began and
+    /// never completed too, and a call at the place where it began. After a restart, the client has also
+    /// what stood before it.
     pub fn from_transcript(id: impl Into<String>, transcript: &Transcript) -> Self {
-        let mut parts = vec![part(json!({ "type": "step-start" }))];
-        if !transcript.thinking().is_empty() {
-            let text = transcript.thinking();
-            parts.push(part(
-                json!({ "type": "reasoning", "text": text, "state": "done" }),
-            ));
+        let (mut fold, mut message) = (UiMessageFold::new(), MessageReducer::default());
+        for event in pieces::events(transcript) {
+            fold.push_event(&event, &mut message);
         }
-        let mut has_outputs = false;
-        for call in transcript.tool_calls() {
-            let mut tool = json!({
-                "type": format!("tool-{}", call.name),
-                "toolCallId": call.id,
-                "state": "input-available",
-                "input": call.arguments,
-            });
-            let mut results = transcript.tool_results().iter();
-            let mut errors = transcript.tool_errors().iter();
-            if let Some(result) = results.find(|result| result.id == call.id) {
-                tool["state"] = "output-available".into();
-                tool["output"] = fold::output(&result.content);
-                has_outputs = true;
-            } else if let Some(error) = errors.find(|error| error.id == call.id) {
-                tool["state"] = "output-error".into();
-                tool["errorText"] = error.message.as_str().into();
-                has_outputs = true;
-            }
-            parts.push(part(tool));
-        }
-        for custom in transcript.custom() {
-            let mut data = json!({ "type": format!("data-{}", custom.name), "data": custom.data });
-            if let Some(id) = custom.extra.get("id") {
-                data["id"] = id.clone();
-            }
-            parts.push(part(data));
-        }
-        if !transcript.text().is_empty() {
-            if has_outputs {
-                parts.push(part(json!({ "type": "step-start" })));
-            }
-            let text = transcript.text();
-            parts.push(part(
-                json!({ "type": "text", "text": text, "state": "done" }),
-            ));
-        }
+        fold.close(&mut message);
         Self {
             id: id.into(),
             role: Role::Assistant,
-            parts,
-            metadata: None,
+            parts: message.parts,
+            metadata: message.metadata,
         }
     }
 
-    /// Returns the message for a model: itself, and the outputs of its tools as further messages.
+    /// Returns the messages for a model: for each step the message itself, with its reasoning and provider
+    /// state, and the outputs of its tools. Parts of types that this version doesn't know are left out.
     pub fn messages(&self) -> Vec<Message> {
         parts::messages(self)
     }
@@ -116,7 +82,7 @@ fn part(value: Value) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{ChatEvent, ToolCall};
+    use crate::chat::{ChatEvent, Content, Reasoning, ToolCall};
 
     #[test]
     fn the_message_of_an_answer_gives_the_messages_of_the_answer() {
@@ -134,20 +100,27 @@ mod tests {
         .iter()
         .collect();
         let message = UiMessage::from_transcript("m1", &transcript);
-        let kinds: Vec<_> = message
-            .parts
-            .iter()
-            .map(|part| part["type"].as_str())
-            .collect();
-        let kinds: Vec<_> = kinds.into_iter().flatten().collect();
-        let expected = "step-start reasoning tool-now tool-now data-mood step-start text";
-        assert_eq!(kinds.join(" "), expected);
+        assert_eq!(
+            serde_json::to_value(&message.parts).unwrap(),
+            json!([
+                {"type": "step-start"},
+                {"type": "reasoning", "id": "r1", "text": "Hm.", "state": "done"},
+                {"type": "tool-now", "toolCallId": "c1", "state": "output-available",
+                    "input": {"zone": "UTC"}, "output": {"hour": 12}},
+                {"type": "tool-now", "toolCallId": "c2", "state": "output-error", "input": {},
+                    "errorText": "no clock"},
+                {"type": "data-mood", "data": "good"},
+                {"type": "step-start"},
+                {"type": "text", "text": "Noon.", "state": "done"},
+            ])
+        );
         assert_eq!(
             message.messages(),
             [
-                Message::assistant("").tool_calls([call, other]),
+                Message::assistant(Content::new().reasoning(Reasoning::new("Hm.")))
+                    .tool_calls([call, other]),
                 Message::tool("c1", r#"{"hour":12}"#),
-                Message::tool("c2", "no clock"),
+                Message::tool_failed("c2", "no clock"),
                 Message::assistant("Noon."),
             ]
         );

@@ -2,13 +2,16 @@
 //!
 //! ```
 //! # use futures_util::stream;
-//! # use unbroken::{access::AnyoneWithTheId, chat::{ChatEvent, ProviderError, provider_fn}, session::Sessions};
+//! # use unbroken::{chat::{ChatEvent, ProviderError, provider_fn}, session::Sessions};
 //! use axum::Router;
 //! use tower::Layer;
-//! use unbroken::{dialect::AiSdk, durable::DurableLayer};
+//! use unbroken::{access::OnlyTheOwner, dialect::AiSdk, durable::DurableLayer, log::Owner};
 //!
-//! # let (sessions, access) = (Sessions::in_memory(), AnyoneWithTheId::new());
+//! # let sessions = Sessions::in_memory();
 //! # let provider = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
+//! let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
+//!     head.extensions.get::<Owner>().cloned() // set by the application's sign-in
+//! });
 //! let chat = DurableLayer::new(sessions, access).dialect(AiSdk::new()).layer(provider);
 //! let app: Router = Router::new().nest_service("/api/chat", chat);
 //! ```
@@ -20,16 +23,17 @@
 //! In the page, `useChat({ id, resume: true })` is enough for a reload. The SDK's `stop()` only closes
 //! its connection; to abort the answer, send `fetch('/api/chat/' + id + '/stop', { method: 'POST' })`.
 //!
-//! A resume finds the running answer. An answer that ended while the client was away comes from the
-//! application: in [`DurableLayer::on_end`], [`UiMessage::from_transcript`] makes the message to store,
+//! A resume finds the running answer, and with [`AiSdk::resume_after_end`] one that ended just now. An
+//! answer that ended while the client was away comes from the application: in [`DurableLayer::on_end`], [`UiMessage::from_transcript`] makes the message to store,
 //! and the page passes the stored messages to `useChat`. (The `WorkflowChatTransport` resumes by the
 //! run, and reads one that has ended to its end.)
 //!
 //! [`DurableLayer::on_end`]: crate::durable::DurableLayer::on_end
 //!
-//! **Access policy.** Clients name chats, and a chat id gives access to its answers unless the policy
-//! names owners. Use [`OnlyTheOwner`](crate::access::OnlyTheOwner); under a policy without owners, make
-//! chat ids long and random.
+//! **Access policy.** Clients name chats, and a chat id leads to the answers of its owner. The policy must
+//! name owners: use [`OnlyTheOwner`](crate::access::OnlyTheOwner), with a cookie where users don't sign
+//! in. With another policy the layer panics when it is built, unless it has
+//! [secret chat ids](crate::durable::DurableLayer::secret_chat_ids).
 //!
 //! # Routes
 //!
@@ -37,8 +41,9 @@
 //! |---|---|---|
 //! | `POST /` | start; the body is `{id, messages, trigger, messageId}`, as the transport sends it | 200 and the stream; 409 while another answer of the chat runs |
 //! | `GET /{chatId}/stream` | resume: the running answer of the chat from its start, the past part in few chunks | 200; 204 if nothing runs |
+//! | `GET /{chatId}/stream?wait=25` | the same, where the answer waits for a reply: once one has come, for at most 25 seconds | 200; 204 if none has come |
 //! | `GET /{runId}/stream?startIndex=N` | resume after N chunks; `runId` came with `x-workflow-run-id` | 200 |
-//! | `POST /{chatId}/stop` | abort the answer, for all its readers; safe to repeat | 202 once stored, 200 if it had ended, 204 if nothing runs |
+//! | `POST /{chatId}/stop` | abort the answer, for all its readers; safe to repeat | 202 once stored, or once the provider is stopped; 200 if it had ended, 204 if nothing runs |
 //! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of the chat, with `{action, content}` as in the native dialect | 202; 409 if it is no longer open |
 //!
 //! The stream is a UI message stream of the SDK: server-sent events with a chunk each, and `[DONE]` at
@@ -70,25 +75,80 @@
 //! | event | chunks |
 //! |---|---|
 //! | `text`, `thinking` | a part for each run, with its `start`, `delta` and `end` chunks |
+//! | `source` | `source-url`, or `source-document` without an address; it doesn't end the part of text that it stands in |
+//! | `media` | `file` |
+//! | `tool_input` | `tool-input-start`, `tool-input-delta`; `tool-input-error` for a call that hasn't come by the end of the turn |
 //! | `tool_calls`, `isomorphic_handoff` | `tool-input-available`; a handoff with a server output is a `data-handoff` too |
 //! | `tool_result`, `tool_error` | `tool-output-available`, `tool-output-error`; the next output of the model begins a new step |
 //! | `tool_progress` | `data-tool-progress`, transient |
 //! | `input_request` | for the approval of a call `tool-approval-request`, and a `finish` once no other call of the turn runs; otherwise `data-input-request` with the id of the question |
-//! | `input_resolved` | for an approval nothing, because the call has its outcome; otherwise `data-input-resolved` with the same id |
+//! | `input_resolved` | for an approval nothing, because the call has its outcome, or by [option](AiSdk::approval_responses) `tool-approval-response`; otherwise `data-input-resolved` with the same id |
+//! | `turn` | `message-metadata` with the usage and the model, if it has one of them; the next output of the model begins a new step |
+//! | `provider_state` | the `providerMetadata` of the reasoning before it, or of reasoning without text; of a call that was sent before it, a `data-provider-state` with the id of the call |
 //! | `custom` | `data-{name}`, with its `id` and `transient` where it has them |
 //! | `restarted` | `data-restarted`, and a new step; earlier chunks stay |
-//! | `complete`, `aborted`, `error` | `finish`; before it `abort` or `error` for these two |
+//! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage and the model; before it `abort` or `error` for these two |
 //!
 //! A client can't drop chunks, so sessions of this dialect are never restarted
-//! ([`RecoveryPolicy::Restart`](crate::durable::RecoveryPolicy::Restart)).
+//! ([`RecoveryPolicy::Restart`](crate::durable::RecoveryPolicy::Restart)). The chunk `reset-step` of `ai` 7
+//! drops the parts of the last step only, and `ai` 6 fails at it.
+//!
+//! The metadata of a message is `{usage, model}`, each as far as it is known: `usage` is that of the answer so
+//! far, `{inputTokens, outputTokens, cachedInputTokens?, reasoningTokens?}`, and `model` the one that answered
+//! the last turn. A schema that a page sets for metadata has to allow both.
+//!
+//! The object `unbroken` in `providerMetadata` of a part holds what its chunk has no field for: `providerState`
+//! of reasoning and calls, `name` of a file, `quote` and `at` of a source.
+//!
+//! # Messages
+//!
+//! | part | for the model |
+//! |---|---|
+//! | `text`, `file` | text and [`Media`](crate::chat::Media), in order; a `file` has a `data:` URL in base64, or a link |
+//! | `reasoning` | [`Reasoning`](crate::chat::Reasoning), with the provider state from its metadata |
+//! | `tool-…`, `dynamic-tool` | the call with its provider state, and its output; without an output neither |
+//! | `source-url`, `source-document`, `data-…` | nothing |
+//! | any other type | the request is refused (422) with the place and the type of the part |
+//!
+//! # Settings
+//!
+//! `temperature`, `topP`, `maxOutputTokens`, `stopSequences`, `seed`, `toolChoice`, `reasoning` and
+//! `responseFormat` in the body have the SDK's forms, and become
+//! [`ChatOptions`](crate::chat::ChatOptions). The object `options` of the native protocol is read too. Other
+//! settings are fields that the application opens by name
+//! ([`ClientFields::field`](crate::durable::ClientFields::field)).
+//!
+//! ```js
+//! sendMessage({ text: 'What is this?', files }, { body: { temperature: 0.2, reasoning: 'low' } })
+//! ```
 //!
 //! # Tools
 //!
-//! The SDK's clients don't name the server's tools that a request may use;
-//! [`AiSdk::enabled_tools`] sets them. Outputs of the client's own tools arrive with another POST, and
-//! the answer continues in the message that called the tools. Responses to a `tool-approval-request`
+//! The SDK's clients don't name the server's tools that a request may use: it may use all, unless
+//! [`AiSdk::enabled_tools`] names some. Outputs of the client's own tools arrive with another POST, and
+//! the answer continues in the message that called the tools. They count for calls that the log of the
+//! chat has handed over, once, with the log's parameters.
+//!
+//! The SDK's clients send the whole conversation, which the application opens with
+//! [`ClientFields::history`](crate::durable::ClientFields::history), or else accepts only the last message
+//! of. Responses to a `tool-approval-request`
 //! arrive the same way: the session waits while the client's stream ends, and the POST with the
 //! response reads on.
+//!
+//! The stream of each tab ends where an approval is asked, because the SDK's clients send a response only
+//! then. So no tab is connected when one of them responds. A tab that resumes with `wait` hears of it, and
+//! stays free to respond meanwhile. `ai` 6 has no chunk for a response: there the tab shows the outcome of the
+//! call as soon as it comes, and `ai` 7 the response too, by [option](AiSdk::approval_responses).
+//!
+//! ```js
+//! const transport = new DefaultChatTransport({
+//!   api: '/api/chat',
+//!   prepareReconnectToStreamRequest: ({ id, requestMetadata }) =>
+//!     ({ api: `/api/chat/${id}/stream` + (requestMetadata?.asks ? '?wait=25' : '') }),
+//! })
+//! // While a part of the last message is in the state `approval-requested` and the chat is `ready`:
+//! await resumeStream({ metadata: { asks: true } })
+//! ```
 //!
 //! A question of a running tool is a `data-input-request`. The stream goes on, and the tool continues
 //! once the question is answered.
@@ -112,12 +172,19 @@ mod delta_run;
 mod encoder;
 mod fold;
 mod message;
+mod metadata;
 mod notes;
+mod options;
+mod part_check;
 mod parts;
+mod pieces;
+mod reduce;
 mod replay;
 mod request;
 mod response;
 mod route;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, header, request::Parts};
@@ -125,55 +192,76 @@ use http::{Response, header, request::Parts};
 #[cfg(feature = "durable-streams")]
 pub(super) use self::array::MessageChunks;
 pub use self::{message::UiMessage, response::RUN_ID};
-use super::{Concurrency, Dialect, Intent, Native, Refusal, ResponseData, Route};
+use super::{
+    Concurrency, Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, Subject,
+};
 use crate::chat::EnabledTools;
 
 /// The dialect of the AI SDK. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct AiSdk {
     concurrency: Concurrency,
-    tools: Option<EnabledTools>,
+    tools: EnabledTools,
     any_content_type: bool,
+    approval_responses: bool,
+    resume_after_end: Duration,
 }
 
 impl AiSdk {
     /// Creates the dialect with its defaults.
     pub fn new() -> Self {
         Self {
-            concurrency: Concurrency::Refuse,
-            tools: None,
+            concurrency: Concurrency::CancelQuestions,
+            tools: EnabledTools::All,
             any_content_type: false,
+            approval_responses: false,
+            resume_after_end: Duration::ZERO,
         }
     }
 
     /// Sets the rule for a new message while another answer of the chat runs. Default
-    /// [`Concurrency::Refuse`], which responds 409.
+    /// [`Concurrency::CancelQuestions`], which responds 409 unless that answer waits for an approval or
+    /// another reply.
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
         self.concurrency = concurrency;
         self
     }
 
     /// Sets the server's tools that requests may use unless they name some; the SDK's clients name
-    /// none. Default none.
+    /// none. Default all.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
-        self.tools = Some(tools);
+        self.tools = tools;
         self
-    }
-
-    /// Decodes the body of `POST /`.
-    #[cfg(feature = "durable-streams")]
-    pub(super) fn start(&self, body: &Bytes) -> Result<super::Start, Refusal> {
-        request::decode(self, body)
     }
 
     /// Sets whether bodies of any `Content-Type` are accepted. Default false.
     ///
     /// The `WorkflowChatTransport` sends `text/plain` unless its `prepareSendMessagesRequest` sets the
-    /// header. A page of another origin can send such a request with the user's cookies and without a
-    /// CORS preflight. If cookies identify users, set the header in the client instead, or make the
-    /// cookies `SameSite`.
+    /// header. A browser sends such a request for a page of another origin too, with the user's cookies
+    /// and without a CORS preflight; the layer [refuses](crate::durable::CrossSite) it then.
     pub fn any_content_type(mut self, any: bool) -> Self {
         self.any_content_type = any;
+        self
+    }
+}
+
+impl AiSdk {
+    /// Sets whether the decision about an approval is sent as the chunk `tool-approval-response`, for pages
+    /// that all use `ai` 7. Default false, because `ai` 6 fails at it; it shows the outcome of the call, which
+    /// follows.
+    pub fn approval_responses(mut self, send: bool) -> Self {
+        self.approval_responses = send;
+        self
+    }
+
+    /// Sets how long after its end a resume by the chat still gets the newest answer, from its start. Default
+    /// zero: a resume gets running answers only, and 204 otherwise.
+    ///
+    /// The answer must be retained: the [retention](crate::session::Retention) of the sessions bounds it too. A
+    /// page that has a message with the id of the answer replaces it; a page that stored the answer under
+    /// another id shows it twice. A call of a client's tool that was handed over reaches `onToolCall` again.
+    pub fn resume_after_end(mut self, within: Duration) -> Self {
+        self.resume_after_end = within;
         self
     }
 }
@@ -193,8 +281,25 @@ impl Dialect for AiSdk {
         route::route(self, head)
     }
 
-    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-        route::decode(self, head, body)
+    fn subject(&self, head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
+        route::subject(head, body)
+    }
+
+    fn decode(
+        &self,
+        head: &Parts,
+        body: &Bytes,
+        limits: &RequestLimits,
+    ) -> Result<Intent, Refusal> {
+        route::decode(self, head, body, limits)
+    }
+
+    fn field_name(&self, field: &'static str) -> &'static str {
+        match field {
+            "media" => "file",
+            "options.stop" => "stopSequences",
+            other => other.strip_prefix("options.").unwrap_or(other),
+        }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
@@ -217,5 +322,9 @@ impl Dialect for AiSdk {
 
     fn can_restart(&self) -> bool {
         false
+    }
+
+    fn finds_by_chat(&self) -> bool {
+        true
     }
 }

@@ -1,61 +1,97 @@
 //! Turns the parts of a UI message into messages for a model.
 
+use std::collections::{HashMap, HashSet};
+
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::UiMessage;
+use super::{UiMessage, metadata};
 use crate::{
-    chat::{InputAnswer, InputId, IsomorphicClientOutput, Message, Role, ToolCall},
-    dialect::GivenAnswers,
+    chat::{
+        Content, InputAnswer, InputId, IsomorphicClientOutput, Media, Message, Part, ProviderState,
+        Role, ToolCall,
+    },
+    dialect::{GivenAnswers, Refusal, names::check_call_id},
 };
 
-type UiPart = Map<String, Value>;
+/// A part of a UI message, as the SDK's JSON.
+pub(super) type UiPart = Map<String, Value>;
 
 const DENIED: &str = "The user did not allow this.";
 
-/// A tool call in a message, with its outcome.
+/// A tool call in a message, with the message of its outcome.
 struct ToolPart {
     call: ToolCall,
-    outcome: Option<String>,
+    outcome: Option<Message>,
 }
 
-/// Returns the messages for a model. Thinking is left out, and so are calls without an outcome, because
-/// models refuse a call without its result.
+/// Returns the messages for a model. Calls without an outcome are left out, because models refuse a call
+/// without its result; so is a step that has only reasoning, which no model takes for a turn.
 pub(super) fn messages(message: &UiMessage) -> Vec<Message> {
-    convert(message, &[])
+    convert(message, &HashSet::new())
+}
+
+/// Returns the messages of a message before the last one of a request. A response to an approval that is
+/// still on its way in it was not accepted: the call may have run, so it isn't reported as denied.
+pub(super) fn earlier(message: &UiMessage) -> Vec<Message> {
+    let is_pending = |part: &UiPart| string(part, "state") == "approval-responded";
+    if !message.parts.iter().any(is_pending) {
+        return messages(message);
+    }
+    let mut message = message.clone();
+    message.parts.retain(|part| !is_pending(part));
+    messages(&message)
 }
 
 /// Returns the messages of the last message of a request, and the client outputs for tools that the
 /// server began. The tool layer finishes those.
 pub(super) fn last(message: &UiMessage) -> (Vec<Message>, Vec<IsomorphicClientOutput>) {
+    let mut handoffs = HashMap::new();
+    for part in message
+        .parts
+        .iter()
+        .filter(|part| kind(part) == "data-handoff")
+    {
+        // Of two handoffs of one call the first counts.
+        handoffs.entry(string(part, "id")).or_insert(part);
+    }
     let outputs: Vec<_> = message
         .parts
         .iter()
-        .filter_map(|part| client_output(message, part))
+        .filter_map(|part| client_output(&mut handoffs, part))
         .collect();
-    (convert(message, &outputs), outputs)
+    let finished_by_the_server = outputs
+        .iter()
+        .map(|output| output.call_id.as_str())
+        .collect();
+    (convert(message, &finished_by_the_server), outputs)
 }
 
-fn convert(message: &UiMessage, outputs: &[IsomorphicClientOutput]) -> Vec<Message> {
+/// Converts a message. The calls of these ids have no output yet for the model.
+fn convert(message: &UiMessage, unfinished: &HashSet<&str>) -> Vec<Message> {
     if message.role != Role::Assistant {
-        return vec![Message::new(message.role, text(&message.parts))];
+        return vec![Message::new(message.role, words(&message.parts))];
     }
+    let mut states = states(&message.parts);
     let mut messages = Vec::new();
     let steps = message.parts.split(|part| kind(part) == "step-start");
     for step in steps.filter(|step| !step.is_empty()) {
-        let is_output = |tool: &ToolPart| outputs.iter().any(|it| it.call_id == tool.call.id);
         let tools: Vec<_> = step
             .iter()
-            .filter_map(tool_part)
+            .filter_map(|part| tool_part(part, &mut states))
             .filter(|it| it.outcome.is_some())
             .collect();
-        let text = text(step);
-        if text.is_empty() && tools.is_empty() {
+        let said = said(step);
+        let is_reasoning = |part: &Part| matches!(part, Part::Reasoning(_));
+        if said.parts().iter().all(is_reasoning) && tools.is_empty() {
             continue;
         }
         let calls = tools.iter().map(|it| it.call.clone());
-        messages.push(Message::assistant(text).tool_calls(calls));
-        let finished = tools.into_iter().filter(|it| !is_output(it));
-        messages.extend(finished.filter_map(|it| Some(Message::tool(it.call.id, it.outcome?))));
+        messages.push(Message::assistant(said).tool_calls(calls));
+        let finished = tools
+            .into_iter()
+            .filter(|it| !unfinished.contains(it.call.id.as_str()));
+        messages.extend(finished.filter_map(|it| it.outcome));
     }
     messages
 }
@@ -81,10 +117,12 @@ pub(super) fn answers(message: &UiMessage) -> GivenAnswers {
     answers
 }
 
-/// Returns the ids of all calls in a message.
-pub(super) fn call_ids(message: &UiMessage) -> Vec<String> {
-    let tools = message.parts.iter().filter_map(tool_part);
-    tools.map(|tool| tool.call.id).collect()
+/// Returns the ids of all calls in a message. An id that is too long is refused.
+pub(super) fn call_ids(message: &UiMessage) -> Result<Vec<String>, Refusal> {
+    let tools = message.parts.iter().filter_map(tool_names);
+    tools
+        .map(|(id, _)| check_call_id(id).map(|()| id.to_owned()))
+        .collect()
 }
 
 pub(super) fn kind(part: &UiPart) -> &str {
@@ -95,35 +133,86 @@ pub(super) fn string<'a>(part: &'a UiPart, name: &str) -> &'a str {
     part.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Returns the text of all text parts, and the links of the files.
-fn text(parts: &[UiPart]) -> String {
-    let texts = parts.iter().filter_map(|part| match kind(part) {
-        "text" => Some(string(part, "text").to_owned()),
-        "file" => file(part),
+/// Returns the content of a message that isn't of the assistant. Data of the application is left out.
+fn words(parts: &[UiPart]) -> Content {
+    let words = parts.iter().filter_map(|part| match kind(part) {
+        "text" => Some(Part::Text {
+            text: string(part, "text").to_owned(),
+        }),
+        "file" => Some(media(part).into()),
         _ => None,
     });
-    let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
-    texts.join("\n")
+    words.collect()
 }
 
-/// Returns a link to a file at an HTTP address. Files in `data:` URLs are left out.
-fn file(part: &UiPart) -> Option<String> {
-    let url = string(part, "url");
-    let (name, media_type) = (string(part, "filename"), string(part, "mediaType"));
-    let is_http = ["https://", "http://"].iter().any(|it| url.starts_with(it));
-    is_http.then(|| match name {
-        "" => format!("[{media_type}]({url})"),
-        name => format!("[{name} ({media_type})]({url})"),
-    })
+/// Returns the content of a step of the assistant. Sources and data are not for the model.
+fn said(step: &[UiPart]) -> Content {
+    let mut content = Content::new();
+    for part in step {
+        match kind(part) {
+            "text" => content.push_text(string(part, "text")),
+            "file" => content.push(media(part)),
+            "reasoning" => {
+                content.push_reasoning(string(part, "text"));
+                if let Some(state) = metadata::state(part.get("providerMetadata")) {
+                    content.push_provider_state(state);
+                }
+            }
+            _ => {}
+        }
+    }
+    content
 }
 
-fn tool_part(part: &UiPart) -> Option<ToolPart> {
+/// Returns the file of a part. Pages send a short media type, or none, where they don't know more; the
+/// `data:` URL may.
+pub(super) fn media(part: &UiPart) -> Media {
+    let (url, media_type) = (string(part, "url"), string(part, "mediaType"));
+    let is_whole = media_type.contains('/') && !media_type.ends_with("/*");
+    let of_url = || {
+        let data = url.get(5..).filter(|_| url.starts_with("data:"))?;
+        let end = data.find([';', ','])?;
+        Some(&data[..end]).filter(|it| !it.is_empty())
+    };
+    let media_type = if is_whole {
+        media_type
+    } else {
+        of_url().unwrap_or(media_type)
+    };
+    let media = Media::link(media_type, url);
+    let name = part.get("filename").and_then(Value::as_str);
+    match name.or_else(|| metadata::name(part.get("providerMetadata"))) {
+        Some(name) => media.name(name),
+        None => media,
+    }
+}
+
+/// Returns the provider state of calls that came after them.
+fn states(parts: &[UiPart]) -> HashMap<&str, ProviderState> {
+    let parts = parts.iter().filter(|it| kind(it) == "data-provider-state");
+    let states = parts.filter_map(|part| {
+        let state = ProviderState::deserialize(part.get("data")?).ok()?;
+        Some((string(part, "id"), state))
+    });
+    states.collect()
+}
+
+/// Returns the id of the call of a tool part, and the name of the tool.
+fn tool_names(part: &UiPart) -> Option<(&str, &str)> {
     let name = match kind(part) {
         "dynamic-tool" => string(part, "toolName"),
         kind => kind.strip_prefix("tool-")?,
     };
     let id = string(part, "toolCallId");
-    if id.is_empty() || name.is_empty() {
+    (!id.is_empty() && !name.is_empty()).then_some((id, name))
+}
+
+/// Returns the call of a tool part with its outcome. A call that has one takes its state.
+fn tool_part(part: &UiPart, states: &mut HashMap<&str, ProviderState>) -> Option<ToolPart> {
+    let (id, name) = tool_names(part)?;
+    let of_result = part.get("resultProviderMetadata");
+    let of_call = part.get("callProviderMetadata");
+    if string(part, "state") == "output-error" && metadata::is_incomplete(of_result) {
         return None;
     }
     let input = part.get("input").filter(|input| !input.is_null());
@@ -131,18 +220,22 @@ fn tool_part(part: &UiPart) -> Option<ToolPart> {
     let approval = part.get("approval").and_then(Value::as_object);
     let refused = approval.is_some_and(|it| it.get("approved") == Some(&Value::Bool(false)));
     let outcome = match string(part, "state") {
-        "output-available" => part.get("output").map(content),
-        "output-error" => Some(string(part, "errorText").to_owned()),
+        "output-available" => {
+            let output = part.get("output");
+            output.map(|output| Message::tool(id, content(output)))
+        }
+        "output-error" => Some(Message::tool_failed(id, string(part, "errorText"))),
         state if state == "output-denied" || (state == "approval-responded" && refused) => {
             let reason = approval.map_or("", |approval| string(approval, "reason"));
-            Some(format!("{DENIED} {reason}").trim().to_owned())
+            let reason = format!("{DENIED} {reason}");
+            Some(Message::tool(id, reason.trim()))
         }
         _ => None,
     };
-    Some(ToolPart {
-        call: ToolCall::new(id, name, input.cloned().unwrap_or_default()),
-        outcome,
-    })
+    let mut call = ToolCall::new(id, name, input.cloned().unwrap_or_default());
+    let state = outcome.as_ref().and_then(|_| states.remove(id));
+    call.provider_state = state.or_else(|| metadata::state(of_call));
+    Some(ToolPart { call, outcome })
 }
 
 /// Returns a value as the content of a message: a string as it is, any other value as JSON.
@@ -155,18 +248,21 @@ fn content(value: &Value) -> String {
 
 /// Returns the client's output for a call that the server half of a tool continues. The handoff of that
 /// half is in a part of its own.
-fn client_output(message: &UiMessage, part: &UiPart) -> Option<IsomorphicClientOutput> {
-    let tool = tool_part(part)?;
+fn client_output(
+    handoffs: &mut HashMap<&str, &UiPart>,
+    part: &UiPart,
+) -> Option<IsomorphicClientOutput> {
+    let (id, _) = tool_names(part)?;
     if string(part, "state") != "output-available" {
         return None;
     }
-    let mut others = message.parts.iter();
-    let handoff = others
-        .find(|it| kind(it) == "data-handoff" && string(it, "id") == tool.call.id)?
-        .get("data")?;
+    let handoff = handoffs.get(id)?.get("data")?;
     if handoff.get("usesHandoff") != Some(&Value::Bool(true)) {
         return None;
     }
+    let tool = tool_part(part, &mut HashMap::new())?;
+    // Of two outputs of one call the first counts, and the handoff is copied once.
+    handoffs.remove(id);
     let output = part.get("output").cloned().unwrap_or_default();
     let mut client = IsomorphicClientOutput::new(tool.call.id, tool.call.name, output);
     client.params = tool.call.arguments;
@@ -180,25 +276,121 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::chat::Reasoning;
 
     fn message(value: Value) -> UiMessage {
         serde_json::from_value(value).unwrap()
     }
 
     #[test]
-    fn a_user_message_has_text_and_links_and_nothing_else() {
+    fn a_user_message_has_text_and_files_in_order_and_nothing_else() {
         let user = message(json!({"id": "m", "role": "user", "parts": [
             {"type": "file", "url": "https://example.com/a.png", "mediaType": "image/png",
              "filename": "a.png"},
-            {"type": "file", "url": "data:image/png;base64,AAAA", "mediaType": "image/png"},
             {"type": "text", "text": "What is this?"},
             {"type": "data-cursor", "data": {"x": 1}},
+            {"type": "file", "url": "data:image/png;base64,AAAA", "mediaType": "image/png"},
+            {"type": "text", "text": "And that?"},
         ]}));
+        let link = Media::link("image/png", "https://example.com/a.png").name("a.png");
+        let content = Content::new()
+            .media(link)
+            .text("What is this?")
+            .media(Media::new("image/png", [0, 0, 0]))
+            .text("And that?");
+        assert_eq!(messages(&user), [Message::user(content)]);
+    }
+
+    #[test]
+    fn a_short_media_type_is_completed_by_the_data_url() {
+        for (given, url, whole) in [
+            (
+                "",
+                "data:text/plain;charset=utf-8;base64,AAAA",
+                "text/plain",
+            ),
+            ("image", "data:image/png;base64,AAAA", "image/png"),
+            ("image/*", "data:image/png;base64,AAAA", "image/png"),
+            ("image/png", "data:image/jpeg;base64,AAAA", "image/png"),
+            ("image", "https://example.com/a.png", "image"),
+            ("", "data:;base64,AAAA", ""),
+        ] {
+            let part = json!({"type": "file", "url": url, "mediaType": given});
+            let Value::Object(part) = part else { panic!() };
+            assert_eq!(media(&part).media_type, whole, "{given} {url}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_must_be_handed_back_comes_back() {
+        let state = |of: i32| ProviderState::new("anthropic", json!({"signature": of}));
+        let metadata = |of: i32| metadata::of_state(&state(of));
+        let answer = message(json!({"id": "m", "role": "assistant", "parts": [
+            {"type": "step-start"},
+            {"type": "reasoning", "text": "Hm.", "providerMetadata": metadata(1)},
+            {"type": "reasoning", "text": "", "providerMetadata": metadata(2)},
+            {"type": "text", "text": "Look: "},
+            {"type": "source-url", "sourceId": "s", "url": "https://example.com"},
+            {"type": "text", "text": "this."},
+            {"type": "file", "url": "data:image/png;base64,AAAA", "mediaType": "image/png",
+             "providerMetadata": {"unbroken": {"name": "cat.png"}}},
+            {"type": "tool-now", "toolCallId": "1", "state": "output-available", "input": {},
+             "output": "noon", "callProviderMetadata": metadata(3)},
+            {"type": "tool-now", "toolCallId": "2", "state": "output-available", "input": {},
+             "output": "noon"},
+            {"type": "data-provider-state", "id": "2", "data": state(4)},
+            {"type": "tool-now", "toolCallId": "3", "state": "output-error", "input": null,
+             "errorText": "never", "resultProviderMetadata": metadata::of_incomplete()},
+            {"type": "step-start"},
+            {"type": "reasoning", "text": "Only this."},
+        ]}));
+        let content = Content::new()
+            .reasoning(Reasoning::new("Hm.").provider_state(state(1)))
+            .reasoning(Reasoning::default().provider_state(state(2)))
+            .text("Look: this.")
+            .media(Media::new("image/png", [0, 0, 0]).name("cat.png"));
+        let call = |id: &str, of: i32| {
+            let mut call = ToolCall::new(id, "now", json!({}));
+            call.provider_state = Some(state(of));
+            call
+        };
         assert_eq!(
-            messages(&user),
-            [Message::user(
-                "[a.png (image/png)](https://example.com/a.png)\nWhat is this?"
-            )]
+            messages(&answer),
+            [
+                Message::assistant(content).tool_calls([call("1", 3), call("2", 4)]),
+                Message::tool("1", "noon"),
+                Message::tool("2", "noon"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_that_was_not_accepted_is_none_in_an_earlier_message() {
+        let part = |state: &str| {
+            json!({"type": "tool-pay", "toolCallId": state, "state": state, "input": {},
+                "approval": {"id": "a", "approved": false}})
+        };
+        let answer = message(json!({"id": "m", "role": "assistant", "parts": [
+            {"type": "step-start"}, part("approval-responded"), part("output-denied"),
+            {"type": "text", "text": "Hm."},
+        ]}));
+        let call = |id: &str| ToolCall::new(id, "pay", json!({}));
+        let denied = |id: &str| Message::tool(id, DENIED);
+        let both = [call("approval-responded"), call("output-denied")];
+        assert_eq!(
+            messages(&answer),
+            [
+                Message::assistant("Hm.").tool_calls(both),
+                denied("approval-responded"),
+                denied("output-denied"),
+            ]
+        );
+        assert_eq!(
+            earlier(&answer),
+            [
+                Message::assistant("Hm.").tool_calls([call("output-denied")]),
+                denied("output-denied"),
+            ]
         );
     }
 
@@ -222,18 +414,23 @@ mod tests {
         assert_eq!(
             messages(&answer),
             [
-                Message::assistant("Let me look.").tool_calls([
+                Message::assistant(
+                    Content::new()
+                        .reasoning(Reasoning::new("Hm."))
+                        .text("Let me look.")
+                )
+                .tool_calls([
                     call("1", "now", json!({"zone": "UTC"})),
                     call("2", "map", json!({})),
                     call("3", "pay", json!({})),
                 ]),
                 Message::tool("1", r#"{"hour":12}"#),
-                Message::tool("2", "no map"),
+                Message::tool_failed("2", "no map"),
                 Message::tool("3", "The user did not allow this. Too much."),
                 Message::assistant("It is noon."),
             ]
         );
-        assert_eq!(call_ids(&answer), ["1", "2", "3", "4"]);
+        assert_eq!(call_ids(&answer).unwrap(), ["1", "2", "3", "4"]);
     }
 
     #[test]

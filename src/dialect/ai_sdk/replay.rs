@@ -24,13 +24,22 @@ pub(super) fn replay(parts: &[Map<String, Value>], sink: &mut impl ChunkSink) {
                 let (id, delta) = (&*format!("p{at}"), string(part, "text"));
                 sink.chunk(&UiChunk::TextStart { id });
                 sink.chunk(&UiChunk::TextDelta { id, delta });
-                sink.chunk(&UiChunk::TextEnd { id });
+                sink.chunk(&UiChunk::TextEnd {
+                    id,
+                    provider_metadata: part.get("providerMetadata"),
+                });
             }
             "reasoning" => {
-                let (id, delta) = (&*format!("p{at}"), string(part, "text"));
+                // The client keeps the id in the part.
+                let made = format!("p{at}");
+                let id = part.get("id").and_then(Value::as_str).unwrap_or(&made);
+                let delta = string(part, "text");
                 sink.chunk(&UiChunk::ReasoningStart { id });
                 sink.chunk(&UiChunk::ReasoningDelta { id, delta });
-                sink.chunk(&UiChunk::ReasoningEnd { id });
+                sink.chunk(&UiChunk::ReasoningEnd {
+                    id,
+                    provider_metadata: part.get("providerMetadata"),
+                });
             }
             "dynamic-tool" => tool(part, string(part, "toolName"), true, sink),
             "file" | "source-url" | "source-document" => sink.chunk(&UiChunk::Part(part)),
@@ -58,23 +67,27 @@ fn tool(part: &Map<String, Value>, name: &str, dynamic: bool, sink: &mut impl Ch
         tool_call_id,
         tool_name: name,
         dynamic,
+        provider_metadata: part.get("callProviderMetadata"),
     });
     let input = part.get("input").map(Value::to_string).unwrap_or_default();
     sink.chunk(&UiChunk::ToolInputDelta {
         tool_call_id,
         input_text_delta: &input,
     });
+    let provider_metadata = part.get("resultProviderMetadata");
     match string(part, "state") {
         "output-available" => {
             let output = part.get("output").unwrap_or(&Value::Null);
             sink.chunk(&UiChunk::ToolOutputAvailable {
                 tool_call_id,
                 output,
+                provider_metadata,
             });
         }
         "output-error" => sink.chunk(&UiChunk::ToolOutputError {
             tool_call_id,
             error_text: string(part, "errorText"),
+            provider_metadata,
         }),
         "output-denied" => sink.chunk(&UiChunk::ToolOutputDenied { tool_call_id }),
         _ => {}

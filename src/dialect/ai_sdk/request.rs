@@ -2,10 +2,18 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{AiSdk, UiMessage, encoder::UiMessageEncoder, notes::MessageNotes, parts};
+use super::{
+    AiSdk, UiMessage, encoder::UiMessageEncoder, notes::MessageNotes, options, part_check, parts,
+};
 use crate::{
     chat::{ChatRequest, Role},
-    dialect::{GivenAnswers, KeyReuse, Problem, Refusal, ResponseMode, SessionKey, Start, body},
+    dialect::{
+        Element, GivenAnswers, KeyReuse, Problem, Refusal, RequestLimits, ResponseMode, SessionKey,
+        Start, Subject, body,
+        chat_body::check_tools,
+        hash,
+        names::{chat_in_body, check_name},
+    },
 };
 
 const EXAMPLE: &str = r#"{"id":"chat-1","messages":[{"id":"m1","role":"user","parts":[{"type":"text","text":"Hi"}]}]}"#;
@@ -13,6 +21,7 @@ const EXAMPLE: &str = r#"{"id":"chat-1","messages":[{"id":"m1","role":"user","pa
 /// while the answer runs. With a longer message they get only the new parts until the application loads
 /// it again.
 const PREVIOUS_PARTS_BYTES: usize = 64 * 1024;
+const WHAT: &str = "a request of the AI SDK";
 const REGENERATE: &str = "regenerate-message";
 
 /// The body that a transport sends.
@@ -30,29 +39,69 @@ struct TransportBody {
     rest: Map<String, Value>,
 }
 
+/// The names in the body that the access policy decides by.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TransportSubject {
+    #[serde(default)]
+    id: Option<String>,
+    // As in a chat request; it counts without an `id`.
+    #[serde(default)]
+    chat_id: Option<String>,
+}
+
+/// Decodes the names in the body of `POST /`.
+pub(super) fn subject(body: &Bytes) -> Result<Subject, Refusal> {
+    let subject: TransportSubject = body::read_subject(body, WHAT, EXAMPLE)?;
+    Ok(Subject::Start {
+        session: None,
+        chat: match subject.id {
+            Some(id) => chat_in_body("id", Some(id))?,
+            None => chat_in_body("chatId", subject.chat_id)?,
+        },
+    })
+}
+
 /// Decodes the body of `POST /`.
-pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
-    let wire: TransportBody = body::read(body, "a request of the AI SDK", EXAMPLE)?;
+pub(super) fn decode(
+    dialect: &AiSdk,
+    body: &Bytes,
+    limits: &RequestLimits,
+) -> Result<Start, Refusal> {
+    let (wire, _) = body::read(body, limits, WHAT, EXAMPLE, |_: &TransportBody| 0)?;
+    let parts = wire.messages.iter().map(|message| message.parts.len());
+    limits.check(Element::Message, wire.messages.len())?;
+    limits.check(Element::Part, parts.sum())?;
+    let chat = chat_in_body("id", wire.id)?;
+    let ids = wire.messages.iter().map(|message| &message.id);
+    for id in ids.chain(&wire.message_id) {
+        check_name("the id of a message", id)?;
+    }
     let Some((last, before)) = wire.messages.split_last() else {
         return Err(wrong("the request has no message to answer"));
     };
+    for (at, message) in wire.messages.iter().enumerate() {
+        part_check::check(at, message)?;
+    }
     let mut request = request(wire.rest)?;
-    request.messages = before.iter().flat_map(UiMessage::messages).collect();
+    request.messages = before.iter().flat_map(parts::earlier).collect();
     let (messages, outputs) = parts::last(last);
     request.messages.extend(messages);
     request.isomorphic_client_outputs.extend(outputs);
-    if let Some(tools) = &dialect.tools {
-        request.enabled_tools.get_or_insert_with(|| tools.clone());
-    }
-    if let Some(id) = &wire.id {
-        request.chat_id = Some(id.as_str().into());
+    check_tools(&request, limits)?;
+    request
+        .enabled_tools
+        .get_or_insert_with(|| dialect.tools.clone());
+    if chat.is_some() {
+        request.chat_id.clone_from(&chat);
     }
     let trigger = wire.trigger.as_deref().unwrap_or_default();
     let continues = last.role == Role::Assistant && trigger != REGENERATE;
     let mut answers = GivenAnswers::new();
-    let mut encoder = UiMessageEncoder::new();
+    let mut encoder = UiMessageEncoder::new().approval_responses(dialect.approval_responses);
     if continues {
         answers = parts::answers(last);
+        limits.check(Element::Answer, answers.given.len())?;
         let given = answers.given.iter().map(|(input, _)| input.clone());
         encoder = encoder.answered(given);
         // The id of a message that a session began is the id of the session.
@@ -62,9 +111,13 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     }
     let mode = ResponseMode::Stream(Box::new(encoder));
     let mut start = Start::new(request, mode).concurrency(dialect.concurrency);
-    if let Some(chat) = &wire.id {
-        let identity = (chat, trigger, &wire.message_id, last);
-        let identity = serde_json::to_vec(&identity).map_err(|error| wrong(&error.to_string()))?;
+    if let Some(chat) = &chat {
+        let named = (chat.as_str(), trigger, &wire.message_id, last);
+        let identity = match history_digest(&wire.messages) {
+            None => serde_json::to_vec(&named),
+            Some(history) => serde_json::to_vec(&(named, history)),
+        };
+        let identity = identity.map_err(|error| wrong(&error.to_string()))?;
         let reuse = if trigger == REGENERATE {
             KeyReuse::AfterEnd
         } else {
@@ -75,9 +128,11 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
             .identity(identity);
     }
     if continues {
+        // Where no chat is named, the message names the session that began it.
+        start = start.continues(last.id.parse().ok());
         let notes = MessageNotes {
             message_id: Some(last.id.clone()).filter(|id| !id.is_empty()),
-            calls: parts::call_ids(last),
+            calls: parts::call_ids(last)?,
             parts: storable(&last.parts),
         };
         if !answers.given.is_empty() {
@@ -98,6 +153,20 @@ pub(super) fn decode(dialect: &AiSdk, body: &Bytes) -> Result<Start, Refusal> {
     Ok(start)
 }
 
+/// Returns a digest of the conversation, or `None` if each of its messages has an id. Then the last message
+/// stands for those before it: a client that edits one drops what follows it.
+fn history_digest(messages: &[UiMessage]) -> Option<[u8; 32]> {
+    messages.iter().find(|message| message.id.is_empty())?;
+    Some(hash(messages.iter().flat_map(|message| {
+        let content = if message.id.is_empty() {
+            serde_json::to_vec(&(message.role, &message.parts)).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        [message.id.clone().into_bytes(), content]
+    })))
+}
+
 /// Returns the parts of a message, or none if they are too large for a record.
 fn storable(parts: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
     let bytes = serde_json::to_vec(parts).map_or(usize::MAX, |json| json.len());
@@ -111,8 +180,12 @@ fn storable(parts: &[Map<String, Value>]) -> Vec<Map<String, Value>> {
 /// Reads the other fields of the body as those of a chat request, so that a field that the application
 /// opens is open in all dialects.
 fn request(mut rest: Map<String, Value>) -> Result<ChatRequest, Refusal> {
+    options::take(&mut rest)?;
     rest.insert("messages".to_owned(), Value::Array(Vec::new()));
-    serde_json::from_value(Value::Object(rest)).map_err(|error| wrong(&error.to_string()))
+    let request = serde_json::from_value(Value::Object(rest));
+    let request: ChatRequest = request.map_err(|error| wrong(&error.to_string()))?;
+    options::check(&request.options)?;
+    Ok(request)
 }
 
 fn wrong(why: &str) -> Refusal {
@@ -125,14 +198,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        chat::{EnabledTools, Message},
+        chat::{ChatOptions, EnabledTools, Message},
         dialect::{Concurrency, SessionNaming},
         log::ChatId,
     };
 
     fn start(value: &Value) -> Start {
         let dialect = AiSdk::new().enabled_tools(EnabledTools::All);
-        decode(&dialect, &value.to_string().into()).unwrap()
+        decode(&dialect, &value.to_string().into(), &RequestLimits::new()).unwrap()
     }
 
     fn body() -> Value {
@@ -157,8 +230,27 @@ mod tests {
         assert_eq!(start.request.enabled_tools, Some(EnabledTools::All));
         assert_eq!(start.request.extra["script"]["tokens"], 3);
         assert_eq!(start.chat.as_ref().map(ChatId::as_str), Some("chat-1"));
-        assert_eq!(start.concurrency, Concurrency::Refuse);
+        assert_eq!(start.concurrency, Concurrency::CancelQuestions);
         assert!(start.notes.is_empty());
+    }
+
+    #[test]
+    fn settings_of_the_sdk_become_options() {
+        let mut asked = body();
+        asked["temperature"] = 0.5.into();
+        asked["stopSequences"] = json!(["END"]);
+        let expected = ChatOptions::new().temperature(0.5).stop("END");
+        assert_eq!(start(&asked).request.options, expected);
+    }
+
+    #[test]
+    fn a_part_that_can_not_be_carried_is_refused() {
+        let mut asked = body();
+        asked["messages"][0]["parts"][0] = json!({"type": "custom", "kind": "openai.item"});
+        let body = Bytes::from(asked.to_string());
+        let refusal = decode(&AiSdk::new(), &body, &RequestLimits::new()).unwrap_err();
+        assert_eq!(refusal.problem.status(), 422);
+        assert!(refusal.detail.contains("`custom`"), "{}", refusal.detail);
     }
 
     #[test]
@@ -177,6 +269,48 @@ mod tests {
             *other.pointer_mut(at).unwrap() = value;
             assert_ne!(key(&asked), key(&other), "{at}");
         }
+    }
+
+    #[test]
+    fn a_message_without_an_id_counts_with_its_content() {
+        let say = |role: &str, text: &str| json!({"role": role, "parts": [{"type": "text", "text": text}]});
+        let talk = |messages: &[Value]| {
+            let mut asked = body();
+            asked["messages"] = messages.into();
+            key(&asked)
+        };
+        let with_id = |id: &str, mut message: Value| {
+            message["id"] = id.into();
+            message
+        };
+        let (hi, hello, and) = (
+            say("user", "Hi"),
+            say("assistant", "Hello"),
+            say("user", "And?"),
+        );
+        let whole = [hi.clone(), hello.clone(), and.clone()];
+        assert_eq!(talk(&whole), talk(&whole));
+        for other in [
+            vec![say("user", "Hey"), hello.clone(), and.clone()],
+            vec![hi.clone(), say("assistant", "Hallo"), and.clone()],
+            vec![hi.clone(), say("user", "Hello"), and.clone()],
+            vec![hello.clone(), hi.clone(), and.clone()],
+            vec![hi.clone(), and.clone()],
+            vec![and.clone()],
+            vec![with_id("1", hi.clone()), hello.clone(), and.clone()],
+        ] {
+            assert_ne!(talk(&whole), talk(&other), "{other:?}");
+        }
+        // An id stands for the message.
+        let named = |text| [with_id("1", say("user", text)), hello.clone(), and.clone()];
+        assert_eq!(talk(&named("Hi")), talk(&named("Hey")));
+        let last = |id| [with_id(id, hi.clone()), hello.clone(), and.clone()];
+        assert_ne!(talk(&last("1")), talk(&last("2")));
+        // A question that is asked twice is two.
+        assert_ne!(
+            talk(std::slice::from_ref(&hi)),
+            talk(&[hi.clone(), hello, hi.clone()])
+        );
     }
 
     #[test]
@@ -215,6 +349,61 @@ mod tests {
     }
 
     #[test]
+    fn the_policy_is_asked_about_the_chat_that_is_decoded() {
+        let mut asked = body();
+        for (id, chat_id, chat) in [
+            (json!("a"), Value::Null, Some("a")),
+            (json!("a"), json!("b"), Some("a")),
+            (Value::Null, json!("b"), Some("b")),
+            (Value::Null, Value::Null, None),
+        ] {
+            (asked["id"], asked["chatId"]) = (id, chat_id);
+            let Ok(Subject::Start {
+                session,
+                chat: subject,
+            }) = subject(&asked.to_string().into())
+            else {
+                panic!("{asked}")
+            };
+            assert_eq!(session, None);
+            assert_eq!(subject.as_ref().map(ChatId::as_str), chat, "{asked}");
+            assert_eq!(start(&asked).chat, subject, "{asked}");
+        }
+    }
+
+    #[test]
+    fn each_name_is_bounded_on_both_sides() {
+        let with = |place: &str, bytes: usize| {
+            let mut asked = body();
+            asked["messages"][0] = json!({"id": "a", "role": "assistant", "parts": [
+                {"type": "tool-map", "toolCallId": "c", "state": "input-available"},
+            ]});
+            asked["messageId"] = "m".into();
+            *asked.pointer_mut(place).unwrap() = "n".repeat(bytes).into();
+            decode(
+                &AiSdk::new(),
+                &asked.to_string().into(),
+                &RequestLimits::new(),
+            )
+        };
+        for (place, max) in [
+            ("/id", 128),
+            ("/messageId", 128),
+            ("/messages/0/id", 128),
+            ("/messages/0/parts/0/toolCallId", 160),
+        ] {
+            assert!(with(place, max).is_ok(), "{place}");
+            let refusal = with(place, max + 1).unwrap_err();
+            assert_eq!(refusal.problem, Problem::WrongShape, "{place}");
+            assert!(
+                refusal.detail.contains(&max.to_string()),
+                "{}",
+                refusal.detail
+            );
+        }
+    }
+
+    #[test]
     fn a_malformed_request_is_refused() {
         for (body, problem) in [
             ("{", Problem::NotJson),
@@ -233,7 +422,8 @@ mod tests {
                 Problem::WrongShape,
             ),
         ] {
-            let refusal = decode(&AiSdk::new(), &Bytes::from(body)).unwrap_err();
+            let refusal =
+                decode(&AiSdk::new(), &Bytes::from(body), &RequestLimits::new()).unwrap_err();
             assert_eq!(refusal.problem, problem, "{body}");
         }
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, request::Parts};
 use percent_encoding::percent_decode_str;
@@ -6,7 +8,7 @@ use super::{AiSdk, encoder::UiMessageEncoder, request};
 use crate::{
     chat::InputId,
     dialect::{
-        Abort, Intent, Problem, Read, Refusal, Route, Target,
+        Abort, Intent, Problem, Read, Refusal, RequestLimits, Route, Subject, Target,
         head::{content_type, not_allowed},
         inputs,
         query::query,
@@ -17,6 +19,7 @@ use crate::{
 const ROOT: &str = "POST, OPTIONS";
 const STREAM: &str = "GET, HEAD, OPTIONS";
 const STOP: &str = "POST, OPTIONS";
+const WAIT_MAX: Duration = Duration::from_secs(25);
 
 /// Decodes the head of a request.
 pub(super) fn route(dialect: &AiSdk, head: &Parts) -> Result<Route, Refusal> {
@@ -25,7 +28,7 @@ pub(super) fn route(dialect: &AiSdk, head: &Parts) -> Result<Route, Refusal> {
     match (segments.next(), segments.next(), segments.next()) {
         (None | Some(""), None, _) => root(dialect, head),
         (Some(name), Some("stream"), None) if !name.is_empty() => {
-            stream(head, name).map(Route::Known)
+            stream(dialect, head, name).map(Route::Known)
         }
         (Some(name), Some("stop"), None) if !name.is_empty() => stop(head, name).map(Route::Known),
         (Some(name), Some("inputs"), Some(input))
@@ -50,12 +53,13 @@ fn root(dialect: &AiSdk, head: &Parts) -> Result<Route, Refusal> {
     }
 }
 
-fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
+fn stream(dialect: &AiSdk, head: &Parts, name: &str) -> Result<Intent, Refusal> {
     match head.method {
         Method::GET | Method::HEAD => {
             let index = start_index(head)?;
-            let encoder = UiMessageEncoder::after(index.unwrap_or(0));
-            Ok(Intent::Read(match (RunName::parse(name), index) {
+            let encoder = UiMessageEncoder::after(index.unwrap_or(0))
+                .approval_responses(dialect.approval_responses);
+            let read = match (RunName::parse(name), index) {
                 (Some(run), _) => {
                     let encoder = encoder.answered(run.answered);
                     Read::new(run.id, Position::after(run.after), Box::new(encoder))
@@ -67,9 +71,11 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
                         None => encoder.compact(),
                         Some(_) => encoder,
                     };
-                    Read::new(target(name), Position::START, Box::new(encoder))
+                    Read::new(target(name)?, Position::START, Box::new(encoder))
+                        .ended_within(dialect.resume_after_end)
                 }
-            }))
+            };
+            Ok(Intent::Read(read.wait(wait(head)?)))
         }
         Method::OPTIONS => Ok(Intent::Options { allow: STREAM }),
         _ => Err(not_allowed(STREAM)),
@@ -78,24 +84,37 @@ fn stream(head: &Parts, name: &str) -> Result<Intent, Refusal> {
 
 fn stop(head: &Parts, name: &str) -> Result<Intent, Refusal> {
     match head.method {
-        Method::POST => Ok(Intent::Abort(Abort::new(running(name)))),
+        Method::POST => Ok(Intent::Abort(Abort::new(running(name)?))),
         Method::OPTIONS => Ok(Intent::Options { allow: STOP }),
         _ => Err(not_allowed(STOP)),
     }
 }
 
-/// Decodes the body of a request.
-pub(super) fn decode(dialect: &AiSdk, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
+/// Decodes the names in the body of a request.
+pub(super) fn subject(head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
     match inputs::parse_path(head) {
-        Some((name, input)) => inputs::decode(running(name), input, body),
-        None => request::decode(dialect, body).map(|start| Intent::Start(Box::new(start))),
+        Some((name, _)) => running(name).map(Subject::Answer),
+        None => request::subject(body),
+    }
+}
+
+/// Decodes the body of a request.
+pub(super) fn decode(
+    dialect: &AiSdk,
+    head: &Parts,
+    body: &Bytes,
+    limits: &RequestLimits,
+) -> Result<Intent, Refusal> {
+    match inputs::parse_path(head) {
+        Some((name, input)) => inputs::decode(running(name)?, input, body, limits),
+        None => request::decode(dialect, body, limits).map(|start| Intent::Start(Box::new(start))),
     }
 }
 
 /// Returns the session of a run name, or the running session of a chat.
-fn running(name: &str) -> Target {
+fn running(name: &str) -> Result<Target, Refusal> {
     match RunName::parse(name) {
-        Some(run) => run.id.into(),
+        Some(run) => Ok(run.id.into()),
         None => target(name),
     }
 }
@@ -138,13 +157,18 @@ impl RunName {
 }
 
 /// Returns the target of a path segment: a chat, or the id of a session.
-fn target(name: &str) -> Target {
+fn target(name: &str) -> Result<Target, Refusal> {
     let name = percent_decode_str(name).decode_utf8_lossy();
-    let chat = ChatId::new(&*name);
-    match name.parse() {
+    let chat = name.parse::<ChatId>().map_err(|error| {
+        Refusal::new(
+            Problem::MalformedParameter,
+            format!("the `{{chatId}}` of the path: {error}"),
+        )
+    })?;
+    Ok(match name.parse() {
         Ok(id) => Target::IdOrChat(id, chat),
         Err(_) => Target::Chat(chat),
-    }
+    })
 }
 
 /// Returns the number of chunks that the client has, if it counts them.
@@ -162,6 +186,20 @@ fn start_index(head: &Parts) -> Result<Option<u64>, Refusal> {
             "`startIndex` is the number of chunks that were received",
         )),
     }
+}
+
+/// Returns the longest wait for a reply to a question.
+fn wait(head: &Parts) -> Result<Duration, Refusal> {
+    let seconds = query(head, "wait").map(|text| text.parse::<u64>());
+    let seconds = seconds.transpose().map_err(|_| {
+        Refusal::new(
+            Problem::MalformedParameter,
+            "`wait` is whole seconds, up to 25",
+        )
+    })?;
+    Ok(seconds
+        .map_or(Duration::ZERO, Duration::from_secs)
+        .min(WAIT_MAX))
 }
 
 #[cfg(test)]
@@ -186,12 +224,15 @@ mod tests {
 
     #[test]
     fn a_chat_id_in_the_path_is_decoded() {
-        assert_eq!(read("/chat-1/stream"), Target::Chat("chat-1".into()));
-        assert_eq!(read("/a%2Fb%20c/stream"), Target::Chat("a/b c".into()));
+        assert_eq!(read("/chat-1/stream"), Target::Chat(ChatId::new("chat-1")));
+        assert_eq!(
+            read("/a%2Fb%20c/stream"),
+            Target::Chat(ChatId::new("a/b c"))
+        );
         let id = "0123456789abcdefghjkmnpqrs";
         assert_eq!(
             read(&format!("/{id}/stream?startIndex=3")),
-            Target::IdOrChat(id.parse().unwrap(), id.into())
+            Target::IdOrChat(id.parse().unwrap(), ChatId::new(id))
         );
     }
 
@@ -218,6 +259,22 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_chat_is_bounded_on_both_sides() {
+        // Three characters of the path are one byte of the name.
+        let longest = "%61".repeat(128);
+        for (method, action) in [("GET", "stream"), ("POST", "stop")] {
+            assert!(at(method, &format!("/{longest}/{action}")).is_ok());
+            let refusal = at(method, &format!("/{longest}a/{action}")).unwrap_err();
+            assert_eq!(refusal.problem, Problem::MalformedParameter);
+            assert!(
+                refusal.detail.contains("this one has 129"),
+                "{}",
+                refusal.detail
+            );
+        }
+    }
+
+    #[test]
     fn an_index_that_is_not_a_number_is_refused() {
         for uri in [
             "/c/stream?startIndex=",
@@ -230,6 +287,27 @@ mod tests {
             );
         }
         assert!(at("GET", "/c/stream?startIndex=-10").is_ok());
+    }
+
+    #[test]
+    fn a_wait_is_bounded_and_an_answer_that_has_ended_is_read_by_option() {
+        let dialect = AiSdk::new().resume_after_end(Duration::from_secs(60));
+        let read = |dialect: &AiSdk, uri: &str| {
+            let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
+            match route(dialect, &head) {
+                Ok(Route::Known(Intent::Read(read))) => {
+                    Ok((read.wait.as_secs(), read.ended_within.as_secs()))
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(refusal) => Err(refusal.problem),
+            }
+        };
+        assert_eq!(read(&AiSdk::new(), "/c/stream"), Ok((0, 0)));
+        assert_eq!(read(&dialect, "/c/stream?wait=25"), Ok((25, 60)));
+        assert_eq!(read(&dialect, "/c/stream?wait=26"), Ok((25, 60)));
+        let malformed = Err(Problem::MalformedParameter);
+        assert_eq!(read(&dialect, "/c/stream?wait=-1"), malformed);
+        assert_eq!(read(&dialect, "/c/stream?wait="), malformed);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use bytes::{BufMut, BytesMut};
 use super::array::JsonArray;
 #[cfg(feature = "ai-sdk")]
 use crate::dialect::ai_sdk::MessageChunks;
-use crate::log::Chunk;
+use crate::{dialect::shown::shown, log::Chunk};
 
 /// Folds a log into the elements of a stream.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl StreamItems {
                 out.reserve(records.bytes() + records.len());
                 for record in records.records() {
                     array.element(out);
-                    out.put_slice(record.bytes);
+                    out.put_slice(&shown(record.bytes));
                 }
             }
             #[cfg(feature = "ai-sdk")]

@@ -29,8 +29,8 @@
 //! protocol's [transport for `useChat`](#usechat).
 //!
 //! **Access policy.** As for the [native dialect](super::native): clients name sessions by generated ids
-//! or ids of their own. In the mode for `useChat` they name chats, as for the dialect of the
-//! AI SDK, so use a policy that checks owners ([`OnlyTheOwner`](crate::access::OnlyTheOwner)).
+//! or ids of their own. In the mode for `useChat` they name chats, so the policy must name owners, as for
+//! the dialect [of the AI SDK](super::ai_sdk): use [`OnlyTheOwner`](crate::access::OnlyTheOwner).
 //!
 //! # Routes
 //!
@@ -45,7 +45,7 @@
 //!
 //! # Elements and offsets
 //!
-//! An element is an event as in the native dialect, without its LSN. The terminal event is the last
+//! An element is an event as in the [native dialect](super::native), without its LSN. The terminal event is the last
 //! element, and `Stream-Closed` comes with it. Every closed stream has one. After a `restarted` event,
 //! clients drop the elements before it.
 //!
@@ -90,7 +90,7 @@ use http::{Response, request::Parts};
 #[cfg(feature = "ai-sdk")]
 pub(super) use self::array::JsonArray;
 use self::items::StreamItems;
-use super::{Dialect, Intent, Refusal, ResponseData, Route};
+use super::{Dialect, Intent, Refusal, RequestLimits, ResponseData, Route, Subject};
 
 /// The dialect of Durable Streams. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -174,8 +174,25 @@ impl Dialect for DurableStreams {
         route::route(self, head)
     }
 
-    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-        request::decode(self, head, body).map(|start| Intent::Start(Box::new(start)))
+    fn subject(&self, head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
+        request::subject(self, head, body)
+    }
+
+    fn decode(
+        &self,
+        head: &Parts,
+        body: &Bytes,
+        limits: &RequestLimits,
+    ) -> Result<Intent, Refusal> {
+        request::decode(self, head, body, limits)
+    }
+
+    fn field_name(&self, field: &'static str) -> &'static str {
+        match &self.elements {
+            ElementKind::Events => field,
+            #[cfg(feature = "ai-sdk")]
+            ElementKind::UiMessageChunks(sdk) => sdk.field_name(field),
+        }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {
@@ -189,5 +206,9 @@ impl Dialect for DurableStreams {
     // A client can't drop chunks.
     fn can_restart(&self) -> bool {
         matches!(self.elements, ElementKind::Events)
+    }
+
+    fn finds_by_chat(&self) -> bool {
+        !matches!(self.elements, ElementKind::Events)
     }
 }

@@ -299,7 +299,10 @@ mod tests {
         let dialect = DurableStreams::ui_messages(crate::dialect::AiSdk::new());
         match route(&dialect, &head) {
             Ok(Route::Known(Intent::Page(page))) => {
-                assert_eq!(page.session, Target::Chat("chat-1".into()));
+                assert_eq!(
+                    page.session,
+                    Target::Chat(crate::log::ChatId::new("chat-1"))
+                );
                 assert_eq!(page.limit, 0);
             }
             other => panic!("{other:?}"),

@@ -28,11 +28,14 @@
 //! | `GET /{id}` | read after `Last-Event-ID`, else `X-Last-LSN`, else `?after=`, else from the start | 200; 204 at the terminal event |
 //! | `GET /{id}` as JSON | a page; `?limit=` (default 1,000; the maximum is 10,000) and `?wait=` (seconds, default 0, maximum 25) | 200 |
 //! | `HEAD` | as `GET` | without a body |
-//! | `POST /{id}/abort` | abort; safe to repeat | 202 once stored, 200 if it had ended |
+//! | `POST /{id}/abort` | abort; safe to repeat | 202 once stored, or once the provider is stopped; 200 if it had ended |
 //! | `POST /{id}/inputs/{inputId}` | answer an `input_request`: `{"action":"accept","content":{…}}`, or `decline`, or `cancel`; safe to repeat until the session ends | 202 once stored; 409 if it is no longer open; 422 if it doesn't fit |
 //! | `DELETE /{id}` | abort if it runs, then delete; safe to repeat | 204 |
 //! | `GET /` | the caller's sessions; `?chat=`, `?status=`, `?limit=`, `?after=` | 200 |
 //! | `OPTIONS` | the methods of the path | 204 with `Allow` |
+//!
+//! A POST without a JSON body, such as an abort, is refused if it comes from a page of another origin,
+//! unless the application [allows](crate::durable::CrossSite) it.
 //!
 //! On `POST /`, `?sessionId=` and `?lastLsn=` replace the two headers; the headers take precedence.
 //!
@@ -62,6 +65,9 @@
 //!   know. At `restarted` it drops all earlier events.
 //! * **The id.** The session's id is in the header `X-Session-Id` of the response.
 //!   [`headers`](crate::headers) lists the others.
+//! * **Provider state.** A client that keeps the conversation hands the data of `provider_state` back: in the
+//!   `providerState` of the `reasoning` part before it, or of the call that `of` names. State of the
+//!   provider's stream (`of` is `stream`) is for servers only; its data is `null`.
 //! * **A cut.** A body that ends without `complete`, `aborted` or `error` was cut. `GET /{id}` with the
 //!   last LSN as `X-Last-LSN` goes on after it. An event `unavailable` without LSN or id means that the
 //!   server can't reach its store; the body fails after it.
@@ -75,13 +81,34 @@
 //! # Fields of a request
 //!
 //! Unknown fields of a chat request are dropped. Known fields that are closed to clients (`model`,
-//! `systemPrompt`, messages of the role `system`) are refused, unless the application
-//! [opens](crate::durable::ClientFields) them.
+//! `systemPrompt`, messages of the roles `system`, `assistant` and `tool`, `isomorphicTools`) are refused
+//! (422), unless the application [opens](crate::durable::ClientFields) them. No value may be nested deeper
+//! than 64 levels.
+//!
+//! A request that answers calls of an `isomorphic_handoff` event:
+//!
+//! ```json
+//! {"chatId": "…", "messages": [], "continues": "…",
+//!  "isomorphicClientOutputs": [{"callId": "1", "toolName": "place", "clientOutput": {"city": "Oslo"}}]}
+//! ```
+//!
+//! * An output counts only for a call that a session of this client has handed over, in the same chat, and
+//!   once. `continues` is the id of that session. Without it the 16 newest sessions of the chat are
+//!   searched; the chat's name must have at least 22 characters then, unless the policy names owners. A
+//!   call that no log confirms is 422; a second output is 409 `output-given`. A follow-up that failed gives
+//!   the outputs back, unless the second half of a tool may have run.
+//! * The parameters and the server's output of the log count, whatever the client sends. So does the turn:
+//!   the assistant's text, its calls and the results of the server's tools. `messages` are those before
+//!   the turn; if they are empty, those of the log count.
+//! * The first event of the new session has the field `continues`, and the field `claims` with the ids of
+//!   calls that no log confirms, where the application
+//!   [accepts](crate::durable::ClientFields::unverified_outputs) such outputs.
+//! * Under an id of the client (`X-Session-Id`) the request needs a `chatId`.
 //!
 //! # Compact replay
 //!
 //! With `?replay=compact` on a stream or a page, runs of text and of thinking are folded into few
-//! events until the reader has caught up. Each folded event has the LSN of its last part. The
+//! events until the reader has caught up, and `tool_input` is left out. Each folded event has the LSN of its last part. The
 //! transcript is unchanged, and cursors are valid with and without the parameter.
 //!
 //! # Representations
@@ -109,7 +136,10 @@ use self::{
     ndjson::NativeNdjson,
     sse::NativeSse,
 };
-use super::{Dialect, Encoder, Intent, Refusal, ResponseData, Route, compact::CompactingEncoder};
+use super::{
+    Dialect, Encoder, Intent, Refusal, RequestLimits, ResponseData, Route, Subject,
+    compact::CompactingEncoder,
+};
 use crate::{
     headers::{LAST_EVENT_ID, LAST_LSN},
     log::{Position, SessionId},
@@ -210,8 +240,17 @@ impl Dialect for Native {
         route::route(self, head)
     }
 
-    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-        request::decode(self, head, body)
+    fn subject(&self, head: &Parts, body: &Bytes) -> Result<Subject, Refusal> {
+        request::subject(head, body)
+    }
+
+    fn decode(
+        &self,
+        head: &Parts,
+        body: &Bytes,
+        limits: &RequestLimits,
+    ) -> Result<Intent, Refusal> {
+        request::decode(self, head, body, limits)
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {

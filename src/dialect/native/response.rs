@@ -10,6 +10,7 @@ use crate::{
         ResponseData, SessionView,
         compact::{MAX_BYTES, RunFolder},
         head::{describe, no_store},
+        shown::shown,
     },
     log::{ChatId, Chunk, Lsn},
     store::{Listed, Listing},
@@ -199,7 +200,7 @@ fn page(session: &SessionView<'_>, records: &[Chunk], next: Lsn) -> Bytes {
             out.put_u8(b',');
         }
         out.put_slice(format!("{{\"lsn\":{},\"event\":", record.lsn).as_bytes());
-        out.put_slice(record.bytes);
+        out.put_slice(&shown(record.bytes));
         out.put_u8(b'}');
     }
     out.put_slice(

@@ -10,10 +10,11 @@ use crate::{
         Abort, Intent, List, Page, Problem, Read, Refusal, ResponseMode, Route, Start,
         head::{content_type, not_allowed, parse_id},
         inputs,
+        names::chat_in_query,
         query::query,
     },
     headers::{LAST_EVENT_ID, LAST_LSN},
-    log::{ChatId, Position, SessionId},
+    log::{Position, SessionId},
     store::StatusFilter,
 };
 
@@ -151,7 +152,7 @@ fn list(head: &Parts) -> Result<List, Refusal> {
         })
         .transpose()?;
     Ok(List {
-        chat: query(head, "chat").map(ChatId::new),
+        chat: chat_in_query(head, "chat")?,
         status,
         after: parameters::list_token(head)?,
         limit: parameters::number(head, "limit", "a number of sessions, at least 1")?

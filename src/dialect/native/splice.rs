@@ -1,6 +1,6 @@
 use bytes::BytesMut;
 
-use crate::log::Chunk;
+use crate::{dialect::shown::shown, log::Chunk};
 
 /// The bytes of an encoding around each record: fixed text, with the LSN in it.
 pub(super) struct RecordSplice<'a> {
@@ -20,7 +20,7 @@ pub(super) fn splice(records: &Chunk, around: &RecordSplice<'_>, out: &mut Bytes
     let mut from = around.close.len();
     for record in records.records() {
         out.extend_from_slice(&joint.bytes()[from..]);
-        out.extend_from_slice(record.bytes);
+        out.extend_from_slice(&shown(record.bytes));
         joint.increment();
         from = 0;
     }

@@ -98,7 +98,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        chat::{Capabilities, ChatEvent, Complete, FinishReason, SessionInfo, ToolCall, Usage},
+        chat::{
+            Capabilities, ChatEvent, Citation, Complete, FinishReason, Media, SessionInfo,
+            TextSpan, ToolCall, TurnEnd, Usage,
+        },
         log::{ChunkBuilder, Epoch, ErrorCode, Lsn, SessionId, Status},
     };
 
@@ -243,6 +246,180 @@ mod tests {
                 ["function_call", "c", "{}"]
             ])
         );
+    }
+
+    /// Returns the first event of a session whose client has a function `map`.
+    fn first_with_map() -> ChatEvent {
+        let mut info = SessionInfo::new(Capabilities::new().tools(["now", "map"]));
+        info.capabilities.client_tools.push("map".to_owned());
+        let note = json!({
+            "created_at": 1, "model": "assistant", "background": false, "metadata": {"a": "b"},
+            "request": {"temperature": 0.5, "effort": "low"},
+        });
+        info.extra.insert("response".into(), note);
+        info.into()
+    }
+
+    fn input(id: &str, name: Option<&str>, delta: &str) -> ChatEvent {
+        let event = json!({"type": "tool_input", "id": id, "name": name, "delta": delta});
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn arguments_of_the_clients_functions_are_streamed_as_they_come() {
+        let events = encoded(
+            0,
+            &[
+                first_with_map(),
+                ChatEvent::text("Look: "),
+                input("a", Some("map"), "{\"zoom\""),
+                input("b", Some("now"), "{"),
+                input("a", None, ": 3}"),
+                ChatEvent::tool_calls([
+                    ToolCall::new("a", "map", json!({"zoom": 3})),
+                    ToolCall::new("b", "now", json!({})),
+                ]),
+                ChatEvent::tool_result("b", "now", "noon"),
+                ChatEvent::isomorphic_handoff("a", "map", json!({"zoom": 3})),
+                Complete::new()
+                    .finish_reason(FinishReason::ToolCalls)
+                    .into(),
+            ],
+        );
+        let of = |kind: &str| -> Vec<_> {
+            events
+                .iter()
+                .filter(|event| event["type"] == kind)
+                .collect()
+        };
+        let deltas = of("response.function_call_arguments.delta");
+        let deltas: Vec<_> = deltas.iter().map(|event| &event["delta"]).collect();
+        assert_eq!(deltas, ["{\"zoom\"", ": 3}"]);
+        assert_eq!(of("response.function_call_arguments.done").len(), 1);
+        let output = &events.last().unwrap()["response"]["output"];
+        let items: Vec<_> = (0..3)
+            .map(|at| (&output[at]["type"], &output[at]["arguments"]))
+            .collect();
+        assert_eq!(
+            json!(items),
+            json!([
+                ["message", null],
+                ["function_call", "{\"zoom\": 3}"],
+                ["mcp_call", "{}"]
+            ])
+        );
+        assert_eq!(output[1]["status"], "completed");
+    }
+
+    #[test]
+    fn a_call_that_never_became_whole_is_not_for_the_client_to_run() {
+        let cut = |end: Complete| {
+            let events = encoded(
+                0,
+                &[
+                    first_with_map(),
+                    input("a", Some("map"), "{\"zo"),
+                    end.into(),
+                ],
+            );
+            let done = events
+                .iter()
+                .find(|event| event["type"] == "response.output_item.done");
+            assert_eq!(done.unwrap()["item"]["status"], "incomplete");
+            events.last().unwrap()["response"]["output"].clone()
+        };
+        assert_eq!(cut(Complete::new()), json!([]));
+        let items = cut(Complete::new().finish_reason(FinishReason::Length));
+        assert_eq!(items[0]["status"], "incomplete");
+    }
+
+    #[test]
+    fn sources_and_files_are_annotations_and_pictures_are_items() {
+        let source = |id: &str, start: u64| {
+            Citation::link(id, "https://a.b")
+                .title("A")
+                .at(TextSpan::new(start, start + 1))
+        };
+        let events = encoded(
+            0,
+            &[
+                first(),
+                ChatEvent::text("\u{e9}\u{e9}"),
+                source("1", 1).into(),
+                Media::link("image/png", "data:image/png;base64,AAAA").into(),
+                ChatEvent::text("more"),
+                source("2", 3).into(),
+                Citation::document("doc").quote("q").into(),
+                Media::link("image/*", "https://a.b/c").into(),
+                Media::new("audio/wav", b"abc").name("a.wav").into(),
+                ChatEvent::complete(),
+            ],
+        );
+        let added = events
+            .iter()
+            .filter(|event| event["type"] == "response.output_text.annotation.added");
+        let added: Vec<_> = added
+            .map(|event| json!([event["output_index"], event["annotation_index"]]))
+            .collect();
+        assert_eq!(json!(added), json!([[0, 0], [2, 0], [2, 1], [4, 0]]));
+        let output = &events.last().unwrap()["response"]["output"];
+        let link = |start: u64| {
+            json!({
+                "type": "url_citation", "url": "https://a.b", "title": "A",
+                "start_index": start, "end_index": start + 1,
+            })
+        };
+        let of = |at: usize| &output[at]["content"][0]["annotations"];
+        assert_eq!(*of(0), json!([link(1)]));
+        let document = json!({
+            "type": "file_citation", "file_id": "doc", "filename": "doc", "index": 4, "quote": "q",
+        });
+        assert_eq!(*of(2), json!([link(1), document]));
+        assert_eq!(of(4)[0]["url"], "data:audio/wav;base64,YWJj");
+        let pictures =
+            [&output[1], &output[3]].map(|it| json!([it["type"], it["result"], it["url"]]));
+        assert_eq!(
+            json!(pictures),
+            json!([
+                ["image_generation_call", "AAAA", null],
+                ["image_generation_call", null, "https://a.b/c"],
+            ])
+        );
+    }
+
+    #[test]
+    fn every_ending_has_the_usage_and_the_model_of_its_turns() {
+        let turn = |tokens| {
+            TurnEnd::new(FinishReason::Stop)
+                .usage(Usage::new(tokens, 1))
+                .model("gpt")
+        };
+        let end = |last: ChatEvent| {
+            let log = [
+                first_with_map(),
+                ChatEvent::text("a"),
+                turn(1).into(),
+                turn(2).into(),
+                last,
+            ];
+            let mut last = encoded(0, &log).pop().unwrap();
+            last["response"].take()
+        };
+        let cut = Complete::new().finish_reason(FinishReason::Length);
+        for last in [
+            ChatEvent::aborted(),
+            ChatEvent::error(ErrorCode::Provider, "no"),
+            cut.into(),
+        ] {
+            let response = end(last);
+            assert_eq!(response["usage"]["input_tokens"], 3, "{response}");
+            assert_eq!(response["model"], "gpt");
+            assert_eq!(response["metadata"], json!({"a": "b"}));
+            assert_eq!(response["temperature"], 0.5);
+            assert_eq!(response["reasoning"]["effort"], "low");
+        }
+        let own = crate::chat::Aborted::new().usage(Usage::new(9, 9));
+        assert_eq!(end(own.into())["usage"]["total_tokens"], 18);
     }
 
     #[test]

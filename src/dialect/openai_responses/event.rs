@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::{
+    annotation::Annotation,
     item::{OutputItem, OutputPart},
     response::ResponseObject,
 };
@@ -18,7 +19,7 @@ pub(super) struct ResponseEvent<'a> {
 #[serde(untagged)]
 pub(super) enum EventBody<'a> {
     Response {
-        response: ResponseObject<'a>,
+        response: Box<ResponseObject<'a>>,
     },
     Item {
         output_index: usize,
@@ -37,6 +38,17 @@ pub(super) enum EventBody<'a> {
         text: &'a str,
         // Thinking has no such field; the SDKs ignore it.
         logprobs: [(); 0],
+    },
+    Annotation {
+        item_id: &'a str,
+        output_index: usize,
+        content_index: usize,
+        annotation_index: usize,
+        annotation: &'a Annotation,
+    },
+    Picture {
+        item_id: &'a str,
+        output_index: usize,
     },
     Arguments {
         item_id: &'a str,

@@ -1,4 +1,8 @@
-use std::{borrow::Cow, collections::HashSet, fmt::Write as _};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use bytes::{BufMut, Bytes};
 use serde::Deserialize;
@@ -9,7 +13,10 @@ use super::{
     response::{ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
-    chat::{ChatEvent, Complete, TextKind, ToolCall, Usage, text_content},
+    chat::{
+        ChatEvent, Complete, FinishReason, ProviderState, TextKind, ToolCall, TurnEnd, Usage,
+        text_content,
+    },
     dialect::frames::JsonFrames,
     log::Chunk,
 };
@@ -26,18 +33,39 @@ pub(super) struct ResponseFold {
     pub(super) items: Vec<OutputItem>,
     /// The index of the first item after the last restart.
     valid_from: usize,
-    open: OpenItem,
-    /// Calls without an outcome, which the client or a server tool may run.
-    pub(super) calls: Vec<ToolCall>,
-    /// The ids of the calls that are items.
-    pub(super) written_calls: HashSet<String>,
+    pub(super) open: OpenItem,
+    /// Calls without an outcome, which the client or a server tool may run, and their turns.
+    pub(super) calls: Vec<(ToolCall, u64)>,
+    /// The ids of the calls that are items, and the indexes of the items.
+    pub(super) written_calls: HashMap<String, usize>,
+    /// The calls whose arguments are being streamed, and the indexes of their items.
+    pub(super) inputs: Vec<(String, usize)>,
+    /// The state of calls that aren't items yet.
+    pub(super) call_states: Vec<(String, ProviderState)>,
+    /// The names of the client's functions.
+    functions: HashSet<String>,
+    /// The number of the turn.
+    pub(super) turn: u64,
+    /// True if a call has got its outcome in this turn. A model that says something after it is in the next.
+    pub(super) has_outcome: bool,
+    pub(super) place: TextPlace,
     state: ResponseState,
     usage: Option<Usage>,
+    model: Option<String>,
     has_text: bool,
 }
 
+/// The place in the text of a turn, in characters.
+#[derive(Debug, Default)]
+pub(super) struct TextPlace {
+    /// The number of characters before the open text.
+    pub(super) base: u64,
+    /// The bytes of the open text that are counted, and their characters.
+    pub(super) counted: (usize, u64),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OpenItem {
+pub(super) enum OpenItem {
     Nothing,
     Text,
     Thinking,
@@ -54,9 +82,16 @@ impl ResponseFold {
             valid_from: 0,
             open: OpenItem::Nothing,
             calls: Vec::new(),
-            written_calls: HashSet::new(),
+            written_calls: HashMap::new(),
+            inputs: Vec::new(),
+            call_states: Vec::new(),
+            functions: HashSet::new(),
+            turn: 0,
+            has_outcome: false,
+            place: TextPlace::default(),
             state: ResponseState::InProgress,
             usage: None,
+            model: None,
             has_text: false,
         }
     }
@@ -95,12 +130,23 @@ impl ResponseFold {
     fn event(&mut self, event: &ChatEvent, out: &mut JsonFrames) {
         if let ChatEvent::SessionInfo(info) = event {
             self.identity = ResponseIdentity::of(&info.extra);
+            self.functions
+                .extend(info.capabilities.client_tools.iter().cloned());
         }
         self.start(out);
         match event {
             ChatEvent::Text(text) => self.text(OpenItem::Text, &text.content, out),
             ChatEvent::Thinking(thinking) => self.text(OpenItem::Thinking, &thinking.content, out),
-            ChatEvent::ToolCalls(more) => self.calls.extend_from_slice(&more.calls),
+            ChatEvent::Source(source) => self.source(source, out),
+            ChatEvent::Media(media) => self.media(media, out),
+            ChatEvent::ProviderState(state) => self.provider_state(state, out),
+            ChatEvent::ToolInput(input) => self.tool_input(input, out),
+            ChatEvent::ToolCalls(more) => {
+                for call in &more.calls {
+                    self.tool_call(call, out);
+                }
+            }
+            ChatEvent::Turn(end) => self.end_turn(end, out),
             ChatEvent::ToolResult(result) => {
                 self.server_call(&result.id, &result.name, Ok(&result.content), out);
             }
@@ -110,14 +156,21 @@ impl ResponseFold {
             ChatEvent::IsomorphicHandoff(handoff) => self.handoff(handoff, out),
             ChatEvent::Restarted(_) => {
                 self.close(ItemStatus::Incomplete, out);
+                self.cut_inputs(out);
                 self.calls.clear();
                 self.written_calls.clear();
+                self.call_states.clear();
+                self.next_turn();
                 self.valid_from = self.items.len();
-                self.has_text = false;
+                (self.has_text, self.usage, self.model) = (false, None, None);
             }
             ChatEvent::Complete(complete) => self.complete(complete, out),
-            ChatEvent::Aborted(_) => self.end(ResponseState::Cancelled, out),
-            ChatEvent::Error(error) => self.end(ResponseState::failed(error), out),
+            ChatEvent::Aborted(end) => {
+                self.end(ResponseState::Cancelled, end.usage.as_ref(), out);
+            }
+            ChatEvent::Error(end) => {
+                self.end(ResponseState::failed(end), end.usage.as_ref(), out);
+            }
             // The SDKs refuse unknown events.
             _ => {}
         }
@@ -149,10 +202,11 @@ impl ResponseFold {
             return;
         }
         self.has_text |= part == OpenItem::Text;
+        self.say();
         if self.open != part {
             self.begin(part, out);
         }
-        let at = self.items.len() - 1;
+        let at = self.open_at();
         let item = &mut self.items[at];
         item.push_str(text);
         // Written without serde, because nearly all events are of these two kinds. Ids have no
@@ -182,7 +236,47 @@ impl ResponseFold {
         self.number += 1;
     }
 
-    fn begin(&mut self, part: OpenItem, out: &mut JsonFrames) {
+    /// Begins the next turn if the model says something after an outcome.
+    pub(super) fn say(&mut self) {
+        if self.has_outcome {
+            self.next_turn();
+        }
+    }
+
+    fn next_turn(&mut self) {
+        self.turn += 1;
+        self.has_outcome = false;
+        self.place = TextPlace::default();
+    }
+
+    fn end_turn(&mut self, end: &TurnEnd, out: &mut JsonFrames) {
+        let is_cut = matches!(
+            end.finish_reason,
+            FinishReason::Length | FinishReason::ContentFilter
+        );
+        self.close(
+            if is_cut {
+                ItemStatus::Incomplete
+            } else {
+                ItemStatus::Completed
+            },
+            out,
+        );
+        self.next_turn();
+        if let Some(usage) = &end.usage {
+            *self.usage.get_or_insert_default() += usage.clone();
+        }
+        if end.model.is_some() {
+            self.model.clone_from(&end.model);
+        }
+    }
+
+    /// Returns the index of the open item.
+    pub(super) fn open_at(&self) -> usize {
+        self.items.len() - 1
+    }
+
+    pub(super) fn begin(&mut self, part: OpenItem, out: &mut JsonFrames) {
         self.close(ItemStatus::Completed, out);
         self.open = part;
         let item = match part {
@@ -200,7 +294,11 @@ impl ResponseFold {
     pub(super) fn close(&mut self, status: ItemStatus, out: &mut JsonFrames) {
         let done = match self.open {
             OpenItem::Nothing => return,
-            OpenItem::Text => "response.output_text.done",
+            OpenItem::Text => {
+                self.place.base += self.text_end();
+                self.place.counted = (0, 0);
+                "response.output_text.done"
+            }
             OpenItem::Thinking => "response.reasoning_text.done",
         };
         self.open = OpenItem::Nothing;
@@ -226,38 +324,44 @@ impl ResponseFold {
         if let (false, Some(text)) = (self.has_text, &complete.text) {
             self.text(OpenItem::Text, text, out);
         }
-        self.usage.clone_from(&complete.usage);
         // Without a tool layer, calls are neither run nor handed over before the end.
-        for call in std::mem::take(&mut self.calls) {
-            self.function_call(&call, out);
+        for (call, turn) in std::mem::take(&mut self.calls) {
+            self.function_call(&call, turn, out);
         }
-        self.end(ResponseState::complete(complete), out);
+        let state = ResponseState::complete(complete);
+        self.end(state, complete.usage.as_ref(), out);
     }
 
-    fn end(&mut self, state: ResponseState, out: &mut JsonFrames) {
+    fn end(&mut self, state: ResponseState, usage: Option<&Usage>, out: &mut JsonFrames) {
         let status = if state == ResponseState::Completed {
             ItemStatus::Completed
         } else {
             ItemStatus::Incomplete
         };
         self.close(status, out);
+        self.cut_inputs(out);
         self.state = state;
+        if usage.is_some() {
+            self.usage = usage.cloned();
+        }
         self.lifecycle(self.state.event(), out);
     }
 
     fn response(&self) -> ResponseObject<'_> {
+        let is_over = self.state != ResponseState::InProgress;
         ResponseObject::new(
             &self.id,
             &self.identity,
             &self.state,
             &self.items[self.valid_from..],
-            self.usage.as_ref(),
+            self.model.as_deref(),
+            is_over.then_some(self.usage.as_ref()).flatten(),
         )
     }
 
     fn lifecycle(&mut self, kind: &'static str, out: &mut JsonFrames) {
         let body = EventBody::Response {
-            response: self.response(),
+            response: Box::new(self.response()),
         };
         let mut number = self.number;
         write(kind, body, &mut number, out);
@@ -266,10 +370,21 @@ impl ResponseFold {
 
     /// Writes an event about the last item.
     pub(super) fn write_item(&mut self, kind: &'static str, out: &mut JsonFrames) {
-        if let Some((output_index, item)) = self.items.iter().enumerate().next_back() {
-            let body = EventBody::Item { output_index, item };
-            write(kind, body, &mut self.number, out);
+        if let Some(last) = self.items.len().checked_sub(1) {
+            self.write_item_at(last, kind, out);
         }
+    }
+
+    /// Writes an event about an item.
+    pub(super) fn write_item_at(
+        &mut self,
+        output_index: usize,
+        kind: &'static str,
+        out: &mut JsonFrames,
+    ) {
+        let item = &self.items[output_index];
+        let body = EventBody::Item { output_index, item };
+        write(kind, body, &mut self.number, out);
     }
 
     /// Writes an event about the part of the last item.
@@ -285,9 +400,23 @@ impl ResponseFold {
         }
     }
 
-    /// Returns a new item id. It contains the response id, to be unique in the conversation.
+    /// Returns true if the arguments of this tool may be streamed: if only the client can run it.
+    pub(super) fn is_function(&self, name: &str) -> bool {
+        self.functions.contains(name)
+    }
+
+    /// Returns a new item id of this turn.
     pub(super) fn item_id(&self, kind: &str) -> String {
-        format!("{kind}_{}_{}", self.id, self.items.len())
+        self.item_id_of(kind, self.turn)
+    }
+
+    /// Returns a new item id. It contains the response id, to be unique in the conversation, and the turn.
+    pub(super) fn item_id_of(&self, kind: &str, turn: u64) -> String {
+        let mut id = format!("{kind}_{}_{}", self.id, self.items.len());
+        if turn > 0 {
+            write!(id, "t{turn}").expect("a String takes every text");
+        }
+        id
     }
 }
 

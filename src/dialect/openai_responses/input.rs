@@ -1,9 +1,11 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
+use super::{content::InputContent, history::InputHistory};
 use crate::{
-    chat::{Message, Role, ToolCall},
-    dialect::{Problem, Refusal},
+    chat::{Message, Role, values_in_text},
+    dialect::{Element, Problem, Refusal, RequestLimits, sealed::SealedState, unanswered_calls},
+    log::SessionId,
 };
 
 /// The `input` of a request: a text, or the items of a conversation.
@@ -18,12 +20,14 @@ pub(super) enum ResponseInput {
 /// An item of a conversation, including the items of a response's `output`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum InputItem {
+pub(super) enum InputItem {
     Message {
+        id: Option<String>,
         role: InputRole,
         content: InputContent,
     },
     FunctionCall {
+        id: Option<String>,
         call_id: String,
         name: String,
         #[serde(default)]
@@ -43,48 +47,118 @@ enum InputItem {
         #[serde(default)]
         error: Option<Value>,
     },
-    Reasoning {},
+    Reasoning {
+        id: Option<String>,
+        #[serde(default)]
+        summary: Option<Vec<ReasoningText>>,
+        #[serde(default)]
+        content: Option<Vec<ReasoningText>>,
+        #[serde(default)]
+        encrypted_content: Option<String>,
+    },
+    ImageGenerationCall {
+        id: Option<String>,
+        #[serde(default)]
+        result: Option<String>,
+        #[serde(default)]
+        output_format: Option<String>,
+        /// Beside the API: the picture is behind a link.
+        #[serde(default)]
+        url: Option<String>,
+    },
     #[serde(other)]
     Unknown,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum InputRole {
+pub(super) enum InputRole {
     User,
     Assistant,
     System,
     Developer,
 }
 
+/// A piece of reasoning, or of its summary.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum InputContent {
-    Text(String),
-    Parts(Vec<ContentPart>),
+pub(super) struct ReasoningText {
+    pub(super) text: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct ContentPart {
-    r#type: String,
-    text: Option<String>,
-    refusal: Option<String>,
+impl InputRole {
+    pub(super) const fn role(self) -> Role {
+        match self {
+            Self::User => Role::User,
+            Self::Assistant => Role::Assistant,
+            Self::System | Self::Developer => Role::System,
+        }
+    }
 }
 
 impl ResponseInput {
-    pub(super) fn into_messages(self) -> Result<Vec<Message>, Refusal> {
+    /// Returns true if the last item is the output of a function call.
+    pub(super) fn ends_with_outputs(&self) -> bool {
+        let last = match self {
+            Self::Items(items) => items.last(),
+            Self::Text(_) | Self::Other(_) => None,
+        };
+        last.is_some_and(|item| item["type"] == "function_call_output")
+    }
+
+    /// Returns the response that made the last function call. The ids of its items contain its own.
+    pub(super) fn response_of_calls(&self) -> Option<SessionId> {
+        let Self::Items(items) = self else {
+            return None;
+        };
+        let mut items = items.iter().rev();
+        let call = items.find(|item| item["type"] == "function_call")?;
+        let (response, _) = call["id"].as_str()?.strip_prefix("fc_")?.rsplit_once('_')?;
+        response.parse().ok()
+    }
+
+    /// Returns the number of JSON values in the texts that are decoded as JSON.
+    pub(super) fn values_in_texts(&self) -> usize {
+        let items: &[Value] = match self {
+            Self::Items(items) => items,
+            Self::Text(_) | Self::Other(_) => &[],
+        };
+        let values = items.iter().map(|item| {
+            let text = |name: &str| item[name].as_str().unwrap_or_default();
+            match text("type") {
+                "function_call" | "mcp_call" => values_in_text(text("arguments")),
+                "reasoning" => SealedState::values(text("encrypted_content")),
+                _ => 0,
+            }
+        });
+        values.sum()
+    }
+
+    pub(super) fn into_messages(self, limits: &RequestLimits) -> Result<Vec<Message>, Refusal> {
         let items = match self {
             Self::Text(text) => return Ok(vec![Message::user(text)]),
             Self::Items(items) => items,
             Self::Other(_) => return Err(wrong("`input` is a text or a list of items")),
         };
-        let mut messages = Vec::with_capacity(items.len());
+        limits.check(Element::Message, items.len())?;
+        limits.check(Element::Part, items.iter().map(parts).sum())?;
+        let mut history = InputHistory::default();
         for (at, item) in items.into_iter().enumerate() {
-            add(&mut messages, read(item, at)?)
+            let kind = item["type"].as_str().unwrap_or_default().to_owned();
+            history
+                .add(read(item, at)?, &kind)
                 .map_err(|why| wrong(&format!("`input[{at}]`: {why}")))?;
         }
+        let mut messages = history.into_messages();
+        unanswered_calls::leave_out(&mut messages);
         Ok(messages)
     }
+}
+
+/// Returns the number of pieces of an item's content, or one for a call.
+fn parts(item: &Value) -> usize {
+    let lists = ["content", "output", "summary"];
+    let pieces = lists.iter().filter_map(|name| item.get(name)?.as_array());
+    pieces.map(Vec::len).sum::<usize>().max(1)
 }
 
 /// Reads an item. A message needs no `type`.
@@ -99,77 +173,6 @@ fn read(mut item: Value, at: usize) -> Result<InputItem, Refusal> {
         .map_err(|error| wrong(&format!("`input[{at}]` is not an item: {error}")))
 }
 
-fn add(messages: &mut Vec<Message>, item: InputItem) -> Result<(), String> {
-    match item {
-        InputItem::Message { role, content } => {
-            let role = match role {
-                InputRole::User => Role::User,
-                InputRole::Assistant => Role::Assistant,
-                InputRole::System | InputRole::Developer => Role::System,
-            };
-            messages.push(Message::new(role, content.into_text()?));
-        }
-        InputItem::FunctionCall {
-            call_id,
-            name,
-            arguments,
-        } => call(messages, ToolCall::from_text(call_id, name, &arguments)),
-        InputItem::FunctionCallOutput { call_id, output } => {
-            messages.push(Message::tool(call_id, output.into_text()?));
-        }
-        InputItem::McpCall {
-            id,
-            name,
-            arguments,
-            output,
-            error,
-        } => {
-            call(messages, ToolCall::from_text(&*id, name, &arguments));
-            let output = match (output, error) {
-                (Some(output), _) => output,
-                (None, Some(Value::String(error))) => error,
-                (None, error) => error.unwrap_or_default().to_string(),
-            };
-            messages.push(Message::tool(id, output));
-        }
-        // Models don't get their earlier thinking.
-        InputItem::Reasoning {} => {}
-        InputItem::Unknown => {
-            return Err("items of this type can't be given to the model here".to_owned());
-        }
-    }
-    Ok(())
-}
-
-/// Adds a call to the message of the assistant before it, or to a new one.
-fn call(messages: &mut Vec<Message>, call: ToolCall) {
-    match messages.last_mut() {
-        Some(last) if last.role == Role::Assistant => last.tool_calls.push(call),
-        _ => messages.push(Message::assistant("").tool_calls([call])),
-    }
-}
-
-impl InputContent {
-    fn into_text(self) -> Result<String, String> {
-        match self {
-            Self::Text(text) => Ok(text),
-            Self::Parts(parts) => parts.into_iter().map(ContentPart::into_text).collect(),
-        }
-    }
-}
-
-impl ContentPart {
-    fn into_text(self) -> Result<String, String> {
-        match self.text.or(self.refusal) {
-            Some(text) => Ok(text),
-            None => Err(format!(
-                "parts of the type `{}` can't be given to the model here; send text",
-                self.r#type.escape_debug()
-            )),
-        }
-    }
-}
-
 pub(super) fn wrong(why: &str) -> Refusal {
     Refusal::new(Problem::WrongShape, why.to_owned())
 }
@@ -179,9 +182,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::chat::{Content, Media, MediaDetail, ProviderState, Reasoning, ToolCall};
 
     fn messages(input: Value) -> Result<Vec<Message>, Refusal> {
-        ResponseInput::deserialize(input).unwrap().into_messages()
+        ResponseInput::deserialize(input)
+            .unwrap()
+            .into_messages(&RequestLimits::new())
     }
 
     #[test]
@@ -220,6 +226,129 @@ mod tests {
                 Message::system("Be brief."),
             ]
         );
+    }
+
+    #[test]
+    fn pictures_files_and_sounds_are_media() {
+        let (png, pdf) = (
+            "data:image/png;base64,AAAA",
+            "data:application/pdf;base64,AAAA",
+        );
+        let read = messages(json!([
+            {"role": "user", "content": [
+                {"type": "input_text", "text": "What is this?"},
+                {"type": "input_image", "image_url": png, "detail": "auto"},
+                {"type": "input_image", "image_url": "https://a.b/c", "detail": "high", "file_id": null},
+                {"type": "input_file", "file_data": pdf, "filename": "a.pdf"},
+                {"type": "input_file", "file_data": "AAAA", "filename": "b.csv"},
+                {"type": "input_file", "file_url": "https://a.b/c.pdf"},
+                {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+            ]},
+            {"type": "function_call", "call_id": "c", "name": "see", "arguments": ""},
+            {"type": "function_call_output", "call_id": "c", "output": [
+                {"type": "input_image", "image_url": png},
+            ]},
+        ]))
+        .unwrap();
+        let link = Media::link("image/*", "https://a.b/c").detail(MediaDetail::High);
+        let content = Content::new()
+            .text("What is this?")
+            .media(Media::link("image/png", png))
+            .media(link)
+            .media(Media::link("application/pdf", pdf).name("a.pdf"))
+            .media(Media::link("text/csv", "data:text/csv;base64,AAAA").name("b.csv"))
+            .media(Media::link("application/pdf", "https://a.b/c.pdf"))
+            .media(Media::link("audio/mpeg", "data:audio/mpeg;base64,AAAA"));
+        assert_eq!(read[0], Message::user(content));
+        assert_eq!(read[2], Message::tool("c", Media::link("image/png", png)));
+    }
+
+    #[test]
+    fn a_part_that_can_not_be_given_to_the_model_is_refused_by_its_field() {
+        for (part, word) in [
+            (
+                json!({"type": "input_image", "file_id": "file-1"}),
+                "file_id",
+            ),
+            (
+                json!({"type": "input_file", "file_id": "file-1"}),
+                "file_id",
+            ),
+            (json!({"type": "input_image"}), "image_url"),
+            (
+                json!({"type": "input_image", "image_url": "https://a.b/c", "detail": "huge"}),
+                "`original`",
+            ),
+            (
+                json!({"type": "input_image", "image_url": "ftp://a"}),
+                "https://",
+            ),
+            (
+                json!({"type": "input_image", "image_url": "data:image/png,AA"}),
+                "base64",
+            ),
+            (json!({"type": "input_file", "filename": "a"}), "file_data"),
+            (json!({"type": "input_audio"}), "input_audio"),
+            (json!({"type": "input_video", "video": "x"}), "input_video"),
+        ] {
+            let hello = json!({"type": "input_text", "text": "Hi"});
+            let input = json!([{"role": "user", "content": [hello, part]}]);
+            let refusal = messages(input).unwrap_err();
+            assert!(
+                refusal.detail.contains("`input[0]`: `content[1]`"),
+                "{}",
+                refusal.detail
+            );
+            assert!(refusal.detail.contains(word), "{}", refusal.detail);
+        }
+    }
+
+    #[test]
+    fn a_turn_is_one_message_with_what_the_provider_is_handed_back() {
+        let state = |of: &str| ProviderState::new("p", json!({"signature": of}));
+        let sealed = |state| SealedState::of_turn(state).write();
+        let text = |text: &str| json!([{"type": "output_text", "text": text}]);
+        let read = messages(json!([
+            {"role": "user", "content": "When?"},
+            {"type": "reasoning", "id": "rs_resp_1_0", "summary": [],
+             "content": [{"type": "reasoning_text", "text": "Hm."}],
+             "encrypted_content": sealed(state("a"))},
+            {"type": "message", "id": "msg_resp_1_1", "role": "assistant", "content": text("I look.")},
+            {"type": "reasoning", "id": "rs_resp_1_2", "summary": [],
+             "encrypted_content": SealedState::of_call("mcp_resp_1_3", state("b")).write()},
+            {"type": "mcp_call", "id": "mcp_resp_1_3", "name": "now", "arguments": "{}", "output": "noon"},
+            {"type": "mcp_call", "id": "mcp_resp_1_4", "name": "now", "arguments": "{}", "error": "no"},
+            {"type": "mcp_call", "id": "mcp_resp_1_5t1", "name": "now", "arguments": "{}", "output": "one"},
+            {"type": "reasoning", "id": "rs_foreign", "encrypted_content": null,
+             "summary": [{"type": "summary_text", "text": "So."}]},
+            {"type": "image_generation_call", "id": "ig_resp_1_6t2", "result": "/9j/AAAA"},
+            {"type": "message", "id": "msg_resp_1_7t2", "role": "assistant", "content": text("There.")},
+        ]))
+        .unwrap();
+        let now = |id: &str| ToolCall::new(id, "now", json!({}));
+        let mut first = now("mcp_resp_1_3");
+        first.provider_state = Some(state("b"));
+        let looked = Content::new()
+            .reasoning(Reasoning::new("Hm.").provider_state(state("a")))
+            .text("I look.");
+        let end = Content::new()
+            .reasoning(Reasoning::new("So."))
+            .media(Media::link("image/jpeg", "data:image/jpeg;base64,/9j/AAAA"))
+            .text("There.");
+        assert_eq!(
+            read,
+            [
+                Message::user("When?"),
+                Message::assistant(looked).tool_calls([first, now("mcp_resp_1_4")]),
+                Message::tool("mcp_resp_1_3", "noon"),
+                Message::tool_failed("mcp_resp_1_4", "no"),
+                Message::assistant("").tool_calls([now("mcp_resp_1_5t1")]),
+                Message::tool("mcp_resp_1_5t1", "one"),
+                Message::assistant(end),
+            ]
+        );
+        let foreign = messages(json!([{"type": "reasoning", "encrypted_content": "gAAAA"}]));
+        assert!(foreign.unwrap_err().detail.contains("encrypted_content"));
     }
 
     #[test]

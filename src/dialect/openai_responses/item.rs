@@ -1,5 +1,7 @@
 use serde::Serialize;
 
+use super::annotation::Annotation;
+
 /// An item of a response's `output`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -17,6 +19,21 @@ pub(super) enum OutputItem {
         status: ItemStatus,
         summary: [(); 0],
         content: Vec<OutputPart>,
+        /// The provider state, as `SealedState` writes it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encrypted_content: Option<String>,
+    },
+    /// A picture that the model made.
+    ImageGenerationCall {
+        id: String,
+        status: ItemStatus,
+        /// The bytes in base64.
+        result: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output_format: Option<String>,
+        /// Beside the API: the link to a picture whose bytes are not here.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
     },
     /// A call that the client is to run.
     FunctionCall {
@@ -53,7 +70,7 @@ pub(super) enum ItemStatus {
 pub(super) enum OutputPart {
     OutputText {
         text: String,
-        annotations: [(); 0],
+        annotations: Vec<Annotation>,
         logprobs: [(); 0],
     },
     ReasoningText {
@@ -77,6 +94,7 @@ impl OutputItem {
             status: ItemStatus::InProgress,
             summary: [],
             content: Vec::new(),
+            encrypted_content: None,
         }
     }
 
@@ -84,6 +102,7 @@ impl OutputItem {
         match self {
             Self::Message { id, .. }
             | Self::Reasoning { id, .. }
+            | Self::ImageGenerationCall { id, .. }
             | Self::FunctionCall { id, .. }
             | Self::McpCall { id, .. } => id,
         }
@@ -104,14 +123,39 @@ impl OutputItem {
         match self {
             Self::Message { content, .. } => content.push(OutputPart::output_text()),
             Self::Reasoning { content, .. } => content.push(OutputPart::reasoning_text()),
-            Self::FunctionCall { .. } | Self::McpCall { .. } => {}
+            _ => {}
         }
+    }
+
+    /// Adds an annotation to the text, and returns its index.
+    pub(super) fn annotate(&mut self, annotation: Annotation) -> Option<usize> {
+        match self {
+            Self::Message { content, .. } => match content.last_mut()? {
+                OutputPart::OutputText { annotations, .. } => {
+                    annotations.push(annotation);
+                    Some(annotations.len() - 1)
+                }
+                OutputPart::ReasoningText { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns true for a function call whose arguments never became whole.
+    pub(super) fn is_cut_call(&self) -> bool {
+        matches!(
+            self,
+            Self::FunctionCall {
+                status: ItemStatus::Incomplete,
+                ..
+            }
+        )
     }
 
     pub(super) fn part(&self) -> Option<&OutputPart> {
         match self {
             Self::Message { content, .. } | Self::Reasoning { content, .. } => content.last(),
-            Self::FunctionCall { .. } | Self::McpCall { .. } => None,
+            _ => None,
         }
     }
 
@@ -119,17 +163,28 @@ impl OutputItem {
         match self {
             Self::Message { status, .. }
             | Self::Reasoning { status, .. }
+            | Self::ImageGenerationCall { status, .. }
             | Self::FunctionCall { status, .. }
             | Self::McpCall { status, .. } => *status = with,
         }
     }
 }
 
+/// Returns the response and the turn in the id of an item: `msg_{response}_{index}t{turn}`. The first turn
+/// has no number.
+pub(super) fn turn_of(id: &str) -> Option<(String, u64)> {
+    let (_, rest) = id.split_once('_')?;
+    let (response, index) = rest.rsplit_once('_')?;
+    let (index, turn) = index.split_once('t').unwrap_or((index, "0"));
+    index.parse::<u64>().ok()?;
+    Some((response.to_owned(), turn.parse().ok()?))
+}
+
 impl OutputPart {
     fn output_text() -> Self {
         Self::OutputText {
             text: String::new(),
-            annotations: [],
+            annotations: Vec::new(),
             logprobs: [],
         }
     }

@@ -28,8 +28,8 @@
 //! OpenAI's SDKs, with their `base_url` set to the mount path.
 //!
 //! **Access policy.** The ids are generated and have 128 random bits, or are a hash of the
-//! `Idempotency-Key` and the owner. [`AnyoneWithTheId`](crate::access::AnyoneWithTheId) is enough if
-//! those keys are random. To check the API key of the SDK, use a policy that identifies owners, such as
+//! `Idempotency-Key` and the owner. [`AnyoneWithTheId`](crate::access::AnyoneWithTheId) is enough: a key
+//! of fewer than 22 characters is refused there, and the SDKs make longer ones. To check the API key of the SDK, use a policy that identifies owners, such as
 //! [`OnlyTheOwner`](crate::access::OnlyTheOwner).
 //!
 //! # Routes
@@ -55,9 +55,27 @@
 //!   [opens](crate::durable::ClientFields) them. A [name of the application's model](OpenAiResponses::model)
 //!   is always accepted.
 //! * Messages of the roles `system` and `developer` are refused unless the application opens them.
-//! * `tools` are functions of the client.
-//! * `previous_response_id`, `conversation` and `prompt` are refused, because the application owns its
-//!   conversations.
+//! * Items of the assistant are refused unless the application opens
+//!   [`history`](crate::durable::ClientFields::history).
+//! * `tools` are functions of the client, if the application opens
+//!   [`client_tools`](crate::durable::ClientFields::client_tools).
+//! * Function call outputs at the end count for calls of a response whose log has them, once, with the
+//!   log's arguments. The `id` of a `function_call` item names that response, or `previous_response_id` does.
+//! * Otherwise `previous_response_id`, and always `conversation` and `prompt`, are refused, because the
+//!   application owns its conversations.
+//! * Content is `input_text`, `input_image`, `input_file` and `input_audio`, with `data:` URLs, base64 or
+//!   links; a `file_id` is refused. Outputs of functions may have such parts too.
+//! * `temperature`, `top_p`, `max_output_tokens`, `text.format`, `tool_choice`, `parallel_tool_calls` and
+//!   `reasoning.effort` become [options](crate::chat::ChatOptions), and the response repeats them. So it
+//!   does `metadata`, which has at most 16 pairs.
+//! * The items of a response's `output` that a client sends back become the turns of the model that they
+//!   were, with the `encrypted_content` of `reasoning`: what the provider must be handed back, in base64.
+//!   This library does not encrypt it. `encrypted_content` of another server is refused.
+//! * Fields of the API that no provider gets are refused by name: `max_tool_calls`, `top_logprobs`,
+//!   `truncation`, `service_tier`, `include` of other things than `reasoning.encrypted_content`, and
+//!   others, unless their value asks for nothing: `null`, or what the API does without them. `store` is
+//!   accepted; the response is kept for its session's retention in any case. `strict` of a tool is not
+//!   passed on.
 //! * Other fields are dropped unless the application opens them.
 //!
 //! With the header `Idempotency-Key` a repeated request attaches to the response of the first one. The
@@ -70,6 +88,11 @@
 //! | `session_info` | `response.created`, `response.in_progress` |
 //! | `text` | an item `message`, and `response.output_text.delta` |
 //! | `thinking` | an item `reasoning`, and `response.reasoning_text.delta` |
+//! | `source` | an annotation of the text: `url_citation`, or `file_citation` without an address |
+//! | `media` | an item `image_generation_call`, with the field `url` for a link; other files are annotations `url_citation` with the field `file` |
+//! | `provider_state` | the `encrypted_content` of a `reasoning` item; of a stream, nothing |
+//! | `tool_input` | an item `function_call` with `response.function_call_arguments.delta`, if only the client has the tool, as a function of its request |
+//! | `turn` | `usage` and `model` of the response, also of one that was cancelled or failed |
 //! | `isomorphic_handoff`, and `tool_calls` that no tool layer runs | an item `function_call` |
 //! | `tool_result`, `tool_error` | an item `mcp_call`, for a tool that ran on the server |
 //! | `complete` | `response.completed`; `response.incomplete` if the output was cut short |
@@ -91,15 +114,20 @@
 //! **A stream holds the text of its answer in memory**, because its last events repeat it. A slow reader
 //! of a long answer costs that much memory.
 
+mod annotation;
+mod content;
 mod encoder;
 mod error;
 mod event;
 mod fold;
+mod history;
 mod input;
 mod item;
+mod pieces;
 mod request;
 mod response;
 mod route;
+mod settings;
 mod tools;
 
 use std::{borrow::Cow, collections::BTreeSet};
@@ -109,24 +137,27 @@ use http::{HeaderValue, Response, header, request::Parts};
 
 use self::{fold::ResponseFold, request::CreateResponse};
 use super::{
-    Dialect, Intent, Native, Refusal, ResponseData, Route, SessionView,
+    Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, SessionView,
     head::{describe, no_store},
 };
-use crate::{chat::EnabledTools, log::Chunk};
+use crate::{
+    chat::{EnabledTools, Media},
+    log::Chunk,
+};
 
 /// The dialect of OpenAI's Responses API. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct OpenAiResponses {
     names: BTreeSet<Cow<'static, str>>,
-    enabled_tools: Option<EnabledTools>,
+    enabled_tools: EnabledTools,
 }
 
 impl OpenAiResponses {
-    /// Creates the dialect, without model names and without the server's tools.
+    /// Creates the dialect, without model names and with all tools of the server.
     pub fn new() -> Self {
         Self {
             names: BTreeSet::new(),
-            enabled_tools: None,
+            enabled_tools: EnabledTools::All,
         }
     }
 
@@ -139,9 +170,9 @@ impl OpenAiResponses {
         self
     }
 
-    /// Sets the server's tools that responses may use; clients don't name any. Default none.
+    /// Sets the server's tools that responses may use; clients don't name any. Default all.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
-        self.enabled_tools = Some(tools);
+        self.enabled_tools = tools;
         self
     }
 
@@ -165,8 +196,38 @@ impl Dialect for OpenAiResponses {
         route::route(head)
     }
 
-    fn decode(&self, head: &Parts, body: &Bytes) -> Result<Intent, Refusal> {
-        route::decode(self, head, CreateResponse::read(body)?)
+    fn decode(
+        &self,
+        head: &Parts,
+        body: &Bytes,
+        limits: &RequestLimits,
+    ) -> Result<Intent, Refusal> {
+        route::decode(self, head, CreateResponse::read(body, limits)?, limits)
+    }
+
+    fn field_name(&self, field: &'static str) -> &'static str {
+        match field {
+            "systemPrompt" => "instructions",
+            "isomorphicTools" => "tools",
+            "options.topP" => "top_p",
+            "options.maxOutputTokens" => "max_output_tokens",
+            "options.toolChoice" => "tool_choice",
+            "options.parallelToolCalls" => "parallel_tool_calls",
+            "options.responseFormat" => "text.format",
+            "options.responseFormat.name" => "text.format.name",
+            "options.responseFormat.schema" => "text.format.schema",
+            other => other.strip_prefix("options.").unwrap_or(other),
+        }
+    }
+
+    fn media_name(&self, media: &Media) -> &'static str {
+        if media.is_of("image/*") {
+            "input_image"
+        } else if media.is_of("audio/*") {
+            "input_audio"
+        } else {
+            "input_file"
+        }
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Bytes> {

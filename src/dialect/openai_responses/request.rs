@@ -2,10 +2,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::input::{ResponseInput, wrong};
+use super::{
+    input::{ResponseInput, wrong},
+    response::{RequestEcho, ResponseIdentity},
+    settings,
+};
 use crate::{
-    chat::{ChatRequest, IsomorphicTool},
-    dialect::{Refusal, body},
+    chat::{ChatRequest, IsomorphicTool, as_json::null_is_default},
+    dialect::{Element, Refusal, RequestLimits, body},
+    log::SessionId,
 };
 
 /// The body of `POST /responses`. Fields that the library doesn't know are in `extra`, for the application
@@ -14,15 +19,15 @@ use crate::{
 pub(super) struct CreateResponse {
     #[serde(default)]
     pub(super) model: Option<String>,
-    #[serde(default, deserialize_with = "body::null_is_default")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub(super) stream: bool,
-    #[serde(default, deserialize_with = "body::null_is_default")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub(super) background: bool,
     #[serde(default)]
     input: Option<ResponseInput>,
     #[serde(default)]
     instructions: Option<String>,
-    #[serde(default, deserialize_with = "body::null_is_default")]
+    #[serde(default, deserialize_with = "null_is_default")]
     tools: Vec<RequestTool>,
     #[serde(default)]
     previous_response_id: Option<Value>,
@@ -32,6 +37,9 @@ pub(super) struct CreateResponse {
     prompt: Option<Value>,
     #[serde(flatten)]
     extra: Map<String, Value>,
+    /// The JSON values of the body, and of the texts in it.
+    #[serde(skip)]
+    pub(super) values: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -48,16 +56,47 @@ struct RequestTool {
 const EXAMPLE: &str = r#"{"model":"…","input":"Hi"}"#;
 
 impl CreateResponse {
-    pub(super) fn read(bytes: &Bytes) -> Result<Self, Refusal> {
-        body::read(bytes, "a request for a response", EXAMPLE)
+    pub(super) fn read(bytes: &Bytes, limits: &RequestLimits) -> Result<Self, Refusal> {
+        let what = "a request for a response";
+        let texts = |create: &Self| {
+            create
+                .input
+                .as_ref()
+                .map_or(0, ResponseInput::values_in_texts)
+        };
+        let (create, values) = body::read(bytes, limits, what, EXAMPLE, texts)?;
+        Ok(Self { values, ..create })
     }
 
-    /// Returns the request to the provider.
-    pub(super) fn into_request(self) -> Result<ChatRequest, Refusal> {
+    /// Returns the response whose calls this request gives outputs for: `previous_response_id`, or the one
+    /// in the id of the last function call.
+    pub(super) fn continues(&self) -> Option<SessionId> {
+        match &self.previous_response_id {
+            Some(Value::String(id)) => id.parse().ok(),
+            Some(_) => None,
+            None => self.input.as_ref()?.response_of_calls(),
+        }
+    }
+
+    fn answers_calls(&self) -> bool {
+        let input = self.input.as_ref();
+        input.is_some_and(ResponseInput::ends_with_outputs)
+    }
+
+    /// Returns the request to the provider, and what the response repeats of it.
+    pub(super) fn into_request(
+        mut self,
+        limits: &RequestLimits,
+    ) -> Result<(ChatRequest, ResponseIdentity), Refusal> {
+        limits.check(Element::Tool, self.tools.len())?;
+        let previous = self.previous_response_id.as_ref();
         let stored = [
-            ("previous_response_id", &self.previous_response_id),
-            ("conversation", &self.conversation),
-            ("prompt", &self.prompt),
+            (
+                "previous_response_id",
+                previous.filter(|_| !self.answers_calls()),
+            ),
+            ("conversation", self.conversation.as_ref()),
+            ("prompt", self.prompt.as_ref()),
         ];
         if let Some((name, _)) = stored.iter().find(|(_, value)| value.is_some()) {
             return Err(wrong(&format!(
@@ -65,14 +104,25 @@ impl CreateResponse {
                  `input`"
             )));
         }
-        let messages = self.input.map(ResponseInput::into_messages).transpose()?;
+        let messages = self.input.map(|input| input.into_messages(limits));
+        let messages = messages.transpose()?;
         let messages = messages.unwrap_or_default();
         if messages.is_empty() {
             return Err(wrong(&format!(
                 "there is no `input` to answer; send {EXAMPLE}"
             )));
         }
+        let metadata = settings::metadata(&mut self.extra)?;
+        let options = settings::options(&mut self.extra)?;
+        let identity = ResponseIdentity {
+            created_at: 0,
+            model: self.model.clone(),
+            background: self.background,
+            metadata,
+            request: RequestEcho::of(&options),
+        };
         let mut request = ChatRequest::new(messages);
+        request.options = options;
         request.model = self.model;
         request.system_prompt = self.instructions;
         request.isomorphic_tools = self
@@ -81,7 +131,7 @@ impl CreateResponse {
             .map(RequestTool::into_tool)
             .collect::<Result<_, _>>()?;
         request.extra = self.extra;
-        Ok(request)
+        Ok((request, identity))
     }
 }
 
@@ -103,16 +153,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{chat::Message, dialect::Problem};
+    use crate::{
+        chat::{ChatOptions, Message},
+        dialect::Problem,
+    };
+
+    const LIMITS: RequestLimits = RequestLimits::new();
 
     fn read(value: &Value) -> Result<ChatRequest, Refusal> {
-        CreateResponse::read(&value.to_string().into())?.into_request()
+        let create = CreateResponse::read(&value.to_string().into(), &LIMITS)?;
+        create.into_request(&LIMITS).map(|(request, _)| request)
     }
 
     #[test]
     fn a_body_becomes_a_request_to_the_provider() {
         let asked = read(&json!({
             "model": "gpt", "input": "Hi", "instructions": "Be brief.", "temperature": 2,
+            "user": "u", "store": false,
             "stream": true, "background": null,
             "tools": [{"type": "function", "name": "map", "parameters": {"type": "object"}, "strict": true}],
         }))
@@ -121,8 +178,9 @@ mod tests {
         assert_eq!(asked.model.as_deref(), Some("gpt"));
         assert_eq!(asked.system_prompt.as_deref(), Some("Be brief."));
         assert_eq!(asked.isomorphic_tools[0].name, "map");
+        assert_eq!(asked.options, ChatOptions::new().temperature(2.0));
         // Dropped unless the application opens it.
-        assert_eq!(asked.extra.keys().collect::<Vec<_>>(), ["temperature"]);
+        assert_eq!(asked.extra.keys().collect::<Vec<_>>(), ["user"]);
     }
 
     #[test]

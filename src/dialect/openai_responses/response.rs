@@ -1,8 +1,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::item::OutputItem;
-use crate::chat::{Complete, ErrorEvent, FinishReason, Usage};
+use super::{item::OutputItem, settings::ResponseMetadata};
+use crate::chat::{
+    ChatOptions, Complete, ErrorEvent, FinishReason, ReasoningEffort, ResponseFormat, ToolChoice,
+    Usage,
+};
 
 /// The constant facts of a response, stored in its first record.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -12,6 +15,48 @@ pub(super) struct ResponseIdentity {
     pub(super) created_at: u64,
     pub(super) model: Option<String>,
     pub(super) background: bool,
+    #[serde(skip_serializing_if = "ResponseMetadata::is_empty")]
+    pub(super) metadata: ResponseMetadata,
+    #[serde(skip_serializing_if = "RequestEcho::is_empty")]
+    pub(super) request: RequestEcho,
+}
+
+/// The options of a request, which its response repeats.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct RequestEcho {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<ToolChoice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<ReasoningEffort>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<ResponseFormat>,
+}
+
+impl RequestEcho {
+    pub(super) fn of(options: &ChatOptions) -> Self {
+        Self {
+            temperature: options.temperature,
+            top_p: options.top_p,
+            max_output_tokens: options.max_output_tokens,
+            parallel_tool_calls: options.parallel_tool_calls,
+            tool_choice: options.tool_choice.clone(),
+            effort: options.reasoning.and_then(|it| it.effort),
+            format: options.response_format.clone(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl ResponseIdentity {
@@ -19,6 +64,16 @@ impl ResponseIdentity {
     pub(super) const NOTE: &'static str = "response";
     /// The model name of a response whose request named none.
     const MODEL: &'static str = "default";
+
+    /// Returns the parts that fit into every first record.
+    pub(super) fn shorter(&self) -> Self {
+        Self {
+            created_at: self.created_at,
+            model: self.model.clone(),
+            background: self.background,
+            ..Self::default()
+        }
+    }
 
     pub(super) fn of(notes: &Map<String, Value>) -> Self {
         notes
@@ -84,24 +139,22 @@ pub(super) struct ResponseObject<'a> {
     error: Option<ResponseFailure<'a>>,
     incomplete_details: Option<IncompleteDetails>,
     instructions: Option<()>,
-    max_output_tokens: Option<()>,
-    metadata: EmptyObject,
+    max_output_tokens: Option<u32>,
+    metadata: &'a ResponseMetadata,
     model: &'a str,
-    output: &'a [OutputItem],
+    output: Vec<&'a OutputItem>,
     parallel_tool_calls: bool,
     previous_response_id: Option<()>,
+    reasoning: ReasoningConfig,
     store: bool,
-    temperature: Option<()>,
-    text: TextConfig,
-    tool_choice: &'static str,
+    temperature: Option<f64>,
+    text: TextConfig<'a>,
+    tool_choice: ChoiceConfig<'a>,
     tools: [(); 0],
-    top_p: Option<()>,
+    top_p: Option<f64>,
     truncation: &'static str,
     usage: Option<ResponseUsage>,
 }
-
-#[derive(Debug, Serialize)]
-struct EmptyObject {}
 
 #[derive(Debug, Serialize)]
 struct ResponseFailure<'a> {
@@ -115,13 +168,37 @@ struct IncompleteDetails {
 }
 
 #[derive(Debug, Serialize)]
-struct TextConfig {
-    format: TextFormat,
+struct TextConfig<'a> {
+    format: &'a ResponseFormat,
 }
 
 #[derive(Debug, Serialize)]
-struct TextFormat {
-    r#type: &'static str,
+struct ReasoningConfig {
+    effort: Option<ReasoningEffort>,
+    summary: Option<()>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum ChoiceConfig<'a> {
+    Word(&'static str),
+    Function { r#type: &'static str, name: &'a str },
+}
+
+impl<'a> From<Option<&'a ToolChoice>> for ChoiceConfig<'a> {
+    fn from(choice: Option<&'a ToolChoice>) -> Self {
+        Self::Word(match choice {
+            None | Some(ToolChoice::Auto) => "auto",
+            Some(ToolChoice::None) => "none",
+            Some(ToolChoice::Required) => "required",
+            Some(ToolChoice::Tool(name)) => {
+                return Self::Function {
+                    r#type: "function",
+                    name,
+                };
+            }
+        })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -149,8 +226,13 @@ impl<'a> ResponseObject<'a> {
         identity: &'a ResponseIdentity,
         state: &'a ResponseState,
         output: &'a [OutputItem],
+        model: Option<&'a str>,
         usage: Option<&Usage>,
     ) -> Self {
+        let asked = &identity.request;
+        // A call that came to nothing is not for the client to run.
+        let is_there =
+            |item: &&OutputItem| !(*state == ResponseState::Completed && item.is_cut_call());
         let error = match state {
             // The SDK's type has a list of codes; this one fits all errors of this library.
             ResponseState::Failed(message) => Some(ResponseFailure {
@@ -172,20 +254,26 @@ impl<'a> ResponseObject<'a> {
             error,
             incomplete_details,
             instructions: None,
-            max_output_tokens: None,
-            metadata: EmptyObject {},
-            model: identity.model.as_deref().unwrap_or(ResponseIdentity::MODEL),
-            output,
-            parallel_tool_calls: true,
+            max_output_tokens: asked.max_output_tokens,
+            metadata: &identity.metadata,
+            model: model
+                .or(identity.model.as_deref())
+                .unwrap_or(ResponseIdentity::MODEL),
+            output: output.iter().filter(is_there).collect(),
+            parallel_tool_calls: asked.parallel_tool_calls.unwrap_or(true),
             previous_response_id: None,
-            store: true,
-            temperature: None,
-            text: TextConfig {
-                format: TextFormat { r#type: "text" },
+            reasoning: ReasoningConfig {
+                effort: asked.effort,
+                summary: None,
             },
-            tool_choice: "auto",
+            store: true,
+            temperature: asked.temperature,
+            text: TextConfig {
+                format: asked.format.as_ref().unwrap_or(&ResponseFormat::Text),
+            },
+            tool_choice: asked.tool_choice.as_ref().into(),
             tools: [],
-            top_p: None,
+            top_p: asked.top_p,
             truncation: "disabled",
             usage: usage.map(ResponseUsage::from),
         }

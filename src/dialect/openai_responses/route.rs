@@ -7,8 +7,10 @@ use super::{
 };
 use crate::{
     dialect::{
-        Abort, FullLog, Intent, Problem, Read, Refusal, ResponseMode, Route, SessionKey, Start,
+        Abort, FullLog, Intent, Problem, Read, Refusal, RequestLimits, ResponseMode, Route,
+        SessionKey, Start,
         head::{content_type, header_value, not_allowed, parse_id},
+        names::check_name,
         query::query,
     },
     log::{Position, SessionId},
@@ -96,25 +98,34 @@ pub(super) fn decode(
     dialect: &OpenAiResponses,
     head: &Parts,
     create: CreateResponse,
+    limits: &RequestLimits,
 ) -> Result<Intent, Refusal> {
+    if let Some(model) = &create.model {
+        check_name("the name of a model (`model`)", model)?;
+    }
     let key = header_value(head, &IDEMPOTENCY_KEY, Problem::MalformedId)?;
-    let identity = ResponseIdentity {
-        created_at: now(),
-        model: create.model.clone(),
-        background: create.background,
-    };
     let mode = match (create.stream, create.background) {
         (true, _) => ResponseMode::Stream(Box::new(ResponsesEncoder::from(0))),
         (false, true) => ResponseMode::CurrentLog,
         (false, false) => ResponseMode::FullLog,
     };
-    let mut request = create.into_request()?;
+    let (continues, values) = (create.continues(), create.values);
+    let (mut request, mut identity) = create.into_request(limits)?;
+    identity.created_at = now();
     request.model = request.model.filter(|model| !dialect.is_own_model(model));
-    request.enabled_tools.clone_from(&dialect.enabled_tools);
-    let note = serde_json::to_value(&identity).unwrap_or_default();
-    let start = Start::new(request, mode).note(ResponseIdentity::NOTE, note);
+    request.enabled_tools = Some(dialect.enabled_tools.clone());
+    let note = |identity: &ResponseIdentity| serde_json::to_value(identity).unwrap_or_default();
+    let shorter = note(&identity.shorter());
+    let start = Start::new(request, mode)
+        .continues(continues)
+        .values(values)
+        .note_or(ResponseIdentity::NOTE, note(&identity), shorter);
     let start = match key.filter(|key| !key.is_empty()) {
-        Some(key) => start.key(SessionKey::new(["idempotency-key", &key]).prefix(PREFIX)),
+        Some(key) => start.key(
+            SessionKey::new(["idempotency-key"])
+                .secret(&key)
+                .prefix(PREFIX),
+        ),
         None => start.id_prefix(PREFIX),
     };
     Ok(Intent::Start(Box::new(start)))
@@ -165,7 +176,11 @@ mod tests {
 
     fn start(dialect: &OpenAiResponses, headers: &[(&str, &str)], body: &'static str) -> Start {
         let head = head("POST", "/responses", headers);
-        match dialect.decode(&head, &Bytes::from_static(body.as_bytes())) {
+        match dialect.decode(
+            &head,
+            &Bytes::from_static(body.as_bytes()),
+            &RequestLimits::new(),
+        ) {
             Ok(Intent::Start(start)) => *start,
             other => panic!("{other:?}"),
         }

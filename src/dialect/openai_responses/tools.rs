@@ -6,56 +6,151 @@ use super::{
     item::{ItemStatus, OutputItem},
 };
 use crate::{
-    chat::{IsomorphicHandoff, ToolCall},
+    chat::{IsomorphicHandoff, ToolCall, ToolInput},
     dialect::frames::JsonFrames,
 };
 
 impl ResponseFold {
-    /// Writes a call that the client is to run.
-    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut JsonFrames) {
-        let call = self.take_call(&handoff.call_id).unwrap_or_else(|| {
-            ToolCall::new(
-                &*handoff.call_id,
-                &*handoff.tool_name,
-                handoff.params.clone(),
-            )
-        });
-        self.function_call(&call, out);
-    }
-
-    pub(super) fn function_call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
-        if !self.written_calls.insert(call.id.clone()) {
+    /// Writes a piece of the arguments of a call that the client is to run.
+    pub(super) fn tool_input(&mut self, input: &ToolInput, out: &mut JsonFrames) {
+        let open = self.inputs.iter().find(|(id, _)| *id == input.id);
+        let at = match open {
+            Some((_, at)) => *at,
+            None if self.written_calls.contains_key(&input.id) => return,
+            // A call of a server's tool comes as one item, with its result.
+            None => match input.name.as_deref().filter(|name| self.is_function(name)) {
+                None => return,
+                Some(name) => {
+                    self.say();
+                    self.begin_call(&input.id, name, self.turn, out)
+                }
+            },
+        };
+        if input.delta.is_empty() {
             return;
         }
+        if let OutputItem::FunctionCall { arguments, .. } = &mut self.items[at] {
+            arguments.push_str(&input.delta);
+        }
+        self.write_arguments(at, &input.delta, out);
+    }
+
+    /// Takes a call: one whose arguments were streamed is whole now, and any other waits for its outcome.
+    pub(super) fn tool_call(&mut self, call: &ToolCall, out: &mut JsonFrames) {
+        self.say();
+        match self.inputs.iter().position(|(id, _)| *id == call.id) {
+            Some(input) => {
+                let (_, at) = self.inputs.remove(input);
+                self.end_streamed(at, call, out);
+            }
+            None => self.calls.push((call.clone(), self.turn)),
+        }
+    }
+
+    /// Ends the calls whose arguments never became whole.
+    pub(super) fn cut_inputs(&mut self, out: &mut JsonFrames) {
+        for (_, at) in std::mem::take(&mut self.inputs) {
+            self.items[at].end(ItemStatus::Incomplete);
+            self.write_item_at(at, "response.output_item.done", out);
+        }
+    }
+
+    /// Writes a call that the client is to run.
+    pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, out: &mut JsonFrames) {
+        let (call, turn) = self.take_call(&handoff.call_id).unwrap_or_else(|| {
+            let params = handoff.params.clone();
+            let call = ToolCall::new(&*handoff.call_id, &*handoff.tool_name, params);
+            (call, self.turn)
+        });
+        self.function_call(&call, turn, out);
         self.close(ItemStatus::Completed, out);
-        let (id, arguments) = (self.item_id("fc"), arguments(call));
-        let item = |status, arguments| OutputItem::FunctionCall {
-            id: id.clone(),
-            status,
-            call_id: call.id.clone(),
-            name: call.name.clone(),
-            arguments,
-        };
-        self.items.push(item(ItemStatus::InProgress, String::new()));
+        self.has_outcome = true;
+    }
+
+    pub(super) fn function_call(&mut self, call: &ToolCall, turn: u64, out: &mut JsonFrames) {
+        if self.written_calls.contains_key(&call.id) {
+            return;
+        }
+        if let Some(input) = self.inputs.iter().position(|(id, _)| *id == call.id) {
+            let (_, at) = self.inputs.remove(input);
+            return self.end_streamed(at, call, out);
+        }
+        self.state_of_call(call, turn, |_| call.id.clone(), out);
+        let at = self.begin_call(&call.id, &call.name, turn, out);
+        self.inputs.retain(|(id, _)| *id != call.id);
+        self.write_arguments(at, &arguments(call), out);
+        self.end_call(at, call, out);
+    }
+
+    /// Begins the item of a call, and returns its index.
+    fn begin_call(&mut self, call_id: &str, name: &str, turn: u64, out: &mut JsonFrames) -> usize {
+        self.close(ItemStatus::Completed, out);
+        self.items.push(OutputItem::FunctionCall {
+            id: self.item_id_of("fc", turn),
+            status: ItemStatus::InProgress,
+            call_id: call_id.to_owned(),
+            name: name.to_owned(),
+            arguments: String::new(),
+        });
         self.write_item("response.output_item.added", out);
-        let output_index = self.items.len() - 1;
-        let delta = EventBody::Arguments {
-            item_id: &id,
+        let at = self.items.len() - 1;
+        self.inputs.push((call_id.to_owned(), at));
+        at
+    }
+
+    /// Ends a call whose arguments were streamed, with what belongs to it.
+    fn end_streamed(&mut self, at: usize, call: &ToolCall, out: &mut JsonFrames) {
+        self.end_call(at, call, out);
+        if let Some(state) = self.take_call_state(call) {
+            self.state_after_call(at, state, out);
+        }
+    }
+
+    fn end_call(&mut self, output_index: usize, call: &ToolCall, out: &mut JsonFrames) {
+        self.written_calls.insert(call.id.clone(), output_index);
+        if let OutputItem::FunctionCall {
+            status,
+            name,
+            arguments: streamed,
+            ..
+        } = &mut self.items[output_index]
+        {
+            *status = ItemStatus::Completed;
+            name.clone_from(&call.name);
+            // As the model wrote them, unless the call has others.
+            let read = ToolCall::from_text("", "", streamed).arguments;
+            if streamed.trim().is_empty() || read != call.arguments {
+                *streamed = arguments(call);
+            }
+        }
+        let item = &self.items[output_index];
+        if let OutputItem::FunctionCall {
+            id,
+            name,
+            arguments,
+            ..
+        } = item
+        {
+            let done = EventBody::ArgumentsDone {
+                item_id: id,
+                output_index,
+                name,
+                arguments,
+            };
+            let kind = "response.function_call_arguments.done";
+            write(kind, done, &mut self.number, out);
+        }
+        self.write_item_at(output_index, "response.output_item.done", out);
+    }
+
+    fn write_arguments(&mut self, output_index: usize, delta: &str, out: &mut JsonFrames) {
+        let body = EventBody::Arguments {
+            item_id: self.items[output_index].id(),
             output_index,
-            delta: &arguments,
+            delta,
         };
         let kind = "response.function_call_arguments.delta";
-        write(kind, delta, &mut self.number, out);
-        let done = EventBody::ArgumentsDone {
-            item_id: &id,
-            output_index,
-            name: &call.name,
-            arguments: &arguments,
-        };
-        let kind = "response.function_call_arguments.done";
-        write(kind, done, &mut self.number, out);
-        self.items[output_index] = item(ItemStatus::Completed, arguments);
-        self.write_item("response.output_item.done", out);
+        write(kind, body, &mut self.number, out);
     }
 
     /// Writes a call that ran on the server.
@@ -66,15 +161,18 @@ impl ResponseFold {
         outcome: Result<&str, &str>,
         out: &mut JsonFrames,
     ) {
-        let call = self
+        let (call, turn) = self
             .take_call(id)
-            .unwrap_or_else(|| ToolCall::new(id, name, Value::Null));
-        if !self.written_calls.insert(call.id.clone()) {
+            .unwrap_or_else(|| (ToolCall::new(id, name, Value::Null), self.turn));
+        self.has_outcome = true;
+        self.close(ItemStatus::Completed, out);
+        if self.written_calls.contains_key(&call.id) {
             return;
         }
-        self.close(ItemStatus::Completed, out);
+        let next_item = |fold: &Self| fold.item_id_of("mcp", turn);
+        self.state_of_call(&call, turn, next_item, out);
         let arguments = arguments(&call);
-        let item_id = self.item_id("mcp");
+        let item_id = self.item_id_of("mcp", turn);
         let item = |status, output: Option<&str>, error: Option<&str>| OutputItem::McpCall {
             id: item_id.clone(),
             status,
@@ -87,6 +185,7 @@ impl ResponseFold {
         self.items.push(item(ItemStatus::InProgress, None, None));
         self.write_item("response.output_item.added", out);
         let at = self.items.len() - 1;
+        self.written_calls.insert(call.id.clone(), at);
         self.items[at] = match outcome {
             Ok(output) => item(ItemStatus::Completed, Some(output), None),
             Err(error) => item(ItemStatus::Failed, None, Some(error)),
@@ -94,8 +193,8 @@ impl ResponseFold {
         self.write_item("response.output_item.done", out);
     }
 
-    fn take_call(&mut self, id: &str) -> Option<ToolCall> {
-        let at = self.calls.iter().position(|call| call.id == id)?;
+    fn take_call(&mut self, id: &str) -> Option<(ToolCall, u64)> {
+        let at = self.calls.iter().position(|(call, _)| call.id == id)?;
         Some(self.calls.remove(at))
     }
 }

@@ -14,6 +14,12 @@ pub(crate) trait Decode: Send + Sync {
     /// Returns true if the server marked the answer as complete.
     fn is_done(&self) -> bool;
 
+    /// Returns true if the answer is whole, though its usage may follow: the server is waited for only a
+    /// moment longer.
+    fn is_finished(&self) -> bool {
+        self.is_done()
+    }
+
     /// Ends the stream of bytes. Appends the events that are left, `complete` last.
     ///
     /// # Errors

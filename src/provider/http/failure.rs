@@ -3,16 +3,23 @@
 //! The server's own texts are dropped: they may hold keys, names of deployments, or other people's
 //! data. Its short code is kept for traces.
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::{Value, error::Category};
 
-use crate::{chat::ProviderError, log::ErrorCode};
+use crate::{
+    chat::{ProviderError, has_reserved_name},
+    log::ErrorCode,
+};
 
 /// Creates the error of a connection that failed or broke before the response.
 pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
     let timeout = error.is_timeout();
+    if error.is_connect() && is_about_a_certificate(&error) {
+        return ProviderError::new("the certificate of the model's server isn't trusted here")
+            .with_source(error.without_url());
+    }
     let error = ProviderError::new("the model's server can't be reached; try again later")
         .recoverable(true)
         .with_source(error.without_url());
@@ -21,6 +28,15 @@ pub(super) fn unreachable(error: reqwest::Error) -> ProviderError {
     } else {
         error
     }
+}
+
+/// Returns true if a certificate is the reason of an error, which it is of each try. The types differ
+/// between the libraries for TLS; the word is the same.
+fn is_about_a_certificate(error: &reqwest::Error) -> bool {
+    let sources = std::iter::successors(error.source(), |error| (*error).source());
+    sources
+        .map(ToString::to_string)
+        .any(|it| it.contains("certificate"))
 }
 
 /// Creates the error of a server that was silent for too long.
@@ -42,10 +58,51 @@ pub(crate) fn unreadable(error: serde_json::Error) -> ProviderError {
         })
 }
 
-/// Creates the error of data that is too long.
-pub(crate) fn too_long() -> ProviderError {
-    ProviderError::new("the model's server sent more at once than is allowed")
-        .with_code(ErrorCode::Limit)
+/// Creates the error of data that is longer than `max` bytes.
+pub(crate) fn too_long(max: usize) -> ProviderError {
+    let message =
+        format!("the model's server sent more than {max} bytes at once, which is the limit");
+    ProviderError::new(message).with_code(ErrorCode::Limit)
+}
+
+/// Creates the error of a turn with more than `max` calls.
+pub(crate) fn too_many(max: usize) -> ProviderError {
+    let message = format!("the model asked for more than {max} tools at once, which is the limit");
+    ProviderError::new(message).with_code(ErrorCode::Limit)
+}
+
+/// Something that a server sent in place of a stream. No answer is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InPlaceOfStream {
+    #[error("a web page")]
+    Html,
+    #[error("compressed data")]
+    Compressed,
+    #[error("JSON")]
+    Json,
+    #[error("plain text")]
+    Text,
+    #[error("nothing")]
+    Nothing,
+    #[error("data of another type")]
+    Other,
+}
+
+/// Creates the error of a success whose body is no answer.
+pub(super) fn no_stream(found: InPlaceOfStream) -> ProviderError {
+    let message = match found {
+        InPlaceOfStream::Html => {
+            "the model's server sent a web page (HTML) and no answer; its address may be wrong"
+        }
+        InPlaceOfStream::Compressed => {
+            "the model's server sent compressed data (such as gzip), which wasn't asked for"
+        }
+        InPlaceOfStream::Json => "the model's server sent JSON that is no answer",
+        InPlaceOfStream::Text => "the model's server sent plain text that is no answer",
+        InPlaceOfStream::Nothing => "the model's server sent nothing",
+        InPlaceOfStream::Other => "the model's server sent data that is no answer",
+    };
+    ProviderError::new(message).with_source(found)
 }
 
 /// Creates the error of a refusal: by a status, by an error inside the stream, or both.
@@ -75,6 +132,34 @@ pub(crate) fn refused(
         Some(wait) => error.with_retry_after(wait),
         None => error,
     }
+}
+
+/// Returns true if a refusal inside a stream is about the request, as a status of 4xx is.
+pub(super) fn is_about_the_request(error: &ProviderError) -> bool {
+    let Some(refusal) = server_refusal(error) else {
+        return false;
+    };
+    let known = |code: &ErrorName| {
+        code.word
+            .as_deref()
+            .is_some_and(|word| by_word(word).is_some())
+    };
+    refusal
+        .status
+        .is_some_and(|status| status.is_client_error())
+        || refusal.code.as_ref().is_some_and(known)
+}
+
+/// Returns true if neither the server, a limit nor the connection explains the error.
+pub(super) fn is_vague(error: &ProviderError) -> bool {
+    let explained = |source: &(dyn Error + 'static)| {
+        source.is::<ServerRefusal>() || source.is::<reqwest::Error>()
+    };
+    error.code() == ErrorCode::Provider && !error.source().is_some_and(explained)
+}
+
+fn server_refusal(error: &ProviderError) -> Option<&ServerRefusal> {
+    error.source()?.downcast_ref()
 }
 
 fn by_word(word: &str) -> Option<(&'static str, bool)> {
@@ -160,10 +245,15 @@ fn is_plain(word: &str) -> bool {
     (1..=40).contains(&word.len()) && word.bytes().all(plain)
 }
 
-/// The code in the body of an error response.
+/// Returns the code in the body of an error response.
 pub(super) fn code_of_body(body: &[u8]) -> Option<ErrorName> {
+    if has_reserved_name(body) {
+        return None;
+    }
     let body: Value = serde_json::from_slice(body).ok()?;
-    code_of_error(body.get("error").unwrap_or(&body))
+    // Gemini sends a list of one.
+    let body = body.get(0).unwrap_or(&body);
+    code_of_error(body.get("error").unwrap_or(body))
 }
 
 /// Returns the code in an error, which is an object, or a sentence from some servers.
@@ -218,7 +308,7 @@ impl fmt::Display for ServerRefusal {
     }
 }
 
-impl std::error::Error for ServerRefusal {}
+impl Error for ServerRefusal {}
 
 #[cfg(test)]
 mod tests {

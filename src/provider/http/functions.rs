@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
+use super::json::string_bytes;
 use crate::chat::{ChatRequest, ToolDefinition};
 
 /// Returns the tools that the model may ask for.
@@ -25,6 +26,15 @@ fn function(tool: ToolDefinition) -> Value {
         function.insert("parameters".into(), tool.parameters);
     }
     json!({"type": "function", "function": function})
+}
+
+/// Returns the text of a call's arguments, or of a piece of them, as WTF-8: servers send it as a string,
+/// or the JSON itself.
+pub(crate) fn argument_bytes(arguments: Option<&RawValue>) -> Cow<'_, [u8]> {
+    match arguments {
+        None => Cow::Borrowed(b""),
+        Some(value) => string_bytes(value).unwrap_or(Cow::Borrowed(value.get().as_bytes())),
+    }
 }
 
 /// Returns a call's arguments as an object. The templates of many models iterate over its members,

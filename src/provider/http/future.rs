@@ -8,14 +8,19 @@ use reqwest::{
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::{AnswerStream, Decode, Upstream, failure, retries::Retries};
-use crate::chat::ProviderError;
+use super::{
+    AnswerStream, Decode, Upstream, failure,
+    opening::Opening,
+    retries::{Failure, Retries},
+};
+use crate::chat::{Liveness, ProviderError};
 
 // An error response is only read for its code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 // Some servers send a more exact value here.
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// A future that waits for the first event of the answer, or for its end. It retries as the
 /// [module](super) describes.
@@ -30,10 +35,21 @@ impl Upstream {
     pub(crate) fn ask(
         self: &Arc<Self>,
         body: Vec<u8>,
+        liveness: Liveness,
         decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
     ) -> AnswerFuture {
+        let upstream = Arc::clone(self);
         AnswerFuture {
-            inner: Box::pin(respond(Arc::clone(self), body.into(), decoder)),
+            inner: Box::pin(respond(upstream, body.into(), liveness, decoder)),
+        }
+    }
+}
+
+impl AnswerFuture {
+    /// Creates a future that fails, of a request that isn't sent.
+    pub(crate) fn failed(error: ProviderError) -> Self {
+        Self {
+            inner: Box::pin(std::future::ready(Err(error))),
         }
     }
 }
@@ -55,20 +71,21 @@ impl fmt::Debug for AnswerFuture {
 async fn respond(
     upstream: Arc<Upstream>,
     body: Bytes,
+    liveness: Liveness,
     decoder: impl Fn() -> Box<dyn Decode>,
 ) -> Result<AnswerStream, ProviderError> {
     let mut retries = Retries::new(upstream.retries());
     loop {
-        let error = match begin(&upstream, body.clone(), decoder()).await {
+        let failure = match begin(&upstream, body.clone(), &liveness, decoder()).await {
             Ok(answer) => return Ok(answer),
-            Err(error) => error,
+            Err(failure) => failure,
         };
         // Without randomness all clients retry together, which is better than no retry.
         let chance = getrandom::u32().unwrap_or(0);
-        let Some(wait) = retries.after(&error, chance) else {
-            return Err(error);
+        let Some(wait) = retries.after(&failure, chance) else {
+            return Err(failure.error);
         };
-        tracing::debug!(?error, ?wait, "the model's server is asked again");
+        tracing::debug!(error = ?failure.error, ?wait, "the model's server is asked again");
         sleep(wait).await;
     }
 }
@@ -77,23 +94,38 @@ async fn respond(
 async fn begin(
     upstream: &Upstream,
     body: Bytes,
+    liveness: &Liveness,
     decoder: Box<dyn Decode>,
-) -> Result<AnswerStream, ProviderError> {
+) -> Result<AnswerStream, Failure> {
     let deadline = Instant::now() + upstream.idle_timeout();
     let response = timeout_at(deadline, upstream.post(body).send())
         .await
         .map_err(|_| failure::timed_out())?
         .map_err(failure::unreachable)?;
+    liveness.heard();
     if !response.status().is_success() {
         return Err(refused(response).await);
     }
-    let mut answer = AnswerStream::new(response.into(), decoder, upstream.idle_timeout());
+    let opening = Opening::new(
+        response.headers(),
+        upstream.protocol(),
+        upstream.max_body_bytes(),
+    )
+    .map_err(Failure::last)?;
+    let mut answer = AnswerStream::new(
+        response.into(),
+        opening,
+        decoder,
+        liveness.clone(),
+        upstream.idle_timeout(),
+    );
     answer.begin().await?;
     Ok(answer)
 }
 
-async fn refused(response: Response) -> ProviderError {
+async fn refused(response: Response) -> Failure {
     let status = response.status();
+    let retry = should_retry(response.headers());
     let retry_after = retry_after(status, response.headers());
     let body = Limited::new(reqwest::Body::from(response), MAX_ERROR_BYTES).collect();
     // Without its body the refusal still has its status.
@@ -102,7 +134,19 @@ async fn refused(response: Response) -> ProviderError {
         Ok(Err(_)) | Err(_) => Bytes::new(),
     };
     let code = failure::code_of_body(&body);
-    failure::refused(Some(status), code, retry_after)
+    Failure {
+        error: failure::refused(Some(status), code, retry_after),
+        retry,
+    }
+}
+
+// Some servers know better than their status says. `OpenAI`'s SDKs obey it.
+fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    match headers.get(SHOULD_RETRY)?.as_bytes() {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
+    }
 }
 
 // The form with a date is ignored: it needs two clocks that agree.

@@ -11,6 +11,13 @@ use std::{
 
 use serde_json::{Value, json};
 
+#[path = "../../../tests/providers/shapes.rs"]
+#[allow(
+    dead_code,
+    reason = "a test of the crate `tests/providers` reads more of it"
+)]
+pub(crate) mod shapes;
+
 use super::Decode;
 use crate::chat::{ChatEvent, ProviderError};
 
@@ -176,7 +183,7 @@ fn other_value(chance: &mut SeededRandom) -> Value {
 
 // Words that have a meaning for one of the decoders.
 fn word(chance: &mut SeededRandom) -> &'static str {
-    const WORDS: [&str; 24] = [
+    const WORDS: [&str; 32] = [
         "error",
         "message",
         "content",
@@ -200,13 +207,21 @@ fn word(chance: &mut SeededRandom) -> &'static str {
         "finish_reason",
         "usage",
         "code",
+        "errors",
+        "detail",
+        "type",
+        "text",
+        "<think>",
+        "</think>",
+        "function_call",
+        "tool_use",
         SECRET,
     ];
     WORDS[chance.below(WORDS.len())]
 }
 
 fn change_bytes(input: &mut Vec<u8>, seeds: &[&[u8]], chance: &mut SeededRandom) {
-    const PIECES: [&[u8]; 16] = [
+    const PIECES: [&[u8]; 21] = [
         b"\n",
         b"\r",
         b"\r\n",
@@ -223,6 +238,11 @@ fn change_bytes(input: &mut Vec<u8>, seeds: &[&[u8]], chance: &mut SeededRandom)
         b"}",
         b"Sekret",
         b"{\"done\":true}\n",
+        b"\\ud83d",
+        b"\\ude00",
+        b"event: error\n",
+        b"<think>",
+        b"</think>",
     ];
     let from = chance.below(input.len() + 1);
     let to = (from + chance.below(40)).min(input.len());

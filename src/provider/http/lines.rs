@@ -37,7 +37,7 @@ impl Lines {
             let end = bytes.iter().position(ends_line);
             let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
             if self.partial.len() + line.len() > self.max {
-                return Err(failure::too_long());
+                return Err(failure::too_long(self.max));
             }
             let Some((end, rest)) = rest.split_first() else {
                 self.partial.extend_from_slice(line);
@@ -58,7 +58,6 @@ impl Lines {
     }
 
     /// Returns the bytes after the end of the last line.
-    #[cfg(any(test, feature = "ollama"))]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.partial)
     }

@@ -2,19 +2,27 @@ use std::{env::VarError, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::{ConfigError, Unsupported};
+use crate::log::DEFAULT_SESSION_BYTES;
 
 /// Options of any provider over HTTP.
 #[derive(Clone)]
 pub(crate) struct HttpOptions {
     pub(crate) base_url: String,
     pub(crate) key: Option<String>,
+    /// The header that carries the key, in place of a bearer token.
+    pub(crate) key_header: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) client: Option<reqwest::Client>,
     pub(crate) model: Option<String>,
     pub(crate) fields: Map<String, Value>,
     pub(crate) connect_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_event_bytes: usize,
+    pub(crate) think_tags: bool,
     pub(crate) retries: u32,
+    pub(crate) unsupported: Unsupported,
 }
 
 impl HttpOptions {
@@ -22,14 +30,38 @@ impl HttpOptions {
         Self {
             base_url: base_url.to_owned(),
             key: None,
+            key_header: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+            client: None,
             model: None,
             fields: Map::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
-            max_event_bytes: 1024 * 1024,
+            max_event_bytes: DEFAULT_SESSION_BYTES,
+            think_tags: false,
             retries: 2,
+            unsupported: Unsupported::Refuse,
         }
     }
+
+    /// Sets a header; a later value replaces an earlier one of the same name.
+    pub(crate) fn header(&mut self, name: String, value: String) {
+        self.headers
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        self.headers.push((name, value));
+    }
+
+    /// Sets a query parameter; a later value replaces an earlier one of the same name.
+    pub(crate) fn query(&mut self, name: String, value: String) {
+        self.query.retain(|(other, _)| *other != name);
+        self.query.push((name, value));
+    }
+}
+
+/// Returns the names in a list of names and values, for `Debug`: the values may be secret.
+pub(crate) fn names(pairs: &[(String, String)]) -> Vec<&str> {
+    pairs.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 /// Reads an environment variable. An empty one counts as unset.
@@ -48,9 +80,41 @@ pub(crate) fn variable(
 macro_rules! setters {
     ($Builder:ident) => {
         impl $Builder {
-            /// Sets the key, which is sent as a bearer token. Local servers often need none.
+            /// Sets the key, which is sent as a bearer token, or in the
+            /// [header of your choice](Self::api_key_header). Local servers often need none.
             pub fn api_key(mut self, key: impl Into<String>) -> Self {
                 self.options.key = Some(key.into());
+                self
+            }
+
+            /// Sets the header that carries the key, in place of `Authorization: Bearer …`. Azure
+            /// and some gateways want `api-key` or `x-api-key`.
+            pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
+                self.options.key_header = Some(name.into());
+                self
+            }
+
+            /// Sets a header of each request. It replaces one that the provider would send itself,
+            /// `Accept`, `User-Agent` and `Authorization` included. Those that describe the body
+            /// can't be set. `Debug` shows the name and never the value.
+            pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+                self.options.header(name.into(), value.into());
+                self
+            }
+
+            /// Sets a parameter of the URL's query, such as `api-version`. It replaces one of the
+            /// same name in the base URL. `Debug` shows the name and never the value.
+            pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+                self.options.query(name.into(), value.into());
+                self
+            }
+
+            /// Sets the HTTP client, for a proxy, a private CA, a client certificate, or connections
+            /// that several providers share. The
+            /// [module `http`](crate::provider::http#an-http-client-of-ones-own) has an example, and
+            /// what such a client replaces.
+            pub fn http_client(mut self, client: $crate::provider::http::reqwest::Client) -> Self {
+                self.options.client = Some(client);
                 self
             }
 
@@ -60,24 +124,42 @@ macro_rules! setters {
                 self
             }
 
-            /// Sets the time limit of connecting. Default 10 s.
+            /// Sets the time limit of connecting. Default 10 s. A client of your own
+            /// ([`http_client`](Self::http_client)) has its own limit.
             pub fn connect_timeout(mut self, timeout: Duration) -> Self {
                 self.options.connect_timeout = timeout;
                 self
             }
 
-            /// Sets the maximum silence of the server, before its response and between two events.
-            /// Default 2 minutes: models that think without output, or have to be loaded first, are
-            /// silent for long.
+            /// Sets the maximum silence of the server: the time before its response, and the time
+            /// without a byte of it. Default 2 minutes: models that think without output, or have to
+            /// be loaded first, are silent for long. Comments, pings and empty events count as heard.
             pub fn idle_timeout(mut self, timeout: Duration) -> Self {
                 self.options.idle_timeout = timeout;
                 self
             }
 
-            /// Sets the maximum size in bytes of one event of the server, and of the tool calls of
-            /// a turn together. Default 1 MiB.
+            /// Sets the maximum size in bytes of one event of the server, of the tool calls of a turn
+            /// together, and of an answer in one piece of JSON. Default 16 MiB, as much as a session
+            /// takes ([`Limits`](crate::session::Limits#sizes)).
             pub fn max_event_bytes(mut self, max: usize) -> Self {
                 self.options.max_event_bytes = max;
+                self
+            }
+
+            /// Sets whether text between `<think>` and `</think>` is thinking. Default false. Turn it
+            /// on for a server that leaves the tags of its model in the text; it holds for all text,
+            /// so that a model that writes about these tags is misread.
+            pub fn think_tags(mut self, think_tags: bool) -> Self {
+                self.options.think_tags = think_tags;
+                self
+            }
+
+            /// Leaves parts and options out for which the server has no form, with a warning in the
+            /// traces. By default a request with one fails before its first event, with an error that
+            /// names it.
+            pub fn lenient(mut self) -> Self {
+                self.options.unsupported = $crate::provider::http::Unsupported::LeaveOut;
                 self
             }
 
@@ -92,9 +174,13 @@ macro_rules! setters {
 
         impl fmt::Debug for $Builder {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                use $crate::provider::http::names;
                 // The base URL may hold a password.
                 f.debug_struct(stringify!($Builder))
                     .field("has_key", &self.options.key.is_some())
+                    .field("headers", &names(&self.options.headers))
+                    .field("query", &names(&self.options.query))
+                    .field("has_client", &self.options.client.is_some())
                     .field("model", &self.options.model)
                     .field("connect_timeout", &self.options.connect_timeout)
                     .field("idle_timeout", &self.options.idle_timeout)

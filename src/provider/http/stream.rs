@@ -11,8 +11,16 @@ use futures_core::Stream;
 use http_body::Body;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Decode, failure};
-use crate::chat::{ChatEvent, ProviderError};
+use super::{
+    Decode,
+    failure::{self, InPlaceOfStream},
+    opening::{Opened, Opening},
+    retries::Failure,
+};
+use crate::chat::{ChatEvent, Liveness, ProviderError};
+
+// The usage, and the end of the body, follow the finish reason at once or never.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The stream of a provider over HTTP.
 ///
@@ -20,40 +28,63 @@ use crate::chat::{ChatEvent, ProviderError};
 pub struct AnswerStream {
     // `None` once there is nothing more to read.
     body: Option<reqwest::Body>,
+    // `None` once it is clear that the body is a stream.
+    opening: Option<Opening>,
     decoder: Box<dyn Decode>,
     ready: VecDeque<ChatEvent>,
     // Returned once `ready` is empty.
-    failure: Option<ProviderError>,
+    failure: Option<Failure>,
+    liveness: Liveness,
     idle_timeout: Duration,
     silence: Pin<Box<Sleep>>,
     // The time of the silence starts when there is first nothing to read.
     silent: bool,
+    // When reading ends, once the answer is whole.
+    linger: Option<Instant>,
+    // There was nothing to read since.
+    lingering: bool,
+    // What the body seems to be if no event comes of it.
+    other: Option<InPlaceOfStream>,
 }
 
 impl AnswerStream {
     pub(super) fn new(
-        response: http::Response<reqwest::Body>,
+        body: reqwest::Body,
+        opening: Opening,
         decoder: Box<dyn Decode>,
+        liveness: Liveness,
         idle_timeout: Duration,
     ) -> Self {
         Self {
-            body: Some(response.into_body()),
+            body: Some(body),
+            opening: Some(opening),
             decoder,
             ready: VecDeque::new(),
             failure: None,
+            liveness,
             idle_timeout,
             silence: Box::pin(sleep_until(Instant::now() + idle_timeout)),
             silent: true,
+            linger: None,
+            lingering: false,
+            other: None,
         }
     }
 
     /// Waits for the first event, or for a failure before it.
-    pub(super) async fn begin(&mut self) -> Result<(), ProviderError> {
+    pub(super) async fn begin(&mut self) -> Result<(), Failure> {
         poll_fn(|cx| self.poll_fill(cx)).await;
-        match self.failure.take_if(|_| self.ready.is_empty()) {
-            Some(failure) => Err(failure),
-            None => Ok(()),
-        }
+        let Some(failure) = self.failure.take_if(|_| self.ready.is_empty()) else {
+            self.other = None;
+            return Ok(());
+        };
+        Err(match self.other {
+            // Neither the server nor the connection says more.
+            Some(other) if failure::is_vague(&failure.error) => {
+                Failure::last(failure::no_stream(other))
+            }
+            _ => failure,
+        })
     }
 
     // Ready when there is an event, or when nothing more will be read.
@@ -64,9 +95,16 @@ impl AnswerStream {
             };
             match Pin::new(body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        self.silent = false;
+                        self.liveness.heard();
                         self.take(&data);
                     }
+                }
+                Poll::Ready(Some(Err(error))) if error.is_timeout() => {
+                    self.end(|_| failure::timed_out());
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.end(|cut| cut.with_source(error.without_url()));
@@ -82,30 +120,82 @@ impl AnswerStream {
     }
 
     fn take(&mut self, data: &[u8]) {
-        match self.decoder.push(data, &mut self.ready) {
-            Ok(received) => {
-                self.silent &= !received;
-                if self.decoder.is_done() {
-                    self.end(|cut| cut);
-                }
+        let Some(opening) = &mut self.opening else {
+            return self.decode(data);
+        };
+        match opening.push(data) {
+            Opened::Undecided => {}
+            Opened::Stream(data) => {
+                self.other = opening.other_than_stream();
+                self.opening = None;
+                self.decode(&data);
             }
-            Err(error) => {
-                self.body = None;
-                self.failure = Some(error);
-            }
+            Opened::Whole(data) => self.take_whole(&data),
+            Opened::Refused(error) => self.fail(Failure::last(error)),
         }
+    }
+
+    fn decode(&mut self, data: &[u8]) {
+        if let Err(error) = self.decoder.push(data, &mut self.ready) {
+            let about_the_request = failure::is_about_the_request(&error);
+            return self.fail(Failure {
+                error,
+                retry: about_the_request.then_some(false),
+            });
+        }
+        let over = self.linger.is_some_and(|until| Instant::now() >= until);
+        if over || self.decoder.is_done() {
+            self.end(|cut| cut);
+        } else if self.linger.is_none() && self.decoder.is_finished() {
+            self.linger = Some(Instant::now() + LINGER);
+            self.silent = false;
+        }
+    }
+
+    // Ends reading with an answer that is no stream.
+    fn take_whole(&mut self, data: &[u8]) {
+        self.opening = None;
+        self.body = None;
+        let pushed = self.decoder.push(data, &mut self.ready);
+        let ended = pushed.and_then(|_| self.decoder.end(&mut self.ready));
+        self.failure = ended.err().map(Failure::last);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.body = None;
+        self.failure = Some(failure);
     }
 
     // Ends reading; `why` completes the error of an answer that isn't whole.
     fn end(&mut self, why: impl FnOnce(ProviderError) -> ProviderError) {
         self.body = None;
-        self.failure = self.decoder.end(&mut self.ready).map_err(why).err();
+        if let Some(mut opening) = self.opening.take() {
+            match opening.end() {
+                Opened::Undecided => return self.fail(Failure::last(why(ProviderError::cut()))),
+                Opened::Stream(data) => {
+                    self.other = opening.other_than_stream();
+                    if let Err(error) = self.decoder.push(&data, &mut self.ready) {
+                        return self.fail(error.into());
+                    }
+                }
+                Opened::Whole(data) => return self.take_whole(&data),
+                Opened::Refused(error) => return self.fail(Failure::last(error)),
+            }
+        }
+        let ended = self.decoder.end(&mut self.ready);
+        self.failure = ended.map_err(why).err().map(Failure::from);
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.silent {
             self.silent = true;
-            let deadline = Instant::now() + self.idle_timeout;
+            let now = Instant::now();
+            // A reader that was slow meanwhile doesn't shorten the wait.
+            if self.linger.is_some() && !self.lingering {
+                self.lingering = true;
+                self.linger = Some(now + LINGER);
+            }
+            let deadline = self.linger.unwrap_or(now + self.idle_timeout);
             self.silence.as_mut().reset(deadline);
         }
         self.silence.as_mut().poll(cx)
@@ -118,7 +208,8 @@ impl Stream for AnswerStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         ready!(self.poll_fill(cx));
         let event = self.ready.pop_front().map(Ok);
-        Poll::Ready(event.or_else(|| self.failure.take().map(Err)))
+        let failure = || self.failure.take().map(|failure| Err(failure.error));
+        Poll::Ready(event.or_else(failure))
     }
 }
 

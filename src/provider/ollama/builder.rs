@@ -6,7 +6,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Ollama, config::OllamaConfig};
+use super::{Ollama, config::OllamaConfig, protocol::OLLAMA_CHAT};
 use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
 
 const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
@@ -22,15 +22,13 @@ pub struct OllamaBuilder {
 setters!(OllamaBuilder);
 
 impl Ollama {
-    /// Creates a provider from the environment: `OLLAMA_HOST` (read as Ollama's own client does, an
-    /// address with or without scheme and port; `127.0.0.1:11434` unless set), `OLLAMA_API_KEY`
-    /// (which only Ollama's cloud needs) and `OLLAMA_MODEL`.
+    /// Creates a provider from the environment, as [`OllamaBuilder::from_env`] reads it.
     ///
     /// # Errors
     ///
     /// If a value is missing or malformed. The error never shows the key.
     pub fn from_env() -> Result<Self, ConfigError> {
-        OllamaBuilder::from_vars(env::var)?.build()
+        OllamaBuilder::from_env()?.build()
     }
 
     /// Builds the provider. It doesn't connect yet.
@@ -51,6 +49,22 @@ impl OllamaBuilder {
         }
     }
 
+    /// Creates a builder from the environment. The variables are those of Ollama's own clients, but for
+    /// the model:
+    ///
+    /// | variable | meaning |
+    /// |---|---|
+    /// | `OLLAMA_MODEL` | the [model](Self::model) |
+    /// | `OLLAMA_HOST` | the server, with or without scheme and port; `127.0.0.1:11434` unless set. `ollama.com` is Ollama's cloud. The address of all interfaces, to which the server of the same machine may be set, stands for the machine itself |
+    /// | `OLLAMA_API_KEY` | the [key](Self::api_key), which only Ollama's cloud needs |
+    ///
+    /// # Errors
+    ///
+    /// If a value is malformed. The error never shows the key.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_vars(env::var)
+    }
+
     pub(super) fn from_vars(
         read: impl Fn(&'static str) -> Result<String, VarError>,
     ) -> Result<Self, ConfigError> {
@@ -64,7 +78,7 @@ impl OllamaBuilder {
     }
 
     /// Sets the address of the server, up to the part before `/api/chat`. Default
-    /// `http://127.0.0.1:11434`.
+    /// `http://127.0.0.1:11434`. A query in it is kept, after the path.
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.options.base_url = base_url.into();
         self
@@ -89,12 +103,7 @@ impl OllamaBuilder {
     ///
     /// When something is missing or malformed; the error says what, and never shows the key.
     pub fn build(self) -> Result<Ollama, ConfigError> {
-        let upstream = Upstream::new(
-            &self.options,
-            &["api", "chat"],
-            "application/x-ndjson",
-            DEFAULT_BASE_URL,
-        )?;
+        let upstream = Upstream::new(&self.options, &OLLAMA_CHAT, DEFAULT_BASE_URL)?;
         let model = self.options.model.ok_or(ConfigError::NoModel {
             variable: "OLLAMA_MODEL",
         })?;
@@ -104,35 +113,48 @@ impl OllamaBuilder {
                 model,
                 fields: self.options.fields,
                 options: self.model_options,
+                unsupported: self.options.unsupported,
                 max_event_bytes: self.options.max_event_bytes,
+                think_tags: self.options.think_tags,
             },
         ))
     }
 }
 
-// The server also listens on `OLLAMA_HOST`: it may lack scheme and port, and may be the address of all
-// interfaces, to which no client can connect.
+// By the rules of Ollama's `envconfig.Host`. The server also listens on `OLLAMA_HOST`: it may be the
+// address of all interfaces, to which no client can connect.
 fn base_url(host: &str) -> String {
-    let (scheme, rest) = host.split_once("://").unwrap_or(("http", host));
+    const CLOUD: &str = "ollama.com";
+    let host = host.trim().trim_matches(['"', '\'']).trim();
+    let (scheme, rest) = match host.split_once("://") {
+        Some(parts) => parts,
+        None if host == CLOUD => ("https", host),
+        None => ("http", host),
+    };
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
-    let (name, port) = match authority.rsplit_once(':') {
-        // A colon inside brackets is part of an IPv6 address.
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (authority, None),
-    };
-    let name = match name {
-        "" | "0.0.0.0" => "127.0.0.1",
-        "[::]" => "[::1]",
-        name => name,
-    };
-    let port = port.unwrap_or(match (scheme, host.contains("://")) {
+    let default_port = match (scheme, host.contains("://")) {
         ("https", _) => "443",
         ("http", true) => "80",
         _ => "11434",
-    });
+    };
+    let is_port = |port: &&str| port.parse::<u16>().is_ok();
+    let (name, port) = match authority.rsplit_once(':') {
+        // More colons are an IPv6 address, whose port stands after brackets.
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
+            (name, Some(port).filter(is_port))
+        }
+        _ => (authority, None),
+    };
+    let name = match name.trim_matches(['[', ']']) {
+        "" | "0.0.0.0" => "127.0.0.1".to_owned(),
+        "::" => "[::1]".to_owned(),
+        name if name.contains(':') => format!("[{name}]"),
+        name => name.to_owned(),
+    };
+    let port = port.unwrap_or(default_port);
     format!("{scheme}://{name}:{port}{path}")
 }
 
@@ -155,6 +177,15 @@ mod tests {
                 "https://models.example:443/ollama",
             ),
             ("http://0.0.0.0:11434/", "http://127.0.0.1:11434/"),
+            ("\"127.0.0.1:1\" ", "http://127.0.0.1:1"),
+            ("ollama.com", "https://ollama.com:443"),
+            ("::1", "http://[::1]:11434"),
+            ("fe80::1:2", "http://[fe80::1:2]:11434"),
+            ("::", "http://[::1]:11434"),
+            ("https://[::1]", "https://[::1]:443"),
+            ("box:no-port", "http://box:11434"),
+            ("https://box:70000", "https://box:443"),
+            ("", "http://127.0.0.1:11434"),
         ] {
             assert_eq!(base_url(host), url, "{host}");
         }

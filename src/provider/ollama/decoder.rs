@@ -1,11 +1,15 @@
 use std::collections::VecDeque;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::wire::{OllamaCall, OllamaLine};
+use super::wire::{self, OllamaLine};
 use crate::{
-    chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, Usage},
-    provider::http::{CallIds, Decode, Lines, code_of_error, refused, too_long, unreadable},
+    chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, TurnEnd},
+    provider::http::{
+        CallIds, Decode, Lines, Oddities, SaidText, is_model,
+        json::{Kind, each_element, kind, string},
+        reported, too_long, too_many,
+    },
 };
 
 // Models ask for a few tools at once.
@@ -21,22 +25,28 @@ pub(super) struct OllamaDecoder {
 #[derive(Debug)]
 struct OllamaTurn {
     ids: CallIds,
+    said: SaidText,
     calls: Vec<ToolCall>,
     call_bytes: usize,
     max_call_bytes: usize,
     end: Option<Complete>,
+    model: Option<String>,
+    odd: Oddities,
 }
 
 impl OllamaDecoder {
-    pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
+    pub(super) fn new(ids: CallIds, max_bytes: usize, think_tags: bool) -> Self {
         Self {
             lines: Lines::new(max_bytes),
             turn: OllamaTurn {
                 ids,
+                said: SaidText::new(think_tags),
                 calls: Vec::new(),
                 call_bytes: 0,
                 max_call_bytes: max_bytes,
                 end: None,
+                model: None,
+                odd: Oddities::default(),
             },
         }
     }
@@ -63,79 +73,167 @@ impl Decode for OllamaDecoder {
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
         // The last line may lack its end. An incomplete line is ignored.
         let rest = self.lines.rest();
-        if serde_json::from_slice::<OllamaLine>(&rest).is_ok() {
+        if serde_json::from_str::<&RawValue>(&String::from_utf8_lossy(&rest)).is_ok() {
             self.turn.take(&rest, out)?;
         }
-        let complete = self.turn.end.take().ok_or_else(ProviderError::cut)?;
-        if !self.turn.calls.is_empty() {
-            out.push_back(ChatEvent::tool_calls(self.turn.calls.drain(..)));
-        }
-        out.push_back(complete.into());
-        Ok(())
+        self.turn.end(out)
     }
 }
 
 impl OllamaTurn {
     // Returns true if the line is a message.
     fn take(&mut self, line: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
-        let text = line.trim_ascii();
-        if text.is_empty() || self.end.is_some() {
+        let line = String::from_utf8_lossy(line.trim_ascii());
+        if line.is_empty() || self.end.is_some() {
             return Ok(false);
         }
-        let line: OllamaLine = serde_json::from_slice(text).map_err(unreadable)?;
-        if let Some(error) = &line.error {
-            return Err(refused(None, code_of_error(error), None));
+        let read = OllamaLine::read(&line, &mut self.odd);
+        let piece = read.as_ref().is_ok_and(|line| line.message.is_some());
+        if let Some(error) = reported(&line, piece) {
+            return Err(error);
         }
+        let line = read?;
         if let Some(said) = line.message {
-            let piece = |text: &String| !text.is_empty();
-            out.extend(said.thinking.filter(piece).map(ChatEvent::thinking));
-            out.extend(said.content.filter(piece).map(ChatEvent::text));
-            let calls = said.tool_calls.filter(|calls| !calls.is_empty());
-            if let Some(calls) = calls {
-                self.call_bytes += text.len();
-                self.calls
-                    .extend(calls.into_iter().map(|call| whole(call, &mut self.ids)));
-                if self.call_bytes > self.max_call_bytes || self.calls.len() > MAX_CALLS {
-                    return Err(too_long());
-                }
+            if let Some(thinking) = said.thinking {
+                self.said.thinking(thinking, &mut self.odd, out)?;
+            }
+            if let Some(content) = said.content {
+                self.said.text(content, &mut self.odd, out)?;
+            }
+            if let Some(images) = said.images {
+                self.said.pictures(images, out)?;
+            }
+            if let Some(calls) = said.tool_calls {
+                self.take_calls(calls)?;
             }
         }
-        if line.done == Some(true) {
-            let reason = match line.done_reason.as_deref() {
-                // `load` and `unload` answer requests without messages.
-                None | Some("" | "stop" | "load" | "unload") => FinishReason::Stop,
-                Some(reason) => FinishReason::from(reason),
-            };
-            let reason = match reason {
-                FinishReason::Stop if !self.calls.is_empty() => FinishReason::ToolCalls,
-                reason => reason,
-            };
-            let mut complete = Complete::new().finish_reason(reason);
-            complete.usage = match (line.prompt_eval_count, line.eval_count) {
-                (None, None) => None,
-                // The first is absent if the whole prompt was in the cache.
-                (input, output) => Some(Usage::new(input.unwrap_or(0), output.unwrap_or(0))),
-            };
+        if line.done {
+            let mut complete = Complete::new().finish_reason(reason(line.done_reason));
+            complete.usage = line.usage;
+            self.model = line.model.and_then(string).filter(|it| is_model(it));
             self.end = Some(complete);
         }
         Ok(true)
     }
+
+    fn take_calls(&mut self, calls: &RawValue) -> Result<(), ProviderError> {
+        let mut take = |call: &RawValue| {
+            self.call_bytes += call.get().len();
+            if self.call_bytes > self.max_call_bytes {
+                return Err(too_long(self.max_call_bytes));
+            }
+            if self.calls.len() == MAX_CALLS {
+                return Err(too_many(MAX_CALLS));
+            }
+            match wire::call(call, &mut self.ids) {
+                Some(call) => self.calls.push(call),
+                None => self.odd.note("tool_calls"),
+            }
+            Ok(())
+        };
+        if kind(calls) == Kind::Object {
+            return take(calls); // one call without its list
+        }
+        if !each_element(calls, take)? {
+            self.odd.note("tool_calls");
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        self.said.end(out);
+        let mut complete = self.end.take().ok_or_else(ProviderError::cut)?;
+        if !self.calls.is_empty() {
+            let reason = &mut complete.finish_reason;
+            if reason.is_whole() {
+                // Ollama says `stop`.
+                *reason = FinishReason::ToolCalls;
+                out.push_back(ChatEvent::tool_calls(self.calls.drain(..)));
+            } else {
+                tracing::warn!(%reason, "the model's calls are dropped: its turn isn't whole");
+            }
+        }
+        let mut turn = TurnEnd::new(complete.finish_reason.clone());
+        turn.usage.clone_from(&complete.usage);
+        turn.model = self.model.take();
+        out.push_back(turn.into());
+        out.push_back(complete.into());
+        Ok(())
+    }
 }
 
-fn whole(call: OllamaCall, ids: &mut CallIds) -> ToolCall {
-    let id = ids.next(call.id.unwrap_or_default());
-    let name = call.function.name.unwrap_or_default();
-    match call.function.arguments {
-        Some(Value::String(text)) => ToolCall::from_text(id, name, &text),
-        None | Some(Value::Null) => ToolCall::from_text(id, name, ""),
-        Some(arguments) => ToolCall::new(id, name, arguments),
-    }
+fn reason(said: Option<&RawValue>) -> FinishReason {
+    let word = said.and_then(string).unwrap_or_default();
+    FinishReason::of_vendor(&word)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
-    use crate::provider::http::fuzz::fuzz;
+    use crate::provider::http::fuzz::{fuzz, shapes};
+
+    const SHAPES: &str = include_str!("../../../tests/providers/recorded/shapes-ollama.txt");
+
+    fn verdict<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Value {
+        let mut decoder = OllamaDecoder::new(CallIds::after(&[]), 10_000, false);
+        let mut events = VecDeque::new();
+        let mut failed = false;
+        for piece in pieces {
+            failed = decoder.push(piece, &mut events).is_err();
+            if failed || decoder.is_done() {
+                break;
+            }
+        }
+        failed = failed || decoder.end(&mut events).is_err();
+        let events = events.iter();
+        let events = events.map(|event| serde_json::from_slice(&event.to_json()).unwrap());
+        shapes::verdict(events, failed)
+    }
+
+    #[test]
+    fn every_shape_has_its_verdict_wherever_its_bytes_are_split_or_cut() {
+        for shape in shapes::shapes(SHAPES, "") {
+            let mut cut = 0;
+            for at in 0..=shape.bytes.len() {
+                let (head, tail) = shape.bytes.split_at(at);
+                assert_eq!(verdict([head, tail]), shape.verdict, "{}", shape.name);
+                let found = verdict([head]);
+                if found.get("error").is_some() {
+                    cut += 1;
+                } else {
+                    assert_eq!(found, shape.verdict, "{} cut at {at}", shape.name);
+                }
+            }
+            assert!(cut > 10, "{}", shape.name);
+        }
+    }
+
+    #[test]
+    fn arguments_of_any_depth_are_read_and_deep_ones_stay_text() {
+        for depth in [1, 63, 64, 65, 100, 118, 122, 124, 127, 128, 130, 1000] {
+            let lists = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let line = format!(
+                r#"{{"message":{{"tool_calls":[{{"function":{{"name":"t","arguments":{lists}}}}}]}},"done":true,"done_reason":"stop"}}"#
+            );
+            let mut decoder = OllamaDecoder::new(CallIds::after(&[]), 10_000, false);
+            let mut events = VecDeque::new();
+            decoder
+                .push(format!("{line}\n").as_bytes(), &mut events)
+                .unwrap();
+            decoder.end(&mut events).unwrap();
+            let Some(ChatEvent::ToolCalls(asked)) = events.pop_front() else {
+                panic!("{events:?}")
+            };
+            let arguments = &asked.calls[0].arguments;
+            if depth <= ToolCall::MAX_DEPTH {
+                assert_eq!(arguments.to_string(), lists);
+            } else {
+                assert_eq!(arguments.as_str(), Some(&*lists));
+            }
+        }
+    }
 
     #[test]
     fn any_bytes_give_an_answer_or_an_error() {
@@ -144,7 +242,7 @@ mod tests {
             include_bytes!("../../../tests/providers/recorded/ollama-tools.ndjson"),
         ];
         fuzz(&SEEDS, |max| {
-            Box::new(OllamaDecoder::new(CallIds::after(&[]), max))
+            Box::new(OllamaDecoder::new(CallIds::after(&[]), max, max % 3 == 0))
         });
     }
 }

@@ -22,20 +22,33 @@
 //! # The request
 //!
 //! The request's `systemPrompt` becomes the first message, its `model` replaces the provider's own,
-//! its tools become functions, and its messages include calls and results of tools.
+//! its tools become functions, and its messages include calls and results of tools. The reasoning of the
+//! model goes back as `thinking`; the model's template decides which of it the model sees again. The
+//! [module of providers](super#what-each-provider-carries) lists the media and options that are sent.
 //!
 //! # The answer
 //!
-//! The answer has text, thinking, the tool calls of the turn as one `tool_calls` event, and
-//! `complete` with usage and finish reason. Calls without an id, as older versions send them, get
-//! one. The answer is complete when the server sends `done`.
+//! The answer has text, thinking (by option also text between `<think>` tags), the tool calls of the
+//! turn as one `tool_calls` event, and `complete` with usage and finish reason. Calls without an id, as
+//! older versions send them, get one. The server sends each call whole, so there is no `tool_input`.
+//! Pictures of the model (`images`) are `media`. The answer is complete when the server sends `done`. Without a
+//! `done_reason` its finish reason is `unknown`; `load` and `unload`, which answer nothing, are kept.
 //!
+//! There is a `tool_calls` event only if the reason is `stop`. After `length` the last call may be half
+//! of one, and calls are dropped.
+//!
+//! Lines are read as Ollama's own packages read them: a line with an `error` is an error, and an end
+//! without `done` a cut. A line that isn't JSON is an error too, which Ollama's package for JavaScript
+//! skips. Counts and ids of odd types are dropped, and traced once an answer.
+//!
+//! A server that doesn't stream is understood too: a whole answer in JSON is the answer, at once.
 //! [`http`](super::http) describes errors and retries. A model that doesn't exist, or doesn't
 //! support tools or thinking, is an error that says so.
 
 mod builder;
 mod config;
 mod decoder;
+mod protocol;
 mod request;
 mod service;
 mod wire;

@@ -40,11 +40,15 @@ impl Service<ChatRequest> for Ollama {
     }
 
     fn call(&mut self, chat: ChatRequest) -> AnswerFuture {
-        let body = request::body(&self.config, &chat);
+        let body = match request::body(&self.config, &chat) {
+            Ok(body) => body,
+            Err(error) => return AnswerFuture::failed(error),
+        };
         let ids = CallIds::after(&chat.messages);
-        let max_bytes = self.config.max_event_bytes;
-        self.upstream.ask(body, move || {
-            Box::new(OllamaDecoder::new(ids.clone(), max_bytes))
+        let (max_bytes, think_tags) = (self.config.max_event_bytes, self.config.think_tags);
+        let liveness = chat.liveness.clone();
+        self.upstream.ask(body, liveness, move || {
+            Box::new(OllamaDecoder::new(ids.clone(), max_bytes, think_tags))
         })
     }
 }

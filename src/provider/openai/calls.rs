@@ -1,7 +1,9 @@
-use super::wire::{Arguments, CallDelta};
+use std::collections::VecDeque;
+
+use super::{partial_call::PartialCall, state, wire::CallDelta};
 use crate::{
-    chat::{ProviderError, ToolCall},
-    provider::http::{CallIds, too_long},
+    chat::{ChatEvent, FinishReason, ProviderError, ToolCall, json_bytes},
+    provider::http::{CallIds, text_of, too_long, too_many},
 };
 
 // Models ask for a few tools at once.
@@ -14,23 +16,18 @@ const MAX_CALLS: usize = 256;
 /// begins a new call if it has another id, or if it repeats a name and either the call's arguments
 /// are whole and the piece has more, or the piece is in the same event as another piece of that
 /// call.
+///
+/// Events show the pieces as they come, call by call in the order of the calls: from the first call that the
+/// server has not given an id and a name on, calls are told when they are whole.
 #[derive(Debug)]
 pub(super) struct Calls {
     partial: Vec<PartialCall>,
     ids: CallIds,
+    /// The number of calls that events have announced, which are the first ones.
+    announced: usize,
     bytes: usize,
     max_bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct PartialCall {
-    index: Option<i64>,
-    id: String,
-    name: String,
-    arguments: String,
-    json: JsonDepth,
-    // The number of the event of the last piece.
-    event: u64,
+    cut: bool,
 }
 
 impl Calls {
@@ -38,34 +35,48 @@ impl Calls {
         Self {
             partial: Vec::new(),
             ids,
+            announced: 0,
             bytes: 0,
             max_bytes,
+            cut: false,
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.partial.is_empty()
+    /// Returns true if a piece was refused, so that a call lacks it.
+    pub(super) fn are_cut(&self) -> bool {
+        self.cut
     }
 
-    /// Takes one piece, of the event of this number.
-    pub(super) fn take(&mut self, delta: CallDelta, event: u64) -> Result<(), ProviderError> {
-        let id = delta.id.unwrap_or_default();
-        let function = delta.function.unwrap_or_default();
-        let name = function.name.unwrap_or_default();
-        let arguments = match function.arguments {
-            Some(Arguments::Text(text)) => text,
-            Some(Arguments::Value(value)) if !value.is_null() => value.to_string(),
-            Some(Arguments::Value(_)) | None => String::new(),
-        };
-        self.bytes += id.len() + name.len() + arguments.len();
+    /// Takes one piece, of the event of this number. Appends the events that show the arguments, if `out` is
+    /// given.
+    ///
+    /// # Errors
+    ///
+    /// If there is too much of it.
+    pub(super) fn take(
+        &mut self,
+        delta: CallDelta,
+        event: u64,
+        out: Option<&mut VecDeque<ChatEvent>>,
+    ) -> Result<(), ProviderError> {
+        if delta.is_empty() {
+            return Ok(());
+        }
+        let CallDelta {
+            index,
+            id,
+            name,
+            arguments,
+            extra,
+        } = delta;
+        let of_extra = extra.as_ref().map_or(0, json_bytes);
+        self.bytes += id.len() + name.len() + arguments.len() + of_extra;
         if self.bytes > self.max_bytes {
-            return Err(too_long());
+            self.cut = true;
+            return Err(too_long(self.max_bytes));
         }
-        let last = match delta.index {
-            Some(_) => self
-                .partial
-                .iter()
-                .rposition(|call| call.index == delta.index),
+        let last = match index {
+            Some(_) => self.partial.iter().rposition(|call| call.index == index),
             None => self.partial.len().checked_sub(1),
         };
         let goes_on = |call: &PartialCall| {
@@ -79,12 +90,12 @@ impl Calls {
         };
         let at = match last.filter(|at| goes_on(&self.partial[*at])) {
             Some(at) => at,
-            None if self.partial.len() == MAX_CALLS => return Err(too_long()),
+            None if self.partial.len() == MAX_CALLS => {
+                self.cut = true;
+                return Err(too_many(MAX_CALLS));
+            }
             None => {
-                self.partial.push(PartialCall {
-                    index: delta.index,
-                    ..PartialCall::default()
-                });
+                self.partial.push(PartialCall::new(index));
                 self.partial.len() - 1
             }
         };
@@ -97,78 +108,99 @@ impl Calls {
             call.name = name;
         }
         call.json.pass(&arguments);
-        call.arguments.push_str(&arguments);
+        call.arguments.extend_from_slice(&arguments);
         call.event = event;
+        if extra.is_some() {
+            call.extra = extra;
+        }
+        if let Some(out) = out {
+            self.show(at, out);
+        }
         Ok(())
     }
 
-    /// Returns all calls, each whole.
-    pub(super) fn finish(&mut self) -> Vec<ToolCall> {
-        self.partial
-            .drain(..)
-            .map(|call| ToolCall::from_text(self.ids.next(call.id), call.name, &call.arguments))
-            .collect()
-    }
-}
-
-/// The depth of a JSON text after its last character. It tells whether an object is whole without
-/// parsing it again.
-#[derive(Debug, Default)]
-struct JsonDepth {
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-    started: bool,
-}
-
-impl JsonDepth {
-    fn pass(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
-                }
-                continue;
+    /// Appends the events of the call that got a piece, and of those that waited for one before them.
+    fn show(&mut self, at: usize, out: &mut VecDeque<ChatEvent>) {
+        if let Some(call) = self.partial.get_mut(at).filter(|call| call.is_announced()) {
+            out.extend(call.next_input().map(ChatEvent::from));
+            return;
+        }
+        while let Some(call) = self.partial.get_mut(self.announced) {
+            // Ids are given in the order of the calls, as at the end. An id that comes later would be another.
+            if call.given.is_none() && !call.id.is_empty() {
+                call.given = Some(self.ids.next(call.id.clone()));
             }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    self.depth = self.depth.saturating_add(1);
-                    self.started = true;
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
+            let Some(input) = call.announcement() else {
+                return;
+            };
+            out.push_back(input.into());
+            self.announced += 1;
         }
     }
 
-    fn is_whole(&self) -> bool {
-        self.started && !self.is_open()
-    }
-
-    fn is_open(&self) -> bool {
-        self.depth > 0 || self.in_string
+    /// Ends the turn. Returns the rest of the arguments and the event of the calls, if the turn is whole and has
+    /// any, with what the server must be handed back, and the reason of the turn.
+    pub(super) fn end(&mut self, reason: FinishReason) -> (Vec<ChatEvent>, FinishReason) {
+        if self.partial.is_empty() {
+            return (Vec::new(), reason);
+        }
+        if !reason.is_whole() {
+            tracing::warn!(%reason, "the model's calls are dropped: its turn isn't whole");
+            return (Vec::new(), reason);
+        }
+        let (mut events, mut states) = (Vec::new(), Vec::new());
+        let calls: Vec<_> = self
+            .partial
+            .drain(..)
+            .map(|mut call| {
+                events.extend(call.last_input().map(ChatEvent::from));
+                let id = match call.given {
+                    Some(id) => id,
+                    None => self.ids.next(call.id),
+                };
+                if let Some(extra) = call.extra {
+                    states.push(state::call_event(id.clone(), &extra).into());
+                }
+                ToolCall::from_text(id, call.name, &text_of(&call.arguments))
+            })
+            .collect();
+        events.push(ChatEvent::tool_calls(calls));
+        events.append(&mut states);
+        // Some servers send `stop` here.
+        (events, FinishReason::ToolCalls)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::{Value, json, value::RawValue};
 
     use super::*;
+    use crate::provider::http::Oddities;
+
+    fn delta(piece: &str) -> CallDelta {
+        let piece: Box<RawValue> = serde_json::from_str(piece).unwrap();
+        CallDelta::read(&piece, &mut Oddities::default()).unwrap()
+    }
+
+    fn ended(mut calls: Calls) -> Vec<ToolCall> {
+        let (mut events, reason) = calls.end(FinishReason::Stop);
+        match (events.pop(), reason) {
+            (Some(ChatEvent::ToolCalls(asked)), FinishReason::ToolCalls) => asked.calls,
+            (None, FinishReason::Stop) => vec![],
+            other => panic!("{other:?}"),
+        }
+    }
 
     // Each event is a list of pieces.
     fn calls(events: &[Value]) -> Result<Vec<ToolCall>, ProviderError> {
         let mut calls = Calls::new(CallIds::after(&[]), 1000);
         for (number, event) in (1..).zip(events) {
             for piece in event.as_array().unwrap() {
-                calls.take(serde_json::from_value(piece.clone()).unwrap(), number)?;
+                calls.take(delta(&piece.to_string()), number, None)?;
             }
         }
-        Ok(calls.finish())
+        Ok(ended(calls))
     }
 
     fn piece(index: Option<u32>, id: Option<&str>, arguments: &str) -> Value {
@@ -178,6 +210,25 @@ mod tests {
     fn arguments(events: &[Value]) -> Vec<Value> {
         let calls = calls(events).unwrap();
         calls.into_iter().map(|call| call.arguments).collect()
+    }
+
+    #[test]
+    fn arguments_of_any_depth_are_read_and_deep_ones_stay_text() {
+        for depth in [1, 63, 64, 65, 100, 124, 125, 126, 127, 128, 130, 400] {
+            let lists = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            // As the protocol has it, and as JSON.
+            for wire in [format!("{lists:?}"), lists.clone()] {
+                let piece = format!(r#"{{"function":{{"name":"t","arguments":{wire}}}}}"#);
+                let mut calls = Calls::new(CallIds::after(&[]), 1000);
+                calls.take(delta(&piece), 1, None).unwrap();
+                let arguments = &ended(calls)[0].arguments;
+                if depth <= ToolCall::MAX_DEPTH {
+                    assert_eq!(arguments.to_string(), lists);
+                } else {
+                    assert_eq!(*arguments, json!(lists));
+                }
+            }
+        }
     }
 
     #[test]
@@ -277,5 +328,55 @@ mod tests {
         let many: Vec<_> = (0..257).map(|index| piece(Some(index), None, "")).collect();
         assert!(calls(&many[..256]).is_ok());
         assert!(calls(&many).is_err());
+    }
+
+    #[test]
+    fn calls_of_a_turn_that_is_not_whole_are_dropped() {
+        for reason in ["length", "content_filter", "unknown", "bored"] {
+            let mut calls = Calls::new(CallIds::after(&[]), 1000);
+            calls
+                .take(
+                    delta(r#"{"function":{"name":"t","arguments":"{}"}}"#),
+                    1,
+                    None,
+                )
+                .unwrap();
+            let reason = FinishReason::from(reason);
+            assert_eq!(calls.end(reason.clone()), (vec![], reason));
+        }
+    }
+
+    #[test]
+    fn indexes_and_ids_of_other_types_are_read_as_far_as_they_can_be() {
+        let piece = |index: Value, id: Value, arguments: &str| json!([{"index": index, "id": id, "function": {"name": "t", "arguments": arguments}}]);
+        let found = calls(&[
+            piece(json!("0"), json!(7), "[1"),
+            piece(json!(1.0), json!(8), "[2"),
+            piece(json!(0), json!([]), "]"),
+            piece(json!("1"), json!(8), "]"),
+        ])
+        .unwrap();
+        assert_eq!(
+            found,
+            [
+                ToolCall::new("7", "t", json!([1])),
+                ToolCall::new("8", "t", json!([2])),
+            ]
+        );
+        for nothing in [json!([{}]), json!([{"index": 0, "function": []}])] {
+            assert_eq!(calls(&[nothing]).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn a_character_of_the_arguments_may_be_split() {
+        let mut calls = Calls::new(CallIds::after(&[]), 1000);
+        for piece in [
+            r#"{"id":"a","function":{"name":"t","arguments":"{\"a\":\"\ud83d"}}"#,
+            r#"{"function":{"arguments":"\ude00\"}"}}"#,
+        ] {
+            calls.take(delta(piece), 1, None).unwrap();
+        }
+        assert_eq!(ended(calls)[0].arguments, json!({"a": "😀"}));
     }
 }

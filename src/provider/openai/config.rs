@@ -1,9 +1,19 @@
 use serde_json::{Map, Value};
 
+use super::ReasoningHistory;
+use crate::provider::http::Unsupported;
+
 /// The settings of an `OpenAi` that its clones share.
 pub(super) struct OpenAiConfig {
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,
     pub(super) usage: bool,
+    pub(super) unsupported: Unsupported,
+    /// True if results of tools may hold media.
+    pub(super) tool_media: bool,
+    pub(super) max_tokens_field: &'static str,
+    pub(super) reasoning_history: ReasoningHistory,
+    pub(super) reasoning_field: String,
     pub(super) max_event_bytes: usize,
+    pub(super) think_tags: bool,
 }

@@ -1,43 +1,44 @@
 use std::collections::VecDeque;
 
-use super::turn::OpenAiTurn;
+use serde_json::value::RawValue;
+
+use super::{
+    sse::{SseEvent, SseLine, StrayJson},
+    turn::OpenAiTurn,
+};
 use crate::{
     chat::{ChatEvent, ProviderError},
-    provider::http::{CallIds, Decode, Lines, too_long},
+    provider::http::{CallIds, Decode, Lines},
 };
 
 /// Decodes a body of server-sent events, each with a chunk of the answer.
 ///
 /// The rules are those of the [HTML
 /// standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation),
-/// with a limit: an event above it is refused before it is whole.
+/// with three differences: an event above a limit is refused before it is whole; the last event counts
+/// without an empty line after it, if its data is whole; and an object that is no value of a field is
+/// read if it reports an error.
 #[derive(Debug)]
 pub(super) struct OpenAiDecoder {
     lines: Lines,
     event: SseEvent,
+    stray: StrayJson,
     turn: OpenAiTurn,
 }
 
-// The event that is being read.
-#[derive(Debug)]
-struct SseEvent {
-    data: Vec<u8>,
-    max: usize,
-    has_data: bool,
-    first_line: bool,
-}
-
 impl OpenAiDecoder {
-    pub(super) fn new(ids: CallIds, max_bytes: usize) -> Self {
+    /// Creates a decoder. `sound_format` is the one that the request asks for.
+    pub(super) fn new(
+        ids: CallIds,
+        max_bytes: usize,
+        think_tags: bool,
+        sound_format: Option<String>,
+    ) -> Self {
         Self {
             lines: Lines::new(max_bytes),
-            event: SseEvent {
-                data: Vec::new(),
-                max: max_bytes,
-                has_data: false,
-                first_line: true,
-            },
-            turn: OpenAiTurn::new(ids, max_bytes),
+            event: SseEvent::new(max_bytes),
+            stray: StrayJson::default(),
+            turn: OpenAiTurn::new(ids, max_bytes, think_tags, sound_format),
         }
     }
 }
@@ -45,17 +46,28 @@ impl OpenAiDecoder {
 impl Decode for OpenAiDecoder {
     fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
         let mut received = false;
-        let (event, turn) = (&mut self.event, &mut self.turn);
+        let (event, stray, turn) = (&mut self.event, &mut self.stray, &mut self.turn);
         let pushed = self.lines.push(bytes, |line| {
-            if event.take(line)? && !turn.is_done() {
-                received = true;
-                turn.take(&event.data, out)?;
+            if turn.is_done() {
+                return Ok(()); // bytes after the end are ignored
             }
-            Ok(())
+            match event.take(line)? {
+                SseLine::Event => {
+                    received = true;
+                    let data = String::from_utf8_lossy(&event.data);
+                    turn.take(&event.name, &data, out)
+                }
+                SseLine::Field => Ok(()),
+                SseLine::Stray(line) => match stray.take(line, event.max) {
+                    Some(json) => turn.take_stray(&String::from_utf8_lossy(&json)),
+                    None => Ok(()),
+                },
+            }
         });
         match pushed {
-            Err(error) if !self.turn.is_done() => Err(error),
-            _ => Ok(received), // bytes after the end are ignored
+            Err(_) if turn.is_done() => Ok(received),
+            Err(error) => turn.fail(error).map(|()| received),
+            Ok(()) => Ok(received),
         }
     }
 
@@ -63,99 +75,122 @@ impl Decode for OpenAiDecoder {
         self.turn.is_done()
     }
 
-    // An event without an empty line after it is not whole, and is ignored.
+    fn is_finished(&self) -> bool {
+        self.turn.is_finished()
+    }
+
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        let rest = self.lines.rest();
+        if !self.turn.is_done() {
+            self.last_event(&rest, out)?;
+        }
         self.turn.end(out)
     }
 }
 
-impl SseEvent {
-    /// Takes a line. Returns true if it completes an event, whose data is then in `data`.
-    fn take(&mut self, mut line: &[u8]) -> Result<bool, ProviderError> {
-        if std::mem::take(&mut self.first_line) {
-            line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+impl OpenAiDecoder {
+    // The connection may have been cut in the middle of it.
+    fn last_event(
+        &mut self,
+        rest: &[u8],
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        match self.event.take(rest) {
+            Ok(SseLine::Stray(line)) => {
+                if let Some(json) = self.stray.take(line, self.event.max) {
+                    let json = String::from_utf8_lossy(&json);
+                    self.turn.take_stray(&json)?;
+                }
+            }
+            Ok(SseLine::Field | SseLine::Event) => {}
+            Err(error) => return self.turn.fail(error),
         }
-        if line.is_empty() {
-            return Ok(std::mem::take(&mut self.has_data));
+        if !self.event.has_begun() {
+            return Ok(());
         }
-        let Some(value) = data(line) else {
-            return Ok(false);
-        };
-        if self.has_data {
-            self.data.push(b'\n');
-        } else {
-            self.data.clear();
+        let data = String::from_utf8_lossy(&self.event.data);
+        let whole = data.trim() == "[DONE]"
+            || self.event.name == "error"
+            || serde_json::from_str::<&RawValue>(&data).is_ok();
+        if whole {
+            self.turn.take(&self.event.name, &data, out)?;
         }
-        self.has_data = true;
-        if self.data.len() + value.len() > self.max {
-            return Err(too_long());
-        }
-        self.data.extend_from_slice(value);
-        Ok(false)
-    }
-}
-
-// Returns the value of a `data` line. Other fields and comments are ignored.
-fn data(line: &[u8]) -> Option<&[u8]> {
-    match line.strip_prefix(b"data")? {
-        [] => Some(&[]),
-        [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
-        _ => None,
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
-    use crate::provider::http::fuzz::fuzz;
+    use crate::provider::http::fuzz::{fuzz, shapes};
 
-    fn events(text: &str, max: usize) -> Result<Vec<String>, ProviderError> {
-        let mut event = OpenAiDecoder::new(CallIds::after(&[]), max).event;
-        let mut found = Vec::new();
-        Lines::new(usize::MAX).push(text.as_bytes(), |line| {
-            if event.take(line)? {
-                found.push(String::from_utf8(event.data.clone()).unwrap());
+    const SHAPES: &str = include_str!("../../../tests/providers/recorded/shapes.txt");
+
+    fn verdict<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Value {
+        let mut decoder = OpenAiDecoder::new(CallIds::after(&[]), 10_000, false, None);
+        let mut events = VecDeque::new();
+        let mut failed = false;
+        for piece in pieces {
+            failed = decoder.push(piece, &mut events).is_err();
+            if failed || decoder.is_done() {
+                break;
             }
-            Ok(())
-        })?;
-        Ok(found)
+        }
+        failed = failed || decoder.end(&mut events).is_err();
+        let events = events.iter();
+        let events = events.map(|event| serde_json::from_slice(&event.to_json()).unwrap());
+        shapes::verdict(events, failed)
     }
 
     #[test]
-    fn events_are_read_by_the_rules_of_the_standard() {
-        let text = concat!(
-            "\u{feff}data: a\n",
-            "data:b\r\n",
-            ": a comment\n",
-            "data\n",
-            "data:  c\r\r",
-            "event: other\nid: 7\ndatabase: x\n\n",
-            "data:\n\n",
-            "\u{feff}data: no BOM here\n\n",
-            "data: not whole\n",
-        );
-        assert_eq!(events(text, 100).unwrap(), ["a\nb\n\n c", ""]);
+    fn every_shape_has_its_verdict_wherever_its_bytes_are_split() {
+        for shape in shapes::shapes(SHAPES, shapes::ROLE) {
+            for at in 0..=shape.bytes.len() {
+                let (head, tail) = shape.bytes.split_at(at);
+                assert_eq!(verdict([head, tail]), shape.verdict, "{}", shape.name);
+            }
+        }
     }
 
     #[test]
-    fn events_of_any_number_pass_if_each_is_short() {
-        let event = "data: 12345\ndata: 789\n\n";
-        assert!(events(&event.repeat(100), 9).is_ok());
-        assert!(events(event, 8).is_err());
+    fn a_shape_that_is_cut_at_any_byte_is_no_other_success() {
+        let without_usage = |mut verdict: Value| {
+            verdict.as_object_mut().unwrap().remove("usage");
+            verdict
+        };
+        for shape in shapes::shapes(SHAPES, shapes::ROLE) {
+            let whole = without_usage(shape.verdict);
+            let (mut cut, mut ended) = (0, 0);
+            for at in 0..shape.bytes.len() {
+                let found = without_usage(verdict([&shape.bytes[..at]]));
+                if found.get("error").is_some() {
+                    cut += 1;
+                } else {
+                    ended += 1;
+                    assert_eq!(found, whole, "{} cut at {at}", shape.name);
+                }
+            }
+            assert!(cut > 10, "{}: {cut} {ended}", shape.name);
+        }
     }
 
     #[test]
     fn any_bytes_give_an_answer_or_an_error() {
-        const SEEDS: [&[u8]; 6] = [
+        const SEEDS: [&[u8]; 7] = [
             include_bytes!("../../../tests/providers/recorded/openai-text.sse"),
             include_bytes!("../../../tests/providers/recorded/openai-tools.sse"),
             include_bytes!("../../../tests/providers/recorded/llama-cpp.sse"),
             include_bytes!("../../../tests/providers/recorded/vllm.sse"),
             include_bytes!("../../../tests/providers/recorded/ollama-v1.sse"),
             include_bytes!("../../../tests/providers/recorded/odd.sse"),
+            include_bytes!("../../../tests/providers/recorded/media.sse"),
         ];
         fuzz(&SEEDS, |max| {
-            Box::new(OpenAiDecoder::new(CallIds::after(&[]), max))
+            let format = (max % 5 == 0).then(|| "pcm16".to_owned());
+            let ids = CallIds::after(&[]);
+            Box::new(OpenAiDecoder::new(ids, max, max % 3 == 0, format))
         });
     }
 }

@@ -40,11 +40,17 @@ impl Service<ChatRequest> for OpenAi {
     }
 
     fn call(&mut self, chat: ChatRequest) -> AnswerFuture {
-        let body = request::body(&self.config, &chat);
+        let body = match request::body(&self.config, &chat) {
+            Ok(body) => body,
+            Err(error) => return AnswerFuture::failed(error),
+        };
         let ids = CallIds::after(&chat.messages);
-        let max_bytes = self.config.max_event_bytes;
-        self.upstream.ask(body, move || {
-            Box::new(OpenAiDecoder::new(ids.clone(), max_bytes))
+        let (max_bytes, think_tags) = (self.config.max_event_bytes, self.config.think_tags);
+        let sound_format = request::sound_format(&self.config, &chat);
+        let liveness = chat.liveness.clone();
+        self.upstream.ask(body, liveness, move || {
+            let (ids, sound_format) = (ids.clone(), sound_format.clone());
+            Box::new(OpenAiDecoder::new(ids, max_bytes, think_tags, sound_format))
         })
     }
 }

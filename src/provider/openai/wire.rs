@@ -1,91 +1,136 @@
-//! The data that a Chat Completions server sends, with the fields that are used.
+//! The pieces that a Chat Completions server sends, with the fields that are used.
 //!
-//! Servers leave fields out, or send them as `null`; both have the same meaning here.
+//! Servers leave fields out, send them as `null`, or send something else: a field that isn't what it
+//! should be is absent here, and noted.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use crate::chat::Usage;
+use super::state::{self, EXTRA_CONTENT};
+use crate::{
+    chat::Usage,
+    provider::http::{
+        Oddities, argument_bytes,
+        json::{Kind, count, kind, members, name, whole_number},
+    },
+};
 
-#[derive(Debug, Deserialize)]
-pub(super) struct CompletionChunk {
-    pub(super) choices: Option<Vec<Choice>>,
-    pub(super) usage: Option<TokenCounts>,
-    pub(super) error: Option<Value>,
-    // Some servers send the error itself, as an object of this kind.
-    pub(super) object: Option<String>,
-    pub(super) code: Option<Value>,
-    #[serde(rename = "type")]
-    pub(super) kind: Option<Value>,
+/// A choice of a chunk.
+pub(super) struct Choice<'a> {
+    pub(super) index: i64,
+    pub(super) delta: Option<&'a RawValue>,
+    /// True if the delta is a whole message.
+    pub(super) is_whole: bool,
+    pub(super) finish_reason: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Choice {
-    pub(super) index: Option<u32>,
-    pub(super) delta: Option<Delta>,
-    pub(super) finish_reason: Option<String>,
+impl<'a> Choice<'a> {
+    pub(super) fn read(choice: &'a RawValue, odd: &mut Oddities) -> Option<Self> {
+        let names = ["index", "delta", "message", "finish_reason"];
+        let Ok([index, delta, message, finish_reason]) = members(choice.get(), names) else {
+            odd.note("choices");
+            return None;
+        };
+        Some(Self {
+            index: noted(index, whole_number, odd, "index").unwrap_or(0),
+            // A whole completion has its message.
+            is_whole: delta.is_none(),
+            delta: delta.or(message),
+            finish_reason,
+        })
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Delta {
-    pub(super) content: Option<String>,
-    pub(super) refusal: Option<String>,
-    pub(super) reasoning_content: Option<String>,
-    pub(super) reasoning: Option<String>,
-    pub(super) tool_calls: Option<Vec<CallDelta>>,
-}
-
-#[derive(Debug, Deserialize)]
+/// A piece of a call.
+#[derive(Debug, Default)]
 pub(super) struct CallDelta {
     pub(super) index: Option<i64>,
-    pub(super) id: Option<String>,
-    pub(super) function: Option<FunctionDelta>,
+    pub(super) id: String,
+    pub(super) name: String,
+    /// WTF-8.
+    pub(super) arguments: Vec<u8>,
+    /// Data that the server must be handed back with the call.
+    pub(super) extra: Option<Value>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct FunctionDelta {
-    pub(super) name: Option<String>,
-    pub(super) arguments: Option<Arguments>,
-}
-
-/// A piece of the arguments' text; or, against the protocol, the whole arguments as a JSON value.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Arguments {
-    Text(String),
-    Value(Value),
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct TokenCounts {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Debug, Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-impl From<TokenCounts> for Usage {
-    fn from(counts: TokenCounts) -> Self {
-        let mut usage = Self::new(
-            counts.prompt_tokens.unwrap_or(0),
-            counts.completion_tokens.unwrap_or(0),
-        );
-        usage.cached_input_tokens = counts
-            .prompt_tokens_details
-            .and_then(|details| details.cached_tokens);
-        usage.reasoning_tokens = counts
-            .completion_tokens_details
-            .and_then(|details| details.reasoning_tokens);
-        usage
+impl CallDelta {
+    pub(super) fn read(call: &RawValue, odd: &mut Oddities) -> Option<Self> {
+        let names = ["index", "id", "function", EXTRA_CONTENT];
+        let Ok([index, id, function, extra]) = members(call.get(), names) else {
+            odd.note("tool_calls");
+            return None;
+        };
+        let function = function.and_then(|function| Self::of_function(function, odd));
+        let mut delta = function.unwrap_or_default();
+        delta.index = noted(index, whole_number, odd, "tool_calls.index");
+        delta.id = noted(id, name, odd, "tool_calls.id").unwrap_or_default();
+        delta.extra = noted(extra, state::object, odd, "tool_calls.extra_content");
+        Some(delta)
     }
+
+    /// Reads a function, which is a call of its own in the older form `function_call`.
+    pub(super) fn of_function(function: &RawValue, odd: &mut Oddities) -> Option<Self> {
+        let Ok([named, arguments]) = members(function.get(), ["name", "arguments"]) else {
+            odd.note("function");
+            return None;
+        };
+        Some(Self {
+            name: noted(named, name, odd, "function.name").unwrap_or_default(),
+            arguments: argument_bytes(arguments).into_owned(),
+            ..Self::default()
+        })
+    }
+
+    /// Returns true if the piece says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            index: _,
+            id,
+            name,
+            arguments,
+            extra,
+        } = self;
+        id.is_empty() && name.is_empty() && arguments.is_empty() && extra.is_none()
+    }
+}
+
+/// Reads the numbers of tokens. `None` if there is none.
+pub(super) fn usage(counts: &RawValue, odd: &mut Oddities) -> Option<Usage> {
+    if kind(counts) != Kind::Object {
+        odd.note("usage");
+        return None;
+    }
+    let names = [
+        "prompt_tokens",
+        "completion_tokens",
+        "prompt_tokens_details",
+        "completion_tokens_details",
+    ];
+    let [input, output, of_input, of_output] = members(counts.get(), names).ok()?;
+    let input = noted(input, count, odd, "usage.prompt_tokens");
+    let output = noted(output, count, odd, "usage.completion_tokens");
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    let mut usage = Usage::new(input.unwrap_or(0), output.unwrap_or(0));
+    let detail = |details: Option<&RawValue>, name| {
+        let [detail] = members(details?.get(), [name]).ok()?;
+        detail.and_then(count)
+    };
+    usage.cached_input_tokens = detail(of_input, "cached_tokens");
+    usage.reasoning_tokens = detail(of_output, "reasoning_tokens");
+    Some(usage)
+}
+
+fn noted<T>(
+    value: Option<&RawValue>,
+    read: impl Fn(&RawValue) -> Option<T>,
+    odd: &mut Oddities,
+    field: &str,
+) -> Option<T> {
+    let value = value?;
+    let read = read(value);
+    if read.is_none() {
+        odd.note(field);
+    }
+    read
 }

@@ -1,13 +1,15 @@
 //! The answer of a provider without a script.
 
 use super::requested_calls::requested_calls;
-use crate::chat::{ChatRequest, Message, Role, ToolCall, ToolDefinition};
+use crate::chat::{ChatRequest, Media, Message, Role, ToolCall, ToolDefinition};
 
 // The number of characters up to which a question is repeated.
 const MAX_QUOTE: usize = 120;
 
 pub(super) const THINKING: &str = "There is no model behind this server. The honest thing is to say \
     so, and to show what a stream looks like.";
+
+pub(super) const MODEL: &str = "scripted";
 
 /// One turn of the demo.
 pub(super) struct DemoTurn {
@@ -19,8 +21,9 @@ impl DemoTurn {
     /// Asks for the tools that the question names, and answers with their results; otherwise
     /// answers with a text that mentions the question.
     pub(super) fn of(request: &ChatRequest) -> Self {
-        let question = request.last_user_message();
-        let question = question.map_or("", |message| message.content.trim());
+        let asked = request.last_user_message();
+        let question = asked.map(Message::text).unwrap_or_default();
+        let question = question.trim();
         let since = request.messages.iter().rev();
         let since = since.take_while(|message| message.role != Role::User);
         let mut since: Vec<_> = since.collect();
@@ -34,7 +37,8 @@ impl DemoTurn {
         let tools = request.tool_definitions();
         let tool_calls = requested_calls(question, &tools);
         let text = if tool_calls.is_empty() {
-            answer(question, &tools)
+            let media = asked.into_iter().flat_map(|it| it.content.all_media());
+            answer(question, media, &tools)
         } else {
             let tools = if tool_calls.len() == 1 {
                 "a tool"
@@ -48,12 +52,22 @@ impl DemoTurn {
     }
 }
 
-/// Returns an answer that mentions the question.
-fn answer(question: &str, tools: &[ToolDefinition]) -> String {
-    let opening = if question.is_empty() {
-        "You asked nothing in particular.".to_owned()
-    } else {
-        format!("You said: “{}”.", quote(question))
+/// Returns an answer that mentions the question and its media.
+fn answer<'a>(
+    question: &str,
+    media: impl Iterator<Item = &'a Media>,
+    tools: &[ToolDefinition],
+) -> String {
+    let media: Vec<_> = media.map(of_medium).collect();
+    let opening = match (question.is_empty(), media.is_empty()) {
+        (true, true) => "You asked nothing in particular.".to_owned(),
+        (true, false) => format!("You sent {}.", media.join(", ")),
+        (false, true) => format!("You said: “{}”.", quote(question)),
+        (false, false) => format!(
+            "You said: “{}”, and sent {}.",
+            quote(question),
+            media.join(", ")
+        ),
     };
     let tools = if tools.is_empty() {
         String::new()
@@ -85,7 +99,7 @@ fn results(since: &[&Message]) -> String {
     let results = results.map(|message| {
         let of = |call: &&&ToolCall| Some(&call.id) == message.tool_call_id.as_ref();
         let name = calls.iter().find(of).map_or("a tool", |call| &call.name);
-        match message.content.trim() {
+        match message.text().trim() {
             json if json.starts_with('{') && !json.contains('`') => format!("- `{name}`: `{json}`"),
             text => format!("- `{name}`: {text}"),
         }
@@ -96,6 +110,19 @@ fn results(since: &[&Message]) -> String {
          A model would make something of that. I am a script, and leave it to you.",
         results.join("\n")
     )
+}
+
+/// Returns the name, the type and the size of a medium.
+fn of_medium(media: &Media) -> String {
+    let media_type = quote(&media.media_type);
+    let name = media.name.as_deref().map(quote);
+    let name = name.unwrap_or_else(|| "a file".to_owned());
+    if media.is_link() {
+        format!("“{name}” ({media_type}, behind a link)")
+    } else {
+        let bytes = media.decoded_len();
+        format!("“{name}” ({media_type}, {bytes} bytes)")
+    }
 }
 
 fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
@@ -122,6 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::chat::Content;
 
     fn demo(question: &str) -> DemoTurn {
         DemoTurn::of(&ChatRequest::from_user(question))
@@ -132,6 +160,31 @@ mod tests {
         assert!(demo("Why is the sky blue?").text.contains("sky blue?”"));
         let long = demo(&"é".repeat(500)).text;
         assert_eq!(long.chars().filter(|char| *char == 'é').count(), MAX_QUOTE);
+    }
+
+    #[test]
+    fn the_answer_mentions_what_was_sent_along() {
+        let picture = Media::new("image/png", b"1234").name("cat.png");
+        let link = Media::link("image/*", "https://example.com/a");
+        for (text, said) in [
+            (
+                "",
+                "You sent “cat.png” (image/png, 4 bytes), “a file” (image/*, behind a link).",
+            ),
+            (
+                "Hi",
+                "You said: “Hi”, and sent “cat.png” (image/png, 4 bytes), ",
+            ),
+        ] {
+            let content = Content::new()
+                .text(text)
+                .media(picture.clone())
+                .media(link.clone());
+            let mut request = ChatRequest::from_user("");
+            request.messages = vec![Message::user(content)];
+            let answer = DemoTurn::of(&request).text;
+            assert!(answer.starts_with(said), "{answer}");
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! It is for tests, demos, and suites that drive a server from outside. Without a script it gives a
 //! short answer that mentions the question, a token every 40 ms. If the question contains all words
-//! of the name of a tool that the request offers, it calls that tool and answers with the result.
+//! of the name of a tool that the request offers, it calls that tool and answers with the result. It
+//! names the media that the question brings.
 //!
 //! ```
 //! use std::time::Duration;
@@ -60,11 +61,15 @@
 //! | `tally` | the name under which this call is counted | not counted |
 //! | `delayMs` | the time before each token, in milliseconds, at most 600,000 | the provider's own pace |
 //! | `thinking` | the thinking before the text, token by token too | no thinking |
+//! | `media` | a list of at most 100 [media](crate::chat::Media) that the model makes, after the text | none |
+//! | `sources` | a list of at most 100 [sources](crate::chat::Citation) of the text, after the media | none |
 //! | `toolCalls` | the tools to ask for after the text; `id` may be left out | none |
+//! | `toolInput` | if `true`: the arguments of these tools come before the calls, in pieces of at most 8 characters; a piece is a token | calls come whole |
+//! | `model` | the name of the model, in a `turn` event with the usage before the end | no such event |
 //! | `then` | a list of at most 100 scripts: for the turn after one round of tools, after two, and so on; the last for all turns after that | tools are asked for once |
 //! | `asks` | the questions to the user after the text, one after the other: `{"id", "message", "schema", "timeoutMs"}`, of which all but `id` may be left out; the text of the outcome follows, the answer as JSON or `timeout` | none |
-//! | `holds` | a list of at most 100 numbers of tokens, those of the thinking included; after each the call waits for a `release` of the name in `tally` | none |
-//! | `fault` | a fault, and the number of tokens before it (`at`, those of the thinking included) | none |
+//! | `holds` | a list of at most 100 numbers of tokens, those of thinking and arguments included; after each the call waits for a `release` of the name in `tally` | none |
+//! | `fault` | a fault, and the number of tokens before it (`at`, those of thinking and arguments included) | none |
 //!
 //! Kinds of fault: `error` (the stream fails, with a message), `panic` (polling the stream panics),
 //! `hang` (no further event), `cut` (the stream fails like a connection that broke off). With `at:
@@ -86,8 +91,9 @@
 //!
 //! A round of tools is an assistant's message with tool calls after the last message of the user.
 //! Without `then`, tools are asked for once: not if the last message of the request is a tool's. A
-//! script in `then` has the delay and tally of the first script unless it has its own.
+//! script in `then` has the delay, tally and model of the first script unless it has its own.
 
+mod argument_pieces;
 mod call_counter;
 mod demo;
 mod questions;

@@ -1,17 +1,20 @@
 //! The tools that a question names, and their arguments.
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use crate::chat::{ToolCall, ToolDefinition};
+use super::script::MAX_VALUES;
+use crate::chat::{ToolCall, ToolDefinition, values_in_text};
 
 /// Returns calls of the tools that `question` names: it contains all words of the tool's name. The
-/// first call gets the JSON object at the end of the question, if there is one. The others get the
-/// examples of their schemas.
+/// first call gets the JSON object at the end of the question, if there is one; an object with too many values
+/// stays a text. The others get the examples of their schemas.
 pub(super) fn requested_calls(question: &str, tools: &[ToolDefinition]) -> Vec<ToolCall> {
-    let (words, mut brought) = match question.split_once('{') {
-        Some((words, rest)) => (words, serde_json::from_str(&format!("{{{rest}")).ok()),
+    let (words, brought) = match question.split_once('{') {
+        Some((words, _)) => (words, Some(&question[words.len()..])),
         None => (question, None),
     };
+    let is_json = |text: &&str| serde_json::from_str::<IgnoredAny>(text).is_ok();
     let words = words.to_lowercase();
     let words: Vec<_> = words.split(|char: char| !char.is_alphanumeric()).collect();
     let is_named = |tool: &&ToolDefinition| {
@@ -19,10 +22,17 @@ pub(super) fn requested_calls(question: &str, tools: &[ToolDefinition]) -> Vec<T
         let mut parts = name.split(['_', '-']).filter(|part| !part.is_empty());
         parts.all(|part| words.contains(&part))
     };
+    let mut brought = brought.filter(is_json);
     let named = tools.iter().filter(is_named).enumerate();
     let call = |(at, tool): (usize, &ToolDefinition)| {
-        let arguments = brought.take().unwrap_or_else(|| example(&tool.parameters));
-        ToolCall::new(format!("call_{}", at + 1), &tool.name, arguments)
+        let id = format!("call_{}", at + 1);
+        match brought.take() {
+            Some(text) if values_in_text(text) > MAX_VALUES => {
+                ToolCall::new(id, &tool.name, Value::from(text))
+            }
+            Some(text) => ToolCall::from_text(id, &tool.name, text),
+            None => ToolCall::new(id, &tool.name, example(&tool.parameters)),
+        }
     };
     named.map(call).collect()
 }
@@ -104,6 +114,9 @@ mod tests {
         let calls = requested_calls(r#"send_mail, and weather {"to": "{bob}"}"#, &tools());
         assert_eq!(calls[0].arguments, json!({"to": "{bob}"}));
         assert_eq!((&*calls[1].id, &calls[1].arguments), ("call_2", &json!({})));
+        let zeros = json!({"of": vec![0; MAX_VALUES]}).to_string();
+        let calls = requested_calls(&format!("weather {zeros}"), &tools());
+        assert_eq!(calls[0].arguments, zeros);
         let calls = requested_calls("weather {as it is}", &tools());
         assert_eq!(calls[0].arguments, json!({}));
     }

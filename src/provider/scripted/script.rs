@@ -3,13 +3,18 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::chat::{ChatRequest, InputId, ProviderError, ToolCall, as_json::millis};
+use crate::chat::{
+    ChatRequest, Citation, InputId, Media, ProviderError, ToolCall, as_json::millis, values_in_text,
+};
 
 const MAX_TOKENS: u32 = 10_000_000;
 const MAX_STAMPS: u32 = 10_000;
 const MAX_NAME: usize = 128;
 const MAX_ROUNDS: usize = 100;
 const MAX_HOLDS: usize = 100;
+const MAX_SHOWN: usize = 100;
+/// The most JSON values in the texts of the arguments of a request's calls.
+pub(super) const MAX_VALUES: usize = 10_000;
 const MAX_DELAY: Duration = Duration::from_secs(600);
 
 /// A script: the text, the pace and the faults of an answer.
@@ -22,14 +27,24 @@ pub struct Script {
     pub delay: Option<Duration>,
     /// The thinking before the text.
     pub thinking: Option<String>,
+    /// The media that the model makes, after the text.
+    pub media: Vec<Media>,
+    /// The sources that the text rests on, after the media.
+    pub sources: Vec<Citation>,
     /// The tools to ask for after the text.
     pub tool_calls: Vec<ToolCall>,
+    /// True if the arguments of the calls come before them, piece by piece
+    /// ([`ToolInput`](crate::chat::ToolInput)). A piece is a token.
+    pub tool_input: bool,
+    /// The name of the model, in the event [`TurnEnd`](crate::chat::TurnEnd) at the end. Without a name
+    /// there is no such event.
+    pub model: Option<String>,
     /// The scripts of later turns: the first for the turn after one round of tools, and so on; the
     /// last for all turns after that.
     pub then: Vec<Script>,
     /// The questions to the user after the text, one after the other.
     pub asks: Vec<Ask>,
-    /// Numbers of tokens, those of the thinking included. After each, the call waits until another
+    /// Numbers of tokens, those of thinking and arguments included. After each, the call waits until another
     /// call with [`Say::Release`] of the name in [`tally`](field@Self::tally) lets it continue. In
     /// any order, each used once.
     pub holds: Vec<usize>,
@@ -86,7 +101,7 @@ pub struct Ask {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ScriptFault {
-    /// The number of tokens before the fault, those of the thinking included.
+    /// The number of tokens before the fault, those of thinking and arguments included.
     pub at: usize,
     /// The kind of the fault.
     pub kind: FaultKind,
@@ -144,9 +159,33 @@ impl Script {
         self
     }
 
+    /// Adds a medium that the model makes, after the text.
+    pub fn media(mut self, media: Media) -> Self {
+        self.media.push(media);
+        self
+    }
+
+    /// Adds a source that the text rests on.
+    pub fn source(mut self, source: Citation) -> Self {
+        self.sources.push(source);
+        self
+    }
+
     /// Sets the tools to ask for after the text.
     pub fn tool_calls(mut self, calls: impl IntoIterator<Item = ToolCall>) -> Self {
         self.tool_calls = calls.into_iter().collect();
+        self
+    }
+
+    /// Sends the arguments of the calls before them, piece by piece.
+    pub fn tool_input(mut self) -> Self {
+        self.tool_input = true;
+        self
+    }
+
+    /// Sets the name of the model, for the event at the end of the turn.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
         self
     }
 
@@ -181,8 +220,8 @@ impl Script {
         self
     }
 
-    /// Returns the script for the turn after so many rounds of tools. It has the delay and tally of
-    /// the first script unless it has its own.
+    /// Returns the script for the turn after so many rounds of tools. It has the delay, tally and model
+    /// of the first script unless it has its own.
     pub(super) fn after(mut self, rounds: usize) -> Self {
         let Some(at) = rounds.min(self.then.len()).checked_sub(1) else {
             return self;
@@ -190,6 +229,7 @@ impl Script {
         let mut script = self.then.swap_remove(at);
         script.delay = script.delay.or(self.delay);
         script.tally = script.tally.or(self.tally);
+        script.model = script.model.or(self.model);
         script
     }
 
@@ -254,7 +294,14 @@ struct ScriptWire {
     delay_ms: Option<u64>,
     thinking: Option<String>,
     #[serde(default)]
+    media: Vec<Media>,
+    #[serde(default)]
+    sources: Vec<Citation>,
+    #[serde(default)]
     tool_calls: Vec<ScriptCallWire>,
+    #[serde(default)]
+    tool_input: bool,
+    model: Option<String>,
     #[serde(default)]
     then: Vec<ScriptWire>,
     #[serde(default)]
@@ -274,7 +321,22 @@ struct ScriptCallWire {
 }
 
 impl ScriptWire {
+    /// Returns the number of JSON values in texts that are decoded as JSON.
+    fn values_in_texts(&self) -> usize {
+        let texts = self
+            .tool_calls
+            .iter()
+            .filter_map(|it| it.arguments.as_str());
+        let then = self.then.iter().map(Self::values_in_texts);
+        texts.map(values_in_text).chain(then).sum()
+    }
+
     fn check(self) -> Result<Script, ProviderError> {
+        if self.values_in_texts() > MAX_VALUES {
+            return Err(bad(&format!(
+                "the texts in `arguments` have at most {MAX_VALUES} JSON values"
+            )));
+        }
         let text = self.text.map(Say::Text);
         let choices = [
             text,
@@ -303,13 +365,23 @@ impl ScriptWire {
             Some(Say::Release(name)) => Some(name),
             _ => None,
         };
-        for (field, name) in [("tally", self.tally.as_ref()), ("release", release)] {
+        let names = [
+            ("tally", self.tally.as_ref()),
+            ("release", release),
+            ("model", self.model.as_ref()),
+        ];
+        for (field, name) in names {
             if name.is_some_and(|name| name.len() > MAX_NAME) {
                 return Err(bad(&format!("`{field}` has at most {MAX_NAME} bytes")));
             }
         }
         if self.holds.len() > MAX_HOLDS {
             return Err(bad(&format!("`holds` has at most {MAX_HOLDS}")));
+        }
+        for (field, count) in [("media", self.media.len()), ("sources", self.sources.len())] {
+            if count > MAX_SHOWN {
+                return Err(bad(&format!("`{field}` has at most {MAX_SHOWN}")));
+            }
         }
         let delay = self.delay_ms.map(Duration::from_millis);
         if delay.is_some_and(|delay| delay > MAX_DELAY) {
@@ -324,12 +396,19 @@ impl ScriptWire {
         let then: Result<_, _> = self.then.into_iter().map(Self::check).collect();
         let call = |(at, call): (usize, ScriptCallWire)| {
             let id = call.id.unwrap_or_else(|| format!("call_{}", at + 1));
-            ToolCall::new(id, call.name, call.arguments)
+            match call.arguments {
+                Value::String(text) => ToolCall::from_text(id, call.name, &text),
+                arguments => ToolCall::new(id, call.name, arguments),
+            }
         };
         Ok(Script {
             say,
             delay,
             thinking: self.thinking,
+            media: self.media,
+            sources: self.sources,
+            tool_input: self.tool_input,
+            model: self.model,
             tool_calls: self.tool_calls.into_iter().enumerate().map(call).collect(),
             then: then?,
             asks: self.asks,
@@ -343,4 +422,28 @@ impl ScriptWire {
 /// Creates the error of an invalid script.
 pub(super) fn bad(why: &str) -> ProviderError {
     ProviderError::new(format!("the field `script` can't be followed: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_values_in_texts_are_limited_on_both_sides() {
+        let list = |values: usize| json!(vec![0; values - 1]).to_string();
+        let script = |values: usize| {
+            let calls = json!([{"name": "t", "arguments": list(values)}]);
+            let script = json!({"toolCalls": calls, "then": [{"toolCalls": calls}]});
+            ScriptWire::deserialize(script).unwrap().check()
+        };
+        let fits = script(MAX_VALUES / 2).unwrap();
+        assert_eq!(
+            fits.tool_calls[0].arguments,
+            json!(vec![0; MAX_VALUES / 2 - 1])
+        );
+        let error = script(MAX_VALUES / 2 + 1).unwrap_err().to_string();
+        assert!(error.contains("10000 JSON values"), "{error}");
+    }
 }

@@ -29,7 +29,12 @@ impl Scripted {
 
 impl Default for Scripted {
     fn default() -> Self {
-        Self::new(Script::default().thinking(demo::THINKING))
+        Self::new(
+            Script::default()
+                .thinking(demo::THINKING)
+                .tool_input()
+                .model(demo::MODEL),
+        )
     }
 }
 

@@ -1,5 +1,6 @@
 use std::{
     cmp::Reverse,
+    collections::VecDeque,
     fmt, io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
     FaultKind, Script, ScriptFault,
+    argument_pieces::argument_pieces,
     call_counter::{CallCounter, CountedCall},
     demo::DemoTurn,
     questions::AskSequence,
@@ -18,7 +20,8 @@ use super::{
     tokens::Tokens,
 };
 use crate::chat::{
-    ChatEvent, ChatRequest, Complete, FinishReason, ProviderError, Role, ToolCall, Usage,
+    ChatEvent, ChatRequest, Complete, FinishReason, Message, ProviderError, Role, ToolCall,
+    ToolInput, TurnEnd, Usage,
 };
 
 type HoldFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
@@ -31,7 +34,12 @@ const DEFAULT_DELAY: Duration = Duration::from_millis(40);
 pub struct ScriptedStream {
     thinking: Tokens,
     text: Tokens,
+    // The media and sources after the text.
+    shown: VecDeque<ChatEvent>,
     asking: AskSequence,
+    // The arguments of the calls, if they come before them.
+    pieces: VecDeque<ToolInput>,
+    model: Option<String>,
     tool_calls: Vec<ToolCall>,
     delay: Duration,
     // The holds that are left, the last first.
@@ -50,10 +58,20 @@ pub struct ScriptedStream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ScriptState {
     Speaking,
+    Showing,
     Questioning,
+    Writing,
     Asking,
+    Turning,
     Ending,
     Done,
+}
+
+/// The next step of a script.
+enum TokenOrFault {
+    Token,
+    Fault(FaultKind),
+    NoToken,
 }
 
 impl ScriptedStream {
@@ -89,7 +107,23 @@ impl ScriptedStream {
                 Tokens::one("released".to_owned())
             }
         };
-        let tokens = thinking.left() + text.left();
+        let answered = |role| {
+            request
+                .messages
+                .last()
+                .is_some_and(|last| last.role == role)
+        };
+        let tool_calls = if once && answered(Role::Tool) {
+            Vec::new()
+        } else {
+            script.tool_calls
+        };
+        let pieces = if script.tool_input {
+            argument_pieces(&tool_calls)
+        } else {
+            VecDeque::new()
+        };
+        let tokens = thinking.left() + text.left() + pieces.len();
         if script.fault.is_some_and(|fault| fault.at > tokens) {
             return Err(bad(&format!(
                 "`fault.at` is past its end; it has {tokens} tokens"
@@ -104,35 +138,34 @@ impl ScriptedStream {
             return Err(bad("`holds` needs a `tally`, the name to be released by"));
         }
         let mut said = 0;
+        let mut shown = (0, 0);
         if let Some(so_far) = &request.so_far {
             said += thinking.skip_bytes(so_far.thinking().len());
             said += text.skip_bytes(so_far.text().len());
+            shown = (so_far.media().len(), so_far.sources().len());
         }
+        let media = script.media.into_iter().skip(shown.0);
+        let sources = script.sources.into_iter().skip(shown.1);
         let mut holds = script.holds;
         holds.retain(|at| *at >= said);
         holds.sort_unstable_by_key(|at| Reverse(*at));
-        let answered = |role| {
-            request
-                .messages
-                .last()
-                .is_some_and(|last| last.role == role)
-        };
-        let tool_calls = if once && answered(Role::Tool) {
-            Vec::new()
-        } else {
-            script.tool_calls
-        };
         if let Some(name) = release {
             counter.release(&name);
         }
         let words = request
             .messages
             .iter()
-            .map(|message| message.content.split_whitespace().count() as u64);
+            .map(|message| message.text().split_whitespace().count() as u64);
         Ok(Self {
             thinking,
             text,
+            shown: media
+                .map(ChatEvent::from)
+                .chain(sources.map(ChatEvent::from))
+                .collect(),
             asking: AskSequence::new(script.asks, request),
+            pieces,
+            model: script.model,
             tool_calls,
             delay: script.delay.unwrap_or(DEFAULT_DELAY),
             holds,
@@ -164,6 +197,24 @@ impl ScriptedStream {
         ready!(timer.as_mut().poll(cx));
         self.waiting = false;
         Poll::Ready(())
+    }
+
+    /// Waits for the next token: at the holds, and then for the pace, unless it is the one after the
+    /// last.
+    fn poll_token(&mut self, cx: &mut Context<'_>, is_last: bool) -> Poll<TokenOrFault> {
+        ready!(self.poll_holds(cx));
+        if let Some(fault) = self.fault.filter(|fault| fault.at == self.said) {
+            return Poll::Ready(TokenOrFault::Fault(fault.kind));
+        }
+        if is_last {
+            return Poll::Ready(TokenOrFault::NoToken);
+        }
+        ready!(self.poll_pace(cx));
+        self.said += 1;
+        if let Some(counted) = &self.counted {
+            counted.token();
+        }
+        Poll::Ready(TokenOrFault::Token)
     }
 
     /// Waits at the script's holds.
@@ -200,16 +251,16 @@ impl ScriptedStream {
         })))
     }
 
-    fn complete(&self) -> ChatEvent {
-        let reason = if self.tool_calls.is_empty() {
+    fn finish_reason(&self) -> FinishReason {
+        if self.tool_calls.is_empty() {
             FinishReason::Stop
         } else {
             FinishReason::ToolCalls
-        };
-        Complete::new()
-            .usage(Usage::new(self.input_tokens, self.said as u64))
-            .finish_reason(reason)
-            .into()
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::new(self.input_tokens, self.said as u64)
     }
 }
 
@@ -223,10 +274,14 @@ fn rounds(request: &ChatRequest) -> usize {
 }
 
 fn results(request: &ChatRequest) -> String {
-    let last = request.messages.iter().rev();
-    let last = last.take_while(|message| message.role == Role::Tool);
-    let mut results: Vec<_> = last.map(|message| message.content.as_str()).collect();
-    results.reverse();
+    let asks =
+        |message: &Message| message.role == Role::Assistant && !message.tool_calls.is_empty();
+    let Some(round) = request.messages.iter().rposition(asks) else {
+        return String::new();
+    };
+    let results = request.messages[round + 1..].iter();
+    let results = results.take_while(|message| message.role == Role::Tool);
+    let results: Vec<_> = results.map(Message::text).collect();
     results.join(" ")
 }
 
@@ -236,21 +291,22 @@ impl Stream for ScriptedStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if this.state == ScriptState::Speaking {
-            ready!(this.poll_holds(cx));
-            if let Some(fault) = this.fault.filter(|fault| fault.at == this.said) {
-                return this.poll_fault(fault.kind);
-            }
-            if !(this.thinking.is_empty() && this.text.is_empty()) {
-                ready!(this.poll_pace(cx));
-                this.said += 1;
-                if let Some(counted) = &this.counted {
-                    counted.token();
+            let is_last = this.thinking.is_empty() && this.text.is_empty();
+            match ready!(this.poll_token(cx, is_last)) {
+                TokenOrFault::Token => {
+                    let event = match this.thinking.next() {
+                        Some(token) => Some(ChatEvent::thinking(token)),
+                        None => this.text.next().map(ChatEvent::text),
+                    };
+                    return Poll::Ready(event.map(Ok));
                 }
-                let event = match this.thinking.next() {
-                    Some(token) => Some(ChatEvent::thinking(token)),
-                    None => this.text.next().map(ChatEvent::text),
-                };
-                return Poll::Ready(event.map(Ok));
+                TokenOrFault::Fault(kind) => return this.poll_fault(kind),
+                TokenOrFault::NoToken => this.state = ScriptState::Showing,
+            }
+        }
+        if this.state == ScriptState::Showing {
+            if let Some(event) = this.shown.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
             }
             this.state = ScriptState::Questioning;
         }
@@ -258,18 +314,35 @@ impl Stream for ScriptedStream {
             if let Some(event) = ready!(this.asking.poll_next(cx)) {
                 return Poll::Ready(Some(Ok(event)));
             }
-            this.state = ScriptState::Asking;
+            this.state = ScriptState::Writing;
+        }
+        if this.state == ScriptState::Writing {
+            match ready!(this.poll_token(cx, this.pieces.is_empty())) {
+                TokenOrFault::Token => {
+                    return Poll::Ready(this.pieces.pop_front().map(|it| Ok(it.into())));
+                }
+                TokenOrFault::Fault(kind) => return this.poll_fault(kind),
+                TokenOrFault::NoToken => this.state = ScriptState::Asking,
+            }
         }
         if this.state == ScriptState::Asking {
-            this.state = ScriptState::Ending;
+            this.state = ScriptState::Turning;
             if !this.tool_calls.is_empty() {
                 let calls = this.tool_calls.iter().cloned();
                 return Poll::Ready(Some(Ok(ChatEvent::tool_calls(calls))));
             }
         }
+        if this.state == ScriptState::Turning {
+            this.state = ScriptState::Ending;
+            if let Some(model) = this.model.take() {
+                let end = TurnEnd::new(this.finish_reason()).usage(this.usage());
+                return Poll::Ready(Some(Ok(end.model(model).into())));
+            }
+        }
         if this.state == ScriptState::Ending {
             this.state = ScriptState::Done;
-            return Poll::Ready(Some(Ok(this.complete())));
+            let end = Complete::new().usage(this.usage());
+            return Poll::Ready(Some(Ok(end.finish_reason(this.finish_reason()).into())));
         }
         Poll::Ready(None)
     }

@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::Budget;
+use super::{BATCH_BYTES, Budget};
 use crate::log::Chunk;
 
 /// Consecutive records that a reader gives at once.
@@ -34,8 +34,43 @@ impl Batch {
         self.shared.is_some()
     }
 
+    /// Returns the first records that are within the limits, at least one.
+    pub(crate) fn limit(self, limits: BatchLimits) -> Self {
+        if self.is_shared() && limits.keeps_shared {
+            return self;
+        }
+        let head = self.chunk.head(limits.bytes.min(BATCH_BYTES));
+        let last = head.first().plus(limits.records.max(1)).before();
+        let head = head.up_to(last).unwrap_or(head);
+        if head.len() == self.chunk.len() {
+            return self;
+        }
+        Self::new(head, None)
+    }
+
     pub(crate) fn new(chunk: Chunk, shared: Option<Arc<Encodings>>) -> Self {
         Self { chunk, shared }
+    }
+}
+
+/// The limits of one batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLimits {
+    /// The most bytes of records; never more than [`BATCH_BYTES`].
+    pub(crate) bytes: usize,
+    /// The most records.
+    pub(crate) records: u64,
+    /// True if a batch that other readers share is given as a whole.
+    pub(crate) keeps_shared: bool,
+}
+
+impl Default for BatchLimits {
+    fn default() -> Self {
+        Self {
+            bytes: BATCH_BYTES,
+            records: u64::MAX,
+            keeps_shared: true,
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl HotLog {
             .is_some_and(|(tail, reader)| tail != reader);
         // A reader whose position the store has checked may be ahead of a follower; then it waits.
         // Past the end, or at a record of another epoch, it has read records that the store lost.
-        if (at.lsn == inner.tail && at.lsn > Lsn::ZERO && other) || (at.lsn > inner.tail && ended) {
+        if (at.lsn == inner.tail && other) || (at.lsn > inner.tail && ended) {
             return NextBatch::Failed(ReadError::Rewound { tail: inner.tail });
         }
         if ended {
@@ -214,6 +214,11 @@ impl HotLog {
 
     pub(crate) fn failure(&self) -> Option<ReadError> {
         self.lock().failed.clone()
+    }
+
+    /// Returns true if a reader has read all records and waits for more.
+    pub(crate) fn has_waiting_readers(&self) -> bool {
+        self.lock().wakers.waiting() > 0
     }
 
     pub(crate) fn open_slot(&self) -> usize {
@@ -273,7 +278,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::log::{ChunkBuilder, Epoch};
+    use crate::{
+        log::{ChunkBuilder, Epoch},
+        session::BatchLimits,
+    };
 
     const EPOCH: Epoch = Epoch {
         counter: 1,
@@ -380,6 +388,49 @@ mod tests {
         assert_eq!((made.get(), budget.used()), (1, 20));
         log.publish([chunk(2, 1, 10)], Status::Ended(Outcome::Complete));
         assert_eq!(budget.used(), 20);
+    }
+
+    #[test]
+    fn a_whole_batch_that_several_readers_need_is_shared_and_given_as_a_whole() {
+        let log = log(1000, 1000);
+        let batch = |at, slot| match next(&log, at, slot) {
+            NextBatch::Batch(batch) => batch,
+            other => panic!("{other:?}"),
+        };
+        let one = log.open_slot();
+        log.publish([chunk(1, 3, 10)], Status::Streaming);
+        assert!(!batch(0, one).is_shared(), "there is no other reader");
+        let _other = log.open_slot();
+        assert!(batch(0, one).is_shared());
+        assert!(!batch(1, one).is_shared(), "it is a part");
+        let limits = BatchLimits {
+            records: 2,
+            ..BatchLimits::default()
+        };
+        assert_eq!(batch(0, one).limit(limits).chunk().len(), 3);
+        let limits = BatchLimits {
+            keeps_shared: false,
+            ..limits
+        };
+        assert_eq!(batch(0, one).limit(limits).chunk().len(), 2);
+    }
+
+    #[test]
+    fn a_reader_of_records_that_the_store_lost_fails_unless_a_follower_is_behind_it() {
+        let log = log(1000, 1000);
+        let slot = log.open_slot();
+        let next = |at| log.next(at, slot, &Context::from_waker(Waker::noop()));
+        let lost = |lsn| Position::tagged(Lsn::new(lsn), EPOCH.succeed().tag());
+        let rewound = |next: &NextBatch| {
+            let tail = log.tail();
+            matches!(next, NextBatch::Failed(ReadError::Rewound { tail: at }) if *at == tail)
+        };
+        log.publish([chunk(1, 1, 1)], Status::Streaming);
+        assert!(rewound(&next(lost(1))));
+        assert!(matches!(next(lost(2)), NextBatch::Wait));
+        log.publish([chunk(2, 1, 1)], Status::Ended(Outcome::Complete));
+        assert!(rewound(&next(lost(2))));
+        assert!(rewound(&next(Position::after(Lsn::new(3)))));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod log;
 mod wakers;
 
 pub use self::batch::Batch;
+pub(crate) use self::batch::BatchLimits;
 pub(super) use self::{
     budget::Budget,
     log::{BATCH_BYTES, HotLog, NextBatch},

@@ -43,8 +43,30 @@ impl Wakers {
         self.slots.iter_mut().filter_map(Option::take).collect()
     }
 
+    /// Returns the number of registered wakers.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// Returns the number of open slots.
     pub(super) fn open_slots(&self) -> usize {
         self.slots.len() - self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_waker_of_a_closed_slot_is_gone_and_the_slot_is_opened_again() {
+        let mut wakers = Wakers::default();
+        let (closed, other) = (wakers.open(), wakers.open());
+        wakers.register(closed, Waker::noop());
+        wakers.register(other, Waker::noop());
+        wakers.close(closed);
+        assert_eq!((wakers.waiting(), wakers.open_slots()), (1, 1));
+        assert_eq!(wakers.open(), closed);
+        assert_eq!(wakers.take().len(), 1);
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{
     BoxFuture,
     log::{Chunk, Outcome, Position, ServiceName, SessionId},
-    session::{Inbox, ReadError, Session, Source},
+    session::{Inbox, ReadError, Session, Source, waiting_start::has_not_begun},
     store::{SessionMeta, SessionState},
 };
 
@@ -39,8 +39,8 @@ pub trait RecoveryHandler: Send + Sync + 'static {
     /// interrupted. So does a panic, and a future that takes longer than a source may be
     /// [silent](field@crate::session::Limits::idle). An abort or a shutdown drops the future.
     ///
-    /// The source of an orphan whose [tail](field@Orphan::tail) is zero was never polled, so its
-    /// provider was not called.
+    /// The log of the orphan has at least one record. A session without one was never begun: no handler is
+    /// asked about it, and only a start of the same request begins it.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ pub struct Orphan {
     pub session: Session,
     /// The stored request of its start.
     pub request: Bytes,
-    /// The last LSN.
+    /// The last LSN, at least 1.
     pub tail: crate::log::Lsn,
     /// The number of claims so far, this one included.
     pub attempt: u32,
@@ -251,7 +251,7 @@ impl RecoveryHandlers {
 
     /// Returns the handler that may continue an orphan in this state.
     pub(in crate::session) fn of(&self, orphan: &SessionState) -> Option<Arc<dyn RecoveryHandler>> {
-        if orphan.abort.is_some() {
+        if orphan.abort.is_some() || has_not_begun(orphan) {
             return None;
         }
         let handler = {

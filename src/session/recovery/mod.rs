@@ -2,7 +2,8 @@
 //!
 //! The server that claims an orphan seals or continues it. It seals it as aborted if an abort is
 //! stored, and as interrupted if no handler is registered under the name of its service. Otherwise
-//! the handler decides.
+//! the handler decides. A session whose log is empty was never begun, and is begun only by a start of
+//! the same request: the start that created it may have been refused.
 
 mod claim;
 mod handler;
@@ -14,6 +15,6 @@ pub use self::handler::{Continuation, Orphan, RecoveryHandler};
 pub(super) use self::{
     claim::give_back,
     handler::RecoveryHandlers,
-    seal::seal,
+    seal::{seal, seal_at},
     take_over::{ContinuedSession, TakeOver, take_over},
 };

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use super::claim::{claim, repeat};
+use super::claim::{claim, give_back, repeat};
 use crate::{
-    log::{ChunkBuilder, Ending, SessionId},
-    session::registry::Registry,
-    store::{AfterAppend, Claimed, Seal, SessionState, StoreError},
+    log::{ChunkBuilder, Ending, Epoch, Lsn, SessionId},
+    session::{registry::Registry, waiting_start::has_not_begun},
+    store::{AbortRequest, AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
 
 /// Claims a session, if it is still as seen, and seals it. Gives up if another server is faster or
@@ -12,6 +12,10 @@ use crate::{
 pub(in crate::session) async fn seal(shared: &Arc<Registry>, id: &SessionId, seen: SessionState) {
     let sealed = async {
         match claim(shared, id, &seen).await? {
+            Some(claim) if has_begun_since(&seen, &claim.claimed) => {
+                give_back(shared, id, claim.claimed.epoch).await;
+                Ok(())
+            }
             Some(claim) => seal_claimed(shared, id, &claim.claimed).await,
             None => Ok(()),
         }
@@ -21,13 +25,34 @@ pub(in crate::session) async fn seal(shared: &Arc<Registry>, id: &SessionId, see
     }
 }
 
+/// Returns true if a former owner wrote the first record after the session was seen, so that a
+/// recovery handler has to decide.
+pub(super) fn has_begun_since(seen: &SessionState, claimed: &Claimed) -> bool {
+    has_not_begun(seen) && !has_not_begun(&claimed.state)
+}
+
 /// Seals a claimed session: as aborted if an abort is stored, else as interrupted.
 pub(super) async fn seal_claimed(
     shared: &Arc<Registry>,
     id: &SessionId,
     claimed: &Claimed,
 ) -> Result<(), StoreError> {
-    let ending = match &claimed.state.abort {
+    let (tail, abort) = (claimed.state.tail, claimed.state.abort.as_ref());
+    seal_at(shared, id, claimed.epoch, tail, abort).await?;
+    tracing::info!("an orphan was sealed");
+    Ok(())
+}
+
+/// Seals a session whose log ends at `tail` and that this server owns at `epoch`: as aborted if there
+/// is an abort request, else as interrupted.
+pub(in crate::session) async fn seal_at(
+    shared: &Arc<Registry>,
+    id: &SessionId,
+    epoch: Epoch,
+    tail: Lsn,
+    abort: Option<&AbortRequest>,
+) -> Result<(), StoreError> {
+    let ending = match abort {
         Some(abort) => Ending::Aborted {
             reason: abort.reason.clone(),
         },
@@ -35,7 +60,7 @@ pub(super) async fn seal_claimed(
     };
     let mut record = ChunkBuilder::new();
     record.push(&shared.format.ending(&ending));
-    let Some(chunk) = record.take(claimed.state.tail.next(), claimed.epoch) else {
+    let Some(chunk) = record.take(tail.next(), epoch) else {
         return Ok(());
     };
     let then = AfterAppend::Seal(Seal {
@@ -43,6 +68,5 @@ pub(super) async fn seal_claimed(
         keep: shared.options.retention.keep,
     });
     repeat(shared, || shared.store.append(id, chunk.clone(), then)).await?;
-    tracing::info!(outcome = ?ending.outcome(), "an orphan was sealed");
     Ok(())
 }

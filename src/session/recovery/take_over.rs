@@ -5,14 +5,15 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     Continuation, Orphan, RecoveryHandler,
     claim::{ClaimedOrphan, claim, give_back, repeat},
-    seal::seal_claimed,
+    seal::{has_begun_since, seal_claimed},
 };
 use crate::{
-    log::{Epoch, Position, Status},
+    log::{Epoch, Lsn, Position, Status},
     session::{
         Permit, Session,
         entry::SessionEntry,
         registry::Registry,
+        waiting_start::has_not_begun,
         writer::{LogUsage, WriterCommand},
     },
     store::{AbortRequest, Claimed, RecordPage, SessionState, StoreError},
@@ -43,7 +44,7 @@ pub(in crate::session) struct ContinuedSession {
 }
 
 /// Claims the session that this entry follows, if it is still as seen. Then seals it, or returns
-/// how it continues.
+/// how it continues. A session that has not begun begins if a start of the same request waits here.
 ///
 /// # Errors
 ///
@@ -56,6 +57,9 @@ pub(in crate::session) async fn take_over(
     if shared.is_closing() {
         return Ok(TakeOver::Declined);
     }
+    if has_not_begun(seen) {
+        return begin(shared, entry, seen).await;
+    }
     let handler = shared.recovery_handlers.of(seen);
     let permit = match &handler {
         None => None,
@@ -65,21 +69,21 @@ pub(in crate::session) async fn take_over(
             Err(_) => return Ok(TakeOver::Declined),
         },
     };
-    let claim = match claim(shared, &entry.id, seen).await {
-        Ok(Some(claim)) => claim,
-        // Another server was faster, or the owner is back.
-        Ok(None) | Err(StoreError::Held | StoreError::Sealed) => return Ok(TakeOver::Declined),
-        Err(error) => return Err(error),
+    let Some(claim) = claim_if_free(shared, entry, seen).await? else {
+        return Ok(TakeOver::Declined);
     };
     let ClaimedOrphan {
         mut claimed,
         at,
         slot,
     } = claim;
-    if let (Some(handler), Some(permit), None) = (handler, permit, &claimed.state.abort) {
+    if let (Some(handler), Some(permit), None) = (handler, permit, &claimed.state.abort)
+        // A store that lost its records leaves nothing to continue.
+        && !has_not_begun(&claimed.state)
+    {
         // From here on the permit counts the session.
         drop(slot);
-        let mut commands = shared.take_ownership(entry, claimed.epoch, at);
+        let mut commands = shared.take_ownership(entry, claimed.state.clone(), at);
         let decision = decide_or_interrupt(shared, entry, &claimed, handler, &mut commands).await;
         if let RecoveryDecision::Continue(continuation, usage) = decision {
             tracing::info!(attempt = claimed.state.attempts, "an orphan is continued");
@@ -107,6 +111,54 @@ pub(in crate::session) async fn take_over(
     }
     seal_claimed(shared, &entry.id, &claimed).await?;
     Ok(TakeOver::Declined)
+}
+
+/// Claims the session. `None` if another server was faster, or the owner is back.
+async fn claim_if_free<'a>(
+    shared: &'a Arc<Registry>,
+    entry: &SessionEntry,
+    seen: &SessionState,
+) -> Result<Option<ClaimedOrphan<'a>>, StoreError> {
+    match claim(shared, &entry.id, seen).await {
+        Err(StoreError::Held | StoreError::Sealed) => Ok(None),
+        claim => claim,
+    }
+}
+
+/// Claims a session that has not begun. Begins it with the start that waits here, or else seals it.
+async fn begin(
+    shared: &Arc<Registry>,
+    entry: &Arc<SessionEntry>,
+    seen: &SessionState,
+) -> Result<TakeOver, StoreError> {
+    let Some(claim) = claim_if_free(shared, entry, seen).await? else {
+        return Ok(TakeOver::Declined);
+    };
+    let ClaimedOrphan { claimed, at, .. } = claim;
+    if has_begun_since(seen, &claimed) {
+        give_back(shared, &entry.id, claimed.epoch).await;
+        return Ok(TakeOver::Declined);
+    }
+    let waiting = entry.take_waiting_start();
+    let (Some(start), None) = (waiting, &claimed.state.abort) else {
+        seal_claimed(shared, &entry.id, &claimed).await?;
+        return Ok(TakeOver::Declined);
+    };
+    let (permit, continuation) = start.into_continuation();
+    let commands = shared.take_ownership(entry, claimed.state.clone(), at);
+    tracing::info!("a session is begun by a repeated start");
+    Ok(TakeOver::Continued(Box::new(ContinuedSession {
+        permit,
+        epoch: claimed.epoch,
+        usage: LogUsage {
+            tail: Lsn::ZERO,
+            bytes: 0,
+            waiting: false,
+        },
+        age: claimed.state.age,
+        commands,
+        continuation,
+    })))
 }
 
 /// The decision about a claimed orphan.

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::{
     log::{Chunk, ChunkBuilder, Ending, Epoch, Lsn, Outcome},
-    session::{Format, Limits, Mark},
+    session::{Limits, Mark},
     store::{AfterAppend, Seal},
 };
 
@@ -91,7 +91,14 @@ impl AppendBuffer {
         let size = self.open.end_record();
         let bytes = self.bytes + size as u64;
         let terminal = matches!(mark, Mark::Terminal(_));
-        let refused = if size > self.limits.event_bytes {
+        let most = match mark {
+            Mark::Event | Mark::Terminal(_) => self.limits.event_bytes as u64,
+            Mark::Barrier | Mark::Waiting => {
+                let event = self.limits.event_bytes as u64;
+                event.max(self.limits.session_bytes)
+            }
+        };
+        let refused = if size as u64 > most {
             Some(Ending::EventBytes)
         } else if terminal {
             None
@@ -116,12 +123,12 @@ impl AppendBuffer {
     }
 
     /// Writes the terminal record of an ending, unless one is written already.
-    pub(super) fn end(&mut self, ending: &Ending, format: &dyn Format) {
+    pub(super) fn end(&mut self, ending: &Ending, record: &[u8]) {
         if self.ended.is_some() {
             return;
         }
         self.open.discard_open_record();
-        self.open.push(&format.ending(ending));
+        self.open.push(record);
         self.ended = Some(ending.outcome());
     }
 
@@ -159,7 +166,7 @@ impl AppendBuffer {
     ///
     /// Returns false if the store refuses even the terminal record.
     #[must_use]
-    pub(super) fn refused(&mut self, format: &dyn Format) -> bool {
+    pub(super) fn refused(&mut self, record: &[u8]) -> bool {
         let Some((chunk, then)) = self.frozen.pop_front() else {
             return false;
         };
@@ -178,7 +185,7 @@ impl AppendBuffer {
         self.frozen_bytes = 0;
         self.open = ChunkBuilder::new();
         self.ended = None;
-        self.end(&Ending::EventBytes, format);
+        self.end(&Ending::EventBytes, record);
         self.freeze();
         true
     }
@@ -215,17 +222,8 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug)]
-    struct TestFormat;
-
-    impl Format for TestFormat {
-        fn number(&self) -> u16 {
-            0
-        }
-
-        fn ending(&self, ending: &Ending) -> Bytes {
-            format!("{ending:?}").into()
-        }
+    fn record(ending: &Ending) -> Bytes {
+        format!("{ending:?}").into()
     }
 
     fn buffer(limits: Limits) -> AppendBuffer {
@@ -243,6 +241,14 @@ mod tests {
         assert_eq!(write(&mut event(), 10, Mark::Event), Ok(()));
         assert_eq!(
             write(&mut event(), 11, Mark::Event),
+            Err(Ending::EventBytes)
+        );
+
+        // A barrier may be as large as the session.
+        assert_eq!(write(&mut event(), 11, Mark::Barrier), Ok(()));
+        let mut barrier = buffer(Limits::default().event_bytes(10).session_bytes(20));
+        assert_eq!(
+            write(&mut barrier, 21, Mark::Barrier),
             Err(Ending::EventBytes)
         );
 
@@ -271,13 +277,32 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_is_full_at_so_many_records_or_bytes() {
+        let mut records = buffer(Limits::default());
+        for _ in 1..BATCH_RECORDS {
+            write(&mut records, 1, Mark::Event).unwrap();
+            assert!(!records.is_full());
+        }
+        write(&mut records, 1, Mark::Event).unwrap();
+        assert!(records.is_full());
+        records.freeze();
+        assert!(!records.is_full());
+
+        let mut bytes = buffer(Limits::default());
+        write(&mut bytes, BATCH_BYTES - 1, Mark::Event).unwrap();
+        assert!(!bytes.is_full());
+        write(&mut bytes, 1, Mark::Event).unwrap();
+        assert!(bytes.is_full());
+    }
+
+    #[test]
     fn a_frozen_batch_stays_as_it_is_while_more_is_written() {
         let mut buffer = buffer(Limits::default());
         write(&mut buffer, 1, Mark::Event).unwrap();
         buffer.freeze();
         let sent = buffer.front().cloned().unwrap();
         write(&mut buffer, 2, Mark::Event).unwrap();
-        buffer.end(&Ending::Idle, &TestFormat);
+        buffer.end(&Ending::Idle, &record(&Ending::Idle));
         buffer.freeze();
         assert_eq!(buffer.front(), Some(&sent));
         assert_eq!(buffer.acknowledged(), Some(sent));
@@ -296,7 +321,7 @@ mod tests {
         write(&mut buffer, 9, Mark::Event).unwrap();
         buffer.freeze();
         write(&mut buffer, 9, Mark::Event).unwrap();
-        assert!(buffer.refused(&TestFormat));
+        assert!(buffer.refused(&record(&Ending::EventBytes)));
         let (chunk, then) = buffer.acknowledged().unwrap();
         assert_eq!((chunk.first(), chunk.len()), (Lsn::new(2), 1));
         assert!(matches!(then, AfterAppend::Seal(_)));
@@ -309,12 +334,12 @@ mod tests {
         for _ in 0..5 {
             write(&mut buffer, 4, Mark::Event).unwrap();
         }
-        buffer.end(&Ending::Complete, &TestFormat);
+        buffer.end(&Ending::Complete, &record(&Ending::Complete));
         buffer.freeze();
         let mut parts = Vec::new();
         while let Some((chunk, _)) = buffer.front() {
             if chunk.bytes() > 8 {
-                assert!(buffer.refused(&TestFormat));
+                assert!(buffer.refused(&record(&Ending::EventBytes)));
             } else {
                 parts.extend(buffer.acknowledged());
             }
@@ -332,13 +357,13 @@ mod tests {
     #[test]
     fn a_terminal_record_that_the_store_refuses_is_not_retried_for_ever() {
         let mut buffer = buffer(Limits::default());
-        buffer.end(&Ending::Complete, &TestFormat);
+        buffer.end(&Ending::Complete, &record(&Ending::Complete));
         buffer.freeze();
         assert!(
-            buffer.refused(&TestFormat),
+            buffer.refused(&record(&Ending::EventBytes)),
             "the shorter ending of a limit may fit"
         );
-        assert!(!buffer.refused(&TestFormat));
+        assert!(!buffer.refused(&record(&Ending::EventBytes)));
     }
 
     #[test]
@@ -389,16 +414,16 @@ mod tests {
                 match step {
                     BufferStep::Write(size) if !buffer.has_ended() => {
                         if let Err(ending) = write(&mut buffer, size, Mark::Event) {
-                            buffer.end(&ending, &TestFormat);
+                            buffer.end(&ending, &record(&ending));
                         }
                     }
                     BufferStep::Write(_) => {}
                     BufferStep::Freeze => buffer.freeze(),
                     BufferStep::Acknowledge => log.extend(buffer.acknowledged()),
-                    BufferStep::End => buffer.end(&Ending::Complete, &TestFormat),
+                    BufferStep::End => buffer.end(&Ending::Complete, &record(&Ending::Complete)),
                 }
             }
-            buffer.end(&Ending::Complete, &TestFormat);
+            buffer.end(&Ending::Complete, &record(&Ending::Complete));
             buffer.freeze();
             log.extend(std::iter::from_fn(|| buffer.acknowledged()));
             let lsns: Vec<u64> = log

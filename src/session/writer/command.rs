@@ -28,3 +28,12 @@ pub(in crate::session) enum WriterEnd {
     /// The writer stopped before the end, on [`WriterCommand::Release`].
     Released,
 }
+
+impl WriterEnd {
+    pub(super) fn gave_up_on_store() -> Self {
+        Self::Gone(StoreError::unavailable(
+            true,
+            "the store did not answer for as long as a session may run",
+        ))
+    }
+}

@@ -6,6 +6,7 @@
 mod answers;
 mod append_buffer;
 mod command;
+mod contained;
 mod renewal;
 mod retry;
 mod store_watch;

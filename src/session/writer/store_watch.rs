@@ -53,7 +53,7 @@ impl StoreWatch {
     }
 
     /// Polls for the state of the session after a change, or for the error that tells that it is
-    /// gone. Retries during an outage of the store. Pending while not active.
+    /// gone or can't be read. Retries during an outage of the store. Pending while not active.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -73,9 +73,8 @@ impl StoreWatch {
                     self.listen(shared, entry, Seen::Owner(state.version()), pause);
                     return Poll::Ready(Ok(state));
                 }
-                Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
-                    return Poll::Ready(Err(error));
-                }
+                // It would be the same the next time.
+                Err(error) if !error.is_unavailable() => return Poll::Ready(Err(error)),
                 Err(_) => {
                     let nothing = Seen::by_owner(self.epoch);
                     self.listen(shared, entry, nothing, AFTER_OUTAGE);

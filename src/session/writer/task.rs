@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::mpsc,
     time::{Instant, Sleep},
@@ -17,6 +18,7 @@ use super::{
     answers::AnswerCollector,
     append_buffer::{AppendBuffer, LogUsage},
     command::{WriterCommand, WriterEnd},
+    contained,
     renewal::LeaseRenewal,
     retry::Retry,
     store_watch::StoreWatch,
@@ -24,7 +26,7 @@ use super::{
 use crate::{
     BoxFuture,
     log::{Ending, Epoch, Status},
-    session::{Inbox, Mark, ReadError, Source, entry::SessionEntry, registry::Registry},
+    session::{Inbox, Mark, Permit, ReadError, Source, entry::SessionEntry, registry::Registry},
     store::{AbortRequest, AfterAppend, Appended, StoreError},
 };
 
@@ -56,10 +58,11 @@ pub(in crate::session) struct Writer {
     answers: Option<AnswerCollector>,
     retry: Retry,
     releasing: bool,
-    // When the source last gave a record, or was not polled.
+    // When the source last gave a record or a sign of life, or was not polled.
     last_event: Instant,
     started: Instant,
     timer: Pin<Box<Sleep>>,
+    permit: Permit,
 }
 
 struct PendingAppend {
@@ -75,6 +78,7 @@ impl Writer {
         epoch: Epoch,
         commands: mpsc::UnboundedReceiver<WriterCommand>,
         source: Pin<Box<dyn Source>>,
+        permit: Permit,
     ) -> Self {
         let options = &shared.options;
         let now = Instant::now();
@@ -96,6 +100,7 @@ impl Writer {
             last_event: now,
             started: now,
             timer: Box::pin(tokio::time::sleep_until(now + until)),
+            permit,
             shared,
             entry,
         }
@@ -110,6 +115,7 @@ impl Writer {
     /// Continues a session of this age after the log of its former owner.
     pub(in crate::session) fn resuming(mut self, usage: LogUsage, age: Duration) -> Self {
         self.buffer = self.buffer.resuming(usage);
+        self.permit.set_waiting(usage.waiting);
         self.started = self.started.checked_sub(age).unwrap_or(self.started);
         let limits = &self.shared.options.limits;
         let until = (self.last_event + limits.idle).min(self.started + limits.age);
@@ -119,8 +125,9 @@ impl Writer {
         self
     }
 
-    /// Writes the first record, if there is one, then all records of the source.
-    pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> WriterEnd {
+    /// Writes the first record, if there is one, then all records of the source. Returns how that
+    /// ended, with the permit.
+    pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> (WriterEnd, Permit) {
         if let Some(first) = first {
             self.buffer.record_buffer().extend_from_slice(first);
             if let Err(ending) = self.buffer.accept(Mark::Event) {
@@ -129,7 +136,7 @@ impl Writer {
         }
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
         self.drop_source();
-        end
+        (end, self.permit)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
@@ -145,6 +152,10 @@ impl Writer {
             }
             self.poll_timer(cx);
             let more = self.pull(cx);
+            // After the source, which may have an answer and go on.
+            if self.permit.poll_given_up(cx).is_ready() {
+                self.end(&Ending::GivenUp);
+            }
             match self.poll_append(cx) {
                 Poll::Ready(Some(end)) => return Poll::Ready(end),
                 _ if more => {
@@ -198,10 +209,7 @@ impl Writer {
                         self.watch.stop();
                     }
                 }
-                Err(error @ (StoreError::NotFound | StoreError::Gone(_))) => {
-                    return Poll::Ready(WriterEnd::Gone(error));
-                }
-                Err(_) => {}
+                Err(error) => return Poll::Ready(WriterEnd::Gone(error)),
             }
         }
     }
@@ -219,6 +227,9 @@ impl Writer {
                 || !self.begun
             {
                 self.last_event = now;
+            }
+            if let Some(heard) = self.source.as_ref().and_then(contained::last_sign_of_life) {
+                self.last_event = self.last_event.max(heard);
             }
             let (idle, age) = (self.last_event + limits.idle, self.started + limits.age);
             if now >= age {
@@ -255,9 +266,12 @@ impl Writer {
                         self.end(&ending);
                     } else if self.buffer.has_ended() {
                         self.drop_source();
-                    } else if matches!(mark, Mark::Barrier | Mark::Waiting) {
-                        self.at_barrier = true;
-                        return false;
+                    } else {
+                        self.permit.set_waiting(self.buffer.is_waiting());
+                        if matches!(mark, Mark::Barrier | Mark::Waiting) {
+                            self.at_barrier = true;
+                            return false;
+                        }
                     }
                 }
                 Ok(Poll::Ready(None)) => self.end(&Ending::Complete),
@@ -352,11 +366,12 @@ impl Writer {
                     .buffer
                     .front()
                     .is_some_and(|(chunk, _)| chunk.len() > 1);
+                let record = self.terminal_record(&Ending::EventBytes);
                 if !tried_as_a_whole {
                     self.drop_source();
                 }
                 self.first_sent = None;
-                Poll::Ready(if self.buffer.refused(&*self.shared.format) {
+                Poll::Ready(if self.buffer.refused(&record) {
                     None
                 } else {
                     Some(WriterEnd::Gone(error))
@@ -385,7 +400,7 @@ impl Writer {
         while late.as_mut().poll(cx).is_ready() {
             let end = self.started + self.shared.options.limits.age + timeout;
             if Instant::now() >= end {
-                return Poll::Ready(Some(gave_up_on_store()));
+                return Poll::Ready(Some(WriterEnd::gave_up_on_store()));
             }
             self.entry.log.fail(ReadError::Unavailable);
             late.as_mut().reset(end);
@@ -432,7 +447,7 @@ impl Writer {
             > self.shared.options.limits.age + self.shared.options.outage_timeout
         {
             // The first server that reaches the store again finds an orphan.
-            return Poll::Ready(Some(gave_up_on_store()));
+            return Poll::Ready(Some(WriterEnd::gave_up_on_store()));
         }
         Poll::Ready(None)
     }
@@ -450,25 +465,25 @@ impl Writer {
     }
 
     fn end(&mut self, ending: &Ending) {
+        let record = self.terminal_record(ending);
         self.drop_source();
-        self.buffer.end(ending, &*self.shared.format);
+        self.buffer.end(ending, &record);
     }
 
-    /// Drops the source, and catches a panic of its `Drop`.
+    /// Returns the terminal record of an ending: that of the source, or else that of the format.
+    fn terminal_record(&self, ending: &Ending) -> Bytes {
+        let most = self.shared.options.limits.event_bytes;
+        let source = self.source.as_ref();
+        source
+            .and_then(|source| contained::terminal_record(source, ending, most))
+            .unwrap_or_else(|| self.shared.format.ending(ending))
+    }
+
     fn drop_source(&mut self) {
-        if let Some(source) = self.source.take()
-            && catch_unwind(AssertUnwindSafe(|| drop(source))).is_err()
-        {
-            tracing::error!("the source of a session panicked while it was dropped");
+        if let Some(source) = self.source.take() {
+            contained::drop(source);
         }
     }
-}
-
-fn gave_up_on_store() -> WriterEnd {
-    WriterEnd::Gone(StoreError::unavailable(
-        true,
-        "the store did not answer for as long as a session may run",
-    ))
 }
 
 impl fmt::Debug for Writer {

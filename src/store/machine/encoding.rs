@@ -32,7 +32,14 @@ impl SessionMachine {
         to.put_u32_le(self.attempts);
         to.put_u64_le(self.tail.get());
         put_epoch(to, self.tail_epoch);
-        to.put_u8(status_number(self.status));
+        let number = status_number(self.status);
+        match self.sealed {
+            None => to.put_u8(number),
+            Some(at) => {
+                to.put_u8(number | WITH_TIME);
+                put_time(to, at);
+            }
+        }
         match &self.abort {
             None => to.put_u8(0),
             Some(AbortRequest { reason: None }) => to.put_u8(1),
@@ -63,15 +70,27 @@ impl SessionMachine {
     ///
     /// [`InvalidEncoding`] if the bytes are something else.
     pub fn decode(from: &mut &[u8], meta: Arc<SessionMeta>) -> Result<Self, InvalidEncoding> {
+        let created = time(from)?;
+        let token = Token(from.try_get_u128_le()?);
+        let of_now = epoch(from)?;
+        let attempts = from.try_get_u32_le()?;
+        let tail = Lsn::new(from.try_get_u64_le()?);
+        let tail_epoch = epoch(from)?;
+        let number = from.try_get_u8()?;
+        let sealed = match number & WITH_TIME {
+            0 => None,
+            _ => Some(time(from)?),
+        };
         Ok(Self {
             meta,
-            created: time(from)?,
-            token: Token(from.try_get_u128_le()?),
-            epoch: epoch(from)?,
-            attempts: from.try_get_u32_le()?,
-            tail: Lsn::new(from.try_get_u64_le()?),
-            tail_epoch: epoch(from)?,
-            status: status(from.try_get_u8()?)?,
+            created,
+            token,
+            epoch: of_now,
+            attempts,
+            tail,
+            tail_epoch,
+            status: status(number & !WITH_TIME)?,
+            sealed,
             abort: match from.try_get_u8()? {
                 0 => None,
                 1 => Some(AbortRequest { reason: None }),
@@ -103,6 +122,9 @@ fn retention(from: &mut &[u8]) -> Result<RetentionState, InvalidEncoding> {
         deleted,
     })
 }
+
+/// Set in the number of a status whose time follows. Earlier versions wrote no time of a seal.
+const WITH_TIME: u8 = 0x80;
 
 const STREAMING: u8 = 0;
 const WAITING: u8 = 1;
@@ -256,7 +278,9 @@ mod tests {
             assert_eq!(again, written);
             let now = Duration::from_secs(1001);
             assert_eq!(read.state(now).version(), machine.state(now).version());
-            assert_eq!(read.due(now), machine.due(now));
+            assert_eq!(read.state(now).ended, machine.state(now).ended);
+            assert_eq!(read.gone_at(), machine.gone_at());
+            assert_eq!(read.tombstone_until(), machine.tombstone_until());
             assert_eq!(read.state(now).lease, crate::store::Lease::Free);
         }
     }

@@ -48,18 +48,8 @@ impl RetentionState {
         }
     }
 
-    /// Returns the time at which a sweep next finds something to remove.
-    pub(super) fn due(&self, sealed: bool, now: Duration) -> Option<Duration> {
-        self.gone_at(sealed).map(|gone| {
-            if gone > now {
-                gone
-            } else {
-                gone.saturating_add(self.tombstone)
-            }
-        })
-    }
-
-    fn gone_at(&self, sealed: bool) -> Option<Duration> {
+    /// Returns the time of the deletion, or else the end of the retention of a sealed session.
+    pub(super) fn gone_at(&self, sealed: bool) -> Option<Duration> {
         self.deleted.or(sealed.then_some(self.keep_until))
     }
 

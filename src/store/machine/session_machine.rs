@@ -29,6 +29,8 @@ pub struct SessionMachine {
     // The epoch that wrote the record at the tail; unused while the log is empty.
     pub(super) tail_epoch: Epoch,
     pub(super) status: Status,
+    // The time of the seal. Unknown of a session that an older version has sealed and encoded.
+    pub(super) sealed: Option<Duration>,
     pub(super) abort: Option<AbortRequest>,
     pub(super) answers: AnswerLog,
     pub(super) lease: LeaseTerm,
@@ -40,6 +42,8 @@ pub struct SessionMachine {
 pub struct AppendEffect {
     /// True if the store has to add the records; false if the append is a duplicate.
     pub is_new: bool,
+    /// True if the session has another [status](SessionMachine::status) than before.
+    pub status_changed: bool,
     /// The result to return to the writer.
     pub appended: Appended,
 }
@@ -61,6 +65,7 @@ impl SessionMachine {
             tail: Lsn::ZERO,
             tail_epoch: epoch,
             status: Status::Streaming,
+            sealed: None,
             abort: None,
             answers: AnswerLog::default(),
             lease: LeaseTerm::new(new.lease, now),
@@ -140,8 +145,9 @@ impl SessionMachine {
     /// Moves the tail past a chunk and sets the status. `max_bytes` is the largest number of bytes
     /// that the engine can append at once.
     ///
-    /// The store adds the records if [`AppendEffect::is_new`] is true. After a seal it drops the
-    /// request, and notes the time of [`due`](Self::due).
+    /// The store adds the records if [`AppendEffect::is_new`] is true. After a seal it drops the request.
+    /// If [`AppendEffect::status_changed`] is true, its lists
+    /// [change](crate::store::table::SessionTable::update).
     ///
     /// # Errors
     ///
@@ -156,22 +162,24 @@ impl SessionMachine {
         self.check_present(now)?;
         let duplicate = self.tail == chunk.last() && self.tail_epoch == chunk.epoch();
         if duplicate {
-            return Ok(self.append_effect(false));
+            return Ok(self.append_effect(false, false));
         }
         self.check_append(chunk, max_bytes)?;
         self.tail = chunk.last();
         self.tail_epoch = chunk.epoch();
         self.lease.extend(now);
+        let before = self.status;
         match after {
             AfterAppend::Streaming => self.status = Status::Streaming,
             AfterAppend::Waiting => self.status = Status::Waiting,
             AfterAppend::Seal(seal) => {
                 self.status = Status::Ended(seal.outcome);
+                self.sealed = Some(now);
                 self.answers = AnswerLog::default();
                 self.retention.keep(now.saturating_add(seal.keep));
             }
         }
-        Ok(self.append_effect(true))
+        Ok(self.append_effect(true, self.status != before))
     }
 
     fn check_append(&self, chunk: &Chunk, max_bytes: usize) -> Result<(), StoreError> {
@@ -194,9 +202,10 @@ impl SessionMachine {
         Ok(())
     }
 
-    fn append_effect(&self, is_new: bool) -> AppendEffect {
+    fn append_effect(&self, is_new: bool, status_changed: bool) -> AppendEffect {
         AppendEffect {
             is_new,
+            status_changed,
             appended: Appended {
                 abort: self.abort.clone(),
             },
@@ -323,6 +332,7 @@ impl SessionMachine {
         SessionState {
             meta: self.meta.clone(),
             age: now.saturating_sub(self.created),
+            ended: self.sealed.map(|at| now.saturating_sub(at)),
             epoch: self.epoch,
             attempts: self.attempts,
             tail: self.tail,
@@ -362,6 +372,11 @@ impl SessionMachine {
         self
     }
 
+    /// Returns the status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
     /// Returns true if the session has ended.
     pub fn is_sealed(&self) -> bool {
         self.status.outcome().is_some()
@@ -372,12 +387,19 @@ impl SessionMachine {
         !self.is_sealed() && self.lease.at(now).is_over() && self.check_present(now).is_ok()
     }
 
-    /// Returns the time at which the session, or else its tombstone, expires next. Returns `None`
-    /// for a session that is neither sealed nor deleted.
+    /// Returns the time at which the session is gone: that of its deletion, or else the end of its
+    /// retention. Returns `None` for a session that is neither sealed nor deleted.
     ///
-    /// A hold can move the expiry of a session to a later time.
-    pub fn due(&self, now: Duration) -> Option<Duration> {
-        self.retention.due(self.is_sealed(), now)
+    /// A hold can move the end of the retention to a later time.
+    pub fn gone_at(&self) -> Option<Duration> {
+        self.retention.gone_at(self.is_sealed())
+    }
+
+    /// Returns the time at which the tombstone ends: that of [`gone_at`](Self::gone_at) and the length of
+    /// the tombstone.
+    pub fn tombstone_until(&self) -> Option<Duration> {
+        let gone = self.gone_at()?;
+        Some(gone.saturating_add(self.retention.tombstone))
     }
 
     /// Checks that the session is neither deleted nor expired.

@@ -155,8 +155,8 @@ fn retention_and_tombstone_end_exactly_at_their_end() {
             .map_or_else(|e| word(&e), |()| "present");
         assert_eq!(result, expected, "at {now}");
     }
-    assert_eq!(machine.due(secs(5)), Some(secs(25)));
-    assert_eq!(machine.due(secs(25)), Some(secs(25 + TOMBSTONE)));
+    assert_eq!(machine.gone_at(), Some(secs(25)));
+    assert_eq!(machine.tombstone_until(), Some(secs(25 + TOMBSTONE)));
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn times_saturate_at_their_maximum() {
     assert!(!machine.state(secs(u64::MAX / 2)).lease.is_over());
     assert_eq!(machine.push(1, 1, epoch, seal(u64::MAX), 6), "added");
     assert!(machine.check_present(secs(u64::MAX / 2)).is_ok());
-    assert!(machine.due(secs(7)).is_some());
+    assert!(machine.gone_at().is_some());
 }
 
 /// One operation on a session. Epochs and LSNs are near the right ones.

@@ -6,7 +6,9 @@ use crate::store::table::{SessionTable, StoreClock};
 /// A store in the memory of the process. Clones share one store.
 ///
 /// Sessions end with the process. A session that has ended takes up its records, four bytes for each
-/// of them, and a few hundred bytes; it has no task and no timer.
+/// of them, and a few hundred bytes; it has no task and no timer. A session that was deleted or has
+/// expired leaves its id, its owner and the digest of its request, for the time of its tombstone;
+/// [`max_tombstones`](Self::max_tombstones) bounds their number.
 ///
 /// ```
 /// use unbroken::store::{Durability, Memory, Store};
@@ -46,6 +48,16 @@ impl Memory {
     /// [`StoreError::TooLarge`](crate::store::StoreError::TooLarge). Unlimited by default.
     pub fn max_append_bytes(mut self, bytes: usize) -> Self {
         self.max_append_bytes = bytes;
+        self
+    }
+
+    /// Sets the largest number of tombstones of the store, for all its handles. Default 100,000, which
+    /// take up at most 100 MB.
+    ///
+    /// Beyond that the tombstones that end first are removed: the oldest, where all last equally long. A
+    /// late retry of a session without a tombstone starts it again.
+    pub fn max_tombstones(self, count: usize) -> Self {
+        self.table.index().set_max_tombstones(count);
         self
     }
 }

@@ -5,6 +5,5 @@ mod log;
 mod session;
 mod snapshot;
 mod store;
-mod sweep;
 
 pub use self::{handle::Memory, snapshot::MemorySnapshot};

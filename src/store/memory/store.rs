@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Memory, log::RecordLog, session::MemorySession};
 use crate::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -142,6 +142,15 @@ impl Store for Memory {
         ready(move || self.delete_now(id, how))
     }
 
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        ready(move || Ok(self.table.of_chat(owner, chat, limit)))
+    }
+
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {
         ready(move || Ok(self.table.list(filter)))
     }
@@ -151,7 +160,7 @@ impl Store for Memory {
     }
 
     fn sweep(&self, limit: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
-        ready(move || Ok(self.sweep_now(limit)))
+        ready(move || Ok(self.table.sweep(limit)))
     }
 }
 
@@ -164,11 +173,11 @@ impl Memory {
     fn create_now(&self, id: &SessionId, new: NewSession) -> Result<Created, StoreError> {
         let mut index = self.table.index();
         let now = self.table.now();
-        if let Some(entry) = index.entry(id) {
-            match entry.lock().machine.create(new.token, now) {
-                Err(StoreError::NotFound) => {}
-                taken => return taken,
-            }
+        let taken = index
+            .find(id, now)
+            .and_then(|entry| entry.lock().machine.create(new.token, now));
+        if !matches!(taken, Err(StoreError::NotFound)) {
+            return taken;
         }
         let machine = SessionMachine::new(&new, now);
         let epoch = machine.state(now).epoch;
@@ -176,7 +185,6 @@ impl Memory {
             machine,
             request: new.request,
             log: RecordLog::default(),
-            discarded: false,
         };
         index.insert(id, session);
         Ok(Created::Created(epoch))
@@ -210,7 +218,7 @@ impl Memory {
         after: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let entry = self.table.entry(id)?;
-        let (appended, due) = {
+        let (effect, sealed) = {
             let (mut session, now) = (entry.lock(), self.table.now());
             let effect = session
                 .machine
@@ -219,21 +227,22 @@ impl Memory {
                 return Ok(effect.appended);
             }
             session.log.push(chunk);
-            let due = session.machine.due(now);
-            if due.is_some() {
+            let sealed = session.machine.is_sealed();
+            if sealed {
                 session.log.compact();
                 session.request = Bytes::new();
             }
-            (effect.appended, due)
+            (effect, sealed)
         };
-        match due {
-            None => entry.wake_readers(),
-            Some(_) => entry.wake_all(),
+        if effect.status_changed {
+            self.table.update(&entry);
         }
-        if let Some(due) = due {
-            self.table.index().set_due(entry.number, due);
+        if sealed {
+            entry.wake_all();
+        } else {
+            entry.wake_readers();
         }
-        Ok(appended)
+        Ok(effect.appended)
     }
 
     fn answer_now(
@@ -259,19 +268,13 @@ impl Memory {
     }
 
     fn delete_now(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
-        let entry = self.table.entry(id)?;
-        let due = {
-            let (mut session, now) = (entry.lock(), self.table.now());
-            if !session.machine.delete(how, now)? {
-                return Ok(());
-            }
-            session.discard();
-            session.machine.due(now)
+        let entry = match self.table.entry(id) {
+            Err(StoreError::Gone(_)) => return Ok(()),
+            found => found?,
         };
+        entry.lock().machine.delete(how, self.table.now())?;
+        self.table.bury(&entry);
         entry.wake_all();
-        if let Some(due) = due {
-            self.table.index().set_due(entry.number, due);
-        }
         Ok(())
     }
 }

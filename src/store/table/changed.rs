@@ -13,7 +13,7 @@ use crate::{
 /// The longest wait, so that a waiter reads again even if a wake-up was lost.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-impl<S: HasMachine> SessionTable<S> {
+impl<S: HasMachine, T> SessionTable<S, T> {
     /// Waits for a change as [`Store::changed`](crate::store::Store::changed) does.
     ///
     /// It needs a tokio runtime with time. Cancel safe.
@@ -35,16 +35,16 @@ impl<S: HasMachine> SessionTable<S> {
             // Created before the state is read, so that a change in between completes it.
             let notified = pin!(notify.notified());
             let now = self.now();
-            let (state, due) = {
+            let (state, gone_at) = {
                 let session = entry.lock();
-                (session.machine().observe(now)?, session.machine().due(now))
+                (session.machine().observe(now)?, session.machine().gone_at())
             };
             let changed = seen.is_behind(&state.version());
             let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if changed || limit.is_zero() || over {
                 return Ok(state);
             }
-            let expires = due.and_then(|due| Instant::now().checked_add(due.saturating_sub(now)));
+            let expires = gone_at.and_then(|at| Instant::now().checked_add(at.saturating_sub(now)));
             match deadline.into_iter().chain(expires).min() {
                 Some(until) => drop(timeout_at(until, notified).await),
                 None => notified.await,

@@ -4,8 +4,11 @@ use tokio::sync::Notify;
 
 use crate::{log::SessionId, store::machine::SessionMachine};
 
-/// The entry of one session, or of its tombstone, in a [`SessionTable`](super::SessionTable). `S` is the
-/// store's own data of the session.
+/// The entry of one session in a [`SessionTable`](super::SessionTable). `S` is the store's own data of
+/// the session.
+///
+/// An operation that has the entry may go on with it after the session was deleted. The session's machine
+/// then says that it is gone.
 #[derive(Debug)]
 pub struct TableEntry<S> {
     /// The id of the session.

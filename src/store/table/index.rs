@@ -1,51 +1,85 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
 
-use crate::{log::SessionId, store::table::entry::TableEntry};
+use crate::{
+    log::SessionId,
+    store::{
+        StatusFilter, StoreError,
+        table::{
+            entry::{HasMachine, TableEntry},
+            scope::{Scope, ScopeIndex, ScopeKeys},
+            tombstones::{TombstoneEntry, Tombstones},
+        },
+    },
+};
 
-/// The index of a [`SessionTable`](super::SessionTable): sessions by id, by number, and by the time at
-/// which they expire.
+/// The index of a [`SessionTable`](super::SessionTable): sessions by id, by number, by owner and chat
+/// and status, and by the time at which they expire; and tombstones by id.
 #[derive(Debug)]
-pub struct TableIndex<S> {
+pub struct TableIndex<S, T = ()> {
     ids: HashMap<SessionId, Arc<TableEntry<S>>>,
     numbers: BTreeMap<u64, IndexEntry<S>>,
-    unsealed: BTreeSet<u64>,
+    scopes: ScopeIndex,
     // A lower bound, since a hold moves the expiry of a session. At most one entry a session.
-    due: BTreeSet<(Duration, u64)>,
+    due: BTreeSet<DueKey>,
+    tombstones: Tombstones<T>,
     last: u64,
 }
 
 #[derive(Debug)]
 struct IndexEntry<S> {
     entry: Arc<TableEntry<S>>,
+    scopes: ScopeKeys,
+    // The status under which the session is listed; `None` if it is not.
+    listed: Option<StatusFilter>,
     due: Option<Duration>,
 }
 
-impl<S> TableIndex<S> {
+/// The place of a session among those that expire; see [`TableIndex::due_after`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DueKey {
+    at: Duration,
+    number: u64,
+}
+
+impl<S, T> TableIndex<S, T> {
     pub(super) fn new() -> Self {
         Self {
             ids: HashMap::new(),
             numbers: BTreeMap::new(),
-            unsealed: BTreeSet::new(),
+            scopes: ScopeIndex::default(),
             due: BTreeSet::new(),
+            tombstones: Tombstones::new(),
             last: 0,
         }
     }
 
-    /// Returns the entry with this id.
-    pub fn entry(&self, id: &SessionId) -> Option<&Arc<TableEntry<S>>> {
-        self.ids.get(id)
+    /// Returns the entry of the session with this id, which may have expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Gone`] if there is only its tombstone at the time `now`, [`StoreError::NotFound`]
+    /// if there is nothing.
+    pub fn find(&self, id: &SessionId, now: Duration) -> Result<&Arc<TableEntry<S>>, StoreError> {
+        if let Some(entry) = self.ids.get(id) {
+            return Ok(entry);
+        }
+        let left = self.tombstones.get(id).filter(|left| left.until > now);
+        Err(left.map_or(StoreError::NotFound, |left| {
+            StoreError::Gone(left.tombstone.clone())
+        }))
     }
 
-    /// Returns the number of entries.
+    /// Returns the number of sessions, without tombstones.
     pub fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Returns true if there is no entry.
+    /// Returns true if there is no session.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -55,77 +89,42 @@ impl<S> TableIndex<S> {
         self.last
     }
 
-    /// Adds a session under the next number, and replaces the entry that had its id.
-    pub fn insert(&mut self, id: &SessionId, session: S) {
-        self.insert_numbered(self.last + 1, id, session);
-    }
-
-    /// Adds a session under this number, which no entry may have, and replaces the entry that had its
-    /// id. For a store that reads sessions back, or numbers them itself.
-    pub fn insert_numbered(
-        &mut self,
-        number: u64,
-        id: &SessionId,
-        session: S,
-    ) -> Arc<TableEntry<S>> {
-        if let Some(former) = self.ids.get(id) {
-            self.remove(former.number);
-        }
-        let entry = Arc::new(TableEntry::new(id.clone(), number, session));
-        self.reinsert(entry.clone());
-        entry
-    }
-
-    /// Adds a removed entry again, under its own number.
-    pub(crate) fn reinsert(&mut self, entry: Arc<TableEntry<S>>) {
-        let number = entry.number;
+    /// Raises [`last_number`](Self::last_number) to at least this number.
+    pub fn raise_last_number(&mut self, number: u64) {
         self.last = self.last.max(number);
-        self.ids.insert(entry.id.clone(), entry.clone());
-        self.numbers.insert(number, IndexEntry { entry, due: None });
-        self.unsealed.insert(number);
     }
 
-    /// Removes the entry with this number, if there is one.
+    /// Removes the session with this number, if there is one. It leaves no tombstone.
     pub fn remove(&mut self, number: u64) {
-        let Some(IndexEntry { entry, due }) = self.numbers.remove(&number) else {
+        let Some(removed) = self.numbers.remove(&number) else {
             return;
         };
-        self.unsealed.remove(&number);
-        if let Some(due) = due {
-            self.due.remove(&(due, number));
+        if let Some(status) = removed.listed {
+            self.scopes.remove(&removed.scopes, status, number);
         }
-        if self
-            .ids
-            .get(&entry.id)
-            .is_some_and(|now| now.number == number)
-        {
-            self.ids.remove(&entry.id);
+        if let Some(at) = removed.due {
+            self.due.remove(&DueKey { at, number });
+        }
+        let id = &removed.entry.id;
+        if self.ids.get(id).is_some_and(|now| now.number == number) {
+            self.ids.remove(id);
         }
     }
 
-    /// Notes that a session has ended or was deleted, and the time `due` at which it or its
-    /// tombstone expires; see [`SessionMachine::due`](crate::store::machine::SessionMachine::due).
-    pub fn set_due(&mut self, number: u64, due: Duration) {
-        let Some(entry) = self.numbers.get_mut(&number) else {
-            return;
-        };
-        if let Some(former) = entry.due.replace(due) {
-            self.due.remove(&(former, number));
-        }
-        self.due.insert((due, number));
-        self.unsealed.remove(&number);
-    }
-
-    /// Returns the session whose noted time is the earliest, if it is not after `now`, and forgets that
-    /// time until [`set_due`](Self::set_due) notes a new one.
+    /// Returns the session that expires next after the place `after`, if its time is not after `now`.
+    /// `None` as the place begins with the first.
     ///
-    /// A hold may have moved the expiry since, so the caller asks the session's machine.
-    pub fn pop_due(&mut self, now: Duration) -> Option<Arc<TableEntry<S>>> {
-        let &(due, number) = self.due.first().filter(|(due, _)| *due <= now)?;
-        self.due.remove(&(due, number));
-        let entry = self.numbers.get_mut(&number)?;
-        entry.due = None;
-        Some(entry.entry.clone())
+    /// A hold may have moved the expiry since, so the caller asks the session's machine. If the session
+    /// is still present, [`update`](Self::update) notes its new time.
+    pub fn due_after(
+        &self,
+        after: Option<DueKey>,
+        now: Duration,
+    ) -> Option<(DueKey, Arc<TableEntry<S>>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let key = self.due.range((from, Bound::Unbounded)).next()?;
+        let entry = self.numbers.get(&key.number)?;
+        (key.at <= now).then(|| (*key, entry.entry.clone()))
     }
 
     /// Returns up to `count` sessions with a lower number than this one, newest first.
@@ -137,13 +136,201 @@ impl<S> TableIndex<S> {
             .collect()
     }
 
-    /// Returns up to `count` unsealed sessions with a higher number than this one, oldest first.
-    pub(super) fn unsealed_after(&self, number: u64, count: usize) -> Vec<Arc<TableEntry<S>>> {
-        self.unsealed
-            .range(number.saturating_add(1)..)
-            .filter_map(|number| self.numbers.get(number))
-            .take(count)
-            .map(|entry| entry.entry.clone())
-            .collect()
+    /// Returns up to `count` sessions of a scope below this number with one of these statuses, newest
+    /// first.
+    pub(super) fn newest_below(
+        &self,
+        scope: Scope<'_>,
+        statuses: &[StatusFilter],
+        below: u64,
+        count: usize,
+    ) -> Vec<Arc<TableEntry<S>>> {
+        let numbers = self.scopes.newest_below(scope, statuses, below);
+        self.entries(numbers.take(count))
+    }
+
+    /// Returns up to `count` sessions above this number with one of these statuses, oldest first.
+    pub(super) fn oldest_above(
+        &self,
+        statuses: &[StatusFilter],
+        above: u64,
+        count: usize,
+    ) -> Vec<Arc<TableEntry<S>>> {
+        let numbers = self.scopes.oldest_above(Scope::All, statuses, above);
+        self.entries(numbers.take(count))
+    }
+
+    fn entries(&self, numbers: impl Iterator<Item = u64>) -> Vec<Arc<TableEntry<S>>> {
+        let entries = numbers.filter_map(|number| self.numbers.get(&number));
+        entries.map(|entry| entry.entry.clone()).collect()
+    }
+
+    fn list_as(&mut self, number: u64, status: Option<StatusFilter>) {
+        let Some(entry) = self.numbers.get_mut(&number) else {
+            return;
+        };
+        if entry.listed == status {
+            return;
+        }
+        if let Some(former) = entry.listed {
+            self.scopes.remove(&entry.scopes, former, number);
+        }
+        if let Some(status) = status {
+            self.scopes.insert(&entry.scopes, status, number);
+        }
+        entry.listed = status;
+    }
+
+    fn set_due(&mut self, number: u64, due: Option<Duration>) {
+        let Some(entry) = self.numbers.get_mut(&number) else {
+            return;
+        };
+        if let Some(at) = entry.due {
+            self.due.remove(&DueKey { at, number });
+        }
+        if let Some(at) = due {
+            self.due.insert(DueKey { at, number });
+        }
+        entry.due = due;
+    }
+
+    /// Sets the largest number of tombstones, and removes those that are too many.
+    pub fn set_max_tombstones(&mut self, max: usize) {
+        self.tombstones.set_max(max);
+    }
+
+    /// Returns the number of tombstones.
+    pub fn tombstone_count(&self) -> usize {
+        self.tombstones.len()
+    }
+
+    /// Returns the tombstone under this id, which may be over.
+    pub fn tombstone(&self, id: &SessionId) -> Option<&TombstoneEntry<T>> {
+        self.tombstones.get(id)
+    }
+
+    /// Returns the store's own data of the tombstone under this id.
+    pub fn tombstone_data(&mut self, id: &SessionId) -> Option<&mut T> {
+        self.tombstones.get_mut(id).map(|left| &mut left.data)
+    }
+
+    /// Returns all tombstones; the first are those that end first.
+    pub fn tombstones(&self) -> impl Iterator<Item = &TombstoneEntry<T>> {
+        self.tombstones.iter()
+    }
+
+    /// Adds a tombstone, for a store that reads tombstones back. Beyond the largest number, the one
+    /// that ends first is removed.
+    pub fn insert_tombstone(&mut self, tombstone: TombstoneEntry<T>) {
+        self.raise_last_number(tombstone.number);
+        self.tombstones.insert(tombstone);
+    }
+
+    /// Removes up to `limit` tombstones that are over at the time `now`, and returns their number.
+    pub fn sweep_tombstones(&mut self, limit: usize, now: Duration) -> usize {
+        self.tombstones.sweep(limit, now)
+    }
+
+    pub(crate) fn all_tombstones(&self) -> &Tombstones<T> {
+        &self.tombstones
+    }
+
+    pub(crate) fn replace_tombstones(&mut self, tombstones: Tombstones<T>) {
+        self.tombstones = tombstones;
+    }
+}
+
+impl<S: HasMachine, T> TableIndex<S, T> {
+    /// Adds a session under the next number, and replaces the session or tombstone that had its id.
+    pub fn insert(&mut self, id: &SessionId, session: S) -> Arc<TableEntry<S>> {
+        self.insert_numbered(self.last + 1, id, session)
+    }
+
+    /// Adds a session under this number, which no entry may have, and replaces the session or tombstone
+    /// that had its id. For a store that reads sessions back, or numbers them itself.
+    pub fn insert_numbered(
+        &mut self,
+        number: u64,
+        id: &SessionId,
+        session: S,
+    ) -> Arc<TableEntry<S>> {
+        if let Some(former) = self.ids.get(id) {
+            self.remove(former.number);
+        }
+        self.tombstones.remove(id);
+        let entry = Arc::new(TableEntry::new(id.clone(), number, session));
+        self.reinsert(&entry);
+        entry
+    }
+
+    /// Adds a removed entry again, under its own number.
+    pub(crate) fn reinsert(&mut self, entry: &Arc<TableEntry<S>>) {
+        let number = entry.number;
+        self.raise_last_number(number);
+        self.ids.insert(entry.id.clone(), entry.clone());
+        let scopes = self.scopes.keys(entry.lock().machine().meta());
+        let indexed = IndexEntry {
+            entry: entry.clone(),
+            scopes,
+            listed: None,
+            due: None,
+        };
+        self.numbers.insert(number, indexed);
+        self.update(entry);
+    }
+
+    /// Lists a session under its present status, and notes the time at which it expires.
+    ///
+    /// Call it after every change of the status: between streaming and waiting, and at the seal. It locks
+    /// the entry. It has no effect once the session was removed or buried.
+    pub fn update(&mut self, entry: &TableEntry<S>) {
+        let (status, due) = {
+            let session = entry.lock();
+            let machine = session.machine();
+            (StatusFilter::of(machine.status()), machine.gone_at())
+        };
+        self.list_as(entry.number, Some(status));
+        self.set_due(entry.number, due);
+    }
+
+    /// Removes a session that was deleted or has expired, and adds its tombstone with the store's own
+    /// `data`. Beyond the largest number of tombstones, the one that ends first is removed.
+    ///
+    /// Returns false, and changes nothing, if the session is present, or was removed before. It locks the
+    /// entry.
+    pub fn bury(&mut self, entry: &TableEntry<S>, now: Duration, data: T) -> bool {
+        if !self.numbers.contains_key(&entry.number) {
+            return false;
+        }
+        let (presence, until) = {
+            let session = entry.lock();
+            let machine = session.machine();
+            (machine.check_present(now), machine.tombstone_until())
+        };
+        match presence {
+            Ok(()) => return false,
+            Err(StoreError::Gone(tombstone)) => {
+                self.remove(entry.number);
+                self.tombstones.insert(TombstoneEntry {
+                    id: entry.id.clone(),
+                    number: entry.number,
+                    tombstone,
+                    until: until.unwrap_or(now),
+                    data,
+                });
+            }
+            Err(_) => self.remove(entry.number),
+        }
+        true
+    }
+
+    /// Takes sessions that are gone out of the lists, until they are buried.
+    pub(super) fn unlist_gone(&mut self, entries: &[Arc<TableEntry<S>>], now: Duration) {
+        for entry in entries {
+            let gone = entry.lock().machine().check_present(now).is_err();
+            if gone {
+                self.list_as(entry.number, None);
+            }
+        }
     }
 }

@@ -1,20 +1,25 @@
 //! A table of sessions, for authors of stores that keep the state of each session in the process.
 //!
-//! [`SessionTable`] finds sessions by id, lists them, and wakes tasks that wait for a change. The
-//! store's own data of a session implements [`HasMachine`]: it has a
+//! [`SessionTable`] finds sessions by id, lists them, keeps their tombstones, and wakes tasks that wait
+//! for a change. The store's own data of a session implements [`HasMachine`]: it has a
 //! [`SessionMachine`](super::machine::SessionMachine), and usually the records or their location. Each
-//! entry has a lock of its own; the index is locked only to find or to add an entry, and never by a
-//! thread that holds the lock of an entry.
+//! entry has a lock of its own. The index is locked to find, to add, to list and to move an entry, and
+//! never by a thread that holds the lock of an entry: the index comes first.
+//!
+//! A list costs as much as it returns, however many other sessions and tombstones there are. For that the
+//! index keeps the sessions of each owner and chat by their status, and has to be told of changes: the
+//! store calls [`update`](SessionTable::update) when the status of a session has changed, and
+//! [`bury`](SessionTable::bury) when a session is gone.
 //!
 //! The memory store of this crate and the disk store of `unbroken-disk` are built on this module. The
-//! shell of such a store, here with `create`, `append`, `read` and `sweep` of the methods of
+//! shell of such a store, here with `create`, `append`, `read` and `delete` of the methods of
 //! [`Store`](super::Store):
 //!
 //! ```
 //! use unbroken::{
 //!     log::{Chunk, Lsn, Position, SessionId},
 //!     store::{
-//!         AfterAppend, Appended, Created, NewSession, RecordPage, StoreError,
+//!         AfterAppend, Appended, Created, DeleteMode, NewSession, RecordPage, StoreError,
 //!         machine::SessionMachine,
 //!         table::{HasMachine, SessionTable},
 //!     },
@@ -38,11 +43,11 @@
 //! impl MyStore {
 //!     fn create(&self, id: &SessionId, new: &NewSession) -> Result<Created, StoreError> {
 //!         let (mut index, now) = (self.table.index(), self.table.now());
-//!         if let Some(entry) = index.entry(id) {
-//!             match entry.lock().machine.create(new.token, now) {
-//!                 Err(StoreError::NotFound) => {} // its tombstone is over: the id is free
-//!                 result => return result,
-//!             }
+//!         let taken = index
+//!             .find(id, now)
+//!             .and_then(|entry| entry.lock().machine.create(new.token, now));
+//!         if !matches!(taken, Err(StoreError::NotFound)) {
+//!             return taken;
 //!         }
 //!         let machine = SessionMachine::new(new, now);
 //!         let epoch = machine.state(now).epoch;
@@ -62,10 +67,12 @@
 //!         if effect.is_new {
 //!             session.chunks.push(chunk); // or write it, and return once it is stable
 //!         }
-//!         let due = session.machine.due(now);
+//!         let sealed = session.machine.is_sealed();
 //!         drop(session);
-//!         if let Some(due) = due {
-//!             self.table.index().set_due(entry.number, due); // for `sweep`
+//!         if effect.status_changed {
+//!             self.table.update(&entry); // for lists and for `sweep`
+//!         }
+//!         if sealed {
 //!             entry.wake_all();
 //!         } else {
 //!             entry.wake_readers();
@@ -83,28 +90,15 @@
 //!         Ok(RecordPage { chunks: chunks.collect(), state: session.machine.state(now) })
 //!     }
 //!
-//!     fn sweep(&self, limit: usize) -> usize {
-//!         let mut swept = 0;
-//!         while swept < limit {
-//!             let now = self.table.now();
-//!             let Some(entry) = self.table.index().pop_due(now) else { break };
-//!             let mut session = entry.lock();
-//!             // A hold may have moved the expiry, so the machine decides.
-//!             let presence = session.machine.check_present(now);
-//!             if let Err(StoreError::Gone(_)) = presence {
-//!                 session.chunks = Vec::new(); // the tombstone remains
-//!                 swept += 1;
-//!             }
-//!             let due = session.machine.due(now);
-//!             drop(session);
-//!             if let Err(StoreError::NotFound) = presence {
-//!                 self.table.index().remove(entry.number);
-//!                 swept += 1;
-//!             } else if let Some(due) = due {
-//!                 self.table.index().set_due(entry.number, due);
-//!             }
-//!         }
-//!         swept
+//!     fn delete(&self, id: &SessionId, how: DeleteMode) -> Result<(), StoreError> {
+//!         let entry = match self.table.entry(id) {
+//!             Err(StoreError::Gone(_)) => return Ok(()),
+//!             found => found?,
+//!         };
+//!         entry.lock().machine.delete(how, self.table.now())?;
+//!         self.table.bury(&entry); // its tombstone remains
+//!         entry.wake_all();
+//!         Ok(())
 //!     }
 //! }
 //! ```
@@ -112,24 +106,32 @@
 //! The other methods, after the model of the memory store (`src/store/memory/store.rs` in the
 //! repository):
 //!
-//! * `claim`, `renew`, `abort`, `answer`, `hold` and `delete` lock the entry and call the machine's
-//!   method of that name. `answers` calls
-//!   [`answers_after`](super::machine::SessionMachine::answers_after).
-//! * After `claim`, `abort`, `answer` and `delete` they wake all waiting tasks. After `delete`, as after
-//!   a seal, they also call [`set_due`](TableIndex::set_due).
-//! * [`changed`](SessionTable::changed), [`list`](SessionTable::list) and
-//!   [`orphans`](SessionTable::orphans) are methods of the table.
+//! * `claim`, `renew`, `abort`, `answer` and `hold` lock the entry and call the machine's method of that
+//!   name. `answers` calls [`answers_after`](super::machine::SessionMachine::answers_after).
+//! * After `claim`, `abort` and `answer` they wake all waiting tasks.
+//! * [`changed`](SessionTable::changed), [`of_chat`](SessionTable::of_chat), [`list`](SessionTable::list),
+//!   [`orphans`](SessionTable::orphans) and [`sweep`](SessionTable::sweep) are methods of the table.
+//!
+//! A store that keeps data of its own for each tombstone, such as its location in a file, names the type
+//! as the second parameter of [`SessionTable`]. In place of `bury` and `sweep` it calls
+//! [`TableIndex::due_after`], [`TableIndex::bury`] and [`TableIndex::sweep_tombstones`].
 
 mod changed;
 mod clock;
 mod entry;
 mod index;
 mod listing;
+mod scope;
 mod sessions;
+#[cfg(test)]
+mod tests;
+mod tombstones;
 
+pub(crate) use self::tombstones::Tombstones;
 pub use self::{
     clock::StoreClock,
     entry::{HasMachine, TableEntry},
-    index::TableIndex,
+    index::{DueKey, TableIndex},
     sessions::SessionTable,
+    tombstones::TombstoneEntry,
 };

@@ -17,7 +17,7 @@
 /// impl Store for NeverSweeps {
 ///     delegate_store!(
 ///         0: durability, create, claim, renew, append, read, changed, abort, answer, answers, hold,
-///         delete, list, orphans
+///         delete, of_chat, list, orphans
 ///     );
 ///
 ///     fn sweep(&self, _: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -135,6 +135,22 @@ macro_rules! delegate_store {
             ::std::result::Result<(), $crate::__unbroken::store::StoreError>,
         > {
             self.$field.delete(id, how)
+        }
+    };
+    (@$field:tt of_chat) => {
+        fn of_chat<'a>(
+            &'a self,
+            owner: ::std::option::Option<&'a $crate::__unbroken::log::Owner>,
+            chat: &'a $crate::__unbroken::log::ChatId,
+            limit: usize,
+        ) -> $crate::__unbroken::BoxFuture<
+            'a,
+            ::std::result::Result<
+                ::std::vec::Vec<$crate::__unbroken::store::Listed>,
+                $crate::__unbroken::store::StoreError,
+            >,
+        > {
+            self.$field.of_chat(owner, chat, limit)
         }
     };
     (@$field:tt list) => {

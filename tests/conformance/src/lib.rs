@@ -37,7 +37,7 @@
 //! let limits = Limits::default().running_per_owner(64);
 //! let sessions = Sessions::builder(Memory::new()).limits(limits).build();
 //! DurableLayer::new(sessions, AnyoneWithTheId::new())
-//!     .client_fields(ClientFields::nothing().field("script"))
+//!     .client_fields(ClientFields::nothing().field("script").history(65_536).client_tools(4, 4096))
 //! # }
 //! ```
 //!

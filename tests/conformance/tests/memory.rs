@@ -107,6 +107,49 @@ fn each_rule_that_is_broken_fails_a_case() {
 }
 
 #[test]
+fn a_broken_rule_of_lists_and_tombstones_fails_its_own_cases() {
+    let others = "a_chat_has_the_sessions_of_its_owner_only";
+    let unowned = "a_chat_without_an_owner_has_sessions_without_an_owner";
+    let order = "running_sessions_of_a_chat_come_first";
+    let waiting = "a_waiting_session_of_a_chat_counts_as_running";
+    let hidden = "sessions_of_others_hide_none";
+    let gone = "deleted_and_expired_sessions_of_a_chat_are_not_found";
+    let names = "names_of_any_bytes_tell_owners_and_chats_apart";
+    let table: [(ContractRule, &[&str]); 12] = [
+        (ContractRule::ChatOwner, &[others, hidden, unowned]),
+        (ContractRule::ChatUnowned, &[unowned]),
+        (ContractRule::ChatOthers, &[hidden]),
+        (ContractRule::ChatNames, &[names]),
+        (ContractRule::ChatRunningFirst, &[order, waiting]),
+        (ContractRule::ChatOrder, &[order, waiting]),
+        (ContractRule::ChatLimit, &[order]),
+        (ContractRule::ChatWaiting, &[waiting]),
+        (ContractRule::ChatPresent, &[gone]),
+        (
+            ContractRule::ListPagesFilter,
+            &["pages_of_a_filter_have_its_sessions_once"],
+        ),
+        (
+            ContractRule::ListPresent,
+            &["deleted_and_expired_sessions_are_not_listed"],
+        ),
+        (
+            ContractRule::TombstoneDigest,
+            &[
+                "a_create_under_a_tombstone_is_gone",
+                "a_deleted_session_leaves_a_tombstone",
+                "an_expired_session_leaves_the_same_tombstone",
+            ],
+        ),
+    ];
+    for (rule, expected) in table {
+        let report = suite(Some(rule));
+        let names: Vec<_> = report.failed().map(|finding| finding.name).collect();
+        assert_eq!(names, expected, "{rule:?}");
+    }
+}
+
+#[test]
 fn a_case_that_fails_is_reported_by_its_name_and_rule() {
     let text = suite(Some(ContractRule::AppendSealed)).to_string();
     assert!(

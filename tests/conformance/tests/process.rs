@@ -54,9 +54,14 @@ impl Server {
 fn owned(sessions: Sessions) -> DurableLayer {
     let access = OnlyTheOwner::new(|head: &mut axum::http::request::Parts| {
         let user = head.headers.get("authorization")?.to_str().ok()?;
-        Some(Owner::new(user))
+        Owner::try_from(user).ok()
     });
-    DurableLayer::new(sessions, access).client_fields(ClientFields::nothing().field("script"))
+    DurableLayer::new(sessions, access).client_fields(
+        ClientFields::nothing()
+            .field("script")
+            .history(64 * 1024)
+            .client_tools(4, 4096),
+    )
 }
 
 fn run(arguments: &[&str]) -> Output {

@@ -12,7 +12,8 @@ use tower_layer::Layer as _;
 use unbroken::{
     BoxError,
     chat::IsomorphicClientOutput,
-    durable::{ClientFields, DurableLayer},
+    durable::DurableLayer,
+    log::SessionId,
     provider::scripted::{Script, Scripted},
     session::Sessions,
     tools::{Call, Question, ToolFailure, ToolLayer, Tools, client_tool, handoff_fn, tool_fn},
@@ -20,7 +21,7 @@ use unbroken::{
 
 use crate::{
     client::{Answer, With, get, ndjson, post, send},
-    server::{MOUNT, Server, at, layer, mounted, serve},
+    server::{MOUNT, Server, at, fields, layer, mounted, serve},
 };
 
 /// The number of runs of tools, by their arguments, and of those that were dropped.
@@ -144,7 +145,8 @@ impl Counted {
         tools: impl FnOnce(ToolLayer) -> ToolLayer,
         with: impl FnOnce(DurableLayer) -> DurableLayer,
     ) -> Server {
-        let durable = with(layer(&sessions).client_fields(ClientFields::nothing().field("script")));
+        let durable = layer(&sessions).client_fields(fields());
+        let durable = with(durable.secret_chat_ids());
         let tools = tools(ToolLayer::new(self.tools()));
         let provider = tools.layer(Scripted::new(Script::say("Hello")));
         serve(sessions, mounted!(durable, provider)).await
@@ -154,6 +156,7 @@ impl Counted {
 /// A request whose model makes these calls, then repeats their results.
 pub(super) fn calling(calls: Value) -> Value {
     let mut request = json!({
+        "chatId": SessionId::random().as_str(),
         "messages": [{"role": "user", "content": "Hi"}],
         "enabledTools": true,
         "script": {"text": "Let me see. ", "delayMs": 0, "then": [{"results": true}]},

@@ -2,7 +2,17 @@
 
 mod asking;
 mod calls;
+mod claims;
+mod continued;
 mod counted;
+mod deep;
+mod forged;
+mod given_once;
 mod handoff;
 mod interrupted;
+mod offered;
 mod reloads;
+mod seats;
+mod taken;
+mod texts;
+mod ui_messages;

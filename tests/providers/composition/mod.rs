@@ -1,5 +1,7 @@
 //! tower's own layers, and the router by model, between `DurableLayer` and providers on real sockets.
 
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod inputs;
 mod layers;
 mod models;
 mod tools;
@@ -36,8 +38,12 @@ fn model(stub: &Stub) -> OpenAi {
 }
 
 fn layer() -> DurableLayer {
-    DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new())
-        .client_fields(ClientFields::nothing().model())
+    DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).client_fields(
+        ClientFields::nothing()
+            .model()
+            .history(64 * 1024)
+            .client_tools(4, 4096),
+    )
 }
 
 fn hello() -> Value {

@@ -75,13 +75,18 @@ async fn a_call_goes_round_by_chat_completions_and_each_turn_is_tried_again_by_i
     let expected = [
         "session_info",
         "thinking",
+        "tool_input",
+        "tool_input",
+        "tool_input",
         "tool_calls",
+        "turn",
         "tool_result",
         "text",
+        "turn",
         "complete",
     ];
     assert_eq!(types(&events), expected);
-    assert_eq!(events[3]["content"], "Rio is sunny");
+    assert_eq!(events[7]["content"], "Rio is sunny");
 
     let mut bodies = Vec::new();
     while let Ok(seen) = stub.requests.try_recv() {
@@ -112,7 +117,7 @@ async fn a_call_goes_round_by_chat_completions_and_each_turn_is_tried_again_by_i
 
 #[tokio::test]
 async fn a_call_goes_round_by_ollamas_own_protocol() {
-    let answer = br#"{"message":{"content":"Sun."},"done":true}"#;
+    let answer = br#"{"message":{"content":"Sun."},"done":true,"done_reason":"stop"}"#;
     let mut stub = serve_in_turn(vec![whole(OLLAMA), whole(answer)]).await;
     let model = Ollama::builder()
         .base_url(stub.url(""))

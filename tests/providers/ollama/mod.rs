@@ -14,7 +14,7 @@ use unbroken::{
         ToolCall, Usage,
     },
     log::ErrorCode,
-    provider::{Ollama, ollama::OllamaBuilder},
+    provider::{Ollama, http::reqwest, ollama::OllamaBuilder},
 };
 
 use crate::stub::{Step, Stub, ok, refusal, serve, serve_in_turn};
@@ -37,6 +37,7 @@ async fn ask(provider: Ollama, request: ChatRequest) -> (Vec<ChatEvent>, Option<
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
         match event {
+            Ok(ChatEvent::Turn(_)) => {} // `turns.rs` has those
             Ok(event) => events.push(event),
             Err(error) => {
                 assert!(stream.next().await.is_none(), "something after an error");
@@ -70,6 +71,8 @@ fn done(reason: &str) -> Step {
         r#"{{"model":"m","message":{{"role":"assistant","content":""}},"done":true{reason}}}"#
     ))
 }
+
+const STOP: &str = r#","done_reason":"stop""#;
 
 fn assert_safe(error: &ProviderError) {
     for shown in [error.to_string(), format!("{error:?}")] {
@@ -164,9 +167,17 @@ async fn line_borders_may_be_anywhere() {
 #[tokio::test]
 async fn the_finish_reason_is_kept() {
     for (reason, finish) in [
-        ("", FinishReason::Stop),
+        ("", FinishReason::Unknown),
         (r#","done_reason":"stop""#, FinishReason::Stop),
-        (r#","done_reason":"load""#, FinishReason::Stop),
+        // Nothing was asked, and nothing answered.
+        (
+            r#","done_reason":"load""#,
+            FinishReason::Other("load".into()),
+        ),
+        (
+            r#","done_reason":"unload""#,
+            FinishReason::Other("unload".into()),
+        ),
         (r#","done_reason":"length""#, FinishReason::Length),
         (
             r#","done_reason":"bored""#,
@@ -178,7 +189,7 @@ async fn the_finish_reason_is_kept() {
         let complete = Complete::new().finish_reason(finish);
         assert_eq!(events, [ChatEvent::text("Hi"), complete.into()]);
     }
-    let counted = r#","prompt_eval_count":3,"eval_count":4"#;
+    let counted = r#","done_reason":"stop","prompt_eval_count":3,"eval_count":4"#;
     let (events, _) = answer(vec![ok(), done(counted), Step::End]).await;
     let complete = Complete::new().usage(Usage::new(3, 4));
     assert_eq!(events, [complete.into()]);
@@ -280,25 +291,49 @@ async fn a_line_that_is_too_long_is_refused_before_it_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_a_timeout_and_empty_lines_are_silence() {
-    let idle = GUARD / 4;
-    let mut steps = vec![ok(), text("Hi")];
-    for _ in 0..4 {
-        steps.extend([Step::Pause(idle * 3 / 4), line("")]);
-    }
-    steps.extend([done(""), Step::End]);
-    let stub = serve(steps).await;
-    let provider = builder(&stub).idle_timeout(idle).build().unwrap();
+async fn silence_is_a_timeout() {
+    let stub = serve(vec![ok(), text("Hi"), Step::Silence]).await;
+    let provider = builder(&stub).idle_timeout(GUARD / 4).build().unwrap();
     let asked = ask(provider, ChatRequest::from_user("Hi"));
     let (events, error) = timeout(GUARD, asked).await.unwrap();
     assert_eq!(events, [ChatEvent::text("Hi")]);
     assert_eq!(error.expect("a timeout").code(), ErrorCode::Timeout);
 }
 
+#[tokio::test]
+async fn headers_query_and_client_are_the_same_as_of_the_other_provider() {
+    let mut stub = serve(vec![ok(), done(""), Step::End]).await;
+    let client = reqwest::Client::builder().user_agent("mine").build();
+    let provider = builder(&stub)
+        .base_url(stub.url("/ollama?tenant=7"))
+        .api_key("key")
+        .api_key_header("x-api-key")
+        .header("x-team", "models")
+        .query("trace", "1")
+        .http_client(client.unwrap())
+        .build()
+        .unwrap();
+    assert!(
+        ask(provider, ChatRequest::from_user("Hi"))
+            .await
+            .1
+            .is_none()
+    );
+    let head = stub.requests.recv().await.unwrap().head;
+    assert!(
+        head.starts_with("POST /ollama/api/chat?tenant=7&trace=1 HTTP"),
+        "{head}"
+    );
+    for header in ["x-api-key: key", "x-team: models", "user-agent: mine"] {
+        assert!(head.contains(&format!("\r\n{header}\r\n")), "{head}");
+    }
+    assert!(!head.contains("authorization"), "{head}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_before_the_first_event_is_retried() {
     let busy = vec![refusal("503 Service Unavailable", "", "")];
-    let fine = vec![ok(), text("Hi"), done(""), Step::End];
+    let fine = vec![ok(), text("Hi"), done(STOP), Step::End];
     let mut stub = serve_in_turn(vec![busy, fine]).await;
     let provider = builder(&stub).retries(1).build().unwrap();
     let asked = ask(provider, ChatRequest::from_user("Hi"));
@@ -309,4 +344,23 @@ async fn a_failure_before_the_first_event_is_retried() {
         assert!(stub.requests.try_recv().is_ok());
     }
     assert!(stub.requests.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn thinking_between_tags_is_found_by_option() {
+    let steps = ["<thi", "nk>Hm.</think>", "Hi"].map(text);
+    let steps = [vec![ok()], steps.to_vec(), vec![done(STOP), Step::End]].concat();
+    let stub = serve(steps).await;
+    let provider = builder(&stub).think_tags(true).build().unwrap();
+    let asked = ask(provider, ChatRequest::from_user("Hi"));
+    let (events, error) = timeout(GUARD, asked).await.unwrap();
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(
+        events,
+        [
+            ChatEvent::thinking("Hm."),
+            ChatEvent::text("Hi"),
+            ChatEvent::complete()
+        ]
+    );
 }

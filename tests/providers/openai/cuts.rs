@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use unbroken::{
-    chat::{ChatEvent, Complete, FinishReason, ToolCall, Usage},
+    chat::{ChatEvent, Complete, FinishReason, ToolCall, ToolInput, Usage},
     provider::OpenAi,
 };
 
@@ -14,23 +14,41 @@ fn complete(reason: FinishReason, usage: Usage) -> ChatEvent {
     complete.usage(usage).into()
 }
 
-fn calls(usage: Usage, calls: impl IntoIterator<Item = ToolCall>) -> [ChatEvent; 2] {
-    [
+/// The end of an answer with calls, before which their arguments came in these pieces: id, name, delta.
+fn calls(
+    usage: Usage,
+    pieces: &[(&str, &str, &str)],
+    calls: impl IntoIterator<Item = ToolCall>,
+) -> Vec<ChatEvent> {
+    let pieces = pieces.iter().map(|(id, name, delta)| {
+        let mut input = ToolInput::new(*id, *delta);
+        input.name = Some((*name).to_owned()).filter(|name| !name.is_empty());
+        input.into()
+    });
+    let end = [
         ChatEvent::tool_calls(calls),
         complete(FinishReason::ToolCalls, usage),
-    ]
+    ];
+    pieces.chain(end).collect()
 }
 
 fn call(id: &str, name: &str, arguments: serde_json::Value) -> ToolCall {
     ToolCall::new(id, name, arguments)
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of recordings")]
 fn recordings() -> Vec<Recording> {
     let mut text = Usage::new(19, 10);
     text.cached_input_tokens = Some(0);
     text.reasoning_tokens = Some(0);
     let openai_tools = calls(
         Usage::new(81, 34),
+        &[
+            ("call_62136354", "weather", ""),
+            ("call_62136354", "", r#"{"city":"#),
+            ("call_62136354", "", r#""Köln"}"#),
+            ("call_62136355", "now", "{}"),
+        ],
         [
             call("call_62136354", "weather", json!({"city": "Köln"})),
             call("call_62136355", "now", json!({})),
@@ -38,14 +56,27 @@ fn recordings() -> Vec<Recording> {
     );
     let llama_cpp = calls(
         Usage::new(160, 21),
+        &[
+            ("Pz8kXKcV", "weather", "{"),
+            ("Pz8kXKcV", "", r#""city":"Oslo"}"#),
+        ],
         [call("Pz8kXKcV", "weather", json!({"city": "Oslo"}))],
     );
     let vllm = calls(
         Usage::new(170, 24),
+        &[
+            ("chatcmpl-tool-f0", "weather", ""),
+            ("chatcmpl-tool-f0", "", r#"{"city": ""#),
+            ("chatcmpl-tool-f0", "", r#"Rio"}"#),
+        ],
         [call("chatcmpl-tool-f0", "weather", json!({"city": "Rio"}))],
     );
     let ollama = calls(
         Usage::new(166, 41),
+        &[
+            ("call_9zb2", "weather", r#"{"city":"Kraków"}"#),
+            ("call_k1p0", "weather", r#"{"city":"Bern"}"#),
+        ],
         [
             call("call_9zb2", "weather", json!({"city": "Kraków"})),
             call("call_k1p0", "weather", json!({"city": "Bern"})),
@@ -53,6 +84,7 @@ fn recordings() -> Vec<Recording> {
     );
     let odd = calls(
         Usage::new(3, 9),
+        &[],
         [
             call("call_1", "weather", json!({"city": "Bonn"})),
             call("call_2", "now", json!({})),
@@ -65,11 +97,12 @@ fn recordings() -> Vec<Recording> {
         Recording {
             name,
             body: body.as_bytes(),
-            whole_at: finish + blank + 2,
+            // The last event needs no empty line.
+            whole_at: finish + blank,
             events,
         }
     };
-    let after = |events: Vec<ChatEvent>, end: [ChatEvent; 2]| [events, end.to_vec()].concat();
+    let after = |events: Vec<ChatEvent>, end: Vec<ChatEvent>| [events, end].concat();
     vec![
         of(
             "OpenAI's text",
@@ -83,7 +116,7 @@ fn recordings() -> Vec<Recording> {
         of(
             "OpenAI's tools",
             include_str!("../recorded/openai-tools.sse"),
-            openai_tools.to_vec(),
+            openai_tools,
         ),
         of(
             "llama.cpp",
@@ -106,7 +139,7 @@ fn recordings() -> Vec<Recording> {
         of(
             "every oddity at once",
             include_str!("../recorded/odd.sse"),
-            odd.to_vec(),
+            odd,
         ),
     ]
 }

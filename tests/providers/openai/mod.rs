@@ -1,7 +1,9 @@
 //! The OpenAI-compatible provider against a server on a real socket that misbehaves.
 
-mod connecting;
+mod calls;
+mod content;
 mod cuts;
+mod options;
 mod retries;
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use tower::ServiceExt;
 use unbroken::{
     chat::{
         ChatEvent, ChatRequest, Complete, FinishReason, IsomorphicTool, Message, ProviderError,
-        ToolCall, Transcript, Usage,
+        ToolCall, ToolInput, Transcript, Usage,
     },
     log::ErrorCode,
     provider::{OpenAi, openai::OpenAiBuilder},
@@ -44,6 +46,7 @@ async fn ask(provider: OpenAi) -> (Vec<ChatEvent>, Option<ProviderError>) {
     let mut events = Vec::new();
     while let Some(event) = stream.next().await {
         match event {
+            Ok(ChatEvent::Turn(_)) => {} // `turns.rs` has those
             Ok(event) => events.push(event),
             Err(error) => {
                 assert!(stream.next().await.is_none(), "something after an error");
@@ -212,9 +215,48 @@ async fn a_finish_reason_without_done_is_an_end() {
 }
 
 #[tokio::test]
-async fn done_without_a_finish_reason_is_an_end() {
+async fn done_without_a_finish_reason_is_an_end_for_an_unknown_reason() {
     let events = whole(vec![ok(), text("Hi"), done(), Step::End]).await;
-    assert_eq!(events, [ChatEvent::text("Hi"), ChatEvent::complete()]);
+    let complete = Complete::new().finish_reason(FinishReason::Unknown);
+    assert_eq!(events, [ChatEvent::text("Hi"), complete.into()]);
+}
+
+#[tokio::test]
+async fn thinking_between_tags_is_found_by_option() {
+    let pieces = ["<th", "ink>\\nHm", ".</", "think>\\n\\nHi", " <"];
+    for (option, expected) in [
+        (
+            true,
+            vec![
+                ChatEvent::thinking("Hm"),
+                ChatEvent::thinking("."),
+                ChatEvent::text("Hi"),
+                ChatEvent::text(" "),
+                ChatEvent::text("<"),
+                ChatEvent::complete(),
+            ],
+        ),
+        (
+            false,
+            vec![
+                ChatEvent::text("<th"),
+                ChatEvent::text("ink>\nHm"),
+                ChatEvent::text(".</"),
+                ChatEvent::text("think>\n\nHi"),
+                ChatEvent::text(" <"),
+                ChatEvent::complete(),
+            ],
+        ),
+    ] {
+        let mut steps = vec![ok()];
+        steps.extend(pieces.map(text));
+        steps.extend([finish("stop"), done(), Step::End]);
+        let stub = serve(steps).await;
+        let provider = builder(&stub).think_tags(option).build().unwrap();
+        let (events, error) = timeout(GUARD, ask(provider)).await.unwrap();
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(events, expected);
+    }
 }
 
 #[tokio::test]
@@ -231,7 +273,7 @@ async fn an_end_without_either_is_a_cut() {
 }
 
 #[tokio::test]
-async fn pieces_of_tool_calls_come_out_as_one_event() {
+async fn pieces_of_tool_calls_come_at_once_and_then_as_one_event() {
     let events = whole(vec![
         ok(),
         text("Let me look."),
@@ -248,6 +290,10 @@ async fn pieces_of_tool_calls_come_out_as_one_event() {
         events,
         [
             ChatEvent::text("Let me look."),
+            ToolInput::new("a", "").name("find").into(),
+            ToolInput::new("a", r#"{"q":"#).into(),
+            ToolInput::new("b", "not json").name("now").into(),
+            ToolInput::new("a", r#""rust"}"#).into(),
             ChatEvent::tool_calls([
                 ToolCall::new("a", "find", json!({"q": "rust"})),
                 ToolCall::new("b", "now", json!("not json")),
@@ -380,33 +426,6 @@ async fn silence_is_a_timeout_before_the_response_and_in_mid_stream() {
         assert_eq!(error.code(), ErrorCode::Timeout);
         assert!(error.is_recoverable());
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_answer_is_no_silence_but_comments_are() {
-    let idle = GUARD / 4;
-    let ask_with = async |between: Step| {
-        let mut steps = vec![ok()];
-        for _ in 0..4 {
-            steps.extend([Step::Pause(idle * 3 / 4), between.clone()]);
-        }
-        steps.extend([finish("stop"), done(), Step::End]);
-        let stub = serve(steps).await;
-        let provider = builder(&stub).idle_timeout(idle).build().unwrap();
-        timeout(GUARD, ask(provider)).await.unwrap()
-    };
-    let (events, error) = ask_with(text("Hi")).await;
-    assert!(error.is_none(), "{error:?}");
-    assert_eq!(events.len(), 5);
-    let (_, error) = ask_with(Step::Chunk(b": still here\n\n".to_vec())).await;
-    assert_eq!(error.expect("a timeout").code(), ErrorCode::Timeout);
-}
-
-#[tokio::test(start_paused = true)]
-async fn silence_after_the_finish_reason_is_an_end() {
-    let (events, error) = silence_after(vec![ok(), text("Hi"), finish("stop")]).await;
-    assert_eq!(events, [ChatEvent::text("Hi"), ChatEvent::complete()]);
-    assert!(error.is_none(), "{error:?}");
 }
 
 #[tokio::test]

@@ -130,6 +130,60 @@ async fn a_failure_that_is_not_recoverable_is_not_retried() {
     }
 }
 
+// The official SDKs retry no error inside a stream, of any class.
+#[tokio::test(start_paused = true)]
+async fn an_error_inside_a_stream_is_retried_unless_it_is_about_the_request() {
+    for (error, retried) in [
+        (r#"{"error":{"code":500}}"#, true),
+        (r#"{"error":{"code":"503","message":"M"}}"#, true),
+        (r#"{"error":{"type":"overloaded_error"}}"#, true),
+        (r#"{"error":{"code":400}}"#, false),
+        (r#"{"error":{"code":401}}"#, false),
+        (r#"{"error":{"code":404}}"#, false),
+        (r#"{"error":{"code":408}}"#, false),
+        (r#"{"error":{"code":"429"}}"#, false),
+        (r#"{"error":{"code":"rate_limit_exceeded"}}"#, false),
+        (r#"{"error":{"type":"insufficient_quota"}}"#, false),
+        (r#"{"error":{"code":"content_filter"}}"#, false),
+    ] {
+        let failing = vec![ok(), data(error), Step::End];
+        let mut stub = serve_in_turn(vec![failing, fine()]).await;
+        let (events, failed) = ask_with(2, &stub).await;
+        assert_eq!(failed.is_none(), retried, "{error}: {failed:?}");
+        assert_eq!(events.len(), if retried { 2 } else { 0 });
+        assert_eq!(requests(&mut stub), if retried { 2 } else { 1 }, "{error}");
+    }
+}
+
+// As the official SDKs do.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_if_a_retry_helps_is_obeyed() {
+    for (status, says, retried) in [
+        ("503 Service Unavailable", "false", false),
+        ("429 Too Many Requests", "false", false),
+        ("409 Conflict", "true", true),
+        ("408 Request Timeout", "true", true),
+        ("409 Conflict", "perhaps", false),
+        ("500 Internal Server Error", "perhaps", true),
+    ] {
+        let header = format!("x-should-retry: {says}\r\n");
+        let mut stub = serve_in_turn(vec![vec![refusal(status, &header, "")], fine()]).await;
+        let failed = ask_with(2, &stub).await.1;
+        assert_eq!(failed.is_none(), retried, "{status}, {says}: {failed:?}");
+        assert_eq!(requests(&mut stub), if retried { 2 } else { 1 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_says_timeout_is_not_retried() {
+    for status in ["408 Request Timeout", "504 Gateway Timeout"] {
+        let mut stub = serve_in_turn(vec![vec![refusal(status, "", "")], fine()]).await;
+        let error = ask_with(2, &stub).await.1.unwrap();
+        assert_eq!(error.code(), ErrorCode::Timeout);
+        assert_eq!(requests(&mut stub), 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timeout_is_not_retried() {
     let mut stub = serve_in_turn(vec![vec![ok(), Step::Silence], fine()]).await;

@@ -14,8 +14,8 @@ use tokio::{
 };
 use unbroken::{
     BoxFuture,
-    log::{Chunk, ChunkBuilder, SessionId},
-    store::{AfterAppend, Appended, Seen, SessionState, Store, StoreError, StoreExt},
+    log::{Chunk, ChunkBuilder, Epoch, SessionId},
+    store::{AfterAppend, Appended, LeaseChange, Seen, SessionState, Store, StoreError, StoreExt},
 };
 use unbroken_conformance::delegate_store;
 
@@ -50,7 +50,7 @@ impl EarlyAckStore {
 impl Store for EarlyAckStore {
     delegate_store!(
         inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
-        list, orphans, sweep
+        of_chat, list, orphans, sweep
     );
 
     fn append<'a>(
@@ -65,7 +65,7 @@ impl Store for EarlyAckStore {
     }
 }
 
-/// A store that appends the records of a former owner as the current owner's.
+/// A store that takes a former owner for the current one: it appends its records, and renews its lease.
 #[derive(Debug)]
 pub(crate) struct UnfencedStore {
     inner: Arc<dyn Store>,
@@ -79,9 +79,26 @@ impl UnfencedStore {
 
 impl Store for UnfencedStore {
     delegate_store!(
-        inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
-        list, orphans, sweep
+        inner: durability, create, claim, read, changed, abort, answer, answers, hold, delete,
+        of_chat, list, orphans, sweep
     );
+
+    // Or else a former owner would mostly learn from its renewal that it writes no more.
+    fn renew<'a>(
+        &'a self,
+        leases: &'a [(SessionId, Epoch)],
+        change: LeaseChange,
+    ) -> BoxFuture<'a, Vec<Result<SessionState, StoreError>>> {
+        Box::pin(async move {
+            let mut forged = leases.to_vec();
+            for (id, epoch) in &mut forged {
+                if let Ok(state) = self.inner.state(id).await {
+                    *epoch = state.epoch;
+                }
+            }
+            self.inner.renew(&forged, change).await
+        })
+    }
 
     fn append<'a>(
         &'a self,
@@ -122,7 +139,7 @@ impl NoWakeupStore {
 impl Store for NoWakeupStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
-        list, orphans, sweep
+        of_chat, list, orphans, sweep
     );
 
     fn changed<'a>(
@@ -157,7 +174,7 @@ impl PollingStore {
 impl Store for PollingStore {
     delegate_store!(
         inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
-        list, orphans, sweep
+        of_chat, list, orphans, sweep
     );
 
     fn changed<'a>(

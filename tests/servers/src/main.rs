@@ -57,5 +57,5 @@ async fn main() -> Result<(), BoxError> {
 
 fn owner(head: &mut Parts) -> Option<Owner> {
     let name = head.headers.get("x-owner")?.to_str().ok()?;
-    Some(Owner::new(name))
+    name.parse().ok()
 }

@@ -1,13 +1,15 @@
 //! A provider with a predictable answer: token *n* is `n.server.time `, with the name of the server
-//! that sent it and the time in microseconds since 1970. It resumes an answer after its last token.
+//! that sent it and the time in microseconds since 1970. It resumes an answer after its last token. One
+//! record of any size may follow the first token.
 
-use std::time::Duration;
+use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::sleep;
 use unbroken::{
-    chat::{ChatEvent, ChatRequest, ProviderError},
+    chat::{ChatEvent, ChatRequest, Media, ProviderError, ToolCall},
     log::SessionId,
 };
 
@@ -24,9 +26,51 @@ struct AnswerSpec {
     /// The wait before the first token of a resumed answer.
     #[serde(default)]
     resume_ms: u64,
-    /// The number of tokens after which the stream hangs.
+    /// The number of tokens after which the stream hangs, if the answer isn't a resumed one.
     #[serde(default)]
     hang_at: Option<usize>,
+    /// A record after the first token.
+    #[serde(default)]
+    record: Option<RecordSpec>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RecordSpec {
+    kind: RecordKind,
+    /// The bytes of the picture, or of the text.
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RecordKind {
+    Picture,
+    Arguments,
+    Result,
+}
+
+impl RecordSpec {
+    /// Returns the events, of which the last one has the bytes.
+    fn events(&self) -> VecDeque<ChatEvent> {
+        // Each part of it is another one.
+        let mut text = String::with_capacity(self.bytes + 8);
+        for part in 0.. {
+            if text.len() >= self.bytes {
+                break;
+            }
+            let _ = write!(text, "{part} ");
+        }
+        text.truncate(self.bytes);
+        let call = |arguments| ChatEvent::tool_calls([ToolCall::new("1", "t", arguments)]);
+        match self.kind {
+            RecordKind::Picture => {
+                [ChatEvent::Media(Box::new(Media::new("image/png", text)))].into()
+            }
+            RecordKind::Arguments => [call(json!({"text": text}))].into(),
+            RecordKind::Result => [call(json!({})), ChatEvent::tool_result("1", "t", text)].into(),
+        }
+    }
 }
 
 struct AnswerState {
@@ -35,6 +79,8 @@ struct AnswerState {
     sent: usize,
     wait: Duration,
     server: String,
+    is_resumed: bool,
+    record: VecDeque<ChatEvent>,
     // Dropped with the stream.
     _call: LoggedCall,
 }
@@ -59,6 +105,8 @@ pub(crate) fn answer(
         Ok::<_, &str>(AnswerState {
             wait: Duration::from_millis(wait),
             sent,
+            is_resumed: sent > 0,
+            record: VecDeque::new(),
             spec,
             server: log.server().to_owned(),
             _call: call,
@@ -71,7 +119,10 @@ pub(crate) fn answer(
 }
 
 async fn next(mut state: AnswerState) -> Option<(ChatEvent, AnswerState)> {
-    if state.spec.hang_at == Some(state.sent) {
+    if let Some(event) = state.record.pop_front() {
+        return Some((event, state));
+    }
+    if state.spec.hang_at == Some(state.sent) && !state.is_resumed {
         std::future::pending::<()>().await;
     }
     if state.sent == state.spec.tokens {
@@ -80,6 +131,11 @@ async fn next(mut state: AnswerState) -> Option<(ChatEvent, AnswerState)> {
     sleep(state.wait).await;
     state.wait = Duration::from_millis(state.spec.delay_ms);
     state.sent += 1;
+    if state.sent == 1
+        && let Some(record) = &state.spec.record
+    {
+        state.record = record.events();
+    }
     let token = format!("{}.{}.{} ", state.sent, state.server, micros());
     Some((ChatEvent::text(token), state))
 }

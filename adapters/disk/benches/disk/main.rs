@@ -21,7 +21,10 @@ use std::{
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Position, ServiceName, SessionId},
+    log::{
+        ChatId, Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName,
+        SessionId,
+    },
     store::{AfterAppend, Created, Filter, NewSession, Seal, SessionMeta, Store, Token},
 };
 use unbroken_disk::{Disk, DiskOptions};
@@ -93,8 +96,8 @@ async fn create_session(store: &Disk) -> (SessionId, Epoch) {
     let id = SessionId::random();
     let new = NewSession {
         meta: Arc::new(SessionMeta {
-            owner: Some("an owner".into()),
-            chat: Some("a conversation".into()),
+            owner: Some(Owner::new("an owner")),
+            chat: Some(ChatId::new("a conversation")),
             service: ServiceName::new("chat"),
             digest: Digest([0; 32]),
             format: SessionMeta::LATEST_FORMAT,

@@ -36,6 +36,16 @@ impl Directory {
         logs
     }
 
+    /// Copies the directory as it is, as after the death of its process.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        for entry in fs::read_dir(&self.0).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, copy.0.join(path.file_name().unwrap())).unwrap();
+        }
+        copy
+    }
+
     /// Copies the directory, with these bytes as its only log.
     pub(crate) fn with_log(&self, log: &[u8]) -> Self {
         let copy = Self::new();

@@ -12,17 +12,8 @@ use unbroken_disk::{Disk, DiskOptions};
 use crate::{
     directory::Directory,
     fixture::{SECOND, claim, create, create_session, open, push, texts},
+    restart_needed::is_lost,
 };
-
-fn is_lost<T>(answer: &Result<T, StoreError>) -> bool {
-    matches!(
-        answer,
-        Err(StoreError::Unavailable {
-            maybe_applied: true,
-            ..
-        })
-    )
-}
 
 #[tokio::test]
 async fn after_a_failed_fsync_nothing_is_acknowledged_or_shown_until_the_store_is_opened_again() {

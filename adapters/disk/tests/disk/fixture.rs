@@ -2,7 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use unbroken::{
-    log::{Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Position, ServiceName, SessionId},
+    log::{
+        Chunk, ChunkBuilder, Digest, Epoch, Lsn, Outcome, Owner, Position, ServiceName, SessionId,
+    },
     store::{
         AfterAppend, Appended, Created, NewSession, Seal, SessionMeta, Store, StoreError, StoreExt,
         Token,
@@ -23,7 +25,7 @@ pub(crate) async fn open(directory: &Directory) -> Disk {
 pub(crate) fn new_session() -> NewSession {
     NewSession {
         meta: Arc::new(SessionMeta {
-            owner: Some("an owner".into()),
+            owner: Some(Owner::new("an owner")),
             chat: None,
             service: ServiceName::new("a service"),
             digest: Digest([7; 32]),

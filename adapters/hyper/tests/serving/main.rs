@@ -2,6 +2,8 @@
 
 mod basics;
 mod client;
+mod closed_window;
+mod idle_readers;
 mod limits;
 mod listeners;
 mod server;

@@ -29,7 +29,7 @@ use unbroken::{
 use unbroken_hyper::{ServerLimits, serve_connection};
 
 use crate::{
-    client::{BOTH, Version, connect, over, post},
+    client::{BOTH, Version, connect, get, over, post},
     limits::closed,
     server::{MOUNT, follow, silence, start, until},
 };
@@ -99,17 +99,22 @@ async fn a_stream_without_events_is_not_cut() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stalls_by_flow_control_delays_no_other() {
+async fn a_stream_that_stalls_by_flow_control_is_reset_and_delays_no_other() {
     let server = start(ServerLimits::default().write_timeout(PATIENCE)).await;
     let mut client = connect(server.addr, Version::Http2).await;
     let body = follow(&json!({"tokens": 150_000, "delayMs": 0}));
     let stalled = client.get(post(MOUNT, &body)).await;
-    sleep(2 * PATIENCE).await;
+    let location = stalled.header("content-location").to_owned();
     let other = follow(&json!({"tokens": 10, "delayMs": 0}));
     let whole = client.get(post(MOUNT, &other)).await.whole().await;
     assert!(whole.clean && whole.is_complete());
     until(|| server.sessions.running() == 0).await;
-    let whole = stalled.whole().await;
+    let id = stalled.header("x-session-id").parse().unwrap();
+    let session = server.sessions.attach(&id).await.unwrap();
+    // The handle of the test alone.
+    until(|| session.clients() == 1).await;
+    assert!(!stalled.whole().await.clean);
+    let whole = client.get(get(&location)).await.whole().await;
     assert!(whole.clean && whole.is_complete());
     assert_eq!(whole.lsns().len(), 150_002);
 }

@@ -5,14 +5,17 @@
 //! Each run creates its own schemas and drops them.
 
 mod conformance;
+mod counts;
 mod crash;
 mod fixture;
+mod lists;
 mod lost_replies;
 mod machine;
 mod opening;
 mod proxy;
 #[cfg(feature = "tls")]
 mod tls;
+mod tombstones;
 mod tools;
 mod wakes;
 
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         lost_replies::trials(&machine),
         wakes::trials(&machine),
         opening::trials(&machine),
+        lists::trials(&machine),
+        tombstones::trials(&machine),
         #[cfg(feature = "tls")]
         tls::trials(&machine),
         conformance::trials(&machine),

@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, TcpListener},
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
     time::Duration,
 };
 
@@ -249,10 +250,17 @@ fn hand_over(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Returns a free port that was not returned before. It is below those that the system assigns, so that
+/// no connection of the tests takes it before the server does.
 fn free_port() -> u16 {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = TcpListener::bind(any).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_add(NEXT.fetch_add(1, SeqCst)) % 20_000;
+        let port = 10_000 + u16::try_from(number).expect("it is below 20,000");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 async fn answers(url: &str) -> Result<(), Error> {

@@ -1,80 +1,73 @@
-use std::sync::Arc;
-
 use unbroken::{
-    log::{ChatId, Digest, Owner, ServiceName},
-    store::SessionMeta,
+    log::{Digest, ServiceName},
+    store::{SessionMeta, Tombstone},
 };
 
-use crate::reply::DecodeError;
+use crate::reply::{DecodeError, ScriptReply};
 
-/// Encodes metadata: the format (two bytes), the digest (32), then owner, chat and service, each as a
-/// length (four bytes, all ones for `None`) and text.
-pub(crate) fn encode_meta(meta: &SessionMeta) -> Vec<u8> {
-    let mut bytes = meta.format.to_be_bytes().to_vec();
-    bytes.extend(meta.digest.0);
-    let names = [
-        meta.owner.as_ref().map(Owner::as_str),
-        meta.chat.as_ref().map(ChatId::as_str),
-        Some(meta.service.as_str()),
-    ];
-    for name in names {
-        let length = name.map_or(NONE, |name| u32::try_from(name.len()).unwrap_or(NONE - 1));
-        bytes.extend(length.to_be_bytes());
-        bytes.extend(name.unwrap_or_default().as_bytes());
-    }
-    bytes
+/// Encodes a name that may be missing: a plus sign and the name, or nothing.
+pub(crate) fn encode_name(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!("+{name}"))
 }
 
-const NONE: u32 = u32::MAX;
+pub(crate) fn decode_name(bytes: &[u8]) -> Result<Option<&str>, DecodeError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| DecodeError)?;
+    match text.strip_prefix('+') {
+        None if !text.is_empty() => Err(DecodeError),
+        name => Ok(name),
+    }
+}
 
-pub(crate) fn decode_meta(bytes: &[u8]) -> Result<SessionMeta, DecodeError> {
-    let (format, bytes) = bytes.split_first_chunk().ok_or(DecodeError)?;
-    let (digest, mut bytes) = bytes.split_first_chunk().ok_or(DecodeError)?;
-    let (owner, chat) = (name(&mut bytes)?, name(&mut bytes)?);
+/// Decodes the first fields of the result of `state` in `prelude.lua`.
+pub(super) fn decode_meta(reply: &mut ScriptReply) -> Result<SessionMeta, DecodeError> {
+    let digest = reply.bytes()?.try_into().map_err(|_| DecodeError)?;
+    let (owner, chat) = (reply.bytes()?, reply.bytes()?);
     Ok(SessionMeta {
-        owner: owner.map(Owner::new),
-        chat: chat.map(ChatId::new),
-        service: ServiceName::new(name(&mut bytes)?.ok_or(DecodeError)?),
-        digest: Digest(*digest),
-        format: u16::from_be_bytes(*format),
+        owner: checked(decode_name(&owner)?)?,
+        chat: checked(decode_name(&chat)?)?,
+        service: ServiceName::try_from(reply.text()?).map_err(|_| DecodeError)?,
+        digest: Digest(digest),
+        format: reply.number()?,
     })
 }
 
-fn name(bytes: &mut &[u8]) -> Result<Option<Arc<str>>, DecodeError> {
-    let (length, rest) = bytes.split_first_chunk().ok_or(DecodeError)?;
-    let length = u32::from_be_bytes(*length);
-    if length == NONE {
-        *bytes = rest;
-        return Ok(None);
-    }
-    let length = usize::try_from(length).map_err(|_| DecodeError)?;
-    let (text, rest) = rest.split_at_checked(length).ok_or(DecodeError)?;
-    *bytes = rest;
-    let text = std::str::from_utf8(text).map_err(|_| DecodeError)?;
-    Ok(Some(text.into()))
+/// Decodes a tombstone: the digest (32 bytes) and the owner.
+pub(crate) fn decode_tombstone(bytes: &[u8]) -> Result<Tombstone, DecodeError> {
+    let (digest, owner) = bytes.split_first_chunk().ok_or(DecodeError)?;
+    Ok(Tombstone {
+        owner: checked(decode_name(owner)?)?,
+        digest: Digest(*digest),
+    })
+}
+
+/// Returns the name, if it has the length of one.
+pub(crate) fn checked<'a, T: TryFrom<&'a str>>(
+    name: Option<&'a str>,
+) -> Result<Option<T>, DecodeError> {
+    name.map(T::try_from).transpose().map_err(|_| DecodeError)
 }
 
 #[cfg(test)]
 mod tests {
+    use unbroken::log::Owner;
+
     use super::*;
 
     #[test]
-    fn metadata_is_decoded_as_it_was_encoded() {
-        for owner in [None, Some("")] {
-            for chat in [None, Some("a chat, ünïcode")] {
-                let meta = SessionMeta {
-                    owner: owner.map(Owner::new),
-                    chat: chat.map(ChatId::new),
-                    service: ServiceName::new("a service"),
-                    digest: Digest([9; 32]),
-                    format: 0xabcd,
-                };
-                let bytes = encode_meta(&meta);
-                assert_eq!(decode_meta(&bytes).unwrap(), meta);
-                for end in 0..bytes.len() {
-                    assert!(decode_meta(&bytes[..end]).is_err(), "cut at {end}");
-                }
-            }
+    fn names_are_decoded_as_they_were_encoded() {
+        for name in [None, Some("+"), Some("ünïcode, and a space")] {
+            let bytes = encode_name(name).into_bytes();
+            assert_eq!(decode_name(&bytes).unwrap(), name);
+            let tombstone = decode_tombstone(&[&[9; 32], &bytes[..]].concat()).unwrap();
+            assert_eq!(tombstone.owner, name.map(Owner::new));
+            assert_eq!(tombstone.digest, Digest([9; 32]));
+        }
+        assert!(decode_name(b"no plus").is_err());
+        assert!(decode_name(b"+\xff").is_err());
+        let too_long = [&[9; 32], &b"+"[..], &[b'n'; 129]].concat();
+        let empty = [&[9; 32], &b"+"[..]].concat();
+        for bad in [&b""[..], &[9; 31], &[9; 33], &too_long, &empty] {
+            assert!(decode_tombstone(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ pub(crate) use self::{
     answer::decode_answer,
     entry::{EntryDecoder, encode_chunk},
     epoch::{decode_epoch, encode_epoch},
-    meta::{decode_meta, encode_meta},
+    meta::{checked, decode_name, decode_tombstone, encode_name},
     state::{decode_abort, decode_state, encode_abort, encode_status},
 };
 

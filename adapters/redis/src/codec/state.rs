@@ -5,13 +5,13 @@ use unbroken::{
     store::{AbortRequest, Lease, SessionState},
 };
 
-use super::{decode_epoch, decode_meta};
+use super::{decode_epoch, meta::decode_meta};
 use crate::reply::{DecodeError, ScriptReply};
 
 /// Decodes the result of `state` in `prelude.lua`.
 pub(crate) fn decode_state(mut reply: ScriptReply) -> Result<SessionState, DecodeError> {
     Ok(SessionState {
-        meta: Arc::new(decode_meta(&reply.bytes()?)?),
+        meta: Arc::new(decode_meta(&mut reply)?),
         epoch: decode_epoch(&reply.bytes()?)?,
         attempts: reply.number()?,
         tail: Lsn::new(reply.number()?),
@@ -26,6 +26,9 @@ pub(crate) fn decode_state(mut reply: ScriptReply) -> Result<SessionState, Decod
         },
         age: Duration::from_micros(reply.number()?),
         answers: reply.number()?,
+        ended: u64::try_from(reply.number::<i64>()?)
+            .ok()
+            .map(Duration::from_micros),
     })
 }
 

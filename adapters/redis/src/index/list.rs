@@ -1,29 +1,30 @@
 use std::num::NonZeroUsize;
 
-use unbroken::{
-    log::{Outcome, SessionId, Status},
-    store::{Filter, Listed, Listing, SessionState, StatusFilter, StoreError},
-};
+use unbroken::store::{Filter, Listed, Listing, StoreError};
 
-use super::MAX_ENTRIES;
-use crate::{Redis, keys::IndexName};
+use super::{BATCH, IndexScope, MAX_ENTRIES, STATUSES, page::ScopeCursor, scope::set_of};
+use crate::Redis;
 
 /// The size of a page where the filter has no limit.
 const PAGE: usize = 100;
 
 impl Redis {
     pub(crate) async fn list_now(&self, filter: &Filter) -> Result<Listing, StoreError> {
-        let index = match filter {
-            Filter {
-                chat: Some(chat), ..
-            } => IndexName::Chat(chat),
-            Filter {
-                owner: Some(owner), ..
-            } => IndexName::Owner(owner),
-            _ => IndexName::All,
+        let scope = match (&filter.owner, &filter.chat) {
+            (None, None) => IndexScope::All,
+            (Some(owner), None) => IndexScope::Owner(owner),
+            (None, Some(chat)) => IndexScope::Chat(chat),
+            (Some(owner), Some(chat)) => IndexScope::OwnerChat(Some(owner), chat),
+        };
+        let mut listing = Listing::default();
+        let sets = match filter.status {
+            None => 0..STATUSES.len(),
+            Some(status) => match STATUSES.iter().position(|&it| it == status) {
+                Some(set) => set..set + 1,
+                None => return Ok(listing),
+            },
         };
         let limit = filter.limit.map_or(PAGE, NonZeroUsize::get);
-        let mut listing = Listing::default();
         let mut last = match &filter.after {
             None => None,
             Some(after) => match parse_cursor(after) {
@@ -34,34 +35,28 @@ impl Redis {
         };
         let mut looked_at = 0;
         loop {
-            let (batch, whole) = self.older(index, last.as_ref()).await?;
-            looked_at += batch.len();
-            for (entry, look) in self.look_at(batch).await {
-                let here = (entry.score, entry.id.clone());
-                match look {
-                    Ok(look) if matches(filter, &look.state) => {
-                        if listing.sessions.len() == limit {
-                            listing.next = last.as_ref().map(print_cursor);
-                            return Ok(listing);
-                        }
-                        listing.sessions.push(Listed {
-                            id: entry.id,
-                            state: look.state,
-                        });
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        if entry.is_stale(error)? {
-                            self.fix(index, &entry, None).await;
-                        }
-                    }
+            let missing = limit - listing.sessions.len();
+            let count = missing.clamp(1, BATCH);
+            let page = self
+                .scope_page(scope, sets.clone(), last.as_ref(), count)
+                .await?;
+            looked_at += page.entries.len();
+            for (entry, look) in self.sessions_of(scope, page.entries).await? {
+                last = Some(entry.cursor());
+                // An entry that lags has another status.
+                if let Some(look) = look
+                    && sets.contains(&set_of(look.state.status))
+                {
+                    listing.sessions.push(Listed {
+                        id: entry.id,
+                        state: look.state,
+                    });
                 }
-                last = Some(here);
             }
-            if whole {
+            if page.is_last {
                 return Ok(listing);
             }
-            if looked_at >= MAX_ENTRIES {
+            if listing.sessions.len() == limit || looked_at >= MAX_ENTRIES {
                 listing.next = last.as_ref().map(print_cursor);
                 return Ok(listing);
             }
@@ -69,24 +64,12 @@ impl Redis {
     }
 }
 
-fn print_cursor((score, id): &(u64, SessionId)) -> String {
+fn print_cursor(ScopeCursor { score, id }: &ScopeCursor) -> String {
     format!("{score}:{id}")
 }
 
-fn parse_cursor(text: &str) -> Option<(u64, SessionId)> {
+fn parse_cursor(text: &str) -> Option<ScopeCursor> {
     let (score, id) = text.split_once(':')?;
-    Some((score.parse().ok()?, id.parse().ok()?))
-}
-
-fn matches(filter: &Filter, state: &SessionState) -> bool {
-    let status = match state.status {
-        Status::Streaming => StatusFilter::Streaming,
-        Status::Waiting => StatusFilter::Waiting,
-        Status::Ended(Outcome::Complete) => StatusFilter::Complete,
-        Status::Ended(Outcome::Aborted) => StatusFilter::Aborted,
-        _ => StatusFilter::Error,
-    };
-    (filter.owner.is_none() || filter.owner == state.meta.owner)
-        && (filter.chat.is_none() || filter.chat == state.meta.chat)
-        && filter.status.is_none_or(|wanted| wanted == status)
+    let (score, id) = (score.parse().ok()?, id.parse().ok()?);
+    Some(ScopeCursor { score, id })
 }

@@ -1,18 +1,33 @@
-//! The indexes: sorted sets of session ids, which may lag behind the sessions. The documentation of
-//! the crate describes how they are corrected.
+//! The indexes: sorted sets of sessions, which may lag behind the sessions. The documentation of the crate
+//! describes how they are corrected.
 
-mod entry;
+mod correct;
+mod due;
 mod list;
+mod names;
+mod of_chat;
+mod orphans;
+mod page;
+mod scope;
 mod sweep;
+mod tombstones;
 mod update;
+
+pub(crate) use self::{
+    names::IndexedNames,
+    scope::{IndexScope, STATUSES},
+};
 
 /// The most entries of an index that are looked up at once.
 const BATCH: usize = 128;
-/// The most entries that one call looks up. A list of which a filter leaves little then comes in more
-/// pages; further orphans and expired sessions wait for the next call.
+/// The most entries that one call looks up. A list that has met as many lagging entries is continued by its
+/// next page; further orphans and expired sessions wait for the next call.
 const MAX_ENTRIES: usize = 4096;
+/// The age in microseconds of an entry without a session that is removed. An entry is written before its
+/// session is created.
+const GRACE: u64 = 60_000_000;
 
 /// Logs a failed write to an index, which is corrected later.
-fn log_deferred(error: &unbroken::store::StoreError) {
+pub(crate) fn log_deferred(error: &unbroken::store::StoreError) {
     tracing::debug!(%error, "an index of sessions lags");
 }

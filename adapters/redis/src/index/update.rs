@@ -1,110 +1,169 @@
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, try_join_all};
 use unbroken::{
-    log::SessionId,
-    store::{SessionMeta, StoreError},
+    log::{SessionId, Status},
+    store::{SessionState, StoreError},
 };
 
-use super::{BATCH, log_deferred};
-use crate::{Redis, codec::micros, keys::IndexName};
+use super::{BATCH, IndexScope, IndexedNames, log_deferred, scope::set_of};
+use crate::{Redis, codec::micros, keys::TimeIndex};
 
 /// Writes to the indexes.
 impl Redis {
-    /// Adds a session that is about to be created to its indexes.
+    /// Adds a session that is about to be created to its indexes. Returns true if an entry was there before.
+    ///
+    /// The member among the open sessions goes first, since it names the other entries.
     pub(crate) async fn add_to_indexes(
         &self,
         id: &SessionId,
-        meta: &SessionMeta,
+        names: &IndexedNames,
         lease: Duration,
-    ) -> Result<(), StoreError> {
-        let created = indexes(meta)
-            .map(|index| self.put(index, "NX", Duration::ZERO, std::slice::from_ref(id)));
-        let open = self.put(IndexName::Open, "NX", lease, std::slice::from_ref(id));
-        let (created, open) = join(join_all(created), open).await;
-        created.into_iter().chain([open]).collect()
+    ) -> Result<bool, StoreError> {
+        let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
+        let all = scripts.index_add.on(keys.all_sessions()).arg(id.as_str());
+        let all = all.arg(names.member(id)).arg(micros(lease));
+        let mut replies = vec![all.send(&self.inner.link).await?];
+        let scopes = names.scopes().map(|scope| {
+            let call = scripts.index_add.on(keys.sets(scope));
+            call.arg(id.as_str()).send(&self.inner.link)
+        });
+        replies.extend(try_join_all(scopes).await?);
+        let mut is_known = false;
+        for mut reply in replies {
+            is_known |= reply.number::<u64>()? > 0;
+        }
+        Ok(is_known)
     }
 
-    /// Removes a session that is gone, or whose id another session has: `but` keeps the indexes of that
-    /// one.
-    pub(crate) async fn remove_from_indexes(
+    /// Writes the entries of a session again that was created just now.
+    pub(crate) async fn index_created(&self, id: &SessionId, names: &IndexedNames) {
+        let set = set_of(Status::Streaming);
+        let moved = self.move_entries(id, names, set, Duration::ZERO, None);
+        if let Err(error) = moved.await {
+            log_deferred(&error);
+        }
+    }
+
+    /// Moves a session to the sets of its status. `keep` is what remains of its retention, if it is sealed.
+    pub(crate) async fn index_status(
         &self,
         id: &SessionId,
-        meta: &SessionMeta,
-        but: Option<&SessionMeta>,
+        state: &SessionState,
+        keep: Option<Duration>,
     ) {
-        let kept = |index: &IndexName<'_>| match (index, but) {
-            (_, None) => false,
-            (IndexName::Owner(owner), Some(but)) => but.owner.as_ref() == Some(owner),
-            (IndexName::Chat(chat), Some(but)) => but.chat.as_ref() == Some(chat),
-            (_, Some(_)) => true,
-        };
-        let from = indexes(meta).chain([IndexName::Open, IndexName::Due]);
-        let removals = from.filter(|index| !kept(index)).map(|index| async move {
-            let mut command = redis::cmd("ZREM");
-            command.arg(self.inner.keys.index(index)).arg(id.as_str());
-            self.inner.link.send(&command).await
-        });
-        for failure in join_all(removals).await.into_iter().filter_map(Result::err) {
-            log_deferred(&failure.into());
+        let names = IndexedNames::of(&state.meta);
+        let moved = self.move_entries(id, &names, set_of(state.status), state.age, keep);
+        if let Err(error) = moved.await {
+            log_deferred(&error);
         }
     }
 
-    /// Updates the lease of these sessions in the index. A write that is lost here is repeated at the
-    /// next renewal.
-    pub(crate) async fn index_lease(&self, ids: &[SessionId], lease: Duration) {
-        for ids in ids.chunks(BATCH) {
-            if let Err(error) = self.put(IndexName::Open, "", lease, ids).await {
-                log_deferred(&error);
-            }
-        }
-    }
-
-    /// Moves a session that was sealed to the index of sealed sessions.
-    pub(crate) async fn index_seal(&self, id: &SessionId, keep: Duration) {
-        let due = self
-            .put(IndexName::Due, "", keep, std::slice::from_ref(id))
-            .await;
-        match due {
-            Ok(()) => {
-                let mut command = redis::cmd("ZREM");
-                let open = self.inner.keys.index(IndexName::Open);
-                let removed = self.inner.link.send(command.arg(open).arg(id.as_str()));
-                if let Err(failure) = removed.await {
-                    log_deferred(&failure.into());
-                }
-            }
-            Err(error) => log_deferred(&error),
-        }
-    }
-
-    async fn put(
+    /// Moves the entries of a session. That among all sessions goes last: where it is right, so are the others.
+    async fn move_entries(
         &self,
-        index: IndexName<'_>,
-        condition: &str,
-        from_now: Duration,
-        ids: &[SessionId],
+        id: &SessionId,
+        names: &IndexedNames,
+        set: usize,
+        age: Duration,
+        keep: Option<Duration>,
     ) -> Result<(), StoreError> {
-        let Some((first, rest)) = ids.split_first() else {
-            return Ok(());
+        let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
+        let to_set = |keys: Vec<String>| {
+            let call = scripts.index_move.on(keys);
+            call.arg(id.as_str()).arg(set + 1).arg(micros(age))
         };
-        let scripts = &self.inner.scripts;
-        let mut call = scripts.index_put.on([self.inner.keys.index(index)]);
-        call = call
-            .arg(condition)
-            .arg(micros(from_now))
-            .arg(first.as_str());
-        for id in rest {
-            call = call.arg(micros(from_now)).arg(id.as_str());
-        }
-        call.send(&self.inner.link).await?;
+        let moves = names
+            .scopes()
+            .map(|scope| to_set(keys.sets(scope)).send(&self.inner.link));
+        try_join_all(moves).await?;
+        let all = to_set(keys.all_sessions());
+        let all = match keep {
+            Some(keep) => all.arg(names.member(id)).arg(micros(keep)),
+            None => all,
+        };
+        all.send(&self.inner.link).await?;
         Ok(())
     }
-}
 
-/// Returns the indexes that a new session is added to, but for the index of open ones.
-fn indexes(meta: &SessionMeta) -> impl Iterator<Item = IndexName<'_>> {
-    let owner = meta.owner.as_ref().map(IndexName::Owner);
-    let chat = meta.chat.as_ref().map(IndexName::Chat);
-    [Some(IndexName::All), owner, chat].into_iter().flatten()
+    /// Updates the leases of these sessions in the index, and writes their other entries again where these lag. A
+    /// write that is lost here is repeated at the next renewal.
+    pub(crate) async fn index_leases(
+        &self,
+        renewed: &[(&SessionId, &SessionState)],
+        lease: Duration,
+    ) {
+        for renewed in renewed.chunks(BATCH) {
+            let scripts = &self.inner.scripts;
+            let mut call = scripts.index_renew.on(self.inner.keys.all_sessions());
+            for (id, state) in renewed {
+                let names = IndexedNames::of(&state.meta);
+                let set = set_of(state.status);
+                call = call.arg(names.member(id)).arg(micros(lease));
+                call = call.arg(id.as_str()).arg(set + 1);
+            }
+            let lagging = match call.send(&self.inner.link).await {
+                Ok(mut reply) => {
+                    let at = std::iter::from_fn(|| reply.number::<usize>().ok());
+                    at.filter_map(|at| renewed.get(at)).collect::<Vec<_>>()
+                }
+                Err(failure) => {
+                    log_deferred(&failure.into());
+                    continue;
+                }
+            };
+            let moves = lagging.into_iter();
+            join_all(moves.map(|(id, state)| self.index_status(id, state, None))).await;
+        }
+    }
+
+    /// Removes a session from its scopes, but for that of all sessions. `but` keeps the scopes of the session that
+    /// has its id now.
+    pub(super) async fn remove_scopes(
+        &self,
+        id: &SessionId,
+        names: &IndexedNames,
+        but: Option<&IndexedNames>,
+    ) -> Result<(), StoreError> {
+        let is_kept =
+            |scope: &IndexScope<'_>| but.is_some_and(|but| but.scopes().any(|kept| kept == *scope));
+        let scopes = names.scopes().filter(|scope| !is_kept(scope));
+        let removals = scopes.map(|scope| {
+            let scripts = &self.inner.scripts;
+            let call = scripts.index_remove.on(self.inner.keys.sets(scope));
+            call.arg(id.as_str()).send(&self.inner.link)
+        });
+        try_join_all(removals).await?;
+        Ok(())
+    }
+
+    /// Removes the entries of a session that was refused because another one has its id, or had it. Its own
+    /// entries remain.
+    pub(crate) async fn unindex_refused(
+        &self,
+        id: &SessionId,
+        names: &IndexedNames,
+        other: Option<&IndexedNames>,
+    ) {
+        if other == Some(names) {
+            return;
+        }
+        let removed = async {
+            self.remove_scopes(id, names, other).await?;
+            let (keys, scripts) = (&self.inner.keys, &self.inner.scripts);
+            if other.is_some() {
+                let mut command = redis::cmd("ZREM");
+                command.arg(keys.times(TimeIndex::Open));
+                self.inner.link.send(command.arg(names.member(id))).await?;
+            } else {
+                let call = scripts.index_remove.on(keys.all_sessions());
+                let call = call.arg(id.as_str()).arg(names.member(id));
+                call.send(&self.inner.link).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = removed.await {
+            log_deferred(&error);
+        }
+    }
 }

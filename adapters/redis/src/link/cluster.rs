@@ -5,7 +5,7 @@ use redis::{
     cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
 };
 
-use super::CommandError;
+use super::{CommandError, is_damage};
 
 /// Sends a command to the server that has its key.
 ///
@@ -24,6 +24,7 @@ pub(super) async fn send(
 fn failure(error: RedisError) -> CommandError {
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::NoScript) => CommandError::Refused(error),
+        _ if is_damage(&error) => CommandError::Damaged(error),
         _ => CommandError::Lost(error),
     }
 }

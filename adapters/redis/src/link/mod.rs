@@ -8,6 +8,7 @@ use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use unbroken::store::StoreError;
 
 pub(crate) use self::single::SingleConnection;
+use crate::reply::unreadable;
 
 /// The connection to a server or a cluster.
 pub(crate) enum CommandConnection {
@@ -27,6 +28,9 @@ pub(crate) enum CommandError {
     Refused(RedisError),
     /// The command was sent, and may have been applied.
     Lost(RedisError),
+    /// A key of the session has the wrong type, or holds what its script can't read. It would be the same the
+    /// next time.
+    Damaged(RedisError),
 }
 
 impl CommandError {
@@ -52,12 +56,41 @@ impl CommandError {
             ErrorKind::Extension => error.code().is_some_and(|code| REFUSALS.contains(&code)),
             _ => false,
         };
-        if refused {
+        if is_damage(&error) {
+            Self::Damaged(error)
+        } else if refused {
             Self::Refused(error)
         } else {
             Self::Lost(error)
         }
     }
+
+    /// Returns the error of the engine's client.
+    pub(crate) fn into_source(self) -> RedisError {
+        match self {
+            Self::Unsent(error)
+            | Self::Refused(error)
+            | Self::Lost(error)
+            | Self::Damaged(error) => error,
+        }
+    }
+}
+
+/// Returns true if the error is one of the values that a script found. Before Redis 7 the code of such an error is
+/// part of the message.
+fn is_damage(error: &RedisError) -> bool {
+    const WRONG_TYPE: &str = "WRONGTYPE";
+    // An operation of Lua on a field that isn't there, and an entry of a log that lies past its tail.
+    const IN_SCRIPT: [&str; 4] = [
+        WRONG_TYPE,
+        "attempt to ",
+        "bad argument ",
+        "ID specified in XADD",
+    ];
+    let is_in_script = |detail: &str| {
+        detail.contains("user_script") && IN_SCRIPT.iter().any(|part| detail.contains(part))
+    };
+    error.code() == Some(WRONG_TYPE) || error.detail().is_some_and(is_in_script)
 }
 
 impl From<CommandError> for StoreError {
@@ -67,6 +100,7 @@ impl From<CommandError> for StoreError {
                 Self::unavailable(false, error)
             }
             CommandError::Lost(error) => Self::unavailable(true, error),
+            CommandError::Damaged(error) => unreadable(&error),
         }
     }
 }

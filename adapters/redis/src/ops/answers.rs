@@ -33,7 +33,7 @@ impl Redis {
         };
         let call = scripts
             .answer
-            .on([keys.session(id), keys.info(id), keys.answers(id)])
+            .on([keys.session(id), keys.tombstone(id), keys.answers(id)])
             .arg(answer.name.as_bytes())
             .arg(&content[..])
             .arg(max_count)
@@ -57,7 +57,7 @@ impl Redis {
         let scripts = &self.inner.scripts;
         let call = scripts
             .answers
-            .on([keys.session(id), keys.info(id), keys.answers(id)]);
+            .on([keys.session(id), keys.tombstone(id), keys.answers(id)]);
         let mut all = self.call_ok(call).await?.inner()?;
         let mut answers = Vec::new();
         while !all.is_empty() {

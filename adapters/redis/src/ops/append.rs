@@ -7,7 +7,7 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::{decode_abort, encode_chunk, encode_epoch, encode_status, micros},
+    codec::{decode_abort, decode_state, encode_chunk, encode_epoch, encode_status, micros},
 };
 
 impl Redis {
@@ -17,13 +17,16 @@ impl Redis {
         chunk: Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let max = self.inner.options.max_append_bytes;
-        let records = if chunk.bytes() > max {
+        let bulk_bytes = self.inner.bulk_bytes;
+        let max = self.inner.options.max_append_bytes.min(bulk_bytes);
+        let mut records = Vec::new();
+        if chunk.bytes() <= max {
+            records = encode_chunk(&chunk);
+        }
+        if records.len() > bulk_bytes {
             // The script checks the other errors first, without the records.
-            Vec::new()
-        } else {
-            encode_chunk(&chunk)
-        };
+            records.clear();
+        }
         let (status, keep) = match then {
             AfterAppend::Streaming => (Status::Streaming, Duration::ZERO),
             AfterAppend::Waiting => (Status::Waiting, Duration::ZERO),
@@ -35,7 +38,7 @@ impl Redis {
             .append
             .on([
                 keys.session(id),
-                keys.info(id),
+                keys.tombstone(id),
                 keys.log(id),
                 keys.request(id),
                 keys.answers(id),
@@ -49,12 +52,14 @@ impl Redis {
             .arg(micros(keep))
             .arg(keys.records(id))
             .arg(keys.turns(id));
-        let abort = match self.call_ok(call).await {
+        let mut reply = match self.call_ok(call).await {
             Err(StoreError::TooLarge { .. }) => return Err(StoreError::TooLarge { max }),
-            other => other?.maybe_bytes()?,
+            other => other?,
         };
-        if status.outcome().is_some() {
-            self.index_seal(id, keep).await;
+        let abort = reply.maybe_bytes()?;
+        if let Some(state) = reply.maybe_inner()? {
+            let keep = status.outcome().map(|_| keep);
+            self.index_status(id, &decode_state(state)?, keep).await;
         }
         Ok(Appended {
             abort: abort.map(decode_abort).transpose()?,

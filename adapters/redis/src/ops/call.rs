@@ -1,11 +1,8 @@
-use unbroken::{
-    log::Lsn,
-    store::{StoreError, Tombstone},
-};
+use unbroken::{log::Lsn, store::StoreError};
 
 use crate::{
     Redis,
-    codec::decode_meta,
+    codec::decode_tombstone,
     reply::{DecodeError, ScriptReply},
     script::LuaCall,
 };
@@ -28,13 +25,8 @@ impl Redis {
         let word = reply.text()?;
         Err(match word.as_str() {
             "none" => StoreError::NotFound,
-            "gone" => {
-                let meta = decode_meta(&reply.bytes()?)?;
-                StoreError::Gone(Tombstone {
-                    owner: meta.owner,
-                    digest: meta.digest,
-                })
-            }
+            "gone" => StoreError::Gone(decode_tombstone(&reply.bytes()?)?),
+            "damaged" => DecodeError.into(),
             "held" => StoreError::Held,
             "fenced" => StoreError::Fenced,
             "sealed" => StoreError::Sealed,

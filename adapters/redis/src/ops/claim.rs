@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
 use unbroken::{
-    log::{Epoch, SessionId},
+    log::{ChatId, Epoch, Owner, SessionId},
     store::{
         Claimed, Created, LeaseChange, NewSession, SessionMeta, SessionState, StoreError, Token,
     },
@@ -9,9 +10,14 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::{decode_epoch, decode_state, encode_epoch, encode_meta, micros},
+    codec::{decode_epoch, decode_state, encode_epoch, encode_name, micros},
+    index::IndexedNames,
     reply::DecodeError,
 };
+
+/// The time of a create after which its entries are written again; they are removed after a minute without a
+/// session.
+const SLOW: Duration = Duration::from_secs(20);
 
 /// Creates and claims sessions, and renews leases.
 impl Redis {
@@ -21,37 +27,51 @@ impl Redis {
         new: NewSession,
     ) -> Result<Created, StoreError> {
         // The indexes come first: a session in none would be lost if this server died.
-        self.add_to_indexes(id, &new.meta, new.lease).await?;
+        let names = IndexedNames::of(&new.meta);
+        let began = Instant::now();
+        let is_known = self.add_to_indexes(id, &names, new.lease).await?;
         let keys = &self.inner.keys;
         let call = self.inner.scripts.create.on([
             keys.session(id),
-            keys.info(id),
+            keys.tombstone(id),
             keys.request(id),
             keys.log(id),
             keys.holds(id),
             keys.answers(id),
         ]);
+        let meta = &new.meta;
         let call = call
-            .arg(encode_meta(&new.meta))
+            .arg(&meta.digest.0[..])
+            .arg(encode_name(meta.owner.as_ref().map(Owner::as_str)))
+            .arg(encode_name(meta.chat.as_ref().map(ChatId::as_str)))
+            .arg(meta.service.as_str())
+            .arg(meta.format)
             .arg(&new.request[..])
             .arg(&new.token.0.to_be_bytes()[..])
             .arg(&encode_epoch(Epoch::first())[..])
             .arg(micros(new.lease))
-            .arg(micros(new.tombstone))
-            .arg(new.meta.format);
+            .arg(micros(new.tombstone));
         match self.call(call).await {
             Ok((word, mut reply)) => match word.as_str() {
-                "ok" => Ok(Created::Created(decode_epoch(&reply.bytes()?)?)),
+                "ok" => {
+                    let epoch = decode_epoch(&reply.bytes()?)?;
+                    // The entries were there before, perhaps those of an earlier session with this id, or
+                    // may have been removed again meanwhile, as those of a session that wasn't created.
+                    if is_known || began.elapsed() > SLOW {
+                        self.index_created(id, &names).await;
+                    }
+                    Ok(Created::Created(epoch))
+                }
                 "exists" => {
                     let state = decode_state(reply.inner()?)?;
-                    self.remove_from_indexes(id, &new.meta, Some(&state.meta))
-                        .await;
+                    let other = IndexedNames::of(&state.meta);
+                    self.unindex_refused(id, &names, Some(&other)).await;
                     Ok(Created::Exists(state))
                 }
                 _ => Err(DecodeError.into()),
             },
             Err(gone @ StoreError::Gone(_)) => {
-                self.remove_from_indexes(id, &new.meta, None).await;
+                self.unindex_refused(id, &names, None).await;
                 Err(gone)
             }
             Err(error) => Err(error),
@@ -69,7 +89,12 @@ impl Redis {
         let scripts = &self.inner.scripts;
         let call = scripts
             .claim
-            .on([keys.session(id), keys.info(id), keys.request(id)])
+            .on([
+                keys.session(id),
+                keys.tombstone(id),
+                keys.request(id),
+                keys.log(id),
+            ])
             .arg(&encode_epoch(seen)[..])
             .arg(&token.0.to_be_bytes()[..])
             .arg(&encode_epoch(seen.succeed())[..])
@@ -80,7 +105,7 @@ impl Redis {
         let mut reply = self.call_ok(call).await?;
         let request = reply.maybe_bytes()?.unwrap_or_default();
         let state = decode_state(reply.inner()?)?;
-        self.index_lease(std::slice::from_ref(id), lease).await;
+        self.index_leases(&[(id, &state)], lease).await;
         Ok(Claimed {
             epoch: state.epoch,
             state,
@@ -98,7 +123,7 @@ impl Redis {
         let scripts = &self.inner.scripts;
         let call = scripts
             .renew
-            .on([keys.session(id), keys.info(id)])
+            .on([keys.session(id), keys.tombstone(id)])
             .arg(&encode_epoch(epoch)[..])
             .arg(micros(lease.length()));
         Ok(decode_state(self.call_ok(call).await?.inner()?)?)

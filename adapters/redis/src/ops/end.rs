@@ -7,7 +7,8 @@ use unbroken::{
 
 use crate::{
     Redis,
-    codec::{decode_meta, decode_state, encode_abort, micros},
+    codec::{checked, decode_name, decode_state, encode_abort, micros},
+    index::{IndexedNames, log_deferred},
 };
 
 /// Aborts, holds and deletes sessions.
@@ -21,7 +22,7 @@ impl Redis {
         let scripts = &self.inner.scripts;
         let call = scripts
             .abort
-            .on([keys.session(id), keys.info(id)])
+            .on([keys.session(id), keys.tombstone(id)])
             .arg(encode_abort(&abort))
             .arg(keys.records(id))
             .arg(keys.turns(id));
@@ -40,7 +41,7 @@ impl Redis {
             .hold
             .on([
                 keys.session(id),
-                keys.info(id),
+                keys.tombstone(id),
                 keys.log(id),
                 keys.holds(id),
             ])
@@ -58,7 +59,7 @@ impl Redis {
         let scripts = &self.inner.scripts;
         let call = scripts.delete.on([
             keys.session(id),
-            keys.info(id),
+            keys.tombstone(id),
             keys.log(id),
             keys.request(id),
             keys.holds(id),
@@ -69,9 +70,18 @@ impl Redis {
             DeleteMode::Released(by) => call.arg(by.0),
         };
         let call = call.arg(keys.records(id)).arg(keys.turns(id));
-        let meta = self.call_ok(call).await?.bytes()?;
-        self.remove_from_indexes(id, &decode_meta(&meta)?, None)
-            .await;
+        let mut reply = self.call_ok(call).await?;
+        if !reply.is_empty() {
+            let (owner, chat) = (reply.bytes()?, reply.bytes()?);
+            let names = IndexedNames {
+                owner: checked(decode_name(&owner)?)?,
+                chat: checked(decode_name(&chat)?)?,
+            };
+            let tombstone = Duration::from_micros(reply.number()?);
+            if let Err(error) = self.bury(id, &names, Some(tombstone)).await {
+                log_deferred(&error);
+            }
+        }
         Ok(())
     }
 }

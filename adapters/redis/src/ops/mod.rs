@@ -5,6 +5,7 @@ mod append;
 mod call;
 mod claim;
 mod end;
+mod probe;
 mod read;
 
-pub(crate) use self::read::SessionLook;
+pub(crate) use self::{probe::SessionProbe, read::SessionLook};

@@ -8,6 +8,8 @@ use unbroken::{
 use crate::{
     Redis,
     codec::{EntryDecoder, decode_state},
+    reply::{DecodeError, ScriptReply},
+    script::LuaCall,
 };
 
 /// The state of a session.
@@ -34,7 +36,7 @@ impl Redis {
         let scripts = &self.inner.scripts;
         let call = scripts
             .read
-            .on([keys.session(id), keys.info(id), keys.log(id)])
+            .on([keys.session(id), keys.tombstone(id), keys.log(id)])
             .arg(after.lsn.get().min(MAX_LSN))
             .arg(u8::from(after.tag.is_some()))
             .arg(max_bytes)
@@ -66,18 +68,14 @@ impl Redis {
 
     /// Reads the state of a session.
     pub(crate) async fn look(&self, id: &SessionId) -> Result<SessionLook, StoreError> {
+        let reply = self.call_ok(self.look_call(id)).await?;
+        Ok(SessionLook::decode(reply)?)
+    }
+
+    pub(super) fn look_call(&self, id: &SessionId) -> LuaCall<'_> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
-        let call = scripts.look.on([keys.session(id), keys.info(id)]);
-        let mut reply = self.call_ok(call).await?;
-        Ok(SessionLook {
-            state: decode_state(reply.inner()?)?,
-            // The engine counts whole milliseconds; one more, so that the session has expired by then.
-            expires_in: match u64::try_from(reply.number::<i64>()?) {
-                Ok(millis) => Some(Duration::from_millis(millis + 1)),
-                Err(_) => None,
-            },
-        })
+        scripts.look.on([keys.session(id), keys.tombstone(id)])
     }
 
     /// Reads the state of a session whose format this version supports.
@@ -85,6 +83,19 @@ impl Redis {
         let look = self.look(id).await?;
         check_format(&look.state)?;
         Ok(look)
+    }
+}
+
+impl SessionLook {
+    pub(super) fn decode(mut reply: ScriptReply) -> Result<Self, DecodeError> {
+        Ok(Self {
+            state: decode_state(reply.inner()?)?,
+            // The engine counts whole milliseconds; one more, so that the session has expired by then.
+            expires_in: match u64::try_from(reply.number::<i64>()?) {
+                Ok(millis) => Some(Duration::from_millis(millis + 1)),
+                Err(_) => None,
+            },
+        })
     }
 }
 

@@ -1,5 +1,5 @@
--- KEYS: session, info, answers
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  return absent(KEYS[2])
+-- KEYS: session, tombstone, answers
+if not redis.call('HGET', KEYS[1], 'epochs') then
+  return gone()
 end
 return { 'ok', redis.call('HGETALL', KEYS[3]) }

@@ -1,21 +1,22 @@
--- KEYS: session, info, request, log, holds, answers
--- ARGV: info, request, token, epoch, lease, tombstone, format
+-- KEYS: session, tombstone, request, log, holds, answers
+-- ARGV: digest, owner, chat, service, format, request, token, epoch, lease, length of the tombstone.
+--       An owner or a chat is a plus sign and the name, or nothing.
 local h = redis.call('HMGET', KEYS[1], 'epochs', 'token', 'attempts')
 if h[1] then
-  if h[2] == ARGV[3] and h[3] == '0' then
+  if h[2] == ARGV[7] and h[3] == '0' then
     return { 'ok', h[1] }
   end
-  return { 'exists', state(KEYS[1], KEYS[2]) }
+  return { 'exists', state() }
 end
-local left = redis.call('GET', KEYS[2])
-if left then
-  return { 'gone', left }
+local left = gone()
+if left[1] == 'gone' then
+  return left
 end
-redis.call('SET', KEYS[2], ARGV[1])
-redis.call('SET', KEYS[3], ARGV[2])
+redis.call('SET', KEYS[3], ARGV[6])
 redis.call('HSET', KEYS[1],
-  'epochs', ARGV[4], 'token', ARGV[3], 'attempts', 0,
-  'tail', 0, 'status', 'streaming', 'length', ARGV[5], 'over', digits(now + ARGV[5]),
-  'created', digits(now), 'keep', 0, 'tombstone', ARGV[6], 'format', ARGV[7])
+  'digest', ARGV[1], 'owner', ARGV[2], 'chat', ARGV[3], 'service', ARGV[4], 'format', ARGV[5],
+  'token', ARGV[7], 'epochs', ARGV[8], 'attempts', 0,
+  'tail', 0, 'status', 'streaming', 'length', ARGV[9], 'over', digits(now + ARGV[9]),
+  'created', digits(now), 'keep', 0, 'tombstone', ARGV[10])
 redis.call('UNLINK', KEYS[4], KEYS[5], KEYS[6])
-return { 'ok', ARGV[4] }
+return { 'ok', ARGV[8] }

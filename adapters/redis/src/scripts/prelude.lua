@@ -1,4 +1,5 @@
--- The beginning of every script on a session. Times are microseconds of this server's clock.
+-- The beginning of every script on a session. Its first keys are the session and its tombstone. Times are
+-- microseconds of this server's clock.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
@@ -16,13 +17,16 @@ local function sealed(status)
   return status ~= 'streaming' and status ~= 'waiting'
 end
 
--- Returns the reply where there is no session: its tombstone, if there is one.
-local function absent(info)
-  local left = redis.call('GET', info)
-  if left then
-    return { 'gone', left }
+-- Returns the reply where there is no session: its tombstone, if there is one, and how long that lasts.
+local function absent(remains, left)
+  if remains then
+    return { 'gone', remains, left }
   end
   return { 'none' }
+end
+
+local function gone()
+  return absent(redis.call('GET', KEYS[2]), redis.call('PTTL', KEYS[2]))
 end
 
 -- Returns the microseconds that a lease still runs; -1 if it is free.
@@ -33,30 +37,54 @@ local function lease(status, length, over)
   return math.max(over - now, 0)
 end
 
+-- Returns the microseconds since the seal; -1 before it. A seal is the last that moves the end of the lease.
+local function ended(status, length, over)
+  if not sealed(status) then
+    return -1
+  end
+  return math.max(now - (over - length), 0)
+end
+
+local function fields()
+  return redis.call('HMGET', KEYS[1], 'digest', 'owner', 'chat', 'service', 'format', 'epochs', 'attempts', 'tail',
+    'status', 'abort', 'length', 'over', 'created', 'answers')
+end
+
 -- Returns the fields of a `SessionState`.
-local function state(session, info)
-  local h = redis.call('HMGET', session, 'epochs', 'attempts', 'tail', 'status', 'abort', 'length', 'over', 'created', 'answers')
+local function state(read)
+  local h = read or fields()
   return {
-    redis.call('GET', info),
-    string.sub(h[1], -16),
+    h[1],
     h[2],
     h[3],
     h[4],
     h[5],
-    lease(h[4], h[6], h[7]),
-    math.max(now - h[8], 0),
-    h[9] or 0,
+    string.sub(h[6], -16),
+    h[7],
+    h[8],
+    h[9],
+    h[10],
+    lease(h[9], h[11], h[12]),
+    math.max(now - h[13], 0),
+    h[14] or 0,
+    ended(h[9], h[11], h[12]),
   }
+end
+
+-- Leaves a tombstone that the engine drops: the digest and the owner, nothing else.
+local function bury(digest, owner, moment)
+  redis.call('SET', KEYS[2], digest .. owner, 'PXAT', at(moment))
 end
 
 -- Makes the engine drop a sealed session at the end of its retention, and its tombstone at the
 -- end of that.
-local function expire(session, info, log, keep, tombstone)
+local function expire(log, keep, tombstone)
+  local of = redis.call('HMGET', KEYS[1], 'digest', 'owner')
   if keep <= now then
-    redis.call('UNLINK', session, log)
+    redis.call('UNLINK', KEYS[1], log)
   else
-    redis.call('PEXPIREAT', session, at(keep))
+    redis.call('PEXPIREAT', KEYS[1], at(keep))
     redis.call('PEXPIREAT', log, at(keep))
   end
-  redis.call('PEXPIREAT', info, at(keep + tombstone))
+  bury(of[1], of[2], keep + tombstone)
 end

@@ -1,8 +1,8 @@
--- KEYS: session, info, log
+-- KEYS: session, tombstone, log
 -- ARGV: LSN of the position, whether it has a tag, bytes, entries
 local h = redis.call('HMGET', KEYS[1], 'epochs', 'tail')
 if not h[1] then
-  return absent(KEYS[2])
+  return gone()
 end
 local after = tonumber(ARGV[1])
 if after > tonumber(h[2]) then
@@ -42,4 +42,4 @@ if count == 0 then
     ids[1], records[1] = entry[1], entry[2][2]
   end
 end
-return { 'ok', state(KEYS[1], KEYS[2]), h[1], author, ids, records }
+return { 'ok', state(), h[1], author, ids, records }

@@ -1,8 +1,8 @@
--- KEYS: session, info
+-- KEYS: session, tombstone
 -- ARGV: epoch, lease
 local h = redis.call('HMGET', KEYS[1], 'epochs', 'status')
 if not h[1] then
-  return absent(KEYS[2])
+  return gone()
 end
 if string.sub(h[1], -16) ~= ARGV[1] then
   return { 'fenced' }
@@ -11,4 +11,4 @@ if sealed(h[2]) then
   return { 'sealed' }
 end
 redis.call('HSET', KEYS[1], 'length', ARGV[2], 'over', digits(now + ARGV[2]))
-return { 'ok', state(KEYS[1], KEYS[2]) }
+return { 'ok', state() }

@@ -67,7 +67,7 @@ async fn bytes() -> Result<(), Failed> {
         let key = |what: &str| format!("{prefix}{{{id}}}:{what}");
         let log = memory(&mut admin, &key("log")).await;
         let rest = memory(&mut admin, &key("session")).await
-            + memory(&mut admin, &key("info")).await
+            + memory(&mut admin, &key("tombstone")).await
             + memory(&mut admin, &key("request")).await;
         let payload = (count + 1) * RECORD.len() as u64;
         // In tenths of a byte.

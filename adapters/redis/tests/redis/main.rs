@@ -2,8 +2,10 @@
 //! servers that the tests start. If these are absent, the tests are reported as ignored, with the
 //! reason; on a CI machine (`CI` is set) that is a failure.
 
+mod chats;
 mod conformance;
 mod cost;
+mod damage;
 mod indexes;
 mod lost_answers;
 mod opening;
@@ -11,6 +13,7 @@ mod outages;
 mod reference;
 mod registries;
 mod support;
+mod tombstones;
 mod wakes;
 
 use std::process::ExitCode;
@@ -24,6 +27,9 @@ fn main() -> ExitCode {
         cost::trials(),
         wakes::trials(),
         indexes::trials(),
+        chats::trials(),
+        tombstones::trials(),
+        damage::trials(),
         reference::trials(),
     ];
     let idle = [

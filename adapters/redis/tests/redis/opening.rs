@@ -1,7 +1,7 @@
 //! The servers that are opened or refused, and the durability that is reported.
 
 use libtest_mimic::{Failed, Trial};
-use unbroken::store::{Durability, Store};
+use unbroken::store::{Durability, Store, StoreError};
 use unbroken_conformance::{Verdict, store::CASES};
 use unbroken_redis::{Redis, RedisOpenError};
 
@@ -27,6 +27,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "a_user_that_may_not_publish_is_refused",
             missing,
             no_channels,
+        ),
+        trial(
+            "an_append_above_the_bulk_length_of_the_server_is_too_large",
+            missing,
+            bulk_length,
         ),
         trial("credentials_are_used_and_never_shown", missing, credentials),
     ];
@@ -114,6 +119,26 @@ async fn hidden() -> Result<(), Failed> {
     Ok(())
 }
 
+async fn bulk_length() -> Result<(), Failed> {
+    const MOST: usize = 1 << 20;
+    let server = Server::start(&["--proto-max-bulk-len", "1mb"]).await;
+    let store = server.open(support::options()).await;
+    let (id, epoch) = fixture::created(&store).await;
+    // The number of records and the size of the one take four bytes.
+    let fits = "a".repeat(MOST - 4);
+    fixture::push(&store, &id, epoch, 1, &[&fits]).await?;
+    for bytes in [MOST - 3, MOST, MOST + 1] {
+        let refused = fixture::push(&store, &id, epoch, 2, &[&"a".repeat(bytes)]).await;
+        assert!(
+            matches!(refused, Err(StoreError::TooLarge { max: MOST })),
+            "{bytes}: {refused:?}"
+        );
+    }
+    fixture::push(&store, &id, epoch, 2, &["b"]).await?;
+    assert_eq!(fixture::texts(&store, &id).await, [&*fits, "b"]);
+    Ok(())
+}
+
 async fn no_channels() -> Result<(), Failed> {
     let user = ["--user", "app", "on", ">pw", "~*", "resetchannels", "+@all"];
     let server = Server::start(&user).await;
@@ -166,8 +191,9 @@ async fn credentials() -> Result<(), Failed> {
 
 /// The list in the documentation of the crate.
 const PERMISSIONS: &str = "+eval +evalsha +info +config|get +ping +hello +subscribe \
-    +unsubscribe +publish +time +exists +get +set +unlink +pexpireat +pttl +hget +hgetall +hmget +hset +xadd \
-    +xrange +zadd +zrem +zscore +zrangebyscore +zrevrangebyscore +zremrangebyscore";
+    +unsubscribe +publish +time +exists +type +get +set +unlink +pexpireat +pttl +hget +hgetall +hmget +hset \
+    +xadd +xrange +zadd +zcard +zrange +zrem +zscore +zrangebyscore +zrevrange +zrevrangebyscore \
+    +zremrangebyscore";
 
 async fn permissions() -> Result<(), Failed> {
     let options = support::options();

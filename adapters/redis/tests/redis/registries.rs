@@ -48,14 +48,17 @@ impl Source for SourceFromTest {
     }
 }
 
-async fn sessions(server: &Server, options: unbroken_redis::RedisOptions) -> Sessions {
+pub(crate) async fn sessions(server: &Server, options: unbroken_redis::RedisOptions) -> Sessions {
     let store = server.open(options).await;
     Sessions::builder(store)
         .lease(Duration::from_millis(600))
         .build()
 }
 
-async fn begin(sessions: &Sessions, id: &SessionId) -> (UnboundedSender<String>, Session) {
+pub(crate) async fn begin(
+    sessions: &Sessions,
+    id: &SessionId,
+) -> (UnboundedSender<String>, Session) {
     let (sender, receiver) = unbounded_channel();
     let service = ServiceName::new("a service");
     let start = SessionSpec::new(id.clone(), service, Digest([1; 32]), "first".into());

@@ -2,6 +2,7 @@
 //! and over HTTP/2 with prior knowledge.
 
 mod client;
+mod deployment;
 mod identify;
 mod mounts;
 mod routes;

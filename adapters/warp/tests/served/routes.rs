@@ -4,7 +4,7 @@ use http::{Version, header};
 use unbroken::{
     chat::{Capabilities, ChatEvent, ChatRequest},
     durable::{ProviderSource, digest_of},
-    log::{Position, SessionId},
+    log::{Position, ServiceName, SessionId},
     session::{SessionSpec, Sessions},
 };
 use unbroken_warp::{
@@ -28,7 +28,7 @@ async fn start(
         .to_json()
         .freeze();
     let digest = digest_of(["ask", &question]);
-    let start = SessionSpec::new(id, "ask".into(), digest, info);
+    let start = SessionSpec::new(id, ServiceName::new("ask"), digest, info);
     let source = ProviderSource::new(hello(), ChatRequest::from_user(question));
     let started = sessions
         .start(sessions.permit(None)?, start, source)

@@ -1,6 +1,10 @@
 use std::{
     net::TcpListener,
     process::{Command, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering::SeqCst},
+    },
 };
 
 /// A temporary engine, which ends when dropped.
@@ -33,7 +37,18 @@ pub(crate) fn signal(name: &str, processes: &[u32]) {
     sent.expect("there is a program `kill`");
 }
 
+/// Returns a free port that was not returned before. It is below those that the system assigns, so that
+/// no connection and no listener of the tests takes it before the engine does.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
+    let next = NEXT.get_or_init(|| {
+        let number = u16::try_from(std::process::id() % 20_000);
+        AtomicU16::new(number.expect("it is below 20,000"))
+    });
+    loop {
+        let port = 10_000 + next.fetch_add(1, SeqCst) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

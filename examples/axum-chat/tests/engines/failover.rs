@@ -131,12 +131,13 @@ pub(crate) fn planned() {
 }
 
 fn until(redis: &Redis, says: &str) {
-    for _ in 0..500 {
-        let info = redis.ask("INFO replication");
-        if info.is_some_and(|info| info.contains(says)) {
+    let mut info = None;
+    for _ in 0..3000 {
+        info = redis.ask("INFO replication");
+        if info.as_ref().is_some_and(|info| info.contains(says)) {
             return;
         }
         sleep(Duration::from_millis(20));
     }
-    panic!("not seen in time: {says}");
+    panic!("not seen in a minute: {says}; last {info:?}");
 }

@@ -44,6 +44,8 @@ impl Redis {
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            // A replica's first copy starts at once, not after 5 s.
+            .args(["--repl-diskless-sync-delay", "0"])
             .args(["--save", "", "--dir"])
             .arg(folder.path())
             .args(arguments)

@@ -74,7 +74,7 @@ async fn control_an_optional_owner_makes_a_403_without_www_authenticate() {
     let state = App::demo();
     let access = OnlyTheOwner::new(|head: &mut http::request::Parts| {
         let user = head.extensions.get::<axum_existing::auth::User>()?;
-        Some(Owner::new(user.0.clone()))
+        Owner::try_from(user.0.to_string()).ok()
     });
     let provider =
         provider_fn(|_request| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));

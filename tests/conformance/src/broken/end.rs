@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use unbroken::{
     log::SessionId,
-    store::{AbortRequest, DeleteMode, Holder, SessionState, Store, StoreError, StoreExt},
+    store::{AbortRequest, DeleteMode, Holder, Listed, SessionState, Store, StoreError, StoreExt},
 };
 
 use super::{BrokenStore, ContractRule};
@@ -55,6 +55,13 @@ impl<S: Store> BrokenStore<S> {
         how: DeleteMode,
     ) -> Result<(), StoreError> {
         match self.broken() {
+            Some(ContractRule::ListPresent | ContractRule::ChatPresent) => {
+                if let Ok(state) = self.inner().state(id).await {
+                    let id = id.clone();
+                    self.add_deleted(Listed { id, state });
+                }
+                self.inner().delete(id, how).await
+            }
             Some(ContractRule::HoldOthers) => self.inner().delete(id, DeleteMode::Now).await,
             Some(ContractRule::DeleteAgain) => match self.inner().state(id).await {
                 Err(error @ StoreError::Gone(_)) => Err(error),

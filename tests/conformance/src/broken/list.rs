@@ -21,11 +21,19 @@ impl<S: Store> BrokenStore<S> {
                 };
             }
             Some(ContractRule::ListPages) => filter.after = None,
+            Some(ContractRule::ListPagesFilter) if filter.after.is_some() => {
+                (filter.chat, filter.status) = (None, None);
+            }
             _ => {}
         }
         let mut page = self.inner().list(&filter).await?;
         if self.breaks(ContractRule::ListOrder) {
             page.sessions.reverse();
+        }
+        if self.breaks(ContractRule::ListPresent) {
+            let deleted = self.deleted_sessions().into_iter();
+            let of_owner = deleted.filter(|it| it.state.meta.owner == filter.owner);
+            page.sessions.extend(of_owner);
         }
         page.sessions = self.shown_sessions(page.sessions);
         Ok(page)
@@ -73,19 +81,25 @@ impl<S: Store> BrokenStore<S> {
     async fn with_status(&self, statuses: &[StatusFilter]) -> Result<Vec<Listed>, StoreError> {
         let mut found = Vec::new();
         for status in statuses {
-            let mut filter = Filter {
+            let filter = Filter {
                 status: Some(*status),
                 ..Filter::default()
             };
-            loop {
-                let page = self.inner().list(&filter).await?;
-                found.extend(page.sessions);
-                filter.after = page.next;
-                if filter.after.is_none() {
-                    break;
-                }
-            }
+            found.extend(self.all_pages(filter).await?);
         }
         Ok(found)
+    }
+
+    /// Returns all sessions in the store that match a filter.
+    pub(super) async fn all_pages(&self, mut filter: Filter) -> Result<Vec<Listed>, StoreError> {
+        let mut found = Vec::new();
+        loop {
+            let page = self.inner().list(&filter).await?;
+            found.extend(page.sessions);
+            filter.after = page.next;
+            if filter.after.is_none() {
+                return Ok(found);
+            }
+        }
     }
 }

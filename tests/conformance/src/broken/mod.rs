@@ -22,6 +22,7 @@ mod claim;
 mod create;
 mod end;
 mod list;
+mod of_chat;
 mod overlay;
 mod read;
 mod rule;

@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use unbroken::{
     log::{Epoch, Lsn, SessionId},
-    store::{AbortRequest, StoredAnswer},
+    store::{AbortRequest, Listed, StoredAnswer},
 };
 
 /// The state of a broken store that is not in the store inside.
@@ -11,6 +11,8 @@ use unbroken::{
 pub(super) struct Overlay {
     // The ids in the store of sessions that were created under an id that is taken.
     pub(super) aliases: HashMap<SessionId, SessionId>,
+    /// The sessions that were deleted, as they were before.
+    pub(super) deleted: Vec<Listed>,
     // By the id in the store.
     pub(super) sessions: HashMap<SessionId, SessionOverlay>,
 }

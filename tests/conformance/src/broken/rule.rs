@@ -101,6 +101,8 @@ rules! {
     HoldOthers,
     /// Deleting again is a success.
     DeleteAgain,
+    /// The state tells the time since the seal.
+    EndedSince,
     /// A session is kept to the end of its retention.
     ExpiryNotEarly,
     /// A session whose retention is over is gone, swept or not.
@@ -109,6 +111,8 @@ rules! {
     TombstoneStands,
     /// A tombstone names the owner.
     TombstoneOwner,
+    /// A tombstone has the digest of the request.
+    TombstoneDigest,
     /// A tombstone expires.
     TombstoneEnds,
     /// A read after a record that is absent is refused.
@@ -149,6 +153,28 @@ rules! {
     ListFilter,
     /// The pages of a list follow one another without a gap or a repetition.
     ListPages,
+    /// A later page of a list has the filter of the first.
+    ListPagesFilter,
+    /// A list has no session that was deleted.
+    ListPresent,
+    /// The sessions of a chat have the owner that is asked for.
+    ChatOwner,
+    /// The sessions of a chat without an owner have no owner.
+    ChatUnowned,
+    /// The limit counts the sessions of the owner only.
+    ChatOthers,
+    /// Names of owners and chats are compared byte by byte.
+    ChatNames,
+    /// The running sessions of a chat come before those that have ended.
+    ChatRunningFirst,
+    /// The sessions of a chat are newest first.
+    ChatOrder,
+    /// The sessions of a chat keep to their limit.
+    ChatLimit,
+    /// A session that waits counts as running.
+    ChatWaiting,
+    /// A chat has no session that was deleted.
+    ChatPresent,
     /// A session with a running lease is no orphan.
     OrphansOver,
     /// A sealed session is no orphan.

@@ -7,7 +7,7 @@ use std::{
 
 use unbroken::{
     BoxFuture,
-    log::{Chunk, Epoch, Lsn, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Lsn, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -82,6 +82,15 @@ impl<S> BrokenStore<S> {
 
     pub(super) fn add_alias(&self, outer: &SessionId, inner: SessionId) {
         self.all(|all| all.aliases.insert(outer.clone(), inner));
+    }
+
+    /// Keeps the last state of a session that is about to be deleted.
+    pub(super) fn add_deleted(&self, session: Listed) {
+        self.all(|all| all.deleted.push(session));
+    }
+
+    pub(super) fn deleted_sessions(&self) -> Vec<Listed> {
+        self.all(|all| all.deleted.clone())
     }
 
     /// Returns the ids, in the store, of the sessions with a state here.
@@ -266,6 +275,15 @@ impl<S: Store> Store for BrokenStore<S> {
             let deleted = self.delete_broken(&id, how).await;
             deleted.map_err(|error| self.shown_error(error))
         })
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        Box::pin(self.of_chat_broken(owner, chat, limit))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

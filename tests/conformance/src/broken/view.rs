@@ -1,5 +1,5 @@
 use unbroken::{
-    log::{Epoch, SessionId},
+    log::{Digest, Epoch, SessionId},
     store::{SessionState, Store, StoreError, StoreExt, Tombstone},
 };
 
@@ -12,6 +12,7 @@ impl<S: Store> BrokenStore<S> {
         self.overlay(id, |overlay| match self.broken() {
             Some(ContractRule::ClaimFences) => shown.epoch = overlay.first.unwrap_or(shown.epoch),
             Some(ContractRule::ClaimCounts) => shown.attempts = 0,
+            Some(ContractRule::EndedSince) => shown.ended = Some(shown.age),
             Some(ContractRule::AppendTail) => shown.tail = overlay.tail.unwrap_or(shown.tail),
             Some(ContractRule::AbortFirst) if shown.abort.is_none() => {}
             Some(ContractRule::AbortFirst | ContractRule::AbortUnsealed) => {
@@ -28,6 +29,12 @@ impl<S: Store> BrokenStore<S> {
             StoreError::Gone(left) if self.breaks(ContractRule::TombstoneOwner) => {
                 StoreError::Gone(Tombstone {
                     owner: None,
+                    ..left
+                })
+            }
+            StoreError::Gone(left) if self.breaks(ContractRule::TombstoneDigest) => {
+                StoreError::Gone(Tombstone {
+                    digest: Digest([0; 32]),
                     ..left
                 })
             }

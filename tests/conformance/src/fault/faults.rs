@@ -20,6 +20,7 @@ pub enum Op {
     Answers,
     Hold,
     Delete,
+    OfChat,
     List,
     Orphans,
     Sweep,

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::fault::{ClockJump, Fault, Faults, Op, Rewind, delayed::DelayedRequest};
 use unbroken::{
     BoxFuture,
-    log::{Chunk, Epoch, Position, SessionId},
+    log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
         Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
@@ -294,6 +294,16 @@ impl<S: Store> Store for FaultStore<S> {
             move |store| store.delete(id, how),
             Err,
         ))
+    }
+
+    fn of_chat<'a>(
+        &'a self,
+        owner: Option<&'a Owner>,
+        chat: &'a ChatId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+        let run = move |store: &'a S| store.of_chat(owner, chat, limit);
+        Box::pin(self.call(Op::OfChat, None, run, Err))
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> BoxFuture<'a, Result<Listing, StoreError>> {

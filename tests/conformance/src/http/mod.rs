@@ -5,7 +5,9 @@
 //! The server must
 //!
 //! * wrap the [scripted provider](unbroken::provider::scripted) in a durable layer;
-//! * let requests bring their [`script`](unbroken::durable::ClientFields::field);
+//! * let requests bring their [`script`](unbroken::durable::ClientFields::field), up to 64 KiB of
+//!   [earlier turns](unbroken::durable::ClientFields::history), and up to 4
+//!   [tools](unbroken::durable::ClientFields::client_tools) of 4 KiB;
 //! * have the feature `tools` of `unbroken`, which checks answers to questions;
 //! * let one caller run 64 sessions at once, which is more than the default of
 //!   [`Limits::running_per_owner`](field@unbroken::session::Limits::running_per_owner);

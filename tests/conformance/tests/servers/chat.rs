@@ -52,7 +52,7 @@ pub(crate) fn sessions() -> Sessions {
 pub(crate) fn owned(sessions: &Sessions) -> Chat {
     let user = |head: &mut Parts| {
         let user = head.headers.get(USER)?.to_str().ok()?;
-        Some(Owner::new(user))
+        Owner::try_from(user).ok()
     };
     layer(DurableLayer::new(sessions.clone(), OnlyTheOwner::new(user))).layer(Scripted::default())
 }
@@ -80,7 +80,12 @@ pub(crate) fn aged() -> Chat {
 
 fn layer(layer: DurableLayer) -> DurableLayer {
     layer
-        .client_fields(ClientFields::nothing().field("script"))
+        .client_fields(
+            ClientFields::nothing()
+                .field("script")
+                .history(64 * 1024)
+                .client_tools(4, 4096),
+        )
         .heartbeat(HEARTBEAT)
         .body_timeout(BODY_TIMEOUT)
 }

@@ -7,6 +7,7 @@
 mod any_server;
 mod fencing;
 mod kills;
+mod records;
 mod support;
 mod switching;
 mod wakeups;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let mut trials = fencing::trials();
     trials.extend(switching::trials());
     trials.extend(any_server::trials());
+    trials.extend(records::trials());
     let failed = run(kills::trials(), 2) | run(trials, 8) | run(wakeups::trials(), 4);
     if failed {
         ExitCode::from(101)

@@ -4,6 +4,7 @@
 pub(crate) mod cluster;
 pub(crate) mod fixture;
 pub(crate) mod proxy;
+pub(crate) mod scene;
 pub(crate) mod server;
 
 use std::{env, future::Future, time::Duration};

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! cargo run -p axum-chat
-//! cargo run -p unbroken-conformance -- http://127.0.0.1:3000/api/chat
+//! cargo run -p unbroken-conformance -- --max-body 9048576 http://127.0.0.1:3000/api/chat
 //! ```
 //!
 //! The suite starts a few hundred sessions and leaves them in the server's store. At the address the
 //! server must have
 //!
 //! * a `DurableLayer` of the native dialect around `unbroken::provider::Scripted`;
-//! * the field `script` open to clients: `.client_fields(ClientFields::nothing().field("script"))`;
+//! * the field `script`, earlier turns and tools of the client open to clients:
+//!   `.client_fields(ClientFields::nothing().field("script").history(65_536).client_tools(4, 4096))`;
 //! * the feature `tools` of `unbroken`, which checks answers to questions;
 //! * room for 64 running sessions of one caller: `Limits::running_per_owner` is 16 by default, and
 //!   counts if the access policy has owners;

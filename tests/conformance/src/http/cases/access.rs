@@ -1,11 +1,11 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     http::{
         fixture::{HttpFixture, new_id},
-        request::TestRequest,
+        request::{TestRequest, chat_body},
     },
-    report::{CaseResult, CaseStop, ensure_eq},
+    report::{CaseResult, CaseStop, ensure, ensure_eq},
 };
 
 fn require_second_caller(server: &HttpFixture) -> CaseResult {
@@ -63,6 +63,65 @@ pub(crate) async fn a_session_of_another_owner_looks_absent(server: HttpFixture)
     server
         .expect_problem(TestRequest::get(&mine), 410, "gone")
         .await?;
+    Ok(())
+}
+
+pub(crate) async fn a_chat_id_leads_no_other_caller_to_a_session(
+    server: HttpFixture,
+) -> CaseResult {
+    let name = new_id();
+    let chat = &name[..8];
+    let mut body = chat_body(
+        &json!({"tokens": 2, "delayMs": 0, "tally": name, "fault": {"at": 1, "kind": "hang"}}),
+    );
+    body["chatId"] = json!(chat);
+    let mine = new_id();
+    let start = TestRequest::start(&body).session_id(&mine);
+    server.expect(start, 200).await?.events(2).await?;
+    let has_owners = server.target.stranger.is_some();
+    let by_another = |request: TestRequest| {
+        if has_owners {
+            request.by_stranger()
+        } else {
+            request
+        }
+    };
+    // The chat in the place of an id, as other dialects have it.
+    for request in [
+        TestRequest::get(chat),
+        TestRequest::abort(chat),
+        TestRequest::delete(chat),
+        TestRequest::new("GET", format!("/{chat}/stream")),
+        TestRequest::new("POST", format!("/{chat}/stop")).json("{}"),
+    ] {
+        let status = server.send(by_another(request)).await?.status();
+        ensure!(
+            (400..500).contains(&status),
+            "a request for the chat of another caller is answered with {status}"
+        );
+    }
+    let list = TestRequest::new("GET", "").query(&format!("chat={chat}"));
+    let listed = server.send(by_another(list)).await?;
+    if listed.status() == 200 {
+        let page: Value = listed.document().await?;
+        ensure_eq!(
+            page["sessions"],
+            json!([]),
+            "the sessions of another's chat"
+        );
+    } else {
+        ensure_eq!(
+            listed.status(),
+            403,
+            "the status of a list without an owner"
+        );
+    }
+    ensure_eq!(
+        server.provider_counts(&name).await?.running,
+        1,
+        "the session whose chat another caller names"
+    );
+    server.expect(TestRequest::abort(&mine), 202).await?;
     Ok(())
 }
 

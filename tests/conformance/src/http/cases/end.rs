@@ -96,7 +96,9 @@ pub(crate) async fn a_complete_answer_has_a_finish_reason(server: HttpFixture) -
     Ok(())
 }
 
-pub(crate) async fn an_event_over_the_limit_ends_the_session(server: HttpFixture) -> CaseResult {
+pub(crate) async fn text_over_the_limit_of_an_event_is_several_events(
+    server: HttpFixture,
+) -> CaseResult {
     let limit = server.target.event_bytes;
     if limit + 1000 > server.target.max_body {
         return Err(CaseStop::NotApplicable(
@@ -105,13 +107,23 @@ pub(crate) async fn an_event_over_the_limit_ends_the_session(server: HttpFixture
     }
     // An event is its text in an envelope.
     let envelope = json!({"type": "text", "content": ""}).to_string().len();
-    for (bytes, ending) in [(limit, "complete"), (limit + 1, "error")] {
-        let script = json!({"text": "a".repeat(bytes - envelope), "delayMs": 0});
-        let (_, full) = server.run_to_end(&script).await?;
-        ensure_eq!(full.ending()["type"], ending, "the ending at {bytes} bytes");
-        if ending == "error" {
-            ensure_eq!(full.ending()["code"], "limit", "code");
-        }
+    for (bytes, events) in [(limit, 1), (limit + 1, 2)] {
+        let text = "a".repeat(bytes - envelope);
+        let (_, full) = server
+            .run_to_end(&json!({"text": text, "delayMs": 0}))
+            .await?;
+        ensure_eq!(
+            full.ending()["type"],
+            "complete",
+            "the ending at {bytes} bytes"
+        );
+        let pieces = full.events.iter().map(|event| &event.value);
+        let pieces: Vec<_> = pieces
+            .filter(|event| event["type"] == "text")
+            .filter_map(|event| event["content"].as_str())
+            .collect();
+        ensure_eq!(pieces.len(), events, "the events of {bytes} bytes");
+        ensure!(pieces.concat() == text, "the text is another");
     }
     Ok(())
 }

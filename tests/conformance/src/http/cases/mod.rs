@@ -1,12 +1,14 @@
 //! The cases by subject, and the list of all.
 
 pub(super) mod access;
+pub(super) mod claims;
 pub(super) mod encode;
 pub(super) mod end;
 pub(super) mod http2;
 pub(super) mod inputs;
 pub(super) mod live;
 pub(super) mod manage;
+pub(super) mod names;
 pub(super) mod page;
 pub(super) mod refuse;
 pub(super) mod resume;
@@ -110,7 +112,7 @@ macro_rules! all {
             "a provider's stream that ends early is a terminal error, not complete"
             end::a_provider_that_panics_is_a_terminal_event Together
             "a provider's panic is a terminal error with code internal"
-            end::an_event_over_the_limit_ends_the_session Together
+            end::text_over_the_limit_of_an_event_is_several_events Together
             "an event over the limit of its bytes ends the session; one at the limit does not"
             end::a_session_over_its_events_has_room_for_the_terminal_event Together
             "a session over its limit of events ends with a terminal event, which is not counted"
@@ -146,6 +148,22 @@ macro_rules! all {
             "abort stops a session that waits for an answer"
             inputs::another_caller_can_not_answer Together
             "for answers too, an absent session and another owner's look the same"
+            claims::arguments_of_any_depth_can_be_read_again Together
+            "arguments nested deeper than 64 levels are text; every log can be read to its end"
+            claims::values_of_a_client_are_nested_64_levels_at_most Together
+            "a value of a request that is nested deeper than 64 levels is 422"
+            claims::outputs_count_for_calls_that_were_handed_over_once Together
+            "isomorphicClientOutputs count for calls that a session handed over: others are 422, a second one is 409 output-given"
+            names::a_name_in_a_body_has_128_bytes_at_most Together
+            "chatId, continues and names of tools have at most 128 bytes, ids of calls 160; a refused start leaves nothing"
+            names::a_chat_id_has_1_to_128_bytes Together
+            "a chat id has 1 to 128 bytes, in a body (422) and as ?chat= (400)"
+            names::an_id_in_a_path_has_128_bytes_at_most Together
+            "the id of a session has at most 128 characters in every path, header and query: 400"
+            names::an_input_id_has_128_bytes_at_most Together
+            "the id of a question has at most 128 characters: 404 no-such-input"
+            names::names_of_an_output_have_128_bytes_at_most Together
+            "toolName has at most 128 bytes, and callId 160: 422, and the output can be given afterwards"
             manage::abort_ends_the_session_for_every_reader Together
             "POST /{id}/abort is 202 once stored and 200 if sealed; every reader gets aborted"
             manage::abort_stops_a_provider_that_hangs Together
@@ -186,6 +204,8 @@ macro_rules! all {
             "a refused start creates no session and calls no provider"
             access::a_session_of_another_owner_looks_absent Together
             "an absent session and another owner's look the same"
+            access::a_chat_id_leads_no_other_caller_to_a_session Together
+            "a chat id that a client chose leads to the sessions of its owner only"
             access::an_id_of_another_owner_is_a_conflict Together
             "POST / with the id of another owner's session is 409 id-in-use"
             http2::a_stuck_stream_blocks_no_other_of_its_connection Together

@@ -35,15 +35,16 @@ pub(crate) async fn an_answer_is_a_stream_of_events_from_lsn_1(server: HttpFixtu
 }
 
 pub(crate) async fn earlier_messages_reach_the_provider(server: HttpFixture) -> CaseResult {
-    // The second turn needs the assistant's message, and its result the tool's.
+    // The results of a round are those after the assistant's message with its calls.
     let request = json!({"id": "call_1", "name": "clock", "arguments": {}});
     let body = json!({
         "messages": [
             {"role": "user", "content": "What time is it?"},
             {"role": "assistant", "content": "Let me see.", "tool_calls": [request]},
             {"role": "tool", "tool_call_id": "call_1", "content": "Half past nine."},
+            {"role": "user", "content": "Again, please."},
         ],
-        "script": {"text": "the first turn", "delayMs": 0, "then": [{"results": true}]},
+        "script": {"results": true, "delayMs": 0},
     });
     let full = server.read_to_end(TestRequest::start(&body)).await?;
     ensure_eq!(full.text(), "Half past nine.", "what the tool gave");

@@ -6,7 +6,7 @@ use crate::store::{
     report::{CaseResult, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
-    log::Lsn,
+    log::{ChatId, Lsn, Position},
     store::{AbortRequest, Created, DeleteMode, Holder, StoreError, Tombstone},
 };
 
@@ -57,6 +57,38 @@ pub(crate) async fn a_sealed_session_is_not_aborted(store: StoreFixture) -> Case
     let state = store.abort(&session.id, because("too late")).await?;
     ensure_eq!(state.abort, None, "answer");
     ensure_eq!(store.state(&session.id).await?.abort, None, "abort");
+    Ok(())
+}
+
+pub(crate) async fn a_state_tells_the_time_since_the_end(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    ensure_eq!(
+        store.state(&session.id).await?.ended,
+        None,
+        "before the end"
+    );
+    store.advance(2).await;
+    store.push(&session, 4, &["d"], store.seal(100)).await?;
+    // Nothing that happens to a sealed session moves its end.
+    store.hold(&session.id, Holder(1), store.steps(200)).await?;
+    store.advance(3).await;
+    let owner = session.new.meta.owner.as_ref();
+    let mut states = vec![
+        store.state(&session.id).await?,
+        store.read(&session.id, Position::START, 1).await?.state,
+    ];
+    let listed = store.of_chat(owner, &ChatId::new("a chat"), 1).await?;
+    states.extend(listed.into_iter().map(|it| it.state));
+    ensure_eq!(states.len(), 3, "states");
+    for state in states {
+        let ended = state.ended.unwrap_or_default();
+        // The clock of the harness may be another one than that of the store.
+        ensure!(
+            ended >= store.steps(2) && ended + store.steps(1) <= state.age,
+            "it ended {ended:?} ago at the age of {:?}",
+            state.age
+        );
+    }
     Ok(())
 }
 
@@ -188,6 +220,31 @@ pub(crate) async fn a_deleted_session_leaves_a_tombstone(store: StoreFixture) ->
             matches!(&error, Some(StoreError::Gone(it)) if *it == left),
             "{call} answered {error:?} instead of {left:?}"
         );
+    }
+    Ok(())
+}
+
+pub(crate) async fn an_expired_session_leaves_the_same_tombstone(
+    store: StoreFixture,
+) -> CaseResult {
+    let mut new = store.new_session();
+    let meta = std::sync::Arc::make_mut(&mut new.meta);
+    meta.digest = unbroken::log::Digest([9; 32]);
+    let session = store.created_from(new).await?;
+    store.push(&session, 1, &["z"], store.seal(1)).await?;
+    store.advance(2).await;
+    let left = Tombstone {
+        owner: session.new.meta.owner.clone(),
+        digest: session.new.meta.digest,
+    };
+    for when in ["before", "after"] {
+        for (call, error) in every_call(&store, &session.id, session.epoch).await {
+            ensure!(
+                matches!(&error, Some(StoreError::Gone(it)) if *it == left),
+                "{call} answered {error:?} instead of {left:?} {when} a sweep"
+            );
+        }
+        while store.sweep(100).await? > 0 {}
     }
     Ok(())
 }

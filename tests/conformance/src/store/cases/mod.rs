@@ -6,6 +6,7 @@ pub(super) mod claim;
 pub(super) mod create;
 pub(super) mod end;
 pub(super) mod list;
+pub(super) mod of_chat;
 pub(super) mod read;
 pub(super) mod wait;
 
@@ -158,6 +159,8 @@ macro_rules! for_each_store_case {
             "abort: the reason of the first abort stays"
             end::a_sealed_session_is_not_aborted
             "abort: changes nothing of a sealed session"
+            end::a_state_tells_the_time_since_the_end
+                "state: `ended` is the time since the seal, and `None` before it"
             end::a_sealed_session_is_kept_for_its_retention
             "append: a seal sets the retention"
             end::an_expired_session_is_gone_without_a_sweep
@@ -178,6 +181,8 @@ macro_rules! for_each_store_case {
             "delete: can be repeated"
             end::a_deleted_session_leaves_a_tombstone
             "every method: Gone while the tombstone lasts"
+            end::an_expired_session_leaves_the_same_tombstone
+            "every method: Gone with owner and digest once the retention is over, swept or not"
             end::a_tombstone_expires
             "every method: NotFound after the tombstone"
             list::a_list_is_newest_first
@@ -186,8 +191,24 @@ macro_rules! for_each_store_case {
             "list: returns the sessions that match the filter"
             list::pages_of_a_list_have_every_session_once
             "list: pages follow one another"
+            list::pages_of_a_filter_have_its_sessions_once
+            "list: pages of every filter follow one another to the end"
             list::deleted_and_expired_sessions_are_not_listed
             "list: returns no tombstones"
+            of_chat::a_chat_has_the_sessions_of_its_owner_only
+            "of_chat: returns the sessions of the owner in the chat, and no others"
+            of_chat::names_of_any_bytes_tell_owners_and_chats_apart
+            "of_chat, list: names of owners and chats have 128 bytes of any text, and are compared byte by byte"
+            of_chat::sessions_of_others_hide_none
+            "of_chat: sessions of other owners take no place within `limit`"
+            of_chat::a_chat_without_an_owner_has_sessions_without_an_owner
+            "of_chat: without an owner, returns sessions without an owner"
+            of_chat::running_sessions_of_a_chat_come_first
+            "of_chat: up to `limit` sessions; running ones first, newest first in both groups"
+            of_chat::a_waiting_session_of_a_chat_counts_as_running
+            "of_chat: a session that waits counts as running"
+            of_chat::deleted_and_expired_sessions_of_a_chat_are_not_found
+            "of_chat: returns no tombstones"
             list::orphans_are_unsealed_sessions_without_a_lease
             "orphans: returns unsealed sessions without a running lease"
             list::a_list_of_orphans_keeps_to_its_limit

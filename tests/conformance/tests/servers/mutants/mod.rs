@@ -40,7 +40,11 @@ pub(crate) fn trials() -> Vec<Trial> {
                 faults::CONNECTIONS,
             ],
         ),
-        group("inputs", 12, &[faults::INPUTS]),
+        group(
+            "inputs",
+            12,
+            &[faults::INPUTS, faults::CLAIMS, faults::NAMES],
+        ),
         group("limits", 3, &[faults::LIMITS]),
         group("pace", 3, &[faults::PACE]),
     ]

@@ -23,7 +23,7 @@ const SLOW: &[&str] = &[
     "heartbeats_come_in_silence_and_are_no_events",
     "a_page_of_an_ended_session_does_not_wait",
     "a_page_without_new_events_is_empty_after_its_wait",
-    "an_event_over_the_limit_ends_the_session",
+    "text_over_the_limit_of_an_event_is_several_events",
     "a_session_over_its_events_has_room_for_the_terminal_event",
     "a_body_over_its_limit_is_413",
     "a_body_that_is_too_slow_is_408",
@@ -36,6 +36,14 @@ const SLOW: &[&str] = &[
     "a_late_answer_is_refused",
     "abort_stops_a_session_that_waits",
     "another_caller_can_not_answer",
+    "arguments_of_any_depth_can_be_read_again",
+    "values_of_a_client_are_nested_64_levels_at_most",
+    "outputs_count_for_calls_that_were_handed_over_once",
+    "a_name_in_a_body_has_128_bytes_at_most",
+    "a_chat_id_has_1_to_128_bytes",
+    "an_id_in_a_path_has_128_bytes_at_most",
+    "an_input_id_has_128_bytes_at_most",
+    "names_of_an_output_have_128_bytes_at_most",
 ];
 
 /// Runs the suite against mutants, with the given concurrency.

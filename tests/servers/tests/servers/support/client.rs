@@ -32,6 +32,8 @@ pub(crate) struct AnswerSpec {
     pub(crate) delay_ms: u64,
     pub(crate) resume_ms: u64,
     pub(crate) hang_at: Option<usize>,
+    /// The kind and the bytes of a record after the first token.
+    pub(crate) record: Option<(&'static str, usize)>,
 }
 
 impl AnswerSpec {
@@ -41,6 +43,7 @@ impl AnswerSpec {
             delay_ms,
             resume_ms: 0,
             hang_at: None,
+            record: None,
         }
     }
 
@@ -51,13 +54,16 @@ impl AnswerSpec {
         if let Some(at) = self.hang_at {
             spec["hangAt"] = at.into();
         }
+        if let Some((kind, bytes)) = self.record {
+            spec["record"] = json!({"kind": kind, "bytes": bytes});
+        }
         json!({"messages": [{"role": "user", "content": "Hi"}], "answerSpec": spec}).to_string()
     }
 }
 
 /// Returns a request that starts a session under this id, or attaches to it from its beginning.
 pub(crate) fn start(id: &str, spec: AnswerSpec) -> Request<Full<Bytes>> {
-    request("POST", "/")
+    request("POST", "/", "text/event-stream")
         .header("x-session-id", id)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::from(spec.body()))
@@ -74,7 +80,7 @@ pub(crate) fn start_after(id: &str, spec: AnswerSpec, after: &Event) -> Request<
 
 /// Returns a request that reads a session from its beginning or after an event.
 pub(crate) fn read(id: &str, after: Option<&Event>) -> Request<Full<Bytes>> {
-    let mut request = request("GET", &format!("/{id}"));
+    let mut request = request("GET", &format!("/{id}"), "text/event-stream");
     if let Some(event) = after {
         request = request.header("last-event-id", &event.cursor);
     }
@@ -83,16 +89,16 @@ pub(crate) fn read(id: &str, after: Option<&Event>) -> Request<Full<Bytes>> {
 
 /// Returns a request without a body for a JSON response.
 pub(crate) fn plain(method: &str, path: &str) -> Request<Full<Bytes>> {
-    let request = request(method, path).header(header::ACCEPT, "application/json");
+    let request = request(method, path, "application/json");
     request.body(Full::default()).expect("a request")
 }
 
-fn request(method: &str, path: &str) -> http::request::Builder {
+fn request(method: &str, path: &str, accept: &str) -> http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
         .header("x-owner", "owner")
-        .header(header::ACCEPT, "text/event-stream")
+        .header(header::ACCEPT, accept)
 }
 
 /// A response whose body is being read.
@@ -101,6 +107,8 @@ pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
     body: Incoming,
     read: BytesMut,
+    // No event ends before this place in `read`.
+    searched: usize,
 }
 
 pub(crate) async fn send(
@@ -125,6 +133,7 @@ pub(crate) async fn send(
         head,
         body,
         read: BytesMut::new(),
+        searched: 0,
     })
 }
 
@@ -158,8 +167,13 @@ impl Answer {
     /// Returns the next complete event of the log. Only those have ids.
     fn parse(&mut self) -> Option<Event> {
         loop {
-            let end = self.read.windows(2).position(|pair| pair == b"\n\n")?;
-            let block = self.read.split_to(end + 2);
+            let unread = &self.read[self.searched..];
+            let Some(end) = unread.windows(2).position(|pair| pair == b"\n\n") else {
+                self.searched = self.read.len().saturating_sub(1);
+                return None;
+            };
+            let block = self.read.split_to(self.searched + end + 2);
+            self.searched = 0;
             let text = String::from_utf8_lossy(&block);
             let field = |name| text.lines().find_map(|line| line.strip_prefix(name));
             if let (Some(cursor), Some(data)) = (field("id: "), field("data: "))

@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use super::super::mutant::{Fault, Mutant, ServiceKind};
 
 const ANOTHERS: &str = "a_session_of_another_owner_looks_absent";
+const CHATS: &str = "a_chat_id_leads_no_other_caller_to_a_session";
 
 pub(in super::super) const ACCESS: &[Mutant] = &[
     Mutant::new(
@@ -62,6 +63,28 @@ pub(in super::super) const ACCESS: &[Mutant] = &[
             .boxed()
         }),
         &[ANOTHERS],
+    ),
+    Mutant::new(
+        "a list of a chat has the sessions of every owner",
+        Fault::Request(|head| {
+            if head
+                .uri
+                .query()
+                .is_some_and(|query| query.contains("chat="))
+            {
+                take_for_owner(head, &Method::GET, "/");
+            }
+        }),
+        &[CHATS],
+    ),
+    Mutant::new(
+        "the id of a chat stands for a session",
+        Fault::Head(|asked, head| {
+            if asked.uri.path().ends_with("/stop") {
+                head.status = StatusCode::ACCEPTED;
+            }
+        }),
+        &[CHATS],
     ),
     Mutant::new(
         "lists without owners have every session",

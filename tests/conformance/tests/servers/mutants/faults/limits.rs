@@ -9,7 +9,7 @@ use super::super::{
 };
 
 const BODY: &str = "a_body_over_its_limit_is_413";
-const EVENT: &str = "an_event_over_the_limit_ends_the_session";
+const EVENT: &str = "text_over_the_limit_of_an_event_is_several_events";
 const EVENTS: &str = "a_session_over_its_events_has_room_for_the_terminal_event";
 const RUNNING: &str = "one_session_too_many_is_429";
 const BYTES: &str = "a_session_over_its_bytes_ends_with_limit";

@@ -1,0 +1,241 @@
+use std::{borrow::Cow, collections::VecDeque};
+
+use genai::chat::{ChatStreamEvent, StreamEnd, Usage as GenAiUsage};
+use serde_json::{Value, json};
+use unbroken::chat::{ChatEvent, FinishReason, ProviderError, Usage};
+
+use super::{finish_reason, json, state_event, text};
+use crate::{failure, frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
+
+/// A decoder of genai's own events.
+///
+/// Of OpenAI's protocols it also reads the frames, for what genai leaves out.
+#[derive(Debug)]
+pub(crate) struct EventsDecoder {
+    pub(super) turn: TurnSoFar,
+    pub(super) done: bool,
+    wire: WireFormat,
+    state_name: &'static str,
+    has_signatures: bool,
+    // Pieces of calls, which wait for the text of their frame.
+    pieces: VecDeque<ChatEvent>,
+}
+
+impl EventsDecoder {
+    pub(super) fn new(turn: TurnSoFar, wire: WireFormat, state_name: &'static str) -> Self {
+        Self {
+            turn,
+            done: false,
+            wire,
+            state_name,
+            has_signatures: false,
+            pieces: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn frame(
+        &mut self,
+        frame: &ServerFrame,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        match self.wire {
+            WireFormat::Chat if frame.data.trim() != "[DONE]" => self.chunk(&json(frame)?, out),
+            WireFormat::Responses => self.response(frame, out),
+            _ => Ok(()),
+        }
+    }
+
+    fn chunk(&mut self, data: &Value, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        if let Some(model) = text(data, "/model").filter(|model| !model.is_empty()) {
+            self.turn.model = Some(model.to_owned());
+        }
+        let Some(choice) = data.pointer("/choices/0") else {
+            return Ok(());
+        };
+        if let Some(word) = text(choice, "/finish_reason").filter(|word| !word.is_empty()) {
+            self.turn.finish = Some(finish_reason(word));
+        }
+        if let Some(said) = text(choice, "/delta/refusal").filter(|said| !said.is_empty()) {
+            out.push_back(ChatEvent::text(said));
+        }
+        let calls = choice
+            .pointer("/delta/tool_calls")
+            .and_then(Value::as_array);
+        for call in calls.into_iter().flatten() {
+            self.piece(call)?;
+        }
+        match choice.pointer("/delta/function_call") {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(failure::unknown_part("function_call")),
+        }
+    }
+
+    // genai would make room for as many calls as the server's number says, and copy all arguments so far at each
+    // piece.
+    fn piece(&mut self, call: &Value) -> Result<(), ProviderError> {
+        let (Some(index), Some(function)) = (call["index"].as_u64(), call["function"].as_object())
+        else {
+            return Err(failure::unreadable("a call without an index or a function"));
+        };
+        let word = |pointer: &str| text(call, pointer).unwrap_or_default();
+        let arguments = match function.get("arguments") {
+            Some(Value::String(piece)) => Cow::Borrowed(piece.as_str()),
+            None | Some(Value::Null) => Cow::Borrowed(""),
+            // Some servers send the object itself.
+            Some(whole) => Cow::Owned(whole.to_string()),
+        };
+        let (id, tool) = (word("/id"), word("/function/name"));
+        (self.turn).piece_of_call(index, id, tool, &arguments, &mut self.pieces)
+    }
+
+    fn response(
+        &mut self,
+        frame: &ServerFrame,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let data = json(frame)?;
+        match text(&data, "/type").unwrap_or_default() {
+            "response.refusal.delta" => {
+                let said = text(&data, "/delta").filter(|said| !said.is_empty());
+                out.extend(said.map(ChatEvent::text));
+            }
+            "response.created" => {
+                self.turn.model = text(&data, "/response/model").map(str::to_owned);
+            }
+            "response.failed" => {
+                let error = data.pointer("/response/error").unwrap_or(&Value::Null);
+                return Err(failure::reported(&error.to_string()));
+            }
+            "response.incomplete" => {
+                let reason = text(&data, "/response/incomplete_details/reason");
+                self.turn.finish = reason.map(finish_reason);
+            }
+            // genai skips what it doesn't know, and takes the end of the stream for the end.
+            "response.completed" => self.turn.finish = Some(finish_reason("completed")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn event(
+        &mut self,
+        event: ChatStreamEvent,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        match event {
+            ChatStreamEvent::Start | ChatStreamEvent::Heartbeat => {}
+            ChatStreamEvent::Chunk(piece) => {
+                let said = piece.content;
+                out.extend((!said.is_empty()).then(|| ChatEvent::text(said)));
+            }
+            ChatStreamEvent::ReasoningChunk(piece) => {
+                let thought = piece.content;
+                out.extend((!thought.is_empty()).then(|| ChatEvent::thinking(thought)));
+            }
+            ChatStreamEvent::ThoughtSignatureChunk(piece) => {
+                self.has_signatures = true;
+                self.signature(&piece.content, out)?;
+            }
+            ChatStreamEvent::ToolCallChunk(_) if self.wire == WireFormat::Chat => {
+                out.append(&mut self.pieces);
+            }
+            ChatStreamEvent::ToolCallChunk(piece) => {
+                let call = piece.tool_call;
+                match call.fn_arguments {
+                    Value::String(so_far) => {
+                        self.turn
+                            .call_so_far(&call.call_id, &call.fn_name, &so_far, out)?;
+                    }
+                    whole => {
+                        let named = call.call_id;
+                        self.turn.named_call(named, call.fn_name, whole)?;
+                    }
+                }
+            }
+            ChatStreamEvent::End(end) => self.take_end(end, out)?,
+        }
+        Ok(())
+    }
+
+    fn take_end(
+        &mut self,
+        end: StreamEnd,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        self.done = true;
+        match end.captured_stop_reason {
+            // The frames know more.
+            _ if self.turn.finish.is_some() => {}
+            Some(reason) => self.turn.finish = Some(finish_reason(reason.raw())),
+            // It said `[DONE]`, and not why.
+            None if self.wire == WireFormat::Chat => {
+                self.turn.finish = Some(FinishReason::Unknown);
+            }
+            None => {}
+        }
+        self.turn.usage = end.captured_usage.as_ref().and_then(usage);
+        let Some(content) = end.captured_content else {
+            return Ok(());
+        };
+        for part in content.parts() {
+            if let Some(signature) = part.as_thought_signature()
+                && !self.has_signatures
+            {
+                self.signature(signature, out)?;
+            }
+            let Some(call) = part.as_tool_call() else {
+                continue;
+            };
+            let arguments = call.fn_arguments.clone();
+            if !self.turn.knows_call(&call.call_id) {
+                // A call without arguments may have had no piece.
+                let (named, tool) = (call.call_id.clone(), call.fn_name.clone());
+                self.turn.named_call(named, tool, arguments)?;
+            } else if self.wire == WireFormat::Responses && !arguments.is_string() {
+                // The whole ones count, whatever the pieces were.
+                self.turn.set_arguments(&call.call_id, arguments);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if the server said why it stopped, so that the end of its stream is no cut.
+    pub(super) fn is_finished(&self) -> bool {
+        self.turn.finish.is_some()
+    }
+
+    pub(super) fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        // genai makes an end of a cut for some protocols, which all have a reason otherwise.
+        if !self.is_finished() {
+            return Err(ProviderError::cut());
+        }
+        out.append(&mut self.pieces);
+        self.turn.end(out);
+        Ok(())
+    }
+
+    fn signature(
+        &mut self,
+        signature: &str,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        self.turn.hold(signature.len())?;
+        let data = json!({"signature": signature});
+        out.push_back(state_event(self.state_name, data));
+        Ok(())
+    }
+}
+
+fn usage(counts: &GenAiUsage) -> Option<Usage> {
+    let of = |count: Option<i32>| count.and_then(|count| u64::try_from(count).ok());
+    let (input, output) = (of(counts.prompt_tokens), of(counts.completion_tokens));
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    let mut usage = Usage::new(input.unwrap_or(0), output.unwrap_or(0));
+    let read = counts.prompt_tokens_details.as_ref();
+    usage.cached_input_tokens = read.and_then(|details| of(details.cached_tokens));
+    let written = counts.completion_tokens_details.as_ref();
+    usage.reasoning_tokens = written.and_then(|details| of(details.reasoning_tokens));
+    Some(usage)
+}

@@ -1,0 +1,128 @@
+//! Answers into events, without I/O.
+
+mod anthropic;
+mod events;
+mod gemini;
+
+use std::collections::VecDeque;
+
+use genai::chat::ChatStreamEvent;
+use serde_json::Value;
+use unbroken::chat::{
+    ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf,
+};
+
+use self::{anthropic::MessagesDecoder, events::EventsDecoder, gemini::GeminiDecoder};
+use crate::{failure, frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
+
+/// A decoder of one answer.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Messages(MessagesDecoder),
+    Gemini(GeminiDecoder),
+    Events(EventsDecoder),
+}
+
+impl Decoder {
+    pub(crate) fn new(wire: WireFormat, state_name: &'static str, turn: TurnSoFar) -> Self {
+        match wire {
+            WireFormat::Anthropic | WireFormat::VertexClaude => {
+                Self::Messages(MessagesDecoder::new(turn))
+            }
+            WireFormat::Gemini => Self::Gemini(GeminiDecoder::new(turn)),
+            WireFormat::Chat | WireFormat::Responses | WireFormat::Other => {
+                Self::Events(EventsDecoder::new(turn, wire, state_name))
+            }
+        }
+    }
+
+    /// Returns true if the frames are read, and genai's events are not.
+    pub(crate) fn has_frames(&self) -> bool {
+        !matches!(self, Self::Events(_))
+    }
+
+    /// Takes a frame of the server.
+    ///
+    /// # Errors
+    ///
+    /// If the server reports one, or if the frame can't be read.
+    pub(crate) fn frame(
+        &mut self,
+        frame: &ServerFrame,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        match self {
+            Self::Messages(decoder) => decoder.frame(frame, out),
+            Self::Gemini(decoder) => decoder.frame(frame, out),
+            Self::Events(decoder) => decoder.frame(frame, out),
+        }
+    }
+
+    /// Takes an event of genai.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be read.
+    pub(crate) fn event(
+        &mut self,
+        event: ChatStreamEvent,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        match self {
+            Self::Events(decoder) => decoder.event(event, out),
+            // What genai takes for the end is one only if the frames say so.
+            Self::Messages(_) | Self::Gemini(_) => Ok(()),
+        }
+    }
+
+    /// Returns true if the answer is whole.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Messages(decoder) => decoder.done,
+            Self::Gemini(decoder) => decoder.done,
+            Self::Events(decoder) => decoder.done,
+        }
+    }
+
+    /// Returns true if the end of the stream is the end of the answer.
+    pub(crate) fn is_finished(&self) -> bool {
+        match self {
+            Self::Messages(_) | Self::Gemini(_) => false,
+            Self::Events(decoder) => decoder.is_finished(),
+        }
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    ///
+    /// If its end shows that it isn't whole.
+    pub(crate) fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        match self {
+            Self::Messages(decoder) => decoder.turn.end(out),
+            Self::Gemini(decoder) => decoder.turn.end(out),
+            Self::Events(decoder) => return decoder.end(out),
+        }
+        Ok(())
+    }
+}
+
+fn state_event(provider: &str, data: Value) -> ChatEvent {
+    ProviderStateEvent::new(StateOf::Turn, ProviderState::new(provider, data)).into()
+}
+
+fn json(frame: &ServerFrame) -> Result<Value, ProviderError> {
+    serde_json::from_str(&frame.data).map_err(|_| failure::unreadable("a frame that isn't JSON"))
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
+}
+
+fn count(value: &Value, name: &str) -> Option<u64> {
+    value.get(name)?.as_u64()
+}
+
+fn finish_reason(word: &str) -> FinishReason {
+    FinishReason::of_vendor(word)
+}

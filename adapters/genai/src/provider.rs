@@ -1,0 +1,88 @@
+use std::{
+    fmt,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use genai::Client;
+use tower_service::Service;
+use unbroken::chat::{ChatRequest, ProviderError};
+
+use crate::{future::GenAiFuture, request::Unsendable};
+
+/// A provider that calls a model through genai. The [crate](crate) has an example.
+///
+/// Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct GenAi {
+    pub(crate) client: Client,
+    pub(crate) model: Option<String>,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) max_turn_bytes: usize,
+    pub(crate) unsupported: Unsendable,
+}
+
+impl GenAi {
+    /// Creates a provider over a client. A request has to name its model, unless there is a
+    /// [default](Self::model).
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            model: None,
+            idle_timeout: Duration::from_secs(120),
+            max_turn_bytes: 16 << 20,
+            unsupported: Unsendable::Refuse,
+        }
+    }
+
+    /// Sets the model that answers if the request names none: a name as genai reads it, such as
+    /// `claude-sonnet-4-5` or `groq::llama-3.3-70b-versatile`.
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// Sets the maximum silence of the server: the time before its response, and the time without a byte of
+    /// it. Default 2 minutes.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets the maximum size in bytes of the calls and signatures of a turn together. Default 16 MiB.
+    pub fn max_turn_bytes(mut self, max: usize) -> Self {
+        self.max_turn_bytes = max;
+        self
+    }
+
+    /// Leaves parts and options out for which genai or the server has no form, with a warning in the traces. By
+    /// default a request with one fails before its first event, with an error that names it.
+    pub fn lenient(mut self) -> Self {
+        self.unsupported = Unsendable::LeaveOut;
+        self
+    }
+}
+
+impl Service<ChatRequest> for GenAi {
+    type Response = crate::GenAiStream;
+    type Error = ProviderError;
+    type Future = GenAiFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProviderError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, chat: ChatRequest) -> GenAiFuture {
+        GenAiFuture::new(self.clone(), chat)
+    }
+}
+
+impl fmt::Debug for GenAi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GenAi")
+            .field("model", &self.model)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("unsupported", &self.unsupported)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! Models through genai, against servers on real sockets that speak their protocols.
+
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "values are written where they are used"
+)]
+#![allow(clippy::too_many_lines, reason = "tables of cases")]
+
+mod claude;
+mod durable;
+mod errors;
+mod gemini;
+mod openai;
+mod requests;
+mod stub;
+mod tools;

@@ -1,0 +1,272 @@
+use serde_json::{Value, json};
+use unbroken::{
+    chat::{ChatRequest, ProviderError},
+    log::ErrorCode,
+};
+
+use crate::stub::{Reply, Stub, answer, frames, of_type};
+
+const GPT: &str = "gpt-4o-mini";
+
+fn choice(delta: Value, reason: Value) -> Value {
+    json!({"id": "c", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18",
+           "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+}
+
+fn done(chunks: &[Value]) -> String {
+    frames(chunks) + "data: [DONE]\n\n"
+}
+
+async fn said(model: &str, stream: String) -> (Vec<Value>, Option<ProviderError>) {
+    let stub = Stub::new([Reply::Stream(stream)]).await;
+    answer(stub.provider(model), ChatRequest::from_user("Hi")).await
+}
+
+#[tokio::test]
+async fn an_answer_has_reasoning_text_usage_model_and_reason() {
+    let chunks = [
+        choice(json!({"role": "assistant", "content": ""}), Value::Null),
+        choice(json!({"reasoning_content": "Hm."}), Value::Null),
+        choice(json!({"content": "Hel"}), Value::Null),
+        choice(json!({"content": "lo."}), Value::Null),
+        choice(json!({}), json!("stop")),
+        json!({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14,
+               "prompt_tokens_details": {"cached_tokens": 4},
+               "completion_tokens_details": {"reasoning_tokens": 2}}}),
+    ];
+    let (events, error) = said(GPT, done(&chunks)).await;
+    assert!(error.is_none(), "{error:?}");
+    let usage =
+        json!({"inputTokens": 9, "outputTokens": 5, "cachedInputTokens": 4, "reasoningTokens": 2});
+    assert_eq!(
+        events,
+        [
+            json!({"type": "thinking", "content": "Hm."}),
+            json!({"type": "text", "content": "Hel"}),
+            json!({"type": "text", "content": "lo."}),
+            json!({"type": "turn", "finishReason": "stop", "usage": usage,
+                   "model": "gpt-4o-mini-2024-07-18"}),
+            json!({"type": "complete", "usage": usage, "finishReason": "stop"}),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn arguments_come_in_pieces_and_whole() {
+    let call = |index: u32, id: Option<&str>, name: &str, piece: &str| {
+        let mut call =
+            json!({"index": index, "type": "function", "function": {"arguments": piece}});
+        if let Some(id) = id {
+            call["id"] = id.into();
+            call["function"]["name"] = name.into();
+        }
+        choice(json!({"tool_calls": [call]}), Value::Null)
+    };
+    let chunks = [
+        call(0, Some("c1"), "weather", ""),
+        call(0, None, "", r#"{"city":"#),
+        call(0, None, "", r#""Oslo"}"#),
+        call(1, Some("c2"), "now", ""),
+        choice(json!({}), json!("tool_calls")),
+    ];
+    let (events, error) = said(GPT, done(&chunks)).await;
+    assert!(error.is_none(), "{error:?}");
+    let pieces = of_type(&events, "tool_input");
+    let of_first = pieces.iter().filter(|it| it["id"] == "c1");
+    let joined: String = of_first.map(|it| it["delta"].as_str().unwrap()).collect();
+    assert_eq!(joined, r#"{"city":"Oslo"}"#);
+    assert_eq!(
+        of_type(&events, "tool_calls")[0]["calls"],
+        json!([
+            {"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}},
+            {"id": "c2", "name": "now", "arguments": {}},
+        ])
+    );
+    assert_eq!(events.last().unwrap()["finishReason"], "tool_calls");
+}
+
+fn piece(index: u64, id: &str, name: &str, arguments: Value) -> Value {
+    let function = json!({"name": name, "arguments": arguments});
+    json!({"index": index, "id": id, "type": "function", "function": function})
+}
+
+fn calling(calls: &[Value]) -> Value {
+    choice(json!({"tool_calls": calls}), Value::Null)
+}
+
+#[tokio::test]
+async fn the_number_of_a_call_is_only_a_number() {
+    for index in [0, 7, u64::from(u32::MAX), u64::MAX] {
+        let chunks = [
+            calling(&[piece(index, "c1", "weather", json!(r#"{"city":"#))]),
+            calling(&[piece(1, "c2", "now", json!(""))]),
+            calling(&[piece(index, "", "", json!(r#""Oslo"}"#))]),
+            choice(json!({}), json!("tool_calls")),
+        ];
+        let (events, error) = said(GPT, done(&chunks)).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(
+            of_type(&events, "tool_calls")[0]["calls"],
+            json!([
+                {"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}},
+                {"id": "c2", "name": "now", "arguments": {}},
+            ]),
+            "{index}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn calls_with_one_number_are_told_apart_by_their_ids() {
+    let chunks = [
+        choice(
+            json!({"content": "I look.", "tool_calls": [
+                piece(0, "c1", "weather", json!(r#"{"city":"Oslo"}"#)),
+                piece(0, "c2", "weather", json!({"city": "Bern"})),
+            ]}),
+            Value::Null,
+        ),
+        choice(json!({}), json!("tool_calls")),
+    ];
+    let (events, error) = said(GPT, done(&chunks)).await;
+    assert!(error.is_none(), "{error:?}");
+    // The text of their frame stays before them.
+    assert_eq!(events[0], json!({"type": "text", "content": "I look."}));
+    assert_eq!(events[1]["type"], "tool_input");
+    assert_eq!(
+        of_type(&events, "tool_calls")[0]["calls"],
+        json!([
+            {"id": "c1", "name": "weather", "arguments": {"city": "Oslo"}},
+            {"id": "c2", "name": "weather", "arguments": {"city": "Bern"}},
+        ])
+    );
+}
+
+#[tokio::test]
+async fn calls_without_end_are_stopped() {
+    for (count, fails) in [(256, false), (257, true)] {
+        let call = |index| piece(index, &format!("c{index}"), "now", json!("{}"));
+        let calls: Vec<_> = (0..count).map(call).collect();
+        let chunks = [calling(&calls), choice(json!({}), json!("tool_calls"))];
+        let (events, error) = said(GPT, done(&chunks)).await;
+        assert_eq!(of_type(&events, "tool_calls").is_empty(), fails);
+        assert_eq!(
+            error.map(|error| error.code()),
+            fails.then_some(ErrorCode::Limit)
+        );
+    }
+    let nameless = calling(&[piece(0, "c1", "", json!("{}"))]);
+    let (_, error) = said(GPT, done(&[nameless])).await;
+    assert!(error.unwrap().message().contains("can't be understood"));
+}
+
+#[tokio::test]
+async fn what_genai_leaves_out_is_there_or_an_error() {
+    let refusal = [
+        choice(json!({"refusal": "I can't."}), Value::Null),
+        choice(json!({}), json!("content_filter")),
+    ];
+    let (events, error) = said(GPT, done(&refusal)).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events[0], json!({"type": "text", "content": "I can't."}));
+    assert_eq!(events.last().unwrap()["finishReason"], "content_filter");
+
+    let nameless =
+        json!({"tool_calls": [{"id": "c1", "function": {"name": "now", "arguments": "{}"}}]});
+    let (_, error) = said(GPT, done(&[choice(nameless, json!("tool_calls"))])).await;
+    assert!(error.unwrap().message().contains("can't be understood"));
+    let old = json!({"function_call": {"name": "now", "arguments": "{}"}});
+    let (_, error) = said(GPT, done(&[choice(old, json!("function_call"))])).await;
+    assert!(error.unwrap().message().contains("function_call"));
+}
+
+#[tokio::test]
+async fn an_end_needs_a_reason_or_done() {
+    let text = choice(json!({"content": "Hel"}), Value::Null);
+    let stopped = [text.clone(), choice(json!({}), json!("stop"))];
+    let (events, error) = said(GPT, frames(&stopped)).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events.last().unwrap()["finishReason"], "stop");
+    let (events, error) = said(GPT, done(std::slice::from_ref(&text))).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events.last().unwrap()["finishReason"], "unknown");
+    let (events, error) = said(GPT, frames(&[text])).await;
+    assert_eq!(events.len(), 1);
+    assert!(error.unwrap().is_recoverable());
+}
+
+#[tokio::test]
+async fn responses_of_openai_keep_encrypted_reasoning_and_know_a_cut() {
+    let created = json!({"type": "response.created", "response": {"id": "r", "model": "gpt-5-mini-2025-08-07", "status": "in_progress", "output": []}});
+    let reasoning =
+        json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "enc-1"});
+    let call = json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "now", "arguments": "{}",
+                      "status": "completed"});
+    let mut added = call.clone();
+    added["arguments"] = "".into();
+    let completed = json!({"type": "response.completed", "response": {"id": "r", "model": "gpt-5-mini", "status": "completed",
+        "output": [reasoning, call],
+        "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}}});
+    let events = [
+        created,
+        json!({"type": "response.output_item.added", "output_index": 0, "item": reasoning}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": reasoning}),
+        json!({"type": "response.output_item.added", "output_index": 1, "item": added}),
+        json!({"type": "response.function_call_arguments.delta", "output_index": 1, "item_id": "fc_1",
+               "delta": "{}"}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": call}),
+        completed,
+    ];
+    let named = |events: &[Value]| {
+        let one = |data: &Value| {
+            format!(
+                "event: {}\ndata: {data}\n\n",
+                data["type"].as_str().unwrap()
+            )
+        };
+        events.iter().map(one).collect::<Vec<_>>().concat()
+    };
+    let stub = Stub::new([
+        Reply::Stream(named(&events)),
+        Reply::Stream(named(&events[..6])),
+    ])
+    .await;
+    let (said, error) = answer(stub.provider("gpt-5-mini"), ChatRequest::from_user("Hi")).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(
+        of_type(&said, "provider_state"),
+        [
+            &json!({"type": "provider_state", "provider": "openai_resp", "data": {"signature": "enc-1"},
+                 "of": "turn"})
+        ]
+    );
+    assert_eq!(
+        of_type(&said, "tool_calls")[0]["calls"],
+        json!([{"id": "c1", "name": "now", "arguments": {}}])
+    );
+    let (said, error) = answer(stub.provider("gpt-5-mini"), ChatRequest::from_user("Hi")).await;
+    assert_eq!(of_type(&said, "tool_calls").len(), 0);
+    assert!(error.unwrap().is_recoverable());
+}
+
+#[tokio::test]
+async fn an_answer_of_ollama_is_cut_without_its_end() {
+    let line = |said: &str, done: bool| {
+        let mut line = json!({"model": "qwen3", "message": {"role": "assistant", "content": said}, "done": done});
+        if done {
+            line["done_reason"] = "stop".into();
+            line["prompt_eval_count"] = 3.into();
+            line["eval_count"] = 4.into();
+        }
+        line.to_string() + "\n"
+    };
+    let (events, error) = said("ollama::qwen3", line("Hel", false) + &line("lo.", true)).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(
+        events.last().unwrap()["usage"],
+        json!({"inputTokens": 3, "outputTokens": 4})
+    );
+    let (events, error) = said("ollama::qwen3", line("Hel", false)).await;
+    assert_eq!(events, [json!({"type": "text", "content": "Hel"})]);
+    assert!(error.unwrap().is_recoverable());
+}

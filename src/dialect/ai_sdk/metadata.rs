@@ -1,0 +1,79 @@
+//! Our own namespace in the metadata of parts, and the metadata of an answer.
+//!
+//! The SDK keeps `providerMetadata` of a part whole and sends it back with the message.
+
+use serde_json::{Map, Value, json};
+
+use crate::chat::{Citation, Media, ProviderState, Usage};
+
+/// The namespace.
+const NAMESPACE: &str = "unbroken";
+const STATE: &str = "providerState";
+const INCOMPLETE: &str = "incomplete";
+
+/// Returns the metadata with what the provider must be handed back.
+pub(super) fn of_state(state: &ProviderState) -> Value {
+    of(json!({ STATE: state }))
+}
+
+/// Returns what the provider must be handed back, from the metadata of a part.
+pub(super) fn state(metadata: Option<&Value>) -> Option<ProviderState> {
+    serde_json::from_value(own(metadata)?.get(STATE)?.clone()).ok()
+}
+
+/// Returns the metadata with the name of a file, which a `file` chunk has no field for.
+pub(super) fn of_media(media: &Media) -> Option<Value> {
+    let name = media.name.as_ref()?;
+    Some(of(json!({ "name": name })))
+}
+
+/// Returns the name of a file.
+pub(super) fn name(metadata: Option<&Value>) -> Option<&str> {
+    own(metadata)?.get("name")?.as_str()
+}
+
+/// Returns the metadata with the fields of a source that its chunk has none for.
+pub(super) fn of_source(source: &Citation) -> Option<Value> {
+    let mut fields = Map::new();
+    if let Some(quote) = &source.quote {
+        fields.insert("quote".into(), quote.as_str().into());
+    }
+    if let Some(at) = &source.at {
+        fields.insert("at".into(), json!(at));
+    }
+    // A chunk of a page has no field for it.
+    if let (Some(_), Some(media_type)) = (&source.url, &source.media_type) {
+        fields.insert("mediaType".into(), media_type.as_str().into());
+    }
+    (!fields.is_empty()).then(|| of(fields))
+}
+
+/// Returns the metadata of a call that was announced and never came, or that never ended.
+pub(super) fn of_incomplete() -> Value {
+    of(json!({ INCOMPLETE: true }))
+}
+
+/// Returns true for the metadata of a call that was announced and never came, or that never ended.
+pub(super) fn is_incomplete(metadata: Option<&Value>) -> bool {
+    own(metadata).is_some_and(|own| own.get(INCOMPLETE) == Some(&Value::Bool(true)))
+}
+
+/// Returns the metadata of an answer, `{usage, model}`, as far as they are known.
+pub(super) fn of_answer(usage: Option<&Usage>, model: Option<&str>) -> Option<Value> {
+    let mut fields = Map::new();
+    if let Some(usage) = usage {
+        fields.insert("usage".into(), json!(usage));
+    }
+    if let Some(model) = model {
+        fields.insert("model".into(), model.into());
+    }
+    (!fields.is_empty()).then(|| fields.into())
+}
+
+fn of(fields: impl Into<Value>) -> Value {
+    json!({ NAMESPACE: fields.into() })
+}
+
+fn own(metadata: Option<&Value>) -> Option<&Value> {
+    metadata?.get(NAMESPACE)
+}

@@ -1,0 +1,129 @@
+//! Refuses parts of a UI message that nothing here can carry.
+
+use serde_json::{Map, Value};
+
+use super::{
+    UiMessage,
+    parts::{kind, media},
+};
+use crate::{
+    chat::Role,
+    dialect::{Problem, Refusal},
+};
+
+const OF_USER: &str = "`text`, `file` and `data-…`";
+const OF_ASSISTANT: &str = "`text`, `reasoning`, `file`, `source-url`, `source-document`, `tool-…`, \
+                            `dynamic-tool`, `step-start` and `data-…`";
+
+/// Refuses a message with a part of an unknown type, or with one that can't be read. The refusal names
+/// the part.
+pub(super) fn check(at: usize, message: &UiMessage) -> Result<(), Refusal> {
+    let is_assistant = message.role == Role::Assistant;
+    for (part_at, part) in message.parts.iter().enumerate() {
+        let kind = kind(part);
+        let problem = match kind {
+            "text" => text(part),
+            "file" => file(part),
+            "reasoning" if is_assistant => text(part),
+            "source-url" | "source-document" | "step-start" | "dynamic-tool" if is_assistant => {
+                None
+            }
+            _ if kind.starts_with("data-") => None,
+            _ if kind.starts_with("tool-") && is_assistant => None,
+            _ => {
+                let role = message.role.as_str();
+                let known = if is_assistant { OF_ASSISTANT } else { OF_USER };
+                Some(format!(
+                    "parts of this type can't be in a message of the role `{role}`; there may be {known}"
+                ))
+            }
+        };
+        if let Some(problem) = problem {
+            let kind: String = kind.chars().take(64).collect();
+            let place = format!("`messages[{at}].parts[{part_at}]` of the type `{kind}`");
+            return Err(Refusal::new(
+                Problem::WrongShape,
+                format!("{place}: {problem}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn text(part: &Map<String, Value>) -> Option<String> {
+    let is_text = part.get("text").is_some_and(Value::is_string);
+    (!is_text).then(|| "`text` must be a string".to_owned())
+}
+
+fn file(part: &Map<String, Value>) -> Option<String> {
+    if !part.get("url").is_some_and(Value::is_string) {
+        let problem = match part.get("providerReference") {
+            Some(_) => "references to files of a provider can't be carried; send a `url`",
+            None => "`url` must be a string",
+        };
+        return Some(problem.to_owned());
+    }
+    media(part).check().err().map(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refusal(role: &str, part: &Value) -> Option<Refusal> {
+        let parts = json!([{"type": "text", "text": "Hi"}, part]);
+        let message = json!({"id": "m", "role": role, "parts": parts});
+        check(2, &serde_json::from_value(message).unwrap()).err()
+    }
+
+    #[test]
+    fn every_part_of_the_sdk_passes_or_is_named_by_the_refusal() {
+        let passed = [
+            json!({"type": "text", "text": ""}),
+            json!({"type": "file", "mediaType": "image/png", "url": "https://example.com/a.png"}),
+            json!({"type": "file", "mediaType": "", "url": "data:text/plain;base64,SGk="}),
+            json!({"type": "data-cursor", "data": 1}),
+        ];
+        let of_assistants = [
+            json!({"type": "reasoning", "text": "Hm."}),
+            json!({"type": "source-url", "sourceId": "s", "url": "https://example.com"}),
+            json!({"type": "source-document", "sourceId": "s", "mediaType": "a/b", "title": "T"}),
+            json!({"type": "step-start"}),
+            json!({"type": "tool-now", "toolCallId": "1", "state": "input-streaming"}),
+            json!({"type": "dynamic-tool", "toolName": "now", "toolCallId": "1"}),
+        ];
+        let refused = [
+            json!({"type": "custom", "kind": "openai.item"}),
+            json!({"type": "reasoning-file", "mediaType": "image/png", "url": "https://a.b/c"}),
+            json!({"type": "steering-message", "id": "s", "parts": []}),
+            json!({"type": "tool"}),
+            json!({"text": "no type"}),
+            json!({"type": "text"}),
+            json!({"type": "text", "text": 7}),
+            json!({"type": "file", "mediaType": "image/png"}),
+            json!({"type": "file", "mediaType": "image/png", "url": "blob:https://a.b/c"}),
+            json!({"type": "file", "mediaType": "image", "url": "https://a.b/c"}),
+            json!({"type": "file", "mediaType": "image/png", "url": "data:image/png,raw"}),
+            json!({"type": "file", "mediaType": "a/b", "url": "data:image/png;base64,AAAA"}),
+            json!({"type": "file", "mediaType": "a/b", "providerReference": {"openai": "file-1"}}),
+        ];
+        for role in ["user", "system", "assistant"] {
+            for part in &passed {
+                assert_eq!(refusal(role, part), None, "{role} {part}");
+            }
+            for part in &of_assistants {
+                let is_refused = refusal(role, part).is_some();
+                assert_eq!(is_refused, role != "assistant", "{role} {part}");
+            }
+            for part in &refused {
+                let refusal = refusal(role, part).expect("it is refused");
+                assert_eq!(refusal.problem.status(), 422);
+                let kind = part["type"].as_str().unwrap_or_default();
+                let place = format!("`messages[2].parts[1]` of the type `{kind}`: ");
+                assert!(refusal.detail.starts_with(&place), "{}", refusal.detail);
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    chat::{Content, Media, MediaDetail, Part},
+    dialect::media::{at, file_type, is_data, of_base64},
+};
+
+/// The content of a message, or the output of a function call.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum InputContent {
+    Text(String),
+    Parts(Vec<ContentPart>),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ContentPart {
+    r#type: String,
+    text: Option<String>,
+    refusal: Option<String>,
+    #[serde(default)]
+    annotations: Option<Vec<Value>>,
+    detail: Option<String>,
+    image_url: Option<Value>,
+    file_id: Option<Value>,
+    file_data: Option<String>,
+    file_url: Option<String>,
+    filename: Option<String>,
+    input_audio: Option<InputAudio>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InputAudio {
+    data: String,
+    format: String,
+}
+
+impl InputContent {
+    /// Returns the parts. An error names the part and the field.
+    pub(super) fn into_content(self) -> Result<Content, String> {
+        let parts = match self {
+            Self::Text(text) => return Ok(text.into()),
+            Self::Parts(parts) => parts,
+        };
+        let mut content = Vec::with_capacity(parts.len());
+        for (at, part) in parts.into_iter().enumerate() {
+            part.add_to(&mut content)
+                .map_err(|why| format!("`content[{at}]`: {why}"))?;
+        }
+        Ok(content.into())
+    }
+}
+
+impl ContentPart {
+    fn add_to(self, content: &mut Vec<Part>) -> Result<(), String> {
+        if let Some(id) = self.file_id.as_ref().filter(|id| !id.is_null()) {
+            return Err(format!(
+                "`file_id` names a file that this server doesn't have ({id}); send its content"
+            ));
+        }
+        let media = match &*self.r#type {
+            "input_image" => self.into_image()?,
+            "input_file" => self.into_file()?,
+            "input_audio" => self.into_audio()?,
+            _ => return self.add_text(content),
+        };
+        content.push(checked(media)?.into());
+        Ok(())
+    }
+
+    /// Adds a text, and the files that the model made beside it.
+    fn add_text(self, content: &mut Vec<Part>) -> Result<(), String> {
+        let Some(text) = self.text.or(self.refusal) else {
+            return Err(format!(
+                "parts of the type `{}` can't be given to the model here; send `input_text`, \
+                 `input_image`, `input_file` or `input_audio`",
+                self.r#type.escape_debug()
+            ));
+        };
+        content.push(Part::Text { text });
+        for annotation in self.annotations.into_iter().flatten() {
+            if let Some(media) = super::annotation::file(&annotation) {
+                content.push(checked(media)?.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn into_image(self) -> Result<Media, String> {
+        // A client of the Chat Completions API sends an object.
+        let url = match self.image_url {
+            Some(Value::String(url)) => Some(url),
+            Some(Value::Object(mut of)) => match of.remove("url") {
+                Some(Value::String(url)) => Some(url),
+                _ => None,
+            },
+            _ => None,
+        };
+        let url = url.ok_or("`image_url` must be a `data:` URL or a link")?;
+        with_detail(at(url, None, None, "image/*"), self.detail.as_deref())
+    }
+
+    fn into_file(self) -> Result<Media, String> {
+        let media = match (self.file_data, self.file_url) {
+            (Some(data), None) if is_data(&data) => at(data, None, self.filename, OTHER),
+            (Some(data), None) => {
+                let of_name = self.filename.as_deref().and_then(file_type);
+                of_base64(&data, of_name.unwrap_or(OTHER), self.filename)
+            }
+            (None, Some(url)) => at(url, None, self.filename, OTHER),
+            _ => return Err("send either `file_data` or `file_url`".to_owned()),
+        };
+        with_detail(media, self.detail.as_deref())
+    }
+
+    fn into_audio(self) -> Result<Media, String> {
+        let audio = self
+            .input_audio
+            .ok_or("`input_audio` must have `data` and `format`")?;
+        let media_type = match &*audio.format {
+            "mp3" => "audio/mpeg".to_owned(),
+            format => format!("audio/{format}"),
+        };
+        Ok(of_base64(&audio.data, &media_type, None))
+    }
+}
+
+/// The type of a file of which nothing is known.
+const OTHER: &str = "application/octet-stream";
+
+fn with_detail(media: Media, detail: Option<&str>) -> Result<Media, String> {
+    Ok(match detail {
+        None | Some("auto") => media,
+        Some("low") => media.detail(MediaDetail::Low),
+        Some("high") => media.detail(MediaDetail::High),
+        Some("original") => media.detail(MediaDetail::Original),
+        Some(_) => return Err("`detail` must be `auto`, `low`, `high` or `original`".to_owned()),
+    })
+}
+
+pub(super) fn checked(media: Media) -> Result<Media, String> {
+    match media.check() {
+        Ok(()) => Ok(media),
+        Err(error) => Err(error.to_string()),
+    }
+}

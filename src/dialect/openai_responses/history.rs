@@ -1,0 +1,243 @@
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{
+    content::{InputContent, checked},
+    input::{InputItem, ReasoningText},
+    item::turn_of,
+};
+use crate::{
+    chat::{Content, Media, Message, Part, ProviderState, Role, ToolCall},
+    dialect::{
+        media::{at, of_base64},
+        sealed::SealedState,
+    },
+};
+
+/// The items of a conversation, put together into messages.
+///
+/// A message of the assistant is a turn of the model: its reasoning, texts, pictures and calls. The ids
+/// of our own items tell the turns apart. Where a client sends none, a turn ends with the first output.
+#[derive(Debug, Default)]
+pub(super) struct InputHistory {
+    messages: Vec<Message>,
+    turn: Option<OpenTurn>,
+}
+
+#[derive(Debug, Default)]
+struct OpenTurn {
+    /// The response and the number of the turn in it.
+    name: Option<(String, u64)>,
+    said: Content,
+    /// Calls that ran on the server, with their outputs.
+    server: Vec<(ToolCall, Message)>,
+    /// Calls of the client's functions.
+    client: Vec<ToolCall>,
+    outputs: Vec<Message>,
+    /// The state of calls, by their ids.
+    states: HashMap<String, ProviderState>,
+}
+
+impl InputHistory {
+    /// Adds an item of the type `kind`.
+    pub(super) fn add(&mut self, item: InputItem, kind: &str) -> Result<(), String> {
+        match item {
+            InputItem::Message { id, role, content } => {
+                let (role, content) = (role.role(), content.into_content()?);
+                if role == Role::Assistant {
+                    let turn = self.turn(id.as_deref());
+                    for part in content.parts() {
+                        turn.say(part);
+                    }
+                } else {
+                    self.end_turn();
+                    self.messages.push(Message::new(role, content));
+                }
+            }
+            InputItem::FunctionCall {
+                id,
+                call_id,
+                name,
+                arguments,
+            } => {
+                let call = ToolCall::from_text(call_id, name, &arguments);
+                self.turn(id.as_deref()).client.push(call);
+            }
+            InputItem::FunctionCallOutput { call_id, output } => self.output(call_id, output)?,
+            InputItem::McpCall {
+                id,
+                name,
+                arguments,
+                output,
+                error,
+            } => {
+                let outcome = match (output, error) {
+                    (Some(output), _) => Message::tool(&*id, output),
+                    (None, None) => Message::tool(&*id, ""),
+                    (None, Some(Value::String(error))) => Message::tool_failed(&*id, &error),
+                    (None, Some(error)) => Message::tool_failed(&*id, &error.to_string()),
+                };
+                let call = ToolCall::from_text(&*id, name, &arguments);
+                self.turn(Some(&id)).server.push((call, outcome));
+            }
+            InputItem::Reasoning {
+                id,
+                summary,
+                content,
+                encrypted_content,
+            } => {
+                let text = text(content).or_else(|| text(summary)).unwrap_or_default();
+                let sealed = encrypted_content.map(|text| {
+                    SealedState::read(&text)
+                        .ok_or("`encrypted_content` is not of this server; leave it out")
+                });
+                self.turn(id.as_deref()).reason(&text, sealed.transpose()?);
+            }
+            InputItem::ImageGenerationCall {
+                id,
+                result,
+                output_format,
+                url,
+            } => {
+                let media = checked(picture(result, output_format.as_deref(), url)?)?;
+                self.turn(id.as_deref()).said.push(media);
+            }
+            InputItem::Unknown => {
+                return Err(format!(
+                    "items of the type `{}` can't be given to the model here",
+                    kind.escape_debug()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_messages(mut self) -> Vec<Message> {
+        self.end_turn();
+        self.messages
+    }
+
+    fn output(&mut self, call_id: String, output: InputContent) -> Result<(), String> {
+        let output = output
+            .into_content()
+            .map_err(|why| why.replacen("`content[", "`output[", 1))?;
+        let message = Message::tool(call_id, output);
+        match &mut self.turn {
+            Some(turn) => turn.outputs.push(message),
+            None => self.messages.push(message),
+        }
+        Ok(())
+    }
+
+    /// Returns the turn that an item of this id belongs to.
+    fn turn(&mut self, id: Option<&str>) -> &mut OpenTurn {
+        let name = id.and_then(turn_of);
+        let is_open = self
+            .turn
+            .as_ref()
+            .is_some_and(|turn| match (&turn.name, &name) {
+                (Some(own), Some(name)) => own == name,
+                _ => turn.server.is_empty() && turn.outputs.is_empty(),
+            });
+        if !is_open {
+            self.end_turn();
+        }
+        let turn = self.turn.get_or_insert_default();
+        turn.name = turn.name.take().or(name);
+        turn
+    }
+
+    fn end_turn(&mut self) {
+        let Some(turn) = self.turn.take() else {
+            return;
+        };
+        let mut states = turn.states;
+        let mut with_state = |mut call: ToolCall| {
+            call.provider_state = states.remove(&call.id);
+            call
+        };
+        let (server, results): (Vec<_>, Vec<_>) = turn.server.into_iter().unzip();
+        let server: Vec<_> = server.into_iter().map(&mut with_state).collect();
+        let client: Vec<_> = turn.client.into_iter().map(&mut with_state).collect();
+        // State may come after the turn of its call.
+        for (id, state) in states {
+            let calls = self.messages.iter_mut().flat_map(|it| &mut it.tool_calls);
+            let mut calls = calls.filter(|call| call.id == id && call.provider_state.is_none());
+            if let Some(call) = calls.next_back() {
+                call.provider_state = Some(state);
+            }
+        }
+        let mut said = turn.said;
+        // The outputs of the client follow the calls that they answer, and no other's.
+        if !server.is_empty() {
+            let said = std::mem::take(&mut said);
+            self.messages
+                .push(Message::assistant(said).tool_calls(server));
+            self.messages.extend(results);
+        }
+        if !(said.is_empty() && client.is_empty()) {
+            self.messages
+                .push(Message::assistant(said).tool_calls(client));
+        }
+        self.messages.extend(turn.outputs);
+    }
+}
+
+impl OpenTurn {
+    fn say(&mut self, part: &Part) {
+        if !matches!(part, Part::Text { text } if text.is_empty()) {
+            self.said.push(part.clone());
+        }
+    }
+
+    fn reason(&mut self, text: &str, sealed: Option<SealedState>) {
+        match sealed {
+            Some(SealedState {
+                call: Some(call),
+                state,
+            }) => {
+                // Of two states of one call the first counts.
+                self.states.entry(call).or_insert(state);
+            }
+            sealed => {
+                self.said.push_reasoning(text);
+                if let Some(sealed) = sealed {
+                    self.said.push_provider_state(sealed.state);
+                }
+            }
+        }
+    }
+}
+
+fn text(pieces: Option<Vec<ReasoningText>>) -> Option<String> {
+    let pieces: Vec<_> = pieces?.into_iter().map(|piece| piece.text).collect();
+    (!pieces.is_empty()).then(|| pieces.join("\n"))
+}
+
+/// Returns a picture that the model made.
+fn picture(
+    result: Option<String>,
+    format: Option<&str>,
+    url: Option<String>,
+) -> Result<Media, String> {
+    match (result, url) {
+        (Some(data), _) => {
+            let format = format.filter(|format| !format.is_empty());
+            let of_data = || SIGNATURES.iter().find(|(begin, _)| data.starts_with(begin));
+            let format = format.or_else(|| of_data().map(|(_, format)| *format));
+            let media_type = format!("image/{}", format.unwrap_or("png"));
+            Ok(of_base64(&data, &media_type, None))
+        }
+        (None, Some(url)) => Ok(at(url, None, None, "image/*")),
+        (None, None) => Err("the picture has no `result`".to_owned()),
+    }
+}
+
+/// The first characters of pictures in base64.
+const SIGNATURES: &[(&str, &str)] = &[
+    ("iVBORw", "png"),
+    ("/9j/", "jpeg"),
+    ("UklGR", "webp"),
+    ("R0lGOD", "gif"),
+];

@@ -1,0 +1,7 @@
+//! The tools that run after another server takes an answer over. The log is any part of the answer that
+//! ends at or after its last barrier.
+
+mod calls;
+mod fixture;
+mod handoffs;
+mod questions;

@@ -1,0 +1,141 @@
+//! The turns of an answer with tools: their ends, and what the provider is handed back.
+
+use serde_json::json;
+use unbroken::{
+    chat::{
+        ChatEvent, ChatOptions, Content, FinishReason, Message, ProviderState, ProviderStateEvent,
+        Reasoning, StateOf, ToolChoice, ToolInput, Transcript, TurnEnd, Usage,
+    },
+    tools::ToolLayer,
+};
+
+use crate::support::{Counted, Model, answer, answer_with_turns, call, kinds, request};
+
+fn state(of: StateOf, data: u32) -> ChatEvent {
+    ProviderStateEvent::new(of, ProviderState::new("p", json!(data))).into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_with_calls_ends_before_its_tools_run() {
+    let model = Model::calling([call("1", "wait", json!({"seconds": 1}))]);
+    let layer = ToolLayer::new(Counted::default().tools());
+    let events = answer_with_turns(&layer, &model, request()).await.unwrap();
+    let turn = TurnEnd::new(FinishReason::ToolCalls).usage(Usage::new(10, 2));
+    assert_eq!(events[1], turn.into());
+    assert_eq!(
+        kinds(&events),
+        ["tool_calls", "turn", "tool_result", "text", "complete"]
+    );
+    let interrupted: Transcript = events[..3].iter().collect();
+    assert_eq!(interrupted.usage(), Some(Usage::new(10, 2)));
+    let whole: Transcript = events.iter().collect();
+    assert_eq!(whole.usage(), Some(Usage::new(20, 4)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_the_provider_ends_is_ended_once() {
+    let end = TurnEnd::new(FinishReason::ToolCalls).model("m-2");
+    let model = Model::new([
+        vec![
+            ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 1}))]),
+            end.clone().into(),
+        ],
+        vec![ChatEvent::text("Done.")],
+    ]);
+    let layer = ToolLayer::new(Counted::default().tools());
+    let events = answer_with_turns(&layer, &model, request()).await.unwrap();
+    let ends: Vec<_> = events
+        .iter()
+        .filter(|event| matches!(event, ChatEvent::Turn(_)))
+        .collect();
+    assert_eq!(ends, [&ChatEvent::from(end)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_turn_must_be_handed_back_goes_to_the_model_again() {
+    let model = Model::new([
+        vec![
+            ChatEvent::thinking("H"),
+            ChatEvent::thinking("m."),
+            state(StateOf::Turn, 1),
+            ChatEvent::text("Let me see."),
+            ChatEvent::tool_calls([call("1", "wait", json!({"seconds": 1}))]),
+            state(StateOf::Call("1".into()), 2),
+            state(StateOf::Stream, 3),
+        ],
+        vec![ChatEvent::text("Done.")],
+    ]);
+    let layer = ToolLayer::new(Counted::default().tools());
+    let events = answer(&layer, &model, request()).await.unwrap();
+    let mut asked = call("1", "wait", json!({"seconds": 1}));
+    asked.provider_state = Some(ProviderState::new("p", json!(2)));
+    let hm = Reasoning::new("Hm.").provider_state(ProviderState::new("p", json!(1)));
+    let turn = Message::assistant(Content::new().reasoning(hm).text("Let me see."));
+    let turn = turn.tool_calls([asked]);
+    let result = Message::tool("1", r#"{"waited":1}"#);
+    assert_eq!(model.last().messages[1..], [turn.clone(), result.clone()]);
+    let transcript: Transcript = events.iter().collect();
+    let messages = transcript.messages();
+    assert_eq!(messages[..2], [turn, result]);
+    assert_eq!(messages[2..], [Message::assistant("Done.")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_gets_another_id_keeps_its_arguments_and_its_state() {
+    let round = |seconds: u32| {
+        vec![
+            ToolInput::new("x", "{").name("wait").into(),
+            ToolInput::new("x", "}").into(),
+            ChatEvent::tool_calls([call("x", "wait", json!({"seconds": seconds}))]),
+            state(StateOf::Call("x".into()), seconds),
+        ]
+    };
+    let model = Model::new([round(1), round(2), vec![ChatEvent::text("Done.")]]);
+    let layer = ToolLayer::new(Counted::default().tools());
+    let events = answer(&layer, &model, request()).await.unwrap();
+    let ids: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            ChatEvent::ToolInput(input) => Some(input.id.clone()),
+            ChatEvent::ToolCalls(asked) => Some(asked.calls[0].id.clone()),
+            ChatEvent::ProviderState(state) => match &state.of {
+                StateOf::Call(id) => Some(id.clone()),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids, ["x", "x", "x", "x", "x-2", "x-2", "x-2", "x-2"]);
+    let states: Vec<_> = model
+        .last()
+        .messages
+        .iter()
+        .flat_map(|message| message.tool_calls.clone())
+        .map(|call| call.provider_state.unwrap().data)
+        .collect();
+    assert_eq!(states, [json!(1), json!(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_must_be_called_must_be_called_in_the_first_turn_only() {
+    let forced = || ToolChoice::Tool("wait".into());
+    let mut asked = request();
+    asked.options = ChatOptions::new().tool_choice(forced()).seed(7);
+    let model = Model::calling([call("1", "wait", json!({"seconds": 1}))]);
+    let layer = ToolLayer::new(Counted::default().tools());
+    answer(&layer, &model, asked.clone()).await.unwrap();
+    let options: Vec<_> = {
+        let requests = model.asked.lock().unwrap();
+        requests.iter().map(|it| it.options.clone()).collect()
+    };
+    let released = asked.options.clone().tool_choice(ToolChoice::Auto);
+    assert_eq!(options, [asked.options.clone(), released.clone()]);
+
+    // The outputs of the client's tools come in a request of their own, with the same options.
+    let outcome = Message::tool("1", "noon");
+    let turn = Message::assistant("").tool_calls([call("1", "wait", json!({"seconds": 1}))]);
+    asked.messages.extend([turn, outcome]);
+    let model = Model::new([vec![ChatEvent::text("Done.")]]);
+    answer(&layer, &model, asked).await.unwrap();
+    assert_eq!(model.last().options, released);
+}
