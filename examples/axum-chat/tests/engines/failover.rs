@@ -25,12 +25,15 @@ pub(crate) fn lagging_replica() {
     );
     until(&replica, "master_link_status:up");
 
+    model.hold_after(25);
     let mut started = first.ask();
     assert_eq!(started.status, 200);
     let id = started.header("x-session-id").to_owned();
     let mut followed = second.read(&id, None);
     let mut seen = [started.take(20), followed.take(20)];
+    caught_up(&replica, &primary);
     replication.stall();
+    model.hold_after(150);
     for (seen, reader) in seen.iter_mut().zip([&mut started, &mut followed]) {
         seen.extend(reader.take(30));
     }
@@ -39,6 +42,7 @@ pub(crate) fn lagging_replica() {
     let unknown_id = unknown.header("x-session-id").to_owned();
     let cursor = unknown.take(10).pop().and_then(|event| event.id);
     primary.kill();
+    model.hold_after(0);
     assert_eq!(replica.ask("REPLICAOF NO ONE").as_deref(), Some("+OK\r\n"));
     front.switch(replica.port);
 
@@ -128,6 +132,23 @@ pub(crate) fn planned() {
         assert_eq!(seen.last().map(Event::kind), Some("complete"));
     }
     assert_eq!(model.calls(), 1);
+}
+
+/// Waits until the replica has what the primary has now.
+fn caught_up(replica: &Redis, primary: &Redis) {
+    let offset = |redis: &Redis, name: &str| {
+        let info = redis.ask("INFO replication").unwrap_or_default();
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|it| it.parse::<u64>().ok())
+    };
+    let wanted = offset(primary, "master_repl_offset:").expect("a primary");
+    for _ in 0..3000 {
+        if offset(replica, "slave_repl_offset:").is_some_and(|it| it >= wanted) {
+            return;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    panic!("the replica did not catch up in a minute");
 }
 
 fn until(redis: &Redis, says: &str) {

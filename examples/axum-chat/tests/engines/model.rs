@@ -25,6 +25,8 @@ struct ModelState {
     calls: AtomicUsize,
     taken: AtomicUsize,
     unpaced: AtomicBool,
+    /// The token after which each answer waits; zero: none.
+    held_after: AtomicUsize,
 }
 
 /// The pause between two tokens.
@@ -70,6 +72,11 @@ impl Model {
         self.state.unpaced.store(true, SeqCst);
     }
 
+    /// Holds each answer after this many tokens, until another number is given. Zero holds none.
+    pub(crate) fn hold_after(&self, tokens: usize) {
+        self.state.held_after.store(tokens, SeqCst);
+    }
+
     /// Returns the whole answer to the call with this number.
     pub(crate) fn text(&self, call: usize) -> String {
         (1..=self.tokens).map(|at| self.token(call, at)).collect()
@@ -100,6 +107,9 @@ impl Model {
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n",
         )?;
         for at in 1..=self.tokens {
+            while (1..at).contains(&self.state.held_after.load(SeqCst)) {
+                thread::sleep(Duration::from_millis(5));
+            }
             let delta = serde_json::json!({"content": self.token(call, at)});
             let data = serde_json::json!({"choices": [{"index": 0, "delta": delta}]});
             let event = format!("data: {data}\n\n");
