@@ -1,8 +1,14 @@
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use serde_json::Value;
 
-use super::{ChatEvent, InputId, InputKind, InputOutcome, IsomorphicHandoff, ToolCall};
+use super::{
+    ChatEvent, InputId, InputKind, InputOutcome, InputRequest, IsomorphicHandoff, ToolCall,
+    ToolCalls,
+};
 
 /// The tools that ran for an answer, read from its log, over all its restarts.
 ///
@@ -25,17 +31,31 @@ pub struct ToolRuns {
 /// One run of a tool, or a call that hasn't run yet.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the log tells of a run: each holds or not by itself"
+)]
 pub struct ToolRun {
     /// The tool's name.
     pub name: String,
     /// The arguments of the call; `null` if only the second half ran.
     pub arguments: Value,
+    /// True if the tool may have begun: the log has the call, and doesn't show that it
+    /// [waits for an approval](field@super::InputRequest::before_call), or that
+    /// [no tool runs for it](field@super::ToolCalls::not_run).
+    pub begun: bool,
+    /// False if the log has the call from a server whose tool must not run twice.
+    pub repeatable: bool,
+    /// The text of the approval that was asked for before the call, if the log has one.
+    pub approval: Option<String>,
     /// True if the user allowed it.
     pub approved: bool,
     /// The outcome, if the log has it.
     pub outcome: Option<ToolOutcome>,
     // True if the model has asked for it since the last restart.
     asked: bool,
+    // True for the second half of a call that came with the request.
+    concludes: bool,
 }
 
 /// The outcome of a run.
@@ -63,13 +83,14 @@ impl ToolRuns {
     /// Adds one event of the log.
     pub fn push(&mut self, event: &ChatEvent) {
         match event {
-            ChatEvent::ToolCalls(calls) => {
-                for call in &calls.calls {
-                    self.ask(call);
-                }
-            }
+            ChatEvent::ToolCalls(calls) => self.push_calls(calls),
             ChatEvent::ToolProgress(progress) => {
-                self.begin(&progress.id, &progress.name);
+                let at = self.begin(&progress.id, &progress.name);
+                let run = &mut self.runs[at];
+                if run.concludes && !run.begun {
+                    run.repeatable &= progress.repeatable;
+                }
+                run.begun = true;
             }
             ChatEvent::ToolResult(result) => {
                 let at = self.begin(&result.id, &result.name);
@@ -86,16 +107,15 @@ impl ToolRuns {
                     ToolOutcome::HandedOver(IsomorphicHandoff::clone(handoff)),
                 );
             }
-            ChatEvent::InputRequest(request) => {
-                if let (InputKind::Approval, Some(id)) = (&request.kind, &request.call_id)
-                    && let Some(at) = self.find(id)
-                {
-                    self.approvals.insert(request.input_id.clone(), at);
-                }
-            }
+            ChatEvent::InputRequest(request) => self.push_request(request),
             ChatEvent::InputResolved(resolved) => {
-                if let Some(at) = self.approvals.remove(&resolved.input_id) {
-                    self.runs[at].approved |= resolved.action == InputOutcome::Accept;
+                if let Some(at) = self.approvals.remove(&resolved.input_id)
+                    && resolved.action == InputOutcome::Accept
+                {
+                    let run = &mut self.runs[at];
+                    run.approved = true;
+                    // The log has an event of its own for the begin of a second half.
+                    run.begun |= !run.concludes;
                 }
             }
             ChatEvent::Restarted(_) => {
@@ -106,6 +126,34 @@ impl ToolRuns {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn push_calls(&mut self, asked: &ToolCalls) {
+        let repeatable: HashSet<&String> = asked.repeatable.iter().collect();
+        let not_run: HashSet<&String> = asked.not_run.iter().collect();
+        for call in &asked.calls {
+            let at = self.ask(call);
+            if !not_run.contains(&call.id) {
+                let run = &mut self.runs[at];
+                run.begun = true;
+                run.repeatable &= repeatable.contains(&call.id);
+            }
+        }
+    }
+
+    fn push_request(&mut self, request: &InputRequest) {
+        let (InputKind::Approval, Some(id)) = (&request.kind, &request.call_id) else {
+            return;
+        };
+        if request.before_call {
+            let at = self.begin(id, request.tool_name.as_deref().unwrap_or_default());
+            let run = &mut self.runs[at];
+            run.begun = false;
+            run.approval = Some(request.message.clone());
+        }
+        if let Some(at) = self.find(id) {
+            self.approvals.insert(request.input_id.clone(), at);
         }
     }
 
@@ -133,6 +181,7 @@ impl ToolRuns {
         }
         let at = self.add(name, Value::Null);
         self.runs[at].asked = true;
+        self.runs[at].concludes = true;
         self.brought.insert(call_id.to_owned(), at);
         at
     }
@@ -152,9 +201,13 @@ impl ToolRuns {
         self.runs.push(ToolRun {
             name: name.to_owned(),
             arguments,
+            begun: false,
+            repeatable: true,
+            approval: None,
             approved: false,
             outcome: None,
             asked: false,
+            concludes: false,
         });
         self.runs.len() - 1
     }
@@ -192,6 +245,8 @@ impl fmt::Debug for ToolRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolRun")
             .field("name", &self.name)
+            .field("begun", &self.begun)
+            .field("repeatable", &self.repeatable)
             .field("approved", &self.approved)
             .field("outcome", &self.outcome)
             .finish_non_exhaustive()

@@ -214,9 +214,10 @@ impl Call {
         &self.inner.slot
     }
 
-    /// Asks for the approval of a call that has no slot yet.
-    pub(super) async fn may_begin(&self, message: String) -> Result<(), Unanswered> {
-        let asked = |id| InputRequest::approval(id, message);
+    /// Asks for the approval of a call that has no slot yet. `begun` is true if it may have begun on
+    /// another server.
+    pub(super) async fn may_begin(&self, message: String, begun: bool) -> Result<(), Unanswered> {
+        let asked = |id| InputRequest::approval(id, message).before_call(!begun);
         self.wait(asked, None, None, false).await.map(|_| ())
     }
 
@@ -238,10 +239,10 @@ impl Call {
         }
     }
 
-    /// Sends the begin of the call, and waits until it is in the log. Returns false if the call
-    /// must not begin.
-    pub(super) async fn begin(&self) -> bool {
-        let begun = ToolProgress::new(self.id(), self.tool());
+    /// Sends the begin of the call, with whether another server may repeat it, and waits until it is
+    /// in the log. Returns false if the call must not begin.
+    pub(super) async fn begin(&self, repeatable: bool) -> bool {
+        let begun = ToolProgress::new(self.id(), self.tool()).repeatable(repeatable);
         self.inner.events.send(begun).await
     }
 

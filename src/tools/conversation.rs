@@ -41,8 +41,6 @@ pub(super) struct Conversation {
     pub(super) offers: Offers,
     pub(super) scope: Arc<CallScope>,
     pub(super) runs: ToolRuns,
-    // The number of runs in the log when this server began.
-    pub(super) known: usize,
     // The interrupted answer that this one continues.
     pub(super) before: Option<Arc<Transcript>>,
     // The turn in which that answer was interrupted.
@@ -107,7 +105,6 @@ impl Conversation {
                 inputs: request.inputs.clone(),
                 input_timeout: config.input_timeout,
             }),
-            known: runs.as_slice().len(),
             runs: ToolRuns::clone(&runs),
             emitted_text: before.as_ref().is_some_and(|it| !it.text().is_empty()),
             config,
@@ -208,6 +205,7 @@ impl Conversation {
                     call.id = self.ids().assign(std::mem::take(&mut call.id));
                 }
                 self.calls.extend_from_slice(&calls.calls);
+                self.mark(calls);
                 self.held.push(event.clone());
                 EventAction::Hold
             }

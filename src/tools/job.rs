@@ -8,11 +8,6 @@ use crate::{
     chat::{IsomorphicClientOutput, IsomorphicHandoff},
 };
 
-/// The message for the model about a tool that must not run twice and that was interrupted by the
-/// end of a server.
-const UNKNOWN: &str = "the server stopped while this ran: whether it took effect is unknown. It was \
-    not run again; find out before you ask for it once more";
-
 const ENDED: &str = "the answer ended before this began";
 
 /// One run of a tool, for a task of its own.
@@ -20,8 +15,10 @@ pub(super) struct ToolJob {
     pub(super) entry: Arc<ToolEntry>,
     pub(super) call: Call,
     pub(super) timeout: Duration,
-    // True if the log has the call from another server.
-    pub(super) interrupted: bool,
+    // True if it may have begun on another server.
+    pub(super) begun: bool,
+    // The approval that another server asked for before the call.
+    pub(super) approval: Option<String>,
     pub(super) part: JobPart,
 }
 
@@ -31,10 +28,7 @@ pub(super) struct ToolJob {
 )]
 pub(super) enum JobPart {
     /// The whole call, or the half before the client's.
-    Call {
-        // True if the log has the approval.
-        approved: bool,
-    },
+    Call,
     /// The half after the client's.
     Conclusion(IsomorphicClientOutput),
 }
@@ -65,25 +59,17 @@ impl ToolJob {
             entry,
             call,
             timeout,
-            interrupted,
+            begun,
+            approval,
             part,
         } = self;
-        let must_not_repeat = interrupted && !entry.options.idempotent;
-        // An approval of the first half is in the log of another session.
-        let approval = entry.tool.approval(call.arguments());
-        // A call that waits for an approval has not begun.
-        let may_have_begun = match part {
-            JobPart::Call { approved } => approved || approval.is_none(),
-            JobPart::Conclusion(_) => true,
-        };
-        if must_not_repeat && may_have_begun {
-            return CallOutcome::Failed(UNKNOWN.into());
-        }
+        // An approval that was asked for is waited for, whatever the tool would ask for now.
+        let approval = approval.or_else(|| entry.tool.approval(call.arguments()));
         let slot_ready = match approval {
             None => slot_ready,
             Some(message) => {
                 drop(slot_ready); // lets others run
-                if let Err(unanswered) = call.may_begin(message).await {
+                if let Err(unanswered) = call.may_begin(message, begun).await {
                     return CallOutcome::Failed(unanswered.to_string());
                 }
                 call.slot().acquire()
@@ -93,9 +79,9 @@ impl ToolJob {
             return CallOutcome::Failed(ENDED.into());
         }
         let handed_back = match part {
-            JobPart::Call { .. } => None,
+            JobPart::Call => None,
             JobPart::Conclusion(output) => {
-                if !(interrupted || call.begin().await) {
+                if !(begun || call.begin(entry.options.idempotent).await) {
                     return CallOutcome::Failed(ENDED.into());
                 }
                 Some(output)

@@ -116,6 +116,39 @@
 //! * A call that waits for its approval still waits under `resume`; under `restart` the approval is
 //!   asked for again.
 //!
+//! The tools of that server may be others than those of the server that died. The log tells what was so
+//! then: [which calls may be repeated](field@crate::chat::ToolCalls::repeatable),
+//! [which ones no tool of the server ran for](field@crate::chat::ToolCalls::not_run), and
+//! [which ones waited for an approval](field@crate::chat::InputRequest::before_call). A call that may
+//! have begun is repeated if its tool was idempotent then and is so now, and its outcome is unknown
+//! otherwise, whatever the tools are now:
+//!
+//! | The log has of the call | Its tool then | Its tool now | The call |
+//! | --- | --- | --- | --- |
+//! | its outcome | any | any, or none | has that outcome |
+//! | an open approval | any | any that it fits, with or without an approval | waits for that answer |
+//! | a refused approval | any | any that it fits, with or without an approval | is refused; asked again under `restart` |
+//! | an open or refused approval | any | none, the client's, or one that it doesn't fit | fails |
+//! | itself, or an accepted approval | not idempotent | any, or none | is unknown |
+//! | itself, or an accepted approval | idempotent | idempotent, or the client's | is repeated |
+//! | itself, or an accepted approval | idempotent | not idempotent, none, or one that it doesn't fit | is unknown |
+//! | that no tool of the server ran for it | none, or the client's | any, or none | is a new one |
+//!
+//! A call that is repeated asks for an approval if its tool does so now, unless the log has it. Of a call
+//! whose approval was accepted the log doesn't tell whether it began, so it counts as begun. The server's
+//! half of a [`client_tool`] counts as idempotent.
+//!
+//! For the second half of a tool of two halves:
+//!
+//! | The log has of the second half | The tool then | The tool now | The second half |
+//! | --- | --- | --- | --- |
+//! | its outcome | any | any, or none | has that outcome |
+//! | no begin | any | one with a second half that the parameters fit | runs |
+//! | no begin | any | none, without a second half, or one that they don't fit | fails |
+//! | its begin | not idempotent | any, or none | is unknown |
+//! | its begin | idempotent | idempotent, with a second half that they fit | is repeated |
+//! | its begin | idempotent | any other, or none | is unknown |
+//!
 //! After a restart the model answers again, and a call counts as one from before if tool and
 //! arguments are equal ([`ToolRuns`](crate::chat::ToolRuns)). The model may word the arguments
 //! differently. For a tool that must never run twice, recover by `resume`, or pass

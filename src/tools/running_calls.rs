@@ -308,8 +308,9 @@ mod tests {
                     Vec::new(),
                 ),
                 timeout: Duration::MAX,
-                interrupted: false,
-                part: JobPart::Call { approved: false },
+                begun: false,
+                approval: None,
+                part: JobPart::Call,
             });
         }
     }

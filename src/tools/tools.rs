@@ -147,7 +147,7 @@ impl Tools {
         entry.is_some_and(|entry| entry.options.authority != ToolAuthority::Client)
     }
 
-    fn entry(&self, name: &str) -> Option<&Arc<ToolEntry>> {
+    pub(super) fn entry(&self, name: &str) -> Option<&Arc<ToolEntry>> {
         let mut entries = self.entries.iter();
         entries.find(|entry| entry.definition.name == name)
     }

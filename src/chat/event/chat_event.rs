@@ -44,7 +44,7 @@ pub enum ChatEvent {
     /// `tool_input`: a piece of the arguments of a call that comes.
     ToolInput(Box<ToolInput>),
     /// `tool_calls`: the model asks for tools.
-    ToolCalls(ToolCalls),
+    ToolCalls(Box<ToolCalls>),
     /// `tool_result`: the result of a tool.
     ToolResult(Box<ToolResult>),
     /// `tool_error`: a tool failed; not terminal.

@@ -28,6 +28,10 @@ pub struct InputRequest {
     /// The arguments of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Value>,
+    /// True if the call begins only once the user accepts; false if it asks while it runs. Absent in the
+    /// JSON if false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before_call: bool,
     /// The time to wait for an answer, counted from the question; in whole milliseconds, as
     /// `timeoutMs`, on the wire. A server that takes the session over waits that long again.
     #[serde(
@@ -76,6 +80,7 @@ impl InputRequest {
             call_id: None,
             tool_name: None,
             params: None,
+            before_call: false,
             timeout: None,
             extra: Map::new(),
         }
@@ -97,6 +102,12 @@ impl InputRequest {
         self.call_id = Some(call_id.into());
         self.tool_name = Some(tool_name.into());
         self.params = Some(params);
+        self
+    }
+
+    /// Sets whether the call begins only once the user accepts.
+    pub fn before_call(mut self, before_call: bool) -> Self {
+        self.before_call = before_call;
         self
     }
 

@@ -9,6 +9,16 @@ use crate::chat::{Content, Message, ToolAuthority, ToolCall};
 pub struct ToolCalls {
     /// The calls, each whole.
     pub calls: Vec<ToolCall>,
+    /// The ids of the calls that another server may run again if this one dies while they run: those
+    /// of idempotent tools. The layer that runs the tools sets them. Absent in the JSON if there are
+    /// none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeatable: Vec<String>,
+    /// The ids of the calls that no tool of the server runs for: those of tools that the client
+    /// brought, and those that can't run. The layer that runs the tools sets them. Absent in the JSON
+    /// if there are none.
+    #[serde(default, rename = "notRun", skip_serializing_if = "Vec::is_empty")]
+    pub not_run: Vec<String>,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -89,6 +99,10 @@ pub struct ToolProgress {
     /// The total amount, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<f64>,
+    /// True at the begin of a call that another server may run again if this one dies while it runs.
+    /// Absent in the JSON if false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeatable: bool,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -161,7 +175,7 @@ impl ToolCalls {
     pub fn new(calls: impl IntoIterator<Item = ToolCall>) -> Self {
         Self {
             calls: calls.into_iter().collect(),
-            extra: Map::new(),
+            ..Self::default()
         }
     }
 }
@@ -234,6 +248,12 @@ impl ToolProgress {
     pub fn progress(mut self, progress: f64, total: Option<f64>) -> Self {
         self.progress = Some(progress);
         self.total = total;
+        self
+    }
+
+    /// Sets whether another server may run the call again.
+    pub fn repeatable(mut self, repeatable: bool) -> Self {
+        self.repeatable = repeatable;
         self
     }
 }

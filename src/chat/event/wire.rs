@@ -206,7 +206,7 @@ mod tests {
         chat::{
             Aborted, Capabilities, Complete, ConversationState, ErrorEvent, FinishReason,
             InputAction, InputOutcome, InputRequest, InputResolved, IsomorphicHandoff, Message,
-            SessionInfo, Text, ToolAuthority, ToolCall, ToolProgress, ToolResult, Usage,
+            SessionInfo, Text, ToolAuthority, ToolCall, ToolCalls, ToolProgress, ToolResult, Usage,
         },
         log::ErrorCode,
     };
@@ -215,6 +215,9 @@ mod tests {
         let mut state = ConversationState::new([Message::user("Hi")]);
         state.assistant_content = "Let me look.".into();
         state.tool_calls = vec![ToolCall::new("1", "map", json!({}))];
+        let mut marked = ToolCalls::new([]);
+        marked.repeatable.push("1".into());
+        marked.not_run.push("2".into());
         state.server_tool_results = vec![ToolResult::new("0", "now", "noon")];
         vec![
             (
@@ -235,6 +238,10 @@ mod tests {
             (
                 ChatEvent::tool_calls([ToolCall::new("1", "add", json!({"a": 1}))]),
                 r#"{"type":"tool_calls","calls":[{"id":"1","name":"add","arguments":{"a":1}}]}"#,
+            ),
+            (
+                marked.into(),
+                r#"{"type":"tool_calls","calls":[],"repeatable":["1"],"notRun":["2"]}"#,
             ),
             (
                 ChatEvent::tool_result("1", "add", "2"),
@@ -304,6 +311,10 @@ mod tests {
                 r#"{"type":"tool_progress","id":"1","name":"add"}"#,
             ),
             (
+                ToolProgress::new("1", "add").repeatable(true).into(),
+                r#"{"type":"tool_progress","id":"1","name":"add","repeatable":true}"#,
+            ),
+            (
                 InputRequest::approval("a.1".parse().unwrap(), "Pay?")
                     .tool_call("1", "pay", json!({"sum": 7}))
                     .timeout(std::time::Duration::from_secs(60))
@@ -315,6 +326,12 @@ mod tests {
                     .schema(json!({"type": "string"}))
                     .into(),
                 r#"{"type":"input_request","inputId":"q","kind":"question","message":"When?","schema":{"type":"string"}}"#,
+            ),
+            (
+                InputRequest::approval("a".parse().unwrap(), "Pay?")
+                    .before_call(true)
+                    .into(),
+                r#"{"type":"input_request","inputId":"a","kind":"approval","message":"Pay?","beforeCall":true}"#,
             ),
             (
                 InputResolved::new("q".parse().unwrap(), InputAction::Accept).into(),

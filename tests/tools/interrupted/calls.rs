@@ -105,13 +105,17 @@ async fn restarted_at_every_event_no_tool_runs_twice_that_must_not() {
 #[tokio::test(start_paused = true)]
 async fn an_idempotent_call_is_repeated_with_its_key_and_any_other_has_an_unknown_outcome() {
     let fixture = Fixture::new();
-    let calls = ChatEvent::tool_calls([
+    let calls = [
         call("1", "pay", json!({"of": "a"})),
         call("2", "look", json!({"of": "a"})),
-    ]);
+    ];
     // Both run, and only their calls are stored.
     let (log, _) = fixture.read(fixture.request(), 2).await;
-    assert_eq!(log[1], calls);
+    let ChatEvent::ToolCalls(asked) = &log[1] else {
+        panic!("{log:?}");
+    };
+    assert_eq!(asked.calls, calls);
+    assert_eq!(asked.repeatable, ["2"]);
     let mut stream = start(&fixture.layer, &fixture.model, fixture.request()).await;
     for _ in ["pay begins", "tool_calls", "turn"] {
         stream.next().await;

@@ -2,6 +2,8 @@
 //! ends at or after its last barrier.
 
 mod calls;
+mod changed;
+mod changed_halves;
 mod fixture;
 mod handoffs;
 mod questions;
