@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    ChatOptions, Content, EnabledTools, Inputs, IsomorphicClientOutput, IsomorphicTool, Liveness,
-    Message, Role, ToolDefinition, ToolRuns, Transcript, as_json::null_is_default,
+    Capabilities, ChatOptions, Content, EnabledTools, Inputs, IsomorphicClientOutput,
+    IsomorphicTool, Liveness, Message, Role, ToolDefinition, ToolRuns, Transcript,
+    as_json::null_is_default,
 };
 use crate::log::{ChatId, Owner, SessionId};
 
@@ -70,6 +71,13 @@ pub struct ChatRequest {
     /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub tools: Vec<ToolDefinition>,
+    /// The capabilities that the session declared when it began, with all tools of the server; `None` if
+    /// the layers above don't know them all. Of two tools of one name, that of the side for which the name
+    /// was declared counts, also if the server's tools have changed since.
+    ///
+    /// Set by the layers above, never read from JSON.
+    #[serde(skip)]
+    pub declared: Option<Arc<Capabilities>>,
     /// The source of answers to questions that are asked in the middle of the answer.
     ///
     /// Set by the layers above, never read from JSON.

@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ClientFields, CrossSite, MountPath, Recovery, Reply, answer_check::DefaultFormat, hooks::Hooks,
-    question_index::QuestionIndex,
+    ClientFields, CrossSite, MountPath, Recovery, Reply, answer_check::DefaultFormat,
+    declared_tools::DeclaredTools, hooks::Hooks, question_index::QuestionIndex,
 };
 use crate::{
     access::Access,
@@ -32,7 +32,9 @@ pub(super) struct LayerConfig {
     pub(super) body_timeout: Duration,
     pub(super) ready_timeout: Duration,
     pub(super) heartbeat: Option<Duration>,
-    pub(super) info: SessionInfo,
+    info: SessionInfo,
+    /// The tools that each session declares beside those of its `info`.
+    pub(super) tools: Option<DeclaredTools>,
     pub(super) hooks: Hooks,
     pub(super) recovery: Recovery,
     pub(super) secret_chat_ids: bool,
@@ -60,6 +62,7 @@ impl LayerConfig {
             ready_timeout: Duration::ZERO,
             heartbeat: Some(Reply::HEARTBEAT),
             info: SessionInfo::new(Capabilities::new()),
+            tools: None,
             hooks: Hooks::default(),
             recovery: Recovery::fail(),
             secret_chat_ids: false,
@@ -69,6 +72,23 @@ impl LayerConfig {
     pub(super) fn set_dialect(&mut self, dialect: Arc<dyn Dialect>) {
         self.default_service = ServiceName::new(dialect.name());
         self.dialect = dialect;
+    }
+
+    pub(super) fn set_capabilities(&mut self, capabilities: Capabilities) {
+        self.info.capabilities = capabilities;
+    }
+
+    pub(super) fn set_persona(&mut self, persona: serde_json::Value) {
+        self.info.persona = Some(persona);
+    }
+
+    /// Returns the `session_info` of a session that begins now, with all tools of the server.
+    pub(super) fn session_info(&self) -> SessionInfo {
+        let mut info = self.info.clone();
+        if let Some(declared) = &self.tools {
+            declared.add_to(&mut info.capabilities.tools);
+        }
+        info
     }
 
     /// Returns the name that was given to the layer, or that of its dialect.

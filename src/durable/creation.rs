@@ -1,4 +1,4 @@
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use http::Extensions;
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ use super::{
     stored_request,
 };
 use crate::{
-    chat::{ChatRequest, Inputs, Provider},
+    chat::{ChatEvent, ChatRequest, Inputs, Provider, SessionInfo},
     dialect::{Problem, Refusal, Start},
     log::{ChatId, Digest, SessionId},
     session::{Inbox, Permit, SessionSpec, StartError, Started},
@@ -39,6 +39,7 @@ impl<'a> Creation<'a> {
         id: SessionId,
         digest: Digest,
         start: Start,
+        info: &SessionInfo,
         extensions: Extensions,
     ) -> Result<Self, Refusal> {
         let (mut request, notes) = (start.request, start.notes);
@@ -46,7 +47,10 @@ impl<'a> Creation<'a> {
             tracing::error!(error = &error as &dyn Error, "a request can't be stored");
             Refusal::new(Problem::Internal, "the request can't be stored; change it")
         })?;
-        let first = stored_request::first_record(&caller.config.info, &request, notes.clone());
+        let info = stored_request::session_info(info, &request, notes.clone());
+        let declared = Arc::new(info.capabilities.clone());
+        let first = ChatEvent::from(info).to_json().freeze();
+        request.declared = caller.config.tools.is_some().then_some(declared);
         request.session_id = Some(id.clone());
         request.owner.clone_from(&caller.owner);
         request.extensions = extensions;

@@ -190,16 +190,47 @@ impl DurableLayer {
 
     /// Sets the capabilities that `session_info`, the first event of each session, declares.
     ///
-    /// Name all tools of the server, such as `Tools::names`. A session declares those of them that its
-    /// request enables, and those that its client brought.
+    /// Name all tools of the server, such as `Tools::names`, or [pass them](Self::tools). A session declares
+    /// those of them that its request enables, and those that its client brought.
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
-        self.config().info.capabilities = capabilities;
+        self.config().set_capabilities(capabilities);
+        self
+    }
+
+    /// Sets the tools that each session declares in `session_info`, beside those that
+    /// [`capabilities`](Self::capabilities) names: the tools that the source has when the session begins.
+    ///
+    /// Pass the [`ToolLayer`](crate::tools::ToolLayer) that runs them:
+    ///
+    /// ```
+    /// # use futures_util::stream;
+    /// # use unbroken::chat::{ChatEvent, ProviderError, provider_fn};
+    /// # let model = provider_fn(|_| stream::iter([Ok::<_, ProviderError>(ChatEvent::text("Hello"))]));
+    /// # let other_program = unbroken::tools::Tools::new();
+    /// use tower::ServiceBuilder;
+    /// use unbroken::{DurableLayer, Sessions, access::AnyoneWithTheId, tools::{ToolLayer, Tools}};
+    ///
+    /// let tools = ToolLayer::new(Tools::new()).source(other_program);
+    /// let chat = ServiceBuilder::new()
+    ///     .layer(DurableLayer::new(Sessions::in_memory(), AnyoneWithTheId::new()).tools(tools.clone()))
+    ///     .layer(tools)
+    ///     .service(model);
+    /// ```
+    ///
+    /// Whose a name is, is decided then: if the server and the client both have a tool of that name, it is the
+    /// server's, and the client's is not offered to the model. It stays so for the session, also if the
+    /// server's tools change: a name that was declared as the client's doesn't become the server's, nor the
+    /// other way round.
+    #[cfg(feature = "tools")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
+    pub fn tools(mut self, tools: impl crate::tools::ToolSource) -> Self {
+        self.config().tools = Some(super::declared_tools::DeclaredTools::new(tools));
         self
     }
 
     /// Sets the persona of the model that `session_info` declares. Default none.
     pub fn persona(mut self, persona: impl Into<serde_json::Value>) -> Self {
-        self.config().info.persona = Some(persona.into());
+        self.config().set_persona(persona.into());
         self
     }
 

@@ -54,6 +54,7 @@ mod client_outputs;
 mod config;
 mod creation;
 mod cross_site;
+mod declared_tools;
 mod digest;
 mod event_record;
 mod exchange;

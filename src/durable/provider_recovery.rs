@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     BoxFuture,
-    chat::{ChatEvent, ChatRequest, Inputs, Message, Provider, ToolRuns, Transcript},
+    chat::{Capabilities, ChatEvent, ChatRequest, Inputs, Message, Provider, ToolRuns, Transcript},
     session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
     store::SessionState,
 };
@@ -32,6 +32,7 @@ pub(super) struct ProviderRecovery<S> {
     event_bytes: usize,
     session_bytes: u64,
     default_format: DefaultFormat,
+    declares_tools: bool,
 }
 
 impl<S> ProviderRecovery<S> {
@@ -44,6 +45,7 @@ impl<S> ProviderRecovery<S> {
             event_bytes: config.sessions.limits().event_bytes,
             session_bytes: config.sessions.limits().session_bytes,
             default_format: config.default_format.clone(),
+            declares_tools: config.tools.is_some(),
         }
     }
 }
@@ -105,7 +107,9 @@ impl<S> ProviderRecovery<S> {
             transcript,
             mut runs,
             claims,
+            declared,
         } = InterruptedLog::read(orphan).await?;
+        request.declared = declared.filter(|_| self.declares_tools);
         if let Some(decide) = &self.recovery.decide {
             let id = orphan.id().clone();
             let interrupted = Interrupted::new(id, request.clone(), transcript.clone())
@@ -198,16 +202,19 @@ struct InterruptedLog {
     /// All runs of the tools, also those before a restart.
     runs: ToolRuns,
     claims: Vec<String>,
+    /// The capabilities that the session has declared.
+    declared: Option<Arc<Capabilities>>,
 }
 
 impl InterruptedLog {
     async fn read(orphan: &Orphan) -> Result<Self, ReadError> {
         let (mut transcript, mut runs) = (Transcript::new(), ToolRuns::new());
-        let mut claimed = Vec::new();
+        let (mut claimed, mut declared) = (Vec::new(), None);
         for event in events(&orphan.read().await?) {
             let event = event?;
             if let ChatEvent::SessionInfo(info) = &event {
                 claimed = claims(&info.extra);
+                declared = Some(Arc::new(info.capabilities.clone()));
             }
             transcript.push(&event);
             runs.push(&event);
@@ -216,6 +223,7 @@ impl InterruptedLog {
             transcript,
             runs,
             claims: claimed,
+            declared,
         })
     }
 }

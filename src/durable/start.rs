@@ -18,7 +18,7 @@ use super::{
     stored_request,
 };
 use crate::{
-    chat::Provider,
+    chat::{Provider, SessionInfo},
     dialect::{
         Concurrency, KeyReuse, Problem, Refusal, ResponseData, ResponseMode, SessionNaming, Start,
     },
@@ -99,7 +99,9 @@ impl<'a> StartRequest<'a> {
                 return respond(self.responder, self.start.response_mode, &session, false).await;
             }
         };
-        self.shorten_notes()?;
+        // Once: the names of tools may change while the server runs.
+        let info = caller.config.session_info();
+        self.shorten_notes(&info)?;
         let concurrent: Vec<_> = not_aborted(&running).cloned().collect();
         let (naming, digest) = (&self.start.naming, self.digest);
         let requested = ResolvedId::requested(caller, naming, &self.asked);
@@ -146,7 +148,7 @@ impl<'a> StartRequest<'a> {
             return Err(refusals::in_use());
         }
         let mode = mem::replace(&mut self.start.response_mode, ResponseMode::Document);
-        let creation = Creation::new(caller, id, digest, self.start, extensions)?;
+        let creation = Creation::new(caller, id, digest, self.start, &info, extensions)?;
         let started = creation.create(permit, provider, follow_up).await;
         let started = started.map_err(given_before)?;
         let response = respond(self.responder, mode, &started.session, started.created).await;
@@ -187,7 +189,7 @@ impl<'a> StartRequest<'a> {
     /// # Errors
     ///
     /// Refused if the lean notes are too large as well.
-    fn shorten_notes(&mut self) -> Result<(), Refusal> {
+    fn shorten_notes(&mut self, info: &SessionInfo) -> Result<(), Refusal> {
         let start = &mut self.start;
         let max = self.caller.sessions().limits().event_bytes;
         if start.notes.is_empty() {
@@ -195,7 +197,6 @@ impl<'a> StartRequest<'a> {
         }
         let request = &start.request;
         let bytes = |notes: &Map<String, Value>| {
-            let info = &self.caller.config.info;
             stored_request::first_record(info, request, notes.clone()).len()
         };
         if bytes(&start.notes) > max {

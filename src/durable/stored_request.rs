@@ -26,13 +26,23 @@ pub(super) fn claims(notes: &Map<String, Value>) -> Vec<String> {
     claims.map(str::to_owned).collect()
 }
 
-/// Encodes the first record of a session, `session_info` with the notes. It declares the tools that the
-/// request offers to the model, and which of them are the client's.
+/// Encodes the first record of a session: its `session_info`.
 pub(super) fn first_record(
     info: &SessionInfo,
     request: &ChatRequest,
     notes: Map<String, Value>,
 ) -> Bytes {
+    let info = session_info(info, request, notes);
+    ChatEvent::from(info).to_json().freeze()
+}
+
+/// Returns the first event of a session, with the notes. It declares the tools that the request offers to
+/// the model, and which of them are the client's.
+pub(super) fn session_info(
+    info: &SessionInfo,
+    request: &ChatRequest,
+    notes: Map<String, Value>,
+) -> SessionInfo {
     let mut info = info.clone();
     let tools = &mut info.capabilities.tools;
     if let Some(enabled) = &request.enabled_tools {
@@ -47,7 +57,7 @@ pub(super) fn first_record(
     tools.extend_from_slice(&brought);
     info.capabilities.client_tools = brought;
     info.extra.extend(notes);
-    ChatEvent::from(info).to_json().freeze()
+    info
 }
 
 #[cfg(test)]

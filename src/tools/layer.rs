@@ -39,6 +39,11 @@ impl ToolLayer {
         self
     }
 
+    /// Returns the tools that an answer has that begins now.
+    pub(super) fn current_tools(&self) -> Tools {
+        self.config.current_tools()
+    }
+
     /// Sets the maximum number of calls of the model for one answer. Default 10.
     ///
     /// If the last of them asks for tools too, the tools don't run, and the answer ends with an

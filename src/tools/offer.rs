@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -22,19 +22,31 @@ pub(super) enum Offer {
 
 impl Offers {
     /// Collects the layer's tools that the request enables, and those that the client brought. If
-    /// both have a tool of the same name, the layer's counts. The tools become the request's.
+    /// both have a tool of the same name, the layer's counts, or the one for whose side the session has
+    /// declared the name. The tools become the request's.
     pub(super) fn of(tools: &Tools, request: &mut ChatRequest) -> Self {
         let mut by_name = HashMap::new();
+        let declared = request.declared.take().unwrap_or_default();
+        let of_client: HashSet<&String> = declared.client_tools.iter().collect();
+        let of_server = declared.tools.iter();
+        let of_server: HashSet<_> = of_server.filter(|name| !of_client.contains(name)).collect();
         let enabled = request.enabled_tools.as_ref();
         for entry in tools.entries() {
             let name = &entry.definition.name;
-            if enabled.is_none_or(|enabled| enabled.allow(name)) {
+            if of_client.contains(name) {
+                tracing::warn!(
+                    name,
+                    "a tool is left out: its name was declared as the client's"
+                );
+            } else if enabled.is_none_or(|enabled| enabled.allow(name)) {
                 request.tools.push(entry.definition.clone());
                 by_name.insert(name.clone(), Offer::Server(Arc::clone(entry)));
             }
         }
         for tool in std::mem::take(&mut request.isomorphic_tools) {
-            if let Entry::Vacant(vacant) = by_name.entry(tool.name.clone()) {
+            if let Entry::Vacant(vacant) = by_name.entry(tool.name.clone())
+                && !of_server.contains(&tool.name)
+            {
                 request.tools.push((&tool).into());
                 vacant.insert(Offer::Client(tool.authority));
             }

@@ -5,6 +5,7 @@ mod calls;
 mod claims;
 mod continued;
 mod counted;
+mod declared;
 mod deep;
 mod forged;
 mod given_once;

@@ -74,7 +74,8 @@ impl Chat {
         let layer = with(ToolLayer::new(Tools::new()).source(tools.clone()));
         let durable = DurableLayer::new(sessions, AnyoneWithTheId::new())
             .public_path("/api/chat")
-            .recovery(Recovery::resume());
+            .recovery(Recovery::resume())
+            .tools(layer.clone());
         let service = durable.layer(layer.layer(model));
         Self {
             app: Router::new().nest_service("/api/chat", service),
