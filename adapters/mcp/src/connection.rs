@@ -102,7 +102,7 @@ impl McpConnection {
         if changes != Some(true) {
             return;
         }
-        let pool = Arc::downgrade(pool);
+        let (pool, renewal) = (Arc::downgrade(pool), self.service.service().renewal.clone());
         tokio::spawn(async move {
             let filter = SubscriptionFilter::builder().tools_list_changed().build();
             let Ok(mut changes) = peer.listen(filter).await else {
@@ -111,11 +111,9 @@ impl McpConnection {
             };
             while let Ok(Some(change)) = changes.next().await {
                 if let ServerNotification::ToolListChangedNotification(_) = change {
-                    let Some(pool) = pool.upgrade() else { return };
-                    let Some(listed) = pool.listed.upgrade() else {
-                        return;
-                    };
-                    let _ = listed.renew(&pool, &peer).await; // it traces what fails
+                    // Aside: a subscription whose changes aren't taken at once ends.
+                    let (pool, renewal, peer) = (pool.clone(), renewal.clone(), peer.clone());
+                    tokio::spawn(async move { renewal.run(&pool, &peer).await });
                 }
             }
         });

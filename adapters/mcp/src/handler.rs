@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use rmcp::{
     ClientHandler, ErrorData, RoleClient,
@@ -15,6 +15,7 @@ use crate::{
     pool::Pool,
     progress::{PAUSE, Step},
     questions::Questions,
+    renewal::ListRenewal,
     running_requests::RunningRequests,
 };
 
@@ -27,8 +28,7 @@ const SCHEMA_BYTES: usize = 32 * 1024;
 pub(crate) struct Handler {
     requests: Arc<RunningRequests>,
     pool: Weak<Pool>,
-    // While the list is renewed: whether it has changed meanwhile.
-    renewal: Mutex<Option<bool>>,
+    pub(crate) renewal: Arc<ListRenewal>,
 }
 
 impl Handler {
@@ -36,28 +36,8 @@ impl Handler {
         Self {
             requests,
             pool: Arc::downgrade(pool),
-            renewal: Mutex::new(None),
+            renewal: Arc::default(),
         }
-    }
-
-    /// Returns true if the list has to be renewed now, and not by whoever renews it already.
-    fn begins_renewal(&self) -> bool {
-        let mut renewal = self.renewal();
-        let begins = renewal.is_none();
-        *renewal = Some(!begins);
-        begins
-    }
-
-    /// Returns true if the list has to be renewed once more.
-    fn renews_again(&self) -> bool {
-        let mut renewal = self.renewal();
-        let again = *renewal == Some(true);
-        *renewal = again.then_some(false);
-        again
-    }
-
-    fn renewal(&self) -> MutexGuard<'_, Option<bool>> {
-        self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,19 +93,7 @@ impl ClientHandler for Handler {
     }
 
     async fn on_tool_list_changed(&self, context: NotificationContext<RoleClient>) {
-        if !self.begins_renewal() {
-            return;
-        }
-        loop {
-            if let Some(pool) = self.pool.upgrade()
-                && let Some(listed) = pool.listed.upgrade()
-            {
-                let _ = listed.renew(&pool, &context.peer).await; // it traces what fails
-            }
-            if !self.renews_again() {
-                return;
-            }
-        }
+        self.renewal.run(&self.pool, &context.peer).await;
     }
 }
 

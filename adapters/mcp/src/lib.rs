@@ -26,6 +26,8 @@
 //! }
 //! ```
 //!
+//! [`DurableLayer::tools`](unbroken::DurableLayer::tools) with a clone of the layer declares them to clients.
+//!
 //! # What becomes of it
 //!
 //! | of the server | here |
@@ -81,6 +83,7 @@ mod mcp_tools;
 mod pool;
 mod progress;
 mod questions;
+mod renewal;
 mod running_requests;
 mod settings;
 mod stdio;

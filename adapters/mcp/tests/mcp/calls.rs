@@ -8,6 +8,7 @@ use unbroken_mcp::{ConnectError, Mcp};
 use crate::{
     chat::{Chat, error, of, result},
     scene::{Scene, Version, until},
+    server::CHANGES,
     trials,
 };
 
@@ -21,6 +22,7 @@ pub(crate) fn trials() -> impl IntoIterator<Item = Trial> {
         a_list_that_does_not_come_stops_no_other_call,
         an_abort_is_seen_by_the_server,
         a_changed_list_is_in_the_next_answer,
+        a_burst_of_changes_lists_the_tools_a_few_times,
         names_get_a_prefix_and_are_refused_if_models_can_not_take_them,
         an_approval_is_asked_for_what_may_destroy,
         a_result_over_a_limit_is_an_error_that_names_it,
@@ -173,7 +175,7 @@ async fn a_changed_list_is_in_the_next_answer() {
         let tools = scene.mcp().await.connect().await.unwrap();
         let way = scene.way;
         let chat = Chat::new(&tools);
-        chat.whole("a", &call("grow", &json!({}))).await;
+        let first = chat.whole("a", &call("grow", &json!({}))).await;
         let offered = || {
             let asked = chat.asked.lock().unwrap();
             asked
@@ -188,9 +190,40 @@ async fn a_changed_list_is_in_the_next_answer() {
             tools.tools().names().any(|name| name == "grown")
         })
         .await;
-        chat.whole("next", &call("echo", &json!({"text": "Hi"})))
+        let next = chat
+            .whole("next", &call("echo", &json!({"text": "Hi"})))
             .await;
         assert!(offered(), "{way}");
+        let declared = |events: &[Value]| {
+            let tools = &events[0]["capabilities"]["tools"];
+            tools.as_array().unwrap().contains(&json!("grown"))
+        };
+        assert!(!declared(&first) && declared(&next), "{way}: {next:?}");
+    }
+}
+
+async fn a_burst_of_changes_lists_the_tools_a_few_times() {
+    for mut scene in all_ways() {
+        let tools = scene.mcp().await.connect().await.unwrap();
+        let way = scene.way;
+        let chat = Chat::new(&tools);
+        let before = scene.times("list");
+        scene.set("burst");
+        scene.set("hold");
+        chat.whole("a", &call("grow", &json!({}))).await;
+        scene.until("told", 1).await;
+        scene.until("list", before + 1).await;
+        scene.unset("hold");
+        until(&format!("{way}: the list is renewed"), async || {
+            tools.tools().names().any(|name| name == "grown")
+        })
+        .await;
+        scene.until("list", before + 2).await;
+        // The server reads it after all requests for the list that were sent before.
+        chat.whole("b", &call("echo", &json!({"text": "Hi"}))).await;
+        // One for the first change, and one for all that came meanwhile; more if some came late.
+        let times = scene.times("list") - before;
+        assert!(times < CHANGES / 10, "{way}: {times}");
     }
 }
 

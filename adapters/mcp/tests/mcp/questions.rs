@@ -16,6 +16,7 @@ pub(crate) fn trials() -> impl IntoIterator<Item = Trial> {
         a_question_is_answered_by_another_reader_after_the_first_one_left,
         a_refusal_and_a_dismissal_reach_the_server,
         a_question_that_is_too_long_is_not_asked,
+        a_call_asks_20_questions_at_most,
         questions_of_two_sessions_are_not_mixed_up,
         a_question_is_answered_after_a_takeover,
         a_tool_that_must_not_run_twice_is_not_called_again_after_a_takeover,
@@ -96,6 +97,41 @@ async fn a_question_that_is_too_long_is_not_asked() {
         let events = chat.whole("a", &call("pay", &json!({}))).await;
         assert!(error(&events).contains("8 KiB"), "{way}: {events:?}");
         assert!(of(&events, "input_request").is_empty(), "{way}");
+    }
+}
+
+/// The server asks one after the other, or all at once where the protocol can.
+async fn a_call_asks_20_questions_at_most() {
+    for mut scene in all_ways() {
+        let way = scene.way;
+        let chat = Chat::new(&scene.mcp().await.connect().await.unwrap());
+        let kinds: &[_] = if way.contains("new") {
+            &["often", "many"]
+        } else {
+            &["often"]
+        };
+        for kind in kinds {
+            scene.set(kind);
+            let mut reader = chat.start(kind, &call("pay", &json!({}))).await;
+            let mut answered = 0;
+            loop {
+                let events = reader.events();
+                for asked in of(&events, "input_request").iter().skip(answered) {
+                    answered += 1;
+                    let status = chat.answer(kind, &input(asked), &accept("A")).await;
+                    assert_eq!(status, 202, "{way}, {kind}");
+                }
+                if !reader.more().await {
+                    break;
+                }
+            }
+            let events = reader.events();
+            assert_eq!(answered, 20, "{way}, {kind}");
+            let told = error(&events);
+            assert!(told.contains("often"), "{way}, {kind}: {told}");
+            assert_eq!(scene.times("pay with A"), 0, "{way}, {kind}");
+            scene.unset(kind);
+        }
     }
 }
 

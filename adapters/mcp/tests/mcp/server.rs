@@ -4,7 +4,10 @@ use std::{
     fs::OpenOptions,
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,11 @@ use serde_json::{Value, json};
 pub(crate) const LOG: &str = "UNBROKEN_MCP_TEST_LOG";
 /// The variable that is not empty for the version of the protocol before 2026-07-28.
 pub(crate) const FORMER: &str = "UNBROKEN_MCP_TEST_FORMER";
+
+/// The number of changes that a server tells of at once.
+pub(crate) const CHANGES: usize = 200;
+/// The number of questions of a call that asks without end. It is more than a call may ask.
+const MANY: usize = 30;
 
 /// The file that is there once there is one more tool.
 const GROWN: &str = "grown";
@@ -60,11 +68,17 @@ pub(crate) fn note(log: &Path, what: &str) {
 pub(crate) struct CountingServer {
     log: PathBuf,
     former: bool,
+    // The number of times that a call has asked again.
+    asked: Arc<AtomicUsize>,
 }
 
 impl CountingServer {
     pub(crate) fn new(log: PathBuf, former: bool) -> Self {
-        Self { log, former }
+        Self {
+            log,
+            former,
+            asked: Arc::default(),
+        }
     }
 
     fn note(&self, what: &str) {
@@ -77,6 +91,11 @@ impl CountingServer {
 
     fn is_set(&self, name: &str) -> bool {
         self.log.with_file_name(name).exists()
+    }
+
+    /// Returns the number of times that the server tells of a change of its tools.
+    fn changes(&self) -> usize {
+        if self.is_set("burst") { CHANGES } else { 1 }
     }
 
     /// Waits for ever, and notes that the client ended the call.
@@ -108,19 +127,31 @@ impl CountingServer {
             .unwrap(),
         };
         let version = context.protocol_version();
+        let asks_more = self.is_set("often");
         if version.is_none_or(|version| version.has_initialize()) {
-            let asked = context.peer.create_elicitation(question).await;
+            let mut asked = context.peer.create_elicitation(question.clone()).await;
+            for _ in 1..MANY {
+                if asks_more && asked.is_ok() {
+                    asked = context.peer.create_elicitation(question.clone()).await;
+                }
+            }
             return asked.map_err(|error| {
                 let text = ContentBlock::text(format!("not asked: {error}"));
                 CallToolResult::error(vec![text]).into()
             });
         }
-        if let Some(answers) = &request.input_responses {
+        if let Some(answers) = &request.input_responses
+            && !(asks_more && self.asked.fetch_add(1, SeqCst) < MANY)
+        {
             assert_eq!(request.request_state.as_deref(), Some("where it was"));
             return Ok(serde_json::from_value(answers["account"].clone()).unwrap());
         }
         let question = InputRequest::Elicitation(ElicitRequest::new(question));
-        let questions = InputRequests::from([("account".to_owned(), question)]);
+        let mut questions = InputRequests::from([("account".to_owned(), question.clone())]);
+        if self.is_set("many") {
+            let more = (1..MANY).map(|number| (format!("account{number}"), question.clone()));
+            questions.extend(more);
+        }
         let required = InputRequiredResult::new(Some(questions), Some("where it was".into()));
         Err(required.into())
     }
@@ -187,7 +218,10 @@ impl ServerHandler for CountingServer {
         while !self.is_set(GROWN) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let _ = context.sink().notify_tool_list_changed().await;
+        for _ in 0..self.changes() {
+            let _ = context.sink().notify_tool_list_changed().await;
+        }
+        self.note("told");
         std::future::pending().await
     }
 
@@ -200,6 +234,12 @@ impl ServerHandler for CountingServer {
         if self.is_set("mute") {
             self.note("mute");
             std::future::pending::<()>().await;
+        }
+        if page.as_ref().is_none_or(|page| page.cursor.is_none()) {
+            self.note("list");
+        }
+        while self.is_set("hold") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let reads = || Some(ToolAnnotations::new().read_only(true));
         let repeats = || Some(ToolAnnotations::new().idempotent(true).destructive(false));
@@ -317,7 +357,10 @@ impl ServerHandler for CountingServer {
             "grow" => {
                 self.set(GROWN);
                 if self.former {
-                    context.peer.notify_tool_list_changed().await.unwrap();
+                    for _ in 0..self.changes() {
+                        context.peer.notify_tool_list_changed().await.unwrap();
+                    }
+                    self.note("told");
                 }
                 text("grown")
             }
