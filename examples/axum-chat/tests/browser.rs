@@ -15,7 +15,8 @@ fn main() -> ExitCode {
     // Each scenario has a browser and a server, which would slow others down.
     arguments.test_threads = Some(1);
     let trials = [
-        ("client", missing_node as fn() -> Option<String>),
+        ("answers", missing_browser as fn() -> Option<String>),
+        ("client", missing_node),
         ("media", missing_browser),
         ("page", missing_browser),
         ("tools", missing_browser),
