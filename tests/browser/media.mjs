@@ -1,11 +1,10 @@
-// Pictures, files, sources, arguments as they come, and usage in the page. `node media.mjs NAME` plays one
-// scenario; without a name, all.
+// Pictures and files in the page. `node media.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { crc32, deflateSync } from 'node:zlib';
-import { addressOf, HELD, open, play, script } from './bench.mjs';
+import { addressOf, open, play, script } from './bench.mjs';
 
 /** A PNG of noise, so that no two are alike; or of one colour, which is small, since addresses have little room. */
 function png(width = 24, height = 16, color) {
@@ -33,6 +32,19 @@ const note = (page) => page.locator('#note');
 const parts = (post, at = -1) => JSON.parse(post.body).messages.at(at).content;
 /** The addresses that were sent as media, of all messages. */
 const sent = (post) => JSON.parse(post.body).messages.flatMap(({ content }) => (Array.isArray(content) ? content : [])).filter(({ type }) => type === 'media').map(({ url }) => url);
+
+/** Gives the page `kept()`: the keys of its database. */
+function keptKeys() {
+  window.kept = () =>
+    new Promise((resolve, reject) => {
+      const opening = indexedDB.open('unbroken');
+      opening.onerror = () => reject(opening.error);
+      opening.onsuccess = () => {
+        const request = opening.result.transaction('media').objectStore('media').getAllKeys();
+        request.onsuccess = () => (opening.result.close(), resolve(request.result));
+      };
+    });
+}
 
 /** Waits for a picture that is not only there, but drawn. */
 async function drawn(locator) {
@@ -193,6 +205,7 @@ const scenarios = {
       ['picture-types', 'image/bmp', file('pixel.bmp', bitmap, 'image/bmp'), /\(422\): `media` of the type `image\/bmp` is not open to clients/],
     ]) {
       const page = await open(context, 'about:blank');
+      await page.addInitScript(keptKeys);
       await claiming(page, attribute, value);
       await page.goto(addressOf(server.url, script({ words: 5 }).script));
       await attach(page, it);
@@ -203,6 +216,7 @@ const scenarios = {
       assert.equal(await thumbs(page).getAttribute('alt'), it.name, 'nor what was attached');
       assert.equal(await page.locator('.question, .answer').count(), 0, 'the conversation is as it was');
       assert.equal(page.posts().length, 1, 'it was not tried again');
+      await page.until(async () => (await kept()).length === 0); // the composer has it, no chat does
       await page.getByRole('button', { name: 'Remove' }).click();
       await page.press('#input', 'Enter');
       await page.untilStatus('complete');
@@ -211,6 +225,45 @@ const scenarios = {
       assert.equal(await page.locator('.question').count(), 1);
       await page.close();
     }
+  },
+
+  async a_message_stays_in_the_composer_until_its_pictures_are_kept({ server, context }) {
+    const page = await open(context, 'about:blank');
+    await page.addInitScript(() => {
+      const opening = IDBFactory.prototype.open;
+      let go;
+      const released = new Promise((resolve) => (go = resolve));
+      window.release = go;
+      IDBFactory.prototype.open = function (...given) {
+        const later = {};
+        released.then(() => {
+          const request = opening.apply(this, given);
+          request.onupgradeneeded = () => ((later.result = request.result), later.onupgradeneeded());
+          request.onsuccess = () => ((later.result = request.result), later.onsuccess());
+        });
+        return later;
+      };
+    });
+    await page.addInitScript(keptKeys);
+    await page.goto(addressOf(server.url, script({ words: 5 }).script));
+    const cat = file('cat.png');
+    const composed = async () => [await page.inputValue('#input'), await thumbs(page).count()];
+    await attach(page, cat);
+    await thumbs(page).waitFor();
+    await page.say('Look');
+    assert.deepEqual(await composed(), ['Look', 1], 'control: it is not kept yet');
+    // The reader goes to a new chat meanwhile.
+    await page.evaluate(() => (location.hash = '#s=another'));
+    await page.until(() => document.querySelector('.answer'));
+    await page.evaluate(() => (location.hash = ''));
+    await page.until(() => !document.querySelector('.answer'));
+    await page.evaluate(() => window.release());
+    await page.until(async () => (await kept()).length === 0);
+    assert.deepEqual([await composed(), page.posts().length], [['Look', 1], 0], 'it was for the other chat');
+    await page.press('#input', 'Enter');
+    await page.untilStatus('complete');
+    assert.deepEqual(await composed(), ['', 0]);
+    assert.deepEqual(sent(page.posts()[0]), [dataUrl(cat)]);
   },
 
   async pictures_beyond_what_the_server_takes_are_left_out_and_it_is_said({ server, context }) {
@@ -259,113 +312,6 @@ const scenarios = {
     await page.until(() => document.querySelectorAll('.answer[data-status="complete"]').length === 2);
     const [, answer] = JSON.parse(page.posts()[1].body).messages;
     assert.equal(answer.content, 'Here:\n\n[made.png was shown here.]\n\n', 'the model is told that it made one');
-  },
-
-  async arguments_appear_before_the_call_is_whole({ server, context }) {
-    const given = { city: 'Bergen', note: 'a call is one only when the last brace is there' };
-    const held = { text: 'Well.', delayMs: 1, toolInput: true, toolCalls: [{ name: 'weather', arguments: given }], tally: HELD, holds: [4], then: [{ text: 'Done.' }] };
-    const page = await open(context, addressOf(server.url, held));
-    await page.say('Go');
-    const [tool, writing] = [page.locator('.tool'), page.locator('.tool .writing')];
-    const part = JSON.stringify(given).slice(0, 24);
-    await writing.getByText(part, { exact: true }).waitFor();
-    assert.equal(await writing.isVisible(), true);
-    assert.match(await tool.locator('summary').textContent(), /weather is called/);
-    const session = new URL(page.url()).hash.slice('#s='.length);
-    const events = async () => (await (await fetch(`${server.url}/api/chat/${session}?limit=1000`, { headers: { accept: 'application/json' } })).json()).events.map(({ event }) => event.type);
-    assert.equal((await events()).includes('tool_calls'), false, 'control: there is no call yet');
-    await page.reload();
-    await writing.getByText(part, { exact: true }).waitFor();
-    await server.release();
-    await page.untilStatus('complete');
-    assert.equal(await tool.count(), 1, 'it is the same call');
-    assert.equal(await writing.count(), 0);
-    assert.match(await tool.locator('summary').textContent(), /weather answered/);
-    assert.equal(await tool.locator('pre').first().isVisible(), false, 'folded, once it is whole');
-    assert.deepEqual(JSON.parse(await tool.locator('pre').first().textContent()), given);
-    assert.ok((await events()).includes('tool_calls'));
-  },
-
-  async a_call_that_did_not_become_whole_is_told_as_none({ server, context }) {
-    const cut = { text: 'Well.', delayMs: 1, toolInput: true, toolCalls: [{ name: 'weather', arguments: { city: 'Bergen' } }], fault: { at: 2, kind: 'error' } };
-    const page = await open(context, addressOf(server.url, cut));
-    await page.say('Go');
-    await page.untilStatus('error');
-    assert.match(await page.locator('.tool summary').textContent(), /weather did not finish/);
-    await page.locator('.tool summary').click();
-    assert.equal(await page.locator('.tool pre').textContent(), '{"city":', 'as far as it came');
-  },
-
-  async a_call_of_a_turn_that_reached_its_length_was_not_called({ server, context }) {
-    const page = await open(context, server.url);
-    const events = [
-      { type: 'session_info', capabilities: {} },
-      { type: 'tool_input', id: '1', name: 'weather', delta: '{"city":"Ber' },
-      { type: 'turn', finishReason: 'length', model: 'model-7' },
-      { type: 'text', content: 'Well.' },
-    ];
-    const lines = (records) => records.map(([lsn, event]) => `${JSON.stringify({ lsn, event })}\n`).join('');
-    const end = [events.length + 1, { type: 'complete', finishReason: 'length', usage: { inputTokens: 7, outputTokens: 9, cachedInputTokens: 5, reasoningTokens: 4 } }];
-    const answer = (body) => (route) => route.fulfill({ status: 200, headers: { 'content-type': 'application/x-ndjson', 'x-session-id': 'x' }, body });
-    await page.route('**/api/chat', answer(lines(events.map((event, at) => [at + 1, event]))));
-    await page.route('**/api/chat/*', (route) => route.abort());
-    await page.say('Go');
-    await page.untilLsn(events.length);
-    assert.match(await page.locator('.tool summary').textContent(), /weather was not called/, 'while the answer goes on');
-    await page.unroute('**/api/chat/*');
-    await page.route('**/api/chat/*', answer(lines([end])));
-    await page.untilStatus('complete');
-    assert.match(await page.locator('.tool summary').textContent(), /weather was not called/);
-    assert.match(await page.locator('.answer .meta').textContent(), /^complete \(length\) · model-7 · 7 tokens in \(5 cached\) · 9 out \(4 thinking\) · lsn 1–5/);
-  },
-
-  async sources_are_numbered_and_only_addresses_of_the_web_are_links({ server, context }) {
-    const markup = '<img src=x onerror="window.broken = true">';
-    const sources = [
-      { id: 'a', url: 'https://example.com/page?q=1', title: 'A page', quote: markup },
-      { id: 'b', url: 'javascript:window.broken=true', title: markup },
-      { id: 'c', url: ' JaVaScRiPt:window.broken=true', title: 'Odd' },
-      { id: 'd', url: 'data:text/html,<script>window.broken=true</script>' },
-      { id: 'e', url: 'https://bank.example@evil.example/', title: 'https://bank.example/' },
-      { id: 'f', title: 'A document', mediaType: 'application/pdf' },
-      { id: 'a', url: 'https://example.com/page?q=1', title: 'A page' },
-    ];
-    const page = await open(context, addressOf(server.url, { text: 'So it is.', delayMs: 1, sources }));
-    await page.say('Why?');
-    await page.untilStatus('complete');
-    const look = async () => {
-      const list = page.getByRole('region', { name: 'Sources' });
-      assert.equal(await list.getByRole('listitem').count(), 6, 'one that is named twice is listed once');
-      const links = await list.getByRole('link').evaluateAll((all) => all.map((link) => [link.textContent, link.getAttribute('href'), link.rel, link.target]));
-      const safe = ['noopener noreferrer nofollow', '_blank'];
-      assert.deepEqual(links, [['A page', 'https://example.com/page?q=1', ...safe], ['https://bank.example/', 'https://bank.example@evil.example/', ...safe]]);
-      const texts = await list.getByRole('listitem').allTextContents();
-      assert.deepEqual(texts, [`A pageexample.com${markup}`, `${markup}no address of the web`, 'Oddno address of the web', 'dno address of the web', 'https://bank.example/evil.example', 'A documentapplication/pdf']);
-      assert.equal(await page.locator('.answer img, .answer script').count(), 0);
-      assert.equal(await page.evaluate(() => window.broken), undefined);
-    };
-    await look();
-    await page.reload();
-    await look();
-  },
-
-  async usage_model_and_finish_reason_are_in_the_footer({ server, context }) {
-    const page = await open(context, addressOf(server.url, { tokens: 1234, delayMs: 0, model: 'model-7' }));
-    await page.say('One two three');
-    await page.untilStatus('complete');
-    const meta = page.locator('.answer .meta');
-    const words = /^complete \(stop\) · model-7 · 3 tokens in · 1,234 out · lsn 1–\d+$/;
-    assert.match(await meta.textContent(), words);
-    await page.reload();
-    assert.match(await meta.textContent(), words);
-
-    // Stopped while a tool runs: the turn before it has cost something.
-    const stopped = await open(context, addressOf(server.url, { text: 'Let me see.', delayMs: 0, model: 'model-7', toolCalls: [{ name: 'send_mail', arguments: { to: 'ada@example.org', subject: 'Hi', text: 'Hi' } }] }));
-    await stopped.say('One two');
-    await stopped.locator('.ask[data-state="open"]').waitFor();
-    await stopped.getByRole('button', { name: 'Stop the answer' }).click();
-    await stopped.untilStatus('aborted');
-    assert.match(await stopped.locator('.answer .meta').textContent(), /^stopped · model-7 · 2 tokens in · 3 out · lsn/);
   },
 
   async whatever_a_file_says_that_it_is_it_is_pixels_or_saved({ server, context }) {

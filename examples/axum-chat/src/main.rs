@@ -5,6 +5,7 @@
 //! OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_MODEL=qwen3 cargo run -p axum-chat
 //! OLLAMA_MODEL=qwen3 cargo run -p axum-chat
 //! MODEL=claude-sonnet-4-5 cargo run -p axum-chat --features genai # with its key in ANTHROPIC_API_KEY
+//! MCP_URL=http://127.0.0.1:3001/mcp cargo run -p axum-chat --features mcp # with the tools of that server
 //! ```
 //!
 //! Without these variables a scripted provider takes the place of the model. `--port` or `PORT` sets
@@ -15,7 +16,9 @@
 use std::{net::Ipv4Addr, time::Duration};
 
 use axum::{Router, body::Body, http::Uri, routing::get};
-use chat_shared::{Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tools};
+use chat_shared::{
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer, tools,
+};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tracing_subscriber::filter::LevelFilter;
@@ -25,7 +28,6 @@ use unbroken::{
     chat::Capabilities,
     durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
-    tools::ToolLayer,
 };
 use unbroken_hyper::ServerLimits;
 
@@ -69,7 +71,7 @@ async fn main() -> Result<(), BoxError> {
     // runs the tools that the model calls. Each event is stored before a browser gets it.
     let chat = ServiceBuilder::new()
         .layer(durable.client_fields(open))
-        .layer(ToolLayer::new(tools()))
+        .layer(tool_layer().await?)
         .service(model.provider);
     let app = page(Page::new(model.name)).merge(unbroken_axum::mount("/api/chat", chat));
 

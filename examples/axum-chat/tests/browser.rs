@@ -12,10 +12,11 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // Each scenario has a browser and a server, which would slow others down.
-    arguments.test_threads = Some(1);
+    // Each scenario has a browser and a server, and mostly waits.
+    arguments.test_threads.get_or_insert(2);
     let trials = [
-        ("client", missing_node as fn() -> Option<String>),
+        ("answers", missing_browser as fn() -> Option<String>),
+        ("client", missing_node),
         ("media", missing_browser),
         ("page", missing_browser),
         ("tools", missing_browser),

@@ -14,7 +14,9 @@
 use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
-use chat_shared::{Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tools};
+use chat_shared::{
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer, tools,
+};
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use tokio::net::TcpListener;
@@ -25,7 +27,6 @@ use unbroken::{
     chat::Capabilities,
     durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
-    tools::ToolLayer,
 };
 use unbroken_hyper::{ServerLimits, mount, serve};
 
@@ -70,7 +71,7 @@ async fn main() -> Result<(), BoxError> {
     // browser gets it.
     let chat = ServiceBuilder::new()
         .layer(durable.client_fields(open))
-        .layer(ToolLayer::new(tools()))
+        .layer(tool_layer().await?)
         .service(model.provider);
 
     // hyper serves one service: the chat below a path, and the page at every other.

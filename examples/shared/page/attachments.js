@@ -52,18 +52,17 @@ export class Attachments {
     this.#changed();
   }
 
-  /** Waits until all are read. */
-  async ready() {
+  /** Waits until all are read, and returns them: `{ name, mediaType, bytes }`. They stay attached. */
+  async read() {
     await Promise.allSettled(this.#items.map(({ ready }) => ready));
+    return Promise.all(this.#items.map(async (item) => Object.assign(item, { bytes: await item.ready })));
   }
 
-  /** Takes them all: `{ name, mediaType, bytes }`. */
-  async take() {
-    const items = this.#items;
-    this.#items = [];
+  /** Removes those that were sent. */
+  sent(items) {
     for (const { url } of items) URL.revokeObjectURL(url);
+    this.#items = this.#items.filter((item) => !items.includes(item));
     this.#draw();
-    return Promise.all(items.map(async ({ name, mediaType, ready }) => ({ name, mediaType, bytes: await ready })));
   }
 
   #flaw(name, { type, size }) {

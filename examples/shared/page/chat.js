@@ -7,7 +7,7 @@ import { followUp, isomorphicTools, sessionAfter } from './client-tools.js';
 import { examples } from './examples.js';
 import { addTurns, chatKey, chatOf, dropTurn, messagesOf, prune, saveAnswer } from './history.js';
 import { forgetMedia } from './media.js';
-import { bytesOf, keepBytes, withBytes } from './media-store.js';
+import { bytesOf, dropBytes, keepBytes, withBytes } from './media-store.js';
 import { element } from './prose.js';
 import { questionView } from './question.js';
 import { answerInput, follow, newSessionId, Refused, stop } from './unbroken.js';
@@ -82,6 +82,9 @@ async function keepPictures(pictures) {
     }),
   );
 }
+
+// Removes pictures of a message that was not sent.
+const forget = (media = []) => media.forEach(({ key }) => dropBytes(key));
 
 function retry() {
   const { fault, ...script } = last.turn.script ?? {}; // a scripted fault happens once
@@ -186,6 +189,7 @@ async function takeBack({ session }, { status, message }) {
   show(left);
   const media = await Promise.all((question?.media ?? []).map(async ({ key, ...medium }) => ({ ...medium, bytes: await bytesOf(key) })));
   attachments.restore(media.filter(({ bytes }) => bytes));
+  forget(question?.media);
   $('input').value = [question?.text, $('input').value].filter(Boolean).join('\n');
   grow();
   composer();
@@ -276,14 +280,17 @@ $('form').addEventListener('submit', async (event) => {
   if (sending || running) return;
   sending = true;
   try {
-    await attachments.ready();
+    const { id } = chat;
+    const pictures = await attachments.read();
+    const media = await keepPictures(pictures);
     const text = $('input').value.trim();
-    if ((!text && attachments.count === 0) || running) return;
-    const pictures = attachments.take();
+    // Meanwhile the reader may have gone to another chat. The message stays in the composer.
+    if ((!text && media.length === 0) || running || chat.id !== id) return forget(media);
+    attachments.sent(pictures);
     $('input').value = '';
     tell('');
     grow();
-    ask(text, scripted ? scriptOfAddress() : undefined, await keepPictures(await pictures));
+    ask(text, scripted ? scriptOfAddress() : undefined, media);
   } finally {
     sending = false;
   }

@@ -113,7 +113,7 @@ export function prune(kept = KEPT) {
   const chats = Object.keys(storage).filter((key) => key.startsWith(CHAT)).map((key) => parse(storage.getItem(key)) ?? { id: key.slice(CHAT.length), at: 0, turns: [] });
   for (const chat of chats.sort((a, b) => b.at - a.at).slice(kept)) {
     storage.removeItem(chatKey(chat));
-    dropBytes(chat.id);
+    dropBytes(`${chat.id}/`);
     for (const { session } of chat.turns) if (session) storage.removeItem(SESSION + session);
   }
 }

@@ -39,10 +39,10 @@ export async function bytesOf(key) {
   return here.get(key) ?? (await transact('readonly', (store) => store.get(key)).catch(() => null)) ?? null;
 }
 
-/** Removes the bytes of a chat. */
-export async function dropBytes(chatId) {
-  for (const key of here.keys()) if (key.startsWith(`${chatId}/`)) here.delete(key);
-  await transact('readwrite', (store) => store.delete(IDBKeyRange.bound(`${chatId}/`, `${chatId}/\uffff`))).catch(() => {});
+/** Removes the bytes of all keys that begin so. */
+export async function dropBytes(prefix) {
+  for (const key of here.keys()) if (key.startsWith(prefix)) here.delete(key);
+  await transact('readwrite', (store) => store.delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`))).catch(() => {});
 }
 
 /** A part of a message whose bytes are added when it is sent. */

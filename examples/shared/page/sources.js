@@ -17,12 +17,12 @@ export function sourcesView() {
   const list = element('ol');
   const node = element('section', { className: 'sources', hidden: true }, [element('h3', { textContent: 'Sources' }), list]);
   node.setAttribute('aria-label', 'Sources');
-  let drawn = 0;
+  let shown; // of an attempt: after a restart the turn has another list
   const update = ({ sources = [] }) => {
-    if (sources.length < drawn) list.replaceChildren();
+    if (sources !== shown) list.replaceChildren();
+    shown = sources;
     list.append(...sources.slice(list.childElementCount).map(sourceView));
-    drawn = sources.length;
-    node.hidden = drawn === 0;
+    node.hidden = sources.length === 0;
   };
   return { node, update };
 }

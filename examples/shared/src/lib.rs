@@ -7,6 +7,7 @@ mod page;
 mod pictures;
 mod signal;
 mod store;
+mod tool_layer;
 mod tools;
 
 pub use self::{
@@ -16,5 +17,6 @@ pub use self::{
     pictures::{MAX_BODY, pictures},
     signal::shutdown_signal,
     store::{OpenedStore, open_store},
+    tool_layer::tool_layer,
     tools::tools,
 };

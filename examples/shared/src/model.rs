@@ -20,7 +20,8 @@ impl Model {
     /// ```text
     /// OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY    a server that speaks Chat Completions
     /// OLLAMA_MODEL, OLLAMA_HOST                        otherwise, a model of Ollama
-    /// MODEL                                            before both, with the feature `genai`: any model of genai
+    /// MODEL, MODEL_BASE_URL                            before both, with the feature `genai`: any model of genai;
+    ///                                                  at another address than its vendor's, if there is one
     /// ```
     ///
     /// Without them the provider is scripted.
@@ -35,10 +36,9 @@ impl Model {
         refuse_without(cfg!(feature = "genai"), of_genai.is_some())?;
         #[cfg(feature = "genai")]
         if let Some(model) = of_genai {
-            use unbroken_genai::{GenAi, genai::Client};
-
             let model = model.into_string().map_err(|_| "`MODEL` isn't UTF-8")?;
-            let provider = by_model().fallback(GenAi::new(Client::new()?).model(model));
+            let client = genai_client(env::var("MODEL_BASE_URL").ok())?;
+            let provider = by_model().fallback(unbroken_genai::GenAi::new(client).model(model));
             let name = "genai";
             return Ok(Self { provider, name });
         }
@@ -53,6 +53,24 @@ impl Model {
         };
         Ok(Self { provider, name })
     }
+}
+
+/// Creates a client of all models, at an address such as that of a gateway.
+#[cfg(feature = "genai")]
+fn genai_client(base_url: Option<String>) -> Result<unbroken_genai::genai::Client, BoxError> {
+    use unbroken_genai::genai::{Client, ServiceTarget, resolver::Endpoint};
+
+    let Some(mut base_url) = base_url.filter(|it| !it.is_empty()) else {
+        return Ok(Client::new()?);
+    };
+    if !base_url.ends_with('/') {
+        base_url.push('/'); // genai joins the path
+    }
+    let client = Client::builder().with_service_target_resolver_fn(move |target: ServiceTarget| {
+        let endpoint = Endpoint::from_owned(base_url.as_str());
+        Ok(ServiceTarget { endpoint, ..target })
+    });
+    Ok(client.build()?)
 }
 
 // Another model would answer in silence.

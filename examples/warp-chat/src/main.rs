@@ -13,7 +13,9 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use chat_shared::{Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tools};
+use chat_shared::{
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer, tools,
+};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tracing_subscriber::filter::LevelFilter;
@@ -23,7 +25,6 @@ use unbroken::{
     chat::Capabilities,
     durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
-    tools::ToolLayer,
 };
 use unbroken_hyper::ServerLimits;
 use warp::{Filter, path::FullPath};
@@ -68,7 +69,7 @@ async fn main() -> Result<(), BoxError> {
     // runs the tools that the model calls. Each event is stored before a browser gets it.
     let chat = ServiceBuilder::new()
         .layer(durable.client_fields(open))
-        .layer(ToolLayer::new(tools()))
+        .layer(tool_layer().await?)
         .service(model.provider);
 
     // The mounted chat is a filter like any other. The page is served at every other path.

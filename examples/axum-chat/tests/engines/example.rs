@@ -16,10 +16,27 @@ pub(crate) struct Example {
 
 impl Example {
     pub(crate) fn start(store: &str, model: &Model) -> Self {
+        let model = [
+            ("OPENAI_BASE_URL", model.url()),
+            ("OPENAI_MODEL", "a model".into()),
+        ];
+        Self::start_with(store, model)
+    }
+
+    /// Starts the example with a model that it finds by its name.
+    #[cfg(feature = "genai")]
+    pub(crate) fn of_vendor(store: &str, vendor: &crate::vendor::Vendor) -> Self {
+        Self::start_with(store, vendor.environment())
+    }
+
+    fn start_with(
+        store: &str,
+        environment: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_axum-chat"))
             .args(["--port", "0", "--store", store])
-            .env("OPENAI_BASE_URL", model.url())
-            .env("OPENAI_MODEL", "a model")
+            .env_remove("MODEL")
+            .envs(environment)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,6 +1,8 @@
 //! Tests of the example while the engine of its store is paused, is killed, fails over to a lagging
 //! replica, or has its clock set.
 //!
+//! And with models of three vendors, by their names, and with the tools of an MCP server.
+//!
 //! Two processes of the example share a temporary engine and a model that counts its calls. Without an
 //! engine a test is ignored with the reason; if `CI` is set, it fails.
 
@@ -10,11 +12,17 @@ mod engine;
 mod example;
 mod failover;
 mod faketime;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod model;
+#[cfg(feature = "genai")]
+mod models;
 mod outage;
 mod postgres;
 mod proxy;
 mod redis;
+#[cfg(feature = "genai")]
+mod vendor;
 
 use std::{env, process::ExitCode};
 
@@ -26,7 +34,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // They mostly wait.
     arguments.test_threads.get_or_insert(8);
-    let trials = vec![
+    let mut trials = vec![
         trial("redis::stopped_and_back", Redis::missing(), || {
             outage::stopped_and_back(&Redis::start(&[]));
         }),
@@ -60,7 +68,49 @@ fn main() -> ExitCode {
             || clock::stepped(&Postgres::with_clock()),
         ),
     ];
+    trials.extend(of_models());
+    trials.extend(of_mcp());
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+#[cfg(feature = "genai")]
+fn of_models() -> impl Iterator<Item = Trial> {
+    use crate::vendor::Protocol::{Gemini, Messages, Responses};
+
+    let names = [
+        ("models::openai", Responses),
+        ("models::claude", Messages),
+        ("models::gemini", Gemini),
+    ];
+    names.into_iter().map(|(name, protocol)| {
+        trial(name, Redis::missing(), move || {
+            models::one_program(protocol, &Redis::start(&[]));
+        })
+    })
+}
+
+#[cfg(not(feature = "genai"))]
+fn of_models() -> impl Iterator<Item = Trial> {
+    std::iter::once(Trial::ignorable_test("models", || {
+        Ok(Completion::ignored_with("it needs the feature `genai`"))
+    }))
+}
+
+#[cfg(feature = "mcp")]
+fn of_mcp() -> impl Iterator<Item = Trial> {
+    mcp::SCENARIOS.into_iter().map(|scenario| {
+        let missing = Postgres::missing().or_else(mcp::missing);
+        trial(&format!("mcp::{scenario}"), missing, || {
+            mcp::play(scenario, &Postgres::start());
+        })
+    })
+}
+
+#[cfg(not(feature = "mcp"))]
+fn of_mcp() -> impl Iterator<Item = Trial> {
+    std::iter::once(Trial::ignorable_test("mcp", || {
+        Ok(Completion::ignored_with("it needs the feature `mcp`"))
+    }))
 }
 
 fn trial(name: &str, missing: Option<&'static str>, test: impl FnOnce() + Send + 'static) -> Trial {

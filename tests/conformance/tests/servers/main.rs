@@ -24,8 +24,8 @@ fn main() -> ExitCode {
         }
     }));
     let mut arguments = Arguments::from_args();
-    // A suite keeps the machine busy, and some cases measure time.
-    arguments.test_threads.get_or_insert(1);
+    // A suite keeps a core busy, and some cases measure time.
+    arguments.test_threads.get_or_insert(2);
     let trials = [
         frameworks::trials(),
         layers::trials(),

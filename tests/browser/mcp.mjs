@@ -1,0 +1,101 @@
+// Questions of MCP tools that one browser sees and another one answers, after the server that asked was killed. The
+// two servers share the store in `STORE`. `node mcp.mjs NAME` plays one scenario; without a name, all.
+
+import assert from 'node:assert/strict';
+import { startCounting } from '../../adapters/mcp/tests/everything/counting.mjs';
+import { addressOf, open, play, startServer } from './bench.mjs';
+
+const card = (page) => page.locator('.ask[data-state="open"]');
+
+/**
+ * Starts an answer that calls a tool, on one server and in one browser, and waits until it asks. Then both are
+ * gone: returns a page of another browser, at another server.
+ */
+async function asked(name, browser, act) {
+  const tools = await startCounting();
+  process.env.MCP_URL = tools.url;
+  const servers = await Promise.all([0, 0].map((port) => startServer(port, process.env.STORE)));
+  delete process.env.MCP_URL;
+  try {
+    const [first, second] = servers;
+    const context = await browser.context();
+    const script = { text: 'Let me see.\n\n', delayMs: 5, toolCalls: [{ name: `mcp_${name}`, arguments: {} }], then: [{ results: true }] };
+    const page = await open(context, addressOf(first.url, script));
+    await page.say('Go');
+    await card(page).waitFor();
+    const { hash } = new URL(page.url());
+    await act({
+      tools,
+      page,
+      /** Closes the first browser, kills the first server, and opens the other ones. */
+      elsewhere: async () => {
+        await context.close();
+        await first.kill();
+        return open(await browser.context(), `${second.url}/${hash}`);
+      },
+      events: async () => {
+        const log = await fetch(`${second.url}/api/chat/${hash.slice('#s='.length)}?limit=1000`, { headers: { accept: 'application/json' } });
+        return (await log.json()).events.map(({ event }) => event);
+      },
+    });
+  } finally {
+    for (const server of servers) await server.kill();
+    tools.stop();
+  }
+}
+
+const of = (events, kind) => events.filter(({ type }) => type === kind);
+
+const scenarios = {
+  async a_question_of_an_idempotent_tool_is_answered_elsewhere_and_it_goes_on({ browser }) {
+    await asked('book', browser, async ({ tools, elsewhere, events }) => {
+      assert.deepEqual(tools.counts, { called: { book: 1 }, done: {} }, 'control: it waits for the answer');
+      const page = await elsewhere();
+      await card(page).getByLabel('Account').fill('A 7');
+      await card(page).getByRole('button', { name: 'Answer' }).click();
+      await page.untilStatus('complete');
+      assert.match(await page.answer(), /book with A 7/);
+      assert.deepEqual(tools.counts, { called: { book: 2 }, done: { book: 1 } });
+      assert.equal(of(await events(), 'input_request').length, 1, 'the user was asked once');
+    });
+  },
+
+  async a_tool_that_may_not_run_twice_is_not_called_again_and_the_model_is_told({ browser }) {
+    await asked('pay', browser, async ({ tools, elsewhere, events }) => {
+      const page = await elsewhere();
+      await page.untilStatus('complete');
+      assert.match(await page.answer(), /whether it took effect is unknown/);
+      assert.deepEqual(tools.counts, { called: { pay: 1 }, done: {} });
+      assert.equal(await card(page).count(), 0, 'nobody is asked any more');
+      assert.equal(of(await events(), 'tool_error').length, 1);
+    });
+  },
+
+  async an_approval_is_given_elsewhere_and_the_tool_runs_once({ browser }) {
+    await asked('erase', browser, async ({ tools, elsewhere, events }) => {
+      tools.letGo();
+      assert.deepEqual(tools.counts, { called: {}, done: {} }, 'control: it was not approved yet');
+      const page = await elsewhere();
+      await card(page).getByRole('button', { name: 'Approve' }).click();
+      await page.untilStatus('complete');
+      assert.match(await page.answer(), /erased/);
+      assert.deepEqual(tools.counts, { called: { erase: 1 }, done: { erase: 1 } });
+      assert.equal(of(await events(), 'tool_result').length, 1);
+    });
+  },
+
+  async an_approved_tool_whose_server_is_killed_while_it_runs_does_not_run_again({ browser }) {
+    await asked('erase', browser, async ({ tools, page: first, elsewhere, events }) => {
+      await card(first).getByRole('button', { name: 'Approve' }).click();
+      while (!tools.counts.called.erase) await new Promise((resolve) => setTimeout(resolve, 20));
+      const page = await elsewhere();
+      await page.untilStatus('complete');
+      assert.match(await page.answer(), /whether it took effect is unknown/);
+      tools.letGo(); // it may take effect after all
+      assert.equal(tools.counts.called.erase, 1);
+      assert.equal(of(await events(), 'tool_error').length, 1);
+    });
+  },
+};
+
+await play(scenarios);
