@@ -6,7 +6,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    ChatEvent, InputId, InputKind, InputOutcome, InputRequest, IsomorphicHandoff, ToolCall,
+    ChatEvent, Input, InputId, InputKind, InputOutcome, InputRequest, IsomorphicHandoff, ToolCall,
     ToolCalls,
 };
 
@@ -25,7 +25,8 @@ pub struct ToolRuns {
     asked: HashMap<String, usize>,
     // The calls that came with the request. A restart brings them again under the same ids.
     brought: HashMap<String, usize>,
-    approvals: HashMap<InputId, usize>,
+    // The runs that these questions are of.
+    inputs: HashMap<InputId, usize>,
 }
 
 /// One run of a tool, or a call that hasn't run yet.
@@ -50,10 +51,15 @@ pub struct ToolRun {
     pub approval: Option<String>,
     /// True if the user allowed it.
     pub approved: bool,
+    /// The questions that the tool asked, in order. Those from before a restart remain until another is asked
+    /// in their place.
+    pub inputs: Vec<Input>,
     /// The outcome, if the log has it.
     pub outcome: Option<ToolOutcome>,
     // True if the model has asked for it since the last restart.
     asked: bool,
+    // The number of the questions that were asked since the last restart.
+    inputs_asked: usize,
     // True for the second half of a call that came with the request.
     concludes: bool,
 }
@@ -109,20 +115,16 @@ impl ToolRuns {
             }
             ChatEvent::InputRequest(request) => self.push_request(request),
             ChatEvent::InputResolved(resolved) => {
-                if let Some(at) = self.approvals.remove(&resolved.input_id)
-                    && resolved.action == InputOutcome::Accept
-                {
-                    let run = &mut self.runs[at];
-                    run.approved = true;
-                    // The log has an event of its own for the begin of a second half.
-                    run.begun |= !run.concludes;
+                if let Some(at) = self.inputs.remove(&resolved.input_id) {
+                    self.runs[at].resolve(&resolved.input_id, &resolved.action);
                 }
             }
             ChatEvent::Restarted(_) => {
                 self.asked.clear();
-                self.approvals.clear();
+                self.inputs.clear();
                 for run in &mut self.runs {
                     run.asked = false;
+                    run.inputs_asked = 0;
                 }
             }
             _ => {}
@@ -143,17 +145,18 @@ impl ToolRuns {
     }
 
     fn push_request(&mut self, request: &InputRequest) {
-        let (InputKind::Approval, Some(id)) = (&request.kind, &request.call_id) else {
+        let Some(id) = &request.call_id else {
             return;
         };
-        if request.before_call {
+        if request.kind == InputKind::Approval && request.before_call {
             let at = self.begin(id, request.tool_name.as_deref().unwrap_or_default());
             let run = &mut self.runs[at];
             run.begun = false;
             run.approval = Some(request.message.clone());
         }
         if let Some(at) = self.find(id) {
-            self.approvals.insert(request.input_id.clone(), at);
+            self.runs[at].ask(request);
+            self.inputs.insert(request.input_id.clone(), at);
         }
     }
 
@@ -205,8 +208,10 @@ impl ToolRuns {
             repeatable: true,
             approval: None,
             approved: false,
+            inputs: Vec::new(),
             outcome: None,
             asked: false,
+            inputs_asked: 0,
             concludes: false,
         });
         self.runs.len() - 1
@@ -215,6 +220,33 @@ impl ToolRuns {
     // The first outcome counts: the model has seen it.
     fn end(&mut self, at: usize, outcome: ToolOutcome) {
         self.runs[at].outcome.get_or_insert(outcome);
+    }
+}
+
+impl ToolRun {
+    fn ask(&mut self, request: &InputRequest) {
+        let input = Input {
+            request: request.clone(),
+            outcome: None,
+        };
+        match self.inputs.get_mut(self.inputs_asked) {
+            Some(before) => *before = input,
+            None => self.inputs.push(input),
+        }
+        self.inputs_asked += 1;
+    }
+
+    fn resolve(&mut self, id: &InputId, outcome: &InputOutcome) {
+        let asked = self.inputs[..self.inputs_asked].iter_mut();
+        let Some(input) = asked.rev().find(|input| input.request.input_id == *id) else {
+            return;
+        };
+        input.outcome.get_or_insert_with(|| outcome.clone());
+        if input.request.kind == InputKind::Approval && *outcome == InputOutcome::Accept {
+            self.approved = true;
+            // The log has an event of its own for the begin of a second half.
+            self.begun |= !self.concludes;
+        }
     }
 }
 

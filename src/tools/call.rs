@@ -34,9 +34,16 @@ struct CallInner {
     events: EventSender,
     slot: Arc<CallSlot>,
     clock: CallClock,
-    // The questions of this call from before the session was taken over.
-    asked: Vec<Input>,
+    asked: AskedBefore,
     asks: AtomicUsize,
+}
+
+/// The questions of a call from before the session was taken over.
+pub(super) struct AskedBefore {
+    pub(super) inputs: Vec<Input>,
+    /// The number of those in this attempt. A restart dropped the others for clients, so that they are asked
+    /// again, under their ids: an answer that was given meanwhile counts.
+    pub(super) in_attempt: usize,
 }
 
 /// The identity of a call, and the scope that it runs in.
@@ -65,7 +72,7 @@ impl Call {
         events: EventSender,
         slot: Arc<CallSlot>,
         timeout: Duration,
-        asked: Vec<Input>,
+        asked: AskedBefore,
     ) -> Self {
         Self {
             inner: Arc::new(CallInner {
@@ -172,9 +179,10 @@ impl Call {
     /// paused meanwhile, and other calls may [run](super::ToolLayer::parallel) in its slot. Work
     /// that the tool does beside its question is not stopped.
     ///
-    /// If the server dies and another repeats the call, questions from before are not asked again:
+    /// If the server dies and another repeats the call, the user doesn't answer questions from before again:
     /// their answers are returned for the same questions in the same order. While such a question
-    /// is still open, the call keeps its slot.
+    /// is still open, the call keeps its slot. After a restart of the answer, the log has such questions
+    /// again, under the same ids.
     ///
     /// Dropping the future doesn't withdraw the question: the user may still answer it, until the
     /// tool is done. To wait for a shorter time, set the question's timeout.
@@ -266,32 +274,36 @@ impl Call {
         request.timeout = Some(timeout);
 
         let nth = self.inner.asks.fetch_add(1, Ordering::Relaxed);
-        let before = self.inner.asked.get(nth);
+        let AskedBefore { inputs, in_attempt } = &self.inner.asked;
+        let before = inputs.get(nth);
         let before = before.filter(|before| is_same(&before.request, &request));
-        match before {
-            Some(before) => {
-                request.input_id = before.request.input_id.clone();
-                match &before.outcome {
-                    Some(InputOutcome::Accept) if request.kind == InputKind::Approval => {
-                        return Ok(Value::Null);
-                    }
-                    // A call that has begun keeps its slot: no event would tell that it is free.
-                    None if !begun => self.inner.slot.release(),
-                    Some(InputOutcome::Accept) | None => {}
-                    Some(InputOutcome::Decline) => return Err(Unanswered::Declined),
-                    Some(InputOutcome::Timeout) => return Err(Unanswered::TimedOut),
-                    Some(_) => return Err(Unanswered::Cancelled),
-                }
-            }
-            None if self.inner.events.send(request.clone()).await => {}
-            None => return Err(Unanswered::Cancelled),
+        let is_asked = before.is_some() && nth < *in_attempt;
+        let known = before.and_then(|before| before.outcome.clone());
+        if let Some(before) = before {
+            request.input_id = before.request.input_id.clone();
         }
-        let resolved = before.is_some_and(|before| before.outcome.is_some());
+        if !is_asked && !self.inner.events.send(request.clone()).await {
+            return Err(Unanswered::Cancelled);
+        }
+        let is_resolved = is_asked && known.is_some();
 
-        let inputs = &scope.inputs;
-        let answer = inputs.answer_within(&request.input_id, timeout).await;
-        let (outcome, answer) = judge(&request, answer);
-        if !resolved {
+        let (outcome, answer) = match known {
+            Some(InputOutcome::Accept) if request.kind == InputKind::Approval => {
+                (InputOutcome::Accept, Ok(Value::Null))
+            }
+            Some(InputOutcome::Decline) => (InputOutcome::Decline, Err(Unanswered::Declined)),
+            Some(InputOutcome::Timeout) => (InputOutcome::Timeout, Err(Unanswered::TimedOut)),
+            Some(InputOutcome::Accept) | None => {
+                // A call that has begun keeps its slot: no event would tell that it is free.
+                if is_asked && !is_resolved && !begun {
+                    self.inner.slot.release();
+                }
+                let answer = scope.inputs.answer_within(&request.input_id, timeout);
+                judge(&request, answer.await)
+            }
+            Some(other) => (other, Err(Unanswered::Cancelled)),
+        };
+        if !is_resolved {
             let resolved = InputResolved::new(request.input_id, outcome);
             if !self.inner.events.send(resolved).await {
                 return Err(Unanswered::Cancelled);

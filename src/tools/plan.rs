@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Call,
-    call::CallInfo,
+    call::{AskedBefore, CallInfo},
     conversation::Conversation,
     follow_up::FollowUpPosition,
     job::{CallOutcome, JobPart, ToolJob},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     chat::{
-        IsomorphicClientOutput, IsomorphicHandoff, ToolAuthority, ToolCall, ToolCalls, ToolOutcome,
-        ToolRun, Transcript,
+        Input, IsomorphicClientOutput, IsomorphicHandoff, ToolAuthority, ToolCall, ToolCalls,
+        ToolOutcome, ToolRun, Transcript,
     },
     log::SessionId,
 };
@@ -168,8 +168,6 @@ impl Conversation {
             key,
             scope: Arc::clone(&self.scope),
         };
-        let asked = self.before.iter().flat_map(|before| before.inputs());
-        let of_this = asked.filter(|input| input.request.call_id.as_ref() == Some(&call.id));
         let timeout = entry.options.timeout.unwrap_or(self.config.timeout);
         let known = &self.runs.as_slice()[run];
         let events = running.events();
@@ -180,12 +178,24 @@ impl Conversation {
                 events,
                 running.slot(),
                 timeout,
-                of_this.cloned().collect(),
+                self.asked_before(call, known),
             ),
             timeout,
             begun: known.begun,
             approval: known.approval.clone(),
             part,
+        }
+    }
+
+    fn asked_before(&self, call: &ToolCall, run: &ToolRun) -> AskedBefore {
+        let of_this = |input: &&Input| input.request.call_id.as_ref() == Some(&call.id);
+        let in_attempt = self.before.iter().flat_map(|before| before.inputs());
+        let mut inputs: Vec<_> = in_attempt.filter(of_this).cloned().collect();
+        let count = inputs.len();
+        inputs.extend(run.inputs.iter().skip(count).cloned());
+        AskedBefore {
+            inputs,
+            in_attempt: count,
         }
     }
 

@@ -128,11 +128,11 @@ impl Act {
 }
 
 impl Logged {
-    fn expected(self, then: Act, now: Act, restarts: bool) -> Expected {
+    fn expected(self, then: Act, now: Act) -> Expected {
         let runs_here = matches!(now, Act::Server { .. });
         match self {
             Self::Outcome => Expected::Kept,
-            Self::Declined if !restarts && (runs_here || now == Act::ClientTool) => Expected::Fails,
+            Self::Declined if runs_here || now == Act::ClientTool => Expected::Fails,
             Self::OpenApproval | Self::Declined => match now {
                 Act::Server { .. } => Expected::Runs,
                 Act::ClientTool => Expected::HandedOver,
@@ -264,7 +264,7 @@ async fn check(logged: Logged, then: Act, now: Act, restarts: bool) {
     }
     log.extend(rest);
     let what = format!("{what}: {log:?}");
-    let expected = logged.expected(then, now, restarts);
+    let expected = logged.expected(then, now);
     let outcome = outcome(&log);
     let kind = match expected {
         Expected::Kept | Expected::Runs => "tool_result",

@@ -88,3 +88,112 @@ async fn questions_that_were_answered_are_not_asked_again() {
     drop(fixture);
     assert!(asked.lock().unwrap().len() >= 8);
 }
+
+/// A question that was open when the answer began anew is asked under its id, so that an answer which was
+/// given in between counts. What was decided stays decided.
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_questions_keep_their_ids_and_answers() {
+    let ask = tool_fn("ask", "", move |_: Nothing, call: Call| async move {
+        let mut outputs = Vec::new();
+        for question in ["One?", "Two?"] {
+            outputs.push(call.ask(Question::new(question)).await?);
+        }
+        Ok(json!(outputs))
+    });
+    let layer = ToolLayer::new(Tools::new().with(ask.idempotent()));
+    let model = Model::calling([call("1", "ask", json!({}))]);
+    let asked = |events: &[ChatEvent]| -> Vec<_> {
+        let of = |event: &ChatEvent| match event {
+            ChatEvent::InputRequest(asked) => Some(asked.input_id.clone()),
+            _ => None,
+        };
+        events.iter().filter_map(of).collect()
+    };
+    // Restarted with the first question open, and with the second one.
+    for open in 1..=2 {
+        let fixture = Fixture::new();
+        let yes = |at: usize| InputAnswer::accept(json!(format!("yes {at}")));
+        let mut log = Vec::new();
+        let mut stream = start(&layer, &model, fixture.request()).await;
+        while asked(&log).len() < open {
+            let event = stream.next().await.unwrap().unwrap();
+            log.push(event);
+            if let [id] = asked(&log[log.len() - 1..]).as_slice()
+                && asked(&log).len() < open
+            {
+                fixture.answers.submit(id.clone(), yes(1)).unwrap();
+            }
+        }
+        drop(stream);
+        // Answered while no server has the session, which is killed twice before it goes on.
+        let before = asked(&log);
+        fixture
+            .answers
+            .submit(before[open - 1].clone(), yes(open))
+            .unwrap();
+        for _ in 0..2 {
+            log.push(ChatEvent::restarted("again"));
+        }
+        let mut rest = Vec::new();
+        let mut stream = start(&layer, &model, fixture.restarted(&log)).await;
+        while let Some(event) = stream.next().await {
+            let event = event.unwrap();
+            if open == 1
+                && let ChatEvent::InputRequest(asked) = &event
+                && asked.message == "Two?"
+            {
+                fixture
+                    .answers
+                    .submit(asked.input_id.clone(), yes(2))
+                    .unwrap();
+            }
+            rest.push(event);
+        }
+        let again = asked(&rest);
+        assert_eq!(again.len(), 2, "the log of the attempt is whole: {rest:?}");
+        assert_eq!(again[..open], before);
+        let result = ChatEvent::tool_result("1", "ask", r#"["yes 1","yes 2"]"#);
+        assert!(rest.contains(&result), "{rest:?}");
+        let resolved = rest.iter().filter(|it| it.kind() == "input_resolved");
+        assert_eq!(resolved.count(), 2);
+    }
+}
+
+/// An approval that was given, or refused, before the answer began anew.
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_decision_on_an_open_approval_counts() {
+    for (accepts, runs) in [(true, 1), (false, 0)] {
+        let fixture = Fixture::new();
+        let layer = &fixture.layer;
+        let model = Model::calling([call("1", "allowed", json!({"of": "a"}))]);
+        let mut stream = start(layer, &model, fixture.request()).await;
+        let mut log = Vec::new();
+        let asked = loop {
+            let event = stream.next().await.unwrap().unwrap();
+            log.push(event.clone());
+            if let ChatEvent::InputRequest(asked) = event {
+                break asked;
+            }
+        };
+        drop(stream);
+        let answer_of = if accepts {
+            InputAnswer::accept(json!(null))
+        } else {
+            InputAnswer::decline()
+        };
+        fixture
+            .answers
+            .submit(asked.input_id.clone(), answer_of)
+            .unwrap();
+        log.push(ChatEvent::restarted("again"));
+        let rest = answer(layer, &model, fixture.restarted(&log))
+            .await
+            .unwrap();
+        let again = rest.iter().find_map(|event| match event {
+            ChatEvent::InputRequest(again) => Some(again.input_id.clone()),
+            _ => None,
+        });
+        assert_eq!(again, Some(asked.input_id.clone()));
+        assert_eq!(fixture.runs.times("allowed a"), runs, "{rest:?}");
+    }
+}
