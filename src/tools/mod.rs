@@ -127,7 +127,7 @@
 //! | --- | --- | --- | --- |
 //! | its outcome | any | any, or none | has that outcome |
 //! | an open approval | any | any that it fits, with or without an approval | waits for that answer |
-//! | a refused approval | any | any that it fits, with or without an approval | is refused; asked again under `restart` |
+//! | a refused approval | any | any that it fits, with or without an approval | is refused |
 //! | an open or refused approval | any | none, the client's, or one that it doesn't fit | fails |
 //! | itself, or an accepted approval | not idempotent | any, or none | is unknown |
 //! | itself, or an accepted approval | idempotent | idempotent, or the client's | is repeated |

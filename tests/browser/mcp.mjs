@@ -56,7 +56,8 @@ const scenarios = {
       await page.untilStatus('complete');
       assert.match(await page.answer(), /book with A 7/);
       assert.deepEqual(tools.counts, { called: { book: 2 }, done: { book: 1 } });
-      assert.equal(of(await events(), 'input_request').length, 1, 'the user was asked once');
+      const ids = of(await events(), 'input_request').map(({ inputId }) => inputId);
+      assert.equal(new Set(ids).size, 1, 'it is one question, also if the answer began anew');
     });
   },
 
