@@ -10,8 +10,8 @@ pub enum DiskOpenError {
         /// The store's directory.
         path: PathBuf,
     },
-    /// The store was written by a later version of this library.
-    #[error("{} has layout {layout}, which this version does not know; upgrade the server", path.display())]
+    /// The store was written by a later version of this library, or its file `layout` is damaged.
+    #[error("{} has the layout `{layout}`, which this version does not know; upgrade the server, or give it another directory", path.display())]
     Unsupported {
         /// The store's directory.
         path: PathBuf,
