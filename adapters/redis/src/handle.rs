@@ -6,6 +6,7 @@ use unbroken::store::Durability;
 use crate::{
     RedisOpenError, RedisOptions,
     keys::KeyNames,
+    layout,
     link::{CommandConnection, SingleConnection},
     script::LuaScripts,
     settings::ServerSettings,
@@ -147,6 +148,8 @@ impl Redis {
             return Err(RedisOpenError::NoServer);
         }
         let settings = ServerSettings::check(&link, &options).await?;
+        let keys = KeyNames::new(&options.prefix);
+        layout::check(&link, &keys).await?;
         let channels = Arc::new(Channels::new(options.linger));
         let config = SubscribeConfig {
             clients: listeners,
@@ -155,7 +158,7 @@ impl Redis {
         };
         let inner = RedisInner {
             link,
-            keys: KeyNames::new(&options.prefix),
+            keys,
             scripts: LuaScripts::new(),
             _listener: SubscriptionTask::new(config, channels.clone()),
             channels,

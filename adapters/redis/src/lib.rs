@@ -56,6 +56,10 @@
 //! again, at the latest after 2 seconds. When the connection breaks, all waiters read at once.
 //! Blocking reads (`XREAD BLOCK`) would stop all other commands of a shared connection.
 //!
+//! The string `layout` under the prefix is the number of the layout of all keys. [`Redis::open`] writes it where it
+//! is absent, and refuses any other than that of its own version: upgrade all servers before one of them
+//! is given keys of a later layout, by another prefix or an empty server.
+//!
 //! # Deployment: persistence
 //!
 //! The durability of acknowledged records is read from the server when it is opened
@@ -166,6 +170,7 @@ mod codec;
 mod handle;
 mod index;
 mod keys;
+mod layout;
 mod link;
 mod open_error;
 mod ops;

@@ -7,6 +7,7 @@ mod conformance;
 mod cost;
 mod damage;
 mod indexes;
+mod layouts;
 mod lost_answers;
 mod opening;
 mod outages;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         chats::trials(),
         tombstones::trials(),
         damage::trials(),
+        layouts::trials(),
         reference::trials(),
     ];
     let idle = [
