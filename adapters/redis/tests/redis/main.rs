@@ -13,8 +13,10 @@ mod opening;
 mod outages;
 mod reference;
 mod registries;
+mod slow_links;
 mod support;
 mod tombstones;
+mod too_large;
 mod wakes;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
     let idle = [
         opening::trials(),
         outages::trials(),
+        slow_links::trials(),
+        too_large::trials(),
         registries::trials(),
         conformance::trials(),
     ];
