@@ -99,6 +99,7 @@ pub(super) fn store(error: &StoreError) -> Refusal {
         StoreError::Gone(_) => gone(),
         StoreError::Corrupt { .. } => corrupt(error),
         StoreError::Unsupported { .. } => unsupported(),
+        StoreError::TooLarge { max } => too_large(*max),
         error => {
             tracing::warn!(error = error as &dyn Error, "the store failed");
             unavailable()
@@ -167,6 +168,17 @@ fn corrupt(error: &(dyn Error + 'static)) -> Refusal {
     )
 }
 
+/// Refuses a start whose request the store can't take, now or later.
+fn too_large(max: usize) -> Refusal {
+    tracing::warn!(max, "a request is larger than the store takes");
+    Refusal::new(
+        Problem::BodyTooLarge,
+        format!(
+            "the server's store takes a request of at most {max} bytes; send a shorter conversation"
+        ),
+    )
+}
+
 fn unsupported() -> Refusal {
     Refusal::new(
         Problem::UnsupportedFormat,
@@ -182,4 +194,19 @@ pub(super) fn unavailable() -> Refusal {
         "the server can't reach its store; try again, nothing was lost",
     )
     .retry_after(SOON)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_the_store_never_takes_is_refused_for_good_with_the_limit() {
+        let error = StoreError::TooLarge { max: 1_048_576 };
+        let refusal = Refusal::from(StartError::from(error));
+        assert_eq!(refusal.problem, Problem::BodyTooLarge);
+        assert_eq!(refusal.problem.status(), 413);
+        assert_eq!(refusal.retry_after, None);
+        assert!(refusal.detail.contains("1048576 bytes"), "{refusal:?}");
+    }
 }

@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     recovery,
     registry::Registry,
+    start_task::time_for,
     waiting_start::is_same_request,
     writer::{Retry, within},
 };
@@ -24,7 +25,7 @@ use crate::{
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The bytes that a refused start counts at least, so that there are at most 256.
 const MIN_BYTES: usize = 64 * 1024;
-/// The longest wait for the store's answer to one call.
+/// The longest wait for the store's answer to one call, which is longer for a large request.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The starts that were refused because the store did not answer in time, and whose sessions it may
@@ -132,7 +133,8 @@ async fn seal_if_created(shared: &Arc<Registry>, id: &SessionId, refused: &Arc<R
             return;
         }
         let create = shared.store.create(id, refused.new.clone());
-        match within(ANSWERED_WITHIN, create).await {
+        let limit = time_for(ANSWERED_WITHIN, refused.new.request.len());
+        match within(limit, create).await {
             Err(error) if error.is_unavailable() => {}
             // From here on no start can take the token, and with it the epoch, over.
             Ok(Created::Created(epoch)) if shared.refused_starts.remove(id, refused) => {

@@ -18,6 +18,9 @@ use crate::{
 
 /// The longest time that a start retries to reach the store before it is refused.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
+/// The bytes of a request for which a call of `create` has a second more: a store behind a slow link must
+/// be able to take what it would take in parts.
+const BYTES_PER_SECOND: usize = 256 * 1024;
 
 /// A start under way. It runs on a task of its own, so that it completes even if its caller is
 /// dropped.
@@ -143,6 +146,13 @@ impl CreateAttempts {
     }
 }
 
+/// Returns the longest time of a call that sends so many bytes to the store, where one without any has
+/// `limit`.
+pub(super) fn time_for(limit: Duration, bytes: usize) -> Duration {
+    let seconds = u64::try_from(bytes / BYTES_PER_SECOND).unwrap_or(u64::MAX);
+    limit.saturating_add(Duration::from_secs(seconds))
+}
+
 /// Calls `create` until the store answers, for a limited time.
 pub(super) async fn create(
     shared: &Registry,
@@ -151,6 +161,7 @@ pub(super) async fn create(
     sent: &mut CreateAttempts,
 ) -> Result<Created, StoreError> {
     let mut retry = Retry::default();
+    let limit = time_for(START_TIMEOUT, new.request.len());
     loop {
         if shared.is_releasing() {
             return Err(StoreError::unavailable(
@@ -159,7 +170,7 @@ pub(super) async fn create(
             ));
         }
         let create = shared.store.create(id, new.clone());
-        let answer = within(START_TIMEOUT, create).await;
+        let answer = within(limit, create).await;
         if let Err(StoreError::Unavailable { maybe_applied, .. }) = &answer {
             sent.maybe_applied |= maybe_applied;
         }

@@ -31,7 +31,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Gone`] while the id has a tombstone, [`StoreError::Unavailable`].
+    /// [`StoreError::Gone`] while the id has a tombstone, [`StoreError::TooLarge`] for a request that the
+    /// engine can't take under an id that is free, [`StoreError::Unavailable`].
     fn create<'a>(
         &'a self,
         id: &'a SessionId,

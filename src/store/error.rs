@@ -35,10 +35,10 @@ pub enum StoreError {
         /// The last LSN of the log now.
         tail: Lsn,
     },
-    /// The engine can't take a chunk of this size.
-    #[error("the store takes {max} bytes at once; append less")]
+    /// The engine can't take a chunk, or a request of a new session, of this size.
+    #[error("the store takes {max} bytes at once; send less, or raise its limit")]
     TooLarge {
-        /// The largest number of bytes that one append may have.
+        /// The largest number of bytes that the chunk or the request may have.
         max: usize,
     },
     /// The session has no room for this answer; see the limits of

@@ -337,3 +337,16 @@ async fn a_bounded_number_of_refused_starts_is_withdrawn_and_the_sweeper_seals_t
     seconds(30).await;
     assert_eq!(count().await, MOST + 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_waits_as_long_as_the_bytes_of_its_request_need_on_the_slowest_link() {
+    let memory = Memory::new();
+    let here = server(SlowCreates::new(&memory), &runs_orphans());
+    let id = id("large");
+    let (handle, source) = channel_source();
+    let permit = here.permit(None).unwrap();
+    let large = start(&id).request(vec![b'x'; 2 << 20].into());
+    let started = here.start(permit, large, source).await.unwrap();
+    assert!(started.created);
+    until("it is begun", async || handle.was_polled()).await;
+}

@@ -10,8 +10,8 @@ pub enum DiskOpenError {
         /// The store's directory.
         path: PathBuf,
     },
-    /// The store was written by a later version of this library.
-    #[error("{} has layout {layout}, which this version does not know; upgrade the server", path.display())]
+    /// The store was written by a later version of this library, or its file `layout` is damaged.
+    #[error("{} has the layout `{layout}`, which this version does not know; upgrade the server, or give it another directory", path.display())]
     Unsupported {
         /// The store's directory.
         path: PathBuf,
@@ -48,7 +48,8 @@ pub enum DiskOpenError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiskWriteError {
-    /// The disk, a quota, the file descriptors or the memory are used up. The store goes on by itself.
+    /// The disk, a quota, the size that a file may have, the file descriptors or the memory are used up. The store
+    /// goes on by itself.
     #[error("the store has no room to write; free space on its disk and it goes on by itself")]
     Stalled(#[source] Arc<io::Error>),
     /// The disk failed in another way. The store writes nothing until it is opened again.
@@ -80,6 +81,7 @@ fn is_lack_of_room(error: &io::Error) -> bool {
             error.kind(),
             io::ErrorKind::StorageFull
                 | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge
                 | io::ErrorKind::OutOfMemory
                 | io::ErrorKind::Interrupted
         )

@@ -1,7 +1,5 @@
 use std::{
-    fmt,
-    fs::{self, File},
-    io,
+    fmt, fs, io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
@@ -24,13 +22,13 @@ use unbroken::{
 use crate::{
     compactor::Compactor,
     error::{DiskOpenError, DiskWriteError},
-    files,
     health::{DiskHealth, HealthSender},
+    layout::StoreLayout,
     live_bytes::{LiveBytes, TombstoneLocation},
     lock::DirectoryLock,
     options::DiskOptions,
     recover::RecoveredLog,
-    segments::{self, FoundSegments, SegmentFiles, Segments},
+    segments::{FoundSegments, SegmentFiles, Segments},
     session::DiskTable,
     write_batch::WriteBatch,
     writer::{BatchAccess, DiskWriter, WriteJob},
@@ -68,7 +66,7 @@ use crate::{
 ///
 /// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged.
 ///   It is dropped when the store is opened.
-/// * **No room**: a full disk or quota, no file descriptor, no memory. Writes return
+/// * **No room**: a full disk or quota, a limit of the size of files, no file descriptor, no memory. Writes return
 ///   [`StoreError::Unavailable`] and reads show the records that were stable before. The writes of
 ///   running sessions are repeated by their writers. Each write is tried; before the first that
 ///   follows, the store removes what the failed one left. After a failed fsync it also writes the end
@@ -184,8 +182,10 @@ impl Disk {
         };
         fs::create_dir_all(path).map_err(failed)?;
         let lock = DirectoryLock::take(path)?;
-        let salt = layout(path)?;
+        let layout = StoreLayout::read_or_create(path)?;
+        let salt = layout.salt();
         let found = RecoveredLog::read(path, salt).map_err(failed)?;
+        layout.upgrade(path).map_err(failed)?;
         let mut segments = Segments::resume(
             lock,
             path,
@@ -292,52 +292,6 @@ impl JobSender {
 #[derive(Debug, thiserror::Error)]
 #[error("the store is closed; open it again")]
 struct StoreClosed;
-
-const LAYOUT: &str = "unbroken 1";
-
-/// Reads the salt of the store from the file `layout`, or creates both for a new store.
-fn layout(path: &Path) -> Result<u64, DiskOpenError> {
-    let failed = |source| DiskOpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let file = path.join("layout");
-    match fs::read_to_string(&file) {
-        Ok(text) => {
-            let text = text.trim_end();
-            let salt = text
-                .strip_prefix(LAYOUT)
-                .and_then(|rest| rest.strip_prefix(' '));
-            salt.and_then(|salt| u64::from_str_radix(salt, 16).ok())
-                .ok_or_else(|| DiskOpenError::Unsupported {
-                    path: path.to_owned(),
-                    layout: text.to_owned(),
-                })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if !segments::list(path).map_err(failed)?.is_empty() {
-                return Err(failed(io::Error::new(
-                    io::ErrorKind::NotFound,
-                    "there are logs but no file named layout; put it back",
-                )));
-            }
-            let salt = getrandom::u64().map_err(|error| failed(io::Error::other(error)))?;
-            // The first byte is not zero, unlike the reserved space after the end of a log.
-            let salt = salt | 1;
-            write_layout(path, &file, salt).map_err(failed)?;
-            Ok(salt)
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-fn write_layout(path: &Path, file: &Path, salt: u64) -> io::Result<()> {
-    let temporary = path.join("layout.new");
-    fs::write(&temporary, format!("{LAYOUT} {salt:016x}\n"))?;
-    File::open(&temporary)?.sync_all()?;
-    fs::rename(temporary, file)?;
-    files::sync_directory(path)
-}
 
 /// Adds the recovered sessions and tombstones to the table, unless they are over.
 fn insert_recovered(table: &DiskTable, found: RecoveredLog, live_bytes: &LiveBytes) {

@@ -31,6 +31,9 @@
 //! twice the live bytes, plus three files. A file `reserve` of 256 KiB keeps room for that work on a full
 //! disk.
 //!
+//! The file `layout` has the number of the layout of all files. A directory with a number that this version
+//! doesn't know is refused. One with an earlier number is read, and written in the latest layout from then on.
+//!
 //! # Figures
 //!
 //! The page `docs/disk-engines.md` in the repository compares this store with database engines, and says
@@ -44,6 +47,9 @@ mod frame;
 mod handle;
 mod health;
 mod io;
+mod layout;
+#[cfg(test)]
+mod layout_fixture;
 mod live_bytes;
 mod location;
 mod lock;

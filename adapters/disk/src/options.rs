@@ -19,7 +19,8 @@ pub struct DiskOptions {
     pub segment_bytes: u32,
     /// The largest number of bytes of one append, at most 1 GiB. Default 16 MiB.
     ///
-    /// A larger append gets [`StoreError::TooLarge`](unbroken::store::StoreError::TooLarge).
+    /// A larger append gets [`StoreError::TooLarge`](unbroken::store::StoreError::TooLarge), and so does a session
+    /// with a request of more than 1 GiB.
     pub max_append_bytes: usize,
     /// The largest number of tombstones. Default 100,000, which take up at most 100 MB of memory, and a
     /// few hundred bytes each in the files.

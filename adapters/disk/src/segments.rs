@@ -330,6 +330,11 @@ impl Segments {
         self.io.sync_directory(&self.directory)
     }
 
+    /// Returns the most bytes of a write that needs no larger file than others.
+    pub(crate) fn max_bytes(&self) -> usize {
+        usize::try_from(self.segment_bytes).map_or(usize::MAX, |bytes| bytes - BatchHeader::LEN)
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.sizes.values().sum()
     }

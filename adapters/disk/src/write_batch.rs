@@ -42,6 +42,9 @@ pub(crate) struct WriteBatch {
     buffer: Vec<u8>,
 }
 
+/// The most bytes of a request, so that a frame and a batch have less than 4 GiB.
+const MAX_REQUEST: usize = 1 << 30;
+
 impl WriteBatch {
     pub(crate) fn new(
         table: DiskTable,
@@ -86,6 +89,9 @@ impl WriteBatch {
             .and_then(|at| self.sessions[at].machine.create(new.token, self.now));
         if !matches!(taken, Err(StoreError::NotFound)) {
             return taken;
+        }
+        if new.request.len() > MAX_REQUEST {
+            return Err(StoreError::TooLarge { max: MAX_REQUEST });
         }
         let machine = SessionMachine::new(new, self.now);
         let epoch = machine.state(self.now).epoch;

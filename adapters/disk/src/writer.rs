@@ -53,6 +53,9 @@ const MAKE_ROOM: Duration = Duration::from_secs(1);
 /// The number of steps of compaction to make room in, which bounds the wait of the jobs.
 const MAX_STEPS: usize = 64;
 
+/// The bytes that a frame takes beside the records of an append, of which a batch of a session has a thousand.
+const OVERHEAD: usize = 8 << 10;
+
 /// The next thing to do.
 enum NextStep {
     Job(WriteJob),
@@ -155,6 +158,7 @@ impl DiskWriter {
         if compact {
             self.compactor.step(&mut batch, &self.segments);
         }
+        let bytes = batch.bytes();
         let error = match self.commit(batch) {
             Ok(written) => {
                 if written && !compact && !self.health.current().can_write() {
@@ -164,9 +168,19 @@ impl DiskWriter {
             }
             Err(SegmentError { source, written }) => {
                 self.compactor.undo();
+                let is_too_large = !compact
+                    && source.kind() == io::ErrorKind::FileTooLarge
+                    && bytes > self.segments.max_bytes()
+                    && completions.len() == 1;
                 let error = DiskWriteError::of(source);
                 self.health.failed(&error);
-                Some(StoreError::unavailable(written, error))
+                Some(if is_too_large {
+                    // No file can be as large as this one write, now or later.
+                    let max = self.segments.max_bytes().saturating_sub(OVERHEAD);
+                    StoreError::TooLarge { max }
+                } else {
+                    StoreError::unavailable(written, error)
+                })
             }
         };
         for completion in completions {

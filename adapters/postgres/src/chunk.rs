@@ -220,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn a_row_has_the_bytes_that_its_migration_says() {
+        let it = chunk(1, &[0, 1, 127, 128, 300]);
+        assert_eq!(lengths(&it), [0, 1, 127, 0x80, 1, 0xac, 2]);
+        let of = [(b'a', 0), (b'b', 1), (b'c', 127), (b'd', 128), (b'e', 300)];
+        assert_eq!(data(&it), of.map(|(fill, size)| vec![fill; size]).concat());
+    }
+
+    #[test]
     fn a_page_begins_in_the_middle_of_a_row_and_ends_in_one() {
         let (a, b) = (chunk(1, &[3, 3, 3]), chunk(4, &[3, 3, 3]));
         let lengths = [lengths(&a), lengths(&b)];

@@ -7,7 +7,7 @@ use futures_util::{Stream, stream};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, config::SslMode};
 use unbroken::BoxFuture;
 
-use crate::{PostgresOpenError, PostgresOptions, Tls};
+use crate::{PostgresOpenError, PostgresOptions, Tls, db::millis};
 
 /// A connection that makes progress only while its holder polls the messages.
 pub(crate) struct PolledConnection {
@@ -92,7 +92,7 @@ pub(crate) fn pool(
     // A pooler may refuse an unknown startup parameter, and would not keep it for the connection.
     if options.prepared {
         let given = config.get_options().unwrap_or_default().to_owned();
-        let limit = options.statement_timeout.as_millis().clamp(1, 1 << 30);
+        let limit = millis(options.statement_timeout);
         config.options(format!("{given} -c statement_timeout={limit}"));
     }
     let recycling = ManagerConfig {

@@ -24,7 +24,9 @@
 //! future, and no statement is cancelled in the server. If the server refuses, nothing was applied. If a
 //! connection breaks before the reply, or no reply comes within
 //! [`statement_timeout`](field@PostgresOptions::statement_timeout) and 5 seconds, the write may have
-//! been applied (`maybe_applied`), and its repetition succeeds either way.
+//! been applied (`maybe_applied`), and its repetition succeeds either way. A call that moves more than 512 KiB has the
+//! time that its bytes need, and runs in a transaction that sets the server's limit
+//! ([`min_bytes_per_second`](field@PostgresOptions::min_bytes_per_second)).
 //!
 //! All times are those of the database server's wall clock. Setting that clock forward ends leases and
 //! retentions early; so may a failover to a host whose clock is ahead. A lease that ends early costs a

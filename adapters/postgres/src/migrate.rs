@@ -90,3 +90,32 @@ async fn migrate(client: &mut Object, schema: &str) -> Result<(), PostgresOpenEr
 fn unavailable(error: tokio_postgres::Error) -> PostgresOpenError {
     PostgresOpenError::Unavailable(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the FNV-1a hash of a text.
+    fn hash(text: &str) -> u64 {
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+
+    #[test]
+    fn a_migration_is_never_changed_or_removed() {
+        let known: [(i32, u64); 3] = [
+            (1, 0xae6a_dadb_86dc_c2aa),
+            (2, 0x6e2b_fe38_472e_ed1f),
+            (3, 0x2514_8b1b_542a_3005),
+        ];
+        let found: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|(n, text)| (*n, hash(text)))
+            .collect();
+        assert_eq!(
+            found, known,
+            "a change of the schema is another migration, with its line here"
+        );
+    }
+}

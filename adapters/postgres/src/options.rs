@@ -37,6 +37,12 @@ pub struct PostgresOptions {
     /// pool of the application. In any case a call without a reply 5 seconds after this time fails with
     /// `Unavailable`, and the statement may be applied.
     pub statement_timeout: Duration,
+    /// The bytes per second of the slowest link that counts as working. Default 256 KiB.
+    ///
+    /// A call that sends or receives more than 512 KiB has a second more than
+    /// [`statement_timeout`](Self::statement_timeout) for each time that so many bytes are moved: an append of
+    /// 16 MiB has 74 seconds by default. Its statement runs in a transaction that tells the server so.
+    pub min_bytes_per_second: usize,
     /// True if statements are prepared and kept with their connection. Default true.
     ///
     /// Set it to false behind a pooler in transaction mode (pgbouncer's `pool_mode=transaction`). Each
@@ -55,7 +61,8 @@ pub struct PostgresOptions {
     /// The durability of acknowledged records. Default `None`: derived from the settings of the
     /// server. See [`Postgres`](crate::Postgres), "Durability".
     pub durability: Option<Durability>,
-    /// The most bytes of one append. Default 16 MiB; at most 256 MiB.
+    /// The most bytes of one append. Default 16 MiB; at most 256 MiB, which is also the most that the request of a
+    /// session may have.
     pub max_append_bytes: usize,
     /// The most tombstones of deleted and expired sessions. Default 1,000,000.
     ///
@@ -95,6 +102,7 @@ impl Default for PostgresOptions {
             pool_wait: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
+            min_bytes_per_second: 256 << 10,
             prepared: true,
             listen: Listen::store_url(),
             notify: true,
@@ -133,6 +141,7 @@ setters! {
     pool_wait: Duration,
     connect_timeout: Duration,
     statement_timeout: Duration,
+    min_bytes_per_second: usize,
     prepared: bool,
     listen: Listen,
     notify: bool,

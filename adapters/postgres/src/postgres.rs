@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc};
 
 use deadpool_postgres::Pool;
 use tokio_postgres::Config;
@@ -10,7 +10,7 @@ use unbroken::{
 use crate::{
     PostgresOpenError, PostgresOptions, Tls,
     connect::{ConnectFn, connect_by_url, connect_fn, parse_url, pool, pool_by_url},
-    db::StatementRunner,
+    db::{StatementRunner, StatementTimeouts},
     durability,
     listen::ListenMode,
     migrate,
@@ -65,9 +65,6 @@ pub(crate) struct PostgresInner {
     pub(crate) max_tombstones: usize,
     pub(crate) schema: String,
 }
-
-/// The time for which a call waits for a reply after the statement timeout.
-const REPLY_SLACK: Duration = Duration::from_secs(5);
 
 impl Postgres {
     /// Opens a store at a URL (`postgres://user:password@host:5432/database?…`, or `key=value` pairs).
@@ -153,7 +150,7 @@ impl Postgres {
         let db = Arc::new(StatementRunner {
             pool,
             prepared: options.prepared,
-            timeout: options.statement_timeout + REPLY_SLACK,
+            timeouts: StatementTimeouts::of(&options),
         });
         let sql = Statements::new(&options.schema);
         let wake = Notifications::start(&options, listen, db.clone(), sql.notify.clone());

@@ -5,6 +5,7 @@ use unbroken::{
 
 use crate::{
     chunk::{ChunkRows, RowCut},
+    db::SMALL,
     postgres::PostgresInner,
     row::{COLUMNS, SessionRow, epoch},
 };
@@ -16,12 +17,17 @@ impl PostgresInner {
         after: Position,
         max_bytes: usize,
     ) -> Result<RecordPage, StoreError> {
-        let (mut max_bytes, mut factor) = (max_bytes, 1.0_f64);
+        let mut size = PageSize {
+            max_bytes,
+            factor: 1.0,
+            large: None,
+        };
         loop {
-            match self.try_page(id, after, max_bytes, factor).await? {
+            match self.try_page(id, after, &size).await? {
                 PageAttempt::Page(page) => return Ok(page),
-                PageAttempt::MoreRows => factor *= 16.0,
-                PageAttempt::Corruption if max_bytes > 0 => max_bytes = 0,
+                PageAttempt::MoreRows => size.factor *= 16.0,
+                PageAttempt::Large(bytes) => size.large = Some(bytes),
+                PageAttempt::Corruption if size.max_bytes > 0 => size.max_bytes = 0,
                 PageAttempt::Corruption => {
                     let lsn = after.lsn.next();
                     return Err(StoreError::Corrupt { lsn });
@@ -34,14 +40,18 @@ impl PostgresInner {
         &self,
         id: &SessionId,
         after: Position,
-        max_bytes: usize,
-        factor: f64,
+        size: &PageSize,
     ) -> Result<PageAttempt, StoreError> {
         let from = i64::try_from(after.lsn.get()).unwrap_or(i64::MAX);
-        let bytes = i64::try_from(max_bytes.max(1)).unwrap_or(i64::MAX);
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-            [&id.as_str(), &from, &bytes, &factor];
-        let row = match self.db.query_opt(&self.sql.read, &params).await {
+        let bytes = i64::try_from(size.max_bytes.max(1)).unwrap_or(i64::MAX);
+        let most = match size.large {
+            None => i64::try_from(SMALL).unwrap_or(i64::MAX),
+            Some(_) => i64::MAX,
+        };
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&id.as_str(), &from, &bytes, &size.factor, &most];
+        let moved = size.large.unwrap_or(0);
+        let row = match self.db.query_opt_for(&self.sql.read, &params, moved).await {
             Ok(row) => row.ok_or(StoreError::NotFound)?,
             Err(failure) if failure.is_corruption() => return Ok(PageAttempt::Corruption),
             Err(failure) => return Err(failure.of_read()),
@@ -56,8 +66,15 @@ impl PostgresInner {
         };
         let written_by = written_by(&row, after.lsn).map_err(unreadable)?;
         check_position(&stored, after, written_by)?;
+        let bytes: Option<i64> = row
+            .try_get(COLUMNS + 10)
+            .map_err(|error| unreadable(error.into()))?;
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > most) {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            return Ok(PageAttempt::Large(bytes));
+        }
         let rows = ChunkRows::new(&row).map_err(unreadable)?;
-        let page = rows.after(after.lsn, max_bytes);
+        let page = rows.after(after.lsn, size.max_bytes);
         let none = page.chunks.is_empty() && after.lsn < stored.tail;
         if none || page.last > stored.tail {
             return Ok(PageAttempt::Corruption);
@@ -79,8 +96,20 @@ impl PostgresInner {
     }
 }
 
+/// The size of the page to read.
+#[derive(Debug)]
+struct PageSize {
+    max_bytes: usize,
+    /// A factor for the number of rows.
+    factor: f64,
+    /// The bytes of the rows, if these are known to be many.
+    large: Option<usize>,
+}
+
 enum PageAttempt {
     Page(RecordPage),
+    /// The rows have so many bytes that they need more time than others.
+    Large(usize),
     /// More records would have fitted than rows were read: records are larger elsewhere in the log.
     MoreRows,
     /// The first requested record, or a later one, can't be read.

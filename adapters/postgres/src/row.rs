@@ -235,5 +235,18 @@ mod tests {
             let read = status(false, Some(kind), code).unwrap();
             assert_eq!(read, Status::Ended(outcome));
         }
+        // The numbers in the rows of every version.
+        let numbers = [
+            (Outcome::Complete, (0, None)),
+            (Outcome::Aborted, (1, None)),
+            (Outcome::Error(ErrorCode::Provider), (2, Some(0))),
+            (Outcome::Error(ErrorCode::Timeout), (2, Some(1))),
+            (Outcome::Error(ErrorCode::Interrupted), (2, Some(2))),
+            (Outcome::Error(ErrorCode::Limit), (2, Some(3))),
+            (Outcome::Error(ErrorCode::Internal), (2, Some(4))),
+        ];
+        for (outcome, stored) in numbers {
+            assert_eq!(kind_and_code(outcome), Some(stored));
+        }
     }
 }

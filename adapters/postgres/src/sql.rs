@@ -88,8 +88,9 @@ impl Statements {
             ),
             claim: make(CLAIM, &[TEXT, INT8, INT8, BYTEA, INT8, INT8, INT4, INT8]),
             request: make(
-                "SELECT r.request FROM @S.requests r WHERE r.session = $1",
-                &[INT8],
+                "SELECT octet_length(r.request), CASE WHEN octet_length(r.request) <= $2 THEN r.request END
+                FROM @S.requests r WHERE r.session = $1",
+                &[INT8, INT8],
             ),
             renew: make(RENEW, &[TEXT_ARRAY, INT8_ARRAY, INT8_ARRAY, INT8]),
             append: make(APPEND, &[TEXT, INT8, INT8, INT8, INT8, BOOL, BYTEA, BYTEA]),
@@ -103,7 +104,7 @@ impl Statements {
             hold: make(HOLD, &[TEXT, TEXT, INT8]),
             delete: make(DELETE, &[TEXT, TEXT]),
             clear: make(CLEAR, &[TEXT]),
-            read: make(READ, &[TEXT, INT8, INT8, FLOAT8]),
+            read: make(READ, &[TEXT, INT8, INT8, FLOAT8, INT8]),
             of_chat: ListScope::OwnerAndChat.statement(
                 schema,
                 numbers(None).unwrap_or_default(),
@@ -268,7 +269,8 @@ DELETE FROM @S.chunks USING d WHERE chunks.session = d.number";
 /// id, the LSN to read after, bytes, and a factor for the number of rows to read. Returns the state; the
 /// epoch that wrote the record at the position; and rows, as many as fit at the average size of the
 /// session's rows times the factor, up to the bytes. The chunk of the position may be among them. Only
-/// its records after the position are read, so its bytes don't count.
+/// its records after the position are read, so its bytes don't count. Last the most bytes of the reply: if the rows
+/// have more, it has their number only.
 const READ: &str = "
 SELECT @STATE, w.first, w.counter, w.bits, n.rows, p.*
 FROM @S.sessions s
@@ -281,7 +283,9 @@ CROSS JOIN LATERAL (
 ) n
 CROSS JOIN LATERAL (
   SELECT array_agg(b.first), array_agg(b.last), array_agg(b.counter), array_agg(b.bits),
-    array_agg(b.lengths), array_agg(b.data)
+    array_agg(b.lengths),
+    CASE WHEN sum(octet_length(b.data)) <= $5 THEN array_agg(b.data) END,
+    sum(octet_length(b.data))
   FROM (
     SELECT a.*, sum(octet_length(a.data)) OVER o - octet_length(a.data)
         - CASE WHEN first_value(a.first) OVER o <= $2

@@ -14,8 +14,8 @@ use unbroken::{
 };
 
 use crate::{
-    chunk,
-    db::StatementError,
+    PostgresOptions, chunk,
+    db::{SMALL, StatementError},
     postgres::PostgresInner,
     row::{self, SessionRow},
     time::micros,
@@ -24,6 +24,18 @@ use crate::{
 
 /// The most attempts of a write that did nothing for no reason that the row shows.
 pub(crate) const MAX_TRIES: u32 = 16;
+
+/// The request of a session.
+enum StoredRequest {
+    Whole(Vec<u8>),
+    /// It has more bytes than were asked for.
+    Large(usize),
+}
+
+/// Makes the error of a claim that was made. Its repetition returns the request.
+fn lost_claim(source: impl Into<unbroken::BoxError>) -> StoreError {
+    StoreError::unavailable(true, source)
+}
 
 pub(crate) fn contended() -> StoreError {
     StoreError::unavailable(
@@ -54,8 +66,18 @@ impl PostgresInner {
             &epoch.counter.cast_signed(),
             &new.request.as_ref(),
         ];
+        let (bytes, max) = (new.request.len(), PostgresOptions::MAX_APPEND_LIMIT);
+        if bytes > max {
+            // The server would take it for an attack, and close the connection.
+            return match self.find(id).await {
+                Ok(it) => Ok(Created::Exists(it.state())),
+                Err(StoreError::NotFound) => Err(StoreError::TooLarge { max }),
+                Err(error) => Err(error),
+            };
+        }
         for _ in 0..MAX_TRIES {
-            let made = self.db.query_opt(&self.sql.create, &params).await;
+            let create = &self.sql.create;
+            let made = self.db.query_opt_for(create, &params, bytes).await;
             if made.map_err(StatementError::of_write)?.is_some() {
                 return Ok(Created::Created(epoch));
             }
@@ -114,9 +136,34 @@ impl PostgresInner {
     }
 
     async fn claimed(&self, it: SessionRow) -> Result<Claimed, StoreError> {
-        let row = self.db.query_opt(&self.sql.request, &[&it.number]).await;
-        // The claim was made; its repetition returns the request.
-        let lost = |source| StoreError::unavailable(true, source);
+        let request = match self.request(it.number, SMALL, 0).await? {
+            StoredRequest::Whole(request) => request,
+            // A large one has the time that its bytes need.
+            StoredRequest::Large(bytes) => {
+                match self.request(it.number, usize::MAX, bytes).await? {
+                    StoredRequest::Whole(request) => request,
+                    StoredRequest::Large(_) => return Err(lost_claim("the request is unreadable")),
+                }
+            }
+        };
+        Ok(Claimed {
+            epoch: it.epoch,
+            state: it.state(),
+            request: request.into(),
+        })
+    }
+
+    /// Reads the request of a claimed session, if it has at most so many bytes.
+    async fn request(
+        &self,
+        session: i64,
+        most: usize,
+        bytes: usize,
+    ) -> Result<StoredRequest, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 2] = [&session, &most];
+        let request = &self.sql.request;
+        let row = self.db.query_opt_for(request, &params, bytes).await;
         let row = row.map_err(|failure| match failure.of_read() {
             StoreError::Unavailable { source, .. } => StoreError::Unavailable {
                 maybe_applied: true,
@@ -124,15 +171,16 @@ impl PostgresInner {
             },
             other => other,
         })?;
-        let row = row.ok_or_else(|| lost("the request is gone: the session was sealed"))?;
-        let request: Vec<u8> = row
-            .try_get(0)
-            .map_err(|_| lost("the request is unreadable"))?;
-        Ok(Claimed {
-            epoch: it.epoch,
-            state: it.state(),
-            request: request.into(),
-        })
+        let row = row.ok_or_else(|| lost_claim("the request is gone: the session was sealed"))?;
+        let read = |row: &tokio_postgres::Row| {
+            let length = row.try_get::<_, i32>(0)?;
+            let request = row.try_get::<_, Option<Vec<u8>>>(1)?;
+            Ok::<_, tokio_postgres::Error>((length, request))
+        };
+        match read(&row).map_err(lost_claim)? {
+            (_, Some(request)) => Ok(StoredRequest::Whole(request)),
+            (length, None) => Ok(StoredRequest::Large(usize::try_from(length).unwrap_or(0))),
+        }
     }
 
     pub(crate) async fn renew(
@@ -279,13 +327,16 @@ impl PostgresInner {
             number(chunk.first().before().get()),
             number(chunk.last().get()),
         );
+        let bytes = lengths.len() + data.len();
         let row = match then {
             AfterAppend::Streaming | AfterAppend::Waiting => {
                 let waiting = then == AfterAppend::Waiting;
                 let params: [&(dyn ToSql + Sync); 8] = [
                     &id, &counter, &bits, &before, &after, &waiting, lengths, data,
                 ];
-                self.db.query_opt(&self.sql.append, &params).await
+                self.db
+                    .query_opt_for(&self.sql.append, &params, bytes)
+                    .await
             }
             AfterAppend::Seal(seal) => {
                 let (kind, code) = row::kind_and_code(seal.outcome).ok_or_else(|| {
@@ -295,7 +346,7 @@ impl PostgresInner {
                 let params: [&(dyn ToSql + Sync); 10] = [
                     &id, &counter, &bits, &before, &after, &kind, &code, &keep, lengths, data,
                 ];
-                self.db.query_opt(&self.sql.seal, &params).await
+                self.db.query_opt_for(&self.sql.seal, &params, bytes).await
             }
         };
         let row = row.map_err(StatementError::of_write)?;

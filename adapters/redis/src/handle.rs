@@ -3,10 +3,14 @@ use std::{fmt, sync::Arc};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use unbroken::store::Durability;
 
+#[cfg(feature = "cluster")]
+use crate::link::{ClusterLanes, ResponseTime};
 use crate::{
     RedisOpenError, RedisOptions,
     keys::KeyNames,
+    layout,
     link::{CommandConnection, SingleConnection},
+    max_value::MaxValue,
     script::LuaScripts,
     settings::ServerSettings,
     wake::{Channels, SubscribeConfig, SubscriptionTask},
@@ -27,8 +31,7 @@ pub(crate) struct RedisInner {
     pub(crate) channels: Arc<Channels>,
     pub(crate) options: RedisOptions,
     pub(crate) durability: Durability,
-    /// The most bytes of an argument of a command.
-    pub(crate) bulk_bytes: usize,
+    pub(crate) max_value: MaxValue,
     // For traces; without credentials.
     server: String,
     _listener: SubscriptionTask,
@@ -52,7 +55,8 @@ impl Redis {
 
     /// Connects with a client of the application, which may have certificates of its own.
     ///
-    /// The store makes two connections with it: one for commands, one (RESP3) for wake-ups.
+    /// The store makes two connections with it: one for commands, one (RESP3) for wake-ups. It makes a third for
+    /// the first command of more than 512 KiB, behind which no other should wait.
     ///
     /// # Errors
     ///
@@ -69,9 +73,7 @@ impl Redis {
         install_crypto_provider();
         let listener = resp3(&client)?;
         let server = client.get_connection_info().addr().to_string();
-        let (connect, response) = (options.connect_timeout, options.response_timeout);
-        let link =
-            CommandConnection::Single(SingleConnection::new(client, connect, response).into());
+        let link = CommandConnection::Single(SingleConnection::new(client, &options).into());
         Self::with_link(link, vec![listener], server, options).await
     }
 
@@ -99,14 +101,19 @@ impl Redis {
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         let clients = nodes.iter().cloned().map(Client::open);
         let clients = clients.collect::<Result<Vec<_>, _>>();
-        let cluster = redis::cluster::ClusterClient::builder(nodes)
-            .connection_timeout(options.connect_timeout)
-            .response_timeout(options.response_timeout)
-            .build()
-            .map_err(RedisOpenError::Url)?;
-        let connection = cluster.get_async_connection().await;
+        let time = ResponseTime::of(&options);
+        let client = |bytes| {
+            redis::cluster::ClusterClient::builder(nodes.clone())
+                .connection_timeout(options.connect_timeout)
+                .response_timeout(time.for_bytes(bytes))
+                .build()
+                .map_err(RedisOpenError::Url)
+        };
+        let (small, large) = (client(0)?, client(options.max_append_bytes)?);
+        let connection = small.get_async_connection().await;
         let connection = connection.map_err(RedisOpenError::Unreachable)?;
-        Self::with_cluster(connection, clients.map_err(RedisOpenError::Url)?, options).await
+        let lanes = ClusterLanes::separate(connection, large);
+        Self::with_lanes(lanes, clients.map_err(RedisOpenError::Url)?, options).await
     }
 
     /// Uses a connection of the application to a cluster.
@@ -128,12 +135,21 @@ impl Redis {
         servers: Vec<Client>,
         options: RedisOptions,
     ) -> Result<Self, RedisOpenError> {
+        Self::with_lanes(ClusterLanes::shared(connection), servers, options).await
+    }
+
+    #[cfg(feature = "cluster")]
+    async fn with_lanes(
+        lanes: ClusterLanes,
+        servers: Vec<Client>,
+        options: RedisOptions,
+    ) -> Result<Self, RedisOpenError> {
         let addresses: Vec<_> = servers
             .iter()
             .map(|server| server.get_connection_info().addr().to_string())
             .collect();
         let listeners = servers.iter().map(resp3).collect::<Result<_, _>>()?;
-        let link = CommandConnection::Cluster(connection);
+        let link = CommandConnection::Cluster(lanes.into());
         Self::with_link(link, listeners, addresses.join(", "), options).await
     }
 
@@ -147,6 +163,8 @@ impl Redis {
             return Err(RedisOpenError::NoServer);
         }
         let settings = ServerSettings::check(&link, &options).await?;
+        let keys = KeyNames::new(&options.prefix);
+        layout::check(&link, &keys).await?;
         let channels = Arc::new(Channels::new(options.linger));
         let config = SubscribeConfig {
             clients: listeners,
@@ -155,13 +173,13 @@ impl Redis {
         };
         let inner = RedisInner {
             link,
-            keys: KeyNames::new(&options.prefix),
+            keys,
             scripts: LuaScripts::new(),
             _listener: SubscriptionTask::new(config, channels.clone()),
             channels,
             options,
             durability: settings.durability,
-            bulk_bytes: settings.bulk_bytes,
+            max_value: MaxValue::new(settings.value_bytes),
             server,
         };
         Ok(Self {

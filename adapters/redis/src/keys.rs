@@ -31,6 +31,11 @@ impl KeyNames {
         }
     }
 
+    /// Returns the key of the number of the layout that all keys have: a string.
+    pub(crate) fn layout(&self) -> String {
+        format!("{}layout", self.prefix)
+    }
+
     /// Returns the key of the session's state and metadata: a hash.
     pub(crate) fn session(&self, id: &SessionId) -> String {
         self.key(id, "session")

@@ -56,6 +56,10 @@
 //! again, at the latest after 2 seconds. When the connection breaks, all waiters read at once.
 //! Blocking reads (`XREAD BLOCK`) would stop all other commands of a shared connection.
 //!
+//! The string `layout` under the prefix is the number of the layout of all keys. [`Redis::open`] writes it where it
+//! is absent, and refuses any other than that of its own version: upgrade all servers before one of them
+//! is given keys of a later layout, by another prefix or an empty server.
+//!
 //! # Deployment: persistence
 //!
 //! The durability of acknowledged records is read from the server when it is opened
@@ -103,6 +107,14 @@
 //! in `docs/redis.md` of the repository. One append has at most
 //! [`RedisOptions::max_append_bytes`](field@RedisOptions::max_append_bytes) bytes, by default 16 MiB.
 //!
+//! # Deployment: slow links
+//!
+//! A command has [`RedisOptions::response_timeout`](field@RedisOptions::response_timeout), and the time that its bytes and
+//! those of its reply need at
+//! [`RedisOptions::min_bytes_per_second`](field@RedisOptions::min_bytes_per_second). Commands that move more than 512 KiB
+//! share a second connection, so that renewals of leases and the appends of other sessions don't wait behind them.
+//! A large reply is announced: the first one to a read, or a claim, has its size.
+//!
 //! # Deployment: cluster
 //!
 //! The feature `cluster` adds `Redis::open_cluster` and `Redis::with_cluster`. The keys of a session lie
@@ -110,7 +122,8 @@
 //! node: the store subscribes at any one of them, but each append costs each node a message. The
 //! cluster client repeats a command whose connection broke. That is safe, as every script can be
 //! repeated, but the store can't know if a failed command was applied, so `maybe_applied` is always
-//! true. On a single server nothing is repeated, and `maybe_applied` is false if no connection could be
+//! true. Its large commands all have the time of the largest append, unless the application made the
+//! connection. On a single server nothing is repeated, and `maybe_applied` is false if no connection could be
 //! made or the server refused.
 //!
 //! # Deployment: permissions
@@ -166,7 +179,9 @@ mod codec;
 mod handle;
 mod index;
 mod keys;
+mod layout;
 mod link;
+mod max_value;
 mod open_error;
 mod ops;
 mod options;

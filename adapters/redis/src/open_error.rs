@@ -9,7 +9,7 @@ pub enum RedisOpenError {
         "the URL is not one of a Redis server; write redis://user:password@host:port/db, or rediss:// for TLS with the feature `tls`"
     )]
     Url(#[source] RedisError),
-    /// The server did not answer, or refused the credentials.
+    /// The server did not answer, or refused the credentials or a first command.
     #[error("the Redis server did not answer; check its address, its credentials and that it runs")]
     Unreachable(#[source] RedisError),
     /// The server may drop logs when its memory is full.
@@ -30,6 +30,16 @@ pub enum RedisOpenError {
         "Redis does not let this user publish under the prefix; the documentation of unbroken-redis lists the permissions that are needed"
     )]
     NotPermitted(#[source] RedisError),
+    /// The keys under the prefix have a layout that this version does not know.
+    #[error(
+        "the keys under the prefix have the layout `{layout}`, and this version knows {latest}; upgrade this server if that is the later one, or use another prefix"
+    )]
+    Unsupported {
+        /// The number of the layout, as it was found.
+        layout: String,
+        /// The number of the layout that this version knows.
+        latest: u32,
+    },
     /// The server is too old.
     #[error("Redis {version} is too old; 6.2 is the oldest that works")]
     TooOld {

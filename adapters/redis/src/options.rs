@@ -19,15 +19,23 @@ pub struct RedisOptions {
     pub prefix: String,
     /// The time within which a connection must be made. Default 2 seconds.
     pub connect_timeout: Duration,
-    /// The time within which a command must be answered. Default 3 seconds.
+    /// The time within which a command without many bytes must be answered. Default 3 seconds.
     ///
     /// A command that takes longer fails with `Unavailable`, and its connection is replaced.
     pub response_timeout: Duration,
+    /// The bytes per second of the slowest link that counts as working. Default 256 KiB.
+    ///
+    /// A command has a second more than [`response_timeout`](Self::response_timeout) for each time that so many
+    /// bytes are sent or received for it: an append of 16 MiB has 67 seconds by default. Commands of more than
+    /// 512 KiB go over a connection of their own.
+    pub min_bytes_per_second: usize,
     /// The most bytes of one append. Default 16 MiB, as many as a session may have by default: the
     /// arguments of a call, or a picture, are one record.
     ///
-    /// The server does nothing else while it copies the arguments of a script. A lower limit of Redis
-    /// itself, `proto-max-bulk-len` (512 MiB unless it is set), counts if the server tells it.
+    /// The server does nothing else while it copies the arguments of a script. Lower limits of Redis
+    /// itself count too, also for the request of a session: `proto-max-bulk-len` (512 MiB unless it is set) and
+    /// `client-query-buffer-limit`. Where the server hides them, they are 512 MiB, and 1 MiB from its first
+    /// refusal on.
     pub max_append_bytes: usize,
     /// The most tombstones of sessions that were deleted or have expired. Default 1,000,000.
     ///
@@ -73,6 +81,12 @@ impl RedisOptions {
         self
     }
 
+    /// Sets [`min_bytes_per_second`](field@Self::min_bytes_per_second).
+    pub fn min_bytes_per_second(mut self, bytes: usize) -> Self {
+        self.min_bytes_per_second = bytes;
+        self
+    }
+
     /// Sets [`max_append_bytes`](field@Self::max_append_bytes).
     pub fn max_append_bytes(mut self, bytes: usize) -> Self {
         self.max_append_bytes = bytes;
@@ -110,6 +124,7 @@ impl Default for RedisOptions {
             prefix: "unbroken:".to_owned(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(3),
+            min_bytes_per_second: 256 << 10,
             max_append_bytes: DEFAULT_SESSION_BYTES,
             max_tombstones: 1_000_000,
             linger: Duration::from_secs(5),

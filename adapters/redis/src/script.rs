@@ -16,6 +16,7 @@ pub(crate) struct LuaCall<'a> {
     script: &'a LuaScript,
     keys: Vec<String>,
     args: Vec<Vec<u8>>,
+    reply_bytes: usize,
 }
 
 impl LuaScript {
@@ -29,6 +30,7 @@ impl LuaScript {
             script: self,
             keys: keys.into(),
             args: Vec::new(),
+            reply_bytes: 0,
         }
     }
 }
@@ -39,14 +41,26 @@ impl LuaCall<'_> {
         self
     }
 
+    /// Sets about how many bytes the reply has, unless these are few.
+    pub(crate) fn reply_bytes(mut self, bytes: usize) -> Self {
+        self.reply_bytes = bytes;
+        self
+    }
+
+    /// Returns the bytes of the longest argument.
+    pub(crate) fn longest_arg(&self) -> usize {
+        self.args.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     pub(crate) async fn send(self, link: &CommandConnection) -> Result<ScriptReply, CommandError> {
         let known = self.command("EVALSHA", &self.script.digest);
-        let answer = match link.send(&known).await {
+        let answer = match link.send_for(&known, self.reply_bytes).await {
             Err(CommandError::Refused(error))
                 if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
             {
                 // A restart or SCRIPT FLUSH has lost the script; EVAL also stores it again.
-                link.send(&self.command("EVAL", self.script.source)).await
+                let whole = self.command("EVAL", self.script.source);
+                link.send_for(&whole, self.reply_bytes).await
             }
             other => other,
         };

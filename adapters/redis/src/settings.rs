@@ -19,11 +19,16 @@ pub(crate) struct ServerSettings {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LeastSettings {
     pub(crate) durability: Durability,
-    /// The most bytes of an argument of a command.
-    pub(crate) bulk_bytes: usize,
+    /// The most bytes of a value in a command.
+    pub(crate) value_bytes: usize,
 }
 
+/// Above it the server refuses a value, and closes the connection.
 const BULK_BYTES: &str = "proto-max-bulk-len";
+/// Above it the server closes the connection, without a word.
+const QUERY_BYTES: &str = "client-query-buffer-limit";
+/// The most that a script and its other arguments take of the buffer for a command.
+const OTHER_ARGUMENTS: usize = 64 << 10;
 /// The server's default, where it hides its configuration.
 const DEFAULT_BULK_BYTES: usize = 512 << 20;
 
@@ -50,10 +55,10 @@ impl ServerSettings {
         }
         let least = servers.iter().map(Self::durability).min();
         let durability = options.durability.or(least);
-        let bulk_bytes = servers.iter().filter_map(Self::bulk_bytes).min();
+        let value_bytes = servers.iter().filter_map(Self::value_bytes).min();
         Ok(LeastSettings {
             durability: durability.unwrap_or(Durability::Process),
-            bulk_bytes: bulk_bytes.unwrap_or(DEFAULT_BULK_BYTES),
+            value_bytes: value_bytes.unwrap_or(DEFAULT_BULK_BYTES),
         })
     }
 
@@ -76,7 +81,7 @@ impl ServerSettings {
             return Ok(vec![Self::default()]);
         }
         let mut servers: Vec<_> = answers.iter().map(Self::from_info).collect();
-        for name in ["appendonly", "appendfsync", BULK_BYTES] {
+        for name in ["appendonly", "appendfsync", BULK_BYTES, QUERY_BYTES] {
             let mut config = redis::cmd("CONFIG");
             // Many managed servers forbid this; the settings are unknown then.
             let answers = link.send_to_all(config.arg("GET").arg(name)).await;
@@ -127,9 +132,11 @@ impl ServerSettings {
         }
     }
 
-    /// Returns the most bytes of an argument of a command, above which the server drops the connection.
-    fn bulk_bytes(&self) -> Option<usize> {
-        self.config.get(BULK_BYTES)?.parse().ok()
+    /// Returns the most bytes of a value in a command, above which the server drops the connection.
+    fn value_bytes(&self) -> Option<usize> {
+        let setting = |name| self.config.get(name)?.parse::<usize>().ok();
+        let query = setting(QUERY_BYTES).map(|bytes| bytes.saturating_sub(OTHER_ARGUMENTS));
+        setting(BULK_BYTES).into_iter().chain(query).min()
     }
 
     fn durability(&self) -> Durability {

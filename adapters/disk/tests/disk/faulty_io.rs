@@ -23,6 +23,8 @@ struct Switches {
     calls: Mutex<Vec<(IoCall, u64)>>,
     // The longest write that fits; 0 for all.
     longest: AtomicUsize,
+    // The bytes that a file may have; 0 for all.
+    largest_file: AtomicUsize,
     skip: AtomicBool,
 }
 
@@ -96,6 +98,11 @@ impl FaultyIo {
         self.0.longest.store(bytes, SeqCst);
     }
 
+    /// Lets no file have more than so many bytes.
+    pub(crate) fn limit_files_to(&self, bytes: usize) {
+        self.0.largest_file.store(bytes, SeqCst);
+    }
+
     /// Makes all calls work again.
     pub(crate) fn heal(&self) {
         *self.0.fault.lock().unwrap() = None;
@@ -149,6 +156,10 @@ impl DiskIo for FaultyIo {
         let longest = self.0.longest.load(SeqCst);
         if longest > 0 && bytes.len() > longest {
             return Err(io::ErrorKind::StorageFull.into());
+        }
+        let largest = self.0.largest_file.load(SeqCst);
+        if largest > 0 && at + bytes.len() as u64 > largest as u64 {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         if let Err(error) = self.check(IoCall::Write, at) {
             SystemIo::default().write(file, &bytes[..bytes.len() / 2], at)?;

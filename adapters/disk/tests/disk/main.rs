@@ -13,6 +13,7 @@ mod directory;
 mod faults;
 mod faulty_io;
 mod fixture;
+mod layouts;
 mod lock;
 mod many_sessions;
 mod no_room;

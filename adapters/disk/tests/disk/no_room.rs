@@ -4,20 +4,23 @@ use std::time::Duration;
 
 use unbroken::{
     log::{Epoch, SessionId},
-    store::{AfterAppend, DeleteMode, LeaseChange, Store, StoreError, StoreExt},
+    store::{
+        AfterAppend, Created, DeleteMode, LeaseChange, NewSession, Store, StoreError, StoreExt,
+    },
 };
 use unbroken_disk::{Disk, DiskHealth, DiskOptions, DiskWriteError};
 
 use crate::{
     directory::Directory,
     faulty_io::{CALLS, FaultyIo, IoCall},
-    fixture::{SECOND, chunk, claim, create_session, open, push, texts},
+    fixture::{SECOND, chunk, claim, create, create_session, new_session, open, push, texts},
 };
 
 const ENOMEM: i32 = 12;
 const EINTR: i32 = 4;
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
+const EFBIG: i32 = 27;
 pub(crate) const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
 
@@ -161,7 +164,7 @@ async fn goes_on(call: IoCall, errno: i32, count: usize) {
 }
 
 fn cases() -> impl Iterator<Item = (IoCall, i32, usize)> {
-    let errors = [ENOSPC, EDQUOT, ENOMEM, EINTR, EMFILE, ENFILE];
+    let errors = [ENOSPC, EDQUOT, EFBIG, ENOMEM, EINTR, EMFILE, ENFILE];
     CALLS.into_iter().flat_map(move |call| {
         let once = errors.into_iter().map(move |errno| (call, errno, 1));
         // A file that can't be removed is tried again after a minute.
@@ -283,4 +286,50 @@ async fn a_store_without_writes_finds_room_by_itself() {
     assert!(!store.health().can_write());
     faults.heal();
     healthy(&store).await;
+}
+
+#[tokio::test]
+async fn a_write_that_no_file_can_hold_is_refused_for_good_and_others_go_on() {
+    let directory = Directory::new();
+    let (store, faults) = faulty(&directory).await;
+    let (id, epoch) = create_session(&store).await;
+    let (other, other_epoch) = create_session(&store).await;
+    // Larger than a file of 64 KiB, which holds a larger write alone where the system lets it.
+    faults.limit_files_to(100_000);
+    let large = "x".repeat(120_000);
+    let refused = push(&store, &id, 1, epoch, &[&large]).await;
+    assert!(is_stalled(&refused), "another write may be the cause");
+    let refused = push(&store, &id, 1, epoch, &[&large]).await;
+    let Err(StoreError::TooLarge { max }) = refused else {
+        panic!("{refused:?}");
+    };
+    let fits = "x".repeat(max);
+    push(&store, &id, 1, epoch, &[&fits]).await.unwrap();
+    push(&store, &other, 1, other_epoch, &["small"])
+        .await
+        .unwrap();
+    healthy(&store).await;
+    store.close().await;
+    let store = open(&directory).await;
+    assert_eq!(texts(&store, &id).await.unwrap(), [fits]);
+    assert_eq!(texts(&store, &other).await.unwrap(), ["small"]);
+}
+
+#[tokio::test]
+async fn a_request_that_no_frame_can_hold_is_refused_after_what_its_id_has() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let large = NewSession {
+        request: vec![0; (1 << 30) + 1].into(),
+        ..new_session()
+    };
+    let id = SessionId::random();
+    let refused = store.create(&id, large.clone()).await;
+    assert!(
+        matches!(refused, Err(StoreError::TooLarge { max }) if max == 1 << 30),
+        "{refused:?}"
+    );
+    create(&store, &id).await.unwrap();
+    let exists = store.create(&id, large).await;
+    assert!(matches!(exists, Ok(Created::Exists(_))), "{exists:?}");
 }

@@ -13,6 +13,9 @@ mod lost_replies;
 mod machine;
 mod opening;
 mod proxy;
+#[path = "../../../../tests/support/slow_link.rs"]
+mod slow_link;
+mod slow_links;
 #[cfg(feature = "tls")]
 mod tls;
 mod tombstones;
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         lost_replies::trials(&machine),
         wakes::trials(&machine),
         opening::trials(&machine),
+        slow_links::trials(&machine),
         lists::trials(&machine),
         tombstones::trials(&machine),
         #[cfg(feature = "tls")]

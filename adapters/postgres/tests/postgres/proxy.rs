@@ -26,20 +26,9 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(server: &str) -> std::io::Result<Self> {
-        let config: Config = server.parse().expect("a URL");
-        let host = match config.get_hosts().first() {
-            Some(Host::Tcp(host)) => host.clone(),
-            _ => "127.0.0.1".to_owned(),
-        };
-        let to = (host, config.get_ports().first().copied().unwrap_or(5432));
+        let to = address(server);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
-        let url = format!(
-            "postgres://{}:{}@127.0.0.1:{port}/{}?sslmode=disable",
-            config.get_user().unwrap_or("postgres"),
-            String::from_utf8_lossy(config.get_password().unwrap_or(b"hunter2")),
-            config.get_dbname().unwrap_or("postgres"),
-        );
+        let url = url_at(server, listener.local_addr()?.port());
         let countdown = Arc::new(AtomicUsize::new(0));
         let cuts = Arc::new(AtomicUsize::new(0));
         let accepting = tokio::spawn({
@@ -78,6 +67,27 @@ impl Proxy {
     pub(crate) fn close(&self) {
         self.accepting.abort();
     }
+}
+
+/// Returns the host and the port in a URL.
+pub(crate) fn address(url: &str) -> (String, u16) {
+    let config: Config = url.parse().expect("a URL");
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(host)) => host.clone(),
+        _ => "127.0.0.1".to_owned(),
+    };
+    (host, config.get_ports().first().copied().unwrap_or(5432))
+}
+
+/// Returns the URL of the same server behind a port of this host.
+pub(crate) fn url_at(server: &str, port: u16) -> String {
+    let config: Config = server.parse().expect("a URL");
+    format!(
+        "postgres://{}:{}@127.0.0.1:{port}/{}?sslmode=disable",
+        config.get_user().unwrap_or("postgres"),
+        String::from_utf8_lossy(config.get_password().unwrap_or(b"hunter2")),
+        config.get_dbname().unwrap_or("postgres"),
+    )
 }
 
 impl Drop for Proxy {

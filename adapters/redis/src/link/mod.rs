@@ -2,12 +2,20 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod lane;
+mod response_time;
 mod single;
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use unbroken::store::StoreError;
 
-pub(crate) use self::single::SingleConnection;
+#[cfg(feature = "cluster")]
+pub(crate) use self::cluster::ClusterLanes;
+use self::lane::CommandLane;
+pub(crate) use self::{
+    response_time::{ResponseTime, is_large},
+    single::SingleConnection,
+};
 use crate::reply::unreadable;
 
 /// The connection to a server or a cluster.
@@ -16,7 +24,7 @@ pub(crate) enum CommandConnection {
     Single(Box<SingleConnection>),
     /// A cluster.
     #[cfg(feature = "cluster")]
-    Cluster(redis::cluster_async::ClusterConnection),
+    Cluster(Box<ClusterLanes>),
 }
 
 /// An error of a command.
@@ -28,6 +36,8 @@ pub(crate) enum CommandError {
     Refused(RedisError),
     /// The command was sent, and may have been applied.
     Lost(RedisError),
+    /// A value of the command is longer than the server takes, which closes its connection. Nothing was applied.
+    TooLarge(RedisError),
     /// A key of the session has the wrong type, or holds what its script can't read. It would be the same the
     /// next time.
     Damaged(RedisError),
@@ -58,6 +68,8 @@ impl CommandError {
         };
         if is_damage(&error) {
             Self::Damaged(error)
+        } else if is_too_large(&error) {
+            Self::TooLarge(error)
         } else if refused {
             Self::Refused(error)
         } else {
@@ -71,9 +83,26 @@ impl CommandError {
             Self::Unsent(error)
             | Self::Refused(error)
             | Self::Lost(error)
+            | Self::TooLarge(error)
             | Self::Damaged(error) => error,
         }
     }
+
+    fn source(&self) -> &RedisError {
+        match self {
+            Self::Unsent(error)
+            | Self::Refused(error)
+            | Self::Lost(error)
+            | Self::TooLarge(error)
+            | Self::Damaged(error) => error,
+        }
+    }
+}
+
+/// Returns true if the server did not take a value of the command for its length.
+fn is_too_large(error: &RedisError) -> bool {
+    let is = |detail: &str| detail.contains("Protocol error: invalid bulk length");
+    error.detail().is_some_and(is)
 }
 
 /// Returns true if the error is one of the values that a script found. Before Redis 7 the code of such an error is
@@ -96,9 +125,9 @@ fn is_damage(error: &RedisError) -> bool {
 impl From<CommandError> for StoreError {
     fn from(failure: CommandError) -> Self {
         match failure {
-            CommandError::Unsent(error) | CommandError::Refused(error) => {
-                Self::unavailable(false, error)
-            }
+            CommandError::Unsent(error)
+            | CommandError::Refused(error)
+            | CommandError::TooLarge(error) => Self::unavailable(false, error),
             CommandError::Lost(error) => Self::unavailable(true, error),
             CommandError::Damaged(error) => unreadable(&error),
         }
@@ -106,21 +135,40 @@ impl From<CommandError> for StoreError {
 }
 
 impl CommandConnection {
-    /// Sends a command and waits for its reply.
+    /// Sends a command and waits for its reply, which is small.
     pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, CommandError> {
+        self.send_for(command, 0).await
+    }
+
+    /// Sends a command and waits for its reply, which has about as many bytes.
+    pub(crate) async fn send_for(
+        &self,
+        command: &Cmd,
+        reply: usize,
+    ) -> Result<Value, CommandError> {
+        let bytes = bytes(command).saturating_add(reply);
         match self {
-            Self::Single(single) => single.send(command).await,
+            Self::Single(single) => single.send(command, bytes).await,
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => cluster::send(connection.clone(), command).await,
+            Self::Cluster(cluster) => cluster.send(command, bytes).await,
         }
     }
 
     /// Sends a command to every server that takes writes.
     pub(crate) async fn send_to_all(&self, command: &Cmd) -> Result<Vec<Value>, CommandError> {
         match self {
-            Self::Single(single) => Ok(vec![single.send(command).await?]),
+            Self::Single(_) => Ok(vec![self.send(command).await?]),
             #[cfg(feature = "cluster")]
-            Self::Cluster(connection) => cluster::send_to_all(connection.clone(), command).await,
+            Self::Cluster(cluster) => cluster.send_to_all(command).await,
         }
     }
+}
+
+/// Returns the bytes of a command's arguments.
+fn bytes(command: &Cmd) -> usize {
+    let args = command.args_iter().map(|arg| match arg {
+        Arg::Simple(arg) => arg.len(),
+        _ => 0,
+    });
+    args.sum()
 }

@@ -17,13 +17,26 @@ impl Redis {
         chunk: Chunk,
         then: AfterAppend,
     ) -> Result<Appended, StoreError> {
-        let bulk_bytes = self.inner.bulk_bytes;
-        let max = self.inner.options.max_append_bytes.min(bulk_bytes);
+        match self.append_once(id, &chunk, then).await {
+            // The server has refused the records, unread. Without them the script checks the other errors first.
+            Err(StoreError::TooLarge { .. }) => self.append_once(id, &chunk, then).await,
+            answer => answer,
+        }
+    }
+
+    async fn append_once(
+        &self,
+        id: &SessionId,
+        chunk: &Chunk,
+        then: AfterAppend,
+    ) -> Result<Appended, StoreError> {
+        let max_value = self.inner.max_value.get();
+        let max = self.inner.options.max_append_bytes.min(max_value);
         let mut records = Vec::new();
         if chunk.bytes() <= max {
-            records = encode_chunk(&chunk);
+            records = encode_chunk(chunk);
         }
-        if records.len() > bulk_bytes {
+        if records.len() > max_value {
             // The script checks the other errors first, without the records.
             records.clear();
         }

@@ -3,6 +3,7 @@ use unbroken::{log::Lsn, store::StoreError};
 use crate::{
     Redis,
     codec::decode_tombstone,
+    link::CommandError,
     reply::{DecodeError, ScriptReply},
     script::LuaCall,
 };
@@ -17,11 +18,22 @@ impl Redis {
     }
 
     /// Calls a script, and returns the first word of its reply and the rest; refusals are errors.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] also if the server did not take an argument, so that the script was not called.
     pub(crate) async fn call(
         &self,
         call: LuaCall<'_>,
     ) -> Result<(String, ScriptReply), StoreError> {
-        let mut reply = call.send(&self.inner.link).await?;
+        let longest = call.longest_arg();
+        let reply = call.send(&self.inner.link).await;
+        if let Err(CommandError::TooLarge(_)) = reply {
+            self.inner.max_value.refused(longest);
+            let max = self.inner.max_value.get();
+            return Err(StoreError::TooLarge { max });
+        }
+        let mut reply = reply?;
         let word = reply.text()?;
         Err(match word.as_str() {
             "none" => StoreError::NotFound,

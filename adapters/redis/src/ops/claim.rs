@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use redis::Value;
 use tokio::time::Instant;
 use unbroken::{
+    BoxError,
     log::{ChatId, Epoch, Owner, SessionId},
     store::{
         Claimed, Created, LeaseChange, NewSession, SessionMeta, SessionState, StoreError, Token,
@@ -15,6 +17,8 @@ use crate::{
     reply::DecodeError,
 };
 
+use super::read::MAX_SMALL_REPLY;
+
 /// The time of a create after which its entries are written again; they are removed after a minute without a
 /// session.
 const SLOW: Duration = Duration::from_secs(20);
@@ -26,6 +30,10 @@ impl Redis {
         id: &SessionId,
         new: NewSession,
     ) -> Result<Created, StoreError> {
+        let max = self.inner.max_value.get();
+        if new.request.len() > max {
+            return self.refuse_request(id, max).await;
+        }
         // The indexes come first: a session in none would be lost if this server died.
         let names = IndexedNames::of(&new.meta);
         let began = Instant::now();
@@ -74,6 +82,27 @@ impl Redis {
                 self.unindex_refused(id, &names, None).await;
                 Err(gone)
             }
+            // The server has refused the request, unread.
+            Err(StoreError::TooLarge { max }) => {
+                let refused = self.refuse_request(id, max).await;
+                let other = match &refused {
+                    Ok(Created::Exists(state)) => Some(IndexedNames::of(&state.meta)),
+                    _ => None,
+                };
+                if !refused.as_ref().is_err_and(StoreError::is_unavailable) {
+                    self.unindex_refused(id, &names, other.as_ref()).await;
+                }
+                refused
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the result of a `create` with a request that the server does not take.
+    async fn refuse_request(&self, id: &SessionId, max: usize) -> Result<Created, StoreError> {
+        match self.look(id).await {
+            Ok(look) => Ok(Created::Exists(look.state)),
+            Err(StoreError::NotFound) => Err(StoreError::TooLarge { max }),
             Err(error) => Err(error),
         }
     }
@@ -101,16 +130,35 @@ impl Redis {
             .arg(micros(lease))
             .arg(SessionMeta::LATEST_FORMAT)
             .arg(keys.records(id))
-            .arg(keys.turns(id));
+            .arg(keys.turns(id))
+            .arg(MAX_SMALL_REPLY)
+            .reply_bytes(MAX_SMALL_REPLY);
         let mut reply = self.call_ok(call).await?;
         let request = reply.maybe_bytes()?.unwrap_or_default();
         let state = decode_state(reply.inner()?)?;
+        let request = match reply.number::<usize>()? {
+            0 => request,
+            length => self.large_request(id, length).await?,
+        };
         self.index_leases(&[(id, &state)], lease).await;
         Ok(Claimed {
             epoch: state.epoch,
             state,
             request: request.into(),
         })
+    }
+
+    /// Reads the request of a session that was claimed just now, which has so many bytes.
+    async fn large_request(&self, id: &SessionId, length: usize) -> Result<Vec<u8>, StoreError> {
+        // The claim was made; its repetition returns the request.
+        let lost = |source: BoxError| StoreError::unavailable(true, source);
+        let mut get = redis::cmd("GET");
+        get.arg(self.inner.keys.request(id));
+        match self.inner.link.send_for(&get, length).await {
+            Ok(Value::BulkString(request)) => Ok(request),
+            Ok(_) => Err(lost("the request is gone: the session was sealed".into())),
+            Err(error) => Err(lost(error.into_source().into())),
+        }
     }
 
     pub(crate) async fn renew_one(

@@ -24,6 +24,8 @@ pub(crate) struct SessionLook {
 const MAX_LSN: u64 = (1 << 53) - 1;
 /// The most entries of a page, however small they are: the server does nothing else during a script.
 const MAX_PAGE_ENTRIES: usize = 8192;
+/// The most bytes of a reply that need not be announced. A page without a large record has fewer.
+pub(super) const MAX_SMALL_REPLY: usize = 384 << 10;
 
 impl Redis {
     pub(crate) async fn read_now(
@@ -34,14 +36,28 @@ impl Redis {
     ) -> Result<RecordPage, StoreError> {
         let keys = &self.inner.keys;
         let scripts = &self.inner.scripts;
-        let call = scripts
-            .read
-            .on([keys.session(id), keys.tombstone(id), keys.log(id)])
-            .arg(after.lsn.get().min(MAX_LSN))
-            .arg(u8::from(after.tag.is_some()))
-            .arg(max_bytes)
-            .arg(MAX_PAGE_ENTRIES);
-        let mut reply = self.call_ok(call).await?;
+        let page_of = |most: usize| {
+            scripts
+                .read
+                .on([keys.session(id), keys.tombstone(id), keys.log(id)])
+                .arg(after.lsn.get().min(MAX_LSN))
+                .arg(u8::from(after.tag.is_some()))
+                .arg(max_bytes)
+                .arg(MAX_PAGE_ENTRIES)
+                .arg(most)
+                .reply_bytes(max_bytes.min(most))
+        };
+        let (word, mut reply) = self.call(page_of(MAX_SMALL_REPLY)).await?;
+        match word.as_str() {
+            "ok" => {}
+            // A large record has the time that its bytes need, on a connection of its own.
+            "bytes" => {
+                let bytes: usize = reply.number()?;
+                let whole = page_of(usize::MAX).reply_bytes(bytes);
+                reply = self.call_ok(whole).await?;
+            }
+            _ => return Err(DecodeError.into()),
+        }
         let state = decode_state(reply.inner()?)?;
         check_format(&state)?;
         let entries = EntryDecoder::new(&reply.bytes()?)?;

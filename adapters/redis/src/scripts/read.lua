@@ -1,5 +1,6 @@
 -- KEYS: session, tombstone, log
--- ARGV: LSN of the position, whether it has a tag, bytes, entries
+-- ARGV: LSN of the position, whether it has a tag, bytes, entries, the most bytes of the reply
+-- Replies with the bytes of the page alone if there are more: the caller then asks for so many.
 local h = redis.call('HMGET', KEYS[1], 'epochs', 'tail')
 if not h[1] then
   return gone()
@@ -40,6 +41,10 @@ if count == 0 then
   local entry = redis.call('XRANGE', KEYS[3], from, '+', 'COUNT', 1)[1]
   if entry then
     ids[1], records[1] = entry[1], entry[2][2]
+    bytes = #records[1]
   end
+end
+if bytes > tonumber(ARGV[5]) then
+  return { 'bytes', bytes }
 end
 return { 'ok', state(), h[1], author, ids, records }

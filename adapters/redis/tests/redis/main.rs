@@ -7,13 +7,16 @@ mod conformance;
 mod cost;
 mod damage;
 mod indexes;
+mod layouts;
 mod lost_answers;
 mod opening;
 mod outages;
 mod reference;
 mod registries;
+mod slow_links;
 mod support;
 mod tombstones;
+mod too_large;
 mod wakes;
 
 use std::process::ExitCode;
@@ -30,11 +33,14 @@ fn main() -> ExitCode {
         chats::trials(),
         tombstones::trials(),
         damage::trials(),
+        layouts::trials(),
         reference::trials(),
     ];
     let idle = [
         opening::trials(),
         outages::trials(),
+        slow_links::trials(),
+        too_large::trials(),
         registries::trials(),
         conformance::trials(),
     ];

@@ -6,6 +6,8 @@ pub(crate) mod fixture;
 pub(crate) mod proxy;
 pub(crate) mod scene;
 pub(crate) mod server;
+#[path = "../../../../../tests/support/slow_link.rs"]
+pub(crate) mod slow_link;
 
 use std::{env, future::Future, time::Duration};
 

@@ -68,7 +68,7 @@ impl Scene {
         sets
     }
 
-    /// Returns the keys that there are, without the prefix.
+    /// Returns the keys that there are, without the prefix, and without the number of their layout.
     pub(crate) async fn keys(&mut self) -> Vec<String> {
         let all: Vec<String> = redis::cmd("KEYS")
             .arg("*")
@@ -79,7 +79,7 @@ impl Scene {
         for key in all {
             // The engine drops an expired key when it scans it; an access makes it do so now.
             let key = key.strip_prefix(&self.prefix).expect("a key of the store");
-            if self.key::<u64>("EXISTS", key, &[]).await == 1 {
+            if key != "layout" && self.key::<u64>("EXISTS", key, &[]).await == 1 {
                 left.push(key.to_owned());
             }
         }
