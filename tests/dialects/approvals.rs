@@ -2,6 +2,7 @@
 
 mod in_step;
 mod tabs;
+mod waits;
 
 use std::time::Duration;
 
@@ -104,11 +105,15 @@ fn chunks(stream: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Returns the request of a client whose answer asks for approvals.
+fn asking() -> Value {
+    let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]});
+    json!({"id": "chat", "messages": [user], "trigger": "submit-message"})
+}
+
 /// Starts a session, and returns its id and the ids of both approvals.
 async fn start(sdk: &Chat) -> (String, Vec<String>) {
-    let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]});
-    let ask = json!({"id": "chat", "messages": [user], "trigger": "submit-message"});
-    let first = chunks(&text(send(sdk, "POST", "/", &ask).await).await);
+    let first = chunks(&text(send(sdk, "POST", "/", &asking()).await).await);
     let asked = first
         .iter()
         .filter(|it| it["type"] == "tool-approval-request");
@@ -117,6 +122,12 @@ async fn start(sdk: &Chat) -> (String, Vec<String>) {
         .collect();
     assert_eq!(asked.len(), 2, "{first:?}");
     (first[0]["messageId"].as_str().unwrap().to_owned(), asked)
+}
+
+async fn decide(native: &Chat, session: &str, input: &str, action: &str) {
+    let path = format!("/{session}/inputs/{input}");
+    let response = send(native, "POST", &path, &json!({"action": action})).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
 }
 
 /// Returns the request of a client that has approved both calls.
