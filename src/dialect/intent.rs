@@ -119,6 +119,9 @@ pub struct Page {
     pub include_known: bool,
     /// The maximum time to wait for the first event, if there is none yet. Default zero.
     pub wait: Duration,
+    /// For a conversation of which nothing runs: the time since its end within which its newest session is
+    /// read all the same. Default zero, which means never.
+    pub ended_within: Duration,
     /// Data of the dialect, returned to it with the page.
     pub context: RequestContext,
 }
@@ -226,6 +229,7 @@ impl Page {
             limit,
             include_known: false,
             wait: Duration::ZERO,
+            ended_within: Duration::ZERO,
             context: None,
         }
     }
@@ -245,6 +249,12 @@ impl Page {
     /// Sets the maximum time to wait for the first event.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Sets [`ended_within`](field@Self::ended_within).
+    pub fn ended_within(mut self, within: Duration) -> Self {
+        self.ended_within = within;
         self
     }
 }

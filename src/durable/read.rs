@@ -88,7 +88,7 @@ impl<'a> ReadRequest<'a> {
 
     /// Responds with a page of a session. `head_only` never waits for the first event.
     pub(super) async fn page(self, page: Page, head_only: bool) -> Served {
-        let lookup = Lookup::new(self.caller);
+        let lookup = Lookup::new(self.caller).ended_within(page.ended_within);
         let Some(session) = lookup.find(&page.session, Action::Read).await? else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };

@@ -1,6 +1,8 @@
 //! Answers to approvals and questions over the AI SDK's dialect.
 
 mod in_step;
+#[cfg(feature = "durable-streams")]
+mod streams;
 mod tabs;
 mod waits;
 
@@ -16,7 +18,7 @@ use tower_layer::Layer;
 use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatEvent, ChatRequest, ProviderError, Role, ToolCall, provider_fn},
-    dialect::{AiSdk, Concurrency, Native},
+    dialect::{AiSdk, Concurrency, Dialect, Native},
     durable::{ClientFields, DurableLayer, SessionBody},
     log::Owner,
     session::{Limits, Sessions},
@@ -38,7 +40,7 @@ fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
     chats_of(sessions, AiSdk::new())
 }
 
-fn chats_of(sessions: &Sessions, dialect: AiSdk) -> (Chat, Chat) {
+fn chats_of(sessions: &Sessions, dialect: impl Dialect) -> (Chat, Chat) {
     let model = provider_fn(|request: ChatRequest| {
         let has_outputs = request.messages.iter().any(|it| it.role == Role::Tool);
         let pay = |id| ToolCall::new(id, "pay", json!({}));
