@@ -243,6 +243,7 @@ fn any_bytes_give_an_answer_or_an_error_in_the_ai_sdk() {
             ("/", answer),
             ("/", content),
             ("/chat-1/inputs/a", ANSWER),
+            ("GET /chat-1/stream?asks=a,b&wait=25", "{}"),
         ],
     );
 }
