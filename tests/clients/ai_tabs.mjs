@@ -133,6 +133,42 @@ function scenarios({ make, sdk, seven }) {
       assert.deepEqual(two.rounds, { begun: 2, over: 2 });
     },
 
+    'a refusal beside an open approval is one round until its outcome': async () => {
+      const inputs = [fresh('input'), fresh('input')];
+      const calls = inputs.map((_, at) => ({ id: `call-${at + 1}`, name: 'pay' }));
+      const ask = (inputId, at) => ({ type: 'input_request', inputId, kind: 'approval', message: 'Pay?', callId: calls[at].id, toolName: 'pay', params: {}, unanswered: true });
+      const answered = (inputId, at) => ({ type: 'answered', inputId, callId: calls[at].id });
+      const one = page();
+      await one.send({
+        gate: { name: one.id, at: 4 }, // after the refusal
+        events: [
+          { type: 'tool_calls', calls: calls.map((call) => ({ ...call, arguments: {} })) },
+          ...inputs.map(ask),
+          answered(inputs[0], 0),
+          answered(inputs[1], 1),
+          { type: 'tool_result', ...calls[1], content: 'paid' },
+          { type: 'text', content: 'Done.' },
+        ],
+      });
+      const listens = listen(one);
+      const decide = async (inputId, action) => {
+        const body = JSON.stringify({ action });
+        const told = await fetch(`${BASE}/${path}/${one.id}/inputs/${inputId}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+        assert.equal(told.status, 202);
+      };
+      await decide(inputs[0], 'decline');
+      await until(() => one.chat.status === 'streaming', 'it is told');
+      assert.deepEqual(await rounds(one), { begun: 1, over: 0 });
+      await open(one.id);
+      await until(() => part(one).state === 'output-error');
+      await until(() => one.rounds.begun === 2);
+      assert.deepEqual(await rounds(one), { begun: 2, over: 1 });
+      await decide(inputs[1], 'accept');
+      await listens;
+      await whole(one);
+      assert.equal(part(one, 'call-2').state, 'output-available');
+    },
+
     'a tab that listens after the end asks once in each wait': async () => {
       const { one, two, inputId } = await asking(true, { path: 'ai' }); // gets no answers that have ended
       await open(one.id);
