@@ -9,8 +9,8 @@ use crate::{
 /// Waits before the stream of the session that was found, as [`QuestionWait`] says. Returns the session once
 /// there is something to stream, and `None` if there is nothing after the wait.
 ///
-/// A shutdown ends the wait, and so does the end of the request. Nothing else of the server is held
-/// meanwhile; as of long polls, connections are the limit.
+/// A shutdown ends the wait, and so does a client that disconnects: the future is dropped then. As for long
+/// polls, the number of connections is the only limit.
 pub(super) async fn run(
     caller: &Caller,
     found: Option<Session>,
