@@ -77,9 +77,19 @@ fn decode(dialect: &dyn Dialect, path: &str, body: &[u8]) -> Result<(), Refusal>
 
 /// Checks that a read of a head alone ends.
 fn bounded(intent: &Intent) {
-    if let Intent::Page(page) = intent {
-        assert!(page.limit <= 10_000, "{page:?}");
-        assert!(page.wait <= Duration::from_secs(60), "{page:?}");
+    match intent {
+        Intent::Page(page) => {
+            assert!(page.limit <= 10_000, "{page:?}");
+            assert!(page.wait <= Duration::from_secs(60), "{page:?}");
+        }
+        Intent::Read(read) => {
+            let wait = read.wait.as_ref();
+            assert!(
+                wait.is_none_or(|it| it.at_most <= Duration::from_secs(60)),
+                "{read:?}"
+            );
+        }
+        _ => {}
     }
 }
 
@@ -233,6 +243,7 @@ fn any_bytes_give_an_answer_or_an_error_in_the_ai_sdk() {
             ("/", answer),
             ("/", content),
             ("/chat-1/inputs/a", ANSWER),
+            ("GET /chat-1/stream?asks=a,b&wait=25", "{}"),
         ],
     );
 }

@@ -1,4 +1,4 @@
-use std::{any::Any, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{any::Any, collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::{Encoder, Start, Target};
 use crate::{
@@ -71,11 +71,27 @@ pub struct Read {
     /// For a conversation of which nothing runs: the time since its end within which its newest session is
     /// read all the same. Default zero, which means never.
     pub ended_within: Duration,
-    /// For a session that waits for answers: the longest wait for its next event before the response, which
-    /// is [`ResponseData::Idle`](super::ResponseData) if none comes. Default zero, which means not at all.
-    pub wait: Duration,
+    /// For a client that shows open questions: the wait before the response. Default `None`.
+    pub wait: Option<QuestionWait>,
     /// The encoder of the stream.
     pub encoder: Box<dyn Encoder>,
+}
+
+/// A wait before the stream of a session, for a client that shows questions as open and asks again in a
+/// loop.
+///
+/// The response waits only while all of these questions are open in the log, no other approval of a call
+/// is, and no further event comes. Else the client lacks something, and gets the stream at once. After the
+/// wait the response is [`ResponseData::Idle`](super::ResponseData), and so it is where nothing of a
+/// conversation runs. A session that has ended with these questions open is streamed after the wait: most
+/// clients have it already, and would come back at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuestionWait {
+    /// The questions that the client shows as open.
+    pub questions: HashSet<InputId>,
+    /// The longest wait.
+    pub at_most: Duration,
 }
 
 /// The start of a read.
@@ -103,6 +119,9 @@ pub struct Page {
     pub include_known: bool,
     /// The maximum time to wait for the first event, if there is none yet. Default zero.
     pub wait: Duration,
+    /// For a conversation of which nothing runs: the time since its end within which its newest session is
+    /// read all the same. Default zero, which means never.
+    pub ended_within: Duration,
     /// Data of the dialect, returned to it with the page.
     pub context: RequestContext,
 }
@@ -166,7 +185,7 @@ impl Read {
             from: from.into(),
             inclusive: false,
             ended_within: Duration::ZERO,
-            wait: Duration::ZERO,
+            wait: None,
             encoder,
         }
     }
@@ -184,9 +203,19 @@ impl Read {
     }
 
     /// Sets [`wait`](field@Self::wait).
-    pub fn wait(mut self, wait: Duration) -> Self {
-        self.wait = wait;
+    pub fn wait(mut self, wait: QuestionWait) -> Self {
+        self.wait = Some(wait);
         self
+    }
+}
+
+impl QuestionWait {
+    /// Creates a wait of a client that shows these questions as open.
+    pub fn new(questions: impl IntoIterator<Item = InputId>, at_most: Duration) -> Self {
+        Self {
+            questions: questions.into_iter().collect(),
+            at_most,
+        }
     }
 }
 
@@ -200,6 +229,7 @@ impl Page {
             limit,
             include_known: false,
             wait: Duration::ZERO,
+            ended_within: Duration::ZERO,
             context: None,
         }
     }
@@ -219,6 +249,12 @@ impl Page {
     /// Sets the maximum time to wait for the first event.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Sets [`ended_within`](field@Self::ended_within).
+    pub fn ended_within(mut self, within: Duration) -> Self {
+        self.ended_within = within;
         self
     }
 }

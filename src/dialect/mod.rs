@@ -131,7 +131,9 @@ pub use self::{
     cursor::{Cursor, InvalidCursor},
     encoder::{Encoder, Progress},
     fold::transcript,
-    intent::{Abort, FullLog, Intent, List, Page, Read, ReadFrom, RequestContext, Route},
+    intent::{
+        Abort, FullLog, Intent, List, Page, QuestionWait, Read, ReadFrom, RequestContext, Route,
+    },
     key::{KeyReuse, SessionKey},
     limits::{Element, RequestLimits},
     native::Native,

@@ -73,6 +73,7 @@ mod mount_path;
 mod permission;
 mod provider_recovery;
 mod question_index;
+mod question_wait;
 mod questions;
 mod read;
 mod recovery;

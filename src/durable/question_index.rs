@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -8,9 +8,10 @@ use tokio::sync::Mutex as AsyncMutex;
 use super::{caller::Caller, refusals};
 use crate::{
     access::Action,
-    chat::{ChatEvent, InputId, InputOutcome, has_kind},
+    chat::{ChatEvent, InputId, InputKind, InputOutcome, has_kind},
     dialect::Refusal,
     log::{Chunk, Lsn, Position, SessionId},
+    session::Sessions,
     store::StoreError,
 };
 
@@ -53,20 +54,22 @@ pub(super) struct IndexedQuestion {
     pub(super) at: Position,
     /// The outcome; `None` while the question is open.
     pub(super) outcome: Option<InputOutcome>,
+    /// True if it asks for the approval of a call.
+    is_approval: bool,
 }
 
 impl QuestionIndex {
     /// Returns those of these questions that the log has asked, up to `tail`.
     pub(super) async fn find<'a>(
         &self,
-        caller: &Caller,
+        sessions: &Sessions,
         id: &SessionId,
         tail: Lsn,
         inputs: impl IntoIterator<Item = &'a InputId>,
-    ) -> Result<HashMap<InputId, IndexedQuestion>, Refusal> {
+    ) -> Result<HashMap<InputId, IndexedQuestion>, StoreError> {
         let log = self.log(id);
         let mut log = log.lock().await;
-        log.read(caller, id, tail).await?;
+        log.read(sessions, id, tail).await?;
         let found = inputs
             .into_iter()
             .filter_map(|input| log.questions.get_key_value(input));
@@ -79,15 +82,29 @@ impl QuestionIndex {
     /// asked.
     pub(super) async fn open(
         &self,
-        caller: &Caller,
+        sessions: &Sessions,
         id: &SessionId,
         tail: Lsn,
-    ) -> Result<Vec<InputId>, Refusal> {
+    ) -> Result<Vec<InputId>, StoreError> {
         let log = self.log(id);
         let mut log = log.lock().await;
-        log.read(caller, id, tail).await?;
+        log.read(sessions, id, tail).await?;
         let is_open = |input: &&InputId| log.questions[*input].outcome.is_none();
         Ok(log.ids.iter().filter(is_open).cloned().collect())
+    }
+
+    /// Returns true if all of these questions are open, and no other approval of a call is, up to `tail`.
+    pub(super) async fn are_open(
+        &self,
+        sessions: &Sessions,
+        id: &SessionId,
+        tail: Lsn,
+        questions: &HashSet<InputId>,
+    ) -> Result<bool, StoreError> {
+        let log = self.log(id);
+        let mut log = log.lock().await;
+        log.read(sessions, id, tail).await?;
+        Ok(log.are_open(questions))
     }
 
     fn log(&self, id: &SessionId) -> Arc<AsyncMutex<IndexedLog>> {
@@ -117,16 +134,21 @@ impl IndexedLog {
     }
 
     /// Reads the records up to `tail` that it hasn't read. Cancel safe: a later call goes on.
-    async fn read(&mut self, caller: &Caller, id: &SessionId, tail: Lsn) -> Result<(), Refusal> {
+    async fn read(
+        &mut self,
+        sessions: &Sessions,
+        id: &SessionId,
+        tail: Lsn,
+    ) -> Result<(), StoreError> {
         while self.at.lsn < tail {
-            let page = match caller.sessions().page(id, self.at).await {
+            let page = match sessions.page(id, self.at).await {
                 Ok(page) => page,
                 // The store has lost records, and the log is another one now.
                 Err(StoreError::Rewound { .. }) if self.at != Position::START => {
                     *self = Self::new();
                     continue;
                 }
-                Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
+                Err(error) => return Err(error),
             };
             if page.chunks.is_empty() {
                 return Ok(());
@@ -142,6 +164,14 @@ impl IndexedLog {
         Ok(())
     }
 
+    fn are_open(&self, questions: &HashSet<InputId>) -> bool {
+        let is_open = |question: &IndexedQuestion| question.outcome.is_none();
+        let mut named = questions.iter().map(|id| self.questions.get(id));
+        let mut all = self.questions.iter();
+        named.all(|question| question.is_some_and(is_open))
+            && all.all(|(id, it)| !it.is_approval || !is_open(it) || questions.contains(id))
+    }
+
     fn push(&mut self, event: ChatEvent, at: Position) {
         match event {
             ChatEvent::InputRequest(request) => {
@@ -149,6 +179,7 @@ impl IndexedLog {
                     before: self.at,
                     at,
                     outcome: None,
+                    is_approval: request.kind == InputKind::Approval && request.call_id.is_some(),
                 };
                 let id = request.input_id.clone();
                 if self.questions.insert(id.clone(), question).is_some() {
@@ -241,6 +272,31 @@ mod tests {
         assert_eq!(log.ids.len(), QUESTIONS);
         log.push(ChatEvent::restarted("again"), log.at);
         assert!(log.questions.is_empty() && log.ids.is_empty());
+    }
+
+    #[test]
+    fn questions_are_open_if_all_are_and_no_other_approval_of_a_call_is() {
+        let [a, b, c] = [(); 3].map(|()| InputId::random());
+        let approval = |id: &InputId| -> ChatEvent {
+            let asked = InputRequest::approval(id.clone(), "May I?");
+            asked.tool_call("1", "pay", serde_json::json!({})).into()
+        };
+        let mut log = IndexedLog::new();
+        let open = |log: &IndexedLog, shown: &[&InputId]| {
+            log.are_open(&shown.iter().copied().cloned().collect())
+        };
+        log.push(approval(&a), Position::START);
+        assert!(open(&log, &[&a]) && !open(&log, &[&b]) && !open(&log, &[&a, &b]));
+        // A question that is no approval of a call is another part of a page.
+        log.push(ask(&b), Position::START);
+        let plain = InputRequest::approval(InputId::random(), "May I?");
+        log.push(plain.into(), Position::START);
+        assert!(open(&log, &[&a]) && open(&log, &[&a, &b]) && !open(&log, &[&b]));
+        log.push(approval(&c), Position::START);
+        assert!(open(&log, &[&a, &c]) && !open(&log, &[&a]) && !open(&log, &[&c]));
+        let refused = InputResolved::new(a.clone(), InputAction::Decline);
+        log.push(refused.into(), Position::START);
+        assert!(open(&log, &[&c]) && !open(&log, &[&a, &c]) && !open(&log, &[&a]));
     }
 
     #[test]

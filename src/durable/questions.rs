@@ -35,7 +35,11 @@ impl<'a> SessionQuestions<'a> {
         known: &[InputId],
     ) -> Result<Self, Refusal> {
         let index = &caller.config.questions;
-        let asked = index.find(caller, id, state.tail, known).await?;
+        let asked = index.find(caller.sessions(), id, state.tail, known);
+        let asked = match asked.await {
+            Ok(asked) => asked,
+            Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
+        };
         let positions = asked.values().map(|question| question.at);
         Ok(Self {
             last_known: positions.max_by_key(|at| at.lsn).unwrap_or(Position::START),
@@ -146,7 +150,10 @@ impl<'a> SessionQuestions<'a> {
         state: SessionState,
     ) -> Result<(), Refusal> {
         let index = &caller.config.questions;
-        let open = index.open(caller, id, state.tail).await?;
+        let open = match index.open(caller.sessions(), id, state.tail).await {
+            Ok(open) => open,
+            Err(error) => return Err(caller.absent(id, Action::Answer, &error).await),
+        };
         let mut questions = Self::find(caller, id, state, &open).await?;
         for input in &open {
             match questions.answer(input, &InputAnswer::cancel()).await {

@@ -1,16 +1,14 @@
-use std::time::Duration;
-
 use super::{
     caller::Caller,
     full_log::ReadUntil,
     lookup::Lookup,
-    refusals,
+    question_wait, refusals,
     responder::{Responder, Served},
 };
 use crate::{
     access::Action,
     dialect::{FullLog, Page, Read, ReadFrom, Refusal, ResponseData},
-    log::{Chunk, Lsn, Position, Status},
+    log::{Chunk, Lsn, Position},
     session::{ReadError, Session},
 };
 
@@ -33,12 +31,14 @@ impl<'a> ReadRequest<'a> {
     pub(super) async fn stream(self, read: Read) -> Served {
         let lookup = Lookup::new(self.caller);
         let lookup = lookup.ended_within(read.ended_within);
-        let Some(session) = lookup.find(&read.session, Action::Read).await? else {
+        let found = lookup.find(&read.session, Action::Read).await?;
+        let found = match &read.wait {
+            Some(wait) => question_wait::run(self.caller, found, wait).await?,
+            None => found,
+        };
+        let Some(session) = found else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };
-        if !read.wait.is_zero() && !has_moved(&session, read.wait).await? {
-            return Ok(self.responder.document(&ResponseData::Idle));
-        }
         let after = self.position(&session, read.from).await?;
         self.responder
             .stream(read.encoder)
@@ -88,7 +88,7 @@ impl<'a> ReadRequest<'a> {
 
     /// Responds with a page of a session. `head_only` never waits for the first event.
     pub(super) async fn page(self, page: Page, head_only: bool) -> Served {
-        let lookup = Lookup::new(self.caller);
+        let lookup = Lookup::new(self.caller).ended_within(page.ended_within);
         let Some(session) = lookup.find(&page.session, Action::Read).await? else {
             return Ok(self.responder.document(&ResponseData::Idle));
         };
@@ -137,18 +137,6 @@ impl<'a> ReadRequest<'a> {
             context: &page.context,
         }))
     }
-}
-
-/// Waits for the next record of a session that waits for answers. Returns false if none comes.
-async fn has_moved(session: &Session, within: Duration) -> Result<bool, Refusal> {
-    if session.status() != Status::Waiting {
-        return Ok(true);
-    }
-    let tail = Position::after(session.tail());
-    let reader = session.reader(tail).await;
-    let mut reader = reader.map_err(|error| refusals::read(&error, tail))?;
-    // The stream tells of an error.
-    Ok(tokio::time::timeout(within, reader.next()).await.is_ok())
 }
 
 /// Reads the records of a session up to `lsn`.

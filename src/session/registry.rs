@@ -55,6 +55,8 @@ pub(super) struct Registry {
     sweeping: AtomicBool,
     closing: AtomicBool,
     releasing: AtomicBool,
+    /// Notified once `releasing` is true.
+    released: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +90,7 @@ impl Registry {
             sweeping: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             releasing: AtomicBool::new(false),
+            released: Notify::new(),
             options,
         }
     }
@@ -286,11 +289,22 @@ impl Registry {
     /// Gives sessions back from now on, and continues no orphan.
     pub(super) fn release(&self) {
         self.releasing.store(true, SeqCst);
+        self.released.notify_waiters();
         self.recovery_handlers.clear();
     }
 
     pub(super) fn is_releasing(&self) -> bool {
         self.releasing.load(SeqCst)
+    }
+
+    /// Waits until sessions are given back. Cancel safe.
+    pub(super) async fn until_released(&self) {
+        let released = self.released.notified();
+        tokio::pin!(released);
+        released.as_mut().enable();
+        if !self.is_releasing() {
+            released.await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, EntryTable> {

@@ -67,6 +67,11 @@ impl Sessions {
         self.shared.is_closing()
     }
 
+    /// Waits for this time, or until a shutdown fails the readers. Cancel safe.
+    pub(crate) async fn pause(&self, time: Duration) {
+        let _ = tokio::time::timeout(time, self.shared.until_released()).await;
+    }
+
     /// Returns the number of sessions that run on this server. Those that
     /// [wait](Self::waiting) aren't counted.
     pub fn running(&self) -> usize {

@@ -38,6 +38,18 @@ async function open(context, url) {
 /** Lets the answer go on. */
 const goOn = (server) => release(`${server.url}/api/ai`, { id: crypto.randomUUID(), role: 'user', parts: [{ type: 'text', text: 'Go on' }] });
 
+/** The smallest PNG, and one that is filled up to this size. */
+const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+const png = (name, size = PNG.length) => ({ name, mimeType: 'image/png', buffer: Buffer.concat([PNG, Buffer.alloc(size - PNG.length)]) });
+const urlOf = ({ mimeType, buffer }) => `data:${mimeType};base64,${buffer.toString('base64')}`;
+
+const quick = (url) => `${url}/?script=${encodeURIComponent(JSON.stringify({ text: 'Here.', delayMs: 1 }))}`;
+const attach = (page, ...files) => page.getByLabel('Pictures').setInputFiles(files);
+const attached = (page) => page.getByLabel('Pictures').evaluate(({ files }) => [...files].map(({ name, size }) => [name, size]));
+const told = (page, words) => page.getByRole('status').filter({ hasText: words }).waitFor({ timeout: 15_000 });
+const posts = (page) => page.asked.filter((it) => it.startsWith('POST')).length;
+const articles = (page, count) => page.waitForFunction((count) => document.querySelectorAll('article').length === count, count, { timeout: 15_000 });
+
 const scenarios = {
   async a_reload_in_mid_answer_leaves_one_answer_whole_and_once({ server, context }) {
     const page = await open(context, server.url);
@@ -82,15 +94,14 @@ const scenarios = {
   },
 
   async pictures_sources_and_usage_are_shown_and_sent({ server, context }) {
-    const picture = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
-    const url = `data:image/png;base64,${picture}`;
+    const url = urlOf(png());
     const said = {
       text: 'Here.', delayMs: 1, model: 'model-7', media: [{ mediaType: 'image/png', url, name: 'made.png' }, { mediaType: 'image/svg+xml', url: 'data:image/svg+xml;base64,PHN2Zy8+', name: 'made.svg' }],
       sources: [{ id: '1', url: 'https://example.com/', title: 'A page' }, { id: '2', url: 'javascript:window.broken=true', title: 'No page' }],
     };
     const page = await open(context, `${server.url}/?script=${encodeURIComponent(JSON.stringify(said))}`);
     const sent = page.waitForRequest((it) => it.method() === 'POST');
-    await page.getByLabel('Pictures').setInputFiles([{ name: 'mine.png', mimeType: 'image/png', buffer: Buffer.from(picture, 'base64') }]);
+    await attach(page, png('mine.png'));
     await page.say('What is this?');
     const [part] = JSON.parse((await sent).postData()).messages[0].parts.filter(({ type }) => type === 'file');
     assert.deepEqual([part.url, part.mediaType, part.filename], [url, 'image/png', 'mine.png']);
@@ -107,6 +118,108 @@ const scenarios = {
     await look();
     await page.reload();
     await look();
+    // What the model drew isn't sent back, and so isn't refused.
+    const next = page.waitForRequest((it) => it.method() === 'POST');
+    await page.say('And that?');
+    const [asked, answered] = JSON.parse((await next).postData()).messages.map(({ parts }) => parts.map(({ type }) => type));
+    assert.ok(asked.includes('file') && !answered.includes('file'), `${asked}, ${answered}`);
+    await articles(page, 4);
+    await page.ready();
+  },
+
+  async a_refused_message_comes_back_and_leaves_the_chat({ server, context }) {
+    const page = await open(context, quick(server.url));
+    await page.say('Hi');
+    await page.saying('Here.');
+    await page.ready();
+    // The page doesn't know that the server refuses this.
+    await page.route('**/api/ai', (route) => route.continue({ postData: route.request().postData().replaceAll('image/png', 'image/tiff') }));
+    await attach(page, png('one.png'), png('two.png', 100));
+    await page.say('What is this?');
+    await told(page, /image\/tiff.*not open to clients/);
+    assert.doesNotMatch(await page.getByRole('status').textContent(), /[{}]|urn:/, 'the reason is a sentence');
+    await articles(page, 2);
+    assert.equal(await page.getByRole('textbox').inputValue(), 'What is this?');
+    assert.deepEqual(await attached(page), [['one.png', PNG.length], ['two.png', 100]]);
+    await page.unroute('**/api/ai');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await articles(page, 4);
+    await page.ready();
+    assert.deepEqual([await page.getByRole('textbox').inputValue(), await attached(page)], ['', []]);
+    await page.reload();
+    await articles(page, 4);
+    assert.equal(await page.locator('article img').count(), 2);
+  },
+
+  async what_is_typed_during_a_refusal_stays({ server, context }) {
+    const page = await open(context, quick(server.url));
+    const asked = new Promise((resolve) => page.route('**/api/ai', resolve));
+    await page.say('One');
+    const route = await asked;
+    await page.getByRole('textbox').fill('two');
+    await route.fulfill({ status: 413, body: '<html>Too large</html>', contentType: 'text/html' });
+    await told(page, 'The server refused this (413).');
+    await articles(page, 0);
+    assert.equal(await page.getByRole('textbox').inputValue(), 'One two');
+    await page.reload();
+    await page.ready();
+    assert.equal(await page.locator('article').count(), 0, 'it was not kept');
+  },
+
+  async pictures_that_the_server_refuses_are_not_sent({ server, context }) {
+    const page = await open(context, quick(server.url));
+    const most = 3_000_000;
+    const refused = async (words, ...files) => {
+      const before = [posts(page), await page.locator('article').count()];
+      await attach(page, ...files);
+      await page.say('Look');
+      await told(page, words);
+      assert.deepEqual([posts(page), await page.locator('article').count()], before);
+      assert.equal(await page.getByRole('textbox').inputValue(), 'Look');
+      assert.equal((await attached(page)).length, files.length);
+    };
+    await refused('“logo.svg” can’t be sent: this chat takes PNG, JPEG, WebP, or GIF pictures.', { name: 'logo.svg', mimeType: 'image/svg+xml', buffer: Buffer.from('<svg/>') });
+    await refused('“empty.png” is empty.', { ...png('empty.png'), buffer: Buffer.alloc(0) });
+    await refused('“large.png” has 3.01 MB, and a picture may have 3 MB.', png('large.png', most + 1));
+    await refused('With these the chat has 9 pictures, and it may have 8.', ...Array.from({ length: 9 }, (_, at) => png(`${at}.png`)));
+    // Control: the server takes what the page lets through.
+    for (const [sent, name] of ['one.png', 'two.png'].entries()) {
+      await attach(page, png(name, most));
+      await page.say('Look');
+      await articles(page, (sent + 1) * 2);
+      await page.ready();
+    }
+    assert.equal(posts(page), 2);
+    await refused(/With these the pictures of the chat have 6\.01 MB, and they may have 6 MB\./, png('three.png'));
+    await attach(page);
+    await page.say('Without');
+    await articles(page, 6);
+    await page.ready();
+  },
+
+  async a_stored_picture_that_the_server_refuses_is_told_before_a_message_is_sent({ server, context }) {
+    const page = await open(context, quick(server.url));
+    await page.ready();
+    const large = png('old.png', 3_000_001);
+    await page.evaluate(
+      ([url, name]) => {
+        const parts = [{ type: 'file', mediaType: 'image/png', filename: name, url }];
+        localStorage.setItem(location.hash.slice(1), JSON.stringify([{ id: '1', role: 'user', parts }]));
+      },
+      [urlOf(large), large.name],
+    );
+    await page.reload();
+    await articles(page, 1);
+    await page.say('Well?');
+    await told(page, '“old.png”, which this chat has from before, is not taken any more');
+    assert.equal(await page.getByRole('textbox').inputValue(), 'Well?');
+    assert.equal(posts(page), 0);
+    await page.getByRole('link', { name: 'New chat' }).click();
+    await articles(page, 0);
+    await page.say('Well?');
+    await page.saying('Here.');
+    await page.ready();
+    assert.equal(posts(page), 1);
   },
 
   async a_cut_connection_is_an_error_and_a_reload_mends_it({ server, context }) {

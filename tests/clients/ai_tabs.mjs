@@ -2,7 +2,7 @@
 // answer that has ended.
 
 import assert from 'node:assert/strict';
-import { ended, fresh, open, play, until } from './bench.mjs';
+import { BASE, ended, fresh, open, play, until } from './bench.mjs';
 import { TEXT, answers, kinds, of, script } from './ai_kinds.mjs';
 
 /** A transport as the documentation of the dialect has it: it listens while a question is open. */
@@ -10,27 +10,36 @@ const listening = (sdk) => (api, fetch) =>
   new sdk.DefaultChatTransport({
     api,
     fetch,
-    prepareReconnectToStreamRequest: ({ id, requestMetadata }) => ({ api: `${api}/${id}/stream` + (requestMetadata?.asks ? '?wait=25' : '') }),
+    prepareReconnectToStreamRequest: ({ id, requestMetadata }) => ({ api: `${api}/${id}/stream` + (requestMetadata?.asks ? `?asks=${requestMetadata.asks}&wait=25` : '') }),
   });
+const asks = (messages) => messages.at(-1)?.parts.filter((it) => it.state === 'approval-requested').map((it) => it.approval.id).join();
 
 const part = (page, id = 'call-1') => answers(page)[0]?.parts.find((it) => it.toolCallId === id);
-const asks = (page) => answers(page).at(-1)?.parts.some((it) => it.state === 'approval-requested');
-/** Listens for as long as the page asks. */
+/** Listens for as long as the page asks, and counts the rounds that it began and that are over. */
 const listen = async (page) => {
-  while (asks(page)) await page.chat.resumeStream({ metadata: { asks: true } });
+  page.rounds = { begun: 0, over: 0 };
+  for (let asked; page.chat.status === 'ready' && (asked = asks(page.chat.messages)); page.rounds.over++) {
+    page.rounds.begun++;
+    await page.chat.resumeStream({ metadata: { asks: asked } });
+  }
 };
+/** Returns the rounds of a page that listens, after ten requests: a loop that nothing holds is further by then. */
+async function rounds(page) {
+  for (let trips = 0; trips < 10; trips++) await (await fetch(`${BASE}/nothing`)).text();
+  return page.rounds;
+}
 
 function scenarios({ make, sdk, seven }) {
   const path = seven ? 'ai-tabs-7' : 'ai-tabs';
   const automatically = { sendAutomaticallyWhen: sdk.lastAssistantMessageIsCompleteWithApprovalResponses };
   const page = (more = {}) => make({ path, transport: listening(sdk), ...automatically, ...more });
   /** A second tab of the page, which was loaded with the question only. */
-  const tab = (one) => page({ id: one.id, messages: structuredClone(one.chat.messages.slice(0, 1)) });
+  const tab = (one, more = {}) => page({ id: one.id, messages: structuredClone(one.chat.messages.slice(0, 1)), ...more });
 
   /** Two tabs of a chat that asks for an approval. The tool gives its result once the gate is open. */
-  async function asking(approved = true) {
+  async function asking(approved = true, more = {}) {
     const inputId = fresh('input');
-    const one = page();
+    const one = page(more);
     await one.send({
       gate: { name: one.id, at: 3 },
       events: [
@@ -40,7 +49,7 @@ function scenarios({ make, sdk, seven }) {
         { type: 'text', content: 'Done.' },
       ],
     });
-    const two = tab(one);
+    const two = tab(one, more);
     await two.chat.resumeStream();
     for (const it of [one, two]) assert.deepEqual([it.chat.status, part(it).state], ['ready', 'approval-requested']);
     return { one, two, inputId };
@@ -96,6 +105,93 @@ function scenarios({ make, sdk, seven }) {
       assert.equal(new Set([...one.sessions, ...two.sessions]).size, 1);
     },
 
+    'a tab that slept hears of the question that is open now': async () => {
+      const inputs = [fresh('input'), fresh('input')];
+      const one = page();
+      const events = inputs.flatMap((inputId, at) => {
+        const call = { id: `call-${at + 1}`, name: 'pay' };
+        return [
+          { type: 'tool_calls', calls: [{ ...call, arguments: {} }] },
+          { type: 'input_request', inputId, kind: 'approval', message: 'Pay?', callId: call.id, toolName: 'pay', params: {} },
+          { type: 'tool_result', ...call, content: 'paid' },
+        ];
+      });
+      await one.send({ events: [...events, { type: 'text', content: 'Done.' }] });
+      const two = tab(one);
+      await two.chat.resumeStream();
+      await one.chat.addToolApprovalResponse({ id: inputs[0], approved: true });
+      await until(() => one.chat.status === 'ready' && part(one, 'call-2')?.state === 'approval-requested', 'the next one is asked');
+      assert.equal(part(two).state, 'approval-requested', 'it sleeps');
+      const listens = listen(two);
+      await until(() => part(two, 'call-2')?.state === 'approval-requested', 'it wakes up');
+      assert.equal(part(two).state, 'output-available');
+      await until(() => two.rounds.begun === 2);
+      assert.deepEqual(await rounds(two), { begun: 2, over: 1 }, 'it waits for this one');
+      await one.chat.addToolApprovalResponse({ id: inputs[1], approved: true });
+      await listens;
+      await whole(one, two);
+      assert.deepEqual(two.rounds, { begun: 2, over: 2 });
+    },
+
+    'a refusal beside an open approval is one round until its outcome': async () => {
+      const inputs = [fresh('input'), fresh('input')];
+      const calls = inputs.map((_, at) => ({ id: `call-${at + 1}`, name: 'pay' }));
+      const ask = (inputId, at) => ({ type: 'input_request', inputId, kind: 'approval', message: 'Pay?', callId: calls[at].id, toolName: 'pay', params: {}, unanswered: true });
+      const answered = (inputId, at) => ({ type: 'answered', inputId, callId: calls[at].id });
+      const one = page();
+      await one.send({
+        gate: { name: one.id, at: 4 }, // after the refusal
+        events: [
+          { type: 'tool_calls', calls: calls.map((call) => ({ ...call, arguments: {} })) },
+          ...inputs.map(ask),
+          answered(inputs[0], 0),
+          answered(inputs[1], 1),
+          { type: 'tool_result', ...calls[1], content: 'paid' },
+          { type: 'text', content: 'Done.' },
+        ],
+      });
+      const listens = listen(one);
+      const decide = async (inputId, action) => {
+        const body = JSON.stringify({ action });
+        const told = await fetch(`${BASE}/${path}/${one.id}/inputs/${inputId}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+        assert.equal(told.status, 202);
+      };
+      await decide(inputs[0], 'decline');
+      await until(() => one.chat.status === 'streaming', 'it is told');
+      assert.deepEqual(await rounds(one), { begun: 1, over: 0 });
+      await open(one.id);
+      await until(() => part(one).state === 'output-error');
+      await until(() => one.rounds.begun === 2);
+      assert.deepEqual(await rounds(one), { begun: 2, over: 1 });
+      await decide(inputs[1], 'accept');
+      await listens;
+      await whole(one);
+      assert.equal(part(one, 'call-2').state, 'output-available');
+    },
+
+    'a tab that listens after the end asks once in each wait': async () => {
+      const { one, two, inputId } = await asking(true, { path: 'ai' }); // gets no answers that have ended
+      await open(one.id);
+      await one.chat.addToolApprovalResponse({ id: inputId, approved: true });
+      await whole(one);
+      await ended(one.sessions[0]);
+      listen(two);
+      assert.deepEqual(await rounds(two), { begun: 1, over: 0 });
+      assert.deepEqual([two.chat.status, part(two).state], ['ready', 'approval-requested']);
+    },
+
+    'a tab whose question was stopped asks once in each wait': async () => {
+      const { one, two } = await asking();
+      listen(two);
+      const stopped = await fetch(`${BASE}/${path}/${one.id}/stop`, { method: 'POST' });
+      assert.equal(stopped.status, 202);
+      await ended(one.sessions[0]);
+      const { begun, over } = await rounds(two);
+      assert.ok(over <= 1 && begun <= 2, `${begun} rounds`); // the end, and the wait after it
+      await until(() => two.chat.status === 'ready');
+      assert.equal(part(two).state, 'approval-requested');
+    },
+
     'the decision is shown after the end, without listening': async () => {
       const { one, two, inputId } = await asking();
       await open(one.id);
@@ -138,7 +234,7 @@ function scenarios({ make, sdk, seven }) {
       const { one, inputId } = await asking();
       const sent = one.chat.addToolApprovalResponse({ id: inputId, approved: true });
       await until(() => one.sessions.length === 2);
-      const stopped = await fetch(`${process.env.BASE_URL}/${path}/${one.id}/stop`, { method: 'POST' });
+      const stopped = await fetch(`${BASE}/${path}/${one.id}/stop`, { method: 'POST' });
       assert.equal(stopped.status, 202);
       await sent;
       await until(() => part(one).state === 'output-error', 'the call is over');

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatEvent, ChatRequest, ProviderError, provider_fn},
-    dialect::AiSdk,
+    dialect::{AiSdk, Dialect},
     durable::{ClientFields, DurableLayer, SessionBody},
     log::Owner,
     session::{Retention, Sessions},
@@ -31,11 +31,11 @@ fn sessions(keep: Duration) -> Sessions {
 }
 
 /// Returns a chat whose model takes a second, and repeats the question or fails.
-fn chat(sessions: &Sessions, dialect: AiSdk) -> Chat {
+fn chat(sessions: &Sessions, dialect: impl Dialect) -> Chat {
     chat_of(sessions, dialect, "chat")
 }
 
-fn chat_of(sessions: &Sessions, dialect: AiSdk, service: &str) -> Chat {
+fn chat_of(sessions: &Sessions, dialect: impl Dialect, service: &str) -> Chat {
     let model = provider_fn(|request: ChatRequest| {
         let asked = request.messages.last().unwrap().text().into_owned();
         stream::once(async move {
@@ -110,6 +110,33 @@ async fn a_resume_after_the_end_shows_the_answer_by_option_and_for_that_time() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let late = resume(&by_option, "ann", "GET", "/chat/stream").await;
     assert_eq!(late.status(), StatusCode::NO_CONTENT);
+}
+
+#[cfg(feature = "durable-streams")]
+#[tokio::test(start_paused = true)]
+async fn a_durable_stream_that_has_ended_is_found_by_the_same_option() {
+    use unbroken::dialect::DurableStreams;
+
+    for (dialect, status) in [
+        (AiSdk::new(), StatusCode::NO_CONTENT),
+        (AiSdk::new().resume_after_end(WITHIN), StatusCode::OK),
+    ] {
+        let streams = chat(&sessions(KEPT), DurableStreams::ui_messages(dialect));
+        let started = ask(&streams, "Hi").await;
+        let started: Value = serde_json::from_str(&started).unwrap();
+        let path = format!("/{}?offset=-1&live=sse", started["id"].as_str().unwrap());
+        let live = body(resume(&streams, "ann", "GET", &path).await).await;
+        assert!(live.contains("streamClosed"), "{live}");
+        let found = resume(&streams, "ann", "GET", "/chat/stream").await;
+        assert_eq!(found.status(), status);
+        if status == StatusCode::OK {
+            let found: Value = serde_json::from_str(&body(found).await).unwrap();
+            assert_eq!(found["id"], started["id"]);
+        }
+        tokio::time::sleep(WITHIN).await;
+        let late = resume(&streams, "ann", "GET", "/chat/stream").await;
+        assert_eq!(late.status(), StatusCode::NO_CONTENT);
+    }
 }
 
 #[tokio::test(start_paused = true)]

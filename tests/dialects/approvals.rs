@@ -1,7 +1,10 @@
 //! Answers to approvals and questions over the AI SDK's dialect.
 
 mod in_step;
+#[cfg(feature = "durable-streams")]
+mod streams;
 mod tabs;
+mod waits;
 
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ use tower_layer::Layer;
 use unbroken::{
     access::OnlyTheOwner,
     chat::{ChatEvent, ChatRequest, ProviderError, Role, ToolCall, provider_fn},
-    dialect::{AiSdk, Concurrency, Native},
+    dialect::{AiSdk, Concurrency, Dialect, Native},
     durable::{ClientFields, DurableLayer, SessionBody},
     log::Owner,
     session::{Limits, Sessions},
@@ -37,7 +40,7 @@ fn chats_in(sessions: &Sessions) -> (Chat, Chat) {
     chats_of(sessions, AiSdk::new())
 }
 
-fn chats_of(sessions: &Sessions, dialect: AiSdk) -> (Chat, Chat) {
+fn chats_of(sessions: &Sessions, dialect: impl Dialect) -> (Chat, Chat) {
     let model = provider_fn(|request: ChatRequest| {
         let has_outputs = request.messages.iter().any(|it| it.role == Role::Tool);
         let pay = |id| ToolCall::new(id, "pay", json!({}));
@@ -104,11 +107,15 @@ fn chunks(stream: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Returns the request of a client whose answer asks for approvals.
+fn asking() -> Value {
+    let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]});
+    json!({"id": "chat", "messages": [user], "trigger": "submit-message"})
+}
+
 /// Starts a session, and returns its id and the ids of both approvals.
 async fn start(sdk: &Chat) -> (String, Vec<String>) {
-    let user = json!({"id": "1", "role": "user", "parts": [{"type": "text", "text": "Pay"}]});
-    let ask = json!({"id": "chat", "messages": [user], "trigger": "submit-message"});
-    let first = chunks(&text(send(sdk, "POST", "/", &ask).await).await);
+    let first = chunks(&text(send(sdk, "POST", "/", &asking()).await).await);
     let asked = first
         .iter()
         .filter(|it| it["type"] == "tool-approval-request");
@@ -117,6 +124,12 @@ async fn start(sdk: &Chat) -> (String, Vec<String>) {
         .collect();
     assert_eq!(asked.len(), 2, "{first:?}");
     (first[0]["messageId"].as_str().unwrap().to_owned(), asked)
+}
+
+async fn decide(native: &Chat, session: &str, input: &str, action: &str) {
+    let path = format!("/{session}/inputs/{input}");
+    let response = send(native, "POST", &path, &json!({"action": action})).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
 }
 
 /// Returns the request of a client that has approved both calls.

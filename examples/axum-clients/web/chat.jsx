@@ -3,8 +3,9 @@
 
 import { useChat } from '@ai-sdk/react';
 import { DefaultChatTransport } from 'ai';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { createRoot } from 'react-dom/client';
+import { forServer, listOf, whyRefused } from './pictures.js';
 
 const API = '/api/ai';
 
@@ -17,7 +18,24 @@ const kept = JSON.parse(localStorage.getItem(id) ?? '[]');
 
 // `?script={…}` is the script of the scripted provider.
 const script = new URLSearchParams(location.search).get('script');
-const transport = new DefaultChatTransport({ api: API, body: script ? { script: JSON.parse(script) } : {} });
+const transport = new DefaultChatTransport({
+  api: API,
+  body: script ? { script: JSON.parse(script) } : {},
+  fetch: refusing,
+  prepareSendMessagesRequest: ({ id, messages, trigger, messageId, body }) => ({ body: { ...body, id, messages: forServer(messages), trigger, messageId } }),
+});
+
+/** The server has taken nothing of a message, and says why. */
+class Refused extends Error {}
+
+async function refusing(address, options) {
+  const response = await fetch(address, options);
+  const isProblem = response.headers.get('content-type')?.startsWith('application/problem+json');
+  // A proxy that lost the server doesn't know what became of the request.
+  if (response.ok || (response.status >= 500 && !isProblem)) return response;
+  const { detail = `The server refused this (${response.status}).` } = isProblem ? await response.json() : {};
+  throw options.method === 'POST' ? new Refused(detail) : new Error(detail);
+}
 
 // Formats that are pixels only. Others, such as SVG, are documents, and are named, not shown.
 const PIXELS = /^image\/(png|jpeg|webp|gif)$/;
@@ -79,21 +97,32 @@ function keep(messages) {
 }
 
 function Chat() {
-  const { messages, sendMessage, status, error } = useChat({ id, messages: kept, transport, resume: true });
+  const refused = useRef(false);
+  const onError = (error) => (refused.current = error instanceof Refused);
+  const { messages, setMessages, sendMessage, status, error } = useChat({ id, messages: kept, transport, resume: true, onError });
   const [input, setInput] = useState('');
+  const [flaw, setFlaw] = useState();
+  const pictures = useRef();
   const running = status === 'submitted' || status === 'streaming';
-
-  const [files, setFiles] = useState();
 
   useEffect(() => keep(messages), [messages]);
 
-  const submit = (event) => {
+  const submit = async (event) => {
     event.preventDefault();
-    if (!(input.trim() || files?.length) || running) return;
-    sendMessage({ text: input, files });
+    const files = listOf(pictures.current.files);
+    if (!(input.trim() || files.length) || running) return;
+    const why = whyRefused(messages, [...files]);
+    setFlaw(why);
+    if (why) return;
     setInput('');
-    setFiles(undefined);
-    event.target.reset();
+    pictures.current.value = '';
+    refused.current = false;
+    await sendMessage({ text: input, files });
+    if (!refused.current) return;
+    // It would be refused again with each later message. What was typed meanwhile stays.
+    setMessages((all) => (all.at(-1)?.role === 'user' ? all.slice(0, -1) : all));
+    setInput((typed) => [input, typed].filter(Boolean).join(' '));
+    pictures.current.files = listOf([...files, ...pictures.current.files]);
   };
 
   // The SDK's own `stop()` closes this page's connection only. This stops the answer for all pages.
@@ -111,11 +140,11 @@ function Chat() {
         </article>
       ))}
       <p role="status" data-status={status}>
-        {error ? error.message : running ? 'Answering …' : ''}
+        {flaw ?? (error ? error.message : running ? 'Answering …' : '')}
       </p>
       <form onSubmit={submit}>
         <input aria-label="Message" value={input} onChange={(event) => setInput(event.target.value)} autoFocus />
-        <input aria-label="Pictures" type="file" accept="image/png,image/jpeg,image/webp,image/gif" multiple onChange={(event) => setFiles(event.target.files)} />
+        <input aria-label="Pictures" type="file" accept="image/png,image/jpeg,image/webp,image/gif" multiple ref={pictures} onChange={() => setFlaw()} />
         {running ? (
           <button type="button" onClick={stop}>
             Stop
@@ -123,6 +152,7 @@ function Chat() {
         ) : (
           <button>Send</button>
         )}
+        <a href={location.pathname + location.search}>New chat</a>
       </form>
     </>
   );

@@ -1,6 +1,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::chat::{InputId, InputOutcome, InputResolved};
+use crate::chat::{InputId, InputResolved};
 
 /// The open approvals of a message, and the calls that still run.
 ///
@@ -65,8 +65,7 @@ impl Approvals {
         let was_open = self.open.remove(resolved.input_id.as_str());
         if was_open {
             self.decided.insert(call.clone());
-        }
-        if was_open && resolved.action == InputOutcome::Accept {
+            // Refused ones too: without the outcome of the call, a client could not send its responses.
             self.running.insert(call.clone());
         }
         Some(was_open)

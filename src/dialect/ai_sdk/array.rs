@@ -1,6 +1,6 @@
 use bytes::{BufMut, BytesMut};
 
-use super::{chunk, encoder::NullSink, fold::UiMessageFold};
+use super::{AiSdk, chunk, encoder::NullSink, fold::UiMessageFold};
 use crate::{dialect::durable_streams::JsonArray, log::Chunk};
 
 /// Encodes a log as the chunks of a UI message stream, each a JSON value.
@@ -10,9 +10,10 @@ pub(in crate::dialect) struct MessageChunks {
 }
 
 impl MessageChunks {
-    /// Creates an encoder; `whole_message` adds the parts that the message had before this session.
-    pub(in crate::dialect) fn new(whole_message: bool) -> Self {
-        let fold = UiMessageFold::new();
+    /// Creates an encoder for the clients of a dialect; `whole_message` adds the parts that the message had
+    /// before this session.
+    pub(in crate::dialect) fn new(dialect: &AiSdk, whole_message: bool) -> Self {
+        let fold = UiMessageFold::new().approval_responses(dialect.approval_responses);
         Self {
             fold: if whole_message {
                 fold.with_previous_parts()

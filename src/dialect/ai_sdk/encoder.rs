@@ -358,6 +358,14 @@ mod tests {
             "it runs now"
         );
         assert!(pauses(ChatEvent::tool_result("1", "pay", "paid")));
+        let three = InputId::random();
+        assert!(!pauses(ChatEvent::tool_calls([call("4")])));
+        assert!(pauses(approval(&three, "4")));
+        assert!(
+            !pauses(InputResolved::new(three, InputAction::Decline).into()),
+            "a client sends no response while a refused call has no outcome"
+        );
+        assert!(pauses(ChatEvent::tool_error("4", "pay", "not allowed")));
         assert!(
             !pauses(InputResolved::new(two, InputAction::Decline).into()),
             "no approval is open"

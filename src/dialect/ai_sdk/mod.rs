@@ -41,7 +41,7 @@
 //! |---|---|---|
 //! | `POST /` | start; the body is `{id, messages, trigger, messageId}`, as the transport sends it | 200 and the stream; 409 while another answer of the chat runs |
 //! | `GET /{chatId}/stream` | resume: the running answer of the chat from its start, the past part in few chunks | 200; 204 if nothing runs |
-//! | `GET /{chatId}/stream?wait=25` | the same, where the answer waits for a reply: once one has come, for at most 25 seconds | 200; 204 if none has come |
+//! | `GET /{chatId}/stream?asks=A,B&wait=25` | the same for a page that shows these approvals as open: once there is [news of them](#tabs-that-listen), for at most 25 seconds | 200; 204 after the wait |
 //! | `GET /{runId}/stream?startIndex=N` | resume after N chunks; `runId` came with `x-workflow-run-id` | 200 |
 //! | `POST /{chatId}/stop` | abort the answer, for all its readers; safe to repeat | 202 once stored, or once the provider is stopped; 200 if it had ended, 204 if nothing runs |
 //! | `POST /{chatId}/inputs/{inputId}` | answer a `data-input-request` of the chat, with `{action, content}` as in the native dialect | 202; 409 if it is no longer open |
@@ -135,21 +135,6 @@
 //! arrive the same way: the session waits while the client's stream ends, and the POST with the
 //! response reads on.
 //!
-//! The stream of each tab ends where an approval is asked, because the SDK's clients send a response only
-//! then. So no tab is connected when one of them responds. A tab that resumes with `wait` hears of it, and
-//! stays free to respond meanwhile. `ai` 6 has no chunk for a response: there the tab shows the outcome of the
-//! call as soon as it comes, and `ai` 7 the response too, by [option](AiSdk::approval_responses).
-//!
-//! ```js
-//! const transport = new DefaultChatTransport({
-//!   api: '/api/chat',
-//!   prepareReconnectToStreamRequest: ({ id, requestMetadata }) =>
-//!     ({ api: `/api/chat/${id}/stream` + (requestMetadata?.asks ? '?wait=25' : '') }),
-//! })
-//! // While a part of the last message is in the state `approval-requested` and the chat is `ready`:
-//! await resumeStream({ metadata: { asks: true } })
-//! ```
-//!
 //! A question of a running tool is a `data-input-request`. The stream goes on, and the tool continues
 //! once the question is answered.
 //!
@@ -163,6 +148,39 @@
 //!   body: JSON.stringify({ action: 'accept', content: '12A' }), // or decline, or cancel
 //! })
 //! ```
+//!
+//! # Tabs that listen
+//!
+//! The stream of each tab ends where an approval is asked, because the SDK's clients send a response only
+//! then. So no tab is connected when one of them responds. A tab that resumes with `asks` and `wait` hears of
+//! it, and stays free to respond meanwhile. `ai` 6 has no chunk for a response: there the tab shows the outcome
+//! of the call as soon as it comes, and `ai` 7 the response too, by [option](AiSdk::approval_responses).
+//!
+//! ```js
+//! const transport = new DefaultChatTransport({
+//!   api: '/api/chat',
+//!   prepareReconnectToStreamRequest: ({ id, requestMetadata }) =>
+//!     ({ api: `/api/chat/${id}/stream` + (requestMetadata?.asks ? `?asks=${requestMetadata.asks}&wait=25` : '') }),
+//! })
+//! const asks = (messages) =>
+//!   messages.at(-1)?.parts.filter((it) => it.state === 'approval-requested').map((it) => it.approval.id).join()
+//!
+//! // While `asks(messages)` isn't empty and the chat is `ready`:
+//! await resumeStream({ metadata: { asks: asks(messages) } })
+//! ```
+//!
+//! `asks` has the id of each approval that the page shows as open. The response waits only while these are the
+//! open approvals of the answer. A tab that slept meanwhile, or that shows another question, gets the stream
+//! at once. After `wait` the response is 204, and so it is where nothing of the chat runs: the loop asks once
+//! in 25 seconds. Each request holds a connection, as a long poll does. Over HTTP/1.1 a browser opens six to a
+//! server for all its tabs: there only the visible tab should listen.
+//!
+//! The loop doesn't end where the page never gets the outcome: the answer has ended, and a resume
+//! [doesn't get it](AiSdk::resume_after_end) any more, or it ended with the question open, as after a stop (a
+//! resume that gets such an answer gets it after the wait). So a page that asks the same after a round loads
+//! its messages from the application, and stops listening if they have the end of the answer.
+//!
+//! The stream of a run (`/{runId}/stream`) never waits.
 
 mod approvals;
 #[cfg(feature = "durable-streams")]

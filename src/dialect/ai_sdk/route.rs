@@ -8,7 +8,7 @@ use super::{AiSdk, encoder::UiMessageEncoder, request};
 use crate::{
     chat::InputId,
     dialect::{
-        Abort, Intent, Problem, Read, Refusal, RequestLimits, Route, Subject, Target,
+        Abort, Intent, Problem, QuestionWait, Read, Refusal, RequestLimits, Route, Subject, Target,
         head::{content_type, not_allowed},
         inputs,
         query::query,
@@ -59,23 +59,21 @@ fn stream(dialect: &AiSdk, head: &Parts, name: &str) -> Result<Intent, Refusal> 
             let index = start_index(head)?;
             let encoder = UiMessageEncoder::after(index.unwrap_or(0))
                 .approval_responses(dialect.approval_responses);
-            let read = match (RunName::parse(name), index) {
-                (Some(run), _) => {
-                    let encoder = encoder.answered(run.answered);
-                    Read::new(run.id, Position::after(run.after), Box::new(encoder))
-                }
-                (None, index) => {
-                    let encoder = encoder.with_previous_parts();
-                    // A client without an index never counts chunks, and reads from the start.
-                    let encoder = match index {
-                        None => encoder.compact(),
-                        Some(_) => encoder,
-                    };
-                    Read::new(target(name)?, Position::START, Box::new(encoder))
-                        .ended_within(dialect.resume_after_end)
-                }
+            if let Some(run) = RunName::parse(name) {
+                let encoder = encoder.answered(run.answered);
+                let read = Read::new(run.id, Position::after(run.after), Box::new(encoder));
+                return Ok(Intent::Read(read));
+            }
+            let encoder = encoder.with_previous_parts();
+            // A client without an index never counts chunks, and reads from the start.
+            let encoder = match index {
+                None => encoder.compact(),
+                Some(_) => encoder,
             };
-            Ok(Intent::Read(read.wait(wait(head)?)))
+            let mut read = Read::new(target(name)?, Position::START, Box::new(encoder))
+                .ended_within(dialect.resume_after_end);
+            read.wait = question_wait(head)?.filter(|_| head.method == Method::GET);
+            Ok(Intent::Read(read))
         }
         Method::OPTIONS => Ok(Intent::Options { allow: STREAM }),
         _ => Err(not_allowed(STREAM)),
@@ -188,18 +186,32 @@ fn start_index(head: &Parts) -> Result<Option<u64>, Refusal> {
     }
 }
 
-/// Returns the longest wait for a reply to a question.
-fn wait(head: &Parts) -> Result<Duration, Refusal> {
-    let seconds = query(head, "wait").map(|text| text.parse::<u64>());
-    let seconds = seconds.transpose().map_err(|_| {
-        Refusal::new(
-            Problem::MalformedParameter,
-            "`wait` is whole seconds, up to 25",
-        )
+/// Returns the wait of a client that shows questions.
+fn question_wait(head: &Parts) -> Result<Option<QuestionWait>, Refusal> {
+    let malformed = |detail: String| Refusal::new(Problem::MalformedParameter, detail);
+    let (asks, seconds) = match (query(head, "asks"), query(head, "wait")) {
+        (None, None) => return Ok(None),
+        (Some(asks), Some(seconds)) => (asks, seconds),
+        _ => {
+            return Err(malformed(
+                "`asks` and `wait` belong together: the ids of the approvals that the page shows as \
+                 open, and how long the response may wait for news of them"
+                    .to_owned(),
+            ));
+        }
+    };
+    let questions = asks.split(',').map(str::parse);
+    let questions = questions.collect::<Result<Vec<InputId>, _>>();
+    let questions = questions.map_err(|error| {
+        malformed(format!(
+            "`asks` has the `approval.id` of each open approval, with commas between them: {error}"
+        ))
     })?;
-    Ok(seconds
-        .map_or(Duration::ZERO, Duration::from_secs)
-        .min(WAIT_MAX))
+    let seconds = seconds
+        .parse::<u64>()
+        .map_err(|_| malformed("`wait` is whole seconds, up to 25".to_owned()))?;
+    let at_most = Duration::from_secs(seconds).min(WAIT_MAX);
+    Ok(Some(QuestionWait::new(questions, at_most)))
 }
 
 #[cfg(test)]
@@ -290,24 +302,56 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_bounded_and_an_answer_that_has_ended_is_read_by_option() {
-        let dialect = AiSdk::new().resume_after_end(Duration::from_secs(60));
-        let read = |dialect: &AiSdk, uri: &str| {
-            let (head, ()) = Request::get(uri).body(()).unwrap().into_parts();
+    fn a_wait_names_the_questions_that_the_page_shows_and_is_bounded() {
+        let wait = |method: &str, uri: &str| match at(method, uri) {
+            Ok(Route::Known(Intent::Read(read))) => Ok(read.wait),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err(refusal.problem),
+        };
+        let of = |asks: &[&str], seconds| {
+            let asks = asks.iter().map(|it| it.parse().unwrap());
+            Ok(Some(QuestionWait::new(asks, Duration::from_secs(seconds))))
+        };
+        let get = |query: &str| wait("GET", &format!("/c/stream?{query}"));
+        assert_eq!(wait("GET", "/c/stream"), Ok(None));
+        assert_eq!(get("asks=a&wait=25"), of(&["a"], 25));
+        assert_eq!(get("wait=26&asks=a,b.c%2Cd"), of(&["a", "b.c", "d"], 25));
+        assert_eq!(wait("HEAD", "/c/stream?asks=a&wait=25"), Ok(None));
+        for malformed in [
+            "wait=25",
+            "asks=a",
+            "asks=&wait=25",
+            "asks=a,&wait=25",
+            "asks=a,%2F&wait=25",
+            "asks=a&wait=",
+            "asks=a&wait=-1",
+            "asks=a&wait=soon",
+        ] {
+            assert_eq!(
+                get(malformed),
+                Err(Problem::MalformedParameter),
+                "{malformed}"
+            );
+        }
+        // A run is given as it is.
+        for query in ["asks=a&wait=25", "wait=x", "asks=/"] {
+            let run = format!("/0123456789abcdefghjkmnpqrs~7/stream?{query}");
+            assert_eq!(wait("GET", &run), Ok(None), "{query}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_has_ended_is_read_by_option() {
+        let after_end = |dialect: &AiSdk| {
+            let (head, ()) = Request::get("/c/stream").body(()).unwrap().into_parts();
             match route(dialect, &head) {
-                Ok(Route::Known(Intent::Read(read))) => {
-                    Ok((read.wait.as_secs(), read.ended_within.as_secs()))
-                }
-                Ok(other) => panic!("{other:?}"),
-                Err(refusal) => Err(refusal.problem),
+                Ok(Route::Known(Intent::Read(read))) => read.ended_within,
+                other => panic!("{other:?}"),
             }
         };
-        assert_eq!(read(&AiSdk::new(), "/c/stream"), Ok((0, 0)));
-        assert_eq!(read(&dialect, "/c/stream?wait=25"), Ok((25, 60)));
-        assert_eq!(read(&dialect, "/c/stream?wait=26"), Ok((25, 60)));
-        let malformed = Err(Problem::MalformedParameter);
-        assert_eq!(read(&dialect, "/c/stream?wait=-1"), malformed);
-        assert_eq!(read(&dialect, "/c/stream?wait="), malformed);
+        let minute = Duration::from_secs(60);
+        assert_eq!(after_end(&AiSdk::new()), Duration::ZERO);
+        assert_eq!(after_end(&AiSdk::new().resume_after_end(minute)), minute);
     }
 
     #[test]

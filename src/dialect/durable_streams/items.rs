@@ -2,7 +2,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::array::JsonArray;
 #[cfg(feature = "ai-sdk")]
-use crate::dialect::ai_sdk::MessageChunks;
+use crate::dialect::{AiSdk, ai_sdk::MessageChunks};
 use crate::{dialect::shown::shown, log::Chunk};
 
 /// Folds a log into the elements of a stream.
@@ -26,10 +26,11 @@ impl StreamItems {
         }
     }
 
-    /// Creates a fold into chunks. `whole_message` adds the parts that the message had before this session.
+    /// Creates a fold into chunks as a dialect writes them. `whole_message` adds the parts that the message
+    /// had before this session.
     #[cfg(feature = "ai-sdk")]
-    pub(super) fn ui_message_chunks(whole_message: bool) -> Self {
-        let chunks = MessageChunks::new(whole_message);
+    pub(super) fn ui_message_chunks(sdk: &AiSdk, whole_message: bool) -> Self {
+        let chunks = MessageChunks::new(sdk, whole_message);
         Self {
             kind: ItemKind::UiMessageChunks(Box::new(chunks)),
         }

@@ -68,11 +68,12 @@
 //! | request | meaning | answers |
 //! |---|---|---|
 //! | `POST /` | start; the session ids and rules are those of the dialect [`ai_sdk`](super::ai_sdk) | 201, `Location` |
-//! | `GET /{chatId}/stream` | the running answer of the chat, after a reload | 200, `Location`; 204 if nothing runs |
+//! | `GET /{chatId}/stream` | the running answer of the chat, after a reload, or by [option](super::AiSdk::resume_after_end) one that ended just now | 200, `Location`; 204 if there is none |
 //! | `POST /{chatId}/stop` | abort, for all readers | 202; 200 if it had ended; 204 if nothing runs |
 //!
 //! This transport ends a message only with its session, so users can't respond to an approval through
-//! it. For tools with approvals use the dialect of the AI SDK.
+//! it. For tools with approvals use the dialect of the AI SDK. Readers of `ai` 7 see the response that was
+//! given elsewhere by [option](super::AiSdk::approval_responses).
 
 mod array;
 mod encoder;
@@ -115,7 +116,7 @@ impl DurableStreams {
     }
 
     /// Creates the dialect whose elements are chunks of the AI SDK, for `useChat` over
-    /// `@durable-streams/aisdk-transport`. The tools and the concurrency of `sdk` apply.
+    /// `@durable-streams/aisdk-transport`. The options of `sdk` apply.
     #[cfg(feature = "ai-sdk")]
     #[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
     pub fn ui_messages(sdk: super::AiSdk) -> Self {
@@ -147,10 +148,10 @@ impl DurableStreams {
         expect(unused_variables, reason = "events have no messages")
     )]
     fn items(&self, whole_message: bool) -> StreamItems {
-        match self.elements {
+        match &self.elements {
             ElementKind::Events => StreamItems::events(),
             #[cfg(feature = "ai-sdk")]
-            ElementKind::UiMessageChunks(_) => StreamItems::ui_message_chunks(whole_message),
+            ElementKind::UiMessageChunks(sdk) => StreamItems::ui_message_chunks(sdk, whole_message),
         }
     }
 }

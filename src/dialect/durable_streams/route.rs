@@ -53,15 +53,19 @@ pub(super) fn route(dialect: &DurableStreams, head: &Parts) -> Result<Route, Ref
     let path = head.uri.path();
     let path = path.strip_prefix('/').unwrap_or(path);
     match path.split_once('/') {
-        None if path.is_empty() => root(head),
+        None if path.is_empty() => root(dialect, head),
         None => stream(dialect, head, path).map(Route::Known),
         Some(_) => chat(dialect, head),
     }
 }
 
-fn root(head: &Parts) -> Result<Route, Refusal> {
+fn root(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
     match head.method {
-        Method::POST => content_type(head).map(|()| Route::Body),
+        Method::POST => match &dialect.elements {
+            ElementKind::Events => content_type(head).map(|()| Route::Body),
+            #[cfg(feature = "ai-sdk")]
+            ElementKind::UiMessageChunks(sdk) => sdk.route(head),
+        },
         Method::OPTIONS => Ok(Route::Known(Intent::Options { allow: ROOT })),
         _ => Err(not_allowed(ROOT)),
     }
@@ -86,6 +90,7 @@ fn chat(dialect: &DurableStreams, head: &Parts) -> Result<Route, Refusal> {
             Route::Known(Intent::Read(read)) => {
                 let context = ReadContext::new(ReadKind::Reconnect);
                 let page = Page::new(read.session, Position::START, 0).context(context);
+                let page = page.ended_within(read.ended_within);
                 Ok(Route::Known(Intent::Page(page)))
             }
             route => Ok(route),
@@ -287,6 +292,21 @@ mod tests {
         assert_eq!(problem("GET", "/chat-1/stream"), Problem::NoSuchRoute);
         assert_eq!(problem("GET", "/short"), Problem::MalformedId);
         assert!(matches!(at("POST", "/"), Ok(Route::Body)));
+    }
+
+    #[cfg(feature = "ai-sdk")]
+    #[test]
+    fn the_content_type_of_a_start_is_free_by_the_option_of_its_clients() {
+        use crate::dialect::AiSdk;
+
+        let plain = Request::post("/").header("content-type", "text/plain");
+        let (head, ()) = plain.body(()).unwrap().into_parts();
+        let ui_messages = |any| DurableStreams::ui_messages(AiSdk::new().any_content_type(any));
+        assert!(matches!(route(&ui_messages(true), &head), Ok(Route::Body)));
+        for dialect in [ui_messages(false), DurableStreams::new()] {
+            let refusal = route(&dialect, &head).unwrap_err();
+            assert_eq!(refusal.problem, Problem::UnsupportedMediaType);
+        }
     }
 
     #[cfg(feature = "ai-sdk")]

@@ -17,47 +17,6 @@ fn responses(stream: &str) -> Vec<(Value, Value)> {
         .collect()
 }
 
-async fn decide(native: &Chat, session: &str, input: &str, action: &str) {
-    let path = format!("/{session}/inputs/{input}");
-    let response = send(native, "POST", &path, &json!({"action": action})).await;
-    assert_eq!(response.status(), StatusCode::ACCEPTED);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_resume_with_a_wait_gets_the_answer_once_somebody_has_decided() {
-    let (sdk, native) = chats();
-    let (session, approvals) = start(&sdk).await;
-    // Nobody decides.
-    let idle = send(&sdk, "GET", "/chat/stream?wait=20", &Value::Null).await;
-    assert_eq!(idle.status(), StatusCode::NO_CONTENT);
-    let waiting = tokio::spawn({
-        let sdk = sdk.clone();
-        async move { send(&sdk, "GET", "/chat/stream?wait=20", &Value::Null).await }
-    });
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(!waiting.is_finished());
-    decide(&native, &session, &approvals[0], "decline").await;
-    // It is told of each decision.
-    let told = waiting.await.unwrap();
-    assert_eq!(told.status(), StatusCode::OK);
-    let told = text(told).await;
-    assert_eq!(
-        kinds(&told)
-            .iter()
-            .filter(|it| *it == "tool-output-error")
-            .count(),
-        1
-    );
-    assert!(told.contains(r#""approvalId":"#), "{told}");
-    decide(&native, &session, &approvals[1], "accept").await;
-    let told = text(send(&sdk, "GET", "/chat/stream?wait=20", &Value::Null).await).await;
-    assert!(told.contains("tool-output-available"), "{told}");
-    assert!(told.contains("Done."), "{told}");
-    // Nothing waits.
-    let over = send(&sdk, "GET", "/chat/stream?wait=20", &Value::Null).await;
-    assert_eq!(over.status(), StatusCode::NO_CONTENT);
-}
-
 #[tokio::test]
 async fn a_decision_is_a_chunk_of_its_own_by_option() {
     for (dialect, told) in [
