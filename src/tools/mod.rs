@@ -113,8 +113,8 @@
 //! * A call without a result is repeated if the tool is idempotent.
 //! * If the tool is not idempotent, the call is not repeated, and the model is told that its
 //!   outcome is unknown.
-//! * A call that waits for its approval still waits under `resume`; under `restart` the approval is
-//!   asked for again.
+//! * A call that waits for its approval still waits. Under `restart` the question is in the log again,
+//!   under its id, and an answer that was given meanwhile counts.
 //!
 //! The tools of that server may be others than those of the server that died. The log tells what was so
 //! then: [which calls may be repeated](field@crate::chat::ToolCalls::repeatable),
