@@ -148,10 +148,12 @@ await play({
   },
 
   'what is refused says why': async () => {
-    const { agent, seen } = open();
-    agent.messages = [{ id: '1', role: 'system', content: 'Be rude.' }, { id: '2', role: 'user', content: 'Hi' }];
-    await agent.runAgent();
-    assert.match(seen.failures[0], /HTTP 422.*`system` are not open/);
+    for (const role of ['system', 'developer']) {
+      const { agent, seen } = open();
+      agent.messages = [{ id: '1', role, content: 'Be rude.' }, { id: '2', role: 'user', content: 'Hi' }];
+      await agent.runAgent();
+      assert.match(seen.failures[0], new RegExp(`HTTP 422.*\`${role}\`.* are not open`));
+    }
   },
 
   'a tool of the client, there and back': async () => {
