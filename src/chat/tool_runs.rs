@@ -1,4 +1,7 @@
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+};
 
 use serde_json::Value;
 
@@ -20,6 +23,10 @@ pub struct ToolRuns {
     // The calls that came with the request. A restart brings them again under the same ids.
     brought: HashMap<String, usize>,
     approvals: HashMap<InputId, usize>,
+    // The calls since the last restart whose arguments were streamed, and that have not come.
+    announced: BTreeSet<String>,
+    // The ids of calls that were announced and never come.
+    void: HashSet<String>,
 }
 
 /// One run of a tool, or a call that hasn't run yet.
@@ -65,9 +72,20 @@ impl ToolRuns {
         match event {
             ChatEvent::ToolCalls(calls) => {
                 for call in &calls.calls {
+                    self.announced.remove(&call.id);
+                    self.void.remove(&call.id);
                     self.ask(call);
                 }
             }
+            ChatEvent::ToolInput(input) if input.cut => {
+                self.void.extend(self.announced.take(&input.id));
+            }
+            ChatEvent::ToolInput(input) if self.asked.contains_key(&input.id) => {}
+            ChatEvent::ToolInput(input) if self.announced.contains(&input.id) => {}
+            ChatEvent::ToolInput(input) => {
+                self.announced.insert(input.id.clone());
+            }
+            ChatEvent::Turn(_) => self.void.extend(std::mem::take(&mut self.announced)),
             ChatEvent::ToolProgress(progress) => {
                 self.begin(&progress.id, &progress.name);
             }
@@ -100,6 +118,7 @@ impl ToolRuns {
             }
             ChatEvent::Restarted(_) => {
                 self.asked.clear();
+                self.void.extend(std::mem::take(&mut self.announced));
                 self.approvals.clear();
                 for run in &mut self.runs {
                     run.asked = false;
@@ -141,6 +160,19 @@ impl ToolRuns {
     pub fn find(&self, call_id: &str) -> Option<usize> {
         let asked = self.asked.get(call_id);
         asked.or_else(|| self.brought.get(call_id)).copied()
+    }
+
+    /// Returns the ids of the calls whose arguments were streamed, since the last restart, and that have not
+    /// come.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = &str> {
+        self.announced.iter().map(String::as_str)
+    }
+
+    /// Returns the ids of calls that were announced and never come, those of [`announced`](Self::announced)
+    /// included: clients have the beginning of other arguments under them.
+    pub(crate) fn void_ids(&self) -> impl Iterator<Item = &str> {
+        let void = self.void.iter().chain(&self.announced);
+        void.map(String::as_str)
     }
 
     /// Returns all runs, in the order in which they were first asked for.
@@ -213,7 +245,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{InputRequest, InputResolved, ToolProgress};
+    use crate::chat::{
+        FinishReason, InputRequest, InputResolved, ToolInput, ToolProgress, TurnEnd,
+    };
 
     fn call(id: &str, value: i32) -> ToolCall {
         ToolCall::new(id, "pay", json!({"sum": value}))
@@ -300,5 +334,32 @@ mod tests {
         assert_eq!(runs.as_slice()[0].outcome, None);
         runs.push(&ChatEvent::tool_result("from-before", "map", "done"));
         assert!(runs.as_slice()[0].outcome.is_some());
+    }
+
+    #[test]
+    fn ids_that_were_announced_and_never_called_are_void() {
+        let announced = |id: &str| ToolInput::new(id, "{").name("pay").into();
+        let void = |log: &[ChatEvent]| {
+            let runs: ToolRuns = log.iter().collect();
+            let mut void: Vec<_> = runs.void_ids().map(str::to_owned).collect();
+            void.sort_unstable();
+            let open: Vec<_> = runs.announced().map(str::to_owned).collect();
+            (open.concat(), void.concat())
+        };
+        let expected = |open: &str, void: &str| (open.to_owned(), void.to_owned());
+        let turn = || TurnEnd::new(FinishReason::ToolCalls).into();
+        let mut log = vec![announced("a"), announced("b"), announced("a")];
+        assert_eq!(void(&log), expected("ab", "ab"));
+        log.extend([ChatEvent::tool_calls([call("a", 5)]), announced("a")]);
+        assert_eq!(void(&log), expected("b", "b"));
+        log.extend([turn(), announced("c"), announced("d")]);
+        assert_eq!(void(&log), expected("cd", "bcd"));
+        log.push(ToolInput::cut("c").into());
+        assert_eq!(void(&log), expected("d", "bcd"));
+        // A call that came after all.
+        log.push(ChatEvent::tool_calls([call("b", 5)]));
+        assert_eq!(void(&log), expected("d", "cd"));
+        log.push(ChatEvent::restarted("again"));
+        assert_eq!(void(&log), expected("", "cd"));
     }
 }
