@@ -88,6 +88,11 @@ impl AgUiFold {
         }
     }
 
+    /// Returns true if the run has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.stage != RunStage::Before
+    }
+
     /// Returns true if the run has ended.
     pub(super) fn ended(&self) -> bool {
         self.stage == RunStage::Over
