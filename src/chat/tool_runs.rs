@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
 };
 
@@ -27,6 +27,10 @@ pub struct ToolRuns {
     brought: HashMap<String, usize>,
     // The runs that these questions are of.
     inputs: HashMap<InputId, usize>,
+    // The calls since the last restart whose arguments were streamed, and that have not come.
+    announced: BTreeSet<String>,
+    // The ids of calls that were announced and never come.
+    void: HashSet<String>,
 }
 
 /// One run of a tool, or a call that hasn't run yet.
@@ -90,6 +94,15 @@ impl ToolRuns {
     pub fn push(&mut self, event: &ChatEvent) {
         match event {
             ChatEvent::ToolCalls(calls) => self.push_calls(calls),
+            ChatEvent::ToolInput(input) if input.cut => {
+                self.void.extend(self.announced.take(&input.id));
+            }
+            ChatEvent::ToolInput(input) if self.asked.contains_key(&input.id) => {}
+            ChatEvent::ToolInput(input) if self.announced.contains(&input.id) => {}
+            ChatEvent::ToolInput(input) => {
+                self.announced.insert(input.id.clone());
+            }
+            ChatEvent::Turn(_) => self.void.extend(std::mem::take(&mut self.announced)),
             ChatEvent::ToolProgress(progress) => {
                 let at = self.begin(&progress.id, &progress.name);
                 let run = &mut self.runs[at];
@@ -122,6 +135,7 @@ impl ToolRuns {
             ChatEvent::Restarted(_) => {
                 self.asked.clear();
                 self.inputs.clear();
+                self.void.extend(std::mem::take(&mut self.announced));
                 for run in &mut self.runs {
                     run.asked = false;
                     run.inputs_asked = 0;
@@ -135,6 +149,8 @@ impl ToolRuns {
         let repeatable: HashSet<&String> = asked.repeatable.iter().collect();
         let not_run: HashSet<&String> = asked.not_run.iter().collect();
         for call in &asked.calls {
+            self.announced.remove(&call.id);
+            self.void.remove(&call.id);
             let at = self.ask(call);
             if !not_run.contains(&call.id) {
                 let run = &mut self.runs[at];
@@ -193,6 +209,19 @@ impl ToolRuns {
     pub fn find(&self, call_id: &str) -> Option<usize> {
         let asked = self.asked.get(call_id);
         asked.or_else(|| self.brought.get(call_id)).copied()
+    }
+
+    /// Returns the ids of the calls whose arguments were streamed, since the last restart, and that have not
+    /// come.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = &str> {
+        self.announced.iter().map(String::as_str)
+    }
+
+    /// Returns the ids of calls that were announced and never come, those of [`announced`](Self::announced)
+    /// included: clients have the beginning of other arguments under them.
+    pub(crate) fn void_ids(&self) -> impl Iterator<Item = &str> {
+        let void = self.void.iter().chain(&self.announced);
+        void.map(String::as_str)
     }
 
     /// Returns all runs, in the order in which they were first asked for.
@@ -300,7 +329,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{InputRequest, InputResolved, ToolProgress};
+    use crate::chat::{
+        FinishReason, InputRequest, InputResolved, ToolInput, ToolProgress, TurnEnd,
+    };
 
     fn call(id: &str, value: i32) -> ToolCall {
         ToolCall::new(id, "pay", json!({"sum": value}))
@@ -387,5 +418,32 @@ mod tests {
         assert_eq!(runs.as_slice()[0].outcome, None);
         runs.push(&ChatEvent::tool_result("from-before", "map", "done"));
         assert!(runs.as_slice()[0].outcome.is_some());
+    }
+
+    #[test]
+    fn ids_that_were_announced_and_never_called_are_void() {
+        let announced = |id: &str| ToolInput::new(id, "{").name("pay").into();
+        let void = |log: &[ChatEvent]| {
+            let runs: ToolRuns = log.iter().collect();
+            let mut void: Vec<_> = runs.void_ids().map(str::to_owned).collect();
+            void.sort_unstable();
+            let open: Vec<_> = runs.announced().map(str::to_owned).collect();
+            (open.concat(), void.concat())
+        };
+        let expected = |open: &str, void: &str| (open.to_owned(), void.to_owned());
+        let turn = || TurnEnd::new(FinishReason::ToolCalls).into();
+        let mut log = vec![announced("a"), announced("b"), announced("a")];
+        assert_eq!(void(&log), expected("ab", "ab"));
+        log.extend([ChatEvent::tool_calls([call("a", 5)]), announced("a")]);
+        assert_eq!(void(&log), expected("b", "b"));
+        log.extend([turn(), announced("c"), announced("d")]);
+        assert_eq!(void(&log), expected("cd", "bcd"));
+        log.push(ToolInput::cut("c").into());
+        assert_eq!(void(&log), expected("d", "bcd"));
+        // A call that came after all.
+        log.push(ChatEvent::tool_calls([call("b", 5)]));
+        assert_eq!(void(&log), expected("d", "cd"));
+        log.push(ChatEvent::restarted("again"));
+        assert_eq!(void(&log), expected("", "cd"));
     }
 }

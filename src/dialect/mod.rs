@@ -77,6 +77,8 @@ pub mod ag_ui;
 #[cfg(feature = "ai-sdk")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ai-sdk")))]
 pub mod ai_sdk;
+#[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
+mod argument_rest;
 mod body;
 mod chat_body;
 mod compact;

@@ -88,6 +88,7 @@ mod session_stream;
 mod source;
 mod start;
 mod stored_request;
+mod successor_ids;
 
 pub use self::{
     body::{BodyError, SessionBody},

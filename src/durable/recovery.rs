@@ -51,7 +51,8 @@ pub enum RecoveryPolicy {
     /// is [`Fail`](Self::Fail).
     Restart,
     /// Calls the provider with the answer so far: its text as the last message, and all of it as
-    /// [`so_far`](ChatRequest::so_far). The answer continues in the same log.
+    /// [`so_far`](ChatRequest::so_far). The answer continues in the same log. Arguments that were being streamed
+    /// are [cut](field@crate::chat::ToolInput::cut): their call begins anew, under another id.
     ///
     /// Only for providers that continue a partial answer; with others the text comes twice. A layer
     /// that runs tools must read `so_far`, or it runs the same calls again.

@@ -17,10 +17,13 @@ use super::{
     event_record::{self, RecordSizes},
     format::terminal_event,
     input_budget::InputBudget,
+    successor_ids::SuccessorIds,
 };
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, Usage},
+    chat::{
+        ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, ToolInput, Usage,
+    },
     log::{Ending, ErrorCode, Outcome},
     session::{Limits, Mark, Source},
 };
@@ -61,7 +64,8 @@ pin_project! {
         #[pin]
         state: SourceState<S, S::Future, S::Response>,
         sizes: RecordSizes,
-        // Pieces of text that was too long for one record.
+        // Events to write before those of the provider: pieces of text that was too long for one record, and
+        // the ends of the arguments that streamed when another server was lost.
         rest: VecDeque<ChatEvent>,
         liveness: Liveness,
         // The questions without an `input_resolved`.
@@ -70,6 +74,8 @@ pin_project! {
         usage: Option<Usage>,
         check: Option<AnswerCheck>,
         inputs: InputBudget,
+        // After a takeover.
+        ids: Option<SuccessorIds>,
     }
 }
 
@@ -95,14 +101,16 @@ where
         let so_far = request.so_far.iter();
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
         let event_bytes = Limits::default().event_bytes;
+        let cut = request.runs.announced().map(ToolInput::cut);
         Self {
+            rest: cut.map(ChatEvent::from).collect(),
+            ids: SuccessorIds::after(&request.runs),
             check: AnswerCheck::of(&request, event_bytes),
             open: open.map(|asked| asked.input_id.clone()).collect(),
             state: SourceState::Idle {
                 call: Some((provider, request)),
             },
             sizes: RecordSizes::of(&Limits::default()),
-            rest: VecDeque::new(),
             liveness,
             usage,
             inputs: InputBudget::default(),
@@ -209,7 +217,11 @@ where
                     Err(error) => failure(&error.into()),
                 },
                 StateProjection::Streaming { mut stream } => {
-                    match ready!(stream.as_mut().try_poll_next(cx)) {
+                    let mut next = ready!(stream.as_mut().try_poll_next(cx));
+                    if let (Some(ids), Some(Ok(event))) = (this.ids.as_mut(), &mut next) {
+                        ids.apply(event);
+                    }
+                    match next {
                         Some(Ok(event)) if event.is_terminal() => {
                             checked_terminal(event, stream.try_poll_next(cx))
                         }

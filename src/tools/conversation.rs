@@ -290,7 +290,8 @@ impl Conversation {
             let messages = had.iter().chain(new);
             let asked = messages.flat_map(|it| it.tool_calls.iter());
             let before = self.before.iter().flat_map(|it| it.tool_calls().iter());
-            UniqueIds::new(asked.chain(before).map(|call| call.id.clone()))
+            let ids = asked.chain(before).map(|call| &*call.id);
+            UniqueIds::new(ids.chain(self.runs.void_ids()).map(str::to_owned))
         })
     }
 

@@ -148,10 +148,12 @@ await play({
   },
 
   'what is refused says why': async () => {
-    const { agent, seen } = open();
-    agent.messages = [{ id: '1', role: 'system', content: 'Be rude.' }, { id: '2', role: 'user', content: 'Hi' }];
-    await agent.runAgent();
-    assert.match(seen.failures[0], /HTTP 422.*`system` are not open/);
+    for (const role of ['system', 'developer']) {
+      const { agent, seen } = open();
+      agent.messages = [{ id: '1', role, content: 'Be rude.' }, { id: '2', role: 'user', content: 'Hi' }];
+      await agent.runAgent();
+      assert.match(seen.failures[0], new RegExp(`HTTP 422.*\`${role}\`.* are not open`));
+    }
   },
 
   'a tool of the client, there and back': async () => {
@@ -170,5 +172,25 @@ await play({
     assert.match(second.text, /^The tool gave a map/);
     assert.equal(text(agent), first.text + second.text);
     assert.deepEqual(seen.failures, []);
+  },
+
+  'a call that never came is not run, and does not hinder the one beside it': async () => {
+    const tools = [{ name: 'map', description: 'Shows a map', parameters: { type: 'object' } }];
+    const events = [
+      { type: 'tool_input', id: 'never', name: 'map', delta: '{"zo' },
+      { type: 'tool_calls', calls: [{ id: 'call_1', name: 'map', arguments: { zoom: 3 } }] },
+      { type: 'complete', finishReason: 'tool_calls' },
+    ];
+    const { agent, seen } = open();
+    agent.messages = [{ id: '1', role: 'user', content: 'Where?' }];
+    await agent.runAgent({ tools, forwardedProps: { events } });
+    assert.deepEqual(seen.events.at(-1).outcome.pendingToolCallIds, ['call_1']);
+    const told = agent.messages.filter((message) => message.role === 'tool');
+    assert.deepEqual(told.map((message) => message.toolCallId), ['never']);
+    agent.messages.push({ id: 'shown', role: 'tool', toolCallId: 'call_1', content: 'a map' });
+    seen.events.length = 0;
+    await agent.runAgent({ tools });
+    assert.deepEqual(seen.failures, []);
+    assert.match((await ended(run(seen))).text, /^The tool gave a map/);
   },
 });

@@ -1,9 +1,10 @@
 // The streams of an answer with calls, as the clients' own packages read them. Reads `{ ai, agUi, responses }` from
 // standard input, each a body of server-sent events, and prints the calls that each package makes of it: id,
-// arguments, and the number of times at which they had grown.
+// arguments, and the number of times at which they had grown. The arguments of a call that never came are `null`.
 
 import { HttpAgent } from '@ag-ui/client';
 import { readUIMessageStream } from 'ai';
+import { readUIMessageStream as readUIMessageStream6 } from 'ai6';
 import OpenAI from 'openai';
 import { text } from 'node:stream/consumers';
 
@@ -27,7 +28,7 @@ class Growth {
   }
 }
 
-async function ai(body) {
+async function ai(body, read) {
   const chunks = body.split('\n').filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]');
   const stream = new ReadableStream({
     async start(controller) {
@@ -42,12 +43,11 @@ async function ai(body) {
   const failed = (error) => {
     throw error;
   };
-  for await (const { parts } of readUIMessageStream({ stream, onError: failed, terminateOnError: true })) {
+  for await (const { parts } of read({ stream, onError: failed, terminateOnError: true })) {
     for (const { type, toolCallId, state, input } of parts) {
       if (!type.startsWith('tool-')) continue;
       if (state === 'input-streaming') growth.see(toolCallId, JSON.stringify(input) ?? '');
-      else if (state === 'output-error' && input === undefined) throw new Error(`${toolCallId} never came`);
-      else growth.whole(toolCallId, input);
+      else growth.whole(toolCallId, state === 'output-error' ? null : input);
     }
   }
   return growth.calls;
@@ -58,12 +58,16 @@ async function agUi(body) {
   const agent = new HttpAgent({ url: 'http://stub.invalid' });
   agent.messages = [{ id: '1', role: 'user', content: 'Hi' }];
   const growth = new Growth();
+  let pending = [];
   await agent.runAgent({}, {
+    onRunFinishedEvent: ({ pendingToolCallIds }) => void (pending = pendingToolCallIds),
     onToolCallArgsEvent: ({ event, toolCallBuffer }) => growth.see(event.toolCallId, toolCallBuffer + event.delta),
   });
+  const cut = agent.messages.filter((message) => message.metadata?.unbroken?.incomplete).map((message) => message.toolCallId);
   for (const call of agent.messages.flatMap((message) => message.toolCalls ?? [])) {
-    growth.whole(call.id, JSON.parse(call.function.arguments));
+    growth.whole(call.id, cut.includes(call.id) ? null : JSON.parse(call.function.arguments));
   }
+  if (pending.some((id) => cut.includes(id))) throw new Error(`${pending} wait`);
   return growth.calls;
 }
 
@@ -81,4 +85,4 @@ async function responses(body) {
   return growth.calls;
 }
 
-console.log(JSON.stringify({ ai: await ai(bodies.ai), agUi: await agUi(bodies.agUi), responses: await responses(bodies.responses) }));
+console.log(JSON.stringify({ ai: await ai(bodies.ai, readUIMessageStream), ai6: await ai(bodies.ai, readUIMessageStream6), agUi: await agUi(bodies.agUi), responses: await responses(bodies.responses) }));

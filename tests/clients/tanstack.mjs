@@ -201,6 +201,30 @@ await play({
     assert.deepEqual(call.output, { shown: true });
   },
 
+  'a call that never came is not run, and does not hinder the one beside it': async () => {
+    const asked = {
+      events: [
+        { type: 'tool_input', id: 'never', name: 'map', delta: '{"zo' },
+        { type: 'tool_calls', calls: [{ id: 'call_1', name: 'map', arguments: { zoom: 3 } }] },
+        { type: 'complete', finishReason: 'tool_calls' },
+      ],
+    };
+    const inputs = [];
+    const execute = (input) => {
+      delete asked.events; // of the first run only
+      inputs.push(input);
+      return { shown: true };
+    };
+    const { client, seen } = open(asked, { tools: [{ __toolSide: 'client', name: 'map', description: 'Shows a map', execute }] });
+    await client.sendMessage('Where?');
+    await until(() => seen.runs.length === 2 && !client.getIsLoading(), 'the second run is over');
+    assert.deepEqual(inputs, [{ zoom: 3 }]);
+    assert.deepEqual(seen.errors, []);
+    assert.match((await ended(seen.runs[1])).text, /^The tool gave \{"shown":true\}/);
+    const parts = answers(client).flatMap((message) => message.parts);
+    assert.equal(parts.find((part) => part.type === 'tool-result' && part.toolCallId === 'never').state, 'error');
+  },
+
   'somebody is asked while the run goes on': async () => {
     const inputId = fresh('input');
     const asked = [];

@@ -11,6 +11,8 @@ mod ai_sdk_content;
 mod ai_sdk_messages;
 #[cfg(all(feature = "ai-sdk", feature = "tools"))]
 mod approvals;
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod arguments;
 #[cfg(feature = "ai-sdk")]
 mod chats;
 #[cfg(all(

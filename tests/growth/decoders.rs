@@ -107,6 +107,8 @@ pub(crate) const DECODERS: &[Decoder] = &[
         shapes: shapes! {
             "handoffs and tools": |bytes| parts(|n| format!(
                 r#"{{"type":"data-handoff","id":"{n}","data":{{"usesHandoff":true}}}},{{"type":"tool-t","toolCallId":"{n}","state":"output-available"}}"#), bytes);
+            "messages without ids": |bytes| many(r#"{"id":"c","messages":["#,
+                |n| format!(r#"{{"role":"user","parts":[{{"type":"text","text":"{n}"}}]}}"#), "]}", bytes);
             "steps": |bytes| parts(|n| format!(
                 r#"{{"type":"step-start"}},{{"type":"text","text":"{n}"}}"#), bytes);
             "parts of one handoff": |bytes| parts_of_one(bytes,
@@ -124,6 +126,10 @@ pub(crate) const DECODERS: &[Decoder] = &[
         shapes: shapes! {
             "tool messages": |bytes| many(r#"{"messages":["#,
                 |n| format!(r#"{{"role":"tool","toolCallId":"{n}","content":""}}"#), "]}", bytes);
+            "calls that never came": |bytes| many(r#"{"messages":["#,
+                |n| format!(
+                    r#"{{"role":"assistant","toolCalls":[{{"id":"{n}","function":{{"name":"t"}}}}]}},{{"role":"tool","toolCallId":"{n}","content":"","metadata":{{"unbroken":{{"incomplete":true}}}}}},{{"role":"user","content":"Hi"}}"#
+                ), "]}", bytes);
             "parts": |bytes| many(r#"{"messages":[{"role":"user","content":["#,
                 |_| r#"{"type":"text","text":"a"}"#.into(), "]}]}", bytes);
             "tools": |bytes| chat("tools", |_| r#"{"name":"t"}"#.into(), bytes);
@@ -134,13 +140,15 @@ pub(crate) const DECODERS: &[Decoder] = &[
         sizes: BODY,
         prepare: |body| Box::new(move || post(&OpenAiResponses::new(), "/responses", &body)),
         shapes: shapes! {
-            "calls": |bytes| many(r#"{"input":["#,
-                |n| format!(r#"{{"type":"function_call","call_id":"{n}","name":"t"}}"#), "]}", bytes);
+            "calls": |bytes| many(r#"{"input":["#, call_item, "]}", bytes);
             "calls and their states": |bytes| {
-                let state = |n| URL_SAFE_NO_PAD.encode(format!(r#"{{"call":"{n}","provider":"p","data":1}}"#));
-                let mut body = many(r#"{"input":["#,
-                    |n| format!(r#"{{"type":"reasoning","encrypted_content":"unbroken.{}"}}"#, state(n)), ",", bytes / 2);
-                body.extend(many("", |n| format!(r#"{{"type":"function_call","call_id":"{n}","name":"t"}}"#), "]}", bytes / 2));
+                let mut body = many(r#"{"input":["#, state_item, ",", bytes / 2);
+                body.extend(many("", call_item, "]}", bytes / 2));
+                body
+            };
+            "states after the turns of their calls": |bytes| {
+                let mut body = many(r#"{"input":["#, call_item, r#",{"role":"user","content":"Hi"},"#, bytes / 2);
+                body.extend(many("", state_item, "]}", bytes / 2));
                 body
             };
             "parts": |bytes| many(r#"{"input":[{"role":"user","content":["#,
@@ -207,6 +215,17 @@ pub(crate) const CONTROL: Decoder = Decoder {
         "numbers": |bytes| many("", |n| format!("a number of some length {n:09}"), "", bytes);
     },
 };
+
+/// Writes an item of OpenAI's responses: a call.
+fn call_item(n: usize) -> String {
+    format!(r#"{{"type":"function_call","call_id":"{n}","name":"t"}}"#)
+}
+
+/// Writes an item of OpenAI's responses: the state of a call.
+fn state_item(n: usize) -> String {
+    let state = URL_SAFE_NO_PAD.encode(format!(r#"{{"call":"{n}","provider":"p","data":1}}"#));
+    format!(r#"{{"type":"reasoning","encrypted_content":"unbroken.{state}"}}"#)
+}
 
 /// Writes parts of one call, of which the first has half of the bytes.
 fn parts_of_one(bytes: usize, first: &str) -> Vec<u8> {

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use tower_layer::Layer as _;
 use unbroken::{
-    chat::{ChatEvent, Message, ToolCall},
+    chat::{ChatEvent, Message, ToolCall, ToolInput},
     durable::{ClientFields, DurableLayer, Recovery, RecoveryPolicy, SessionEnded},
     log::{Digest, Outcome, Position, ServiceName},
     provider::scripted::{Script, Scripted},
@@ -129,6 +129,64 @@ async fn a_dialect_without_restarted_is_never_restarted() {
     );
     assert!(events.len() >= before.len());
     assert!(events.iter().all(|event| event["type"] != "restarted"));
+}
+
+#[tokio::test]
+async fn a_takeover_in_the_middle_of_arguments_begins_no_call_twice() {
+    let piece = |id: &str, delta: &str| ToolInput::new(id, delta).name("map").into();
+    for (recovery, between) in [
+        (Recovery::resume(), &["tool_input"][..]),
+        (Recovery::restart(), &["restarted"]),
+    ] {
+        let store = Memory::new();
+        let sessions = || {
+            let sessions = Sessions::builder(store.clone());
+            sessions.lease(Duration::from_millis(400)).build()
+        };
+        let recovered = |layer: DurableLayer| layer.recovery(recovery.clone());
+        let (first, calls) = driven_with(sessions(), recovered).await;
+        let (second, successors) = driven_with(sessions(), recovered).await;
+        let request = post(MOUNT, &ask("Where?")).with("x-session-id", id("arguments"));
+        let mut answer = send(first.addr, request).await;
+        let call = calls.next().await;
+        call.event(piece("a", "{\"zo"));
+        answer.until("{\\\"zo").await;
+        first.sessions.shutdown(Duration::ZERO).await;
+        let mut events = ndjson(answer.whole().await.text());
+
+        let last = events.last().unwrap().0.to_string();
+        let request = get(&at(&id("arguments"))).with("x-last-lsn", last);
+        let rest = send(second.addr, request).await;
+        let call = successors.next().await;
+        call.event(piece("a", "{\"zoom\""));
+        call.event(ToolInput::new("a", ":3}").into());
+        call.event(ChatEvent::tool_calls([ToolCall::new(
+            "a",
+            "map",
+            json!({"zoom": 3}),
+        )]));
+        call.event(ChatEvent::complete());
+        events.extend(ndjson(rest.whole().await.text()));
+
+        let kinds = kinds(&events);
+        let before = ["session_info", "tool_input"];
+        let after = ["tool_input", "tool_input", "tool_calls", "complete"];
+        assert_eq!(kinds, [&before[..], between, &after].concat());
+        let ids: Vec<_> = events
+            .iter()
+            .filter_map(|(_, event)| event["id"].as_str())
+            .collect();
+        let cut = events
+            .iter()
+            .filter(|(_, event)| event["cut"] == true)
+            .count();
+        let expected = [&["a"][..], &["a"][..cut], &["a-2", "a-2"]].concat();
+        assert_eq!(
+            (ids, cut),
+            (expected, usize::from(between == ["tool_input"]))
+        );
+        assert_eq!(events[events.len() - 2].1["calls"][0]["id"], "a-2");
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,39 @@ async fn a_call_that_gets_another_id_keeps_its_arguments_and_its_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_id_that_was_only_announced_before_a_takeover_is_not_used_again() {
+    let announced = || ToolInput::new("x", "{").name("wait").into();
+    let wait = || call("x", "wait", json!({"seconds": 1}));
+    let model = Model::new([
+        vec![announced(), ChatEvent::tool_calls([wait()])],
+        vec![ChatEvent::text("Done.")],
+    ]);
+    let before = |more: Vec<ChatEvent>| {
+        let log: Vec<_> = std::iter::once(announced()).chain(more).collect();
+        let mut request = request();
+        request.runs = std::sync::Arc::new(log.iter().collect());
+        if !log.iter().any(|event| event.kind() == "restarted") {
+            request.so_far = Some(std::sync::Arc::new(log.iter().collect()));
+        }
+        request
+    };
+    for more in [vec![], vec![ChatEvent::restarted("again")]] {
+        let layer = ToolLayer::new(Counted::default().tools());
+        let events = answer(&layer, &model, before(more)).await.unwrap();
+        let ids: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                ChatEvent::ToolInput(input) => Some(&*input.id),
+                ChatEvent::ToolCalls(asked) => Some(&*asked.calls[0].id),
+                ChatEvent::ToolResult(result) => Some(&*result.id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ids, ["x-2", "x-2", "x-2"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tool_that_must_be_called_must_be_called_in_the_first_turn_only() {
     let forced = || ToolChoice::Tool("wait".into());
     let mut asked = request();

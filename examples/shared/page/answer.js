@@ -163,8 +163,13 @@ export class Answer {
     this.#tool(id, name, { progress: { message: message ?? before?.message, done: progress ?? before?.done, total: total ?? before?.total } });
   }
 
-  #write({ id, name, delta }) {
+  #write({ id, name, delta, cut }) {
     let part = this.#written(id);
+    if (cut) {
+      // The call never comes. An answer that was taken over calls again, under another id.
+      if (part) part.dropped = true;
+      return;
+    }
     if (!part) this.turn.parts.push((part = { kind: 'tool', id, name, written: '' }));
     part.written += delta;
   }

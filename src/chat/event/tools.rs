@@ -27,7 +27,8 @@ pub struct ToolCalls {
 /// A piece of the arguments of a call, as the model writes them: `tool_input`.
 ///
 /// It shows that a call comes. Nothing follows from it: the call counts once it stands in
-/// [`ToolCalls`]. A compacted log leaves it out.
+/// [`ToolCalls`], whose arguments may have other spaces and another order of members. Not all calls have pieces,
+/// and the pieces of one may lack the end of its arguments. A compacted log leaves them out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolInput {
@@ -39,6 +40,10 @@ pub struct ToolInput {
     /// The text to append to the arguments' JSON.
     #[serde(default)]
     pub delta: String,
+    /// True if neither another piece nor the call follows: the server that streamed the arguments was lost.
+    /// Absent in the JSON if false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
     /// Fields that this version doesn't know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -187,6 +192,14 @@ impl ToolInput {
             id: id.into(),
             delta: delta.into(),
             ..Self::default()
+        }
+    }
+
+    /// Creates the end of the arguments of the call `id`, which never comes.
+    pub fn cut(id: impl Into<String>) -> Self {
+        Self {
+            cut: true,
+            ..Self::new(id, "")
         }
     }
 

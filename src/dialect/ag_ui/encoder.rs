@@ -131,7 +131,10 @@ impl Encoder for AgUiEncoder {
     }
 
     fn unavailable(&mut self, out: &mut BytesMut) {
-        data(br#"{"type":"CUSTOM","name":"unavailable","value":{}}"#, out);
+        // A client takes no other event before `RUN_STARTED`.
+        if self.fold.has_begun() {
+            data(br#"{"type":"CUSTOM","name":"unavailable","value":{}}"#, out);
+        }
     }
 }
 
@@ -315,6 +318,20 @@ mod tests {
         );
         let streamed = kinds(events(&[first(), ChatEvent::text("All of it."), whole]));
         assert_eq!(streamed.len(), 5);
+    }
+
+    #[test]
+    fn no_notice_comes_before_the_begin_of_the_run() {
+        let (mut encoder, mut out) = (begun(AgUiEncoder::new()), BytesMut::new());
+        encoder.unavailable(&mut out);
+        assert!(out.is_empty());
+        encoder.encode(&chunk(&[first()]), &mut out);
+        encoder.unavailable(&mut out);
+        let kinds: Vec<_> = frames(&out)
+            .into_iter()
+            .map(|(_, it)| it["type"].clone())
+            .collect();
+        assert_eq!(kinds, ["RUN_STARTED", "CUSTOM"]);
     }
 
     #[test]

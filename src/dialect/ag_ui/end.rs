@@ -61,7 +61,7 @@ impl AgUiFold {
                 tanstack: None,
                 unbroken: Some(UnbrokenMetadata {
                     reason,
-                    recoverable: None,
+                    ..UnbrokenMetadata::default()
                 }),
             }),
         });
@@ -83,8 +83,8 @@ impl AgUiFold {
                     ..TanstackMetadata::default()
                 }),
                 unbroken: Some(UnbrokenMetadata {
-                    reason: None,
                     recoverable: Some(error.recoverable),
+                    ..UnbrokenMetadata::default()
                 }),
             },
         });

@@ -51,6 +51,8 @@ pub(super) enum AgUiEvent<'a> {
     },
     ToolCallEnd {
         tool_call_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        metadata: Option<Metadata<'a>>,
     },
     ToolCallResult {
         message_id: &'a str,
@@ -115,6 +117,9 @@ pub(super) struct TanstackMetadata<'a> {
     pub(super) thread_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) state: Option<&'static str>,
+    /// The arguments of a call, where those that were streamed are others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input: Option<&'a Value>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -123,6 +128,9 @@ pub(super) struct UnbrokenMetadata<'a> {
     pub(super) reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) recoverable: Option<bool>,
+    /// True for the result of a call that never came.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) incomplete: bool,
 }
 
 /// The token usage of a run.

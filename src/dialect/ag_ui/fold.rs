@@ -41,6 +41,8 @@ pub(super) struct AgUiFold {
     pub(super) has_text: bool,
     /// The calls whose arguments are being streamed, and the arguments so far.
     pub(super) inputs: Vec<(String, String)>,
+    /// The ids of the calls that were written, and ended before they were whole.
+    pub(super) cut_calls: HashSet<String>,
     /// The state of calls that aren't whole yet.
     pub(super) call_states: Vec<(String, ProviderState)>,
     /// The usage and the model of the turns so far.
@@ -79,10 +81,16 @@ impl AgUiFold {
             pending: Vec::new(),
             has_text: false,
             inputs: Vec::new(),
+            cut_calls: HashSet::new(),
             call_states: Vec::new(),
             usage: None,
             model: None,
         }
+    }
+
+    /// Returns true if the run has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        self.stage != RunStage::Before
     }
 
     /// Returns true if the run has ended.
@@ -144,6 +152,7 @@ impl AgUiFold {
             ChatEvent::ToolInput(input) => self.tool_input(&input, out),
             ChatEvent::ProviderState(state) => self.provider_state(&state, out),
             ChatEvent::Turn(end) => {
+                self.cut_inputs(out);
                 if let Some(usage) = end.usage {
                     *self.usage.get_or_insert_default() += usage;
                 }

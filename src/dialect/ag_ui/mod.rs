@@ -67,8 +67,8 @@
 //! | `session_info` | `RUN_STARTED` |
 //! | `text` | `TEXT_MESSAGE_START`, `…_CONTENT`, `…_END`, with a message for each run of text |
 //! | `thinking` | `REASONING_START`, `REASONING_MESSAGE_START`, `…_CONTENT`, `…_END`, `REASONING_END` |
-//! | `tool_input` | `TOOL_CALL_START`, and `…_ARGS` for each piece |
-//! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END`; only `…_END` if the arguments were streamed, and a `CUSTOM` `tool_calls` if they are others |
+//! | `tool_input` | `TOOL_CALL_START`, and `…_ARGS` for each piece; for a call that hasn't come by the end of the turn `…_END`, and a `…_RESULT` with `metadata.unbroken.incomplete`, which the dialect leaves out of later requests |
+//! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END`; only the rest of the arguments and `…_END` if they were streamed. If those were others, the right ones are `metadata.tanstack.input` of `…_END`, and in a `CUSTOM` `tool_calls` |
 //! | `provider_state` | `REASONING_ENCRYPTED_VALUE`; of a stream, nothing |
 //! | `source`, `media` | `CUSTOM` of these names, with the fields of the event |
 //! | `turn` | the usage and the model in the event of the end |

@@ -1,8 +1,10 @@
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{content::WireContent, options};
+use super::{content::WireContent, options, tools::NEVER_CAME};
 
 use crate::{
     chat::{
@@ -45,6 +47,8 @@ struct WireMessage {
     tool_call_id: Option<String>,
     error: Option<String>,
     encrypted_value: Option<String>,
+    #[serde(default)]
+    metadata: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,8 +117,20 @@ impl RunAgentInput {
         )?;
         limits.check(Element::Tool, self.tools.len())?;
         let mut messages = Vec::with_capacity(self.messages.len());
+        let never_came: HashSet<_> = self
+            .messages
+            .iter()
+            .filter_map(WireMessage::never_came)
+            .map(str::to_owned)
+            .collect();
         let mut reasoning = Content::new();
-        for (at, message) in self.messages.into_iter().enumerate() {
+        for (at, mut message) in self.messages.into_iter().enumerate() {
+            if message.never_came().is_some() {
+                continue;
+            }
+            message
+                .tool_calls
+                .retain(|call| !never_came.contains(&call.id));
             let message = message
                 .into_message(&mut reasoning)
                 .map_err(|why| wrong(&format!("`messages[{at}]`: {why}")))?;
@@ -154,6 +170,19 @@ impl WireMessage {
         let sealed = sealed.chain([&self.encrypted_value]).flatten();
         let sealed = sealed.map(|text| SealedState::values(text));
         arguments.map(values_in_text).chain(sealed).sum()
+    }
+
+    /// Returns the call that never came, if the message is the result which says so. The model isn't told of it.
+    fn never_came(&self) -> Option<&str> {
+        let is_marked = self.metadata["unbroken"]["incomplete"] == true;
+        // TanStack's client keeps the texts alone.
+        let is_told = || {
+            let content =
+                matches!(&self.content, Some(WireContent::Text(text)) if text == NEVER_CAME);
+            content && self.error.as_deref() == Some(NEVER_CAME)
+        };
+        let of_call = self.tool_call_id.as_deref();
+        of_call.filter(|_| matches!(self.role, WireRole::Tool) && (is_marked || is_told()))
     }
 
     /// Returns the message, or `None` if it is empty or not for the model. Reasoning waits for the message
@@ -294,6 +323,38 @@ mod tests {
         let mut extra: Vec<_> = asked.extra.keys().map(String::as_str).collect();
         extra.sort_unstable();
         assert_eq!(extra, ["context", "forwardedProps", "state"]);
+    }
+
+    #[test]
+    fn a_call_that_never_came_is_no_part_of_the_conversation() {
+        let call = |id: &str| json!({"id": id, "function": {"name": "map", "arguments": "{\"zo"}});
+        let of_ag_ui = json!({
+            "role": "tool", "toolCallId": "a", "content": NEVER_CAME,
+            "metadata": {"tanstack": {"state": "output-error"}, "unbroken": {"incomplete": true}},
+        });
+        let of_tanstack = json!({
+            "role": "tool", "toolCallId": "a", "content": NEVER_CAME, "error": NEVER_CAME,
+        });
+        for result in [of_ag_ui, of_tanstack] {
+            let asked = request(&json!({"messages": [
+                {"role": "user", "content": "Where?"},
+                {"role": "assistant", "content": "Look:", "toolCalls": [call("a"), call("b")]},
+                result,
+                {"role": "tool", "toolCallId": "b", "content": "a map"},
+            ]}))
+            .unwrap();
+            let whole = ToolCall::from_text("b", "map", "{\"zo");
+            let expected = [
+                Message::user("Where?"),
+                Message::assistant("Look:").tool_calls([whole]),
+                Message::tool("b", "a map"),
+            ];
+            assert_eq!(asked.messages, expected);
+        }
+        // A tool may say the same.
+        let said = json!({"role": "tool", "toolCallId": "a", "content": NEVER_CAME});
+        let asked = json!({"messages": [{"role": "assistant", "toolCalls": [call("a")]}, said]});
+        assert_eq!(request(&asked).unwrap().messages.len(), 2);
     }
 
     #[test]

@@ -1,19 +1,27 @@
 use serde_json::Value;
 
 use super::{
-    event::{AgUiEvent, Metadata, TanstackMetadata},
+    event::{AgUiEvent, Metadata, TanstackMetadata, UnbrokenMetadata},
     fold::{AgUiFold, custom, state_of_call},
 };
 use crate::{
     chat::{ChatEvent, IsomorphicHandoff, ToolCall, ToolError, ToolInput, ToolResult},
-    dialect::frames::JsonFrames,
+    dialect::{argument_rest::argument_rest, frames::JsonFrames},
 };
+
+/// The result of a call whose arguments were streamed and that never came. A client without a result would
+/// run the call, or wait for one.
+pub(super) const NEVER_CAME: &str = "The call was not completed.";
 
 impl AgUiFold {
     /// Writes a piece of the arguments of a call.
     pub(super) fn tool_input(&mut self, input: &ToolInput, out: &mut JsonFrames) {
         let open = |inputs: &[(String, String)]| inputs.iter().position(|(id, _)| *id == input.id);
         let at = match (open(&self.inputs), &input.name) {
+            (Some(at), _) if input.cut => {
+                self.inputs.remove(at);
+                return self.cut_call(&input.id, out);
+            }
             (Some(at), _) => at,
             (None, Some(name)) if self.written_calls.insert(input.id.clone()) => {
                 self.begin_call(&input.id, name, out);
@@ -41,6 +49,9 @@ impl AgUiFold {
             return self.state_of(call, out);
         }
         if !self.written_calls.insert(call.id.clone()) {
+            if self.cut_calls.remove(tool_call_id) {
+                custom(&ChatEvent::tool_calls([call.clone()]), out);
+            }
             return;
         }
         self.begin_call(tool_call_id, &call.name, out);
@@ -48,7 +59,10 @@ impl AgUiFold {
             tool_call_id,
             delta: &arguments(&call.arguments),
         });
-        out.push(&AgUiEvent::ToolCallEnd { tool_call_id });
+        out.push(&AgUiEvent::ToolCallEnd {
+            tool_call_id,
+            metadata: None,
+        });
         self.state_of(call, out);
     }
 
@@ -69,8 +83,30 @@ impl AgUiFold {
     /// Ends the calls whose arguments never became whole.
     pub(super) fn cut_inputs(&mut self, out: &mut JsonFrames) {
         for (id, _) in std::mem::take(&mut self.inputs) {
-            out.push(&AgUiEvent::ToolCallEnd { tool_call_id: &id });
+            self.cut_call(&id, out);
         }
+    }
+
+    /// Ends a call that never comes, with a result that says so. An open text goes on.
+    fn cut_call(&mut self, tool_call_id: &str, out: &mut JsonFrames) {
+        self.cut_calls.insert(tool_call_id.to_owned());
+        out.push(&AgUiEvent::ToolCallEnd {
+            tool_call_id,
+            metadata: None,
+        });
+        out.push(&AgUiEvent::ToolCallResult {
+            message_id: &self.next_id(),
+            tool_call_id,
+            content: NEVER_CAME,
+            role: "tool",
+            metadata: Some(Metadata {
+                tanstack: Some(failed()),
+                unbroken: Some(UnbrokenMetadata {
+                    incomplete: true,
+                    ..UnbrokenMetadata::default()
+                }),
+            }),
+        });
     }
 
     fn begin_call(&mut self, tool_call_id: &str, tool_call_name: &str, out: &mut JsonFrames) {
@@ -92,11 +128,7 @@ impl AgUiFold {
     }
 
     pub(super) fn failure(&mut self, error: &ToolError, out: &mut JsonFrames) {
-        let failed = TanstackMetadata {
-            state: Some("output-error"),
-            ..TanstackMetadata::default()
-        };
-        self.output(&error.id, &error.message, Some(failed), out);
+        self.output(&error.id, &error.message, Some(failed()), out);
     }
 
     fn output(
@@ -162,20 +194,37 @@ fn arguments(arguments: &Value) -> String {
     }
 }
 
-/// Ends a call whose arguments were streamed. Those that the call has otherwise come as `CUSTOM`,
-/// because a client can't take back what it has.
+/// Returns the metadata of the result of a call that failed.
+fn failed() -> TanstackMetadata<'static> {
+    TanstackMetadata {
+        state: Some("output-error"),
+        ..TanstackMetadata::default()
+    }
+}
+
+/// Ends a call whose arguments were streamed, after the rest of them. Those that the call has otherwise come
+/// as `input` for TanStack's client, and as `CUSTOM`: a client can't take back what it has.
 fn end_streamed(call: &ToolCall, streamed: &str, out: &mut JsonFrames) {
     let tool_call_id = &*call.id;
-    let is_same = ToolCall::from_text("", "", streamed).arguments == call.arguments;
-    if streamed.is_empty() {
-        let delta = &arguments(&call.arguments);
+    let rest = argument_rest(streamed, &call.arguments, &arguments(&call.arguments));
+    if let Some(delta) = rest.as_deref().filter(|rest| !rest.is_empty()) {
         out.push(&AgUiEvent::ToolCallArgs {
             tool_call_id,
             delta,
         });
     }
-    out.push(&AgUiEvent::ToolCallEnd { tool_call_id });
-    if !is_same && !streamed.is_empty() {
+    let others = rest.is_none().then(|| TanstackMetadata {
+        input: Some(&call.arguments),
+        ..TanstackMetadata::default()
+    });
+    out.push(&AgUiEvent::ToolCallEnd {
+        tool_call_id,
+        metadata: others.map(|tanstack| Metadata {
+            tanstack: Some(tanstack),
+            unbroken: None,
+        }),
+    });
+    if rest.is_none() {
         custom(&ChatEvent::tool_calls([call.clone()]), out);
     }
 }

@@ -262,6 +262,7 @@ impl ResponseFold {
             },
             out,
         );
+        self.cut_inputs(out);
         self.next_turn();
         if let Some(usage) = &end.usage {
             *self.usage.get_or_insert_default() += usage.clone();

@@ -23,6 +23,8 @@ use crate::{
 pub(super) struct InputHistory {
     messages: Vec<Message>,
     turn: Option<OpenTurn>,
+    /// The calls of the messages that have no state, by their ids, in order: a message, and a call of it.
+    without_state: HashMap<String, Vec<(usize, usize)>>,
 }
 
 #[derive(Debug, Default)]
@@ -162,25 +164,34 @@ impl InputHistory {
         let client: Vec<_> = turn.client.into_iter().map(&mut with_state).collect();
         // State may come after the turn of its call.
         for (id, state) in states {
-            let calls = self.messages.iter_mut().flat_map(|it| &mut it.tool_calls);
-            let mut calls = calls.filter(|call| call.id == id && call.provider_state.is_none());
-            if let Some(call) = calls.next_back() {
-                call.provider_state = Some(state);
+            let last = self.without_state.get_mut(&id).and_then(Vec::pop);
+            if let Some((message, call)) = last {
+                self.messages[message].tool_calls[call].provider_state = Some(state);
             }
         }
         let mut said = turn.said;
         // The outputs of the client follow the calls that they answer, and no other's.
         if !server.is_empty() {
             let said = std::mem::take(&mut said);
-            self.messages
-                .push(Message::assistant(said).tool_calls(server));
+            self.ask(said, server);
             self.messages.extend(results);
         }
         if !(said.is_empty() && client.is_empty()) {
-            self.messages
-                .push(Message::assistant(said).tool_calls(client));
+            self.ask(said, client);
         }
         self.messages.extend(turn.outputs);
+    }
+
+    /// Adds a message of the assistant.
+    fn ask(&mut self, said: Content, calls: Vec<ToolCall>) {
+        for (at, call) in calls.iter().enumerate() {
+            if call.provider_state.is_none() {
+                let of_id = self.without_state.entry(call.id.clone());
+                of_id.or_default().push((self.messages.len(), at));
+            }
+        }
+        self.messages
+            .push(Message::assistant(said).tool_calls(calls));
     }
 }
 

@@ -91,7 +91,7 @@
 //! | `source` | an annotation of the text: `url_citation`, or `file_citation` without an address |
 //! | `media` | an item `image_generation_call`, with the field `url` for a link; other files are annotations `url_citation` with the field `file` |
 //! | `provider_state` | the `encrypted_content` of a `reasoning` item; of a stream, nothing |
-//! | `tool_input` | an item `function_call` with `response.function_call_arguments.delta`, if only the client has the tool, as a function of its request |
+//! | `tool_input` | an item `function_call` with `response.function_call_arguments.delta`, if only the client has the tool, as a function of its request; `incomplete` if the call hasn't come by the end of the turn |
 //! | `turn` | `usage` and `model` of the response, also of one that was cancelled or failed |
 //! | `isomorphic_handoff`, and `tool_calls` that no tool layer runs | an item `function_call` |
 //! | `tool_result`, `tool_error` | an item `mcp_call`, for a tool that ran on the server |

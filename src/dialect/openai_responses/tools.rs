@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     chat::{IsomorphicHandoff, ToolCall, ToolInput},
-    dialect::frames::JsonFrames,
+    dialect::{argument_rest::argument_rest, frames::JsonFrames},
 };
 
 impl ResponseFold {
@@ -15,7 +15,13 @@ impl ResponseFold {
     pub(super) fn tool_input(&mut self, input: &ToolInput, out: &mut JsonFrames) {
         let open = self.inputs.iter().find(|(id, _)| *id == input.id);
         let at = match open {
+            Some((_, at)) if input.cut => {
+                let at = *at;
+                self.inputs.retain(|(id, _)| *id != input.id);
+                return self.cut_call(at, out);
+            }
             Some((_, at)) => *at,
+            None if input.cut => return,
             None if self.written_calls.contains_key(&input.id) => return,
             // A call of a server's tool comes as one item, with its result.
             None => match input.name.as_deref().filter(|name| self.is_function(name)) {
@@ -50,9 +56,13 @@ impl ResponseFold {
     /// Ends the calls whose arguments never became whole.
     pub(super) fn cut_inputs(&mut self, out: &mut JsonFrames) {
         for (_, at) in std::mem::take(&mut self.inputs) {
-            self.items[at].end(ItemStatus::Incomplete);
-            self.write_item_at(at, "response.output_item.done", out);
+            self.cut_call(at, out);
         }
+    }
+
+    fn cut_call(&mut self, at: usize, out: &mut JsonFrames) {
+        self.items[at].end(ItemStatus::Incomplete);
+        self.write_item_at(at, "response.output_item.done", out);
     }
 
     /// Writes a call that the client is to run.
@@ -78,7 +88,7 @@ impl ResponseFold {
         self.state_of_call(call, turn, |_| call.id.clone(), out);
         let at = self.begin_call(&call.id, &call.name, turn, out);
         self.inputs.retain(|(id, _)| *id != call.id);
-        self.write_arguments(at, &arguments(call), out);
+        self.write_rest(at, call, out);
         self.end_call(at, call, out);
     }
 
@@ -100,28 +110,38 @@ impl ResponseFold {
 
     /// Ends a call whose arguments were streamed, with what belongs to it.
     fn end_streamed(&mut self, at: usize, call: &ToolCall, out: &mut JsonFrames) {
+        self.write_rest(at, call, out);
         self.end_call(at, call, out);
         if let Some(state) = self.take_call_state(call) {
             self.state_after_call(at, state, out);
         }
     }
 
-    fn end_call(&mut self, output_index: usize, call: &ToolCall, out: &mut JsonFrames) {
-        self.written_calls.insert(call.id.clone(), output_index);
+    /// Writes the arguments that the client doesn't have.
+    fn write_rest(&mut self, at: usize, call: &ToolCall, out: &mut JsonFrames) {
         if let OutputItem::FunctionCall {
-            status,
-            name,
             arguments: streamed,
             ..
-        } = &mut self.items[output_index]
+        } = &mut self.items[at]
         {
+            let whole = arguments(call);
+            match argument_rest(streamed, &call.arguments, &whole) {
+                Some(rest) if !rest.is_empty() => {
+                    streamed.push_str(&rest);
+                    self.write_arguments(at, &rest, out);
+                }
+                Some(_) => {}
+                // The events of the end have those that count.
+                None => *streamed = whole,
+            }
+        }
+    }
+
+    fn end_call(&mut self, output_index: usize, call: &ToolCall, out: &mut JsonFrames) {
+        self.written_calls.insert(call.id.clone(), output_index);
+        if let OutputItem::FunctionCall { status, name, .. } = &mut self.items[output_index] {
             *status = ItemStatus::Completed;
             name.clone_from(&call.name);
-            // As the model wrote them, unless the call has others.
-            let read = ToolCall::from_text("", "", streamed).arguments;
-            if streamed.trim().is_empty() || read != call.arguments {
-                *streamed = arguments(call);
-            }
         }
         let item = &self.items[output_index];
         if let OutputItem::FunctionCall {

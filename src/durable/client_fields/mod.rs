@@ -63,7 +63,7 @@ pub struct ClientFields {
 }
 
 impl ClientFields {
-    /// Opens no field: not the model, not the system prompt or messages of the role `system`, no earlier
+    /// Opens no field: not the model, not the system prompt or messages of the roles `system` and `developer`, no earlier
     /// turns, no tools of the client, and no field that the library doesn't know.
     pub fn nothing() -> Self {
         Self::default()
@@ -81,7 +81,7 @@ impl ClientFields {
         self
     }
 
-    /// Opens messages of the role `system`. Otherwise a request with one is refused.
+    /// Opens messages of the roles `system` and `developer`. Otherwise a request with one is refused.
     pub fn system_role(mut self) -> Self {
         self.system_role = true;
         self
@@ -241,7 +241,9 @@ impl ClientFields {
             return Err(refusals.closed("systemPrompt", "system_prompt"));
         }
         if !self.system_role && request.messages.iter().any(|it| it.role == Role::System) {
-            return Err(closed("messages of the role `system` are", "system_role"));
+            // Some dialects have both, for one role of a message.
+            let messages = "messages of the roles `system` and `developer` are";
+            return Err(closed(messages, "system_role"));
         }
         history::check(self.history, &request.messages, &refusals)?;
         media::check(self.media.as_ref(), &request.messages, &refusals)?;

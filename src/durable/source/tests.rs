@@ -17,12 +17,19 @@ struct LayeredError(#[source] BoxError);
 
 /// Returns the records of a provider with these events, and the mark of each.
 async fn records(events: Vec<Result<ChatEvent, BoxError>>) -> Vec<(Mark, serde_json::Value)> {
+    records_for(ChatRequest::default(), events).await
+}
+
+async fn records_for(
+    request: ChatRequest,
+    events: Vec<Result<ChatEvent, BoxError>>,
+) -> Vec<(Mark, serde_json::Value)> {
     let events = Arc::new(Mutex::new(Some(events)));
     let provider = provider_fn(move |_| {
         let events = events.lock().unwrap().take();
         stream::iter(events.expect("the provider is called once"))
     });
-    let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
+    let mut source = Box::pin(ProviderSource::new(provider, request));
     let mut records = Vec::new();
     let mut out = BytesMut::new();
     while let Some(mark) = poll_fn(|cx| source.as_mut().poll_record(cx, &mut out)).await {
@@ -301,4 +308,71 @@ async fn streamed_arguments_leave_room_for_their_calls() {
     let long = ToolInput::new(id, "{}").name("t");
     let long = records(vec![Ok(long.into()), Ok(ChatEvent::complete())]).await;
     assert_eq!(long.len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_takeover_open_arguments_are_cut_and_their_ids_are_not_used_again() {
+    use crate::chat::{
+        InputId, IsomorphicHandoff, ProviderState, ProviderStateEvent, StateOf, ToolInput,
+    };
+    let piece = |id: &str| ToolInput::new(id, "{").name("t").into();
+    let log = [
+        ChatEvent::tool_calls([ToolCall::new("called", "t", serde_json::json!({}))]),
+        piece("a"),
+        piece("b"),
+    ];
+    let call = || ToolCall::new("a", "t", serde_json::json!({}));
+    let state = ProviderState::new("p", serde_json::json!(1));
+    let asks = InputRequest::approval(InputId::random(), "May I?");
+    let mut conversation = ConversationState::new([
+        Message::assistant("").tool_calls([call()]),
+        Message::tool("a", "x"),
+    ]);
+    conversation.tool_calls = vec![call()];
+    conversation.server_tool_results = vec![crate::chat::ToolResult::new("a", "t", "x")];
+    let events: Vec<ChatEvent> = vec![
+        ProviderStateEvent::new(StateOf::Call("b".into()), state).into(),
+        piece("a"),
+        ToolInput::new("a", "}").into(),
+        piece("a-2"),
+        ChatEvent::tool_calls([call(), ToolCall::new("new", "t", serde_json::json!({}))]),
+        ToolProgress::new("a", "t").into(),
+        asks.tool_call("a", "t", serde_json::json!({})).into(),
+        ChatEvent::tool_error("a", "t", "no"),
+        ChatEvent::tool_result("called", "t", "x"),
+        IsomorphicHandoff::new("a", "t", serde_json::json!({})).into(),
+        ChatEvent::conversation_state(conversation),
+        ChatEvent::complete(),
+    ];
+    let request = ChatRequest {
+        runs: Arc::new(log.iter().collect()),
+        ..ChatRequest::default()
+    };
+    let events = events.into_iter().map(Ok).collect();
+    let written = records_for(request, events).await;
+    for ((_, record), id) in written.iter().zip(["a", "b"]) {
+        let cut = serde_json::json!({"type": "tool_input", "id": id, "delta": "", "cut": true});
+        assert_eq!(*record, cut);
+    }
+    let records: Vec<_> = written[2..].iter().map(|(_, record)| record).collect();
+    assert_eq!(records[0]["of"], "b-2");
+    let ids = |records: &[&serde_json::Value]| -> Vec<String> {
+        let id = |record: &&serde_json::Value| record["id"].as_str().unwrap().to_owned();
+        records.iter().map(id).collect()
+    };
+    assert_eq!(ids(&records[1..4]), ["a-2", "a-2", "a-2-2"]);
+    assert_eq!(records[4]["calls"][0]["id"], "a-2");
+    assert_eq!(records[4]["calls"][1]["id"], "new");
+    assert_eq!(
+        ids(&[records[5], records[7], records[8]]),
+        ["a-2", "a-2", "called"]
+    );
+    assert_eq!(records[6]["callId"], "a-2");
+    assert_eq!(records[9]["callId"], "a-2");
+    let state = &records[10]["conversationState"];
+    assert_eq!(state["toolCalls"][0]["id"], "a-2");
+    assert_eq!(state["serverToolResults"][0]["id"], "a-2");
+    assert_eq!(state["messages"][0]["tool_calls"][0]["id"], "a-2");
+    assert_eq!(state["messages"][1]["tool_call_id"], "a-2");
+    assert_eq!(records[11]["type"], "complete");
 }

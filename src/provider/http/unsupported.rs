@@ -44,10 +44,12 @@ impl Unsupported {
         let named = |media: &Media| {
             // An application may send any text.
             let kind: String = media.media_type.chars().take(64).collect();
-            format!(
-                "a part of the type `{kind}` in a message of the role `{}`",
-                role.as_str()
-            )
+            // Which of the first two the client sent isn't known here.
+            let role = match role {
+                Role::System => "system` or `developer",
+                role => role.as_str(),
+            };
+            format!("a part of the type `{kind}` in a message of the role `{role}`")
         };
         self.handle(role.as_str(), || {
             format!("the model's server can't be sent {}: {why}", named(media))

@@ -30,7 +30,11 @@ impl Unsendable {
         self.handle(role.as_str(), || {
             // An application may send any text.
             let kind: String = media.media_type.chars().take(64).collect();
-            let role = role.as_str();
+            // Which of the first two the client sent isn't known here.
+            let role = match role {
+                Role::System => "system` or `developer",
+                role => role.as_str(),
+            };
             format!(
                 "the model's server can't be sent a part of the type `{kind}` in a message of the role \
                  `{role}`: {why}"

@@ -24,6 +24,12 @@ impl UiMessageFold {
         if self.calls.contains(id) {
             return;
         }
+        if input.cut {
+            if let Some(tool_name) = self.announced.remove(id) {
+                never_came(id, &tool_name, sink);
+            }
+            return;
+        }
         if !self.announced.contains_key(id) {
             let Some(tool_name) = input.name.as_deref().filter(|name| !name.is_empty()) else {
                 return;
@@ -47,18 +53,8 @@ impl UiMessageFold {
     /// Ends the calls that were announced and never came. While one is open, the client neither runs the
     /// other calls of the step nor sends answers to approvals.
     pub(super) fn give_up_announced(&mut self, sink: &mut impl ChunkSink) {
-        if self.announced.is_empty() {
-            return;
-        }
-        let incomplete = metadata::of_incomplete();
         for (id, tool_name) in std::mem::take(&mut self.announced) {
-            sink.chunk(&UiChunk::ToolInputError {
-                tool_call_id: &id,
-                tool_name: &tool_name,
-                input: Value::Null,
-                error_text: NEVER_CAME,
-                provider_metadata: Some(&incomplete),
-            });
+            never_came(&id, &tool_name, sink);
         }
     }
 
@@ -134,6 +130,16 @@ impl UiMessageFold {
         self.step_is_over = true;
         self.calls.contains(id)
     }
+}
+
+fn never_came(tool_call_id: &str, tool_name: &str, sink: &mut impl ChunkSink) {
+    sink.chunk(&UiChunk::ToolInputError {
+        tool_call_id,
+        tool_name,
+        input: Value::Null,
+        error_text: NEVER_CAME,
+        provider_metadata: Some(&metadata::of_incomplete()),
+    });
 }
 
 /// Ends the calls that have a decision and no outcome. A client that gave the decision

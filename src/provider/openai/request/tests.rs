@@ -129,7 +129,7 @@ fn a_part_without_a_form_is_an_error_that_names_it_or_is_left_out_by_option() {
         ),
         (
             Message::system(data("image/png")),
-            ["`image/png`", "`system`"],
+            ["`image/png`", "`system` or `developer`"],
         ),
         (
             Message::tool("1", data("image/png")),
