@@ -39,6 +39,7 @@ struct CallInner {
 }
 
 /// The questions of a call from before the session was taken over.
+#[derive(Default)]
 pub(super) struct AskedBefore {
     pub(super) inputs: Vec<Input>,
     /// The number of those in this attempt. A restart dropped the others for clients, so that they are asked

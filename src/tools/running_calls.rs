@@ -271,7 +271,7 @@ mod tests {
         chat::{Inputs, ToolProgress},
         tools::{
             Call, Tools,
-            call::{CallInfo, CallScope},
+            call::{AskedBefore, CallInfo, CallScope},
             job::JobPart,
             tool_fn,
         },
@@ -305,7 +305,7 @@ mod tests {
                     running.events(),
                     running.slot(),
                     Duration::MAX,
-                    Vec::new(),
+                    AskedBefore::default(),
                 ),
                 timeout: Duration::MAX,
                 begun: false,

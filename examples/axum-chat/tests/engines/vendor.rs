@@ -1,3 +1,8 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "values are written where they are used"
+)]
+
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -156,7 +161,7 @@ impl Vendor {
                 return Ok(());
             }
             if let Some(name) = frame["type"].as_str() {
-                write!(client, "event: {name}\n")?;
+                writeln!(client, "event: {name}")?;
             }
             write!(client, "data: {frame}\n\n")?;
         }
@@ -191,7 +196,7 @@ fn read(client: TcpStream) -> io::Result<(String, Value)> {
             Some((name, value)) => match name.to_ascii_lowercase().as_str() {
                 "content-length" => length = value.parse().unwrap_or(0),
                 "authorization" | "x-api-key" | "x-goog-api-key" => {
-                    key = value.trim_start_matches("Bearer ").to_owned();
+                    value.trim_start_matches("Bearer ").clone_into(&mut key);
                 }
                 _ => {}
             },
