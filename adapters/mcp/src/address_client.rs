@@ -183,7 +183,9 @@ impl StreamableHttpClient for AddressClient {
 mod tests {
     use std::{borrow::Cow, error::Error};
 
-    use rmcp::model::{ClientRequest, NumberOrString, PingRequest};
+    use rmcp::model::{
+        ClientRequest, DiscoverRequest, DiscoverRequestParams, NumberOrString, PingRequest,
+    };
 
     use super::*;
 
@@ -193,8 +195,16 @@ mod tests {
         let uri = Arc::from("http://127.0.0.1:1/a-secret/mcp?key=a-secret");
         let ping = ClientRequest::PingRequest(PingRequest::default());
         let ping = ClientJsonRpcMessage::request(ping, NumberOrString::Number(1));
-        let sent = client.post_message(uri, ping, None, None, HashMap::new());
+        let sent = client.post_message(Arc::clone(&uri), ping, None, None, HashMap::new());
         let deaf = sent.await.unwrap_err();
+        let none = HashMap::new;
+        let session = Arc::from("session");
+        let deleted = client.delete_session(Arc::clone(&uri), session, None, none());
+        let deleted = deleted.await.unwrap_err();
+        let opened = client.get_stream(Arc::clone(&uri), None, None, None, none());
+        let opened = opened.await.err().unwrap();
+        let limited = client.get_stream_with_max_sse_event_size(uri, None, None, None, none(), 9);
+        let limited = limited.await.err().unwrap();
         assert!(
             matches!(&deaf, StreamableHttpError::Client(error) if error.is_connect()),
             "{deaf:?}"
@@ -207,7 +217,7 @@ mod tests {
         );
         let other = Cow::from("could not parse: a-secret");
         let other = without_address(StreamableHttpError::UnexpectedServerResponse(other));
-        for error in [deaf, page, other] {
+        for error in [deaf, deleted, opened, limited, page, other] {
             let mut next: Option<&dyn Error> = Some(&error);
             while let Some(error) = next {
                 let said = format!("{error} {error:?}");
@@ -215,5 +225,26 @@ mod tests {
                 next = error.source();
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_the_first_request_has_no_page_that_repeats_the_address() {
+        let page = axum::Router::new().fallback(async |uri: axum::http::Uri| {
+            (axum::http::StatusCode::NOT_FOUND, format!("no {uri}"))
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, page).await.unwrap() });
+        let uri = Arc::from(format!("http://{address}/a-secret/mcp?key=a-secret"));
+        let first = DiscoverRequest::new(DiscoverRequestParams {});
+        let first = ClientRequest::DiscoverRequest(first);
+        let first = ClientJsonRpcMessage::request(first, NumberOrString::Number(1));
+        let client = AddressClient::new().unwrap();
+        let sent = client.post_message(uri, first, None, None, HashMap::new());
+        let StreamableHttpPostResponse::Json(refused, _) = sent.await.unwrap() else {
+            panic!("not an answer");
+        };
+        let said = format!("{refused:?}");
+        assert!(said.contains("404") && !said.contains("a-secret"), "{said}");
     }
 }

@@ -219,11 +219,21 @@ async fn a_burst_of_changes_lists_the_tools_a_few_times() {
         })
         .await;
         scene.until("list", before + 2).await;
-        // The server reads it after all requests for the list that were sent before.
-        chat.whole("b", &call("echo", &json!({"text": "Hi"}))).await;
+        // The client has all changes before the first result, and the server reads the second call after all
+        // that the client sent at them.
+        for id in ["b", "c"] {
+            chat.whole(id, &call("echo", &json!({"text": "Hi"}))).await;
+        }
         // One for the first change, and one for all that came meanwhile; more if some came late.
         let times = scene.times("list") - before;
         assert!(times < CHANGES / 10, "{way}: {times}");
+        // And the next change is heard of.
+        scene.set("more");
+        chat.whole("d", &call("grow", &json!({}))).await;
+        until(&format!("{way}: the list is renewed again"), async || {
+            tools.tools().names().any(|name| name == "more")
+        })
+        .await;
     }
 }
 

@@ -7,7 +7,7 @@ use unbroken::store::Memory;
 use crate::{
     calls::{all_ways, call},
     chat::{Chat, error, of, result},
-    scene::Scene,
+    scene::{Scene, Version},
     trials,
 };
 
@@ -17,6 +17,7 @@ pub(crate) fn trials() -> impl IntoIterator<Item = Trial> {
         a_refusal_and_a_dismissal_reach_the_server,
         a_question_that_is_too_long_is_not_asked,
         a_call_asks_20_questions_at_most,
+        a_call_that_is_wanted_again_without_end_is_sent_20_times,
         questions_of_two_sessions_are_not_mixed_up,
         a_question_is_answered_after_a_takeover,
         a_tool_that_must_not_run_twice_is_not_called_again_after_a_takeover,
@@ -132,6 +133,18 @@ async fn a_call_asks_20_questions_at_most() {
             assert_eq!(scene.times("pay with A"), 0, "{way}, {kind}");
             scene.unset(kind);
         }
+    }
+}
+
+async fn a_call_that_is_wanted_again_without_end_is_sent_20_times() {
+    for mut scene in [Scene::stdio(Version::New), Scene::http(Version::New)] {
+        let way = scene.way;
+        let chat = Chat::new(&scene.mcp().await.connect().await.unwrap());
+        scene.set("again");
+        let events = chat.whole("a", &call("pay", &json!({}))).await;
+        let told = error(&events);
+        assert!(told.contains("more often than is allowed"), "{way}: {told}");
+        assert_eq!(scene.times("again"), 20, "{way}");
     }
 }
 

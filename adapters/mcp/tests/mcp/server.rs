@@ -37,6 +37,8 @@ const MANY: usize = 30;
 
 /// The file that is there once there is one more tool.
 const GROWN: &str = "grown";
+/// The file that is there once there is another one.
+const MORE: &str = "more";
 
 /// Runs the server on standard input and output until its input ends.
 pub(crate) fn run_on_stdio(log: PathBuf) {
@@ -140,6 +142,10 @@ impl CountingServer {
                 CallToolResult::error(vec![text]).into()
             });
         }
+        if self.is_set("again") {
+            self.note("again");
+            return Err(InputRequiredResult::new(None, Some("where it was".into())).into());
+        }
         if let Some(answers) = &request.input_responses
             && !(asks_more && self.asked.fetch_add(1, SeqCst) < MANY)
         {
@@ -222,6 +228,10 @@ impl ServerHandler for CountingServer {
             let _ = context.sink().notify_tool_list_changed().await;
         }
         self.note("told");
+        while !self.is_set(MORE) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let _ = context.sink().notify_tool_list_changed().await;
         std::future::pending().await
     }
 
@@ -269,6 +279,9 @@ impl ServerHandler for CountingServer {
         tools[5].output_schema = Some(Arc::new(weather));
         if self.is_set(GROWN) {
             tools.push(tool("grown", &json!({}), reads()));
+        }
+        if self.is_set(MORE) {
+            tools.push(tool("more", &json!({}), reads()));
         }
         let from = page
             .and_then(|page| page.cursor)
