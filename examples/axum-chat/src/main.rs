@@ -17,7 +17,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use axum::{Router, body::Body, http::Uri, routing::get};
 use chat_shared::{
-    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer, tools,
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer,
 };
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
@@ -25,7 +25,6 @@ use tracing_subscriber::filter::LevelFilter;
 use unbroken::{
     BoxError,
     access::AnyoneWithTheId,
-    chat::Capabilities,
     durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
 };
@@ -48,11 +47,13 @@ async fn main() -> Result<(), BoxError> {
     let store = open_store(&arguments.store).await?;
     let sessions = Sessions::builder(store.store.clone()).build();
 
+    let tools = tool_layer().await?;
+
     // The access policy: an answer is open to anyone with its id, which has 128 random bits. An
     // application with users takes `OnlyTheOwner` in its place.
     let durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         // The first event of each answer lists the tools.
-        .capabilities(Capabilities::new().tools(tools().names()))
+        .tools(tools.clone())
         // If this server stops during an answer, this or another server restarts it.
         .recovery(Recovery::restart())
         // Room for pictures: 1 MiB by default.
@@ -71,7 +72,7 @@ async fn main() -> Result<(), BoxError> {
     // runs the tools that the model calls. Each event is stored before a browser gets it.
     let chat = ServiceBuilder::new()
         .layer(durable.client_fields(open))
-        .layer(tool_layer().await?)
+        .layer(tools)
         .service(model.provider);
     let app = page(Page::new(model.name)).merge(unbroken_axum::mount("/api/chat", chat));
 

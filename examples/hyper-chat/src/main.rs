@@ -15,7 +15,7 @@ use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
 
 use bytes::Bytes;
 use chat_shared::{
-    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer, tools,
+    Arguments, MAX_BODY, Model, Page, open_store, pictures, shutdown_signal, tool_layer,
 };
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
@@ -24,7 +24,6 @@ use tower::{BoxError, Service, ServiceBuilder, service_fn};
 use tracing_subscriber::filter::LevelFilter;
 use unbroken::{
     access::AnyoneWithTheId,
-    chat::Capabilities,
     durable::{ClientFields, DurableLayer, Recovery},
     session::Sessions,
 };
@@ -47,11 +46,13 @@ async fn main() -> Result<(), BoxError> {
     let store = open_store(&arguments.store).await?;
     let sessions = Sessions::builder(store.store.clone()).build();
 
+    let tools = tool_layer().await?;
+
     // The access policy: an answer is open to anyone with its id, which has 128 random bits. An
     // application with users takes `OnlyTheOwner` in its place.
     let durable = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
         // The first event of each answer lists the tools.
-        .capabilities(Capabilities::new().tools(tools().names()))
+        .tools(tools.clone())
         // If this server stops during an answer, this or another server restarts it.
         .recovery(Recovery::restart())
         // Room for pictures: 1 MiB by default.
@@ -71,7 +72,7 @@ async fn main() -> Result<(), BoxError> {
     // browser gets it.
     let chat = ServiceBuilder::new()
         .layer(durable.client_fields(open))
-        .layer(tool_layer().await?)
+        .layer(tools)
         .service(model.provider);
 
     // hyper serves one service: the chat below a path, and the page at every other.

@@ -18,5 +18,4 @@ pub use self::{
     signal::shutdown_signal,
     store::{OpenedStore, open_store},
     tool_layer::tool_layer,
-    tools::tools,
 };

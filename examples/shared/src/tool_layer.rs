@@ -2,9 +2,9 @@ use std::env;
 
 use unbroken::{BoxError, tools::ToolLayer};
 
-use crate::tools;
+use crate::tools::tools;
 
-/// Creates the layer that runs the tools of a chat example: those of [`tools`], and with the feature `mcp` those
+/// Creates the layer that runs the tools of a chat example: its own, and with the feature `mcp` those
 /// of the MCP server whose address is in `MCP_URL`. Tools of that server which may destroy something need an
 /// approval.
 ///

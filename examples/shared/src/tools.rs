@@ -12,7 +12,7 @@ use unbroken::{
 };
 
 /// Returns the tools that the model of a chat example may call.
-pub fn tools() -> Tools {
+pub(crate) fn tools() -> Tools {
     Tools::new()
         .with(tool_fn("weather", "The weather in a city today.", weather).idempotent())
         .with(
