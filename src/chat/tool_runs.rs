@@ -154,7 +154,8 @@ impl ToolRuns {
             let at = self.ask(call);
             if !not_run.contains(&call.id) {
                 let run = &mut self.runs[at];
-                run.begun = true;
+                // After a restart, a call that waited for its approval waits for the same one.
+                run.begun |= run.approval.is_none();
                 run.repeatable &= repeatable.contains(&call.id);
             }
         }
@@ -404,6 +405,31 @@ mod tests {
         runs.push(&InputResolved::new(id(), InputOutcome::Accept).into());
         assert!(runs.as_slice()[0].approved);
         assert!(!runs.as_slice()[1].approved);
+    }
+
+    #[test]
+    fn a_call_that_is_made_again_after_a_restart_still_waits_for_its_approval() {
+        let id = || "q".parse::<InputId>().unwrap();
+        let asked = InputRequest::approval(id(), "Pay?")
+            .tool_call("1", "pay", json!({"sum": 5}))
+            .before_call(true);
+        let mut runs: ToolRuns = [
+            ChatEvent::tool_calls([call("1", 5)]),
+            asked.clone().into(),
+            ChatEvent::restarted("again"),
+            // The server died once more, before it asked.
+            ChatEvent::tool_calls([call("x", 5)]),
+        ]
+        .iter()
+        .collect();
+        let run = &runs.as_slice()[0];
+        assert!(!run.begun);
+        assert_eq!(run.approval.as_deref(), Some("Pay?"));
+        let mut again = asked;
+        again.call_id = Some("x".into());
+        runs.push(&again.into());
+        runs.push(&InputResolved::new(id(), InputOutcome::Accept).into());
+        assert!(runs.as_slice()[0].begun && runs.as_slice()[0].approved);
     }
 
     #[test]

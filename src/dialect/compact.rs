@@ -111,6 +111,12 @@ pub(super) struct RunFolder {
     builder: ChunkBuilder,
 }
 
+/// Returns true for the record that ends the arguments of a call which doesn't come. A client may have their
+/// beginning.
+fn ends_input(record: &[u8]) -> bool {
+    record.ends_with(br#""cut":true}"#)
+}
+
 #[derive(Debug)]
 struct PendingRun {
     kind: TextKind,
@@ -136,7 +142,7 @@ impl RunFolder {
         let mut emitted = records.first().before();
         for record in records.records() {
             let before = record.lsn.before();
-            if has_kind(record.bytes, "tool_input") {
+            if has_kind(record.bytes, "tool_input") && !ends_input(record.bytes) {
                 if emitted < before {
                     emit_between(records, emitted, before, emit);
                 }
@@ -211,7 +217,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        chat::ChatEvent,
+        chat::{ChatEvent, ToolInput},
         dialect::{Dialect, Intent, Native, Route, transcript},
         log::{Position, SessionId, Status},
     };
@@ -298,6 +304,19 @@ mod tests {
             assert_eq!(lsns, [4, 5, 7]);
             assert_eq!(folded[0].1, r#"{"type":"text","content":"ab"}"#);
         }
+    }
+
+    #[test]
+    fn the_end_of_arguments_whose_call_never_comes_is_kept() {
+        let piece = serde_json::json!({"type": "tool_input", "id": "a", "delta": r#""cut":true}"#});
+        let events = [
+            serde_json::from_value(piece).unwrap(),
+            ChatEvent::text("a"),
+            ToolInput::cut("a").into(),
+        ];
+        let folded = records(&folded(&[chunk(1, 1, &events)], 1000));
+        let lsns: Vec<_> = folded.iter().map(|(lsn, _)| *lsn).collect();
+        assert_eq!(lsns, [2, 3]);
     }
 
     #[test]

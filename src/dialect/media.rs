@@ -108,6 +108,21 @@ fn path(url: &str) -> &str {
     &url[path..]
 }
 
+/// Returns a medium with the detail that the client names.
+///
+/// # Errors
+///
+/// If the word is none that is known.
+pub(super) fn with_detail(media: Media, detail: Option<&str>) -> Result<Media, String> {
+    Ok(match detail {
+        None | Some("auto") => media,
+        Some("low") => media.detail(MediaDetail::Low),
+        Some("high") => media.detail(MediaDetail::High),
+        Some("original") => media.detail(MediaDetail::Original),
+        Some(_) => return Err("`detail` must be `auto`, `low`, `high` or `original`".to_owned()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

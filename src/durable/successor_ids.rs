@@ -28,7 +28,12 @@ impl SuccessorIds {
     pub(super) fn apply(&mut self, event: &mut ChatEvent) {
         match event {
             ChatEvent::ToolInput(input) => self.begin(&mut input.id),
-            ChatEvent::ToolCalls(asked) => self.begin_all(&mut asked.calls),
+            ChatEvent::ToolCalls(asked) => {
+                self.begin_all(&mut asked.calls);
+                for id in asked.repeatable.iter_mut().chain(&mut asked.not_run) {
+                    self.replace(id);
+                }
+            }
             ChatEvent::ProviderState(state) => {
                 if let StateOf::Call(id) = &mut state.of {
                     self.begin(id);

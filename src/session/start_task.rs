@@ -16,7 +16,7 @@ use crate::{
     store::{Created, Lease, NewSession, SessionMeta, SessionState, StoreError, Token},
 };
 
-/// The longest time that a start retries to reach the store before it is refused.
+/// The time for which a start tries to reach the store before it is refused, for a request of few bytes.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
 /// The bytes of a request for which a call of `create` has a second more: a store behind a slow link must
 /// be able to take what it would take in parts.
@@ -161,6 +161,7 @@ pub(super) async fn create(
     sent: &mut CreateAttempts,
 ) -> Result<Created, StoreError> {
     let mut retry = Retry::default();
+    let began = Instant::now();
     let limit = time_for(START_TIMEOUT, new.request.len());
     loop {
         if shared.is_releasing() {
@@ -170,12 +171,18 @@ pub(super) async fn create(
             ));
         }
         let create = shared.store.create(id, new.clone());
-        let answer = within(limit, create).await;
+        let answer = tokio::select! {
+            answer = within(limit, create) => answer,
+            () = shared.until_released() => {
+                sent.maybe_applied = true;
+                return Err(StoreError::unavailable(true, "the server is shutting down"));
+            }
+        };
         if let Err(StoreError::Unavailable { maybe_applied, .. }) = &answer {
             sent.maybe_applied |= maybe_applied;
         }
         match answer {
-            Err(error) if error.is_unavailable() && retry.outage() < Some(START_TIMEOUT) => {
+            Err(error) if error.is_unavailable() && began.elapsed() < limit => {
                 retry.failed();
                 retry.ready().await;
             }

@@ -223,12 +223,25 @@ impl Conversation {
         !self.calls.is_empty()
     }
 
-    /// Handles a stream of the model that ended without a terminal event.
-    pub(super) fn end(&mut self) {
+    /// Handles a stream of the model that ended without a terminal event. If it ended its turn, that tells
+    /// whether the calls are whole.
+    pub(super) fn end(&mut self) -> EventAction {
+        if let Some(end) = &self.turn_end {
+            let mut complete = Complete::new().finish_reason(end.finish_reason.clone());
+            let action = self.complete(&mut complete);
+            if matches!(action, EventAction::Pass) {
+                self.closing.push_back(complete.into());
+            }
+            return action;
+        }
+        if self.has_calls() {
+            return EventAction::RunTools;
+        }
         if let Some(usage) = self.usage.take() {
             let complete = Complete::new().usage(usage);
             self.closing.push_back(complete.into());
         }
+        EventAction::Close
     }
 
     /// Returns the next closing event.

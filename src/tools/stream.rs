@@ -96,14 +96,13 @@ where
                         EventAction::Close => state.set(ToolStreamState::Closing),
                     },
                     Some(Err(error)) => break error.into(),
-                    None if conversation.has_calls() => match conversation.begin_tools() {
-                        Ok(()) => state.set(ToolStreamState::Tools),
-                        Err(error) => break error.into(),
+                    None => match conversation.end() {
+                        EventAction::RunTools => match conversation.begin_tools() {
+                            Ok(()) => state.set(ToolStreamState::Tools),
+                            Err(error) => break error.into(),
+                        },
+                        _ => state.set(ToolStreamState::Closing),
                     },
-                    None => {
-                        conversation.end();
-                        state.set(ToolStreamState::Closing);
-                    }
                 },
                 StateProjection::Tools => match ready!(conversation.poll_tools(cx)) {
                     Some(event) => return Poll::Ready(Some(Ok(event))),

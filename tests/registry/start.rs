@@ -3,10 +3,12 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use crate::support::{TextFormat, channel_source, id, log, read, read_all, start};
 use bytes::BytesMut;
+use tokio::time::{Instant, sleep};
 use unbroken::{
     log::{Owner, Position, Status},
     session::{Busy, Limits, Mark, SessionsBuilder, Source},
@@ -195,4 +197,30 @@ async fn the_span_of_the_start_goes_on_in_the_writer() {
         read_all(&mut reader).await,
         log(&["info", "request", "complete"])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_a_silent_store_never_answers_ends_in_its_time_and_with_the_server() {
+    for (stops_after, within) in [(None, 2..3), (Some(Duration::from_millis(500)), 0..1)] {
+        let store = FaultStore::new(Memory::new());
+        let silent = Fault::PauseBefore(Duration::from_secs(3600));
+        for _ in 0..10 {
+            store.faults().next(Op::Create, silent);
+        }
+        let sessions = SessionsBuilder::new(store, TextFormat).build();
+        let (handle, source) = channel_source();
+        let permit = sessions.permit(None).unwrap();
+        let began = Instant::now();
+        let started = sessions.start(permit, start(&id("one")), source);
+        let stop = async {
+            if let Some(after) = stops_after {
+                sleep(after).await;
+                sessions.shutdown(Duration::ZERO).await;
+            }
+        };
+        let (started, ()) = tokio::join!(async { (started.await.is_err(), began.elapsed()) }, stop);
+        assert!(started.0);
+        assert!(within.contains(&started.1.as_secs()), "{:?}", started.1);
+        assert!(!handle.was_polled());
+    }
 }

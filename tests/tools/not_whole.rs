@@ -7,7 +7,7 @@ use unbroken::{
     BoxError,
     chat::{
         Aborted, ChatEvent, ChatRequest, Complete, ErrorEvent, FinishReason, IsomorphicTool,
-        ProviderError, Role, Usage, provider_fn,
+        ProviderError, Role, TurnEnd, Usage, provider_fn,
     },
     log::ErrorCode,
     tools::ToolLayer,
@@ -69,6 +69,32 @@ async fn no_call_of_a_turn_that_is_not_whole_runs_or_is_handed_over() {
         assert_eq!(kinds(&events), ["text", "complete"], "{reason}");
         assert_eq!(events.last(), Some(&ends(reason)));
         assert_eq!(counted.started(), 0, "{reason}");
+    }
+}
+
+/// A provider may end its stream without a terminal event. The end of its turn counts then.
+#[tokio::test(start_paused = true)]
+async fn without_a_terminal_event_the_end_of_the_turn_counts() {
+    for (reason, whole) in [("length", false), ("unknown", false), ("tool_calls", true)] {
+        let counted = Counted::default();
+        let layer = ToolLayer::new(counted.tools());
+        let mut end = TurnEnd::new(FinishReason::from(reason));
+        end.usage = Some(Usage::new(3, 4));
+        let wait = call("1", "wait", json!({"seconds": 0}));
+        let turn = vec![Ok(ChatEvent::tool_calls([wait])), Ok(end.into())];
+        let (events, failed) = answer(&layer, turn).await;
+        assert!(failed.is_none(), "{failed:?}");
+        let Some(ChatEvent::Complete(complete)) = events.last() else {
+            panic!("{reason}: {events:?}");
+        };
+        assert_eq!(complete.usage, Some(Usage::new(3, 4)), "{reason}");
+        assert_eq!(counted.started(), usize::from(whole), "{reason}");
+        if whole {
+            assert!(kinds(&events).contains(&"tool_result"));
+        } else {
+            assert_eq!(kinds(&events), ["turn", "complete"], "{reason}");
+            assert_eq!(complete.finish_reason, FinishReason::from(reason));
+        }
     }
 }
 

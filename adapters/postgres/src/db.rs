@@ -1,7 +1,7 @@
 use std::{error::Error, time::Duration};
 
 use deadpool_postgres::{Object, Pool};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_postgres::{Row, error::SqlState, types::ToSql};
 use unbroken::store::StoreError;
 
@@ -15,6 +15,8 @@ pub(crate) struct StatementRunner {
     pub(crate) pool: Pool,
     pub(crate) prepared: bool,
     pub(crate) timeouts: StatementTimeouts,
+    // Of the connections, so many may move large values: renewals and small appends don't wait for those.
+    large: Semaphore,
 }
 
 /// The time limits of a call, by the bytes that it moves.
@@ -72,6 +74,15 @@ pub(crate) enum StatementError {
 const MAX_TRIES: u32 = 8;
 
 impl StatementRunner {
+    pub(crate) fn new(pool: Pool, options: &PostgresOptions) -> Self {
+        Self {
+            pool,
+            prepared: options.prepared,
+            timeouts: StatementTimeouts::of(options),
+            large: Semaphore::new((options.pool_size / 2).max(1)),
+        }
+    }
+
     pub(crate) async fn query(
         &self,
         statement: &Statement,
@@ -122,6 +133,12 @@ impl StatementRunner {
         params: Params<'_>,
         bytes: usize,
     ) -> Result<Vec<Row>, StatementError> {
+        let _permit = if bytes > SMALL {
+            let permit = self.large.acquire().await;
+            Some(permit.map_err(|error| StatementError::NotSent(error.into()))?)
+        } else {
+            None
+        };
         let client = self.pool.get().await;
         let client = client.map_err(|error| StatementError::NotSent(error.into()))?;
         let (of_call, of_statement) = self.timeouts.for_bytes(bytes);

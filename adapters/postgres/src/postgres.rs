@@ -10,7 +10,7 @@ use unbroken::{
 use crate::{
     PostgresOpenError, PostgresOptions, Tls,
     connect::{ConnectFn, connect_by_url, connect_fn, parse_url, pool, pool_by_url},
-    db::{StatementRunner, StatementTimeouts},
+    db::StatementRunner,
     durability,
     listen::ListenMode,
     migrate,
@@ -147,11 +147,7 @@ impl Postgres {
             Some(durability) => durability,
             None => durability::read(&pool).await?,
         };
-        let db = Arc::new(StatementRunner {
-            pool,
-            prepared: options.prepared,
-            timeouts: StatementTimeouts::of(&options),
-        });
+        let db = Arc::new(StatementRunner::new(pool, &options));
         let sql = Statements::new(&options.schema);
         let wake = Notifications::start(&options, listen, db.clone(), sql.notify.clone());
         Ok(Self {

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use crate::{
     chat::{Content, Media, Part},
-    dialect::media::{at, of_base64},
+    dialect::media::{at, of_base64, with_detail},
 };
 
 /// The content of a message.
@@ -85,7 +85,7 @@ impl WirePart {
         };
         let word = |name: &str| self.metadata[name].as_str().map(str::to_owned);
         let name = self.filename.or(word("filename")).or(word("name"));
-        let mut media = match (self.source, self.data, self.url) {
+        let media = match (self.source, self.data, self.url) {
             (Some(source), ..) => source.into_media(name, &kind)?,
             (None, Some(data), _) => {
                 let of = self.mime_type.as_deref().unwrap_or(&kind);
@@ -98,9 +98,7 @@ impl WirePart {
                 );
             }
         };
-        if let Some(detail) = word("detail").filter(|detail| detail != "auto") {
-            media.extra.insert("detail".to_owned(), detail.into());
-        }
+        let media = with_detail(media, word("detail").as_deref())?;
         match media.check() {
             Ok(()) => Ok(media.into()),
             Err(error) => Err(error.to_string()),

@@ -209,8 +209,8 @@ impl WireMessage {
             .map(WireContent::into_content)
             .transpose()?
             .unwrap_or_default();
-        if let (Role::Tool, true, Some(error)) = (role, content.is_empty(), self.error) {
-            content = error.into();
+        if let (Role::Tool, Some(error)) = (role, self.error.filter(|error| !error.is_empty())) {
+            content = failed(content, &error);
         }
         // Reasoning of an answer that was cut before it said anything is of no use.
         let thought = std::mem::take(reasoning);
@@ -273,13 +273,24 @@ fn wrong(why: &str) -> Refusal {
     Refusal::new(Problem::WrongShape, format!("{why}; send {EXAMPLE}"))
 }
 
+/// Returns the result of a tool that failed. Clients repeat the error in the content, or have `null` there.
+fn failed(mut content: Content, error: &str) -> Content {
+    let said = format!("Error: {error}");
+    let text = content.to_text();
+    if content.is_empty() || text == "null" || text == error {
+        return said.into();
+    }
+    content.push_text(&format!("\n\n{said}"));
+    content
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::{
-        chat::{ChatOptions, Media, Reasoning},
+        chat::{ChatOptions, Media, MediaDetail, Reasoning},
         log::ChatId,
     };
 
@@ -313,7 +324,7 @@ mod tests {
                 Message::user(Content::new().text("Wh").text("en?")),
                 Message::assistant(Content::new().reasoning(Reasoning::new("Hm")))
                     .tool_calls([call]),
-                Message::tool("c", "no clock"),
+                Message::tool_failed("c", "no clock"),
                 Message::user("Try again"),
             ]
         );
@@ -373,8 +384,7 @@ mod tests {
         ]}]}))
         .unwrap();
         let data = |kind: &str| Media::link(kind, format!("data:{kind};base64,AAAA"));
-        let mut first = data("image/png").name("a.png");
-        first.extra.insert("detail".into(), "high".into());
+        let first = data("image/png").name("a.png").detail(MediaDetail::High);
         let content = Content::new()
             .text("Look")
             .media(first)
@@ -385,6 +395,14 @@ mod tests {
             .media(data("image/gif").name("b.gif"))
             .media(Media::link("image/gif", "https://a.b/c"));
         assert_eq!(asked.messages, [Message::user(content)]);
+        let odd = json!({"type": "image", "source": source("data", "AAAA", Some("image/png")),
+                         "metadata": {"detail": "huge"}});
+        let refusal = request(&json!({"messages": [{"role": "user", "content": [odd]}]}));
+        let refusal = refusal.unwrap_err().detail;
+        assert!(
+            refusal.contains("`detail` must be `auto`, `low`"),
+            "{refusal}"
+        );
     }
 
     #[test]
@@ -473,5 +491,32 @@ mod tests {
         }
         let not_json = RunAgentInput::read(&Bytes::from_static(b"{"), &LIMITS).unwrap_err();
         assert_eq!(not_json.problem, Problem::NotJson);
+    }
+
+    fn failed_tool(content: &Value, error: Option<&str>) -> String {
+        let call = json!({"id": "c", "function": {"name": "now", "arguments": "{}"}});
+        let asked = request(&json!({"messages": [
+            {"role": "assistant", "toolCalls": [call]},
+            {"role": "tool", "toolCallId": "c", "content": content, "error": error},
+        ]}));
+        asked.unwrap().messages[1].text().into_owned()
+    }
+
+    #[test]
+    fn the_error_of_a_tool_is_not_its_result() {
+        for (content, told) in [
+            (json!("null"), "Error: no GPS"),
+            (json!(""), "Error: no GPS"),
+            (json!("no GPS"), "Error: no GPS"),
+            (json!("half of it"), "half of it\n\nError: no GPS"),
+            (
+                json!([{"type": "text", "text": "half"}]),
+                "half\n\nError: no GPS",
+            ),
+        ] {
+            assert_eq!(failed_tool(&content, Some("no GPS")), told, "{content}");
+        }
+        assert_eq!(failed_tool(&json!("null"), None), "null");
+        assert_eq!(failed_tool(&json!("fine"), Some("")), "fine");
     }
 }

@@ -221,8 +221,9 @@ fn tool_part(part: &UiPart, states: &mut HashMap<&str, ProviderState>) -> Option
     let refused = approval.is_some_and(|it| it.get("approved") == Some(&Value::Bool(false)));
     let outcome = match string(part, "state") {
         "output-available" => {
-            let output = part.get("output");
-            output.map(|output| Message::tool(id, content(output)))
+            // A tool that returns nothing has no output in the JSON.
+            let output = part.get("output").unwrap_or(&Value::Null);
+            Some(Message::tool(id, content(output)))
         }
         "output-error" => Some(Message::tool_failed(id, string(part, "errorText"))),
         state if state == "output-denied" || (state == "approval-responded" && refused) => {
@@ -280,6 +281,21 @@ mod tests {
 
     fn message(value: Value) -> UiMessage {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_tool_that_returned_nothing_has_an_outcome() {
+        let said = message(json!({"id": "m", "role": "assistant", "parts": [
+            {"type": "tool-save", "toolCallId": "c", "state": "output-available", "input": {}},
+        ]}));
+        let call = ToolCall::new("c", "save", json!({}));
+        assert_eq!(
+            messages(&said),
+            [
+                Message::assistant("").tool_calls([call]),
+                Message::tool("c", "null"),
+            ]
+        );
     }
 
     #[test]

@@ -129,16 +129,6 @@ impl ContentPart {
 /// The type of a file of which nothing is known.
 const OTHER: &str = "application/octet-stream";
 
-fn with_detail(media: Media, detail: Option<&str>) -> Result<Media, String> {
-    Ok(match detail {
-        None | Some("auto") => media,
-        Some("low") => media.detail(MediaDetail::Low),
-        Some("high") => media.detail(MediaDetail::High),
-        Some("original") => media.detail(MediaDetail::Original),
-        Some(_) => return Err("`detail` must be `auto`, `low`, `high` or `original`".to_owned()),
-    })
-}
-
 pub(super) fn checked(media: Media) -> Result<Media, String> {
     match media.check() {
         Ok(()) => Ok(media),

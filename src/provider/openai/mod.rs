@@ -119,6 +119,7 @@
 
 mod builder;
 mod calls;
+mod cited;
 mod config;
 mod decoder;
 mod partial_call;

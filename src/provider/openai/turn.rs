@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::{
     calls::Calls,
+    cited::CitedSources,
     sound::MadeSound,
     state::{EXTRA_CONTENT, REASONING_DETAILS, TurnState},
     wire::{CallDelta, Choice, usage},
@@ -28,6 +29,7 @@ pub(super) struct OpenAiTurn {
     model: Option<String>,
     state: TurnState,
     sound: MadeSound,
+    sources: CitedSources,
     /// True if the last delta ended the sound and said nothing else.
     sound_is_over: bool,
     events: u64,
@@ -46,6 +48,7 @@ impl OpenAiTurn {
         Self {
             calls: Calls::new(ids, max_call_bytes),
             sound: MadeSound::new(sound_format, max_call_bytes),
+            sources: CitedSources::default(),
             sound_is_over: false,
             said: SaidText::new(think_tags),
             finish: None,
@@ -121,7 +124,8 @@ impl OpenAiTurn {
             return Ok(());
         }
         self.events += 1;
-        let [choices, counts, model] = match members(data, ["choices", "usage", "model"]) {
+        let names = ["choices", "usage", "model", "citations"];
+        let [choices, counts, model, citations] = match members(data, names) {
             Ok(found) => found,
             Err(_) if data == "null" => return Ok(()),
             // No SDK knows other values than objects; text may be lost with them.
@@ -146,6 +150,9 @@ impl OpenAiTurn {
         if self.model.is_none() {
             let model = model.and_then(string);
             self.model = model.filter(|model| is_model(model));
+        }
+        if let Some(citations) = citations {
+            self.sources.addresses(citations, &mut self.odd, out)?;
         }
         // The request asks for one choice; servers that send more interleave them.
         for choice in chosen.iter().filter(|choice| choice.index <= 0) {
@@ -202,6 +209,7 @@ impl OpenAiTurn {
             "function_call",
             "images",
             "audio",
+            "annotations",
             REASONING_DETAILS,
             EXTRA_CONTENT,
         ];
@@ -215,6 +223,7 @@ impl OpenAiTurn {
                 function,
                 images,
                 audio,
+                annotations,
                 details,
                 extra,
             ],
@@ -256,6 +265,9 @@ impl OpenAiTurn {
                 }
                 None => self.odd.note("audio"),
             }
+        }
+        if let Some(annotations) = annotations.filter(|it| is_truthy(it)) {
+            self.sources.annotations(annotations, &mut self.odd, out)?;
         }
         // The calls of a whole message follow at once.
         let mut shown = (!is_whole).then_some(out);

@@ -247,10 +247,13 @@ fn keep_extra(usage: &mut Usage, name: &str, count: Option<u64>) {
 
 fn citation(number: usize, cited: &Value) -> Citation {
     let word = |name: &str| cited.get(name).and_then(Value::as_str);
-    let id = format!("source-{number}");
+    // The same source has the same name in every turn of an answer.
     let mut source = match word("url").or_else(|| word("source")) {
-        Some(url) => Citation::link(id, url),
-        None => Citation::document(id),
+        Some(url) => Citation::link(url, url),
+        None => Citation::document(match count(cited, "document_index") {
+            Some(document) => format!("document-{document}"),
+            None => format!("source-{number}"),
+        }),
     };
     if let Some(title) = word("title").or_else(|| word("document_title")) {
         source = source.title(title);

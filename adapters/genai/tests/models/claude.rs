@@ -312,7 +312,7 @@ async fn citations_and_searches_of_the_server_are_not_lost() {
             signed(json!({"block": search})),
             signed(json!({"block": found})),
             json!({"type": "text", "content": "Snow."}),
-            json!({"type": "source", "id": "source-1", "url": "https://example.com/", "title": "Oslo",
+            json!({"type": "source", "id": "https://example.com/", "url": "https://example.com/", "title": "Oslo",
                    "quote": "It snows"}),
         ]
     );

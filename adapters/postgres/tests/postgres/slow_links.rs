@@ -51,6 +51,7 @@ pub(crate) fn trials(machine: &Machine) -> Vec<Trial> {
             "a_large_append_that_the_server_cancels_is_not_applied",
             cancelled,
         ),
+        machine.trial("large_appends_leave_connections_for_renewals", several),
         machine.trial(
             "a_request_that_the_server_never_takes_is_refused_after_what_its_id_has",
             too_large,
@@ -126,6 +127,26 @@ async fn appends(machine: Machine, prepared: bool) -> Checked {
         assert!(sent < 2 * LARGE, "it was sent once, not {sent} bytes");
     }
     assert_eq!(store.state(&id).await?.tail.get(), 2);
+    Ok(())
+}
+
+/// Two large values at once, and a pool of two connections.
+async fn several(machine: Machine) -> Checked {
+    let options = options(&machine, true).pool_size(2).pool_wait(TIMEOUT);
+    let (link, store) = behind_a_link(&machine, options).await?;
+    let mut appends = Vec::new();
+    link.hold_commands_after(PASSED);
+    for _ in 0..2 {
+        let (id, epoch) = session(&store).await?;
+        let (to, large) = (store.clone(), chunk(1, epoch, &[&"x".repeat(LARGE)]));
+        appends.push(tokio::spawn(async move {
+            to.append(&id, large, AfterAppend::Streaming).await
+        }));
+    }
+    outlasts(&link, &store, &appends[0]).await?;
+    for append in appends {
+        append.await??;
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ use crate::support::{
 const LARGE: usize = 2 << 20;
 const PASSED: usize = 300 << 10;
 /// The timeout of a command without many bytes.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let missing = server::missing();
@@ -105,7 +105,7 @@ impl Scene {
         let Ok(Created::Created(epoch)) = self.store.create(&other, new).await else {
             panic!("a small command waits behind a large one");
         };
-        for _ in 0..4 {
+        for _ in 0..3 {
             tokio::time::sleep(TIMEOUT / 2).await;
             let owned = [(other.clone(), epoch)];
             let lease = LeaseChange::Extend(fixture::LONG);
