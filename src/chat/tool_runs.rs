@@ -55,7 +55,7 @@ pub struct ToolRun {
     pub approval: Option<String>,
     /// True if the user allowed it.
     pub approved: bool,
-    /// The questions that the tool asked, in order. Those from before a restart remain until another is asked
+    /// The questions of the call, in order, its approval included. Those from before a restart remain until another is asked
     /// in their place.
     pub inputs: Vec<Input>,
     /// The outcome, if the log has it.

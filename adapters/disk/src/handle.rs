@@ -66,7 +66,8 @@ use crate::{
 ///
 /// * **A crash or a power cut.** Only the last batch can be incomplete, and it was not acknowledged.
 ///   It is dropped when the store is opened.
-/// * **No room**: a full disk or quota, a limit of the size of files, no file descriptor, no memory. Writes return
+/// * **No room**: a full disk or quota, a limit of the size of files (a process that doesn't ignore SIGXFSZ is
+///   ended by one of its own), no file descriptor, no memory. Writes return
 ///   [`StoreError::Unavailable`] and reads show the records that were stable before. The writes of
 ///   running sessions are repeated by their writers. Each write is tried; before the first that
 ///   follows, the store removes what the failed one left. After a failed fsync it also writes the end

@@ -20,7 +20,7 @@
 //!
 //! Each write is one statement, which is a transaction of its own. It acts under the lock of the
 //! session's row if its conditions hold; otherwise it does nothing, and the row shows the reason. An
-//! append is one round trip. Each call runs on a task, which completes even if the caller drops the
+//! append is one round trip; one of more than 512 KiB is three, since it tells the server its time. Each call runs on a task, which completes even if the caller drops the
 //! future, and no statement is cancelled in the server. If the server refuses, nothing was applied. If a
 //! connection breaks before the reply, or no reply comes within
 //! [`statement_timeout`](field@PostgresOptions::statement_timeout) and 5 seconds, the write may have

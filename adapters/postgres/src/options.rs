@@ -41,7 +41,8 @@ pub struct PostgresOptions {
     ///
     /// A call that sends or receives more than 512 KiB has a second more than
     /// [`statement_timeout`](Self::statement_timeout) for each time that so many bytes are moved: an append of
-    /// 16 MiB has 74 seconds by default. Its statement runs in a transaction that tells the server so.
+    /// 16 MiB has 74 seconds by default. Its statement runs in a transaction that tells the server so. At most
+    /// half of the connections move such values at a time.
     pub min_bytes_per_second: usize,
     /// True if statements are prepared and kept with their connection. Default true.
     ///

@@ -108,7 +108,7 @@
 //! # Compact replay
 //!
 //! With `?replay=compact` on a stream or a page, runs of text and of thinking are folded into few
-//! events until the reader has caught up, and `tool_input` is left out. Each folded event has the LSN of its last part. The
+//! events until the reader has caught up, and `tool_input` is left out unless it has `cut`. Each folded event has the LSN of its last part. The
 //! transcript is unchanged, and cursors are valid with and without the parameter.
 //!
 //! # Representations
