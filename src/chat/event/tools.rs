@@ -29,7 +29,7 @@ pub struct ToolCalls {
 /// It shows that a call comes. Nothing follows from it: the call counts once it stands in
 /// [`ToolCalls`], whose arguments may have other spaces and another order of members. Not all calls have pieces,
 /// and the pieces of one may lack the end of its arguments. A compacted log leaves pieces out, but not
-/// their end by [`cut`](Self::cut).
+/// their end by [`cut`](field@Self::cut).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolInput {
