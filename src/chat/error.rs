@@ -1,5 +1,6 @@
 use std::{error::Error, fmt, time::Duration};
 
+use super::Usage;
 use crate::{BoxError, log::ErrorCode};
 
 /// A failure of a provider, with a message for clients.
@@ -26,6 +27,7 @@ pub struct ProviderError {
     recoverable: bool,
     code: ErrorCode,
     retry_after: Option<Duration>,
+    usage: Option<Box<Usage>>,
     source: Option<BoxError>,
 }
 
@@ -38,6 +40,7 @@ impl ProviderError {
             recoverable: false,
             code: ErrorCode::Provider,
             retry_after: None,
+            usage: None,
             source: None,
         }
     }
@@ -78,6 +81,13 @@ impl ProviderError {
         self
     }
 
+    /// Sets the usage of the turn that failed, as far as the model's server told it. The terminal event has it
+    /// with that of the turns before.
+    pub fn with_usage(mut self, usage: Usage) -> Self {
+        self.usage = Some(Box::new(usage));
+        self
+    }
+
     /// Sets the cause. Clients never see it.
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.source = Some(source.into());
@@ -97,6 +107,11 @@ impl ProviderError {
     /// Returns the code.
     pub fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// Returns the usage of the turn that failed, if it is known.
+    pub fn usage(&self) -> Option<&Usage> {
+        self.usage.as_deref()
     }
 
     /// Returns the time to wait before the next try, if it is known.

@@ -206,7 +206,7 @@ where
                             state.set(SourceState::Calling { future });
                             continue;
                         }
-                        Err(error) => failure(&error.into()),
+                        Err(error) => failure(&error.into(), this.usage.as_ref()),
                     }
                 }
                 StateProjection::Calling { future } => match ready!(future.poll(cx)) {
@@ -214,7 +214,7 @@ where
                         state.set(SourceState::Streaming { stream });
                         continue;
                     }
-                    Err(error) => failure(&error.into()),
+                    Err(error) => failure(&error.into(), this.usage.as_ref()),
                 },
                 StateProjection::Streaming { mut stream } => {
                     let mut next = ready!(stream.as_mut().try_poll_next(cx));
@@ -235,7 +235,7 @@ where
                             return Poll::Pending;
                         }
                         Some(Ok(event)) => event,
-                        Some(Err(error)) => failure(&error.into()),
+                        Some(Err(error)) => failure(&error.into(), this.usage.as_ref()),
                         None => {
                             state.set(SourceState::Done);
                             return Poll::Ready(None);
@@ -342,13 +342,18 @@ where
 }
 
 /// Makes the error event of a provider's error: with the public message of a [`ProviderError`] among
-/// the sources, else with a fixed text, because other errors may hold secrets.
-fn failure(error: &BoxError) -> ChatEvent {
+/// the sources, else with a fixed text, because other errors may hold secrets. `usage` is that of the turns
+/// before.
+fn failure(error: &BoxError, usage: Option<&Usage>) -> ChatEvent {
     tracing::warn!(error = &**error as &dyn Error, "the provider failed");
     let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
     while let Some(this) = next {
         if let Some(public) = this.downcast_ref::<ProviderError>() {
-            return ErrorEvent::from(public).into();
+            let mut event = ErrorEvent::from(public);
+            if let (Some(of_turn), Some(before)) = (&mut event.usage, usage) {
+                *of_turn += before.clone();
+            }
+            return event.into();
         }
         next = this.source();
     }

@@ -70,7 +70,10 @@ impl GenAiStream {
             };
             if let Err(error) = read {
                 self.inner = None;
-                self.error = Some(error);
+                self.error = Some(match self.decoder.usage() {
+                    Some(usage) => error.with_usage(usage.clone()),
+                    None => error,
+                });
             }
         }
         Poll::Ready(())

@@ -139,6 +139,8 @@ impl ErrorEvent {
 /// Takes the public part of the failure.
 impl From<&ProviderError> for ErrorEvent {
     fn from(error: &ProviderError) -> Self {
-        Self::new(error.code(), error.message()).recoverable(error.is_recoverable())
+        let mut event = Self::new(error.code(), error.message());
+        event.usage = error.usage().cloned();
+        event.recoverable(error.is_recoverable())
     }
 }

@@ -192,6 +192,12 @@ async fn every_end_has_the_usage_of_the_turns_that_are_over() {
         (Ok(ChatEvent::aborted()), sum.clone()),
         (Ok(ChatEvent::error(ErrorCode::Limit, "no")), sum.clone()),
         (Err("lost".into()), sum),
+        (
+            Err(ProviderError::new("lost")
+                .with_usage(Usage::new(5, 1))
+                .into()),
+            serde_json::json!({"inputTokens": 12, "outputTokens": 3}),
+        ),
     ] {
         let mut events = turns();
         events.push(end);

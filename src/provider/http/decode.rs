@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::chat::{ChatEvent, ProviderError};
+use crate::chat::{ChatEvent, ProviderError, Usage};
 
 /// Decodes the bytes of one response into events. No I/O and no clock.
 ///
@@ -18,6 +18,11 @@ pub(crate) trait Decode: Send + Sync {
     /// moment longer.
     fn is_finished(&self) -> bool {
         self.is_done()
+    }
+
+    /// Returns the usage of the turn so far, if the server tells it before its end.
+    fn usage(&self) -> Option<&Usage> {
+        None
     }
 
     /// Ends the stream of bytes. Appends the events that are left, `complete` last.

@@ -208,7 +208,13 @@ impl Stream for AnswerStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         ready!(self.poll_fill(cx));
         let event = self.ready.pop_front().map(Ok);
-        let failure = || self.failure.take().map(|failure| Err(failure.error));
+        let failure = || {
+            let error = self.failure.take()?.error;
+            Some(Err(match self.decoder.usage() {
+                Some(usage) => error.with_usage(usage.clone()),
+                None => error,
+            }))
+        };
         Poll::Ready(event.or_else(failure))
     }
 }

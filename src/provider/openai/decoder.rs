@@ -7,7 +7,7 @@ use super::{
     turn::OpenAiTurn,
 };
 use crate::{
-    chat::{ChatEvent, ProviderError},
+    chat::{ChatEvent, ProviderError, Usage},
     provider::http::{CallIds, Decode, Lines},
 };
 
@@ -77,6 +77,10 @@ impl Decode for OpenAiDecoder {
 
     fn is_finished(&self) -> bool {
         self.turn.is_finished()
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        self.turn.usage()
     }
 
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {

@@ -71,6 +71,11 @@ impl OpenAiTurn {
         self.done || self.finish.is_some()
     }
 
+    /// Returns the usage that the server told so far.
+    pub(super) fn usage(&self) -> Option<&Usage> {
+        self.usage.as_ref()
+    }
+
     /// Takes the name and the data of one server-sent event.
     pub(super) fn take(
         &mut self,

@@ -168,3 +168,14 @@ async fn an_answer_that_is_cut_at_any_byte_is_no_clean_success() {
         .await;
     }
 }
+
+/// Some servers send the usage in every chunk. What a turn has cost is known, also where it is cut.
+#[tokio::test]
+async fn a_cut_turn_has_the_usage_that_its_server_told() {
+    let chunk = json!({"choices": [{"index": 0, "delta": {"content": "Hel"}}],
+                       "usage": {"prompt_tokens": 7, "completion_tokens": 1}});
+    let body = format!("data: {chunk}\n\n");
+    let (events, error) = answer(vec![ok(), Step::Chunk(body.into_bytes()), Step::End]).await;
+    assert_eq!(events, [ChatEvent::text("Hel")]);
+    assert_eq!(error.unwrap().usage(), Some(&Usage::new(7, 1)));
+}

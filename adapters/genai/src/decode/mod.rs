@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use genai::chat::ChatStreamEvent;
 use serde_json::Value;
 use unbroken::chat::{
-    ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf,
+    ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf, Usage,
 };
 
 use self::{anthropic::MessagesDecoder, events::EventsDecoder, gemini::GeminiDecoder};
@@ -72,6 +72,15 @@ impl Decoder {
             Self::Events(decoder) => decoder.event(event, out),
             // What genai takes for the end is one only if the frames say so.
             Self::Messages(_) | Self::Gemini(_) => Ok(()),
+        }
+    }
+
+    /// Returns the usage of the turn so far.
+    pub(crate) fn usage(&self) -> Option<&Usage> {
+        match self {
+            Self::Messages(decoder) => decoder.turn.usage.as_ref(),
+            Self::Gemini(decoder) => decoder.turn.usage.as_ref(),
+            Self::Events(decoder) => decoder.turn.usage.as_ref(),
         }
     }
 

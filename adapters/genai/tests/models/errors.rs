@@ -321,6 +321,16 @@ async fn an_error_within_a_stream_is_no_end() {
 }
 
 #[tokio::test]
+async fn a_turn_that_fails_has_the_usage_that_its_server_told() {
+    let overloaded = claude_error("overloaded_error", "no");
+    let begun = named(&[begin()]);
+    let stream = format!("{begun}event: error\ndata: {overloaded}\n\n");
+    let (_, error) = failure(CLAUDE, Reply::Stream(stream)).await;
+    let usage = error.usage().expect("the begin has it");
+    assert_eq!((usage.input_tokens, usage.output_tokens), (125, 1));
+}
+
+#[tokio::test]
 async fn an_error_within_a_stream_tells_whether_to_try_again() {
     for (word, recoverable) in [
         ("invalid_request_error", false),
