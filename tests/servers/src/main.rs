@@ -23,7 +23,7 @@ use unbroken::{
     chat::provider_fn,
     durable::{ClientFields, DurableLayer},
     log::Owner,
-    session::Sessions,
+    session::{Limits, Sessions},
 };
 
 use crate::{
@@ -35,7 +35,11 @@ async fn main() -> Result<(), BoxError> {
     let arguments = Arguments::parse()?;
     let log = CallLogWriter::open(&arguments.calls, &arguments.name)?;
     let store = stores::open(&arguments).await?;
-    let sessions = Sessions::builder(store).lease(arguments.lease).build();
+    // A hundred clients of one owner start at once. How many of them have a place in the same moment depends
+    // on the speed of the store.
+    let limits = Limits::default().running_per_owner(1024);
+    let sessions = Sessions::builder(store).lease(arguments.lease).limits(limits);
+    let sessions = sessions.build();
     let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
         .client_fields(ClientFields::nothing().field("answerSpec"))
         .recovery(arguments.recovery()?);
