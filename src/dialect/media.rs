@@ -1,6 +1,6 @@
 //! Reads media of requests whose protocols name their types less strictly than [`Media`] does.
 
-use crate::chat::Media;
+use crate::chat::{Media, MediaDetail};
 
 /// The media types of common names of files.
 const TYPES: &[(&str, &str)] = &[

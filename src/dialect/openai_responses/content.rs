@@ -2,8 +2,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    chat::{Content, Media, MediaDetail, Part},
-    dialect::media::{at, file_type, is_data, of_base64},
+    chat::{Content, Media, Part},
+    dialect::media::{at, file_type, is_data, of_base64, with_detail},
 };
 
 /// The content of a message, or the output of a function call.

@@ -38,7 +38,9 @@ async fn main() -> Result<(), BoxError> {
     // A hundred clients of one owner start at once. How many of them have a place in the same moment depends
     // on the speed of the store.
     let limits = Limits::default().running_per_owner(1024);
-    let sessions = Sessions::builder(store).lease(arguments.lease).limits(limits);
+    let sessions = Sessions::builder(store)
+        .lease(arguments.lease)
+        .limits(limits);
     let sessions = sessions.build();
     let durable = DurableLayer::new(sessions, OnlyTheOwner::new(owner))
         .client_fields(ClientFields::nothing().field("answerSpec"))
