@@ -99,7 +99,9 @@ impl GenAiStream {
                 Ok(())
             }
             // A frame that genai doesn't understand; the decoder has read it.
-            Some(Err(error)) if self.decoder.has_frames() && failure::is_of_a_frame(&error) => {
+            Some(Err(error))
+                if self.decoder.reads_every_frame() && failure::is_of_a_frame(&error) =>
+            {
                 tracing::debug!("genai doesn't understand a frame of the model's server");
                 Ok(())
             }

@@ -1,10 +1,10 @@
-use std::{borrow::Cow, collections::VecDeque};
+use std::{borrow::Cow, collections::VecDeque, mem};
 
 use genai::chat::{ChatStreamEvent, StreamEnd, Usage as GenAiUsage};
 use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, FinishReason, ProviderError, Usage};
 
-use super::{finish_reason, json, state_event, text};
+use super::{finish_reason, json, reported, state_event, text};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
 
 /// A decoder of genai's own events.
@@ -17,6 +17,7 @@ pub(crate) struct EventsDecoder {
     wire: WireFormat,
     state_name: &'static str,
     has_signatures: bool,
+    has_left_out: bool,
     // Pieces of calls, which wait for the text of their frame.
     pieces: VecDeque<ChatEvent>,
 }
@@ -29,6 +30,7 @@ impl EventsDecoder {
             wire,
             state_name,
             has_signatures: false,
+            has_left_out: false,
             pieces: VecDeque::new(),
         }
     }
@@ -39,53 +41,140 @@ impl EventsDecoder {
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
         match self.wire {
-            WireFormat::Chat if frame.data.trim() != "[DONE]" => self.chunk(&json(frame)?, out),
+            WireFormat::Chat => self.chunk(frame, out),
             WireFormat::Responses => self.response(frame, out),
             _ => Ok(()),
         }
     }
 
-    fn chunk(&mut self, data: &Value, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
-        if let Some(model) = text(data, "/model").filter(|model| !model.is_empty()) {
+    /// Returns true if each frame is read here, also one that genai doesn't understand.
+    pub(super) fn reads_every_frame(&self) -> bool {
+        self.wire == WireFormat::Chat
+    }
+
+    fn chunk(
+        &mut self,
+        frame: &ServerFrame,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let data = frame.data.trim();
+        if frame.name.as_deref() == Some("error") {
+            return Err(failure::reported(data));
+        }
+        if data.starts_with("[DONE]") {
+            // genai knows the exact word only, and ends the answer then.
+            if frame.data != "[DONE]" {
+                self.turn.finish.get_or_insert(FinishReason::Unknown);
+                self.done = true;
+            }
+            return Ok(());
+        }
+        if reported::is_ping(data) {
+            return Ok(());
+        }
+        let data = json(frame)?;
+        let choice = data.pointer("/choices/0").filter(|it| it.is_object());
+        if let Some(error) = reported::reported(&data, choice.is_some()) {
+            return Err(error);
+        }
+        if !data.is_object() && !data.is_null() {
+            return Err(failure::unreadable("a frame that is no object"));
+        }
+        if let Some(model) = text(&data, "/model").filter(|model| !model.is_empty()) {
             self.turn.model = Some(model.to_owned());
         }
-        let Some(choice) = data.pointer("/choices/0") else {
-            return Ok(());
-        };
-        if let Some(word) = text(choice, "/finish_reason").filter(|word| !word.is_empty()) {
-            self.turn.finish = Some(finish_reason(word));
+        // Of Groq and of the others. genai's counts replace them at `[DONE]`.
+        let counts = data.pointer("/x_groq/usage").or_else(|| data.get("usage"));
+        if let Some(counts) =
+            counts.and_then(|it| serde_json::from_value::<GenAiUsage>(it.clone()).ok())
+        {
+            self.turn.usage = usage(&counts).or(self.turn.usage.take());
         }
-        if let Some(said) = text(choice, "/delta/refusal").filter(|said| !said.is_empty()) {
+        match choice {
+            // genai reads no frame that has this member, whatever its value.
+            Some(choice) => self.choice(choice, data.get("error").is_none(), out),
+            None => Ok(()),
+        }
+    }
+
+    fn choice(
+        &mut self,
+        choice: &Value,
+        genai_reads_it: bool,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let present = |name: &str| choice.get(name).filter(|it| !it.is_null());
+        let word = text(choice, "/finish_reason").filter(|word| !word.is_empty());
+        let finish = word.map(reason).transpose();
+        // Servers that don't stream send a message, which genai leaves out too.
+        let (delta, is_left_out) = match (present("delta"), present("message")) {
+            (None, Some(message)) => (message, true),
+            (delta, _) => (delta.unwrap_or(&Value::Null), !genai_reads_it),
+        };
+        // After an error genai's events of the frame aren't read.
+        let read = if is_left_out || finish.is_err() {
+            said(delta, out)
+        } else {
+            Ok(())
+        };
+        if let Some(finish) = finish? {
+            self.turn.finish = Some(finish);
+        }
+        read?;
+        if let Some(said) = text(delta, "/refusal").filter(|said| !said.is_empty()) {
             out.push_back(ChatEvent::text(said));
         }
-        let calls = choice
-            .pointer("/delta/tool_calls")
-            .and_then(Value::as_array);
-        for call in calls.into_iter().flatten() {
-            self.piece(call)?;
+        match delta.get("tool_calls") {
+            None | Some(Value::Null) => {}
+            Some(Value::Array(calls)) => {
+                for call in calls {
+                    self.piece(call)?;
+                }
+            }
+            // One call without its list.
+            Some(call) => self.piece(call)?,
         }
-        match choice.pointer("/delta/function_call") {
-            None | Some(Value::Null) => Ok(()),
-            Some(_) => Err(failure::unknown_part("function_call")),
+        if is_left_out {
+            out.append(&mut self.pieces);
         }
+        let unknown = ["function_call", "images", "audio"]
+            .into_iter()
+            .find(|name| delta.get(*name).is_some_and(says_something));
+        unknown.map_or(Ok(()), |name| Err(failure::unknown_part(name)))
     }
 
     // genai would make room for as many calls as the server's number says, and copy all arguments so far at each
     // piece.
     fn piece(&mut self, call: &Value) -> Result<(), ProviderError> {
-        let (Some(index), Some(function)) = (call["index"].as_u64(), call["function"].as_object())
-        else {
-            return Err(failure::unreadable("a call without an index or a function"));
-        };
+        if !call.is_object() {
+            self.leave_out("tool_calls");
+            return Ok(());
+        }
         let word = |pointer: &str| text(call, pointer).unwrap_or_default();
-        let arguments = match function.get("arguments") {
+        let arguments = match call.pointer("/function/arguments") {
             Some(Value::String(piece)) => Cow::Borrowed(piece.as_str()),
             None | Some(Value::Null) => Cow::Borrowed(""),
             // Some servers send the object itself.
             Some(whole) => Cow::Owned(whole.to_string()),
         };
         let (id, tool) = (word("/id"), word("/function/name"));
+        if id.is_empty() && tool.is_empty() && arguments.is_empty() {
+            return Ok(());
+        }
+        let Some(index) = call["index"].as_u64() else {
+            return Err(failure::unreadable("a call without an index"));
+        };
         (self.turn).piece_of_call(index, id, tool, &arguments, &mut self.pieces)
+    }
+
+    // Only the first field of an answer is traced.
+    fn leave_out(&mut self, field: &str) {
+        if !mem::replace(&mut self.has_left_out, true) {
+            tracing::warn!(
+                field,
+                "the model's server sent something that is dropped; the answer goes on"
+            );
+        }
     }
 
     fn response(
@@ -166,14 +255,15 @@ impl EventsDecoder {
         match end.captured_stop_reason {
             // The frames know more.
             _ if self.turn.finish.is_some() => {}
-            Some(reason) => self.turn.finish = Some(finish_reason(reason.raw())),
+            Some(stop) => self.turn.finish = Some(reason(stop.raw())?),
             // It said `[DONE]`, and not why.
             None if self.wire == WireFormat::Chat => {
                 self.turn.finish = Some(FinishReason::Unknown);
             }
             None => {}
         }
-        self.turn.usage = end.captured_usage.as_ref().and_then(usage);
+        let counts = end.captured_usage.as_ref().and_then(usage);
+        self.turn.usage = counts.or(self.turn.usage.take());
         let Some(content) = end.captured_content else {
             return Ok(());
         };
@@ -223,6 +313,39 @@ impl EventsDecoder {
         let data = json!({"signature": signature});
         out.push_back(state_event(self.state_name, data));
         Ok(())
+    }
+}
+
+// Servers that have no other way to report an error.
+fn reason(word: &str) -> Result<FinishReason, ProviderError> {
+    let word = word.trim();
+    if ["error", "network_error"]
+        .iter()
+        .any(|it| word.eq_ignore_ascii_case(it))
+    {
+        return Err(failure::reported("null"));
+    }
+    Ok(finish_reason(word))
+}
+
+fn said(delta: &Value, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+    let piece = |pointer: &str| text(delta, pointer).filter(|said| !said.is_empty());
+    let thought = piece("/reasoning_content").or_else(|| piece("/reasoning"));
+    out.extend(thought.map(ChatEvent::thinking));
+    out.extend(piece("/content").map(ChatEvent::text));
+    match delta.get("content") {
+        Some(list @ Value::Array(_)) if says_something(list) => {
+            Err(failure::unknown_part("content"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        value => reported::is_truthy(value),
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod anthropic;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod gemini;
+mod reported;
 
 use std::collections::VecDeque;
 
@@ -36,9 +39,12 @@ impl Decoder {
         }
     }
 
-    /// Returns true if the frames are read, and genai's events are not.
-    pub(crate) fn has_frames(&self) -> bool {
-        !matches!(self, Self::Events(_))
+    /// Returns true if each frame is read here, also one that genai doesn't understand.
+    pub(crate) fn reads_every_frame(&self) -> bool {
+        match self {
+            Self::Messages(_) | Self::Gemini(_) => true,
+            Self::Events(decoder) => decoder.reads_every_frame(),
+        }
     }
 
     /// Takes a frame of the server.

@@ -4,7 +4,7 @@ use unbroken::{
     log::ErrorCode,
 };
 
-use crate::stub::{Reply, Stub, answer, frames, of_type};
+use crate::stub::{Reply, Stub, answer, frames, of_type, shown};
 
 const GPT: &str = "gpt-4o-mini";
 
@@ -178,6 +178,151 @@ async fn what_genai_leaves_out_is_there_or_an_error() {
     let old = json!({"function_call": {"name": "now", "arguments": "{}"}});
     let (_, error) = said(GPT, done(&[choice(old, json!("function_call"))])).await;
     assert!(error.unwrap().message().contains("function_call"));
+}
+
+#[tokio::test]
+async fn a_reason_or_a_frame_that_reports_an_error_is_no_end() {
+    for reason in ["error", "network_error", "ERROR"] {
+        let chunks = [
+            choice(json!({"content": "Hel"}), Value::Null),
+            choice(json!({"content": "lo."}), json!(reason)),
+        ];
+        let (events, error) = said(GPT, done(&chunks)).await;
+        let error = error.expect(reason);
+        assert!(error.message().contains("reported an error"), "{error}");
+        assert!(error.is_recoverable());
+        let texts = events.iter().map(|event| &event["content"]);
+        assert!(texts.eq(["Hel", "lo."]), "{events:?}");
+    }
+    for (frame, message, recoverable) in [
+        (json!({"detail": "SAID"}), "reported an error", true),
+        (
+            json!({"type": "error", "code": "insufficient_quota"}),
+            "quota",
+            false,
+        ),
+        (
+            json!({"errors": [{"code": "invalid_api_key", "message": "SAID"}]}),
+            "credentials",
+            false,
+        ),
+        (
+            json!({"message": "SAID", "error_code": 429}),
+            "asked too much",
+            true,
+        ),
+        (json!({"status": "503", "choices": []}), "has failed", true),
+        (json!({"success": false}), "reported an error", true),
+        (json!([{"error": {"code": 401}}]), "credentials", false),
+        (json!("SAID"), "reported an error", true),
+        (json!(7), "can't be understood", true),
+    ] {
+        let (events, error) = said(GPT, done(std::slice::from_ref(&frame))).await;
+        assert!(events.is_empty(), "{frame}: {events:?}");
+        let error = error.unwrap_or_else(|| panic!("{frame}"));
+        assert!(error.message().contains(message), "{frame}: {error}");
+        assert!(!shown(&error).contains("SAID"), "{frame}");
+        assert_eq!(error.is_recoverable(), recoverable, "{frame}");
+    }
+    let named = "event: error\ndata: {\"id\": 1}\n\ndata: [DONE]\n\n";
+    let (_, error) = said(GPT, named.to_owned()).await;
+    assert!(error.unwrap().message().contains("reported an error"));
+}
+
+#[tokio::test]
+async fn media_that_genai_leaves_out_are_errors_that_name_them() {
+    for (name, media) in [
+        (
+            "images",
+            json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,UE5H"}}]),
+        ),
+        (
+            "audio",
+            json!({"id": "a", "data": "UE5H", "transcript": "Hello."}),
+        ),
+    ] {
+        let chunk = choice(json!({ name: media }), json!("stop"));
+        let (_, error) = said(GPT, done(&[chunk])).await;
+        let error = error.expect(name);
+        assert!(error.message().contains(name), "{error}");
+        for nothing in [json!(null), json!([]), json!({}), json!("")] {
+            let chunk = choice(json!({ name: nothing, "content": "Hi." }), json!("stop"));
+            let (events, error) = said(GPT, done(&[chunk])).await;
+            assert!(error.is_none(), "{error:?}");
+            assert_eq!(events.last().unwrap()["finishReason"], "stop");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_says_nothing_is_dropped() {
+    let call = piece(0, "c1", "now", json!("{}"));
+    for nothing in [
+        json!(null),
+        json!({}),
+        json!(7),
+        json!({"index": 0, "function": null}),
+    ] {
+        let chunks = [
+            calling(&[nothing.clone(), call.clone()]),
+            choice(json!({"tool_calls": [nothing]}), json!("tool_calls")),
+        ];
+        let (events, error) = said(GPT, done(&chunks)).await;
+        assert!(error.is_none(), "{nothing}: {error:?}");
+        assert_eq!(
+            of_type(&events, "tool_calls")[0]["calls"],
+            json!([{"id": "c1", "name": "now", "arguments": {}}])
+        );
+    }
+    let pings = format!(
+        "data: ping\n\n{}data: null\n\ndata: [DONE] now\n\n",
+        frames(&[choice(json!({"content": "Hi."}), Value::Null)])
+    );
+    let (events, error) = said(GPT, pings).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events[0], json!({"type": "text", "content": "Hi."}));
+    assert_eq!(events.last().unwrap()["finishReason"], "unknown");
+}
+
+#[tokio::test]
+async fn frames_that_genai_does_not_read_are_read() {
+    let usage = json!({"prompt_tokens": 9, "completion_tokens": 5});
+    for nothing in [json!(null), json!(false), json!("")] {
+        let with_error = |mut chunk: Value| {
+            chunk["error"] = nothing.clone();
+            chunk
+        };
+        let mut last = choice(json!({}), json!("tool_calls"));
+        last["usage"] = usage.clone();
+        let call = piece(0, "c1", "now", json!("{}"));
+        let chunks = [
+            choice(json!({"reasoning": "Hm.", "content": "Hel"}), Value::Null),
+            choice(json!({"content": "lo.", "tool_calls": [call]}), Value::Null),
+            last,
+        ];
+        let (events, error) = said(GPT, done(&chunks.clone().map(with_error))).await;
+        assert!(error.is_none(), "{error:?}");
+        // As without the member.
+        let (expected, _) = said(GPT, done(&chunks)).await;
+        assert_eq!(events, expected);
+        assert_eq!(
+            events.last().unwrap()["usage"],
+            json!({"inputTokens": 9, "outputTokens": 5})
+        );
+    }
+    let mut whole = json!({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."},
+                           "finish_reason": "stop"}], "usage": usage});
+    // Nothing follows that genai could count at.
+    let (events, error) = said(GPT, frames(std::slice::from_ref(&whole))).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(events[0], json!({"type": "text", "content": "Hi."}));
+    assert_eq!(
+        events.last().unwrap()["usage"],
+        json!({"inputTokens": 9, "outputTokens": 5})
+    );
+    whole["choices"][0]["message"]["content"] = json!([{"type": "text", "text": "Hi."}]);
+    let (_, error) = said(GPT, done(&[whole])).await;
+    assert!(error.unwrap().message().contains("content"));
 }
 
 #[tokio::test]
