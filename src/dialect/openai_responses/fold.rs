@@ -13,10 +13,7 @@ use super::{
     response::{ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
-    chat::{
-        ChatEvent, Complete, FinishReason, ProviderState, TextKind, ToolCall, TurnEnd, Usage,
-        text_content,
-    },
+    chat::{ChatEvent, Complete, ProviderState, TextKind, ToolCall, TurnEnd, Usage, text_content},
     dialect::frames::JsonFrames,
     log::Chunk,
 };
@@ -250,18 +247,12 @@ impl ResponseFold {
     }
 
     fn end_turn(&mut self, end: &TurnEnd, out: &mut JsonFrames) {
-        let is_cut = matches!(
-            end.finish_reason,
-            FinishReason::Length | FinishReason::ContentFilter
-        );
-        self.close(
-            if is_cut {
-                ItemStatus::Incomplete
-            } else {
-                ItemStatus::Completed
-            },
-            out,
-        );
+        let status = if end.finish_reason.is_whole() {
+            ItemStatus::Completed
+        } else {
+            ItemStatus::Incomplete
+        };
+        self.close(status, out);
         self.cut_inputs(out);
         self.next_turn();
         if let Some(usage) = &end.usage {
