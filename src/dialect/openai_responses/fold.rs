@@ -49,6 +49,8 @@ pub(super) struct ResponseFold {
     state: ResponseState,
     usage: Option<Usage>,
     model: Option<String>,
+    /// The places at which the whole text doesn't fit the format that was asked for.
+    mismatch: Option<String>,
     has_text: bool,
 }
 
@@ -89,6 +91,7 @@ impl ResponseFold {
             state: ResponseState::InProgress,
             usage: None,
             model: None,
+            mismatch: None,
             has_text: false,
         }
     }
@@ -320,6 +323,7 @@ impl ResponseFold {
         for (call, turn) in std::mem::take(&mut self.calls) {
             self.function_call(&call, turn, out);
         }
+        self.mismatch.clone_from(&complete.mismatch);
         let state = ResponseState::complete(complete);
         self.end(state, complete.usage.as_ref(), out);
     }
@@ -348,6 +352,7 @@ impl ResponseFold {
             &self.items[self.valid_from..],
             self.model.as_deref(),
             is_over.then_some(self.usage.as_ref()).flatten(),
+            self.mismatch.as_deref(),
         )
     }
 

@@ -159,6 +159,15 @@ pub(super) struct ResponseObject<'a> {
     top_p: Option<f64>,
     truncation: &'static str,
     usage: Option<ResponseUsage>,
+    /// Beside the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unbroken: Option<BesideTheApi<'a>>,
+}
+
+/// Fields of this library.
+#[derive(Debug, Serialize)]
+struct BesideTheApi<'a> {
+    mismatch: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -233,6 +242,7 @@ impl<'a> ResponseObject<'a> {
         output: &'a [OutputItem],
         model: Option<&'a str>,
         usage: Option<&Usage>,
+        mismatch: Option<&'a str>,
     ) -> Self {
         let asked = &identity.request;
         // A call that came to nothing is not for the client to run.
@@ -281,6 +291,7 @@ impl<'a> ResponseObject<'a> {
             top_p: asked.top_p,
             truncation: "disabled",
             usage: usage.map(ResponseUsage::from),
+            unbroken: mismatch.map(|mismatch| BesideTheApi { mismatch }),
         }
     }
 }
@@ -352,5 +363,17 @@ mod tests {
                 assert_eq!(response["incomplete_details"], json!(details));
             }
         }
+    }
+
+    #[test]
+    fn a_text_of_another_format_than_was_asked_for_is_told() {
+        let mut complete = Complete::new();
+        let text = ChatEvent::text("{");
+        let fits = response(&[text.clone(), complete.clone().into()]);
+        assert!(fits.get("unbroken").is_none(), "{fits}");
+        complete.mismatch = Some("it is no JSON".to_owned());
+        let response = response(&[text, complete.into()]);
+        assert_eq!(response["unbroken"], json!({"mismatch": "it is no JSON"}));
+        assert_eq!(response["status"], "completed");
     }
 }
