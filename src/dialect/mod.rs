@@ -106,6 +106,8 @@ pub mod native;
 #[cfg(feature = "openai-responses")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openai-responses")))]
 pub mod openai_responses;
+#[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
+mod part_fields;
 mod problem;
 mod query;
 mod refusal;

@@ -153,4 +153,16 @@ await play({
     const second = await openai.responses.create({ model: 'scripted', tools, input: [{ role: 'user', content: 'Where?' }, ...stored.output, gave] });
     assert.match(second.output_text, /^The tool gave a map/);
   },
+
+  'an answer that ended for a reason that the API lacks is incomplete, live, parsed and retrieved': async () => {
+    for (const finishReason of ['unknown', 'insufficient_system_resource', 'MALFORMED_FUNCTION_CALL', 'pause_turn']) {
+      const events = [{ type: 'text', content: 'Cats' }, { type: 'complete', finishReason }];
+      const live = await openai.responses.stream(body(events)).finalResponse();
+      const waited = await openai.responses.parse(body(events));
+      const stored = await openai.responses.retrieve(live.id);
+      for (const { status, incomplete_details, output_text } of [live, waited, stored]) {
+        assert.deepEqual([status, incomplete_details, output_text], ['incomplete', { reason: finishReason }, 'Cats']);
+      }
+    }
+  },
 });

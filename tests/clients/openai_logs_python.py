@@ -158,9 +158,22 @@ def each_kind_of_item_is_as_it_was_made_and_is_sent_back():
     assert second.output_text.startswith("The tool gave a map"), second.output_text
 
 
+def an_answer_that_ended_for_a_reason_that_the_api_lacks_is_incomplete():
+    for reason in ("unknown", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL", "pause_turn"):
+        events = [{"type": "text", "content": "Cats"}, {"type": "complete", "finishReason": reason}]
+        body = {"model": "scripted", "input": "Tell me.", "extra_body": {"events": events}}
+        # The SDK's `get_final_response` raises for every response that isn't completed.
+        with client().responses.stream(**body) as stream:
+            live = list(stream)[-1].response
+        for response in (live, client().responses.create(**body), client().responses.retrieve(live.id)):
+            told = (response.status, response.incomplete_details.reason, response.output_text)
+            assert told == ("incomplete", reason, "Cats"), told
+
+
 SCENARIOS = [
     live_resumed_and_retrieved_they_are_one_response,
     each_kind_of_item_is_as_it_was_made_and_is_sent_back,
+    an_answer_that_ended_for_a_reason_that_the_api_lacks_is_incomplete,
 ]
 
 play({scenario.__name__.replace("_", " "): scenario for scenario in SCENARIOS})

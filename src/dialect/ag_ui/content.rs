@@ -3,7 +3,10 @@ use serde_json::Value;
 
 use crate::{
     chat::{Content, Media, Part},
-    dialect::media::{at, of_base64, with_detail},
+    dialect::{
+        media::{at, of_base64, with_detail},
+        part_fields::PartFields,
+    },
 };
 
 /// The content of a message.
@@ -11,18 +14,16 @@ use crate::{
 #[serde(untagged)]
 pub(super) enum WireContent {
     Text(String),
-    Parts(Vec<WirePart>),
+    Parts(Vec<Value>),
     Other(IgnoredAny),
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct WirePart {
+#[derive(Debug)]
+struct WirePart {
     r#type: String,
     text: Option<String>,
     source: Option<WireSource>,
     /// Of the model's vendor: the detail of a picture. Also the name of a file.
-    #[serde(default)]
     metadata: Value,
     // Of `binary`, in earlier versions of the protocol.
     mime_type: Option<String>,
@@ -31,8 +32,7 @@ pub(super) struct WirePart {
     filename: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
 struct WireSource {
     r#type: String,
     value: String,
@@ -48,13 +48,14 @@ impl WireContent {
         }
     }
 
-    /// Returns the parts. An error names the part.
+    /// Returns the parts. An error names the part and its field.
     pub(super) fn into_content(self) -> Result<Content, String> {
         match self {
             Self::Text(text) => Ok(text.into()),
             Self::Parts(parts) => {
-                let read = |(at, part): (usize, WirePart)| {
-                    part.into_part()
+                let read = |(at, part): (usize, Value)| {
+                    WirePart::read(part)
+                        .and_then(WirePart::into_part)
                         .map_err(|why| format!("`content[{at}]`: {why}"))
                 };
                 parts.into_iter().enumerate().map(read).collect()
@@ -67,6 +68,20 @@ impl WireContent {
 }
 
 impl WirePart {
+    fn read(part: Value) -> Result<Self, String> {
+        let mut fields = PartFields::of_part(part)?;
+        Ok(Self {
+            r#type: fields.required_text("type")?,
+            text: fields.text("text")?,
+            source: fields.object("source")?.map(WireSource::read).transpose()?,
+            metadata: fields.take("metadata").unwrap_or_default(),
+            mime_type: fields.text("mimeType")?,
+            url: fields.text("url")?,
+            data: fields.text("data")?,
+            filename: fields.text("filename")?,
+        })
+    }
+
     fn into_part(self) -> Result<Part, String> {
         let kind = match &*self.r#type {
             "text" => {
@@ -107,6 +122,14 @@ impl WirePart {
 }
 
 impl WireSource {
+    fn read(mut fields: PartFields) -> Result<Self, String> {
+        Ok(Self {
+            r#type: fields.required_text("type")?,
+            value: fields.required_text("value")?,
+            mime_type: fields.text("mimeType")?,
+        })
+    }
+
     fn into_media(self, name: Option<String>, kind: &str) -> Result<Media, String> {
         match &*self.r#type {
             "data" => {

@@ -286,6 +286,15 @@ mod tests {
         assert_eq!(stopped["type"], "RUN_FINISHED");
         assert_eq!(stopped["outcome"], json!({"type": "cancelled"}));
         assert_eq!(stopped["metadata"]["unbroken"]["reason"], "enough");
+        let mut complete = Complete::new();
+        complete.mismatch = Some("it is no JSON".to_owned());
+        assert_eq!(
+            end(complete.into())["metadata"],
+            json!({
+                "tanstack": {"finishReason": "stop"},
+                "unbroken": {"mismatch": "it is no JSON"},
+            })
+        );
         let failed = ErrorEvent::new(ErrorCode::Provider, "no").recoverable(true);
         assert_eq!(
             end(failed.into()),

@@ -32,6 +32,7 @@ impl AgUiFold {
             finish_reason: Some(complete.finish_reason.as_str()),
             ..TanstackMetadata::default()
         };
+        let mismatch = complete.mismatch.as_deref();
         let pending = RunOutcome::Success {
             pending_tool_call_ids: &self.pending,
         };
@@ -42,7 +43,10 @@ impl AgUiFold {
             usage: self.usage_of(complete.usage.as_ref()),
             metadata: Some(Metadata {
                 tanstack: Some(tanstack),
-                unbroken: None,
+                unbroken: mismatch.map(|_| UnbrokenMetadata {
+                    mismatch,
+                    ..UnbrokenMetadata::default()
+                }),
             }),
         });
     }

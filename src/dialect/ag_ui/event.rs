@@ -128,6 +128,9 @@ pub(super) struct UnbrokenMetadata<'a> {
     pub(super) reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) recoverable: Option<bool>,
+    /// The first places at which the text doesn't fit the format that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mismatch: Option<&'a str>,
     /// True for the result of a call that never came.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) incomplete: bool,

@@ -76,7 +76,7 @@
 //! | `isomorphic_handoff`, and at the end `tool_calls` that no tool layer ran | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end the call is in `outcome.pendingToolCallIds` |
 //! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |
-//! | `complete` | `RUN_FINISHED`, with `usage` |
+//! | `complete` | `RUN_FINISHED`, with `usage`; `metadata.unbroken.mismatch` tells where the text doesn't fit [the format that was asked for](field@crate::chat::Complete::mismatch) |
 //! | `aborted` | `RUN_FINISHED` with the outcome `cancelled` |
 //! | `error` | `RUN_ERROR` |
 //!

@@ -489,6 +489,28 @@ mod tests {
             let refusal = request(&json!({"messages": messages})).unwrap_err();
             assert_eq!(refusal.problem, Problem::WrongShape, "{messages}");
         }
+        let data = |source: Value| json!({"type": "image", "source": source});
+        for (part, told) in [
+            (data(json!({"type": "data"})), "`source.value` is missing"),
+            (data(json!({"value": "AAAA"})), "`source.type` is missing"),
+            (
+                data(json!({"type": "data", "value": 7})),
+                "`source.value` must be a string",
+            ),
+            (data(json!("AAAA")), "`source` must be an object"),
+            (
+                json!({"type": "text", "text": 7}),
+                "`text` must be a string",
+            ),
+            (json!({"text": "Hi"}), "`type` is missing"),
+            (json!("Hi"), "a part must be an object"),
+        ] {
+            let hello = json!({"type": "text", "text": "Hi"});
+            let messages = json!([{"role": "user", "content": [hello, part]}]);
+            let detail = request(&json!({"messages": messages})).unwrap_err().detail;
+            let told = format!("`messages[0]`: `content[1]`: {told}");
+            assert!(detail.starts_with(&told), "{detail}");
+        }
         let not_json = RunAgentInput::read(&Bytes::from_static(b"{"), &LIMITS).unwrap_err();
         assert_eq!(not_json.problem, Problem::NotJson);
     }

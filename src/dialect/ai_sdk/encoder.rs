@@ -219,8 +219,9 @@ mod tests {
     use crate::{
         chat::{
             ChatEvent, Complete, FinishReason, InputAction, InputId, InputRequest, InputResolved,
-            ToolCall,
+            ToolCall, Transcript, TurnEnd,
         },
+        dialect::ai_sdk::UiMessage,
         log::{ChunkBuilder, Epoch, ErrorCode, Lsn, SessionId, Status},
     };
 
@@ -442,6 +443,22 @@ mod tests {
             chunks(&[handed.into()])[3],
             json!({"type": "finish", "finishReason": "tool-calls"})
         );
+    }
+
+    #[test]
+    fn a_text_of_another_format_than_was_asked_for_is_told_in_the_metadata() {
+        let mut complete = Complete::new();
+        complete.mismatch = Some("it is no JSON".to_owned());
+        let turn = TurnEnd::new(FinishReason::Stop).model("m").into();
+        let events = [ChatEvent::text("{"), turn, complete.into()];
+        let metadata = json!({"model": "m", "unbroken": {"mismatch": "it is no JSON"}});
+        assert_eq!(
+            chunks(&events).last().unwrap(),
+            &json!({"type": "finish", "finishReason": "stop", "messageMetadata": metadata})
+        );
+        let transcript: Transcript = events.iter().collect();
+        let message = UiMessage::from_transcript("m1", &transcript);
+        assert_eq!(message.metadata, Some(metadata));
     }
 
     #[test]

@@ -58,14 +58,22 @@ pub(super) fn is_incomplete(metadata: Option<&Value>) -> bool {
     own(metadata).is_some_and(|own| own.get(INCOMPLETE) == Some(&Value::Bool(true)))
 }
 
-/// Returns the metadata of an answer, `{usage, model}`, as far as they are known.
-pub(super) fn of_answer(usage: Option<&Usage>, model: Option<&str>) -> Option<Value> {
+/// Returns the metadata of an answer, `{usage, model, unbroken}`, as far as they are known. `mismatch` is
+/// that of the end of the answer.
+pub(super) fn of_answer(
+    usage: Option<&Usage>,
+    model: Option<&str>,
+    mismatch: Option<&str>,
+) -> Option<Value> {
     let mut fields = Map::new();
     if let Some(usage) = usage {
         fields.insert("usage".into(), json!(usage));
     }
     if let Some(model) = model {
         fields.insert("model".into(), model.into());
+    }
+    if let Some(mismatch) = mismatch {
+        fields.insert(NAMESPACE.into(), json!({ "mismatch": mismatch }));
     }
     (!fields.is_empty()).then(|| fields.into())
 }

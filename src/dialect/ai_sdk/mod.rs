@@ -87,15 +87,17 @@
 //! | `provider_state` | the `providerMetadata` of the reasoning before it, or of reasoning without text; of a call that was sent before it, a `data-provider-state` with the id of the call |
 //! | `custom` | `data-{name}`, with its `id` and `transient` where it has them |
 //! | `restarted` | `data-restarted`, and a new step; earlier chunks stay |
-//! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage and the model; before it `abort` or `error` for these two |
+//! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage, the model and the mismatch; before it `abort` or `error` for these two |
 //!
 //! A client can't drop chunks, so sessions of this dialect are never restarted
 //! ([`RecoveryPolicy::Restart`](crate::durable::RecoveryPolicy::Restart)). The chunk `reset-step` of `ai` 7
 //! drops the parts of the last step only, and `ai` 6 fails at it.
 //!
-//! The metadata of a message is `{usage, model}`, each as far as it is known: `usage` is that of the answer so
-//! far, `{inputTokens, outputTokens, cachedInputTokens?, reasoningTokens?}`, and `model` the one that answered
-//! the last turn. A schema that a page sets for metadata has to allow both.
+//! The metadata of a message is `{usage, model, unbroken}`, each as far as it is known: `usage` is that of the
+//! answer so far, `{inputTokens, outputTokens, cachedInputTokens?, reasoningTokens?}`, `model` the one that
+//! answered the last turn, and `unbroken` is `{mismatch}`, where the whole text doesn't fit
+//! [the format that was asked for](field@crate::chat::Complete::mismatch). A schema that a page sets for metadata has to
+//! allow these.
 //!
 //! The object `unbroken` in `providerMetadata` of a part holds what its chunk has no field for: `providerState`
 //! of reasoning and calls, `name` of a file, `quote` and `at` of a source.

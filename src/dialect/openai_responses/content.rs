@@ -1,9 +1,12 @@
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use crate::{
     chat::{Content, Media, Part},
-    dialect::media::{at, file_type, is_data, of_base64, with_detail},
+    dialect::{
+        media::{at, file_type, is_data, of_base64, with_detail},
+        part_fields::PartFields,
+    },
 };
 
 /// The content of a message, or the output of a function call.
@@ -11,50 +14,68 @@ use crate::{
 #[serde(untagged)]
 pub(super) enum InputContent {
     Text(String),
-    Parts(Vec<ContentPart>),
+    Parts(Vec<Value>),
+    Other(IgnoredAny),
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ContentPart {
+#[derive(Debug)]
+struct ContentPart {
     r#type: String,
     text: Option<String>,
     refusal: Option<String>,
-    #[serde(default)]
-    annotations: Option<Vec<Value>>,
+    annotations: Vec<Value>,
     detail: Option<String>,
     image_url: Option<Value>,
     file_id: Option<Value>,
     file_data: Option<String>,
     file_url: Option<String>,
     filename: Option<String>,
-    input_audio: Option<InputAudio>,
-}
-
-#[derive(Debug, Deserialize)]
-struct InputAudio {
-    data: String,
-    format: String,
+    input_audio: Option<PartFields>,
 }
 
 impl InputContent {
-    /// Returns the parts. An error names the part and the field.
-    pub(super) fn into_content(self) -> Result<Content, String> {
+    /// Returns the parts. `field` is the field that they stand in; an error names it, the part and the
+    /// part's field.
+    pub(super) fn into_content(self, field: &str) -> Result<Content, String> {
         let parts = match self {
             Self::Text(text) => return Ok(text.into()),
             Self::Parts(parts) => parts,
+            Self::Other(_) => return Err(format!("`{field}` must be a text or a list of parts")),
         };
         let mut content = Vec::with_capacity(parts.len());
         for (at, part) in parts.into_iter().enumerate() {
-            part.add_to(&mut content)
-                .map_err(|why| format!("`content[{at}]`: {why}"))?;
+            ContentPart::read(part)
+                .and_then(|part| part.add_to(&mut content))
+                .map_err(|why| format!("`{field}[{at}]`: {why}"))?;
         }
         Ok(content.into())
     }
 }
 
 impl ContentPart {
+    fn read(part: Value) -> Result<Self, String> {
+        let mut fields = PartFields::of_part(part)?;
+        Ok(Self {
+            r#type: fields.required_text("type")?,
+            text: fields.text("text")?,
+            refusal: fields.text("refusal")?,
+            annotations: match fields.take("annotations") {
+                None => Vec::new(),
+                Some(Value::Array(list)) => list,
+                Some(_) => return Err("`annotations` must be a list".to_owned()),
+            },
+            detail: fields.text("detail")?,
+            image_url: fields.take("image_url"),
+            file_id: fields.take("file_id"),
+            file_data: fields.text("file_data")?,
+            file_url: fields.text("file_url")?,
+            filename: fields.text("filename")?,
+            input_audio: fields.object("input_audio")?,
+        })
+    }
+
     fn add_to(self, content: &mut Vec<Part>) -> Result<(), String> {
-        if let Some(id) = self.file_id.as_ref().filter(|id| !id.is_null()) {
+        if let Some(id) = &self.file_id {
             return Err(format!(
                 "`file_id` names a file that this server doesn't have ({id}); send its content"
             ));
@@ -72,14 +93,18 @@ impl ContentPart {
     /// Adds a text, and the files that the model made beside it.
     fn add_text(self, content: &mut Vec<Part>) -> Result<(), String> {
         let Some(text) = self.text.or(self.refusal) else {
-            return Err(format!(
-                "parts of the type `{}` can't be given to the model here; send `input_text`, \
-                 `input_image`, `input_file` or `input_audio`",
-                self.r#type.escape_debug()
-            ));
+            return Err(match &*self.r#type {
+                "input_text" | "output_text" | "text" => "`text` is missing".to_owned(),
+                "refusal" => "`refusal` is missing".to_owned(),
+                other => format!(
+                    "parts of the type `{}` can't be given to the model here; send `input_text`, \
+                     `input_image`, `input_file` or `input_audio`",
+                    other.escape_debug()
+                ),
+            });
         };
         content.push(Part::Text { text });
-        for annotation in self.annotations.into_iter().flatten() {
+        for annotation in self.annotations {
             if let Some(media) = super::annotation::file(&annotation) {
                 content.push(checked(media)?.into());
             }
@@ -115,14 +140,15 @@ impl ContentPart {
     }
 
     fn into_audio(self) -> Result<Media, String> {
-        let audio = self
+        let mut audio = self
             .input_audio
             .ok_or("`input_audio` must have `data` and `format`")?;
-        let media_type = match &*audio.format {
+        let data = audio.required_text("data")?;
+        let media_type = match &*audio.required_text("format")? {
             "mp3" => "audio/mpeg".to_owned(),
             format => format!("audio/{format}"),
         };
-        Ok(of_base64(&audio.data, &media_type, None))
+        Ok(of_base64(&data, &media_type, None))
     }
 }
 

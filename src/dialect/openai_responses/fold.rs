@@ -13,10 +13,7 @@ use super::{
     response::{ResponseIdentity, ResponseObject, ResponseState},
 };
 use crate::{
-    chat::{
-        ChatEvent, Complete, FinishReason, ProviderState, TextKind, ToolCall, TurnEnd, Usage,
-        text_content,
-    },
+    chat::{ChatEvent, Complete, ProviderState, TextKind, ToolCall, TurnEnd, Usage, text_content},
     dialect::frames::JsonFrames,
     log::Chunk,
 };
@@ -52,6 +49,8 @@ pub(super) struct ResponseFold {
     state: ResponseState,
     usage: Option<Usage>,
     model: Option<String>,
+    /// The places at which the whole text doesn't fit the format that was asked for.
+    mismatch: Option<String>,
     has_text: bool,
 }
 
@@ -92,6 +91,7 @@ impl ResponseFold {
             state: ResponseState::InProgress,
             usage: None,
             model: None,
+            mismatch: None,
             has_text: false,
         }
     }
@@ -250,18 +250,12 @@ impl ResponseFold {
     }
 
     fn end_turn(&mut self, end: &TurnEnd, out: &mut JsonFrames) {
-        let is_cut = matches!(
-            end.finish_reason,
-            FinishReason::Length | FinishReason::ContentFilter
-        );
-        self.close(
-            if is_cut {
-                ItemStatus::Incomplete
-            } else {
-                ItemStatus::Completed
-            },
-            out,
-        );
+        let status = if end.finish_reason.is_whole() {
+            ItemStatus::Completed
+        } else {
+            ItemStatus::Incomplete
+        };
+        self.close(status, out);
         self.cut_inputs(out);
         self.next_turn();
         if let Some(usage) = &end.usage {
@@ -329,6 +323,7 @@ impl ResponseFold {
         for (call, turn) in std::mem::take(&mut self.calls) {
             self.function_call(&call, turn, out);
         }
+        self.mismatch.clone_from(&complete.mismatch);
         let state = ResponseState::complete(complete);
         self.end(state, complete.usage.as_ref(), out);
     }
@@ -357,6 +352,7 @@ impl ResponseFold {
             &self.items[self.valid_from..],
             self.model.as_deref(),
             is_over.then_some(self.usage.as_ref()).flatten(),
+            self.mismatch.as_deref(),
         )
     }
 

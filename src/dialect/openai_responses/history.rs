@@ -46,7 +46,7 @@ impl InputHistory {
     pub(super) fn add(&mut self, item: InputItem, kind: &str) -> Result<(), String> {
         match item {
             InputItem::Message { id, role, content } => {
-                let (role, content) = (role.role(), content.into_content()?);
+                let (role, content) = (role.role(), content.into_content("content")?);
                 if role == Role::Assistant {
                     let turn = self.turn(id.as_deref());
                     for part in content.parts() {
@@ -121,10 +121,7 @@ impl InputHistory {
     }
 
     fn output(&mut self, call_id: String, output: InputContent) -> Result<(), String> {
-        let output = output
-            .into_content()
-            .map_err(|why| why.replacen("`content[", "`output[", 1))?;
-        let message = Message::tool(call_id, output);
+        let message = Message::tool(call_id, output.into_content("output")?);
         match &mut self.turn {
             Some(turn) => turn.outputs.push(message),
             None => self.messages.push(message),

@@ -289,6 +289,29 @@ mod tests {
             ),
             (json!({"type": "input_file", "filename": "a"}), "file_data"),
             (json!({"type": "input_audio"}), "input_audio"),
+            (
+                json!({"type": "input_audio", "input_audio": {"data": "AAAA"}}),
+                "`input_audio.format` is missing",
+            ),
+            (
+                json!({"type": "input_audio", "input_audio": {"format": "mp3", "data": 7}}),
+                "`input_audio.data` must be a string",
+            ),
+            (
+                json!({"type": "input_audio", "input_audio": "AAAA"}),
+                "`input_audio` must be an object",
+            ),
+            (
+                json!({"type": "input_text", "text": 7}),
+                "`text` must be a string",
+            ),
+            (json!({"type": "input_text"}), "`text` is missing"),
+            (
+                json!({"type": "output_text", "text": "a", "annotations": {}}),
+                "`annotations` must be a list",
+            ),
+            (json!({"text": "Hi"}), "`type` is missing"),
+            (json!("Hi"), "must be an object"),
             (json!({"type": "input_video", "video": "x"}), "input_video"),
         ] {
             let hello = json!({"type": "input_text", "text": "Hi"});
@@ -300,6 +323,29 @@ mod tests {
                 refusal.detail
             );
             assert!(refusal.detail.contains(word), "{}", refusal.detail);
+        }
+    }
+
+    #[test]
+    fn content_of_another_shape_is_refused_by_its_field() {
+        let output = |output: Value| json!([{"type": "function_call_output", "call_id": "c", "output": output}]);
+        for (input, told) in [
+            (
+                json!([{"role": "user", "content": null}]),
+                "`input[0]`: `content` must be",
+            ),
+            (
+                json!([{"role": "user", "content": {"text": "Hi"}}]),
+                "`input[0]`: `content` must be",
+            ),
+            (output(json!(7)), "`input[0]`: `output` must be"),
+            (
+                output(json!([{"type": "input_image"}])),
+                "`input[0]`: `output[0]`: `image_url`",
+            ),
+        ] {
+            let detail = messages(input).unwrap_err().detail;
+            assert!(detail.starts_with(told), "{detail}");
         }
     }
 

@@ -95,13 +95,20 @@
 //! | `turn` | `usage` and `model` of the response, also of one that was cancelled or failed |
 //! | `isomorphic_handoff`, and `tool_calls` that no tool layer runs | an item `function_call` |
 //! | `tool_result`, `tool_error` | an item `mcp_call`, for a tool that ran on the server |
-//! | `complete` | `response.completed`; `response.incomplete` if the output was cut short |
+//! | `complete` | `response.completed`; `response.incomplete` unless the model [ended its turn by itself](crate::chat::FinishReason::is_whole) |
 //! | `aborted` | `response.incomplete` with the status `cancelled`, because the SDKs have no event of that name |
 //! | `error` | `response.failed` |
 //! | other events | nothing, because the SDKs refuse unknown events |
 //!
 //! While a question is open (`input_request`), a stream is silent and a waiting request waits. The
 //! question is answered by a route of another dialect.
+//!
+//! `incomplete_details.reason` is `max_output_tokens`, `content_filter`, or a word that the API doesn't have: the
+//! finish reason of the log, such as `unknown` where the model's server gave none. The SDKs pass it on. Python's
+//! `get_final_response` raises for every response that isn't `completed`, whatever the reason.
+//!
+//! Beside the API, a response has `unbroken.mismatch` where its text doesn't fit `text.format`: the
+//! [first places](field@crate::chat::Complete::mismatch) at which it doesn't.
 //!
 //! Each event has a `sequence_number`, which is equal in every replay. A request that waits for the end
 //! gets 200 for a failed or cancelled response too, with its `status` and `error`.

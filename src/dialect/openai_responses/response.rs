@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -88,17 +90,20 @@ impl ResponseIdentity {
 pub(super) enum ResponseState {
     InProgress,
     Completed,
-    Incomplete(&'static str),
+    /// The answer is no whole one, for this reason.
+    Incomplete(Cow<'static, str>),
     Cancelled,
     Failed(String),
 }
 
 impl ResponseState {
     pub(super) fn complete(complete: &Complete) -> Self {
-        match complete.finish_reason {
-            FinishReason::Length => Self::Incomplete("max_output_tokens"),
-            FinishReason::ContentFilter => Self::Incomplete("content_filter"),
-            _ => Self::Completed,
+        let reason = &complete.finish_reason;
+        match reason {
+            _ if reason.is_whole() => Self::Completed,
+            FinishReason::Length => Self::Incomplete("max_output_tokens".into()),
+            // The API has no word for the others. The SDKs pass on any.
+            reason => Self::Incomplete(reason.as_str().to_owned().into()),
         }
     }
 
@@ -137,7 +142,7 @@ pub(super) struct ResponseObject<'a> {
     status: &'static str,
     background: bool,
     error: Option<ResponseFailure<'a>>,
-    incomplete_details: Option<IncompleteDetails>,
+    incomplete_details: Option<IncompleteDetails<'a>>,
     instructions: Option<()>,
     max_output_tokens: Option<u32>,
     metadata: &'a ResponseMetadata,
@@ -154,6 +159,15 @@ pub(super) struct ResponseObject<'a> {
     top_p: Option<f64>,
     truncation: &'static str,
     usage: Option<ResponseUsage>,
+    /// Beside the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unbroken: Option<BesideTheApi<'a>>,
+}
+
+/// Fields of this library.
+#[derive(Debug, Serialize)]
+struct BesideTheApi<'a> {
+    mismatch: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -163,8 +177,8 @@ struct ResponseFailure<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct IncompleteDetails {
-    reason: &'static str,
+struct IncompleteDetails<'a> {
+    reason: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -228,6 +242,7 @@ impl<'a> ResponseObject<'a> {
         output: &'a [OutputItem],
         model: Option<&'a str>,
         usage: Option<&Usage>,
+        mismatch: Option<&'a str>,
     ) -> Self {
         let asked = &identity.request;
         // A call that came to nothing is not for the client to run.
@@ -276,6 +291,7 @@ impl<'a> ResponseObject<'a> {
             top_p: asked.top_p,
             truncation: "disabled",
             usage: usage.map(ResponseUsage::from),
+            unbroken: mismatch.map(|mismatch| BesideTheApi { mismatch }),
         }
     }
 }
@@ -293,5 +309,71 @@ impl From<&Usage> for ResponseUsage {
             },
             total_tokens: usage.total_tokens(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        chat::{ChatEvent, TurnEnd},
+        dialect::openai_responses::fold::ResponseFold,
+        log::{ChunkBuilder, Epoch, Lsn},
+    };
+
+    fn response(events: &[ChatEvent]) -> Value {
+        let mut batch = ChunkBuilder::new();
+        for event in events {
+            batch.push(&event.to_json());
+        }
+        let chunk = batch.take(Lsn::new(1), Epoch::first()).unwrap();
+        serde_json::from_slice(&ResponseFold::document("resp_1", &[chunk])).unwrap()
+    }
+
+    #[test]
+    fn only_an_answer_that_the_model_ended_by_itself_is_completed() {
+        for (finish_reason, told) in [
+            ("stop", None),
+            ("tool_calls", None),
+            ("length", Some("max_output_tokens")),
+            ("content_filter", Some("content_filter")),
+            // `[DONE]` without a reason.
+            ("unknown", Some("unknown")),
+            // DeepSeek, Gemini, Claude.
+            (
+                "insufficient_system_resource",
+                Some("insufficient_system_resource"),
+            ),
+            ("MALFORMED_FUNCTION_CALL", Some("MALFORMED_FUNCTION_CALL")),
+            ("pause_turn", Some("pause_turn")),
+        ] {
+            let reason = FinishReason::from(finish_reason);
+            let text = ChatEvent::text("a");
+            let turn = TurnEnd::new(reason.clone()).into();
+            let complete: ChatEvent = Complete::new().finish_reason(reason).into();
+            let without_turns = [text.clone(), complete.clone()];
+            for log in [&without_turns[..], &[text, turn, complete]] {
+                let response = response(log);
+                let status = told.map_or("completed", |_| "incomplete");
+                assert_eq!(response["status"], status, "{finish_reason}");
+                assert_eq!(response["output"][0]["status"], status, "{finish_reason}");
+                let details = told.map(|told| json!({"reason": told}));
+                assert_eq!(response["incomplete_details"], json!(details));
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_of_another_format_than_was_asked_for_is_told() {
+        let mut complete = Complete::new();
+        let text = ChatEvent::text("{");
+        let fits = response(&[text.clone(), complete.clone().into()]);
+        assert!(fits.get("unbroken").is_none(), "{fits}");
+        complete.mismatch = Some("it is no JSON".to_owned());
+        let response = response(&[text, complete.into()]);
+        assert_eq!(response["unbroken"], json!({"mismatch": "it is no JSON"}));
+        assert_eq!(response["status"], "completed");
     }
 }

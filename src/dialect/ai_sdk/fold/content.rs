@@ -85,7 +85,7 @@ impl UiMessageFold {
             self.model = Some(model.clone());
         }
         let is_told = turn.usage.is_some() || turn.model.is_some();
-        let metadata = metadata::of_answer(self.usage.as_ref(), self.model.as_deref());
+        let metadata = metadata::of_answer(self.usage.as_ref(), self.model.as_deref(), None);
         if let Some(message_metadata) = metadata.as_ref().filter(|_| is_told) {
             sink.chunk(&UiChunk::MessageMetadata { message_metadata });
         }

@@ -24,7 +24,8 @@ impl UiMessageFold {
             FinishReason::ContentFilter => "content-filter",
             FinishReason::Unknown | FinishReason::Other(_) => "other",
         };
-        self.finish(finish_reason, complete.usage.as_ref(), sink);
+        let (usage, mismatch) = (complete.usage.as_ref(), complete.mismatch.as_deref());
+        self.finish(finish_reason, usage, mismatch, sink);
     }
 
     pub(super) fn aborted(&mut self, aborted: &Aborted, sink: &mut impl ChunkSink) {
@@ -32,7 +33,7 @@ impl UiMessageFold {
         sink.chunk(&UiChunk::FinishStep);
         let reason = aborted.reason.as_deref();
         sink.chunk(&UiChunk::Abort { reason });
-        self.finish("other", aborted.usage.as_ref(), sink);
+        self.finish("other", aborted.usage.as_ref(), None, sink);
     }
 
     pub(super) fn error(&mut self, error: &ErrorEvent, sink: &mut impl ChunkSink) {
@@ -42,13 +43,19 @@ impl UiMessageFold {
             error_text: &error.message,
         });
         // The Workflow transport treats no other chunk as the end.
-        self.finish("error", error.usage.as_ref(), sink);
+        self.finish("error", error.usage.as_ref(), None, sink);
     }
 
     /// Finishes the message, with the usage of the whole answer, or of the turns that are over.
-    fn finish(&self, reason: &'static str, usage: Option<&Usage>, sink: &mut impl ChunkSink) {
+    fn finish(
+        &self,
+        reason: &'static str,
+        usage: Option<&Usage>,
+        mismatch: Option<&str>,
+        sink: &mut impl ChunkSink,
+    ) {
         let usage = usage.or(self.usage.as_ref());
-        let metadata = metadata::of_answer(usage, self.model.as_deref());
+        let metadata = metadata::of_answer(usage, self.model.as_deref(), mismatch);
         finish(reason, metadata.as_ref(), sink);
     }
 }
