@@ -130,6 +130,7 @@ pub(crate) use self::{
     json_depth::{JsonDepth, is_deeper},
     json_text::{value_of_text, values_in_text},
     lone_surrogates::replace_lone_surrogates,
+    message::is_media_range,
     reserved_names::{RESERVED, has_reserved_name},
 };
 pub use self::{

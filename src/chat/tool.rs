@@ -172,7 +172,7 @@ pub struct IsomorphicClientOutput {
     /// The arguments of the call.
     #[serde(default)]
     pub params: Value,
-    /// The result.
+    /// The result; a list of [parts](crate::chat::Part) if the client gave media.
     #[serde(default)]
     pub client_output: Value,
     /// The output that the server handed over with the call.

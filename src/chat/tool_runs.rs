@@ -6,8 +6,8 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    ChatEvent, Input, InputId, InputKind, InputOutcome, InputRequest, IsomorphicHandoff, ToolCall,
-    ToolCalls,
+    ChatEvent, Content, Input, InputId, InputKind, InputOutcome, InputRequest, IsomorphicHandoff,
+    ToolCall, ToolCalls,
 };
 
 /// The tools that ran for an answer, read from its log, over all its restarts.
@@ -77,7 +77,7 @@ pub struct ToolRun {
 )]
 pub enum ToolOutcome {
     /// The tool's result.
-    Result(String),
+    Result(Content),
     /// The message of a failure.
     Error(String),
     /// The call was handed to the client.

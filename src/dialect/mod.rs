@@ -112,6 +112,8 @@ mod problem;
 mod query;
 mod refusal;
 mod response;
+#[cfg(any(feature = "ai-sdk", feature = "openai-responses"))]
+mod result_parts;
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
 mod sealed;
 mod shape;

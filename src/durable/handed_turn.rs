@@ -161,7 +161,7 @@ impl HandedTurn {
             }
             ChatEvent::ToolResult(result) => {
                 self.ran.insert(result.id.clone());
-                let message = Message::tool(&result.id, &result.content);
+                let message = Message::tool(&result.id, result.content);
                 self.outcomes.insert(result.id, message);
             }
             ChatEvent::ToolError(error) => {
@@ -298,7 +298,7 @@ impl HandedTurn {
                     let text = message.text();
                     values = values.saturating_add(values_in_text(&*text));
                     limits.check(Element::Value, values)?;
-                    outputs.push(self.output(&call.id, &text));
+                    outputs.push(self.output(&call.id, client_output(&message)));
                 } else {
                     turn.push(message);
                 }
@@ -309,8 +309,7 @@ impl HandedTurn {
         Ok(())
     }
 
-    fn output(&self, call: &str, content: &str) -> IsomorphicClientOutput {
-        let content = value_of_text(content);
+    fn output(&self, call: &str, content: Value) -> IsomorphicClientOutput {
         let name = self.tool(call).unwrap_or_default();
         let mut output = IsomorphicClientOutput::new(call, name, content);
         self.confirm(&mut output);
@@ -330,6 +329,15 @@ impl HandedTurn {
             .filter(|handoff| handoff.uses_handoff)
             .map(|handoff| handoff.server_output.clone());
     }
+}
+
+/// Returns the value that a client gave for a call: a text as the value that it encodes, and parts with
+/// media as a list of parts.
+fn client_output(message: &Message) -> Value {
+    if message.content.all_media().next().is_none() {
+        return value_of_text(&message.text());
+    }
+    serde_json::to_value(&message.content).unwrap_or_default()
 }
 
 /// Returns the range of a client's copy of the turn with these calls, which may consist of several
@@ -353,8 +361,21 @@ fn client_copy(messages: &[Message], calls: &HashSet<&str>) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::chat::{Restarted, ToolProgress};
+    use crate::chat::{Media, Restarted, ToolProgress};
+
+    #[test]
+    fn media_that_a_client_gave_reach_the_second_half_as_parts() {
+        let text = Message::tool("1", r#"{"seat": "1A"}"#);
+        assert_eq!(client_output(&text), json!({"seat": "1A"}));
+        let content = Content::new()
+            .text("a")
+            .media(Media::new("image/png", b"a"));
+        let given = client_output(&Message::tool("1", content.clone()));
+        assert_eq!(serde_json::from_value::<Content>(given).unwrap(), content);
+    }
 
     #[test]
     fn a_tool_may_have_run_once_it_began_also_before_a_restart() {

@@ -99,7 +99,7 @@
 //! | pictures of the model | `images`, links too | `images`, no links |
 //! | sounds of the model | as their words, the text beside them | no |
 //! | other media | no | no |
-//! | media in results of tools | no; by `tool_media` as those of users | pictures |
+//! | media in results of tools (`ToolLayer::media`) | no; by `tool_media` as those of users | pictures |
 //! | reasoning | by `reasoning_history` | `thinking` |
 //! | provider state | `reasoning_details`, `extra_content` | none |
 //!

@@ -42,7 +42,7 @@ use crate::log::{DEFAULT_EVENT_BYTES, DEFAULT_SESSION_BYTES};
 /// | one record with the arguments or the result of a tool: `tool_calls`, `tool_result`, `isomorphic_handoff`, `input_request`, `conversation_state` ([`session_bytes`](field@Self::session_bytes)) | 16 MiB ([`DEFAULT_SESSION_BYTES`]) | an `error` event of the code `limit`, which names the limit |
 /// | any other record ([`event_bytes`](field@Self::event_bytes)) | 256 KiB ([`DEFAULT_EVENT_BYTES`]) | likewise; the text of `complete` is left out |
 /// | all `tool_input` of a session | an eighth of [`session_bytes`](field@Self::session_bytes) | the calls come whole |
-/// | a tool's result (`ToolLayer::result_bytes`) | 128 KiB | the model is told |
+/// | a tool's result with its media (`ToolLayer::result_bytes`) | 128 KiB | the model is told |
 /// | all records of a session ([`session_bytes`](field@Self::session_bytes)) | 16 MiB ([`DEFAULT_SESSION_BYTES`]) | an `error` event of the code `limit` |
 ///
 /// A store may take less in one append: those on disk and in databases take 16 MiB by default.

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{ToolSource, Tools};
+use super::{ToolSource, Tools, result_media::ResultMedia};
 
 /// The settings that the services of a `ToolLayer` share.
 #[derive(Clone)]
@@ -12,6 +12,7 @@ pub(super) struct ToolConfig {
     pub(super) timeout: Duration,
     pub(super) input_timeout: Duration,
     pub(super) result_bytes: usize,
+    pub(super) media: ResultMedia,
 }
 
 impl ToolConfig {
@@ -35,6 +36,7 @@ impl fmt::Debug for ToolConfig {
             .field("timeout", &self.timeout)
             .field("input_timeout", &self.input_timeout)
             .field("result_bytes", &self.result_bytes)
+            .field("media", &self.media)
             .finish()
     }
 }

@@ -112,7 +112,7 @@ where
     ) -> BoxFuture<'_, Result<Output, BoxError>> {
         Box::pin(async move {
             let given = (self.second)(output, call).await?;
-            Ok(Output::json(&given)?)
+            Ok(Output::of(given)?)
         })
     }
 }

@@ -5,7 +5,7 @@ use tracing::Instrument;
 use super::{Call, Output, ToolFailure, call_slots::SlotReady, tools::ToolEntry};
 use crate::{
     BoxError, BoxFuture,
-    chat::{IsomorphicClientOutput, IsomorphicHandoff},
+    chat::{Content, IsomorphicClientOutput, IsomorphicHandoff},
 };
 
 const ENDED: &str = "the answer ended before this began";
@@ -39,9 +39,9 @@ pub(super) enum JobPart {
     reason = "only where a dependency makes maps larger"
 )]
 pub(super) enum CallOutcome {
-    Given(String),
+    Given(Content),
     /// A client's output for a call that no log confirms.
-    Claimed(String),
+    Claimed(Content),
     Failed(String),
     HandedOver(IsomorphicHandoff),
 }

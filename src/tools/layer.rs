@@ -1,8 +1,8 @@
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{ToolService, ToolSource, Tools, config::ToolConfig};
+use super::{ToolService, ToolSource, Tools, config::ToolConfig, result_media::ResultMedia};
 
 /// A layer that runs the tools that a model asks for. The [module](super) has an example.
 ///
@@ -27,6 +27,7 @@ impl ToolLayer {
                 timeout: Duration::from_secs(60),
                 input_timeout: Duration::from_secs(10 * 60),
                 result_bytes: 128 * 1024,
+                media: ResultMedia::default(),
             },
         }
     }
@@ -37,6 +38,11 @@ impl ToolLayer {
     pub fn source(mut self, source: impl ToolSource) -> Self {
         self.config.sources.push(Arc::new(source));
         self
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_config(self) -> ToolConfig {
+        self.config
     }
 
     /// Returns the tools that an answer has that begins now.
@@ -82,8 +88,39 @@ impl ToolLayer {
         self
     }
 
-    /// Sets the maximum size of a result, or of the output that a call hands to the client, in
-    /// bytes of JSON. Default 128 KiB.
+    /// Opens media in results of tools: of these types, whole ones such as `application/pdf`, or ranges
+    /// such as `image/*`. By default none is open, and a result with one becomes an error that the model
+    /// receives.
+    ///
+    /// Open what the provider can send in a tool's result: an answer whose provider can't send a medium
+    /// ends with an error. A link is open by its type too; the model's server fetches it. A picture takes
+    /// four thirds of its bytes of [`result_bytes`](Self::result_bytes).
+    ///
+    /// Media of a client's own tools are opened by
+    /// [`ClientFields::media`](crate::durable::ClientFields::media). A client that sends the whole
+    /// conversation with each request sends these pictures with it, and needs that as well.
+    ///
+    /// ```
+    /// # use unbroken::tools::{ToolLayer, Tools};
+    /// let layer = ToolLayer::new(Tools::new())
+    ///     .media(["image/png", "image/jpeg"])
+    ///     .result_bytes(4 * 1024 * 1024);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Panics if a type isn't of the form `type/subtype` or `type/*`.
+    #[track_caller]
+    pub fn media<T>(mut self, types: impl IntoIterator<Item = T>) -> Self
+    where
+        T: Into<Cow<'static, str>>,
+    {
+        self.config.media = ResultMedia::of(types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the maximum size of a result with its media, or of the output that a call hands to the
+    /// client, in bytes of JSON. Default 128 KiB.
     ///
     /// A larger result becomes an error that the model receives. Keep the limit below the
     /// [`session_bytes`](field@crate::session::Limits::session_bytes) of the sessions; an event above

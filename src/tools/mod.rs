@@ -66,8 +66,11 @@
 //! run concurrently, each on a task of its own. Their results enter the answer in the order in
 //! which they arrive; the model gets them in the order of the calls.
 //!
+//! A result is a text, or [`Content`](crate::chat::Content) with pictures, sounds and files if the layer
+//! [opens](ToolLayer::media) them: not every model takes those in results.
+//!
 //! An unknown tool, arguments that don't fit the schema, a failure, a panic, a timeout, a result
-//! that is too large: each becomes a [`ToolError`](crate::chat::ToolError) that the model receives,
+//! that is too large or has closed media: each becomes a [`ToolError`](crate::chat::ToolError) that the model receives,
 //! and the answer continues. Dropping the answer's stream aborts the running tools.
 //!
 //! The `complete` event has the summed usage of all turns. After a server died, it has that of the
@@ -180,6 +183,7 @@ mod options;
 mod output;
 mod plan;
 mod question;
+mod result_media;
 mod running_calls;
 mod schema_of;
 mod service;

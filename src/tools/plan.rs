@@ -82,7 +82,7 @@ impl Conversation {
     }
 
     fn running(&self, before: Option<&Transcript>) -> RunningCalls {
-        let mut running = RunningCalls::new(self.config.parallel, self.config.result_bytes);
+        let mut running = RunningCalls::new(&self.config);
         for open in before.iter().flat_map(|before| before.open_inputs()) {
             running.add_open_question(open);
         }
@@ -255,8 +255,8 @@ impl Conversation {
                     continue;
                 }
                 (None, None) => CallOutcome::Given(match output.client_output {
-                    Value::String(text) => text,
-                    other => other.to_string(),
+                    Value::String(text) => text.into(),
+                    other => other.to_string().into(),
                 })
                 .claimed(output.claimed),
             };

@@ -13,8 +13,10 @@ use tracing::Instrument;
 use super::{
     ToolFailure,
     call_slots::{CallSlot, CallSlots, SlotReady},
+    config::ToolConfig,
     events::{EventSender, ToolEvent, event_channel},
     job::{CallOutcome, ToolJob},
+    result_media::ResultMedia,
 };
 use crate::chat::{
     ChatEvent, InputId, InputOutcome, InputRequest, InputResolved, Message, ToolCall, ToolResult,
@@ -32,6 +34,7 @@ pub(super) struct RunningCalls {
     call_of_task: HashMap<Id, usize>,
     slots: CallSlots,
     result_bytes: usize,
+    media: ResultMedia,
     events: EventSender,
     received: mpsc::Receiver<ToolEvent>,
     // Alternates between ends and events, so that neither starves the other.
@@ -58,15 +61,16 @@ pub(super) struct CallRecord {
 }
 
 impl RunningCalls {
-    pub(super) fn new(parallel: usize, result_bytes: usize) -> Self {
+    pub(super) fn new(config: &ToolConfig) -> Self {
         let (events, received) = event_channel();
         Self {
             calls: Vec::new(),
             planned: Vec::new(),
             tasks: JoinSet::new(),
             call_of_task: HashMap::new(),
-            slots: CallSlots::new(parallel),
-            result_bytes,
+            slots: CallSlots::new(config.parallel),
+            result_bytes: config.result_bytes,
+            media: config.media.clone(),
             events,
             received,
             ends_first: false,
@@ -203,20 +207,37 @@ impl RunningCalls {
         self.ready.push_back((event.event, Some(event.taken)));
     }
 
-    fn finish(&mut self, at: usize, mut outcome: CallOutcome, in_log: bool) {
-        if let CallOutcome::HandedOver(handoff) = &outcome
-            && is_deeper(&handoff.server_output, ToolCall::MAX_DEPTH)
-        {
-            outcome =
-                CallOutcome::Failed("the result is nested deeper than this server takes".into());
-        }
-        let bytes = match &outcome {
-            CallOutcome::Given(content) | CallOutcome::Claimed(content) => json_bytes(content),
-            CallOutcome::HandedOver(handoff) => json_bytes(&handoff.server_output),
+    /// Returns the message for the model about a result that can't be taken, if it can't. One without
+    /// media becomes one text.
+    fn refusal(&self, outcome: &mut CallOutcome) -> Option<String> {
+        let bytes = match outcome {
+            CallOutcome::Given(content) | CallOutcome::Claimed(content) => {
+                if let Some(refusal) = self.media.refusal(content) {
+                    return Some(refusal);
+                }
+                if content.all_media().next().is_none() {
+                    *content = content.to_text().into_owned().into();
+                }
+                json_bytes(content)
+            }
+            CallOutcome::HandedOver(handoff) => {
+                if is_deeper(&handoff.server_output, ToolCall::MAX_DEPTH) {
+                    return Some("the result is nested deeper than this server takes".into());
+                }
+                json_bytes(&handoff.server_output)
+            }
             CallOutcome::Failed(_) => 0,
         };
-        if bytes > self.result_bytes {
-            outcome = CallOutcome::Failed("the result is larger than this server takes".into());
+        let most = self.result_bytes;
+        (bytes > most).then(|| {
+            format!("the result has {bytes} bytes, which is larger than this server takes: {most}")
+        })
+    }
+
+    fn finish(&mut self, at: usize, mut outcome: CallOutcome, in_log: bool) {
+        // One that is in the log was taken.
+        if !in_log && let Some(refusal) = self.refusal(&mut outcome) {
+            outcome = CallOutcome::Failed(refusal);
         }
         let call = &mut self.calls[at];
         // Its open questions are withdrawn.
@@ -226,11 +247,11 @@ impl RunningCalls {
         }
         let event = match outcome {
             CallOutcome::Given(content) => {
-                call.message = Some(Message::tool(&call.id, &content));
+                call.message = Some(Message::tool(&call.id, content.clone()));
                 ChatEvent::tool_result(&call.id, &call.name, content)
             }
             CallOutcome::Claimed(content) => {
-                call.message = Some(Message::tool(&call.id, &content));
+                call.message = Some(Message::tool(&call.id, content.clone()));
                 ToolResult::new(&call.id, &call.name, content)
                     .claimed(true)
                     .into()
@@ -255,7 +276,8 @@ impl CallRecord {
     /// Returns the result that a client sends back.
     pub(super) fn result(&self) -> Option<ToolResult> {
         let message = self.message.as_ref()?;
-        Some(ToolResult::new(&self.id, &self.name, message.text()))
+        let content = message.content.clone();
+        Some(ToolResult::new(&self.id, &self.name, content))
     }
 }
 
@@ -270,7 +292,7 @@ mod tests {
     use crate::{
         chat::{Inputs, ToolProgress},
         tools::{
-            Call, Tools,
+            Call, ToolLayer, Tools,
             call::{AskedBefore, CallInfo, CallScope},
             job::JobPart,
             tool_fn,
@@ -279,6 +301,12 @@ mod tests {
 
     #[derive(serde::Deserialize, schemars::JsonSchema)]
     struct Nothing {}
+
+    fn config(parallel: usize) -> ToolConfig {
+        ToolLayer::new(Tools::new())
+            .parallel(parallel)
+            .into_config()
+    }
 
     /// Adds two calls of a tool.
     fn add_two(running: &mut RunningCalls, tools: &Tools) {
@@ -317,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn calls_whose_tasks_the_runtime_ends_have_no_outcome() {
-        let mut running = RunningCalls::new(2, 100);
+        let mut running = RunningCalls::new(&config(2));
         let tool = tool_fn("tool", "", |_: Nothing, _: Call| {
             std::future::pending::<Result<&str, crate::BoxError>>()
         });
@@ -335,7 +363,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_that_sends_without_pause_does_not_starve_other_calls() {
-        let mut running = RunningCalls::new(1, 100);
+        let mut running = RunningCalls::new(&config(1));
         let tool = tool_fn("tool", "", |_: Nothing, _: Call| async { Ok("done") });
         add_two(&mut running, &Tools::new().with(tool));
         let events = running.events();

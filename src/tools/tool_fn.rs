@@ -10,8 +10,8 @@ use crate::{BoxError, BoxFuture, chat::ToolDefinition};
 /// Makes a tool of an async function.
 ///
 /// The function takes arguments that implement `Deserialize` and [`schemars::JsonSchema`], and
-/// returns a value that implements `Serialize`: a string goes to the model as it is, anything else
-/// as JSON.
+/// returns a value that implements `Serialize`: a string, [`Content`](crate::chat::Content) or
+/// [`Media`](crate::chat::Media) goes to the model as it is, anything else as JSON.
 ///
 /// The doc comments of the arguments' fields become descriptions for the model. The error is a
 /// [`BoxError`], so that `?` works on any error; the model gets the message of a [`ToolFailure`].
@@ -119,7 +119,7 @@ where
                 ToolFailure::new(format!("the arguments don't fit: {error}")).with_source(error)
             })?;
             let given = (self.run)(arguments, call).await?;
-            Ok(Output::json(&given)?)
+            Ok(Output::of(given)?)
         })
     }
 }

@@ -2,7 +2,7 @@
 // two servers share the store in `STORE`. `node mcp.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
-import { startCounting } from '../../adapters/mcp/tests/everything/counting.mjs';
+import { PICTURE, startCounting } from '../../adapters/mcp/tests/everything/counting.mjs';
 import { addressOf, open, play, startServer } from './bench.mjs';
 
 const card = (page) => page.locator('.ask[data-state="open"]');
@@ -44,9 +44,44 @@ async function asked(name, browser, act) {
   }
 }
 
+/** Calls a tool that gives a picture, and reads the answer in two browsers. */
+async function drawn(browser) {
+  const tools = await startCounting();
+  process.env.MCP_URL = tools.url;
+  const server = await startServer(0, process.env.STORE);
+  delete process.env.MCP_URL;
+  try {
+    const script = { text: 'Let me draw.\n\n', delayMs: 5, toolCalls: [{ name: 'mcp_draw', arguments: {} }], then: [{ results: true }] };
+    const page = await open(await browser.context(), addressOf(server.url, script));
+    await page.say('Draw');
+    await page.untilStatus('complete');
+    const shown = async (page) => {
+      const image = page.locator('.answer .tool img');
+      await image.waitFor();
+      const read = () => fetch(document.querySelector('.answer .tool img').src).then((it) => it.blob()).then((it) => new Promise((done) => Object.assign(new FileReader(), { onload: ({ target }) => done(target.result) }).readAsDataURL(it)));
+      assert.equal(await page.evaluate(read), `data:image/png;base64,${PICTURE}`, 'byte for byte');
+      assert.match(await page.locator('.answer .tool dl').textContent(), /Here:\s*That was it\./);
+    };
+    await shown(page);
+    const stored = await page.evaluate(() => JSON.stringify(Object.entries(localStorage)));
+    assert.doesNotMatch(stored, /base64/, 'what is written often is small');
+    await page.reload();
+    await shown(page);
+    await shown(await open(await browser.context(), page.url()));
+    assert.deepEqual(tools.counts.called, { draw: 1 });
+  } finally {
+    await server.kill();
+    tools.stop();
+  }
+}
+
 const of = (events, kind) => events.filter(({ type }) => type === kind);
 
 const scenarios = {
+  async a_picture_of_a_tool_is_shown_and_outlives_a_reload({ browser }) {
+    await drawn(browser);
+  },
+
   async a_question_of_an_idempotent_tool_is_answered_elsewhere_and_it_goes_on({ browser }) {
     await asked('book', browser, async ({ tools, elsewhere, events }) => {
       assert.deepEqual(tools.counts, { called: { book: 1 }, done: {} }, 'control: it waits for the answer');

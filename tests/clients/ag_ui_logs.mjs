@@ -76,6 +76,13 @@ function sorted({ messages, custom, ...others }) {
   return { messages: byId(withCalls), custom: custom.map((event) => JSON.stringify(event)).sort(), ...others };
 }
 
+/** The content of a result as the protocol has it. */
+function given(content) {
+  if (!Array.isArray(content)) return content;
+  const picture = ({ url, mediaType, name }) => ({ type: 'image', source: { type: 'data', value: url.split(',')[1], mimeType: mediaType }, metadata: { filename: name } });
+  return content.map((part) => (part.type === 'media' ? picture(part) : part));
+}
+
 /** Checks that the client has what the log has. */
 function sameAsTheLog({ messages, custom, end }, log) {
   const of = (type) => log.events.filter((event) => event.type === type);
@@ -90,7 +97,7 @@ function sameAsTheLog({ messages, custom, end }, log) {
   const never = calls.filter((call) => !whole.has(call.id)).map((call) => call.id);
   assert.deepEqual(messages.filter(isCut).map((message) => message.toolCallId).sort(), never.sort());
   const outcomes = log.events.filter((event) => ['tool_result', 'tool_error'].includes(event.type));
-  assert.deepEqual(messages.filter((message) => message.role === 'tool' && !isCut(message)).map((message) => [message.toolCallId, message.content]), outcomes.map((event) => [event.id, event.content ?? event.message]));
+  assert.deepEqual(messages.filter((message) => message.role === 'tool' && !isCut(message)).map((message) => [message.toolCallId, message.content]), outcomes.map((event) => [event.id, given(event.content) ?? event.message]));
   const fields = ({ type, ...fields }) => fields;
   for (const type of ['source', 'media']) assert.deepEqual(custom.filter(([name]) => name === type).map(([, value]) => value), of(type).map(fields));
   assert.deepEqual(custom.filter(([name]) => ['mood', 'progress'].includes(name)).map(([name, value]) => [name, value]), of('custom').map((event) => [event.name, event.data]));

@@ -44,7 +44,8 @@ export function generated(below) {
     if (below(4) === 0) events.push({ type: 'tool_input', id: `never-${turn}`, name: 'search', delta: '{"q":' });
     if (calls.length) events.push({ type: 'tool_calls', calls });
     if (below(3)) events.push({ type: 'turn', finishReason: 'stop', model: `m-${turn}`, usage: { inputTokens: below(99), outputTokens: 1 } });
-    for (const { id } of calls) events.push(below(3) ? { type: 'tool_result', id, name: 'search', content: `{"found":${below(9)}}` } : { type: 'tool_error', id, name: 'search', message: word() });
+    const given = () => (below(4) ? `{"found":${below(9)}}` : [{ type: 'text', text: 'Found:' }, { type: 'media', mediaType: 'image/png', url: 'data:image/png;base64,AAAA', name: 'found.png' }]);
+    for (const { id } of calls) events.push(below(3) ? { type: 'tool_result', id, name: 'search', content: given() } : { type: 'tool_error', id, name: 'search', message: word() });
     for (const { id, providerState } of calls) if (!providerState && below(4) === 0) events.push(state(id));
   }
   events.push({ type: 'text', content: 'The end.' });

@@ -46,12 +46,33 @@ async function arrived(word) {
 /** The events of an answer with a picture and a file. */
 const painted = () => ({ events: [{ type: 'text', content: 'There: ' }, ...[PNG, PDF].map((file) => ({ type: 'media', mediaType: file.mediaType, url: url(file), name: file.name })), { type: 'text', content: 'Done.' }] });
 
+/** The events of an answer whose tool gives a picture and a file between texts. */
+const drawn = () => ({
+  events: [
+    { type: 'tool_calls', calls: [{ id: 'call-1', name: 'draw', arguments: { of: 'a cat' } }] },
+    { type: 'tool_result', id: 'call-1', name: 'draw', content: [{ type: 'text', text: 'Before.' }, media(PNG), { type: 'text', text: 'Between.' }, media(PDF)] },
+    { type: 'text', content: 'There.' },
+  ],
+});
+
+/** Checks that the model got the result of the tool with this question, all of it in order. */
+async function wentBack(word) {
+  const results = (await modelGot(word)).messages.filter(({ role }) => role === 'tool');
+  assert.equal(results.length, 1);
+  const [before, picture, between, file, ...more] = results[0].content;
+  assert.deepEqual([before, between], [{ type: 'text', text: 'Before.' }, { type: 'text', text: 'Between.' }]);
+  assert.ok(decoded(picture.image_url.url).equals(PNG.bytes), 'the picture, byte for byte');
+  assert.equal(file.file.filename, PDF.name);
+  assert.ok(decoded(file.file.file_data).equals(PDF.bytes), 'the file, byte for byte');
+  assert.deepEqual(more, []);
+}
+
 // useChat
 
-function useChat(sdk, path) {
+function useChat(sdk, path, messages = []) {
   class Chat extends sdk.AbstractChat {
     constructor(init) {
-      super({ ...init, state: new State([]) });
+      super({ ...init, state: new State(messages) });
     }
   }
   const errors = [];
@@ -88,20 +109,40 @@ const useChats = (name, sdk) => ({
     assert.deepEqual(files.map((file) => file.mediaType), [PNG.mediaType, PDF.mediaType]);
     for (const [at, file] of [PNG, PDF].entries()) assert.ok(decoded(files[at].url).equals(file.bytes));
   },
+
+  [`${name}: those in the result of a tool arrive, and go back with the next question`]: async () => {
+    const { chat } = useChat(sdk, 'ai');
+    await chat.sendMessage({ text: 'Draw.' }, { body: drawn() });
+    assert.deepEqual([chat.status, chat.error], ['ready', undefined]);
+    const answer = chat.messages.at(-1);
+    assert.deepEqual(answer.parts.map(({ type }) => type), ['step-start', 'tool-draw', 'file', 'file', 'step-start', 'text']);
+    const [, tool, ...files] = answer.parts;
+    assert.deepEqual([tool.state, tool.output], ['output-available', 'Before.\nBetween.']);
+    for (const [at, file] of [PNG, PDF].entries()) {
+      assert.equal(files[at].mediaType, file.mediaType);
+      assert.ok(decoded(files[at].url).equals(file.bytes));
+      assert.equal(files[at].providerMetadata.unbroken.toolCallId, 'call-1');
+    }
+    const word = fresh('word');
+    const next = useChat(sdk, 'history/ai', chat.messages);
+    await next.chat.sendMessage({ text: word });
+    assert.deepEqual(next.errors, []);
+    await wentBack(word);
+  },
 });
 
 // @ag-ui/client
 
-async function runAgent(path, content, forwardedProps) {
+async function runAgent(path, content, forwardedProps, earlier = []) {
   const agent = new HttpAgent({ url: `${BASE}/${path}` });
   const seen = { events: [], failures: [] };
   agent.subscribe({
     onEvent: ({ event }) => void seen.events.push(event),
     onRunFailed: ({ error }) => (seen.failures.push(error), { stopPropagation: true }),
   });
-  agent.messages = [{ id: '1', role: 'user', content }];
+  agent.messages = [...earlier, { id: fresh('message'), role: 'user', content }];
   await agent.runAgent({ forwardedProps });
-  return seen;
+  return { ...seen, messages: agent.messages };
 }
 
 const source = (file) => ({ type: 'data', value: base64(file), mimeType: file.mediaType });
@@ -148,6 +189,21 @@ const agUi = {
     const files = events.filter((event) => event.type === 'CUSTOM' && event.name === 'media').map((event) => event.value);
     assert.deepEqual(files.map(({ mediaType, name }) => [mediaType, name]), [PNG, PDF].map(({ mediaType, name }) => [mediaType, name]));
     for (const [at, file] of [PNG, PDF].entries()) assert.ok(decoded(files[at].url).equals(file.bytes));
+  },
+
+  '@ag-ui/client: those in the result of a tool arrive, and go back with the next question': async () => {
+    const { failures, messages } = await runAgent('ag-ui', 'Draw.', drawn());
+    assert.deepEqual(failures, []);
+    const { content } = messages.find(({ role }) => role === 'tool');
+    assert.deepEqual(content.map(({ type }) => type), ['text', 'image', 'text', 'document']);
+    for (const [at, file] of [[1, PNG], [3, PDF]]) {
+      assert.equal(content[at].source.mimeType, file.mediaType);
+      assert.ok(Buffer.from(content[at].source.value, 'base64').equals(file.bytes));
+    }
+    const word = fresh('word');
+    const next = await runAgent('history/ag-ui', word, undefined, messages);
+    assert.deepEqual(next.failures, []);
+    await wentBack(word);
   },
 };
 
@@ -215,6 +271,23 @@ const responses = {
     assert.deepEqual(annotations.map(({ type, title, file }) => [type, title, file]), [['url_citation', PDF.name, { media_type: PDF.mediaType, name: PDF.name }]]);
     assert.ok(decoded(annotations[0].url).equals(PDF.bytes));
   },
+
+  'openai: those in the result of a tool arrive, and go back with the next question': async () => {
+    const answer = await client('v1').responses.create({ model: 'scripted', input: 'Draw.', ...drawn() });
+    assert.deepEqual([answer.status, answer.output_text], ['completed', 'There.']);
+    assert.deepEqual(answer.output.map(({ type }) => type), ['mcp_call', 'image_generation_call', 'message', 'message']);
+    const [call, picture, text] = answer.output;
+    assert.deepEqual([call.status, call.output], ['completed', 'Before.\nBetween.']);
+    assert.ok(Buffer.from(picture.result, 'base64').equals(PNG.bytes));
+    const [{ url: address, file }] = text.content[0].annotations;
+    assert.ok(decoded(address).equals(PDF.bytes));
+    assert.deepEqual([picture.of_result.item_id, file.of_result.item_id], [call.id, call.id]);
+    const word = fresh('word');
+    const asked = [{ role: 'user', content: 'Draw.' }, ...answer.output, { role: 'user', content: word }];
+    const next = await client('history/v1').responses.create({ model: 'scripted', input: asked });
+    assert.equal(next.status, 'completed');
+    await wentBack(word);
+  },
 };
 
 // curl
@@ -265,6 +338,13 @@ const native = {
     const files = events(body).filter((event) => event.type === 'media');
     assert.deepEqual(files.map((file) => file.name), [PNG.name, PDF.name]);
     for (const [at, file] of [PNG, PDF].entries()) assert.ok(decoded(files[at].url).equals(file.bytes));
+  },
+
+  'curl: those in the result of a tool arrive as parts': async () => {
+    const { status, body } = await curl('native', { messages: [{ role: 'user', content: 'Draw.' }], ...drawn() });
+    assert.equal(status, 200);
+    const [result] = events(body).filter((event) => event.type === 'tool_result');
+    assert.deepEqual(result, drawn().events[1]);
   },
 };
 

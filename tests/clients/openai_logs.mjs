@@ -53,8 +53,11 @@ function sameAsTheLog({ output, usage, model }, log) {
   const sources = annotations(output).filter((it) => !it.file);
   assert.deepEqual(sources.map((it) => it.url ?? it.file_id), of(log, 'source').map((it) => it.url ?? it.id));
   const pictures = output.filter((item) => item.type === 'image_generation_call');
-  assert.deepEqual(pictures.map((item) => `data:image/${item.output_format};base64,${item.result}`), of(log, 'media').map((it) => it.url));
-  const results = [...of(log, 'tool_result'), ...of(log, 'tool_error')].map((it) => it.content ?? it.message);
+  const urls = (items) => items.map((item) => `data:image/${item.output_format};base64,${item.result}`);
+  assert.deepEqual(urls(pictures.filter((item) => !item.of_result)), of(log, 'media').map((it) => it.url));
+  const given = of(log, 'tool_result').flatMap((it) => (Array.isArray(it.content) ? it.content : [{ type: 'text', text: it.content }]));
+  assert.deepEqual(urls(pictures.filter((item) => item.of_result)), given.filter((it) => it.type === 'media').map((it) => it.url));
+  const results = [...given.filter((it) => it.type === 'text').map((it) => it.text), ...of(log, 'tool_error').map((it) => it.message)];
   assert.deepEqual(output.filter((item) => item.type === 'mcp_call').map((item) => item.output ?? item.error).sort(), results.sort());
   const last = of(log, 'tool_calls').at(-1).calls;
   const calls = output.filter((item) => item.type === 'function_call');

@@ -225,6 +225,27 @@ await play({
     assert.equal(parts.find((part) => part.type === 'tool-result' && part.toolCallId === 'never').state, 'error');
   },
 
+  'a picture in the result of a tool arrives, and goes back with the next question': async () => {
+    const picture = Buffer.from(Uint8Array.from({ length: 10_000 }, (_, at) => at % 256)).toString('base64');
+    const events = [
+      { type: 'tool_calls', calls: [{ id: 'call_1', name: 'draw', arguments: {} }] },
+      { type: 'tool_result', id: 'call_1', name: 'draw', content: [{ type: 'text', text: 'Before.' }, { type: 'media', mediaType: 'image/png', url: `data:image/png;base64,${picture}` }] },
+      { type: 'text', content: 'There.' },
+    ];
+    const { client, seen } = open({ events });
+    await client.sendMessage('Draw.');
+    assert.deepEqual(seen.errors, []);
+    const result = answers(client).flatMap((message) => message.parts).find((part) => part.type === 'tool-result');
+    assert.deepEqual(result.content, [{ type: 'text', text: 'Before.' }, { type: 'image', source: { type: 'data', value: picture, mimeType: 'image/png' } }]);
+    const word = fresh('word');
+    const next = open({}, { at: `${BASE}/history`, initialMessages: client.getMessages() });
+    await next.client.sendMessage(word);
+    assert.deepEqual(next.seen.errors, []);
+    const [request] = await (await fetch(`${BASE}/upstream/about/${word}`)).json();
+    const { content } = request.messages.find(({ role }) => role === 'tool');
+    assert.deepEqual(content, [{ type: 'text', text: 'Before.' }, { type: 'image_url', image_url: { url: `data:image/png;base64,${picture}` } }]);
+  },
+
   'somebody is asked while the run goes on': async () => {
     const inputId = fresh('input');
     const asked = [];

@@ -50,7 +50,7 @@ async fn about(State(upstream): State<Upstream>, Path(word): Path<String>) -> St
 }
 
 /// Returns the stub, and each dialect before it: below `/open` with media and an option open to clients,
-/// and below `/closed` with nothing open.
+/// below `/history` with media and earlier turns, and below `/closed` with nothing open.
 pub(crate) fn app(server: SocketAddr, sessions: &Sessions) -> Router {
     let upstream = Router::new()
         .route("/upstream/chat/completions", post(complete))
@@ -61,10 +61,12 @@ pub(crate) fn app(server: SocketAddr, sessions: &Sessions) -> Router {
         .base_url(format!("http://{server}/upstream"))
         .api_key("none")
         .model("stub")
+        .tool_media(true)
         .build()
         .expect("the settings are whole");
     let open = ClientFields::nothing().media(ClientMedia::of(["*/*"]));
     let fields = [
+        ("history", open.clone().history(1024 * 1024)),
         ("open", open.temperature(0.0..=1.0)),
         ("closed", ClientFields::nothing()),
     ];

@@ -136,6 +136,64 @@ async fn the_next_request_hands_the_turns_of_a_stored_answer_back() {
 }
 
 #[tokio::test]
+async fn media_in_results_are_files_that_go_back_into_their_results() {
+    let call = |id: &str| ToolCall::new(id, "draw", json!({}));
+    let png = |of: u8| Media::new("image/png", [of, 1, 2]).name(format!("{of}.png"));
+    let between = Content::new()
+        .text("a")
+        .media(png(1))
+        .text("b")
+        .media(png(2));
+    let alone = Content::from(png(3));
+    let transcript: Transcript = [
+        ChatEvent::tool_calls([call("c1"), call("c2"), call("c3")]),
+        ChatEvent::tool_result("c2", "draw", alone),
+        ChatEvent::tool_result("c1", "draw", between),
+        ChatEvent::tool_result("c3", "draw", "none"),
+        ChatEvent::text("There: "),
+        png(4).into(),
+        ChatEvent::complete(),
+    ]
+    .iter()
+    .collect();
+    let stored = UiMessage::from_transcript("m2", &transcript);
+    let kinds: Vec<_> = stored
+        .parts
+        .iter()
+        .map(|part| part["type"].as_str())
+        .collect();
+    let of_kind = |kind: &str| kinds.iter().filter(|it| **it == Some(kind)).count();
+    assert_eq!((of_kind("tool-draw"), of_kind("file")), (3, 4), "{kinds:?}");
+    assert_eq!(stored.messages(), transcript.messages());
+    let asked = asks(&json!([
+        {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Draw."}]},
+        stored,
+        UiMessage::new("m3", Role::User, "And?"),
+    ]));
+    let (status, text, seen) = post(&asked, vec![ChatEvent::complete()]).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert_eq!(seen[0].messages[1..6], transcript.messages());
+}
+
+#[tokio::test]
+async fn a_file_in_the_result_of_no_call_is_of_the_message() {
+    let file = json!({"type": "file", "mediaType": "image/png", "url": "data:image/png;base64,AAAA",
+        "providerMetadata": {"unbroken": {"toolCallId": "c1", "at": 0}}});
+    let asked = asks(&json!([
+        {"id": "m1", "role": "user", "parts": [{"type": "text", "text": "Draw."}]},
+        {"id": "m2", "role": "assistant", "parts": [
+            {"type": "tool-draw", "toolCallId": "c1", "state": "output-error", "input": {},
+             "errorText": "no ink"},
+            file, {"type": "text", "text": "There."}]},
+        UiMessage::new("m3", Role::User, "And?"),
+    ]));
+    let (status, text, seen) = post(&asked, vec![ChatEvent::complete()]).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    assert_eq!(seen[0].messages[1].content.all_media().count(), 1);
+    assert_eq!(seen[0].messages[2], Message::tool_failed("c1", "no ink"));
+}
+
+#[tokio::test]
 async fn what_is_closed_is_refused_in_the_words_of_the_sdk() {
     let ann = |_: &mut http::request::Parts| Some(unbroken::log::Owner::new("ann"));
     let chat = DurableLayer::new(

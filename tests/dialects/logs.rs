@@ -2,10 +2,10 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::json;
 use unbroken::{
     chat::{
-        Capabilities, ChatEvent, Citation, Complete, ConversationState, Custom, ErrorEvent,
-        FinishReason, InputAction, InputRequest, InputResolved, IsomorphicHandoff, Media, Message,
-        ProviderState, ProviderStateEvent, SessionInfo, StateOf, TextSpan, ToolCall, ToolInput,
-        TurnEnd, Usage,
+        Capabilities, ChatEvent, Citation, Complete, Content, ConversationState, Custom,
+        ErrorEvent, FinishReason, InputAction, InputRequest, InputResolved, IsomorphicHandoff,
+        Media, Message, Part, ProviderState, ProviderStateEvent, SessionInfo, StateOf, TextSpan,
+        ToolCall, ToolInput, TurnEnd, Usage,
     },
     log::{Chunk, ChunkBuilder, Epoch, ErrorCode, Lsn},
 };
@@ -53,6 +53,7 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         }),
         3 => (id, "\\PC{0,8}").prop_map(|(id, output)| ChatEvent::tool_result(id, "now", output)),
         1 => id.prop_map(|id| ChatEvent::tool_result(id, "now", r#"{"hour": 12}"#)),
+        1 => (id, shown()).prop_map(|(id, shown)| ChatEvent::tool_result(id, "now", shown)),
         1 => id.prop_map(|id| ChatEvent::tool_error(id, "now", "no clock")),
         1 => id.prop_map(|id| ChatEvent::isomorphic_handoff(id, "map", json!({"zoom": 3}))),
         1 => id.prop_map(|id| IsomorphicHandoff::new(id, "map", json!({}))
@@ -84,6 +85,17 @@ fn event() -> impl Strategy<Value = ChatEvent> {
         1 => Just(ChatEvent::restarted("again")),
         1 => Just(serde_json::from_value(json!({"type": "from_the_future", "x": 1})).unwrap()),
     ]
+}
+
+/// Generates a result with media.
+fn shown() -> impl Strategy<Value = Content> {
+    let part = prop_oneof![
+        "\\PC{1,4}".prop_map(|text| Part::Text { text }),
+        "\\PC{0,8}".prop_map(|name| Media::new("image/png", &name).name(name).into()),
+        Just(Media::link("image/*", "https://example.com/a").into()),
+        Just(Media::new("application/pdf", "pdf").name("a.pdf").into()),
+    ];
+    vec(part, 1..4).prop_map(Content::from)
 }
 
 /// Generates what belongs to a turn beside its text and calls.

@@ -36,7 +36,7 @@ fn follow_up(first: &ChatRequest, events: &[ChatEvent], output: &Value) -> ChatR
         .push(turn.tool_calls(state.tool_calls.clone()));
     for result in &state.server_tool_results {
         next.messages
-            .push(Message::tool(&result.id, &result.content));
+            .push(Message::tool(&result.id, result.content.clone()));
     }
     for handoff in transcript.handoffs() {
         let (id, name) = (&handoff.call_id, &handoff.tool_name);

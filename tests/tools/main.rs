@@ -6,6 +6,7 @@ mod composed;
 mod handoff;
 mod interrupted;
 mod lease;
+mod media;
 mod not_whole;
 mod reattach;
 mod sealed;

@@ -38,9 +38,9 @@
 //! | `notifications/progress` | `tool_progress` |
 //! | `elicitation/create` with a form, or `input_required` | `input_request`, which any device answers, also after another server took over |
 //! | text, resources as text, links | the text of the result |
+//! | pictures, sounds, resources as bytes | media of the result, of the types that [`ToolLayer::media`](unbroken::tools::ToolLayer::media) opens; by default an error that names them |
 //! | `structuredContent` | JSON in the result, unless a text block is the same; checked against `outputSchema` |
-//! | pictures, sounds, resources as bytes | an error that names them: results are text |
-//! | `isError`, errors of JSON-RPC | `tool_error`, which the model receives |
+//! | `isError`, errors of JSON-RPC | `tool_error`, which the model receives; it names media beside it |
 //! | `notifications/tools/list_changed` | the next answer has the new tools |
 //!
 //! Sampling, roots and forms at a web address are not offered to servers.

@@ -35,6 +35,7 @@ export class Answer {
   async apply({ lsn, event }, chatId) {
     const { turn } = this;
     const medium = event.type === 'media' && (await kept(event, `${chatId}/${turn.session}.${lsn}`));
+    const given = event.type === 'tool_result' && (await resultOf(event.content, `${chatId}/${turn.session}.${lsn}`));
     turn.lsn = lsn;
     delete turn.request; // the server has it
     switch (event.type) {
@@ -65,8 +66,10 @@ export class Answer {
         this.#progress(event);
         break;
       case 'tool_result':
+        this.#tool(event.id, event.name, given);
+        break;
       case 'tool_error':
-        this.#tool(event.id, event.name, event.type === 'tool_error' ? { failed: event.message } : { result: event.content });
+        this.#tool(event.id, event.name, { failed: event.message });
         break;
       case 'isomorphic_handoff':
         this.#tool(event.callId, event.toolName, { arguments: event.params, handed: true });
@@ -190,6 +193,14 @@ export class Answer {
     if (!part) this.turn.parts.push((part = { kind: 'tool', id, name }));
     Object.assign(part, change);
   }
+}
+
+// The result of a tool: its text, and its media as parts.
+async function resultOf(content, key) {
+  if (typeof content === 'string') return { result: content };
+  const media = content.filter(({ type }) => type === 'media').map((part, at) => kept(part, `${key}.${at}`));
+  const texts = content.filter(({ type }) => type === 'text').map(({ text }) => text);
+  return { result: texts.join('\n'), media: await Promise.all(media) };
 }
 
 // A medium as a part: its bytes are kept apart, a link stays as it is.

@@ -51,10 +51,15 @@ function toolView(part) {
   const tell = () => {
     if (writing) details.open = writing = false;
     const rows = [['Arguments', part.arguments ?? part.written], ['Error', part.failed], ['Result', part.result]];
-    sheet.replaceChildren(...rows.filter(([, value]) => value !== undefined).flatMap(([term, value]) => [element('dt', { textContent: term }), element('dd', {}, [element('pre', { textContent: show(value) })])]));
+    sheet.replaceChildren(...rows.filter(([, value]) => value !== undefined && value !== '').flatMap(([term, value]) => [element('dt', { textContent: term }), element('dd', {}, [element('pre', { textContent: show(value) })])]));
   };
+  const shown = element('div', { hidden: true });
   const update = (turn) => {
     const state = stateOf(part, turn);
+    if (part.media?.length > 0 && shown.hidden) {
+      shown.append(mediaGrid(part.media));
+      shown.hidden = false;
+    }
     label.replaceChildren(element('code', { textContent: part.name }), ` ${state}`);
     label.classList.toggle('busy', ['runs', 'is called'].includes(state));
     if (state === 'is called') write();
@@ -66,7 +71,7 @@ function toolView(part) {
     if (total > 0) Object.assign(bar, { max: total, value: done });
     else bar.removeAttribute('value');
   };
-  return { part, update, node: element('div', { className: 'tool' }, [details, progress]) };
+  return { part, update, node: element('div', { className: 'tool' }, [details, progress, shown]) };
 }
 
 function stateOf(part, turn) {

@@ -45,7 +45,8 @@ async fn main() -> Result<(), BoxError> {
     let store = open_store(&arguments.store).await?;
     let sessions = Sessions::builder(store.store.clone()).build();
 
-    let tools = tool_layer().await?;
+    let model = Model::from_env()?;
+    let tools = tool_layer(model.name).await?;
 
     // The access policy: an answer is open to anyone with its id, which has 128 random bits. An
     // application with users takes `OnlyTheOwner` in its place.
@@ -56,7 +57,6 @@ async fn main() -> Result<(), BoxError> {
         .recovery(Recovery::new().restart())
         // Room for pictures: 1 MiB by default.
         .max_body(MAX_BODY);
-    let model = Model::from_env()?;
     // The page keeps the conversation and sends it with each request, with pictures, and brings a tool.
     let mut open = ClientFields::nothing()
         .history(256 * 1024)

@@ -6,7 +6,10 @@ use super::{
     Restarted, SessionInfo, Text, Thinking, ToolCalls, ToolError, ToolInput, ToolProgress,
     ToolResult, TurnEnd, Unknown,
 };
-use crate::{chat::ToolCall, log::ErrorCode};
+use crate::{
+    chat::{Content, ToolCall},
+    log::ErrorCode,
+};
 
 /// One event of an answer, as a provider produces it, a log stores it and a client reads it.
 ///
@@ -108,7 +111,7 @@ impl ChatEvent {
     pub fn tool_result(
         id: impl Into<String>,
         name: impl Into<String>,
-        content: impl Into<String>,
+        content: impl Into<Content>,
     ) -> Self {
         ToolResult::new(id, name, content).into()
     }

@@ -59,8 +59,9 @@ pub struct ToolResult {
     /// The tool that ran.
     #[serde(default)]
     pub name: String,
-    /// The result. Anything but a string is written as JSON text.
-    pub content: String,
+    /// The result: a string, or a list of parts if it has media. Of a tool, any other value is written as
+    /// JSON text.
+    pub content: Content,
     /// True if only the client claims that the call was handed to it; no log confirms it. Absent in
     /// the JSON if false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -213,7 +214,11 @@ impl ToolInput {
 
 impl ToolResult {
     /// Creates the result of the tool `name` for the call `id`.
-    pub fn new(id: impl Into<String>, name: impl Into<String>, content: impl Into<String>) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        content: impl Into<Content>,
+    ) -> Self {
         Self {
             id: id.into(),
             name: name.into(),

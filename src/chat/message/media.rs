@@ -206,6 +206,15 @@ impl Media {
     }
 }
 
+/// Returns true for a media type, and for a range of them: `image/*`, `*/*`.
+pub(crate) fn is_media_range(range: &str) -> bool {
+    match range.split_once('*') {
+        None => is_media_type(essence(range)) && range.len() <= Media::MAX_TYPE_BYTES,
+        Some((kind, "")) => kind.strip_suffix('/').is_some_and(is_token),
+        Some(_) => range == "*/*",
+    }
+}
+
 /// Returns a media type without its parameters.
 fn essence(media_type: &str) -> &str {
     let end = media_type.find(';').unwrap_or(media_type.len());

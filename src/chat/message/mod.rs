@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(crate) use self::media::is_media_range;
 pub use self::{
     content::Content,
     media::{InvalidMedia, Media, MediaDetail},

@@ -193,7 +193,7 @@ impl Transcript {
         let result = self.tool_results.iter().find(|result| result.id == call_id);
         let error = || self.tool_errors.iter().find(|error| error.id == call_id);
         match result {
-            Some(result) => Some(Message::tool(call_id, &result.content)),
+            Some(result) => Some(Message::tool(call_id, result.content.clone())),
             None => error().map(|error| Message::tool_failed(call_id, &error.message)),
         }
     }

@@ -1,6 +1,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::content::ResultContent;
 use crate::chat::Usage;
 
 /// An event of AG-UI. Those of text and thinking are written without serde; see `AgUiFold::content`.
@@ -57,7 +58,7 @@ pub(super) enum AgUiEvent<'a> {
     ToolCallResult {
         message_id: &'a str,
         tool_call_id: &'a str,
-        content: &'a str,
+        content: ResultContent<'a>,
         role: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         metadata: Option<Metadata<'a>>,

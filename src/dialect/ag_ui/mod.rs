@@ -72,7 +72,7 @@
 //! | `provider_state` | `REASONING_ENCRYPTED_VALUE`; of a stream, nothing |
 //! | `source`, `media` | `CUSTOM` of these names, with the fields of the event |
 //! | `turn` | the usage and the model in the event of the end |
-//! | `tool_result`, `tool_error` | `TOOL_CALL_RESULT` |
+//! | `tool_result`, `tool_error` | `TOOL_CALL_RESULT`; the content of a result with media is a list of parts, which the client sends back, TanStack's as the JSON of the list |
 //! | `isomorphic_handoff`, and at the end `tool_calls` that no tool layer ran | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end the call is in `outcome.pendingToolCallIds` |
 //! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |

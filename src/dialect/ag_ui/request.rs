@@ -109,8 +109,13 @@ impl RunAgentInput {
     }
 
     /// Returns the request to the provider.
-    pub(super) fn into_request(self, limits: &RequestLimits) -> Result<ChatRequest, Refusal> {
+    pub(super) fn into_request(mut self, limits: &RequestLimits) -> Result<ChatRequest, Refusal> {
         limits.check(Element::Message, self.messages.len())?;
+        for message in &mut self.messages {
+            if matches!(message.role, WireRole::Tool) {
+                message.content = message.content.take().map(WireContent::of_tool);
+            }
+        }
         limits.check(
             Element::Part,
             self.messages.iter().map(WireMessage::parts).sum(),
@@ -169,7 +174,11 @@ impl WireMessage {
         let sealed = calls.map(|call| &call.encrypted_value);
         let sealed = sealed.chain([&self.encrypted_value]).flatten();
         let sealed = sealed.map(|text| SealedState::values(text));
-        arguments.map(values_in_text).chain(sealed).sum()
+        let of_tool = self.content.as_ref();
+        let of_tool = of_tool.filter(|_| matches!(self.role, WireRole::Tool));
+        let of_tool = of_tool.map_or(0, WireContent::values);
+        let others: usize = arguments.map(values_in_text).chain(sealed).sum();
+        of_tool + others
     }
 
     /// Returns the call that never came, if the message is the result which says so. The model isn't told of it.

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::{
+    content::ResultContent,
     event::{AgUiEvent, Metadata, TanstackMetadata, UnbrokenMetadata},
     fold::{AgUiFold, custom, state_of_call},
 };
@@ -97,7 +98,7 @@ impl AgUiFold {
         out.push(&AgUiEvent::ToolCallResult {
             message_id: &self.next_id(),
             tool_call_id,
-            content: NEVER_CAME,
+            content: ResultContent::Text(NEVER_CAME),
             role: "tool",
             metadata: Some(Metadata {
                 tanstack: Some(failed()),
@@ -124,17 +125,18 @@ impl AgUiFold {
     }
 
     pub(super) fn result(&mut self, result: &ToolResult, out: &mut JsonFrames) {
-        self.output(&result.id, &result.content, None, out);
+        self.output(&result.id, ResultContent::of(&result.content), None, out);
     }
 
     pub(super) fn failure(&mut self, error: &ToolError, out: &mut JsonFrames) {
-        self.output(&error.id, &error.message, Some(failed()), out);
+        let message = ResultContent::Text(&error.message);
+        self.output(&error.id, message, Some(failed()), out);
     }
 
     fn output(
         &mut self,
         tool_call_id: &str,
-        content: &str,
+        content: ResultContent<'_>,
         tanstack: Option<TanstackMetadata<'_>>,
         out: &mut JsonFrames,
     ) {

@@ -10,6 +10,9 @@ use crate::chat::{Citation, Media, ProviderState, Usage};
 const NAMESPACE: &str = "unbroken";
 const STATE: &str = "providerState";
 const INCOMPLETE: &str = "incomplete";
+const NAME: &str = "name";
+const CALL: &str = "toolCallId";
+const AT: &str = "at";
 
 /// Returns the metadata with what the provider must be handed back.
 pub(super) fn of_state(state: &ProviderState) -> Value {
@@ -24,12 +27,29 @@ pub(super) fn state(metadata: Option<&Value>) -> Option<ProviderState> {
 /// Returns the metadata with the name of a file, which a `file` chunk has no field for.
 pub(super) fn of_media(media: &Media) -> Option<Value> {
     let name = media.name.as_ref()?;
-    Some(of(json!({ "name": name })))
+    Some(of(json!({ NAME: name })))
+}
+
+/// Returns the metadata of a medium in the result of a call, at a place in its text.
+pub(super) fn of_result(media: &Media, call_id: &str, at: usize) -> Value {
+    let mut fields = json!({ CALL: call_id, AT: at });
+    if let Some(name) = &media.name {
+        fields[NAME] = name.as_str().into();
+    }
+    of(fields)
+}
+
+/// Returns the call in whose result a file is, and its place in the text.
+pub(super) fn result(metadata: Option<&Value>) -> Option<(&str, usize)> {
+    let own = own(metadata)?;
+    let at = own.get(AT).and_then(Value::as_u64).unwrap_or(u64::MAX);
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    Some((own.get(CALL)?.as_str()?, at))
 }
 
 /// Returns the name of a file.
 pub(super) fn name(metadata: Option<&Value>) -> Option<&str> {
-    own(metadata)?.get("name")?.as_str()
+    own(metadata)?.get(NAME)?.as_str()
 }
 
 /// Returns the metadata with the fields of a source that its chunk has none for.

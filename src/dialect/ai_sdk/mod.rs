@@ -79,7 +79,7 @@
 //! | `media` | `file` |
 //! | `tool_input` | `tool-input-start`, `tool-input-delta`; `tool-input-error` for a call that hasn't come by the end of the turn |
 //! | `tool_calls`, `isomorphic_handoff` | `tool-input-available`; a handoff with a server output is a `data-handoff` too |
-//! | `tool_result`, `tool_error` | `tool-output-available`, `tool-output-error`; the next output of the model begins a new step |
+//! | `tool_result`, `tool_error` | `tool-output-available`, with a `file` after it for each medium of the result; `tool-output-error`; the next output of the model begins a new step |
 //! | `tool_progress` | `data-tool-progress`, transient |
 //! | `input_request` | for the approval of a call `tool-approval-request`, and a `finish` once no other call of the turn runs; otherwise `data-input-request` with the id of the question |
 //! | `input_resolved` | for an approval nothing, because the call has its outcome, or by [option](AiSdk::approval_responses) `tool-approval-response`; otherwise `data-input-resolved` with the same id |
@@ -100,13 +100,14 @@
 //! allow these.
 //!
 //! The object `unbroken` in `providerMetadata` of a part holds what its chunk has no field for: `providerState`
-//! of reasoning and calls, `name` of a file, `quote` and `at` of a source.
+//! of reasoning and calls, `name` of a file, `quote` and `at` of a source. A file in the result of a tool has
+//! the `toolCallId`, and `at`, the number of characters of the result's text before it.
 //!
 //! # Messages
 //!
 //! | part | for the model |
 //! |---|---|
-//! | `text`, `file` | text and [`Media`](crate::chat::Media), in order; a `file` has a `data:` URL in base64, or a link |
+//! | `text`, `file` | text and [`Media`](crate::chat::Media), in order; a `file` has a `data:` URL in base64, or a link; one in the result of a tool goes back into that result |
 //! | `reasoning` | [`Reasoning`](crate::chat::Reasoning), with the provider state from its metadata |
 //! | `tool-…`, `dynamic-tool` | the call with its provider state, and its output; without an output neither |
 //! | `source-url`, `source-document`, `data-…` | nothing |

@@ -11,11 +11,14 @@ use crate::{
         Content, InputAnswer, InputId, IsomorphicClientOutput, Media, Message, Part, ProviderState,
         Role, ToolCall,
     },
-    dialect::{GivenAnswers, Refusal, names::check_call_id},
+    dialect::{GivenAnswers, Refusal, names::check_call_id, result_parts::together},
 };
 
 /// A part of a UI message, as the SDK's JSON.
 pub(super) type UiPart = Map<String, Value>;
+
+/// The files in results of calls, by the calls' ids, each with its place in the text.
+type ResultFiles<'a> = HashMap<&'a str, Vec<(usize, Media)>>;
 
 const DENIED: &str = "The user did not allow this.";
 
@@ -73,15 +76,17 @@ fn convert(message: &UiMessage, unfinished: &HashSet<&str>) -> Vec<Message> {
         return vec![Message::new(message.role, words(&message.parts))];
     }
     let mut states = states(&message.parts);
+    // A result may come in a later step than its call.
+    let mut files = result_files(&message.parts);
     let mut messages = Vec::new();
     let steps = message.parts.split(|part| kind(part) == "step-start");
     for step in steps.filter(|step| !step.is_empty()) {
         let tools: Vec<_> = step
             .iter()
-            .filter_map(|part| tool_part(part, &mut states))
+            .filter_map(|part| tool_part(part, &mut states, &mut files))
             .filter(|it| it.outcome.is_some())
             .collect();
-        let said = said(step);
+        let said = said(step, &files);
         let is_reasoning = |part: &Part| matches!(part, Part::Reasoning(_));
         if said.parts().iter().all(is_reasoning) && tools.is_empty() {
             continue;
@@ -145,13 +150,29 @@ fn words(parts: &[UiPart]) -> Content {
     words.collect()
 }
 
-/// Returns the content of a step of the assistant. Sources and data are not for the model.
-fn said(step: &[UiPart]) -> Content {
+/// Returns the files that are in results of calls.
+fn result_files(parts: &[UiPart]) -> ResultFiles<'_> {
+    let mut files = ResultFiles::new();
+    for part in parts.iter().filter(|part| kind(part) == "file") {
+        if let Some((call, at)) = metadata::result(part.get("providerMetadata")) {
+            files.entry(call).or_default().push((at, media(part)));
+        }
+    }
+    files
+}
+
+/// Returns the content of a step of the assistant. Sources and data are not for the model. Of the files in
+/// results of calls, `left` belong to none.
+fn said(step: &[UiPart], left: &ResultFiles<'_>) -> Content {
+    let is_said = |part: &UiPart| {
+        let of = metadata::result(part.get("providerMetadata"));
+        of.is_none_or(|(call, _)| left.contains_key(call))
+    };
     let mut content = Content::new();
     for part in step {
         match kind(part) {
             "text" => content.push_text(string(part, "text")),
-            "file" => content.push(media(part)),
+            "file" if is_said(part) => content.push(media(part)),
             "reasoning" => {
                 content.push_reasoning(string(part, "text"));
                 if let Some(state) = metadata::state(part.get("providerMetadata")) {
@@ -207,8 +228,13 @@ fn tool_names(part: &UiPart) -> Option<(&str, &str)> {
     (!id.is_empty() && !name.is_empty()).then_some((id, name))
 }
 
-/// Returns the call of a tool part with its outcome. A call that has one takes its state.
-fn tool_part(part: &UiPart, states: &mut HashMap<&str, ProviderState>) -> Option<ToolPart> {
+/// Returns the call of a tool part with its outcome. A call that has one takes its state, and its result
+/// the files in it.
+fn tool_part(
+    part: &UiPart,
+    states: &mut HashMap<&str, ProviderState>,
+    files: &mut ResultFiles<'_>,
+) -> Option<ToolPart> {
     let (id, name) = tool_names(part)?;
     let of_result = part.get("resultProviderMetadata");
     let of_call = part.get("callProviderMetadata");
@@ -223,7 +249,8 @@ fn tool_part(part: &UiPart, states: &mut HashMap<&str, ProviderState>) -> Option
         "output-available" => {
             // A tool that returns nothing has no output in the JSON.
             let output = part.get("output").unwrap_or(&Value::Null);
-            Some(Message::tool(id, content(output)))
+            let files = files.remove(id).unwrap_or_default();
+            Some(Message::tool(id, together(&content(output), files)))
         }
         "output-error" => Some(Message::tool_failed(id, string(part, "errorText"))),
         state if state == "output-denied" || (state == "approval-responded" && refused) => {
@@ -261,7 +288,7 @@ fn client_output(
     if handoff.get("usesHandoff") != Some(&Value::Bool(true)) {
         return None;
     }
-    let tool = tool_part(part, &mut HashMap::new())?;
+    let tool = tool_part(part, &mut HashMap::new(), &mut ResultFiles::new())?;
     // Of two outputs of one call the first counts, and the handoff is copied once.
     handoffs.remove(id);
     let output = part.get("output").cloned().unwrap_or_default();

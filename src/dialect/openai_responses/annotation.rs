@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::item::OfResult;
 use crate::chat::{Citation, Media};
 
 /// An annotation of a text: a source, or a file for which the API has no item.
@@ -14,7 +15,7 @@ pub(super) enum Annotation {
         end_index: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         quote: Option<String>,
-        /// Beside the API: the link leads to a file that the model made.
+        /// Beside the API: the link leads to a file that the model made, or that is in a result.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<MadeFile>,
     },
@@ -32,6 +33,9 @@ pub(super) struct MadeFile {
     media_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The file is in the result of a tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of_result: Option<OfResult>,
 }
 
 impl Annotation {
@@ -63,7 +67,7 @@ impl Annotation {
     }
 
     /// Creates the annotation of a file that is no picture.
-    pub(super) fn of_file(media: &Media, end: u64) -> Self {
+    pub(super) fn of_file(media: &Media, of_result: Option<OfResult>, end: u64) -> Self {
         Self::UrlCitation {
             url: media.url.clone(),
             title: media.name.as_ref().unwrap_or(&media.media_type).clone(),
@@ -73,13 +77,15 @@ impl Annotation {
             file: Some(MadeFile {
                 media_type: media.media_type.clone(),
                 name: media.name.clone(),
+                of_result,
             }),
         }
     }
 }
 
-/// Returns the file of an annotation that a client sends back. Sources are not for the model.
-pub(super) fn file(annotation: &Value) -> Option<Media> {
+/// Returns the file of an annotation that a client sends back, with its place if it is in a result. Sources
+/// are not for the model.
+pub(super) fn file(annotation: &Value) -> Option<(Media, Option<OfResult>)> {
     if annotation.get("file").is_none_or(Value::is_null) {
         return None;
     }
@@ -90,10 +96,11 @@ pub(super) fn file(annotation: &Value) -> Option<Media> {
             ..
         }) => {
             let media = Media::link(file.media_type, url);
-            Some(match file.name {
+            let media = match file.name {
                 Some(name) => media.name(name),
                 None => media,
-            })
+            };
+            Some((media, file.of_result))
         }
         _ => None,
     }

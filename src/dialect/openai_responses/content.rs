@@ -1,6 +1,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
+use super::item::OfResult;
 use crate::{
     chat::{Content, Media, Part},
     dialect::{
@@ -17,6 +18,9 @@ pub(super) enum InputContent {
     Parts(Vec<Value>),
     Other(IgnoredAny),
 }
+
+/// A part, with its place if it is in the result of a tool.
+pub(super) type ReadPart = (Part, Option<OfResult>);
 
 #[derive(Debug)]
 struct ContentPart {
@@ -37,8 +41,14 @@ impl InputContent {
     /// Returns the parts. `field` is the field that they stand in; an error names it, the part and the
     /// part's field.
     pub(super) fn into_content(self, field: &str) -> Result<Content, String> {
+        let parts = self.into_parts(field)?;
+        Ok(parts.into_iter().map(|(part, _)| part).collect())
+    }
+
+    /// Returns the parts, with their places if they are in results of tools.
+    pub(super) fn into_parts(self, field: &str) -> Result<Vec<ReadPart>, String> {
         let parts = match self {
-            Self::Text(text) => return Ok(text.into()),
+            Self::Text(text) => return Ok(vec![(Part::Text { text }, None)]),
             Self::Parts(parts) => parts,
             Self::Other(_) => return Err(format!("`{field}` must be a text or a list of parts")),
         };
@@ -48,7 +58,7 @@ impl InputContent {
                 .and_then(|part| part.add_to(&mut content))
                 .map_err(|why| format!("`{field}[{at}]`: {why}"))?;
         }
-        Ok(content.into())
+        Ok(content)
     }
 }
 
@@ -74,7 +84,7 @@ impl ContentPart {
         })
     }
 
-    fn add_to(self, content: &mut Vec<Part>) -> Result<(), String> {
+    fn add_to(self, content: &mut Vec<ReadPart>) -> Result<(), String> {
         if let Some(id) = &self.file_id {
             return Err(format!(
                 "`file_id` names a file that this server doesn't have ({id}); send its content"
@@ -86,12 +96,12 @@ impl ContentPart {
             "input_audio" => self.into_audio()?,
             _ => return self.add_text(content),
         };
-        content.push(checked(media)?.into());
+        content.push((checked(media)?.into(), None));
         Ok(())
     }
 
     /// Adds a text, and the files that the model made beside it.
-    fn add_text(self, content: &mut Vec<Part>) -> Result<(), String> {
+    fn add_text(self, content: &mut Vec<ReadPart>) -> Result<(), String> {
         let Some(text) = self.text.or(self.refusal) else {
             return Err(match &*self.r#type {
                 "input_text" | "output_text" | "text" => "`text` is missing".to_owned(),
@@ -103,10 +113,10 @@ impl ContentPart {
                 ),
             });
         };
-        content.push(Part::Text { text });
+        content.push((Part::Text { text }, None));
         for annotation in self.annotations {
-            if let Some(media) = super::annotation::file(&annotation) {
-                content.push(checked(media)?.into());
+            if let Some((media, of_result)) = super::annotation::file(&annotation) {
+                content.push((checked(media)?.into(), of_result));
             }
         }
         Ok(())

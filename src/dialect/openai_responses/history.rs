@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::{
     content::{InputContent, checked},
     input::{InputItem, ReasoningText},
-    item::turn_of,
+    item::{OfResult, turn_of},
 };
 use crate::{
     chat::{Content, Media, Message, Part, ProviderState, Role, ToolCall},
     dialect::{
         media::{at, of_base64},
+        result_parts::together,
         sealed::SealedState,
     },
 };
@@ -37,6 +38,8 @@ struct OpenTurn {
     /// Calls of the client's functions.
     client: Vec<ToolCall>,
     outputs: Vec<Message>,
+    /// The media in results of calls that ran on the server.
+    files: Vec<(OfResult, Media)>,
     /// The state of calls, by their ids.
     states: HashMap<String, ProviderState>,
 }
@@ -46,13 +49,15 @@ impl InputHistory {
     pub(super) fn add(&mut self, item: InputItem, kind: &str) -> Result<(), String> {
         match item {
             InputItem::Message { id, role, content } => {
-                let (role, content) = (role.role(), content.into_content("content")?);
+                let role = role.role();
                 if role == Role::Assistant {
+                    let parts = content.into_parts("content")?;
                     let turn = self.turn(id.as_deref());
-                    for part in content.parts() {
-                        turn.say(part);
+                    for (part, of_result) in parts {
+                        turn.say(part, of_result);
                     }
                 } else {
+                    let content = content.into_content("content")?;
                     self.end_turn();
                     self.messages.push(Message::new(role, content));
                 }
@@ -101,9 +106,10 @@ impl InputHistory {
                 result,
                 output_format,
                 url,
+                of_result,
             } => {
                 let media = checked(picture(result, output_format.as_deref(), url)?)?;
-                self.turn(id.as_deref()).said.push(media);
+                self.turn(id.as_deref()).say(media.into(), of_result);
             }
             InputItem::Unknown => {
                 return Err(format!(
@@ -148,9 +154,10 @@ impl InputHistory {
     }
 
     fn end_turn(&mut self) {
-        let Some(turn) = self.turn.take() else {
+        let Some(mut turn) = self.turn.take() else {
             return;
         };
+        turn.put_files();
         let mut states = turn.states;
         let mut with_state = |mut call: ToolCall| {
             call.provider_state = states.remove(&call.id);
@@ -193,9 +200,25 @@ impl InputHistory {
 }
 
 impl OpenTurn {
-    fn say(&mut self, part: &Part) {
-        if !matches!(part, Part::Text { text } if text.is_empty()) {
-            self.said.push(part.clone());
+    fn say(&mut self, part: Part, of_result: Option<OfResult>) {
+        let is_of = |of: &OfResult| self.server.iter().any(|(call, _)| call.id == of.item_id);
+        match (part, of_result.filter(is_of)) {
+            (Part::Text { text }, _) if text.is_empty() => {}
+            (Part::Media(media), Some(of)) => self.files.push((of, media)),
+            (part, _) => self.said.push(part),
+        }
+    }
+
+    /// Puts the media in results into them.
+    fn put_files(&mut self) {
+        let mut files: HashMap<_, Vec<_>> = HashMap::new();
+        for (of, media) in self.files.drain(..) {
+            files.entry(of.item_id).or_default().push((of.at, media));
+        }
+        for (call, outcome) in &mut self.server {
+            if let Some(files) = files.remove(&call.id) {
+                outcome.content = together(&outcome.text(), files);
+            }
         }
     }
 

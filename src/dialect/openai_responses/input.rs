@@ -1,7 +1,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{content::InputContent, history::InputHistory};
+use super::{content::InputContent, history::InputHistory, item::OfResult};
 use crate::{
     chat::{Message, Role, values_in_text},
     dialect::{Element, Problem, Refusal, RequestLimits, sealed::SealedState, unanswered_calls},
@@ -65,6 +65,9 @@ pub(super) enum InputItem {
         /// Beside the API: the picture is behind a link.
         #[serde(default)]
         url: Option<String>,
+        /// Beside the API: the picture is in the result of a tool.
+        #[serde(default)]
+        of_result: Option<OfResult>,
     },
     #[serde(other)]
     Unknown,
@@ -182,7 +185,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::chat::{Content, Media, MediaDetail, ProviderState, Reasoning, ToolCall};
+    use crate::{
+        chat::{ChatEvent, Content, Media, MediaDetail, ProviderState, Reasoning, ToolCall},
+        dialect::openai_responses::fold::ResponseFold,
+        log::{ChunkBuilder, Epoch, Lsn},
+    };
 
     fn messages(input: Value) -> Result<Vec<Message>, Refusal> {
         ResponseInput::deserialize(input)
@@ -261,6 +268,47 @@ mod tests {
             .media(Media::link("audio/mpeg", "data:audio/mpeg;base64,AAAA"));
         assert_eq!(read[0], Message::user(content));
         assert_eq!(read[2], Message::tool("c", Media::link("image/png", png)));
+    }
+
+    #[test]
+    fn media_in_results_go_back_into_their_results() {
+        let png = |of: u8| Media::new("image/png", [of, 1, 2]);
+        let pdf = Media::new("application/pdf", b"pdf").name("a.pdf");
+        let of = Content::new().text("a").media(png(1)).media(pdf).text("b");
+        let call = |id: &str| ToolCall::new(id, "draw", json!({}));
+        let events = [
+            ChatEvent::tool_calls([call("c1"), call("c2")]),
+            ChatEvent::tool_result("c2", "draw", png(2)),
+            ChatEvent::tool_result("c1", "draw", of.clone()),
+            ChatEvent::text("There: "),
+            png(3).into(),
+            ChatEvent::complete(),
+        ];
+        let mut records = ChunkBuilder::new();
+        for event in &events {
+            records.push(&event.to_json());
+        }
+        let records = records.take(Lsn::new(1), Epoch::first()).unwrap();
+        let response = ResponseFold::document("resp_1", &[records]);
+        let response: Value = serde_json::from_slice(&response).unwrap();
+        let read = messages(response["output"].clone()).unwrap();
+        let calls: Vec<_> = read[0].tool_calls.iter().map(|call| &call.id).collect();
+        assert_eq!(calls.len(), 2, "{response}");
+        let results = [png(2).into(), of];
+        for (at, result) in results.into_iter().enumerate() {
+            assert_eq!(read[at + 1], Message::tool(calls[at], result), "{response}");
+        }
+        let said = Content::new().text("There: ").media(png(3));
+        assert_eq!(read[3..], [Message::assistant(said)]);
+    }
+
+    #[test]
+    fn a_medium_in_the_result_of_no_call_is_of_the_turn() {
+        let read = messages(json!([
+            {"type": "image_generation_call", "id": "ig_resp_1_0", "result": "iVBORw0KGgo=",
+             "of_result": {"item_id": "mcp_resp_1_7", "at": 0}},
+        ]));
+        assert_eq!(read.unwrap()[0].content.all_media().count(), 1);
     }
 
     #[test]

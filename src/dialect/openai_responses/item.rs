@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::annotation::Annotation;
 
@@ -34,6 +34,9 @@ pub(super) enum OutputItem {
         /// Beside the API: the link to a picture whose bytes are not here.
         #[serde(skip_serializing_if = "Option::is_none")]
         url: Option<String>,
+        /// Beside the API: the picture is in the result of a tool.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of_result: Option<OfResult>,
     },
     /// A call that the client is to run.
     FunctionCall {
@@ -62,6 +65,15 @@ pub(super) enum ItemStatus {
     Completed,
     Incomplete,
     Failed,
+}
+
+/// The place of a medium in the result of a call that ran on the server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct OfResult {
+    /// The id of the call's item.
+    pub(super) item_id: String,
+    /// The number of the characters of the result's text before it.
+    pub(super) at: usize,
 }
 
 /// A part of the content of an item.

@@ -94,7 +94,7 @@
 //! | `tool_input` | an item `function_call` with `response.function_call_arguments.delta`, if only the client has the tool, as a function of its request; `incomplete` if the call hasn't come by the end of the turn |
 //! | `turn` | `usage` and `model` of the response, also of one that was cancelled or failed |
 //! | `isomorphic_handoff`, and `tool_calls` that no tool layer runs | an item `function_call` |
-//! | `tool_result`, `tool_error` | an item `mcp_call`, for a tool that ran on the server |
+//! | `tool_result`, `tool_error` | an item `mcp_call`, for a tool that ran on the server; media of a result follow as those of the model, each with the field `of_result`, by which it goes back into the result |
 //! | `complete` | `response.completed`; `response.incomplete` unless the model [ended its turn by itself](crate::chat::FinishReason::is_whole) |
 //! | `aborted` | `response.incomplete` with the status `cancelled`, because the SDKs have no event of that name |
 //! | `error` | `response.failed` |

@@ -2,7 +2,7 @@ use super::{
     annotation::Annotation,
     event::EventBody,
     fold::{OpenItem, ResponseFold, write},
-    item::{ItemStatus, OutputItem},
+    item::{ItemStatus, OfResult, OutputItem},
 };
 use crate::{
     chat::{Citation, Media, ProviderState, ProviderStateEvent, StateOf, ToolCall},
@@ -19,13 +19,38 @@ impl ResponseFold {
 
     /// Writes a picture as an item of its own, and any other file as an annotation.
     pub(super) fn media(&mut self, media: &Media, out: &mut JsonFrames) {
-        if !media.is_of("image/*") {
+        if media.is_of("image/*") {
+            self.say();
+            self.picture(media, None, out);
+        } else {
             self.begin_text(out);
-            let annotation = Annotation::of_file(media, self.text_end());
+            let annotation = Annotation::of_file(media, None, self.text_end());
             self.annotate(&annotation, out);
-            return;
         }
-        self.say();
+    }
+
+    /// Writes a medium in the result of a call of this turn: a picture as an item, and any other file as an
+    /// annotation of an empty text.
+    pub(super) fn result_media(
+        &mut self,
+        media: &Media,
+        of: OfResult,
+        turn: u64,
+        out: &mut JsonFrames,
+    ) {
+        let now = std::mem::replace(&mut self.turn, turn);
+        if media.is_of("image/*") {
+            self.picture(media, Some(&of), out);
+        } else {
+            self.begin(OpenItem::Text, out);
+            let annotation = Annotation::of_file(media, Some(of), 0);
+            self.annotate(&annotation, out);
+            self.close(ItemStatus::Completed, out);
+        }
+        self.turn = now;
+    }
+
+    fn picture(&mut self, media: &Media, of_result: Option<&OfResult>, out: &mut JsonFrames) {
         self.close(ItemStatus::Completed, out);
         let id = self.item_id("ig");
         let item = |status, result, url| OutputItem::ImageGenerationCall {
@@ -34,6 +59,7 @@ impl ResponseFold {
             result,
             output_format: format(media),
             url,
+            of_result: of_result.cloned(),
         };
         self.items.push(item(ItemStatus::InProgress, None, None));
         self.write_item("response.output_item.added", out);

@@ -3,11 +3,11 @@ use serde_json::Value;
 use super::{
     event::EventBody,
     fold::{ResponseFold, write},
-    item::{ItemStatus, OutputItem},
+    item::{ItemStatus, OfResult, OutputItem},
 };
 use crate::{
-    chat::{IsomorphicHandoff, ToolCall, ToolInput},
-    dialect::{argument_rest::argument_rest, frames::JsonFrames},
+    chat::{Content, IsomorphicHandoff, ToolCall, ToolInput},
+    dialect::{argument_rest::argument_rest, frames::JsonFrames, result_parts::apart},
 };
 
 impl ResponseFold {
@@ -173,12 +173,13 @@ impl ResponseFold {
         write(kind, body, &mut self.number, out);
     }
 
-    /// Writes a call that ran on the server.
+    /// Writes a call that ran on the server. An output is text in this API: its media follow as items that
+    /// name the call.
     pub(super) fn server_call(
         &mut self,
         id: &str,
         name: &str,
-        outcome: Result<&str, &str>,
+        outcome: Result<&Content, &str>,
         out: &mut JsonFrames,
     ) {
         let (call, turn) = self
@@ -206,11 +207,20 @@ impl ResponseFold {
         self.write_item("response.output_item.added", out);
         let at = self.items.len() - 1;
         self.written_calls.insert(call.id.clone(), at);
+        let mut media = Vec::new();
         self.items[at] = match outcome {
-            Ok(output) => item(ItemStatus::Completed, Some(output), None),
+            Ok(output) => {
+                let (text, files) = apart(output);
+                media = files;
+                item(ItemStatus::Completed, Some(&text), None)
+            }
             Err(error) => item(ItemStatus::Failed, None, Some(error)),
         };
         self.write_item("response.output_item.done", out);
+        for (at, media) in media {
+            let item_id = item_id.clone();
+            self.result_media(media, OfResult { item_id, at }, turn, out);
+        }
     }
 
     fn take_call(&mut self, id: &str) -> Option<(ToolCall, u64)> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use unbroken::{
     access::OnlyTheOwner,
     dialect::{AgUi, AiSdk, DurableStreams, Native, OpenAiResponses, RequestLimits},
-    durable::DurableLayer,
+    durable::{ClientMedia, DurableLayer},
     log::Owner,
 };
 
@@ -139,7 +139,9 @@ impl Client {
             (self.layer)(layer).request_limits(limits)
         };
         seats
-            .serve_layer(layer, |fields| fields.history(1 << 20))
+            .serve_layer(layer, |fields| {
+                fields.history(1 << 20).media(ClientMedia::of(["image/*"]))
+            })
             .await
     }
 
@@ -230,5 +232,37 @@ async fn an_output_in_a_text_that_is_no_json_or_too_deep_stays_a_text_and_is_rea
             let outputs = &seats.ended()[1].request.isomorphic_client_outputs;
             assert_eq!(outputs[0].client_output, text);
         }
+    }
+}
+
+#[tokio::test]
+async fn media_in_an_output_reach_the_second_half_as_parts() {
+    let url = "data:image/png;base64,AAAA";
+    let own = json!({"type": "media", "mediaType": "image/png", "url": url});
+    let source = json!({"type": "data", "value": "AAAA", "mimeType": "image/png"});
+    let [native, streams, _, _, ag_ui, responses] = clients();
+    for (client, place, part) in [
+        (native, "/messages/1/content", own.clone()),
+        (streams, "/messages/1/content", own.clone()),
+        (
+            ag_ui,
+            "/messages/2/content",
+            json!({"type": "image", "source": source}),
+        ),
+        (
+            responses,
+            "/input/0/output",
+            json!({"type": "input_image", "image_url": url}),
+        ),
+    ] {
+        let seats = Seats::default();
+        let server = client.serve(&seats, RequestLimits::new()).await;
+        let session = client.hand_over(&seats, &server).await;
+        let mut next = client.next(&session, "");
+        *next.pointer_mut(place).unwrap() = json!([part]);
+        let whole = client.ask(&server, &next).await;
+        assert!(matches!(whole.status(), 200 | 201), "{}", whole.text());
+        until(async || seats.ended().len() == 2).await;
+        assert_eq!(seats.given()[0].client_output, json!([own]));
     }
 }

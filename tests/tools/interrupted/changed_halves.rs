@@ -115,7 +115,7 @@ async fn check(logged: Logged, then: bool, now: Seat, restarts: bool) {
     log.extend(rest);
     let what = format!("{logged:?}, then {then}, now {now:?}, restarts {restarts}: {log:?}");
     let outcomes = log.iter().filter_map(|event| match event {
-        ChatEvent::ToolResult(result) => Some(result.content.clone()),
+        ChatEvent::ToolResult(result) => Some(result.content.to_text().into_owned()),
         ChatEvent::ToolError(error) => Some(error.message.clone()),
         _ => None,
     });

@@ -9,8 +9,11 @@ import { ElicitResultSchema } from '@modelcontextprotocol/sdk/types.js';
 
 const ACCOUNT = { type: 'object', properties: { account: { type: 'string', title: 'Account' } }, required: ['account'] };
 
+/** A PNG of one pixel, in base64. */
+export const PICTURE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+
 /**
- * Starts the server. `book` is idempotent and asks for an account; `pay` asks too, and may not run twice; `erase`
+ * Starts the server. `draw` gives a picture. `book` is idempotent and asks for an account; `pay` asks too, and may not run twice; `erase`
  * destroys something, and takes effect once `let_go` is called.
  */
 export async function startCounting() {
@@ -38,6 +41,10 @@ export async function startCounting() {
       await gone;
       count('done', 'erase');
       return text('erased');
+    });
+    made.registerTool('draw', { description: 'Draws.', annotations: { readOnlyHint: true } }, async () => {
+      count('called', 'draw');
+      return { content: [{ type: 'text', text: 'Here:' }, { type: 'image', mimeType: 'image/png', data: PICTURE }, { type: 'text', text: 'That was it.' }] };
     });
     return made;
   };

@@ -14,7 +14,7 @@ use unbroken_mcp::{Mcp, McpTools};
 use crate::{
     calls::call,
     chat::{Chat, error, of, result},
-    run,
+    media, run,
     scene::until,
     trial_with,
 };
@@ -140,6 +140,9 @@ async fn uses(tools: &McpTools) {
         .whole("links", &call("e_get-resource-links", &json!({"count": 2})))
         .await;
     assert!(result(&events).contains("resource"), "{events:?}");
+
+    let file = program().with_file_name("tools").join("get-tiny-image.js");
+    media::reaches_claude(tools, "e_get-tiny-image", &file).await;
 
     let unfit = json!({"message": 7});
     let events = chat.whole("unfit", &call("e_echo", &unfit)).await;

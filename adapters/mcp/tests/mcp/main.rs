@@ -10,6 +10,7 @@ mod chat;
 mod death;
 mod everything;
 mod http;
+mod media;
 mod questions;
 mod scene;
 mod server;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     trials.extend(questions::trials());
     trials.extend(death::trials());
     trials.extend(http::trials());
+    trials.extend(media::trials());
     trials.extend(everything::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -179,6 +179,9 @@ fn tool(name: &'static str, properties: &Value, hints: Option<ToolAnnotations>) 
 /// A PNG of one pixel.
 pub(crate) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
+/// The beginning of a sound.
+pub(crate) const TONE: &str = "UklGRiQAAABXQVZF";
+
 /// Notes on its drop that a call was cancelled: over HTTP, the new version ends the call's future.
 struct Cancelled<'a>(&'a CountingServer, &'a str);
 
@@ -262,7 +265,11 @@ impl ServerHandler for CountingServer {
             tool("slow", &json!({}), None),
             tool("pay", &json!({"sum": {"type": "integer"}}), None),
             tool("book", &json!({}), repeats()),
-            tool("picture", &json!({}), reads()),
+            tool(
+                "picture",
+                &json!({"fails": {"type": "boolean"}, "broken": {"type": "boolean"}}),
+                reads(),
+            ),
             tool("weather", &json!({"wrong": {"type": "boolean"}}), reads()),
             tool("fail", &json!({}), None),
             tool("pid", &json!({}), reads()),
@@ -339,13 +346,19 @@ impl ServerHandler for CountingServer {
                 Ok(answer) => text(format!("no account: {:?}", answer.action)),
             },
             "picture" => {
-                let file = ResourceContents::blob("aGVsbG8=", "file:///hello.bin");
-                CallToolResult::success(vec![
+                let is = |name: &str| arguments[name] == true;
+                let file = ResourceContents::blob("aGVs\nbG8=", "file:///hello.bin");
+                let picture = if is("broken") { "no base64!" } else { PIXEL };
+                let blocks = vec![
                     ContentBlock::text("Here it is."),
-                    ContentBlock::image(PIXEL, "image/png"),
+                    ContentBlock::image(picture, "image/png"),
+                    ContentBlock::text("And a file:"),
                     ContentBlock::resource(file),
-                ])
-                .into()
+                    ContentBlock::audio(TONE, "audio/wav"),
+                ];
+                let mut result = CallToolResult::success(blocks);
+                result.is_error = Some(is("fails"));
+                result.into()
             }
             "weather" => {
                 let right = json!({"celsius": 3.5});

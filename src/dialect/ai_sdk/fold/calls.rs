@@ -4,10 +4,13 @@ use serde_json::Value;
 
 use super::UiMessageFold;
 use crate::{
-    chat::{IsomorphicHandoff, ToolCall, ToolInput, value_of_text},
-    dialect::ai_sdk::{
-        chunk::{ChunkSink, DeltaKind, UiChunk, UiData},
-        metadata,
+    chat::{IsomorphicHandoff, ToolCall, ToolInput, ToolResult, value_of_text},
+    dialect::{
+        ai_sdk::{
+            chunk::{ChunkSink, DeltaKind, UiChunk, UiData},
+            metadata,
+        },
+        result_parts::apart,
     },
 };
 
@@ -103,13 +106,24 @@ impl UiMessageFold {
         self.approvals.settle(id);
     }
 
-    pub(super) fn result(&mut self, id: &str, content: &str, sink: &mut impl ChunkSink) {
-        if self.end_call(id, sink) {
-            let output = output(content);
-            sink.chunk(&UiChunk::ToolOutputAvailable {
-                tool_call_id: id,
-                output: &output,
-                provider_metadata: None,
+    /// Ends a call with its result. The SDK has no form for media in one, so they are files after it, whose
+    /// metadata name the call.
+    pub(super) fn result(&mut self, result: &ToolResult, sink: &mut impl ChunkSink) {
+        let id = &*result.id;
+        if !self.end_call(id, sink) {
+            return;
+        }
+        let (text, media) = apart(&result.content);
+        sink.chunk(&UiChunk::ToolOutputAvailable {
+            tool_call_id: id,
+            output: &output(&text),
+            provider_metadata: None,
+        });
+        for (at, media) in media {
+            sink.chunk(&UiChunk::File {
+                url: &media.url,
+                media_type: &media.media_type,
+                provider_metadata: Some(&metadata::of_result(media, id, at)),
             });
         }
     }

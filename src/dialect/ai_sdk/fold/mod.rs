@@ -174,7 +174,7 @@ impl UiMessageFold {
             ChatEvent::Turn(turn) => self.turn(turn, sink),
             ChatEvent::ToolInput(input) => self.tool_input(input, sink),
             ChatEvent::ToolCalls(asked) => self.calls(&asked.calls, sink),
-            ChatEvent::ToolResult(result) => self.result(&result.id, &result.content, sink),
+            ChatEvent::ToolResult(result) => self.result(result, sink),
             ChatEvent::ToolError(error) => self.failed(&error.id, &error.message, sink),
             ChatEvent::ToolProgress(progress) => data::tool_progress(progress, sink),
             ChatEvent::InputRequest(request) => self.ask(request, sink),
