@@ -13,4 +13,5 @@ mod stub;
 mod takeover;
 mod tls;
 mod turns;
+mod usage;
 mod verdicts;
