@@ -46,7 +46,8 @@
 //!
 //! Of the input, the dialect reads messages, tools, the thread id, and the options in `forwardedProps`
 //! (`temperature`, `topP`, `maxTokens`, `stop`, `seed`, `toolChoice`, `parallelToolCalls`, `reasoning`,
-//! `responseFormat`, `model`, and these in `modelOptions`). `system` and `developer`
+//! `responseFormat`, `model`, and these in `modelOptions`; `topK`, `presencePenalty` and `frequencyPenalty` as
+//! [fields of the model's server](crate::durable::ClientFields::provider_field)). `system` and `developer`
 //! messages are refused unless the application [opens](crate::durable::ClientFields::system_role) them;
 //! `state`, `context`, `forwardedProps`, `resume` and other fields are dropped unless it opens
 //! [fields](crate::durable::ClientFields::field) of these names. Parts
@@ -69,7 +70,7 @@
 //! | `thinking` | `REASONING_START`, `REASONING_MESSAGE_START`, `…_CONTENT`, `…_END`, `REASONING_END` |
 //! | `tool_input` | `TOOL_CALL_START`, and `…_ARGS` for each piece; for a call that hasn't come by the end of the turn `…_END`, and a `…_RESULT` with `metadata.unbroken.incomplete`, which the dialect leaves out of later requests |
 //! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END`; only the rest of the arguments and `…_END` if they were streamed. If those were others, the right ones are `metadata.tanstack.input` of `…_END`, and in a `CUSTOM` `tool_calls` |
-//! | `provider_state` | `REASONING_ENCRYPTED_VALUE`; of a stream, nothing |
+//! | `provider_state` | `REASONING_ENCRYPTED_VALUE` of the reasoning before it, of the message of its turn, or of its call; of a stream, nothing |
 //! | `source`, `media` | `CUSTOM` of these names, with the fields of the event |
 //! | `turn` | the usage and the model in the event of the end |
 //! | `tool_result`, `tool_error` | `TOOL_CALL_RESULT` |
@@ -166,6 +167,9 @@ impl Dialect for AgUi {
             "options.maxOutputTokens" => "forwardedProps.maxTokens",
             "options.stop" => "forwardedProps.stop",
             "options.seed" => "forwardedProps.seed",
+            "options.providerFields.top_k" => "forwardedProps.topK",
+            "options.providerFields.presence_penalty" => "forwardedProps.presencePenalty",
+            "options.providerFields.frequency_penalty" => "forwardedProps.frequencyPenalty",
             "options.toolChoice" => "forwardedProps.toolChoice",
             "options.parallelToolCalls" => "forwardedProps.parallelToolCalls",
             "options.reasoning" => "forwardedProps.reasoning",
