@@ -29,7 +29,9 @@
 //!
 //! A request with `X-Run-Id` or `offset` comes from TanStack's client. For it a message begins before
 //! its thinking, because otherwise the client loses the text of a run that it joins. For other clients
-//! thinking is a message of its own, before that of the answer.
+//! thinking is a message of its own, before that of the answer. A client that keeps messages in the order of
+//! the stream, as `@ag-ui/client` does, joins by `GET /{runId}`: by `offset` its thinking would come after
+//! the message that it belongs to, and go back to the model with the next turn.
 //!
 //! # Routes
 //!
@@ -37,7 +39,7 @@
 //! |---|---|---|
 //! | `POST /` | start; the body is a `RunAgentInput`; `X-Run-Id`, else `runId`, is the session id | 200 and the stream; 409 |
 //! | `POST /` with `Last-Event-ID` | reconnect; no session is started | 200, 404 |
-//! | `GET /?offset=-1&runId=` | join a run, after `Last-Event-ID` if present | 200, 404 |
+//! | `GET /?offset=-1&runId=` | join a run, as TanStack's client does, after `Last-Event-ID` if present | 200, 404 |
 //! | `GET /{runId}` | join a run | 200, 404 |
 //! | `GET /?threadId=` | the running run of a conversation, for `persistence: true` | 200 and `{messages: [], activeRun, interrupts: null}` |
 //! | `POST /{runId}/abort` | abort, for all readers; the client's own `stop()` only closes its connection | 202, 200 |
