@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use unbroken::{
     chat::{
         ChatEvent, ChatRequest, Citation, Complete, FinishReason, Media, Message, ProviderError,
-        ToolCall, ToolInput, Transcript, TurnEnd, Usage,
+        ToolCall, ToolInput, Transcript, TurnEnd, TurnUsage, Usage,
     },
     provider::{
         Scripted,
@@ -50,6 +50,22 @@ async fn a_text_comes_word_by_word_at_the_given_pace() {
     );
     let took = began.elapsed();
     assert!((30..34).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test]
+async fn the_usage_is_reported_token_by_token_if_the_script_says_so() {
+    for (tells, known) in [(false, [None; 3]), (true, [Some(0), Some(1), Some(2)])] {
+        let script = json!({"text": "one two", "delayMs": 0, "usageSoFar": tells});
+        let mut request = request(script);
+        request.turn_usage = TurnUsage::new();
+        let usage = request.turn_usage.clone();
+        let mut stream = Scripted::default().oneshot(request).await.unwrap();
+        for known in known {
+            let known = known.map(|output| Usage::new(2, output));
+            assert_eq!(usage.known(), known);
+            stream.next().await.unwrap().unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,9 @@
 //! * **Signs of life.** A silent stream ends with the session's
 //!   [idle time](field@crate::session::Limits::idle). A provider that hears of its model without an
 //!   event to show for it may say so: [`Liveness`].
+//! * **Usage.** It is told at the end of a turn, by [`TurnEnd`] or [`Complete`], and by
+//!   [`ProviderError::with_usage`] where the turn fails. A provider that learns it earlier reports it to
+//!   [`TurnUsage`], for answers that are ended in the middle.
 //!
 //! [`ChatRequest::tool_definitions`] are the tools that a provider offers to the model. A
 //! [`ToolCalls`] event carries the calls that the model asks for, each call whole, before
@@ -115,6 +118,7 @@ mod schema;
 mod tool;
 mod tool_runs;
 mod transcript;
+mod turn_usage;
 mod usage;
 mod vocabulary;
 
@@ -160,6 +164,7 @@ pub use self::{
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
     tool_runs::{ToolOutcome, ToolRun, ToolRuns},
     transcript::{Input, Piece, Transcript, TranscriptEnd},
+    turn_usage::TurnUsage,
     usage::Usage,
     vocabulary::{InputKind, InputOutcome, ToolAuthority},
 };

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Capabilities, ChatOptions, Content, EnabledTools, Inputs, IsomorphicClientOutput,
     IsomorphicTool, Liveness, Message, ProviderError, Role, ToolDefinition, ToolRuns, Transcript,
+    TurnUsage,
     as_json::null_is_default,
 };
 use crate::log::{ChatId, Owner, SessionId};
@@ -88,6 +89,11 @@ pub struct ChatRequest {
     /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub liveness: Liveness,
+    /// The place to which a provider reports the usage of its turn before the turn ends.
+    ///
+    /// Set by the layers above, never read from JSON.
+    #[serde(skip)]
+    pub turn_usage: TurnUsage,
     /// The tools that ran for this answer before it was interrupted, over all its restarts. They
     /// must not run a second time.
     ///

@@ -114,6 +114,8 @@ mod refusal;
 mod response;
 #[cfg(any(feature = "ai-sdk", feature = "openai-responses"))]
 mod result_parts;
+#[cfg(any(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod sampling;
 #[cfg(any(feature = "ag-ui", feature = "openai-responses"))]
 mod sealed;
 mod shape;
@@ -227,7 +229,8 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// [`ChatOptions`](crate::chat::ChatOptions): `options.temperature`, `options.topP`,
     /// `options.maxOutputTokens`, `options.stop`, `options.seed`, `options.toolChoice`,
     /// `options.parallelToolCalls`, `options.reasoning`, `options.responseFormat` with `.name` and
-    /// `.schema`, and `options.providerFields`. Default: the name as it is.
+    /// `.schema`, and `options.providerFields`, also with `.top_k`, `.presence_penalty` and
+    /// `.frequency_penalty`. Default: the name as it is.
     fn field_name(&self, field: &'static str) -> &'static str {
         field
     }

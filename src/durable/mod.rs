@@ -46,6 +46,7 @@
 
 mod admission;
 mod answer_check;
+mod answer_usage;
 mod answers;
 mod body;
 mod caller;

@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use super::{
     answer_check::{AnswerCheck, DefaultFormat},
+    answer_usage::AnswerUsage,
     event_record::{self, RecordSizes},
     format::terminal_event,
     input_budget::InputBudget,
@@ -21,9 +22,7 @@ use super::{
 };
 use crate::{
     BoxError,
-    chat::{
-        ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, ToolInput, Usage,
-    },
+    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, ToolInput},
     log::{Ending, ErrorCode, Outcome},
     session::{Limits, Mark, Source},
 };
@@ -77,8 +76,7 @@ pin_project! {
         liveness: Liveness,
         // The questions without an `input_resolved`.
         open: HashSet<InputId>,
-        // Of the turns that are over.
-        usage: Option<Usage>,
+        usage: AnswerUsage,
         check: Option<AnswerCheck>,
         inputs: InputBudget,
         // After a takeover.
@@ -114,7 +112,8 @@ where
     pub fn new(provider: S, mut request: ChatRequest) -> Self {
         let liveness = Liveness::new();
         request.liveness = liveness.clone();
-        let usage = request.so_far.as_ref().and_then(|it| it.usage());
+        let usage = AnswerUsage::after(request.so_far.as_deref());
+        request.turn_usage = usage.of_turn.clone();
         let so_far = request.so_far.iter();
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
         let event_bytes = Limits::default().event_bytes;
@@ -306,7 +305,7 @@ where
                         this.rest.clear();
                         return Poll::Ready(None);
                     }
-                    failure(&error, this.usage.as_ref())
+                    failure(&error, this.usage)
                 }
             };
             if !*this.begun {
@@ -320,12 +319,17 @@ where
                 }
             }
             let before = out.len();
-            let mut event = with_usage(event, this.usage);
+            let mut event = this.usage.apply(event);
             if let Some(check) = this.check {
                 check.take(&mut event);
             }
             let event = event_record::split(event, this.sizes.event, this.rest);
-            let event = event_record::write(event, *this.sizes, out);
+            let mut event = event_record::write(event, *this.sizes, out);
+            if this.usage.lacks_in(&event) {
+                // The error of an event that can't be written.
+                out.truncate(before);
+                event = event_record::write(this.usage.apply(event), *this.sizes, out);
+            }
             let large = out.len() - before > this.sizes.event;
             let mark = match outcome(&event) {
                 Some(outcome) => Mark::Terminal(outcome),
@@ -345,30 +349,13 @@ where
     }
 
     fn ending(&self, ending: &Ending) -> Option<Bytes> {
-        let mut usage = Some(self.usage.clone()?);
-        let event = with_usage(terminal_event(ending), &mut usage);
-        Some(event.to_json().freeze())
+        self.usage.so_far()?;
+        let event = self.usage.clone().apply(terminal_event(ending));
+        let mut out = BytesMut::new();
+        let written = event_record::write(event.clone(), self.sizes, &mut out);
+        // Not if its usage can't be written.
+        (written == event).then(|| out.freeze())
     }
-}
-
-/// Adds the usage of a turn to that of the answer, or puts that into a terminal event without one.
-fn with_usage(mut event: ChatEvent, so_far: &mut Option<Usage>) -> ChatEvent {
-    let usage = match &mut event {
-        ChatEvent::Turn(end) => {
-            if let Some(usage) = end.usage.clone() {
-                *so_far.get_or_insert_default() += usage;
-            }
-            return event;
-        }
-        ChatEvent::Complete(end) => &mut end.usage,
-        ChatEvent::Aborted(end) => &mut end.usage,
-        ChatEvent::Error(end) => &mut end.usage,
-        _ => return event,
-    };
-    if usage.is_none() {
-        usage.clone_from(so_far);
-    }
-    event
 }
 
 /// Updates the open questions by an event. Returns true if any is open then.
@@ -417,15 +404,13 @@ where
 }
 
 /// Makes the error event of a provider's error: with the public message of a [`ProviderError`] among
-/// the sources, else with a fixed text, because other errors may hold secrets. `usage` is that of the turns
-/// before.
-fn failure(error: &BoxError, usage: Option<&Usage>) -> ChatEvent {
+/// the sources, else with a fixed text, because other errors may hold secrets. The usage of the turn that
+/// failed is added to that of the turns before.
+fn failure(error: &BoxError, usage: &AnswerUsage) -> ChatEvent {
     tracing::warn!(error = &**error as &dyn Error, "the provider failed");
     if let Some(public) = ProviderError::find(&**error) {
         let mut event = ErrorEvent::from(public);
-        if let (Some(of_turn), Some(before)) = (&mut event.usage, usage) {
-            *of_turn += before.clone();
-        }
+        event.usage = event.usage.map(|of_turn| usage.with_turn(of_turn));
         return event.into();
     }
     ErrorEvent::new(ErrorCode::Provider, "The provider failed. Try again.")

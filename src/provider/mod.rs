@@ -112,7 +112,7 @@
 //! | `parallelToolCalls` | `parallel_tool_calls` | `true` only |
 //! | `reasoning` | `reasoning_effort` | `think`: `none`, `low`, `medium`, `high` |
 //! | `responseFormat` | `response_format` | `format` |
-//! | `providerFields` | fields of the body | fields of the body |
+//! | `providerFields` | fields of the body | fields of the body; `top_k`, `min_p`, `typical_p` and the penalties of its `options` |
 //!
 //! A provider field replaces neither what the provider writes itself (`model`, `messages`, `stream`, `tools`
 //! and their like), which is an error, nor a typed option. Options of a request replace fields of the builder.

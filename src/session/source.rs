@@ -36,8 +36,9 @@ pub trait Source: Send + 'static {
     /// Returns the terminal record of an ending that the writer decides, with what only the source knows,
     /// such as the tokens used until then. `None` leaves it to [`Format::ending`](super::Format::ending).
     ///
-    /// Called at most once, before the source is dropped, and not after it has panicked. A record larger
-    /// than [`Limits::event_bytes`](field@super::Limits::event_bytes) is not taken.
+    /// Called before the source is dropped, also after it has [panicked](Ending::Panicked). A panic here counts
+    /// as `None`, and a record larger than [`Limits::event_bytes`](field@super::Limits::event_bytes) is not
+    /// taken.
     fn ending(&self, ending: &Ending) -> Option<Bytes> {
         let _ = ending;
         None

@@ -99,6 +99,7 @@ impl Conversation {
             // Added again below, turn by turn.
             request.messages.pop();
         }
+        let usage = before.as_ref().and_then(|before| before.usage());
         let mut this = Self {
             scope: Arc::new(CallScope {
                 session_id: request.session_id.clone(),
@@ -126,7 +127,7 @@ impl Conversation {
             held: Vec::new(),
             ids: None,
             turn_end: None,
-            usage: None,
+            usage,
             closing: VecDeque::new(),
         };
         if outputs.is_empty() {
@@ -151,6 +152,7 @@ impl Conversation {
     /// Returns the next request to the model.
     pub(super) fn next_request(&mut self) -> ChatRequest {
         self.turns += 1;
+        self.request.turn_usage.clear();
         let new = std::mem::take(&mut self.request.messages);
         let mut request = self.request.clone();
         request.messages = self.history.messages();
@@ -217,6 +219,9 @@ impl Conversation {
                 EventAction::Hold
             }
             ChatEvent::Turn(end) => {
+                if end.usage.is_none() {
+                    end.usage = self.request.turn_usage.known();
+                }
                 self.turn_end = Some(TurnEnd::clone(end));
                 self.after_calls(event)
             }
@@ -264,6 +269,7 @@ impl Conversation {
         let turn_end = self.turn_end.take();
         let of_turn = turn_end.as_ref().and_then(|end| end.usage.clone());
         let usage = complete.usage.take().or(of_turn);
+        let usage = usage.or_else(|| self.request.turn_usage.known());
         if self.has_calls() && !complete.finish_reason.is_whole() {
             let reason = &complete.finish_reason;
             tracing::warn!(%reason, "the model's calls are dropped: its turn isn't whole");
@@ -351,8 +357,19 @@ impl Conversation {
             let mut offers = self.calls.iter().map(|call| self.offers.get(&call.name));
             offers.all(|offer| offer.is_some_and(Offer::is_client_tool))
         };
-        if !all_the_clients() {
-            self.may_ask()?;
+        if !all_the_clients()
+            && let Err(error) = self.may_ask()
+        {
+            // Its end is among the events that are held.
+            let ends = self.held.iter().rev();
+            let mut ends = ends.filter_map(|event| match event {
+                ChatEvent::Turn(end) => end.usage.clone(),
+                _ => None,
+            });
+            return Err(match ends.next() {
+                Some(usage) => error.with_usage(usage),
+                None => error,
+            });
         }
         self.closing.extend(self.held.drain(..));
         self.stage = ConversationStage::Tools(self.tools(None));

@@ -21,7 +21,7 @@ process.on('unhandledRejection', (error) => {
 /** An agent that can join a run that it lost, or that another client started. */
 class DurableAgent extends HttpAgent {
   connect({ runId }) {
-    const url = `${this.url}?offset=-1&runId=${runId}`;
+    const url = `${this.url}/${runId}`;
     return transformHttpEventStream(runHttpRequest(() => this.fetch(url, { signal: this.abortController.signal })));
   }
 }

@@ -8,6 +8,14 @@
 //!
 //! The scripts `verdicts*` are run by `tests/providers/verdicts.rs`.
 
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "openai",
+    feature = "openai-responses",
+    feature = "tools"
+))]
+mod demanding;
 #[cfg(feature = "durable-streams")]
 mod facade;
 mod gate;
@@ -46,6 +54,14 @@ const SCRIPTS: &[&str] = &[
         feature = "openai-responses"
     ))]
     "cross",
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "openai",
+        feature = "openai-responses",
+        feature = "tools"
+    ))]
+    "demanding",
     #[cfg(feature = "durable-streams")]
     "durable_streams",
     #[cfg(feature = "durable-streams")]

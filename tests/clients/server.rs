@@ -53,6 +53,11 @@ fn app(addr: SocketAddr) -> Router {
     let sessions = Sessions::in_memory();
     let gates = Gates::default();
     let scripts = Scripts::new(gates.clone());
+    #[cfg_attr(
+        not(feature = "tools"),
+        expect(unused_variables, reason = "the demanding stub needs it")
+    )]
+    let all_gates = gates.clone();
     let layer = |name: &'static str| {
         DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
             .service_name(name)
@@ -155,6 +160,14 @@ fn app(addr: SocketAddr) -> Router {
         feature = "openai-responses"
     ))]
     let app = app.merge(crate::upstream::app(addr, &sessions));
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "openai",
+        feature = "openai-responses",
+        feature = "tools"
+    ))]
+    let app = app.merge(crate::demanding::app(addr, &sessions, &all_gates));
     // The pages have another origin.
     app.layer(
         CorsLayer::new()

@@ -80,6 +80,9 @@ fn encoded(encoder: Box<dyn Encoder>, log: &[ChatEvent]) -> Vec<(String, Value)>
 struct Rules {
     open: HashSet<(&'static str, String)>,
     closed: HashSet<(&'static str, String)>,
+    /// The messages that calls belong to.
+    parents: HashSet<String>,
+    with_state: HashSet<(&'static str, String)>,
     over: bool,
 }
 
@@ -106,18 +109,28 @@ impl Rules {
             }
             "REASONING_ENCRYPTED_VALUE" => {
                 // A client drops the value of what it doesn't know.
-                let of = match event["subtype"].as_str().unwrap() {
-                    "message" => "reasoning",
-                    _ => "call",
+                let of: &[_] = match event["subtype"].as_str().unwrap() {
+                    "message" => &["reasoning", "text"],
+                    _ => &["call"],
                 };
-                let key = (of, event["entityId"].as_str().unwrap().to_owned());
-                let is_known = self.open.contains(&key) || self.closed.contains(&key);
-                assert!(is_known, "{event}");
+                let id = event["entityId"].as_str().unwrap();
+                let is_known = |of: &&'static str| {
+                    let key = (*of, id.to_owned());
+                    self.open.contains(&key) || self.closed.contains(&key)
+                };
+                // A call makes its message.
+                let is_parent = of.len() == 2 && self.parents.contains(id);
+                assert!(is_parent || of.iter().any(is_known), "{event}");
+                let first = self.with_state.insert((of[0], id.to_owned()));
+                assert!(first || of.len() == 1, "a client keeps one value: {event}");
                 return;
             }
             "RUN_STARTED" | "TOOL_CALL_RESULT" | "CUSTOM" => return,
             other => panic!("{other}"),
         };
+        if let Some(parent) = event["parentMessageId"].as_str() {
+            self.parents.insert(parent.to_owned());
+        }
         let field = if what == "call" {
             "toolCallId"
         } else {
@@ -142,6 +155,8 @@ fn check(events: &[(String, Value)], log: &[ChatEvent]) {
     let mut rules = Rules {
         open: HashSet::new(),
         closed: HashSet::new(),
+        parents: HashSet::new(),
+        with_state: HashSet::new(),
         over: false,
     };
     let ids: HashSet<_> = events.iter().map(|(id, _)| id).collect();
@@ -222,6 +237,59 @@ fn what_belongs_to_a_call_is_told_once_it_is_whole_wherever_the_log_has_it() {
             end < at("REASONING_ENCRYPTED_VALUE", "entityId", id),
             "{id}"
         );
+    }
+}
+
+#[test]
+fn the_state_of_a_turn_is_that_of_its_message_where_it_comes_after_the_text() {
+    let state = |data: u32| {
+        let state = ProviderState::new("p", json!(data));
+        ChatEvent::from(ProviderStateEvent::new(StateOf::Turn, state))
+    };
+    let log = [
+        SessionInfo::new(Capabilities::new()).into(),
+        ChatEvent::thinking("Hm."),
+        ChatEvent::text("I look."),
+        ToolInput::new("c", "{}").name("now").into(),
+        state(1),
+        ChatEvent::tool_calls([ToolCall::new("c", "now", json!({}))]),
+        ChatEvent::tool_result("c", "now", "noon"),
+        ToolInput::new("d", "{}").name("now").into(),
+        state(2),
+        state(3),
+        ChatEvent::tool_calls([ToolCall::new("d", "now", json!({}))]),
+        ChatEvent::tool_result("d", "now", "noon"),
+        ChatEvent::thinking("So."),
+        state(4),
+        ChatEvent::text("Noon."),
+        state(5),
+        ChatEvent::complete(),
+    ];
+    for (encoder, own) in [(whole(), 5), (message_first(), 4)] {
+        let events = encoded(encoder, &log);
+        check(&events, &log);
+        let of = |kind: &str, field: &str| -> Vec<String> {
+            let of = events.iter().filter(|(_, event)| event["type"] == kind);
+            of.map(|(_, event)| event[field].as_str().unwrap().to_owned())
+                .collect()
+        };
+        let states = of("REASONING_ENCRYPTED_VALUE", "entityId");
+        let (texts, thoughts) = (
+            of("TEXT_MESSAGE_START", "messageId"),
+            of("REASONING_START", "messageId"),
+        );
+        let parents = of("TOOL_CALL_START", "parentMessageId");
+        assert_eq!(states.len(), 5);
+        assert_eq!(states[0], texts[0]);
+        assert_eq!(states[0], parents[0]);
+        assert_eq!(states[1], parents[1], "a call makes its message");
+        assert!(
+            thoughts.contains(&states[2]),
+            "a second one has thinking of its own"
+        );
+        assert!(thoughts.contains(&states[3]));
+        // TanStack's client has one for a message and its thinking.
+        assert_eq!(texts.contains(&states[4]), own == 5);
     }
 }
 

@@ -219,6 +219,59 @@ async fn closed_options_are_refused_by_the_names_that_the_client_has_for_them() 
     }
 }
 
+/// Settings without an option of their own are fields of the request to the model's server.
+#[tokio::test]
+async fn settings_of_sampling_are_refused_or_reach_the_model_by_name() {
+    const OPEN: Change = |layer| {
+        let fields = ClientFields::nothing().provider_field("top_k");
+        layer.client_fields(fields.provider_field("frequency_penalty"))
+    };
+    for (client, fields, words) in [
+        (
+            NATIVE,
+            json!({"options": {"providerFields": {"top_k": 40, "frequency_penalty": 0.5}}}),
+            [
+                "options.providerFields.frequency_penalty",
+                "options.providerFields.top_k",
+            ],
+        ),
+        (
+            AI_SDK,
+            json!({"topK": 40, "frequencyPenalty": 0.5, "presencePenalty": null}),
+            ["frequencyPenalty", "topK"],
+        ),
+        (
+            AG_UI,
+            json!({"forwardedProps": {"topK": 40, "modelOptions": {"frequency_penalty": 0.5}}}),
+            ["forwardedProps.frequencyPenalty", "forwardedProps.topK"],
+        ),
+        (
+            RESPONSES,
+            json!({"top_k": 40, "frequency_penalty": 0.5}),
+            ["frequency_penalty", "top_k"],
+        ),
+    ] {
+        let refused = client.asks(fields.clone(), CLOSED).await.unwrap_err();
+        let told = format!("`{}` is not open to clients", words[0]);
+        assert!(refused.contains(&told), "{refused}");
+        assert!(
+            refused.contains("ClientFields::provider_field"),
+            "{refused}"
+        );
+        let one: Change = |layer| {
+            layer.client_fields(ClientFields::nothing().provider_field("frequency_penalty"))
+        };
+        let refused = client.asks(fields.clone(), one).await.unwrap_err();
+        assert!(
+            refused.contains(&format!("`{}` is not", words[1])),
+            "{refused}"
+        );
+        let options = client.asks(fields, OPEN).await.unwrap();
+        let sent = serde_json::to_value(&options.provider_fields).unwrap();
+        assert_eq!(sent, json!({"top_k": 40, "frequency_penalty": 0.5}));
+    }
+}
+
 #[tokio::test]
 async fn tools_that_are_nested_too_deep_are_refused_by_the_names_that_the_client_has_for_them() {
     let opened: Change =

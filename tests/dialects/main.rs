@@ -48,6 +48,13 @@ mod edited_history;
 ))]
 mod elements;
 mod encoders;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "openai-responses",
+    feature = "tools"
+))]
+mod ended_in_a_turn;
 mod logs;
 #[cfg(feature = "ai-sdk")]
 mod look_ups;

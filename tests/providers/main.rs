@@ -14,4 +14,5 @@ mod stub;
 mod takeover;
 mod tls;
 mod turns;
+mod usage;
 mod verdicts;

@@ -1,15 +1,19 @@
 //! The turns of an answer with tools: their ends, and what the provider is handed back.
 
+use futures_util::{StreamExt, stream};
 use serde_json::json;
+use tower::{ServiceExt, layer::Layer};
 use unbroken::{
     chat::{
-        ChatEvent, ChatOptions, Content, FinishReason, Message, ProviderState, ProviderStateEvent,
-        Reasoning, StateOf, ToolChoice, ToolInput, Transcript, TurnEnd, Usage,
+        ChatEvent, ChatOptions, ChatRequest, Content, FinishReason, Message, ProviderError,
+        ProviderState, ProviderStateEvent, Reasoning, Role, StateOf, ToolChoice, ToolInput,
+        Transcript, TurnEnd, TurnUsage, Usage, provider_fn,
     },
+    log::ErrorCode,
     tools::ToolLayer,
 };
 
-use crate::support::{Counted, Model, answer, answer_with_turns, call, kinds, request};
+use crate::support::{Counted, Model, answer, answer_with_turns, call, kinds, request, start};
 
 fn state(of: StateOf, data: u32) -> ChatEvent {
     ProviderStateEvent::new(of, ProviderState::new("p", json!(data))).into()
@@ -49,6 +53,53 @@ async fn a_turn_that_the_provider_ends_is_ended_once() {
         .filter(|event| matches!(event, ChatEvent::Turn(_)))
         .collect();
     assert_eq!(ends, [&ChatEvent::from(end)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_of_a_round_too_many_has_the_usage_of_its_turn() {
+    let model = Model::new([vec![ChatEvent::tool_calls([call(
+        "1",
+        "wait",
+        json!({"seconds": 1}),
+    )])]]);
+    let layer = ToolLayer::new(Counted::default().tools()).max_iterations(2);
+    let mut stream = start(&layer, &model, request()).await;
+    let mut turns = 0;
+    let error = loop {
+        match stream.next().await.unwrap() {
+            Ok(event) => turns += usize::from(matches!(event, ChatEvent::Turn(_))),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(turns, 1);
+    let error = error.downcast::<ProviderError>().unwrap();
+    assert_eq!(error.code(), ErrorCode::Limit);
+    assert_eq!(error.usage(), Some(&Usage::new(10, 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_usage_that_is_only_reported_is_that_of_its_turn() {
+    let usage = TurnUsage::new();
+    let model = provider_fn(|request: ChatRequest| {
+        let asks = request.messages.last().unwrap().role == Role::User;
+        let (input, event) = if asks {
+            let calls = [call("1", "wait", json!({"seconds": 1}))];
+            (3, ChatEvent::tool_calls(calls))
+        } else {
+            assert_eq!(request.turn_usage.known(), None, "of the turn before");
+            (5, ChatEvent::text("Done."))
+        };
+        request.turn_usage.report(&Usage::new(input, 1));
+        stream::iter([Ok::<_, ProviderError>(event), Ok(ChatEvent::complete())])
+    });
+    let layer = ToolLayer::new(Counted::default().tools());
+    let mut request = request();
+    request.turn_usage = usage;
+    let stream = layer.layer(model).oneshot(request).await.unwrap();
+    let events: Vec<_> = stream.map(Result::unwrap).collect().await;
+    let transcript: Transcript = events.iter().collect();
+    assert_eq!(transcript.turn_ends()[0].usage, Some(Usage::new(3, 1)));
+    assert_eq!(transcript.usage(), Some(Usage::new(8, 2)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -95,6 +95,16 @@ pub(crate) fn unknown_part(kind: &str) -> ProviderError {
     ProviderError::new(message)
 }
 
+/// Creates the error of a field that the model's server wants back in the next request, for which genai has no
+/// form: the server would refuse that request.
+pub(crate) fn not_handed_back(field: &str) -> ProviderError {
+    let message = format!(
+        "the model's server wants `{field}` back, which can't be sent here; the provider `OpenAi` of \
+         `unbroken` sends it"
+    );
+    ProviderError::new(message)
+}
+
 fn timed_out() -> ProviderError {
     ProviderError::new("the model has been silent for too long; try again")
         .with_code(ErrorCode::Timeout)

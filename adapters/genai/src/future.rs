@@ -69,7 +69,7 @@ async fn ask(provider: GenAi, chat: ChatRequest) -> Result<GenAiStream, Provider
         .exec_chat_stream(target, asked, Some(&options))
         .await;
     let answer = answer.map_err(failure::of)?;
-    let mut stream = GenAiStream::new(answer.stream, frames, decoder);
+    let mut stream = GenAiStream::new(answer.stream, frames, decoder, chat.turn_usage);
     stream.begin().await?;
     Ok(stream)
 }

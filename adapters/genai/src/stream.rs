@@ -8,7 +8,7 @@ use std::{
 
 use futures_core::Stream;
 use genai::chat::{ChatStream, ChatStreamEvent};
-use unbroken::chat::{ChatEvent, ProviderError};
+use unbroken::chat::{ChatEvent, ProviderError, TurnUsage};
 
 use crate::{decode::Decoder, failure, frames::Frames};
 
@@ -20,16 +20,23 @@ pub struct GenAiStream {
     inner: Option<Pin<Box<ChatStream>>>,
     frames: Frames,
     decoder: Decoder,
+    turn_usage: TurnUsage,
     events: VecDeque<ChatEvent>,
     error: Option<ProviderError>,
 }
 
 impl GenAiStream {
-    pub(crate) fn new(inner: ChatStream, frames: Frames, decoder: Decoder) -> Self {
+    pub(crate) fn new(
+        inner: ChatStream,
+        frames: Frames,
+        decoder: Decoder,
+        turn_usage: TurnUsage,
+    ) -> Self {
         Self {
             inner: Some(Box::pin(inner)),
             frames,
             decoder,
+            turn_usage,
             events: VecDeque::new(),
             error: None,
         }
@@ -59,6 +66,9 @@ impl GenAiStream {
             let polled = inner.as_mut().poll_next(cx);
             // Before the event: genai reads frames on until one of them is an event.
             let read = self.decode_frames();
+            if let Some(usage) = self.decoder.usage() {
+                self.turn_usage.report(usage);
+            }
             let read = match read {
                 Ok(()) if self.decoder.is_done() => self.end(),
                 Ok(()) => match polled {

@@ -32,6 +32,8 @@ pub(super) struct AgUiFold {
     ids: u64,
     /// The message that tool calls belong to, until one of them has its result.
     pub(super) parent: Option<String>,
+    /// The message that the state of its turn is written with.
+    with_state: Option<String>,
     /// The ids of the calls that were written.
     pub(super) written_calls: HashSet<String>,
     /// Calls without an outcome, which the client or a server tool may run.
@@ -76,6 +78,7 @@ impl AgUiFold {
             started_message: None,
             ids: 0,
             parent: None,
+            with_state: None,
             written_calls: HashSet::new(),
             calls: Vec::new(),
             pending: Vec::new(),
@@ -232,15 +235,35 @@ impl AgUiFold {
             StateOf::Call(id) => self.call_states.push((id.clone(), event.state.clone())),
             // For the server only.
             StateOf::Stream => {}
-            StateOf::Turn => {
-                self.begin_thinking(out);
-                out.push(&AgUiEvent::ReasoningEncryptedValue {
-                    subtype: "message",
-                    entity_id: &self.id,
-                    encrypted_value: &SealedState::of_turn(event.state.clone()).write(),
-                });
-                self.close_block(out);
+            StateOf::Turn => self.state_of_turn(&event.state, out),
+        }
+    }
+
+    /// Writes the state of a turn: with the thinking before it, else with the message of the turn, else with
+    /// thinking of its own. A client keeps one for each of these, and TanStack's one for a message and the
+    /// thinking in it.
+    fn state_of_turn(&mut self, state: &ProviderState, out: &mut JsonFrames) {
+        let of_message = self.parent.as_ref().filter(|parent| {
+            let has_state = self.with_state.as_ref() == Some(parent);
+            self.open != OpenBlock::Thinking && !has_state
+        });
+        let of_message = of_message.cloned();
+        if of_message.is_none() {
+            self.begin_thinking(out);
+        }
+        out.push(&AgUiEvent::ReasoningEncryptedValue {
+            subtype: "message",
+            entity_id: of_message.as_ref().unwrap_or(&self.id),
+            encrypted_value: &SealedState::of_turn(state.clone()).write(),
+        });
+        if of_message.is_some() {
+            self.with_state = of_message;
+            self.close(out);
+        } else {
+            if self.message_first {
+                self.with_state.clone_from(&self.started_message);
             }
+            self.close_block(out);
         }
     }
 

@@ -29,7 +29,9 @@
 //!
 //! A request with `X-Run-Id` or `offset` comes from TanStack's client. For it a message begins before
 //! its thinking, because otherwise the client loses the text of a run that it joins. For other clients
-//! thinking is a message of its own, before that of the answer.
+//! thinking is a message of its own, before that of the answer. A client that keeps messages in the order of
+//! the stream, as `@ag-ui/client` does, joins by `GET /{runId}`: by `offset` its thinking would come after
+//! the message that it belongs to, and go back to the model with the next turn.
 //!
 //! # Routes
 //!
@@ -37,7 +39,7 @@
 //! |---|---|---|
 //! | `POST /` | start; the body is a `RunAgentInput`; `X-Run-Id`, else `runId`, is the session id | 200 and the stream; 409 |
 //! | `POST /` with `Last-Event-ID` | reconnect; no session is started | 200, 404 |
-//! | `GET /?offset=-1&runId=` | join a run, after `Last-Event-ID` if present | 200, 404 |
+//! | `GET /?offset=-1&runId=` | join a run, as TanStack's client does, after `Last-Event-ID` if present | 200, 404 |
 //! | `GET /{runId}` | join a run | 200, 404 |
 //! | `GET /?threadId=` | the running run of a conversation, for `persistence: true` | 200 and `{messages: [], activeRun, interrupts: null}` |
 //! | `POST /{runId}/abort` | abort, for all readers; the client's own `stop()` only closes its connection | 202, 200 |
@@ -46,7 +48,8 @@
 //!
 //! Of the input, the dialect reads messages, tools, the thread id, and the options in `forwardedProps`
 //! (`temperature`, `topP`, `maxTokens`, `stop`, `seed`, `toolChoice`, `parallelToolCalls`, `reasoning`,
-//! `responseFormat`, `model`, and these in `modelOptions`). `system` and `developer`
+//! `responseFormat`, `model`, and these in `modelOptions`; `topK`, `presencePenalty` and `frequencyPenalty` as
+//! [fields of the model's server](crate::durable::ClientFields::provider_field)). `system` and `developer`
 //! messages are refused unless the application [opens](crate::durable::ClientFields::system_role) them;
 //! `state`, `context`, `forwardedProps`, `resume` and other fields are dropped unless it opens
 //! [fields](crate::durable::ClientFields::field) of these names. Parts
@@ -69,7 +72,7 @@
 //! | `thinking` | `REASONING_START`, `REASONING_MESSAGE_START`, `…_CONTENT`, `…_END`, `REASONING_END` |
 //! | `tool_input` | `TOOL_CALL_START`, and `…_ARGS` for each piece; for a call that hasn't come by the end of the turn `…_END`, and a `…_RESULT` with `metadata.unbroken.incomplete`, which the dialect leaves out of later requests |
 //! | `tool_calls` | `TOOL_CALL_START`, `…_ARGS`, `…_END`; only the rest of the arguments and `…_END` if they were streamed. If those were others, the right ones are `metadata.tanstack.input` of `…_END`, and in a `CUSTOM` `tool_calls` |
-//! | `provider_state` | `REASONING_ENCRYPTED_VALUE`; of a stream, nothing |
+//! | `provider_state` | `REASONING_ENCRYPTED_VALUE` of the reasoning before it, of the message of its turn, or of its call; of a stream, nothing |
 //! | `source`, `media` | `CUSTOM` of these names, with the fields of the event |
 //! | `turn` | the usage and the model in the event of the end |
 //! | `tool_result`, `tool_error` | `TOOL_CALL_RESULT`; the content of a result with media is a list of parts, which the client sends back, TanStack's as the JSON of the list |
@@ -166,6 +169,9 @@ impl Dialect for AgUi {
             "options.maxOutputTokens" => "forwardedProps.maxTokens",
             "options.stop" => "forwardedProps.stop",
             "options.seed" => "forwardedProps.seed",
+            "options.providerFields.top_k" => "forwardedProps.topK",
+            "options.providerFields.presence_penalty" => "forwardedProps.presencePenalty",
+            "options.providerFields.frequency_penalty" => "forwardedProps.frequencyPenalty",
             "options.toolChoice" => "forwardedProps.toolChoice",
             "options.parallelToolCalls" => "forwardedProps.parallelToolCalls",
             "options.reasoning" => "forwardedProps.reasoning",

@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     chat::ChatOptions,
-    dialect::{Problem, Refusal},
+    dialect::{Problem, Refusal, sampling},
 };
 
 /// The names of options in `forwardedProps` and its `modelOptions`, and ours.
@@ -52,6 +52,17 @@ pub(super) fn of_props(
 
 /// Sets an option, and returns false if there is none of this name.
 fn set(options: &mut ChatOptions, of: &str, name: &str, value: &Value) -> Result<bool, Refusal> {
+    if let Some(field) = sampling::field_of(name) {
+        if value.is_number() {
+            options
+                .provider_fields
+                .insert(field.to_owned(), value.clone());
+        } else if !value.is_null() {
+            let why = format!("`{of}.{name}` must be a number");
+            return Err(Refusal::new(Problem::WrongShape, why));
+        }
+        return Ok(true);
+    }
     let Some((_, ours)) = NAMES.iter().find(|(own, _)| *own == name) else {
         return Ok(false);
     };

@@ -139,8 +139,12 @@ impl RunAgentInput {
             let message = message
                 .into_message(&mut reasoning)
                 .map_err(|why| wrong(&format!("`messages[{at}]`: {why}")))?;
-            messages.extend(message);
+            if let Some(message) = message {
+                keep_with_last(&mut messages, std::mem::take(&mut reasoning));
+                messages.push(message);
+            }
         }
+        keep_with_last(&mut messages, reasoning);
         unanswered_calls::leave_out(&mut messages);
         if messages.is_empty() {
             return Err(wrong("there is no message to answer"));
@@ -195,7 +199,7 @@ impl WireMessage {
     }
 
     /// Returns the message, or `None` if it is empty or not for the model. Reasoning waits for the message
-    /// of the assistant that it belongs to.
+    /// of the assistant that it belongs to, and is left to the caller where another message comes.
     fn into_message(self, reasoning: &mut Content) -> Result<Option<Message>, String> {
         let role = match self.role {
             WireRole::User => Role::User,
@@ -221,9 +225,8 @@ impl WireMessage {
         if let (Role::Tool, Some(error)) = (role, self.error.filter(|error| !error.is_empty())) {
             content = failed(content, &error);
         }
-        // Reasoning of an answer that was cut before it said anything is of no use.
-        let thought = std::mem::take(reasoning);
         if role == Role::Assistant {
+            let thought = std::mem::take(reasoning);
             let said = std::mem::take(&mut content);
             content = thought
                 .parts()
@@ -249,6 +252,16 @@ impl WireMessage {
             _ => {}
         }
         Ok(Some(message))
+    }
+}
+
+/// Adds reasoning to the message that it follows, if that is one of the model: what a server must be handed
+/// back may come at the end of a turn. Of an answer that was cut before it said anything it is of no use.
+fn keep_with_last(messages: &mut [Message], thought: Content) {
+    let last = messages.last_mut();
+    if let Some(last) = last.filter(|last| last.role == Role::Assistant && !thought.is_empty()) {
+        let parts = last.content.parts().iter().chain(thought.parts());
+        last.content = parts.cloned().collect();
     }
 }
 

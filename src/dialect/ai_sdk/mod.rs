@@ -117,8 +117,11 @@
 //!
 //! `temperature`, `topP`, `maxOutputTokens`, `stopSequences`, `seed`, `toolChoice`, `reasoning` and
 //! `responseFormat` in the body have the SDK's forms, and become
-//! [`ChatOptions`](crate::chat::ChatOptions). The object `options` of the native protocol is read too. Other
-//! settings are fields that the application opens by name
+//! [`ChatOptions`](crate::chat::ChatOptions). The object `options` of the native protocol is read too. `topK`,
+//! `presencePenalty` and `frequencyPenalty` are the fields `top_k`, `presence_penalty` and `frequency_penalty` of the
+//! request to the model's server, and refused (422) unless the application opens these
+//! ([`ClientFields::provider_field`](crate::durable::ClientFields::provider_field)). Other settings are
+//! fields that the application opens by name
 //! ([`ClientFields::field`](crate::durable::ClientFields::field)).
 //!
 //! ```js
@@ -319,6 +322,9 @@ impl Dialect for AiSdk {
         match field {
             "media" => "file",
             "options.stop" => "stopSequences",
+            "options.providerFields.top_k" => "topK",
+            "options.providerFields.presence_penalty" => "presencePenalty",
+            "options.providerFields.frequency_penalty" => "frequencyPenalty",
             other => other.strip_prefix("options.").unwrap_or(other),
         }
     }

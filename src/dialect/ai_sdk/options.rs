@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     chat::{ChatOptions, InvalidOption},
-    dialect::{Problem, Refusal},
+    dialect::{Problem, Refusal, sampling},
 };
 
 /// The settings: their names in the SDK, and ours.
@@ -35,13 +35,34 @@ pub(super) fn take(body: &mut Map<String, Value>) -> Result<(), Refusal> {
             taken.extend(option);
         }
     }
-    if taken.is_empty() {
+    let fields = sampling::take(body);
+    let fields = fields.map_err(|name| refused(format!("`{name}` must be a number")))?;
+    if taken.is_empty() && fields.is_empty() {
         return Ok(());
     }
     match body.entry("options").or_insert(Value::Null) {
-        Value::Object(options) => options.extend(taken),
-        options @ Value::Null => *options = taken.into(),
-        _ => return Err(refused("`options` must be an object")),
+        Value::Object(options) => {
+            options.extend(taken);
+            add_fields(options, fields)
+        }
+        options @ Value::Null => {
+            add_fields(&mut taken, fields)?;
+            *options = taken.into();
+            Ok(())
+        }
+        _ => Err(refused("`options` must be an object")),
+    }
+}
+
+/// Adds fields that go to the model's server as they are.
+fn add_fields(options: &mut Map<String, Value>, fields: Map<String, Value>) -> Result<(), Refusal> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    match options.entry("providerFields").or_insert(Value::Null) {
+        Value::Object(all) => all.extend(fields),
+        all @ Value::Null => *all = fields.into(),
+        _ => return Err(refused("`options.providerFields` must be an object")),
     }
     Ok(())
 }
@@ -155,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn settings_without_an_option_of_their_own_are_fields_of_the_models_server() {
+        let own = json!({"providerFields": {"min_p": 0.1}});
+        for (options, rest) in [(Value::Null, json!({})), (own, json!({"min_p": 0.1}))] {
+            let body = json!({"topK": 40, "presencePenalty": 0.5, "frequencyPenalty": -0.5, "options": options});
+            let mut fields = rest.as_object().unwrap().clone();
+            let taken = [
+                ("top_k", json!(40)),
+                ("presence_penalty", json!(0.5)),
+                ("frequency_penalty", json!(-0.5)),
+            ];
+            fields.extend(taken.map(|(name, value)| (name.to_owned(), value)));
+            assert_eq!(read(&body).unwrap().provider_fields, fields);
+        }
+    }
+
+    #[test]
     fn a_setting_that_leaves_the_choice_to_the_provider_is_none() {
         let options = read(&json!({"temperature": null, "reasoning": "provider-default"}));
         assert!(options.unwrap().is_empty());
@@ -176,6 +213,11 @@ mod tests {
                 "`responseFormat`",
             ),
             (json!({"temperature": 1, "options": 7}), "`options`"),
+            (json!({"topK": "many"}), "`topK`"),
+            (
+                json!({"topK": 1, "options": {"providerFields": 7}}),
+                "`options.providerFields`",
+            ),
         ] {
             let refusal = read(&body).unwrap_err();
             assert_eq!(refusal.problem, Problem::WrongShape, "{body}");

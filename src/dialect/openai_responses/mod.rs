@@ -68,6 +68,9 @@
 //! * `temperature`, `top_p`, `max_output_tokens`, `text.format`, `tool_choice`, `parallel_tool_calls` and
 //!   `reasoning.effort` become [options](crate::chat::ChatOptions), and the response repeats them. So it
 //!   does `metadata`, which has at most 16 pairs.
+//! * `top_k`, `presence_penalty` and `frequency_penalty`, which other servers of the API take, are fields of the
+//!   request to the model's server, and refused unless the application
+//!   [opens](crate::durable::ClientFields::provider_field) them.
 //! * The items of a response's `output` that a client sends back become the turns of the model that they
 //!   were, with the `encrypted_content` of `reasoning`: what the provider must be handed back, in base64.
 //!   This library does not encrypt it. `encrypted_content` of another server is refused.
@@ -223,6 +226,9 @@ impl Dialect for OpenAiResponses {
             "options.responseFormat" => "text.format",
             "options.responseFormat.name" => "text.format.name",
             "options.responseFormat.schema" => "text.format.schema",
+            "options.providerFields.top_k" => "top_k",
+            "options.providerFields.presence_penalty" => "presence_penalty",
+            "options.providerFields.frequency_penalty" => "frequency_penalty",
             other => other.strip_prefix("options.").unwrap_or(other),
         }
     }

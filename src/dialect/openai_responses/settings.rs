@@ -8,7 +8,7 @@ use crate::{
     chat::{
         ChatOptions, InvalidOption, ReasoningEffort, ReasoningOptions, ResponseFormat, ToolChoice,
     },
-    dialect::{Problem, Refusal},
+    dialect::{Problem, Refusal, sampling},
 };
 
 /// The metadata of a request, which its response has too.
@@ -72,6 +72,8 @@ pub(super) fn options(fields: &mut Map<String, Value>) -> Result<ChatOptions, Re
     options.top_p = take(fields, "top_p")?;
     options.max_output_tokens = take(fields, "max_output_tokens")?;
     options.parallel_tool_calls = take(fields, "parallel_tool_calls")?;
+    options.provider_fields =
+        sampling::take(fields).map_err(|name| wrong(&format!("`{name}` must be a number")))?;
     options.tool_choice = take(fields, "tool_choice")?
         .as_ref()
         .map(choice)

@@ -117,6 +117,13 @@ impl OpenOptions {
         let mut names = options.provider_fields.keys();
         match names.find(|name| !self.provider_fields.contains(name.as_str())) {
             Some(name) => {
+                if let Some(known) = sampling_field(name) {
+                    let told = refusals.name(known);
+                    return Err(not_open(format!(
+                        "the field `{told}` is not open to clients; leave it out (the application opens it \
+                         with `ClientFields::provider_field(\"{name}\")`)"
+                    )));
+                }
                 let fields = refusals.name(field("providerFields"));
                 let name: String = name.chars().take(ChatOptions::MAX_NAME_BYTES).collect();
                 Err(not_open(format!(
@@ -180,6 +187,16 @@ fn field(option: &str) -> &'static str {
         "providerFields" => "options.providerFields",
         _ => "options",
     }
+}
+
+/// Returns the field of the native protocol for a provider field that clients have a name of their own for.
+fn sampling_field(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "top_k" => "options.providerFields.top_k",
+        "presence_penalty" => "options.providerFields.presence_penalty",
+        "frequency_penalty" => "options.providerFields.frequency_penalty",
+        _ => return None,
+    })
 }
 
 fn out_of_range(name: &str, range: &str) -> Refusal {

@@ -8,7 +8,7 @@ use futures_util::stream;
 use super::*;
 use crate::chat::{
     Complete, ConversationState, FinishReason, InputAction, InputRequest, InputResolved, Message,
-    ToolCall, ToolProgress, TurnEnd, provider_fn,
+    ToolCall, ToolProgress, TurnEnd, Usage, provider_fn,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -232,6 +232,107 @@ async fn an_end_that_the_registry_decides_has_the_usage_too() {
     }
     let fresh = ProviderSource::new(provider, ChatRequest::default());
     assert_eq!(fresh.ending(&Ending::Idle), None);
+}
+
+/// Returns the records of a provider that reports a usage before some of its events.
+async fn reported(
+    steps: Vec<(Option<u64>, Result<ChatEvent, BoxError>)>,
+) -> Vec<serde_json::Value> {
+    let steps = Arc::new(Mutex::new(Some(steps)));
+    let provider = provider_fn(move |request: ChatRequest| {
+        let steps = steps.lock().unwrap().take().unwrap();
+        stream::iter(steps.into_iter().map(move |(input, event)| {
+            if let Some(input) = input {
+                request.turn_usage.report(&Usage::new(input, 1));
+            }
+            event
+        }))
+    });
+    let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
+    let (mut records, mut out) = (Vec::new(), BytesMut::new());
+    loop {
+        let ending = source.ending(&Ending::Idle);
+        let known = ending.map(|it| serde_json::from_slice::<serde_json::Value>(&it).unwrap());
+        let known = known.map_or(serde_json::Value::Null, |it| {
+            it["usage"]["inputTokens"].clone()
+        });
+        if poll_fn(|cx| source.as_mut().poll_record(cx, &mut out))
+            .await
+            .is_none()
+        {
+            return records;
+        }
+        let mut record: serde_json::Value = serde_json::from_slice(&out.split()).unwrap();
+        record["before"] = known;
+        records.push(record);
+    }
+}
+
+#[tokio::test]
+async fn a_reported_usage_counts_until_its_turn_ends_and_never_twice() {
+    let turn = |usage: Option<u64>| {
+        let mut end = TurnEnd::new(FinishReason::Stop);
+        end.usage = usage.map(|input| Usage::new(input, 1));
+        Ok(end.into())
+    };
+    let text = || Ok(ChatEvent::text("a"));
+    let records = reported(vec![
+        (None, text()),
+        (Some(3), text()),
+        (Some(5), text()),
+        (None, turn(Some(6))),
+        (Some(20), text()),
+        (None, turn(None)),
+        (None, text()),
+        (None, turn(None)),
+        (Some(100), Err("lost".into())),
+    ])
+    .await;
+    let before: Vec<_> = records.iter().map(|it| it["before"].as_u64()).collect();
+    let expected = [
+        None,
+        None,
+        Some(3),
+        Some(5),
+        Some(6),
+        Some(26),
+        Some(26),
+        Some(26),
+        Some(26),
+    ];
+    assert_eq!(before, expected);
+    let usage = records.iter().filter(|it| it["type"] != "text");
+    let usage: Vec<_> = usage
+        .map(|it| it["usage"]["inputTokens"].as_u64())
+        .collect();
+    assert_eq!(usage, [Some(6), Some(20), None, Some(126)]);
+}
+
+#[tokio::test]
+async fn an_error_that_tells_its_usage_does_not_count_the_report_too() {
+    let error = ProviderError::new("no").with_usage(Usage::new(9, 1));
+    let records = reported(vec![
+        (Some(3), Ok(ChatEvent::text("a"))),
+        (Some(9), Err(error.into())),
+    ])
+    .await;
+    assert_eq!(records[1]["usage"]["inputTokens"], 9);
+}
+
+#[tokio::test]
+async fn an_end_whose_usage_can_not_be_written_goes_without() {
+    let mut deep = Usage::new(3, 1);
+    let lists = (0..=ChatEvent::MAX_DEPTH).fold(serde_json::Value::Null, |inner, _| {
+        serde_json::json!([inner])
+    });
+    deep.extra.insert("deep".into(), lists);
+    let provider = provider_fn(move |request: ChatRequest| {
+        request.turn_usage.report(&deep);
+        stream::iter([Ok::<_, BoxError>(ChatEvent::text("a"))])
+    });
+    let mut source = Box::pin(ProviderSource::new(provider, ChatRequest::default()));
+    poll_fn(|cx| source.as_mut().poll_record(cx, &mut BytesMut::new())).await;
+    assert_eq!(source.ending(&Ending::Idle), None);
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@ use reqwest::{
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
-    AnswerStream, Decode, Upstream, failure,
+    AnswerStream, Decode, Upstream,
+    call_reports::CallReports,
+    failure,
     opening::Opening,
     retries::{Failure, Retries},
 };
-use crate::chat::{Liveness, ProviderError};
+use crate::chat::ProviderError;
 
 // An error response is only read for its code.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -35,12 +37,12 @@ impl Upstream {
     pub(crate) fn ask(
         self: &Arc<Self>,
         body: Vec<u8>,
-        liveness: Liveness,
+        reports: CallReports,
         decoder: impl Fn() -> Box<dyn Decode> + Send + Sync + 'static,
     ) -> AnswerFuture {
         let upstream = Arc::clone(self);
         AnswerFuture {
-            inner: Box::pin(respond(upstream, body.into(), liveness, decoder)),
+            inner: Box::pin(respond(upstream, body.into(), reports, decoder)),
         }
     }
 }
@@ -71,12 +73,12 @@ impl fmt::Debug for AnswerFuture {
 async fn respond(
     upstream: Arc<Upstream>,
     body: Bytes,
-    liveness: Liveness,
+    reports: CallReports,
     decoder: impl Fn() -> Box<dyn Decode>,
 ) -> Result<AnswerStream, ProviderError> {
     let mut retries = Retries::new(upstream.retries());
     loop {
-        let failure = match begin(&upstream, body.clone(), &liveness, decoder()).await {
+        let failure = match begin(&upstream, body.clone(), &reports, decoder()).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };
@@ -94,15 +96,16 @@ async fn respond(
 async fn begin(
     upstream: &Upstream,
     body: Bytes,
-    liveness: &Liveness,
+    reports: &CallReports,
     decoder: Box<dyn Decode>,
 ) -> Result<AnswerStream, Failure> {
+    reports.turn_usage.clear(); // of the try before
     let deadline = Instant::now() + upstream.idle_timeout();
     let response = timeout_at(deadline, upstream.post(body).send())
         .await
         .map_err(|_| failure::timed_out())?
         .map_err(failure::unreachable)?;
-    liveness.heard();
+    reports.liveness.heard();
     if !response.status().is_success() {
         return Err(refused(response).await);
     }
@@ -116,7 +119,7 @@ async fn begin(
         response.into(),
         opening,
         decoder,
-        liveness.clone(),
+        reports.clone(),
         upstream.idle_timeout(),
     );
     answer.begin().await?;

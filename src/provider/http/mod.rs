@@ -40,6 +40,12 @@
 //! After a finish reason the answer is whole. The usage may follow: the server has one second for it, and
 //! for the end of the body, before the connection is closed.
 //!
+//! # Usage
+//!
+//! The usage of a turn comes with its end. What a server tells of it before, in the pieces of the answer, is
+//! reported to the request's [`TurnUsage`](crate::chat::TurnUsage), so that an answer that is stopped in the
+//! middle has it too. A try that is followed by another counts for nothing.
+//!
 //! # When it is tried again
 //!
 //! The service's [future](AnswerFuture) completes with the first event, not with the head of the
@@ -105,6 +111,7 @@
 //! * With the features of `reqwest` that decompress, it asks for compressed answers and decompresses them.
 
 mod call_ids;
+mod call_reports;
 mod config_error;
 mod decode;
 mod error_body;
@@ -132,6 +139,7 @@ mod wtf8;
 
 pub(crate) use self::{
     call_ids::CallIds,
+    call_reports::CallReports,
     decode::Decode,
     failure::{code_of_error, refused, too_long, too_many, unreadable},
     functions::{argument_bytes, functions, object},

@@ -13,11 +13,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     Decode,
+    call_reports::CallReports,
     failure::{self, InPlaceOfStream},
     opening::{Opened, Opening},
     retries::Failure,
 };
-use crate::chat::{ChatEvent, Liveness, ProviderError};
+use crate::chat::{ChatEvent, ProviderError};
 
 // The usage, and the end of the body, follow the finish reason at once or never.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ pub struct AnswerStream {
     ready: VecDeque<ChatEvent>,
     // Returned once `ready` is empty.
     failure: Option<Failure>,
-    liveness: Liveness,
+    reports: CallReports,
     idle_timeout: Duration,
     silence: Pin<Box<Sleep>>,
     // The time of the silence starts when there is first nothing to read.
@@ -52,7 +53,7 @@ impl AnswerStream {
         body: reqwest::Body,
         opening: Opening,
         decoder: Box<dyn Decode>,
-        liveness: Liveness,
+        reports: CallReports,
         idle_timeout: Duration,
     ) -> Self {
         Self {
@@ -61,7 +62,7 @@ impl AnswerStream {
             decoder,
             ready: VecDeque::new(),
             failure: None,
-            liveness,
+            reports,
             idle_timeout,
             silence: Box::pin(sleep_until(Instant::now() + idle_timeout)),
             silent: true,
@@ -78,13 +79,15 @@ impl AnswerStream {
             self.other = None;
             return Ok(());
         };
-        Err(match self.other {
+        let mut failure = match self.other {
             // Neither the server nor the connection says more.
             Some(other) if failure::is_vague(&failure.error) => {
                 Failure::last(failure::no_stream(other))
             }
             _ => failure,
-        })
+        };
+        failure.error = self.with_usage(failure.error);
+        Err(failure)
     }
 
     // Ready when there is an event, or when nothing more will be read.
@@ -99,7 +102,7 @@ impl AnswerStream {
                         && !data.is_empty()
                     {
                         self.silent = false;
-                        self.liveness.heard();
+                        self.reports.liveness.heard();
                         self.take(&data);
                     }
                 }
@@ -136,7 +139,8 @@ impl AnswerStream {
     }
 
     fn decode(&mut self, data: &[u8]) {
-        if let Err(error) = self.decoder.push(data, &mut self.ready) {
+        let pushed = self.push(data);
+        if let Err(error) = pushed {
             let about_the_request = failure::is_about_the_request(&error);
             return self.fail(Failure {
                 error,
@@ -152,11 +156,26 @@ impl AnswerStream {
         }
     }
 
+    fn push(&mut self, data: &[u8]) -> Result<(), ProviderError> {
+        let pushed = self.decoder.push(data, &mut self.ready);
+        if let Some(usage) = self.decoder.usage() {
+            self.reports.turn_usage.report(usage);
+        }
+        pushed.map(drop)
+    }
+
+    fn with_usage(&self, error: ProviderError) -> ProviderError {
+        match self.decoder.usage() {
+            Some(usage) => error.with_usage(usage.clone()),
+            None => error,
+        }
+    }
+
     // Ends reading with an answer that is no stream.
     fn take_whole(&mut self, data: &[u8]) {
         self.opening = None;
         self.body = None;
-        let pushed = self.decoder.push(data, &mut self.ready);
+        let pushed = self.push(data);
         let ended = pushed.and_then(|_| self.decoder.end(&mut self.ready));
         self.failure = ended.err().map(Failure::last);
     }
@@ -174,7 +193,7 @@ impl AnswerStream {
                 Opened::Undecided => return self.fail(Failure::last(why(ProviderError::cut()))),
                 Opened::Stream(data) => {
                     self.other = opening.other_than_stream();
-                    if let Err(error) = self.decoder.push(&data, &mut self.ready) {
+                    if let Err(error) = self.push(&data) {
                         return self.fail(error.into());
                     }
                 }
@@ -210,10 +229,7 @@ impl Stream for AnswerStream {
         let event = self.ready.pop_front().map(Ok);
         let failure = || {
             let error = self.failure.take()?.error;
-            Some(Err(match self.decoder.usage() {
-                Some(usage) => error.with_usage(usage.clone()),
-                None => error,
-            }))
+            Some(Err(self.with_usage(error)))
         };
         Poll::Ready(event.or_else(failure))
     }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{self, OllamaLine};
 use crate::{
-    chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, TurnEnd},
+    chat::{ChatEvent, Complete, FinishReason, ProviderError, ToolCall, TurnEnd, Usage},
     provider::http::{
         CallIds, Decode, Lines, Oddities, SaidText, is_model,
         json::{Kind, each_element, kind, string},
@@ -68,6 +68,10 @@ impl Decode for OllamaDecoder {
 
     fn is_done(&self) -> bool {
         self.turn.end.is_some()
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        self.turn.end.as_ref()?.usage.as_ref()
     }
 
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {

@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{config::OllamaConfig, decoder::OllamaDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
-    provider::http::{AnswerFuture, AnswerStream, CallIds, Upstream},
+    provider::http::{AnswerFuture, AnswerStream, CallIds, CallReports, Upstream},
 };
 
 /// A provider that calls a server of Ollama. The [module](super) has an example.
@@ -47,8 +47,8 @@ impl Service<ChatRequest> for Ollama {
         };
         let ids = CallIds::after(&chat.messages);
         let (max_bytes, think_tags) = (self.config.max_event_bytes, self.config.think_tags);
-        let liveness = chat.liveness.clone();
-        self.upstream.ask(body, liveness, move || {
+        let reports = CallReports::of(&chat);
+        self.upstream.ask(body, reports, move || {
             Box::new(OllamaDecoder::new(ids.clone(), max_bytes, think_tags))
         })
     }

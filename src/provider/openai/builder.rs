@@ -204,8 +204,12 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Sets whether to ask for the usage (`stream_options`). Default true; turn it off for servers
-    /// that refuse the field.
+    /// Sets whether to ask for the usage (`stream_options.include_usage`). Default true; turn it off for
+    /// servers that refuse the field.
+    ///
+    /// Of an answer that is stopped in the middle, the usage is known only if the server tells it in the
+    /// pieces. Some do so by themselves, as Gemini, xAI and Perplexity do. vLLM has to be asked for it:
+    /// `.field("stream_options", json!({"continuous_usage_stats": true}))`.
     pub fn usage(mut self, usage: bool) -> Self {
         self.usage = usage;
         self

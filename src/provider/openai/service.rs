@@ -9,7 +9,7 @@ use tower_service::Service;
 use super::{config::OpenAiConfig, decoder::OpenAiDecoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
-    provider::http::{AnswerFuture, AnswerStream, CallIds, Upstream},
+    provider::http::{AnswerFuture, AnswerStream, CallIds, CallReports, Upstream},
 };
 
 /// A provider that calls an OpenAI-compatible server. The [module](super) has an example.
@@ -48,8 +48,8 @@ impl Service<ChatRequest> for OpenAi {
         let ids = CallIds::after(&chat.messages);
         let (max_bytes, think_tags) = (self.config.max_event_bytes, self.config.think_tags);
         let sound_format = request::sound_format(&self.config, &chat);
-        let liveness = chat.liveness.clone();
-        self.upstream.ask(body, liveness, move || {
+        let reports = CallReports::of(&chat);
+        self.upstream.ask(body, reports, move || {
             let (ids, sound_format) = (ids.clone(), sound_format.clone());
             Box::new(OpenAiDecoder::new(ids, max_bytes, think_tags, sound_format))
         })

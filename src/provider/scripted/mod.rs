@@ -66,6 +66,7 @@
 //! | `toolCalls` | the tools to ask for after the text; `id` may be left out | none |
 //! | `toolInput` | if `true`: the arguments of these tools come before the calls, in pieces of at most 8 characters; a piece is a token | calls come whole |
 //! | `model` | the name of the model, in a `turn` event with the usage before the end | no such event |
+//! | `usageSoFar` | if `true`: the usage is reported from the start on and with each token, so that an answer that is stopped in the middle has it | usage at the end of the turn only |
 //! | `then` | a list of at most 100 scripts: for the turn after one round of tools, after two, and so on; the last for all turns after that | tools are asked for once |
 //! | `asks` | the questions to the user after the text, one after the other: `{"id", "message", "schema", "timeoutMs"}`, of which all but `id` may be left out; the text of the outcome follows, the answer as JSON or `timeout` | none |
 //! | `holds` | a list of at most 100 numbers of tokens, those of thinking and arguments included; after each the call waits for a `release` of the name in `tally` | none |
@@ -91,7 +92,8 @@
 //!
 //! A round of tools is an assistant's message with tool calls after the last message of the user.
 //! Without `then`, tools are asked for once: not if the last message of the request is a tool's. A
-//! script in `then` has the delay, tally and model of the first script unless it has its own.
+//! script in `then` has the delay, tally and model of the first script unless it has its own, and reports its
+//! usage as the first one does.
 
 mod argument_pieces;
 mod call_counter;

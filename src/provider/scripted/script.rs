@@ -39,6 +39,9 @@ pub struct Script {
     /// The name of the model, in the event [`TurnEnd`](crate::chat::TurnEnd) at the end. Without a name
     /// there is no such event.
     pub model: Option<String>,
+    /// True if the usage is reported from the start on, and with each token
+    /// ([`TurnUsage`](crate::chat::TurnUsage)).
+    pub usage_so_far: bool,
     /// The scripts of later turns: the first for the turn after one round of tools, and so on; the
     /// last for all turns after that.
     pub then: Vec<Script>,
@@ -189,6 +192,12 @@ impl Script {
         self
     }
 
+    /// Reports the usage from the start on, and with each token.
+    pub fn usage_so_far(mut self) -> Self {
+        self.usage_so_far = true;
+        self
+    }
+
     /// Adds a script for the turn after the next round of tools.
     pub fn then(mut self, script: Self) -> Self {
         self.then.push(script);
@@ -221,7 +230,7 @@ impl Script {
     }
 
     /// Returns the script for the turn after so many rounds of tools. It has the delay, tally and model
-    /// of the first script unless it has its own.
+    /// of the first script unless it has its own, and reports its usage as the first one does.
     pub(super) fn after(mut self, rounds: usize) -> Self {
         let Some(at) = rounds.min(self.then.len()).checked_sub(1) else {
             return self;
@@ -230,6 +239,7 @@ impl Script {
         script.delay = script.delay.or(self.delay);
         script.tally = script.tally.or(self.tally);
         script.model = script.model.or(self.model);
+        script.usage_so_far |= self.usage_so_far;
         script
     }
 
@@ -302,6 +312,8 @@ struct ScriptWire {
     #[serde(default)]
     tool_input: bool,
     model: Option<String>,
+    #[serde(default)]
+    usage_so_far: bool,
     #[serde(default)]
     then: Vec<ScriptWire>,
     #[serde(default)]
@@ -409,6 +421,7 @@ impl ScriptWire {
             sources: self.sources,
             tool_input: self.tool_input,
             model: self.model,
+            usage_so_far: self.usage_so_far,
             tool_calls: self.tool_calls.into_iter().enumerate().map(call).collect(),
             then: then?,
             asks: self.asks,

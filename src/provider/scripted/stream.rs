@@ -21,7 +21,7 @@ use super::{
 };
 use crate::chat::{
     ChatEvent, ChatRequest, Complete, FinishReason, Message, ProviderError, Role, ToolCall,
-    ToolInput, TurnEnd, Usage,
+    ToolInput, TurnEnd, TurnUsage, Usage,
 };
 
 type HoldFuture = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
@@ -48,6 +48,8 @@ pub struct ScriptedStream {
     fault: Option<ScriptFault>,
     said: usize,
     input_tokens: u64,
+    // Where the usage is reported, if it is.
+    turn_usage: Option<TurnUsage>,
     // A `Sleep` can only be made inside a runtime.
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
@@ -157,7 +159,7 @@ impl ScriptedStream {
             .messages
             .iter()
             .map(|message| message.text().split_whitespace().count() as u64);
-        Ok(Self {
+        let stream = Self {
             thinking,
             text,
             shown: media
@@ -174,11 +176,14 @@ impl ScriptedStream {
             fault: script.fault,
             said,
             input_tokens: words.sum(),
+            turn_usage: script.usage_so_far.then(|| request.turn_usage.clone()),
             timer: None,
             waiting: false,
             counted: script.tally.map(|name| counter.call(&name)),
             state: ScriptState::Speaking,
-        })
+        };
+        stream.report_usage();
+        Ok(stream)
     }
 
     fn poll_pace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -212,6 +217,7 @@ impl ScriptedStream {
         }
         ready!(self.poll_pace(cx));
         self.said += 1;
+        self.report_usage();
         if let Some(counted) = &self.counted {
             counted.token();
         }
@@ -257,6 +263,12 @@ impl ScriptedStream {
             FinishReason::Stop
         } else {
             FinishReason::ToolCalls
+        }
+    }
+
+    fn report_usage(&self) {
+        if let Some(turn_usage) = &self.turn_usage {
+            turn_usage.report(&self.usage());
         }
     }
 

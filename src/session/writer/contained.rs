@@ -16,16 +16,12 @@ pub(super) fn last_sign_of_life(source: &Pin<Box<dyn Source>>) -> Option<Instant
     Instant::now().checked_sub(silence)
 }
 
-/// Returns the source's own terminal record, unless it panics or the record has more than `most` bytes. A
-/// source that has panicked before isn't asked.
+/// Returns the source's own terminal record, unless it panics or the record has more than `most` bytes.
 pub(super) fn terminal_record(
     source: &Pin<Box<dyn Source>>,
     ending: &Ending,
     most: usize,
 ) -> Option<Bytes> {
-    if matches!(ending, Ending::Panicked) {
-        return None;
-    }
     let record = catch_unwind(AssertUnwindSafe(|| source.ending(ending)));
     record.ok()?.filter(|record| record.len() <= most)
 }

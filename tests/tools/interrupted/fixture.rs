@@ -10,7 +10,9 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use unbroken::{
-    chat::{ChatEvent, ChatRequest, InputAnswer, InputAnswers, InputRequest, Message, Transcript},
+    chat::{
+        ChatEvent, ChatRequest, InputAnswer, InputAnswers, InputRequest, Message, Transcript, Usage,
+    },
     tools::{Call, ToolLayer, Tools, tool_fn},
 };
 
@@ -176,4 +178,8 @@ pub(super) fn check(log: &[ChatEvent], what: &str) {
     }
     let all_but_the_end: Transcript = log[..log.len() - 1].iter().collect();
     assert_eq!(all_but_the_end.open_inputs().count(), 0, "{what}");
+    // The last turn ends with the answer; the others have told theirs.
+    let mut usage = all_but_the_end.usage().unwrap_or_default();
+    usage += Usage::new(10, 2);
+    assert_eq!(transcript.usage(), Some(usage), "{what}");
 }

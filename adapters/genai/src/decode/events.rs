@@ -4,7 +4,10 @@ use genai::chat::{ChatStreamEvent, StreamEnd, Usage as GenAiUsage};
 use serde_json::{Value, json};
 use unbroken::chat::{ChatEvent, FinishReason, ProviderError, Usage};
 
-use super::{finish_reason, json, reported, state_event, text};
+use super::{
+    chat_extras::{ChatExtras, REASONING_DETAILS},
+    finish_reason, json, reported, state_event, text,
+};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
 
 /// A decoder of genai's own events.
@@ -20,6 +23,7 @@ pub(crate) struct EventsDecoder {
     has_left_out: bool,
     // Pieces of calls, which wait for the text of their frame.
     pieces: VecDeque<ChatEvent>,
+    extras: ChatExtras,
 }
 
 impl EventsDecoder {
@@ -32,6 +36,7 @@ impl EventsDecoder {
             has_signatures: false,
             has_left_out: false,
             pieces: VecDeque::new(),
+            extras: ChatExtras::default(),
         }
     }
 
@@ -90,6 +95,11 @@ impl EventsDecoder {
         {
             self.turn.usage = usage(&counts).or(self.turn.usage.take());
         }
+        if let Some(citations) = data.get("citations")
+            && !self.extras.addresses(citations, out)
+        {
+            self.leave_out("citations");
+        }
         match choice {
             // genai reads no frame that has this member, whatever its value.
             Some(choice) => self.choice(choice, data.get("error").is_none(), out),
@@ -124,6 +134,17 @@ impl EventsDecoder {
         if let Some(said) = text(delta, "/refusal").filter(|said| !said.is_empty()) {
             out.push_back(ChatEvent::text(said));
         }
+        if let Some(annotations) = delta.get("annotations")
+            && !self.extras.annotations(annotations, out)
+        {
+            self.leave_out("annotations");
+        }
+        if let Some(details) = delta.get(REASONING_DETAILS) {
+            self.turn.hold(details.to_string().len())?;
+            if !self.extras.details(details) {
+                self.leave_out(REASONING_DETAILS);
+            }
+        }
         match delta.get("tool_calls") {
             None | Some(Value::Null) => {}
             Some(Value::Array(calls)) => {
@@ -149,6 +170,9 @@ impl EventsDecoder {
         if !call.is_object() {
             self.leave_out("tool_calls");
             return Ok(());
+        }
+        if call.get("extra_content").is_some_and(says_something) {
+            return Err(failure::not_handed_back("extra_content"));
         }
         let word = |pointer: &str| text(call, pointer).unwrap_or_default();
         let arguments = match call.pointer("/function/arguments") {
@@ -300,6 +324,7 @@ impl EventsDecoder {
             return Err(ProviderError::cut());
         }
         out.append(&mut self.pieces);
+        out.extend(self.extras.finish(self.state_name));
         self.turn.end(out);
         Ok(())
     }

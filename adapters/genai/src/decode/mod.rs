@@ -1,6 +1,7 @@
 //! Answers into events, without I/O.
 
 mod anthropic;
+mod chat_extras;
 mod events;
 #[cfg(test)]
 mod fuzz;
@@ -15,6 +16,7 @@ use unbroken::chat::{
     ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf, Usage,
 };
 
+pub(crate) use self::chat_extras::REASONING_DETAILS;
 use self::{anthropic::MessagesDecoder, events::EventsDecoder, gemini::GeminiDecoder};
 use crate::{failure, frames::ServerFrame, turn::TurnSoFar, wire_format::WireFormat};
 

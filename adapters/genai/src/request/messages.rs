@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use unbroken::chat::{Message, Part, ProviderError, Reasoning, Role, ToolCall};
 
 use super::{Scene, media, sent_ids::SentIds};
-use crate::wire_format::WireFormat;
+use crate::{decode::REASONING_DETAILS, wire_format::WireFormat};
 
 /// Returns the messages in genai's form.
 ///
@@ -179,9 +179,11 @@ fn reasoned(scene: &Scene<'_>, reasoning: &Reasoning) -> Vec<ContentPart> {
             use AdapterKind::{DeepSeek, Kimi, Moonshot};
             let wants = matches!(scene.model.adapter_kind, DeepSeek | Kimi | Moonshot);
             let said = Some(text).filter(|text| wants && !text.is_empty());
-            said.map(|text| ContentPart::ReasoningContent(text.clone()))
-                .into_iter()
-                .collect()
+            let said = said.map(|text| ContentPart::ReasoningContent(text.clone()));
+            let details = data.and_then(|data| data.get(REASONING_DETAILS)?.as_array());
+            let details = details.into_iter().flatten().cloned();
+            let details = details.map(|detail| ContentPart::from_custom(detail, None));
+            said.into_iter().chain(details).collect()
         }
         WireFormat::Responses | WireFormat::Other => {
             let Some(signature) = word("signature") else {

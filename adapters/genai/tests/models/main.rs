@@ -14,3 +14,4 @@ mod openai;
 mod requests;
 mod stub;
 mod tools;
+mod usage;

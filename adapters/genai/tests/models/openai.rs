@@ -415,3 +415,69 @@ async fn an_answer_of_ollama_is_cut_without_its_end() {
     assert_eq!(events, [json!({"type": "text", "content": "Hel"})]);
     assert!(error.unwrap().is_recoverable());
 }
+
+#[tokio::test]
+async fn annotations_and_citations_are_sources_once_for_each_place() {
+    let cited = |start: u64, end: u64| {
+        json!({"type": "url_citation", "url_citation": {
+            "url": "https://a.b/c", "title": "A page", "content": "words", "start_index": start, "end_index": end}})
+    };
+    let flat = json!({"type": "url_citation", "url": "https://a.b/d", "title": null});
+    let odd = json!({"type": "file_citation"});
+    let annotated = |list: Value| choice(json!({"annotations": list}), Value::Null);
+    let mut addresses = choice(json!({"content": "Hi"}), Value::Null);
+    addresses["citations"] = json!(["https://a.b/d", "https://a.b/e"]);
+    let chunks = [
+        annotated(json!([cited(0, 0), cited(1, 4), flat, odd, 7])),
+        annotated(json!([cited(1, 4)])),
+        annotated(Value::Null),
+        addresses.clone(),
+        addresses,
+        choice(json!({}), json!("stop")),
+    ];
+    let (events, error) = said(GPT, done(&chunks)).await;
+    assert!(error.is_none(), "{error:?}");
+    let page = |at: Option<Value>| {
+        let mut page = json!({"type": "source", "id": "https://a.b/c", "url": "https://a.b/c",
+                              "title": "A page", "quote": "words"});
+        if let Some(at) = at {
+            page["at"] = at;
+        }
+        page
+    };
+    let link = |url: &str| json!({"type": "source", "id": url, "url": url});
+    assert_eq!(
+        of_type(&events, "source"),
+        [
+            &page(None),
+            &page(Some(json!({"start": 1, "end": 4}))),
+            &link("https://a.b/d"),
+            &link("https://a.b/e"),
+        ]
+    );
+
+    let whole = json!({"choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"content": "Hi", "annotations": [cited(1, 4)]}}]});
+    let (events, error) = said(GPT, done(&[whole])).await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(of_type(&events, "source").len(), 1);
+}
+
+#[tokio::test]
+async fn a_signature_that_can_not_be_handed_back_is_an_error_that_names_it() {
+    let mut call = piece(0, "c1", "weather", json!("{}"));
+    call["extra_content"] = json!({"google": {"thought_signature": "s"}});
+    let (events, error) = said(GPT, done(&[calling(&[call.clone()])])).await;
+    assert_eq!(of_type(&events, "tool_calls").len(), 0);
+    let error = error.expect("an error");
+    assert!(error.message().contains("`extra_content`"), "{error}");
+    assert!(!error.is_recoverable());
+    call["extra_content"] = json!({});
+    let (events, error) = said(
+        GPT,
+        done(&[calling(&[call]), choice(json!({}), json!("stop"))]),
+    )
+    .await;
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(of_type(&events, "tool_calls").len(), 1);
+}

@@ -211,3 +211,46 @@ async fn searches_that_claude_made_go_back_where_they_were() {
     let ((_, error), _) = both(&stub, CLAUDE).await;
     assert!(error.is_none(), "{error:?} {:#}", stub.asked()[1].body);
 }
+
+#[tokio::test]
+async fn openrouter_gets_the_details_of_its_reasoning_back() {
+    let chunk = |delta: Value, reason: Value| json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+    let detail = |detail: Value| chunk(json!({"reasoning_details": [detail]}), Value::Null);
+    let call = json!({"index": 0, "id": "c1", "type": "function",
+                      "function": {"name": "weather", "arguments": r#"{"city":"Oslo"}"#}});
+    let done = |chunks: &[Value]| frames(chunks) + "data: [DONE]\n\n";
+    let first = done(&[
+        chunk(json!({"reasoning": "Hm."}), Value::Null),
+        detail(json!({"type": "reasoning.text", "text": "H", "index": 0, "format": "f"})),
+        detail(json!({"type": "reasoning.text", "text": "m.", "index": 0, "signature": "s"})),
+        detail(json!({"type": "reasoning.encrypted", "data": "e", "index": 1})),
+        detail(json!({"type": "other"})),
+        chunk(
+            json!({"content": "I look.", "tool_calls": [call]}),
+            Value::Null,
+        ),
+        chunk(json!({}), json!("tool_calls")),
+    ]);
+    let second = done(&[
+        chunk(json!({"content": "Snow."}), Value::Null),
+        chunk(json!({}), json!("stop")),
+    ]);
+    let stub = demanding(first, second, |asked| {
+        let turn = &asked.body["messages"][1];
+        turn["reasoning_details"]
+            == json!([
+                {"type": "reasoning.text", "text": "Hm.", "index": 0, "format": "f", "signature": "s"},
+                {"type": "reasoning.encrypted", "data": "e", "index": 1},
+            ])
+            && turn["content"] == "I look."
+            && turn.get("reasoning_content").is_none()
+    })
+    .await;
+    let ((events, error), refused) = both(&stub, "open_router::some/model").await;
+    assert!(error.is_none(), "{error:?} {:#}", stub.asked()[1].body);
+    assert_eq!(of_type(&events, "text").last().unwrap()["content"], "Snow.");
+    assert!(
+        refused.message().contains("refused the request"),
+        "{refused}"
+    );
+}

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    chat::{ChatOptions, Media, MediaDetail, Reasoning},
+    chat::{ChatOptions, Media, MediaDetail, Part, Reasoning},
     log::ChatId,
 };
 
@@ -146,6 +146,50 @@ fn what_was_given_to_the_client_for_the_provider_comes_back() {
             .detail
             .contains("`messages[0]`: `encryptedValue`")
     );
+}
+
+#[test]
+fn reasoning_after_a_message_of_the_model_belongs_to_it() {
+    let state = |data: &str| ProviderState::new("p", json!(data));
+    let reasoning = |data: &str| {
+        let sealed = SealedState::of_turn(state(data)).write();
+        json!({"role": "reasoning", "content": "", "encryptedValue": sealed})
+    };
+    let call = json!({"id": "c", "type": "function", "function": {"name": "t", "arguments": "{}"}});
+    let request = request(&json!({"messages": [
+        {"role": "user", "content": "Hi"},
+        {"role": "reasoning", "content": "Hm."},
+        {"role": "assistant", "content": "I look.", "toolCalls": [call]},
+        reasoning("one"),
+        {"role": "tool", "toolCallId": "c", "content": "noon"},
+        {"role": "assistant", "content": "Noon."},
+        reasoning("two"),
+        {"role": "user", "content": "And?"},
+        reasoning("cut"),
+        {"role": "user", "content": "Well?"},
+        {"role": "assistant", "content": "Well."},
+        reasoning("three"),
+    ]}))
+    .unwrap();
+    let kept = |at: usize| {
+        let parts = request.messages[at].content.parts().iter();
+        let states = parts.filter_map(|part| match part {
+            Part::Reasoning(reasoning) => reasoning.provider_state.clone(),
+            _ => None,
+        });
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(request.messages.len(), 7);
+    for (at, states) in [
+        (1, vec![state("one")]),
+        (3, vec![state("two")]),
+        (6, vec![state("three")]),
+    ] {
+        assert_eq!(kept(at), states, "{at}");
+    }
+    assert_eq!(request.messages[1].text(), "I look.");
+    let first = &request.messages[1].content.parts()[0];
+    assert!(matches!(first, Part::Reasoning(it) if it.text == "Hm."));
 }
 
 #[test]

@@ -8,6 +8,16 @@ use crate::{
 /// The fields that no client sets through `providerFields`.
 const OWN: [&str; 5] = ["model", "messages", "stream", "tools", "options"];
 
+/// The fields that Ollama reads in its `options`; elsewhere it drops them.
+const OF_MODEL: [&str; 6] = [
+    "top_k",
+    "min_p",
+    "typical_p",
+    "repeat_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+];
+
 /// Adds the fields that go to the server as they are. Typed options take precedence.
 ///
 /// # Errors
@@ -24,7 +34,7 @@ pub(super) fn add_provider_fields(
             config
                 .unsupported
                 .option(&name, "it is the provider's own")?;
-        } else {
+        } else if !OF_MODEL.contains(&name.as_str()) {
             body.insert(name.clone(), value.clone());
         }
     }
@@ -42,6 +52,9 @@ pub(super) fn add(
     body: &mut Map<String, Value>,
 ) -> Result<(), ProviderError> {
     let mut of_model = config.options.clone();
+    let fields = options.provider_fields.iter();
+    let fields = fields.filter(|(name, _)| OF_MODEL.contains(&name.as_str()));
+    of_model.extend(fields.map(|(name, value)| (name.clone(), value.clone())));
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             of_model.insert(name.to_owned(), value);

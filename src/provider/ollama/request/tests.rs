@@ -182,3 +182,19 @@ fn an_option_without_a_form_is_an_error_that_names_it_or_is_left_out_by_option()
         assert_eq!(encode(&lenient(), &request).unwrap(), plain, "{name}");
     }
 }
+
+#[test]
+fn fields_of_sampling_are_among_the_options_of_the_model() {
+    let options = ChatOptions::new()
+        .temperature(0.5)
+        .provider_field("top_k", 40)
+        .provider_field("frequency_penalty", 0.5)
+        .provider_field("keep_alive", 0);
+    let body = encode(&config(), &offered(options)).unwrap();
+    assert_eq!(
+        body["options"],
+        json!({"temperature": 0.5, "top_k": 40, "frequency_penalty": 0.5})
+    );
+    assert_eq!(body["keep_alive"], 0);
+    assert!(body.get("top_k").is_none());
+}

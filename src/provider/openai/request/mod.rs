@@ -24,7 +24,12 @@ pub(super) fn body(config: &OpenAiConfig, request: &ChatRequest) -> Result<Vec<u
     body.insert("model".into(), model.as_str().into());
     body.insert("stream".into(), true.into());
     if config.usage {
-        body.insert("stream_options".into(), json!({"include_usage": true}));
+        let mut options = match body.remove("stream_options") {
+            Some(Value::Object(options)) => options,
+            _ => Map::new(),
+        };
+        options.insert("include_usage".into(), true.into());
+        body.insert("stream_options".into(), options.into());
     }
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
     if let Some(prompt) = &request.system_prompt {

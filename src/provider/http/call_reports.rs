@@ -1,0 +1,17 @@
+use crate::chat::{ChatRequest, Liveness, TurnUsage};
+
+/// The places to which a call reports apart from its events.
+#[derive(Debug, Clone)]
+pub(crate) struct CallReports {
+    pub(super) liveness: Liveness,
+    pub(super) turn_usage: TurnUsage,
+}
+
+impl CallReports {
+    pub(crate) fn of(request: &ChatRequest) -> Self {
+        Self {
+            liveness: request.liveness.clone(),
+            turn_usage: request.turn_usage.clone(),
+        }
+    }
+}
