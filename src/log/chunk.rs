@@ -24,11 +24,19 @@ pub struct Chunk {
     first: Lsn,
     epoch: Epoch,
     data: Bytes,
+    // `None` if `data` is one record.
+    ends: Option<RecordEnds>,
+}
+
+/// The ends of several records.
+#[derive(Clone)]
+struct RecordEnds {
     // The end of each record in the buffer; shared by all slices of a chunk.
-    ends: Arc<[u32]>,
-    // The part of `ends` that belongs to this slice.
-    range: Range<usize>,
-    // The offset of `data` within the buffer that `ends` counts from.
+    all: Arc<[u32]>,
+    // The part of `all` that belongs to this slice.
+    from: u32,
+    to: u32,
+    // The offset of the slice within the buffer that `all` counts from.
     base: u32,
 }
 
@@ -51,7 +59,7 @@ impl Chunk {
 
     /// Returns the LSN of the last record.
     pub fn last(&self) -> Lsn {
-        self.first.plus(self.range.len() as u64 - 1)
+        self.first.plus(self.len() as u64 - 1)
     }
 
     /// Returns the epoch that wrote the records.
@@ -62,7 +70,7 @@ impl Chunk {
     /// Returns the number of records, at least one.
     #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]
     pub fn len(&self) -> usize {
-        self.range.len()
+        self.ends.as_ref().map_or(1, RecordEnds::len)
     }
 
     /// Returns the number of bytes of all records together.
@@ -72,7 +80,7 @@ impl Chunk {
 
     /// Returns the records in the order of their LSNs.
     pub fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> + DoubleEndedIterator {
-        (0..self.range.len()).map(|at| Record {
+        (0..self.len()).map(|at| Record {
             lsn: self.first.plus(at as u64),
             epoch: self.epoch,
             bytes: &self.data[self.span(at..at + 1)],
@@ -82,7 +90,7 @@ impl Chunk {
     /// Returns the record at `lsn`, or `None` if the chunk does not hold it.
     pub fn record(&self, lsn: Lsn) -> Option<Record<'_>> {
         let at = usize::try_from(lsn.get().checked_sub(self.first.get())?).ok()?;
-        (at < self.range.len()).then(|| Record {
+        (at < self.len()).then(|| Record {
             lsn,
             epoch: self.epoch,
             bytes: &self.data[self.span(at..at + 1)],
@@ -95,7 +103,7 @@ impl Chunk {
             return Some(self.clone());
         }
         let skip = usize::try_from(lsn.get() - self.first.get() + 1).ok()?;
-        self.slice(skip..self.range.len())
+        self.slice(skip..self.len())
     }
 
     /// Returns the records up to and including `lsn` without copying them, or `None` if there are
@@ -105,43 +113,97 @@ impl Chunk {
             return None;
         }
         let count = usize::try_from(lsn.get() - self.first.get() + 1).unwrap_or(usize::MAX);
-        self.slice(0..count.min(self.range.len()))
+        self.slice(0..count.min(self.len()))
     }
 
     /// Returns the first records that have at most `max_bytes` together, and at least one record.
     #[must_use]
     pub fn head(&self, max_bytes: usize) -> Self {
-        if self.data.len() <= max_bytes {
+        let Some(ends) = self.ends.as_ref().filter(|_| self.data.len() > max_bytes) else {
             return self.clone();
-        }
-        let limit = self.base as usize + max_bytes;
-        let fits = self.ends[self.range.clone()].partition_point(|&end| end as usize <= limit);
+        };
+        let limit = ends.base as usize + max_bytes;
+        let fits = ends.part().partition_point(|&end| end as usize <= limit);
         self.slice(0..fits.max(1)).unwrap_or_else(|| self.clone())
     }
 
     fn slice(&self, part: Range<usize>) -> Option<Self> {
-        if part.is_empty() || part.end > self.range.len() {
+        if part.is_empty() || part.end > self.len() {
             return None;
         }
         let span = self.span(part.clone());
+        let ends = self.ends.as_ref().filter(|_| part.len() > 1);
         Some(Self {
             first: self.first.plus(part.start as u64),
             epoch: self.epoch,
-            base: self.base + u32::try_from(span.start).expect("a chunk has less than 4 GiB"),
+            ends: ends.map(|ends| ends.slice(&part, span.start)),
             data: self.data.slice(span),
-            ends: self.ends.clone(),
-            range: self.range.start + part.start..self.range.start + part.end,
         })
     }
 
     /// Returns the range of these records in `data`.
     fn span(&self, part: Range<usize>) -> Range<usize> {
-        let end = |at: usize| match at {
-            0 => 0,
-            _ => (self.ends[self.range.start + at - 1] - self.base) as usize,
+        let end = |at: usize| match (at, &self.ends) {
+            (0, _) => 0,
+            (_, None) => self.data.len(),
+            (_, Some(ends)) => (ends.part()[at - 1] - ends.base) as usize,
         };
         end(part.start)..end(part.end)
     }
+
+    /// Copies adjacent chunks of one epoch into one, whose buffer holds nothing else. `None` without chunks.
+    pub(crate) fn concat<'a>(
+        chunks: impl DoubleEndedIterator<Item = &'a Self> + Clone,
+    ) -> Option<Self> {
+        let first = chunks.clone().next()?;
+        let mut data = Vec::with_capacity(chunks.clone().map(Self::bytes).sum());
+        let mut ends = Vec::with_capacity(chunks.clone().map(Self::len).sum());
+        for chunk in chunks {
+            let start = data.len();
+            data.extend_from_slice(&chunk.data);
+            ends.extend((1..=chunk.len()).map(|at| to_u32(start + chunk.span(0..at).end)));
+        }
+        Some(Self {
+            first: first.first,
+            epoch: first.epoch,
+            data: data.into(),
+            ends: RecordEnds::of(&ends),
+        })
+    }
+}
+
+impl RecordEnds {
+    /// Creates the ends of these records, unless it is one.
+    fn of(ends: &[u32]) -> Option<Self> {
+        (ends.len() > 1).then(|| Self {
+            all: ends.into(),
+            from: 0,
+            to: to_u32(ends.len()),
+            base: 0,
+        })
+    }
+
+    fn len(&self) -> usize {
+        (self.to - self.from) as usize
+    }
+
+    fn part(&self) -> &[u32] {
+        &self.all[self.from as usize..self.to as usize]
+    }
+
+    /// Returns the ends of a part of the records, which begins at this offset of theirs.
+    fn slice(&self, part: &Range<usize>, offset: usize) -> Self {
+        Self {
+            all: self.all.clone(),
+            from: self.from + to_u32(part.start),
+            to: self.from + to_u32(part.end),
+            base: self.base + to_u32(offset),
+        }
+    }
+}
+
+fn to_u32(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a chunk has less than 4 GiB")
 }
 
 impl fmt::Debug for Chunk {
@@ -168,6 +230,9 @@ impl PartialEq for Chunk {
 }
 
 impl Eq for Chunk {}
+
+/// The most record ends for which a builder keeps room.
+const KEPT_ENDS: usize = 64;
 
 /// A buffer that collects records and turns them into a [`Chunk`] with [`take`](Self::take).
 #[derive(Debug, Default)]
@@ -205,8 +270,7 @@ impl ChunkBuilder {
     /// If all records together pass 4 GiB.
     pub fn end_record(&mut self) -> usize {
         let start = self.bytes();
-        let end = u32::try_from(self.data.len()).expect("a chunk has less than 4 GiB");
-        self.ends.push(end);
+        self.ends.push(to_u32(self.data.len()));
         self.data.len() - start
     }
 
@@ -245,8 +309,9 @@ impl ChunkBuilder {
         if self.is_empty() {
             return None;
         }
-        let ends: Arc<[u32]> = self.ends.as_slice().into();
+        let ends = RecordEnds::of(&self.ends);
         self.ends.clear();
+        self.ends.shrink_to(KEPT_ENDS);
         // Splitting a full buffer would cost one allocation more than handing it over.
         let full = self.data.len() == self.data.capacity();
         let data = if full {
@@ -257,10 +322,8 @@ impl ChunkBuilder {
         Some(Chunk {
             first,
             epoch,
-            range: 0..ends.len(),
             data: data.freeze(),
             ends,
-            base: 0,
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::AbortRequest;
-use crate::log::Outcome;
+use crate::log::{Chunk, Outcome};
 
 /// The status of a session after an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,4 +29,8 @@ pub struct Seal {
 pub struct Appended {
     /// The abort request, if one is stored.
     pub abort: Option<AbortRequest>,
+    /// The last records of the log, if the store keeps them in the memory of the process and has moved
+    /// them to another buffer. A caller that holds them too holds this chunk instead, so that they are in
+    /// memory once.
+    pub kept: Option<Chunk>,
 }

@@ -52,6 +52,15 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).append(id, chunk, after)
     }
 
+    fn append_now(
+        &self,
+        id: &SessionId,
+        chunk: &Chunk,
+        after: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        (**self).append_now(id, chunk, after)
+    }
+
     fn read<'a>(
         &'a self,
         id: &'a SessionId,

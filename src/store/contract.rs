@@ -103,6 +103,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>>;
 
+    /// Appends as [`append`](Self::append) does, at once, or returns `None` and changes nothing. Default
+    /// `None`, so that a wrapper which doesn't name this method is asked to [`append`](Self::append).
+    ///
+    /// For a store in the memory of the process: it must not block or do I/O. It saves the future of an
+    /// append.
+    fn append_now(
+        &self,
+        id: &SessionId,
+        chunk: &Chunk,
+        after: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        let _ = (id, chunk, after);
+        None
+    }
+
     /// Reads the records after a position, and the state from the same snapshot.
     ///
     /// A page has as many records as fit into `max_bytes`, but at least one if there is any. No record

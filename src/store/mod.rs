@@ -129,12 +129,12 @@
 //!     Box::pin(async move {
 //!         if let Some(row) = self.database.append(id, &chunk, after).await? {
 //!             self.database.notify(id).await; // wakes `changed`, on every server
-//!             return Ok(Appended { abort: row.abort });
+//!             return Ok(Appended { abort: row.abort, kept: None });
 //!         }
 //!         let row = self.database.find(id).await?; // or `Gone`, or `NotFound`
 //!         let tail = row.tail;
 //!         if tail == chunk.last() && row.tail_epoch == chunk.epoch() {
-//!             return Ok(Appended { abort: row.abort }); // a duplicate
+//!             return Ok(Appended { abort: row.abort, kept: None }); // a duplicate
 //!         }
 //!         Err(if row.epoch != chunk.epoch() {
 //!             StoreError::Fenced

@@ -99,6 +99,15 @@ impl<S: Store> Store for DefectiveStore<S> {
         sweep
     );
 
+    fn append_now(
+        &self,
+        _: &SessionId,
+        _: &Chunk,
+        _: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        None // so that `append` is called
+    }
+
     fn append<'a>(
         &'a self,
         id: &'a SessionId,

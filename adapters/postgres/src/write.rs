@@ -288,7 +288,10 @@ impl PostgresInner {
             let it = self.find(id).await?;
             let tail = it.tail;
             if tail == chunk.last() && it.tail_epoch == chunk.epoch() {
-                return Ok(Appended { abort: it.abort });
+                return Ok(Appended {
+                    abort: it.abort,
+                    kept: None,
+                });
             }
             if it.epoch != chunk.epoch() {
                 return Err(StoreError::Fenced);
@@ -352,6 +355,7 @@ impl PostgresInner {
         let row = row.map_err(StatementError::of_write)?;
         Ok(row.map(|row| Appended {
             abort: row::abort(&row),
+            kept: None,
         }))
     }
 

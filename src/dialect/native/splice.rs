@@ -1,3 +1,5 @@
+use std::io::Write as _;
+
 use bytes::BytesMut;
 
 use crate::{dialect::shown::shown, log::Chunk};
@@ -16,7 +18,10 @@ pub(super) struct RecordSplice<'a> {
 /// costs two copies.
 pub(super) fn splice(records: &Chunk, around: &RecordSplice<'_>, out: &mut BytesMut) {
     let mut joint = SpliceJoint::new(around, records.first().get());
-    out.reserve(records.bytes() + records.len() * (joint.bytes().len() + 1) + around.close.len());
+    // Exact, unless the LSNs get another digit: a frame with room left costs one allocation more.
+    let more_digits = records.last().get().ilog10() - records.first().get().ilog10();
+    let joints = joint.bytes().len() + more_digits as usize;
+    out.reserve(records.bytes() + records.len() * joints);
     let mut from = around.close.len();
     for record in records.records() {
         out.extend_from_slice(&joint.bytes()[from..]);
@@ -49,7 +54,9 @@ impl SpliceJoint {
         joint.push(around.close);
         joint.push(around.open);
         joint.start = joint.len;
-        joint.push(lsn.to_string().as_bytes());
+        let mut free = &mut joint.bytes[joint.len..];
+        write!(free, "{lsn}").expect("there is room for 20 digits");
+        joint.len = Self::MAX - free.len();
         joint.end = joint.len;
         joint.push(around.middle);
         joint

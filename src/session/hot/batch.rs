@@ -88,11 +88,12 @@ struct EncodingCache {
 }
 
 impl Encodings {
-    pub(super) fn new(budget: Arc<Budget>) -> Self {
-        Self {
+    /// Creates the encodings of one chunk, without any.
+    pub(super) fn of(budget: &Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
             made: Mutex::default(),
-            budget,
-        }
+            budget: budget.clone(),
+        })
     }
 
     fn get(&self, key: &'static str, encode: impl FnOnce() -> Bytes) -> Bytes {

@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
-    task::{Context, Waker},
+    task::Context,
 };
 
 use super::{Batch, Budget, batch::Encodings, wakers::Wakers};
@@ -38,7 +38,8 @@ struct HotLogInner {
 #[derive(Debug)]
 struct HotChunk {
     chunk: Chunk,
-    encodings: Arc<Encodings>,
+    // Made when the chunk has a second reader.
+    encodings: Option<Arc<Encodings>>,
 }
 
 /// The answer to a reader at some position.
@@ -107,7 +108,7 @@ impl HotLog {
                 self.budget.take(chunk.bytes());
                 inner.chunks.push_back(HotChunk {
                     chunk,
-                    encodings: Arc::new(Encodings::new(self.budget.clone())),
+                    encodings: None,
                 });
             }
             match gap {
@@ -116,12 +117,35 @@ impl HotLog {
             }
             self.evict(&mut inner);
             if gap.is_none() && status.outcome().is_some() {
-                inner.chunks.iter().for_each(|hot| hot.encodings.close());
+                let made = inner
+                    .chunks
+                    .iter_mut()
+                    .filter_map(|hot| hot.encodings.take());
+                made.for_each(|encodings| encodings.close());
             }
             (inner.wakers.take(), gap.is_none())
         };
-        wake(woken);
+        woken.wake();
         contiguous
+    }
+
+    /// Replaces the newest chunks by one with the same records, which the store holds as well.
+    pub(crate) fn replace_newest(&self, kept: Chunk) {
+        let mut inner = self.lock();
+        let from = inner
+            .chunks
+            .partition_point(|hot| hot.chunk.first() < kept.first());
+        let begins = inner.chunks.get(from).map(|hot| hot.chunk.first());
+        let is_newest = kept.last() == inner.tail && inner.tail_tag == Some(kept.epoch().tag());
+        // A large chunk would be evicted as a whole.
+        if !is_newest || begins != Some(kept.first()) || kept.bytes() > self.max_bytes / 8 {
+            return;
+        }
+        inner.chunks.truncate(from);
+        inner.chunks.push_back(HotChunk {
+            chunk: kept,
+            encodings: None,
+        });
     }
 
     /// Fails the readers at the tail with this error, until the next publication.
@@ -131,13 +155,14 @@ impl HotLog {
             inner.failed = Some(error);
             inner.wakers.take()
         };
-        wake(woken);
+        woken.wake();
     }
 
     /// Returns the next batch after `at`. With [`NextBatch::Wait`], `cx` is woken for more.
     pub(crate) fn next(&self, at: Position, slot: usize, cx: &Context<'_>) -> NextBatch {
         let mut inner = self.lock();
         if at.lsn < inner.tail {
+            let may_share = inner.wakers.open_slots() > 1 && inner.status.outcome().is_none();
             let Some(hot) = inner.following(at.lsn) else {
                 return NextBatch::Evicted;
             };
@@ -145,7 +170,6 @@ impl HotLog {
                 return NextBatch::Evicted;
             }
             let whole = hot.chunk.first() == at.lsn.next() && hot.chunk.bytes() <= BATCH_BYTES;
-            let share = whole && inner.wakers.open_slots() > 1;
             let rest = if whole {
                 Some(hot.chunk.clone())
             } else {
@@ -153,7 +177,12 @@ impl HotLog {
             };
             return match rest {
                 Some(rest) => {
-                    NextBatch::Batch(Batch::new(rest, share.then(|| hot.encodings.clone())))
+                    let shared = (whole && may_share).then(|| {
+                        let budget = &self.budget;
+                        let encodings = hot.encodings.get_or_insert_with(|| Encodings::of(budget));
+                        encodings.clone()
+                    });
+                    NextBatch::Batch(Batch::new(rest, shared))
                 }
                 None => NextBatch::Evicted,
             };
@@ -248,14 +277,14 @@ impl HotLog {
 
 impl HotLogInner {
     /// Returns the chunk that holds the record after an LSN, or else the oldest chunk after it.
-    fn following(&self, lsn: Lsn) -> Option<&HotChunk> {
+    fn following(&mut self, lsn: Lsn) -> Option<&mut HotChunk> {
         // Most readers are just before the newest chunk.
-        let newest = self.chunks.back()?;
-        if newest.chunk.first().before() <= lsn {
-            return Some(newest);
+        let newest = self.chunks.back()?.chunk.first();
+        if newest.before() <= lsn {
+            return self.chunks.back_mut();
         }
         let found = self.chunks.partition_point(|hot| hot.chunk.last() <= lsn);
-        self.chunks.get(found)
+        self.chunks.get_mut(found)
     }
 }
 
@@ -265,10 +294,6 @@ impl Drop for HotLog {
             self.budget.give_back(inner.bytes);
         }
     }
-}
-
-fn wake(woken: Vec<Waker>) {
-    woken.into_iter().for_each(Waker::wake);
 }
 
 #[cfg(test)]

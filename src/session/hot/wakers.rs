@@ -8,6 +8,23 @@ pub(super) struct Wakers {
     waiting: usize,
 }
 
+/// The wakers to wake. Most sessions have one reader, whose waker needs no list.
+#[derive(Debug, Default)]
+#[must_use = "the readers wait until they are woken"]
+pub(super) struct TakenWakers {
+    first: Option<Waker>,
+    rest: Vec<Waker>,
+}
+
+impl TakenWakers {
+    pub(super) fn wake(self) {
+        self.first
+            .into_iter()
+            .chain(self.rest)
+            .for_each(Waker::wake);
+    }
+}
+
 impl Wakers {
     pub(super) fn open(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
@@ -35,12 +52,16 @@ impl Wakers {
 
     /// Takes the wakers. The caller must release the lock before it wakes them, since a waker may run
     /// code that takes the lock.
-    pub(super) fn take(&mut self) -> Vec<Waker> {
+    pub(super) fn take(&mut self) -> TakenWakers {
         if self.waiting == 0 {
-            return Vec::new();
+            return TakenWakers::default();
         }
         self.waiting = 0;
-        self.slots.iter_mut().filter_map(Option::take).collect()
+        let mut taken = self.slots.iter_mut().filter_map(Option::take);
+        TakenWakers {
+            first: taken.next(),
+            rest: taken.collect(),
+        }
     }
 
     /// Returns the number of registered wakers.
@@ -67,6 +88,7 @@ mod tests {
         wakers.close(closed);
         assert_eq!((wakers.waiting(), wakers.open_slots()), (1, 1));
         assert_eq!(wakers.open(), closed);
-        assert_eq!(wakers.take().len(), 1);
+        let taken = wakers.take();
+        assert!(taken.first.is_some() && taken.rest.is_empty());
     }
 }

@@ -10,6 +10,11 @@ use crate::{
 
 /// The most records of one batch.
 const BATCH_RECORDS: usize = 1024;
+/// The size of a buffer that records are written into, one after the other. A single token has a record of
+/// about 50 bytes.
+const BLOCK: usize = 1024;
+/// The room for one more record below which the next one begins a new buffer.
+const MIN_ROOM: usize = 96;
 /// The bytes at which a batch is closed; a reader's batch has as many at the most.
 const BATCH_BYTES: usize = 16 * 1024;
 
@@ -78,7 +83,12 @@ impl AppendBuffer {
 
     /// Returns the buffer for the next record.
     pub(super) fn record_buffer(&mut self) -> &mut BytesMut {
-        self.open.buffer()
+        let begins_batch = self.open.is_empty();
+        let buffer = self.open.buffer();
+        if begins_batch && buffer.capacity() < MIN_ROOM {
+            *buffer = BytesMut::with_capacity(BLOCK);
+        }
+        buffer
     }
 
     /// Adds the record that was written to the log.

@@ -345,12 +345,17 @@ impl Writer {
             if self.buffer.front().is_none() {
                 self.buffer.freeze();
             }
-            let Some((chunk, then)) = self.buffer.front().cloned() else {
+            let Some((chunk, then)) = self.buffer.front() else {
                 return Poll::Pending;
             };
-            let (store, id) = (self.shared.store.clone(), self.entry.id.clone());
             let at = Instant::now();
             self.first_sent.get_or_insert(at);
+            let (store, id) = (&self.shared.store, &self.entry.id);
+            if let Some(answer) = store.append_now(id, chunk, *then) {
+                return self.answered_append(answer);
+            }
+            let (store, id) = (store.clone(), id.clone());
+            let (chunk, then) = (chunk.clone(), *then);
             self.append = Some(PendingAppend {
                 at,
                 answer: Box::pin(async move { store.append(&id, chunk, then).await }),
@@ -364,6 +369,10 @@ impl Writer {
         };
         self.append = None;
         self.late_timer = None;
+        self.answered_append(answer)
+    }
+
+    fn answered_append(&mut self, answer: Result<Appended, StoreError>) -> Poll<Option<WriterEnd>> {
         match answer {
             Ok(appended) => Poll::Ready(self.acknowledged(appended)),
             Err(StoreError::Unavailable { .. }) => self.unanswered(),
@@ -432,6 +441,9 @@ impl Writer {
             AfterAppend::Seal(seal) => Status::Ended(seal.outcome),
         };
         self.entry.log.publish([chunk], status);
+        if let Some(kept) = appended.kept {
+            self.entry.log.replace_newest(kept);
+        }
         if let Some(outcome) = status.outcome() {
             return Some(WriterEnd::Sealed(outcome));
         }
@@ -458,6 +470,7 @@ impl Writer {
         Poll::Ready(None)
     }
 
+    /// Handles a change of the number of answers.
     fn answered(&mut self, count: u32) {
         if let Some(answers) = &mut self.answers {
             answers.set_available(count as usize);

@@ -212,6 +212,7 @@ impl SessionMachine {
             status_changed,
             appended: Appended {
                 abort: self.abort.clone(),
+                kept: None,
             },
         }
     }

@@ -1,10 +1,9 @@
-use crate::log::{Chunk, ChunkBuilder, EpochTag, Lsn, Position};
+use crate::log::{Chunk, EpochTag, Lsn, Position};
 
 /// The records of one session.
 ///
-/// An append is added without a copy. Adjacent pieces of one epoch are merged later: small pieces
-/// into medium ones, and those into large ones. A record is copied a few times at most, however small
-/// the appends are. A finished log has few pieces, and none of them keeps a larger buffer alive.
+/// An append is added without a copy. Adjacent pieces of one epoch are merged later, into pieces of at
+/// least one size after the other. A record is copied a few times at most, however small the appends are. A finished log has few pieces, and none of them keeps a larger buffer alive.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RecordLog {
     pieces: Vec<LogPiece>,
@@ -17,14 +16,15 @@ struct LogPiece {
     exact: bool,
 }
 
-const MEDIUM: usize = 4 << 10;
+// The sizes of merged pieces.
+const SIZES: [usize; 3] = [1 << 10, 8 << 10, LARGE];
 const LARGE: usize = 64 << 10;
-// The number of small pieces that are merged even if they have few bytes.
-const MAX_SMALL: usize = 64;
+// The number of pieces of the smallest size that are merged even if they have few bytes.
+const MAX_SMALL: usize = 16;
 
 impl RecordLog {
-    /// Adds the records of an append.
-    pub(super) fn push(&mut self, chunk: Chunk) {
+    /// Adds the records of an append. Returns the piece with the last records if it was merged.
+    pub(super) fn push(&mut self, chunk: Chunk) -> Option<&Chunk> {
         if self
             .pieces
             .last()
@@ -36,14 +36,15 @@ impl RecordLog {
             chunk,
             exact: false,
         });
-        let (from, bytes) = self.run_below(MEDIUM);
-        if bytes >= MEDIUM || self.pieces.len() - from >= MAX_SMALL {
-            self.merge(from);
+        for size in SIZES {
+            let (from, bytes) = self.run_below(size);
+            let is_long = size == SIZES[0] && self.pieces.len() - from >= MAX_SMALL;
+            if bytes >= size || is_long {
+                self.merge(from);
+            }
         }
-        let (from, bytes) = self.run_below(LARGE);
-        if bytes >= LARGE {
-            self.merge(from);
-        }
+        let last = self.pieces.last().filter(|last| last.exact)?;
+        Some(&last.chunk)
     }
 
     /// Merges the last small pieces and copies records out of larger buffers, once no record follows
@@ -125,19 +126,9 @@ impl RecordLog {
 
 /// Copies adjacent pieces of one epoch into one buffer of exactly their size.
 fn merged(run: &[LogPiece]) -> LogPiece {
-    let mut all = ChunkBuilder::new();
-    all.buffer()
-        .reserve(run.iter().map(|piece| piece.chunk.bytes()).sum());
-    for piece in run {
-        for record in piece.chunk.records() {
-            all.push(record.bytes);
-        }
-    }
-    let first = &run[0].chunk;
+    let chunks = run.iter().map(|piece| &piece.chunk);
     LogPiece {
-        chunk: all
-            .take(first.first(), first.epoch())
-            .unwrap_or_else(|| first.clone()),
+        chunk: Chunk::concat(chunks).unwrap_or_else(|| run[0].chunk.clone()),
         exact: true,
     }
 }
@@ -145,7 +136,7 @@ fn merged(run: &[LogPiece]) -> LogPiece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Epoch;
+    use crate::log::{ChunkBuilder, Epoch};
 
     fn epoch(counter: u64) -> Epoch {
         Epoch { counter, bits: 0 }
@@ -187,7 +178,7 @@ mod tests {
             let mut log = log(appends, size);
             check(&log, appends, size);
             let bytes = usize::try_from(appends).unwrap() * size;
-            let max = MAX_SMALL + LARGE / MEDIUM + bytes / LARGE;
+            let max = MAX_SMALL + SIZES[1] / SIZES[0] + LARGE / SIZES[1] + bytes / LARGE;
             assert!(log.pieces.len() <= max, "{} pieces", log.pieces.len());
             log.compact();
             check(&log, appends, size);

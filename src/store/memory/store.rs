@@ -57,7 +57,16 @@ impl Store for Memory {
         chunk: Chunk,
         after: AfterAppend,
     ) -> BoxFuture<'a, Result<Appended, StoreError>> {
-        ready(move || self.append_now(id, chunk, after))
+        ready(move || self.append_chunk(id, &chunk, after))
+    }
+
+    fn append_now(
+        &self,
+        id: &SessionId,
+        chunk: &Chunk,
+        after: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        Some(self.append_chunk(id, chunk, after))
     }
 
     fn read<'a>(
@@ -211,22 +220,22 @@ impl Memory {
         Ok(claimed)
     }
 
-    fn append_now(
+    fn append_chunk(
         &self,
         id: &SessionId,
-        chunk: Chunk,
+        chunk: &Chunk,
         after: AfterAppend,
     ) -> Result<Appended, StoreError> {
         let entry = self.table.entry(id)?;
         let (effect, sealed) = {
             let (mut session, now) = (entry.lock(), self.table.now());
-            let effect = session
+            let mut effect = session
                 .machine
-                .append(&chunk, after, self.max_append_bytes, now)?;
+                .append(chunk, after, self.max_append_bytes, now)?;
             if !effect.is_new {
                 return Ok(effect.appended);
             }
-            session.log.push(chunk);
+            effect.appended.kept = session.log.push(chunk.clone()).cloned();
             let sealed = session.machine.is_sealed();
             if sealed {
                 session.log.compact();

@@ -16,8 +16,8 @@
 ///
 /// impl Store for NeverSweeps {
 ///     delegate_store!(
-///         0: durability, create, claim, renew, append, read, changed, abort, answer, answers, hold,
-///         delete, of_chat, list, orphans
+///         0: durability, create, claim, renew, append, append_now, read, changed, abort, answer, answers,
+///         hold, delete, of_chat, list, orphans
 ///     );
 ///
 ///     fn sweep(&self, _: usize) -> BoxFuture<'_, Result<usize, StoreError>> {
@@ -70,6 +70,21 @@ macro_rules! delegate_store {
             chunk: $crate::__unbroken::log::Chunk,
             then: $crate::__unbroken::store::AfterAppend,
         ) -> Appended);
+    };
+    (@$field:tt append_now) => {
+        fn append_now(
+            &self,
+            id: &$crate::__unbroken::log::SessionId,
+            chunk: &$crate::__unbroken::log::Chunk,
+            then: $crate::__unbroken::store::AfterAppend,
+        ) -> ::std::option::Option<
+            ::std::result::Result<
+                $crate::__unbroken::store::Appended,
+                $crate::__unbroken::store::StoreError,
+            >,
+        > {
+            self.$field.append_now(id, chunk, then)
+        }
     };
     (@$field:tt read) => {
         $crate::delegate_store!(@$field read(

@@ -53,6 +53,15 @@ impl Store for EarlyAckStore {
         of_chat, list, orphans, sweep
     );
 
+    fn append_now(
+        &self,
+        _: &SessionId,
+        _: &Chunk,
+        _: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        None // so that `append` is called
+    }
+
     fn append<'a>(
         &'a self,
         id: &'a SessionId,
@@ -100,6 +109,15 @@ impl Store for UnfencedStore {
         })
     }
 
+    fn append_now(
+        &self,
+        _: &SessionId,
+        _: &Chunk,
+        _: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        None // so that `append` is called
+    }
+
     fn append<'a>(
         &'a self,
         id: &'a SessionId,
@@ -138,8 +156,8 @@ impl NoWakeupStore {
 
 impl Store for NoWakeupStore {
     delegate_store!(
-        inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        inner: durability, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
+        delete, of_chat, list, orphans, sweep
     );
 
     fn changed<'a>(
@@ -173,8 +191,8 @@ impl PollingStore {
 
 impl Store for PollingStore {
     delegate_store!(
-        inner: durability, create, claim, renew, append, read, abort, answer, answers, hold, delete,
-        of_chat, list, orphans, sweep
+        inner: durability, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
+        delete, of_chat, list, orphans, sweep
     );
 
     fn changed<'a>(

@@ -76,6 +76,7 @@ impl Redis {
         }
         Ok(Appended {
             abort: abort.map(decode_abort).transpose()?,
+            kept: None,
         })
     }
 }

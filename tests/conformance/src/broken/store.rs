@@ -177,6 +177,15 @@ impl<S: Store> Store for BrokenStore<S> {
         Box::pin(self.renew_broken(owned, lease))
     }
 
+    fn append_now(
+        &self,
+        _: &SessionId,
+        _: &Chunk,
+        _: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        None // so that `append` is called
+    }
+
     fn append<'a>(
         &'a self,
         id: &'a SessionId,

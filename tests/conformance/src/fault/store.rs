@@ -194,6 +194,15 @@ impl<S: Store> Store for FaultStore<S> {
         Box::pin(self.call(Op::Renew, Some(copy), run, fail))
     }
 
+    fn append_now(
+        &self,
+        _: &SessionId,
+        _: &Chunk,
+        _: AfterAppend,
+    ) -> Option<Result<Appended, StoreError>> {
+        None // so that `append` is called
+    }
+
     fn append<'a>(
         &'a self,
         id: &'a SessionId,

@@ -1,5 +1,5 @@
 use crate::store::{
-    fixture::{CreatedSession, LEASE, StoreFixture, chunk},
+    fixture::{CreatedSession, LEASE, StoreFixture, chunk, texts},
     report::{CaseResult, CaseStop, ensure, ensure_eq, ensure_matches},
 };
 use unbroken::{
@@ -27,7 +27,14 @@ pub(crate) async fn many_small_appends_are_read_in_order(store: StoreFixture) ->
     let session = store.created().await?;
     let all: Vec<String> = (1..=300).map(|lsn| format!("record {lsn}")).collect();
     for (record, lsn) in all.iter().zip(1..) {
-        store.push(&session, lsn, &[record], STREAMING).await?;
+        let record = chunk(lsn, session.epoch, &[record]);
+        let appended = store.append(&session.id, record, STREAMING).await?;
+        if let Some(kept) = appended.kept {
+            ensure_eq!(kept.last(), Lsn::new(lsn), "last of the kept records");
+            let first = usize::try_from(kept.first().get()).unwrap_or(usize::MAX) - 1;
+            let read = texts(std::slice::from_ref(&kept), kept.first().before())?;
+            ensure_eq!(read, all[first..first + kept.len()], "kept records");
+        }
     }
     ensure_eq!(store.texts(&session.id, 0).await?, all, "records");
     store
