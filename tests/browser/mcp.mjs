@@ -2,6 +2,7 @@
 // two servers share the store in `STORE`. `node mcp.mjs NAME` plays one scenario; without a name, all.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { PICTURE, startCounting } from '../../adapters/mcp/tests/everything/counting.mjs';
 import { addressOf, open, play, startServer } from './bench.mjs';
 
@@ -56,10 +57,12 @@ async function drawn(browser) {
     await page.say('Draw');
     await page.untilStatus('complete');
     const shown = async (page) => {
-      const image = page.locator('.answer .tool img');
-      await image.waitFor();
-      const read = () => fetch(document.querySelector('.answer .tool img').src).then((it) => it.blob()).then((it) => new Promise((done) => Object.assign(new FileReader(), { onload: ({ target }) => done(target.result) }).readAsDataURL(it)));
-      assert.equal(await page.evaluate(read), `data:image/png;base64,${PICTURE}`, 'byte for byte');
+      await page.until(() => document.querySelector('.answer .tool img')?.naturalWidth === 1);
+      await page.getByRole('button', { name: 'Open Picture' }).click();
+      const saved = page.waitForEvent('download');
+      await page.getByRole('dialog').getByRole('link', { name: 'Save Picture' }).click();
+      assert.equal((await readFile(await (await saved).path())).toString('base64'), PICTURE, 'byte for byte');
+      await page.keyboard.press('Escape');
       assert.match(await page.locator('.answer .tool dl').textContent(), /Here:\s*That was it\./);
     };
     await shown(page);
