@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Capabilities, ChatOptions, Content, EnabledTools, Inputs, IsomorphicClientOutput,
     IsomorphicTool, Liveness, Message, ProviderError, Role, ToolDefinition, ToolRuns, Transcript,
-    TurnUsage,
-    as_json::null_is_default,
+    TurnUsage, as_json::null_is_default,
 };
 use crate::log::{ChatId, Owner, SessionId};
 
@@ -169,6 +168,12 @@ impl ChatRequest {
         turn.is_some_and(|turn| !turn.text().is_empty() || !turn.media().is_empty())
     }
 
+    /// Returns true if the provider is to read on, and the turn that was cut left a state to read on from.
+    pub(crate) fn reads_on(&self) -> bool {
+        let so_far = self.so_far.as_ref();
+        self.reattach && so_far.is_some_and(|so_far| so_far.stream_state().is_some())
+    }
+
     /// Refuses the rest of an interrupted answer that a provider can't give: one that keeps no stream of its model's
     /// server can't [read on](field@Self::reattach), and one that doesn't `continue` a partial answer can only begin a
     /// turn.
@@ -189,7 +194,10 @@ impl ChatRequest {
     ///
     /// [`ProviderError::cannot_continue`], for the provider to return before its first event.
     pub fn check_continuation(&self, continues: bool) -> Result<(), ProviderError> {
-        let reason = if self.reattach {
+        let so_far = self.so_far.as_ref();
+        let reason = if so_far.is_some_and(|so_far| !so_far.tool_calls().is_empty()) {
+            "calls of tools were lost with the server, and nothing runs them here"
+        } else if self.reattach {
             "the model's server keeps no answer to read on"
         } else if self.continues_turn() && !continues {
             "the model can't go on from a part of an answer"

@@ -4,8 +4,9 @@ use crate::chat::{ChatEvent, Transcript, TurnUsage, Usage};
 /// provider reports it.
 #[derive(Debug, Clone)]
 pub(super) struct AnswerUsage {
-    // Of the turns that are over.
+    // Of the turns that are over. Until a restarted answer begins, of the one that it replaces.
     before: Option<Usage>,
+    restarts: bool,
     pub(super) of_turn: TurnUsage,
 }
 
@@ -14,7 +15,20 @@ impl AnswerUsage {
     pub(super) fn after(so_far: Option<&Transcript>) -> Self {
         Self {
             before: so_far.and_then(Transcript::usage),
+            restarts: false,
             of_turn: TurnUsage::new(),
+        }
+    }
+
+    /// Sets the usage of an answer that counts until this one, which replaces it, [begins](Self::begin).
+    pub(super) fn replaces(&mut self, dropped: Option<Usage>) {
+        (self.before, self.restarts) = (dropped, true);
+    }
+
+    /// Notes that clients have got something of this answer.
+    pub(super) fn begin(&mut self) {
+        if std::mem::take(&mut self.restarts) {
+            self.before = None;
         }
     }
 

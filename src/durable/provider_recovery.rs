@@ -122,8 +122,8 @@ impl<S> ProviderRecovery<S> {
         }
         let answer = InterruptedAnswer {
             request,
-            transcript,
-            runs,
+            transcript: Arc::new(transcript),
+            runs: Arc::new(runs),
         };
         Ok((!ways.is_empty()).then_some(DecidedAnswer {
             answer,

@@ -107,7 +107,7 @@ impl Recovery {
         Self {
             ways: Vec::new(),
             attempts: 3,
-            claims: 100,
+            claims: 50,
             decide: None,
         }
     }
@@ -144,8 +144,8 @@ impl Recovery {
         self
     }
 
-    /// Sets the number of times that a session may be taken over in all, with progress or without. Default 100. It
-    /// ends an answer that lets one server after another die.
+    /// Sets the number of times that a session may be taken over in all, planned deploys included. Default
+    /// 50. It ends an answer that lets one server after another die after its first events.
     pub fn claims(mut self, claims: u64) -> Self {
         self.claims = claims;
         self

@@ -10,7 +10,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tower_service::Service;
 
-use super::{ProviderSource, RecoveryWay, answer_check::DefaultFormat};
+use super::{
+    ProviderSource, RecoveryWay, answer_check::DefaultFormat, answer_usage::AnswerUsage,
+    format::terminal_event,
+};
 use crate::{
     chat::{ChatEvent, ChatRequest, ErrorEvent, Message, Provider, ToolRuns, Transcript, Usage},
     log::{Ending, ErrorCode, Outcome},
@@ -25,9 +28,9 @@ pub(super) struct InterruptedAnswer {
     /// The request to the provider.
     pub(super) request: ChatRequest,
     /// The answer so far.
-    pub(super) transcript: Transcript,
+    pub(super) transcript: Arc<Transcript>,
     /// All runs of the tools, also those before a restart.
-    pub(super) runs: ToolRuns,
+    pub(super) runs: Arc<ToolRuns>,
 }
 
 /// The settings of the sources of all ways.
@@ -48,13 +51,22 @@ pub(super) struct RecoverySource<S>
 where
     S: Service<ChatRequest>,
 {
-    /// `None` once the provider has begun.
+    /// `None` once the last way is tried.
     untried: Option<Untried<S>>,
     current: Option<(RecoveryWay, Pin<Box<ProviderSource<S>>>)>,
     declined: Vec<(RecoveryWay, String)>,
+    /// True before each call of the provider, which needs a running lease.
+    at_gate: bool,
+    /// True once the provider has sent its first event.
+    begun: bool,
     /// Of the turns that are over.
     usage: Option<Usage>,
+    /// True if a question is open, to be answered yet.
+    asks: bool,
 }
+
+/// The most characters of a reason in the final error.
+const MAX_REASON: usize = 200;
 
 struct Untried<S> {
     provider: S,
@@ -76,6 +88,9 @@ where
     ) -> Self {
         let mut this = Self {
             usage: answer.transcript.usage(),
+            asks: answer.transcript.open_inputs().next().is_some(),
+            at_gate: true,
+            begun: false,
             untried: Some(Untried {
                 provider,
                 answer,
@@ -92,18 +107,29 @@ where
     /// Begins the next way. Leaves `current` empty if none is left.
     fn try_next(&mut self) {
         self.current = None;
-        let Some(untried) = &mut self.untried else {
-            return;
-        };
-        while let Some(way) = untried.ways.pop_front() {
-            match untried.source(way) {
+        self.at_gate = true;
+        while let Some(mut untried) = self.untried.take()
+            && let Some(way) = untried.ways.pop_front()
+        {
+            let source = untried.source(way);
+            if !untried.ways.is_empty() {
+                self.untried = Some(untried);
+            }
+            match source {
                 Ok(source) => {
                     self.current = Some((way, Box::pin(source)));
                     return;
                 }
-                Err(reason) => self.declined.push((way, decline(way, reason))),
+                Err(reason) => self.decline(way, reason),
             }
         }
+    }
+
+    /// Keeps and traces the reason why a way was declined.
+    fn decline(&mut self, way: RecoveryWay, reason: &str) {
+        tracing::info!(%way, reason, "a way to continue an interrupted answer was declined");
+        let reason = reason.chars().take(MAX_REASON).collect();
+        self.declined.push((way, reason));
     }
 
     fn failure(&mut self) -> ChatEvent {
@@ -121,13 +147,6 @@ where
     }
 }
 
-/// Traces a way that was declined, and returns the reason.
-fn decline(way: RecoveryWay, reason: impl Into<String>) -> String {
-    let reason = reason.into();
-    tracing::info!(%way, reason, "a way to continue an interrupted answer was declined");
-    reason
-}
-
 impl<S> Untried<S>
 where
     S: Provider,
@@ -138,14 +157,14 @@ where
             transcript, runs, ..
         } = &self.answer;
         let mut request = self.answer.request.clone();
-        let mut runs = runs.clone();
+        request.runs = runs.clone();
         let mut first = None;
         match way {
             RecoveryWay::Reattach => {
                 if transcript.stream_state().is_none() && !transcript.is_between_turns() {
                     return Err("the provider left nothing to read on from");
                 }
-                request.so_far = Some(Arc::new(transcript.clone()));
+                request.so_far = Some(transcript.clone());
                 request.reattach = true;
             }
             RecoveryWay::Resume => {
@@ -153,25 +172,26 @@ where
                 if !transcript.text().is_empty() {
                     request.messages.push(Message::assistant(transcript.said()));
                 }
-                request.so_far = Some(Arc::new(transcript.clone()));
+                request.so_far = Some(transcript.clone());
             }
             RecoveryWay::Restart => {
                 if !self.settings.can_restart {
                     return Err("the session's clients can't be told to begin anew");
                 }
                 let restarted = ChatEvent::restarted(RESTARTED);
+                let mut runs = ToolRuns::clone(runs);
                 runs.push(&restarted);
+                request.runs = Arc::new(runs);
                 first = Some(restarted);
             }
         }
-        request.runs = Arc::new(runs);
         let (provider, settings) = (self.provider.clone(), &self.settings);
         let source = ProviderSource::in_format(provider, request, &settings.default_format)
             .event_bytes(settings.event_bytes)
             .session_bytes(settings.session_bytes)
             .ends_if_declined();
         Ok(match first {
-            Some(first) => source.first(first),
+            Some(restarted) => source.restarted(restarted, transcript.usage()),
             None => source,
         })
     }
@@ -188,22 +208,25 @@ where
     ) -> Poll<Option<Mark>> {
         let this = self.get_mut();
         let Some((way, source)) = &mut this.current else {
-            this.untried = None;
             this.failure().write_json(out);
             let outcome = Outcome::Error(ErrorCode::Interrupted);
             return Poll::Ready(Some(Mark::Terminal(outcome)));
         };
+        let way = *way;
+        if std::mem::take(&mut this.at_gate) {
+            let waiting = this.asks && way != RecoveryWay::Restart;
+            return Poll::Ready(Some(Mark::Gate { waiting }));
+        }
         let mark = ready!(source.as_mut().poll_record(cx, out));
         if mark.is_none()
             && let Some(reason) = source.as_mut().take_declined()
         {
-            let way = *way;
-            this.declined.push((way, decline(way, reason)));
+            this.decline(way, &reason);
             this.try_next();
-            // Another call of the provider needs a running lease, as the first one did.
-            return Poll::Ready(Some(Mark::Gate));
+            return Pin::new(this).poll_record(cx, out);
         }
-        if this.untried.take().is_some() {
+        if !std::mem::replace(&mut this.begun, true) {
+            this.untried = None;
             tracing::info!(%way, "an interrupted answer goes on");
         }
         Poll::Ready(mark)
@@ -215,8 +238,12 @@ where
     }
 
     fn ending(&self, ending: &Ending) -> Option<Bytes> {
-        let (_, source) = self.current.as_ref()?;
-        source.ending(ending)
+        if let Some((_, source)) = &self.current {
+            return source.ending(ending);
+        }
+        let mut usage = AnswerUsage::after(None);
+        usage.replaces(Some(self.usage.clone()?));
+        Some(usage.apply(terminal_event(ending)).to_json().freeze())
     }
 }
 

@@ -12,7 +12,9 @@ pub enum RecoveryWay {
     ///
     /// The provider gets [`reattach`](field@crate::chat::ChatRequest::reattach), and the answer so far with the
     /// [state of its stream](crate::chat::Transcript::stream_state). Arguments that were being streamed go on under
-    /// their id.
+    /// their id. Between two turns, when the tools of one are done, the model is called for the next.
+    ///
+    /// Only for providers that look at `reattach`.
     Reattach,
     /// Calls the provider with the answer so far: its text as the last message, and all of it as
     /// [`so_far`](field@crate::chat::ChatRequest::so_far). The answer continues in the same log. Arguments that were

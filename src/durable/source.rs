@@ -118,7 +118,8 @@ where
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
         let event_bytes = Limits::default().event_bytes;
         let mut rest = VecDeque::new();
-        if !request.reattach {
+        let reads_on = request.reads_on();
+        if !reads_on {
             let cut = request.runs.announced().map(ToolInput::cut);
             rest.extend(cut.map(ChatEvent::from));
         }
@@ -127,7 +128,7 @@ where
             rest,
             held: None,
             decline: Decline::Fails,
-            ids: SuccessorIds::after(&request.runs, request.reattach),
+            ids: SuccessorIds::after(&request.runs, reads_on),
             check: AnswerCheck::of(&request, event_bytes),
             open: open.map(|asked| asked.input_id.clone()).collect(),
             state: SourceState::Idle {
@@ -163,10 +164,12 @@ where
         self
     }
 
-    /// Sets the event that goes before the provider's first one.
-    pub(super) fn first(mut self, event: ChatEvent) -> Self {
+    /// Sets the event that goes before the provider's first one, and the usage of the answer that it drops: an answer that
+    /// ends before has it.
+    pub(super) fn restarted(mut self, event: ChatEvent, dropped: Option<Usage>) -> Self {
         self.rest.push_front(event);
         self.begun = false;
+        self.usage.replaces(dropped);
         self
     }
 
@@ -288,6 +291,7 @@ where
                         None => {
                             state.set(SourceState::Done);
                             *this.begun = true;
+                            this.usage.begin();
                             continue;
                         }
                     }
@@ -313,7 +317,10 @@ where
                 if let ChatEvent::Error(_) = event {
                     // What clients have of the answer stays.
                     this.rest.clear();
-                } else if !this.rest.is_empty() {
+                } else {
+                    this.usage.begin();
+                }
+                if !this.rest.is_empty() {
                     *this.held = Some(event);
                     continue;
                 }

@@ -151,6 +151,11 @@ impl Chunk {
         end(part.start)..end(part.end)
     }
 
+    /// Returns true if these adjacent chunks hold the same records.
+    pub(crate) fn holds_same<'a>(&self, chunks: impl Iterator<Item = &'a Self>) -> bool {
+        self.records().eq(chunks.flat_map(Self::records))
+    }
+
     /// Copies adjacent chunks of one epoch into one, whose buffer holds nothing else. `None` without chunks.
     pub(crate) fn concat<'a>(
         chunks: impl DoubleEndedIterator<Item = &'a Self> + Clone,

@@ -57,9 +57,12 @@ pub enum Mark {
     /// A barrier after which a question to a person or a client tool is open. The session has the
     /// status `waiting`, and [`Limits::idle`](field@super::Limits::idle) doesn't run.
     Waiting,
-    /// No record: the source is about to call a provider anew. As after a [barrier](Self::Barrier), it isn't polled
-    /// before all records are acknowledged and the lease runs.
-    Gate,
+    /// No record, and nothing was written: the source is about to call a provider anew. As after a
+    /// [barrier](Self::Barrier), it isn't polled before all records are acknowledged and the lease runs.
+    Gate {
+        /// True if a question is open meanwhile, as after [`Waiting`](Self::Waiting).
+        waiting: bool,
+    },
     /// The terminal event.
     Terminal(Outcome),
 }

@@ -90,8 +90,8 @@ impl Conversation {
         let mut outputs = std::mem::take(&mut request.isomorphic_client_outputs);
         let runs = std::mem::take(&mut request.runs);
         let extra = Encoded::new(std::mem::take(&mut request.extra));
+        let reads_on = request.reads_on();
         let before = request.so_far.take();
-        let reads_on = request.reattach;
         if let Some(before) = &before
             && !before.text().is_empty()
             && request.messages.last() == Some(&Message::assistant(before.said()))
@@ -470,7 +470,7 @@ impl Conversation {
         let Some(before) = self.before.clone() else {
             return;
         };
-        let (turns, open) = before.finished_turns(self.request.reattach);
+        let (turns, open) = before.finished_turns(self.reads_on);
         self.turns = turns
             .iter()
             .filter(|turn| turn.role == Role::Assistant)
@@ -484,8 +484,7 @@ impl Conversation {
         } else {
             let partial = before.last_turn();
             self.content = partial.said();
-            let reads_on = self.request.reattach && partial.stream_state().is_some();
-            self.partial = (reads_on || !self.content.is_empty()).then(|| Arc::new(partial));
+            self.partial = (self.reads_on || !self.content.is_empty()).then(|| Arc::new(partial));
         }
     }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use unbroken::{
-    chat::{ChatEvent, ProviderError, ProviderState, ProviderStateEvent, StateOf, ToolCall},
+    chat::{
+        ChatEvent, FinishReason, InputId, InputRequest, ProviderError, ProviderState,
+        ProviderStateEvent, StateOf, ToolCall, TurnEnd, Usage,
+    },
     durable::{DurableLayer, Recovery},
     log::SessionId,
-    session::Sessions,
+    session::{Limits, Sessions},
     store::{Lease, Memory, Store as _, StoreExt, Token},
 };
 
@@ -193,9 +196,10 @@ async fn a_provider_that_declines_after_its_first_event_ends_the_answer() {
 }
 
 #[tokio::test]
-async fn an_abort_while_ways_are_tried_ends_the_answer_as_aborted() {
+async fn an_abort_while_ways_are_tried_ends_the_answer_as_aborted_with_the_usage_so_far() {
     let store = Memory::new();
-    let id = interrupted(&store, &[ChatEvent::text("Hel")]).await;
+    let turn = TurnEnd::new(FinishReason::Stop).usage(Usage::new(10, 2));
+    let id = interrupted(&store, &[ChatEvent::text("Hel"), turn.into()]).await;
     let (second, calls) = server(&store, Recovery::new().resume().restart()).await;
     let reader = tokio::spawn(send(second.addr, get(&at(&id))));
     calls
@@ -209,7 +213,10 @@ async fn an_abort_while_ways_are_tried_ends_the_answer_as_aborted() {
     call.dropped().await;
     drop(reader.await.unwrap());
     let events = whole(&second, &id).await;
-    assert_eq!(kinds(&events), ["session_info", "text", "aborted"]);
+    let expected = ["session_info", "text", "turn", "aborted"];
+    assert_eq!(kinds(&events), expected);
+    let (_, ending) = events.last().unwrap();
+    assert_eq!(ending["usage"]["inputTokens"], 10, "{ending}");
 }
 
 #[tokio::test]
@@ -299,5 +306,36 @@ async fn arguments_that_streamed_go_on_under_their_id_for_a_provider_that_reads_
             .find(|(_, event)| event["type"] == "tool_calls");
         let call = call.unwrap().1["calls"][0]["id"].as_str().unwrap();
         assert_eq!((cut, call == "c1"), (!reattach, reattach), "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_does_not_wait_for_the_answer_to_a_question_that_it_drops() {
+    for (restart, code) in [(true, "timeout"), (false, "interrupted")] {
+        let store = Memory::new();
+        let question = InputRequest::approval(InputId::random(), "Send the mail?");
+        let id = interrupted(&store, &[question.into()]).await;
+        let ways = if restart {
+            Recovery::new().restart()
+        } else {
+            Recovery::new().resume()
+        };
+        let limits = Limits::default().idle(Duration::from_millis(300));
+        let sessions = Sessions::builder(store.clone()).lease(LEASE).limits(limits);
+        let (second, calls) = driven_with(sessions.build(), |layer| layer.recovery(ways)).await;
+        let reader = tokio::spawn(send(second.addr, get(&at(&id))));
+        let call = calls.next().await;
+        if restart {
+            call.dropped().await;
+        } else {
+            // A person may take their time.
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            assert!(!call.is_dropped());
+            call.fail(ProviderError::cannot_continue("enough"));
+        }
+        drop(reader.await.unwrap());
+        let events = whole(&second, &id).await;
+        assert_eq!(kinds(&events), ["session_info", "input_request", "error"]);
+        assert_eq!(events.last().unwrap().1["code"], code);
     }
 }

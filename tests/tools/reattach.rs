@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::json;
 use unbroken::{
     chat::{
-        ChatEvent, ChatRequest, Message, ProviderState, ProviderStateEvent, StateOf, ToolRuns,
-        Transcript,
+        ChatEvent, ChatRequest, Message, ProviderState, ProviderStateEvent, StateOf, ToolInput,
+        ToolRuns, Transcript,
     },
     tools::ToolLayer,
 };
@@ -109,4 +109,19 @@ async fn the_turns_after_one_that_was_read_on_are_calls_as_others() {
         .iter()
         .find(|it| !it.tool_calls.is_empty());
     assert_eq!(said.unwrap().text(), "I look.", "the whole turn");
+}
+
+#[tokio::test]
+async fn arguments_of_a_turn_that_begins_anew_are_not_added_to_those_before() {
+    let mut log = first_turn();
+    let input = |id: &str| ChatEvent::from(ToolInput::new(id, "{").name("wait"));
+    log.push(input("c2"));
+    let layer = ToolLayer::new(Counted::default().tools());
+    let model = Model::new([vec![], vec![input("c2"), ChatEvent::text("Noon.")]]);
+    let events = answer(&layer, &model, reattached(&log)).await.unwrap();
+    assert!(!model.last().reattach, "there is nothing to read on from");
+    let ChatEvent::ToolInput(again) = &events[0] else {
+        panic!("{events:?}");
+    };
+    assert_ne!(again.id, "c2");
 }

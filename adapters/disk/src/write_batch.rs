@@ -133,11 +133,15 @@ impl WriteBatch {
         epoch: Epoch,
         lease: LeaseChange,
     ) -> Result<SessionState, StoreError> {
-        // A lease is not written, since it ends with the process.
         let at = self.pending(id)?;
         let machine = &mut self.sessions[at].machine;
         machine.renew(epoch, lease, self.now)?;
-        Ok(machine.state(self.now))
+        let state = machine.state(self.now);
+        if lease == LeaseChange::GiveBack {
+            self.write_state(at);
+        }
+        // Another lease is not written, since it ends with the process.
+        Ok(state)
     }
 
     pub(crate) fn append(

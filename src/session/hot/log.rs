@@ -129,16 +129,18 @@ impl HotLog {
         contiguous
     }
 
-    /// Replaces the newest chunks by one with the same records, which the store holds as well.
+    /// Replaces the newest chunks by one with the same records, which the store holds as well. With more than one
+    /// reader they stay, for the encodings that readers share.
     pub(crate) fn replace_newest(&self, kept: Chunk) {
         let mut inner = self.lock();
         let from = inner
             .chunks
             .partition_point(|hot| hot.chunk.first() < kept.first());
-        let begins = inner.chunks.get(from).map(|hot| hot.chunk.first());
-        let is_newest = kept.last() == inner.tail && inner.tail_tag == Some(kept.epoch().tag());
         // A large chunk would be evicted as a whole.
-        if !is_newest || begins != Some(kept.first()) || kept.bytes() > self.max_bytes / 8 {
+        let is_wanted = inner.wakers.open_slots() < 2 && kept.bytes() <= self.max_bytes / 8;
+        let replaced = inner.chunks.range(from..).map(|hot| &hot.chunk);
+        // Not of a store that keeps the records in another form.
+        if !is_wanted || kept.last() != inner.tail || !kept.holds_same(replaced) {
             return;
         }
         inner.chunks.truncate(from);

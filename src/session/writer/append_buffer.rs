@@ -91,6 +91,11 @@ impl AppendBuffer {
         buffer
     }
 
+    /// Sets whether a question is open.
+    pub(super) fn set_waiting(&mut self, waiting: bool) {
+        self.waiting = waiting;
+    }
+
     /// Adds the record that was written to the log.
     ///
     /// # Errors
@@ -103,7 +108,7 @@ impl AppendBuffer {
         let terminal = matches!(mark, Mark::Terminal(_));
         let most = match mark {
             Mark::Event | Mark::Terminal(_) => self.limits.event_bytes as u64,
-            Mark::Barrier | Mark::Waiting | Mark::Gate => {
+            Mark::Barrier | Mark::Waiting | Mark::Gate { .. } => {
                 let event = self.limits.event_bytes as u64;
                 event.max(self.limits.session_bytes)
             }

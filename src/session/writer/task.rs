@@ -260,8 +260,10 @@ impl Writer {
             let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, record)));
             match polled {
                 Ok(Poll::Pending) => return false,
-                Ok(Poll::Ready(Some(Mark::Gate))) => {
+                Ok(Poll::Ready(Some(Mark::Gate { waiting }))) => {
                     self.last_event = Instant::now();
+                    self.buffer.set_waiting(waiting);
+                    self.permit.set_waiting(waiting);
                     self.at_barrier = true;
                     // With nothing to acknowledge, the source may be polled again at once.
                     return true;

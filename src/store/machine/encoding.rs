@@ -24,12 +24,13 @@ impl SessionMachine {
     /// Appends the encoded state to `to`.
     ///
     /// Left out are the [`SessionMeta`] and the answers, which a store writes once and not with every
-    /// state, and the lease, since its owner is gone when the state is read again.
+    /// state, and the lease, since its owner is gone when the state is read again. If the owner has appended nothing
+    /// and holds the lease, the attempt is counted in advance: write the state when a lease is given back.
     pub fn encode(&self, to: &mut Vec<u8>) {
         put_time(to, self.created);
         to.put_u128_le(self.token.0);
         put_epoch(to, self.epoch);
-        to.put_u32_le(self.attempts);
+        to.put_u32_le(self.attempts_if_lost());
         to.put_u64_le(self.tail.get());
         put_epoch(to, self.tail_epoch);
         let number = status_number(self.status);

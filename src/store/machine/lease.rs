@@ -24,9 +24,14 @@ impl LeaseTerm {
         *self = Self::new(self.length, now);
     }
 
+    /// Returns true if the lease was given back.
+    pub(super) fn is_free(&self) -> bool {
+        self.length.is_zero()
+    }
+
     /// Returns the lease as it is at the time `now`.
     pub(super) fn at(&self, now: Duration) -> Lease {
-        if self.length.is_zero() {
+        if self.is_free() {
             return Lease::Free;
         }
         match self.until.checked_sub(now) {

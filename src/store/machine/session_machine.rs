@@ -110,18 +110,21 @@ impl SessionMachine {
         if token == self.token && self.epoch.claims() > 0 {
             return Ok(self.epoch);
         }
-        let former = self.lease.at(now);
-        if seen != self.epoch || !former.is_over() {
+        if seen != self.epoch || !self.lease.at(now).is_over() {
             return Err(StoreError::Held);
         }
-        let has_appended = self.tail > Lsn::ZERO && self.tail_epoch == self.epoch;
-        if former == Lease::Expired && !has_appended {
-            self.attempts = self.attempts.saturating_add(1);
-        }
+        self.attempts = self.attempts_if_lost();
         self.token = token;
         self.lease = LeaseTerm::new(lease, now);
         self.epoch = self.epoch.succeed();
         Ok(self.epoch)
+    }
+
+    /// Returns the number of attempts without progress if the owner is lost now.
+    pub(super) fn attempts_if_lost(&self) -> u32 {
+        let has_appended = self.tail > Lsn::ZERO && self.tail_epoch == self.epoch;
+        let is_lost = !has_appended && !self.lease.is_free();
+        self.attempts.saturating_add(u32::from(is_lost))
     }
 
     /// Extends the lease, or gives it back.

@@ -23,8 +23,8 @@ const LARGE: usize = 64 << 10;
 const MAX_SMALL: usize = 16;
 
 impl RecordLog {
-    /// Adds the records of an append. Returns the piece with the last records if it was merged.
-    pub(super) fn push(&mut self, chunk: Chunk) -> Option<&Chunk> {
+    /// Adds the records of an append.
+    pub(super) fn push(&mut self, chunk: Chunk) {
         if self
             .pieces
             .last()
@@ -43,6 +43,10 @@ impl RecordLog {
                 self.merge(from);
             }
         }
+    }
+
+    /// Returns the piece with the last records if it was merged.
+    pub(super) fn merged_last(&self) -> Option<&Chunk> {
         let last = self.pieces.last().filter(|last| last.exact)?;
         Some(&last.chunk)
     }

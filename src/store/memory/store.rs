@@ -235,12 +235,13 @@ impl Memory {
             if !effect.is_new {
                 return Ok(effect.appended);
             }
-            effect.appended.kept = session.log.push(chunk.clone()).cloned();
+            session.log.push(chunk.clone());
             let sealed = session.machine.is_sealed();
             if sealed {
                 session.log.compact();
                 session.request = Bytes::new();
             }
+            effect.appended.kept = session.log.merged_last().cloned();
             (effect, sealed)
         };
         if effect.status_changed {

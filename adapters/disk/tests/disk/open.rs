@@ -98,6 +98,42 @@ async fn every_lease_of_a_former_process_is_free_at_once() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_process_costs_an_attempt_unless_it_appended_or_gave_the_lease_back() {
+    let directory = Directory::new();
+    let store = open(&directory).await;
+    let (id, epoch) = create_session(&store).await;
+    push(&store, &id, 1, epoch, &["a"]).await.unwrap();
+    store.close().await;
+    let mut lsn = 1;
+    for (step, attempts) in [
+        ("dies", 0),
+        ("dies", 1),
+        ("gives back", 2),
+        ("gives back", 2),
+        ("appends", 2),
+        ("dies", 2),
+        ("dies", 3),
+    ] {
+        let store = open(&directory).await;
+        let epoch = claim(&store, &id).await;
+        let state = store.state(&id).await.unwrap();
+        assert_eq!(state.attempts, attempts, "before one that {step}");
+        match step {
+            "gives back" => {
+                let owned = [(id.clone(), epoch)];
+                store.renew(&owned, LeaseChange::GiveBack).await;
+            }
+            "appends" => {
+                lsn += 1;
+                push(&store, &id, lsn, epoch, &["b"]).await.unwrap();
+            }
+            _ => {}
+        }
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn repetitions_are_recognised_after_reopening() {
     let directory = Directory::new();
     let store = open(&directory).await;
