@@ -86,9 +86,10 @@ where
         ways: Vec<RecoveryWay>,
         settings: SourceSettings,
     ) -> Self {
+        let asks = answer.transcript.open_inputs().next().is_some();
         let mut this = Self {
             usage: answer.transcript.usage(),
-            asks: answer.transcript.open_inputs().next().is_some(),
+            asks,
             at_gate: true,
             begun: false,
             untried: Some(Untried {

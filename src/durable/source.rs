@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, ToolInput},
+    chat::{
+        ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, ToolInput, Usage,
+    },
     log::{Ending, ErrorCode, Outcome},
     session::{Limits, Mark, Source},
 };

@@ -152,7 +152,7 @@ impl Chunk {
     }
 
     /// Returns true if these adjacent chunks hold the same records.
-    pub(crate) fn holds_same<'a>(&self, chunks: impl Iterator<Item = &'a Self>) -> bool {
+    pub(crate) fn holds_same<'a>(&'a self, chunks: impl Iterator<Item = &'a Self>) -> bool {
         self.records().eq(chunks.flat_map(Self::records))
     }
 
