@@ -140,11 +140,11 @@ impl RunAgentInput {
                 .into_message(&mut reasoning)
                 .map_err(|why| wrong(&format!("`messages[{at}]`: {why}")))?;
             if let Some(message) = message {
-                keep_with_last(&mut messages, std::mem::take(&mut reasoning));
+                keep_with_last(&mut messages, &std::mem::take(&mut reasoning));
                 messages.push(message);
             }
         }
-        keep_with_last(&mut messages, reasoning);
+        keep_with_last(&mut messages, &reasoning);
         unanswered_calls::leave_out(&mut messages);
         if messages.is_empty() {
             return Err(wrong("there is no message to answer"));
@@ -257,7 +257,7 @@ impl WireMessage {
 
 /// Adds reasoning to the message that it follows, if that is one of the model: what a server must be handed
 /// back may come at the end of a turn. Of an answer that was cut before it said anything it is of no use.
-fn keep_with_last(messages: &mut [Message], thought: Content) {
+fn keep_with_last(messages: &mut [Message], thought: &Content) {
     let last = messages.last_mut();
     if let Some(last) = last.filter(|last| last.role == Role::Assistant && !thought.is_empty()) {
         let parts = last.content.parts().iter().chain(thought.parts());

@@ -176,7 +176,7 @@ impl AnswerStream {
         self.opening = None;
         self.body = None;
         let pushed = self.push(data);
-        let ended = pushed.and_then(|_| self.decoder.end(&mut self.ready));
+        let ended = pushed.and_then(|()| self.decoder.end(&mut self.ready));
         self.failure = ended.err().map(Failure::last);
     }
 
