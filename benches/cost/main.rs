@@ -44,6 +44,9 @@ fn main() {
         if wanted("sessions") {
             work::sessions(2_000, Duration::from_secs(5)).await;
         }
+        if wanted("heap") {
+            work::heap(20).await;
+        }
         if wanted("memory") {
             work::memory(1_000, 1_000).await;
         }

@@ -6,6 +6,19 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::client;
+
+/// The counts of the server's allocator.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heap {
+    /// Allocations since the start, and reallocations.
+    pub(crate) allocations: u64,
+    /// Bytes that were allocated since the start.
+    pub(crate) allocated: u64,
+    /// Bytes that are allocated now.
+    pub(crate) live: u64,
+}
+
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -39,6 +52,28 @@ impl Server {
             .filter_map(|field| field.parse::<u64>().ok())
             .sum();
         ticks as f64 * 10.0
+    }
+
+    /// Returns the largest resident memory that the server has had, in bytes.
+    pub(crate) fn peak_resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("Linux has a file of each process");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.and_then(|peak| peak.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.expect("a count") * 1024
+    }
+
+    /// Returns what the server's allocator has counted.
+    pub(crate) async fn heap(&self) -> Heap {
+        let answer = client::send(self.address, "GET", "/heap", "").await;
+        let text = answer.text().await;
+        let mut counts = text.split_whitespace().map(|count| count.parse().ok());
+        let mut next = || counts.next().flatten().expect("the server prints counts");
+        Heap {
+            allocations: next(),
+            allocated: next(),
+            live: next(),
+        }
     }
 
     /// Returns the resident memory of the server, in bytes.

@@ -1,6 +1,7 @@
 //! The server, with the same events through `unbroken` at `/ours` and as a bare hyper body at `/bare`.
 
 use std::{
+    alloc::System,
     convert::Infallible,
     pin::Pin,
     sync::{
@@ -23,6 +24,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto::Builder,
 };
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::{net::TcpListener, sync::broadcast, time::Instant};
 use tower::{Layer, ServiceExt};
 use unbroken::{
@@ -34,6 +36,10 @@ use unbroken::{
 };
 
 use crate::client::nanoseconds;
+
+/// Counts in the process of the clients too, where the counts aren't read.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 type Body = UnsyncBoxBody<Bytes, unbroken::BoxError>;
 
@@ -91,6 +97,9 @@ where
     if request.uri().path() == "/dropped" {
         return Response::new(full(dropped.load(SeqCst).to_string().into()));
     }
+    if request.uri().path() == "/heap" {
+        return Response::new(full(heap().into()));
+    }
     if let Some(rest) = request.uri().path().strip_prefix("/ours") {
         let path = if rest.is_empty() { "/" } else { rest }.to_owned();
         let (mut parts, body) = request.into_parts();
@@ -107,6 +116,14 @@ where
         .unwrap_or_default();
     let request: ChatRequest = serde_json::from_slice(&request).expect("a chat request");
     Response::new(bare(&words(&request), &lines))
+}
+
+/// Returns the counts of the allocator, as [`Heap`](crate::process::Heap) has them.
+fn heap() -> String {
+    let stats = ALLOCATOR.stats();
+    let allocations = stats.allocations + stats.reallocations;
+    let live = stats.bytes_allocated - stats.bytes_deallocated;
+    format!("{allocations} {} {live}", stats.bytes_allocated)
 }
 
 fn full(bytes: Bytes) -> Body {
@@ -170,6 +187,11 @@ fn bare(words: &[String], lines: &broadcast::Sender<Bytes>) -> Body {
             })))
         }
         "pace" => frames(ticks(number(words, 1), number(words, 2)).map(line)),
+        "hold" => {
+            let events = usize::try_from(number(words, 1)).unwrap_or(0);
+            let lines = ticks(2_000, 60_000).take(events).map(line);
+            frames(lines.chain(stream::pending()))
+        }
         "cast" => {
             let (sender, mut ticks) = (
                 lines.clone(),
@@ -201,6 +223,12 @@ fn answer(request: &ChatRequest, dropped: Arc<AtomicU64>) -> Answer {
         match words.first().map_or("", String::as_str) {
             "fast" => Box::pin(stream::iter(1..=number(&words, 1)).map(ok)),
             "pace" => Box::pin(ticks(number(&words, 1), number(&words, 2)).map(ok)),
+            // So many events, one at a time, and then silence.
+            "hold" => {
+                let events = usize::try_from(number(&words, 1)).unwrap_or(0);
+                let events = ticks(2_000, 60_000).take(events).map(ok);
+                Box::pin(events.chain(stream::pending()))
+            }
             _ => Box::pin(stream::pending()),
         };
     Answer { events, dropped }

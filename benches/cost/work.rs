@@ -125,10 +125,14 @@ pub(crate) async fn readers(readers: usize, pace: usize, length: Duration) {
         }
         figures.push(group.measure(&server, length).await);
     }
-    let [(bare_cpu, mut bare), (our_cpu, mut ours)] = <[_; 2]>::try_from(figures).expect("two");
-    println!("  events read: bare {}, ours {}", bare.len(), ours.len());
-    compare("server CPU", bare_cpu, our_cpu, "ms", goal);
-    let p99 = |delays: &mut [u64]| percentile(delays, 99) as f64 / 1e6;
+    let [mut bare, mut ours] = <[Figures; 2]>::try_from(figures).expect("two");
+    println!(
+        "  events read: bare {}, ours {}",
+        bare.delays.len(),
+        ours.delays.len()
+    );
+    compare("server CPU", bare.cpu, ours.cpu, "ms", goal);
+    let p99 = |figures: &mut Figures| percentile(&mut figures.delays, 99) as f64 / 1e6;
     compare("p99 delay", p99(&mut bare), p99(&mut ours), "ms", goal);
 }
 
@@ -138,7 +142,7 @@ pub(crate) async fn sessions(sessions: usize, length: Duration) {
         "{sessions} sessions at 20 events/s, a reader each"
     ));
     let words = format!("pace 20 {}", length.as_millis() + 60_000);
-    let mut figures = Vec::new();
+    let (mut figures, mut peaks) = (Vec::new(), Vec::new());
     for is_ours in [false, true] {
         let server = Server::start();
         let mut group = Readers::default();
@@ -150,14 +154,73 @@ pub(crate) async fn sessions(sessions: usize, length: Duration) {
             });
         }
         figures.push(group.measure(&server, length).await);
+        peaks.push(server.peak_resident() as f64 / 1e6);
     }
     let (bare, ours) = (&figures[0], &figures[1]);
     println!(
         "  events read: bare {}, ours {}",
-        bare.1.len(),
-        ours.1.len()
+        bare.delays.len(),
+        ours.delays.len()
     );
-    compare("server CPU", bare.0, ours.0, "ms", "<= 1.30");
+    let per_event = |group: &Figures, count: u64| count as f64 / group.delays.len() as f64;
+    compare("server CPU", bare.cpu, ours.cpu, "ms", "<= 1.30");
+    compare("peak resident memory", peaks[0], peaks[1], "MB", "");
+    compare(
+        "allocations an event",
+        per_event(bare, bare.allocations),
+        per_event(ours, ours.allocations),
+        "",
+        "<= bare + 2",
+    );
+    compare(
+        "bytes allocated an event",
+        per_event(bare, bare.allocated),
+        per_event(ours, ours.allocated),
+        "B",
+        "",
+    );
+}
+
+/// Measures the heap that a running session holds, hyper's connection included.
+pub(crate) async fn heap(sessions: usize) {
+    title(&format!("heap of each of {sessions} running sessions"));
+    for (is_ours, has_reader) in [(false, true), (true, true), (true, false)] {
+        for events in [0, 100, 10_000] {
+            let server = Server::start();
+            // What the server allocates once doesn't count.
+            ours(&server, "fast 1").await.read().await;
+            bare(&server, "fast 1").await.read().await;
+            let before = server.heap().await.live;
+            let words = format!("hold {events}");
+            let mut open = Vec::new();
+            for _ in 0..sessions {
+                let answer = if is_ours {
+                    ours(&server, &words).await
+                } else {
+                    bare(&server, &words).await
+                };
+                if has_reader {
+                    open.push(tokio::spawn(answer.delays(Arc::default())));
+                }
+            }
+            let held = settled(&server).await.saturating_sub(before);
+            // A record of this benchmark has 65 bytes, and four bytes for its end.
+            let records = if is_ours { events * 69 } else { 0 };
+            let beside = held as f64 / sessions as f64 - records as f64;
+            let who = match (is_ours, has_reader) {
+                (false, _) => "bare body",
+                (true, true) => "with a reader",
+                (true, false) => "no reader",
+            };
+            single(
+                &format!("{who}, {events} events"),
+                beside,
+                "B",
+                "<= bare + 8192, records apart",
+            );
+            open.iter().for_each(JoinHandle::abort);
+        }
+    }
 }
 
 /// Readers that read from the beginning, and are measured together later.
@@ -167,26 +230,58 @@ struct Readers {
     tasks: Vec<JoinHandle<Vec<u64>>>,
 }
 
+/// Returns the bytes that the server holds once it has no more events to write.
+async fn settled(server: &Server) -> u64 {
+    let mut last = server.heap().await;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = server.heap().await;
+        // A request for the counts, and the timers of silent sessions, allocate a little.
+        if now.allocations - last.allocations < 500 {
+            return now.live;
+        }
+        last = now;
+    }
+}
+
+/// The figures of readers over some time.
+#[derive(Debug)]
+struct Figures {
+    /// The server's processor time in milliseconds.
+    cpu: f64,
+    /// The server's allocations, and their bytes.
+    allocations: u64,
+    allocated: u64,
+    /// The delay of each event.
+    delays: Vec<u64>,
+}
+
 impl Readers {
     fn add(&mut self, answer: Answer) {
         let delays = answer.delays(self.window.clone());
         self.tasks.push(tokio::spawn(delays));
     }
 
-    /// Returns the server's processor time in milliseconds and the delay of each event, over this length
-    /// once all readers keep up.
-    async fn measure(self, server: &Server, length: Duration) -> (f64, Vec<u64>) {
+    /// Returns the figures over this length, once all readers keep up.
+    async fn measure(self, server: &Server, length: Duration) -> Figures {
         tokio::time::sleep(Duration::from_secs(2)).await;
+        let heap = server.heap().await;
         self.window.open();
         let before = server.cpu();
         tokio::time::sleep(length).await;
         let cpu = server.cpu() - before;
         self.window.close();
+        let after = server.heap().await;
         let mut delays = Vec::new();
         for task in self.tasks {
             delays.extend(task.await.expect("a reader reads"));
         }
-        (cpu, delays)
+        Figures {
+            cpu,
+            allocations: after.allocations - heap.allocations,
+            allocated: after.allocated - heap.allocated,
+            delays,
+        }
     }
 }
 

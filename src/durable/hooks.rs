@@ -288,12 +288,16 @@ pub(super) fn events(log: &[Chunk]) -> impl Iterator<Item = Result<ChatEvent, Re
 /// A source that runs `on_start` when it is first polled.
 pub(super) struct HookedSource<S> {
     source: S,
-    hooks: Option<SessionHooks>,
+    // Taken at the first poll.
+    hooks: Option<Box<SessionHooks>>,
 }
 
 impl<S> HookedSource<S> {
-    pub(super) const fn new(source: S, hooks: Option<SessionHooks>) -> Self {
-        Self { source, hooks }
+    pub(super) fn new(source: S, hooks: Option<SessionHooks>) -> Self {
+        Self {
+            source,
+            hooks: hooks.map(Box::new),
+        }
     }
 }
 

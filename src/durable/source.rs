@@ -99,7 +99,8 @@ enum Decline {
 pin_project! {
     #[project = StateProjection]
     enum SourceState<S, F, T> {
-        Idle { call: Option<(S, ChatRequest)> },
+        // Boxed, so that a stream doesn't keep room for the request.
+        Idle { call: Option<Box<(S, ChatRequest)>> },
         Calling { #[pin] future: F },
         Streaming { #[pin] stream: T },
         Done,
@@ -134,7 +135,7 @@ where
             check: AnswerCheck::of(&request, event_bytes),
             open: open.map(|asked| asked.input_id.clone()).collect(),
             state: SourceState::Idle {
-                call: Some((provider, request)),
+                call: Some(Box::new((provider, request))),
             },
             sizes: RecordSizes::of(&Limits::default()),
             liveness,
@@ -252,10 +253,10 @@ where
             let event = match state.as_mut().project() {
                 _ if this.held.is_some() => Ok(this.held.take().expect("it is there")),
                 StateProjection::Idle { call } => {
-                    let (provider, _) = call.as_mut().expect("the state is left at once");
+                    let (provider, _) = &mut **call.as_mut().expect("the state is left at once");
                     match ready!(provider.poll_ready(cx)) {
                         Ok(()) => {
-                            let (mut provider, request) = call.take().expect("it was there");
+                            let (mut provider, request) = *call.take().expect("it was there");
                             let future = provider.call(request);
                             state.set(SourceState::Calling { future });
                             continue;

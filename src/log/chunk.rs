@@ -36,8 +36,6 @@ struct RecordEnds {
     // The part of `all` that belongs to this slice.
     from: u32,
     to: u32,
-    // The offset of the slice within the buffer that `all` counts from.
-    base: u32,
 }
 
 /// One event as stored, borrowed from a [`Chunk`].
@@ -122,7 +120,7 @@ impl Chunk {
         let Some(ends) = self.ends.as_ref().filter(|_| self.data.len() > max_bytes) else {
             return self.clone();
         };
-        let limit = ends.base as usize + max_bytes;
+        let limit = ends.base() as usize + max_bytes;
         let fits = ends.part().partition_point(|&end| end as usize <= limit);
         self.slice(0..fits.max(1)).unwrap_or_else(|| self.clone())
     }
@@ -136,7 +134,7 @@ impl Chunk {
         Some(Self {
             first: self.first.plus(part.start as u64),
             epoch: self.epoch,
-            ends: ends.map(|ends| ends.slice(&part, span.start)),
+            ends: ends.map(|ends| ends.slice(&part)),
             data: self.data.slice(span),
         })
     }
@@ -146,7 +144,7 @@ impl Chunk {
         let end = |at: usize| match (at, &self.ends) {
             (0, _) => 0,
             (_, None) => self.data.len(),
-            (_, Some(ends)) => (ends.part()[at - 1] - ends.base) as usize,
+            (_, Some(ends)) => (ends.part()[at - 1] - ends.base()) as usize,
         };
         end(part.start)..end(part.end)
     }
@@ -157,22 +155,34 @@ impl Chunk {
     }
 
     /// Copies adjacent chunks of one epoch into one, whose buffer holds nothing else. `None` without chunks.
-    pub(crate) fn concat<'a>(
-        chunks: impl DoubleEndedIterator<Item = &'a Self> + Clone,
-    ) -> Option<Self> {
+    pub(crate) fn concat<'a>(chunks: impl Iterator<Item = &'a Self> + Clone) -> Option<Self> {
         let first = chunks.clone().next()?;
         let mut data = Vec::with_capacity(chunks.clone().map(Self::bytes).sum());
-        let mut ends = Vec::with_capacity(chunks.clone().map(Self::len).sum());
-        for chunk in chunks {
-            let start = data.len();
-            data.extend_from_slice(&chunk.data);
-            ends.extend((1..=chunk.len()).map(|at| to_u32(start + chunk.span(0..at).end)));
-        }
+        chunks
+            .clone()
+            .for_each(|chunk| data.extend_from_slice(&chunk.data));
+        let records = chunks.clone().map(Self::len).sum();
+        let ends = (records > 1).then(|| {
+            let mut end = 0;
+            let mut sizes = chunks
+                .flat_map(Self::records)
+                .map(|record| record.bytes.len());
+            // By their number, so that the list is allocated once.
+            let all = (0..records).map(|_| {
+                end += sizes.next().unwrap_or_default();
+                to_u32(end)
+            });
+            RecordEnds {
+                all: all.collect(),
+                from: 0,
+                to: to_u32(records),
+            }
+        });
         Some(Self {
             first: first.first,
             epoch: first.epoch,
             data: data.into(),
-            ends: RecordEnds::of(&ends),
+            ends,
         })
     }
 }
@@ -184,7 +194,6 @@ impl RecordEnds {
             all: ends.into(),
             from: 0,
             to: to_u32(ends.len()),
-            base: 0,
         })
     }
 
@@ -196,13 +205,18 @@ impl RecordEnds {
         &self.all[self.from as usize..self.to as usize]
     }
 
-    /// Returns the ends of a part of the records, which begins at this offset of theirs.
-    fn slice(&self, part: &Range<usize>, offset: usize) -> Self {
+    /// Returns the offset of the records within the buffer that the ends count from.
+    fn base(&self) -> u32 {
+        let before = self.from.checked_sub(1);
+        before.map_or(0, |at| self.all[at as usize])
+    }
+
+    /// Returns the ends of a part of the records.
+    fn slice(&self, part: &Range<usize>) -> Self {
         Self {
             all: self.all.clone(),
             from: self.from + to_u32(part.start),
             to: self.from + to_u32(part.end),
-            base: self.base + to_u32(offset),
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, Weak,
         atomic::{
@@ -11,13 +12,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    hot::HotLog, page_cache::SharedPage, waiting_start::WaitingStart, writer::WriterCommand,
+    hot::HotLog,
+    page_cache::SharedPage,
+    waiting_start::WaitingStart,
+    writer::{CommandQueue, WriterCommand},
 };
 use crate::{
     log::{Epoch, EpochTag, Lsn, Position, SessionId},
@@ -41,9 +42,11 @@ pub(super) struct SessionEntry {
     // When the sweeper last saw such a client.
     last_active: Mutex<Instant>,
     owned: Mutex<Option<Ownership>>,
-    waiting_start: Mutex<Option<WaitingStart>>,
+    waiting_start: Mutex<Option<Box<WaitingStart>>>,
     delivering_abort: AtomicBool,
-    opened: watch::Sender<Option<Result<(), StoreError>>>,
+    opened: Mutex<Option<Result<(), StoreError>>>,
+    // Notified once `opened` is set.
+    on_opened: Notify,
     reads: Mutex<HashMap<(Lsn, Option<EpochTag>), SharedRead>>,
 }
 
@@ -59,7 +62,7 @@ pub(super) struct Ownership {
     pub(super) since: Instant,
     /// The end of the lease, counted from before the renewal was sent.
     pub(super) lease_until: Instant,
-    pub(super) commands: mpsc::UnboundedSender<WriterCommand>,
+    pub(super) commands: Arc<CommandQueue>,
 }
 
 impl SessionEntry {
@@ -76,7 +79,8 @@ impl SessionEntry {
             owned: Mutex::new(None),
             waiting_start: Mutex::new(None),
             delivering_abort: AtomicBool::new(false),
-            opened: watch::Sender::new(None),
+            opened: Mutex::default(),
+            on_opened: Notify::new(),
             reads: Mutex::default(),
         }
     }
@@ -87,21 +91,18 @@ impl SessionEntry {
         let result = result.map(|meta| {
             let _ = self.meta.set(meta);
         });
-        self.opened.send_replace(Some(result));
+        *self.lock_opened() = Some(result);
+        self.on_opened.notify_waiters();
     }
 
     /// Fails the callers of [`opened`](Self::opened) if the task that should have opened the entry
     /// is gone.
     pub(super) fn open_if_unset(&self) {
-        self.opened.send_if_modified(|opened| {
-            let unset = opened.is_none();
-            if unset {
-                let lost =
-                    StoreError::unavailable(true, "the task that started the session is gone");
-                *opened = Some(Err(lost));
-            }
-            unset
+        self.lock_opened().get_or_insert_with(|| {
+            let lost = "the task that started the session is gone";
+            Err(StoreError::unavailable(true, lost))
         });
+        self.on_opened.notify_waiters();
     }
 
     /// Waits until the entry is open. Cancel safe.
@@ -110,12 +111,19 @@ impl SessionEntry {
     ///
     /// [`StoreError`] if the session doesn't exist, or could not be created.
     pub(super) async fn opened(&self) -> Result<(), StoreError> {
-        let mut opened = self.opened.subscribe();
-        let result = match opened.wait_for(Option::is_some).await {
-            Ok(result) => result.clone(),
-            Err(_) => None,
-        };
-        result.unwrap_or(Err(StoreError::NotFound))
+        loop {
+            let mut opened = pin!(self.on_opened.notified());
+            // Before the look, so that an entry that is opened in between ends the wait.
+            opened.as_mut().enable();
+            if let Some(result) = &*self.lock_opened() {
+                return result.clone();
+            }
+            opened.await;
+        }
+    }
+
+    fn lock_opened(&self) -> MutexGuard<'_, Option<Result<(), StoreError>>> {
+        self.opened.lock().expect("nothing panics under this lock")
     }
 
     /// Returns the session's metadata, once the entry is open.
@@ -192,7 +200,7 @@ impl SessionEntry {
     pub(super) fn wait_to_begin(&self, start: WaitingStart) {
         let mut waiting = self.lock_waiting_start();
         let refused = if waiting.is_none() && self.fed.load(SeqCst) {
-            *waiting = Some(start);
+            *waiting = Some(Box::new(start));
             None
         } else {
             Some(start)
@@ -204,14 +212,14 @@ impl SessionEntry {
 
     /// Takes the start that waits, if there is one.
     pub(super) fn take_waiting_start(&self) -> Option<WaitingStart> {
-        self.lock_waiting_start().take()
+        self.lock_waiting_start().take().map(|start| *start)
     }
 
     pub(super) fn has_waiting_start(&self) -> bool {
         self.lock_waiting_start().is_some()
     }
 
-    fn lock_waiting_start(&self) -> MutexGuard<'_, Option<WaitingStart>> {
+    fn lock_waiting_start(&self) -> MutexGuard<'_, Option<Box<WaitingStart>>> {
         self.waiting_start
             .lock()
             .expect("nothing panics under this lock")
@@ -256,7 +264,7 @@ impl SessionEntry {
     pub(super) fn command(&self, command: WriterCommand) {
         if let Some(owned) = self.owned() {
             // A writer that has ended needs no command.
-            let _ = owned.commands.send(command);
+            owned.commands.send(command);
         }
     }
 
@@ -350,7 +358,7 @@ mod tests {
             began: Arc::new(state()),
             since: now,
             lease_until: at(10),
-            commands: mpsc::unbounded_channel().0,
+            commands: Arc::default(),
         });
         let until = || entry.owned().unwrap().lease_until;
         entry.extend_lease(other, at(30));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     ReadError,
-    follower::{self, FollowEnd},
+    follower::{FollowEnd, follow},
     recovery::{ContinuedSession, give_back},
     registry::FeedGuard,
     writer::{Writer, WriterEnd},
@@ -54,13 +54,14 @@ impl WriterRole {
 pub(super) async fn feed(feeding: &FeedGuard, mut role: FeedRole) {
     loop {
         role = match role {
-            FeedRole::Follow => match follower::follow(&feeding.shared, &feeding.entry).await {
+            // Boxed, so that the task of a writer doesn't keep room for a follower.
+            FeedRole::Follow => match Box::pin(follow(&feeding.shared, &feeding.entry)).await {
                 FollowEnd::Over => return,
                 FollowEnd::TakenOver(taken) => {
                     FeedRole::Write(Box::new(WriterRole::of(feeding, *taken)))
                 }
             },
-            FeedRole::Write(writing) => match write(feeding, *writing).await {
+            FeedRole::Write(writing) => match write(feeding, writing).await {
                 Some(next) => next,
                 None => return,
             },
@@ -68,15 +69,20 @@ pub(super) async fn feed(feeding: &FeedGuard, mut role: FeedRole) {
     }
 }
 
-async fn write(feeding: &FeedGuard, writing: WriterRole) -> Option<FeedRole> {
+/// Runs a writer where it lies, since a move would need its room a second time in the task.
+async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<FeedRole> {
     let FeedGuard { shared, entry } = feeding;
+    if let Some(first) = writing.first.take() {
+        writing.writer.begin_with(&first);
+    }
+    let end = writing.writer.run().await;
     let WriterRole {
         writer,
         epoch,
-        first,
         on_sealed,
-    } = writing;
-    let (end, permit) = writer.run(first.as_deref()).await;
+        ..
+    } = *writing;
+    let permit = writer.into_permit();
     entry.clear_owned();
     // A shutdown waits for the permits of writers that still have a lease to give back.
     let permit = matches!(end, WriterEnd::Released).then_some(permit);
@@ -94,7 +100,7 @@ async fn write(feeding: &FeedGuard, writing: WriterRole) -> Option<FeedRole> {
             None
         }
         WriterEnd::Released => {
-            give_back(shared, &entry.id, epoch).await;
+            Box::pin(give_back(shared, &entry.id, epoch)).await;
             entry.log.fail(ReadError::ShutDown);
             None
         }

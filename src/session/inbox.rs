@@ -1,13 +1,13 @@
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
-    future::pending,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::Notify;
 
 use crate::store::StoredAnswer;
 
@@ -22,11 +22,12 @@ pub struct Inbox {
     inner: Arc<InboxInner>,
 }
 
+// Most sources ask nothing, so an empty inbox is small.
+#[derive(Default)]
 struct InboxInner {
-    arrived: watch::Sender<InboxState>,
-    close: mpsc::UnboundedSender<Arc<str>>,
-    // The names that the session's writer must close.
-    to_close: Mutex<mpsc::UnboundedReceiver<Arc<str>>>,
+    state: Mutex<InboxState>,
+    // Notified of every answer, and of the end.
+    arrived: Notify,
 }
 
 #[derive(Default)]
@@ -34,18 +35,16 @@ struct InboxState {
     answers: HashMap<Arc<str>, Option<Bytes>>,
     // The session has ended, or another server owns it: no more answers arrive.
     over: bool,
+    // The names that the session's writer must close, and its waker.
+    to_close: VecDeque<Arc<str>>,
+    writer: Option<Waker>,
 }
 
 impl Inbox {
     /// Creates an empty inbox.
     pub fn new() -> Self {
-        let (close, to_close) = mpsc::unbounded_channel();
         Self {
-            inner: Arc::new(InboxInner {
-                arrived: watch::Sender::default(),
-                close,
-                to_close: Mutex::new(to_close),
-            }),
+            inner: Arc::default(),
         }
     }
 
@@ -56,13 +55,18 @@ impl Inbox {
     ///
     /// An answer stays in the inbox: a later call with the same name returns it at once. Cancel safe.
     pub async fn recv(&self, name: &str) -> Option<Bytes> {
-        let mut arrived = self.inner.arrived.subscribe();
-        let settled = |all: &InboxState| all.over || all.answers.contains_key(name);
-        if let Ok(all) = arrived.wait_for(settled).await {
-            return all.answers.get(name).cloned().flatten();
+        loop {
+            let mut arrived = pin!(self.inner.arrived.notified());
+            // Before the look, so that an answer that arrives in between ends the wait.
+            arrived.as_mut().enable();
+            {
+                let all = self.lock();
+                if all.over || all.answers.contains_key(name) {
+                    return all.answers.get(name).cloned().flatten();
+                }
+            }
+            arrived.await;
         }
-        // The sender is in `self`, so it isn't gone.
-        pending().await
     }
 
     /// Closes a name: no server stores an answer under it any more, and a late one gets
@@ -80,41 +84,61 @@ impl Inbox {
     ///
     /// [`AnswerOutcome::Taken`]: crate::store::AnswerOutcome::Taken
     pub async fn close(&self, name: &str) -> Option<Bytes> {
-        // The receiver is in `self`, so it isn't gone.
-        let _ = self.inner.close.send(name.into());
+        let writer = {
+            let mut all = self.lock();
+            all.to_close.push_back(name.into());
+            all.writer.take()
+        };
+        if let Some(writer) = writer {
+            writer.wake();
+        }
         self.recv(name).await
     }
 
     /// Ends the inbox: no more answers arrive.
     pub(super) fn end(&self) {
-        self.inner.arrived.send_modify(|all| all.over = true);
+        self.lock().over = true;
+        self.inner.arrived.notify_waiters();
     }
 
     /// Polls for the next name to close.
     pub(super) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Arc<str>> {
-        let to_close = self.inner.to_close.lock();
-        let mut to_close = to_close.unwrap_or_else(PoisonError::into_inner);
-        match std::task::ready!(to_close.poll_recv(cx)) {
+        let mut all = self.lock();
+        // The waker is registered under the lock under which a name is added, so that none is missed.
+        match all.to_close.pop_front() {
             Some(name) => Poll::Ready(name),
-            // The sender is in `self`, so it isn't gone.
-            None => Poll::Pending,
+            None => {
+                match &mut all.writer {
+                    Some(writer) => writer.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
         }
     }
 
     /// Returns true if there is an answer under this name, or it is closed.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.inner.arrived.borrow().answers.contains_key(name)
+        self.lock().answers.contains_key(name)
     }
 
     /// Adds answers. The first answer under a name counts.
     pub(super) fn deliver(&self, answers: Vec<StoredAnswer>) {
-        self.inner.arrived.send_if_modified(|all| {
-            let before = all.answers.len();
+        {
+            let mut all = self.lock();
             for StoredAnswer { name, content } in answers {
                 all.answers.entry(name).or_insert(content);
             }
-            all.answers.len() > before
-        });
+        }
+        self.inner.arrived.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
+        // The state is consistent at every moment.
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,7 +151,7 @@ impl Default for Inbox {
 impl fmt::Debug for Inbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inbox")
-            .field("arrived", &self.inner.arrived.borrow().answers.len())
+            .field("arrived", &self.lock().answers.len())
             .finish()
     }
 }

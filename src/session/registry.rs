@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, RwLock, Semaphore, mpsc},
+    sync::{Notify, RwLock, Semaphore},
     time::Instant,
 };
 
@@ -21,7 +21,7 @@ use super::{
     recovery::RecoveryHandlers,
     refused_starts::RefusedStarts,
     store_health::StoreHealth,
-    writer::WriterCommand,
+    writer::{CommandQueue, WriterCommand},
 };
 use crate::{
     log::{Lsn, SessionId, Status},
@@ -262,19 +262,19 @@ impl Registry {
         entry: &SessionEntry,
         state: SessionState,
         leased_at: Instant,
-    ) -> mpsc::UnboundedReceiver<WriterCommand> {
-        let (commands, receiver) = mpsc::unbounded_channel();
+    ) -> Arc<CommandQueue> {
+        let commands = Arc::new(CommandQueue::default());
         entry.set_owned(Ownership {
             epoch: state.epoch,
             began: Arc::new(state),
             since: Instant::now(),
             lease_until: leased_at + self.options.lease,
-            commands,
+            commands: commands.clone(),
         });
         if self.is_releasing() {
             entry.command(WriterCommand::Release);
         }
-        receiver
+        commands
     }
 
     /// Starts no more sessions from now on.

@@ -33,11 +33,27 @@ pub(super) struct StartTask {
 
 impl StartTask {
     /// Creates the session and feeds its entry to the end. Sends to `created` whether it is new.
-    pub(super) async fn run(
+    pub(super) fn run(
         self,
         source: Pin<Box<dyn Source>>,
         created: oneshot::Sender<Result<bool, StoreError>>,
-    ) {
+    ) -> impl Future<Output = ()> + Send {
+        // Boxed, so that the task of a running session doesn't keep room for its start.
+        let begin = Box::pin(self.begin(source, created));
+        async move {
+            let begun = begin.await;
+            if let Some((feeding, role)) = begun {
+                feed(&feeding, role).await;
+            }
+        }
+    }
+
+    /// Creates the session. Returns how its entry is to be fed, if it has to be.
+    async fn begin(
+        self,
+        source: Pin<Box<dyn Source>>,
+        created: oneshot::Sender<Result<bool, StoreError>>,
+    ) -> Option<(FeedGuard, FeedRole)> {
         let Self {
             feeding,
             meta,
@@ -93,7 +109,7 @@ impl StartTask {
                     first: Some(spec.first),
                     on_sealed: spec.on_sealed,
                 };
-                feed(&feeding, FeedRole::Write(Box::new(writing))).await;
+                Some((feeding, FeedRole::Write(Box::new(writing))))
             }
             Ok(Created::Exists(state)) => {
                 if has_not_begun(&state)
@@ -110,9 +126,8 @@ impl StartTask {
                 }
                 feeding.open(state);
                 let _ = created.send(Ok(false));
-                if entry.log.outcome().is_none() {
-                    feed(&feeding, FeedRole::Follow).await;
-                }
+                let is_over = entry.log.outcome().is_some();
+                (!is_over).then_some((feeding, FeedRole::Follow))
             }
             Err(error) => {
                 // Before the caller returns: a repeated start takes it over.
@@ -124,6 +139,7 @@ impl StartTask {
                 // The entry is removed before the caller returns: a repeated start must not find it.
                 drop((permit, feeding));
                 let _ = created.send(Err(error));
+                None
             }
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn stop(
         abort: Some(abort.clone()),
         ..entry.state_here(owned)
     };
-    let _ = owned.commands.send(WriterCommand::Abort(abort.clone()));
+    owned.commands.send(WriterCommand::Abort(abort.clone()));
     let (answered, answer) = oneshot::channel();
     let delivery = deliver(shared.clone(), entry.clone(), abort, answered);
     tokio::spawn(tracing::Instrument::in_current_span(delivery));

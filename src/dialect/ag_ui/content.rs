@@ -310,7 +310,7 @@ mod tests {
             // TanStack's client sends a list as a text.
             let text = match &sent {
                 Value::String(text) => text.clone(),
-                list => list.to_string(),
+                _ => serde_json::to_string(&ResultContent::of(&content)).unwrap(),
             };
             let back = WireContent::Text(text).of_tool();
             assert_eq!(back.into_content().unwrap(), content, "{sent}");

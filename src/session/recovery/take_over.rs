@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::task::JoinSet;
 
 use super::{
     Continuation, Orphan, RecoveryHandler,
@@ -14,7 +14,7 @@ use crate::{
         entry::SessionEntry,
         registry::Registry,
         waiting_start::has_not_begun,
-        writer::{LogUsage, WriterCommand},
+        writer::{CommandQueue, LogUsage, WriterCommand},
     },
     store::{AbortRequest, Claimed, RecordPage, SessionState, StoreError},
 };
@@ -39,7 +39,7 @@ pub(in crate::session) struct ContinuedSession {
     pub(in crate::session) epoch: Epoch,
     pub(in crate::session) usage: LogUsage,
     pub(in crate::session) age: Duration,
-    pub(in crate::session) commands: mpsc::UnboundedReceiver<WriterCommand>,
+    pub(in crate::session) commands: Arc<CommandQueue>,
     pub(in crate::session) continuation: Continuation,
 }
 
@@ -83,8 +83,8 @@ pub(in crate::session) async fn take_over(
     {
         // From here on the permit counts the session.
         drop(slot);
-        let mut commands = shared.take_ownership(entry, claimed.state.clone(), at);
-        let decision = decide_or_interrupt(shared, entry, &claimed, handler, &mut commands).await;
+        let commands = shared.take_ownership(entry, claimed.state.clone(), at);
+        let decision = decide_or_interrupt(shared, entry, &claimed, handler, &commands).await;
         if let RecoveryDecision::Continue(continuation, usage) = decision {
             tracing::info!(
                 claims = claimed.state.epoch.claims(),
@@ -184,7 +184,7 @@ async fn decide_or_interrupt(
     entry: &Arc<SessionEntry>,
     claimed: &Claimed,
     handler: Arc<dyn RecoveryHandler>,
-    commands: &mut mpsc::UnboundedReceiver<WriterCommand>,
+    commands: &CommandQueue,
 ) -> RecoveryDecision {
     let limits = &shared.options.limits;
     let decided = tokio::time::timeout(
@@ -212,9 +212,9 @@ async fn decide_or_interrupt(
 }
 
 /// Waits for a command that ends the decision.
-async fn interrupted_by(commands: &mut mpsc::UnboundedReceiver<WriterCommand>) -> RecoveryDecision {
-    while let Some(command) = commands.recv().await {
-        match command {
+async fn interrupted_by(commands: &CommandQueue) -> RecoveryDecision {
+    loop {
+        match commands.next().await {
             WriterCommand::Abort(abort) => return RecoveryDecision::Seal(Some(abort)),
             WriterCommand::Fenced => return RecoveryDecision::Lost,
             WriterCommand::Release => return RecoveryDecision::Released,
@@ -222,7 +222,6 @@ async fn interrupted_by(commands: &mut mpsc::UnboundedReceiver<WriterCommand>) -
             WriterCommand::Answered(_) => {}
         }
     }
-    std::future::pending().await
 }
 
 /// Publishes all that the former owner wrote, then asks the handler.

@@ -12,7 +12,7 @@ use crate::{
 const BATCH_RECORDS: usize = 1024;
 /// The size of a buffer that records are written into, one after the other. A single token has a record of
 /// about 50 bytes.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 512;
 /// The room for one more record below which the next one begins a new buffer.
 const MIN_ROOM: usize = 96;
 /// The bytes at which a batch is closed; a reader's batch has as many at the most.
@@ -58,7 +58,8 @@ impl AppendBuffer {
             epoch,
             next: Lsn::ZERO.next(),
             open: ChunkBuilder::new(),
-            frozen: VecDeque::new(),
+            // Most often there is one.
+            frozen: VecDeque::with_capacity(1),
             frozen_bytes: 0,
             records: 0,
             bytes: 0,

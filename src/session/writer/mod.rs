@@ -6,7 +6,9 @@
 mod answers;
 mod append_buffer;
 mod command;
+mod command_queue;
 mod contained;
+mod pending_append;
 mod renewal;
 mod retry;
 mod store_watch;
@@ -15,6 +17,7 @@ mod task;
 pub(super) use self::{
     append_buffer::LogUsage,
     command::{WriterCommand, WriterEnd},
+    command_queue::CommandQueue,
     retry::{Retry, within},
     task::Writer,
 };

@@ -9,22 +9,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 
 use super::{
     answers::AnswerCollector,
     append_buffer::{AppendBuffer, LogUsage},
     command::{WriterCommand, WriterEnd},
+    command_queue::CommandQueue,
     contained,
+    pending_append::PendingAppend,
     renewal::LeaseRenewal,
     retry::Retry,
     store_watch::StoreWatch,
 };
 use crate::{
-    BoxFuture,
     log::{Ending, Epoch, Status},
     session::{Inbox, Mark, Permit, ReadError, Source, entry::SessionEntry, registry::Registry},
     store::{AbortRequest, AfterAppend, Appended, StoreError},
@@ -46,7 +44,7 @@ pub(in crate::session) struct Writer {
     // The source may be polled only once all its records are acknowledged.
     at_barrier: bool,
     buffer: AppendBuffer,
-    commands: mpsc::UnboundedReceiver<WriterCommand>,
+    commands: Arc<CommandQueue>,
     append: Option<PendingAppend>,
     // When the batch in front was sent for the first time.
     first_sent: Option<Instant>,
@@ -65,18 +63,13 @@ pub(in crate::session) struct Writer {
     permit: Permit,
 }
 
-struct PendingAppend {
-    at: Instant,
-    answer: BoxFuture<'static, Result<Appended, StoreError>>,
-}
-
 impl Writer {
     /// Creates the writer of a new session.
     pub(in crate::session) fn new(
         shared: Arc<Registry>,
         entry: Arc<SessionEntry>,
         epoch: Epoch,
-        commands: mpsc::UnboundedReceiver<WriterCommand>,
+        commands: Arc<CommandQueue>,
         source: Pin<Box<dyn Source>>,
         permit: Permit,
     ) -> Self {
@@ -125,18 +118,24 @@ impl Writer {
         self
     }
 
-    /// Writes the first record, if there is one, then all records of the source. Returns how that
-    /// ended, with the permit.
-    pub(in crate::session) async fn run(mut self, first: Option<&[u8]>) -> (WriterEnd, Permit) {
-        if let Some(first) = first {
-            self.buffer.record_buffer().extend_from_slice(first);
-            if let Err(ending) = self.buffer.accept(Mark::Event) {
-                self.end(&ending);
-            }
+    /// Writes a record that comes before those of the source.
+    pub(in crate::session) fn begin_with(&mut self, first: &[u8]) {
+        self.buffer.record_buffer().extend_from_slice(first);
+        if let Err(ending) = self.buffer.accept(Mark::Event) {
+            self.end(&ending);
         }
+    }
+
+    /// Writes all records of the source. Returns how that ended.
+    pub(in crate::session) async fn run(&mut self) -> WriterEnd {
         let end = std::future::poll_fn(|cx| self.poll(cx)).await;
         self.drop_source();
-        (end, self.permit)
+        end
+    }
+
+    /// Drops the writer, and returns the permit.
+    pub(in crate::session) fn into_permit(self) -> Permit {
+        self.permit
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
@@ -174,7 +173,7 @@ impl Writer {
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>) -> Poll<WriterEnd> {
-        while let Poll::Ready(Some(command)) = self.commands.poll_recv(cx) {
+        while let Poll::Ready(command) = self.commands.poll_next(cx) {
             match command {
                 WriterCommand::Abort(abort) => self.abort(abort),
                 WriterCommand::Answered(count) => self.answered(count),
@@ -354,14 +353,9 @@ impl Writer {
             self.first_sent.get_or_insert(at);
             let (store, id) = (&self.shared.store, &self.entry.id);
             if let Some(answer) = store.append_now(id, chunk, *then) {
-                return self.answered_append(answer);
+                return self.appended(answer);
             }
-            let (store, id) = (store.clone(), id.clone());
-            let (chunk, then) = (chunk.clone(), *then);
-            self.append = Some(PendingAppend {
-                at,
-                answer: Box::pin(async move { store.append(&id, chunk, then).await }),
-            });
+            self.append = Some(PendingAppend::send(store, id, (chunk.clone(), *then), at));
         }
         let Some(sent) = &mut self.append else {
             return Poll::Pending;
@@ -371,18 +365,16 @@ impl Writer {
         };
         self.append = None;
         self.late_timer = None;
-        self.answered_append(answer)
+        self.appended(answer)
     }
 
-    fn answered_append(&mut self, answer: Result<Appended, StoreError>) -> Poll<Option<WriterEnd>> {
+    fn appended(&mut self, answer: Result<Appended, StoreError>) -> Poll<Option<WriterEnd>> {
         match answer {
             Ok(appended) => Poll::Ready(self.acknowledged(appended)),
             Err(StoreError::Unavailable { .. }) => self.unanswered(),
             Err(error @ StoreError::TooLarge { .. }) => {
-                let tried_as_a_whole = self
-                    .buffer
-                    .front()
-                    .is_some_and(|(chunk, _)| chunk.len() > 1);
+                let front = self.buffer.front();
+                let tried_as_a_whole = front.is_some_and(|(chunk, _)| chunk.len() > 1);
                 let record = self.terminal_record(&Ending::EventBytes);
                 if !tried_as_a_whole {
                     self.drop_source();
@@ -472,7 +464,6 @@ impl Writer {
         Poll::Ready(None)
     }
 
-    /// Handles a change of the number of answers.
     fn answered(&mut self, count: u32) {
         if let Some(answers) = &mut self.answers {
             answers.set_available(count as usize);

@@ -16,11 +16,13 @@ struct LogPiece {
     exact: bool,
 }
 
-// The sizes of merged pieces.
-const SIZES: [usize; 3] = [1 << 10, 8 << 10, LARGE];
-const LARGE: usize = 64 << 10;
+// The sizes of merged pieces, each four times the one before: a list of few pieces, and few copies.
+const SIZES: [usize; 5] = [512, 2 << 10, 8 << 10, 32 << 10, LARGE];
+const LARGE: usize = 128 << 10;
 // The number of pieces of the smallest size that are merged even if they have few bytes.
-const MAX_SMALL: usize = 16;
+const MAX_SMALL: usize = 8;
+// The pieces for which a full list gets room: a running session has no more than it needs.
+const MORE_PIECES: usize = 4;
 
 impl RecordLog {
     /// Adds the records of an append.
@@ -31,6 +33,9 @@ impl RecordLog {
             .is_some_and(|last| last.chunk.epoch() != chunk.epoch())
         {
             self.compact();
+        }
+        if self.pieces.len() == self.pieces.capacity() {
+            self.pieces.reserve_exact(MORE_PIECES);
         }
         self.pieces.push(LogPiece {
             chunk,
@@ -182,7 +187,7 @@ mod tests {
             let mut log = log(appends, size);
             check(&log, appends, size);
             let bytes = usize::try_from(appends).unwrap() * size;
-            let max = MAX_SMALL + SIZES[1] / SIZES[0] + LARGE / SIZES[1] + bytes / LARGE;
+            let max = MAX_SMALL + 4 * (SIZES.len() - 1) + bytes / LARGE;
             assert!(log.pieces.len() <= max, "{} pieces", log.pieces.len());
             log.compact();
             check(&log, appends, size);

@@ -34,18 +34,23 @@ impl<S: HasMachine, T> SessionTable<S, T> {
             let notify = entry.notify(seen.is_owner());
             // Created before the state is read, so that a change in between completes it.
             let notified = pin!(notify.notified());
-            let now = self.now();
-            let (state, gone_at) = {
-                let session = entry.lock();
-                (session.machine().observe(now)?, session.machine().gone_at())
+            // In a block, so that the future keeps no state while it waits.
+            let until = {
+                let now = self.now();
+                let (state, gone_at) = {
+                    let session = entry.lock();
+                    (session.machine().observe(now)?, session.machine().gone_at())
+                };
+                let changed = seen.is_behind(&state.version());
+                let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if changed || limit.is_zero() || over {
+                    return Ok(state);
+                }
+                let left = |at: Duration| at.saturating_sub(now);
+                let expires = gone_at.and_then(|at| Instant::now().checked_add(left(at)));
+                deadline.into_iter().chain(expires).min()
             };
-            let changed = seen.is_behind(&state.version());
-            let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if changed || limit.is_zero() || over {
-                return Ok(state);
-            }
-            let expires = gone_at.and_then(|at| Instant::now().checked_add(at.saturating_sub(now)));
-            match deadline.into_iter().chain(expires).min() {
+            match until {
                 Some(until) => drop(timeout_at(until, notified).await),
                 None => notified.await,
             }
