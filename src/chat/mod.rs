@@ -119,7 +119,12 @@ mod usage;
 mod vocabulary;
 
 pub(crate) use self::event::{TEXT_END, TextKind, has_kind, text_content};
-#[cfg(any(feature = "openai", feature = "ag-ui", feature = "openai-responses"))]
+#[cfg(any(
+    feature = "openai",
+    feature = "ag-ui",
+    feature = "openai-responses",
+    feature = "openai-responses-upstream"
+))]
 pub(crate) use self::json_text::is_decodable;
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]

@@ -193,8 +193,19 @@
 //! run, their duration, and the time without an event or a byte of the model's server.
 
 pub mod by_model;
-#[cfg(any(feature = "openai", feature = "ollama"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "openai", feature = "ollama"))))]
+#[cfg(any(
+    feature = "openai",
+    feature = "ollama",
+    feature = "openai-responses-upstream"
+))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "openai",
+        feature = "ollama",
+        feature = "openai-responses-upstream"
+    )))
+)]
 pub mod http;
 #[cfg(feature = "ollama")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ollama")))]
@@ -202,6 +213,9 @@ pub mod ollama;
 #[cfg(feature = "openai")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openai")))]
 pub mod openai;
+#[cfg(feature = "openai-responses-upstream")]
+#[cfg_attr(docsrs, doc(cfg(feature = "openai-responses-upstream")))]
+pub mod openai_responses;
 #[cfg(feature = "scripted")]
 #[cfg_attr(docsrs, doc(cfg(feature = "scripted")))]
 pub mod scripted;
@@ -214,6 +228,9 @@ pub use self::ollama::Ollama;
 #[cfg(feature = "openai")]
 #[doc(no_inline)]
 pub use self::openai::OpenAi;
+#[cfg(feature = "openai-responses-upstream")]
+#[doc(no_inline)]
+pub use self::openai_responses::ResponsesUpstream;
 #[cfg(feature = "scripted")]
 #[doc(no_inline)]
 pub use self::scripted::Scripted;
@@ -228,6 +245,8 @@ const _: () = {
     provider::<Ollama>();
     #[cfg(feature = "openai")]
     provider::<OpenAi>();
+    #[cfg(feature = "openai-responses-upstream")]
+    provider::<ResponsesUpstream>();
     #[cfg(feature = "scripted")]
     provider::<Scripted>();
 };

@@ -3,7 +3,7 @@ use std::{fmt, pin::Pin, sync::Arc, task, task::Poll, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use reqwest::{
-    Response, StatusCode,
+    RequestBuilder, Response, StatusCode,
     header::{HeaderMap, HeaderName, RETRY_AFTER},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -40,8 +40,57 @@ impl Upstream {
     ) -> AnswerFuture {
         let upstream = Arc::clone(self);
         AnswerFuture {
-            inner: Box::pin(respond(upstream, body.into(), liveness, decoder)),
+            inner: Box::pin(async move { upstream.answer(body.into(), liveness, decoder).await }),
         }
+    }
+
+    /// Sends a request, and waits for the first event of its answer. Each try has its own decoder.
+    pub(crate) async fn answer(
+        &self,
+        body: Bytes,
+        liveness: Liveness,
+        decoder: impl Fn() -> Box<dyn Decode>,
+    ) -> Result<AnswerStream, ProviderError> {
+        let mut retries = Retries::new(self.retries());
+        loop {
+            let request = self.post(body.clone());
+            let failure = match begin(self, request, &liveness, decoder()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let Some(wait) = retries.next(&failure) else {
+                return Err(failure.error);
+            };
+            tracing::debug!(error = ?failure.error, ?wait, "the model's server is asked again");
+            sleep(wait).await;
+        }
+    }
+
+    /// Reads an answer that the server has under this path, and waits for its first event. It is tried once.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn read(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        liveness: &Liveness,
+        decoder: Box<dyn Decode>,
+    ) -> Result<AnswerStream, Failure> {
+        begin(self, self.get(path, query), liveness, decoder).await
+    }
+
+    /// Sends a request without a body, and drops what it is answered with.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't answered, or with a refusal.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn command(&self, path: &[&str]) -> Result<(), ProviderError> {
+        let sent = self.post_to(path).send().await;
+        let response = sent.map_err(failure::unreachable)?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(failure::refused(Some(response.status()), None, None))
     }
 }
 
@@ -68,37 +117,15 @@ impl fmt::Debug for AnswerFuture {
     }
 }
 
-async fn respond(
-    upstream: Arc<Upstream>,
-    body: Bytes,
-    liveness: Liveness,
-    decoder: impl Fn() -> Box<dyn Decode>,
-) -> Result<AnswerStream, ProviderError> {
-    let mut retries = Retries::new(upstream.retries());
-    loop {
-        let failure = match begin(&upstream, body.clone(), &liveness, decoder()).await {
-            Ok(answer) => return Ok(answer),
-            Err(failure) => failure,
-        };
-        // Without randomness all clients retry together, which is better than no retry.
-        let chance = getrandom::u32().unwrap_or(0);
-        let Some(wait) = retries.after(&failure, chance) else {
-            return Err(failure.error);
-        };
-        tracing::debug!(error = ?failure.error, ?wait, "the model's server is asked again");
-        sleep(wait).await;
-    }
-}
-
 // Sends one request and waits for the first event of its answer.
 async fn begin(
     upstream: &Upstream,
-    body: Bytes,
+    request: RequestBuilder,
     liveness: &Liveness,
     decoder: Box<dyn Decode>,
 ) -> Result<AnswerStream, Failure> {
     let deadline = Instant::now() + upstream.idle_timeout();
-    let response = timeout_at(deadline, upstream.post(body).send())
+    let response = timeout_at(deadline, request.send())
         .await
         .map_err(|_| failure::timed_out())?
         .map_err(failure::unreachable)?;

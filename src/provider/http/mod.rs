@@ -114,16 +114,24 @@ mod future;
 #[cfg(test)]
 pub(crate) mod fuzz;
 pub(crate) mod json;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod kept;
 mod lines;
 mod made_pictures;
 mod model_name;
 mod oddities;
 mod opening;
 mod options;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod partial_call;
 mod protocol;
 mod reported;
 mod retries;
 mod said_text;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod sse;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod sse_decoder;
 mod stream;
 mod think_tags;
 mod unsupported;
@@ -148,10 +156,19 @@ pub(crate) use self::{
     upstream::Upstream,
     wtf8::{TextPieces, text_of},
 };
-#[cfg(feature = "openai")]
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
 pub(crate) use self::{
+    kept::kept_object,
     made_pictures::not_passed_on,
+    options::openai_options,
+    partial_call::PartialCall,
     reported::{is_ping, reported_error},
+    sse_decoder::{SseAnswer, SseDecoder},
+};
+#[cfg(feature = "openai-responses-upstream")]
+pub(crate) use self::{
+    failure::{is_of_the_connection, refusal_status},
+    retries::{Failure, Retries},
 };
 /// The HTTP client of `http_client`, in the version that it takes.
 #[doc(no_inline)]

@@ -87,6 +87,12 @@ impl AnswerStream {
         })
     }
 
+    /// Returns true if all events of the bytes so far are passed on.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ready.is_empty()
+    }
+
     // Ready when there is an event, or when nothing more will be read.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.ready.is_empty() {
@@ -211,7 +217,7 @@ impl Stream for AnswerStream {
         let failure = || {
             let error = self.failure.take()?.error;
             Some(Err(match self.decoder.usage() {
-                Some(usage) => error.with_usage(usage.clone()),
+                Some(usage) => error.with_usage(usage),
                 None => error,
             }))
         };
