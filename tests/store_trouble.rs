@@ -270,7 +270,7 @@ async fn an_owner_keeps_its_session_over_an_outage_longer_than_its_lease() {
     store.faults().outage(false);
     // The lease has run out, but no server was there to see it.
     seconds(30).await;
-    assert_eq!(here.state(&id).await.unwrap().attempts, 0);
+    assert_eq!(here.state(&id).await.unwrap().epoch.claims(), 0);
     handle.send("still here");
     drop(handle);
     let mut reader = session.reader(Position::after(lsn(1))).await.unwrap();
@@ -309,7 +309,7 @@ async fn no_claims_follow_an_outage_that_ends_later_for_the_owner() {
     near.faults().outage(false);
     seconds(30).await;
     for (id, handle, session, followed) in running {
-        assert_eq!(here.state(&id).await.unwrap().attempts, 0, "{id}");
+        assert_eq!(here.state(&id).await.unwrap().epoch.claims(), 0, "{id}");
         handle.send("still here");
         drop((handle, followed));
         let mut reader = session.reader(Position::START).await.unwrap();

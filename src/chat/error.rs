@@ -28,6 +28,7 @@ pub struct ProviderError {
     code: ErrorCode,
     retry_after: Option<Duration>,
     usage: Option<Box<Usage>>,
+    cannot_continue: bool,
     source: Option<BoxError>,
 }
 
@@ -41,6 +42,7 @@ impl ProviderError {
             code: ErrorCode::Provider,
             retry_after: None,
             usage: None,
+            cannot_continue: false,
             source: None,
         }
     }
@@ -48,6 +50,22 @@ impl ProviderError {
     /// Creates the failure of an answer that broke off before its end. It is recoverable.
     pub fn cut() -> Self {
         Self::new("the answer was cut off before its end; try again").recoverable(true)
+    }
+
+    /// Creates the refusal of a provider to go on with an interrupted answer in the way that the request asks for:
+    /// to [read on](field@super::ChatRequest::reattach), to go on from
+    /// [a part of it](field@super::ChatRequest::so_far), or to begin anew. Clients may see the reason.
+    ///
+    /// If it comes before the provider's first event, the next way of
+    /// [`Recovery`](crate::durable::Recovery) is tried. Without one, or later, it ends the answer with the code
+    /// [`ErrorCode::Interrupted`]; it is recoverable.
+    pub fn cannot_continue(public_reason: impl Into<String>) -> Self {
+        Self {
+            cannot_continue: true,
+            ..Self::new(public_reason)
+                .recoverable(true)
+                .with_code(ErrorCode::Interrupted)
+        }
     }
 
     /// Finds a `ProviderError` in `error` or among its sources.
@@ -102,6 +120,12 @@ impl ProviderError {
     /// Returns true if the same request may succeed when it is repeated.
     pub fn is_recoverable(&self) -> bool {
         self.recoverable
+    }
+
+    /// Returns true for a refusal to go on with an interrupted answer
+    /// ([`cannot_continue`](Self::cannot_continue)).
+    pub fn is_cannot_continue(&self) -> bool {
+        self.cannot_continue
     }
 
     /// Returns the code.

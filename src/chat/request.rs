@@ -94,13 +94,24 @@ pub struct ChatRequest {
     /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub runs: Arc<ToolRuns>,
-    /// The answer so far, if the provider is to continue it
-    /// ([`RecoveryPolicy::Resume`](crate::durable::RecoveryPolicy::Resume)): new events are added
-    /// to it. Its text also stands at the end of the messages.
+    /// The answer so far, if the provider is to continue it: new events are added to it.
+    ///
+    /// Unless it is to [read on](Self::reattach), the text also stands at the end of the messages
+    /// ([`RecoveryWay::Resume`](crate::durable::RecoveryWay::Resume)). A provider whose model can't go on from a
+    /// part of an answer returns [`ProviderError::cannot_continue`](super::ProviderError::cannot_continue).
     ///
     /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub so_far: Option<Arc<Transcript>>,
+    /// True if the provider is to read the rest of the very answer that the model's server still makes or keeps
+    /// ([`RecoveryWay::Reattach`](crate::durable::RecoveryWay::Reattach)), from the
+    /// [state of its stream](Transcript::stream_state) in [`so_far`](Self::so_far). It must not call the model
+    /// again: where it can't read on, it returns
+    /// [`ProviderError::cannot_continue`](super::ProviderError::cannot_continue).
+    ///
+    /// Set by the layers above, never read from JSON.
+    #[serde(skip)]
+    pub reattach: bool,
     /// The session that the answer is for.
     ///
     /// Set by the layers above, never read from JSON.

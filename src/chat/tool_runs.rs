@@ -219,10 +219,9 @@ impl ToolRuns {
     }
 
     /// Returns the ids of calls that were announced and never come, those of [`announced`](Self::announced)
-    /// included: clients have the beginning of other arguments under them.
+    /// not included: clients have the beginning of other arguments under them.
     pub(crate) fn void_ids(&self) -> impl Iterator<Item = &str> {
-        let void = self.void.iter().chain(&self.announced);
-        void.map(String::as_str)
+        self.void.iter().map(String::as_str)
     }
 
     /// Returns all runs, in the order in which they were first asked for.
@@ -451,7 +450,11 @@ mod tests {
         let announced = |id: &str| ToolInput::new(id, "{").name("pay").into();
         let void = |log: &[ChatEvent]| {
             let runs: ToolRuns = log.iter().collect();
-            let mut void: Vec<_> = runs.void_ids().map(str::to_owned).collect();
+            let mut void: Vec<_> = runs
+                .void_ids()
+                .chain(runs.announced())
+                .map(str::to_owned)
+                .collect();
             void.sort_unstable();
             let open: Vec<_> = runs.announced().map(str::to_owned).collect();
             (open.concat(), void.concat())

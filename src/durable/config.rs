@@ -64,7 +64,7 @@ impl LayerConfig {
             info: SessionInfo::new(Capabilities::new()),
             tools: None,
             hooks: Hooks::default(),
-            recovery: Recovery::fail(),
+            recovery: Recovery::new(),
             secret_chat_ids: false,
         }
     }

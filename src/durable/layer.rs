@@ -235,7 +235,7 @@ impl DurableLayer {
     }
 
     /// Sets the recovery of answers whose server died or shut down before their end. Default
-    /// [`Recovery::fail`]: they end, and the client may ask again.
+    /// [`Recovery::new`]: they end, and the client may ask again.
     ///
     /// The search for interrupted answers begins with [`layer`](Layer::layer) inside a tokio runtime,
     /// otherwise with the first session.
@@ -387,7 +387,7 @@ mod tests {
     fn a_changed_clone_is_another_layer() {
         let layer = layer(&Sessions::in_memory());
         let _first = layer.layer(provider());
-        let _second = layer.recovery(Recovery::restart()).layer(provider());
+        let _second = layer.recovery(Recovery::new().restart()).layer(provider());
     }
 
     #[test]

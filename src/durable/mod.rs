@@ -77,6 +77,8 @@ mod question_wait;
 mod questions;
 mod read;
 mod recovery;
+mod recovery_source;
+mod recovery_way;
 mod refusals;
 mod reply;
 mod request_body;
@@ -100,7 +102,8 @@ pub use self::{
     inputs::SessionInputs,
     layer::DurableLayer,
     mount_path::MountPath,
-    recovery::{Interrupted, Recovery, RecoveryPolicy},
+    recovery::{Interrupted, Recovery},
+    recovery_way::RecoveryWay,
     reply::Reply,
     service::{DurableService, ResponseFuture},
     source::ProviderSource,

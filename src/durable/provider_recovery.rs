@@ -3,35 +3,27 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
-
 use super::{
-    Interrupted, ProviderSource, Recovery, RecoveryPolicy, SessionInputs,
-    answer_check::DefaultFormat,
+    Interrupted, Recovery, RecoveryWay, SessionInputs,
     config::LayerConfig,
     hooks::{HookedSource, Hooks, SessionHooks, events},
     kept_request::KeptRequest,
+    recovery_source::{InterruptedAnswer, RecoverySource, SourceSettings},
     stored_request::{claims, restore},
 };
 use crate::{
     BoxFuture,
-    chat::{Capabilities, ChatEvent, ChatRequest, Inputs, Message, Provider, ToolRuns, Transcript},
+    chat::{Capabilities, ChatEvent, ChatRequest, Inputs, Provider, ToolRuns, Transcript},
     session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
     store::SessionState,
 };
-
-/// The reason in the `restarted` event.
-const RESTARTED: &str = "The server stopped in the middle of the answer; it begins anew.";
 
 /// Recovers the interrupted answers of a layer with its provider.
 pub(super) struct ProviderRecovery<S> {
     provider: Mutex<S>,
     recovery: Recovery,
-    can_restart: bool,
     hooks: Hooks,
-    event_bytes: usize,
-    session_bytes: u64,
-    default_format: DefaultFormat,
+    settings: SourceSettings,
     declares_tools: bool,
 }
 
@@ -40,11 +32,13 @@ impl<S> ProviderRecovery<S> {
         Self {
             provider: Mutex::new(provider),
             recovery: config.recovery.clone(),
-            can_restart: config.dialect.can_restart(),
             hooks: config.hooks.clone(),
-            event_bytes: config.sessions.limits().event_bytes,
-            session_bytes: config.sessions.limits().session_bytes,
-            default_format: config.default_format.clone(),
+            settings: SourceSettings {
+                can_restart: config.dialect.can_restart(),
+                event_bytes: config.sessions.limits().event_bytes,
+                session_bytes: config.sessions.limits().session_bytes,
+                default_format: config.default_format.clone(),
+            },
             declares_tools: config.tools.is_some(),
         }
     }
@@ -56,12 +50,14 @@ where
 {
     fn accepts(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
-        let may_continue = match recovery.policy {
-            RecoveryPolicy::Fail => false,
-            RecoveryPolicy::Restart => self.can_restart,
-            RecoveryPolicy::Resume => true,
+        let goes_on = |way: &RecoveryWay| match way {
+            RecoveryWay::Restart => self.settings.can_restart,
+            RecoveryWay::Reattach | RecoveryWay::Resume => true,
         };
-        orphan.attempts < recovery.attempts && (recovery.decide.is_some() || may_continue)
+        let may_continue = recovery.decide.is_some() || recovery.ways.iter().any(goes_on);
+        may_continue
+            && orphan.attempts < recovery.attempts
+            && orphan.epoch.claims() < recovery.claims
     }
 
     fn recover(&self, orphan: Orphan) -> BoxFuture<'_, Result<Option<Continuation>, ReadError>> {
@@ -98,59 +94,54 @@ impl<S> ProviderRecovery<S> {
         &self,
         orphan: &Orphan,
         mut request: ChatRequest,
-    ) -> Result<Option<FurtherAnswer>, ReadError> {
-        if orphan.attempt > self.recovery.attempts {
+    ) -> Result<Option<DecidedAnswer>, ReadError> {
+        let recovery = &self.recovery;
+        if orphan.attempts >= recovery.attempts || orphan.claims > recovery.claims {
+            tracing::warn!(
+                attempts = orphan.attempts,
+                claims = orphan.claims,
+                "an interrupted answer was taken over too often; it ends"
+            );
             return Ok(None);
         }
-        let mut policy = self.recovery.policy;
         let InterruptedLog {
             transcript,
-            mut runs,
+            runs,
             claims,
             declared,
         } = InterruptedLog::read(orphan).await?;
         request.declared = declared.filter(|_| self.declares_tools);
-        if let Some(decide) = &self.recovery.decide {
+        let mut ways = recovery.ways.clone();
+        if let Some(decide) = &recovery.decide {
             let id = orphan.id().clone();
             let interrupted = Interrupted::new(id, request.clone(), transcript.clone())
                 .owner(orphan.meta().owner.clone())
-                .attempt(orphan.attempt);
-            policy = decide(interrupted).await;
+                .attempts(orphan.attempts)
+                .claims(orphan.claims);
+            ways = decide(interrupted).await;
         }
-        let first = match policy {
-            RecoveryPolicy::Restart if self.can_restart => {
-                let restarted = ChatEvent::restarted(RESTARTED);
-                runs.push(&restarted);
-                request.runs = Arc::new(runs);
-                Some(restarted.to_json().freeze())
-            }
-            RecoveryPolicy::Resume => {
-                // Without the tool calls: no model takes those without their results.
-                if !transcript.text().is_empty() {
-                    request.messages.push(Message::assistant(transcript.said()));
-                }
-                request.so_far = Some(Arc::new(transcript));
-                request.runs = Arc::new(runs);
-                None
-            }
-            RecoveryPolicy::Fail | RecoveryPolicy::Restart => return Ok(None),
-        };
-        Ok(Some(FurtherAnswer {
+        let answer = InterruptedAnswer {
             request,
-            first,
+            transcript,
+            runs,
+        };
+        Ok((!ways.is_empty()).then_some(DecidedAnswer {
+            answer,
+            ways,
             claims,
         }))
     }
 
-    fn source(&self, orphan: Orphan, answer: FurtherAnswer) -> Continuation
+    fn source(&self, orphan: Orphan, decided: DecidedAnswer) -> Continuation
     where
         S: Provider,
     {
-        let FurtherAnswer {
-            mut request,
-            first,
+        let DecidedAnswer {
+            mut answer,
+            ways,
             claims,
-        } = answer;
+        } = decided;
+        let request = &mut answer.request;
         let provider = self.provider.lock();
         let provider = provider.expect("nothing panics under this lock").clone();
         let inbox = Inbox::new();
@@ -158,16 +149,13 @@ impl<S> ProviderRecovery<S> {
         // `on_start` ran on the server that called the provider first.
         let hooks = self.hooks.clone().end_only();
         let hooks = hooks.any().then(|| {
-            let kept = KeptRequest::new(orphan.request.clone(), &request);
+            let kept = KeptRequest::new(orphan.request.clone(), request);
             let owner = orphan.meta().owner.clone();
             SessionHooks::new(hooks, orphan.id().clone(), owner, kept).claims(claims)
         });
-        let source = ProviderSource::in_format(provider, request, &self.default_format)
-            .event_bytes(self.event_bytes)
-            .session_bytes(self.session_bytes);
+        let source = RecoverySource::new(provider, answer, ways, self.settings.clone());
         let source = HookedSource::new(Box::pin(source), hooks.clone());
-        let mut continuation = Continuation::new(source).inbox(inbox);
-        continuation.first = first;
+        let continuation = Continuation::new(source).inbox(inbox);
         match hooks {
             None => continuation,
             Some(hooks) => {
@@ -186,12 +174,10 @@ fn request(orphan: &Orphan) -> Result<ChatRequest, serde_json::Error> {
     Ok(request)
 }
 
-/// The second part of an interrupted answer.
-struct FurtherAnswer {
-    /// The request to the provider.
-    request: ChatRequest,
-    /// The record that goes before the provider's events.
-    first: Option<Bytes>,
+/// An interrupted answer, and what is to be done about it.
+struct DecidedAnswer {
+    answer: InterruptedAnswer,
+    ways: Vec<RecoveryWay>,
     /// The calls that only the client claims were handed to it.
     claims: Vec<String>,
 }

@@ -1,5 +1,6 @@
 use std::{fmt, future::Future, sync::Arc};
 
+use super::RecoveryWay;
 use crate::{
     BoxFuture,
     chat::{ChatRequest, Transcript},
@@ -9,55 +10,41 @@ use crate::{
 /// The recovery of interrupted answers: those whose server died or shut down before their end.
 ///
 /// Another server, or the same one after a restart, takes the session over. It must have a layer with
-/// the same [service name](super::DurableLayer::service_name) and the same store. A session that was
-/// aborted ends as aborted. One whose log is empty was never begun, and its start may have been refused:
-/// it ends with an error of the code `interrupted` under every policy, unless the same request is sent
+/// the same [service name](super::DurableLayer::service_name) and the same store. It tries the [ways](RecoveryWay)
+/// of this list in their order, until the provider doesn't decline one. An answer for which none is left ends with
+/// an error of the code `interrupted`, which says what was tried and why it failed; clients may ask again. So
+/// ends every interrupted answer by default, since the list is empty.
+///
+/// A session that was aborted ends as aborted. One whose log is empty was never begun, and its start may have been
+/// refused: it ends with an error of the code `interrupted` under every list, unless the same request is sent
 /// again before.
 ///
 /// ```
-/// use unbroken::durable::{Recovery, RecoveryPolicy};
+/// use unbroken::durable::{Recovery, RecoveryWay};
 ///
-/// // Restart twice at most, and resume instead if a good part of the answer is there already.
-/// let recovery = Recovery::restart().attempts(2).decide(|interrupted| async move {
+/// // Read on if the model's server still has the answer, else begin anew.
+/// let recovery = Recovery::new().reattach().restart();
+///
+/// // Continue a long answer, and begin a short one anew.
+/// let recovery = Recovery::new().decide(|interrupted| async move {
 ///     if interrupted.transcript.text().len() > 4000 {
-///         RecoveryPolicy::Resume
+///         vec![RecoveryWay::Resume, RecoveryWay::Restart]
 ///     } else {
-///         RecoveryPolicy::Restart
+///         vec![RecoveryWay::Restart]
 ///     }
 /// });
 /// ```
 #[derive(Clone)]
 #[must_use = "hand it to `DurableLayer::recovery`"]
 pub struct Recovery {
-    pub(super) policy: RecoveryPolicy,
+    pub(super) ways: Vec<RecoveryWay>,
     pub(super) attempts: u32,
+    pub(super) claims: u64,
     pub(super) decide: Option<DecideFn>,
 }
 
 pub(super) type DecideFn =
-    Arc<dyn Fn(Interrupted) -> BoxFuture<'static, RecoveryPolicy> + Send + Sync>;
-
-/// The way in which an interrupted answer is recovered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum RecoveryPolicy {
-    /// Ends the answer with an error of the code `interrupted`. The client may ask again.
-    #[default]
-    Fail,
-    /// Calls the provider again with the stored request. The answer is paid for twice.
-    ///
-    /// A `restarted` event tells clients to drop what they have. The provider gets the earlier runs of
-    /// tools as [`runs`](field@ChatRequest::runs). With a dialect that can't express `restarted`, this
-    /// is [`Fail`](Self::Fail).
-    Restart,
-    /// Calls the provider with the answer so far: its text as the last message, and all of it as
-    /// [`so_far`](ChatRequest::so_far). The answer continues in the same log. Arguments that were being streamed
-    /// are [cut](field@crate::chat::ToolInput::cut): their call begins anew, under another id.
-    ///
-    /// Only for providers that continue a partial answer; with others the text comes twice. A layer
-    /// that runs tools must read `so_far`, or it runs the same calls again.
-    Resume,
-}
+    Arc<dyn Fn(Interrupted) -> BoxFuture<'static, Vec<RecoveryWay>> + Send + Sync>;
 
 /// An interrupted answer, as [`Recovery::decide`] gets it.
 #[derive(Debug, Clone)]
@@ -71,8 +58,10 @@ pub struct Interrupted {
     pub request: Arc<ChatRequest>,
     /// The answer so far.
     pub transcript: Transcript,
+    /// The number of attempts so far that made no [progress](Recovery::attempts).
+    pub attempts: u32,
     /// The number of times that a server has taken the session over, this time included.
-    pub attempt: u32,
+    pub claims: u64,
 }
 
 impl Interrupted {
@@ -88,7 +77,8 @@ impl Interrupted {
             owner: None,
             request: request.into(),
             transcript,
-            attempt: 1,
+            attempts: 0,
+            claims: 1,
         }
     }
 
@@ -98,69 +88,98 @@ impl Interrupted {
         self
     }
 
-    /// Sets [`attempt`](field@Self::attempt). Default 1.
-    pub fn attempt(mut self, attempt: u32) -> Self {
-        self.attempt = attempt;
-        self
-    }
-}
-
-impl Recovery {
-    /// Ends every interrupted answer ([`RecoveryPolicy::Fail`]). The default.
-    pub fn fail() -> Self {
-        Self::new(RecoveryPolicy::Fail)
-    }
-
-    /// Calls the provider again ([`RecoveryPolicy::Restart`]).
-    pub fn restart() -> Self {
-        Self::new(RecoveryPolicy::Restart)
-    }
-
-    /// Continues with the answer so far ([`RecoveryPolicy::Resume`]).
-    pub fn resume() -> Self {
-        Self::new(RecoveryPolicy::Resume)
-    }
-
-    fn new(policy: RecoveryPolicy) -> Self {
-        Self {
-            policy,
-            attempts: 3,
-            decide: None,
-        }
-    }
-
-    /// Sets the number of times that a session may be taken over before it is ended. Default 3.
-    ///
-    /// The store counts the attempts of all servers.
+    /// Sets [`attempts`](field@Self::attempts). Default 0.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Sets a function that picks the policy for each answer.
+    /// Sets [`claims`](field@Self::claims). Default 1.
+    pub fn claims(mut self, claims: u64) -> Self {
+        self.claims = claims;
+        self
+    }
+}
+
+impl Recovery {
+    /// Creates an empty list: every interrupted answer ends. The default.
+    pub fn new() -> Self {
+        Self {
+            ways: Vec::new(),
+            attempts: 3,
+            claims: 100,
+            decide: None,
+        }
+    }
+
+    /// Adds [`RecoveryWay::Reattach`] to the list.
+    pub fn reattach(self) -> Self {
+        self.way(RecoveryWay::Reattach)
+    }
+
+    /// Adds [`RecoveryWay::Resume`] to the list.
+    pub fn resume(self) -> Self {
+        self.way(RecoveryWay::Resume)
+    }
+
+    /// Adds [`RecoveryWay::Restart`] to the list.
+    pub fn restart(self) -> Self {
+        self.way(RecoveryWay::Restart)
+    }
+
+    fn way(mut self, way: RecoveryWay) -> Self {
+        if !self.ways.contains(&way) {
+            self.ways.push(way);
+        }
+        self
+    }
+
+    /// Sets the number of attempts without progress after which an answer ends. Default 3.
+    ///
+    /// An attempt without progress is a server that took the session over, appended nothing, and died. One that
+    /// appended a record, or gave the session back as it shut down, costs none. The store counts the attempts of
+    /// all servers.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Sets the number of times that a session may be taken over in all, with progress or without. Default 100. It
+    /// ends an answer that lets one server after another die.
+    pub fn claims(mut self, claims: u64) -> Self {
+        self.claims = claims;
+        self
+    }
+
+    /// Sets a function that makes the list of ways for each answer, in place of this one.
     ///
     /// It isn't called for answers that were taken over too often, nor for those that were never begun. If it panics, the answer ends.
-    pub fn decide<F, R>(mut self, decide: F) -> Self
+    pub fn decide<F, R, W>(mut self, decide: F) -> Self
     where
         F: Fn(Interrupted) -> R + Send + Sync + 'static,
-        R: Future<Output = RecoveryPolicy> + Send + 'static,
+        R: Future<Output = W> + Send + 'static,
+        W: IntoIterator<Item = RecoveryWay>,
     {
-        self.decide = Some(Arc::new(move |interrupted| Box::pin(decide(interrupted))));
+        self.decide = Some(Arc::new(move |interrupted| {
+            let decided = decide(interrupted);
+            Box::pin(async move { decided.await.into_iter().collect() })
+        }));
         self
     }
 }
 
 impl Default for Recovery {
     fn default() -> Self {
-        Self::fail()
+        Self::new()
     }
 }
 
 impl fmt::Debug for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recovery")
-            .field("policy", &self.policy)
+            .field("ways", &self.ways)
             .field("attempts", &self.attempts)
+            .field("claims", &self.claims)
             .field("decide", &self.decide.is_some())
             .finish()
     }

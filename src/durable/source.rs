@@ -64,9 +64,16 @@ pin_project! {
         #[pin]
         state: SourceState<S, S::Future, S::Response>,
         sizes: RecordSizes,
-        // Events to write before those of the provider: pieces of text that was too long for one record, and
-        // the ends of the arguments that streamed when another server was lost.
+        // Events to write before the next one of the provider: pieces of text that was too long for one
+        // record. Before its first one: the word that the answer restarts, and the ends of the arguments that
+        // streamed when another server was lost.
         rest: VecDeque<ChatEvent>,
+        // False until the provider's first event. `rest` waits until then, so that a provider that declines
+        // leaves no trace.
+        begun: bool,
+        // That first event, while `rest` is written.
+        held: Option<ChatEvent>,
+        decline: Decline,
         liveness: Liveness,
         // The questions without an `input_resolved`.
         open: HashSet<InputId>,
@@ -77,6 +84,16 @@ pin_project! {
         // After a takeover.
         ids: Option<SuccessorIds>,
     }
+}
+
+/// The handling of a provider that [can't continue](ProviderError::cannot_continue) an interrupted answer.
+enum Decline {
+    /// It is a failure as others.
+    Fails,
+    /// It ends the source without a record, and another way of recovery is tried.
+    Ends,
+    /// It has ended the source, for this reason.
+    Ended(String),
 }
 
 pin_project! {
@@ -101,10 +118,17 @@ where
         let so_far = request.so_far.iter();
         let open = so_far.flat_map(|so_far| so_far.open_inputs());
         let event_bytes = Limits::default().event_bytes;
-        let cut = request.runs.announced().map(ToolInput::cut);
+        let mut rest = VecDeque::new();
+        if !request.reattach {
+            let cut = request.runs.announced().map(ToolInput::cut);
+            rest.extend(cut.map(ChatEvent::from));
+        }
         Self {
-            rest: cut.map(ChatEvent::from).collect(),
-            ids: SuccessorIds::after(&request.runs),
+            begun: rest.is_empty(),
+            rest,
+            held: None,
+            decline: Decline::Fails,
+            ids: SuccessorIds::after(&request.runs, request.reattach),
             check: AnswerCheck::of(&request, event_bytes),
             open: open.map(|asked| asked.input_id.clone()).collect(),
             state: SourceState::Idle {
@@ -138,6 +162,29 @@ where
     pub fn schema(mut self, schema: std::sync::Arc<crate::chat::Schema>) -> Self {
         self.check = self.check.map(|check| check.schema(schema));
         self
+    }
+
+    /// Sets the event that goes before the provider's first one.
+    pub(super) fn first(mut self, event: ChatEvent) -> Self {
+        self.rest.push_front(event);
+        self.begun = false;
+        self
+    }
+
+    /// Ends the source without a record if the provider can't continue an interrupted answer, and says so before
+    /// its first event.
+    pub(super) fn ends_if_declined(mut self) -> Self {
+        self.begun = false;
+        self.decline = Decline::Ends;
+        self
+    }
+
+    /// Takes the reason for which the provider has declined; `None` if it hasn't.
+    pub(super) fn take_declined(self: Pin<&mut Self>) -> Option<String> {
+        match self.project().decline {
+            Decline::Ended(reason) => Some(std::mem::take(reason)),
+            Decline::Fails | Decline::Ends => None,
+        }
     }
 
     /// Sets the maximum size of a record, in bytes. Default that of [`Limits`]; set it to the
@@ -190,13 +237,16 @@ where
         let this = self.project();
         let mut state = this.state;
         loop {
-            if let Some(piece) = this.rest.pop_front() {
+            if *this.begun
+                && let Some(piece) = this.rest.pop_front()
+            {
                 piece.write_json(out);
                 let waits = !this.open.is_empty();
                 let mark = if waits { Mark::Waiting } else { Mark::Event };
                 return Poll::Ready(Some(mark));
             }
             let event = match state.as_mut().project() {
+                _ if this.held.is_some() => Ok(this.held.take().expect("it is there")),
                 StateProjection::Idle { call } => {
                     let (provider, _) = call.as_mut().expect("the state is left at once");
                     match ready!(provider.poll_ready(cx)) {
@@ -206,7 +256,7 @@ where
                             state.set(SourceState::Calling { future });
                             continue;
                         }
-                        Err(error) => failure(&error.into(), this.usage.as_ref()),
+                        Err(error) => Err(error.into()),
                     }
                 }
                 StateProjection::Calling { future } => match ready!(future.poll(cx)) {
@@ -214,7 +264,7 @@ where
                         state.set(SourceState::Streaming { stream });
                         continue;
                     }
-                    Err(error) => failure(&error.into(), this.usage.as_ref()),
+                    Err(error) => Err(error.into()),
                 },
                 StateProjection::Streaming { mut stream } => {
                     let mut next = ready!(stream.as_mut().try_poll_next(cx));
@@ -223,7 +273,7 @@ where
                     }
                     match next {
                         Some(Ok(event)) if event.is_terminal() => {
-                            checked_terminal(event, stream.try_poll_next(cx))
+                            Ok(checked_terminal(event, stream.try_poll_next(cx)))
                         }
                         Some(Ok(ChatEvent::ToolInput(input)))
                             if !this
@@ -234,16 +284,41 @@ where
                             cx.waker().wake_by_ref();
                             return Poll::Pending;
                         }
-                        Some(Ok(event)) => event,
-                        Some(Err(error)) => failure(&error.into(), this.usage.as_ref()),
+                        Some(Ok(event)) => Ok(event),
+                        Some(Err(error)) => Err(error.into()),
                         None => {
                             state.set(SourceState::Done);
-                            return Poll::Ready(None);
+                            *this.begun = true;
+                            continue;
                         }
                     }
                 }
                 StateProjection::Done => return Poll::Ready(None),
             };
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    if let (false, Decline::Ends) = (*this.begun, &*this.decline)
+                        && let Some(reason) = cannot_continue(&error)
+                    {
+                        *this.decline = Decline::Ended(reason);
+                        state.set(SourceState::Done);
+                        this.rest.clear();
+                        return Poll::Ready(None);
+                    }
+                    failure(&error, this.usage.as_ref())
+                }
+            };
+            if !*this.begun {
+                *this.begun = true;
+                if let ChatEvent::Error(_) = event {
+                    // What clients have of the answer stays.
+                    this.rest.clear();
+                } else if !this.rest.is_empty() {
+                    *this.held = Some(event);
+                    continue;
+                }
+            }
             let before = out.len();
             let mut event = with_usage(event, this.usage);
             if let Some(check) = this.check {
@@ -346,20 +421,24 @@ where
 /// before.
 fn failure(error: &BoxError, usage: Option<&Usage>) -> ChatEvent {
     tracing::warn!(error = &**error as &dyn Error, "the provider failed");
-    let mut next: Option<&(dyn Error + 'static)> = Some(&**error);
-    while let Some(this) = next {
-        if let Some(public) = this.downcast_ref::<ProviderError>() {
-            let mut event = ErrorEvent::from(public);
-            if let (Some(of_turn), Some(before)) = (&mut event.usage, usage) {
-                *of_turn += before.clone();
-            }
-            return event.into();
+    if let Some(public) = ProviderError::find(&**error) {
+        let mut event = ErrorEvent::from(public);
+        if let (Some(of_turn), Some(before)) = (&mut event.usage, usage) {
+            *of_turn += before.clone();
         }
-        next = this.source();
+        return event.into();
     }
     ErrorEvent::new(ErrorCode::Provider, "The provider failed. Try again.")
         .recoverable(true)
         .into()
+}
+
+/// Returns the reason why the provider can't continue an interrupted answer, if it says so.
+fn cannot_continue(error: &BoxError) -> Option<String> {
+    let error = ProviderError::find(&**error)?;
+    error
+        .is_cannot_continue()
+        .then(|| error.message().to_owned())
 }
 
 fn outcome(event: &ChatEvent) -> Option<Outcome> {

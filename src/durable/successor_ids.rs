@@ -15,9 +15,13 @@ pub(super) struct SuccessorIds {
 }
 
 impl SuccessorIds {
-    /// Creates the ids after a log; `None` if it has no id that a call may not have.
-    pub(super) fn after(runs: &ToolRuns) -> Option<Self> {
-        let taken: HashSet<_> = runs.void_ids().map(str::to_owned).collect();
+    /// Creates the ids after a log; `None` if it has no id that a call may not have. A provider that reads on
+    /// goes on with the calls that the log has announced; no other does.
+    pub(super) fn after(runs: &ToolRuns, reads_on: bool) -> Option<Self> {
+        let mut taken: HashSet<_> = runs.void_ids().map(str::to_owned).collect();
+        if !reads_on {
+            taken.extend(runs.announced().map(str::to_owned));
+        }
         (!taken.is_empty()).then(|| Self {
             taken,
             given: HashMap::new(),

@@ -38,6 +38,11 @@ impl Epoch {
         }
     }
 
+    /// Returns the number of claims that led to this epoch: 0 for the creator's.
+    pub const fn claims(self) -> u64 {
+        self.counter.saturating_sub(1)
+    }
+
     /// Returns a short tag of this epoch, for use in cursors.
     pub const fn tag(self) -> EpochTag {
         // The odd factor (Knuth's) mixes the counter in, so that two epochs with equal bits, as in

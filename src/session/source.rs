@@ -56,6 +56,9 @@ pub enum Mark {
     /// A barrier after which a question to a person or a client tool is open. The session has the
     /// status `waiting`, and [`Limits::idle`](field@super::Limits::idle) doesn't run.
     Waiting,
+    /// No record: the source is about to call a provider anew. As after a [barrier](Self::Barrier), it isn't polled
+    /// before all records are acknowledged and the lease runs.
+    Gate,
     /// The terminal event.
     Terminal(Outcome),
 }

@@ -40,7 +40,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Created, StoreError>>;
 
     /// Takes over an unsealed session whose lease is [over](super::Lease::is_over) and that is still
-    /// at the epoch `seen`: makes a new epoch and counts the attempt.
+    /// at the epoch `seen`, and makes a new epoch. Counts an
+    /// [attempt without progress](field@SessionState::attempts) if the lease has run out and the epoch `seen` has
+    /// appended nothing.
     ///
     /// Repeated with the token of the first call, it returns the epoch of the first call, until
     /// another caller has claimed the session or it is sealed.

@@ -53,7 +53,7 @@ pub enum Created {
 pub struct Claimed {
     /// The new epoch, owned by the caller.
     pub epoch: Epoch,
-    /// The state after the claim. Its `attempts` include this claim.
+    /// The state after the claim.
     pub state: SessionState,
     /// The request that the session was created with.
     pub request: Bytes,

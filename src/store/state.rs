@@ -46,7 +46,8 @@ pub struct SessionState {
     pub ended: Option<Duration>,
     /// The epoch of the owner, or of the last owner.
     pub epoch: Epoch,
-    /// The number of claims so far.
+    /// The number of attempts without progress: of claims that followed an owner who had appended nothing, and had not given its
+    /// lease back. The number of all claims is in the [epoch](Epoch::claims).
     pub attempts: u32,
     /// The last LSN. Of a session that has ended, the LSN of the terminal event.
     pub tail: Lsn,

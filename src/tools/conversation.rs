@@ -153,6 +153,7 @@ impl Conversation {
         request.messages.extend_from_slice(&new);
         self.history.extend(new);
         request.extra = self.extra.decode();
+        request.reattach &= self.partial.is_some();
         if self.turns > 1
             || request
                 .messages
@@ -161,8 +162,10 @@ impl Conversation {
         {
             release_choice(&mut request.options.tool_choice);
         }
+        // Only the turn that was interrupted can be read on.
+        self.request.reattach = false;
         if let Some(partial) = self.partial.take() {
-            if !partial.text().is_empty() {
+            if !request.reattach && !partial.text().is_empty() {
                 request.messages.push(Message::assistant(partial.said()));
             }
             request.so_far = Some(partial);
@@ -445,7 +448,7 @@ impl Conversation {
         let Some(before) = self.before.clone() else {
             return;
         };
-        let (turns, open) = before.finished_turns();
+        let (turns, open) = before.finished_turns(self.request.reattach);
         self.turns = turns
             .iter()
             .filter(|turn| turn.role == Role::Assistant)
@@ -459,7 +462,8 @@ impl Conversation {
         } else {
             let partial = before.last_turn();
             self.content = partial.said();
-            self.partial = (!self.content.is_empty()).then(|| Arc::new(partial));
+            let reads_on = self.request.reattach && partial.stream_state().is_some();
+            self.partial = (reads_on || !self.content.is_empty()).then(|| Arc::new(partial));
         }
     }
 }

@@ -176,7 +176,7 @@ async fn of_two_answers_on_two_servers_one_counts_and_may_be_repeated() {
 #[tokio::test]
 async fn an_answer_to_an_orphan_is_found_by_the_server_that_takes_it_over() {
     let store = Memory::new();
-    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::new().resume());
     let first = server(&store, resume).await;
     let asks = json!([{"id": "a"}, {"id": "b"}]);
     let script = json!({"text": "One. ", "delayMs": 0, "asks": asks});
@@ -231,7 +231,10 @@ async fn a_session_that_waits_is_not_idle_and_keeps_its_lease() {
     let _follower = send(there.addr, get(&at(&id("patient")))).await;
     tokio::time::sleep(3 * idle).await;
     let state = store.state(&id("patient").parse().unwrap()).await.unwrap();
-    assert_eq!((state.attempts, state.status.as_str()), (0, "waiting"));
+    assert_eq!(
+        (state.epoch.claims(), state.status.as_str()),
+        (0, "waiting")
+    );
     let (stored, _) = give(&there, "patient", "q", &json!({"action": "cancel"})).await;
     assert_eq!(stored, 202);
     let events = ndjson(reader.whole().await.text());

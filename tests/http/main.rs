@@ -17,6 +17,7 @@ mod probing;
 mod provider;
 mod questions;
 mod recovery;
+mod recovery_ways;
 mod refusals;
 mod release;
 mod resume;

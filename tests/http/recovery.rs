@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, Message, ToolCall, ToolInput},
-    durable::{ClientFields, DurableLayer, Recovery, RecoveryPolicy, SessionEnded},
+    durable::{ClientFields, DurableLayer, Recovery, RecoveryWay, SessionEnded},
     log::{Digest, Outcome, Position, ServiceName},
     provider::scripted::{Script, Scripted},
     session::{Limits, Sessions},
@@ -86,7 +86,7 @@ async fn without_a_policy_an_interrupted_answer_ends_as_interrupted() {
 #[tokio::test]
 async fn a_restarted_answer_starts_again_in_the_same_log() {
     let store = Memory::new();
-    let restart = |layer: DurableLayer| layer.recovery(Recovery::restart());
+    let restart = |layer: DurableLayer| layer.recovery(Recovery::new().restart());
     let first = server(&store, restart).await;
     let second = server(&store, restart).await;
     let mut events = interrupted(&first, "restart").await;
@@ -104,12 +104,12 @@ async fn a_restarted_answer_starts_again_in_the_same_log() {
 #[tokio::test]
 async fn a_dialect_without_restarted_is_never_restarted() {
     let store = Memory::new();
-    let first = server(&store, |layer| layer.recovery(Recovery::restart())).await;
+    let first = server(&store, |layer| layer.recovery(Recovery::new().restart())).await;
     let second = server(&store, |layer| {
         let layer = layer
             .dialect(unbroken::dialect::AiSdk::new())
             .secret_chat_ids();
-        layer.recovery(Recovery::restart())
+        layer.recovery(Recovery::new().restart())
     })
     .await;
     let before = interrupted(&first, "restart").await;
@@ -135,8 +135,8 @@ async fn a_dialect_without_restarted_is_never_restarted() {
 async fn a_takeover_in_the_middle_of_arguments_begins_no_call_twice() {
     let piece = |id: &str, delta: &str| ToolInput::new(id, delta).name("map").into();
     for (recovery, between) in [
-        (Recovery::resume(), &["tool_input"][..]),
-        (Recovery::restart(), &["restarted"]),
+        (Recovery::new().resume(), &["tool_input"][..]),
+        (Recovery::new().restart(), &["restarted"]),
     ] {
         let store = Memory::new();
         let sessions = || {
@@ -192,7 +192,7 @@ async fn a_takeover_in_the_middle_of_arguments_begins_no_call_twice() {
 #[tokio::test]
 async fn a_resumed_answer_continues_in_the_same_log() {
     let store = Memory::new();
-    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::new().resume());
     let first = server(&store, resume).await;
     let second = server(&store, resume).await;
     let mut events = interrupted(&first, "resume").await;
@@ -229,7 +229,11 @@ async fn never_begun(store: &Memory, name: &str, digest: Digest) -> String {
 
 #[tokio::test]
 async fn an_answer_that_never_began_is_interrupted_for_a_reader_under_every_policy() {
-    for recovery in [Recovery::fail(), Recovery::restart(), Recovery::resume()] {
+    for recovery in [
+        Recovery::new(),
+        Recovery::new().restart(),
+        Recovery::new().resume(),
+    ] {
         let store = Memory::new();
         let id = never_begun(&store, "never-begun", Digest([7; 32])).await;
         let policy = recovery.clone();
@@ -274,9 +278,9 @@ async fn the_decide_hook_gets_the_request_the_answer_so_far_and_the_attempt() {
     let first = server(&store, |layer| layer).await;
     let second = server(&store, |layer| {
         let seen = seen.clone();
-        layer.recovery(Recovery::fail().decide(move |interrupted| {
+        layer.recovery(Recovery::new().decide(move |interrupted| {
             seen.lock().unwrap().push(interrupted);
-            async { RecoveryPolicy::Resume }
+            async { [RecoveryWay::Resume] }
         }))
     })
     .await;
@@ -290,13 +294,13 @@ async fn the_decide_hook_gets_the_request_the_answer_so_far_and_the_attempt() {
     assert_eq!(interrupted.id.as_str(), id("decide"));
     assert_eq!(interrupted.request.messages[0].content, "Hi");
     assert!(interrupted.transcript.text().starts_with("1 2 3 4 "));
-    assert_eq!(interrupted.attempt, 1);
+    assert_eq!((interrupted.attempts, interrupted.claims), (0, 1));
 }
 
 #[tokio::test]
 async fn the_number_of_takeovers_is_bounded() {
     let store = Memory::new();
-    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume().attempts(1));
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::new().resume().claims(1));
     let first = server(&store, resume).await;
     let second = server(&store, resume).await;
     let mut events = interrupted(&first, "attempts").await;
@@ -306,7 +310,7 @@ async fn the_number_of_takeovers_is_bounded() {
     let third = server(&store, resume).await;
     events.extend(rest(&third, "attempts", &events).await);
     assert_eq!(events.last().unwrap().1["code"], "interrupted");
-    assert_eq!(store.state(&session).await.unwrap().attempts, 2);
+    assert_eq!(store.state(&session).await.unwrap().epoch.claims(), 2);
 }
 
 #[tokio::test]
@@ -317,7 +321,7 @@ async fn on_end_of_a_taken_over_answer_runs_once_with_the_whole_transcript() {
     let booked = |layer: DurableLayer| {
         let (ended, begun) = (ended.clone(), begun.clone());
         layer
-            .recovery(Recovery::resume())
+            .recovery(Recovery::new().resume())
             .on_start(move |_| {
                 *begun.lock().unwrap() += 1;
                 async {}
@@ -341,9 +345,11 @@ async fn on_end_of_a_taken_over_answer_runs_once_with_the_whole_transcript() {
 #[tokio::test]
 async fn a_server_without_the_service_only_ends_orphans() {
     let store = Memory::new();
-    let first = server(&store, |layer| layer.recovery(Recovery::resume())).await;
+    let first = server(&store, |layer| layer.recovery(Recovery::new().resume())).await;
     let other = server(&store, |layer| {
-        layer.service_name("other").recovery(Recovery::resume())
+        layer
+            .service_name("other")
+            .recovery(Recovery::new().resume())
     })
     .await;
     let mut events = interrupted(&first, "other").await;
@@ -377,7 +383,7 @@ async fn a_resumed_request_has_no_tool_calls_without_their_results() {
             .lease(Duration::from_millis(400))
             .build()
     };
-    let resume = |layer: DurableLayer| layer.recovery(Recovery::resume());
+    let resume = |layer: DurableLayer| layer.recovery(Recovery::new().resume());
     let (first, calls) = driven_with(sessions(), resume).await;
     let (_second, resumed) = driven_with(sessions(), resume).await;
     let request = post(MOUNT, &ask("What time is it?")).with("x-session-id", id("tools"));

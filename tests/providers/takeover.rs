@@ -181,8 +181,8 @@ async fn taken_over(recovery: Recovery) -> (Stub, Transcript, String) {
 #[tokio::test]
 async fn signatures_go_back_after_a_takeover_in_the_middle_of_the_second_round() {
     for (recovery, after) in [
-        (Recovery::resume(), vec![1, 2, 3]),
-        (Recovery::restart(), vec![0, 1, 2, 3]),
+        (Recovery::new().resume(), vec![1, 2, 3]),
+        (Recovery::new().restart(), vec![0, 1, 2, 3]),
     ] {
         let (mut stub, transcript, log) = taken_over(recovery).await;
         assert!(log.contains(r#""complete""#), "{log}");

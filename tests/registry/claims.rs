@@ -297,11 +297,11 @@ async fn a_crowd_of_orphans_is_claimed_a_few_at_a_time() {
         }
         let _ = survivor.attach(&id("wakes-the-sweeper")).await;
         until("all have been claimed", async || {
-            let mut attempts = 0;
+            let mut claims = 0;
             for id in &crowd {
-                attempts += store.state(id).await.unwrap().attempts;
+                claims += store.state(id).await.unwrap().epoch.claims();
             }
-            attempts == 30
+            claims == 30
         })
         .await;
         assert_eq!(most.load(SeqCst), 3, "where it restarts: {restarts}");
@@ -352,7 +352,7 @@ async fn an_orphan_with_a_corrupt_log_is_sealed_once_and_not_claimed_for_ever() 
     seconds(60).await;
     let state = store.state(&id).await.unwrap();
     assert!(state.status.outcome().is_some(), "{state:?}");
-    assert_eq!(state.attempts, 1);
+    assert_eq!(state.epoch.claims(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -138,7 +138,7 @@ async fn a_start_that_the_store_applies_after_its_refusal_is_withdrawn_and_never
     for (id, _) in &starts {
         let state = ended(&memory, id).await;
         assert_eq!((state.status, state.tail.get()), (INTERRUPTED, 1));
-        assert_eq!(state.attempts, 0, "by the server that refused it");
+        assert_eq!(state.epoch.claims(), 0, "by the server that refused it");
         assert_eq!(whole(&there, id).await, log(&["interrupted"]));
     }
     seconds(HOURS).await;
@@ -169,7 +169,7 @@ async fn a_refused_start_of_a_server_that_dies_is_sealed_by_whoever_finds_it() {
             assert_eq!(whole(&there, &id).await, log(&["interrupted"]));
         }
         assert_eq!(ended(&memory, &id).await.status, INTERRUPTED);
-        assert_eq!(memory.state(&id).await.unwrap().attempts, 1);
+        assert_eq!(memory.state(&id).await.unwrap().epoch.claims(), 1);
         seconds(HOURS).await;
         assert!(!handle.was_polled());
         assert_eq!(handler.asked(), 0);
@@ -234,7 +234,7 @@ async fn a_repeated_start_begins_on_another_server_what_a_dead_one_created() {
     );
     settle().await;
     assert_eq!((there.running(), handler.asked()), (0, 0));
-    assert_eq!(memory.state(&id).await.unwrap().attempts, 1);
+    assert_eq!(memory.state(&id).await.unwrap().epoch.claims(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -153,7 +153,7 @@ async fn an_orphan_continues_in_the_same_log_and_so_do_its_readers() {
     assert_eq!(handler.logs(), [["info", "half"]]);
     let state = store.state(&id).await.unwrap();
     assert_eq!(
-        (state.attempts, state.status),
+        (state.epoch.claims(), state.status),
         (1, Status::Ended(Outcome::Complete))
     );
     settle().await;
@@ -165,7 +165,7 @@ async fn an_orphan_without_readers_is_found_and_continued() {
     let store = Memory::new();
     let handler = TestHandler::by(|orphan| {
         assert_eq!(orphan.request, "the request");
-        assert_eq!((orphan.tail.get(), orphan.attempt), (1, 1));
+        assert_eq!((orphan.tail.get(), orphan.claims), (1, 1));
         let (handle, source) = channel_source();
         handle.send("an answer");
         Some(Continuation::new(source).first("again"))

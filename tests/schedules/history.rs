@@ -18,7 +18,7 @@ pub(crate) struct SessionHistory {
     pub(crate) logs: Vec<Vec<(u64, String)>>,
     pub(crate) status: Option<Status>,
     /// The number of claims.
-    pub(crate) claims: u32,
+    pub(crate) claims: u64,
     /// The number of claims while the log was empty.
     pub(crate) empty_claims: u64,
     /// The number of calls of the provider.
@@ -64,7 +64,7 @@ impl SessionHistory {
         // The number of claims of a session that is gone is unknown.
         let counted = !self.resumes_orphans || (self.status.is_some() && !self.rewound);
         let claims = if self.resumes_orphans {
-            self.claims as usize
+            usize::try_from(self.claims).unwrap_or(usize::MAX)
         } else {
             0
         };
@@ -134,7 +134,7 @@ impl SessionHistory {
         } else {
             0
         };
-        if !self.kind.takes_over() && u64::from(self.claims) > unwritten {
+        if !self.kind.takes_over() && self.claims > unwritten {
             return Err("5: taken over from a healthy server".into());
         }
         let provider = match self.script.ending {

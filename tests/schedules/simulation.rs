@@ -303,7 +303,7 @@ async fn session_history(
         match server.state(id).await {
             Ok(state) => {
                 status = Some(state.status);
-                claims = state.attempts;
+                claims = state.epoch.claims();
             }
             Err(StoreError::Gone(_) | StoreError::NotFound) => break,
             Err(error) => return Err(format!("?: the store is healthy, but {error}")),

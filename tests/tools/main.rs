@@ -7,6 +7,7 @@ mod handoff;
 mod interrupted;
 mod lease;
 mod not_whole;
+mod reattach;
 mod sealed;
 mod second_half;
 mod slots;

@@ -151,11 +151,12 @@ DELETE FROM @S.chunks USING d WHERE chunks.session = d.number";
 
 /// id, counter and bits seen, token, new bits, lease, the latest format, new counter.
 const CLAIM: &str = "
-UPDATE @S.sessions s SET token = $4, counter = $8, bits = $5, attempts = s.attempts + 1,
+UPDATE @S.sessions s SET token = $4, counter = $8, bits = $5, 
+  attempts = s.attempts + CASE WHEN s.lease > 0 AND (s.tail_counter, s.tail_bits) <> (s.counter, s.bits) THEN 1 ELSE 0 END,
   lease = $6, lease_until = @NOW + $6, lease_mark = @NOW + $6
 WHERE s.id = $1 AND s.counter = $2 AND s.bits = $3 AND s.kind IS NULL AND s.deleted IS NULL
   AND s.format <= $7 AND (s.lease = 0 OR s.lease_until <= @NOW)
-  AND NOT (s.token = $4 AND s.attempts > 0)
+  AND NOT (s.token = $4 AND s.counter > 1)
 RETURNING @STATE";
 
 /// ids, counters, bits, lease. Locks in the order of creation, so that two renewals don't wait for

@@ -82,7 +82,7 @@ impl PostgresInner {
                 return Ok(Created::Created(epoch));
             }
             match self.find(id).await {
-                Ok(it) if it.token == new.token && it.attempts == 0 => {
+                Ok(it) if it.token == new.token && it.epoch.claims() == 0 => {
                     return Ok(Created::Created(it.epoch));
                 }
                 Ok(it) => return Ok(Created::Exists(it.state())),
@@ -125,7 +125,7 @@ impl PostgresInner {
             if it.is_sealed() {
                 return Err(StoreError::Sealed);
             }
-            if it.token == token && it.attempts > 0 {
+            if it.token == token && it.epoch.claims() > 0 {
                 return self.claimed(it).await;
             }
             if it.epoch != seen || !it.state().lease.is_over() {

@@ -53,7 +53,7 @@ async fn main() -> Result<(), BoxError> {
         // The first event of each answer lists the tools.
         .tools(tools.clone())
         // If this server stops during an answer, this or another server restarts it.
-        .recovery(Recovery::restart())
+        .recovery(Recovery::new().restart())
         // Room for pictures: 1 MiB by default.
         .max_body(MAX_BODY);
     let model = Model::from_env()?;

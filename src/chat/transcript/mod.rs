@@ -8,8 +8,8 @@ use std::fmt;
 use self::{pieces::PieceAt, turns::Turn};
 use super::{
     Aborted, ChatEvent, Citation, Complete, ConversationState, Custom, ErrorEvent, FinishReason,
-    InputId, InputOutcome, InputRequest, IsomorphicHandoff, Media, Message, ProviderStateEvent,
-    StateOf, ToolCall, ToolError, ToolResult, TurnEnd, Usage,
+    InputId, InputOutcome, InputRequest, IsomorphicHandoff, Media, Message, ProviderState,
+    ProviderStateEvent, StateOf, ToolCall, ToolError, ToolResult, TurnEnd, Usage,
 };
 
 pub use self::pieces::Piece;
@@ -44,6 +44,8 @@ pub struct Transcript {
     handoffs: Vec<IsomorphicHandoff>,
     state: Option<ConversationState>,
     custom: Vec<Custom>,
+    // Of the turn that runs.
+    stream: Option<ProviderState>,
     /// All of these, in the order in which they were streamed.
     order: Vec<PieceAt>,
     turns: Vec<Turn>,
@@ -82,6 +84,9 @@ impl Transcript {
     pub fn push(&mut self, event: &ChatEvent) {
         if self.ending.is_some() {
             return;
+        }
+        if ends_stream(event) {
+            self.stream = None;
         }
         match event {
             ChatEvent::Text(text) => self.push_text(&text.content),
@@ -187,6 +192,10 @@ impl Transcript {
     }
 
     fn push_state(&mut self, event: &ProviderStateEvent) {
+        if event.of == StateOf::Stream {
+            self.stream = Some(event.state.clone());
+            return;
+        }
         if let StateOf::Call(id) = &event.of
             && let Some(call) = self.tool_calls.iter_mut().rfind(|call| call.id == *id)
         {
@@ -222,7 +231,13 @@ impl Transcript {
         &self.sources
     }
 
-    /// Returns what the provider must be handed back, in order.
+    /// Returns the state of the provider's stream in the turn that runs ([`StateOf::Stream`]): the latest one,
+    /// from which a provider reads on. `None` if the turn left none, or is over.
+    pub fn stream_state(&self) -> Option<&ProviderState> {
+        self.stream.as_ref()
+    }
+
+    /// Returns what the provider must be handed back with the turns and calls, in order.
     pub fn provider_states(&self) -> &[ProviderStateEvent] {
         &self.states
     }
@@ -337,6 +352,18 @@ impl Transcript {
             _ => None,
         }
     }
+}
+
+// Nothing after these events is read from the stream of the turn before them.
+fn ends_stream(event: &ChatEvent) -> bool {
+    matches!(
+        event,
+        ChatEvent::Turn(_)
+            | ChatEvent::ToolProgress(_)
+            | ChatEvent::ToolResult(_)
+            | ChatEvent::ToolError(_)
+            | ChatEvent::IsomorphicHandoff(_)
+    )
 }
 
 impl<'a> Extend<&'a ChatEvent> for Transcript {

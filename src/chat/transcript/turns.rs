@@ -121,9 +121,10 @@ impl Transcript {
     ///
     /// The open turn begins at the first turn with a call that has no outcome, whatever the model has said
     /// after it: the model gets no further turn before it has all outcomes of this one. If every call
-    /// has its outcome, the open turn is the last one, unless the model has said something after it.
+    /// has its outcome, the open turn is the last one, unless the model has said something after it, or,
+    /// with `reads_on`, its stream can be read on.
     #[cfg(feature = "tools")]
-    pub(crate) fn finished_turns(&self) -> (Vec<Message>, Option<Message>) {
+    pub(crate) fn finished_turns(&self, reads_on: bool) -> (Vec<Message>, Option<Message>) {
         let before = |at: usize| match at.checked_sub(1) {
             Some(before) => (self.turns[before].order, self.turns[before].calls),
             None => (0, 0),
@@ -135,7 +136,8 @@ impl Transcript {
         });
         let silent = || {
             let last = self.turns.len().checked_sub(1);
-            last.filter(|_| self.last_turn().has_said_nothing())
+            last.filter(|_| !(reads_on && self.stream.is_some()))
+                .filter(|_| self.last_turn().has_said_nothing())
         };
         let Some(open) = unknown.or_else(silent) else {
             return (self.messages_of(&self.turns), None);
@@ -147,9 +149,17 @@ impl Transcript {
         (messages, Some(Message::assistant(said).tool_calls(asked)))
     }
 
+    /// Returns true if tools were asked for, and the model has said nothing since.
+    pub(crate) fn is_between_turns(&self) -> bool {
+        !self.turns.is_empty() && self.last_turn().has_said_nothing()
+    }
+
     /// Returns what the model has said since tools were last asked for.
     pub(crate) fn last_turn(&self) -> Self {
-        let mut turn = Self::new();
+        let mut turn = Self {
+            stream: self.stream.clone(),
+            ..Self::new()
+        };
         for at in &self.order[self.last_order()..] {
             match self.piece(at) {
                 Piece::Text(text) => turn.push_text(text),
@@ -168,7 +178,6 @@ impl Transcript {
         self.content(0..self.order.len())
     }
 
-    #[cfg(feature = "tools")]
     pub(crate) fn has_said_nothing(&self) -> bool {
         self.said().is_empty()
     }
@@ -261,14 +270,14 @@ mod tests {
         let both = [call("1"), call("2")];
         for (stored, text) in [(1, ""), (2, "One. "), (4, "One. Two."), (5, "One. Two.")] {
             let transcript: Transcript = log[..stored].iter().collect();
-            let (messages, open) = transcript.finished_turns();
+            let (messages, open) = transcript.finished_turns(false);
             assert_eq!(messages, [], "{stored}");
             let calls = &both[..if stored < 3 { 1 } else { 2 }];
             let turn = Message::assistant(text).tool_calls(calls.iter().cloned());
             assert_eq!(open, Some(turn), "{stored}");
         }
         let transcript: Transcript = log.iter().collect();
-        let (messages, open) = transcript.finished_turns();
+        let (messages, open) = transcript.finished_turns(false);
         assert_eq!((messages.len(), open), (4, None));
         assert_eq!(transcript.last_turn().text(), "Three.");
     }

@@ -83,7 +83,7 @@
 //! # Deployment caveats
 //!
 //! **Answers are not restarted.** AG-UI has no event that tells a client to drop earlier ones, so
-//! sessions that this dialect started are never [restarted](crate::durable::RecoveryPolicy::Restart); resuming
+//! sessions that this dialect started are never [restarted](crate::durable::RecoveryWay::Restart); resuming
 //! is possible. A reader of a session of another dialect gets a `CUSTOM` event `restarted`, and then
 //! the new answer in messages of its own.
 //!

@@ -90,7 +90,7 @@
 //! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage, the model and the mismatch; before it `abort` or `error` for these two |
 //!
 //! A client can't drop chunks, so sessions of this dialect are never restarted
-//! ([`RecoveryPolicy::Restart`](crate::durable::RecoveryPolicy::Restart)). The chunk `reset-step` of `ai` 7
+//! ([`RecoveryWay::Restart`](crate::durable::RecoveryWay::Restart)). The chunk `reset-step` of `ai` 7
 //! drops the parts of the last step only, and `ai` 6 fails at it.
 //!
 //! The metadata of a message is `{usage, model, unbroken}`, each as far as it is known: `usage` is that of the

@@ -116,7 +116,7 @@
 //! # Deployment caveats
 //!
 //! **Answers are not restarted**, because the API has no event that tells a client to drop earlier
-//! ones; [resuming](crate::durable::RecoveryPolicy::Resume) is possible.
+//! ones; [resuming](crate::durable::RecoveryWay::Resume) is possible.
 //!
 //! **A stream holds the text of its answer in memory**, because its last events repeat it. A slow reader
 //! of a long answer costs that much memory.

@@ -59,8 +59,10 @@ pub struct Orphan {
     pub request: Bytes,
     /// The last LSN, at least 1.
     pub tail: crate::log::Lsn,
+    /// The number of [attempts without progress](field@SessionState::attempts) so far.
+    pub attempts: u32,
     /// The number of claims so far, this one included.
-    pub attempt: u32,
+    pub claims: u64,
 }
 
 /// The continuation of an orphan.
@@ -83,7 +85,8 @@ impl Orphan {
             session,
             request,
             tail: state.tail,
-            attempt: state.attempts,
+            attempts: state.attempts,
+            claims: state.epoch.claims(),
         }
     }
 

@@ -86,7 +86,10 @@ pub(in crate::session) async fn take_over(
         let mut commands = shared.take_ownership(entry, claimed.state.clone(), at);
         let decision = decide_or_interrupt(shared, entry, &claimed, handler, &mut commands).await;
         if let RecoveryDecision::Continue(continuation, usage) = decision {
-            tracing::info!(attempt = claimed.state.attempts, "an orphan is continued");
+            tracing::info!(
+                claims = claimed.state.epoch.claims(),
+                "an orphan is continued"
+            );
             return Ok(TakeOver::Continued(Box::new(ContinuedSession {
                 permit,
                 epoch: claimed.epoch,

@@ -260,6 +260,12 @@ impl Writer {
             let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, record)));
             match polled {
                 Ok(Poll::Pending) => return false,
+                Ok(Poll::Ready(Some(Mark::Gate))) => {
+                    self.last_event = Instant::now();
+                    self.at_barrier = true;
+                    // With nothing to acknowledge, the source may be polled again at once.
+                    return true;
+                }
                 Ok(Poll::Ready(Some(mark))) => {
                     self.last_event = Instant::now();
                     if let Err(ending) = self.buffer.accept(mark) {

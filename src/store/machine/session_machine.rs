@@ -82,7 +82,7 @@ impl SessionMachine {
     /// again, so that the store makes a new session.
     pub fn create(&self, token: Token, now: Duration) -> Result<Created, StoreError> {
         self.check_present(now)?;
-        let repeated = token == self.token && self.attempts == 0;
+        let repeated = token == self.token && self.epoch.claims() == 0;
         Ok(if repeated {
             Created::Created(self.epoch)
         } else {
@@ -107,16 +107,20 @@ impl SessionMachine {
         if self.is_sealed() {
             return Err(StoreError::Sealed);
         }
-        if token == self.token && self.attempts > 0 {
+        if token == self.token && self.epoch.claims() > 0 {
             return Ok(self.epoch);
         }
-        if seen != self.epoch || !self.lease.at(now).is_over() {
+        let former = self.lease.at(now);
+        if seen != self.epoch || !former.is_over() {
             return Err(StoreError::Held);
+        }
+        let has_appended = self.tail > Lsn::ZERO && self.tail_epoch == self.epoch;
+        if former == Lease::Expired && !has_appended {
+            self.attempts = self.attempts.saturating_add(1);
         }
         self.token = token;
         self.lease = LeaseTerm::new(lease, now);
         self.epoch = self.epoch.succeed();
-        self.attempts = self.attempts.saturating_add(1);
         Ok(self.epoch)
     }
 

@@ -89,7 +89,7 @@ async fn server(
     let durable = layer(&sessions)
         .client_fields(fields())
         .enabled_tools(EnabledTools::All)
-        .recovery(Recovery::resume())
+        .recovery(Recovery::new().resume())
         .tools(tools.clone());
     serve(sessions, mounted!(durable, tools.layer(model))).await
 }

@@ -47,8 +47,8 @@ async fn length() -> u64 {
 async fn a_resume_at_any_event_repeats_idempotent_tools_only() {
     let cases = (1..length().await).map(|seen| async move {
         let (counted, store) = (Counted::default(), Memory::new());
-        let first = server(&counted, &store, Recovery::resume()).await;
-        let second = server(&counted, &store, Recovery::resume()).await;
+        let first = server(&counted, &store, Recovery::new().resume()).await;
+        let second = server(&counted, &store, Recovery::new().resume()).await;
         let name = format!("resume-{seen}");
         let mut events = cut(&first, &name, seen).await;
         let last = events.last().unwrap().0;
@@ -81,8 +81,8 @@ async fn a_resume_at_any_event_repeats_idempotent_tools_only() {
 async fn a_restart_at_any_event_repeats_idempotent_tools_only() {
     let cases = (2..length().await).map(|seen| async move {
         let (counted, store) = (Counted::default(), Memory::new());
-        let first = server(&counted, &store, Recovery::restart()).await;
-        let second = server(&counted, &store, Recovery::restart()).await;
+        let first = server(&counted, &store, Recovery::new().restart()).await;
+        let second = server(&counted, &store, Recovery::new().restart()).await;
         let name = format!("restart-{seen}");
         let mut events = cut(&first, &name, seen).await;
         let last = events.last().unwrap().0;
@@ -113,8 +113,8 @@ async fn a_restart_at_any_event_repeats_idempotent_tools_only() {
 #[tokio::test]
 async fn an_approval_that_waits_survives_its_server() {
     let (counted, store) = (Counted::default(), Memory::new());
-    let first = server(&counted, &store, Recovery::resume()).await;
-    let second = server(&counted, &store, Recovery::resume()).await;
+    let first = server(&counted, &store, Recovery::new().resume()).await;
+    let second = server(&counted, &store, Recovery::new().resume()).await;
     let paying = calling(json!([{"name": "pay", "arguments": {"sum": 7}}]));
     let start = post(MOUNT, &paying).with("x-session-id", id("approval"));
     let mut stream = send(first.addr, start).await;

@@ -52,15 +52,15 @@ impl Arguments {
 
     pub(crate) fn recovery(&self) -> Result<Recovery, BoxError> {
         let recovery = match self.policy.as_str() {
-            "fail" => Recovery::fail(),
-            "restart" => Recovery::restart(),
-            "resume" => Recovery::resume(),
+            "fail" => Recovery::new(),
+            "restart" => Recovery::new().restart(),
+            "resume" => Recovery::new().resume(),
             other => {
                 return Err(
                     format!("`{other}` is not a policy: give fail, restart or resume").into(),
                 );
             }
         };
-        Ok(recovery.attempts(MAX_ATTEMPTS))
+        Ok(recovery.attempts(MAX_ATTEMPTS).claims(MAX_ATTEMPTS.into()))
     }
 }

@@ -60,7 +60,7 @@ async fn a_reopened_store_has_everything_that_was_stored() {
     let store = open(&directory).await;
     assert_eq!(texts(&store, &running).await.unwrap(), ["a", "", "c", "d"]);
     let state = store.state(&running).await.unwrap();
-    assert_eq!((state.epoch, state.attempts), (second, 1));
+    assert_eq!((state.epoch, state.attempts), (second, 0));
     assert_eq!(state.status, Status::Waiting);
     assert_eq!(state.abort, Some(abort));
     assert_eq!(state.meta, new_session().meta);

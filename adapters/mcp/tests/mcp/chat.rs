@@ -74,7 +74,7 @@ impl Chat {
         let layer = with(ToolLayer::new(Tools::new()).source(tools.clone()));
         let durable = DurableLayer::new(sessions, AnyoneWithTheId::new())
             .public_path("/api/chat")
-            .recovery(Recovery::resume())
+            .recovery(Recovery::new().resume())
             .tools(layer.clone());
         let service = durable.layer(layer.layer(model));
         Self {

@@ -1,9 +1,9 @@
 -- KEYS: session, tombstone, request, log, holds, answers
 -- ARGV: digest, owner, chat, service, format, request, token, epoch, lease, length of the tombstone.
 --       An owner or a chat is a plus sign and the name, or nothing.
-local h = redis.call('HMGET', KEYS[1], 'epochs', 'token', 'attempts')
+local h = redis.call('HMGET', KEYS[1], 'epochs', 'token')
 if h[1] then
-  if h[2] == ARGV[7] and h[3] == '0' then
+  if h[2] == ARGV[7] and #h[1] == 16 then
     return { 'ok', h[1] }
   end
   return { 'exists', state() }

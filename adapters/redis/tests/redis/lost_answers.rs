@@ -119,7 +119,7 @@ async fn creates() -> Result<(), Failed> {
 async fn claims() -> Result<(), Failed> {
     let it = scene().await;
     let (id, mut epoch) = fixture::created(&it.near).await;
-    for attempt in 1..=TIMES {
+    for claim in 1..=u64::from(TIMES) {
         renew(&it.near, &id, epoch).await;
         let token = Token::random();
         it.proxy.lose_answer_to(&token.0.to_be_bytes());
@@ -129,7 +129,7 @@ async fn claims() -> Result<(), Failed> {
         assert!(!it.proxy.is_armed(), "something else failed: {error:?}");
         let claimed = it.far.claim(&id, epoch, token, fixture::LONG).await?;
         let state = it.near.state(&id).await?;
-        assert_eq!((state.attempts, state.epoch), (attempt, claimed.epoch));
+        assert_eq!((state.epoch.claims(), state.epoch), (claim, claimed.epoch));
         assert_eq!(claimed.request, "the request");
         epoch = claimed.epoch;
     }

@@ -31,8 +31,10 @@ rules! {
     ClaimUnsealed,
     /// A claim makes a new epoch.
     ClaimFences,
-    /// A claim counts the attempt.
+    /// A claim counts the attempt of an owner who appended nothing.
     ClaimCounts,
+    /// An owner who appended, or gave the lease back, costs no attempt.
+    ClaimProgress,
     /// A repeated `claim` is known by its token.
     ClaimToken,
     /// A claim returns the request.

@@ -12,6 +12,9 @@ impl<S: Store> BrokenStore<S> {
         self.overlay(id, |overlay| match self.broken() {
             Some(ContractRule::ClaimFences) => shown.epoch = overlay.first.unwrap_or(shown.epoch),
             Some(ContractRule::ClaimCounts) => shown.attempts = 0,
+            Some(ContractRule::ClaimProgress) => {
+                shown.attempts = u32::try_from(shown.epoch.claims()).unwrap_or(u32::MAX);
+            }
             Some(ContractRule::EndedSince) => shown.ended = Some(shown.age),
             Some(ContractRule::AppendTail) => shown.tail = overlay.tail.unwrap_or(shown.tail),
             Some(ContractRule::AbortFirst) if shown.abort.is_none() => {}

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::store::{
-    fixture::{CreatedSession, LEASE, StoreFixture},
+    fixture::{CreatedSession, LEASE, StoreFixture, chunk},
     report::{CaseResult, CaseStop, ensure_eq, ensure_matches},
 };
 use unbroken::{
@@ -40,7 +40,6 @@ pub(crate) async fn an_expired_lease_can_be_claimed(store: StoreFixture) -> Case
     ensure_eq!(claimed.epoch.counter, session.epoch.counter + 1, "counter");
     ensure_eq!(claimed.request, session.new.request, "request");
     ensure_eq!(claimed.state.epoch, claimed.epoch, "epoch of the state");
-    ensure_eq!(claimed.state.attempts, 1, "attempts");
     ensure_eq!(claimed.state.tail, Lsn::new(3), "tail");
     ensure_matches!(claimed.state.lease, Lease::Held(_), "lease");
     ensure_eq!(
@@ -48,6 +47,63 @@ pub(crate) async fn an_expired_lease_can_be_claimed(store: StoreFixture) -> Case
         claimed.epoch,
         "epoch"
     );
+    Ok(())
+}
+
+pub(crate) async fn a_claim_after_an_owner_without_progress_counts(
+    store: StoreFixture,
+) -> CaseResult {
+    let session = store.created().await?;
+    store.advance(LEASE + 1).await;
+    let mut claimed = store.claim_session(&session).await?;
+    ensure_eq!(claimed.state.attempts, 1, "attempts after an empty log");
+    for attempts in 2..4 {
+        store.advance(LEASE + 1).await;
+        claimed = store
+            .claim(&session.id, claimed.epoch, Token::random())
+            .await?;
+        ensure_eq!(claimed.state.attempts, attempts, "attempts");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_claim_after_an_owner_with_progress_does_not_count(
+    store: StoreFixture,
+) -> CaseResult {
+    let session = new_orphan(&store).await?;
+    let first = store.claim_session(&session).await?;
+    ensure_eq!(first.state.attempts, 0, "attempts after the creator");
+    store.advance(LEASE + 1).await;
+    let second = store
+        .claim(&session.id, first.epoch, Token::random())
+        .await?;
+    ensure_eq!(second.state.attempts, 1, "attempts after no progress");
+    let fourth = chunk(4, second.epoch, &["d"]);
+    store
+        .append(&session.id, fourth, AfterAppend::Streaming)
+        .await?;
+    store.advance(LEASE + 1).await;
+    let third = store
+        .claim(&session.id, second.epoch, Token::random())
+        .await?;
+    ensure_eq!(third.state.attempts, 1, "attempts after progress");
+    Ok(())
+}
+
+pub(crate) async fn a_claim_of_a_lease_given_back_does_not_count(
+    store: StoreFixture,
+) -> CaseResult {
+    let session = store.with_abc().await?;
+    let mut owner = session.epoch;
+    for _ in 0..3 {
+        let owned = [(session.id.clone(), owner)];
+        for answer in store.renew(&owned, LeaseChange::GiveBack).await {
+            ensure_eq!(answer?.lease, Lease::Free, "lease");
+        }
+        let claimed = store.claim(&session.id, owner, Token::random()).await?;
+        ensure_eq!(claimed.state.attempts, 0, "attempts");
+        owner = claimed.epoch;
+    }
     Ok(())
 }
 
@@ -66,7 +122,7 @@ pub(crate) async fn a_repeated_claim_gets_the_same_epoch(store: StoreFixture) ->
     let first = store.claim(&session.id, session.epoch, token).await?;
     let again = store.claim(&session.id, session.epoch, token).await?;
     ensure_eq!(again.epoch, first.epoch, "epoch");
-    ensure_eq!(again.state.attempts, 1, "attempts");
+    ensure_eq!(again.state.attempts, first.state.attempts, "attempts");
     ensure_eq!(again.request, session.new.request, "request");
     Ok(())
 }

@@ -42,7 +42,13 @@ macro_rules! for_each_store_case {
             claim::a_claim_during_a_lease_is_held
             "claim: Held while the lease runs"
             claim::an_expired_lease_can_be_claimed
-            "claim: returns a new epoch and the request, and counts the attempt"
+            "claim: returns a new epoch and the request"
+            claim::a_claim_after_an_owner_without_progress_counts
+            "claim: counts the attempt of an owner who appended nothing"
+            claim::a_claim_after_an_owner_with_progress_does_not_count
+            "claim: an owner who appended costs no attempt"
+            claim::a_claim_of_a_lease_given_back_does_not_count
+            "claim: a lease that was given back costs no attempt"
             claim::a_claim_of_an_old_epoch_is_held
             "claim: Held if the session is at another epoch"
             claim::a_repeated_claim_gets_the_same_epoch
