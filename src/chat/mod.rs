@@ -163,7 +163,7 @@ pub use self::{
     request::ChatRequest,
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
     tool_runs::{ToolOutcome, ToolRun, ToolRuns},
-    transcript::{Input, Piece, Transcript, TranscriptEnd},
+    transcript::{Input, LoggedTail, Piece, Transcript, TranscriptEnd},
     usage::Usage,
     vocabulary::{InputKind, InputOutcome, ToolAuthority},
 };

@@ -189,9 +189,7 @@ fn by_word(word: &str) -> Option<(&'static str, bool)> {
         | "content_policy_violation"
         | "image_content_policy_violation"
         | "bio_policy"
-        | "misalignment_policy_violation" => {
-            ("the model's server refuses to answer this", false)
-        }
+        | "misalignment_policy_violation" => ("the model's server refuses to answer this", false),
         "invalid_prompt"
         | "data_residency_mismatch"
         | "invalid_image"

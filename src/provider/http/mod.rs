@@ -156,6 +156,11 @@ pub(crate) use self::{
     upstream::Upstream,
     wtf8::{TextPieces, text_of},
 };
+#[cfg(feature = "openai-responses-upstream")]
+pub(crate) use self::{
+    failure::{is_of_the_connection, refusal_status},
+    retries::{Failure, Retries},
+};
 #[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
 pub(crate) use self::{
     kept::kept_object,
@@ -164,11 +169,6 @@ pub(crate) use self::{
     partial_call::PartialCall,
     reported::{is_ping, reported_error},
     sse_decoder::{SseAnswer, SseDecoder},
-};
-#[cfg(feature = "openai-responses-upstream")]
-pub(crate) use self::{
-    failure::{is_of_the_connection, refusal_status},
-    retries::{Failure, Retries},
 };
 /// The HTTP client of `http_client`, in the version that it takes.
 #[doc(no_inline)]

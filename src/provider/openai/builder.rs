@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::{
     OpenAi, ReasoningHistory, config::OpenAiConfig, protocol::CHAT_COMPLETIONS, vendor::Vendor,
 };
-use crate::provider::http::{ConfigError, HttpOptions, Upstream, openai_options, setters, variable};
+use crate::provider::http::{
+    ConfigError, HttpOptions, Upstream, openai_options, setters, variable,
+};
 
 // Which characters of a deployment's name can't stand in a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC

@@ -11,9 +11,7 @@
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    chat::{
-        ProviderError, ProviderState, ProviderStateEvent, StateOf, json_bytes,
-    },
+    chat::{ProviderError, ProviderState, ProviderStateEvent, StateOf, json_bytes},
     provider::http::{json::each_element, kept_object, too_long},
 };
 

@@ -7,9 +7,7 @@ use std::{
 use serde_json::Value;
 
 use super::{ResponsesUpstream, config::ResponsesConfig, protocol::RESPONSES};
-use crate::provider::http::{
-    ConfigError, HttpOptions, Upstream, openai_options, setters,
-};
+use crate::provider::http::{ConfigError, HttpOptions, Upstream, openai_options, setters};
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::position::PROVIDER;
 use crate::{
     chat::{
-        ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf, ToolCall,
+        ChatEvent, FinishReason, ProviderError, ProviderState, ProviderStateEvent, StateOf,
+        ToolCall,
     },
     provider::http::{CallIds, PartialCall, text_of, too_long, too_many},
 };
@@ -132,7 +133,8 @@ impl ItemCalls {
             call.name = item.name;
         }
         *is_incomplete |= item.is_incomplete;
-        let is_known = *arguments == Some(item.arguments.clone()) || call.arguments == item.arguments;
+        let is_known =
+            *arguments == Some(item.arguments.clone()) || call.arguments == item.arguments;
         if !item.arguments.is_empty() || arguments.is_none() {
             *arguments = Some(if item.arguments.is_empty() {
                 // The pieces are all that there is.

@@ -4,12 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{
-    calls::CallItem,
-    position::PROVIDER,
-    progress::ItemTextKind,
-    turn::ResponsesTurn,
-};
+use super::{calls::CallItem, position::PROVIDER, progress::ItemTextKind, turn::ResponsesTurn};
 use crate::{
     chat::{ChatEvent, ProviderError, ProviderState, ProviderStateEvent, StateOf},
     provider::http::{
@@ -138,8 +133,11 @@ impl ResponsesTurn {
             }
             "image_generation_call" => self.picture(item, out)?,
             // They wait for an output that this library has no form for.
-            class @ ("custom_tool_call" | "computer_call" | "local_shell_call"
-            | "apply_patch_call" | "mcp_approval_request") => {
+            class @ ("custom_tool_call"
+            | "computer_call"
+            | "local_shell_call"
+            | "apply_patch_call"
+            | "mcp_approval_request") => {
                 self.is_lost = true;
                 let what = format!("a call of the type `{class}`");
                 return Err(not_passed_on(&what, "only functions are known"));
@@ -224,8 +222,7 @@ impl ResponsesTurn {
         item: &RawValue,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        let [result, format] =
-            members(item.get(), ["result", "output_format"]).unwrap_or_default();
+        let [result, format] = members(item.get(), ["result", "output_format"]).unwrap_or_default();
         let Some(result) = result.filter(|result| is_truthy(result)) else {
             // It failed, and the model says so.
             self.tell("image_generation_call", item, out);
@@ -272,7 +269,8 @@ impl ResponsesTurn {
                 data.insert(name.into(), value);
             }
         }
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if (1..=64).contains(&class.len()) && class.bytes().all(is_plain) {
             out.push_back(ChatEvent::custom(class, Value::Object(data)));
         } else {

@@ -6,7 +6,6 @@ mod cited;
 mod config;
 mod decoder;
 mod item;
-mod logged;
 mod position;
 mod progress;
 mod protocol;

@@ -10,14 +10,14 @@ use tower_service::Service;
 use super::{
     config::ResponsesConfig,
     decoder::SharedTurn,
-    logged::LoggedTail,
+    position::StreamPosition,
     request,
-    run::BackgroundRun,
+    run::{BackgroundRun, ReadOnFailure},
     stream::{CancelOnDrop, ResponsesStream},
     turn::ResponsesTurn,
 };
 use crate::{
-    chat::{ChatRequest, ProviderError},
+    chat::{ChatRequest, LoggedTail, ProviderError},
     provider::http::{CallIds, Upstream},
 };
 
@@ -46,12 +46,49 @@ impl ResponsesUpstream {
         }
     }
 
+    /// Reads the rest of an answer that another server began.
+    async fn read_on(self, chat: ChatRequest) -> Result<ResponsesStream, ProviderError> {
+        let so_far = chat.so_far.as_ref();
+        let state = so_far.and_then(|so_far| so_far.stream_state());
+        let position = state.and_then(StreamPosition::read).ok_or_else(|| {
+            ProviderError::cannot_continue("the answer doesn't run in the background")
+        })?;
+        let logged = so_far.map(|so_far| so_far.logged_tail());
+        let (ids, config) = (CallIds::after(&chat.messages), &self.config);
+        let turn = ResponsesTurn::new(ids, config.max_event_bytes, config.think_tags, true);
+        let run = BackgroundRun {
+            upstream: Arc::clone(&self.upstream),
+            turn: SharedTurn::new(turn.read_on(position)),
+            liveness: chat.liveness.clone(),
+            max_bytes: config.max_event_bytes,
+        };
+        let cancel = CancelOnDrop::new(run.clone());
+        match run.clone().read_on(None).await {
+            Ok(answer) => Ok(ResponsesStream::in_background(
+                answer,
+                cancel,
+                logged.unwrap_or_default(),
+            )),
+            Err(ReadOnFailure::Gone(error)) => {
+                let gone = "the model's server no longer has the answer";
+                Err(ProviderError::cannot_continue(gone).with_source(error))
+            }
+            // It ended otherwise than with an answer, and may do better once more.
+            Err(ReadOnFailure::Failed(error))
+                if error.is_recoverable() && run.turn.lock().running().is_none() =>
+            {
+                let failed = "the model's server has stopped the answer";
+                Err(ProviderError::cannot_continue(failed).with_source(error))
+            }
+            Err(ReadOnFailure::Failed(error)) => Err(error),
+        }
+    }
+
     async fn ask(self, body: Vec<u8>, chat: ChatRequest) -> Result<ResponsesStream, ProviderError> {
         let ids = CallIds::after(&chat.messages);
         let config = &self.config;
         let (max_bytes, background) = (config.max_event_bytes, config.background);
-        let new_turn =
-            || ResponsesTurn::new(ids.clone(), max_bytes, config.think_tags, background);
+        let new_turn = || ResponsesTurn::new(ids.clone(), max_bytes, config.think_tags, background);
         let turn = SharedTurn::new(new_turn());
         // Each try has a turn of its own.
         let decoder = || {
@@ -88,10 +125,22 @@ impl Service<ChatRequest> for ResponsesUpstream {
     }
 
     fn call(&mut self, chat: ChatRequest) -> ResponsesFuture {
-        let body = request::body(&self.config, &chat);
         let provider = self.clone();
+        if chat.reattach {
+            return ResponsesFuture {
+                inner: Box::pin(provider.read_on(chat)),
+            };
+        }
+        let body = request::body(&self.config, &chat);
         ResponsesFuture {
-            inner: Box::pin(async move { provider.ask(body?, chat).await }),
+            inner: Box::pin(async move {
+                let so_far = chat.so_far.as_deref();
+                if so_far.is_some_and(|so_far| !so_far.last_turn().has_said_nothing()) {
+                    let anew = "the model can only begin its answer anew";
+                    return Err(ProviderError::cannot_continue(anew));
+                }
+                provider.ask(body?, chat).await
+            }),
         }
     }
 }

@@ -7,12 +7,11 @@ use std::{
 use futures_core::Stream;
 
 use super::{
-    logged::LoggedTail,
     position::StreamPosition,
     run::{BackgroundRun, ReadOnFailure},
 };
 use crate::{
-    chat::{ChatEvent, ProviderError},
+    chat::{ChatEvent, LoggedTail, ProviderError},
     provider::http::{AnswerStream, is_of_the_connection},
 };
 
@@ -144,21 +143,23 @@ impl Stream for ResponsesStream {
                         }
                     }
                 }
-                ResponsesStreamState::Reconnecting(future) => match ready!(future.as_mut().poll(cx)) {
-                    Ok(answer) => {
-                        *state = ResponsesStreamState::Reading(Box::new(answer));
-                        continue;
+                ResponsesStreamState::Reconnecting(future) => {
+                    match ready!(future.as_mut().poll(cx)) {
+                        Ok(answer) => {
+                            *state = ResponsesStreamState::Reading(Box::new(answer));
+                            continue;
+                        }
+                        Err(ReadOnFailure::Gone(error)) => {
+                            *state = ResponsesStreamState::Over;
+                            let error = ProviderError::cut().with_source(error);
+                            return Poll::Ready(Some(Err(error)));
+                        }
+                        Err(ReadOnFailure::Failed(error)) => {
+                            *state = ResponsesStreamState::Over;
+                            return Poll::Ready(Some(Err(error)));
+                        }
                     }
-                    Err(ReadOnFailure::Gone(error)) => {
-                        *state = ResponsesStreamState::Over;
-                        let error = ProviderError::cut().with_source(error);
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    Err(ReadOnFailure::Failed(error)) => {
-                        *state = ResponsesStreamState::Over;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                },
+                }
             };
             let background = background.as_mut().expect("only such a stream comes here");
             let run = &background.run.run;

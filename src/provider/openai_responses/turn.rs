@@ -9,9 +9,7 @@ use super::{
     progress::{ItemTextKind, ItemsProgress},
 };
 use crate::{
-    chat::{
-        ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage, has_reserved_name,
-    },
+    chat::{ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage, has_reserved_name},
     log::ErrorCode,
     provider::http::{
         CallIds, MadePictures, Oddities, SaidText, SseAnswer, argument_bytes, code_of_error,
@@ -201,8 +199,18 @@ impl ResponsesTurn {
             "summary_index",
             "annotation",
         ];
-        let Ok([delta, text, refusal, arguments, item, content, summary, annotation]) =
-            members(data, names)
+        let Ok(
+            [
+                delta,
+                text,
+                refusal,
+                arguments,
+                item,
+                content,
+                summary,
+                annotation,
+            ],
+        ) = members(data, names)
         else {
             return Ok(());
         };

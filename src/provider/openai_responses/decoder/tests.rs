@@ -1,12 +1,11 @@
 use serde_json::{Value, json};
 
 use super::*;
-use super::super::position::StreamPosition;
 use crate::{
     chat::Transcript,
     provider::{
         http::{CallIds, Decode, fuzz::fuzz},
-        openai_responses::logged::LoggedTail,
+        openai_responses::position::StreamPosition,
     },
 };
 
@@ -86,15 +85,19 @@ fn an_answer_has_its_thinking_sources_text_and_state_in_order() {
         json!({"type": "thinking", "content": "ing**"}),
         json!({"type": "thinking", "content": "\n\n"}),
         json!({"type": "thinking", "content": "Done."}),
-        state(json!([{"id": "rs_1", "type": "reasoning", "encrypted_content": "gAAAA", "summary": [
-            {"type": "summary_text", "text": "**Looking**"}, {"type": "summary_text", "text": "Done."}]}])),
+        state(
+            json!([{"id": "rs_1", "type": "reasoning", "encrypted_content": "gAAAA", "summary": [
+            {"type": "summary_text", "text": "**Looking**"}, {"type": "summary_text", "text": "Done."}]}]),
+        ),
         json!({"type": "custom", "name": "web_search_call",
                "data": {"id": "ws_1", "status": "in_progress", "action": {"type": "search", "query": "noon"}}}),
         json!({"type": "custom", "name": "web_search_call", "data": {"id": "ws_1", "status": "completed",
                "action": {"type": "search", "query": "noon", "sources": [{"type": "url", "url": "https://a.b/c"}]}}}),
         json!({"type": "source", "id": "https://a.b/c", "url": "https://a.b/c"}),
-        state(json!([{"id": "ws_1", "type": "web_search_call", "status": "completed",
-               "action": {"type": "search", "query": "noon", "sources": [{"type": "url", "url": "https://a.b/c"}]}}])),
+        state(
+            json!([{"id": "ws_1", "type": "web_search_call", "status": "completed",
+               "action": {"type": "search", "query": "noon", "sources": [{"type": "url", "url": "https://a.b/c"}]}}]),
+        ),
         json!({"type": "text", "content": "Hé "}),
         json!({"type": "text", "content": "😀 it is"}),
         json!({"type": "text", "content": " noon."}),
@@ -189,9 +192,10 @@ fn a_server_that_reads_on_from_any_position_has_the_same_answer() {
                 }
             }
             let so_far: Transcript = log.iter().collect();
-            let states = so_far.provider_states().iter().rev();
-            let mut states = states.filter(|it| it.of == crate::chat::StateOf::Stream);
-            let position = StreamPosition::read(&states.next().unwrap().state).unwrap();
+            let Some(state) = so_far.stream_state() else {
+                panic!("no position after {cut} events");
+            };
+            let position = StreamPosition::read(state).unwrap();
             // The second one.
             let after = usize::try_from(position.after).unwrap() + 1;
             let next = ResponsesTurn::new(CallIds::after(&[]), 1024 * 1024, false, true);
@@ -199,7 +203,7 @@ fn a_server_that_reads_on_from_any_position_has_the_same_answer() {
             let rest = all[after..].concat();
             let (again, error) = decode(&next, &[rest.as_bytes()]);
             assert!(error.is_none(), "{cut}: {error:?}");
-            let mut logged = LoggedTail::of(&so_far);
+            let mut logged = so_far.logged_tail();
             for mut event in again {
                 if !logged.holds(&mut event) {
                     log.push(event);
@@ -232,7 +236,10 @@ fn no_position_is_told_while_half_a_character_is_held_or_a_call_has_begun() {
         event["sequence_number"] = json!(number);
         push(event)
     };
-    assert_eq!(numbered(3, ended("created", json!({"id": "resp_1"}))), Some(3));
+    assert_eq!(
+        numbered(3, ended("created", json!({"id": "resp_1"}))),
+        Some(3)
+    );
     assert_eq!(numbered(4, delta("Hi")), Some(4));
     let item = json!({"type": "function_call", "call_id": "c", "name": "t"});
     let added = json!({"type": "response.output_item.added", "output_index": 1, "item": item});
@@ -251,7 +258,9 @@ fn what_was_not_streamed_is_taken_from_the_whole_items() {
     let response = json!({"id": "resp_1", "status": "completed", "output": [message]});
     let text = |events: Vec<Value>| -> String {
         let texts = events.iter().filter(|event| event["type"] == "text");
-        texts.map(|event| event["content"].as_str().unwrap()).collect()
+        texts
+            .map(|event| event["content"].as_str().unwrap())
+            .collect()
     };
     for before in [
         vec![],
@@ -265,7 +274,10 @@ fn what_was_not_streamed_is_taken_from_the_whole_items() {
         let sources = found.iter().filter(|event| event["type"] == "source");
         let sources: Vec<_> = sources.collect();
         assert_eq!(sources.len(), 1, "{found:?}");
-        assert_eq!(*sources[0], json!({"type": "source", "id": "file_1", "title": "a.txt"}));
+        assert_eq!(
+            *sources[0],
+            json!({"type": "source", "id": "file_1", "title": "a.txt"})
+        );
         assert_eq!(text(found), "Hello there No.");
     }
 }
@@ -276,17 +288,29 @@ fn the_end_is_what_the_server_says_and_never_a_success_without_it() {
         (ended("completed", json!({"status": "completed"})), "stop"),
         (ended("completed", json!({})), "stop"),
         (
-            ended("incomplete", json!({"incomplete_details": {"reason": "max_output_tokens"}})),
+            ended(
+                "incomplete",
+                json!({"incomplete_details": {"reason": "max_output_tokens"}}),
+            ),
             "length",
         ),
         (
-            ended("incomplete", json!({"incomplete_details": {"reason": "content_filter"}})),
+            ended(
+                "incomplete",
+                json!({"incomplete_details": {"reason": "content_filter"}}),
+            ),
             "content_filter",
         ),
         (ended("incomplete", json!({})), "unknown"),
-        (ended("completed", json!({"status": "incomplete"})), "unknown"),
         (
-            ended("incomplete", json!({"incomplete_details": {"reason": "stop"}})),
+            ended("completed", json!({"status": "incomplete"})),
+            "unknown",
+        ),
+        (
+            ended(
+                "incomplete",
+                json!({"incomplete_details": {"reason": "stop"}}),
+            ),
             "unknown",
         ),
     ] {
@@ -295,15 +319,46 @@ fn the_end_is_what_the_server_says_and_never_a_success_without_it() {
     }
     for (last, recoverable, says) in [
         (json!({"type": "response.unheard_of"}), true, "cut off"),
-        (ended("failed", json!({"error": {"code": "server_error", "message": "Sekret"}})), true, "reported an error"),
-        (ended("failed", json!({"error": {"code": "invalid_prompt"}})), false, "refused the request"),
+        (
+            ended(
+                "failed",
+                json!({"error": {"code": "server_error", "message": "Sekret"}}),
+            ),
+            true,
+            "reported an error",
+        ),
+        (
+            ended("failed", json!({"error": {"code": "invalid_prompt"}})),
+            false,
+            "refused the request",
+        ),
         (ended("failed", json!({})), true, "reported an error"),
-        (ended("completed", json!({"status": "failed"})), true, "reported an error"),
-        (ended("completed", json!({"status": "cancelled"})), true, "told to stop"),
-        (json!({"type": "error", "code": "rate_limit_exceeded", "message": "Sekret"}), true, "asked too much"),
-        (json!({"error": {"code": "insufficient_quota"}}), false, "quota"),
+        (
+            ended("completed", json!({"status": "failed"})),
+            true,
+            "reported an error",
+        ),
+        (
+            ended("completed", json!({"status": "cancelled"})),
+            true,
+            "told to stop",
+        ),
+        (
+            json!({"type": "error", "code": "rate_limit_exceeded", "message": "Sekret"}),
+            true,
+            "asked too much",
+        ),
+        (
+            json!({"error": {"code": "insufficient_quota"}}),
+            false,
+            "quota",
+        ),
         (json!({"detail": "Sekret"}), true, "reported an error"),
-        (item_done(1, json!({"type": "computer_call"})), false, "`computer_call`"),
+        (
+            item_done(1, json!({"type": "computer_call"})),
+            false,
+            "`computer_call`",
+        ),
     ] {
         let error = failure(&stream(&[delta("Hi"), last.clone()]));
         assert_eq!(error.is_recoverable(), recoverable, "{last}: {error}");
@@ -316,19 +371,27 @@ fn the_end_is_what_the_server_says_and_never_a_success_without_it() {
 
 #[test]
 fn calls_run_only_whole_and_in_a_whole_turn() {
-    let item = |status: &str| json!({"id": "fc", "type": "function_call", "status": status,
-        "call_id": "c", "name": "t", "arguments": "{\"a\":1}"});
+    let item = |status: &str| {
+        json!({"id": "fc", "type": "function_call", "status": status,
+        "call_id": "c", "name": "t", "arguments": "{\"a\":1}"})
+    };
     let added = json!({"type": "response.output_item.added", "output_index": 0,
         "item": {"id": "fc", "type": "function_call", "call_id": "c", "name": "t", "arguments": ""}});
     let piece = json!({"type": "response.function_call_arguments.delta", "output_index": 0, "delta": "{\"a\":"});
     let completed = || ended("completed", json!({"status": "completed"}));
     let calls = |found: Vec<Value>| {
-        let calls = found.into_iter().find(|event| event["type"] == "tool_calls");
+        let calls = found
+            .into_iter()
+            .find(|event| event["type"] == "tool_calls");
         calls.map(|event| event["calls"].clone())
     };
     let whole = json!([{"id": "c", "name": "t", "arguments": {"a": 1}}]);
     for before in [
-        vec![added.clone(), piece.clone(), item_done(0, item("completed"))],
+        vec![
+            added.clone(),
+            piece.clone(),
+            item_done(0, item("completed")),
+        ],
         vec![item_done(0, item("completed"))],
         vec![item_done(0, item("in_progress"))],
     ] {
@@ -341,11 +404,18 @@ fn calls_run_only_whole_and_in_a_whole_turn() {
     // Half a call.
     for before in [
         vec![added.clone(), piece.clone()],
-        vec![added.clone(), piece.clone(), item_done(0, item("incomplete"))],
+        vec![
+            added.clone(),
+            piece.clone(),
+            item_done(0, item("incomplete")),
+        ],
     ] {
         let error = failure(&stream(&[before.clone(), vec![completed()]].concat()));
         assert!(error.is_recoverable());
-        let incomplete = ended("incomplete", json!({"incomplete_details": {"reason": "max_output_tokens"}}));
+        let incomplete = ended(
+            "incomplete",
+            json!({"incomplete_details": {"reason": "max_output_tokens"}}),
+        );
         let found = events(&stream(&[before, vec![incomplete]].concat()));
         assert_eq!(found.last().unwrap()["finishReason"], "length");
         assert_eq!(calls(found), None);
@@ -354,8 +424,10 @@ fn calls_run_only_whole_and_in_a_whole_turn() {
 
 #[test]
 fn items_that_all_have_the_index_0_are_told_apart() {
-    let call = |id: &str| json!({"id": format!("fc_{id}"), "type": "function_call", "call_id": id,
-        "name": "t", "arguments": "{}"});
+    let call = |id: &str| {
+        json!({"id": format!("fc_{id}"), "type": "function_call", "call_id": id,
+        "name": "t", "arguments": "{}"})
+    };
     let added = |id: &str| json!({"type": "response.output_item.added", "output_index": 0, "item": call(id)});
     let output = json!({"output": [call("a"), call("b")]});
     let found = events(&stream(&[
@@ -367,7 +439,10 @@ fn items_that_all_have_the_index_0_are_told_apart() {
     ]));
     let calls = found.iter().find(|event| event["type"] == "tool_calls");
     let calls = calls.unwrap()["calls"].as_array().unwrap();
-    let ids: Vec<_> = calls.iter().map(|call| call["id"].as_str().unwrap()).collect();
+    let ids: Vec<_> = calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["a", "b"]);
 }
 
@@ -386,7 +461,9 @@ fn a_picture_is_a_medium_whose_item_is_kept_without_it() {
         found[..2],
         [
             json!({"type": "media", "mediaType": "image/png", "url": "data:image/png;base64,iVBORw0KGgo="}),
-            state(json!([{"id": "ig_1", "type": "image_generation_call", "status": "completed", "output_format": "png"}])),
+            state(
+                json!([{"id": "ig_1", "type": "image_generation_call", "status": "completed", "output_format": "png"}])
+            ),
         ]
     );
     assert_eq!(found.len(), 4);
@@ -409,9 +486,15 @@ fn bookkeeping_of_odd_types_decides_nothing() {
     ];
     let found = events(&stream(&odd));
     assert_eq!(found[0], json!({"type": "text", "content": "Hi"}));
-    assert_eq!(found.last().unwrap(), &json!({"type": "complete", "finishReason": "stop"}));
+    assert_eq!(
+        found.last().unwrap(),
+        &json!({"type": "complete", "finishReason": "stop"})
+    );
     let pings = ": ping\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\ndata: \n\n";
-    let found = events(&format!("{pings}{}", stream(&[delta("Hi"), ended("completed", json!({}))])));
+    let found = events(&format!(
+        "{pings}{}",
+        stream(&[delta("Hi"), ended("completed", json!({}))])
+    ));
     assert_eq!(found.len(), 3);
 }
 
