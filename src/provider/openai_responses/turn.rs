@@ -1,21 +1,20 @@
 use std::collections::VecDeque;
 
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::{
     calls::{CallItem, ItemCalls},
     cited::ItemSources,
-    position::{SaidPart, StreamPosition, is_id},
+    position::StreamPosition,
     progress::{ItemTextKind, ItemsProgress},
 };
 use crate::{
-    chat::{ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage, has_reserved_name},
+    chat::{ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage},
     log::ErrorCode,
     provider::http::{
-        CallIds, MadePictures, Oddities, SaidText, SseAnswer, argument_bytes, code_of_error,
-        is_model, is_ping,
-        json::{Kind, count, each_element, kind, members, name, string, string_bytes},
-        refused, reported, reported_error, too_long, unreadable,
+        CallIds, MadePictures, Oddities, SaidText, SseAnswer, argument_bytes, is_ping,
+        json::{count, members, string},
+        reported, reported_error, too_long, unreadable,
     },
 };
 
@@ -39,19 +38,19 @@ pub(super) struct ResponsesTurn {
     /// True if a part of the answer was refused.
     pub(super) is_lost: bool,
     /// The characters of the text so far.
-    chars: u64,
-    response: Option<String>,
+    pub(super) chars: u64,
+    pub(super) response: Option<String>,
     sequence: Option<u64>,
     /// Events up to this one were read on another connection.
     skipped: Option<u64>,
-    background: bool,
-    finish: Option<FinishReason>,
-    usage: Option<Usage>,
-    model: Option<String>,
+    pub(super) background: bool,
+    pub(super) finish: Option<FinishReason>,
+    pub(super) usage: Option<Usage>,
+    pub(super) model: Option<String>,
     /// True after `[DONE]`.
     done: bool,
     /// True once the server said that the response has ended, in whatever way.
-    is_over: bool,
+    pub(super) is_over: bool,
 }
 
 impl ResponsesTurn {
@@ -189,6 +188,8 @@ impl ResponsesTurn {
         data: &str,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
+        use ItemTextKind::{Reasoning, Summary, Text};
+
         let names = [
             "delta",
             "text",
@@ -217,7 +218,6 @@ impl ResponsesTurn {
         let key = self.items.key(index);
         let part = content.and_then(count).unwrap_or(0);
         let summary = summary.and_then(count).unwrap_or(0);
-        use ItemTextKind::{Reasoning, Summary, Text};
         match class {
             "output_text.delta" | "refusal.delta" => self.piece(key, Text, part, delta, out)?,
             "output_text.done" => self.rest(key, Text, part, text, out)?,
@@ -268,255 +268,8 @@ impl ResponsesTurn {
         Ok(())
     }
 
-    fn piece(
-        &mut self,
-        key: u64,
-        kind: ItemTextKind,
-        index: u64,
-        piece: Option<&RawValue>,
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        match piece.map(|piece| (string_bytes(piece), self::kind(piece), piece)) {
-            Some((Some(bytes), _, _)) => self.say(key, kind, index, &bytes, out)?,
-            // JavaScript appends it so.
-            Some((None, Kind::Number, piece)) => {
-                self.say(key, kind, index, piece.get().as_bytes(), out)?;
-            }
-            // The whole text follows.
-            _ => self.odd.note("delta"),
-        }
-        Ok(())
-    }
-
-    /// Says what of a whole text wasn't said in pieces.
-    pub(super) fn rest(
-        &mut self,
-        key: u64,
-        kind: ItemTextKind,
-        index: u64,
-        whole: Option<&RawValue>,
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        let Some(whole) = whole.and_then(string_bytes) else {
-            return Ok(());
-        };
-        let said = match self.items.part(key, kind) {
-            Some(last) if last.index > index => return Ok(()),
-            Some(last) if last.index == index => last.units,
-            _ => 0,
-        };
-        let rest = after_units(&whole, said);
-        if rest.is_empty() {
-            return Ok(());
-        }
-        self.say(key, kind, index, rest, out)
-    }
-
-    fn say(
-        &mut self,
-        key: u64,
-        kind: ItemTextKind,
-        index: u64,
-        bytes: &[u8],
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        let thinks = kind != ItemTextKind::Text;
-        let before = out.len();
-        let base = self.chars;
-        let last = self.items.part(key, kind);
-        match last {
-            Some(last) if last.index == index => last.units += units(bytes),
-            Some(last) if last.index > index => {}
-            _ => {
-                let follows = last.is_some();
-                *last = Some(SaidPart {
-                    index,
-                    base,
-                    units: units(bytes),
-                    cited: 0,
-                });
-                if thinks && follows {
-                    self.said.bytes(b"\n\n", true, out);
-                }
-            }
-        }
-        self.check_items()?;
-        self.said.bytes(bytes, thinks, out);
-        for event in out.range(before..) {
-            if let ChatEvent::Text(text) = event {
-                self.chars += text.content.chars().count() as u64;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes an annotation of a text of a message.
-    pub(super) fn annotation(
-        &mut self,
-        key: u64,
-        index: u64,
-        annotation: &RawValue,
-        out: &mut VecDeque<ChatEvent>,
-    ) {
-        let chars = self.chars;
-        let base = match self.items.part(key, ItemTextKind::Text) {
-            Some(part) if part.index == index => {
-                part.cited += 1;
-                part.base
-            }
-            _ => chars,
-        };
-        if !self.sources.annotation(annotation, base, out) {
-            self.odd.note("annotation");
-        }
-    }
-
-    fn begin(
-        &mut self,
-        response: &RawValue,
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        let Ok([id, model]) = members(response.get(), ["id", "model"]) else {
-            self.odd.note("response");
-            return Ok(());
-        };
-        self.name_model(model);
-        let Some(id) = id.and_then(name).filter(|id| is_id(id)) else {
-            return Ok(());
-        };
-        match &self.response {
-            Some(known) if *known != id && self.background => return Err(ProviderError::cut()),
-            Some(_) => {}
-            None => {
-                self.response = Some(id);
-                let position = self.position().map(|position| position.event());
-                out.extend(position.map(ChatEvent::from));
-            }
-        }
-        Ok(())
-    }
-
-    fn name_model(&mut self, model: Option<&RawValue>) {
-        if self.model.is_none() {
-            let model = model.and_then(string);
-            self.model = model.filter(|model| is_model(model));
-        }
-    }
-
-    fn finish(
-        &mut self,
-        class: &str,
-        response: Option<&RawValue>,
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        let names = [
-            "model",
-            "status",
-            "error",
-            "incomplete_details",
-            "usage",
-            "output",
-        ];
-        let found = response.map(|response| members(response.get(), names));
-        let [model, status, error, details, usage, output] = match found {
-            Some(Ok(found)) => found,
-            _ => {
-                self.odd.note("response");
-                Default::default()
-            }
-        };
-        self.name_model(model);
-        if let Some(counts) = usage {
-            self.usage = self.read_usage(counts);
-        }
-        let status = status.and_then(string);
-        let ends = match (class, status.as_deref()) {
-            // An event of success with a response that isn't.
-            (_, Some(status @ ("failed" | "cancelled"))) => status,
-            ("completed" | "done", Some("incomplete")) => "incomplete",
-            ("done", Some("completed")) => "completed",
-            ("done", _) => return Ok(()),
-            (class, _) => class,
-        };
-        if ends == "failed" {
-            let error = error.map(|error| value(error));
-            let code = error.as_ref().and_then(code_of_error);
-            return Err(self.failed(refused(None, code, None)));
-        }
-        if ends == "cancelled" {
-            let error = ProviderError::new("the model's server was told to stop this answer");
-            return Err(self.failed(error.recoverable(true)));
-        }
-        let reason = details.and_then(|details| members(details.get(), ["reason"]).ok()?[0]);
-        let reason = match ends {
-            "completed" => FinishReason::Stop,
-            _ => match reason.and_then(string) {
-                Some(word) => match FinishReason::of_vendor(&word) {
-                    // It isn't whole, whatever it says.
-                    whole if whole.is_whole() => FinishReason::Unknown,
-                    reason => reason,
-                },
-                None => FinishReason::Unknown,
-            },
-        };
-        if let Some(output) = output {
-            self.output(output, out)?;
-        }
-        self.is_over = true;
-        self.finish = Some(reason);
-        Ok(())
-    }
-
-    /// Takes what of the whole output hasn't come in events.
-    fn output(
-        &mut self,
-        output: &RawValue,
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        let mut place = 0;
-        let listed = each_element(output, |item| {
-            let id = members(item.get(), ["id"]).ok().and_then(|[id]| id);
-            let id = id.and_then(name);
-            if let Some(key) = self.items.unfinished(place, id.as_deref()) {
-                self.item_done(key, item, out)?;
-            }
-            place += 1;
-            Ok(())
-        })?;
-        if !listed {
-            self.odd.note("output");
-        }
-        Ok(())
-    }
-
-    fn read_usage(&mut self, counts: &RawValue) -> Option<Usage> {
-        let names = [
-            "input_tokens",
-            "output_tokens",
-            "input_tokens_details",
-            "output_tokens_details",
-        ];
-        let Ok([input, output, of_input, of_output]) = members(counts.get(), names) else {
-            self.odd.note("usage");
-            return None;
-        };
-        let (input, output) = (input.and_then(count), output.and_then(count));
-        if input.is_none() && output.is_none() {
-            self.odd.note("usage");
-            return None;
-        }
-        let mut usage = Usage::new(input.unwrap_or(0), output.unwrap_or(0));
-        let detail = |details: Option<&RawValue>, name| {
-            let [detail] = members(details?.get(), [name]).ok()?;
-            detail.and_then(count)
-        };
-        usage.cached_input_tokens = detail(of_input, "cached_tokens");
-        usage.reasoning_tokens = detail(of_output, "reasoning_tokens");
-        Some(usage)
-    }
-
     /// Marks the response as over by an error of the server.
-    fn failed(&mut self, error: ProviderError) -> ProviderError {
+    pub(super) fn failed(&mut self, error: ProviderError) -> ProviderError {
         self.is_over = true;
         error
     }
@@ -609,38 +362,4 @@ impl SseAnswer for ResponsesTurn {
         out.push_back(complete.into());
         Ok(())
     }
-}
-
-/// Returns the length of WTF-8 in units of UTF-16.
-fn units(bytes: &[u8]) -> u64 {
-    bytes.iter().map(|byte| units_of(*byte)).sum()
-}
-
-fn units_of(byte: u8) -> u64 {
-    match byte {
-        0x80..=0xbf => 0,
-        0xf0.. => 2,
-        _ => 1,
-    }
-}
-
-/// Returns WTF-8 without its first units.
-fn after_units(bytes: &[u8], mut skipped: u64) -> &[u8] {
-    let mut at = 0;
-    while skipped > 0 && at < bytes.len() {
-        skipped = skipped.saturating_sub(units_of(bytes[at]));
-        at += 1;
-        while at < bytes.len() && units_of(bytes[at]) == 0 {
-            at += 1;
-        }
-    }
-    &bytes[at..]
-}
-
-/// Returns an error of the server as a value. Null for what is nested too deep, or isn't text: it has no code.
-fn value(json: &RawValue) -> Value {
-    if has_reserved_name(json.get()) {
-        return Value::Null;
-    }
-    serde_json::from_str(json.get()).unwrap_or_default()
 }
