@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Capabilities, ChatOptions, Content, EnabledTools, Inputs, IsomorphicClientOutput,
-    IsomorphicTool, Liveness, Message, Role, ToolDefinition, ToolRuns, Transcript,
+    IsomorphicTool, Liveness, Message, ProviderError, Role, ToolDefinition, ToolRuns, Transcript,
     as_json::null_is_default,
 };
 use crate::log::{ChatId, Owner, SessionId};
@@ -154,6 +154,43 @@ impl ChatRequest {
             }
         }
         offered
+    }
+
+    /// Returns true if the provider is to go on in the middle of a turn: [`so_far`](Self::so_far) ends with text or media of
+    /// the model. Where it ends with the tools of a turn, or with thinking alone, a model can begin the turn.
+    pub fn continues_turn(&self) -> bool {
+        let turn = self.so_far.as_ref().map(|so_far| so_far.last_turn());
+        turn.is_some_and(|turn| !turn.text().is_empty() || !turn.media().is_empty())
+    }
+
+    /// Refuses the rest of an interrupted answer that a provider can't give: one that keeps no stream of its model's
+    /// server can't [read on](field@Self::reattach), and one that doesn't `continue` a partial answer can only begin a
+    /// turn.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use unbroken::chat::{ChatEvent, ChatRequest, Transcript};
+    ///
+    /// let mut request = ChatRequest::from_user("Hi");
+    /// assert!(request.check_continuation(false).is_ok());
+    /// request.so_far = Some(Arc::new([ChatEvent::text("Hel")].iter().collect::<Transcript>()));
+    /// assert!(request.check_continuation(true).is_ok());
+    /// assert!(request.check_continuation(false).unwrap_err().is_cannot_continue());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::cannot_continue`], for the provider to return before its first event.
+    pub fn check_continuation(&self, continues: bool) -> Result<(), ProviderError> {
+        let reason = if self.reattach {
+            "the model's server keeps no answer to read on"
+        } else if self.continues_turn() && !continues {
+            "the model can't go on from a part of an answer"
+        } else {
+            return Ok(());
+        };
+        Err(ProviderError::cannot_continue(reason))
     }
 
     /// Returns the last message of the user, if there is one.

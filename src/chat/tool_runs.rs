@@ -218,10 +218,11 @@ impl ToolRuns {
         self.announced.iter().map(String::as_str)
     }
 
-    /// Returns the ids of calls that were announced and never come, those of [`announced`](Self::announced)
-    /// not included: clients have the beginning of other arguments under them.
-    pub(crate) fn void_ids(&self) -> impl Iterator<Item = &str> {
-        self.void.iter().map(String::as_str)
+    /// Returns the ids of calls that were announced and never come: clients have the beginning of other arguments
+    /// under them. Those of [`announced`](Self::announced) come yet if the provider `reads_on`, and only then.
+    pub(crate) fn void_ids(&self, reads_on: bool) -> impl Iterator<Item = &str> {
+        let announced = self.announced.iter().filter(move |_| !reads_on);
+        self.void.iter().chain(announced).map(String::as_str)
     }
 
     /// Returns all runs, in the order in which they were first asked for.
@@ -450,11 +451,7 @@ mod tests {
         let announced = |id: &str| ToolInput::new(id, "{").name("pay").into();
         let void = |log: &[ChatEvent]| {
             let runs: ToolRuns = log.iter().collect();
-            let mut void: Vec<_> = runs
-                .void_ids()
-                .chain(runs.announced())
-                .map(str::to_owned)
-                .collect();
+            let mut void: Vec<_> = runs.void_ids(false).map(str::to_owned).collect();
             void.sort_unstable();
             let open: Vec<_> = runs.announced().map(str::to_owned).collect();
             (open.concat(), void.concat())

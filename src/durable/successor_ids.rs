@@ -18,10 +18,7 @@ impl SuccessorIds {
     /// Creates the ids after a log; `None` if it has no id that a call may not have. A provider that reads on
     /// goes on with the calls that the log has announced; no other does.
     pub(super) fn after(runs: &ToolRuns, reads_on: bool) -> Option<Self> {
-        let mut taken: HashSet<_> = runs.void_ids().map(str::to_owned).collect();
-        if !reads_on {
-            taken.extend(runs.announced().map(str::to_owned));
-        }
+        let taken: HashSet<_> = runs.void_ids(reads_on).map(str::to_owned).collect();
         (!taken.is_empty()).then(|| Self {
             taken,
             given: HashMap::new(),

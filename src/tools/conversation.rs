@@ -46,6 +46,8 @@ pub(super) struct Conversation {
     // The turn in which that answer was interrupted.
     partial: Option<Arc<Transcript>>,
     stage: ConversationStage,
+    /// True if the model's stream of before is read on.
+    reads_on: bool,
     turns: usize,
     content: Content,
     pub(super) calls: Vec<ToolCall>,
@@ -89,6 +91,7 @@ impl Conversation {
         let runs = std::mem::take(&mut request.runs);
         let extra = Encoded::new(std::mem::take(&mut request.extra));
         let before = request.so_far.take();
+        let reads_on = request.reattach;
         if let Some(before) = &before
             && !before.text().is_empty()
             && request.messages.last() == Some(&Message::assistant(before.said()))
@@ -116,6 +119,7 @@ impl Conversation {
             before,
             partial: None,
             stage: ConversationStage::Model,
+            reads_on,
             turns: 0,
             content: Content::new(),
             calls: Vec::new(),
@@ -307,7 +311,8 @@ impl Conversation {
             let asked = messages.flat_map(|it| it.tool_calls.iter());
             let before = self.before.iter().flat_map(|it| it.tool_calls().iter());
             let ids = asked.chain(before).map(|call| &*call.id);
-            UniqueIds::new(ids.chain(self.runs.void_ids()).map(str::to_owned))
+            let void = self.runs.void_ids(self.reads_on);
+            UniqueIds::new(ids.chain(void).map(str::to_owned))
         })
     }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tower_layer::Layer as _;
 use unbroken::{
     chat::{ChatEvent, ProviderError, ProviderState, ProviderStateEvent, StateOf, ToolCall},
     durable::{DurableLayer, Recovery},

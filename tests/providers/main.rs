@@ -2,6 +2,7 @@
 //! and `DurableLayer`.
 
 mod composition;
+mod continuation;
 mod cut_short;
 mod in_place;
 mod media;

@@ -103,7 +103,10 @@ impl Server {
         let (store, recovery) = (self.store.clone(), self.recovery.clone());
         let (stub, ended) = (self.stub.clone(), self.ended.clone());
         self.runtime.as_ref().unwrap().spawn(async move {
-            let openai = OpenAi::builder().base_url(stub).model("small");
+            let openai = OpenAi::builder()
+                .base_url(stub)
+                .model("small")
+                .continue_final_message(true);
             let sessions = Sessions::builder(store).lease(LEASE).build();
             let chat = DurableLayer::new(sessions, AnyoneWithTheId::new())
                 .recovery(recovery)

@@ -42,6 +42,7 @@ impl fmt::Debug for GenAiFuture {
 }
 
 async fn ask(provider: GenAi, chat: ChatRequest) -> Result<GenAiStream, ProviderError> {
+    chat.check_continuation(provider.prefill)?;
     let named = chat.model.as_ref().or(provider.model.as_ref());
     let model = named.ok_or_else(|| ProviderError::new("the request names no model"))?;
     let target = provider.client.resolve_service_target(model.as_str()).await;

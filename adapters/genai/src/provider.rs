@@ -20,6 +20,7 @@ pub struct GenAi {
     pub(crate) idle_timeout: Duration,
     pub(crate) max_turn_bytes: usize,
     pub(crate) unsupported: Unsendable,
+    pub(crate) prefill: bool,
 }
 
 impl GenAi {
@@ -32,6 +33,7 @@ impl GenAi {
             idle_timeout: Duration::from_secs(120),
             max_turn_bytes: 16 << 20,
             unsupported: Unsendable::Refuse,
+            prefill: false,
         }
     }
 
@@ -52,6 +54,15 @@ impl GenAi {
     /// Sets the maximum size in bytes of the calls and signatures of a turn together. Default 16 MiB.
     pub fn max_turn_bytes(mut self, max: usize) -> Self {
         self.max_turn_bytes = max;
+        self
+    }
+
+    /// Sets whether the model goes on from a partial answer at the end of the messages
+    /// ([`RecoveryWay::Resume`](unbroken::durable::RecoveryWay::Resume)), as older models of Claude do. Default false: others
+    /// refuse such a request or begin anew, and the provider
+    /// [declines](ProviderError::cannot_continue).
+    pub fn prefill(mut self, continues: bool) -> Self {
+        self.prefill = continues;
         self
     }
 

@@ -17,6 +17,7 @@ const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
 pub struct OllamaBuilder {
     options: HttpOptions,
     model_options: Map<String, Value>,
+    continues: bool,
 }
 
 setters!(OllamaBuilder);
@@ -46,6 +47,7 @@ impl OllamaBuilder {
         Self {
             options: HttpOptions::new(DEFAULT_BASE_URL),
             model_options: Map::new(),
+            continues: true,
         }
     }
 
@@ -97,6 +99,14 @@ impl OllamaBuilder {
         self
     }
 
+    /// Sets whether the model goes on from a partial answer at the end of the messages
+    /// ([`RecoveryWay::Resume`](crate::durable::RecoveryWay::Resume)). Default true; set it to false for a model whose
+    /// template begins a new message, so that the provider [declines](crate::chat::ProviderError::cannot_continue).
+    pub fn continue_final_message(mut self, continues: bool) -> Self {
+        self.continues = continues;
+        self
+    }
+
     /// Builds it. Nothing is connected yet.
     ///
     /// # Errors
@@ -113,6 +123,7 @@ impl OllamaBuilder {
                 model,
                 fields: self.options.fields,
                 options: self.model_options,
+                continues: self.continues,
                 unsupported: self.options.unsupported,
                 max_event_bytes: self.options.max_event_bytes,
                 think_tags: self.options.think_tags,

@@ -40,7 +40,8 @@ impl Service<ChatRequest> for Ollama {
     }
 
     fn call(&mut self, chat: ChatRequest) -> AnswerFuture {
-        let body = match request::body(&self.config, &chat) {
+        let body = chat.check_continuation(self.config.continues);
+        let body = match body.and_then(|()| request::body(&self.config, &chat)) {
             Ok(body) => body,
             Err(error) => return AnswerFuture::failed(error),
         };

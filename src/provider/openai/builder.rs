@@ -29,6 +29,7 @@ pub struct OpenAiBuilder {
     options: HttpOptions,
     usage: bool,
     tool_media: bool,
+    continues: bool,
     newer_max_tokens: Option<bool>,
     reasoning_history: Option<ReasoningHistory>,
     reasoning_field: String,
@@ -72,6 +73,7 @@ impl OpenAiBuilder {
             options: HttpOptions::new(DEFAULT_BASE_URL),
             usage: true,
             tool_media: false,
+            continues: false,
             newer_max_tokens: None,
             reasoning_history: None,
             reasoning_field: "reasoning_content".to_owned(),
@@ -198,6 +200,15 @@ impl OpenAiBuilder {
         self
     }
 
+    /// Sets whether the model goes on from a partial answer at the end of the messages
+    /// ([`RecoveryWay::Resume`](crate::durable::RecoveryWay::Resume)). Default false: OpenAI's models begin anew, and the
+    /// provider [declines](crate::chat::ProviderError::cannot_continue). With true, `continue_final_message` and
+    /// `add_generation_prompt` are sent as vLLM has them, and the model's chat template has to allow it.
+    pub fn continue_final_message(mut self, continues: bool) -> Self {
+        self.continues = continues;
+        self
+    }
+
     /// Sets whether media in results of tools are sent. Default false: OpenAI takes text there, and such a
     /// result is an error that names the part. OpenRouter and others take pictures.
     pub fn tool_media(mut self, sent: bool) -> Self {
@@ -250,6 +261,7 @@ impl OpenAiBuilder {
                 usage: self.usage,
                 unsupported: options.unsupported,
                 tool_media: self.tool_media,
+                continues: self.continues,
                 max_tokens_field,
                 reasoning_history: self.reasoning_history.unwrap_or(match vendor {
                     Vendor::WantsReasoning => ReasoningHistory::WithCalls,

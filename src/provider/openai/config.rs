@@ -11,6 +11,8 @@ pub(super) struct OpenAiConfig {
     pub(super) unsupported: Unsupported,
     /// True if results of tools may hold media.
     pub(super) tool_media: bool,
+    /// True if the model goes on from a partial answer at the end of the messages.
+    pub(super) continues: bool,
     pub(super) max_tokens_field: &'static str,
     pub(super) reasoning_history: ReasoningHistory,
     pub(super) reasoning_field: String,

@@ -80,6 +80,7 @@ impl ScriptedStream {
         request: &ChatRequest,
         counter: &CallCounter,
     ) -> Result<Self, ProviderError> {
+        request.check_continuation(true)?;
         let rounds = rounds(request);
         // Without scripts for later turns, tools are asked for once.
         let once = script.then.is_empty();

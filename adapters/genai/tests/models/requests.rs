@@ -47,6 +47,28 @@ fn with(options: ChatOptions) -> ChatRequest {
 }
 
 #[tokio::test]
+async fn a_partial_answer_is_continued_where_the_application_says_that_the_model_can() {
+    let mut request = ChatRequest::from_user("Hi");
+    request.messages.push(Message::assistant("Hel"));
+    request.so_far = Some(std::sync::Arc::new(
+        [unbroken::chat::ChatEvent::text("Hel")].iter().collect(),
+    ));
+    let stub = Stub::new([reply(CLAUDE)]).await;
+    let (_, error) = answer(stub.provider(CLAUDE), request.clone()).await;
+    assert!(error.unwrap().is_cannot_continue());
+    assert_eq!(stub.asked().len(), 0);
+    let (_, error) = answer(stub.provider(CLAUDE).prefill(true), request).await;
+    assert!(error.is_none(), "{error:?}");
+    let asked = stub.asked();
+    let last = asked[0].body["messages"]
+        .as_array()
+        .unwrap()
+        .last()
+        .unwrap();
+    assert_eq!(last["role"], "assistant");
+}
+
+#[tokio::test]
 async fn options_are_sent_in_the_words_of_each_server() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"],
                         "additionalProperties": false});

@@ -14,6 +14,7 @@ fn config() -> OllamaConfig {
         options: Map::new(),
         unsupported: Unsupported::Refuse,
         think_tags: false,
+        continues: true,
         max_event_bytes: 1024,
     }
 }

@@ -34,6 +34,10 @@ pub(super) fn body(config: &OpenAiConfig, request: &ChatRequest) -> Result<Vec<u
         messages.push(self::message(config, message)?);
     }
     body.insert("messages".into(), Value::Array(messages));
+    if request.continues_turn() {
+        body.insert("continue_final_message".into(), true.into());
+        body.insert("add_generation_prompt".into(), false.into());
+    }
     let tools = functions(request);
     if !tools.is_empty() {
         match body.entry("tools").or_insert_with(|| json!([])) {

@@ -14,6 +14,7 @@ fn config() -> OpenAiConfig {
         usage: false,
         unsupported: Unsupported::Refuse,
         tool_media: false,
+        continues: true,
         max_tokens_field: "max_tokens",
         reasoning_history: ReasoningHistory::LeaveOut,
         reasoning_field: "reasoning_content".into(),
@@ -90,6 +91,24 @@ fn text_is_a_string_and_media_of_users_are_parts() {
         let content = Content::new().media(media).text("What is this?");
         assert_eq!(user(content), json!([part, text]));
     }
+}
+
+#[test]
+fn a_partial_answer_is_continued_by_the_last_message() {
+    let mut request = ChatRequest::from_user("Hi");
+    assert!(
+        encode(&config(), &request)
+            .unwrap()
+            .get("continue_final_message")
+            .is_none()
+    );
+    request.messages.push(Message::assistant("Hel"));
+    request.so_far = Some(std::sync::Arc::new(
+        [crate::chat::ChatEvent::text("Hel")].iter().collect(),
+    ));
+    let body = encode(&config(), &request).unwrap();
+    assert_eq!(body["continue_final_message"], true);
+    assert_eq!(body["add_generation_prompt"], false);
 }
 
 #[test]
