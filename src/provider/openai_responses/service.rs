@@ -131,16 +131,12 @@ impl Service<ChatRequest> for ResponsesUpstream {
                 inner: Box::pin(provider.read_on(chat)),
             };
         }
-        let body = request::body(&self.config, &chat);
+        // OpenAI's models begin anew after a part of an answer.
+        let body = chat
+            .check_continuation(false)
+            .and_then(|()| request::body(&self.config, &chat));
         ResponsesFuture {
-            inner: Box::pin(async move {
-                let so_far = chat.so_far.as_deref();
-                if so_far.is_some_and(|so_far| !so_far.last_turn().has_said_nothing()) {
-                    let anew = "the model can only begin its answer anew";
-                    return Err(ProviderError::cannot_continue(anew));
-                }
-                provider.ask(body?, chat).await
-            }),
+            inner: Box::pin(async move { provider.ask(body?, chat).await }),
         }
     }
 }

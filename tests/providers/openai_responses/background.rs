@@ -13,7 +13,7 @@ use unbroken::{
 };
 
 use super::{
-    server::{Rules, Server},
+    server::{Hold, Rules, Server},
     *,
 };
 
@@ -26,9 +26,9 @@ fn done(item: Value) -> Value {
 }
 
 const WORDS: [&str; 6] = ["Noon", ", Paris", " time", ", 20 °C", ", 😀", "."];
-const ALL: &str = "Noon, Paris time, 20 °C, 😀.";
+pub(super) const ALL: &str = "Noon, Paris time, 20 °C, 😀.";
 
-fn text() -> Vec<Value> {
+pub(super) fn text() -> Vec<Value> {
     let mut events: Vec<_> = WORDS.into_iter().map(delta).collect();
     let content = json!([{"type": "output_text", "text": ALL, "annotations": []}]);
     events.push(done(
@@ -38,7 +38,7 @@ fn text() -> Vec<Value> {
 }
 
 /// A turn with a word, thinking that is kept, and a call.
-fn call() -> Vec<Value> {
+pub(super) fn call() -> Vec<Value> {
     let mut events = vec![
         json!({"type": "response.reasoning_summary_text.delta", "output_index": 0, "summary_index": 0, "delta": "Hm."}),
         done(
@@ -65,7 +65,7 @@ fn call() -> Vec<Value> {
     events
 }
 
-fn provider(server: &Server) -> ResponsesUpstream {
+pub(super) fn provider(server: &Server) -> ResponsesUpstream {
     let provider = builder(server.base_url()).background(true);
     provider.retries(0).build().unwrap()
 }
@@ -236,7 +236,7 @@ async fn a_successor_reads_on_after_any_event_of_the_log() {
 #[tokio::test]
 async fn a_dropped_answer_is_cancelled_unless_a_session_may_go_on_elsewhere() {
     let rules = || Rules {
-        hold: Some(3),
+        hold: Some((Hold::All, 3)),
         ..Rules::default()
     };
     let server = Server::start(vec![text()], rules()).await;

@@ -1,6 +1,7 @@
 //! OpenAI's Responses API as an upstream.
 
 mod background;
+mod lost_server;
 mod server;
 
 use futures_util::{StreamExt, TryStreamExt};

@@ -14,7 +14,7 @@ use tokio::{
     sync::watch,
 };
 
-/// How the server treats its connections.
+/// The treatment of connections.
 #[derive(Default)]
 pub(crate) struct Rules {
     /// The bytes of the body after which a connection breaks, by its number.
@@ -23,8 +23,17 @@ pub(crate) struct Rules {
     pub(crate) queued: usize,
     /// True if no response can be read again.
     pub(crate) gone: bool,
-    /// The number of events after which a response waits to be cancelled.
-    pub(crate) hold: Option<usize>,
+    /// The response to wait in when it is asked for, until it is cancelled, and the number of events before that.
+    /// Reads of it don't wait.
+    pub(crate) hold: Option<(Hold, usize)>,
+}
+
+/// The responses that wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    All,
+    /// By its number.
+    One(usize),
 }
 
 /// The requests that the server got.
@@ -97,7 +106,7 @@ async fn serve(
         let path: Vec<_> = path.trim_start_matches("/v1/").split('/').collect();
         match (&*method, &*path) {
             ("POST", ["responses"]) => {
-                let (events, number) = {
+                let (events, at, number) = {
                     let mut counts = counts.lock().unwrap();
                     counts.posts.push(body);
                     let at = counts.posts.len() - 1;
@@ -105,9 +114,13 @@ async fn serve(
                     let events = numbered(&answers[at.min(answers.len() - 1)], &id);
                     counts.responses.insert(id, events.clone());
                     counts.connections += 1;
-                    (events, counts.connections - 1)
+                    (events, at, counts.connections - 1)
                 };
-                send(&mut socket, &events, rules, number, changes.subscribe()).await?;
+                let hold = rules
+                    .hold
+                    .filter(|(of, _)| *of == Hold::All || *of == Hold::One(at))
+                    .map(|(_, events)| (events, changes.subscribe()));
+                send(&mut socket, &events, rules, number, hold).await?;
             }
             ("GET", ["responses", id]) => {
                 let after: u64 = query
@@ -136,7 +149,7 @@ async fn serve(
                     .into_iter()
                     .filter(|event| event["sequence_number"].as_u64().unwrap() > after)
                     .collect();
-                send(&mut socket, &rest, rules, number, changes.subscribe()).await?;
+                send(&mut socket, &rest, rules, number, None).await?;
             }
             ("POST", ["responses", id, "cancel"]) => {
                 counts.lock().unwrap().cancelled.push((*id).to_owned());
@@ -168,14 +181,14 @@ async fn send(
     events: &[Value],
     rules: &Rules,
     number: usize,
-    mut changed: watch::Receiver<usize>,
+    mut hold: Option<(usize, watch::Receiver<usize>)>,
 ) -> Option<()> {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     socket.write_all(head.as_bytes()).await.ok()?;
     let mut left = rules.cut.as_ref().and_then(|cut| cut(number));
     for (at, event) in events.iter().enumerate() {
-        if rules.hold == Some(at) {
+        if let Some((_, changed)) = hold.as_mut().filter(|(held, _)| *held == at) {
             changed.changed().await.ok()?;
         }
         let bytes = format!(

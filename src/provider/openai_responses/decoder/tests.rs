@@ -416,6 +416,41 @@ fn bookkeeping_of_odd_types_decides_nothing() {
 }
 
 #[test]
+fn each_limit_is_an_error_that_names_it() {
+    let ended = || ended("completed", json!({"status": "completed"}));
+    let call = |index: u64| {
+        let id = format!("c{index}");
+        let call = json!({"type": "function_call", "call_id": id, "name": "t", "arguments": "{}"});
+        item_done(index, call)
+    };
+    let message = |index: u64| item_done(index, json!({"type": "message"}));
+    let kept = |_| {
+        let data = "x".repeat(1024 * 1024 / 4 - 1000);
+        item_done(0, json!({"type": "reasoning", "encrypted_content": data}))
+    };
+    let of = |count: u64, item: &dyn Fn(u64) -> Value| -> Vec<Value> {
+        (0..count).map(item).chain([ended()]).collect()
+    };
+    let reasoning = |index: u64| {
+        let mut event = kept(index);
+        event["output_index"] = json!(index);
+        event
+    };
+    let limits: [(u64, &dyn Fn(u64) -> Value, &str); 3] = [
+        (256, &call, "256 tools"),
+        (4096, &message, "4096 items"),
+        (4, &reasoning, "1048576 bytes"),
+    ];
+    for (most, item, says) in limits {
+        let found = events(&stream(&of(most, item)));
+        assert_eq!(found.last().unwrap()["type"], "complete", "{says}");
+        let error = failure(&stream(&of(most + 1, item)));
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.code(), crate::log::ErrorCode::Limit);
+    }
+}
+
+#[test]
 fn any_bytes_give_an_answer_or_an_error() {
     const SEEDS: [&[u8]; 2] = [TEXT.as_bytes(), TOOLS.as_bytes()];
     fuzz(&SEEDS, |max| {
