@@ -137,6 +137,14 @@
     doc = "| `openai-responses` | `dialect::OpenAiResponses` | the dialect of OpenAI's Responses API |"
 )]
 #![cfg_attr(
+    feature = "openai-responses-upstream",
+    doc = "| `openai-responses-upstream` | [`provider::ResponsesUpstream`] | servers of OpenAI's Responses API |"
+)]
+#![cfg_attr(
+    not(feature = "openai-responses-upstream"),
+    doc = "| `openai-responses-upstream` | `provider::ResponsesUpstream` | servers of OpenAI's Responses API |"
+)]
+#![cfg_attr(
     feature = "scripted",
     doc = "| `scripted` | [`provider::Scripted`] | a provider that plays a script, for tests and demos |"
 )]

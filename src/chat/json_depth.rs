@@ -44,13 +44,13 @@ impl JsonDepth {
     }
 
     /// Returns true if the text so far ends inside of an object, a list or a string.
-    #[cfg(feature = "openai")]
+    #[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
     pub(crate) fn is_open(&self) -> bool {
         self.open > 0 || self.in_string
     }
 
     /// Returns true if the text so far is a whole object or list.
-    #[cfg(feature = "openai")]
+    #[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
     pub(crate) fn is_whole(&self) -> bool {
         self.deepest > 0 && !self.is_open()
     }

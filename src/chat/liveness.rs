@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,7 @@ struct LivenessClock {
     start: Instant,
     // Microseconds after `start`, plus one. Zero until something is heard.
     heard: AtomicU64,
+    ended: AtomicBool,
 }
 
 impl Liveness {
@@ -45,6 +46,7 @@ impl Liveness {
             clock: Some(Arc::new(LivenessClock {
                 start: Instant::now(),
                 heard: AtomicU64::new(0),
+                ended: AtomicBool::new(false),
             })),
         }
     }
@@ -65,6 +67,22 @@ impl Liveness {
         let heard = clock.heard.load(Ordering::Relaxed).checked_sub(1)?;
         let at = clock.start + Duration::from_micros(heard);
         Some(at.elapsed())
+    }
+
+    /// Records that the answer ends here, before its stream is dropped: it was stopped, or a limit was reached.
+    pub fn end(&self) {
+        if let Some(clock) = &self.clock {
+            clock.ended.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if another server may read the answer on once its stream is dropped here: a session that
+    /// didn't [end](Self::end) goes to its next owner. False for the default, which no session keeps.
+    ///
+    /// A provider that leaves work behind at its model's server asks when its stream is dropped.
+    pub fn may_go_on(&self) -> bool {
+        let clock = self.clock.as_ref();
+        clock.is_some_and(|clock| !clock.ended.load(Ordering::Relaxed))
     }
 }
 
@@ -90,6 +108,15 @@ mod tests {
         assert_eq!(liveness.silence(), Some(Duration::from_secs(3)));
         liveness.heard();
         assert_eq!(liveness.silence(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_answer_may_go_on_elsewhere_unless_it_ends_or_has_no_session() {
+        let liveness = Liveness::new();
+        assert!(liveness.may_go_on());
+        liveness.clone().end();
+        assert!(!liveness.may_go_on());
+        assert!(!Liveness::default().may_go_on());
     }
 
     #[test]

@@ -123,7 +123,12 @@ mod usage;
 mod vocabulary;
 
 pub(crate) use self::event::{TEXT_END, TextKind, has_kind, text_content};
-#[cfg(any(feature = "openai", feature = "ag-ui", feature = "openai-responses"))]
+#[cfg(any(
+    feature = "openai",
+    feature = "ag-ui",
+    feature = "openai-responses",
+    feature = "openai-responses-upstream"
+))]
 pub(crate) use self::json_text::is_decodable;
 #[cfg(feature = "tools")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tools")))]
@@ -163,7 +168,7 @@ pub use self::{
     request::ChatRequest,
     tool::{EnabledTools, IsomorphicClientOutput, IsomorphicTool, ToolCall},
     tool_runs::{ToolOutcome, ToolRun, ToolRuns},
-    transcript::{Input, Piece, Transcript, TranscriptEnd},
+    transcript::{Input, LoggedTail, Piece, Transcript, TranscriptEnd},
     turn_usage::TurnUsage,
     usage::Usage,
     vocabulary::{InputKind, InputOutcome, ToolAuthority},

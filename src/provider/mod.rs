@@ -3,6 +3,7 @@
 //! | feature | provider |
 //! |---|---|
 //! | `openai` | `OpenAi`: any server that speaks `OpenAI`'s Chat Completions |
+//! | `openai-responses-upstream` | `ResponsesUpstream`: any server that speaks `OpenAI`'s Responses API |
 //! | `ollama` | `Ollama`: Ollama's own protocol |
 //! | `scripted` | `Scripted`: answers with a given text at a given pace and with given faults; for tests and demos |
 //! | | [`by_model()`]: one of several providers, selected by the model's name |
@@ -90,29 +91,30 @@
 //! that names it, is not recoverable, and isn't retried. A provider over HTTP whose builder is `lenient`
 //! leaves it out instead, with a warning in the traces.
 //!
-//! | part | `OpenAi` | `Ollama` |
-//! |---|---|---|
-//! | text | a string, and in a list beside media | a string |
-//! | `image/*` of users | `image_url`, links too | `images`, no links |
-//! | `audio/wav`, `audio/mpeg` of users | `input_audio`, no links | no |
-//! | `application/*`, `text/*` of users | `file` with its name, no links | no |
-//! | pictures of the model | `images`, links too | `images`, no links |
-//! | sounds of the model | as their words, the text beside them | no |
-//! | other media | no | no |
-//! | media in results of tools (`ToolLayer::media`) | no; by `tool_media` as those of users | pictures |
-//! | reasoning | by `reasoning_history` | `thinking` |
-//! | provider state | `reasoning_details`, `extra_content` | none |
+//! | part | `OpenAi` | `ResponsesUpstream` | `Ollama` |
+//! |---|---|---|---|
+//! | text | a string, and in a list beside media | a string, and in a list beside media | a string |
+//! | `image/*` of users | `image_url`, links too | `input_image`, links too | `images`, no links |
+//! | `audio/wav`, `audio/mpeg` of users | `input_audio`, no links | no | no |
+//! | `application/*`, `text/*` of users | `file` with its name, no links | `input_file`, links too | no |
+//! | pictures of the model | `images`, links too | with their items | `images`, no links |
+//! | sounds of the model | as their words, the text beside them | no | no |
+//! | other media | no | no | no |
+//! | media in results of tools (`ToolLayer::media`) | no; by `tool_media` as those of users | as those of users | pictures |
+//! | reasoning | by `reasoning_history` | as its state | `thinking` |
+//! | provider state | `reasoning_details`, `extra_content` | items: reasoning, tools of the server, pictures | none |
 //!
-//! | option | `OpenAi` | `Ollama` |
-//! |---|---|---|
-//! | `temperature`, `topP`, `seed` | `temperature`, `top_p`, `seed` | the same in `options` |
-//! | `maxOutputTokens` | `max_tokens`, or `max_completion_tokens` | `options.num_predict` |
-//! | `stop` | at most 4 | `options.stop` |
-//! | `toolChoice` | `tool_choice`; a forced one needs tools | `auto`; `none`, by offering none |
-//! | `parallelToolCalls` | `parallel_tool_calls` | `true` only |
-//! | `reasoning` | `reasoning_effort` | `think`: `none`, `low`, `medium`, `high` |
-//! | `responseFormat` | `response_format` | `format` |
-//! | `providerFields` | fields of the body | fields of the body; `top_k`, `min_p`, `typical_p` and the penalties of its `options` |
+//! | option | `OpenAi` | `ResponsesUpstream` | `Ollama` |
+//! |---|---|---|---|
+//! | `temperature`, `topP` | `temperature`, `top_p` | `temperature`, `top_p` | the same in `options` |
+//! | `seed` | `seed` | no | `options.seed` |
+//! | `maxOutputTokens` | `max_tokens`, or `max_completion_tokens` | `max_output_tokens` | `options.num_predict` |
+//! | `stop` | at most 4 | no | `options.stop` |
+//! | `toolChoice` | `tool_choice`; a forced one needs tools | `tool_choice`; a forced one needs tools | `auto`; `none`, by offering none |
+//! | `parallelToolCalls` | `parallel_tool_calls` | `parallel_tool_calls` | `true` only |
+//! | `reasoning` | `reasoning_effort` | `reasoning.effort` | `think`: `none`, `low`, `medium`, `high` |
+//! | `responseFormat` | `response_format` | `text.format` | `format` |
+//! | `providerFields` | fields of the body | fields of the body | fields of the body; `top_k`, `min_p`, `typical_p` and the penalties of its `options` |
 //!
 //! A provider field replaces neither what the provider writes itself (`model`, `messages`, `stream`, `tools`
 //! and their like), which is an error, nor a typed option. Options of a request replace fields of the builder.
@@ -193,8 +195,19 @@
 //! run, their duration, and the time without an event or a byte of the model's server.
 
 pub mod by_model;
-#[cfg(any(feature = "openai", feature = "ollama"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "openai", feature = "ollama"))))]
+#[cfg(any(
+    feature = "openai",
+    feature = "ollama",
+    feature = "openai-responses-upstream"
+))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(
+        feature = "openai",
+        feature = "ollama",
+        feature = "openai-responses-upstream"
+    )))
+)]
 pub mod http;
 #[cfg(feature = "ollama")]
 #[cfg_attr(docsrs, doc(cfg(feature = "ollama")))]
@@ -202,6 +215,9 @@ pub mod ollama;
 #[cfg(feature = "openai")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openai")))]
 pub mod openai;
+#[cfg(feature = "openai-responses-upstream")]
+#[cfg_attr(docsrs, doc(cfg(feature = "openai-responses-upstream")))]
+pub mod openai_responses;
 #[cfg(feature = "scripted")]
 #[cfg_attr(docsrs, doc(cfg(feature = "scripted")))]
 pub mod scripted;
@@ -214,6 +230,9 @@ pub use self::ollama::Ollama;
 #[cfg(feature = "openai")]
 #[doc(no_inline)]
 pub use self::openai::OpenAi;
+#[cfg(feature = "openai-responses-upstream")]
+#[doc(no_inline)]
+pub use self::openai_responses::ResponsesUpstream;
 #[cfg(feature = "scripted")]
 #[doc(no_inline)]
 pub use self::scripted::Scripted;
@@ -228,6 +247,8 @@ const _: () = {
     provider::<Ollama>();
     #[cfg(feature = "openai")]
     provider::<OpenAi>();
+    #[cfg(feature = "openai-responses-upstream")]
+    provider::<ResponsesUpstream>();
     #[cfg(feature = "scripted")]
     provider::<Scripted>();
 };

@@ -8,6 +8,7 @@ mod in_place;
 mod media;
 mod ollama;
 mod openai;
+mod openai_responses;
 mod shapes;
 mod silence;
 mod stub;

@@ -2,7 +2,9 @@ use std::env;
 
 use unbroken::{
     BoxError,
-    provider::{ByModel, Ollama, OpenAi, Scripted, by_model},
+    provider::{
+        ByModel, Ollama, OpenAi, Scripted, by_model, openai_responses::ResponsesUpstreamBuilder,
+    },
 };
 
 /// The model of an example.
@@ -10,7 +12,7 @@ use unbroken::{
 pub struct Model {
     /// The provider.
     pub provider: ByModel,
-    /// The name: `openai`, `ollama`, `genai` or `scripted`.
+    /// The name: `openai`, `responses`, `ollama`, `genai` or `scripted`.
     pub name: &'static str,
 }
 
@@ -19,6 +21,7 @@ impl Model {
     ///
     /// ```text
     /// OPENAI_BASE_URL, OPENAI_MODEL, OPENAI_API_KEY    a server that speaks Chat Completions
+    /// OPENAI_API=responses                             with those: by the Responses API, in the background
     /// OLLAMA_MODEL, OLLAMA_HOST                        otherwise, a model of Ollama
     /// MODEL, MODEL_BASE_URL                            before both, with the feature `genai`: any model of genai;
     ///                                                  at another address than its vendor's, if there is one
@@ -43,7 +46,13 @@ impl Model {
             return Ok(Self { provider, name });
         }
         // A router without models wraps a provider of any type.
-        let (name, provider) = if is_set("OPENAI_BASE_URL") {
+        let is_responses = env::var("OPENAI_API").is_ok_and(|api| api == "responses");
+        let (name, provider) = if is_responses {
+            let provider = ResponsesUpstreamBuilder::from_env()?
+                .background(true)
+                .build()?;
+            ("responses", by_model().fallback(provider))
+        } else if is_set("OPENAI_BASE_URL") {
             ("openai", by_model().fallback(OpenAi::from_env()?))
         } else if is_set("OLLAMA_MODEL") {
             ("ollama", by_model().fallback(Ollama::from_env()?))

@@ -1,5 +1,6 @@
 //! The events of an answer, folded into its current state.
 
+mod logged_tail;
 mod pieces;
 mod turns;
 
@@ -12,7 +13,7 @@ use super::{
     ProviderStateEvent, StateOf, ToolCall, ToolError, ToolResult, TurnEnd, Usage,
 };
 
-pub use self::pieces::Piece;
+pub use self::{logged_tail::LoggedTail, pieces::Piece};
 
 /// The events of an answer, folded into its current state.
 ///
@@ -46,6 +47,8 @@ pub struct Transcript {
     custom: Vec<Custom>,
     // Of the turn that runs.
     stream: Option<ProviderState>,
+    // After that.
+    tail: LoggedTail,
     /// All of these, in the order in which they were streamed.
     order: Vec<PieceAt>,
     turns: Vec<Turn>,
@@ -87,6 +90,9 @@ impl Transcript {
         }
         if ends_stream(event) {
             self.stream = None;
+            self.tail = LoggedTail::default();
+        } else if self.stream.is_some() {
+            self.tail.push(event);
         }
         match event {
             ChatEvent::Text(text) => self.push_text(&text.content),
@@ -235,6 +241,11 @@ impl Transcript {
     /// from which a provider reads on. `None` if the turn left none, or is over.
     pub fn stream_state(&self) -> Option<&ProviderState> {
         self.stream.as_ref()
+    }
+
+    /// Returns what the log has after that state. A provider that reads on leaves it out.
+    pub fn logged_tail(&self) -> LoggedTail {
+        self.tail.clone()
     }
 
     /// Returns what the provider must be handed back with the turns and calls, in order.

@@ -156,10 +156,7 @@ impl Transcript {
 
     /// Returns what the model has said since tools were last asked for.
     pub(crate) fn last_turn(&self) -> Self {
-        let mut turn = Self {
-            stream: self.stream.clone(),
-            ..Self::new()
-        };
+        let mut turn = Self::new();
         for at in &self.order[self.last_order()..] {
             match self.piece(at) {
                 Piece::Text(text) => turn.push_text(text),
@@ -170,6 +167,8 @@ impl Transcript {
                 _ => {}
             }
         }
+        turn.stream.clone_from(&self.stream);
+        turn.tail.clone_from(&self.tail);
         turn
     }
 

@@ -3,7 +3,7 @@ use crate::chat::{ChatRequest, Liveness, TurnUsage};
 /// The places to which a call reports apart from its events.
 #[derive(Debug, Clone)]
 pub(crate) struct CallReports {
-    pub(super) liveness: Liveness,
+    pub(crate) liveness: Liveness,
     pub(super) turn_usage: TurnUsage,
 }
 

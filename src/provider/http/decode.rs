@@ -21,7 +21,7 @@ pub(crate) trait Decode: Send + Sync {
     }
 
     /// Returns the usage of the turn so far, if the server tells it before its end.
-    fn usage(&self) -> Option<&Usage> {
+    fn usage(&self) -> Option<Usage> {
         None
     }
 

@@ -158,6 +158,21 @@ pub(super) fn is_vague(error: &ProviderError) -> bool {
     error.code() == ErrorCode::Provider && !error.source().is_some_and(explained)
 }
 
+/// Returns the status of a refusal; `None` for one inside a stream without a status, and for other errors.
+#[cfg(feature = "openai-responses-upstream")]
+pub(crate) fn refusal_status(error: &ProviderError) -> Option<u16> {
+    Some(server_refusal(error)?.status?.as_u16())
+}
+
+/// Returns true if an error says nothing of the answer: the connection was lost, or what came over it was
+/// damaged.
+#[cfg(feature = "openai-responses-upstream")]
+pub(crate) fn is_of_the_connection(error: &ProviderError) -> bool {
+    error.is_recoverable()
+        && matches!(error.code(), ErrorCode::Provider | ErrorCode::Timeout)
+        && server_refusal(error).is_none()
+}
+
 fn server_refusal(error: &ProviderError) -> Option<&ServerRefusal> {
     error.source()?.downcast_ref()
 }
@@ -170,9 +185,26 @@ fn by_word(word: &str) -> Option<(&'static str, bool)> {
         "insufficient_quota" => ("the quota for the model is used up", false),
         "rate_limit_exceeded" => ("the model is asked too much; try again", true),
         "model_not_found" => ("the model's server doesn't have this model", false),
-        "content_filter" | "content_policy_violation" => {
-            ("the model's server refuses to answer this", false)
-        }
+        "content_filter"
+        | "content_policy_violation"
+        | "image_content_policy_violation"
+        | "bio_policy"
+        | "misalignment_policy_violation" => ("the model's server refuses to answer this", false),
+        "invalid_prompt"
+        | "data_residency_mismatch"
+        | "invalid_image"
+        | "invalid_image_format"
+        | "invalid_base64_image"
+        | "invalid_image_url"
+        | "invalid_image_mode"
+        | "image_too_large"
+        | "image_too_small"
+        | "image_parse_error"
+        | "image_file_too_large"
+        | "unsupported_image_media_type"
+        | "empty_image_file"
+        | "failed_to_download_image"
+        | "image_file_not_found" => ("the model's server refused the request", false),
         "no_tools" => ("this model can't call tools", false),
         "no_thinking" => ("this model can't be asked to think", false),
         "invalid_api_key" | "authentication_error" => (

@@ -3,7 +3,7 @@ use std::{fmt, pin::Pin, sync::Arc, task, task::Poll, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use reqwest::{
-    Response, StatusCode,
+    RequestBuilder, Response, StatusCode,
     header::{HeaderMap, HeaderName, RETRY_AFTER},
 };
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -42,8 +42,57 @@ impl Upstream {
     ) -> AnswerFuture {
         let upstream = Arc::clone(self);
         AnswerFuture {
-            inner: Box::pin(respond(upstream, body.into(), reports, decoder)),
+            inner: Box::pin(async move { upstream.answer(body.into(), reports, decoder).await }),
         }
+    }
+
+    /// Sends a request, and waits for the first event of its answer. Each try has its own decoder.
+    pub(crate) async fn answer(
+        &self,
+        body: Bytes,
+        reports: CallReports,
+        decoder: impl Fn() -> Box<dyn Decode>,
+    ) -> Result<AnswerStream, ProviderError> {
+        let mut retries = Retries::new(self.retries());
+        loop {
+            let request = self.post(body.clone());
+            let failure = match begin(self, request, &reports, decoder()).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let Some(wait) = retries.next(&failure) else {
+                return Err(failure.error);
+            };
+            tracing::debug!(error = ?failure.error, ?wait, "the model's server is asked again");
+            sleep(wait).await;
+        }
+    }
+
+    /// Reads an answer that the server has under this path, and waits for its first event. It is tried once.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn read(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        reports: &CallReports,
+        decoder: Box<dyn Decode>,
+    ) -> Result<AnswerStream, Failure> {
+        begin(self, self.get(path, query), reports, decoder).await
+    }
+
+    /// Sends a request without a body, and drops what it is answered with.
+    ///
+    /// # Errors
+    ///
+    /// If it isn't answered, or with a refusal.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) async fn command(&self, path: &[&str]) -> Result<(), ProviderError> {
+        let sent = self.post_to(path).send().await;
+        let response = sent.map_err(failure::unreachable)?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(failure::refused(Some(response.status()), None, None))
     }
 }
 
@@ -70,38 +119,16 @@ impl fmt::Debug for AnswerFuture {
     }
 }
 
-async fn respond(
-    upstream: Arc<Upstream>,
-    body: Bytes,
-    reports: CallReports,
-    decoder: impl Fn() -> Box<dyn Decode>,
-) -> Result<AnswerStream, ProviderError> {
-    let mut retries = Retries::new(upstream.retries());
-    loop {
-        let failure = match begin(&upstream, body.clone(), &reports, decoder()).await {
-            Ok(answer) => return Ok(answer),
-            Err(failure) => failure,
-        };
-        // Without randomness all clients retry together, which is better than no retry.
-        let chance = getrandom::u32().unwrap_or(0);
-        let Some(wait) = retries.after(&failure, chance) else {
-            return Err(failure.error);
-        };
-        tracing::debug!(error = ?failure.error, ?wait, "the model's server is asked again");
-        sleep(wait).await;
-    }
-}
-
 // Sends one request and waits for the first event of its answer.
 async fn begin(
     upstream: &Upstream,
-    body: Bytes,
+    request: RequestBuilder,
     reports: &CallReports,
     decoder: Box<dyn Decode>,
 ) -> Result<AnswerStream, Failure> {
     reports.turn_usage.clear(); // of the try before
     let deadline = Instant::now() + upstream.idle_timeout();
-    let response = timeout_at(deadline, upstream.post(body).send())
+    let response = timeout_at(deadline, request.send())
         .await
         .map_err(|_| failure::timed_out())?
         .map_err(failure::unreachable)?;

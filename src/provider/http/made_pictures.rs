@@ -34,7 +34,7 @@ pub(crate) struct MadePictures {
 impl MadePictures {
     /// Returns true if a picture or another medium was refused, so that the answer lacks it.
     #[cfg_attr(
-        not(feature = "openai"),
+        not(any(feature = "openai", feature = "openai-responses-upstream")),
         allow(dead_code, reason = "Ollama sends nothing after its end")
     )]
     pub(crate) fn is_lost(&self) -> bool {

@@ -110,6 +110,11 @@
 //! * Headers of the builder, and those that the provider needs, take precedence over its default headers.
 //! * With the features of `reqwest` that decompress, it asks for compressed answers and decompresses them.
 
+#![cfg_attr(
+    not(any(feature = "openai", feature = "ollama")),
+    allow(dead_code, unused_imports, reason = "only these providers need it")
+)]
+
 mod call_ids;
 mod call_reports;
 mod config_error;
@@ -121,16 +126,24 @@ mod future;
 #[cfg(test)]
 pub(crate) mod fuzz;
 pub(crate) mod json;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod kept;
 mod lines;
 mod made_pictures;
 mod model_name;
 mod oddities;
 mod opening;
 mod options;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod partial_call;
 mod protocol;
 mod reported;
 mod retries;
 mod said_text;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod sse;
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+mod sse_decoder;
 mod stream;
 mod think_tags;
 mod unsupported;
@@ -156,10 +169,19 @@ pub(crate) use self::{
     upstream::Upstream,
     wtf8::{TextPieces, text_of},
 };
-#[cfg(feature = "openai")]
+#[cfg(feature = "openai-responses-upstream")]
 pub(crate) use self::{
+    failure::{is_of_the_connection, refusal_status},
+    retries::{Failure, Retries},
+};
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+pub(crate) use self::{
+    kept::kept_object,
     made_pictures::not_passed_on,
+    options::openai_options,
+    partial_call::PartialCall,
     reported::{is_ping, reported_error},
+    sse_decoder::{SseAnswer, SseDecoder},
 };
 /// The HTTP client of `http_client`, in the version that it takes.
 #[doc(no_inline)]

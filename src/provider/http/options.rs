@@ -76,6 +76,36 @@ pub(crate) fn variable(
     }
 }
 
+/// Reads the variables of OpenAI's SDKs, and the model's.
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
+pub(crate) fn openai_options(
+    options: &mut HttpOptions,
+    read: impl Fn(&'static str) -> Result<String, VarError>,
+) -> Result<(), ConfigError> {
+    const CUSTOM_HEADERS: &str = "OPENAI_CUSTOM_HEADERS";
+    if let Some(base_url) = variable(&read, "OPENAI_BASE_URL")? {
+        options.base_url = base_url;
+    }
+    options.key = variable(&read, "OPENAI_API_KEY")?;
+    options.model = variable(&read, "OPENAI_MODEL")?;
+    for (variable_name, header) in [
+        ("OPENAI_ORG_ID", "OpenAI-Organization"),
+        ("OPENAI_PROJECT_ID", "OpenAI-Project"),
+    ] {
+        if let Some(value) = variable(&read, variable_name)? {
+            options.header(header.to_owned(), value);
+        }
+    }
+    let lines = variable(&read, CUSTOM_HEADERS)?.unwrap_or_default();
+    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+        let (name, value) = line.split_once(':').ok_or(ConfigError::HeaderLines {
+            variable: CUSTOM_HEADERS,
+        })?;
+        options.header(name.trim().to_owned(), value.trim().to_owned());
+    }
+    Ok(())
+}
+
 /// Defines the methods that set [`HttpOptions`] on a builder with a field `options`.
 macro_rules! setters {
     ($Builder:ident) => {

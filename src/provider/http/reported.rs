@@ -37,14 +37,14 @@ pub(crate) fn reported(json: &str, piece: bool) -> Option<ProviderError> {
 }
 
 /// Creates the error of a value that is known to be one, such as the data of an event `error`.
-#[cfg(feature = "openai")]
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
 pub(crate) fn reported_error(json: &str) -> ProviderError {
     reported(json, false).unwrap_or_else(|| refused(None, None, None))
 }
 
 /// Returns true if the data of a message only shows that the server is there: no data at all, or a word
 /// that proxies send so.
-#[cfg(feature = "openai")]
+#[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
 pub(crate) fn is_ping(data: &str) -> bool {
     const PINGS: [&str; 5] = ["", "ping", "heartbeat", "keepalive", "keep-alive"];
     let word = data.trim().trim_matches('"');

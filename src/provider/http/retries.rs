@@ -9,10 +9,10 @@ const LONGEST_ASKED: Duration = Duration::from_secs(30);
 
 /// A failure before the first event.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: ProviderError,
+pub(crate) struct Failure {
+    pub(crate) error: ProviderError,
     /// True if a retry may help, false if none can. `None` if the error decides.
-    pub(super) retry: Option<bool>,
+    pub(crate) retry: Option<bool>,
 }
 
 impl Failure {
@@ -39,17 +39,24 @@ impl From<ProviderError> for Failure {
 
 /// Counts the retries of a request, and computes the time before each. No I/O and no clock.
 #[derive(Debug)]
-pub(super) struct Retries {
+pub(crate) struct Retries {
     left: u32,
     wait: Duration,
 }
 
 impl Retries {
-    pub(super) fn new(max: u32) -> Self {
+    pub(crate) fn new(max: u32) -> Self {
         Self {
             left: max,
             wait: SHORTEST,
         }
+    }
+
+    /// Returns the time to wait after this failure, if it is worth a retry.
+    pub(crate) fn next(&mut self, failure: &Failure) -> Option<Duration> {
+        // Without randomness all clients retry together, which is better than no retry.
+        let chance = getrandom::u32().unwrap_or(0);
+        self.after(failure, chance)
     }
 
     /// Returns the time to wait after this failure, if it is worth a retry. `chance` is a random

@@ -73,7 +73,7 @@ impl SaidText {
     }
 
     /// Returns true if a medium was refused, so that the answer lacks it.
-    #[cfg(feature = "openai")]
+    #[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
     pub(crate) fn is_cut(&self) -> bool {
         self.pictures.is_lost()
     }
@@ -87,6 +87,19 @@ impl SaidText {
         if let Some(tags) = &mut self.tags {
             tags.end(|piece| push(out, piece));
         }
+    }
+
+    /// Takes bytes of the text, or of the thinking, as WTF-8.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn bytes(&mut self, bytes: &[u8], thinking: bool, out: &mut VecDeque<ChatEvent>) {
+        self.string_bytes(bytes, thinking, out);
+    }
+
+    /// Returns true if nothing is held, so that an answer without the pieces so far would go on alike.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn is_settled(&self) -> bool {
+        let tags = self.tags.as_ref();
+        self.text.is_empty() && self.thinking.is_empty() && tags.is_none_or(ThinkTags::is_settled)
     }
 
     fn piece(

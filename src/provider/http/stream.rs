@@ -90,6 +90,12 @@ impl AnswerStream {
         Err(failure)
     }
 
+    /// Returns true if all events of the bytes so far are passed on.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ready.is_empty()
+    }
+
     // Ready when there is an event, or when nothing more will be read.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.ready.is_empty() {
@@ -159,14 +165,14 @@ impl AnswerStream {
     fn push(&mut self, data: &[u8]) -> Result<(), ProviderError> {
         let pushed = self.decoder.push(data, &mut self.ready);
         if let Some(usage) = self.decoder.usage() {
-            self.reports.turn_usage.report(usage);
+            self.reports.turn_usage.report(&usage);
         }
         pushed.map(drop)
     }
 
     fn with_usage(&self, error: ProviderError) -> ProviderError {
         match self.decoder.usage() {
-            Some(usage) => error.with_usage(usage.clone()),
+            Some(usage) => error.with_usage(usage),
             None => error,
         }
     }

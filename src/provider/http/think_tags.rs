@@ -44,6 +44,12 @@ impl ThinkTags {
         }
     }
 
+    /// Returns true if the text so far is over, and no tag has begun.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.held.is_empty() && !self.thinking && !self.after_tag
+    }
+
     /// Passes on what is held, at the end of the text.
     pub(crate) fn end(&mut self, mut take: impl FnMut(TaggedPiece)) {
         let held = std::mem::take(&mut self.held);

@@ -66,6 +66,32 @@ impl Upstream {
         request.headers(self.headers.clone()).body(body)
     }
 
+    /// Creates a request of what stands under the path of the protocol.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(super) fn get(&self, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
+        let mut headers = self.headers.clone();
+        headers.remove(CONTENT_TYPE);
+        let mut url = self.under(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.client.get(url).headers(headers)
+    }
+
+    /// Creates a request without a body to what stands under the path of the protocol.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(super) fn post_to(&self, path: &[&str]) -> RequestBuilder {
+        let request = self.client.post(self.under(path));
+        request.headers(self.headers.clone()).body("{}")
+    }
+
+    #[cfg(feature = "openai-responses-upstream")]
+    fn under(&self, path: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        url
+    }
+
     pub(super) fn protocol(&self) -> &'static Protocol {
         self.protocol
     }
@@ -75,7 +101,7 @@ impl Upstream {
         self.max_body_bytes
     }
 
-    #[cfg(feature = "openai")]
+    #[cfg(any(feature = "openai", feature = "openai-responses-upstream"))]
     pub(crate) fn host(&self) -> Option<&str> {
         self.url.host_str()
     }

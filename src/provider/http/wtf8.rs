@@ -24,6 +24,12 @@ impl TextPieces {
         text_of(whole)
     }
 
+    /// Returns true if nothing is held.
+    #[cfg(feature = "openai-responses-upstream")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Returns what is held: nothing, or U+FFFD for half a character.
     pub(crate) fn rest(&mut self) -> String {
         text_of(&std::mem::take(&mut self.held))

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::{
     OpenAi, ReasoningHistory, config::OpenAiConfig, protocol::CHAT_COMPLETIONS, vendor::Vendor,
 };
-use crate::provider::http::{ConfigError, HttpOptions, Upstream, setters, variable};
+use crate::provider::http::{
+    ConfigError, HttpOptions, Upstream, openai_options, setters, variable,
+};
 
 // Which characters of a deployment's name can't stand in a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -18,7 +20,6 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-const CUSTOM_HEADERS: &str = "OPENAI_CUSTOM_HEADERS";
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// A builder of an [`OpenAi`]. `Debug` doesn't show the key.
@@ -119,27 +120,7 @@ impl OpenAiBuilder {
         read: impl Fn(&'static str) -> Result<String, VarError>,
     ) -> Result<Self, ConfigError> {
         let mut builder = Self::new();
-        let options = &mut builder.options;
-        if let Some(base_url) = variable(&read, "OPENAI_BASE_URL")? {
-            options.base_url = base_url;
-        }
-        options.key = variable(&read, "OPENAI_API_KEY")?;
-        options.model = variable(&read, "OPENAI_MODEL")?;
-        for (variable_name, header) in [
-            ("OPENAI_ORG_ID", "OpenAI-Organization"),
-            ("OPENAI_PROJECT_ID", "OpenAI-Project"),
-        ] {
-            if let Some(value) = variable(&read, variable_name)? {
-                options.header(header.to_owned(), value);
-            }
-        }
-        let lines = variable(&read, CUSTOM_HEADERS)?.unwrap_or_default();
-        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
-            let (name, value) = line.split_once(':').ok_or(ConfigError::HeaderLines {
-                variable: CUSTOM_HEADERS,
-            })?;
-            options.header(name.trim().to_owned(), value.trim().to_owned());
-        }
+        openai_options(&mut builder.options, read)?;
         Ok(builder)
     }
 

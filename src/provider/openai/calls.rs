@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 
-use super::{partial_call::PartialCall, state, wire::CallDelta};
+use super::{state, wire::CallDelta};
 use crate::{
     chat::{ChatEvent, FinishReason, ProviderError, ToolCall, json_bytes},
-    provider::http::{CallIds, text_of, too_long, too_many},
+    provider::http::{CallIds, PartialCall, text_of, too_long, too_many},
 };
 
 // Models ask for a few tools at once.

@@ -1,139 +1,36 @@
-use std::collections::VecDeque;
-
-use serde_json::value::RawValue;
-
-use super::{
-    sse::{SseEvent, SseLine, StrayJson},
-    turn::OpenAiTurn,
-};
-use crate::{
-    chat::{ChatEvent, ProviderError, Usage},
-    provider::http::{CallIds, Decode, Lines},
-};
+use super::turn::OpenAiTurn;
+use crate::provider::http::{CallIds, SseDecoder};
 
 /// Decodes a body of server-sent events, each with a chunk of the answer.
-///
-/// The rules are those of the [HTML
-/// standard](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation),
-/// with three differences: an event above a limit is refused before it is whole; the last event counts
-/// without an empty line after it, if its data is whole; and an object that is no value of a field is
-/// read if it reports an error.
-#[derive(Debug)]
-pub(super) struct OpenAiDecoder {
-    lines: Lines,
-    event: SseEvent,
-    stray: StrayJson,
-    turn: OpenAiTurn,
-}
+pub(super) type OpenAiDecoder = SseDecoder<OpenAiTurn>;
 
-impl OpenAiDecoder {
-    /// Creates a decoder. `sound_format` is the one that the request asks for.
-    pub(super) fn new(
-        ids: CallIds,
-        max_bytes: usize,
-        think_tags: bool,
-        sound_format: Option<String>,
-    ) -> Self {
-        Self {
-            lines: Lines::new(max_bytes),
-            event: SseEvent::new(max_bytes),
-            stray: StrayJson::default(),
-            turn: OpenAiTurn::new(ids, max_bytes, think_tags, sound_format),
-        }
-    }
-}
-
-impl Decode for OpenAiDecoder {
-    fn push(&mut self, bytes: &[u8], out: &mut VecDeque<ChatEvent>) -> Result<bool, ProviderError> {
-        let mut received = false;
-        let (event, stray, turn) = (&mut self.event, &mut self.stray, &mut self.turn);
-        let pushed = self.lines.push(bytes, |line| {
-            if turn.is_done() {
-                return Ok(()); // bytes after the end are ignored
-            }
-            match event.take(line)? {
-                SseLine::Event => {
-                    received = true;
-                    let data = String::from_utf8_lossy(&event.data);
-                    turn.take(&event.name, &data, out)
-                }
-                SseLine::Field => Ok(()),
-                SseLine::Stray(line) => match stray.take(line, event.max) {
-                    Some(json) => turn.take_stray(&String::from_utf8_lossy(&json)),
-                    None => Ok(()),
-                },
-            }
-        });
-        match pushed {
-            Err(_) if turn.is_done() => Ok(received),
-            Err(error) => turn.fail(error).map(|()| received),
-            Ok(()) => Ok(received),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.turn.is_done()
-    }
-
-    fn is_finished(&self) -> bool {
-        self.turn.is_finished()
-    }
-
-    fn usage(&self) -> Option<&Usage> {
-        self.turn.usage()
-    }
-
-    fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
-        let rest = self.lines.rest();
-        if !self.turn.is_done() {
-            self.last_event(&rest, out)?;
-        }
-        self.turn.end(out)
-    }
-}
-
-impl OpenAiDecoder {
-    // The connection may have been cut in the middle of it.
-    fn last_event(
-        &mut self,
-        rest: &[u8],
-        out: &mut VecDeque<ChatEvent>,
-    ) -> Result<(), ProviderError> {
-        match self.event.take(rest) {
-            Ok(SseLine::Stray(line)) => {
-                if let Some(json) = self.stray.take(line, self.event.max) {
-                    let json = String::from_utf8_lossy(&json);
-                    self.turn.take_stray(&json)?;
-                }
-            }
-            Ok(SseLine::Field | SseLine::Event) => {}
-            Err(error) => return self.turn.fail(error),
-        }
-        if !self.event.has_begun() {
-            return Ok(());
-        }
-        let data = String::from_utf8_lossy(&self.event.data);
-        let whole = data.trim() == "[DONE]"
-            || self.event.name == "error"
-            || serde_json::from_str::<&RawValue>(&data).is_ok();
-        if whole {
-            self.turn.take(&self.event.name, &data, out)?;
-        }
-        Ok(())
-    }
+/// Creates a decoder. `sound_format` is the one that the request asks for.
+pub(super) fn decoder(
+    ids: CallIds,
+    max_bytes: usize,
+    think_tags: bool,
+    sound_format: Option<String>,
+) -> OpenAiDecoder {
+    let turn = OpenAiTurn::new(ids, max_bytes, think_tags, sound_format);
+    SseDecoder::new(turn, max_bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use serde_json::Value;
 
     use super::*;
-    use crate::provider::http::fuzz::{fuzz, shapes};
+    use crate::provider::http::{
+        Decode,
+        fuzz::{fuzz, shapes},
+    };
 
     const SHAPES: &str = include_str!("../../../tests/providers/recorded/shapes.txt");
 
     fn verdict<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Value {
-        let mut decoder = OpenAiDecoder::new(CallIds::after(&[]), 10_000, false, None);
+        let mut decoder = decoder(CallIds::after(&[]), 10_000, false, None);
         let mut events = VecDeque::new();
         let mut failed = false;
         for piece in pieces {
@@ -194,7 +91,7 @@ mod tests {
         fuzz(&SEEDS, |max| {
             let format = (max % 5 == 0).then(|| "pcm16".to_owned());
             let ids = CallIds::after(&[]);
-            Box::new(OpenAiDecoder::new(ids, max, max % 3 == 0, format))
+            Box::new(decoder(ids, max, max % 3 == 0, format))
         });
     }
 }

@@ -6,7 +6,7 @@ use std::{
 
 use tower_service::Service;
 
-use super::{config::OpenAiConfig, decoder::OpenAiDecoder, request};
+use super::{config::OpenAiConfig, decoder::decoder, request};
 use crate::{
     chat::{ChatRequest, ProviderError},
     provider::http::{AnswerFuture, AnswerStream, CallIds, CallReports, Upstream},
@@ -51,7 +51,7 @@ impl Service<ChatRequest> for OpenAi {
         let reports = CallReports::of(&chat);
         self.upstream.ask(body, reports, move || {
             let (ids, sound_format) = (ids.clone(), sound_format.clone());
-            Box::new(OpenAiDecoder::new(ids, max_bytes, think_tags, sound_format))
+            Box::new(decoder(ids, max_bytes, think_tags, sound_format))
         })
     }
 }

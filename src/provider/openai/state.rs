@@ -11,11 +11,8 @@
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    chat::{
-        ProviderError, ProviderState, ProviderStateEvent, StateOf, is_decodable, json_bytes,
-        replace_lone_surrogates,
-    },
-    provider::http::{json::each_element, too_long},
+    chat::{ProviderError, ProviderState, ProviderStateEvent, StateOf, json_bytes},
+    provider::http::{json::each_element, kept_object, too_long},
 };
 
 /// The name under which the state is kept.
@@ -66,7 +63,7 @@ impl TurnState {
     ///
     /// If the state is larger than an event may be.
     pub(super) fn take_extra(&mut self, value: &RawValue) -> Result<bool, ProviderError> {
-        let extra = object(value);
+        let extra = kept_object(value);
         self.count(extra.as_ref().map_or(0, json_bytes))?;
         let is_kept = extra.is_some();
         self.extra = extra.or_else(|| self.extra.take());
@@ -126,20 +123,11 @@ impl TurnState {
     }
 }
 
-/// Reads an object that the server must be handed back. `None` if it can't be kept: it is nested too deep, or
-/// has a reserved name.
-pub(super) fn object(value: &RawValue) -> Option<Value> {
-    let read = || serde_json::from_slice(&replace_lone_surrogates(value.get().as_bytes())).ok();
-    is_decodable(value.get())
-        .then(read)?
-        .filter(Value::is_object)
-}
-
 /// Reads the details in a list of objects, without those that aren't.
 fn details(value: &RawValue) -> Option<Vec<Map<String, Value>>> {
     let mut found = Vec::new();
     let is_list = each_element(value, |detail| {
-        if let Some(Value::Object(detail)) = object(detail) {
+        if let Some(Value::Object(detail)) = kept_object(detail) {
             found.push(detail);
         }
         Ok(())
@@ -225,7 +213,7 @@ mod tests {
         let delta = json!({"content": "Hi", "extra_content": extra});
         assert_eq!(state(&[delta]), Some(json!({"extra_content": extra})));
         let piece = json!({"index": 0, "id": "c", "extra_content": extra});
-        let event = call_event("c", &object(&raw(&piece["extra_content"])).unwrap());
+        let event = call_event("c", &kept_object(&raw(&piece["extra_content"])).unwrap());
         assert_eq!(event.of, StateOf::Call("c".into()));
         assert_eq!(event.state.of("openai").unwrap()["extra_content"], extra);
     }
@@ -242,7 +230,7 @@ mod tests {
         ] {
             assert_eq!(state(&[delta]), None);
         }
-        assert_eq!(object(&raw(&json!(7))), None);
+        assert_eq!(kept_object(&raw(&json!(7))), None);
     }
 
     #[test]

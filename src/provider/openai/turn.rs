@@ -13,7 +13,7 @@ use crate::{
     chat::{ChatEvent, Complete, FinishReason, ProviderError, TurnEnd, Usage},
     log::ErrorCode,
     provider::http::{
-        CallIds, Oddities, SaidText, is_model, is_ping,
+        CallIds, Oddities, SaidText, SseAnswer, is_model, is_ping,
         json::{Kind, each_element, is_truthy, kind, members, string},
         refused, reported, reported_error, unreadable,
     },
@@ -60,24 +60,22 @@ impl OpenAiTurn {
             odd: Oddities::default(),
         }
     }
+}
 
-    /// Returns true if the server sent `[DONE]`, or if nothing more is read after its finish reason.
-    pub(super) fn is_done(&self) -> bool {
+impl SseAnswer for OpenAiTurn {
+    fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Returns true if the server sent a finish reason or `[DONE]`.
-    pub(super) fn is_finished(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.done || self.finish.is_some()
     }
 
-    /// Returns the usage that the server told so far.
-    pub(super) fn usage(&self) -> Option<&Usage> {
-        self.usage.as_ref()
+    fn usage(&self) -> Option<Usage> {
+        self.usage.clone()
     }
 
-    /// Takes the name and the data of one server-sent event.
-    pub(super) fn take(
+    fn take(
         &mut self,
         name: &str,
         data: &str,
@@ -96,8 +94,7 @@ impl OpenAiTurn {
         read.or_else(|error| self.fail(error))
     }
 
-    /// Takes an object that stands in the stream without being data of an event.
-    pub(super) fn take_stray(&mut self, json: &str) -> Result<(), ProviderError> {
+    fn take_stray(&mut self, json: &str) -> Result<(), ProviderError> {
         if let Some(error) = reported(json, false) {
             return self.fail(error);
         }
@@ -105,8 +102,7 @@ impl OpenAiTurn {
         Ok(())
     }
 
-    /// Returns the error, unless the answer is whole already and the error is none of its content.
-    pub(super) fn fail(&mut self, error: ProviderError) -> Result<(), ProviderError> {
+    fn fail(&mut self, error: ProviderError) -> Result<(), ProviderError> {
         if self.finish.is_none()
             || self.calls.are_cut()
             || self.said.is_cut()
@@ -124,6 +120,31 @@ impl OpenAiTurn {
         Ok(())
     }
 
+    fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
+        self.said.end(out);
+        let reason = match self.finish.take() {
+            Some(reason) => reason,
+            // OpenAI ends a sound without a finish reason.
+            None if self.sound_is_over && self.sound.is_whole() => FinishReason::Stop,
+            None if self.done => FinishReason::Unknown,
+            None => return Err(ProviderError::cut()),
+        };
+        out.extend(self.sound.finish()?.map(ChatEvent::from));
+        out.extend(self.state.finish().map(ChatEvent::from));
+        let (calls, reason) = self.calls.end(reason);
+        out.extend(calls);
+        let mut turn = TurnEnd::new(reason.clone());
+        turn.usage.clone_from(&self.usage);
+        turn.model = self.model.take();
+        out.push_back(turn.into());
+        let mut complete = Complete::new().finish_reason(reason);
+        complete.usage = self.usage.take();
+        out.push_back(complete.into());
+        Ok(())
+    }
+}
+
+impl OpenAiTurn {
     fn read(&mut self, data: &str, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
         if is_ping(data) {
             return Ok(());
@@ -168,34 +189,6 @@ impl OpenAiTurn {
                 self.finish(reason)?;
             }
         }
-        Ok(())
-    }
-
-    /// Ends the stream, with or without `[DONE]`. Appends the events that are left.
-    ///
-    /// # Errors
-    ///
-    /// If the answer was cut.
-    pub(super) fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
-        self.said.end(out);
-        let reason = match self.finish.take() {
-            Some(reason) => reason,
-            // OpenAI ends a sound without a finish reason.
-            None if self.sound_is_over && self.sound.is_whole() => FinishReason::Stop,
-            None if self.done => FinishReason::Unknown,
-            None => return Err(ProviderError::cut()),
-        };
-        out.extend(self.sound.finish()?.map(ChatEvent::from));
-        out.extend(self.state.finish().map(ChatEvent::from));
-        let (calls, reason) = self.calls.end(reason);
-        out.extend(calls);
-        let mut turn = TurnEnd::new(reason.clone());
-        turn.usage.clone_from(&self.usage);
-        turn.model = self.model.take();
-        out.push_back(turn.into());
-        let mut complete = Complete::new().finish_reason(reason);
-        complete.usage = self.usage.take();
-        out.push_back(complete.into());
         Ok(())
     }
 

@@ -5,12 +5,13 @@
 
 use serde_json::{Value, value::RawValue};
 
-use super::state::{self, EXTRA_CONTENT};
+use super::state::EXTRA_CONTENT;
 use crate::{
     chat::Usage,
     provider::http::{
         Oddities, argument_bytes,
         json::{Kind, count, kind, members, name, whole_number},
+        kept_object,
     },
 };
 
@@ -63,7 +64,7 @@ impl CallDelta {
         let mut delta = function.unwrap_or_default();
         delta.index = noted(index, whole_number, odd, "tool_calls.index");
         delta.id = noted(id, name, odd, "tool_calls.id").unwrap_or_default();
-        delta.extra = noted(extra, state::object, odd, "tool_calls.extra_content");
+        delta.extra = noted(extra, kept_object, odd, "tool_calls.extra_content");
         Some(delta)
     }
 

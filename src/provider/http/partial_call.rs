@@ -1,9 +1,7 @@
 use serde_json::Value;
 
-use crate::{
-    chat::{JsonDepth, ToolInput},
-    provider::http::text_of,
-};
+use super::wtf8::text_of;
+use crate::chat::{JsonDepth, ToolInput};
 
 /// The fraction of the arguments so far that the next piece has at least.
 const FRACTION: usize = 32;
@@ -12,19 +10,19 @@ const FULL: usize = 128;
 
 /// A call of which pieces may follow.
 #[derive(Debug, Default)]
-pub(super) struct PartialCall {
-    pub(super) index: Option<i64>,
+pub(crate) struct PartialCall {
+    pub(crate) index: Option<i64>,
     /// The server's id, once it has come.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The id in events, once it is given.
-    pub(super) given: Option<String>,
-    pub(super) name: String,
+    pub(crate) given: Option<String>,
+    pub(crate) name: String,
     /// WTF-8.
-    pub(super) arguments: Vec<u8>,
-    pub(super) json: JsonDepth,
-    pub(super) extra: Option<Value>,
+    pub(crate) arguments: Vec<u8>,
+    pub(crate) json: JsonDepth,
+    pub(crate) extra: Option<Value>,
     /// The number of the event of the last piece.
-    pub(super) event: u64,
+    pub(crate) event: u64,
     shown: ShownArguments,
 }
 
@@ -37,7 +35,7 @@ struct ShownArguments {
 }
 
 impl PartialCall {
-    pub(super) fn new(index: Option<i64>) -> Self {
+    pub(crate) fn new(index: Option<i64>) -> Self {
         Self {
             index,
             ..Self::default()
@@ -45,13 +43,13 @@ impl PartialCall {
     }
 
     /// Returns true if an event has announced the call.
-    pub(super) fn is_announced(&self) -> bool {
+    pub(crate) fn is_announced(&self) -> bool {
         self.shown.is_begun
     }
 
     /// Returns the event that announces the call, with the arguments so far. `None` while its id or its name
     /// is unknown.
-    pub(super) fn announcement(&mut self) -> Option<ToolInput> {
+    pub(crate) fn announcement(&mut self) -> Option<ToolInput> {
         if self.name.is_empty() {
             return None;
         }
@@ -63,7 +61,7 @@ impl PartialCall {
 
     /// Returns the event with the arguments that none has. `None` if it isn't due: the longer the arguments,
     /// the longer is each piece, so that a log doesn't grow with the number of the server's pieces.
-    pub(super) fn next_input(&mut self) -> Option<ToolInput> {
+    pub(crate) fn next_input(&mut self) -> Option<ToolInput> {
         let due = (self.shown.bytes / FRACTION).clamp(1, FULL);
         let becomes_whole = self.json.is_whole() && !self.shown.is_whole;
         if becomes_whole || self.arguments.len() - self.shown.bytes >= due {
@@ -74,7 +72,7 @@ impl PartialCall {
     }
 
     /// Returns the event with the arguments that none has, at the end of the call.
-    pub(super) fn last_input(&mut self) -> Option<ToolInput> {
+    pub(crate) fn last_input(&mut self) -> Option<ToolInput> {
         self.input(true)
     }
 

@@ -1,18 +1,16 @@
-use crate::{
-    chat::{JsonDepth, ProviderError},
-    provider::http::too_long,
-};
+use super::failure::too_long;
+use crate::chat::{JsonDepth, ProviderError};
 
 // The names of events that have a meaning are short.
 const MAX_NAME: usize = 64;
 
 /// The server-sent event that is being read.
 #[derive(Debug)]
-pub(super) struct SseEvent {
+pub(crate) struct SseEvent {
     /// The event's name; cut if it is long.
-    pub(super) name: String,
-    pub(super) data: Vec<u8>,
-    pub(super) max: usize,
+    pub(crate) name: String,
+    pub(crate) data: Vec<u8>,
+    pub(crate) max: usize,
     has_data: bool,
     whole: bool,
     first_line: bool,
@@ -20,7 +18,7 @@ pub(super) struct SseEvent {
 
 /// The meaning of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum SseLine<'a> {
+pub(crate) enum SseLine<'a> {
     /// It completes an event.
     Event,
     /// It is a field of an event, a comment, or the empty line of no event.
@@ -30,7 +28,7 @@ pub(super) enum SseLine<'a> {
 }
 
 impl SseEvent {
-    pub(super) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self {
             name: String::new(),
             data: Vec::new(),
@@ -46,7 +44,7 @@ impl SseEvent {
     /// # Errors
     ///
     /// If there is too much data.
-    pub(super) fn take<'a>(&mut self, mut line: &'a [u8]) -> Result<SseLine<'a>, ProviderError> {
+    pub(crate) fn take<'a>(&mut self, mut line: &'a [u8]) -> Result<SseLine<'a>, ProviderError> {
         if std::mem::take(&mut self.first_line) {
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         }
@@ -82,7 +80,7 @@ impl SseEvent {
     }
 
     /// Returns true if there is an event. One of the name `error` needs no data.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.has_data || self.name == "error"
     }
 
@@ -102,14 +100,14 @@ impl SseEvent {
 
 /// JSON that stands in a stream of events without the field `data`, on one line or several.
 #[derive(Debug, Default)]
-pub(super) struct StrayJson {
+pub(crate) struct StrayJson {
     json: Vec<u8>,
     depth: JsonDepth,
 }
 
 impl StrayJson {
     /// Takes a line that is no field. Returns the JSON that it completes. Longer JSON is dropped.
-    pub(super) fn take(&mut self, line: &[u8], max: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take(&mut self, line: &[u8], max: usize) -> Option<Vec<u8>> {
         let begins = matches!(line.trim_ascii_start(), [b'{' | b'[', ..]);
         if (self.json.is_empty() && !begins) || self.json.len() + line.len() >= max {
             *self = Self::default();

@@ -1,0 +1,171 @@
+//! The events of a response as a whole.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, value::RawValue};
+
+use super::{position::is_id, turn::ResponsesTurn};
+use crate::{
+    chat::{ChatEvent, FinishReason, ProviderError, Usage, has_reserved_name},
+    provider::http::{
+        code_of_error, is_model,
+        json::{count, each_element, members, name, string},
+        refused,
+    },
+};
+
+impl ResponsesTurn {
+    /// Takes a response that goes on.
+    pub(super) fn begin(
+        &mut self,
+        response: &RawValue,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let Ok([id, model]) = members(response.get(), ["id", "model"]) else {
+            self.odd.note("response");
+            return Ok(());
+        };
+        self.name_model(model);
+        let Some(id) = id.and_then(name).filter(|id| is_id(id)) else {
+            return Ok(());
+        };
+        match &self.response {
+            Some(known) if *known != id && self.background => return Err(ProviderError::cut()),
+            Some(_) => {}
+            None => {
+                self.response = Some(id);
+                let position = self.position().map(|position| position.event());
+                out.extend(position.map(ChatEvent::from));
+            }
+        }
+        Ok(())
+    }
+
+    fn name_model(&mut self, model: Option<&RawValue>) {
+        if self.model.is_none() {
+            let model = model.and_then(string);
+            self.model = model.filter(|model| is_model(model));
+        }
+    }
+
+    /// Takes the end of a response.
+    pub(super) fn finish(
+        &mut self,
+        class: &str,
+        response: Option<&RawValue>,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let names = [
+            "model",
+            "status",
+            "error",
+            "incomplete_details",
+            "usage",
+            "output",
+        ];
+        let found = response.map(|response| members(response.get(), names));
+        let [model, status, error, details, usage, output] = match found {
+            Some(Ok(found)) => found,
+            _ => {
+                self.odd.note("response");
+                [None; 6]
+            }
+        };
+        self.name_model(model);
+        if let Some(counts) = usage {
+            self.usage = self.read_usage(counts);
+        }
+        let status = status.and_then(string);
+        let ends = match (class, status.as_deref()) {
+            // An event of success with a response that isn't.
+            (_, Some(status @ ("failed" | "cancelled"))) => status,
+            ("completed" | "done", Some("incomplete")) => "incomplete",
+            ("done", Some("completed")) => "completed",
+            ("done", _) => return Ok(()),
+            (class, _) => class,
+        };
+        if ends == "failed" {
+            let error = error.map(value);
+            let code = error.as_ref().and_then(code_of_error);
+            return Err(self.failed(refused(None, code, None)));
+        }
+        if ends == "cancelled" {
+            let error = ProviderError::new("the model's server was told to stop this answer");
+            return Err(self.failed(error.recoverable(true)));
+        }
+        let reason = details.and_then(|details| members(details.get(), ["reason"]).ok()?[0]);
+        let reason = match ends {
+            "completed" => FinishReason::Stop,
+            _ => match reason.and_then(string) {
+                Some(word) => match FinishReason::of_vendor(&word) {
+                    // It isn't whole, whatever it says.
+                    whole if whole.is_whole() => FinishReason::Unknown,
+                    reason => reason,
+                },
+                None => FinishReason::Unknown,
+            },
+        };
+        if let Some(output) = output {
+            self.output(output, out)?;
+        }
+        self.is_over = true;
+        self.finish = Some(reason);
+        Ok(())
+    }
+
+    /// Takes what of the whole output hasn't come in events.
+    fn output(
+        &mut self,
+        output: &RawValue,
+        out: &mut VecDeque<ChatEvent>,
+    ) -> Result<(), ProviderError> {
+        let mut place = 0;
+        let listed = each_element(output, |item| {
+            let id = members(item.get(), ["id"]).ok().and_then(|[id]| id);
+            let id = id.and_then(name);
+            if let Some(key) = self.items.unfinished(place, id.as_deref()) {
+                self.item_done(key, item, out)?;
+            }
+            place += 1;
+            Ok(())
+        })?;
+        if !listed {
+            self.odd.note("output");
+        }
+        Ok(())
+    }
+
+    fn read_usage(&mut self, counts: &RawValue) -> Option<Usage> {
+        let names = [
+            "input_tokens",
+            "output_tokens",
+            "input_tokens_details",
+            "output_tokens_details",
+        ];
+        let Ok([input, output, of_input, of_output]) = members(counts.get(), names) else {
+            self.odd.note("usage");
+            return None;
+        };
+        let (input, output) = (input.and_then(count), output.and_then(count));
+        if input.is_none() && output.is_none() {
+            self.odd.note("usage");
+            return None;
+        }
+        let mut usage = Usage::new(input.unwrap_or(0), output.unwrap_or(0));
+        let detail = |details: Option<&RawValue>, name| {
+            let [detail] = members(details?.get(), [name]).ok()?;
+            detail.and_then(count)
+        };
+        usage.cached_input_tokens = detail(of_input, "cached_tokens");
+        usage.reasoning_tokens = detail(of_output, "reasoning_tokens");
+        Some(usage)
+    }
+}
+
+/// Returns an error of the server as a value. Null for what is nested too deep, or isn't text: it has no code.
+fn value(json: &RawValue) -> Value {
+    if has_reserved_name(json.get()) {
+        return Value::Null;
+    }
+    serde_json::from_str(json.get()).unwrap_or_default()
+}
