@@ -70,8 +70,8 @@ impl Decode for OllamaDecoder {
         self.turn.end.is_some()
     }
 
-    fn usage(&self) -> Option<&Usage> {
-        self.turn.end.as_ref()?.usage.as_ref()
+    fn usage(&self) -> Option<Usage> {
+        self.turn.end.as_ref()?.usage.clone()
     }
 
     fn end(&mut self, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {
