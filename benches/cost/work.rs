@@ -185,7 +185,7 @@ pub(crate) async fn sessions(sessions: usize, length: Duration) {
 pub(crate) async fn heap(sessions: usize) {
     title(&format!("heap of each of {sessions} running sessions"));
     for (is_ours, has_reader) in [(false, true), (true, true), (true, false)] {
-        for events in [0, 100, 10_000] {
+        for events in [0_u64, 100, 10_000] {
             let server = Server::start();
             // What the server allocates once doesn't count.
             ours(&server, "fast 1").await.read().await;

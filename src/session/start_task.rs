@@ -39,10 +39,11 @@ impl StartTask {
         created: oneshot::Sender<Result<bool, StoreError>>,
     ) -> impl Future<Output = ()> + Send {
         // Boxed, so that the task of a running session doesn't keep room for its start.
-        let begin = Box::pin(self.begin(source, created));
+        let start = Box::pin(self.begin(source, created));
         async move {
-            let begun = begin.await;
-            if let Some((feeding, role)) = begun {
+            // A statement of its own, after which the box is gone.
+            let role = start.await;
+            if let Some((feeding, role)) = role {
                 feed(&feeding, role).await;
             }
         }
