@@ -104,6 +104,11 @@
 //! * Headers of the builder, and those that the provider needs, take precedence over its default headers.
 //! * With the features of `reqwest` that decompress, it asks for compressed answers and decompresses them.
 
+#![cfg_attr(
+    not(any(feature = "openai", feature = "ollama")),
+    allow(dead_code, unused_imports, reason = "only these providers need it")
+)]
+
 mod call_ids;
 mod config_error;
 mod decode;

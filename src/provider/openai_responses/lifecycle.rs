@@ -68,7 +68,7 @@ impl ResponsesTurn {
             Some(Ok(found)) => found,
             _ => {
                 self.odd.note("response");
-                Default::default()
+                [None; 6]
             }
         };
         self.name_model(model);
@@ -85,7 +85,7 @@ impl ResponsesTurn {
             (class, _) => class,
         };
         if ends == "failed" {
-            let error = error.map(|error| value(error));
+            let error = error.map(value);
             let code = error.as_ref().and_then(code_of_error);
             return Err(self.failed(refused(None, code, None)));
         }

@@ -70,7 +70,8 @@ impl BackgroundRun {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            match refusal_status(&failed.error) {
+            let is_running = self.turn.lock().running().is_some();
+            match refusal_status(&failed.error).filter(|_| is_running) {
                 // It has yet to begin.
                 Some(409) => {
                     let since = *queued_since.get_or_insert_with(Instant::now);
@@ -82,11 +83,9 @@ impl BackgroundRun {
                     return Err(ReadOnFailure::Failed(failed.error));
                 }
                 Some(408 | 429 | 500..) => {}
-                Some(_) if self.turn.lock().running().is_some() => {
-                    return Err(ReadOnFailure::Gone(failed.error));
-                }
-                _ if is_of_the_connection(&failed.error) => {}
-                _ => return Err(ReadOnFailure::Failed(failed.error)),
+                Some(_) => return Err(ReadOnFailure::Gone(failed.error)),
+                None if is_of_the_connection(&failed.error) => {}
+                None => return Err(ReadOnFailure::Failed(failed.error)),
             }
             // Silence, too, is the connection's: nothing is paid for by reading again.
             let failed = Failure {

@@ -15,7 +15,7 @@ use tower_layer::Layer;
 use unbroken::{
     access::AnyoneWithTheId,
     durable::{DurableLayer, Recovery},
-    log::Position,
+    log::{Chunk, Position},
     session::Sessions,
     store::{Memory, Store},
     tools::{ToolLayer, Tools, tool_fn},
@@ -91,7 +91,7 @@ async fn stored(store: &Memory, words: &str) {
     let id = ID.parse().unwrap();
     loop {
         if let Ok(page) = store.read(&id, Position::START, usize::MAX).await {
-            let records = page.chunks.iter().flat_map(|chunk| chunk.records());
+            let records = page.chunks.iter().flat_map(Chunk::records);
             let mut records = records.map(|it| String::from_utf8_lossy(it.bytes).into_owned());
             if records.any(|record| record.contains(words)) {
                 return;

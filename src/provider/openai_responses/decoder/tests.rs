@@ -62,14 +62,17 @@ fn delta(text: &str) -> Value {
     json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": text})
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the callers are shorter")]
 fn ended(class: &str, response: Value) -> Value {
     json!({"type": format!("response.{class}"), "response": response})
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the callers are shorter")]
 fn item_done(index: u64, item: Value) -> Value {
     json!({"type": "response.output_item.done", "output_index": index, "item": item})
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the callers are shorter")]
 fn state(items: Value) -> Value {
     json!({"type": "provider_state", "provider": "openai-responses", "of": "turn", "data": {"items": items}})
 }

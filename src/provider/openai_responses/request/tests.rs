@@ -42,6 +42,7 @@ fn assert_refused(config: &ResponsesConfig, request: &ChatRequest, words: &[&str
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the callers are shorter")]
 fn kept(items: Value) -> ProviderState {
     ProviderState::new("openai-responses", json!({ "items": items }))
 }
