@@ -33,7 +33,7 @@ impl ResponsesTurn {
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
         let names = ["id", "type", "call_id", "name", "arguments"];
-        let Ok([id, class, call_id, named, arguments]) = members(item.get(), names) else {
+        let Ok([id, class, call_id, function, arguments]) = members(item.get(), names) else {
             self.odd.note("item");
             return Ok(());
         };
@@ -44,7 +44,7 @@ impl ResponsesTurn {
             "function_call" => {
                 let call = CallItem {
                     call_id: call_id.and_then(name).or(id).unwrap_or_default(),
-                    name: named.and_then(name).unwrap_or_default(),
+                    name: function.and_then(name).unwrap_or_default(),
                     arguments: argument_bytes(arguments).into_owned(),
                     is_incomplete: false,
                 };
@@ -84,7 +84,7 @@ impl ResponsesTurn {
                 content,
                 summary,
                 call_id,
-                named,
+                function,
                 arguments,
                 encrypted,
                 phase,
@@ -124,7 +124,7 @@ impl ResponsesTurn {
             "function_call" => {
                 let call = CallItem {
                     call_id: call_id.and_then(name).or(id).unwrap_or_default(),
-                    name: named.and_then(name).unwrap_or_default(),
+                    name: function.and_then(name).unwrap_or_default(),
                     arguments: argument_bytes(arguments).into_owned(),
                     is_incomplete: status.and_then(string).as_deref() == Some("incomplete"),
                 };
