@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ProviderState, ToolAuthority, is_deeper, value_of_text};
+use super::{Content, Part, ProviderState, ToolAuthority, is_deeper, value_of_text};
 
 /// A call of a tool that a model asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,7 +172,8 @@ pub struct IsomorphicClientOutput {
     /// The arguments of the call.
     #[serde(default)]
     pub params: Value,
-    /// The result; a list of [parts](crate::chat::Part) if the client gave media.
+    /// The result; a list of the [parts](crate::chat::Part) `text` and `media` if the client gave media, which
+    /// [`ClientFields::media`](crate::durable::ClientFields::media) opens.
     #[serde(default)]
     pub client_output: Value,
     /// The output that the server handed over with the call.
@@ -205,6 +206,27 @@ impl IsomorphicClientOutput {
             extra: Map::new(),
         }
     }
+
+    /// Returns the parts of a result with media, without fields that this version doesn't know; `None` for
+    /// any other value, also for one that only looks like parts.
+    pub(crate) fn parts(&self) -> Option<Content> {
+        let Value::Array(list) = &self.client_output else {
+            return None;
+        };
+        let is_of = |part: &Value, kind: &str| part["type"] == kind;
+        let is_part = |part: &Value| is_of(part, "text") || is_of(part, "media");
+        if !(list.iter().all(is_part) && list.iter().any(|part| is_of(part, "media"))) {
+            return None;
+        }
+        let mut content = Content::deserialize(&self.client_output).ok()?;
+        for part in content.parts_mut() {
+            if let Part::Media(media) = part {
+                media.check().ok()?;
+                media.extra.clear();
+            }
+        }
+        Some(content)
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +234,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::chat::Media;
 
     #[test]
     fn arguments_that_are_not_json_stay_a_string() {
@@ -237,6 +260,30 @@ mod tests {
         assert_eq!(ToolCall::from_text("c1", "t", half).arguments, half);
         let call = ToolCall::from_text("c1", "now", "");
         assert_eq!(call.arguments, json!({}));
+    }
+
+    #[test]
+    fn only_an_output_of_parts_with_readable_media_has_parts() {
+        let parts = |output| IsomorphicClientOutput::new("1", "draw", output).parts();
+        let media = json!({"type": "media", "mediaType": "image/png", "url": "data:image/png;base64,AAAA",
+            "later": [1]});
+        let text = json!({"type": "text", "text": "a"});
+        let png = Media::new("image/png", [0, 0, 0]);
+        let content = Content::new().text("a").media(png);
+        assert_eq!(parts(json!([text, media])), Some(content));
+        let unreadable = json!({"type": "media", "mediaType": "image/png", "url": "a"});
+        for output in [
+            json!("a"),
+            json!([]),
+            json!([text]),
+            json!([text, media, 7]),
+            json!([media, {"type": "reasoning", "text": "Hm."}]),
+            json!([media, unreadable]),
+            json!([{"type": "media"}]),
+            media,
+        ] {
+            assert_eq!(parts(output.clone()), None, "{output}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) enum JobPart {
 )]
 pub(super) enum CallOutcome {
     Given(Content),
+    /// A client's output. Its media are those that clients may send.
+    Sent(Content),
     /// A client's output for a call that no log confirms.
     Claimed(Content),
     Failed(String),

@@ -98,7 +98,14 @@ impl ToolLayer {
     ///
     /// Media of a client's own tools are opened by
     /// [`ClientFields::media`](crate::durable::ClientFields::media). A client that sends the whole
-    /// conversation with each request sends these pictures with it, and needs that as well.
+    /// conversation with each request sends these media back with it. There they count against the limits
+    /// for clients too: [`ClientFields::history`](crate::durable::ClientFields::history);
+    /// [`max_count`](crate::durable::ClientMedia::max_count),
+    /// [`max_total_bytes`](crate::durable::ClientMedia::max_total_bytes) and
+    /// [`links`](crate::durable::ClientMedia::links) of the opened media; and
+    /// [`DurableLayer::max_body`](crate::durable::DurableLayer::max_body). Raise them for conversations with
+    /// several pictures. A name of more than 255 bytes and a link of more than 8 KiB, which clients can't
+    /// send, are an error that the model receives.
     ///
     /// ```
     /// # use unbroken::tools::{ToolLayer, Tools};

@@ -73,8 +73,7 @@
 //! that is too large or has closed media: each becomes a [`ToolError`](crate::chat::ToolError) that the model receives,
 //! and the answer continues. Dropping the answer's stream aborts the running tools.
 //!
-//! The `complete` event has the summed usage of all turns. After a server died, it has that of the
-//! turns since. Ids of calls are unique within a session: if a model uses one twice, the second
+//! The `complete` event has the summed usage of all turns, with those before a server died. Ids of calls are unique within a session: if a model uses one twice, the second
 //! call is renamed.
 //!
 //! # Questions to the user

@@ -60,10 +60,18 @@ impl CallPlan<'_> {
 }
 
 impl CallOutcome {
+    /// Marks a result as the client's own.
+    fn sent(self) -> Self {
+        match self {
+            Self::Given(content) => Self::Sent(content),
+            other => other,
+        }
+    }
+
     /// Marks a result that only the client claims.
     fn claimed(self, claimed: bool) -> Self {
         match self {
-            Self::Given(content) if claimed => Self::Claimed(content),
+            Self::Given(content) | Self::Sent(content) if claimed => Self::Claimed(content),
             other => other,
         }
     }
@@ -240,7 +248,8 @@ impl Conversation {
             let concludes = self.conclusion_of(&output);
             let is_repeatable = matches!(&concludes, Some(Ok(entry)) if entry.options.idempotent);
             let outcome = match (&run.outcome, concludes) {
-                (Some(outcome), _) => known_outcome(outcome, &id).claimed(output.claimed),
+                (Some(outcome), Some(_)) => known_outcome(outcome, &id).claimed(output.claimed),
+                (Some(outcome), None) => known_outcome(outcome, &id).sent().claimed(output.claimed),
                 (None, _) if must_not_run(run, is_repeatable) => {
                     CallOutcome::Failed(UNKNOWN.into())
                 }
@@ -254,11 +263,14 @@ impl Conversation {
                     running.add(job);
                     continue;
                 }
-                (None, None) => CallOutcome::Given(match output.client_output {
-                    Value::String(text) => text.into(),
-                    other => other.to_string().into(),
-                })
-                .claimed(output.claimed),
+                (None, None) => {
+                    let parts = output.parts();
+                    CallOutcome::Sent(parts.unwrap_or_else(|| match output.client_output {
+                        Value::String(text) => text.into(),
+                        other => other.to_string().into(),
+                    }))
+                    .claimed(output.claimed)
+                }
             };
             running.add_known(&id, &name, outcome, in_log);
         }

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::chat::{Content, Part, is_media_range};
+use crate::chat::{Content, Media, Part, ToolCall, has_reserved_name, is_deeper, is_media_range};
 
 /// The media that results of tools may have, as ranges of types.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl ResultMedia {
             Part::Reasoning(_) => Some("the tool ran; its result has reasoning of a model".to_owned()),
             Part::Media(media) => match media.check() {
                 Err(error) => Some(format!("the tool ran; a part of its result can't be read: {error}")),
-                Ok(()) if self.types.iter().any(|range| media.is_of(range)) => None,
+                Ok(()) if self.types.iter().any(|range| media.is_of(range)) => beyond(media),
                 Ok(()) => {
                     let kind = &media.media_type;
                     tracing::warn!(kind, "a tool's result has a medium that `ToolLayer::media` doesn't open");
@@ -46,10 +46,41 @@ impl ResultMedia {
     }
 }
 
+/// Returns the message for the model about a medium that no client could send back, or no log could have.
+fn beyond(media: &Media) -> Option<String> {
+    let kind = &media.media_type;
+    if media.is_link() && media.url.len() > Media::MAX_LINK_BYTES {
+        return Some(format!(
+            "the tool ran; the link of a `{kind}` in its result has {} bytes, and may have {}",
+            media.url.len(),
+            Media::MAX_LINK_BYTES
+        ));
+    }
+    if !media.has_clean_name() {
+        return Some(format!(
+            "the tool ran; the name of a `{kind}` in its result must have at most {} bytes, and no control \
+             characters",
+            Media::MAX_NAME_BYTES
+        ));
+    }
+    let most = ToolCall::MAX_DEPTH;
+    if media.extra.values().any(|field| is_deeper(field, most)) {
+        return Some(format!(
+            "the tool ran; a field of a `{kind}` in its result is nested deeper than {most} levels"
+        ));
+    }
+    let is_reserved = !media.extra.is_empty()
+        && serde_json::to_vec(&media.extra).is_ok_and(|fields| has_reserved_name(&fields));
+    is_reserved
+        .then(|| format!("the tool ran; a field of a `{kind}` in its result has a reserved name"))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::chat::{Media, Reasoning};
+    use crate::chat::{RESERVED, Reasoning};
 
     #[test]
     fn media_are_passed_on_by_type_and_any_other_part_is_named() {
@@ -79,6 +110,34 @@ mod tests {
             let told = refusal(&open, part).unwrap();
             assert!(told.contains(word), "{told}");
         }
+    }
+
+    #[test]
+    fn what_no_client_could_send_back_is_refused_by_its_limit() {
+        let open = ResultMedia::of(vec!["*/*".into()]);
+        let refusal = |media: Media| open.refusal(&media.into());
+        let link =
+            |bytes: usize| Media::link("image/png", format!("https://{}", "a".repeat(bytes - 8)));
+        assert_eq!(refusal(link(8192)), None);
+        let told = refusal(link(8193)).unwrap();
+        assert!(told.contains("8193 bytes, and may have 8192"), "{told}");
+        let named = |name: String| Media::new("image/png", b"a").name(name);
+        assert_eq!(refusal(named("n".repeat(255))), None);
+        for name in ["n".repeat(256), "a\nb".into()] {
+            let told = refusal(named(name)).unwrap();
+            assert!(told.contains("at most 255 bytes"), "{told}");
+        }
+        let with = |name: &str, field: Value| {
+            let mut media = Media::new("image/png", b"a");
+            media.extra.insert(name.into(), field);
+            media
+        };
+        let lists = |depth: usize| (0..depth).fold(Value::Null, |inner, _| json!([inner]));
+        assert_eq!(refusal(with("later", lists(64))), None);
+        let told = refusal(with("later", lists(65))).unwrap();
+        assert!(told.contains("64 levels"), "{told}");
+        let told = refusal(with("later", json!({format!("{RESERVED}Number"): "1"})));
+        assert!(told.unwrap().contains("reserved name"));
     }
 
     #[test]

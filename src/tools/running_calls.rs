@@ -211,7 +211,8 @@ impl RunningCalls {
     /// media becomes one text.
     fn refusal(&self, outcome: &mut CallOutcome) -> Option<String> {
         let bytes = match outcome {
-            CallOutcome::Given(content) | CallOutcome::Claimed(content) => {
+            CallOutcome::Sent(content) | CallOutcome::Claimed(content) => json_bytes(content),
+            CallOutcome::Given(content) => {
                 if let Some(refusal) = self.media.refusal(content) {
                     return Some(refusal);
                 }
@@ -246,7 +247,7 @@ impl RunningCalls {
             self.ready.push_back((resolved.into(), None));
         }
         let event = match outcome {
-            CallOutcome::Given(content) => {
+            CallOutcome::Given(content) | CallOutcome::Sent(content) => {
                 call.message = Some(Message::tool(&call.id, content.clone()));
                 ChatEvent::tool_result(&call.id, &call.name, content)
             }

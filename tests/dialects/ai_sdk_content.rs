@@ -12,7 +12,7 @@ use tower_layer::Layer;
 use unbroken::{
     access::AnyoneWithTheId,
     chat::{
-        ChatEvent, ChatRequest, Content, Media, Message, ProviderError, ProviderState,
+        ChatEvent, ChatRequest, Content, Media, MediaDetail, Message, ProviderError, ProviderState,
         ProviderStateEvent, Role, StateOf, ToolCall, Transcript, TurnEnd, provider_fn,
     },
     dialect::{AiSdk, ai_sdk::UiMessage},
@@ -173,6 +173,42 @@ async fn media_in_results_are_files_that_go_back_into_their_results() {
     let (status, text, seen) = post(&asked, vec![ChatEvent::complete()]).await;
     assert_eq!(status, StatusCode::OK, "{text}");
     assert_eq!(seen[0].messages[1..6], transcript.messages());
+}
+
+#[test]
+fn media_keep_their_place_where_the_text_of_a_result_is_json() {
+    let png = |of: u8| Media::new("image/png", [of, 1, 2]).detail(MediaDetail::High);
+    let json = |text: &str| Content::new().text(text);
+    // The SDK has JSON as a value, which is written anew.
+    let (given, back) = (r#"{"a": 1e5}"#, r#"{"a":100000.0}"#);
+    for (content, again) in [
+        (
+            json(given).media(png(1)).media(png(2)),
+            json(back).media(png(1)).media(png(2)),
+        ),
+        (
+            json("").media(png(1)).text(given).media(png(2)),
+            json("").media(png(1)).text(back).media(png(2)),
+        ),
+        (
+            json("[1e5,").media(png(1)).text("2]"),
+            json("[1e5,").media(png(1)).text("2]"),
+        ),
+    ] {
+        let transcript: Transcript = [
+            ChatEvent::tool_calls([ToolCall::new("c1", "draw", json!({}))]),
+            ChatEvent::tool_result("c1", "draw", content),
+            Media::new("image/png", b"a")
+                .detail(MediaDetail::Low)
+                .into(),
+            ChatEvent::complete(),
+        ]
+        .iter()
+        .collect();
+        let read = UiMessage::from_transcript("m", &transcript).messages();
+        assert_eq!(read[1], Message::tool("c1", again));
+        assert_eq!(read[2..], transcript.messages()[2..]);
+    }
 }
 
 #[tokio::test]

@@ -189,3 +189,21 @@ async fn a_second_half_may_give_media() {
         .collect();
     assert_eq!(results, [&ChatEvent::tool_result("1", "seat", png())]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn media_of_a_client_s_tool_reach_the_model_as_media_whatever_the_layer_opens() {
+    for claimed in [false, true] {
+        let layer = ToolLayer::new(Tools::new());
+        let mut request = request();
+        let parts = serde_json::to_value(chart()).unwrap();
+        let mut output = IsomorphicClientOutput::new("1", "photo", parts);
+        output.claimed = claimed;
+        request.isomorphic_client_outputs = vec![output];
+        let model = Model::new([vec![]]);
+        let events = answer(&layer, &model, request).await.unwrap();
+        let result = ToolResult::new("1", "photo", chart()).claimed(claimed);
+        assert!(events.contains(&result.into()), "{events:?}");
+        let told = model.last().messages;
+        assert!(told.contains(&Message::tool("1", chart())), "{told:?}");
+    }
+}

@@ -84,6 +84,10 @@ pub enum InvalidMedia {
 impl Media {
     /// The maximum length of a media type, in bytes.
     pub const MAX_TYPE_BYTES: usize = 127;
+    /// The most bytes of a link, where clients and tools give it.
+    pub(crate) const MAX_LINK_BYTES: usize = 8 * 1024;
+    /// The most bytes of a file's name, where clients and tools give it.
+    pub(crate) const MAX_NAME_BYTES: usize = 255;
 
     /// Creates a medium of these bytes, as a `data:` URL.
     pub fn new(media_type: impl Into<String>, bytes: impl AsRef<[u8]>) -> Self {
@@ -188,6 +192,12 @@ impl Media {
         } else {
             Err(InvalidMedia::Base64)
         }
+    }
+
+    /// Returns true if the name is one of a file: short, and without control characters.
+    pub(crate) fn has_clean_name(&self) -> bool {
+        let name = self.name.as_deref().unwrap_or_default();
+        name.len() <= Self::MAX_NAME_BYTES && !name.contains(char::is_control)
     }
 
     /// Returns the number of bytes of its texts.

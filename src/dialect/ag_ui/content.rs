@@ -16,6 +16,9 @@ pub(super) enum WireContent {
     Text(String),
     Parts(Vec<Value>),
     Other(IgnoredAny),
+    /// Parts that were read from the text of a tool's result.
+    #[serde(skip)]
+    Read(Content),
 }
 
 #[derive(Debug)]
@@ -142,12 +145,13 @@ impl WireContent {
     pub(super) fn parts(&self) -> usize {
         match self {
             Self::Parts(parts) => parts.len(),
+            Self::Read(content) => content.parts().len(),
             Self::Text(_) | Self::Other(_) => 0,
         }
     }
 
     /// Returns the result of a tool with the parts that its text encodes: TanStack's client sends a list of parts
-    /// as its JSON.
+    /// as its JSON. A text that only looks like it stays one.
     pub(super) fn of_tool(self) -> Self {
         let parts = match &self {
             Self::Text(text) if may_encode_parts(text) => {
@@ -155,17 +159,19 @@ impl WireContent {
             }
             _ => None,
         };
-        let is_media = |part: &Value| part["source"]["value"].is_string();
+        let is_media = |part: &Value| {
+            let source = &part["source"];
+            matches!(source["type"].as_str(), Some("data" | "url")) && source["value"].is_string()
+        };
         let is_part = |part: &Value| match part["type"].as_str() {
             Some("text") => part["text"].is_string() || part["content"].is_string(),
             Some("image" | "audio" | "video" | "document") => is_media(part),
             _ => false,
         };
-        match parts {
-            Some(parts) if parts.iter().all(is_part) && parts.iter().any(is_media) => {
-                Self::Parts(parts)
-            }
-            _ => self,
+        let parts = parts.filter(|it| it.iter().all(is_part) && it.iter().any(is_media));
+        match parts.map(|parts| Self::Parts(parts).into_content()) {
+            Some(Ok(content)) => Self::Read(content),
+            Some(Err(_)) | None => self,
         }
     }
 
@@ -181,6 +187,7 @@ impl WireContent {
     pub(super) fn into_content(self) -> Result<Content, String> {
         match self {
             Self::Text(text) => Ok(text.into()),
+            Self::Read(content) => Ok(content),
             Self::Parts(parts) => {
                 let read = |(at, part): (usize, Value)| {
                     WirePart::read(part)
@@ -332,6 +339,10 @@ mod tests {
             r#"[{"type":"text","text":"a"}]"#,
             r#"[{"type":"image","source":{}}]"#,
             r#"[{"type":"image","url":"a"}]"#,
+            r#"[{"type":"image","source":{"value":"x"}}]"#,
+            r#"[{"type":"image","source":{"type":"file","value":"x"}}]"#,
+            r#"[{"type":"image","source":{"type":"url","value":"x"}}]"#,
+            r#"[{"type":"image","source":{"type":"data","value":"no base64"}}]"#,
             r#"[{"type":"text","text":"a"},7]"#,
             &own[..own.len() - 1],
             &format!("{own} and more"),

@@ -4,13 +4,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::chat::{Citation, Media, ProviderState, Usage};
+use crate::chat::{Citation, Media, MediaDetail, ProviderState, Usage};
 
 /// The namespace.
 const NAMESPACE: &str = "unbroken";
 const STATE: &str = "providerState";
 const INCOMPLETE: &str = "incomplete";
 const NAME: &str = "name";
+const DETAIL: &str = "detail";
 const CALL: &str = "toolCallId";
 const AT: &str = "at";
 
@@ -24,19 +25,31 @@ pub(super) fn state(metadata: Option<&Value>) -> Option<ProviderState> {
     serde_json::from_value(own(metadata)?.get(STATE)?.clone()).ok()
 }
 
-/// Returns the metadata with the name of a file, which a `file` chunk has no field for.
+/// Returns the metadata with the name and the detail of a file, which a `file` chunk has no fields for.
 pub(super) fn of_media(media: &Media) -> Option<Value> {
-    let name = media.name.as_ref()?;
-    Some(of(json!({ NAME: name })))
+    let fields = media_fields(media);
+    (!fields.is_empty()).then(|| of(fields))
 }
 
-/// Returns the metadata of a medium in the result of a call, at a place in its text.
-pub(super) fn of_result(media: &Media, call_id: &str, at: usize) -> Value {
-    let mut fields = json!({ CALL: call_id, AT: at });
-    if let Some(name) = &media.name {
-        fields[NAME] = name.as_str().into();
+/// Returns the metadata of a medium in the result of a call, at a place in its text; `None` for its end.
+pub(super) fn of_result(media: &Media, call_id: &str, at: Option<usize>) -> Value {
+    let mut fields = media_fields(media);
+    fields.insert(CALL.into(), call_id.into());
+    if let Some(at) = at {
+        fields.insert(AT.into(), at.into());
     }
     of(fields)
+}
+
+fn media_fields(media: &Media) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if let Some(name) = &media.name {
+        fields.insert(NAME.into(), name.as_str().into());
+    }
+    if let Some(detail) = media.detail {
+        fields.insert(DETAIL.into(), detail.as_str().into());
+    }
+    fields
 }
 
 /// Returns the call in whose result a file is, and its place in the text.
@@ -50,6 +63,11 @@ pub(super) fn result(metadata: Option<&Value>) -> Option<(&str, usize)> {
 /// Returns the name of a file.
 pub(super) fn name(metadata: Option<&Value>) -> Option<&str> {
     own(metadata)?.get(NAME)?.as_str()
+}
+
+/// Returns the detail of a file.
+pub(super) fn detail(metadata: Option<&Value>) -> Option<MediaDetail> {
+    serde_json::from_value(own(metadata)?.get(DETAIL)?.clone()).ok()
 }
 
 /// Returns the metadata with the fields of a source that its chunk has none for.

@@ -100,8 +100,9 @@
 //! allow these.
 //!
 //! The object `unbroken` in `providerMetadata` of a part holds what its chunk has no field for: `providerState`
-//! of reasoning and calls, `name` of a file, `quote` and `at` of a source. A file in the result of a tool has
-//! the `toolCallId`, and `at`, the number of characters of the result's text before it.
+//! of reasoning and calls, `name` and `detail` of a file, `quote` and `at` of a source. A file in the result of
+//! a tool has the `toolCallId`, and `at`, the number of characters of the result's text before it; without `at`
+//! it stands at the end. A result with a file within its text is a string, also where that is JSON.
 //!
 //! # Messages
 //!

@@ -195,14 +195,13 @@ pub(super) fn media(part: &UiPart) -> Media {
         let end = data.find([';', ','])?;
         Some(&data[..end]).filter(|it| !it.is_empty())
     };
-    let media_type = if is_whole {
-        media_type
-    } else {
-        of_url().unwrap_or(media_type)
-    };
-    let media = Media::link(media_type, url);
+    let of_url = of_url().filter(|_| !is_whole);
+    let media_type = of_url.unwrap_or(media_type);
+    let own = part.get("providerMetadata");
+    let mut media = Media::link(media_type, url);
+    media.detail = metadata::detail(own);
     let name = part.get("filename").and_then(Value::as_str);
-    match name.or_else(|| metadata::name(part.get("providerMetadata"))) {
+    match name.or_else(|| metadata::name(own)) {
         Some(name) => media.name(name),
         None => media,
     }

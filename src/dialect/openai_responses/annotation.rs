@@ -2,7 +2,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::item::OfResult;
-use crate::chat::{Citation, Media};
+use crate::{
+    chat::{Citation, Media},
+    dialect::media::with_detail,
+};
 
 /// An annotation of a text: a source, or a file for which the API has no item.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub(super) struct MadeFile {
     media_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     /// The file is in the result of a tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of_result: Option<OfResult>,
@@ -77,6 +82,7 @@ impl Annotation {
             file: Some(MadeFile {
                 media_type: media.media_type.clone(),
                 name: media.name.clone(),
+                detail: media.detail.map(|detail| detail.as_str().to_owned()),
                 of_result,
             }),
         }
@@ -85,7 +91,11 @@ impl Annotation {
 
 /// Returns the file of an annotation that a client sends back, with its place if it is in a result. Sources
 /// are not for the model.
-pub(super) fn file(annotation: &Value) -> Option<(Media, Option<OfResult>)> {
+///
+/// # Errors
+///
+/// If the detail is none that is known.
+pub(super) fn file(annotation: &Value) -> Option<Result<(Media, Option<OfResult>), String>> {
     if annotation.get("file").is_none_or(Value::is_null) {
         return None;
     }
@@ -100,7 +110,8 @@ pub(super) fn file(annotation: &Value) -> Option<(Media, Option<OfResult>)> {
                 Some(name) => media.name(name),
                 None => media,
             };
-            Some((media, file.of_result))
+            let media = with_detail(media, file.detail.as_deref());
+            Some(media.map(|media| (media, file.of_result)))
         }
         _ => None,
     }

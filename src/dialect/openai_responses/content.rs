@@ -115,7 +115,8 @@ impl ContentPart {
         };
         content.push((Part::Text { text }, None));
         for annotation in self.annotations {
-            if let Some((media, of_result)) = super::annotation::file(&annotation) {
+            if let Some(file) = super::annotation::file(&annotation) {
+                let (media, of_result) = file?;
                 content.push((checked(media)?.into(), of_result));
             }
         }

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::{
     content::{InputContent, checked},
     input::{InputItem, ReasoningText},
-    item::{OfResult, turn_of},
+    item::{OfResult, PictureFields, turn_of},
 };
 use crate::{
     chat::{Content, Media, Message, Part, ProviderState, Role, ToolCall},
     dialect::{
-        media::{at, of_base64},
+        media::{at, of_base64, with_detail},
         result_parts::together,
         sealed::SealedState,
     },
@@ -105,11 +105,10 @@ impl InputHistory {
                 id,
                 result,
                 output_format,
-                url,
-                of_result,
+                mut own,
             } => {
-                let media = checked(picture(result, output_format.as_deref(), url)?)?;
-                self.turn(id.as_deref()).say(media.into(), of_result);
+                let media = checked(picture(result, output_format.as_deref(), &mut own)?)?;
+                self.turn(id.as_deref()).say(media.into(), own.of_result);
             }
             InputItem::Unknown => {
                 return Err(format!(
@@ -246,23 +245,25 @@ fn text(pieces: Option<Vec<ReasoningText>>) -> Option<String> {
     (!pieces.is_empty()).then(|| pieces.join("\n"))
 }
 
-/// Returns a picture that the model made.
+/// Returns a picture that the model made, or that is in the result of a tool.
 fn picture(
     result: Option<String>,
     format: Option<&str>,
-    url: Option<String>,
+    own: &mut PictureFields,
 ) -> Result<Media, String> {
-    match (result, url) {
+    let (name, named) = (own.name.take(), own.media_type.as_deref());
+    let media = match (result, own.url.take()) {
         (Some(data), _) => {
             let format = format.filter(|format| !format.is_empty());
             let of_data = || SIGNATURES.iter().find(|(begin, _)| data.starts_with(begin));
             let format = format.or_else(|| of_data().map(|(_, format)| *format));
-            let media_type = format!("image/{}", format.unwrap_or("png"));
-            Ok(of_base64(&data, &media_type, None))
+            let of_format = format!("image/{}", format.unwrap_or("png"));
+            of_base64(&data, named.unwrap_or(&of_format), name)
         }
-        (None, Some(url)) => Ok(at(url, None, None, "image/*")),
-        (None, None) => Err("the picture has no `result`".to_owned()),
-    }
+        (None, Some(url)) => at(url, named, name, "image/*"),
+        (None, None) => return Err("the picture has no `result`".to_owned()),
+    };
+    with_detail(media, own.detail.as_deref())
 }
 
 /// The first characters of pictures in base64.

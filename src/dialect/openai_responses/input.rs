@@ -1,7 +1,7 @@
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{content::InputContent, history::InputHistory, item::OfResult};
+use super::{content::InputContent, history::InputHistory, item::PictureFields};
 use crate::{
     chat::{Message, Role, values_in_text},
     dialect::{Element, Problem, Refusal, RequestLimits, sealed::SealedState, unanswered_calls},
@@ -62,12 +62,8 @@ pub(super) enum InputItem {
         result: Option<String>,
         #[serde(default)]
         output_format: Option<String>,
-        /// Beside the API: the picture is behind a link.
-        #[serde(default)]
-        url: Option<String>,
-        /// Beside the API: the picture is in the result of a tool.
-        #[serde(default)]
-        of_result: Option<OfResult>,
+        #[serde(flatten)]
+        own: PictureFields,
     },
     #[serde(other)]
     Unknown,
@@ -274,14 +270,29 @@ mod tests {
     fn media_in_results_go_back_into_their_results() {
         let png = |of: u8| Media::new("image/png", [of, 1, 2]);
         let pdf = Media::new("application/pdf", b"pdf").name("a.pdf");
-        let of = Content::new().text("a").media(png(1)).media(pdf).text("b");
+        let link = Media::link("image/png", "https://a.b/c");
+        let of = Content::new()
+            .text("a")
+            .media(png(1).name("1.png").detail(MediaDetail::High))
+            .media(pdf.detail(MediaDetail::Low))
+            .media(link.clone())
+            .text("b");
+        let said = [
+            png(3).name("3.png").detail(MediaDetail::Original),
+            link,
+            Media::link("image/*", "https://a.b/c.png"),
+            Media::new("image/png;a=b", b"png"),
+        ];
         let call = |id: &str| ToolCall::new(id, "draw", json!({}));
         let events = [
             ChatEvent::tool_calls([call("c1"), call("c2")]),
             ChatEvent::tool_result("c2", "draw", png(2)),
             ChatEvent::tool_result("c1", "draw", of.clone()),
             ChatEvent::text("There: "),
-            png(3).into(),
+            said[0].clone().into(),
+            said[1].clone().into(),
+            said[2].clone().into(),
+            said[3].clone().into(),
             ChatEvent::complete(),
         ];
         let mut records = ChunkBuilder::new();
@@ -298,7 +309,9 @@ mod tests {
         for (at, result) in results.into_iter().enumerate() {
             assert_eq!(read[at + 1], Message::tool(calls[at], result), "{response}");
         }
-        let said = Content::new().text("There: ").media(png(3));
+        let said = said
+            .into_iter()
+            .fold(Content::new().text("There: "), Content::media);
         assert_eq!(read[3..], [Message::assistant(said)]);
     }
 
@@ -309,6 +322,10 @@ mod tests {
              "of_result": {"item_id": "mcp_resp_1_7", "at": 0}},
         ]));
         assert_eq!(read.unwrap()[0].content.all_media().count(), 1);
+        let item =
+            json!({"type": "image_generation_call", "result": "iVBORw0KGgo=", "detail": "huge"});
+        let detail = messages(json!([item])).unwrap_err().detail;
+        assert!(detail.contains("`original`"), "{detail}");
     }
 
     #[test]

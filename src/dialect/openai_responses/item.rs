@@ -31,12 +31,8 @@ pub(super) enum OutputItem {
         result: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         output_format: Option<String>,
-        /// Beside the API: the link to a picture whose bytes are not here.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        url: Option<String>,
-        /// Beside the API: the picture is in the result of a tool.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        of_result: Option<OfResult>,
+        #[serde(flatten)]
+        own: PictureFields,
     },
     /// A call that the client is to run.
     FunctionCall {
@@ -65,6 +61,25 @@ pub(super) enum ItemStatus {
     Completed,
     Incomplete,
     Failed,
+}
+
+/// The fields of a picture beside the API.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct PictureFields {
+    /// The link to a picture whose bytes are not here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
+    /// The media type, if the format and the bytes don't tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) media_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<String>,
+    /// The picture is in the result of a tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) of_result: Option<OfResult>,
 }
 
 /// The place of a medium in the result of a call that ran on the server.

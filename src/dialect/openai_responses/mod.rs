@@ -92,7 +92,7 @@
 //! | `text` | an item `message`, and `response.output_text.delta` |
 //! | `thinking` | an item `reasoning`, and `response.reasoning_text.delta` |
 //! | `source` | an annotation of the text: `url_citation`, or `file_citation` without an address |
-//! | `media` | an item `image_generation_call`, with the field `url` for a link; other files are annotations `url_citation` with the field `file` |
+//! | `media` | an item `image_generation_call`, beside the API with `name`, `detail`, and for a link `url` and `media_type`; other files are annotations `url_citation` with the field `file` |
 //! | `provider_state` | the `encrypted_content` of a `reasoning` item; of a stream, nothing |
 //! | `tool_input` | an item `function_call` with `response.function_call_arguments.delta`, if only the client has the tool, as a function of its request; `incomplete` if the call hasn't come by the end of the turn |
 //! | `turn` | `usage` and `model` of the response, also of one that was cancelled or failed |

@@ -2,7 +2,7 @@ use super::{
     annotation::Annotation,
     event::EventBody,
     fold::{OpenItem, ResponseFold, write},
-    item::{ItemStatus, OfResult, OutputItem},
+    item::{ItemStatus, OfResult, OutputItem, PictureFields},
 };
 use crate::{
     chat::{Citation, Media, ProviderState, ProviderStateEvent, StateOf, ToolCall},
@@ -53,13 +53,22 @@ impl ResponseFold {
     fn picture(&mut self, media: &Media, of_result: Option<&OfResult>, out: &mut JsonFrames) {
         self.close(ItemStatus::Completed, out);
         let id = self.item_id("ig");
+        let output_format = format(media);
+        let of_format = output_format.as_ref().map(|it| format!("image/{it}"));
+        let is_told = !media.is_link() && of_format.as_ref() == Some(&media.media_type);
+        let own = PictureFields {
+            url: None,
+            media_type: (!is_told).then(|| media.media_type.clone()),
+            name: media.name.clone(),
+            detail: media.detail.map(|detail| detail.as_str().to_owned()),
+            of_result: of_result.cloned(),
+        };
         let item = |status, result, url| OutputItem::ImageGenerationCall {
             id: id.clone(),
             status,
             result,
-            output_format: format(media),
-            url,
-            of_result: of_result.cloned(),
+            output_format: output_format.clone(),
+            own: PictureFields { url, ..own.clone() },
         };
         self.items.push(item(ItemStatus::InProgress, None, None));
         self.write_item("response.output_item.added", out);

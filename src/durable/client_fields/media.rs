@@ -2,14 +2,9 @@ use std::borrow::Cow;
 
 use super::refusal::{Refusals, closed, not_open};
 use crate::{
-    chat::{Media, Message, is_media_range},
+    chat::{ChatRequest, Content, Media, is_media_range},
     dialect::Refusal,
 };
-
-/// The most bytes of a link's address.
-const MAX_LINK_BYTES: usize = 8 * 1024;
-/// The most bytes of a file's name.
-const MAX_NAME_BYTES: usize = 255;
 
 /// The media that clients may send, for [`ClientFields::media`](super::ClientFields::media).
 ///
@@ -109,17 +104,17 @@ impl ClientMedia {
                  application opens links with `ClientMedia::links`)"
             )));
         }
-        if media.is_link() && media.url.len() > MAX_LINK_BYTES {
+        if media.is_link() && media.url.len() > Media::MAX_LINK_BYTES {
             return Err(not_open(format!(
-                "the link of a `{name}` has {} bytes, and may have {MAX_LINK_BYTES}; send a shorter one",
-                media.url.len()
+                "the link of a `{name}` has {} bytes, and may have {}; send a shorter one",
+                media.url.len(),
+                Media::MAX_LINK_BYTES
             )));
         }
-        let named = media.name.as_deref().unwrap_or_default();
-        if named.len() > MAX_NAME_BYTES || named.contains(char::is_control) {
+        if !media.has_clean_name() {
             return Err(not_open(format!(
-                "the name of a `{name}` must have at most {MAX_NAME_BYTES} bytes, and no control \
-                 characters; shorten it"
+                "the name of a `{name}` must have at most {} bytes, and no control characters; shorten it",
+                Media::MAX_NAME_BYTES
             )));
         }
         let (bytes, most) = (media.decoded_len(), self.max_bytes);
@@ -133,14 +128,18 @@ impl ClientMedia {
     }
 }
 
-/// Refuses media that are closed, malformed, of another type, too many or too large.
+/// Refuses media that are closed, malformed, of another type, too many or too large: in messages, and in
+/// outputs of the client's tools.
 pub(super) fn check(
     open: Option<&ClientMedia>,
-    messages: &[Message],
+    request: &ChatRequest,
     refusals: &Refusals<'_>,
 ) -> Result<(), Refusal> {
     let (mut count, mut bytes) = (0_usize, 0_usize);
-    for media in messages.iter().flat_map(|it| it.content.all_media()) {
+    let outputs = &request.isomorphic_client_outputs;
+    let outputs: Vec<_> = outputs.iter().filter_map(|it| it.parts()).collect();
+    let messages = request.messages.iter().map(|it| &it.content);
+    for media in messages.chain(&outputs).flat_map(Content::all_media) {
         let name = refusals.media_name(media);
         let Some(open) = open else {
             return Err(closed(&format!("parts of the type `{name}` are"), "media"));
@@ -180,10 +179,7 @@ mod tests {
         super::{ClientFields, tests::fits},
         *,
     };
-    use crate::{
-        chat::{ChatRequest, Content},
-        dialect::Problem,
-    };
+    use crate::dialect::Problem;
 
     fn part(media: &Media) -> Value {
         let mut part = serde_json::to_value(media).unwrap();
@@ -217,6 +213,30 @@ mod tests {
             assert_refused(&history, &value, &["`media`", "ClientFields::media"]);
             fits(&history.clone().media(ClientMedia::of(["image/*"])), &value).unwrap();
         }
+    }
+
+    #[test]
+    fn media_in_outputs_of_the_client_s_tools_are_open_as_those_in_messages() {
+        let of = |list: &[Value]| {
+            let output = json!({"callId": "1", "toolName": "photo", "clientOutput": list});
+            json!({"messages": [], "isomorphicClientOutputs": [output]})
+        };
+        let (picture, sound) = (
+            part(&Media::new("image/png", b"PNG")),
+            part(&Media::new("audio/wav", b"WAV")),
+        );
+        let both = of(&[picture.clone(), sound]);
+        let words = ["`media`", "ClientFields::media"];
+        assert_refused(&ClientFields::nothing(), &both, &words);
+        let images = ClientFields::nothing().media(ClientMedia::of(["image/*"]));
+        fits(&images, &of(&[picture.clone()])).unwrap();
+        assert_refused(&images, &both, &["audio/wav", "ClientFields::media"]);
+        fits(&open(ClientMedia::of(["*/*"]).max_count(2)), &both).unwrap();
+        let one = open(ClientMedia::of(["*/*"]).max_count(1));
+        assert_refused(&one, &both, &["more than 1 parts"]);
+        // A value that only looks like parts is one.
+        let other = json!({"type": "media", "mediaType": "image/png", "url": "a"});
+        fits(&ClientFields::nothing(), &of(&[other])).unwrap();
     }
 
     #[test]
@@ -285,7 +305,10 @@ mod tests {
         let link = with(&[part(&Media::link("image/png", "https://example.com/a.png"))]);
         assert_refused(&open(images()), &link, &["`media`", "ClientMedia::links"]);
         fits(&open(images().links()), &link).unwrap();
-        for (bytes, fit) in [(MAX_LINK_BYTES, true), (MAX_LINK_BYTES + 1, false)] {
+        for (bytes, fit) in [
+            (Media::MAX_LINK_BYTES, true),
+            (Media::MAX_LINK_BYTES + 1, false),
+        ] {
             let url = format!("https://{}", "a".repeat(bytes - "https://".len()));
             let value = with(&[part(&Media::link("image/png", url))]);
             assert_eq!(fits(&open(images().links()), &value).is_ok(), fit);
@@ -306,8 +329,12 @@ mod tests {
             assert_refused(&all, &value, &["can't be read"]);
         }
         let named = |name: String| with(&[part(&Media::new("text/plain", b"a").name(name))]);
-        fits(&all, &named("n".repeat(MAX_NAME_BYTES))).unwrap();
-        assert_refused(&all, &named("n".repeat(MAX_NAME_BYTES + 1)), &["255 bytes"]);
+        fits(&all, &named("n".repeat(Media::MAX_NAME_BYTES))).unwrap();
+        assert_refused(
+            &all,
+            &named("n".repeat(Media::MAX_NAME_BYTES + 1)),
+            &["255 bytes"],
+        );
         assert_refused(&all, &named("a\nb".into()), &["control"]);
     }
 

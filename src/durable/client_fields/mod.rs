@@ -115,7 +115,7 @@ impl ClientFields {
         self
     }
 
-    /// Opens media in messages: of these types, up to these sizes. Otherwise a request with one is refused.
+    /// Opens media in messages and in outputs of the client's tools: of these types, up to these sizes. Otherwise a request with one is refused.
     ///
     /// A request's body has to fit [`DurableLayer::max_body`](super::DurableLayer::max_body) as well, in
     /// which a medium takes four thirds of its bytes. Media of the role `assistant` need
@@ -246,7 +246,7 @@ impl ClientFields {
             return Err(closed(messages, "system_role"));
         }
         history::check(self.history, &request.messages, &refusals)?;
-        media::check(self.media.as_ref(), &request.messages, &refusals)?;
+        media::check(self.media.as_ref(), request, &refusals)?;
         tools::check(self.client_tools, request)?;
         self.options.check(&mut request.options, &refusals)?;
         request

@@ -114,12 +114,21 @@ impl UiMessageFold {
             return;
         }
         let (text, media) = apart(&result.content);
+        let end = text.chars().count();
+        // JSON is written anew, in which a place is another.
+        let is_within = media.iter().any(|(at, _)| (1..end).contains(at));
+        let output = if is_within {
+            Value::from(&*text)
+        } else {
+            output(&text)
+        };
         sink.chunk(&UiChunk::ToolOutputAvailable {
             tool_call_id: id,
-            output: &output(&text),
+            output: &output,
             provider_metadata: None,
         });
         for (at, media) in media {
+            let at = (at < end).then_some(at);
             sink.chunk(&UiChunk::File {
                 url: &media.url,
                 media_type: &media.media_type,
