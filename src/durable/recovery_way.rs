@@ -23,7 +23,9 @@ pub enum RecoveryWay {
     /// Only for providers that continue a partial answer. One of an application's own that doesn't look at
     /// `so_far` gives the text twice, and a layer that runs tools must read it, or it runs the same calls again.
     Resume,
-    /// Calls the provider again with the stored request. The answer is paid for twice.
+    /// Calls the provider again with the stored request. The answer is paid for twice: the usage in its ending is
+    /// that of the new attempt alone. Only an answer that ends before the new attempt begins has the usage of the
+    /// one before.
     ///
     /// Before the provider's first event, a `restarted` event tells clients to drop what they have. The provider
     /// gets the earlier runs of tools as [`runs`](field@crate::chat::ChatRequest::runs). With a dialect that can't

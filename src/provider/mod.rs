@@ -114,7 +114,7 @@
 //! | `parallelToolCalls` | `parallel_tool_calls` | `parallel_tool_calls` | `true` only |
 //! | `reasoning` | `reasoning_effort` | `reasoning.effort` | `think`: `none`, `low`, `medium`, `high` |
 //! | `responseFormat` | `response_format` | `text.format` | `format` |
-//! | `providerFields` | fields of the body | fields of the body | fields of the body; `top_k`, `min_p`, `typical_p` and the penalties of its `options` |
+//! | `providerFields` | fields of the body | fields of the body | `format`, `keep_alive`, `think`, `logprobs`, `top_logprobs`, `truncate`, `shift`: fields of the body; all others: its `options` |
 //!
 //! A provider field replaces neither what the provider writes itself (`model`, `messages`, `stream`, `tools`
 //! and their like), which is an error, nor a typed option. Options of a request replace fields of the builder.

@@ -14,14 +14,16 @@ use super::{
     follow_up::{self, FollowUpPosition},
     history::History,
     offer::{Offer, Offers},
+    release_choice::release_choice,
     running_calls::{CallRecord, RunningCalls},
     unique_ids::UniqueIds,
+    usage_sum::UsageSum,
 };
 use crate::{
     chat::{
         ChatEvent, ChatRequest, Complete, Content, ConversationState, FinishReason, Media, Message,
-        ProviderError, ProviderStateEvent, Role, StateOf, Text, ToolCall, ToolChoice, ToolRuns,
-        Transcript, TurnEnd, Usage,
+        ProviderError, ProviderStateEvent, Role, StateOf, Text, ToolCall, ToolRuns, Transcript,
+        TurnEnd, Usage,
     },
     log::ErrorCode,
 };
@@ -56,7 +58,7 @@ pub(super) struct Conversation {
     emitted_text: bool,
     ids: Option<UniqueIds>,
     turn_end: Option<TurnEnd>,
-    usage: Option<Usage>,
+    pub(super) usage: UsageSum,
     closing: VecDeque<ChatEvent>,
 }
 
@@ -100,6 +102,7 @@ impl Conversation {
             request.messages.pop();
         }
         let usage = before.as_ref().and_then(|before| before.usage());
+        let usage = UsageSum::new(usage, request.turn_usage.clone());
         let mut this = Self {
             scope: Arc::new(CallScope {
                 session_id: request.session_id.clone(),
@@ -152,7 +155,7 @@ impl Conversation {
     /// Returns the next request to the model.
     pub(super) fn next_request(&mut self) -> ChatRequest {
         self.turns += 1;
-        self.request.turn_usage.clear();
+        self.usage.begin();
         let new = std::mem::take(&mut self.request.messages);
         let mut request = self.request.clone();
         request.messages = self.history.messages();
@@ -219,9 +222,7 @@ impl Conversation {
                 EventAction::Hold
             }
             ChatEvent::Turn(end) => {
-                if end.usage.is_none() {
-                    end.usage = self.request.turn_usage.known();
-                }
+                self.usage.end_turn(end, !self.held.is_empty());
                 self.turn_end = Some(TurnEnd::clone(end));
                 self.after_calls(event)
             }
@@ -246,7 +247,9 @@ impl Conversation {
             }
             return action;
         }
+        let usage = self.usage.end_call(None);
         if self.has_calls() {
+            self.end_turn(FinishReason::ToolCalls, usage);
             return EventAction::RunTools;
         }
         if let Some(usage) = self.usage.take() {
@@ -265,11 +268,17 @@ impl Conversation {
         matches!(self.stage, ConversationStage::HandedOver)
     }
 
+    /// Ends the turn of the calls, which the model didn't.
+    fn end_turn(&mut self, reason: FinishReason, usage: Option<Usage>) {
+        let mut end = TurnEnd::new(reason);
+        end.usage.clone_from(&usage);
+        self.usage.hold(usage);
+        self.held.push(end.into());
+    }
+
     fn complete(&mut self, complete: &mut Complete) -> EventAction {
         let turn_end = self.turn_end.take();
-        let of_turn = turn_end.as_ref().and_then(|end| end.usage.clone());
-        let usage = complete.usage.take().or(of_turn);
-        let usage = usage.or_else(|| self.request.turn_usage.known());
+        let usage = self.usage.end_call(complete.usage.take());
         if self.has_calls() && !complete.finish_reason.is_whole() {
             let reason = &complete.finish_reason;
             tracing::warn!(%reason, "the model's calls are dropped: its turn isn't whole");
@@ -292,12 +301,7 @@ impl Conversation {
                 FinishReason::Stop => FinishReason::ToolCalls,
                 reason => reason.clone(),
             };
-            let mut end = TurnEnd::new(reason);
-            end.usage.clone_from(&usage);
-            self.held.push(end.into());
-        }
-        if let Some(usage) = usage {
-            *self.usage.get_or_insert_default() += usage;
+            self.end_turn(reason, usage);
         }
         if self.has_calls() {
             return EventAction::RunTools;
@@ -361,12 +365,7 @@ impl Conversation {
             && let Err(error) = self.may_ask()
         {
             // Its end is among the events that are held.
-            let ends = self.held.iter().rev();
-            let mut ends = ends.filter_map(|event| match event {
-                ChatEvent::Turn(end) => end.usage.clone(),
-                _ => None,
-            });
-            return Err(match ends.next() {
+            return Err(match self.usage.held() {
                 Some(usage) => error.with_usage(usage),
                 None => error,
             });
@@ -486,13 +485,5 @@ impl Conversation {
             self.content = partial.said();
             self.partial = (self.reads_on || !self.content.is_empty()).then(|| Arc::new(partial));
         }
-    }
-}
-
-/// Lets the model choose where it was made to call a tool, which it has done: it would have to call
-/// without end.
-fn release_choice(choice: &mut Option<ToolChoice>) {
-    if let Some(ToolChoice::Required | ToolChoice::Tool(_)) = choice {
-        *choice = Some(ToolChoice::Auto);
     }
 }

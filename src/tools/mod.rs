@@ -182,6 +182,7 @@ mod options;
 mod output;
 mod plan;
 mod question;
+mod release_choice;
 mod result_media;
 mod running_calls;
 mod schema_of;
@@ -193,6 +194,7 @@ mod tool_fn;
 #[expect(clippy::module_inception, reason = "the file of the type `Tools`")]
 mod tools;
 mod unique_ids;
+mod usage_sum;
 
 use self::schema_of::schema_of;
 pub use self::{

@@ -82,7 +82,8 @@ where
                         return Poll::Ready(Some(Ok(ChatEvent::Text(text))));
                     }
                     // Terminal: no tool runs after these.
-                    Some(Ok(event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
+                    Some(Ok(mut event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
+                        conversation.usage.break_off(&mut event);
                         state.set(ToolStreamState::Over);
                         return Poll::Ready(Some(Ok(event)));
                     }

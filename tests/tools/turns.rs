@@ -5,9 +5,9 @@ use serde_json::json;
 use tower::{ServiceExt, layer::Layer};
 use unbroken::{
     chat::{
-        ChatEvent, ChatOptions, ChatRequest, Content, FinishReason, Message, ProviderError,
-        ProviderState, ProviderStateEvent, Reasoning, Role, StateOf, ToolChoice, ToolInput,
-        Transcript, TurnEnd, TurnUsage, Usage, provider_fn,
+        Aborted, ChatEvent, ChatOptions, ChatRequest, Content, ErrorEvent, FinishReason, Message,
+        ProviderError, ProviderState, ProviderStateEvent, Reasoning, Role, StateOf, ToolChoice,
+        ToolInput, Transcript, TurnEnd, TurnUsage, Usage, provider_fn,
     },
     log::ErrorCode,
     tools::ToolLayer,
@@ -222,4 +222,90 @@ async fn a_tool_that_must_be_called_must_be_called_in_the_first_turn_only() {
     let model = Model::new([vec![ChatEvent::text("Done.")]]);
     answer(&layer, &model, asked).await.unwrap();
     assert_eq!(model.last().options, released);
+}
+
+/// Returns the events of a model that reports a usage in each turn (a call first, then `last`), and whose streams just
+/// end.
+async fn reporting(last: ChatEvent, before: Option<Transcript>) -> Vec<ChatEvent> {
+    let model = provider_fn(move |request: ChatRequest| {
+        let asks = request.messages.last().unwrap().role == Role::User;
+        let (input, event) = if asks {
+            let calls = [call("1", "wait", json!({"seconds": 1}))];
+            (20, ChatEvent::tool_calls(calls))
+        } else {
+            (5, last.clone())
+        };
+        request.turn_usage.report(&Usage::new(input, 2));
+        stream::iter([Ok::<_, ProviderError>(event)])
+    });
+    let layer = ToolLayer::new(Counted::default().tools());
+    let mut request = request();
+    request.turn_usage = TurnUsage::new();
+    request.so_far = before.map(std::sync::Arc::new);
+    let stream = layer.layer(model).oneshot(request).await.unwrap();
+    stream.map(Result::unwrap).collect().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_without_a_terminal_event_counts_what_it_reported() {
+    let events = reporting(ChatEvent::text("Done."), None).await;
+    assert_eq!(
+        kinds(&events),
+        ["tool_calls", "turn", "tool_result", "text", "complete"]
+    );
+    let transcript: Transcript = events.iter().collect();
+    assert_eq!(transcript.turn_ends()[0].usage, Some(Usage::new(20, 2)));
+    assert_eq!(transcript.usage(), Some(Usage::new(25, 4)));
+    // After a takeover, in which the model answers at once.
+    let turn = TurnEnd::new(FinishReason::ToolCalls).usage(Usage::new(100, 1));
+    let before = [ChatEvent::text("Once."), turn.into()];
+    let events = reporting(ChatEvent::text("Done."), Some(before.iter().collect())).await;
+    let transcript: Transcript = events.iter().collect();
+    assert_eq!(transcript.usage(), Some(Usage::new(105, 3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_is_an_event_of_the_model_has_the_usage_of_the_turns_before() {
+    let error = |usage: Option<Usage>| {
+        let mut error = ErrorEvent::new(ErrorCode::Provider, "no");
+        error.usage = usage;
+        error
+    };
+    for (last, usage) in [
+        (
+            error(Some(Usage::new(7, 1))).into(),
+            Some(Usage::new(27, 3)),
+        ),
+        (
+            Aborted::new().usage(Usage::new(7, 1)).into(),
+            Some(Usage::new(27, 3)),
+        ),
+        // The source of the session adds what was reported.
+        (error(None).into(), Some(Usage::new(20, 2))),
+    ] {
+        let events = reporting(last, None).await;
+        let transcript: Transcript = events.iter().collect();
+        assert!(transcript.ending().is_some());
+        assert_eq!(transcript.usage(), usage);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_turns_of_a_model_that_tells_no_sum_are_added() {
+    let turn = |input| TurnEnd::new(FinishReason::Stop).usage(Usage::new(input, 1));
+    let model = provider_fn(move |_: ChatRequest| {
+        let (one, two) = (turn(3), turn(4));
+        stream::iter([
+            Ok::<_, ProviderError>(ChatEvent::text("a")),
+            Ok(one.into()),
+            Ok(ChatEvent::text("b")),
+            Ok(two.into()),
+            Ok(ChatEvent::complete()),
+        ])
+    });
+    let layer = ToolLayer::new(Counted::default().tools());
+    let stream = layer.layer(model).oneshot(request()).await.unwrap();
+    let events: Vec<_> = stream.map(Result::unwrap).collect().await;
+    let transcript: Transcript = events.iter().collect();
+    assert_eq!(transcript.usage(), Some(Usage::new(7, 2)));
 }

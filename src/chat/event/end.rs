@@ -38,6 +38,10 @@ pub struct Aborted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The tokens used until then, as far as they are known.
+    ///
+    /// A session whose server died may be ended by another one that has no source for it: when no recovery is set,
+    /// its attempts are used up, or a stop was stored meanwhile. Such an ending has no usage;
+    /// [`Transcript::usage`](crate::chat::Transcript::usage) has that of the turns in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Fields that this version doesn't know.
@@ -57,6 +61,10 @@ pub struct ErrorEvent {
     /// The kind of failure.
     pub code: ErrorCode,
     /// The tokens used until then, as far as they are known.
+    ///
+    /// A session whose server died may be ended by another one that has no source for it: when no recovery is set,
+    /// its attempts are used up, or a stop was stored meanwhile. Such an ending has no usage;
+    /// [`Transcript::usage`](crate::chat::Transcript::usage) has that of the turns in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// Fields that this version doesn't know.

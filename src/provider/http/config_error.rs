@@ -72,6 +72,16 @@ pub enum ConfigError {
         /// The name of the variable.
         variable: &'static str,
     },
+    /// A field of the body, to which the provider adds its own part, has a value of another form.
+    #[error(
+        "the field {name} is no {form}, to which the provider could add its own; set it to one, or leave it out"
+    )]
+    FieldForm {
+        /// The name of the field.
+        name: &'static str,
+        /// The form that it must have: `list` or `object`.
+        form: &'static str,
+    },
     /// An environment variable is not valid UTF-8.
     #[error("the environment variable {name} is not valid UTF-8; set it anew, or unset it")]
     NotUnicode {

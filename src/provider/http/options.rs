@@ -59,6 +59,36 @@ impl HttpOptions {
     }
 }
 
+impl HttpOptions {
+    /// Checks that a field is an object or not set.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    #[cfg(feature = "openai")]
+    pub(crate) fn is_object(&self, name: &'static str) -> Result<(), ConfigError> {
+        match self.fields.get(name) {
+            None | Some(Value::Object(_)) => Ok(()),
+            Some(_) => Err(ConfigError::FieldForm {
+                name,
+                form: "object",
+            }),
+        }
+    }
+
+    /// Checks that a field is a list or not set.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    pub(crate) fn is_list(&self, name: &'static str) -> Result<(), ConfigError> {
+        match self.fields.get(name) {
+            None | Some(Value::Array(_)) => Ok(()),
+            Some(_) => Err(ConfigError::FieldForm { name, form: "list" }),
+        }
+    }
+}
+
 /// Returns the names in a list of names and values, for `Debug`: the values may be secret.
 pub(crate) fn names(pairs: &[(String, String)]) -> Vec<&str> {
     pairs.iter().map(|(name, _)| name.as_str()).collect()

@@ -114,6 +114,7 @@ impl OllamaBuilder {
     /// When something is missing or malformed; the error says what, and never shows the key.
     pub fn build(self) -> Result<Ollama, ConfigError> {
         let upstream = Upstream::new(&self.options, &OLLAMA_CHAT, DEFAULT_BASE_URL)?;
+        self.options.is_list("tools")?;
         let model = self.options.model.ok_or(ConfigError::NoModel {
             variable: "OLLAMA_MODEL",
         })?;

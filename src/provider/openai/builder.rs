@@ -243,6 +243,10 @@ impl OpenAiBuilder {
     pub fn build(self) -> Result<OpenAi, ConfigError> {
         let options = self.options;
         let upstream = Upstream::new(&options, &CHAT_COMPLETIONS, DEFAULT_BASE_URL)?;
+        options.is_list("tools")?;
+        if self.usage {
+            options.is_object("stream_options")?;
+        }
         let model = options.model.ok_or(ConfigError::NoModel {
             variable: "OPENAI_MODEL",
         })?;
@@ -463,5 +467,24 @@ mod tests {
         let swapped = local().header("Bearer sk-very-secret", "authorization");
         let error = swapped.build().unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret));
+    }
+
+    #[test]
+    fn a_field_that_the_provider_adds_to_must_have_its_form() {
+        for (name, wrong, right) in [
+            (
+                "stream_options",
+                Value::from(true),
+                serde_json::json!({"a": 1}),
+            ),
+            ("tools", Value::from("web"), serde_json::json!([])),
+        ] {
+            let error = local().field(name, wrong.clone()).build().unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            local().field(name, right).build().unwrap();
+        }
+        // What it doesn't add to is the server's.
+        let builder = local().usage(false).field("stream_options", true);
+        builder.build().unwrap();
     }
 }

@@ -114,6 +114,8 @@ impl ResponsesUpstreamBuilder {
     pub fn build(self) -> Result<ResponsesUpstream, ConfigError> {
         let options = self.options;
         let upstream = Upstream::new(&options, &RESPONSES, DEFAULT_BASE_URL)?;
+        options.is_list("tools")?;
+        options.is_list("include")?;
         let model = options.model.ok_or(ConfigError::NoModel {
             variable: "OPENAI_MODEL",
         })?;

@@ -8,14 +8,16 @@ use crate::{
 /// The fields that no client sets through `providerFields`.
 const OWN: [&str; 5] = ["model", "messages", "stream", "tools", "options"];
 
-/// The fields that Ollama reads in its `options`; elsewhere it drops them.
-const OF_MODEL: [&str; 6] = [
-    "top_k",
-    "min_p",
-    "typical_p",
-    "repeat_penalty",
-    "presence_penalty",
-    "frequency_penalty",
+/// The other fields of a request. All else belongs into its `options`; at the top Ollama drops it.
+const OF_REQUEST: [&str; 8] = [
+    "format",
+    "keep_alive",
+    "think",
+    "logprobs",
+    "top_logprobs",
+    "truncate",
+    "shift",
+    "_debug_render_only",
 ];
 
 /// Adds the fields that go to the server as they are. Typed options take precedence.
@@ -34,7 +36,7 @@ pub(super) fn add_provider_fields(
             config
                 .unsupported
                 .option(&name, "it is the provider's own")?;
-        } else if !OF_MODEL.contains(&name.as_str()) {
+        } else if OF_REQUEST.contains(&name.as_str()) {
             body.insert(name.clone(), value.clone());
         }
     }
@@ -53,7 +55,10 @@ pub(super) fn add(
 ) -> Result<(), ProviderError> {
     let mut of_model = config.options.clone();
     let fields = options.provider_fields.iter();
-    let fields = fields.filter(|(name, _)| OF_MODEL.contains(&name.as_str()));
+    let fields = fields.filter(|(name, _)| {
+        let name = name.as_str();
+        !OWN.contains(&name) && !OF_REQUEST.contains(&name)
+    });
     of_model.extend(fields.map(|(name, value)| (name.clone(), value.clone())));
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {

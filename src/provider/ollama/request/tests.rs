@@ -184,17 +184,32 @@ fn an_option_without_a_form_is_an_error_that_names_it_or_is_left_out_by_option()
 }
 
 #[test]
-fn fields_of_sampling_are_among_the_options_of_the_model() {
+fn fields_that_are_none_of_a_request_are_options_of_the_model() {
     let options = ChatOptions::new()
         .temperature(0.5)
         .provider_field("top_k", 40)
         .provider_field("frequency_penalty", 0.5)
+        .provider_field("mirostat", 2)
+        .provider_field("num_ctx", 4096)
+        .provider_field("temperature", 9)
+        .provider_field("num_predict", 9)
+        .max_output_tokens(7)
+        .provider_field("logprobs", true)
         .provider_field("keep_alive", 0);
-    let body = encode(&config(), &offered(options)).unwrap();
+    let mut with_options = config();
+    with_options.options.insert("num_ctx".into(), 1.into());
+    with_options.options.insert("num_gpu".into(), 1.into());
+    let body = encode(&with_options, &offered(options)).unwrap();
     assert_eq!(
         body["options"],
-        json!({"temperature": 0.5, "top_k": 40, "frequency_penalty": 0.5})
+        json!({
+            "temperature": 0.5, "top_k": 40, "frequency_penalty": 0.5, "mirostat": 2, "num_ctx": 4096,
+            "num_gpu": 1, "num_predict": 7,
+        })
     );
+    assert_eq!(body["logprobs"], true);
     assert_eq!(body["keep_alive"], 0);
-    assert!(body.get("top_k").is_none());
+    for name in ["top_k", "mirostat", "num_ctx", "temperature", "num_predict"] {
+        assert!(body.get(name).is_none(), "{name}");
+    }
 }
