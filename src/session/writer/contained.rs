@@ -3,12 +3,26 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    task::{Context, Poll},
+    thread,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use crate::{log::Ending, session::Source};
+use crate::{
+    log::Ending,
+    session::{Mark, Source, registry::Registry},
+};
+
+/// Polls a source for its next record. An error if it panics.
+pub(super) fn poll_record(
+    source: &mut Pin<Box<dyn Source>>,
+    cx: &mut Context<'_>,
+    record: &mut BytesMut,
+) -> thread::Result<Poll<Option<Mark>>> {
+    catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, record)))
+}
 
 /// Returns when the source last gave a sign of life that is no record. A panic counts as none.
 pub(super) fn last_sign_of_life(source: &Pin<Box<dyn Source>>) -> Option<Instant> {
@@ -16,14 +30,20 @@ pub(super) fn last_sign_of_life(source: &Pin<Box<dyn Source>>) -> Option<Instant
     Instant::now().checked_sub(silence)
 }
 
-/// Returns the source's own terminal record, unless it panics or the record has more than `most` bytes.
+/// Returns the terminal record of an ending: that of the source, unless it panics or the record is larger than an
+/// event may be, or else that of the format.
 pub(super) fn terminal_record(
-    source: &Pin<Box<dyn Source>>,
+    source: Option<&Pin<Box<dyn Source>>>,
     ending: &Ending,
-    most: usize,
-) -> Option<Bytes> {
-    let record = catch_unwind(AssertUnwindSafe(|| source.ending(ending)));
-    record.ok()?.filter(|record| record.len() <= most)
+    shared: &Registry,
+) -> Bytes {
+    let most = shared.options.limits.event_bytes;
+    let of = |source: &Pin<Box<dyn Source>>| {
+        let record = catch_unwind(AssertUnwindSafe(|| source.ending(ending)));
+        record.ok()?.filter(|record| record.len() <= most)
+    };
+    let record = source.and_then(of);
+    record.unwrap_or_else(|| shared.format.ending(ending))
 }
 
 /// Drops a source.

@@ -1,14 +1,12 @@
 use std::{
     fmt,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
 use tokio::time::{Instant, Sleep};
 
 use super::{
@@ -256,8 +254,7 @@ impl Writer {
                 return false;
             };
             let record = self.buffer.record_buffer();
-            let polled = catch_unwind(AssertUnwindSafe(|| source.as_mut().poll_record(cx, record)));
-            match polled {
+            match contained::poll_record(source, cx, record) {
                 Ok(Poll::Pending) => return false,
                 Ok(Poll::Ready(Some(Mark::Gate { waiting }))) => {
                     self.last_event = Instant::now();
@@ -375,7 +372,8 @@ impl Writer {
             Err(error @ StoreError::TooLarge { .. }) => {
                 let front = self.buffer.front();
                 let tried_as_a_whole = front.is_some_and(|(chunk, _)| chunk.len() > 1);
-                let record = self.terminal_record(&Ending::EventBytes);
+                let source = self.source.as_ref();
+                let record = contained::terminal_record(source, &Ending::EventBytes, &self.shared);
                 if !tried_as_a_whole {
                     self.drop_source();
                 }
@@ -477,18 +475,9 @@ impl Writer {
     }
 
     fn end(&mut self, ending: &Ending) {
-        let record = self.terminal_record(ending);
+        let record = contained::terminal_record(self.source.as_ref(), ending, &self.shared);
         self.drop_source();
         self.buffer.end(ending, &record);
-    }
-
-    /// Returns the terminal record of an ending: that of the source, or else that of the format.
-    fn terminal_record(&self, ending: &Ending) -> Bytes {
-        let most = self.shared.options.limits.event_bytes;
-        let source = self.source.as_ref();
-        source
-            .and_then(|source| contained::terminal_record(source, ending, most))
-            .unwrap_or_else(|| self.shared.format.ending(ending))
     }
 
     fn drop_source(&mut self) {

@@ -415,12 +415,9 @@ proptest! {
                             prop_assert!(before.lease.is_over(), "claimed while held");
                             prop_assert_eq!(epoch(old), before.epoch);
                             prop_assert_eq!(new.counter, before.epoch.counter + 1);
-                            let without_progress =
-                                before.lease == Lease::Expired && progress != Some(before.epoch);
-                            prop_assert_eq!(
-                                machine.state(now).attempts,
-                                before.attempts + u32::from(without_progress)
-                            );
+                            let lost = before.lease == Lease::Expired && progress != Some(before.epoch);
+                            let attempts = before.attempts + u32::from(lost);
+                            prop_assert_eq!(machine.state(now).attempts, attempts);
                             stale = before.epoch;
                         }
                     }
