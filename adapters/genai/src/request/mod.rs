@@ -1,5 +1,6 @@
 //! Requests, in genai's form.
 
+mod generation_config;
 mod media;
 mod messages;
 mod options;

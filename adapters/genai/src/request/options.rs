@@ -5,7 +5,7 @@ use genai::chat::{
 use serde_json::{Map, Value, json};
 use unbroken::chat::{ChatOptions, ProviderError, ReasoningEffort, ResponseFormat, ToolChoice};
 
-use super::Scene;
+use super::{Scene, generation_config};
 use crate::wire_format::WireFormat;
 
 /// The fields that no client sets through `providerFields`: genai writes them, and would let them be replaced.
@@ -68,6 +68,9 @@ pub(super) fn of(
     choice(scene, options, has_tools, &mut out, &mut fields)?;
     reasoning(scene, options, &mut out)?;
     format(scene, options, &mut out)?;
+    if scene.wire == WireFormat::Gemini {
+        sampling_of_gemini(scene, &out, &mut fields)?;
+    }
     if !fields.is_empty() {
         out.extra_body = Some(Value::Object(fields));
     }
@@ -88,6 +91,8 @@ fn provider_fields(
             refuse("it is the provider's own")?;
         } else if matches!(scene.wire, WireFormat::Other | WireFormat::VertexClaude) {
             refuse("genai has no form for it")?;
+        } else if let Some(why) = lacks_sampling(scene.wire, name) {
+            refuse(why)?;
         } else if is_typed(name, options) {
             refuse("an option of the request sets it")?;
         } else {
@@ -95,6 +100,50 @@ fn provider_fields(
         }
     }
     Ok(fields)
+}
+
+/// Returns why a server doesn't take a field of sampling that dialects read.
+fn lacks_sampling(wire: WireFormat, field: &str) -> Option<&'static str> {
+    match (wire, field) {
+        (WireFormat::Anthropic, "presence_penalty" | "frequency_penalty")
+        | (WireFormat::Responses, "top_k" | "presence_penalty" | "frequency_penalty") => {
+            Some("the model's server has no form for it")
+        }
+        _ => None,
+    }
+}
+
+/// Moves the fields of sampling to where Gemini reads them.
+///
+/// # Errors
+///
+/// If the request has a `generationConfig` that is no object.
+fn sampling_of_gemini(
+    scene: &Scene<'_>,
+    out: &GenAiOptions,
+    fields: &mut Map<String, Value>,
+) -> Result<(), ProviderError> {
+    let names = [
+        ("top_k", "topK"),
+        ("presence_penalty", "presencePenalty"),
+        ("frequency_penalty", "frequencyPenalty"),
+    ];
+    let sampling = names.map(|(field, name)| Some((name.to_owned(), fields.remove(field)?)));
+    if sampling.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let mut config = match fields.remove("generationConfig") {
+        None => generation_config::of(&scene.model.model_name, out),
+        Some(Value::Object(config)) => config,
+        Some(_) => {
+            let name = "providerFields.generationConfig";
+            scene.unsupported.option(name, "it must be an object")?;
+            generation_config::of(&scene.model.model_name, out)
+        }
+    };
+    config.extend(sampling.into_iter().flatten());
+    fields.insert("generationConfig".into(), config.into());
+    Ok(())
 }
 
 // genai writes an option first, and a field of the same name over it.
@@ -196,11 +245,7 @@ fn reasoning(
         return Ok(());
     };
     let is_gemini = scene.wire == WireFormat::Gemini;
-    // Those always think; genai sends no budget to them.
-    let has_levels = is_gemini
-        && ["gemini-3", "gemma-4"]
-            .iter()
-            .any(|name| scene.model.model_name.contains(name));
+    let has_levels = is_gemini && generation_config::has_levels(&scene.model.model_name);
     let word = match effort {
         ReasoningEffort::None if has_levels => Err("this model always reasons"),
         ReasoningEffort::None if is_gemini => Ok(GenAiEffort::Budget(0)),
