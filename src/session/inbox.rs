@@ -105,16 +105,14 @@ impl Inbox {
     pub(super) fn poll_close(&self, cx: &mut Context<'_>) -> Poll<Arc<str>> {
         let mut all = self.lock();
         // The waker is registered under the lock under which a name is added, so that none is missed.
-        match all.to_close.pop_front() {
-            Some(name) => Poll::Ready(name),
-            None => {
-                match &mut all.writer {
-                    Some(writer) => writer.clone_from(cx.waker()),
-                    none => *none = Some(cx.waker().clone()),
-                }
-                Poll::Pending
-            }
+        if let Some(name) = all.to_close.pop_front() {
+            return Poll::Ready(name);
         }
+        match &mut all.writer {
+            Some(writer) => writer.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Returns true if there is an answer under this name, or it is closed.

@@ -39,10 +39,9 @@ impl StartTask {
         created: oneshot::Sender<Result<bool, StoreError>>,
     ) -> impl Future<Output = ()> + Send {
         // Boxed, so that the task of a running session doesn't keep room for its start.
-        let begin = Box::pin(self.begin(source, created));
+        let begun = Box::pin(self.begin(source, created));
         async move {
-            let begun = begin.await;
-            if let Some((feeding, role)) = begun {
+            if let Some((feeding, role)) = begun.await {
                 feed(&feeding, role).await;
             }
         }

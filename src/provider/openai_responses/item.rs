@@ -20,7 +20,11 @@ const MAX_TOLD_BYTES: usize = 4096;
 
 /// Returns the event that keeps items that the server must be handed back.
 pub(super) fn turn_state(items: Vec<Value>) -> ChatEvent {
-    let state = ProviderState::new(PROVIDER, json!({ "items": items }));
+    let items = Value::Array(items);
+    let state = ProviderState::new(
+        PROVIDER,
+        Map::from_iter([("items".to_owned(), items)]).into(),
+    );
     ProviderStateEvent::new(StateOf::Turn, state).into()
 }
 
@@ -33,7 +37,7 @@ impl ResponsesTurn {
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
         let names = ["id", "type", "call_id", "name", "arguments"];
-        let Ok([id, class, call_id, named, arguments]) = members(item.get(), names) else {
+        let Ok([id, class, call_id, label, arguments]) = members(item.get(), names) else {
             self.odd.note("item");
             return Ok(());
         };
@@ -44,7 +48,7 @@ impl ResponsesTurn {
             "function_call" => {
                 let call = CallItem {
                     call_id: call_id.and_then(name).or(id).unwrap_or_default(),
-                    name: named.and_then(name).unwrap_or_default(),
+                    name: label.and_then(name).unwrap_or_default(),
                     arguments: argument_bytes(arguments).into_owned(),
                     is_incomplete: false,
                 };
@@ -84,7 +88,7 @@ impl ResponsesTurn {
                 content,
                 summary,
                 call_id,
-                named,
+                label,
                 arguments,
                 encrypted,
                 phase,
@@ -124,7 +128,7 @@ impl ResponsesTurn {
             "function_call" => {
                 let call = CallItem {
                     call_id: call_id.and_then(name).or(id).unwrap_or_default(),
-                    name: named.and_then(name).unwrap_or_default(),
+                    name: label.and_then(name).unwrap_or_default(),
                     arguments: argument_bytes(arguments).into_owned(),
                     is_incomplete: status.and_then(string).as_deref() == Some("incomplete"),
                 };
@@ -307,13 +311,11 @@ impl ResponsesTurn {
         item: &RawValue,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        match kept_object(item) {
-            Some(item) => self.keep(item, out),
-            None => {
-                self.odd.note("item");
-                Ok(())
-            }
+        if let Some(item) = kept_object(item) {
+            return self.keep(item, out);
         }
+        self.odd.note("item");
+        Ok(())
     }
 
     fn keep(&mut self, item: Value, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {

@@ -37,16 +37,14 @@ impl CommandQueue {
     pub(in crate::session) fn poll_next(&self, cx: &Context<'_>) -> Poll<WriterCommand> {
         let mut state = self.lock();
         // The waker is registered under the lock under which a command is added, so that none is missed.
-        match state.commands.pop_front() {
-            Some(command) => Poll::Ready(command),
-            None => {
-                match &mut state.writer {
-                    Some(writer) => writer.clone_from(cx.waker()),
-                    none => *none = Some(cx.waker().clone()),
-                }
-                Poll::Pending
-            }
+        if let Some(command) = state.commands.pop_front() {
+            return Poll::Ready(command);
         }
+        match &mut state.writer {
+            Some(writer) => writer.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Waits for the next command. Cancel safe.
