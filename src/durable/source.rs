@@ -96,6 +96,19 @@ enum Decline {
     Ended(String),
 }
 
+impl Decline {
+    /// Returns true if the source ends because of this error, and keeps the reason.
+    fn takes(&mut self, error: &BoxError) -> bool {
+        if let Self::Ends = self
+            && let Some(reason) = cannot_continue(error)
+        {
+            *self = Self::Ended(reason);
+            return true;
+        }
+        false
+    }
+}
+
 pin_project! {
     #[project = StateProjection]
     enum SourceState<S, F, T> {
@@ -304,10 +317,7 @@ where
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    if let (false, Decline::Ends) = (*this.begun, &*this.decline)
-                        && let Some(reason) = cannot_continue(&error)
-                    {
-                        *this.decline = Decline::Ended(reason);
+                    if !*this.begun && this.decline.takes(&error) {
                         state.set(SourceState::Done);
                         this.rest.clear();
                         return Poll::Ready(None);
@@ -334,19 +344,9 @@ where
                 check.take(&mut event);
             }
             let event = event_record::split(event, this.sizes.event, this.rest);
-            let mut event = event_record::write(event, *this.sizes, out);
-            if this.usage.lacks_in(&event) {
-                // The error of an event that can't be written.
-                out.truncate(before);
-                event = event_record::write(this.usage.apply(event), *this.sizes, out);
-            }
+            let event = write_with_usage(event, this.usage, *this.sizes, out);
             let large = out.len() - before > this.sizes.event;
-            let mark = match outcome(&event) {
-                Some(outcome) => Mark::Terminal(outcome),
-                None if update_open_inputs(this.open, &event) => Mark::Waiting,
-                None if event.is_barrier() || large => Mark::Barrier,
-                None => Mark::Event,
-            };
+            let mark = mark(&event, this.open, large);
             if let Mark::Terminal(_) = mark {
                 state.set(SourceState::Done);
             }
@@ -370,6 +370,32 @@ where
         // Not if its usage can't be written.
         (written == event).then(|| out.freeze())
     }
+}
+
+/// Returns the mark of an event, and updates the open questions.
+fn mark(event: &ChatEvent, open: &mut HashSet<InputId>, large: bool) -> Mark {
+    match outcome(event) {
+        Some(outcome) => Mark::Terminal(outcome),
+        None if update_open_inputs(open, event) => Mark::Waiting,
+        None if event.is_barrier() || large => Mark::Barrier,
+        None => Mark::Event,
+    }
+}
+
+/// Writes an event. The error of one that can't be written gets the usage too.
+fn write_with_usage(
+    event: ChatEvent,
+    usage: &mut AnswerUsage,
+    sizes: RecordSizes,
+    out: &mut BytesMut,
+) -> ChatEvent {
+    let before = out.len();
+    let event = event_record::write(event, sizes, out);
+    if !usage.lacks_in(&event) {
+        return event;
+    }
+    out.truncate(before);
+    event_record::write(usage.apply(event), sizes, out)
 }
 
 /// Updates the open questions by an event. Returns true if any is open then.

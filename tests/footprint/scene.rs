@@ -94,7 +94,7 @@ impl Scene {
             while !tap.is_watched() {
                 tokio::task::yield_now().await;
             }
-            if std::ptr::eq(tap, &silent) {
+            if std::ptr::eq(tap, &raw const silent) {
                 self.bodies.clear();
                 self.empty = live();
             }

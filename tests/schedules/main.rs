@@ -25,7 +25,8 @@ use simulation::run;
 
 /// The number of schedules that run without a fault.
 const SCHEDULES: u64 = 10_000;
-/// The maximum number of schedules in which a defect must be detected. The rarest is found by one of 2,000.
+/// The maximum number of schedules in which a defect must be detected. The rarest is found by one of
+/// some 1,500.
 const MAX_SCHEDULES: u64 = 10_000;
 
 #[test]

@@ -4,6 +4,10 @@ use super::ReasoningHistory;
 use crate::provider::http::Unsupported;
 
 /// The settings of an `OpenAi` that its clones share.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub(super) struct OpenAiConfig {
     pub(super) model: String,
     pub(super) fields: Map<String, Value>,

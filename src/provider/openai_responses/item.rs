@@ -20,7 +20,11 @@ const MAX_TOLD_BYTES: usize = 4096;
 
 /// Returns the event that keeps items that the server must be handed back.
 pub(super) fn turn_state(items: Vec<Value>) -> ChatEvent {
-    let state = ProviderState::new(PROVIDER, json!({ "items": items }));
+    let items = Value::Array(items);
+    let state = ProviderState::new(
+        PROVIDER,
+        Map::from_iter([("items".to_owned(), items)]).into(),
+    );
     ProviderStateEvent::new(StateOf::Turn, state).into()
 }
 
@@ -307,13 +311,11 @@ impl ResponsesTurn {
         item: &RawValue,
         out: &mut VecDeque<ChatEvent>,
     ) -> Result<(), ProviderError> {
-        match kept_object(item) {
-            Some(item) => self.keep(item, out),
-            None => {
-                self.odd.note("item");
-                Ok(())
-            }
+        if let Some(item) = kept_object(item) {
+            return self.keep(item, out);
         }
+        self.odd.note("item");
+        Ok(())
     }
 
     fn keep(&mut self, item: Value, out: &mut VecDeque<ChatEvent>) -> Result<(), ProviderError> {

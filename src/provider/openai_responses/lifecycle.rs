@@ -64,12 +64,11 @@ impl ResponsesTurn {
             "output",
         ];
         let found = response.map(|response| members(response.get(), names));
-        let [model, status, error, details, usage, output] = match found {
-            Some(Ok(found)) => found,
-            _ => {
-                self.odd.note("response");
-                [None; 6]
-            }
+        let [model, status, error, details, usage, output] = if let Some(Ok(found)) = found {
+            found
+        } else {
+            self.odd.note("response");
+            [None; 6]
         };
         self.name_model(model);
         if let Some(counts) = usage {

@@ -23,6 +23,10 @@ const MAX_ITEMS: usize = 4096;
 
 /// The state of one response of the server. No I/O and no clock.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the stream"
+)]
 pub(super) struct ResponsesTurn {
     pub(super) said: SaidText,
     pub(super) calls: ItemCalls,
@@ -148,13 +152,11 @@ impl ResponsesTurn {
             return Err(self.failed(reported_error(data)));
         }
         let Some(class) = class.strip_prefix("response.") else {
-            return match reported(data, false) {
-                Some(error) => Err(self.failed(error)),
-                None => {
-                    self.odd.note("type");
-                    Ok(())
-                }
-            };
+            if let Some(error) = reported(data, false) {
+                return Err(self.failed(error));
+            }
+            self.odd.note("type");
+            return Ok(());
         };
         if let Some(error) = reported(data, true) {
             return Err(self.failed(error));

@@ -121,11 +121,8 @@ impl ScriptedStream {
         } else {
             script.tool_calls
         };
-        let pieces = if script.tool_input {
-            argument_pieces(&tool_calls)
-        } else {
-            VecDeque::new()
-        };
+        let pieces = script.tool_input.then(|| argument_pieces(&tool_calls));
+        let pieces = pieces.unwrap_or_default();
         let tokens = thinking.left() + text.left() + pieces.len();
         if script.fault.is_some_and(|fault| fault.at > tokens) {
             return Err(bad(&format!(

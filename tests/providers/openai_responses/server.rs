@@ -60,8 +60,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let counts = Arc::new(Mutex::new(Counts::default()));
-        let (changes, changed) = watch::channel(0);
-        let shared = Arc::new((answers, rules, Arc::clone(&counts), changes));
+        let (sender, changed) = watch::channel(0);
+        let shared = Arc::new((answers, rules, Arc::clone(&counts), sender));
         tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();

@@ -418,6 +418,9 @@ fn bookkeeping_of_odd_types_decides_nothing() {
     assert_eq!(found.len(), 3);
 }
 
+/// Events that reach a limit, and the words of the error past it.
+type Limit<'a> = (u64, &'a dyn Fn(u64) -> Value, &'a str);
+
 #[test]
 fn each_limit_is_an_error_that_names_it() {
     let ended = || ended("completed", json!({"status": "completed"}));
@@ -439,7 +442,7 @@ fn each_limit_is_an_error_that_names_it() {
         event["output_index"] = json!(index);
         event
     };
-    let limits: [(u64, &dyn Fn(u64) -> Value, &str); 3] = [
+    let limits: [Limit<'_>; 3] = [
         (256, &call, "256 tools"),
         (4096, &message, "4096 items"),
         (4, &reasoning, "1048576 bytes"),

@@ -96,8 +96,8 @@ pub(crate) async fn a_claim_of_a_lease_given_back_does_not_count(
     let session = store.with_abc().await?;
     let mut owner = session.epoch;
     for _ in 0..3 {
-        let owned = [(session.id.clone(), owner)];
-        for answer in store.renew(&owned, LeaseChange::GiveBack).await {
+        let leases = [(session.id.clone(), owner)];
+        for answer in store.renew(&leases, LeaseChange::GiveBack).await {
             ensure_eq!(answer?.lease, Lease::Free, "lease");
         }
         let claimed = store.claim(&session.id, owner, Token::random()).await?;
