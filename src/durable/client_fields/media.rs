@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use super::refusal::{Refusals, closed, not_open};
 use crate::{
-    chat::{ChatRequest, Content, Media, is_media_range},
+    chat::{ChatRequest, Content, IsomorphicClientOutput, Media, is_media_range},
     dialect::Refusal,
 };
 
@@ -137,7 +137,10 @@ pub(super) fn check(
 ) -> Result<(), Refusal> {
     let (mut count, mut bytes) = (0_usize, 0_usize);
     let outputs = &request.isomorphic_client_outputs;
-    let outputs: Vec<_> = outputs.iter().filter_map(|it| it.parts()).collect();
+    let outputs: Vec<_> = outputs
+        .iter()
+        .filter_map(IsomorphicClientOutput::parts)
+        .collect();
     let messages = request.messages.iter().map(|it| &it.content);
     for media in messages.chain(&outputs).flat_map(Content::all_media) {
         let name = refusals.media_name(media);
@@ -229,7 +232,7 @@ mod tests {
         let words = ["`media`", "ClientFields::media"];
         assert_refused(&ClientFields::nothing(), &both, &words);
         let images = ClientFields::nothing().media(ClientMedia::of(["image/*"]));
-        fits(&images, &of(&[picture.clone()])).unwrap();
+        fits(&images, &of(std::slice::from_ref(&picture))).unwrap();
         assert_refused(&images, &both, &["audio/wav", "ClientFields::media"]);
         fits(&open(ClientMedia::of(["*/*"]).max_count(2)), &both).unwrap();
         let one = open(ClientMedia::of(["*/*"]).max_count(1));

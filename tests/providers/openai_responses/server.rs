@@ -68,8 +68,8 @@ impl Server {
                 socket.set_nodelay(true).unwrap();
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    let (answers, rules, counts, changes) = &*shared;
-                    serve(socket, answers, rules, counts, changes).await;
+                    let (answers, rules, counts, sender) = &*shared;
+                    serve(socket, answers, rules, counts, sender).await;
                 });
             }
         });
