@@ -317,6 +317,10 @@ impl<S: Source> Source for HookedSource<Pin<Box<S>>> {
         self.source.silence()
     }
 
+    fn end(&self) {
+        self.source.end();
+    }
+
     fn ending(&self, ending: &Ending) -> Option<Bytes> {
         self.source.ending(ending)
     }

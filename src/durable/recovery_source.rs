@@ -238,6 +238,12 @@ where
         source.silence()
     }
 
+    fn end(&self) {
+        if let Some((_, source)) = &self.current {
+            source.end();
+        }
+    }
+
     fn ending(&self, ending: &Ending) -> Option<Bytes> {
         if let Some((_, source)) = &self.current {
             return source.ending(ending);

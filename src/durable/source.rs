@@ -358,11 +358,11 @@ where
         self.liveness.silence()
     }
 
+    fn end(&self) {
+        self.liveness.end();
+    }
+
     fn ending(&self, ending: &Ending) -> Option<Bytes> {
-        // An answer that another owner goes on with has not ended.
-        if *ending != Ending::Interrupted {
-            self.liveness.end();
-        }
         self.usage.so_far()?;
         let event = self.usage.clone().apply(terminal_event(ending));
         let mut out = BytesMut::new();

@@ -33,6 +33,10 @@ pub trait Source: Send + 'static {
         None
     }
 
+    /// Tells the source that its session ends here, before it is dropped: work that it left elsewhere may be stopped. Not called
+    /// where another owner may go on with the session: after a shutdown, and once the lease has run out.
+    fn end(&self) {}
+
     /// Returns the terminal record of an ending that the writer decides, with what only the source knows,
     /// such as the tokens used until then. `None` leaves it to [`Format::ending`](super::Format::ending).
     ///

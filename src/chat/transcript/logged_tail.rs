@@ -28,6 +28,7 @@ pub struct LoggedTail {
     media: usize,
     sources: usize,
     states: usize,
+    calls: usize,
     custom: usize,
 }
 
@@ -82,6 +83,7 @@ impl LoggedTail {
             ChatEvent::Media(_) => &mut self.media,
             ChatEvent::Source(_) => &mut self.sources,
             ChatEvent::ProviderState(state) if state.of != StateOf::Stream => &mut self.states,
+            ChatEvent::ToolCalls(_) => &mut self.calls,
             ChatEvent::Custom(_) => &mut self.custom,
             _ => return None,
         })

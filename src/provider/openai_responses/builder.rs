@@ -18,6 +18,7 @@ pub struct ResponsesUpstreamBuilder {
     options: HttpOptions,
     store: bool,
     background: bool,
+    encrypted_reasoning: bool,
 }
 
 setters!(ResponsesUpstreamBuilder);
@@ -48,6 +49,7 @@ impl ResponsesUpstreamBuilder {
             options: HttpOptions::new(DEFAULT_BASE_URL),
             store: false,
             background: false,
+            encrypted_reasoning: true,
         }
     }
 
@@ -106,6 +108,14 @@ impl ResponsesUpstreamBuilder {
         self
     }
 
+    /// Sets whether the server is asked for the model's reasoning in encrypted form (`include`), which the provider hands back
+    /// with the next turn. Default true; set it to false for models that don't reason, such as `gpt-4o`: for them OpenAI's
+    /// server refuses it.
+    pub fn encrypted_reasoning(mut self, asked: bool) -> Self {
+        self.encrypted_reasoning = asked;
+        self
+    }
+
     /// Builds it. Nothing is connected yet.
     ///
     /// # Errors
@@ -132,6 +142,7 @@ impl ResponsesUpstreamBuilder {
                 unsupported: options.unsupported,
                 // A response that isn't kept can't be read again.
                 store: self.store || self.background,
+                encrypted_reasoning: self.encrypted_reasoning,
                 background: self.background,
                 max_event_bytes: options.max_event_bytes,
                 think_tags: options.think_tags,

@@ -75,7 +75,9 @@ impl ResponsesTurn {
             self.usage = self.read_usage(counts);
         }
         let status = status.and_then(string);
+        let has_error = error.is_some_and(|error| error.get() != "null");
         let ends = match (class, status.as_deref()) {
+            _ if has_error => "failed",
             // An event of success with a response that isn't.
             (_, Some(status @ ("failed" | "cancelled"))) => status,
             ("completed" | "done", Some("incomplete")) => "incomplete",

@@ -14,7 +14,9 @@ pub(super) static RESPONSES: Protocol = Protocol {
 // Servers that can't stream send the whole response.
 fn as_stream(whole: &Value) -> Option<Vec<u8>> {
     let status = whole.get("status").and_then(Value::as_str);
+    let failed = whole.get("error").is_some_and(|error| !error.is_null());
     let kind = match status {
+        _ if failed => "response.failed",
         Some("completed") | None => "response.completed",
         Some("incomplete") => "response.incomplete",
         Some("failed" | "cancelled") => "response.failed",

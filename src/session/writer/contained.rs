@@ -46,6 +46,13 @@ pub(super) fn terminal_record(
     record.unwrap_or_else(|| shared.format.ending(ending))
 }
 
+/// Tells a source that its session ends.
+pub(super) fn end(source: &Pin<Box<dyn Source>>) {
+    if catch_unwind(AssertUnwindSafe(|| source.end())).is_err() {
+        tracing::error!("the source of a session panicked as it was ended");
+    }
+}
+
 /// Drops a source.
 pub(super) fn drop(source: Pin<Box<dyn Source>>) {
     if catch_unwind(AssertUnwindSafe(|| std::mem::drop(source))).is_err() {

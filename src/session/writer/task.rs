@@ -1,3 +1,5 @@
+mod ending;
+
 use std::{
     fmt,
     future::Future,
@@ -23,7 +25,7 @@ use super::{
 use crate::{
     log::{Ending, Epoch, Status},
     session::{Inbox, Mark, Permit, ReadError, Source, entry::SessionEntry, registry::Registry},
-    store::{AbortRequest, AfterAppend, Appended, StoreError},
+    store::{AfterAppend, Appended, StoreError},
 };
 
 /// The longest time that a ready record is held back while more follow.
@@ -269,7 +271,7 @@ impl Writer {
                     if let Err(ending) = self.buffer.accept(mark) {
                         self.end(&ending);
                     } else if self.buffer.has_ended() {
-                        self.drop_source();
+                        self.end_source();
                     } else {
                         self.permit.set_waiting(self.buffer.is_waiting());
                         if matches!(mark, Mark::Barrier | Mark::Waiting) {
@@ -372,13 +374,10 @@ impl Writer {
             Err(error @ StoreError::TooLarge { .. }) => {
                 let front = self.buffer.front();
                 let tried_as_a_whole = front.is_some_and(|(chunk, _)| chunk.len() > 1);
-                let source = self.source.as_ref();
-                let record = contained::terminal_record(source, &Ending::EventBytes, &self.shared);
-                if !tried_as_a_whole {
-                    self.drop_source();
-                }
+                let ends = !tried_as_a_whole;
+                let record = ends.then(|| self.last_record(&Ending::EventBytes));
                 self.first_sent = None;
-                Poll::Ready(if self.buffer.refused(&record) {
+                Poll::Ready(if self.buffer.refused(&record.unwrap_or_default()) {
                     None
                 } else {
                     Some(WriterEnd::Gone(error))
@@ -465,24 +464,6 @@ impl Writer {
     fn answered(&mut self, count: u32) {
         if let Some(answers) = &mut self.answers {
             answers.set_available(count as usize);
-        }
-    }
-
-    fn abort(&mut self, abort: AbortRequest) {
-        self.end(&Ending::Aborted {
-            reason: abort.reason,
-        });
-    }
-
-    fn end(&mut self, ending: &Ending) {
-        let record = contained::terminal_record(self.source.as_ref(), ending, &self.shared);
-        self.drop_source();
-        self.buffer.end(ending, &record);
-    }
-
-    fn drop_source(&mut self) {
-        if let Some(source) = self.source.take() {
-            contained::drop(source);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod background;
 mod lost_server;
 mod server;
+mod stops;
 
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
@@ -114,6 +115,14 @@ async fn a_response_in_one_piece_is_read_and_its_failure_is_named() {
     for (body, says) in [
         (
             json!({"object": "response", "status": "failed", "output": [], "error": {"code": "server_error"}}),
+            "reported an error",
+        ),
+        (
+            json!({"object": "response", "output": [], "error": {"code": "server_error"}}),
+            "reported an error",
+        ),
+        (
+            json!({"object": "response", "status": "completed", "output": [], "error": {"code": "server_error"}}),
             "reported an error",
         ),
         (

@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::media;
 use crate::{
-    chat::{Media, Message, Part, ProviderError, ProviderState, Reasoning, Role, ToolCall},
+    chat::{Media, Message, Part, ProviderError, ProviderState, Role, ToolCall},
     provider::{
         http::object,
         openai_responses::{config::ResponsesConfig, position::PROVIDER},
@@ -74,14 +74,16 @@ fn of_the_model(
             Part::Media(media) => {
                 refuse_alone(config, picture.replace(media))?;
             }
-            Part::Reasoning(reasoning) => add_state(reasoning, &mut picture, input),
+            Part::Reasoning(reasoning) => {
+                add_state(reasoning.provider_state.as_ref(), &mut picture, input);
+            }
         }
     }
-    refuse_alone(config, picture)?;
     for call in &message.tool_calls {
-        input.extend(kept(call.provider_state.as_ref()));
+        add_state(call.provider_state.as_ref(), &mut picture, input);
         input.push(self::call(call));
     }
+    refuse_alone(config, picture)?;
     // Reasoning of which nothing came is refused.
     while input.len() > begin && input.last().is_some_and(|item| is(item, "reasoning")) {
         input.pop();
@@ -94,8 +96,8 @@ fn said(text: &str) -> Value {
 }
 
 /// Adds the items that the server is handed back. A picture goes with its item.
-fn add_state(reasoning: &Reasoning, picture: &mut Option<&Media>, input: &mut Vec<Value>) {
-    for mut item in kept(reasoning.provider_state.as_ref()) {
+fn add_state(state: Option<&ProviderState>, picture: &mut Option<&Media>, input: &mut Vec<Value>) {
+    for mut item in kept(state) {
         if is(&item, "message") {
             let phase = item["phase"].take();
             if let Some(said) = input.last_mut().filter(|it| it["role"] == "assistant") {
@@ -113,11 +115,25 @@ fn add_state(reasoning: &Reasoning, picture: &mut Option<&Media>, input: &mut Ve
     }
 }
 
-/// Returns the items in a state of this provider.
+/// Returns the items in a state of this provider. Clients hand states back: an item that speaks for anyone but the model
+/// and its server's own tools, or refers to something else that the server keeps, is left out.
 fn kept(state: Option<&ProviderState>) -> Vec<Value> {
     let items = state.and_then(|state| state.of(PROVIDER)?.get("items")?.as_array());
     let items = items.into_iter().flatten();
-    items.filter(|item| item.is_object()).cloned().collect()
+    items
+        .filter(|item| is_of_the_model(item))
+        .cloned()
+        .collect()
+}
+
+fn is_of_the_model(item: &Value) -> bool {
+    let class = item.get("type").and_then(Value::as_str).unwrap_or_default();
+    let is_known = match class {
+        "reasoning" | "message" | "compaction" | "mcp_list_tools" => true,
+        "function_call" | "custom_tool_call" => false,
+        other => other.ends_with("_call"),
+    };
+    is_known && item.get("role").is_none()
 }
 
 fn is(item: &Value, class: &str) -> bool {

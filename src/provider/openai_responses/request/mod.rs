@@ -30,10 +30,12 @@ pub(super) fn body(
     if config.background {
         body.insert("background".into(), true.into());
     }
-    match body.entry("include").or_insert_with(|| json!([])) {
-        Value::Array(own) if own.iter().any(|it| it == ENCRYPTED) => {}
-        Value::Array(own) => own.push(ENCRYPTED.into()),
-        other => *other = json!([ENCRYPTED]),
+    if config.encrypted_reasoning {
+        match body.entry("include").or_insert_with(|| json!([])) {
+            Value::Array(own) if own.iter().any(|it| it == ENCRYPTED) => {}
+            Value::Array(own) => own.push(ENCRYPTED.into()),
+            other => *other = json!([ENCRYPTED]),
+        }
     }
     if let Some(prompt) = &request.system_prompt {
         body.insert("instructions".into(), prompt.as_str().into());
