@@ -17,6 +17,8 @@ use crate::support::{
     received::{Event, Policy, Received},
 };
 
+/// A lease that no load of the machine outlasts, where no server is lost.
+const UNTOUCHED: Duration = Duration::from_secs(120);
 /// Longer than an append of megabytes takes while other tests keep the engine busy.
 const LEASE: Duration = Duration::from_secs(4);
 const MIB: usize = 1024 * 1024;
@@ -86,7 +88,7 @@ async fn pages(server: SocketAddr, id: &str) -> Result<Vec<Value>, Error> {
 }
 
 async fn resumed(engine: Engine) -> Checked {
-    let cluster = Cluster::new(engine, Duration::from_secs(10), Policy::Fail.name())?;
+    let cluster = Cluster::new(engine, UNTOUCHED, Policy::Fail.name())?;
     let (one, two) = (cluster.start().await?, cluster.start().await?);
     for (kind, bytes) in [
         ("picture", 4 * MIB),
@@ -129,7 +131,7 @@ async fn resumed(engine: Engine) -> Checked {
 }
 
 async fn too_large(engine: Engine) -> Checked {
-    let cluster = Cluster::new(engine, Duration::from_secs(10), Policy::Fail.name())?;
+    let cluster = Cluster::new(engine, UNTOUCHED, Policy::Fail.name())?;
     let (one, two) = (cluster.start().await?, cluster.start().await?);
     let id = SessionId::random();
     let spec = spec("arguments", DEFAULT_SESSION_BYTES);

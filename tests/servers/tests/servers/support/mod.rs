@@ -18,7 +18,7 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type Checked = Result<(), Error>;
 
 /// The time after which a wait has failed: longer than anything here takes.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Waits for a future, and returns an error that names it after [`TIMEOUT`].
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> Result<T, Error> {
