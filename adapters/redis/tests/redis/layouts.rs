@@ -159,7 +159,7 @@ async fn create(
 async fn check_sessions(store: &Redis) -> Result<(), Failed> {
     assert_eq!(fixture::texts(store, &id(1)).await, ["a", "", "c", "d"]);
     let state = store.state(&id(1)).await?;
-    assert_eq!((state.epoch.counter, state.attempts), (2, 1));
+    assert_eq!((state.epoch.counter, state.attempts), (2, 0));
     assert_eq!(state.status, Status::Waiting);
     let reason = Some("enough".into());
     assert_eq!(state.abort, Some(AbortRequest { reason }));
