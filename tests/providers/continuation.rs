@@ -91,20 +91,29 @@ async fn a_model_that_goes_on_gets_the_partial_answer_last() {
 }
 
 #[tokio::test]
-async fn between_two_turns_every_model_goes_on() {
+async fn a_turn_of_which_only_thoughts_came_is_begun_by_every_model() {
     let mut stub = whole_answer().await;
-    let between = || {
-        let mut request = continued(&[
-            ChatEvent::text("I look."),
-            ChatEvent::tool_calls([unbroken::chat::ToolCall::new("c", "now", json!({}))]),
-            ChatEvent::tool_result("c", "now", "noon"),
-        ]);
+    let thought = || {
+        let mut request = continued(&[ChatEvent::thinking("Hm.")]);
         request.messages.pop();
         request
     };
-    let body = sent(openai(&stub, false), between(), &mut stub).await;
+    let body = sent(openai(&stub, false), thought(), &mut stub).await;
     assert!(body.get("continue_final_message").is_none(), "{body}");
-    sent(ollama(&stub, false), between(), &mut stub).await;
+    sent(ollama(&stub, false), thought(), &mut stub).await;
+}
+
+#[tokio::test]
+async fn an_answer_with_calls_that_no_layer_runs_is_declined() {
+    let mut stub = whole_answer().await;
+    let asked = || {
+        let call = unbroken::chat::ToolCall::new("c", "now", json!({}));
+        continued(&[ChatEvent::text("Hel"), ChatEvent::tool_calls([call])])
+    };
+    let error = declined(openai(&stub, true), asked(), &mut stub).await;
+    assert!(error.is_cannot_continue(), "{error}");
+    let error = declined(ollama(&stub, true), asked(), &mut stub).await;
+    assert!(error.is_cannot_continue(), "{error}");
 }
 
 #[tokio::test]
