@@ -12,6 +12,7 @@ mod errors;
 mod gemini;
 mod openai;
 mod requests;
+mod sampling;
 mod stub;
 mod tools;
 mod usage;

@@ -1,3 +1,5 @@
+//! The events of an answer, folded into the AI SDK's chunks.
+
 mod calls;
 mod content;
 mod data;
