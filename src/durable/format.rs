@@ -1,9 +1,10 @@
 use bytes::Bytes;
 
+use super::answer_usage::AnswerUsage;
 use crate::{
-    chat::{Aborted, ChatEvent, Complete, ErrorEvent},
-    log::{Ending, ErrorCode},
-    session::{Format, Sessions, SessionsBuilder},
+    chat::{Aborted, ChatEvent, Complete, ErrorEvent, has_kind},
+    log::{Chunk, Ending, ErrorCode},
+    session::{Format, LogFold, Sessions, SessionsBuilder},
     store::{Memory, Store},
 };
 
@@ -26,6 +27,32 @@ impl Format for ChatFormat {
 
     fn ending(&self, ending: &Ending) -> Bytes {
         terminal_event(ending).to_json().freeze()
+    }
+
+    fn fold(&self) -> Option<Box<dyn LogFold>> {
+        Some(Box::new(TurnsUsage(AnswerUsage::after(None))))
+    }
+}
+
+/// The usage of the turns that a log tells of, for the terminal event of an orphan.
+struct TurnsUsage(AnswerUsage);
+
+impl LogFold for TurnsUsage {
+    fn push(&mut self, records: &Chunk) {
+        for record in records.records() {
+            if has_kind(record.bytes, "restarted") {
+                self.0 = AnswerUsage::after(None);
+            } else if has_kind(record.bytes, "turn")
+                && let Ok(turn) = serde_json::from_slice(record.bytes)
+            {
+                self.0.apply(turn);
+            }
+        }
+    }
+
+    fn ending(&self, ending: &Ending) -> Bytes {
+        let event = self.0.clone().apply(terminal_event(ending));
+        event.to_json().freeze()
     }
 }
 

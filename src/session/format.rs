@@ -2,7 +2,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::log::Ending;
+use crate::log::{Chunk, Ending};
 
 /// The encoding of the terminal records that the registry writes itself.
 ///
@@ -14,5 +14,26 @@ pub trait Format: fmt::Debug + Send + Sync + 'static {
     fn number(&self) -> u16;
 
     /// Encodes the terminal record of an ending.
+    fn ending(&self, ending: &Ending) -> Bytes;
+
+    /// Returns a new fold that makes the terminal record of an orphan that isn't continued, from its log. `None`,
+    /// the default, leaves it to [`ending`](Self::ending), and the log isn't read.
+    fn fold(&self) -> Option<Box<dyn LogFold>> {
+        None
+    }
+}
+
+/// A fold over the log of an orphan that this server seals, for a terminal record with what only the log tells,
+/// such as the tokens used.
+///
+/// If the log can't be read within half a lease, the terminal record is that of [`Format::ending`]: the ending
+/// comes first.
+pub trait LogFold: Send {
+    /// Takes the next records. They come in order, from the first one on. Called on a task of the registry: it
+    /// must not block.
+    fn push(&mut self, records: &Chunk);
+
+    /// Encodes the terminal record of this ending. One that is larger than
+    /// [`Limits::event_bytes`](field@super::Limits::event_bytes) isn't taken.
     fn ending(&self, ending: &Ending) -> Bytes;
 }

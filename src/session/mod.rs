@@ -67,7 +67,7 @@
 //!   barriers, and which one is the terminal record. A source that asks a person or a client tool
 //!   receives the answers from an [`Inbox`].
 //! * [`Format`] encodes the terminal records that the registry writes itself, for example after an
-//!   abort or a timeout.
+//!   abort or a timeout. Its [`LogFold`] puts into that of an orphan what the log tells.
 //! * [`RecoveryHandler`] decides how a session continues whose server died. It is registered with
 //!   [`Sessions::on_recovery`] under the name of a service; without one, such a session is sealed
 //!   as interrupted.
@@ -155,7 +155,7 @@ mod writer;
 pub use self::{
     builder::SessionsBuilder,
     error::{Busy, ReadError, StartError},
-    format::Format,
+    format::{Format, LogFold},
     handle::Session,
     hot::Batch,
     inbox::Inbox,

@@ -11,7 +11,7 @@ use unbroken::{
     durable::{DurableLayer, Recovery},
     log::SessionId,
     session::{Limits, Sessions},
-    store::{Lease, Memory, Store as _, StoreExt, Token},
+    store::{AbortRequest, Lease, Memory, Store as _, StoreExt, Token},
 };
 
 use crate::{
@@ -337,5 +337,47 @@ async fn a_restart_does_not_wait_for_the_answer_to_a_question_that_it_drops() {
         let events = whole(&second, &id).await;
         assert_eq!(kinds(&events), ["session_info", "input_request", "error"]);
         assert_eq!(events.last().unwrap().1["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_that_is_only_sealed_ends_with_the_usage_of_its_turns() {
+    let turn = |input, output| -> ChatEvent {
+        let usage = Usage::new(input, output);
+        TurnEnd::new(FinishReason::ToolCalls).usage(usage).into()
+    };
+    let no_way: fn() -> Recovery = Recovery::new;
+    let used_up: fn() -> Recovery = || Recovery::new().restart().attempts(0);
+    for (said, expected) in [
+        (
+            vec![turn(10, 2), turn(20, 3), ChatEvent::text("x")],
+            Some((30, 5)),
+        ),
+        (
+            vec![turn(10, 2), ChatEvent::restarted("again"), turn(20, 3)],
+            Some((20, 3)),
+        ),
+        (vec![ChatEvent::text("no turn is over")], None),
+    ] {
+        for (recovery, stopped) in [(no_way, false), (used_up, false), (used_up, true)] {
+            let store = Memory::new();
+            let id = interrupted(&store, &said).await;
+            if stopped {
+                let session: SessionId = id.parse().unwrap();
+                let _ = store
+                    .abort(&session, AbortRequest::default())
+                    .await
+                    .unwrap();
+            }
+            let (second, calls) = server(&store, recovery()).await;
+            let events = whole(&second, &id).await;
+            let (_, ending) = events.last().unwrap();
+            let kind = if stopped { "aborted" } else { "error" };
+            assert_eq!(ending["type"], kind);
+            let expected = expected
+                .map(|(input, output)| json!({"inputTokens": input, "outputTokens": output}));
+            assert_eq!(ending["usage"], expected.unwrap_or_default(), "{ending}");
+            assert!(calls.none().await);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod clean_up;
 mod endings;
 mod inputs;
 mod leases;
+mod orphan_endings;
 mod places;
 mod reading;
 mod refused;

@@ -7,6 +7,7 @@
 
 mod claim;
 mod handler;
+mod log_pages;
 mod seal;
 mod take_over;
 
@@ -15,6 +16,6 @@ pub use self::handler::{Continuation, Orphan, RecoveryHandler};
 pub(super) use self::{
     claim::give_back,
     handler::RecoveryHandlers,
-    seal::{seal, seal_at},
+    seal::{seal, seal_empty},
     take_over::{ContinuedSession, TakeOver, take_over},
 };

@@ -1,9 +1,14 @@
 use std::sync::Arc;
 
-use super::claim::{claim, give_back, repeat};
+use bytes::Bytes;
+
+use super::{
+    claim::{claim, give_back, repeat},
+    log_pages::each_page,
+};
 use crate::{
     log::{ChunkBuilder, Ending, Epoch, Lsn, SessionId},
-    session::{registry::Registry, waiting_start::has_not_begun},
+    session::{registry::Registry, waiting_start::has_not_begun, writer::within},
     store::{AbortRequest, AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
 
@@ -37,29 +42,66 @@ pub(super) async fn seal_claimed(
     id: &SessionId,
     claimed: &Claimed,
 ) -> Result<(), StoreError> {
-    let (tail, abort) = (claimed.state.tail, claimed.state.abort.as_ref());
-    seal_at(shared, id, claimed.epoch, tail, abort).await?;
+    let (tail, ending) = (claimed.state.tail, ending(claimed.state.abort.as_ref()));
+    let record = terminal_record(shared, id, tail, &ending).await;
+    append_seal(shared, id, claimed.epoch, tail, &ending, &record).await?;
     tracing::info!("an orphan was sealed");
     Ok(())
 }
 
-/// Seals a session whose log ends at `tail` and that this server owns at `epoch`: as aborted if there
-/// is an abort request, else as interrupted.
-pub(in crate::session) async fn seal_at(
+/// Seals a session that never began and that this server owns at `epoch`, as interrupted.
+pub(in crate::session) async fn seal_empty(
     shared: &Arc<Registry>,
     id: &SessionId,
     epoch: Epoch,
-    tail: Lsn,
-    abort: Option<&AbortRequest>,
 ) -> Result<(), StoreError> {
-    let ending = match abort {
+    let ending = ending(None);
+    let record = shared.format.ending(&ending);
+    append_seal(shared, id, epoch, Lsn::ZERO, &ending, &record).await
+}
+
+fn ending(abort: Option<&AbortRequest>) -> Ending {
+    match abort {
         Some(abort) => Ending::Aborted {
             reason: abort.reason.clone(),
         },
         None => Ending::Interrupted,
+    }
+}
+
+/// Returns the terminal record of an ending, with what the log tells if that can be read in time.
+async fn terminal_record(shared: &Registry, id: &SessionId, tail: Lsn, ending: &Ending) -> Bytes {
+    let fold = shared.format.fold().filter(|_| tail > Lsn::ZERO);
+    let Some(mut fold) = fold else {
+        return shared.format.ending(ending);
     };
+    let read = each_page(shared, id, tail, |chunks| {
+        for chunk in &chunks {
+            fold.push(chunk);
+        }
+    });
+    // The seal must be written while the lease runs.
+    if let Err(error) = within(shared.options.lease / 2, read).await {
+        tracing::debug!(%error, "an orphan is sealed without what its log tells");
+        return shared.format.ending(ending);
+    }
+    let record = fold.ending(ending);
+    if record.len() > shared.options.limits.event_bytes {
+        return shared.format.ending(ending);
+    }
+    record
+}
+
+async fn append_seal(
+    shared: &Arc<Registry>,
+    id: &SessionId,
+    epoch: Epoch,
+    tail: Lsn,
+    ending: &Ending,
+    terminal: &[u8],
+) -> Result<(), StoreError> {
     let mut record = ChunkBuilder::new();
-    record.push(&shared.format.ending(&ending));
+    record.push(terminal);
     let Some(chunk) = record.take(tail.next(), epoch) else {
         return Ok(());
     };

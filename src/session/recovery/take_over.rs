@@ -5,10 +5,11 @@ use tokio::task::JoinSet;
 use super::{
     Continuation, Orphan, RecoveryHandler,
     claim::{ClaimedOrphan, claim, give_back, repeat},
+    log_pages::{PAGE_BYTES, each_page},
     seal::{has_begun_since, seal_claimed},
 };
 use crate::{
-    log::{Epoch, Lsn, Position, Status},
+    log::{Epoch, Lsn, Status},
     session::{
         Permit, Session,
         entry::SessionEntry,
@@ -18,9 +19,6 @@ use crate::{
     },
     store::{AbortRequest, Claimed, RecordPage, SessionState, StoreError},
 };
-
-/// The most bytes that one read asks for.
-const PAGE_BYTES: usize = 256 * 1024;
 
 /// The result of an attempt to take over an orphan.
 pub(in crate::session) enum TakeOver {
@@ -293,20 +291,13 @@ async fn measure_log(
     entry: &SessionEntry,
     state: &SessionState,
 ) -> Result<LogUsage, StoreError> {
-    let tail = state.tail;
     let mut bytes = 0;
-    let mut at = Position::START;
-    while at.lsn < tail {
-        let RecordPage { chunks, .. } =
-            repeat(shared, || shared.store.read(&entry.id, at, PAGE_BYTES)).await?;
-        let Some(last) = chunks.last() else {
-            return Err(StoreError::Rewound { tail: at.lsn });
-        };
-        at = Position::tagged(last.last(), last.epoch().tag());
+    each_page(shared, &entry.id, state.tail, |chunks| {
         bytes += chunks.iter().map(|chunk| chunk.bytes() as u64).sum::<u64>();
-    }
+    })
+    .await?;
     Ok(LogUsage {
-        tail,
+        tail: state.tail,
         bytes,
         waiting: state.status == Status::Waiting,
     })
