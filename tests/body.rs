@@ -17,6 +17,7 @@ use unbroken::{
     durable::{BodyError, ProviderSource, Reply, SessionBody},
     log::{Chunk, Digest, Lsn, Position, ServiceName, SessionId},
     session::{Session, SessionSpec, Sessions},
+    store::Memory,
 };
 
 type EventSender = mpsc::UnboundedSender<Result<ChatEvent, BoxError>>;
@@ -120,7 +121,8 @@ async fn a_heartbeat_comes_after_fifteen_seconds_of_silence_and_not_sooner() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_fails_lets_its_sent_frames_leave_first() {
-    let sessions = Sessions::in_memory();
+    let store = Memory::new();
+    let sessions = Sessions::builder(store.clone()).build();
     let (events, session) = session(&sessions).await;
     let mut body = body(&session, ndjson(), 0).await;
     text(&mut body).await;

@@ -100,7 +100,7 @@ impl<'a> Creation<'a> {
                         Ok(session) => Ok(session),
                         Err(_) => sessions.attach(&id).await,
                     }
-                });
+                })
             });
         }
         let is_hooked = hooks.is_some();

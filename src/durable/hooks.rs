@@ -227,7 +227,7 @@ impl SessionHooks {
 
     /// Runs `on_end`, once the session is sealed. `session` gives the handle that keeps the log until
     /// it was read.
-    pub(super) fn end(
+    pub(super) async fn end(
         self,
         outcome: Outcome,
         session: impl Future<Output = Result<Session, StoreError>> + Send + 'static,
@@ -238,21 +238,18 @@ impl SessionHooks {
         let Some(on_end) = self.hooks.on_end else {
             return;
         };
-        let (id, owner, request, claims) = (self.id, self.owner, self.request, self.claims);
-        tokio::spawn(tracing::Instrument::in_current_span(async move {
-            // An error is a panic of `on_start`, which is reported already and doesn't stop `on_end`.
-            let _ = on_start.await;
-            match read_transcript(session).await {
-                Ok(transcript) => {
-                    let ended = SessionEnded::new(id, request.decode(), transcript, outcome);
-                    on_end(ended.owner(owner).claims(claims)).await;
-                }
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn Error,
-                    "the log of an ended session could not be read; `on_end` is not run"
-                ),
+        // An error is a panic of `on_start`, which is reported already and doesn't stop `on_end`.
+        let _ = on_start.await;
+        match read_transcript(session).await {
+            Ok(transcript) => {
+                let ended = SessionEnded::new(self.id, self.request.decode(), transcript, outcome);
+                on_end(ended.owner(self.owner).claims(self.claims)).await;
             }
-        }));
+            Err(error) => tracing::warn!(
+                error = &error as &dyn Error,
+                "the log of an ended session could not be read; `on_end` is not run"
+            ),
+        }
     }
 }
 

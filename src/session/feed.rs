@@ -9,9 +9,10 @@ use super::{
     follower::{FollowEnd, follow},
     recovery::{ContinuedSession, give_back},
     registry::FeedGuard,
+    sealed_hook::SealedHook,
     writer::{Writer, WriterEnd},
 };
-use crate::log::{Epoch, Outcome};
+use crate::log::Epoch;
 
 /// The current role of the task that feeds an entry.
 pub(super) enum FeedRole {
@@ -24,7 +25,7 @@ pub(super) struct WriterRole {
     pub(super) writer: Writer,
     pub(super) epoch: Epoch,
     pub(super) first: Option<Bytes>,
-    pub(super) on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
+    pub(super) on_sealed: Option<SealedHook>,
 }
 
 impl WriterRole {
@@ -90,7 +91,7 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
         WriterEnd::Sealed(outcome) => {
             tracing::debug!(?outcome, "a session ended");
             if let Some(hook) = on_sealed {
-                hook(outcome);
+                shared.sealed_hooks.spawn(hook, outcome);
             }
             None
         }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    ReadError,
+    Permit, ReadError,
     entry::SessionEntry,
     recovery::{ContinuedSession, TakeOver, take_over},
     registry::Registry,
@@ -41,11 +41,18 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
     let mut retry = Retry::default();
     let mut pause = MIN_PAUSE;
     let mut last_used = Instant::now();
+    let mut place: Option<Permit> = None;
     loop {
         retry.ready().await;
         let mut asked = Instant::now();
         match step(shared, entry, &mut pause, &mut asked).await {
             Ok(FollowStep::Sealed) => return FollowEnd::Over,
+            Ok(FollowStep::SealedHere(permit)) => {
+                // A shutdown waits for it, so that readers get the seal.
+                place = permit;
+                retry.reset();
+                continue;
+            }
             Ok(FollowStep::Released) => {
                 entry.log.fail(ReadError::ShutDown);
                 return FollowEnd::Over;
@@ -64,6 +71,7 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
                 return FollowEnd::Over;
             }
         }
+        drop(place.take());
         if shared.is_releasing() {
             entry.log.fail(ReadError::ShutDown);
             return FollowEnd::Over;
@@ -82,6 +90,8 @@ pub(super) async fn follow(shared: &Arc<Registry>, entry: &Arc<SessionEntry>) ->
 enum FollowStep {
     Followed,
     Sealed,
+    /// This server has just sealed it. The next step reads the seal.
+    SealedHere(Option<Permit>),
     Released,
     TakenOver(Box<ContinuedSession>),
 }
@@ -141,6 +151,7 @@ async fn step(
         match take_over(shared, entry, &state).await {
             Ok(TakeOver::Continued(taken)) => return Ok(FollowStep::TakenOver(taken)),
             Ok(TakeOver::Released) => return Ok(FollowStep::Released),
+            Ok(TakeOver::Sealed(permit)) => return Ok(FollowStep::SealedHere(permit)),
             Ok(TakeOver::Declined) => {}
             // Readers continue, and the next step tries again.
             Err(error) => tracing::debug!(%error, "an orphan was not recovered this time"),

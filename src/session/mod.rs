@@ -142,6 +142,7 @@ mod refused_starts;
 mod registry;
 mod reserve;
 mod retention;
+mod sealed_hook;
 mod sessions;
 mod source;
 mod start;
@@ -164,6 +165,7 @@ pub use self::{
     reader::Reader,
     recovery::{Continuation, Orphan, RecoveryHandler},
     retention::Retention,
+    sealed_hook::SealedHook,
     sessions::Sessions,
     source::{Mark, Source},
     start::{SessionSpec, Started},

@@ -20,6 +20,7 @@ use super::{
     places::SharedPlaces,
     recovery::RecoveryHandlers,
     refused_starts::RefusedStarts,
+    sealed_hook::SealedHooks,
     store_health::StoreHealth,
     writer::{CommandQueue, WriterCommand},
 };
@@ -48,6 +49,7 @@ pub(super) struct Registry {
     /// renewal that arrived after the latter would hold a session that has no writer.
     pub(super) renewing: RwLock<()>,
     pub(super) store_health: StoreHealth,
+    pub(super) sealed_hooks: SealedHooks,
     /// Wakes the sweeper early.
     pub(super) due: Arc<Notify>,
     budget: Arc<Budget>,
@@ -84,6 +86,7 @@ impl Registry {
             renewing: RwLock::new(()),
             holder: Holder(getrandom::u64().expect("the operating system gives randomness")),
             store_health: StoreHealth::default(),
+            sealed_hooks: SealedHooks::new(),
             due: Arc::new(Notify::new()),
             budget: Arc::new(Budget::new(options.total_hot_bytes)),
             entries: Mutex::default(),
@@ -272,7 +275,7 @@ impl Registry {
             commands: commands.clone(),
         });
         if self.is_releasing() {
-            entry.command(WriterCommand::Release);
+            entry.command(self.parting());
         }
         commands
     }
@@ -291,6 +294,17 @@ impl Registry {
         self.releasing.store(true, SeqCst);
         self.released.notify_waiters();
         self.recovery_handlers.clear();
+    }
+
+    /// Returns the command that stops the writers at a shutdown. They seal if nobody can reach the store
+    /// afterwards.
+    pub(super) fn parting(&self) -> WriterCommand {
+        // Not the pointer of the registry, which its calls under way share.
+        if (*self.store).outlives_handle() {
+            WriterCommand::Release
+        } else {
+            WriterCommand::Interrupt
+        }
     }
 
     pub(super) fn is_releasing(&self) -> bool {

@@ -30,6 +30,8 @@ const HUNG: Duration = Duration::from_secs(1);
 const MIN_WAIT: Duration = Duration::from_millis(5);
 /// The time that a shutdown waits after its deadline until the writers have given back their leases.
 const HAND_OVER: Duration = Duration::from_secs(2);
+/// The time that a shutdown waits at last for the hooks of sessions that have ended.
+const HOOKS: Duration = Duration::from_secs(10);
 
 /// The registry of the sessions of one server. It starts sessions, attaches readers, and deletes
 /// what has expired.
@@ -453,9 +455,13 @@ impl Sessions {
     ///
     /// Once none runs, or after the deadline, it drops the sources that are left, gives their leases
     /// back, and fails their readers with [`ReadError::ShutDown`], so that clients resume on another
-    /// server. The shutdown doesn't wait for sessions that [wait](Self::waiting) for a person or a
-    /// client tool, since a server of the same store can go on with them. Finished sessions can
-    /// still be read.
+    /// server, which claims the sessions at once. Where the store
+    /// [ends with this handle](crate::store::Store::outlives_handle), nobody could go on with them: it seals them
+    /// as interrupted instead, and their readers get that end. The shutdown doesn't wait for sessions that
+    /// [wait](Self::waiting) for a person or a client tool. Finished sessions can still be read.
+    ///
+    /// At last it waits up to 10 s for hooks of sessions that ended here, such as
+    /// [`on_end`](crate::durable::DurableLayer::on_end), so that the process doesn't end before them.
     ///
     /// # Cancellation
     ///
@@ -467,7 +473,7 @@ impl Sessions {
         self.shared.release();
         for entry in self.shared.entries() {
             if entry.owned().is_some() {
-                entry.command(WriterCommand::Release);
+                entry.command(self.shared.parting());
             } else if entry.log.outcome().is_none() {
                 entry.log.fail(ReadError::ShutDown);
             }
@@ -478,6 +484,13 @@ impl Sessions {
             if entry.log.outcome().is_none() {
                 entry.log.fail(ReadError::ShutDown);
             }
+        }
+        let running = self.shared.sealed_hooks.wait(HOOKS).await;
+        if running > 0 {
+            tracing::warn!(
+                running,
+                "the shutdown doesn't wait longer for the hooks of endings"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-use std::fmt;
+use std::{fmt, future::Future};
 
 use bytes::Bytes;
 
-use super::{Inbox, Session};
+use super::{Inbox, SealedHook, Session};
 use crate::log::{ChatId, Digest, Outcome, Owner, ServiceName, SessionId};
 
 /// The description of a session to start. Its [`Source`](super::Source) is a separate argument of
@@ -27,7 +27,7 @@ pub struct SessionSpec {
     pub inbox: Option<Inbox>,
     /// A hook that runs once the seal is acknowledged to this server. It doesn't run if another
     /// server seals.
-    pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
+    pub on_sealed: Option<SealedHook>,
     /// True if an id was [reserved](super::Sessions::reserve) for this session.
     pub(crate) has_reserved: bool,
 }
@@ -73,10 +73,13 @@ impl SessionSpec {
         self
     }
 
-    /// Sets a hook that runs once the seal is acknowledged. It runs on the writer's task and must
-    /// not block.
-    pub fn on_sealed(mut self, hook: impl FnOnce(Outcome) + Send + 'static) -> Self {
-        self.on_sealed = Some(Box::new(hook));
+    /// Sets a hook that runs on a task of its own once the seal is acknowledged. A
+    /// [shutdown](super::Sessions::shutdown) waits for it, for a few seconds.
+    pub fn on_sealed<F>(mut self, hook: impl FnOnce(Outcome) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.on_sealed = Some(Box::new(|outcome| Box::pin(hook(outcome))));
         self
     }
 }

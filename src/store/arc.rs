@@ -17,6 +17,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).durability()
     }
 
+    fn outlives_handle(&self) -> bool {
+        Self::strong_count(self) > 1 || (**self).outlives_handle()
+    }
+
     fn create<'a>(
         &'a self,
         id: &'a SessionId,

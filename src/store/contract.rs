@@ -22,6 +22,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Returns the failures that an acknowledged record survives. It is constant.
     fn durability(&self) -> Durability;
 
+    /// Returns true if the sessions of this store can be reached once this handle is dropped: through another
+    /// handle, by another process, or after a later start. Default: true.
+    ///
+    /// A [shutdown](crate::session::Sessions::shutdown) hands running sessions over then. Where it is false, nobody
+    /// could take them, and the shutdown ends them.
+    fn outlives_handle(&self) -> bool {
+        true
+    }
+
     /// Creates a session with an empty log under an unused id. The caller owns it until `new.lease`
     /// is over.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use unbroken::{
     durable::{SessionEnded, SessionStarted},
-    log::Outcome,
+    log::{ErrorCode, Outcome},
     session::{Retention, Sessions},
     store::Memory,
 };
@@ -146,4 +146,23 @@ async fn a_layer_without_hooks_is_no_client_of_its_sessions() {
     drop(answer);
     let session = server.sessions.attach(&id).await.unwrap();
     until(async || session.clients() == 1).await;
+}
+
+#[tokio::test]
+async fn on_end_of_a_session_that_a_shutdown_ends_has_run_when_the_shutdown_is_over() {
+    let (server, calls, mut hooks) = hooked(Sessions::in_memory()).await;
+    let mut answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
+    let call = calls.next().await;
+    call.say("so far");
+    answer.until("so far").await;
+    server.sessions.shutdown(Duration::ZERO).await;
+    let _ = hooks.0.try_recv().expect("it has started");
+    let Ok(Entry::Ended(ended)) = hooks.0.try_recv() else {
+        panic!("it has not ended");
+    };
+    assert_eq!(ended.outcome, Outcome::Error(ErrorCode::Interrupted));
+    assert_eq!(ended.transcript.text(), "so far");
+    let whole = answer.whole().await;
+    assert!(whole.clean);
+    assert!(whole.text().contains(r#""code":"interrupted""#));
 }

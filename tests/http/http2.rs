@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tower_layer::Layer as _;
-use unbroken::session::Sessions;
+use unbroken::{session::Sessions, store::Memory};
 
 use crate::{
     client::SOON,
@@ -24,7 +24,10 @@ type Client = SendRequest<Full<Bytes>>;
 
 /// The service itself on hyper, without a framework.
 async fn bare() -> (Sessions, Client, Calls) {
-    let sessions = Sessions::in_memory();
+    bare_on(Sessions::in_memory()).await
+}
+
+async fn bare_on(sessions: Sessions) -> (Sessions, Client, Calls) {
     let (provider, calls) = provider();
     let service = layer(&sessions).layer(provider);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -101,7 +104,8 @@ async fn empty_bodies_end_without_a_reset() {
 
 #[tokio::test]
 async fn a_stream_that_can_not_go_on_is_reset() {
-    let (sessions, client, calls) = bare().await;
+    let store = Memory::new();
+    let (sessions, client, calls) = bare_on(Sessions::builder(store.clone()).build()).await;
     let start = request(Method::POST, "/", &ask("Hi").to_string());
     let running = tokio::spawn(async move { send(&client, start).await });
     let call = calls.next().await;

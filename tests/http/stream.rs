@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use unbroken::{dialect::Native, session::Sessions};
+use unbroken::{dialect::Native, session::Sessions, store::Memory};
 
 use crate::{
     client::{With, get, lsns, ndjson, post, send},
-    server::{MOUNT, ask, at, driven, driven_with, follow, scripted},
+    server::{MOUNT, ask, at, driven_with, follow, scripted},
 };
 
 #[tokio::test]
@@ -71,8 +71,10 @@ async fn a_reader_that_is_behind_gets_large_frames() {
 }
 
 #[tokio::test]
-async fn a_shutdown_cuts_bodies_after_the_last_frame() {
-    let (server, calls) = driven().await;
+async fn a_shutdown_cuts_bodies_after_the_last_frame_where_another_server_can_go_on() {
+    let store = Memory::new();
+    let sessions = Sessions::builder(store.clone()).build();
+    let (server, calls) = driven_with(sessions, |layer| layer).await;
     let mut answer = send(server.addr, post(MOUNT, &ask("Hi"))).await;
     let call = calls.next().await;
     call.say("sent before");

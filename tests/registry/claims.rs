@@ -33,7 +33,7 @@ use crate::{
 
 /// A handler that decides after a while, once, or never.
 #[derive(Clone, Default)]
-struct SlowHandler {
+pub(crate) struct SlowHandler {
     takes: Option<Duration>,
     on: Arc<Mutex<Option<Continuation>>>,
     asked: Arc<AtomicUsize>,
@@ -49,11 +49,11 @@ impl SlowHandler {
         }
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(SeqCst)
     }
 
-    fn dropped(&self) -> usize {
+    pub(crate) fn dropped(&self) -> usize {
         self.dropped.load(SeqCst)
     }
 }

@@ -13,6 +13,7 @@ mod places;
 mod reading;
 mod refused;
 mod servers;
+mod shutdown;
 mod start;
 mod stops;
 mod stuck;

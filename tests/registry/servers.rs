@@ -9,7 +9,7 @@ use unbroken::{
     store::{AbortRequest, Memory},
 };
 
-use crate::{begin, builder, settle};
+use crate::{begin, settle};
 
 #[tokio::test(start_paused = true)]
 async fn an_abort_from_another_server_reaches_a_silent_provider() {
@@ -89,7 +89,8 @@ async fn an_orphan_is_sealed_as_interrupted_after_its_lease() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_sessions_finish_and_fails_the_others_at_the_deadline() {
-    let sessions = builder().build();
+    let store = Memory::new();
+    let sessions = SessionsBuilder::new(store.clone(), TextFormat).build();
     let (quick, source) = channel_source();
     let fast = begin(&sessions, &id("fast"), source).await;
     let (hanging, source) = channel_source();

@@ -379,6 +379,7 @@ async fn a_terminal_record_of_the_source_ends_a_continued_orphan() {
         let source = source.lock().unwrap().take()?;
         Some(Continuation::new(source).on_sealed(move |outcome| {
             *told_of.lock().unwrap() = Some(outcome);
+            std::future::ready(())
         }))
     });
     let survivor = server(&store, &handler);

@@ -44,7 +44,7 @@ impl Audit {
 
 impl Store for Audit {
     delegate_store!(
-        memory: durability, create, renew, read, changed, abort, answer, answers, hold, delete,
+        memory: durability, outlives_handle, create, renew, read, changed, abort, answer, answers, hold, delete,
         of_chat, list, orphans, sweep
     );
 

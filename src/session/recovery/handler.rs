@@ -2,6 +2,7 @@ use std::{
     any::Any,
     collections::HashMap,
     fmt,
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, Weak},
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use crate::{
     BoxFuture,
     log::{Chunk, Outcome, Position, ServiceName, SessionId},
-    session::{Inbox, ReadError, Session, Source, waiting_start::has_not_begun},
+    session::{Inbox, ReadError, SealedHook, Session, Source, waiting_start::has_not_begun},
     store::{SessionMeta, SessionState},
 };
 
@@ -76,7 +77,7 @@ pub struct Continuation {
     pub inbox: Option<Inbox>,
     /// A hook that runs once the seal is acknowledged to this server. It doesn't run if another
     /// server seals.
-    pub on_sealed: Option<Box<dyn FnOnce(Outcome) + Send>>,
+    pub on_sealed: Option<SealedHook>,
 }
 
 impl Orphan {
@@ -141,10 +142,13 @@ impl Continuation {
         self
     }
 
-    /// Sets a hook that runs once the seal is acknowledged. It runs on the writer's task and must
-    /// not block.
-    pub fn on_sealed(mut self, hook: impl FnOnce(Outcome) + Send + 'static) -> Self {
-        self.on_sealed = Some(Box::new(hook));
+    /// Sets a hook that runs on a task of its own once the seal is acknowledged. A
+    /// [shutdown](crate::session::Sessions::shutdown) waits for it, for a few seconds.
+    pub fn on_sealed<F>(mut self, hook: impl FnOnce(Outcome) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.on_sealed = Some(Box::new(|outcome| Box::pin(hook(outcome))));
         self
     }
 }

@@ -24,8 +24,10 @@ use crate::{
 pub(in crate::session) enum TakeOver {
     /// This server continues the session.
     Continued(Box<ContinuedSession>),
-    /// There is nothing to continue here: the session is sealed, another server has it, or this
-    /// one has no room.
+    /// This server has sealed the session. The place that it held here, if it did, is free once readers have
+    /// the seal.
+    Sealed(Option<Permit>),
+    /// There is nothing to continue here: another server has the session, or this one has no room.
     Declined,
     /// The lease was given back, because this server shuts down.
     Released,
@@ -58,12 +60,11 @@ pub(in crate::session) async fn take_over(
     if has_not_begun(seen) {
         return begin(shared, entry, seen).await;
     }
-    let handler = shared.recovery_handlers.of(seen);
-    let permit = match &handler {
+    let continuing = match shared.recovery_handlers.of(seen) {
         None => None,
         // No room here. Another server may have some, or this one later.
-        Some(_) => match Permit::new(shared, seen.meta.owner.as_ref()) {
-            Ok(permit) => Some(permit),
+        Some(handler) => match Permit::new(shared, seen.meta.owner.as_ref()) {
+            Ok(permit) => Some((handler, permit)),
             Err(_) => return Ok(TakeOver::Declined),
         },
     };
@@ -75,7 +76,8 @@ pub(in crate::session) async fn take_over(
         at,
         slot,
     } = claim;
-    if let (Some(handler), Some(permit), None) = (handler, permit, &claimed.state.abort)
+    let mut place = None;
+    if let (Some((handler, permit)), None) = (continuing, &claimed.state.abort)
         // A store that lost its records leaves nothing to continue.
         && !has_not_begun(&claimed.state)
     {
@@ -83,35 +85,36 @@ pub(in crate::session) async fn take_over(
         drop(slot);
         let commands = shared.take_ownership(entry, claimed.state.clone(), at);
         let decision = decide_or_interrupt(shared, entry, &claimed, handler, &commands).await;
-        if let RecoveryDecision::Continue(continuation, usage) = decision {
-            tracing::info!(
-                claims = claimed.state.epoch.claims(),
-                "an orphan is continued"
-            );
-            return Ok(TakeOver::Continued(Box::new(ContinuedSession {
-                permit,
-                epoch: claimed.epoch,
-                usage,
-                age: claimed.state.age,
-                commands,
-                continuation,
-            })));
+        if !matches!(decision, RecoveryDecision::Continue(..)) {
+            entry.clear_owned();
         }
-        entry.clear_owned();
         match decision {
+            RecoveryDecision::Continue(continuation, usage) => {
+                tracing::info!(
+                    claims = claimed.state.epoch.claims(),
+                    "an orphan is continued"
+                );
+                return Ok(TakeOver::Continued(Box::new(ContinuedSession {
+                    permit,
+                    epoch: claimed.epoch,
+                    usage,
+                    age: claimed.state.age,
+                    commands,
+                    continuation,
+                })));
+            }
             RecoveryDecision::Seal(abort) => claimed.state.abort = abort,
             RecoveryDecision::Released => {
                 give_back(shared, &entry.id, claimed.epoch).await;
                 return Ok(TakeOver::Released);
             }
             RecoveryDecision::Unavailable(error) => return Err(error),
-            RecoveryDecision::Lost | RecoveryDecision::Continue(..) => {
-                return Ok(TakeOver::Declined);
-            }
+            RecoveryDecision::Lost => return Ok(TakeOver::Declined),
         }
+        place = Some(permit);
     }
     seal_claimed(shared, &entry.id, &claimed).await?;
-    Ok(TakeOver::Declined)
+    Ok(TakeOver::Sealed(place))
 }
 
 /// Claims the session. `None` if another server was faster, or the owner is back.
@@ -143,7 +146,7 @@ async fn begin(
     let waiting = entry.take_waiting_start();
     let (Some(start), None) = (waiting, &claimed.state.abort) else {
         seal_claimed(shared, &entry.id, &claimed).await?;
-        return Ok(TakeOver::Declined);
+        return Ok(TakeOver::Sealed(None));
     };
     let (permit, continuation) = start.into_continuation();
     let commands = shared.take_ownership(entry, claimed.state.clone(), at);
@@ -216,6 +219,7 @@ async fn interrupted_by(commands: &CommandQueue) -> RecoveryDecision {
             WriterCommand::Abort(abort) => return RecoveryDecision::Seal(Some(abort)),
             WriterCommand::Fenced => return RecoveryDecision::Lost,
             WriterCommand::Release => return RecoveryDecision::Released,
+            WriterCommand::Interrupt => return RecoveryDecision::Seal(None),
             // The writer will read them from the store.
             WriterCommand::Answered(_) => {}
         }

@@ -14,6 +14,8 @@ pub(in crate::session) enum WriterCommand {
     Fenced,
     /// Stop, so that the lease can be given back: the server shuts down.
     Release,
+    /// Seal the session as interrupted: the server shuts down, and the store with it.
+    Interrupt,
 }
 
 /// The way in which a writer ended.

@@ -178,6 +178,7 @@ impl Writer {
                 WriterCommand::Abort(abort) => self.abort(abort),
                 WriterCommand::Answered(count) => self.answered(count),
                 WriterCommand::Fenced => return Poll::Ready(WriterEnd::Fenced),
+                WriterCommand::Interrupt => self.end(&Ending::Interrupted),
                 WriterCommand::Release => {
                     self.drop_source();
                     self.releasing = true;

@@ -5,7 +5,9 @@ use crate::store::table::{SessionTable, StoreClock};
 
 /// A store in the memory of the process. Clones share one store.
 ///
-/// Sessions end with the process. A session that has ended takes up its records, four bytes for each
+/// Sessions end with the process. The [shutdown](crate::session::Sessions::shutdown) of a registry that holds the
+/// only handle on the store ends those that run; with another handle, such as a clone in another registry, they
+/// are handed over. A session that has ended takes up its records, four bytes for each
 /// of them, and a few hundred bytes; it has no task and no timer. A session that was deleted or has
 /// expired leaves its id, its owner and the digest of its request, for the time of its tombstone;
 /// [`max_tombstones`](Self::max_tombstones) bounds their number.

@@ -19,6 +19,10 @@ impl Store for Memory {
         Durability::Process
     }
 
+    fn outlives_handle(&self) -> bool {
+        self.table.has_other_handles()
+    }
+
     fn create<'a>(
         &'a self,
         id: &'a SessionId,

@@ -39,6 +39,11 @@ impl<S, T> SessionTable<S, T> {
         }
     }
 
+    /// Returns true if another handle on this table exists.
+    pub fn has_other_handles(&self) -> bool {
+        Arc::strong_count(&self.index) > 1
+    }
+
     /// Locks the index.
     ///
     /// A thread must not call this while it holds the lock of an [entry](TableEntry::lock).

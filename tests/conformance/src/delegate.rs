@@ -16,7 +16,7 @@
 ///
 /// impl Store for NeverSweeps {
 ///     delegate_store!(
-///         0: durability, create, claim, renew, append, append_now, read, changed, abort, answer, answers,
+///         0: durability, outlives_handle, create, claim, renew, append, append_now, read, changed, abort, answer, answers,
 ///         hold, delete, of_chat, list, orphans
 ///     );
 ///
@@ -31,6 +31,11 @@ macro_rules! delegate_store {
     (@$field:tt durability) => {
         fn durability(&self) -> $crate::__unbroken::store::Durability {
             self.$field.durability()
+        }
+    };
+    (@$field:tt outlives_handle) => {
+        fn outlives_handle(&self) -> bool {
+            self.$field.outlives_handle()
         }
     };
     (@$field:tt create) => {

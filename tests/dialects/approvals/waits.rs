@@ -215,7 +215,8 @@ async fn a_run_is_streamed_without_a_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_ends_the_waits() {
-    let sessions = Sessions::in_memory();
+    let store = Memory::new();
+    let sessions = Sessions::builder(store.clone()).build();
     let (sdk, _) = chats_in(&sessions);
     let (_, approvals) = start(&sdk).await;
     let open = path(&[&approvals[0], &approvals[1]]);

@@ -49,7 +49,7 @@ impl EarlyAckStore {
 
 impl Store for EarlyAckStore {
     delegate_store!(
-        inner: durability, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
+        inner: durability, outlives_handle, create, claim, renew, read, changed, abort, answer, answers, hold, delete,
         of_chat, list, orphans, sweep
     );
 
@@ -88,7 +88,7 @@ impl UnfencedStore {
 
 impl Store for UnfencedStore {
     delegate_store!(
-        inner: durability, create, claim, read, changed, abort, answer, answers, hold, delete,
+        inner: durability, outlives_handle, create, claim, read, changed, abort, answer, answers, hold, delete,
         of_chat, list, orphans, sweep
     );
 
@@ -156,7 +156,7 @@ impl NoWakeupStore {
 
 impl Store for NoWakeupStore {
     delegate_store!(
-        inner: durability, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
+        inner: durability, outlives_handle, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
         delete, of_chat, list, orphans, sweep
     );
 
@@ -191,7 +191,7 @@ impl PollingStore {
 
 impl Store for PollingStore {
     delegate_store!(
-        inner: durability, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
+        inner: durability, outlives_handle, create, claim, renew, append, append_now, read, abort, answer, answers, hold,
         delete, of_chat, list, orphans, sweep
     );
 

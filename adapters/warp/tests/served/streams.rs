@@ -10,7 +10,7 @@ use std::{
 use http::{Request, Response, Version};
 use tower_layer::Layer as _;
 use tower_service::Service;
-use unbroken::session::Sessions;
+use unbroken::{session::Sessions, store::Memory};
 use unbroken_warp::{RequestBody, mount};
 use warp::Filter;
 
@@ -47,7 +47,8 @@ async fn the_head_leaves_while_the_provider_is_silent_and_each_event_as_it_comes
 #[tokio::test]
 async fn a_body_that_can_not_continue_fails_at_the_client() {
     for version in BOTH {
-        let sessions = Sessions::in_memory();
+        let store = Memory::new();
+        let sessions = Sessions::builder(store.clone()).build();
         let (server, calls) = chat(&sessions).await;
         let mut answer = send(server.addr, version, post("/api/chat", &question())).await;
         let call = calls.next().await;

@@ -95,7 +95,10 @@ fn count_restarts(events: &[Event], model: &Model) -> usize {
         assert!(calls.any(|call| model.text(call).starts_with(last)));
     } else {
         assert_eq!(ending.kind(), "complete");
-        assert!(calls.any(|call| model.text(call) == *last), "each word once");
+        assert!(
+            calls.any(|call| model.text(call) == *last),
+            "each word once"
+        );
         assert_eq!(calls.next(), None, "nothing was asked after the answer");
     }
     cut.len()

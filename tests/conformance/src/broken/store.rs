@@ -143,6 +143,10 @@ impl<S: Store> Store for BrokenStore<S> {
         self.inner.durability()
     }
 
+    fn outlives_handle(&self) -> bool {
+        self.inner.outlives_handle()
+    }
+
     fn create<'a>(
         &'a self,
         outer: &'a SessionId,

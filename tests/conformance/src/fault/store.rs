@@ -157,6 +157,10 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.durability()
     }
 
+    fn outlives_handle(&self) -> bool {
+        self.inner.outlives_handle()
+    }
+
     fn create<'a>(
         &'a self,
         id: &'a SessionId,
