@@ -145,8 +145,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<RecordPage, StoreError>>;
 
     /// Waits until the session has changed since `seen`, and returns its state. Changes are a longer
-    /// tail, a seal, an abort, an answer, another epoch, a change between streaming and waiting, and
-    /// deletion, which returns [`StoreError::Gone`].
+    /// tail, a seal, an abort, an answer, another epoch, a change between streaming and waiting, a lease that is
+    /// given back, and deletion, which returns [`StoreError::Gone`].
     ///
     /// The wait is level-triggered: subscribe, read again, then sleep. It may return without a
     /// change. It returns after `within` or 2 seconds, whichever is shorter, and at once if the

@@ -72,6 +72,7 @@ impl SessionState {
             status: self.status,
             aborted: self.abort.is_some(),
             answers: self.answers,
+            given_back: self.status.outcome().is_none() && self.lease == Lease::Free,
         }
     }
 }
@@ -121,6 +122,7 @@ pub struct Version {
     status: Status,
     aborted: bool,
     answers: u32,
+    given_back: bool,
 }
 
 /// The state that a waiter has seen, for [`Store::changed`](super::Store::changed).
@@ -130,8 +132,8 @@ pub enum Seen {
     Nothing,
     /// A version that a reader has seen: any change ends the wait.
     Reader(Version),
-    /// A version that the owner has seen: appends, and the change between streaming and waiting,
-    /// don't end the wait.
+    /// A version that the owner has seen: appends, the change between streaming and waiting, and a lease that is
+    /// given back don't end the wait.
     Owner(Version),
 }
 
@@ -145,6 +147,7 @@ impl Seen {
             status: Status::Streaming,
             aborted: false,
             answers: 0,
+            given_back: false,
         })
     }
 

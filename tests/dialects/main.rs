@@ -70,6 +70,13 @@ mod over_http;
 )]
 mod plain_text;
 mod resume;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai-responses"
+))]
+mod rolling;
 #[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "durable-streams"))]
 mod stops_without_owners;
 #[cfg(all(

@@ -138,6 +138,8 @@ impl WriteBatch {
         machine.renew(epoch, lease, self.now)?;
         let state = machine.state(self.now);
         if lease == LeaseChange::GiveBack {
+            let pending = &mut self.sessions[at];
+            pending.wake = pending.wake.max(WakeScope::Readers);
             self.write_state(at);
         }
         // Another lease is not written, since it ends with the process.

@@ -237,7 +237,12 @@ impl PostgresInner {
         for &at in left {
             let (id, epoch) = &owned[at];
             match renewed.get(id) {
-                Some(it) if it.epoch == *epoch => answers[at] = Some(Ok(it.state())),
+                Some(it) if it.epoch == *epoch => {
+                    if lease.is_zero() {
+                        self.notify(id, ChangeKind::Changed);
+                    }
+                    answers[at] = Some(Ok(it.state()));
+                }
                 _ => why.push(at),
             }
         }

@@ -8,8 +8,8 @@ use crate::{
     log::{ChatId, Chunk, Epoch, Owner, Position, SessionId},
     store::{
         AbortRequest, AfterAppend, AnswerOutcome, Appended, Claimed, Created, DeleteMode,
-        Durability, Filter, Holder, LeaseChange, Listed, Listing, NewSession, RecordPage, Seen,
-        SessionState, Store, StoreError, StoredAnswer, Token,
+        Durability, Filter, Holder, Lease, LeaseChange, Listed, Listing, NewSession, RecordPage,
+        Seen, SessionState, Store, StoreError, StoredAnswer, Token,
         machine::{AnswerEffect, SessionMachine},
     },
 };
@@ -50,7 +50,12 @@ impl Store for Memory {
             let entry = self.table.entry(id)?;
             let (mut session, now) = (entry.lock(), self.table.now());
             session.machine.renew(*epoch, lease, now)?;
-            Ok(session.machine.state(now))
+            let state = session.machine.state(now);
+            drop(session);
+            if state.lease == Lease::Free {
+                entry.wake_readers();
+            }
+            Ok(state)
         };
         ready(move || owned.iter().map(renew).collect())
     }

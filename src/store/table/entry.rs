@@ -48,7 +48,8 @@ impl<S> TableEntry<S> {
         lock(&self.session)
     }
 
-    /// Wakes the readers that wait for a change. Call it after an append that does not seal.
+    /// Wakes the readers that wait for a change. Call it after an append that does not seal, and after a lease was
+    /// given back.
     pub fn wake_readers(&self) {
         self.changed.notify_waiters();
     }

@@ -173,7 +173,8 @@ impl Redis {
             .renew
             .on([keys.session(id), keys.tombstone(id)])
             .arg(&encode_epoch(epoch)[..])
-            .arg(micros(lease.length()));
+            .arg(micros(lease.length()))
+            .arg(keys.records(id));
         Ok(decode_state(self.call_ok(call).await?.inner()?)?)
     }
 }

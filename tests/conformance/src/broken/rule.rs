@@ -135,6 +135,8 @@ rules! {
     ReadCorrupt,
     /// An append ends a wait.
     WakeAppend,
+    /// A lease that is given back ends a wait.
+    WakeGiveBack,
     /// An abort ends a wait.
     WakeAbort,
     /// An answer ends a wait.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use unbroken::{
     log::SessionId,
-    store::{Seen, SessionState, Store, StoreError, StoreExt, Version},
+    store::{Lease, Seen, SessionState, Store, StoreError, StoreExt, Version},
 };
 
 use super::{BrokenStore, ContractRule};
@@ -21,6 +21,7 @@ impl<S: Store> BrokenStore<S> {
         match self.broken() {
             Some(
                 ContractRule::WakeAppend
+                | ContractRule::WakeGiveBack
                 | ContractRule::WakeAbort
                 | ContractRule::WakeAnswer
                 | ContractRule::WakeClaim
@@ -110,9 +111,11 @@ impl<S: Store> BrokenStore<S> {
         // A seal removes the answers.
         let answer = before.answers != now.answers && !append;
         let claim = before.epoch != now.epoch;
+        let give_back = before.lease != now.lease && now.lease == Lease::Free && !claim && !append;
         append && !self.breaks(ContractRule::WakeAppend)
             || abort && !self.breaks(ContractRule::WakeAbort)
             || answer && !self.breaks(ContractRule::WakeAnswer)
+            || give_back && !self.breaks(ContractRule::WakeGiveBack)
             || claim && !self.breaks(ContractRule::WakeClaim)
     }
 

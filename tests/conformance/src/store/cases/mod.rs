@@ -121,6 +121,8 @@ macro_rules! for_each_store_case {
             "read: Corrupt if the first record after the position can't be read"
             wait::an_append_wakes_waiters
             "changed: returns when the tail or the status changed"
+            wait::a_lease_that_is_given_back_wakes_readers
+            "changed: returns when a lease was given back"
             wait::an_abort_wakes_the_owner
             "changed: returns when an abort was stored"
             wait::a_claim_wakes_waiters

@@ -8,7 +8,7 @@ use crate::store::{
 };
 use unbroken::{
     log::Lsn,
-    store::{AbortRequest, AfterAppend, DeleteMode, Seen, StoreError},
+    store::{AbortRequest, AfterAppend, DeleteMode, Lease, LeaseChange, Seen, StoreError},
 };
 
 pub(crate) async fn an_append_wakes_waiters(store: StoreFixture) -> CaseResult {
@@ -25,6 +25,19 @@ pub(crate) async fn an_append_wakes_waiters(store: StoreFixture) -> CaseResult {
         ensure_eq!(state.tail, Lsn::new(lsn), "tail");
         seen = state.version();
     }
+    Ok(())
+}
+
+pub(crate) async fn a_lease_that_is_given_back_wakes_readers(store: StoreFixture) -> CaseResult {
+    let session = store.with_abc().await?;
+    let seen = store.state(&session.id).await?.version();
+    let waiter = store.waiter(&session.id, seen.into()).await;
+    let owned = [(session.id.clone(), session.epoch)];
+    for answer in store.renew(&owned, LeaseChange::GiveBack).await {
+        answer?;
+    }
+    let state = waiter.woken_by("a lease that is given back").await??;
+    ensure_eq!(state.lease, Lease::Free, "lease");
     Ok(())
 }
 
