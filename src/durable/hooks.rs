@@ -235,11 +235,11 @@ impl SessionHooks {
         // `on_start` is still to run for a session that was aborted before its provider was called.
         let task = self.task().take();
         let on_start = task.unwrap_or_else(|| self.spawn_on_start());
+        // An error is a panic of `on_start`, which is reported already and doesn't stop `on_end`.
+        let _ = on_start.await;
         let Some(on_end) = self.hooks.on_end else {
             return;
         };
-        // An error is a panic of `on_start`, which is reported already and doesn't stop `on_end`.
-        let _ = on_start.await;
         match read_transcript(session).await {
             Ok(transcript) => {
                 let ended = SessionEnded::new(self.id, self.request.decode(), transcript, outcome);

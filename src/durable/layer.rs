@@ -289,8 +289,9 @@ impl DurableLayer {
     /// Sets a hook that runs when a session has ended and its `on_start` is done, on a task of its
     /// own.
     ///
-    /// It runs at most once per session, on the server that seals the session. A server that dies or
-    /// shuts down before the end runs none. A server that takes the session over runs it if it
+    /// It runs at most once per session, on the server that seals the session. A server that dies, or
+    /// hands the session over at its [shutdown](crate::session::Sessions::shutdown), runs none; a shutdown that ends
+    /// the session waits for the hook. A server that takes the session over runs it if it
     /// [continues the answer](Self::recovery), not if it only ends the session. It doesn't run for a
     /// session whose log is deleted before it could be read.
     pub fn on_end<F, R>(mut self, run: F) -> Self

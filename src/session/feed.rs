@@ -85,8 +85,7 @@ async fn write(feeding: &FeedGuard, mut writing: Box<WriterRole>) -> Option<Feed
     } = *writing;
     let permit = writer.into_permit();
     entry.clear_owned();
-    // A shutdown waits for the permits of writers that still have a lease to give back.
-    let permit = matches!(end, WriterEnd::Released).then_some(permit);
+    // A shutdown waits for the permits: until a lease is given back, or a hook is counted.
     let next = match end {
         WriterEnd::Sealed(outcome) => {
             tracing::debug!(?outcome, "a session ended");

@@ -26,8 +26,8 @@ pub trait Format: fmt::Debug + Send + Sync + 'static {
 /// A fold over the log of an orphan that this server seals, for a terminal record with what only the log tells,
 /// such as the tokens used.
 ///
-/// If the log can't be read within half a lease, the terminal record is that of [`Format::ending`]: the ending
-/// comes first.
+/// If the log can't be read in half of what is left of the lease, if the fold panics, or if the store finds its
+/// record too large, the terminal record is that of [`Format::ending`]: the ending comes first.
 pub trait LogFold: Send {
     /// Takes the next records. They come in order, from the first one on. Called on a task of the registry: it
     /// must not block.

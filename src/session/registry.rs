@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
 };
@@ -59,6 +59,8 @@ pub(super) struct Registry {
     releasing: AtomicBool,
     /// Notified once `releasing` is true.
     released: Notify,
+    /// True if a shutdown hands sessions over, false if it ends them. Decided by the shutdown.
+    hands_over: OnceLock<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +96,7 @@ impl Registry {
             closing: AtomicBool::new(false),
             releasing: AtomicBool::new(false),
             released: Notify::new(),
+            hands_over: OnceLock::new(),
             options,
         }
     }
@@ -299,8 +302,9 @@ impl Registry {
     /// Returns the command that stops the writers at a shutdown. They seal if nobody can reach the store
     /// afterwards.
     pub(super) fn parting(&self) -> WriterCommand {
-        // Not the pointer of the registry, which its calls under way share.
-        if (*self.store).outlives_handle() {
+        // Not the pointer of the registry, which its calls under way share. One answer for all.
+        let hands_over = || (*self.store).outlives_handle();
+        if *self.hands_over.get_or_init(hands_over) {
             WriterCommand::Release
         } else {
             WriterCommand::Interrupt

@@ -455,9 +455,10 @@ impl Sessions {
     ///
     /// Once none runs, or after the deadline, it drops the sources that are left, gives their leases
     /// back, and fails their readers with [`ReadError::ShutDown`], so that clients resume on another
-    /// server, which claims the sessions at once. Where the store
-    /// [ends with this handle](crate::store::Store::outlives_handle), nobody could go on with them: it seals them
-    /// as interrupted instead, and their readers get that end. The shutdown doesn't wait for sessions that
+    /// server. One that follows a session, or gets a reader of it, claims it at once. Where the store
+    /// [ends with this handle](crate::store::Store::outlives_handle), as a [`Memory`](crate::store::Memory) without
+    /// another clone does, nobody could go on with them: it seals them as interrupted instead, and their readers get
+    /// that end. The shutdown doesn't wait for sessions that
     /// [wait](Self::waiting) for a person or a client tool. Finished sessions can still be read.
     ///
     /// At last it waits up to 10 s for hooks of sessions that ended here, such as
@@ -471,10 +472,11 @@ impl Sessions {
         let places = &self.shared.places;
         let _ = tokio::time::timeout(deadline, places.until(|count| count.busy() == 0)).await;
         self.shared.release();
+        let hands_over = matches!(self.shared.parting(), WriterCommand::Release);
         for entry in self.shared.entries() {
             if entry.owned().is_some() {
                 entry.command(self.shared.parting());
-            } else if entry.log.outcome().is_none() {
+            } else if entry.log.outcome().is_none() && hands_over {
                 entry.log.fail(ReadError::ShutDown);
             }
         }

@@ -18,9 +18,16 @@ use crate::{
 struct CountingFormat {
     /// The bytes that the terminal record is longer than that.
     more: usize,
+    panics: Option<PanicAt>,
 }
 
-struct Count(usize, usize);
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum PanicAt {
+    Push,
+    Ending,
+}
+
+struct Count(usize, usize, Option<PanicAt>);
 
 impl Format for CountingFormat {
     fn number(&self) -> u16 {
@@ -32,16 +39,18 @@ impl Format for CountingFormat {
     }
 
     fn fold(&self) -> Option<Box<dyn LogFold>> {
-        Some(Box::new(Count(0, self.more)))
+        Some(Box::new(Count(0, self.more, self.panics)))
     }
 }
 
 impl LogFold for Count {
     fn push(&mut self, records: &Chunk) {
+        assert_ne!(self.2, Some(PanicAt::Push), "as the test wants");
         self.0 += records.records().len();
     }
 
     fn ending(&self, ending: &Ending) -> Bytes {
+        assert_ne!(self.2, Some(PanicAt::Ending), "as the test wants");
         let name = TextFormat.ending(ending);
         let name = String::from_utf8_lossy(&name);
         format!("{name} after {}{}", self.0, " ".repeat(self.1)).into()
@@ -49,7 +58,11 @@ impl LogFold for Count {
 }
 
 fn server(store: &FaultStore<Memory>, more: usize) -> Sessions {
-    let builder = SessionsBuilder::new(store.clone(), CountingFormat { more });
+    server_with(store, more, None)
+}
+
+fn server_with(store: &FaultStore<Memory>, more: usize, panics: Option<PanicAt>) -> Sessions {
+    let builder = SessionsBuilder::new(store.clone(), CountingFormat { more, panics });
     builder.lease(LEASE).build()
 }
 
@@ -150,4 +163,27 @@ async fn a_terminal_record_that_is_too_large_is_not_taken() {
         assert_eq!(record.len() == limit, is_taken);
         assert_eq!(record == "interrupted", !is_taken);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fold_that_panics_holds_no_ending_up() {
+    for panics in [PanicAt::Push, PanicAt::Ending] {
+        let store = FaultStore::new(Memory::new());
+        let (id, _) = orphan(store.inner(), "one", &["info"]).await;
+        let sessions = server_with(&store, 0, Some(panics));
+        wake_the_sweeper(&sessions).await;
+        assert_eq!(terminal(&store, &id).await, "interrupted", "{panics:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminal_record_that_the_store_finds_too_large_is_written_without_what_the_log_tells() {
+    let memory = Memory::new().max_append_bytes(100);
+    let store = FaultStore::new(memory);
+    let (id, _) = orphan(store.inner(), "one", &["info"]).await;
+    let sessions = server(&store, 100);
+    wake_the_sweeper(&sessions).await;
+    assert_eq!(terminal(&store, &id).await, "interrupted");
+    let state = store.inner().state(&id).await.unwrap();
+    assert_eq!(state.epoch.claims(), 1);
 }

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use unbroken::{
     log::{Outcome, Position, ServiceName, SessionId, Status},
     session::{Mark, ReadError, Session, Sessions, SessionsBuilder},
-    store::{Lease, LeaseChange, Memory, Store as _, StoreExt},
+    store::{AbortRequest, Lease, LeaseChange, Memory, Store as _, StoreExt},
 };
+use unbroken_conformance::{Fault, FaultStore, Op};
 
 use crate::{
     claims::SlowHandler,
@@ -21,7 +22,7 @@ use crate::{
         ChannelSource, SourceHandle, TextFormat, channel_source, id, log, read, read_all, start,
         until,
     },
-    take_over::orphan,
+    take_over::{TestHandler, orphan},
 };
 
 /// Counts the runs of a hook, each of which takes this time.
@@ -149,6 +150,116 @@ async fn an_orphan_whose_handler_has_not_decided_ends_too() {
     survivor.shutdown(Duration::ZERO).await;
     assert_eq!(handler.dropped(), 1);
     assert_eq!(read_all(&mut reader).await, [(2, "interrupted".to_owned())]);
+}
+
+/// The permit of a session that ends is free only once its hook is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_of_a_session_that_has_just_ended_is_not_missed() {
+    for _ in 0..300 {
+        let sessions = SessionsBuilder::new(Memory::new(), TextFormat).build();
+        let hook = Hook::taking(Duration::from_millis(1));
+        let _session = running(&sessions, &hook).await;
+        sessions.shutdown(Duration::ZERO).await;
+        assert_eq!(hook.counts(), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ending_comes_although_an_append_of_it_is_lost() {
+    for fault in [
+        Fault::LoseBefore,
+        Fault::LoseAfter,
+        Fault::PauseBefore(Duration::from_secs(1)),
+    ] {
+        let store = FaultStore::new(Memory::new());
+        let faults = store.faults().clone();
+        let sessions = SessionsBuilder::new(store, TextFormat).build();
+        let hook = Hook::taking(Duration::ZERO);
+        let (_handle, session) = running(&sessions, &hook).await;
+        let mut reader = session.reader(Position::START).await.unwrap();
+        faults.next(Op::Append, fault);
+        sessions.shutdown(Duration::ZERO).await;
+        assert_eq!(faults.happened(), 1, "{fault:?}");
+        assert_eq!(read_all(&mut reader).await, log(&["info", "interrupted"]));
+        assert_eq!(hook.counts(), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_holds_no_shutdown_up() {
+    let store = FaultStore::new(Memory::new());
+    let faults = store.faults().clone();
+    let sessions = SessionsBuilder::new(store, TextFormat).build();
+    let (_handle, session) = running(&sessions, &Hook::taking(Duration::ZERO)).await;
+    let mut reader = session.reader(Position::START).await.unwrap();
+    assert_eq!(read(&mut reader, 1).await, log(&["info"]));
+    faults.next(Op::Append, Fault::PauseBefore(Duration::from_secs(60)));
+    let began = Instant::now();
+    sessions.shutdown(Duration::ZERO).await;
+    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(matches!(
+        reader.next().await,
+        Some(Err(ReadError::ShutDown))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_ending_is_written_by_an_abort_and_two_shutdowns() {
+    for abort_first in [true, false] {
+        let sessions = SessionsBuilder::new(Memory::new(), TextFormat).build();
+        let (handle, source) = channel_source();
+        let session = crate::begin(&sessions, &id("one"), source).await;
+        until("it runs", async || handle.was_polled()).await;
+        let mut reader = session.reader(Position::START).await.unwrap();
+        let one = id("one");
+        let abort = sessions.abort(&one, AbortRequest::default());
+        let both = async {
+            tokio::join!(
+                sessions.shutdown(Duration::ZERO),
+                sessions.shutdown(Duration::ZERO)
+            )
+        };
+        let expected = if abort_first {
+            let _ = tokio::join!(abort, both);
+            "aborted"
+        } else {
+            let _ = tokio::join!(both, abort);
+            "interrupted"
+        };
+        assert_eq!(read_all(&mut reader).await, log(&["info", expected]));
+    }
+}
+
+/// The followers of many sessions of a server that leaves all claim at once.
+#[tokio::test(start_paused = true)]
+async fn a_server_takes_over_many_sessions_at_once() {
+    let store = Memory::new();
+    let slow = FaultStore::new(store.clone());
+    let survivor = SessionsBuilder::new(slow.clone(), TextFormat).build();
+    survivor.on_recovery(ServiceName::new("test"), TestHandler::by(|_| None));
+    let leaving = SessionsBuilder::new(store.clone(), TextFormat).build();
+    let mut kept = Vec::new();
+    for number in 0..200 {
+        let (handle, source) = channel_source();
+        let id = id(&number.to_string());
+        let session = crate::begin(&leaving, &id, source).await;
+        let followed = survivor.attach(&id).await.unwrap();
+        kept.push((handle, session, followed));
+        slow.faults()
+            .next(Op::Claim, Fault::PauseBefore(Duration::from_millis(5)));
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    leaving.shutdown(Duration::ZERO).await;
+    let began = Instant::now();
+    for (_, _, followed) in &kept {
+        until("it ended", async || followed.status() != Status::Streaming).await;
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(slow.faults().happened(), 200);
 }
 
 #[tokio::test(start_paused = true)]

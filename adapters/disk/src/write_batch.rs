@@ -137,7 +137,7 @@ impl WriteBatch {
         let machine = &mut self.sessions[at].machine;
         machine.renew(epoch, lease, self.now)?;
         let state = machine.state(self.now);
-        if lease == LeaseChange::GiveBack {
+        if lease.length().is_zero() {
             let pending = &mut self.sessions[at];
             pending.wake = pending.wake.max(WakeScope::Readers);
             self.write_state(at);

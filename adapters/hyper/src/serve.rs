@@ -85,8 +85,8 @@ impl<L, S> Serve<L, S> {
     ///    last chunk is missing, over HTTP/2 the connection breaks off in mid-stream.
     ///
     /// The server has ended as soon as no connection is left and the sessions have ended or been
-    /// handed over: at the latest after the deadline and the flush timeout, and 2 seconds more if a
-    /// store hangs.
+    /// handed over: at the latest after the deadline and the flush timeout, 2 seconds more if a
+    /// store hangs, and 10 seconds more while [hooks](Sessions::shutdown) of endings run.
     pub fn with_graceful_shutdown<F>(mut self, signal: F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -98,7 +98,8 @@ impl<L, S> Serve<L, S> {
     /// Adds a registry of sessions that the server [shuts down](Sessions::shutdown) at its end.
     ///
     /// Running sessions may finish until `deadline` after the signal. Then their leases are given
-    /// back and their bodies fail, so that clients resume on another server.
+    /// back and their bodies fail, so that clients resume on another server; or they end, where the store ends with
+    /// this registry.
     ///
     /// Without this, a response that outlasts the [deadline](Self::DEADLINE) is cut with its
     /// connection, and its session continues until the process ends. An application with several

@@ -24,6 +24,10 @@ pub(super) struct ClaimedOrphan<'a> {
     pub(super) slot: SemaphorePermit<'a>,
 }
 
+/// The longest time that a claim waits for others. After a planned deploy all sessions of a server are claimed at
+/// once.
+const TURN: Duration = Duration::from_secs(1);
+
 /// Claims a session, if it is still as seen. Returns `None` if too many claims are under way.
 pub(super) async fn claim<'a>(
     shared: &'a Arc<Registry>,
@@ -35,7 +39,8 @@ pub(super) async fn claim<'a>(
             format: seen.meta.format,
         });
     }
-    let Ok(slot) = shared.claims.try_acquire() else {
+    let turn = tokio::time::timeout(TURN, shared.claims.acquire());
+    let Ok(Ok(slot)) = turn.await else {
         return Ok(None);
     };
     let (token, lease) = (Token::random(), shared.options.lease);

@@ -1,6 +1,10 @@
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     claim::{claim, give_back, repeat},
@@ -21,7 +25,10 @@ pub(in crate::session) async fn seal(shared: &Arc<Registry>, id: &SessionId, see
                 give_back(shared, id, claim.claimed.epoch).await;
                 Ok(())
             }
-            Some(claim) => seal_claimed(shared, id, &claim.claimed).await,
+            Some(claim) => {
+                let until = claim.at + shared.options.lease;
+                seal_claimed(shared, id, &claim.claimed, until).await
+            }
             None => Ok(()),
         }
     };
@@ -36,15 +43,25 @@ pub(super) fn has_begun_since(seen: &SessionState, claimed: &Claimed) -> bool {
     has_not_begun(seen) && !has_not_begun(&claimed.state)
 }
 
-/// Seals a claimed session: as aborted if an abort is stored, else as interrupted.
+/// Seals a claimed session whose lease runs until then: as aborted if an abort is stored, else as interrupted.
 pub(super) async fn seal_claimed(
     shared: &Arc<Registry>,
     id: &SessionId,
     claimed: &Claimed,
+    until: Instant,
 ) -> Result<(), StoreError> {
     let (tail, ending) = (claimed.state.tail, ending(claimed.state.abort.as_ref()));
-    let record = terminal_record(shared, id, tail, &ending).await;
-    append_seal(shared, id, claimed.epoch, tail, &ending, &record).await?;
+    let seal =
+        async |record: &[u8]| append_seal(shared, id, claimed.epoch, tail, &ending, record).await;
+    let sealed = match folded_record(shared, id, tail, &ending, until).await {
+        Some(record) => seal(&record).await,
+        None => seal(&shared.format.ending(&ending)).await,
+    };
+    if let Err(StoreError::TooLarge { .. }) = sealed {
+        seal(&shared.format.ending(&ending)).await?;
+    } else {
+        sealed?;
+    }
     tracing::info!("an orphan was sealed");
     Ok(())
 }
@@ -69,27 +86,32 @@ fn ending(abort: Option<&AbortRequest>) -> Ending {
     }
 }
 
-/// Returns the terminal record of an ending, with what the log tells if that can be read in time.
-async fn terminal_record(shared: &Registry, id: &SessionId, tail: Lsn, ending: &Ending) -> Bytes {
-    let fold = shared.format.fold().filter(|_| tail > Lsn::ZERO);
-    let Some(mut fold) = fold else {
-        return shared.format.ending(ending);
-    };
+/// Returns the terminal record of an ending with what the log tells, if that can be read in half of what is left of
+/// the lease.
+async fn folded_record(
+    shared: &Registry,
+    id: &SessionId,
+    tail: Lsn,
+    ending: &Ending,
+    until: Instant,
+) -> Option<Bytes> {
+    let mut fold = shared.format.fold().filter(|_| tail > Lsn::ZERO)?;
+    let mut has_panicked = false;
     let read = each_page(shared, id, tail, |chunks| {
-        for chunk in &chunks {
-            fold.push(chunk);
-        }
+        let mut push = || chunks.iter().for_each(|chunk| fold.push(chunk));
+        has_panicked |= catch_unwind(AssertUnwindSafe(&mut push)).is_err();
     });
-    // The seal must be written while the lease runs.
-    if let Err(error) = within(shared.options.lease / 2, read).await {
+    let left = until.saturating_duration_since(Instant::now());
+    if let Err(error) = within(left / 2, read).await {
         tracing::debug!(%error, "an orphan is sealed without what its log tells");
-        return shared.format.ending(ending);
+        return None;
     }
-    let record = fold.ending(ending);
-    if record.len() > shared.options.limits.event_bytes {
-        return shared.format.ending(ending);
-    }
-    record
+    let folded = || (!has_panicked).then(|| fold.ending(ending));
+    let Ok(Some(record)) = catch_unwind(AssertUnwindSafe(folded)) else {
+        tracing::error!("the fold of an orphan's log panicked");
+        return None;
+    };
+    (record.len() <= shared.options.limits.event_bytes).then_some(record)
 }
 
 async fn append_seal(

@@ -77,6 +77,7 @@ pub(in crate::session) async fn take_over(
         slot,
     } = claim;
     let mut place = None;
+    let mut until = at + shared.options.lease;
     if let (Some((handler, permit)), None) = (continuing, &claimed.state.abort)
         // A store that lost its records leaves nothing to continue.
         && !has_not_begun(&claimed.state)
@@ -86,6 +87,7 @@ pub(in crate::session) async fn take_over(
         let commands = shared.take_ownership(entry, claimed.state.clone(), at);
         let decision = decide_or_interrupt(shared, entry, &claimed, handler, &commands).await;
         if !matches!(decision, RecoveryDecision::Continue(..)) {
+            until = entry.owned().map_or(until, |owned| owned.lease_until);
             entry.clear_owned();
         }
         match decision {
@@ -113,7 +115,7 @@ pub(in crate::session) async fn take_over(
         }
         place = Some(permit);
     }
-    seal_claimed(shared, &entry.id, &claimed).await?;
+    seal_claimed(shared, &entry.id, &claimed, until).await?;
     Ok(TakeOver::Sealed(place))
 }
 
@@ -145,7 +147,7 @@ async fn begin(
     }
     let waiting = entry.take_waiting_start();
     let (Some(start), None) = (waiting, &claimed.state.abort) else {
-        seal_claimed(shared, &entry.id, &claimed).await?;
+        seal_claimed(shared, &entry.id, &claimed, at + shared.options.lease).await?;
         return Ok(TakeOver::Sealed(None));
     };
     let (permit, continuation) = start.into_continuation();

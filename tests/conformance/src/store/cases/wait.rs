@@ -29,15 +29,17 @@ pub(crate) async fn an_append_wakes_waiters(store: StoreFixture) -> CaseResult {
 }
 
 pub(crate) async fn a_lease_that_is_given_back_wakes_readers(store: StoreFixture) -> CaseResult {
-    let session = store.with_abc().await?;
-    let seen = store.state(&session.id).await?.version();
-    let waiter = store.waiter(&session.id, seen.into()).await;
-    let owned = [(session.id.clone(), session.epoch)];
-    for answer in store.renew(&owned, LeaseChange::GiveBack).await {
-        answer?;
+    for lease in [LeaseChange::GiveBack, LeaseChange::Extend(Duration::ZERO)] {
+        let session = store.with_abc().await?;
+        let seen = store.state(&session.id).await?.version();
+        let waiter = store.waiter(&session.id, seen.into()).await;
+        let owned = [(session.id.clone(), session.epoch)];
+        for answer in store.renew(&owned, lease).await {
+            answer?;
+        }
+        let state = waiter.woken_by("a lease that is given back").await??;
+        ensure_eq!(state.lease, Lease::Free, "lease");
     }
-    let state = waiter.woken_by("a lease that is given back").await??;
-    ensure_eq!(state.lease, Lease::Free, "lease");
     Ok(())
 }
 
