@@ -8,8 +8,7 @@ use std::fmt;
 /// # The seam
 ///
 /// A provider declines [`Resume`](Self::Resume) unless its model goes on from a partial text: by configuration for
-/// [`OpenAi`](crate::provider::OpenAi) and genai, by default for [`Ollama`](crate::provider::Ollama). Some servers and
-/// models say the last words again all the same, or the whole answer. The first text of the new call is therefore held
+/// `provider::OpenAi` and genai, by default for `provider::Ollama`. Some servers and models say the last words again all the same, or the whole answer. The first text of the new call is therefore held
 /// back until it is sure that it goes on, which is a few tokens at most times. Then one of these happens:
 ///
 /// * Text that goes on passes unchanged.

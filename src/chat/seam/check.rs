@@ -226,14 +226,12 @@ where
     if seam.is_over && seam.out.is_empty() {
         *check = None;
     }
-    match next {
-        Some(next) => Poll::Ready(next),
-        None => {
-            // A stream that is always ready leaves the task to others too.
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-    }
+    let Some(next) = next else {
+        // A stream that is always ready leaves the task to others too.
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    };
+    Poll::Ready(next)
 }
 
 impl fmt::Debug for SeamCheck {
