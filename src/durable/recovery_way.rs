@@ -8,8 +8,9 @@ use std::fmt;
 /// # The seam
 ///
 /// A provider declines [`Resume`](Self::Resume) unless its model goes on from a partial text: by configuration for
-/// `provider::OpenAi` and genai, by default for `provider::Ollama`. Some servers and models say the last words again all the same, or the whole answer. The first text of the new call is therefore held
-/// back until it is sure that it goes on, which is a few tokens at most times. Then one of these happens:
+/// `provider::OpenAi` and genai, by default for `provider::Ollama`. Some servers and models say the last words again
+/// all the same, or the whole answer. The first text of the new call is therefore held back until it is sure that it
+/// goes on, which is a few tokens at most times. Then one of these happens:
 ///
 /// * Text that goes on passes unchanged.
 /// * A repeat of the last words, or of the whole partial text, is cut off.
