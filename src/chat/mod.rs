@@ -115,6 +115,7 @@ mod request;
 mod reserved_names;
 #[cfg(feature = "tools")]
 mod schema;
+mod seam;
 mod tool;
 mod tool_runs;
 mod transcript;
@@ -141,6 +142,7 @@ pub(crate) use self::{
     lone_surrogates::replace_lone_surrogates,
     message::is_media_range,
     reserved_names::{RESERVED, has_reserved_name},
+    seam::{SeamCheck, poll_checked},
 };
 pub use self::{
     definition::ToolDefinition,

@@ -117,6 +117,9 @@ pub struct ChatRequest {
     /// Set by the layers above, never read from JSON.
     #[serde(skip)]
     pub reattach: bool,
+    /// True if the text is checked that is added to that of [`so_far`](Self::so_far) in the middle of a turn.
+    #[serde(skip)]
+    pub(crate) check_seam: bool,
     /// The session that the answer is for.
     ///
     /// Set by the layers above, never read from JSON.

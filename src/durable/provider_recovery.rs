@@ -35,6 +35,7 @@ impl<S> ProviderRecovery<S> {
             hooks: config.hooks.clone(),
             settings: SourceSettings {
                 can_restart: config.dialect.can_restart(),
+                check_seam: config.recovery.check_seam,
                 event_bytes: config.sessions.limits().event_bytes,
                 session_bytes: config.sessions.limits().session_bytes,
                 default_format: config.default_format.clone(),

@@ -40,6 +40,7 @@ pub struct Recovery {
     pub(super) ways: Vec<RecoveryWay>,
     pub(super) attempts: u32,
     pub(super) claims: u64,
+    pub(super) check_seam: bool,
     pub(super) decide: Option<DecideFn>,
 }
 
@@ -108,6 +109,7 @@ impl Recovery {
             ways: Vec::new(),
             attempts: 3,
             claims: 50,
+            check_seam: true,
             decide: None,
         }
     }
@@ -151,6 +153,14 @@ impl Recovery {
         self
     }
 
+    /// Sets whether the [seam](RecoveryWay#the-seam) of resumed answers is checked. Default true. Turn it off for
+    /// a provider that goes on exactly where the partial answer ends, of answers that may repeat themselves word for
+    /// word: texts of songs, generated test data.
+    pub fn check_seam(mut self, checks: bool) -> Self {
+        self.check_seam = checks;
+        self
+    }
+
     /// Sets a function that makes the list of ways for each answer, in place of this one.
     ///
     /// It isn't called for answers that were taken over too often, nor for those that were never begun. If it panics, the answer ends.
@@ -180,6 +190,7 @@ impl fmt::Debug for Recovery {
             .field("ways", &self.ways)
             .field("attempts", &self.attempts)
             .field("claims", &self.claims)
+            .field("check_seam", &self.check_seam)
             .field("decide", &self.decide.is_some())
             .finish()
     }

@@ -41,6 +41,8 @@ pub(super) struct SourceSettings {
     pub(super) default_format: DefaultFormat,
     /// True if the dialect can express `restarted`.
     pub(super) can_restart: bool,
+    /// True if the seams of resumed answers are checked.
+    pub(super) check_seam: bool,
 }
 
 /// The [`Source`] of the rest of an interrupted answer: tries the ways in order until the provider doesn't decline
@@ -174,6 +176,7 @@ where
                     request.messages.push(Message::assistant(transcript.said()));
                 }
                 request.so_far = Some(transcript.clone());
+                request.check_seam = self.settings.check_seam;
             }
             RecoveryWay::Restart => {
                 if !self.settings.can_restart {

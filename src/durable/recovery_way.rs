@@ -4,6 +4,42 @@ use std::fmt;
 ///
 /// A provider may [decline](crate::chat::ProviderError::cannot_continue) each before its first event. The next way
 /// of [`Recovery`](super::Recovery) is tried then.
+///
+/// # The seam
+///
+/// A provider declines [`Resume`](Self::Resume) unless its model goes on from a partial text: by configuration for
+/// `provider::OpenAi` and genai, by default for `provider::Ollama`. Some servers and models say the last words again
+/// all the same, or the whole answer. The first text of the new call is therefore held back until it is sure that it
+/// goes on, which is a few tokens at most times. Then one of these happens:
+///
+/// * Text that goes on passes unchanged.
+/// * A repeat of the last words, or of the whole partial text, is cut off.
+/// * Where the answer begins anew and differs, the way is declined, and nothing of it is stored. The tokens that it took
+///   until then are in no usage.
+///
+/// Only the turn that was cut counts. Between the tools of a turn and the next turn there is nothing to continue: the
+/// model is called as ever, which no provider declines.
+///
+/// A repeat must be longer than chance. Without a space between the texts (`jumps over` and `jumps over the dog`) it
+/// begins at the beginning of a word or a line, and has at least five letters, or three if they are the whole partial
+/// text. Otherwise it has at least 24 bytes with four different words (the whole text, within one line: 12 bytes with
+/// three), which the text has nowhere else, and is within one line, because lines come twice in code, tables and
+/// songs. An answer begins anew if it has two words and eight bytes of the beginning, without a space before;
+/// otherwise 24 bytes with four different words, and at the beginning of a line a whole line or 64 bytes.
+///
+/// The check can't notice:
+///
+/// * other words for what was said, and a beginning in other words;
+/// * a repeat that is shorter, or that begins in the middle of a word: the word `Par` that is begun again as `Paris`;
+/// * a repeat of several lines at the end of a line;
+/// * space that is missing or comes twice;
+/// * text after more than 256 KiB of new thinking.
+///
+/// It takes for a repeat what a text says twice, in a row and for the first time: half a line of a song.
+/// [`Recovery::check_seam`](super::Recovery::check_seam) turns it off.
+///
+/// A turn that was cut in its thinking, before its text, is begun anew by every provider. Thinking that comes again
+/// word for word is cut off; where it differs, both thoughts stand in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecoveryWay {

@@ -23,7 +23,8 @@ use super::{
 use crate::{
     BoxError,
     chat::{
-        ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, ToolInput, Usage,
+        ChatEvent, ChatRequest, ErrorEvent, InputId, Liveness, ProviderError, SeamCheck, ToolInput,
+        Usage, poll_checked,
     },
     log::{Ending, ErrorCode, Outcome},
     session::{Limits, Mark, Source},
@@ -83,6 +84,8 @@ pin_project! {
         inputs: InputBudget,
         // After a takeover.
         ids: Option<SuccessorIds>,
+        // Until the first text of a resumed answer is judged.
+        seam: Option<Box<SeamCheck>>,
     }
 }
 
@@ -146,6 +149,7 @@ where
             decline: Decline::Fails,
             ids: SuccessorIds::after(&request.runs, reads_on),
             check: AnswerCheck::of(&request, event_bytes),
+            seam: SeamCheck::of(&request),
             open: open.map(|asked| asked.input_id.clone()).collect(),
             state: SourceState::Idle {
                 call: Some(Box::new((provider, request))),
@@ -285,7 +289,7 @@ where
                     Err(error) => Err(error.into()),
                 },
                 StateProjection::Streaming { mut stream } => {
-                    let mut next = ready!(stream.as_mut().try_poll_next(cx));
+                    let mut next = ready!(poll_checked(this.seam, stream.as_mut(), cx));
                     if let (Some(ids), Some(Ok(event))) = (this.ids.as_mut(), &mut next) {
                         ids.apply(event);
                     }
@@ -303,7 +307,7 @@ where
                             return Poll::Pending;
                         }
                         Some(Ok(event)) => Ok(event),
-                        Some(Err(error)) => Err(error.into()),
+                        Some(Err(error)) => Err(error),
                         None => {
                             state.set(SourceState::Done);
                             *this.begun = true;

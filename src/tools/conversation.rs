@@ -22,8 +22,8 @@ use super::{
 use crate::{
     chat::{
         ChatEvent, ChatRequest, Complete, Content, ConversationState, FinishReason, Media, Message,
-        ProviderError, ProviderStateEvent, Role, StateOf, Text, ToolCall, ToolRuns, Transcript,
-        TurnEnd, Usage,
+        ProviderError, ProviderStateEvent, Role, SeamCheck, StateOf, Text, ToolCall, ToolRuns,
+        Transcript, TurnEnd, Usage,
     },
     log::ErrorCode,
 };
@@ -47,6 +47,8 @@ pub(super) struct Conversation {
     pub(super) before: Option<Arc<Transcript>>,
     // The turn in which that answer was interrupted.
     partial: Option<Arc<Transcript>>,
+    // Until the first text that is added to that turn is judged: what it repeats isn't in the history.
+    pub(super) seam: Option<Box<SeamCheck>>,
     stage: ConversationStage,
     /// True if the model's stream of before is read on.
     reads_on: bool,
@@ -122,6 +124,7 @@ impl Conversation {
             offers,
             before,
             partial: None,
+            seam: None,
             stage: ConversationStage::Model,
             reads_on,
             turns: 0,
@@ -179,6 +182,7 @@ impl Conversation {
             }
             request.so_far = Some(partial);
         }
+        self.seam = SeamCheck::of(&request);
         request
     }
 

@@ -4,14 +4,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use futures_core::{Stream, TryStream};
+use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::conversation::{Conversation, EventAction};
 use crate::{
     BoxError,
-    chat::{ChatEvent, ChatRequest, Provider},
+    chat::{ChatEvent, ChatRequest, Provider, poll_checked},
 };
 
 pin_project! {
@@ -75,36 +75,38 @@ where
         let (mut state, conversation) = (this.state, this.conversation);
         let error = loop {
             match state.as_mut().project() {
-                StateProjection::Streaming { stream } => match ready!(stream.try_poll_next(cx)) {
-                    // The hot path: text is only appended.
-                    Some(Ok(ChatEvent::Text(text))) => {
-                        conversation.push_text(&text);
-                        return Poll::Ready(Some(Ok(ChatEvent::Text(text))));
-                    }
-                    // Terminal: no tool runs after these.
-                    Some(Ok(mut event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
-                        conversation.usage.break_off(&mut event);
-                        state.set(ToolStreamState::Over);
-                        return Poll::Ready(Some(Ok(event)));
-                    }
-                    Some(Ok(mut event)) => match conversation.push(&mut event) {
-                        EventAction::Pass => return Poll::Ready(Some(Ok(event))),
-                        EventAction::Hold => {}
-                        EventAction::RunTools => match conversation.begin_tools() {
-                            Ok(()) => state.set(ToolStreamState::Tools),
-                            Err(error) => break error.into(),
+                StateProjection::Streaming { stream } => {
+                    match ready!(poll_checked(&mut conversation.seam, stream, cx)) {
+                        // The hot path: text is only appended.
+                        Some(Ok(ChatEvent::Text(text))) => {
+                            conversation.push_text(&text);
+                            return Poll::Ready(Some(Ok(ChatEvent::Text(text))));
+                        }
+                        // Terminal: no tool runs after these.
+                        Some(Ok(mut event @ (ChatEvent::Error(_) | ChatEvent::Aborted(_)))) => {
+                            conversation.usage.break_off(&mut event);
+                            state.set(ToolStreamState::Over);
+                            return Poll::Ready(Some(Ok(event)));
+                        }
+                        Some(Ok(mut event)) => match conversation.push(&mut event) {
+                            EventAction::Pass => return Poll::Ready(Some(Ok(event))),
+                            EventAction::Hold => {}
+                            EventAction::RunTools => match conversation.begin_tools() {
+                                Ok(()) => state.set(ToolStreamState::Tools),
+                                Err(error) => break error.into(),
+                            },
+                            EventAction::Close => state.set(ToolStreamState::Closing),
                         },
-                        EventAction::Close => state.set(ToolStreamState::Closing),
-                    },
-                    Some(Err(error)) => break error.into(),
-                    None => match conversation.end() {
-                        EventAction::RunTools => match conversation.begin_tools() {
-                            Ok(()) => state.set(ToolStreamState::Tools),
-                            Err(error) => break error.into(),
+                        Some(Err(error)) => break error,
+                        None => match conversation.end() {
+                            EventAction::RunTools => match conversation.begin_tools() {
+                                Ok(()) => state.set(ToolStreamState::Tools),
+                                Err(error) => break error.into(),
+                            },
+                            _ => state.set(ToolStreamState::Closing),
                         },
-                        _ => state.set(ToolStreamState::Closing),
-                    },
-                },
+                    }
+                }
                 StateProjection::Tools => match ready!(conversation.poll_tools(cx)) {
                     Some(event) => return Poll::Ready(Some(Ok(event))),
                     None if conversation.is_handed_over() => state.set(ToolStreamState::Closing),

@@ -9,6 +9,7 @@ mod media;
 mod ollama;
 mod openai;
 mod openai_responses;
+mod seam;
 mod shapes;
 mod silence;
 mod stub;

@@ -8,8 +8,8 @@ use genai::chat::ChatOptions;
 use unbroken::chat::{ChatRequest, ProviderError};
 
 use crate::{
-    GenAi, GenAiStream, decode::Decoder, failure, frames::Frames, request, turn::TurnSoFar,
-    wire_format::WireFormat,
+    GenAi, GenAiStream, decode::Decoder, failure, frames::Frames, prefill::PrefillSpace, request,
+    turn::TurnSoFar, wire_format::WireFormat,
 };
 
 /// A future that waits for the first event of the answer, or for its end.
@@ -41,13 +41,18 @@ impl fmt::Debug for GenAiFuture {
     }
 }
 
-async fn ask(provider: GenAi, chat: ChatRequest) -> Result<GenAiStream, ProviderError> {
+async fn ask(provider: GenAi, mut chat: ChatRequest) -> Result<GenAiStream, ProviderError> {
     chat.check_continuation(provider.prefill)?;
     let named = chat.model.as_ref().or(provider.model.as_ref());
     let model = named.ok_or_else(|| ProviderError::new("the request names no model"))?;
     let target = provider.client.resolve_service_target(model.as_str()).await;
     let target = target.map_err(failure::of)?;
     let wire = WireFormat::of(&target.model);
+    let space = if wire.is_claude() {
+        PrefillSpace::take(&mut chat)
+    } else {
+        PrefillSpace::default()
+    };
     let state_name = wire.state_name(&target.model);
     let turn = TurnSoFar::new(&chat.messages, provider.max_turn_bytes);
     let decoder = Decoder::new(wire, state_name, turn);
@@ -69,7 +74,7 @@ async fn ask(provider: GenAi, chat: ChatRequest) -> Result<GenAiStream, Provider
         .exec_chat_stream(target, asked, Some(&options))
         .await;
     let answer = answer.map_err(failure::of)?;
-    let mut stream = GenAiStream::new(answer.stream, frames, decoder, chat.turn_usage);
+    let mut stream = GenAiStream::new(answer.stream, frames, decoder, space, chat.turn_usage);
     stream.begin().await?;
     Ok(stream)
 }

@@ -61,6 +61,9 @@ impl GenAi {
     /// ([`RecoveryWay::Resume`](unbroken::durable::RecoveryWay::Resume)), as older models of Claude do. Default false: others
     /// refuse such a request or begin anew, and the provider
     /// [declines](ProviderError::cannot_continue).
+    ///
+    /// Anthropic's server refuses space at the end of such a message. It isn't sent, and isn't told twice where the
+    /// model says it again.
     pub fn prefill(mut self, continues: bool) -> Self {
         self.prefill = continues;
         self

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use genai::chat::{ChatStream, ChatStreamEvent};
 use unbroken::chat::{ChatEvent, ProviderError, TurnUsage};
 
-use crate::{decode::Decoder, failure, frames::Frames};
+use crate::{decode::Decoder, failure, frames::Frames, prefill::PrefillSpace};
 
 /// The events of an answer.
 ///
@@ -20,6 +20,7 @@ pub struct GenAiStream {
     inner: Option<Pin<Box<ChatStream>>>,
     frames: Frames,
     decoder: Decoder,
+    space: PrefillSpace,
     turn_usage: TurnUsage,
     events: VecDeque<ChatEvent>,
     error: Option<ProviderError>,
@@ -30,12 +31,14 @@ impl GenAiStream {
         inner: ChatStream,
         frames: Frames,
         decoder: Decoder,
+        space: PrefillSpace,
         turn_usage: TurnUsage,
     ) -> Self {
         Self {
             inner: Some(Box::pin(inner)),
             frames,
             decoder,
+            space,
             turn_usage,
             events: VecDeque::new(),
             error: None,
@@ -132,11 +135,15 @@ impl Stream for GenAiStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        ready!(this.poll_events(cx));
-        Poll::Ready(match this.events.pop_front() {
-            Some(event) => Some(Ok(event)),
-            None => this.error.take().map(Err),
-        })
+        loop {
+            ready!(this.poll_events(cx));
+            let Some(mut event) = this.events.pop_front() else {
+                return Poll::Ready(this.error.take().map(Err));
+            };
+            if this.space.cut(&mut event) {
+                return Poll::Ready(Some(Ok(event)));
+            }
+        }
     }
 }
 

@@ -154,6 +154,14 @@ impl Transcript {
         !self.turns.is_empty() && self.last_turn().has_said_nothing()
     }
 
+    /// Returns true if a call has no outcome, so that tools come next, and not the model.
+    pub(crate) fn has_open_calls(&self) -> bool {
+        let is_open = |id: &str| {
+            self.outcome(id).is_none() && !self.handoffs.iter().any(|it| it.call_id == id)
+        };
+        self.tool_calls.iter().any(|call| is_open(&call.id))
+    }
+
     /// Returns what the model has said since tools were last asked for.
     pub(crate) fn last_turn(&self) -> Self {
         let mut turn = Self::new();

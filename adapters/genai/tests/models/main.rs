@@ -13,6 +13,7 @@ mod gemini;
 mod openai;
 mod requests;
 mod sampling;
+mod seam;
 mod stub;
 mod tools;
 mod usage;
