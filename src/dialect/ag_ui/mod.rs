@@ -102,19 +102,26 @@ mod fold;
 mod hydrate;
 mod options;
 mod request;
+mod restart;
 mod route;
 mod tools;
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
-use super::{Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, Subject};
-use crate::chat::{EnabledTools, Media};
+use super::{
+    Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route, Subject,
+};
+use crate::{
+    chat::{EnabledTools, Media},
+    log::Chunk,
+};
 
 /// The dialect of AG-UI. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct AgUi {
     enabled_tools: EnabledTools,
+    restarts: bool,
 }
 
 impl AgUi {
@@ -122,7 +129,19 @@ impl AgUi {
     pub fn new() -> Self {
         Self {
             enabled_tools: EnabledTools::All,
+            restarts: false,
         }
+    }
+
+    /// Sets whether interrupted answers may be [restarted](crate::durable::RecoveryWay::Restart). Default false.
+    ///
+    /// A client drops the former messages of an answer for a `MESSAGES_SNAPSHOT`, which holds the whole
+    /// conversation. So the first record of each session then holds the messages that the client sent, as far as
+    /// [`event_bytes`](field@crate::session::Limits::event_bytes) allows, and whoever may read the session can read
+    /// them. [Some answers](self#restarts) are not restarted then either.
+    pub fn restarts(mut self, restart: bool) -> Self {
+        self.restarts = restart;
+        self
     }
 
     /// Sets the server's tools that runs may use; AG-UI's clients don't name any. Default all.
@@ -205,7 +224,14 @@ impl Dialect for AgUi {
     }
 
     fn can_restart(&self) -> bool {
-        false
+        self.restarts
+    }
+
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        if !self.restarts {
+            return Some(NO_RESTART);
+        }
+        restart::obstacle(log)
     }
 
     fn finds_by_chat(&self) -> bool {

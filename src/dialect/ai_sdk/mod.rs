@@ -216,11 +216,13 @@ use http::{Response, header, request::Parts};
 
 #[cfg(feature = "durable-streams")]
 pub(super) use self::array::MessageChunks;
+use self::{encoder::NullSink, fold::UiMessageFold};
 pub use self::{message::UiMessage, response::RUN_ID};
 use super::{
-    Concurrency, Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, Subject,
+    Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route,
+    Subject,
 };
-use crate::chat::EnabledTools;
+use crate::{chat::EnabledTools, log::Chunk};
 
 /// The dialect of the AI SDK. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -229,6 +231,7 @@ pub struct AiSdk {
     tools: EnabledTools,
     any_content_type: bool,
     approval_responses: bool,
+    restarts: bool,
     resume_after_end: Duration,
 }
 
@@ -240,6 +243,7 @@ impl AiSdk {
             tools: EnabledTools::All,
             any_content_type: false,
             approval_responses: false,
+            restarts: false,
             resume_after_end: Duration::ZERO,
         }
     }
@@ -279,6 +283,14 @@ impl AiSdk {
         self
     }
 
+    /// Sets whether interrupted answers may be [restarted](crate::durable::RecoveryWay::Restart), for pages that
+    /// all use `ai` 7. Default false, because `ai` 6 fails at the chunk `reset-step`, and no request tells which
+    /// of them sends it. [Some answers](self#restarts) are not restarted then either.
+    pub fn restarts(mut self, restart: bool) -> Self {
+        self.restarts = restart;
+        self
+    }
+
     /// Sets how long after its end a resume by the chat still gets the newest answer, from its start. Default
     /// zero: a resume gets running answers only, and 204 otherwise.
     ///
@@ -288,6 +300,13 @@ impl AiSdk {
     pub fn resume_after_end(mut self, within: Duration) -> Self {
         self.resume_after_end = within;
         self
+    }
+
+    /// Returns a fold into what the pages of the application read.
+    fn fold(&self) -> UiMessageFold {
+        UiMessageFold::new()
+            .approval_responses(self.approval_responses)
+            .reset_steps(self.restarts)
     }
 }
 
@@ -349,7 +368,18 @@ impl Dialect for AiSdk {
     }
 
     fn can_restart(&self) -> bool {
-        false
+        self.restarts
+    }
+
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        if !self.restarts {
+            return Some(NO_RESTART);
+        }
+        let mut fold = self.fold();
+        for record in log.iter().flat_map(Chunk::records) {
+            fold.push(&record, &mut NullSink);
+        }
+        fold.restart_obstacle()
     }
 
     fn finds_by_chat(&self) -> bool {
