@@ -101,13 +101,13 @@ const chats = {
   ...useChats('ai 7, default transport', ai7, 'ai-7'),
   ...useChats('ai 7, workflow transport', flow7, 'ai-7'),
   ...interrupted('ai 7, default transport', ai7, 'ai-7', 'late', /several/),
-  ...interrupted('ai 7 without the option', ai7, 'ai', 'text', /begin anew/),
-  ...interrupted('ai 6', ai6, 'ai', 'text', /begin anew/),
+  ...interrupted('ai 7 without the option', ai7, 'ai', 'text', /stopped before the answer/),
+  ...interrupted('ai 6', ai6, 'ai', 'text', /stopped before the answer/),
 
   'control: ai 6 fails at the chunk': async () => {
     const { page } = await asked(ai6, 'ai-7', 'text', 'second');
     assert.equal(page.chat.status, 'error');
-    assert.doesNotMatch(page.chat.error.message, /begin anew/);
+    assert.doesNotMatch(page.chat.error.message, /stopped before the answer/);
     assert.notEqual(of(answers(page)[0], 'text'), 'The whole answer.');
   },
 };
@@ -180,7 +180,7 @@ const agUi = {
   ...bothWays('@ag-ui/client without the option is interrupted', async (at) => {
     const { page, held } = await ran('ag-ui', 'text', at);
     assert.deepEqual(page.seen.errors.length, 1);
-    assert.match(page.seen.errors[0], /begin anew/);
+    assert.match(page.seen.errors[0], /stopped before the answer/);
     // A client that joins with the beginning of an answer appends to it.
     assert.ok(saidBy(page.agent.messages.slice(3)).startsWith(held));
   }),
@@ -288,7 +288,7 @@ const responses = {
     const { client, id } = await streamed('v1', 'text', at);
     const response = await client.responses.retrieve(id);
     assert.equal(response.status, 'failed');
-    assert.match(response.error.message, /begin anew/);
+    assert.match(response.error.message, /stopped before the answer/);
     assert.equal(textIn(response), 'Old words');
   }),
 };
