@@ -100,6 +100,7 @@ const streams7 = { make: (init) => ai7.make({ ...init, transport: (api, fetchCli
 const chats = {
   ...useChats('ai 7, default transport', ai7, 'ai-7'),
   ...useChats('ai 7, workflow transport', flow7, 'ai-7'),
+  ...useChats('ai 7, durable streams', streams7, 'streams-ai-7'),
   ...interrupted('ai 7, default transport', ai7, 'ai-7', 'late', /several/),
   ...interrupted('ai 7 without the option', ai7, 'ai', 'text', /stopped before the answer/),
   ...interrupted('ai 6', ai6, 'ai', 'text', /stopped before the answer/),
@@ -340,5 +341,4 @@ const natives = Object.assign({}, ...Object.keys(COURSES).map((course) =>
     assert.equal(page.kinds.at(-1), 'complete');
   })));
 
-void streams7;
 await play({ ...chats, ...agUi, ...tanstacks, ...responses, ...natives });

@@ -146,9 +146,7 @@ fn dialects(restarts: &Restarts, store: Memory) -> Router {
         .retries(0)
         .build()
         .expect("the settings are whole");
-    let now = tool_fn("now", "The time.", |_: Value, _: Call| {
-        ready(Ok("noon"))
-    });
+    let now = tool_fn("now", "The time.", |_: Value, _: Call| ready(Ok("noon")));
     let provider = ToolLayer::new(Tools::new().with(now)).layer(model);
     let mut app = Router::new();
     let mut mount = |name: &str, dialect: Box<dyn FnOnce(DurableLayer) -> DurableLayer>| {
