@@ -265,7 +265,7 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     fn can_restart(&self) -> bool;
 
     /// Returns the reason why clients that have read this log can't drop it, or `None` if they can. Clients get
-    /// it in the error of the session, where no other way is left.
+    /// it in the error of the session if no other way is left.
     ///
     /// Asked before an interrupted answer is [restarted](crate::durable::RecoveryWay::Restart), with the whole log, for dialects whose clients can
     /// drop some answers only. By default the reason is that the dialect [can't](Self::can_restart).

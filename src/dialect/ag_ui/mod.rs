@@ -79,16 +79,29 @@
 //! | `isomorphic_handoff`, and at the end `tool_calls` that no tool layer ran | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end the call is in `outcome.pendingToolCallIds` |
 //! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |
+//! | `restarted` | `CUSTOM` of this name, after a `MESSAGES_SNAPSHOT` by [option](#restarts) |
 //! | `complete` | `RUN_FINISHED`, with `usage`; `metadata.unbroken.mismatch` tells where the text doesn't fit [the format that was asked for](field@crate::chat::Complete::mismatch) |
 //! | `aborted` | `RUN_FINISHED` with the outcome `cancelled` |
 //! | `error` | `RUN_ERROR` |
 //!
-//! # Deployment caveats
+//! # Restarts
 //!
-//! **Answers are not restarted.** AG-UI has no event that tells a client to drop earlier ones, so
-//! sessions that this dialect started are never [restarted](crate::durable::RecoveryWay::Restart); resuming
-//! is possible. A reader of a session of another dialect gets a `CUSTOM` event `restarted`, and then
-//! the new answer in messages of its own.
+//! A client drops messages only for a `MESSAGES_SNAPSHOT`, which holds the whole conversation. So answers are
+//! [restarted](crate::durable::RecoveryWay::Restart) by [option](AgUi::restarts) only: then the first record
+//! keeps the messages that the client sent. A restart is a snapshot with these messages, as they came, and a
+//! `CUSTOM` event `restarted`; the new answer follows in messages with ids of their own. If the former answer has
+//! reasoning, an earlier snapshot makes its messages empty ones of the role `assistant`, because
+//! `@ag-ui/client` keeps reasoning over a snapshot that has none.
+//!
+//! The restart is declined ([`Dialect::restart_obstacle`](super::Dialect::restart_obstacle)) for an answer that
+//! has handed a call to the client, which may have run it, and where the messages didn't fit into a record
+//! ([`event_bytes`](field@crate::session::Limits::event_bytes)) or were not kept. Such an answer ends as
+//! `interrupted`, unless another way of the list continues it.
+//!
+//! A session without these messages, such as one that another dialect started, may be restarted all the same. Its
+//! readers get the `CUSTOM` event alone, and the new answer after the former one.
+//!
+//! # Deployment caveats
 //!
 //! **Pages of another origin** send `X-Run-Id`, which is among the headers of
 //! [`headers::ALLOW`](crate::headers::ALLOW).
