@@ -136,6 +136,12 @@ async fn server(restarts: Restarts, store: Memory) -> (Runtime, SocketAddr) {
     (runtime, addr)
 }
 
+type SetDialect = Box<dyn FnOnce(DurableLayer) -> DurableLayer>;
+
+fn of(dialect: impl Dialect) -> SetDialect {
+    Box::new(move |layer| layer.dialect(dialect))
+}
+
 /// Returns each dialect as it is, and those of clients that can drop an answer with their option.
 fn dialects(restarts: &Restarts, store: Memory) -> Router {
     let sessions = Sessions::builder(store).lease(LEASE).build();
@@ -149,7 +155,7 @@ fn dialects(restarts: &Restarts, store: Memory) -> Router {
     let now = tool_fn("now", "The time.", |_: Value, _: Call| ready(Ok("noon")));
     let provider = ToolLayer::new(Tools::new().with(now)).layer(model);
     let mut app = Router::new();
-    let mut mount = |name: &str, dialect: Box<dyn FnOnce(DurableLayer) -> DurableLayer>| {
+    let mut mount = |name: &str, dialect: SetDialect| {
         let kept = restarts.kept.clone();
         let path = format!("/{name}");
         let layer = DurableLayer::new(sessions.clone(), AnyoneWithTheId::new())
@@ -167,9 +173,6 @@ fn dialects(restarts: &Restarts, store: Memory) -> Router {
         let service = dialect(layer).layer(provider.clone());
         app = std::mem::take(&mut app).nest_service(&path, service);
     };
-    fn of(dialect: impl Dialect) -> Box<dyn FnOnce(DurableLayer) -> DurableLayer> {
-        Box::new(move |layer| layer.dialect(dialect))
-    }
     let resets = AiSdk::new().any_content_type(true).restarts(true);
     mount("native", of(Native::new()));
     mount("ai", of(AiSdk::new().any_content_type(true)));
@@ -235,11 +238,9 @@ fn turn(course: &str, number: usize) -> Turn {
         held: false,
     };
     match (course, number) {
-        ("text" | "early", 1) => held("Old words"),
-        ("early", 2) => look("I look.", "c1"),
+        ("text" | "early", 1) | ("late", 2) => held("Old words"),
+        ("early", 2) | ("late", 3) => look("I look.", "c1"),
         ("late", 1) => look("Old look.", "c1"),
-        ("late", 2) => held("Old words"),
-        ("late", 3) => look("I look.", "c1"),
         _ => whole,
     }
 }

@@ -107,11 +107,7 @@ impl Folded {
         }
         match kind.as_str() {
             "start-step" => self.part(json!({"type": "step-start"})),
-            "reset-step" => {
-                let step = self.step().count();
-                self.parts.truncate(self.parts.len() - step);
-                self.open.clear();
-            }
+            "reset-step" => self.reset_step(),
             "text-start" | "reasoning-start" => {
                 let id = text(&chunk, "id");
                 self.open.insert(id.clone(), self.parts.len());
@@ -190,20 +186,28 @@ impl Folded {
                 part.extend(chunk.remove_entry("errorText"));
                 part.extend(result_metadata(&mut chunk));
             }
-            _ if kind.starts_with("data-") => {
-                let known = self.parts.iter_mut().find(|part| {
-                    chunk.contains_key("id")
-                        && part.get("id") == chunk.get("id")
-                        && part.get("type") == chunk.get("type")
-                });
-                match known {
-                    Some(part) => part.extend(chunk.remove_entry("data")),
-                    None if chunk.contains_key("transient") => {}
-                    None => self.parts.push(chunk),
-                }
-            }
+            _ if kind.starts_with("data-") => self.data(chunk),
             _ => {}
         }
+    }
+
+    fn data(&mut self, mut chunk: Map<String, Value>) {
+        let known = self.parts.iter_mut().find(|part| {
+            chunk.contains_key("id")
+                && part.get("id") == chunk.get("id")
+                && part.get("type") == chunk.get("type")
+        });
+        match known {
+            Some(part) => part.extend(chunk.remove_entry("data")),
+            None if chunk.contains_key("transient") => {}
+            None => self.parts.push(chunk),
+        }
+    }
+
+    fn reset_step(&mut self) {
+        let step = self.step().count();
+        self.parts.truncate(self.parts.len() - step);
+        self.open.clear();
     }
 
     /// Merges metadata.

@@ -125,8 +125,9 @@ fn the_ai_sdk_has_the_second_answer_alone() {
 
 #[test]
 fn ag_ui_has_the_second_answer_alone() {
-    let encoders: [(fn() -> Box<dyn Encoder>, bool); 2] =
-        [(ag_ui::whole, true), (ag_ui::message_first, false)];
+    type Make = fn() -> Box<dyn Encoder>;
+
+    let encoders: [(Make, bool); 2] = [(ag_ui::whole, true), (ag_ui::message_first, false)];
     for (encoder, keeps_reasoning) in encoders {
         check(&AgUi::new().restarts(true), |logs, cuts| {
             let folded = |events: &[ChatEvent], cuts: &[bool]| {
@@ -162,30 +163,26 @@ impl Conversation {
     fn push(&mut self, event: &Value) {
         let id = &event["messageId"];
         match event["type"].as_str().unwrap() {
-            "TEXT_MESSAGE_START" | "REASONING_MESSAGE_START" => {
-                if self.at(id).is_none() {
-                    self.messages
-                        .push(json!({"id": id, "role": event["role"], "content": ""}));
-                }
+            "TEXT_MESSAGE_START" | "REASONING_MESSAGE_START" if self.at(id).is_none() => {
+                let message = json!({"id": id, "role": event["role"], "content": ""});
+                self.messages.push(message);
             }
             "TEXT_MESSAGE_CONTENT" | "REASONING_MESSAGE_CONTENT" => {
                 let at = self.at(id).expect("a known message");
                 append(&mut self.messages[at]["content"], &event["delta"]);
             }
-            "TOOL_CALL_START" => {
-                if self.call(&event["toolCallId"]).is_none() {
-                    let parent = &event["parentMessageId"];
-                    let at = self.at(parent).unwrap_or_else(|| {
-                        self.messages
-                            .push(json!({"id": parent, "role": "assistant"}));
-                        self.messages.len() - 1
-                    });
-                    let function = json!({"name": event["toolCallName"], "arguments": ""});
-                    let call = json!({"id": event["toolCallId"], "function": function});
-                    match &mut self.messages[at]["toolCalls"] {
-                        Value::Array(calls) => calls.push(call),
-                        calls => *calls = json!([call]),
-                    }
+            "TOOL_CALL_START" if self.call(&event["toolCallId"]).is_none() => {
+                let parent = &event["parentMessageId"];
+                let at = self.at(parent).unwrap_or_else(|| {
+                    let message = json!({"id": parent, "role": "assistant"});
+                    self.messages.push(message);
+                    self.messages.len() - 1
+                });
+                let function = json!({"name": event["toolCallName"], "arguments": ""});
+                let call = json!({"id": event["toolCallId"], "function": function});
+                match &mut self.messages[at]["toolCalls"] {
+                    Value::Array(calls) => calls.push(call),
+                    calls => *calls = json!([call]),
                 }
             }
             "TOOL_CALL_ARGS" => {

@@ -64,7 +64,7 @@ impl UiMessageFold {
         (self.usage, self.model, self.has_text) = (None, None, false);
         if !self.answer.drops_steps {
             self.end(sink);
-            self.tell_restarted(restarted, sink);
+            tell_restarted(restarted, sink);
             self.step_is_over = true;
             return;
         }
@@ -73,7 +73,7 @@ impl UiMessageFold {
         sink.chunk(&UiChunk::FinishStep);
         sink.chunk(&UiChunk::ResetStep);
         if self.answer.steps > 1 {
-            self.tell_restarted(restarted, sink);
+            tell_restarted(restarted, sink);
         } else {
             self.parts = 0;
         }
@@ -86,9 +86,9 @@ impl UiMessageFold {
         self.calls.extend(self.answer.earlier_calls.iter().cloned());
         (self.answer.asked, self.answer.handed_over) = (false, false);
     }
+}
 
-    fn tell_restarted(&self, restarted: &Restarted, sink: &mut impl ChunkSink) {
-        let data = json!({ "reason": restarted.reason });
-        sink.chunk(&UiChunk::Data(UiData::new("restarted", &data)));
-    }
+fn tell_restarted(restarted: &Restarted, sink: &mut impl ChunkSink) {
+    let data = json!({ "reason": restarted.reason });
+    sink.chunk(&UiChunk::Data(UiData::new("restarted", &data)));
 }
