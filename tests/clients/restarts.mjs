@@ -136,17 +136,17 @@ function agent(url, messages) {
 }
 
 /** A conversation with an answer before the question. */
-const conversation = (word) => [
+const conversation = (word, earlier) => [
   { id: 'u1', role: 'user', content: [{ type: 'text', text: 'Earlier?' }] },
-  { id: 'a1', role: 'assistant', content: 'Yes.' },
+  { id: 'a1', role: 'assistant', content: earlier },
   { id: 'u2', role: 'user', content: word },
 ];
 
 const saidBy = (messages) => messages.filter((it) => it.role === 'assistant').map((it) => it.content ?? '').join('');
 
-async function ran(path, course, at) {
+async function ran(path, course, at, earlier = 'Yes.') {
   const { word, held, whole, kill, ...servers } = await scene(course);
-  const before = conversation(word);
+  const before = conversation(word, earlier);
   const first = agent(`${servers.front}/${path}`, before);
   const running = first.agent.runAgent();
   await until(() => saidBy(first.agent.messages.slice(3)) === held);
@@ -177,6 +177,13 @@ const agUi = {
       const roles = messages.slice(3).map((it) => it.role);
       assert.deepEqual(roles, course === 'text' ? ['assistant'] : ['reasoning', 'assistant', 'tool', 'assistant'], JSON.stringify(messages));
     }))),
+
+  ...bothWays('@ag-ui/client: a conversation larger than a record is interrupted', async (at) => {
+    const { page, word } = await ran('ag-ui-restarts', 'text', at, 'Yes. '.repeat(60_000));
+    assert.equal(page.seen.errors.length, 1);
+    assert.match(page.seen.errors[0], /too large/);
+    assert.equal(await read(`asked/${word}`), 1);
+  }),
 
   ...bothWays('@ag-ui/client without the option is interrupted', async (at) => {
     const { page, held } = await ran('ag-ui', 'text', at);

@@ -332,6 +332,12 @@ fn an_obstacle_is_named() {
     let bare = logs::chunks(&[bare, text()], &[false]);
     let unkept = ag_ui.restart_obstacle(&bare);
     assert_eq!(unkept, Some("the conversation isn't kept with the answer"));
+    // The note of a conversation that doesn't fit into a record.
+    let mut large = SessionInfo::new(Capabilities::new());
+    large.extra.insert("agUi".into(), json!({}));
+    let large = logs::chunks(&[large.into(), text()], &[false]);
+    let unkept = ag_ui.restart_obstacle(&large).unwrap_or_default();
+    assert!(unkept.contains("too large"), "{unkept}");
     for dialect in [
         &AiSdk::new() as &dyn Dialect,
         &AgUi::new(),

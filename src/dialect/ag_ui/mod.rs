@@ -93,7 +93,7 @@
 //! reasoning, an earlier snapshot makes its messages empty ones of the role `assistant`, because
 //! `@ag-ui/client` keeps reasoning over a snapshot that has none.
 //!
-//! The restart is declined ([`Dialect::restart_obstacle`](super::Dialect::restart_obstacle)) for an answer that
+//! The restart is declined ([`Dialect::restart_obstacle`]) for an answer that
 //! has handed a call to the client, which may have run it, and where the messages didn't fit into a record
 //! ([`event_bytes`](field@crate::session::Limits::event_bytes)) or were not kept. Such an answer ends as
 //! `interrupted`, unless another way of the list continues it.

@@ -110,7 +110,7 @@
 //! With the option, a restart is the chunks `finish-step` and `reset-step`, after the `end` of an open part. The
 //! client then has the parts of the new answer alone, with either transport and with that of Durable Streams, and
 //! they equal those of [`UiMessage::from_transcript`]. The restart is declined
-//! ([`Dialect::restart_obstacle`](super::Dialect::restart_obstacle)) for an answer
+//! ([`Dialect::restart_obstacle`]) for an answer
 //!
 //! * of several steps, such as one that goes on after the results of a tool, because the client keeps the
 //!   earlier steps. It can still be [resumed](crate::durable::RecoveryWay::Resume);
