@@ -63,7 +63,9 @@
 //!   before it, and never on where the reader began, on the time, or on chance. So a resumed stream
 //!   has the bytes that the client missed, and readers of a live session share one encoding.
 //! * **Restarts.** A dialect whose clients can't drop events returns false from
-//!   [`can_restart`](Dialect::can_restart). Its sessions are never restarted.
+//!   [`can_restart`](Dialect::can_restart). Its sessions are never restarted. One whose clients can drop some
+//!   answers only names the [obstacle](Dialect::restart_obstacle) of the others. A `restarted` record is encoded
+//!   in any case: a session that another dialect started may have one.
 //!
 //! A complete dialect, `tests/dialects/plain_text.rs` in the repository, for clients in a terminal:
 //!
@@ -92,6 +94,8 @@ mod fold;
 mod frames;
 #[cfg(test)]
 mod fuzz;
+#[cfg(any(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod handed_over;
 mod head;
 mod inputs;
 mod intent;
@@ -131,7 +135,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
-use crate::chat::Media;
+use crate::{chat::Media, log::Chunk};
 
 #[cfg(feature = "ai-sdk")]
 pub use self::ai_sdk::AiSdk;
@@ -160,6 +164,9 @@ pub use self::durable_streams::DurableStreams;
 pub use self::openai_responses::OpenAiResponses;
 
 pub(crate) use self::{head::is_json, key::hash, names::check_names};
+
+/// The reason why the sessions of a dialect are never restarted.
+const NO_RESTART: &str = "the session's clients can't be told to begin anew";
 
 /// The protocol of a family of clients.
 ///
@@ -253,6 +260,17 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
 
     /// Returns true if clients drop everything before a `restarted` event.
     ///
-    /// Sessions of a dialect that returns false are never restarted.
+    /// Sessions of a dialect that returns false are never restarted. The dialect of the layer that started a
+    /// session decides, whatever dialect its readers have.
     fn can_restart(&self) -> bool;
+
+    /// Returns the reason why clients that have read this log can't drop it, or `None` if they can. Clients get
+    /// it in the error of the session if no other way is left.
+    ///
+    /// Asked before an interrupted answer is [restarted](crate::durable::RecoveryWay::Restart), with the whole log, for dialects whose clients can
+    /// drop some answers only. By default the reason is that the dialect [can't](Self::can_restart).
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        let _ = log;
+        (!self.can_restart()).then_some(NO_RESTART)
+    }
 }

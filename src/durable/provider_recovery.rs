@@ -14,6 +14,8 @@ use super::{
 use crate::{
     BoxFuture,
     chat::{Capabilities, ChatEvent, ChatRequest, Inputs, Provider, ToolRuns, Transcript},
+    dialect::Dialect,
+    log::Chunk,
     session::{Continuation, Inbox, Orphan, ReadError, RecoveryHandler},
     store::SessionState,
 };
@@ -24,6 +26,7 @@ pub(super) struct ProviderRecovery<S> {
     recovery: Recovery,
     hooks: Hooks,
     settings: SourceSettings,
+    dialect: Arc<dyn Dialect>,
     declares_tools: bool,
 }
 
@@ -34,12 +37,12 @@ impl<S> ProviderRecovery<S> {
             recovery: config.recovery.clone(),
             hooks: config.hooks.clone(),
             settings: SourceSettings {
-                can_restart: config.dialect.can_restart(),
                 check_seam: config.recovery.check_seam,
                 event_bytes: config.sessions.limits().event_bytes,
                 session_bytes: config.sessions.limits().session_bytes,
                 default_format: config.default_format.clone(),
             },
+            dialect: config.dialect.clone(),
             declares_tools: config.tools.is_some(),
         }
     }
@@ -52,7 +55,7 @@ where
     fn accepts(&self, orphan: &SessionState) -> bool {
         let recovery = &self.recovery;
         let goes_on = |way: &RecoveryWay| match way {
-            RecoveryWay::Restart => self.settings.can_restart,
+            RecoveryWay::Restart => self.dialect.can_restart(),
             RecoveryWay::Reattach | RecoveryWay::Resume => true,
         };
         let may_continue = recovery.decide.is_some() || recovery.ways.iter().any(goes_on);
@@ -105,12 +108,13 @@ impl<S> ProviderRecovery<S> {
             );
             return Ok(None);
         }
+        let records = orphan.read().await?;
         let InterruptedLog {
             transcript,
             runs,
             claims,
             declared,
-        } = InterruptedLog::read(orphan).await?;
+        } = InterruptedLog::read(&records)?;
         request.declared = declared.filter(|_| self.declares_tools);
         let mut ways = recovery.ways.clone();
         if let Some(decide) = &recovery.decide {
@@ -121,10 +125,14 @@ impl<S> ProviderRecovery<S> {
                 .claims(orphan.claims);
             ways = decide(interrupted).await;
         }
+        let restarts = ways.contains(&RecoveryWay::Restart);
         let answer = InterruptedAnswer {
             request,
             transcript: Arc::new(transcript),
             runs: Arc::new(runs),
+            restart_obstacle: restarts
+                .then(|| self.dialect.restart_obstacle(&records))
+                .flatten(),
         };
         Ok((!ways.is_empty()).then_some(DecidedAnswer {
             answer,
@@ -194,10 +202,10 @@ struct InterruptedLog {
 }
 
 impl InterruptedLog {
-    async fn read(orphan: &Orphan) -> Result<Self, ReadError> {
+    fn read(records: &[Chunk]) -> Result<Self, ReadError> {
         let (mut transcript, mut runs) = (Transcript::new(), ToolRuns::new());
         let (mut claimed, mut declared) = (Vec::new(), None);
-        for event in events(&orphan.read().await?) {
+        for event in events(records) {
             let event = event?;
             if let ChatEvent::SessionInfo(info) = &event {
                 claimed = claims(&info.extra);

@@ -31,6 +31,8 @@ pub(super) struct InterruptedAnswer {
     pub(super) transcript: Arc<Transcript>,
     /// All runs of the tools, also those before a restart.
     pub(super) runs: Arc<ToolRuns>,
+    /// The reason why the session's clients can't drop what they have.
+    pub(super) restart_obstacle: Option<&'static str>,
 }
 
 /// The settings of the sources of all ways.
@@ -39,8 +41,6 @@ pub(super) struct SourceSettings {
     pub(super) event_bytes: usize,
     pub(super) session_bytes: u64,
     pub(super) default_format: DefaultFormat,
-    /// True if the dialect can express `restarted`.
-    pub(super) can_restart: bool,
     /// True if the seams of resumed answers are checked.
     pub(super) check_seam: bool,
 }
@@ -179,8 +179,8 @@ where
                 request.check_seam = self.settings.check_seam;
             }
             RecoveryWay::Restart => {
-                if !self.settings.can_restart {
-                    return Err("the session's clients can't be told to begin anew");
+                if let Some(reason) = self.answer.restart_obstacle {
+                    return Err(reason);
                 }
                 let restarted = ChatEvent::restarted(RESTARTED);
                 let mut runs = ToolRuns::clone(runs);

@@ -65,7 +65,11 @@ pub enum RecoveryWay {
     ///
     /// Before the provider's first event, a `restarted` event tells clients to drop what they have. The provider
     /// gets the earlier runs of tools as [`runs`](field@crate::chat::ChatRequest::runs). With a dialect that can't
-    /// express `restarted`, this way is left out.
+    /// express `restarted`, this way is left out. It is declined for answers that clients of the dialect
+    /// can't drop ([`restart_obstacle`](crate::dialect::Dialect::restart_obstacle)).
+    ///
+    /// The native dialect and Durable Streams express it. The others do by an option, off by default:
+    /// `AiSdk::restarts` for pages of `ai` 7, `AgUi::restarts`, and `OpenAiResponses::restarts`.
     Restart,
 }
 

@@ -20,6 +20,15 @@ mod demanding;
 mod facade;
 mod gate;
 mod provider;
+#[cfg(all(
+    feature = "ag-ui",
+    feature = "ai-sdk",
+    feature = "durable-streams",
+    feature = "openai",
+    feature = "openai-responses",
+    feature = "tools"
+))]
+mod restarts;
 mod script;
 mod server;
 #[cfg(feature = "ai-sdk")]
@@ -91,6 +100,24 @@ const SCRIPTS: &[&str] = &[
     "openai_logs_python",
     #[cfg(feature = "openai-responses")]
     "openai_python",
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "durable-streams",
+        feature = "openai",
+        feature = "openai-responses",
+        feature = "tools"
+    ))]
+    "restarts",
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "durable-streams",
+        feature = "openai",
+        feature = "openai-responses",
+        feature = "tools"
+    ))]
+    "restarts_python",
     #[cfg(feature = "ag-ui")]
     "tanstack",
 ];

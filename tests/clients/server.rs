@@ -168,6 +168,15 @@ fn app(addr: SocketAddr) -> Router {
         feature = "tools"
     ))]
     let app = app.merge(crate::demanding::app(addr, &sessions, &all_gates));
+    #[cfg(all(
+        feature = "ag-ui",
+        feature = "ai-sdk",
+        feature = "durable-streams",
+        feature = "openai",
+        feature = "openai-responses",
+        feature = "tools"
+    ))]
+    let app = app.merge(crate::restarts::app(addr));
     // The pages have another origin.
     app.layer(
         CorsLayer::new()

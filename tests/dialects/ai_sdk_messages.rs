@@ -72,14 +72,14 @@ fn result_metadata(chunk: &mut Map<String, Value>) -> Option<(String, Value)> {
 
 /// A message as a client folds it. Written after `processUIMessageStream` of `ai` 7.
 #[derive(Debug, Default, PartialEq)]
-struct Folded {
-    parts: Vec<Map<String, Value>>,
-    metadata: Option<Value>,
+pub(crate) struct Folded {
+    pub(crate) parts: Vec<Map<String, Value>>,
+    pub(crate) metadata: Option<Value>,
     open: HashMap<String, usize>,
 }
 
 impl Folded {
-    fn of(stream: &[u8]) -> Self {
+    pub(crate) fn of(stream: &[u8]) -> Self {
         let mut folded = Self::default();
         let text = std::str::from_utf8(stream).unwrap();
         let chunks = text.split_terminator("\n\n");
@@ -107,6 +107,7 @@ impl Folded {
         }
         match kind.as_str() {
             "start-step" => self.part(json!({"type": "step-start"})),
+            "reset-step" => self.reset_step(),
             "text-start" | "reasoning-start" => {
                 let id = text(&chunk, "id");
                 self.open.insert(id.clone(), self.parts.len());
@@ -185,20 +186,28 @@ impl Folded {
                 part.extend(chunk.remove_entry("errorText"));
                 part.extend(result_metadata(&mut chunk));
             }
-            _ if kind.starts_with("data-") => {
-                let known = self.parts.iter_mut().find(|part| {
-                    chunk.contains_key("id")
-                        && part.get("id") == chunk.get("id")
-                        && part.get("type") == chunk.get("type")
-                });
-                match known {
-                    Some(part) => part.extend(chunk.remove_entry("data")),
-                    None if chunk.contains_key("transient") => {}
-                    None => self.parts.push(chunk),
-                }
-            }
+            _ if kind.starts_with("data-") => self.data(chunk),
             _ => {}
         }
+    }
+
+    fn data(&mut self, mut chunk: Map<String, Value>) {
+        let known = self.parts.iter_mut().find(|part| {
+            chunk.contains_key("id")
+                && part.get("id") == chunk.get("id")
+                && part.get("type") == chunk.get("type")
+        });
+        match known {
+            Some(part) => part.extend(chunk.remove_entry("data")),
+            None if chunk.contains_key("transient") => {}
+            None => self.parts.push(chunk),
+        }
+    }
+
+    fn reset_step(&mut self) {
+        let step = self.step().count();
+        self.parts.truncate(self.parts.len() - step);
+        self.open.clear();
     }
 
     /// Merges metadata.
@@ -225,7 +234,7 @@ impl Folded {
 }
 
 /// Returns the parts that are kept, without steps that have none.
-fn without_empty_steps(
+pub(crate) fn without_empty_steps(
     parts: Vec<Map<String, Value>>,
     keep: impl Fn(&Map<String, Value>) -> bool,
 ) -> Vec<Map<String, Value>> {

@@ -34,6 +34,9 @@ fn first() -> impl Strategy<Value = ChatEvent> {
                 ],
             });
             info.extra.insert("aiSdk".into(), notes);
+            let messages = json!([{"id": "u1", "role": "user", "content": "Hi"}]);
+            info.extra
+                .insert("agUi".into(), json!({"messages": messages}));
             info.capabilities.client_tools = vec!["map".to_owned()];
         }
         info.into()

@@ -69,6 +69,8 @@ mod over_http;
     reason = "the documentation shows this file as it is"
 )]
 mod plain_text;
+#[cfg(all(feature = "ag-ui", feature = "ai-sdk", feature = "openai-responses"))]
+mod restarts;
 mod resume;
 #[cfg(all(
     feature = "ag-ui",
@@ -130,12 +132,20 @@ resumes! {
     ai_sdk_resumes_a_run_after_any_chunk: || reading(&AiSdk::new(), &format!("/{ID}~0/stream"), "*/*"), Cursor::Own(|had| {
         reading(&AiSdk::new(), &format!("/{ID}~0/stream?startIndex={}", frames(had)), "*/*")
     });
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_with_restarts_resumes_anywhere: || reading(&AiSdk::new().restarts(true), "/chat/stream?startIndex=0", "*/*"), Cursor::Lsn;
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_with_restarts_resumes_after_any_chunk: || reading(&AiSdk::new().restarts(true), "/chat/stream?startIndex=0", "*/*"), Cursor::Own(|had| {
+        reading(&AiSdk::new().restarts(true), &format!("/chat/stream?startIndex={}", frames(had)), "*/*")
+    });
     plain_text_resumes_anywhere: || reading(&PlainText, &format!("/{ID}"), "*/*"), Cursor::Lsn;
 }
 
 resumes! {
     ndjson_resumes_a_compacted_replay_anywhere: || reading(&Native::new(), &format!("/{ID}?replay=compact"), "application/x-ndjson"), Cursor::Lsn, by meaning::of_lines;
     sse_resumes_a_compacted_replay_anywhere: || reading(&Native::new(), &format!("/{ID}?replay=compact"), "text/event-stream"), Cursor::Lsn, by meaning::of_events;
+    #[cfg(feature = "ai-sdk")]
+    ai_sdk_with_restarts_compacts_to_the_same_message: || reading(&AiSdk::new().restarts(true), "/chat/stream", "*/*"), Cursor::Lsn, by meaning::of_chunks;
     #[cfg(feature = "ai-sdk")]
     ai_sdk_compacts_to_the_same_message: || reading(&AiSdk::new(), "/chat/stream", "*/*"), Cursor::Lsn, by meaning::of_chunks;
     #[cfg(feature = "durable-streams")]

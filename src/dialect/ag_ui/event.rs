@@ -67,6 +67,9 @@ pub(super) enum AgUiEvent<'a> {
         name: &'a str,
         value: &'a Value,
     },
+    MessagesSnapshot {
+        messages: &'a [Value],
+    },
     RunFinished {
         thread_id: &'a str,
         run_id: &'a str,

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use bytes::BufMut;
 use serde_json::Value;
 
-use super::event::AgUiEvent;
+use super::{event::AgUiEvent, restart::ConversationNote};
 use crate::{
     chat::{
         ChatEvent, ProviderState, ProviderStateEvent, StateOf, TextKind, ToolCall, Usage,
@@ -33,7 +33,7 @@ pub(super) struct AgUiFold {
     /// The message that tool calls belong to, until one of them has its result.
     pub(super) parent: Option<String>,
     /// The message that the state of its turn is written with.
-    with_state: Option<String>,
+    pub(super) with_state: Option<String>,
     /// The ids of the calls that were written.
     pub(super) written_calls: HashSet<String>,
     /// Calls without an outcome, which the client or a server tool may run.
@@ -50,6 +50,10 @@ pub(super) struct AgUiFold {
     /// The usage and the model of the turns so far.
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<String>,
+    /// The messages before the answer, if they are kept with it.
+    pub(super) conversation: Option<Vec<Value>>,
+    /// The ids of the messages of reasoning, of clients that keep these apart.
+    pub(super) reasoning: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +92,8 @@ impl AgUiFold {
             call_states: Vec::new(),
             usage: None,
             model: None,
+            conversation: None,
+            reasoning: Vec::new(),
         }
     }
 
@@ -150,6 +156,7 @@ impl AgUiFold {
                 self.call_states.clear();
                 self.cut_inputs(out);
                 (self.has_text, self.usage, self.model) = (false, None, None);
+                self.drop_answer(out);
                 custom(&event, out);
             }
             ChatEvent::ToolInput(input) => self.tool_input(&input, out),
@@ -169,6 +176,9 @@ impl AgUiFold {
             ChatEvent::Complete(complete) => self.complete(&complete, out),
             ChatEvent::Aborted(aborted) => self.aborted(&aborted, out),
             ChatEvent::Error(error) => self.error(&error, out),
+            ChatEvent::SessionInfo(info) => {
+                self.conversation = ConversationNote::of(&info).and_then(|note| note.messages);
+            }
             // The client has the conversation already.
             _ => {}
         }
@@ -218,6 +228,9 @@ impl AgUiFold {
             self.started_message = Some(self.begin_message(out));
         }
         self.id = self.next_id();
+        if !self.message_first && self.conversation.is_some() {
+            self.reasoning.push(self.id.clone());
+        }
         let message_id = &self.id;
         out.push(&AgUiEvent::ReasoningStart { message_id });
         out.push(&AgUiEvent::ReasoningMessageStart {

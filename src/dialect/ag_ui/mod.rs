@@ -79,16 +79,29 @@
 //! | `isomorphic_handoff`, and at the end `tool_calls` that no tool layer ran | `CUSTOM` `tool-input-available`, on which TanStack's client runs the tool; at the end the call is in `outcome.pendingToolCallIds` |
 //! | `input_request`, `input_resolved`, `tool_progress` | `CUSTOM` of these names, because an interrupt of AG-UI would end the run |
 //! | `custom` | `CUSTOM` |
+//! | `restarted` | `CUSTOM` of this name, after a `MESSAGES_SNAPSHOT` by [option](#restarts) |
 //! | `complete` | `RUN_FINISHED`, with `usage`; `metadata.unbroken.mismatch` tells where the text doesn't fit [the format that was asked for](field@crate::chat::Complete::mismatch) |
 //! | `aborted` | `RUN_FINISHED` with the outcome `cancelled` |
 //! | `error` | `RUN_ERROR` |
 //!
-//! # Deployment caveats
+//! # Restarts
 //!
-//! **Answers are not restarted.** AG-UI has no event that tells a client to drop earlier ones, so
-//! sessions that this dialect started are never [restarted](crate::durable::RecoveryWay::Restart); resuming
-//! is possible. A reader of a session of another dialect gets a `CUSTOM` event `restarted`, and then
-//! the new answer in messages of its own.
+//! A client drops messages only for a `MESSAGES_SNAPSHOT`, which holds the whole conversation. So answers are
+//! [restarted](crate::durable::RecoveryWay::Restart) by [option](AgUi::restarts) only: then the first record
+//! keeps the messages that the client sent. A restart is a snapshot with these messages, as they came, and a
+//! `CUSTOM` event `restarted`; the new answer follows in messages with ids of their own. If the former answer has
+//! reasoning, an earlier snapshot makes its messages empty ones of the role `assistant`, because
+//! `@ag-ui/client` keeps reasoning over a snapshot that has none.
+//!
+//! The restart is declined ([`Dialect::restart_obstacle`]) for an answer that
+//! has handed a call to the client, which may have run it, and where the messages didn't fit into a record
+//! ([`event_bytes`](field@crate::session::Limits::event_bytes)) or were not kept. Such an answer ends as
+//! `interrupted`, unless another way of the list continues it.
+//!
+//! A session without these messages, such as one that another dialect started, may be restarted all the same. Its
+//! readers get the `CUSTOM` event alone, and the new answer after the former one.
+//!
+//! # Deployment caveats
 //!
 //! **Pages of another origin** send `X-Run-Id`, which is among the headers of
 //! [`headers::ALLOW`](crate::headers::ALLOW).
@@ -102,19 +115,26 @@ mod fold;
 mod hydrate;
 mod options;
 mod request;
+mod restart;
 mod route;
 mod tools;
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
 
-use super::{Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, Subject};
-use crate::chat::{EnabledTools, Media};
+use super::{
+    Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route, Subject,
+};
+use crate::{
+    chat::{EnabledTools, Media},
+    log::Chunk,
+};
 
 /// The dialect of AG-UI. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
 pub struct AgUi {
     enabled_tools: EnabledTools,
+    restarts: bool,
 }
 
 impl AgUi {
@@ -122,7 +142,19 @@ impl AgUi {
     pub fn new() -> Self {
         Self {
             enabled_tools: EnabledTools::All,
+            restarts: false,
         }
+    }
+
+    /// Sets whether interrupted answers may be [restarted](crate::durable::RecoveryWay::Restart). Default false.
+    ///
+    /// A client drops the former messages of an answer for a `MESSAGES_SNAPSHOT`, which holds the whole
+    /// conversation. So the first record of each session then holds the messages that the client sent, as far as
+    /// [`event_bytes`](field@crate::session::Limits::event_bytes) allows, and whoever may read the session can read
+    /// them. [Some answers](self#restarts) are not restarted then either.
+    pub fn restarts(mut self, restart: bool) -> Self {
+        self.restarts = restart;
+        self
     }
 
     /// Sets the server's tools that runs may use; AG-UI's clients don't name any. Default all.
@@ -205,7 +237,14 @@ impl Dialect for AgUi {
     }
 
     fn can_restart(&self) -> bool {
-        false
+        self.restarts
+    }
+
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        if !self.restarts {
+            return Some(NO_RESTART);
+        }
+        restart::obstacle(log)
     }
 
     fn finds_by_chat(&self) -> bool {

@@ -160,8 +160,8 @@ impl RunAgentInput {
     }
 }
 
-const WHAT: &str = "AG-UI's RunAgentInput";
-const EXAMPLE: &str =
+pub(super) const WHAT: &str = "AG-UI's RunAgentInput";
+pub(super) const EXAMPLE: &str =
     r#"{"threadId":"…","runId":"…","messages":[{"id":"1","role":"user","content":"Hi"}]}"#;
 
 impl WireMessage {

@@ -6,6 +6,7 @@ use super::{
     cursor::EventId,
     encoder::AgUiEncoder,
     request::{RunAgentInput, RunSubject},
+    restart::ConversationNote,
 };
 use crate::{
     dialect::{
@@ -143,10 +144,14 @@ pub(super) fn decode(
     let mut request = input.into_request(limits)?;
     request.enabled_tools = Some(dialect.enabled_tools.clone());
     let encoder = Box::new(AgUiEncoder::new().for_tanstack(tanstack));
-    let start = Start::new(request, ResponseMode::Stream(encoder))
+    let mut start = Start::new(request, ResponseMode::Stream(encoder))
         .session_id(id)
         .continues(continues)
         .values(values);
+    if dialect.restarts {
+        let (whole, none) = ConversationNote::of_body(body)?;
+        start = start.note_or(ConversationNote::NAME, whole, none);
+    }
     Ok(Intent::Start(Box::new(start)))
 }
 

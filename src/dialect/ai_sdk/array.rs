@@ -13,7 +13,7 @@ impl MessageChunks {
     /// Creates an encoder for the clients of a dialect; `whole_message` adds the parts that the message had
     /// before this session.
     pub(in crate::dialect) fn new(dialect: &AiSdk, whole_message: bool) -> Self {
-        let fold = UiMessageFold::new().approval_responses(dialect.approval_responses);
+        let fold = dialect.fold();
         Self {
             fold: if whole_message {
                 fold.with_previous_parts()

@@ -149,6 +149,7 @@ pub(super) enum UiChunk<'a> {
         provider_metadata: Option<&'a Value>,
     },
     FinishStep,
+    ResetStep,
     MessageMetadata {
         message_metadata: &'a Value,
     },

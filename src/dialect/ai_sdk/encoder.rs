@@ -27,21 +27,15 @@ pub(super) struct UiMessageEncoder {
 }
 
 impl UiMessageEncoder {
-    /// Creates an encoder that writes every chunk.
-    pub(super) fn new() -> Self {
-        Self::after(0)
+    /// Creates an encoder that writes every chunk of this fold.
+    pub(super) fn new(fold: UiMessageFold) -> Self {
+        Self::after(fold, 0)
     }
 
     /// Adds the parts that the message had before this session.
     pub(super) fn with_previous_parts(mut self) -> Self {
         self.fold = self.fold.with_previous_parts();
         self.previous_parts = true;
-        self
-    }
-
-    /// Sets whether the client reads `tool-approval-response`.
-    pub(super) fn approval_responses(mut self, reads: bool) -> Self {
-        self.fold = self.fold.approval_responses(reads);
         self
     }
 
@@ -62,9 +56,9 @@ impl UiMessageEncoder {
     }
 
     /// Creates an encoder that omits the first chunks.
-    pub(super) fn after(chunks: u64) -> Self {
+    pub(super) fn after(fold: UiMessageFold, chunks: u64) -> Self {
         Self {
-            fold: UiMessageFold::new(),
+            fold,
             to_skip: chunks,
             previous_parts: false,
             run: None,
@@ -121,20 +115,25 @@ impl Encoder for UiMessageEncoder {
     fn shared_key(&self) -> Option<&'static str> {
         // A stream that omits or joins chunks has its own bytes, and one of a client that has
         // answered ends at another record.
-        if self.run.is_some() || self.has_answered {
+        if self.run.is_some() || self.has_answered || self.to_skip > 0 {
             return None;
         }
-        match (
-            self.to_skip,
-            self.previous_parts,
-            self.fold.writes_responses(),
-        ) {
-            (0, false, false) => Some("ai-sdk"),
-            (0, true, false) => Some("ai-sdk-earlier"),
-            (0, false, true) => Some("ai-sdk-responses"),
-            (0, true, true) => Some("ai-sdk-responses-earlier"),
-            _ => None,
-        }
+        Some(
+            match (
+                self.previous_parts,
+                self.fold.writes_responses(),
+                self.fold.resets_steps(),
+            ) {
+                (false, false, false) => "ai-sdk",
+                (true, false, false) => "ai-sdk-earlier",
+                (false, true, false) => "ai-sdk-responses",
+                (true, true, false) => "ai-sdk-responses-earlier",
+                (false, false, true) => "ai-sdk-resets",
+                (true, false, true) => "ai-sdk-resets-earlier",
+                (false, true, true) => "ai-sdk-resets-responses",
+                (true, true, true) => "ai-sdk-resets-responses-earlier",
+            },
+        )
     }
 
     fn heartbeat(&self) -> Option<Bytes> {
@@ -234,7 +233,7 @@ mod tests {
         }
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
         let (mut out, id) = (BytesMut::new(), ID.parse::<SessionId>().unwrap());
-        let mut encoder = UiMessageEncoder::new();
+        let mut encoder = UiMessageEncoder::new(UiMessageFold::new());
         encoder.preamble(
             &SessionView::new(&id, Status::Streaming, Lsn::ZERO),
             &mut out,
@@ -318,7 +317,7 @@ mod tests {
         };
         let call = |id: &str| ToolCall::new(id, "pay", json!({}));
         let (one, two) = (InputId::random(), InputId::random());
-        let mut stream = UiMessageEncoder::new();
+        let mut stream = UiMessageEncoder::new(UiMessageFold::new());
         let mut first = Lsn::new(1);
         let mut pauses = |event: ChatEvent| {
             let mut batch = ChunkBuilder::new();
@@ -388,7 +387,7 @@ mod tests {
             batch.push(&event.to_json());
         }
         let records = batch.take(Lsn::new(1), Epoch::first()).unwrap();
-        let encoder = || UiMessageEncoder::new().answered([input.clone()]);
+        let encoder = || UiMessageEncoder::new(UiMessageFold::new()).answered([input.clone()]);
         // From the start: the client has nothing of this session, so it has answered nothing of it.
         let mut new_reader = encoder();
         new_reader.encode(&records, &mut BytesMut::new());

@@ -86,12 +86,8 @@
 //! | `turn` | `message-metadata` with the usage and the model, if it has one of them; the next output of the model begins a new step |
 //! | `provider_state` | the `providerMetadata` of the reasoning before it, or of reasoning without text; of a call that was sent before it, a `data-provider-state` with the id of the call |
 //! | `custom` | `data-{name}`, with its `id` and `transient` where it has them |
-//! | `restarted` | `data-restarted`, and a new step; earlier chunks stay |
+//! | `restarted` | `data-restarted`, and a new step; earlier chunks stay. By [option](AiSdk::restarts) `reset-step`, see [below](#restarts) |
 //! | `complete`, `aborted`, `error` | `tool-output-error` for an approved call without an outcome; `finish`, with the usage, the model and the mismatch; before it `abort` or `error` for these two |
-//!
-//! A client can't drop chunks, so sessions of this dialect are never restarted
-//! ([`RecoveryWay::Restart`](crate::durable::RecoveryWay::Restart)). The chunk `reset-step` of `ai` 7
-//! drops the parts of the last step only, and `ai` 6 fails at it.
 //!
 //! The metadata of a message is `{usage, model, unbroken}`, each as far as it is known: `usage` is that of the
 //! answer so far, `{inputTokens, outputTokens, cachedInputTokens?, reasoningTokens?}`, `model` the one that
@@ -103,6 +99,27 @@
 //! of reasoning and calls, `name` and `detail` of a file, `quote` and `at` of a source. A file in the result of
 //! a tool has the `toolCallId`, and `at`, the number of characters of the result's text before it; without `at`
 //! it stands at the end. A result with a file within its text is a string, also where that is JSON.
+//!
+//! # Restarts
+//!
+//! `ai` 7 drops the parts of the last step at the chunk `reset-step`. `ai` 6 fails at it, and no request tells
+//! which of them sends it. So answers are [restarted](crate::durable::RecoveryWay::Restart) by
+//! [option](AiSdk::restarts) only, for applications whose pages all use `ai` 7. Without the option, and always
+//! with `ai` 6, an answer whose server died ends as `interrupted`, unless another way of the list continues it.
+//!
+//! With the option, a restart is the chunks `finish-step` and `reset-step`, after the `end` of an open part. The
+//! client then has the parts of the new answer alone, with either transport and with that of Durable Streams, and
+//! they equal those of [`UiMessage::from_transcript`]. The restart is declined
+//! ([`Dialect::restart_obstacle`]) for an answer
+//!
+//! * of several steps, such as one that goes on after the results of a tool, because the client keeps the
+//!   earlier steps. It can still be [resumed](crate::durable::RecoveryWay::Resume);
+//! * that has asked for an approval, because the page may send its response at any time;
+//! * that has handed a call to the client, which may have run it.
+//!
+//! The metadata of the message is merged, so a field that only the former answer had stays. A session that
+//! another dialect started may be restarted all the same: a page then also gets `data-restarted`, where parts
+//! remain that it can't drop.
 //!
 //! # Messages
 //!
@@ -216,11 +233,13 @@ use http::{Response, header, request::Parts};
 
 #[cfg(feature = "durable-streams")]
 pub(super) use self::array::MessageChunks;
+use self::{encoder::NullSink, fold::UiMessageFold};
 pub use self::{message::UiMessage, response::RUN_ID};
 use super::{
-    Concurrency, Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, Subject,
+    Concurrency, Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route,
+    Subject,
 };
-use crate::chat::EnabledTools;
+use crate::{chat::EnabledTools, log::Chunk};
 
 /// The dialect of the AI SDK. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -229,6 +248,7 @@ pub struct AiSdk {
     tools: EnabledTools,
     any_content_type: bool,
     approval_responses: bool,
+    restarts: bool,
     resume_after_end: Duration,
 }
 
@@ -240,6 +260,7 @@ impl AiSdk {
             tools: EnabledTools::All,
             any_content_type: false,
             approval_responses: false,
+            restarts: false,
             resume_after_end: Duration::ZERO,
         }
     }
@@ -279,6 +300,14 @@ impl AiSdk {
         self
     }
 
+    /// Sets whether interrupted answers may be [restarted](crate::durable::RecoveryWay::Restart), for pages that
+    /// all use `ai` 7. Default false, because `ai` 6 fails at the chunk `reset-step`, and no request tells which
+    /// of them sends it. [Some answers](self#restarts) are not restarted then either.
+    pub fn restarts(mut self, restart: bool) -> Self {
+        self.restarts = restart;
+        self
+    }
+
     /// Sets how long after its end a resume by the chat still gets the newest answer, from its start. Default
     /// zero: a resume gets running answers only, and 204 otherwise.
     ///
@@ -288,6 +317,13 @@ impl AiSdk {
     pub fn resume_after_end(mut self, within: Duration) -> Self {
         self.resume_after_end = within;
         self
+    }
+
+    /// Returns a fold into what the pages of the application read.
+    fn fold(&self) -> UiMessageFold {
+        UiMessageFold::new()
+            .approval_responses(self.approval_responses)
+            .reset_steps(self.restarts)
     }
 }
 
@@ -349,7 +385,18 @@ impl Dialect for AiSdk {
     }
 
     fn can_restart(&self) -> bool {
-        false
+        self.restarts
+    }
+
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        if !self.restarts {
+            return Some(NO_RESTART);
+        }
+        let mut fold = self.fold();
+        for record in log.iter().flat_map(Chunk::records) {
+            fold.push(&record, &mut NullSink);
+        }
+        fold.restart_obstacle()
     }
 
     fn finds_by_chat(&self) -> bool {

@@ -32,6 +32,7 @@ impl MessageReducer {
         };
         match kind.as_str() {
             "start-step" => self.parts.push(part(json!({ "type": "step-start" }))),
+            "reset-step" => self.reset_step(),
             "text-start" | "reasoning-start" => self.begin(kind == "text-start", chunk),
             "text-delta" | "reasoning-delta" => {
                 let text = take_text(&mut chunk, "delta");
@@ -68,6 +69,19 @@ impl MessageReducer {
         }
     }
 
+    /// Drops the parts of the last step.
+    fn reset_step(&mut self) {
+        self.open.clear();
+        self.parts.truncate(self.step());
+    }
+
+    /// Returns the index of the first part of the last step.
+    fn step(&self) -> usize {
+        let is_start = |part: &UiPart| part.get("type") == Some(&json!("step-start"));
+        let start = self.parts.iter().rposition(is_start);
+        start.map_or(0, |at| at + 1)
+    }
+
     fn begin(&mut self, is_text: bool, mut chunk: UiPart) {
         let id = take_text(&mut chunk, "id");
         self.parts.push(part(if is_text {
@@ -99,9 +113,7 @@ impl MessageReducer {
     /// Adds a call to this step, or changes the one that the step has.
     fn call(&mut self, mut chunk: UiPart, state: &'static str) {
         let id = take_text(&mut chunk, "toolCallId");
-        let is_of_step = |part: &UiPart| part.get("type") != Some(&json!("step-start"));
-        let step = self.parts.iter().rposition(|part| !is_of_step(part));
-        let step = step.map_or(0, |at| at + 1);
+        let step = self.step();
         let of_call = |part: &UiPart| part.get("toolCallId") == Some(&json!(id));
         let known = self.parts[step..].iter().position(of_call);
         let at = known.map_or(self.parts.len(), |at| step + at);

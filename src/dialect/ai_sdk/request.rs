@@ -98,7 +98,7 @@ pub(super) fn decode(
     let trigger = wire.trigger.as_deref().unwrap_or_default();
     let continues = last.role == Role::Assistant && trigger != REGENERATE;
     let mut answers = GivenAnswers::new();
-    let mut encoder = UiMessageEncoder::new().approval_responses(dialect.approval_responses);
+    let mut encoder = UiMessageEncoder::new(dialect.fold());
     if continues {
         answers = parts::answers(last);
         limits.check(Element::Answer, answers.given.len())?;

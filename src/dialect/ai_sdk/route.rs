@@ -57,8 +57,7 @@ fn stream(dialect: &AiSdk, head: &Parts, name: &str) -> Result<Intent, Refusal> 
     match head.method {
         Method::GET | Method::HEAD => {
             let index = start_index(head)?;
-            let encoder = UiMessageEncoder::after(index.unwrap_or(0))
-                .approval_responses(dialect.approval_responses);
+            let encoder = UiMessageEncoder::after(dialect.fold(), index.unwrap_or(0));
             if let Some(run) = RunName::parse(name) {
                 let encoder = encoder.answered(run.answered);
                 let read = Read::new(run.id, Position::after(run.after), Box::new(encoder));

@@ -92,6 +92,7 @@ use http::{Response, request::Parts};
 pub(super) use self::array::JsonArray;
 use self::items::StreamItems;
 use super::{Dialect, Intent, Refusal, RequestLimits, ResponseData, Route, Subject};
+use crate::log::Chunk;
 
 /// The dialect of Durable Streams. The [module](self) lists its routes.
 #[derive(Debug, Clone)]
@@ -204,9 +205,21 @@ impl Dialect for DurableStreams {
         response::respond(self, data)
     }
 
-    // A client can't drop chunks.
     fn can_restart(&self) -> bool {
-        matches!(self.elements, ElementKind::Events)
+        match &self.elements {
+            ElementKind::Events => true,
+            #[cfg(feature = "ai-sdk")]
+            ElementKind::UiMessageChunks(sdk) => sdk.can_restart(),
+        }
+    }
+
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        let _ = log;
+        match &self.elements {
+            ElementKind::Events => None,
+            #[cfg(feature = "ai-sdk")]
+            ElementKind::UiMessageChunks(sdk) => sdk.restart_obstacle(log),
+        }
     }
 
     fn finds_by_chat(&self) -> bool {

@@ -163,6 +163,7 @@ impl ResponseFold {
                 self.next_turn();
                 self.valid_from = self.items.len();
                 (self.has_text, self.usage, self.model) = (false, None, None);
+                self.begin_response(out);
             }
             ChatEvent::Complete(complete) => self.complete(complete, out),
             ChatEvent::Aborted(end) => {
@@ -179,9 +180,14 @@ impl ResponseFold {
     fn start(&mut self, out: &mut JsonFrames) {
         if !self.started {
             self.started = true;
-            self.lifecycle("response.created", out);
-            self.lifecycle("response.in_progress", out);
+            self.begin_response(out);
         }
+    }
+
+    /// Writes that the response begins. After a restart, it has no items again.
+    fn begin_response(&mut self, out: &mut JsonFrames) {
+        self.lifecycle("response.created", out);
+        self.lifecycle("response.in_progress", out);
     }
 
     /// Adds a delta to an item. `json` is a JSON string.

@@ -101,6 +101,7 @@
 //! | `complete` | `response.completed`; `response.incomplete` unless the model [ended its turn by itself](crate::chat::FinishReason::is_whole) |
 //! | `aborted` | `response.incomplete` with the status `cancelled`, because the SDKs have no event of that name |
 //! | `error` | `response.failed` |
+//! | `restarted` | `response.created`, `response.in_progress`; see [below](#deployment-caveats) |
 //! | other events | nothing, because the SDKs refuse unknown events |
 //!
 //! While a question is open (`input_request`), a stream is silent and a waiting request waits. The
@@ -118,8 +119,14 @@
 //!
 //! # Deployment caveats
 //!
-//! **Answers are not restarted**, because the API has no event that tells a client to drop earlier
-//! ones; [resuming](crate::durable::RecoveryWay::Resume) is possible.
+//! **Answers are restarted** by [option](OpenAiResponses::restarts) only. A restart is a second
+//! `response.created` and `response.in_progress`, with the same id and no items; what was open is ended as
+//! `incomplete` before. Indexes of items go on, so that no SDK takes a new item for a former one, and the
+//! response at the end has the new items only. `finalResponse` and `get_final_response` of the SDKs give that
+//! one, and so does a retrieval at any time. A client that reads the events by itself has to drop what it has at
+//! the second `response.created`. Without the option such sessions end as `interrupted`;
+//! [resuming](crate::durable::RecoveryWay::Resume) is possible either way. A session that another dialect
+//! started may have a restart in any case.
 //!
 //! **A stream holds the text of its answer in memory**, because its last events repeat it. A slow reader
 //! of a long answer costs that much memory.
@@ -147,7 +154,8 @@ use http::{HeaderValue, Response, header, request::Parts};
 
 use self::{fold::ResponseFold, request::CreateResponse};
 use super::{
-    Dialect, Intent, Native, Refusal, RequestLimits, ResponseData, Route, SessionView,
+    Dialect, Intent, NO_RESTART, Native, Refusal, RequestLimits, ResponseData, Route, SessionView,
+    handed_over::{HANDED_OVER, has_handed_over},
     head::{describe, no_store},
 };
 use crate::{
@@ -160,6 +168,7 @@ use crate::{
 pub struct OpenAiResponses {
     names: BTreeSet<Cow<'static, str>>,
     enabled_tools: EnabledTools,
+    restarts: bool,
 }
 
 impl OpenAiResponses {
@@ -168,6 +177,7 @@ impl OpenAiResponses {
         Self {
             names: BTreeSet::new(),
             enabled_tools: EnabledTools::All,
+            restarts: false,
         }
     }
 
@@ -183,6 +193,16 @@ impl OpenAiResponses {
     /// Sets the server's tools that responses may use; clients don't name any. Default all.
     pub fn enabled_tools(mut self, tools: EnabledTools) -> Self {
         self.enabled_tools = tools;
+        self
+    }
+
+    /// Sets whether interrupted answers may be [restarted](crate::durable::RecoveryWay::Restart), for clients
+    /// that drop what they have at a second `response.created`. Default false, because a client that shows
+    /// deltas and nothing else would show the former text and the new one. The SDKs' own folds
+    /// (`responses.stream`, `finalResponse`, `get_final_response`) end with the new answer alone. An answer
+    /// that has handed over a call is not restarted then either.
+    pub fn restarts(mut self, restart: bool) -> Self {
+        self.restarts = restart;
         self
     }
 
@@ -275,7 +295,15 @@ impl Dialect for OpenAiResponses {
     }
 
     fn can_restart(&self) -> bool {
-        false
+        self.restarts
+    }
+
+    fn restart_obstacle(&self, log: &[Chunk]) -> Option<&'static str> {
+        if !self.restarts {
+            return Some(NO_RESTART);
+        }
+        // Python's SDK fails at a second item of one call.
+        has_handed_over(log).then_some(HANDED_OVER)
     }
 }
 

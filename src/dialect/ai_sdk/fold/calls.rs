@@ -89,6 +89,7 @@ impl UiMessageFold {
     }
 
     pub(super) fn handoff(&mut self, handoff: &IsomorphicHandoff, sink: &mut impl ChunkSink) {
+        self.answer.handed_over = true;
         self.close(sink);
         let (id, name) = (&*handoff.call_id, &*handoff.tool_name);
         if handoff.uses_handoff || !handoff.server_output.is_null() {

@@ -4,16 +4,17 @@ mod calls;
 mod content;
 mod data;
 mod end;
+mod restart;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     approvals::Approvals,
-    chunk::{ChunkSink, DeltaKind, UiChunk, UiData},
+    chunk::{ChunkSink, DeltaKind, UiChunk},
     notes::MessageNotes,
     replay,
 };
@@ -53,6 +54,8 @@ pub(super) struct UiMessageFold {
     questions: HashSet<String>,
     /// True if the parts that the message had before this session are written too.
     previous_parts: bool,
+    /// What tells whether clients can drop the answer so far.
+    answer: restart::AnswerSoFar,
 }
 
 /// The progress of the message.
@@ -94,6 +97,7 @@ impl UiMessageFold {
             approvals: Approvals::default(),
             questions: HashSet::new(),
             previous_parts: false,
+            answer: restart::AnswerSoFar::default(),
         }
     }
 
@@ -182,14 +186,7 @@ impl UiMessageFold {
             ChatEvent::InputRequest(request) => self.ask(request, sink),
             ChatEvent::InputResolved(resolved) => self.resolved(resolved, sink),
             ChatEvent::IsomorphicHandoff(handoff) => self.handoff(handoff, sink),
-            ChatEvent::Restarted(restarted) => {
-                self.end(sink);
-                let data = json!({ "reason": restarted.reason });
-                sink.chunk(&UiChunk::Data(UiData::new("restarted", &data)));
-                self.step_is_over = true;
-                self.has_text = false;
-                (self.usage, self.model) = (None, None);
-            }
+            ChatEvent::Restarted(restarted) => self.restarted(restarted, sink),
             ChatEvent::Custom(event) => data::custom(event, sink),
             ChatEvent::Complete(complete) => self.complete(complete, sink),
             ChatEvent::Aborted(aborted) => self.aborted(aborted, sink),
@@ -204,6 +201,7 @@ impl UiMessageFold {
         if let Some(message_id) = notes.message_id {
             self.message_id = message_id;
         }
+        self.answer.begins_with(&notes.calls);
         self.calls.extend(notes.calls);
         if self.previous_parts && self.stage == MessageStage::New {
             self.start(sink);
@@ -223,13 +221,18 @@ impl UiMessageFold {
             MessageStage::Running => return,
             MessageStage::New => {
                 self.start(sink);
-                sink.chunk(&UiChunk::StartStep);
+                self.start_step(sink);
             }
-            MessageStage::Started => sink.chunk(&UiChunk::StartStep),
+            MessageStage::Started => self.start_step(sink),
             // In the step of the approval, to which the outputs of its calls belong.
             MessageStage::Paused => self.start(sink),
         }
         self.stage = MessageStage::Running;
+    }
+
+    fn start_step(&mut self, sink: &mut impl ChunkSink) {
+        self.answer.steps += 1;
+        sink.chunk(&UiChunk::StartStep);
     }
 
     fn ask(&mut self, request: &InputRequest, sink: &mut impl ChunkSink) {
@@ -243,6 +246,7 @@ impl UiMessageFold {
                 tool_call_id,
             });
             self.approvals.ask(approval_id, tool_call_id);
+            self.answer.asked = true;
         } else {
             self.questions.insert(request.input_id.as_str().to_owned());
             data::input_request(request, sink);
@@ -293,7 +297,7 @@ impl UiMessageFold {
             self.close(sink);
             self.give_up_announced(sink);
             sink.chunk(&UiChunk::FinishStep);
-            sink.chunk(&UiChunk::StartStep);
+            self.start_step(sink);
         }
     }
 
