@@ -95,6 +95,7 @@ mod calls;
 mod cited;
 mod config;
 mod decoder;
+mod future;
 mod item;
 mod lifecycle;
 mod position;
@@ -109,6 +110,7 @@ mod turn;
 
 pub use self::{
     builder::ResponsesUpstreamBuilder,
-    service::{ResponsesFuture, ResponsesUpstream},
+    future::ResponsesFuture,
+    service::ResponsesUpstream,
     stream::ResponsesStream,
 };

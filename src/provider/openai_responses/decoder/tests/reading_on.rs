@@ -30,7 +30,9 @@ fn a_server_that_reads_on_from_any_position_has_the_same_answer() {
             // The second one.
             let after = usize::try_from(position.after).unwrap() + 1;
             let next = ResponsesTurn::new(CallIds::after(&[]), 1024 * 1024, false, true);
-            let next = SharedTurn::new(next.read_on(position));
+            let told = so_far.sources();
+            let told = &told[..told.len() - so_far.logged_tail().sources()];
+            let next = SharedTurn::new(next.read_on(position, told));
             let rest = all[after..].concat();
             let (again, error) = decode(&next, &[rest.as_bytes()]);
             assert!(error.is_none(), "{cut}: {error:?}");
