@@ -114,7 +114,11 @@ impl ItemCalls {
     }
 
     /// Takes the whole arguments of a call, whose item follows.
-    pub(super) fn arguments(&mut self, index: u64, arguments: Vec<u8>) -> Result<(), ProviderError> {
+    pub(super) fn arguments(
+        &mut self,
+        index: u64,
+        arguments: Vec<u8>,
+    ) -> Result<(), ProviderError> {
         let item = CallItem {
             arguments,
             ..CallItem::default()

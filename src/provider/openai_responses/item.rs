@@ -333,7 +333,8 @@ impl ResponsesTurn {
 fn waits_for_output(class: &str, item: &RawValue) -> bool {
     let [call_id, execution, environment] =
         members(item.get(), ["call_id", "execution", "environment"]).unwrap_or_default();
-    let is_word = |value: Option<&RawValue>, word: &str| value.and_then(string).as_deref() == Some(word);
+    let is_word =
+        |value: Option<&RawValue>, word: &str| value.and_then(string).as_deref() == Some(word);
     match class {
         "mcp_approval_request"
         | "custom_tool_call"

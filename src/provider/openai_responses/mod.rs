@@ -109,8 +109,6 @@ mod texts;
 mod turn;
 
 pub use self::{
-    builder::ResponsesUpstreamBuilder,
-    future::ResponsesFuture,
-    service::ResponsesUpstream,
+    builder::ResponsesUpstreamBuilder, future::ResponsesFuture, service::ResponsesUpstream,
     stream::ResponsesStream,
 };
