@@ -162,7 +162,7 @@ pub use self::{
     limits::Limits,
     permit::Permit,
     reader::Reader,
-    recovery::{Continuation, Orphan, RecoveryHandler},
+    recovery::{Continuation, Orphan, RecoveryHandler, SealedOrphan},
     retention::Retention,
     sessions::Sessions,
     source::{Mark, Source},

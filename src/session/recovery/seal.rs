@@ -1,11 +1,19 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::claim::{claim, give_back, repeat};
+use tokio::task::JoinSet;
+
+use super::{
+    SealedOrphan,
+    claim::{claim, give_back, repeat},
+};
 use crate::{
     log::{ChunkBuilder, Ending, Epoch, Lsn, SessionId},
     session::{registry::Registry, waiting_start::has_not_begun},
     store::{AbortRequest, AfterAppend, Claimed, Seal, SessionState, StoreError},
 };
+
+/// The most time for which a handler may end what a sealed orphan left behind.
+const CLEAN_UP: Duration = Duration::from_secs(5);
 
 /// Claims a session, if it is still as seen, and seals it. Gives up if another server is faster or
 /// the store doesn't answer: the next sweep finds the orphan again.
@@ -40,7 +48,27 @@ pub(super) async fn seal_claimed(
     let (tail, abort) = (claimed.state.tail, claimed.state.abort.as_ref());
     seal_at(shared, id, claimed.epoch, tail, abort).await?;
     tracing::info!("an orphan was sealed");
+    clean_up(shared, id, claimed).await;
     Ok(())
+}
+
+/// Lets the handler of a sealed orphan end what the writer left behind. On a task of its own, which contains a panic.
+async fn clean_up(shared: &Arc<Registry>, id: &SessionId, claimed: &Claimed) {
+    let Some(handler) = shared.recovery_handlers.of_begun(&claimed.state) else {
+        return;
+    };
+    let orphan = SealedOrphan::new(shared.store.clone(), id.clone(), claimed);
+    let mut task = JoinSet::new();
+    task.spawn(tracing::Instrument::in_current_span(async move {
+        handler.sealed(orphan).await;
+    }));
+    match tokio::time::timeout(CLEAN_UP, task.join_next()).await {
+        Ok(Some(Err(error))) if error.is_panic() => {
+            tracing::error!(%error, "the recovery handler of a sealed orphan panicked");
+        }
+        Ok(_) => {}
+        Err(_) => tracing::warn!("what a sealed orphan left behind was not ended in time"),
+    }
 }
 
 /// Seals a session whose log ends at `tail` and that this server owns at `epoch`: as aborted if there
