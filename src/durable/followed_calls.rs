@@ -8,7 +8,7 @@ use crate::{chat::ChatEvent, session::Mark};
 pub(super) struct FollowedCalls {
     /// The events to write.
     next: VecDeque<ChatEvent>,
-    /// The same events, which the stream sends again.
+    /// Those that the stream sends again.
     again: VecDeque<ChatEvent>,
     /// True until the last of them is written.
     is_open: bool,

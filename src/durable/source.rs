@@ -475,5 +475,7 @@ where
     }
 }
 
+#[cfg(all(test, feature = "tools"))]
+mod followed_tests;
 #[cfg(test)]
 mod tests;

@@ -131,6 +131,9 @@ fn is_of_the_model(item: &Value) -> bool {
     let is_known = match class {
         "reasoning" | "message" | "compaction" | "mcp_list_tools" => true,
         "function_call" | "custom_tool_call" => false,
+        // The outputs of what the server runs itself, without which it refuses their calls.
+        "shell_call_output" => true,
+        "tool_search_output" => item.get("execution").and_then(Value::as_str) == Some("server"),
         other => other.ends_with("_call"),
     };
     is_known && item.get("role").is_none()
