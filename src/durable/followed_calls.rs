@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use super::successor_ids::SuccessorIds;
 use crate::{chat::ChatEvent, session::Mark};
 
 /// The events that are written with the calls of a turn, before the stream that sends them is polled again: effects begin
@@ -25,8 +26,13 @@ impl FollowedCalls {
         !self.next.is_empty()
     }
 
-    /// Takes an event of the stream. Returns true if it is written already.
-    pub(super) fn receive(&mut self, event: &mut ChatEvent) -> bool {
+    /// Takes an event of the stream, and gives its calls the ids that they have in the log. Returns true if it is written
+    /// already.
+    pub(super) fn receive(
+        &mut self,
+        event: &mut ChatEvent,
+        mut ids: Option<&mut SuccessorIds>,
+    ) -> bool {
         if let Some(expected) = self.again.pop_front() {
             let is_turn = |event: &ChatEvent| matches!(event, ChatEvent::Turn(_));
             if *event == expected || is_turn(event) && is_turn(&expected) {
@@ -35,10 +41,18 @@ impl FollowedCalls {
             // A layer in between has changed or dropped it.
             self.again.clear();
         }
+        if let Some(ids) = &mut ids {
+            ids.apply(event);
+        }
         if let ChatEvent::ToolCalls(calls) = event {
-            let followers = std::mem::take(&mut calls.followers).0;
+            let mut followers = std::mem::take(&mut calls.followers).0;
             self.is_open = !followers.is_empty();
             self.again = followers.clone().into();
+            if let Some(ids) = ids {
+                for event in &mut followers {
+                    ids.apply(event);
+                }
+            }
             self.next = followers.into();
         }
         false
@@ -81,27 +95,27 @@ mod tests {
             calls.followers = CallFollowers(vec![state.clone(), end()]);
         }
         let mut followed = FollowedCalls::default();
-        assert!(!followed.receive(&mut calls.clone()));
+        assert!(!followed.receive(&mut calls.clone(), None));
         assert_eq!(followed.mark(Mark::Barrier, false), Mark::Event);
         assert_eq!(followed.next(), Some(state.clone()));
         assert_eq!(followed.mark(Mark::Event, false), Mark::Event);
         assert_eq!(followed.next(), Some(end()));
         assert_eq!(followed.mark(Mark::Event, false), Mark::Barrier);
         assert_eq!(followed.next(), None);
-        assert!(followed.receive(&mut state.clone()));
+        assert!(followed.receive(&mut state.clone(), None));
         // With another usage, say.
-        assert!(followed.receive(&mut turn(FinishReason::Stop)));
-        assert!(!followed.receive(&mut end()));
+        assert!(followed.receive(&mut turn(FinishReason::Stop), None));
+        assert!(!followed.receive(&mut end(), None));
         assert_eq!(followed.mark(Mark::Barrier, false), Mark::Barrier);
         // A layer that drops them.
         let mut followed = FollowedCalls::default();
-        followed.receive(&mut calls);
+        followed.receive(&mut calls, None);
         assert_eq!(
             followed.mark(Mark::Barrier, true),
             Mark::Barrier,
             "it is large"
         );
-        assert!(!followed.receive(&mut ChatEvent::text("Hi")));
-        assert!(!followed.receive(&mut end()));
+        assert!(!followed.receive(&mut ChatEvent::text("Hi"), None));
+        assert!(!followed.receive(&mut end(), None));
     }
 }

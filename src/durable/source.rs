@@ -228,6 +228,10 @@ where
         > + Send
         + 'static,
 {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one loop over the states of a call, in order"
+    )]
     fn poll_record(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -246,13 +250,7 @@ where
             }
             let event = match state.as_mut().project() {
                 _ if this.held.is_some() => Ok(this.held.take().expect("it is there")),
-                _ if this.followed.has_next() => {
-                    let mut event = this.followed.next().expect("it is there");
-                    if let Some(ids) = this.ids.as_mut() {
-                        ids.apply(&mut event);
-                    }
-                    Ok(event)
-                }
+                _ if this.followed.has_next() => Ok(this.followed.next().expect("it is there")),
                 StateProjection::Idle { call } => {
                     let (provider, _) = &mut **call.as_mut().expect("the state is left at once");
                     match ready!(provider.poll_ready(cx)) {
@@ -275,12 +273,9 @@ where
                 StateProjection::Streaming { mut stream } => {
                     let mut next = ready!(stream.as_mut().try_poll_next(cx));
                     if let Some(Ok(event)) = &mut next
-                        && this.followed.receive(event)
+                        && this.followed.receive(event, this.ids.as_mut())
                     {
                         continue;
-                    }
-                    if let (Some(ids), Some(Ok(event))) = (this.ids.as_mut(), &mut next) {
-                        ids.apply(event);
                     }
                     match next {
                         Some(Ok(event)) if event.is_terminal() => {

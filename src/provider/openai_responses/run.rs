@@ -47,7 +47,7 @@ pub(super) enum ReadOnFailure {
 
 /// The outcome of a question for the whole response.
 enum WholeResponse {
-    Ended(AnswerStream),
+    Ended(Box<AnswerStream>),
     Running,
 }
 
@@ -98,7 +98,7 @@ impl BackgroundRun {
             if self.turn.lock().running().is_some() && is_of_the_connection(&failed.error) {
                 // Nothing came: the response itself tells whether something will.
                 match self.whole(&response).await {
-                    Ok(WholeResponse::Ended(answer)) => return Ok(answer),
+                    Ok(WholeResponse::Ended(answer)) => return Ok(*answer),
                     Ok(WholeResponse::Running) => {
                         // Connections may end sooner than a model says something.
                         retries = Retries::of_read(TRIES);
@@ -173,7 +173,7 @@ impl BackgroundRun {
         self.turn.lock().reconnect();
         let decoder = Box::new(self.turn.decoder(self.max_bytes));
         let read = self.upstream.read_whole(&whole, &self.reports, decoder);
-        Ok(WholeResponse::Ended(read.await?))
+        Ok(WholeResponse::Ended(Box::new(read.await?)))
     }
 
     /// Returns what a read has to ask for, as the request did: it doesn't follow from the request.

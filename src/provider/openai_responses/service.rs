@@ -19,7 +19,7 @@ use super::{
     turn::ResponsesTurn,
 };
 use crate::{
-    chat::{ChatRequest, LoggedTail, ProviderError},
+    chat::{ChatRequest, LoggedTail, ProviderError, Transcript},
     provider::http::{CallIds, CallReports, Retries, Upstream, may_have_begun},
 };
 
@@ -52,13 +52,13 @@ impl ResponsesUpstream {
     {
         let so_far = chat.so_far.as_deref();
         let position = so_far
-            .and_then(|so_far| so_far.stream_state())
+            .and_then(Transcript::stream_state)
             .and_then(StreamPosition::read)
             .ok_or_else(|| {
                 ProviderError::cannot_continue("the answer doesn't run in the background")
             })?;
-        let logged = so_far.map(|it| it.logged_tail()).unwrap_or_default();
-        let told = so_far.map_or(&[][..], |so_far| so_far.sources());
+        let logged = so_far.map(Transcript::logged_tail).unwrap_or_default();
+        let told = so_far.map_or(&[][..], Transcript::sources);
         let told = &told[..told.len().saturating_sub(logged.sources())];
         let turn = self.turn(CallIds::after(&chat.messages), true);
         let run = self.run(SharedTurn::new(turn.read_on(position, told)), chat);

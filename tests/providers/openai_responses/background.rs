@@ -212,8 +212,8 @@ async fn a_successor_reads_on_after_any_event_of_the_log() {
         let over = |event: &ChatEvent| matches!(event, ChatEvent::Turn(_));
         let most = whole.iter().position(over).unwrap();
         let is_position = |event: &&ChatEvent| matches!(event, ChatEvent::ProviderState(state) if state.of == StateOf::Stream);
-        let positions = whole.iter().filter(is_position).count();
-        assert_eq!(positions, if is_long { 4 } else { 1 }, "they cost little");
+        let count = whole.iter().filter(is_position).count();
+        assert_eq!(count, if is_long { 4 } else { 1 }, "they cost little");
         let step = if is_long { 7 } else { 1 };
         for stored in (1..=most).step_by(step) {
             let mut log = whole[..stored].to_vec();

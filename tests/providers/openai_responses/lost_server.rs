@@ -206,9 +206,9 @@ async fn a_tool_begins_once_all_that_belongs_to_its_turn_is_stored() {
     let log = to_bytes(Body::new(response.into_body()), usize::MAX);
     let log = String::from_utf8(log.await.unwrap().to_vec()).unwrap();
     assert_eq!(read(&log).0, ALL, "{log}");
-    let found = found.lock().unwrap();
+    let found = found.lock().unwrap().clone();
     assert_eq!(found.len(), 2);
-    for kinds in &*found {
+    for kinds in &found {
         let at = kinds.iter().position(|kind| kind == "tool_calls").unwrap();
         assert_eq!(
             kinds[at..at + 3],

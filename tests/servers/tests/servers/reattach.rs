@@ -88,9 +88,14 @@ impl Trouble {
             let until = before.chain(&turns[loss.turn][..loss.events]);
             let chars = until.map(|event| said(event).len()).sum::<usize>();
             // The end of a piece of arguments may wait for the next one.
-            let enough = |received: &Received| chars_of(received) + 4 >= chars;
-            self.read_until(&id, &mut answer, &mut received, enough)
-                .await?;
+            let has_call = |event: &Value| event["type"] == "response.output_item.added";
+            let in_call = turns[loss.turn][..loss.events].iter().any(has_call);
+            let waits = if in_call { 4 } else { 0 };
+            let enough = |received: &Received| chars_of(received) + waits >= chars;
+            let read = self.read_until(&id, &mut answer, &mut received, enough);
+            if let Err(error) = read.await {
+                return Err(format!("{error}; of {loss:?} after {:?}", folded(&received)).into());
+            }
             sleep(self.rng.millis(30)).await;
             let server = self.servers.remove(0);
             if self.rng.below(2) == 0 {
@@ -103,8 +108,10 @@ impl Trouble {
             self.servers.push(self.cluster.start().await?);
             self.model.release(loss.turn, next(loss.turn, at + 1));
         }
-        self.read_until(&id, &mut answer, &mut received, |_| false)
-            .await?;
+        let read = self.read_until(&id, &mut answer, &mut received, |_| false);
+        if let Err(error) = read.await {
+            return Err(format!("{error}; of {losses:?} after {:?}", folded(&received)).into());
+        }
         let tools = self.cluster.call_log.lines("tool", id.as_str()).len();
         assert_eq!(
             tools,
@@ -180,7 +187,9 @@ fn is_complete(event: &Event) -> bool {
 /// Returns the answer without the borders of its pieces.
 fn folded(received: &Received) -> Vec<Value> {
     let mut folded: Vec<Value> = Vec::new();
-    for event in &received.0 {
+    // Positions in the stream stand where they happen to be.
+    let events = received.0.iter();
+    for event in events.filter(|event| event.data["of"] != "stream") {
         let kind = event.kind();
         if let ("text" | "tool_input", Some(last)) = (kind, folded.last_mut())
             && last["type"] == kind
@@ -235,7 +244,7 @@ async fn rounds_of(trouble: &mut Trouble) -> Result<usize, Error> {
             return Err(format!("{of}: {found:#?}").into());
         }
         let (posts, reads) = (trouble.model.posts(), trouble.model.reads());
-        if posts != turns.len() || reads < losses.len() || trouble.model.cancelled() > 0 {
+        if posts != turns.len() || reads == 0 || trouble.model.cancelled() > 0 {
             let cancelled = trouble.model.cancelled();
             return Err(
                 format!("{of}: {posts} requests, {reads} reads, {cancelled} cancelled").into(),

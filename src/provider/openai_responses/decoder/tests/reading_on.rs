@@ -4,16 +4,15 @@ use crate::{chat::Transcript, provider::openai_responses::position::StreamPositi
 #[test]
 fn a_server_that_reads_on_from_any_position_has_the_same_answer() {
     let index = |stream: &str| {
-        let digits = |it: &str| {
-            it.trim_start_matches(|it: char| it.is_ascii_digit())
-                .to_owned()
-        };
-        let mut parts = stream.split("\"output_index\":");
-        let first = parts.next().unwrap().to_owned();
-        let rest: String = parts
-            .map(|it| format!("\"output_index\":0{}", digits(it)))
-            .collect();
-        first + &rest
+        let name = "\"output_index\":";
+        let mut parts = stream.split(name);
+        let mut same = parts.next().unwrap().to_owned();
+        for part in parts {
+            same += name;
+            same += "0";
+            same += part.trim_start_matches(|it: char| it.is_ascii_digit());
+        }
+        same
     };
     // Some servers give each item the same index.
     for whole in [TEXT.to_owned(), TOOLS.to_owned(), index(TEXT), index(TOOLS)] {
