@@ -202,10 +202,10 @@ pub(super) fn reattached(mut request: ChatRequest, log: &[ChatEvent]) -> ChatReq
 
 #[tokio::test]
 async fn a_successor_reads_on_after_any_event_of_the_log() {
-    let long: Vec<_> = (0..200).map(|at| delta(&format!("{at} "))).collect();
-    let long = [long, call()].concat();
-    for answer in [text(), call(), long] {
-        let is_long = answer.len() > 200;
+    let many: Vec<_> = (0..200).map(|at| delta(&format!("{at} "))).collect();
+    let many = [many, call()].concat();
+    for answer in [text(), call(), many] {
+        let is_many = answer.len() > 200;
         let whole = uninterrupted(answer.clone()).await;
         let server = Server::start(vec![answer], Rules::default()).await;
         ask(&provider(&server), hi()).await.unwrap();
@@ -213,19 +213,19 @@ async fn a_successor_reads_on_after_any_event_of_the_log() {
         let most = whole.iter().position(over).unwrap();
         let is_position = |event: &&ChatEvent| matches!(event, ChatEvent::ProviderState(state) if state.of == StateOf::Stream);
         let count = whole.iter().filter(is_position).count();
-        assert_eq!(count, if is_long { 4 } else { 1 }, "they cost little");
-        let step = if is_long { 7 } else { 1 };
-        for stored in (1..=most).step_by(step) {
-            let mut log = whole[..stored].to_vec();
+        assert_eq!(count, if is_many { 4 } else { 1 }, "they cost little");
+        let step = if is_many { 7 } else { 1 };
+        for kept in (1..=most).step_by(step) {
+            let mut log = whole[..kept].to_vec();
             let rest = ask(&provider(&server), reattached(hi(), &log))
                 .await
                 .unwrap();
             log.extend(rest);
-            assert_eq!(seen(&log), seen(&whole), "after {stored} events");
+            assert_eq!(seen(&log), seen(&whole), "after {kept} events");
         }
         assert_eq!(server.posts(), 1);
         let reads = server.reads();
-        assert_eq!(reads.iter().any(|after| *after > 150), is_long, "{reads:?}");
+        assert_eq!(reads.iter().any(|after| *after > 150), is_many, "{reads:?}");
     }
 }
 
