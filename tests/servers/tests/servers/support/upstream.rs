@@ -1,4 +1,4 @@
-//! A model's server of background responses, by OpenAI's published rules. A response goes on whether it is read or
+//! A server of background responses, by the published rules of `OpenAI`. A response goes on whether it is read or
 //! not, up to where the test holds it.
 
 use std::{
